@@ -1,0 +1,443 @@
+"""From parameters to combinations: order, union, zip, cases, where, sample, and what goes wrong."""
+
+import itertools
+import json
+import random
+import resource
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tui_lab.spec.combinations import expand, typed
+from tui_lab.spec.domains import identity, values
+from tui_lab.spec.load import load_text
+from tui_lab.spec.model import Experiment
+from tui_lab.spec.problem import SpecError
+from tui_lab.spec.values import Choice, Geomspace, Listed, LogUniform, RandInt, Range, Uniform
+
+
+def experiment(text):
+    return load_text("name: grid\ncommand: 'true'\n" + text)
+
+
+def rows(text, **overrides):
+    found = expand(experiment(text), overrides)
+    return [tuple(found.row(i).values()) for i in range(found.height)]
+
+
+def problems(text, **overrides):
+    with pytest.raises(SpecError) as caught:
+        expand(experiment(text), overrides)
+    return [str(problem) for problem in caught.value.problems]
+
+
+# ---- the order of expansion
+
+
+def test_the_last_key_is_fastest():
+    found = expand(experiment("parameters: {b: [1, 2], a: {range: [0, 1, 0.5]}, c: x}"))
+    assert found.frame.columns == ["b", "a", "c"]
+    assert [found.row(i) for i in range(found.height)] == [
+        {"b": 1, "a": 0.0, "c": "x"},
+        {"b": 1, "a": 0.5, "c": "x"},
+        {"b": 2, "a": 0.0, "c": "x"},
+        {"b": 2, "a": 0.5, "c": "x"},
+    ]
+
+
+def test_the_union_keeps_its_order_and_meets_equal_combinations_once():
+    text = """
+defaults: {b: 7, d: 0}
+parameters:
+  - {a: [1, 2]}
+  - {a: [2, 3], b: [7]}
+  - {c: [5], a: 1.0}
+"""
+    found = expand(experiment(text))
+    assert found.frame.columns == ["a", "b", "c", "d"]
+    assert [list(found.row(i).values()) for i in range(found.height)] == [
+        [1, 7, None, 0],
+        [2, 7, None, 0],
+        [3, 7, None, 0],
+        [1.0, 7, 5, 0],
+    ]
+
+
+def test_zipped_parameters_advance_together():
+    text = "zip: [[lr, warmup]]\nparameters: {lr: [0.1, 0.1, 0.2], n: [1, 2], warmup: [5, 6, 5]}"
+    assert rows(text) == [(lr, n, w) for lr, w in ((0.1, 5), (0.1, 6), (0.2, 5)) for n in (1, 2)]
+
+
+def test_a_zipped_parameter_that_a_sweep_leaves_out_is_its_default():
+    text = "zip: [[a, b]]\ndefaults: {b: 9}\nparameters: [{a: [1, 2], b: [3, 4]}, {a: [5, 6]}]"
+    assert rows(text) == [(1, 3), (2, 4), (5, 9), (6, 9)]
+
+
+def test_cases_are_named_bundles():
+    text = """
+parameters:
+  model: {cases: {small: {layers: 2, width: 64}, big: {layers: 8, width: 512}}}
+  lr: [0.1, 0.2]
+"""
+    found = expand(experiment(text))
+    assert found.frame.columns == ["model", "layers", "width", "lr"]
+    assert rows(text) == [
+        ("small", 2, 64, 0.1),
+        ("small", 2, 64, 0.2),
+        ("big", 8, 512, 0.1),
+        ("big", 8, 512, 0.2),
+    ]
+
+
+def test_derived_parameters_and_where():
+    text = """
+parameters: {n: [1, 2, 3], early-stop: [true, false], optim.lr: [0.1, 0.2]}
+derive: {twice: 2 * n, label: "'n=' || twice", scaled: '"optim.lr" * 10'}
+where: twice > 2 and ("early-stop" or scaled >= 2)
+"""
+    found = expand(experiment(text))
+    assert rows(text) == [
+        (n, stop, lr, 2 * n, f"n={2 * n}", lr * 10)
+        for n in (2, 3)
+        for stop, lr in ((True, 0.1), (True, 0.2), (False, 0.2))
+    ]
+    assert found.frame.schema["twice"] == pl.Int64
+    assert set(found.values) == {"n", "early-stop", "optim.lr"}
+
+
+def test_without_parameters_there_is_one_combination():
+    assert rows("") == [()]
+    assert rows("derive: {x: 1 + 1}") == [(2,)]
+    assert rows("defaults: {a: 1}") == [(1,)]
+    assert expand(experiment("")).typed().height == 1
+
+
+# ---- against the plain way
+
+
+def reference(mappings, defaults, groups, keep):
+    """All of it again with itertools and dictionaries."""
+    names = list(dict.fromkeys([name for m in mappings for name in m] + list(defaults)))
+    seen, found = set(), []
+    for mapping in mappings:
+        axes, done = [], set()
+        for name in mapping:
+            if name in done:
+                continue
+            members = next((g for g in groups if name in g), (name,))
+            members = [m for m in members if m in mapping]
+            done.update(members)
+            listed = [mapping[m].values if len(members) > 1 else values(mapping[m]) for m in members]
+            axes.append([dict(zip(members, row, strict=True)) for row in zip(*listed, strict=True)])
+        for parts in itertools.product(*axes):
+            row = {}
+            for part in parts:
+                row.update(part)
+            full = {name: row.get(name, defaults.get(name)) for name in names}
+            key = tuple(identity(value) for value in full.values())
+            if key not in seen and keep(full):
+                seen.add(key)
+                found.append(full)
+    return found
+
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2),
+    st.sampled_from(["", "1", "true", "a b", "é", 'q"', "it's", "two\nlines", "$(rm)"]),
+)
+names = st.sampled_from(["a", "b", "c", "d-e", "f.g"])
+listed = st.lists(scalars, min_size=1, max_size=3).map(lambda v: Listed(values=tuple(v)))
+mappings_of_lists = st.lists(st.dictionaries(names, listed, max_size=3), min_size=1, max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(mappings_of_lists, st.dictionaries(names, scalars, max_size=3), st.booleans())
+def test_it_is_the_product_and_union_of_lists(mappings, defaults, zipped):
+    groups = ()
+    if zipped:
+        lengths = [{len(m[n].values) for n in ("a", "b") if n in m} for m in mappings]
+        groups = (("b", "a"),) if all(len(found) < 2 for found in lengths) else ()
+    expected = reference(mappings, defaults, groups, lambda row: True)
+    sweep = Experiment(name="x", command="x", parameters=tuple(mappings), defaults=defaults, zip=groups)
+    found = expand(sweep)
+    got = [found.row(i) for i in range(found.height)]
+    assert [json.dumps(row) for row in got] == [json.dumps(row) for row in expected]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(-3, 12))
+def test_where_keeps_what_it_says(a, b, limit):
+    mapping = {"a": Range(start=0, stop=a), "B-b": Range(start=0, stop=b)}
+    expected = reference([mapping], {}, (), lambda row: row["a"] + 2 * row["B-b"] < limit)
+    sweep = Experiment(name="x", command="x", parameters=(mapping,), where=f'a + 2 * "b-B" < {limit}')
+    if not expected:
+        with pytest.raises(SpecError, match=f'"where" is true for none of {a * b}'):
+            expand(sweep)
+        return
+    found = expand(sweep)
+    assert [found.row(i) for i in range(found.height)] == expected
+
+
+# ---- types
+
+
+def test_types_stay_apart():
+    found = expand(experiment("parameters: {x: [1, true, '1', null, [1], [{a: 1}]]}"))
+    assert [found.row(i)["x"] for i in range(found.height)] == [1, True, "1", None, [1], [{"a": 1}]]
+    assert found.typed()["x"].to_list() == ["1", "true", '"1"', None, "[1]", '[{"a":1}]']
+
+
+@pytest.mark.parametrize(
+    ("items", "dtype", "expected"),
+    [
+        ([1, None, 3], pl.Int64, [1, None, 3]),
+        ([1, 0.5], pl.Float64, [1.0, 0.5]),
+        ([True, None], pl.Boolean, [True, None]),
+        (["a", None, "null"], pl.String, ["a", None, "null"]),
+        ([None], pl.String, [None]),
+        ([2**70, 1], pl.Float64, [float(2**70), 1.0]),
+        ([3, "auto", [1, "x"]], pl.String, ["3", "auto", '[1,"x"]']),
+        ([3, "3"], pl.String, ["3", '"3"']),
+        ([True, 1], pl.String, ["true", "1"]),
+        ([{"b": 1, "a": None}], pl.String, ['{"b":1,"a":null}']),
+    ],
+)
+def test_columns_have_real_types(items, dtype, expected):
+    column = typed(items, pl.Series("x", range(len(items)), dtype=pl.UInt32))
+    assert (column.name, column.dtype, column.to_list()) == ("x", dtype, expected)
+    assert typed(items, pl.Series("x", [None, 0], dtype=pl.UInt32)).to_list() == [None, expected[0]]
+
+
+# ---- sample
+
+
+SAMPLED = """
+parameters:
+  lr: {loguniform: [0.0001, 0.1]}
+  n: {randint: [1, 8]}
+  opt: {choice: [adam, sgd]}
+  width: [16, 32, 64]
+sample: {n: N, seed: S}
+where: n > 1
+"""
+
+
+def sampled(n, seed=1, text=SAMPLED):
+    return rows(text.replace("N,", f"{n},").replace("S}", f"{seed}}}"))
+
+
+def test_a_larger_sample_begins_with_the_smaller():
+    most = sampled(200)
+    assert len(set(most)) == 200
+    for n in (1, 7, 50, 199):
+        assert sampled(n) == most[:n]
+    assert sampled(5, seed=2) != most[:5]
+    for lr, n, opt, width in most:
+        assert 0.0001 <= lr <= 0.1
+        assert 2 <= n <= 8
+        assert opt in ("adam", "sgd")
+        assert width in (16, 32, 64)
+    assert len({(opt, width) for _, _, opt, width in most}) == 6
+
+
+def test_drawn_parameters_are_plain_columns():
+    found = expand(experiment(SAMPLED.replace("N,", "20,").replace("S}", "1}")))
+    assert found.frame.schema == {"lr": pl.Float64, "n": pl.Int64, "opt": pl.UInt32, "width": pl.UInt32}
+    assert found.typed().schema == {"lr": pl.Float64, "n": pl.Int64, "opt": pl.String, "width": pl.Int64}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(2, 6))
+def test_samples_of_small_grids(few, more, seed, size):
+    few, more = sorted((few, more))
+    grid = {"a": Range(start=0, stop=size), "b": Choice(values=("x", "y")), "c": RandInt(a=1, b=2)}
+
+    def take(n):
+        sample = {"n": n, "seed": seed}
+        found = expand(Experiment(name="x", command="x", parameters=(grid,), sample=sample))
+        return [tuple(found.row(i).values()) for i in range(found.height)], found.notices
+
+    small, _ = take(few)
+    large, notices = take(more)
+    assert large[: len(small)] == small
+    assert len(set(large)) == len(large) == min(more, size * 4)
+    asked = f"({more} were asked for)"
+    expected = (f"sample: only {size * 4} combinations exist, all are taken {asked}",)
+    assert notices == (expected if more > size * 4 else ())
+
+
+def test_a_grid_of_ten_to_the_thirty():
+    grid = {f"p{i}": Range(start=0, stop=10) for i in range(30)}
+
+    def take(n):
+        found = expand(Experiment(name="x", command="x", parameters=(grid,), sample={"n": n, "seed": 3}))
+        return [tuple(found.row(i).values()) for i in range(found.height)]
+
+    most = take(3000)
+    assert len(set(most)) == 3000
+    assert take(40) == most[:40]
+    assert {row[17] for row in most} == set(range(10))
+    with pytest.raises(SpecError, match=r"1\.0e\+30 combinations are too many.*takes some at random"):
+        expand(Experiment(name="x", command="x", parameters=(grid,)))
+
+
+def test_a_sample_of_a_union_meets_equal_combinations_once():
+    text = "parameters: [{a: {range: [0, 30]}}, {a: {range: [20, 50]}}]\nsample: {n: 60}"
+    found = expand(experiment(text))
+    assert sorted(found.row(i)["a"] for i in range(found.height)) == list(range(50))
+    assert found.notices == ("sample: only 50 combinations exist, all are taken (60 were asked for)",)
+
+
+def test_a_parameter_that_is_drawn_in_one_sweep_and_listed_in_another():
+    text = "parameters: [{a: {uniform: [0, 1]}, b: [1, 2]}, {a: auto}]\nsample: {n: 12}"
+    found = expand(experiment(text))
+    drawn = [found.row(i) for i in range(found.height)]
+    assert sum(row["a"] == "auto" for row in drawn) == 1
+    assert all(0 <= row["a"] < 1 and row["b"] in (1, 2) for row in drawn if row["a"] != "auto")
+    assert len(found.values["a"]) == 12
+
+
+def test_a_condition_that_keeps_too_few_is_told():
+    text = (
+        "parameters: {a: {range: [0, 1000]}, b: {range: [0, 1000]}}\nwhere: a = 5 and b < 3\nsample: {n: 9}"
+    )
+    found = expand(experiment(text))
+    assert found.height == 3
+    assert found.notices == ('sample: only 3 combinations satisfy "where", all are taken (9 were asked for)',)
+    never = text.replace("b < 3", "b < 0")
+    assert problems(never)[0].startswith("experiment.yaml:4:8: no combination is left: sample: only 0 ")
+    endless = "parameters: {a: {uniform: [0, 1]}}\nwhere: a > 2\nsample: {n: 9}"
+    assert 'only 0 of 4,194,304 combinations drawn satisfy "where"' in problems(endless)[0]
+
+
+def test_a_whole_range_may_be_sampled_for_a_few():
+    found = expand(
+        experiment("parameters: {a: {range: [0, 1000000]}, b: {range: [0, 1000000]}}\nsample: {n: 5}")
+    )
+    assert found.height == 5
+    assert len(found.values["a"]) <= 5
+
+
+# ---- values from the command line
+
+
+def test_overrides_replace_domains():
+    text = "defaults: {c: 1, d: 2}\nparameters: [{a: [1, 2], b: [x, y]}, {a: 3, c: 5}]"
+    assert rows(text, a=[9]) == [(9, "x", 1, 2), (9, "y", 1, 2), (9, None, 5, 2)]
+    assert rows(text, a=[9], b=["z"], c=[6], d=[7, 8]) == [
+        (9, "z", 1, 7),
+        (9, "z", 1, 8),
+        (9, None, 6, 7),
+        (9, None, 6, 8),
+    ]
+
+
+def test_overrides_keep_to_floats_where_the_file_does():
+    text = "parameters: {lr: [1, 0.5], n: [1, 2], m: {range: [0, 1, 0.5]}}"
+    assert rows(text, lr=[1], n=[3], m=[2]) == [(1.0, 3, 2.0)]
+    assert type(rows(text, lr=[1], n=[3], m=[2])[0][0]) is float
+    assert type(rows(text, lr=[1], n=[3], m=[2])[0][1]) is int
+
+
+def test_overrides_in_groups_and_cases():
+    text = "zip: [[a, b]]\nparameters: {a: [1, 2], b: [3, 4]}"
+    assert rows(text, a=[9]) == [(9, 3), (9, 4)]
+    assert rows(text, a=[8, 9]) == [(8, 3), (9, 4)]
+    assert problems(text, a=[7, 8, 9])[0].endswith('need equally many values, but "a" has 3, "b" has 2')
+    text = "parameters: {m: {cases: {s: {w: 1, h: 2}, b: {w: 3, h: 4}}}, n: [0]}"
+    assert rows(text, m=["b"]) == [("b", 3, 4, 0)]
+    assert rows(text, w=[8, 9]) == [("s", 8, 2, 0), ("s", 9, 2, 0), ("b", 8, 4, 0), ("b", 9, 4, 0)]
+    assert problems(text, m=["bb"]) == ['m=bb: "m" has no case "bb"']
+
+
+def test_overrides_may_replace_what_is_drawn():
+    text = "parameters: {lr: {uniform: [0, 1]}, n: [1, 2]}\nsample: {n: 4}"
+    assert sorted(rows(text, lr=[1])) == [(1.0, 1), (1.0, 2)]
+
+
+def test_unknown_overrides():
+    text = "parameters: {neurons: [1, 2]}\nderive: {hidden: 2 * neurons}"
+    assert problems(text, neuron=[1], hidden=[3]) == [
+        'hidden=3: "hidden" is derived from other parameters: set those',
+        'neuron=1: there is no parameter "neuron"; did you mean "neurons"?',
+    ]
+
+
+# ---- what goes wrong, and where
+
+
+def test_all_wrong_expressions_are_told_at_their_place():
+    text = """parameters:
+  neurons: [1, 2]
+  early-stop: [true, false]
+derive:
+  hidden: 2 * neuron
+  more: hidden + 1
+  third: "now()"
+where: |
+  neurons > 1
+  and early-stop
+"""
+    assert problems(text) == [
+        'experiment.yaml:7:15: unknown name "neuron"; did you mean "neurons"?',
+        "experiment.yaml:9:11: now would give another plan each time",
+        'experiment.yaml:12:7: unknown name "early"; write "early-stop" in double quotes',
+    ]
+
+
+def test_a_condition_that_removes_all():
+    text = "parameters: {a: [1, 2], b: [1, 2, 3]}\nwhere: a > b + 5"
+    assert problems(text) == ['experiment.yaml:4:8: no combination is left: "where" is true for none of 6']
+
+
+def test_an_empty_domain_is_named():
+    mappings = ({"a": Listed(values=(1,)), "b": Range(start=3, stop=3)},)
+    with pytest.raises(SpecError, match='"b" has no values'):
+        expand(Experiment(name="x", command="x", parameters=mappings))
+    found = expand(Experiment(name="x", command="x", parameters=(*mappings, {"a": Listed(values=(2,))})))
+    assert found.height == 1
+    assert '"b" has no values' in found.notices[0]
+
+
+@pytest.mark.parametrize(
+    "domain", [Uniform(a=0, b=1), LogUniform(a=1, b=2), RandInt(a=0, b=1), Choice(values=(1,))]
+)
+def test_drawn_parameters_need_a_sample(domain):
+    with pytest.raises(SpecError, match='"a" is drawn at random, so these parameters need "sample"'):
+        expand(Experiment(name="x", command="x", parameters=({"a": domain},)))
+
+
+# ---- a large plan
+
+
+def test_a_million_combinations():
+    text = """
+parameters:
+  a: {range: [0, 100]}
+  b: {range: [0, 10, 0.1]}
+  c: [red, green, blue, two words, é]
+  d: {range: [0, 20]}
+derive: {e: a + d}
+where: e >= 0
+"""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = expand(experiment(text))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert found.height == 1_000_000
+    assert grown < 400  # MB: a Python object per row would take more
+    picked = random.Random(1).sample(range(1_000_000), 50)
+    for i in picked:
+        a, b, c, d = i // 10_000, i // 100 % 100, i // 20 % 5, i % 20
+        colours = ["red", "green", "blue", "two words", "é"]
+        assert found.row(i) == {"a": a, "b": b / 10, "c": colours[c], "d": d, "e": a + d}
+    assert found.typed()["b"].max() == 9.9
+
+
+def test_geometric_steps_reach_the_plan_exactly():
+    mapping = {"lr": Geomspace(start=0.001, stop=1, n=4)}
+    found = expand(Experiment(name="x", command="x", parameters=(mapping,)))
+    assert [found.row(i)["lr"] for i in range(4)] == [0.001, 0.01, 0.1, 1.0]

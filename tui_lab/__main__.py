@@ -1,0 +1,7 @@
+"""`python -m tui_lab` is `tui-lab`."""
+
+import sys
+
+from tui_lab.cli.main import main
+
+sys.exit(main())

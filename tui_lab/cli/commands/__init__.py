@@ -1,0 +1,1 @@
+"""One module per subcommand; `run` is what `tui-lab --run` does."""

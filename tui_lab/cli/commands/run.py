@@ -1,0 +1,177 @@
+"""`tui-lab --run FILE...`: submit, follow, and say at the end what came out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import COMMANDS, DONE, FAILED, INTERRUPTED, USAGE
+from tui_lab.cli.options import Parser, add_common, add_json, lab_path
+
+if TYPE_CHECKING:
+    from tui_lab.cli.submission import Choice, Prepared
+    from tui_lab.store.lab import Lab
+
+_EPILOG: Final = """commands:
+{commands}
+
+  tui-lab COMMAND --help says more of each.
+
+examples:
+  tui-lab --run experiment.yaml                run a sweep on this machine
+  tui-lab --run experiment.yaml lr=0.1,0.2     only these values, or further ones
+  tui-lab --run experiment.yaml --first        try one task, its output on screen
+  tui-lab query 'SELECT * FROM grid LIMIT 5'   look at the results
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    it = Parser(
+        usage="tui-lab --run FILE... [name=value ...] [options]\n       tui-lab COMMAND [options]",
+        description="Sweeps over the settings of a program: run them, read their outputs, query the results.",
+        epilog=_EPILOG.format(commands=listed),
+    )
+    it.add_argument("words", nargs="*", metavar="FILE | name=value", help="experiment files, and the values of this run")
+    it.add_argument("--run", action="store_true", help="run without a screen")
+    it.add_argument("--first", action="store_true", help="run the first task in the foreground, its output on screen")
+    it.add_argument("--detach", action="store_true", help="start the run and leave it")
+    it.add_argument("--only", metavar="SQL", help="run the tasks for which this is true, as in \"lr < 0.1 AND repeat = 0\"")
+    it.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
+    it.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
+    it.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
+    it.add_argument("--replace", action="store_true", help="this file takes the place of the one the experiment came from")
+    it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
+    it.add_argument("--node", nargs="+", action="append", default=[], metavar="NODE", help="where to run: `localhost [SLOTS]`")
+    it.add_argument("--version", action="store_true", help="print the version")
+    add_json(it)
+    add_common(it)
+    return it
+
+
+def main(arguments: list[str]) -> int:
+    args = parser().parse_intermixed_args(arguments)
+    if args.version:
+        from tui_lab import __version__
+
+        print(f"tui-lab {__version__}")
+        return DONE
+    if not args.run:
+        return _not_run(args)
+    if not args.words:
+        raise UsageError("--run needs a file, as in: tui-lab --run experiment.yaml")
+    return run(args)
+
+
+def _not_run(args: argparse.Namespace) -> int:
+    """No screen yet: say what can be typed."""
+    from tui_lab.spec.problem import suggest
+
+    if args.words and not Path(args.words[0]).exists():
+        hint = suggest(args.words[0], COMMANDS)
+        raise UsageError(f'there is no command and no file "{args.words[0]}"; ' + (hint or "see tui-lab --help"))
+    if args.words:
+        raise UsageError(f"to run {args.words[0]}, type: tui-lab --run {args.words[0]}")
+    parser().print_help(sys.stderr)
+    return USAGE
+
+
+def read_nodes(given: list[list[str]]) -> list[dict[str, Any]]:
+    """`--node localhost [SLOTS]`; by default this machine with as many slots as cores. Raises UsageError."""
+    nodes = []
+    for host, *rest in given:
+        if host not in ("localhost", "127.0.0.1", "::1"):
+            raise UsageError(f"--node {host}: only localhost works so far")
+        if len(rest) > 1 or (rest and not (rest[0].isdecimal() and int(rest[0]) > 0)):
+            raise UsageError(f"--node {host} {' '.join(rest)}: expected one number of slots, as in: --node localhost 4")
+        nodes.append({"name": "localhost", "slots": int(rest[0]) if rest else 0})
+    if len(nodes) > 1:
+        raise UsageError("--node: localhost is given twice")
+    return nodes or [{"name": "localhost", "slots": 0}]
+
+
+def run(args: argparse.Namespace) -> int:
+    from tui_lab.cli.follow import Followed, Follower
+    from tui_lab.cli.progress import make_view
+    from tui_lab.cli.submission import Choice, prepare, split_words, submit_event
+    from tui_lab.cli.summary import summarize
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.store.lab import Lab
+
+    files, overrides = split_words(args.words)
+    if not files:
+        raise UsageError("--run needs a file beside the name=value words")
+    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
+    nodes = read_nodes(args.node)
+    _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
+    lab = Lab.create(lab_path(args))
+    if args.first:
+        from tui_lab.cli.first import run_first
+
+        return run_first(lab, prepare(lab, files[0], choice), args)
+    client = None
+    runs: list[Followed] = []
+    with lab.submitting():
+        prepared = _prepare_all(lab, files, choice)
+        for one in prepared:
+            if not args.json:
+                announce(one)
+        wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
+        for one in wanted:
+            client = client or EngineClient.start(lab)
+            state = one.folder.state()
+            event = submit_event(one, nodes, args.keep_going)
+            answer = client.request("submit", event=event, environment=dict(os.environ))
+            runs.append(Followed(one.folder, answer["submission"], len(one.queued), state))
+    if args.detach:
+        if not args.json and runs:
+            print("Started. `tui-lab status` says how it stands, the same command without --detach follows it.", file=sys.stderr)
+        return DONE
+    interrupted = False
+    if client is not None:
+        interrupted = Follower(lab, client, runs, make_view(args.json)).follow()
+    failed = False
+    for one in prepared:
+        failed |= summarize(one.folder, args, interrupted=interrupted, keep_going=args.keep_going)
+    return INTERRUPTED if interrupted else FAILED if failed else DONE
+
+
+def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:
+    """Prepare every file, so that the mistakes of all are told at once. Raises SpecError, LabError."""
+    from tui_lab.cli.submission import prepare
+    from tui_lab.spec.problem import SpecError
+
+    prepared, problems = [], []
+    for file in files:
+        try:
+            prepared.append(prepare(lab, file, choice))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    names = [one.experiment.name for one in prepared]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UsageError(f"two of the files are called {twice.pop()}: give one of them another `name:`")
+    return prepared
+
+
+def announce(prepared: Prepared) -> None:
+    """What is about to run, and why, on standard error."""
+    from tui_lab.cli.text import plural
+
+    for notice in prepared.notices:
+        print(f"note: {notice}", file=sys.stderr)
+    counts = {name: count for name, count in prepared.counts.items() if count}
+    parts = [f"{count:,} {name}" for name, count in counts.items()]
+    reasons = ", ".join(f"{count:,} because {why}" for why, count in prepared.planned.reasons.items() if why != "new")
+    if prepared.planned.adopted:
+        parts.append(f"{prepared.planned.adopted:,} adopted")
+    name = prepared.experiment.name
+    detail = f" ({', '.join(parts)}{'; ' + reasons if reasons else ''})" if parts else ""
+    print(f"{name}: {plural(len(prepared.queued), 'task')} to run{detail}", file=sys.stderr)

@@ -1,0 +1,97 @@
+"""The command `tui-lab`: finds the subcommand, runs it, and turns every error into a line and an exit status.
+
+Nothing heavy is imported here: each subcommand is a module of its own, imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+# name -> one line; the module is `tui_lab.cli.commands.NAME`.
+COMMANDS: Final = {
+    "plan": "say what would run, and why",
+    "check": "find every mistake in experiment files",
+    "schema": "print the JSON Schema of experiment.yaml, or its reference",
+    "status": "how the experiments of a lab stand",
+    "logs": "what a task printed",
+    "show": "everything about a task, or the command that repeats it",
+    "stop": "stop tasks, or whole experiments",
+    "retry": "run failed, stopped or lost tasks again",
+    "parse": "read metrics from outputs again, or with other patterns",
+    "query": "ask the results with SQL",
+}
+
+DONE, FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; its exit status: 0 all done, 1 some task failed, 2 usage or a bad file, 3 the
+    infrastructure failed, 130 interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    leading = _leading_options(words)
+    rest = words[len(leading) :]
+    name = rest[0] if rest and rest[0] in COMMANDS else "run"
+    arguments = [*rest[1:], *leading] if name != "run" else words
+    try:
+        try:
+            module = importlib.import_module(f"tui_lab.cli.commands.{name}")
+            status: int = module.main(arguments)
+        finally:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader of our output has gone, as `| head` does: that is no error. What is left must not be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        return _explain(error)
+
+
+def _leading_options(words: list[str]) -> list[str]:
+    """`--lab DIR` and `--debug` where they stand before the subcommand."""
+    end = 0
+    while end < len(words):
+        if words[end] == "--lab" and end + 1 < len(words):
+            end += 2
+        elif words[end].startswith("--lab=") or words[end] == "--debug":
+            end += 1
+        else:
+            break
+    return words[:end]
+
+
+def _explain(error: Exception) -> int:
+    """Say what went wrong in a line or two; the exit status that belongs to it."""
+    from tui_lab.cli.errors import UsageError
+    from tui_lab.spec.problem import SpecError
+    from tui_lab.store.errors import LabError, StorageError
+
+    if isinstance(error, SpecError):
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return USAGE
+    if isinstance(error, StorageError):
+        print(f"tui-lab: {error}", file=sys.stderr)
+        return INFRASTRUCTURE
+    if isinstance(error, (LabError, UsageError)):
+        print(f"tui-lab: {error}", file=sys.stderr)
+        return USAGE
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"tui-lab: {place}{error.strerror or error}", file=sys.stderr)
+        return INFRASTRUCTURE
+    print(f"tui-lab: a mistake of this program: {type(error).__name__}: {error}", file=sys.stderr)
+    print("Run it again with --debug for the traceback, and report it.", file=sys.stderr)
+    return INFRASTRUCTURE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

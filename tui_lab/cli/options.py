@@ -1,0 +1,69 @@
+"""Parsers of the subcommands, and the options that several of them share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from tui_lab.store.experiment import ExperimentFolder
+    from tui_lab.store.lab import Lab
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our help, and errors of one line."""
+
+    def __init__(self, name: str = "", **options: Any) -> None:
+        options.setdefault("formatter_class", _help_formatter())
+        super().__init__(prog=f"tui-lab {name}".strip(), allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _help_formatter() -> type[argparse.HelpFormatter]:
+    # Colours only where someone looks: the plain formatter is many times faster to import.
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        from rich_argparse import RawDescriptionRichHelpFormatter
+
+        return RawDescriptionRichHelpFormatter
+    return argparse.RawDescriptionHelpFormatter
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lab", metavar="DIR", help="the lab's folder (default: $TUI_LAB_DIR, else ./lab)")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def lab_path(args: argparse.Namespace) -> Path:
+    return Path(args.lab or os.environ.get("TUI_LAB_DIR") or "lab")
+
+
+def open_lab(args: argparse.Namespace) -> Lab:
+    """Raises LabError."""
+    from tui_lab.store.lab import Lab
+
+    return Lab.open(lab_path(args))
+
+
+def choose_experiments(lab: Lab, names: list[str]) -> list[ExperimentFolder]:
+    """The experiments named, or all of the lab, the newest last. Raises LabError."""
+    return [lab.experiment(name) for name in (names or lab.experiments())]
+
+
+SCHEMA_VERSION = 1  # of everything that --json prints
+
+
+def print_json(value: dict[str, Any]) -> None:
+    import orjson
+
+    line = orjson.dumps({"schema_version": SCHEMA_VERSION, **value}, option=orjson.OPT_SERIALIZE_NUMPY)
+    print(line.decode(), flush=True)

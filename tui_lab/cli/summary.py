@@ -1,0 +1,188 @@
+"""The last lines of a run: how it ended, why tasks failed, the best settings, what to type next."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections import defaultdict
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from tui_lab.cli.options import print_json
+from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, shortened
+from tui_lab.results.settings import by_setting
+from tui_lab.results.tables import Results, refresh
+from tui_lab.store import fold
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
+
+BEST: Final = 3
+GROUPS: Final = 5
+READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
+
+
+def summarize(folder: ExperimentFolder, args: argparse.Namespace, *, interrupted: bool, keep_going: bool) -> bool:
+    """Print the summary on standard error, or with --json as one object; whether some planned task failed."""
+    state = folder.state()
+    counts = state.counts_by_name()
+    failures = failure_groups(folder, state)
+    results, trouble = _results(folder, quiet=args.json)
+    best = best_settings(results) if results is not None else None
+    lab = f" --lab {args.lab}" if args.lab else ""
+    following = next_words(folder.name, state, counts, lab)
+    if args.json:
+        print_json(
+            {
+                "event": "ended",
+                "experiment": folder.name,
+                "counts": counts,
+                "interrupted": interrupted,
+                "paused": state.paused,
+                "failures": failures,
+                "best": best,
+                "warnings": [str(warning) for warning in results.warnings] if results else [trouble],
+                "next": following,
+            }
+        )
+    else:
+        _print(folder.name, state, counts, failures, best, results, trouble, following, lab)
+    return counts["failed"] + counts["lost"] > 0 or state.paused is not None
+
+
+def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str]:
+    """The tables, or why there are none: a run that went well does not end in an error of its metrics."""
+    from tui_lab.cli.reading import reading
+
+    try:
+        with reading(folder.name, quiet) as progress:
+            return refresh(folder, progress), ""
+    except (LabError, OSError) as error:
+        return None, f"the results could not be read: {error}"
+
+
+def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str, Any]]:
+    """Failed and lost planned tasks, grouped by reason and the last line of their standard error, largest first."""
+    columns = state.columns
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    read = 0
+    for task in range(state.size):
+        code = columns["state"][task]
+        if code not in (fold.FAILED, fold.LOST) or not columns["planned"][task]:
+            continue
+        reason = fold.REASONS[columns["reason"][task]]
+        if reason == "exit":
+            reason = f"exit {columns['exit_code'][task]}"
+        elif reason == "signal":
+            reason = f"signal {columns['signal'][task]}"
+        line = ""
+        if read < READ_AT_MOST:
+            read += 1
+            line = last_line(folder.path, {"task": task, "attempt": columns["attempt"][task]})
+        groups[(fold.STATES[code] if code == fold.LOST else reason, line)].append(task)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [{"reason": reason, "line": line, "count": len(tasks), "task": tasks[0]} for (reason, line), tasks in ordered]
+
+
+def best_settings(results: Results) -> dict[str, Any] | None:
+    """The best settings by the first metric that has a goal; None where none has."""
+    grid = results.grid
+    for name, metric in results.spec.metrics.items():
+        column = results.metrics[name]
+        if metric.goal is None or not grid.height or not grid[column].dtype.is_numeric():
+            continue
+        varying = [p for p in results.parameters if grid[p].n_unique() > 1 and p != "seed"]
+        table = by_setting(grid, varying, column, metric.goal)
+        return {
+            "metric": name,
+            "goal": metric.goal,
+            "settings": [
+                {
+                    "parameters": {p: row[p] for p in varying},
+                    "n": row["n"],
+                    "mean": row["mean"],
+                    "half": row["half"],
+                }
+                for row in table.head(BEST).iter_rows(named=True)
+            ],
+        }
+    return None
+
+
+def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
+    """What a person may want to type next."""
+    words = []
+    if counts["failed"] or counts["lost"]:
+        words.append(f"tui-lab retry{lab} {name}")
+    if counts["done"]:
+        table = name if name.replace("_", "a").isalnum() else f'"{name}"'
+        words.append(f"tui-lab query{lab} 'SELECT * FROM {table} LIMIT 5'")
+    return words
+
+
+def number(value: float) -> str:
+    """Four significant digits."""
+    return f"{value:.4g}"
+
+
+def interval(mean: float, half: float | None) -> str:
+    """`0.912 ± 0.004`: the mean to the digits that its interval supports."""
+    if half is None or not math.isfinite(half):
+        return number(mean)
+    if half == 0:
+        return f"{number(mean)} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:.{digits}f} ± {half:.{digits}f}" if digits < 12 else f"{mean:.6g} ± {half:.2g}"
+
+
+def _print(
+    name: str,
+    state: fold.State,
+    counts: dict[str, int],
+    failures: list[dict[str, Any]],
+    best: dict[str, Any] | None,
+    results: Results | None,
+    trouble: str,
+    following: list[str],
+    lab: str,
+) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    line = Text(f"{name}: ")
+    for state_name, count in counts.items():
+        if count:
+            line.append(f"{STATE_MARKS[state_name]} {count:,} {state_name}  ", style=STATE_STYLES[state_name])
+    console.print(line)
+    if state.paused is not None:
+        console.print(Text(paused_line(state.paused), style="bold yellow"))
+    for group in failures[:GROUPS]:
+        text = f"  ✗ {plural(group['count'], 'task')}: {group['reason']}"
+        text += f": {shortened(group['line'], 160)}" if group["line"] else ""
+        console.print(Text(text, style="red"))
+        console.print(Text(f"    tui-lab logs{lab} {name}/{group['task']} --stderr"))
+    if len(failures) > GROUPS:
+        console.print(f"  and {plural(len(failures) - GROUPS, 'further kind')} of failure")
+    if best is not None and best["settings"]:
+        goal = {"max": "highest", "min": "lowest"}[best["goal"]]
+        console.print(Text(f"{goal} {best['metric']} (mean ± 95 % interval):"))
+        for setting in best["settings"]:
+            where = " ".join(f"{key}={value}" for key, value in setting["parameters"].items()) or "all tasks"
+            value = interval(setting["mean"], setting["half"])
+            console.print(Text(f"  {value}  {where}  (n = {setting['n']})"))
+    for warning in results.warnings if results is not None else [trouble]:
+        console.print(Text(f"! {warning}", style="yellow"))
+    if following:
+        console.print(Text("next: " + "\n      ".join(following)))
+
+
+def paused_line(event: dict[str, Any]) -> str:
+    """Why a run paused, and what to do."""
+    failed = event["failed"]
+    if event["reason"] == "max_failures":
+        return f"Stopped after {plural(failed, 'failed task')} (max_failures). The same command goes on with the rest."
+    return (
+        f"Paused: the first {failed} tasks all failed. Mend it and run the same command again, "
+        "or go on regardless with --keep-going."
+    )
+
+

@@ -1,0 +1,129 @@
+"""The engine's control socket: one JSON object a line each way. Only the user who owns the engine may speak.
+
+Requests carry `command`; an answer carries `ok`, and `error` (with `hint`) where it is false. See docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import struct
+from pathlib import Path
+from typing import Any
+
+from tui_lab.engine.engine import Engine
+from tui_lab.engine.place import EngineFacts, process_start
+from tui_lab.spec.problem import SpecError
+from tui_lab.store import ranges
+from tui_lab.store.errors import LabError
+
+log = logging.getLogger(__name__)
+
+LINE_LIMIT = 1 << 26  # bytes: an environment and the ranges of a large plan fit
+
+
+class Control:
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self.engine = engine
+        self.path = path
+        self._server: asyncio.Server | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Listen, and say so in engine.json."""
+        await self._listen()
+        self._watch = asyncio.create_task(self._stay())
+
+    async def _listen(self) -> None:
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
+        self.path.chmod(0o600)
+        pid = os.getpid()
+        EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(self.path)).write(self.engine.lab)
+
+    async def _stay(self) -> None:
+        """Listen again where someone removed the socket: a runtime folder goes when its user logs out."""
+        while True:
+            await asyncio.sleep(5)
+            if not self.path.exists():
+                try:
+                    await self._listen()
+                except OSError as error:
+                    log.warning("%s: %s", self.path, error)
+
+    async def close(self) -> None:
+        """Take no more commands; a follower that comes now starts the next engine."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._server is not None:
+            self._server.close()
+        self.path.unlink(missing_ok=True)
+        (self.engine.lab.path / "engine.json").unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer: socket.socket = writer.get_extra_info("socket")
+        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, _ = struct.unpack("3i", credentials)
+        try:
+            while uid in (os.getuid(), 0) and (line := await reader.readline()):
+                writer.write(json.dumps(self.answer(json.loads(line))).encode() + b"\n")
+                await writer.drain()
+        except (OSError, ValueError) as error:
+            log.warning("control: %s", error)
+        except asyncio.CancelledError:
+            pass  # the engine is ending; raising it on only makes noise in the log
+        finally:
+            writer.close()
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request. Never raises."""
+        command = request.get("command")
+        try:
+            method = getattr(self, f"_{command}_command", None)
+            if method is None:
+                raise LabError(f"the engine knows no command {command}", "an engine of another tui-lab version is running")
+            return {"ok": True, **method(request)}
+        except LabError as error:
+            return {"ok": False, "error": error.message, "hint": error.hint}
+        except SpecError as error:
+            return {"ok": False, "error": "; ".join(map(str, error.problems)), "hint": ""}
+        except Exception as error:  # noqa: BLE001 (a follower gets the error, the log the traceback)
+            log.exception("command %s", command)
+            return {"ok": False, "error": f"the engine failed: {error!r}", "hint": f"see {self.engine.lab.path}/engine.log"}
+
+    def _submit_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"submission": self.engine.submit(request["event"], request["environment"])}
+
+    def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"submission": self.engine.requeue(request["experiment"], request["tasks"], request["environment"])}
+
+    def _resume_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.engine.resume(request["experiment"], request["environment"])
+        return {}
+
+    def _drain_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.engine.drain(request["experiment"])
+        return {}
+
+    def _stop_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        tasks = request.get("tasks")
+        chosen = None if tasks is None else set(ranges.each(tasks))
+        return {"stopped": self.engine.stop(request["experiment"], chosen, bool(request.get("interrupt")))}
+
+    def _status_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        engine = self.engine
+        nodes = [
+            {
+                "name": node.name,
+                "state": "up" if node.ready else "away",
+                "slots": node.slots,
+                "open": len(node.open),
+                "error": node.error,
+            }
+            for node in engine.nodes.values()
+        ]
+        return {"pid": os.getpid(), "active": sorted(engine.active), "notice": engine.notice, "nodes": nodes}

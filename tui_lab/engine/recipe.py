@@ -1,0 +1,202 @@
+"""From a task of a plan to the messages that let an agent run it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from tui_lab.engine.agent import SLOT_MARK
+from tui_lab.spec.command import Command, compile_command
+from tui_lab.spec.model import BUILT_IN, Experiment, Value
+from tui_lab.spec.template import fill, names_in
+from tui_lab.spec.units import duration
+from tui_lab.store import layout
+from tui_lab.store.plan import Plan
+
+# Variables that belong to one task: a lab run from inside a task must not pass them on.
+_OF_A_TASK: Final = (
+    "TUI_LAB_EXPERIMENT TUI_LAB_TASK_ID TUI_LAB_REPEAT TUI_LAB_ATTEMPT TUI_LAB_SEED TUI_LAB_OUTPUT TUI_LAB_NODE "
+    "TUI_LAB_SLOT TUI_LAB_METRICS TUI_LAB_PARAMS"
+).split()
+
+
+def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The submitter's environment without what belongs to a surrounding task."""
+    prefixes = ("TUI_LAB_P_", "TUI_LAB_F_", "TUI_LAB_V_")
+    return {k: v for k, v in environment.items() if k not in _OF_A_TASK and not k.startswith(prefixes)}
+
+
+def list_widths(plan: Plan) -> dict[str, int]:
+    """The greatest length of each parameter's list values: `[x]` becomes as many words."""
+    widths = {}
+    for name, values in plan.values.items():
+        lengths = [len(value) for value in values if isinstance(value, list)]
+        if lengths:
+            widths[name] = max(lengths)
+    return widths
+
+
+def placeholders(experiment: Experiment) -> frozenset[str]:
+    """The names whose values the tasks of an experiment take: in commands, variables, templates and the rest."""
+    known = {*experiment.parameter_names, *BUILT_IN}
+    names = set().union(*(compile_command(step.command, known).names for step in experiment.steps))
+    for text in (*experiment.env.values(), experiment.workdir or "", str(experiment.timeout or "")):
+        names |= names_in(text, known)
+    for target, text in experiment.templates.items():
+        names |= names_in(text, known, experiment.files[target].marks)
+    return frozenset(names)
+
+
+class Recipe:
+    """How the tasks of one plan are run. `identity` names its context to agents."""
+
+    def __init__(self, experiment: Experiment, plan: Plan, folder: Path, identity: str) -> None:
+        self.experiment = experiment
+        self.plan = plan
+        self.folder = folder
+        self.identity = identity
+        known = [*plan.names, *(name for name in BUILT_IN if name not in plan.names)]
+        self.known = known
+        widths = list_widths(plan)
+        self.commands: list[Command] = [compile_command(step.command, known, widths=widths) for step in experiment.steps]
+        self.writes_params = "params" in placeholders(experiment)
+
+    @cached_property
+    def workdir(self) -> str | None:
+        """The folder that tasks start in; None where it depends on the task."""
+        written = self.experiment.workdir
+        if written is None:
+            return str(self.experiment.folder)
+        if any("{" + name + "}" in written for name in self.known):
+            return None
+        return self._absolute(written)
+
+    def _absolute(self, written: str) -> str:
+        path = Path(os.path.expandvars(written)).expanduser()
+        return str(path if path.is_absolute() else self.experiment.folder / path)
+
+    def context(self, environment: Mapping[str, str]) -> dict[str, Any]:
+        """What all tasks have in common. environment: the submitter's."""
+        return {
+            "type": "context",
+            "id": self.identity,
+            "environment": inherited_environment(environment),
+            "workdir": self.workdir or str(self.experiment.folder),
+            "shell": self.experiment.shell,
+            "setup": self.experiment.setup,
+            "ok_exit_codes": list(self.experiment.ok_exit_codes),
+            "steps": [
+                {"name": step.name, "script": command.script({}) if command.constant else None}
+                for step, command in zip(self.experiment.steps, self.commands, strict=True)
+            ],
+        }
+
+    def values(self, row: int, attempt: int, node: str) -> dict[str, Value]:
+        """Parameters and built-in placeholders of one attempt. The slot is filled in by the agent."""
+        tasks = self.plan.tasks
+        task_id = tasks["task_id"][row]
+        output = layout.task_folder(self.folder, task_id)
+        built_in: dict[str, Value] = {
+            "output": str(output),
+            "params": str(output / layout.PARAMS_FILE),
+            "task_id": task_id,
+            "repeat": tasks["repeat"][row],
+            "seed": tasks["seed"][row],
+            "attempt": attempt,
+            "experiment": self.experiment.name,
+            "node": node,
+            "slot": SLOT_MARK,
+        }
+        return built_in | self.plan.parameters(row)
+
+    def shown(self, row: int, attempt: int = 1, node: str = "localhost") -> list[str]:
+        """The commands of a task for people, with the values quoted in place, a step each."""
+        values = self.values(row, attempt, node) | {"slot": 0}
+        return [command.shown(values) for command in self.commands]
+
+    def environment(self, row: int, attempt: int, node: str) -> dict[str, str]:
+        """The variables of one attempt, besides those that the task inherits."""
+        values = self.values(row, attempt, node)
+        parameters = self.plan.parameters(row)
+        environment: dict[str, str] = {}
+        for name, text in self.experiment.env.items():
+            environment[name] = fill(text, values, known=self.known)
+        for command in self.commands:
+            environment.update(command.environment(values))
+        output = str(values["output"])
+        environment |= {
+            "TUI_LAB_EXPERIMENT": self.experiment.name,
+            "TUI_LAB_TASK_ID": str(self.plan.tasks["task_id"][row]),
+            "TUI_LAB_REPEAT": str(self.plan.tasks["repeat"][row]),
+            "TUI_LAB_ATTEMPT": str(attempt),
+            "TUI_LAB_SEED": str(values["seed"]),
+            "TUI_LAB_OUTPUT": output,
+            "TUI_LAB_NODE": node,
+            "TUI_LAB_METRICS": f"{output}/{layout.attempt_file(layout.METRICS_FILE, attempt)}",
+            "TUI_LAB_PARAMS": orjson.dumps(parameters).decode(),
+        }
+        return environment
+
+    def start(self, row: int, attempt: int, node: str) -> dict[str, Any]:
+        """The message that starts one attempt. Raises ValueError where a value can't be passed to a program."""
+        values = self.values(row, attempt, node)
+        experiment = self.experiment
+        message: dict[str, Any] = {
+            "type": "start",
+            "experiment": experiment.name,
+            "task": values["task_id"],
+            "attempt": attempt,
+            "context": self.identity,
+            "folder": values["output"],
+            "steps": len(self.commands),
+            "env": self.environment(row, attempt, node),
+            "grace": experiment.grace,
+            "timeout": self.timeout(values),
+            "ok": list(experiment.ok_exit_codes),
+        }
+        argv = [command.argv(values) for command in self.commands]
+        if any(words is not None for words in argv):
+            message["argv"] = argv
+        scripts = {str(i): c.script(values) for i, c in enumerate(self.commands) if not c.constant}
+        if scripts:
+            message["scripts"] = scripts
+        files = {
+            target: fill(text, values, known=self.known, marks=experiment.files[target].marks)
+            for target, text in experiment.templates.items()
+        }
+        if self.writes_params:
+            files[layout.PARAMS_FILE] = orjson.dumps(nested(self.plan.parameters(row)), option=orjson.OPT_INDENT_2).decode()
+        if files:
+            message["files"] = files
+        if self.workdir is None:
+            message["workdir"] = self._absolute(fill(str(experiment.workdir), values, known=self.known))
+        return message
+
+    def timeout(self, values: Mapping[str, Value]) -> float | None:
+        """Seconds that an attempt may take, None without a limit."""
+        timeout = self.experiment.timeout
+        if isinstance(timeout, str):
+            return duration(fill(timeout, values, known=self.known))
+        return timeout
+
+
+def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:
+    """Dotted names as nested objects: {"model.lr": 1} is {"model": {"lr": 1}}. A name that is both stays flat."""
+    tree: dict[str, Any] = {}
+    for name, value in parameters.items():
+        *parents, leaf = name.split(".")
+        place: Any = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                break
+        if isinstance(place, dict) and not isinstance(place.get(leaf), dict):
+            place[leaf] = value
+        else:
+            tree[name] = value
+    return tree

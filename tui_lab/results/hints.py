@@ -1,0 +1,144 @@
+"""Why a metric was found nowhere, said so that a person can mend it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tui_lab.results.extract import Task, extract, read_text
+from tui_lab.results.readers import TextReader
+from tui_lab.results.search import last_match
+from tui_lab.results.sources import locate, stream_names, task_path
+from tui_lab.results.structured import SourceError
+from tui_lab.results.text import Text
+from tui_lab.spec.metric import Metric
+from tui_lab.spec.model import Experiment
+from tui_lab.spec.problem import suggest
+
+LINES: Final = 5000
+"""Lines of an output that are compared with a pattern."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A warning about a metric: what is wrong, and what to do about it (or an empty text)."""
+
+    metric: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f'metric "{self.metric}": {self.message}'
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+def explain(
+    name: str, metric: Metric, experiment: Experiment, folder: Path, samples: Sequence[Task], tasks: int
+) -> Hint:
+    """Why `metric` has no value in any of a number of `tasks`, of which `samples` are some."""
+    where = "the one finished task" if tasks == 1 else f"any of {tasks:,} finished tasks"
+    tally = extract(experiment, folder, samples, {name: metric}).tallies.get(name)
+    if tally is None:
+        return Hint(name, f"no value in {where}")
+    source = metric.json_file or metric.csv or metric.source
+    if tally.missing == len(samples):
+        return Hint(name, f"{source} is missing in {where}", _files(source, folder, samples[0], experiment))
+    if tally.trouble:
+        return Hint(name, f"no value in {where}", f"{source} of {tally.trouble}")
+    if metric.pattern is None:
+        what = (
+            f"path {metric.path} leads nowhere in"
+            if metric.json_file
+            else f'column "{metric.column}" is empty in'
+        )
+        return Hint(name, f"no value in {where}", f"{what} {source}")
+    reader = TextReader(name, metric)
+    steps = tuple(step.name for step in experiment.steps)
+    for task in samples:
+        text = _text(metric.source, folder, task, steps)
+        if text is not None and (match := last_match(reader.pattern, text)):
+            kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(
+                reader.type, "a value"
+            )
+            unit = f" in {metric.unit}" if metric.unit else ""
+            group = reader.pattern.value
+            return Hint(
+                name,
+                f"no value in {where}",
+                f'it matched "{_cut(match[max(group, 0)] or match[0])}", not {kind}{unit}',
+            )
+    return Hint(
+        name, f"its pattern matched nothing in {where}", _elsewhere(reader, metric, folder, samples, steps)
+    )
+
+
+def _elsewhere(
+    reader: TextReader, metric: Metric, folder: Path, samples: Sequence[Task], steps: tuple[str | None, ...]
+) -> str:
+    """Where the pattern would have matched, or the line that it just missed."""
+    other = {"stdout": "stderr", "stderr": "stdout"}.get(metric.source)
+    text = None
+    for task in samples:
+        beside = _text(other, folder, task, steps) if other else None
+        if beside is not None and last_match(reader.pattern, beside):
+            return f"{other} matches: write `from: {other}`"
+        text = text or _text(metric.source, folder, task, steps)
+    if text is None or not text.lines:
+        return f"{metric.source} of task {samples[0][0]} is empty"
+    lines = text.lines[-LINES:]
+    loose = re.compile(reader.pattern.regex.pattern, reader.pattern.regex.flags | re.IGNORECASE)
+    for line in reversed(lines):
+        if loose.search(line):
+            return f'without regard to case it would match "{_cut(line)}": begin it with (?i)'
+    near = nearest(reader.pattern.words, lines)
+    return f'the nearest line is "{_cut(near)}"' if near else f'the last line is "{_cut(lines[-1])}"'
+
+
+def nearest(words: Sequence[str], lines: Sequence[str]) -> str | None:
+    """The line that is most like the plain text of a pattern; None where none is like it."""
+    wanted = " ".join(word.strip() for word in words if word.strip()).lower()
+    if not wanted:
+        return None
+    matcher = difflib.SequenceMatcher(autojunk=False)
+    matcher.set_seq2(wanted)
+    best, best_share = None, 0.55
+    for line in dict.fromkeys(reversed(lines)):
+        matcher.set_seq1(line[: 3 * len(wanted) + 20].lower())
+        # How much of the pattern's text the line has, whatever else the line holds.
+        share = sum(block.size for block in matcher.get_matching_blocks() if block.size > 1) / len(wanted)
+        if share > best_share:
+            best, best_share = line, share
+    return best
+
+
+def _text(source: str | None, folder: Path, task: Task, steps: tuple[str | None, ...]) -> Text | None:
+    names = stream_names(source or "", steps)
+    path = task_path(folder, task[0])
+    try:
+        paths = (
+            [locate(path, source or "")] if names is None else [f"{path}/{name}" for name in names(task[1])]
+        )
+        return read_text(paths)
+    except (OSError, SourceError):
+        return None
+
+
+def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str:
+    """What is there instead of a missing file."""
+    try:
+        found = sorted(path.name for path in Path(task_path(folder, task[0])).iterdir())
+    except OSError:
+        return "the task's folder is not here"
+    if near := suggest(source, found):
+        return near
+    listed = ", ".join(found[:6]) + (", ..." if len(found) > 6 else "")
+    return f"task {task[0]} has {listed}" if found else f"task {task[0]} wrote no file"
+
+
+def _cut(text: str, most: int = 80) -> str:
+    text = text.strip()
+    return text if len(text) <= most else text[: most - 3] + "..."

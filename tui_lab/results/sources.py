@@ -1,0 +1,51 @@
+"""Which files of a task a metric reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, cast
+
+from tui_lab.results.structured import SourceError
+from tui_lab.store import layout
+
+Names: TypeAlias = Callable[[int], list[str]]
+"""The names of the files in a task's folder, by attempt."""
+
+_STREAMS: Final = ("stdout", "stderr")
+
+
+def stream_names(source: str, steps: tuple[str | None, ...]) -> Names | None:
+    """Files of `stdout` or `stderr` (of all steps, in order), or of one step (`train.stdout`); None for others."""
+    if source in _STREAMS:
+        stream = cast(Literal["stdout", "stderr"], source)
+        wanted = steps if any(steps) else (None,)
+    else:
+        step, _, name = source.rpartition(".")
+        if name not in _STREAMS or step not in steps:
+            return None
+        stream, wanted = cast(Literal["stdout", "stderr"], name), (step,)
+    return lambda attempt: [layout.stream_file(stream, step, attempt) for step in wanted]
+
+
+def locate(folder: str, name: str) -> str:
+    """The path of a file that a task wrote; `name` may be a glob that one file matches.
+
+    Raises FileNotFoundError, SourceError where several files match.
+    """
+    path = Path(folder, name)
+    if path.exists():
+        return str(path)
+    if any(mark in name for mark in "*?[") and not name.startswith("/"):
+        found = sorted(str(match) for match in Path(folder).glob(name))
+        if len(found) > 1:
+            listed = ", ".join(match.removeprefix(f"{folder}/") for match in found[:3])
+            raise SourceError(f"{len(found)} files match {name}: {listed}")
+        if found:
+            return found[0]
+    raise FileNotFoundError(str(path))
+
+
+def task_path(experiment: Path, task_id: int) -> str:
+    """The folder of a task as text: to build a Path takes longer than to read a small output."""
+    return f"{experiment}/{layout.TASKS}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"

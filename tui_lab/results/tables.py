@@ -1,0 +1,292 @@
+"""The tables of an experiment: what was asked, what came out, what it took.
+
+`refresh` reads what is new in the outputs and keeps the rest from the cache. An attempt that ended is read once
+for each definition of a metric; another pattern, a new attempt or a file that was missing is read again, and
+everything else in the table comes from the plans and the journal each time.
+
+Columns: the parameters, the metrics in the order of the file, then the facts of the task. Where a parameter and a
+metric have the same name (without case, as SQL sees it) they are called `in_NAME` and `out_NAME`; a metric with
+the name of a fact is `out_NAME`, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import polars as pl
+
+from tui_lab.results import cache, computed, hints, long
+from tui_lab.results.columns import Column, build, merge
+from tui_lab.results.commands import run_metrics
+from tui_lab.results.extract import Extraction, Task, extract
+from tui_lab.results.hints import Hint
+from tui_lab.spec.metric import Metric
+from tui_lab.spec.model import Experiment
+from tui_lab.store import layout, ranges
+from tui_lab.store.experiment import ExperimentFolder
+
+Progress = Callable[[int, int], None]
+"""Called with the number of tasks read so far, and of all to be read."""
+
+BATCH: Final = 2000
+"""Tasks that are read between two calls of a Progress."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tables of one experiment, as of one moment."""
+
+    folder: ExperimentFolder
+    spec: Experiment
+    parameters: tuple[str, ...]
+    """Columns that are parameters."""
+    metrics: Mapping[str, str]
+    """Column of each metric."""
+    tasks: pl.DataFrame
+    """Every task ever: the table `NAME_tasks`."""
+    read: int = 0
+    """Attempts whose outputs were read by this refresh; the others came from the cache."""
+    live: bool = False
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with `sql` metrics that can't be computed, by metric."""
+    _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def grid(self) -> pl.DataFrame:
+        """The done tasks of the newest plan: the table `NAME`."""
+        return self.tasks.filter((pl.col("state") == "done") & pl.col("planned"))
+
+    @cached_property
+    def matched(self) -> dict[str, int]:
+        """Tasks in which each metric was found (for `count`: more than 0)."""
+        found = {}
+        for name, column in self.metrics.items():
+            series = self.tasks[column]
+            counts = self.spec.metrics[name].take == "count"
+            found[name] = int((series > 0).sum()) if counts else len(series) - series.null_count()
+        return found
+
+    @cached_property
+    def warnings(self) -> tuple[Hint, ...]:
+        """What has to be mended: metrics that no done task has, and `sql` metrics that can't be computed."""
+        warnings = [Hint(name, problem) for name, problem in self.problems.items()]
+        done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
+        samples = done.select("task_id", "attempt").head(3).rows()
+        for name, count in self.matched.items():
+            metric = self.spec.metrics[name]
+            if count == 0 and samples and metric.sql is None and metric.take != "count":
+                warnings.append(
+                    hints.explain(name, metric, self.spec, self.folder.path, samples, done.height)
+                )
+        return tuple(warnings)
+
+    @property
+    def steps(self) -> pl.DataFrame:
+        """Values by step: the table `NAME_steps`."""
+        return self._table("steps").frame
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The rows that `rows` finds: the table `NAME_rows`."""
+        return self._table("rows").frame
+
+    @property
+    def skipped_lines(self) -> int:
+        """Lines of live metrics that could not be read."""
+        return self._table("steps").skipped
+
+    def _table(self, kind: str) -> long.LongTable:
+        if kind not in self._long:
+            self._long[kind] = long.refresh(
+                kind, self.folder, self.spec, self.tasks, self.parameters, self.live
+            )
+        return self._long[kind]
+
+
+def refresh(
+    folder: ExperimentFolder, progress: Progress | None = None, live: bool = False, force: bool = False
+) -> Results:
+    """The tables of an experiment as they are now. Raises what reading its plans, journal and file raises.
+
+    `live` also reads what running tasks have printed so far (never into the cache); `force` reads everything again.
+    """
+    spec = folder.spec()
+    table = folder.tasks()
+    split = table.columns.index("task_id")
+    renamed, metrics = column_names(table.columns[:split], list(spec.metrics), table.columns[split:])
+    table = table.rename(renamed)
+    parameters = table.columns[:split]
+    path = folder.path / layout.RESULTS_FILE
+    ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
+    with cache.writing(folder.path) as may_write:
+        found = None if force else cache.read(path)
+        reading = _Reading(folder, spec, table, metrics, progress)
+        columns = reading.from_cache_and_files(ended, found)
+        full, problems = _assembled(spec, table, parameters, metrics, columns, reading.ids)
+        about = {
+            "metrics": {name: [metrics[name], reading.prints[name], c.form] for name, c in columns.items()},
+            "again": ranges.to_ranges(sorted(reading.again)),
+        }
+        if may_write and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0])):
+            cache.write(path, full, about)
+    if live:
+        columns, ids = reading.with_running(columns)
+        full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
+    return Results(folder, spec, tuple(parameters), metrics, full, reading.read, live, problems)
+
+
+def _said(about: Mapping[str, Any]) -> list[Any]:
+    return [about.get("metrics"), about.get("again")]
+
+
+def _assembled(
+    spec: Experiment,
+    table: pl.DataFrame,
+    parameters: Sequence[str],
+    metrics: Mapping[str, str],
+    columns: Mapping[str, Column],
+    ids: pl.Series,
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """The table of all tasks with the values of metrics, which are in the order of `ids`."""
+    values = pl.DataFrame([ids, *(column.series.alias(metrics[name]) for name, column in columns.items())])
+    full = table.join(values, on="task_id", how="left", maintain_order="left")
+    full, problems = computed.add(full, spec, metrics)
+    facts = table.columns[len(parameters) :]
+    return full.select(*parameters, *metrics.values(), *facts), problems
+
+
+def column_names(
+    parameters: Sequence[str], metrics: Sequence[str], facts: Iterable[str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The columns of those parameters that are called otherwise, and of all metrics."""
+    parameters_, metrics_ = {n.lower() for n in parameters}, {n.lower() for n in metrics}
+    taken = {name.lower() for name in facts}
+    taken |= {name for name in parameters_ | metrics_ if not (name in parameters_ and name in metrics_)}
+    renamed = {name: _free(f"in_{name}", taken) for name in parameters if name.lower() in metrics_}
+    facts_ = {name.lower() for name in facts}
+    return renamed, {
+        name: _free(f"out_{name}", taken) if name.lower() in parameters_ | facts_ else name
+        for name in metrics
+    }
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name.lower() in taken:
+        name += "_"
+    taken.add(name.lower())
+    return name
+
+
+class _Reading:
+    """The values of all metrics that are read, in the order of `ids`; computed ones are not."""
+
+    def __init__(
+        self,
+        folder: ExperimentFolder,
+        spec: Experiment,
+        table: pl.DataFrame,
+        metrics: Mapping[str, str],
+        progress: Progress | None,
+    ) -> None:
+        self.folder, self.spec, self.table, self.names, self.progress = folder, spec, table, metrics, progress
+        self.metrics = {name: metric for name, metric in spec.metrics.items() if metric.sql is None}
+        steps = [step.name for step in spec.steps]
+        self.prints = {
+            name: cache.fingerprint([steps, metric.model_dump(exclude={"goal"})])
+            for name, metric in self.metrics.items()
+        }
+        self.ids = pl.Series("task_id", [], dtype=pl.Int64)
+        self.again: set[int] = set()
+        self.read = 0
+
+    def from_cache_and_files(
+        self, ended: pl.DataFrame, found: tuple[pl.DataFrame, dict[str, Any]] | None
+    ) -> dict[str, Column]:
+        """The values of the attempts in `ended` (`task_id`, `attempt`)."""
+        kept: dict[str, Column] = {}
+        old = ended.clear()
+        if found is not None:
+            cached, about = found
+            again = pl.Series(ranges.to_ids(about["again"]))
+            known = cached.filter(pl.col("attempt").is_not_null() & ~pl.col("task_id").is_in(again.implode()))
+            old = ended.join(known, on=["task_id", "attempt"], how="semi", maintain_order="left")
+            values = old.join(known, on=["task_id", "attempt"], how="left", maintain_order="left")
+            for name, (column, print_, form) in about["metrics"].items():
+                if self.prints.get(name) == print_ and column in values.columns:
+                    kept[name] = Column(values[column], form)
+            if not kept:
+                old = ended.clear()
+        new = ended.join(old, on=["task_id", "attempt"], how="anti", maintain_order="left")
+        self.ids = pl.concat([old["task_id"], new["task_id"]])
+        changed = {name: metric for name, metric in self.metrics.items() if name not in kept}
+        return self._below(kept, old.rows(), self._extract(old.rows(), changed), new.rows())
+
+    def _below(
+        self, kept: dict[str, Column], old: Sequence[Task], changed: Extraction, new: Sequence[Task]
+    ) -> dict[str, Column]:
+        fresh = self._extract(new, self.metrics)
+        columns: dict[str, Column] = {}
+        for name in self.metrics:
+            wanted = fresh.types[name]
+            if name in kept:
+                merged = merge(kept[name], build(name, fresh.values[name], wanted), wanted)
+                if merged is not None:
+                    columns[name] = merged
+                    continue
+                # Values of another kind than before: the type of the column changes, for all of them.
+                changed = self._extract(old, {name: self.metrics[name]})
+            columns[name] = build(name, changed.values[name] + fresh.values[name], wanted)
+        return columns
+
+    def with_running(self, columns: Mapping[str, Column]) -> tuple[dict[str, Column], pl.Series]:
+        """The columns with what running tasks have printed so far in place of their last attempt's values."""
+        running = self.table.filter(pl.col("state") == "running").select("task_id", "attempts")
+        fresh = self._extract(running.rows(), self.metrics, live=True)
+        stay = ~self.ids.is_in(running["task_id"].implode())
+        merged = {}
+        for name, column in columns.items():
+            new = build(name, fresh.values[name], fresh.types[name])
+            below = merge(Column(column.series.filter(stay), column.form), new, fresh.types[name])
+            # A kind of value that does not fit shows when the task has ended.
+            empty = pl.Series([None] * running.height, dtype=column.series.dtype)
+            merged[name] = below or Column(pl.concat([column.series.filter(stay), empty]), column.form)
+        return merged, pl.concat([self.ids.filter(stay), running["task_id"]])
+
+    def _extract(
+        self, tasks: Sequence[Task], metrics: Mapping[str, Metric], live: bool = False
+    ) -> Extraction:
+        whole = Extraction()
+        for start in range(0, max(len(tasks), 1), BATCH):
+            batch = tasks[start : start + BATCH]
+            parts = [extract(self.spec, self.folder.path, batch, metrics, live)]
+            if not live and any(metric.run is not None for metric in metrics.values()):
+                parts.append(
+                    run_metrics(self.spec, self.folder.path, batch, metrics, self._placeholders(batch))
+                )
+            for part in parts:
+                for name, values in part.values.items():
+                    whole.values.setdefault(name, []).extend(values)
+                whole.types |= part.types
+                self.again |= part.again
+            if self.progress and tasks and metrics:
+                self.progress(start + len(batch), len(tasks))
+        if metrics:
+            self.read += len(tasks)
+        return whole
+
+    def _placeholders(self, tasks: Sequence[Task]) -> pl.DataFrame:
+        """The values of parameters under their own names, for the tasks in their order."""
+        own = {
+            column: next((n for n in self.spec.parameter_names if column in (n, f"in_{n}")), column)
+            for column in [*self.table.columns[: self.table.columns.index("task_id")], "repeat", "seed"]
+        }
+        wanted = pl.DataFrame({"task_id": pl.Series([task_id for task_id, _ in tasks], dtype=pl.Int64)})
+        rows = wanted.join(self.table, on="task_id", how="left", maintain_order="left")
+        return rows.select(pl.col(column).alias(name) for column, name in own.items())

@@ -1,0 +1,186 @@
+"""From texts to typed values, and from many values to the one of a metric.
+
+Types of a metric's column. A `type` in the file decides; `count` is an integer, `mean` a float; `@float@` and
+`@quantity@` are floats, `@int@` an integer; any other pattern is text, but a float under `sum`, `min` and `max`.
+JSON and CSV columns without a `type` take theirs from all their values: see `tui_lab.results.columns`.
+
+How values are taken. `count` counts matches and is 0 without any; every other is null without any. `all` is the
+last here, and every value is in the table of steps. `min` and `max` leave NaN out unless there is nothing else;
+`mean` and `sum` are NaN where a value is, so that a run that diverged shows. Sums are exact and rounded once.
+What cannot be read as the type is null, and no value for `min`, `max`, `mean` and `sum`; integers beyond 64 bits
+cannot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, TypeAlias
+
+import orjson
+
+from tui_lab.results.units import quantity
+from tui_lab.spec.metric import Metric, Take
+from tui_lab.spec.pattern import Kind, Pattern
+from tui_lab.spec.values import Value
+
+ColumnType = Literal["float", "int", "str", "bool", "json", "cells"]
+"""`json` and `cells` are typed by all their values: see `tui_lab.results.columns`."""
+
+Scalar: TypeAlias = float | int | str | bool
+Convert: TypeAlias = Callable[[str], Scalar | None]
+
+TRUE: Final = frozenset(("true", "yes", "on", "1", "t", "y"))
+FALSE: Final = frozenset(("false", "no", "off", "0", "f", "n"))
+NUMERIC: Final = frozenset(("sum", "mean", "min", "max"))
+
+
+def column_type(metric: Metric, pattern: Pattern | None) -> ColumnType:
+    """The type of a metric's column; `json` and `cells` where only the values can tell."""
+    if metric.take == "count":
+        return "int"
+    if metric.take == "mean":
+        return "float"
+    if metric.type is not None:
+        return metric.type
+    if pattern is None:
+        return "json" if metric.json_file is not None else "cells"
+    if pattern.kind in ("float", "quantity") or (metric.unit and pattern.unit is not None):
+        return "float"
+    if pattern.kind == "int":
+        return "int"
+    return "float" if metric.take in NUMERIC else "str"
+
+
+# ---- one text
+
+
+def to_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    lower = text.strip().lower()
+    if "nan(" in lower:  # C prints what kind of NaN
+        return math.nan
+    try:
+        return float(lower.replace("d", "e"))  # Fortran's double precision
+    except ValueError:
+        return None
+
+
+def to_int(text: str) -> int | None:
+    try:
+        number = int(text)
+    except ValueError:
+        fraction = to_float(text)
+        if fraction is None or not fraction.is_integer():
+            return None
+        number = int(fraction)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+def to_bool(text: str) -> bool | None:
+    word = text.strip().lower()
+    return True if word in TRUE else False if word in FALSE else None
+
+
+def to_number(text: str) -> Scalar | None:
+    """An integer where it is one, else a float."""
+    return to_float(text) if any(mark in text for mark in ".eEdDnN") else to_int(text)
+
+
+def unquoted(text: str) -> str:
+    """Without the quotes around it, if both are there."""
+    return text[1:-1] if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0] else text
+
+
+def converter(wanted: ColumnType, kind: Kind = "text", unit: str | None = None) -> Convert:
+    """The function that reads a text of `kind` as the wanted type; it returns None for what it can't read."""
+    if kind == "quantity" and wanted in ("float", "int"):
+        if wanted == "float":
+            return lambda text: quantity(text, None, unit)
+        return lambda text: _whole(quantity(text, None, unit))
+    if wanted == "float":
+        return to_float
+    if wanted == "int":
+        return to_int
+    if wanted == "bool":
+        return to_bool
+    return unquoted if kind == "str" else str
+
+
+def _whole(number: float | None) -> int | None:
+    return to_int(repr(number)) if number is not None else None
+
+
+def from_json(value: Value, wanted: ColumnType, unit: str | None = None) -> Scalar | None:
+    """A value found in JSON as the wanted type; with `json` as it is, and as JSON text where it is nested."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if wanted == "float" and unit:
+            return quantity(value, None, unit)
+        return value if wanted in ("json", "str") else converter(wanted)(value)
+    if isinstance(value, (dict, list)):
+        return Nested(json_text(value)) if wanted in ("json", "str") else None
+    if wanted == "json":
+        return value
+    if wanted == "str":
+        return json_text(value)
+    if wanted == "bool":
+        return value if isinstance(value, bool) else to_bool(json_text(value))
+    return converter(wanted)(repr(int(value) if isinstance(value, bool) else value))
+
+
+class Nested(str):
+    """JSON text of an object or array, to be told from text that only looks like it."""
+
+
+def json_text(value: Value) -> str:
+    """Compact JSON; NaN and infinities as Python's `json` writes them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return orjson.dumps(value).decode()
+
+
+# ---- many values
+
+
+def reduce(take: Take, values: list[Scalar | None]) -> Scalar | None:
+    """The one value of a metric from all its matches, in order. See the module's text for NaN and null."""
+    if take == "count":
+        return len(values)
+    if not values:
+        return None
+    if take in ("last", "all"):
+        return values[-1]
+    if take == "first":
+        return values[0]
+    known = [value for value in values if value is not None]
+    if not all(isinstance(value, str) for value in known):
+        known = [value for value in known if not isinstance(value, str)]
+    if not known:
+        return None
+    if take == "min" or take == "max":
+        # A comparison with NaN is false, so that NaN would win or lose by its place.
+        ordered = [value for value in known if value == value] or known
+        return (min if take == "min" else max)(ordered)  # type: ignore[type-var]
+    numbers = [value for value in known if not isinstance(value, str)]
+    if not numbers:
+        return None
+    total = exact_sum(numbers)
+    if take == "sum":
+        return total if isinstance(total, float) or -(2**63) <= total < 2**63 else None
+    return total / len(numbers)
+
+
+def exact_sum(numbers: Iterable[float]) -> float | int:
+    """Without rounding errors but the last; an integer if all are."""
+    numbers = list(numbers)
+    if all(isinstance(number, int) for number in numbers):
+        return sum(numbers)
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):  # beyond the largest float, or infinities of both signs
+        return sum(numbers)

@@ -1,0 +1,166 @@
+"""Checks that need more than one key of the file: names, zip, sample, unhashed, who uses what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Set
+
+from tui_lab.spec.model import RESERVED_PARAMETERS
+from tui_lab.spec.names import name_error
+from tui_lab.spec.problem import closest, suggest
+from tui_lab.spec.read_sweep import sweep_paths
+from tui_lab.spec.reading import Path, Reader
+from tui_lab.spec.values import Cases, Domain, Drawn
+
+
+def mentioned_names(r: Reader) -> dict[str, Path]:
+    """Every parameter that the file names, well or badly, and the path of its first mention."""
+    found: dict[str, Path] = {}
+    for sweep in sweep_paths(r):
+        for name in r.keys(sweep):
+            found.setdefault(name, (*sweep, name))
+            cases: Path = (*sweep, name, "cases")
+            for case in r.keys(cases):
+                for inner in r.keys((*cases, case)):
+                    found.setdefault(inner, (*cases, case, inner))
+    for key in ("defaults", "derive"):
+        for name in r.keys((key,)):
+            found.setdefault(name, (key, name))
+    return found
+
+
+def check_names(r: Reader) -> None:
+    """Names of parameters: their form, and collisions, which SQL judges without case."""
+    names = mentioned_names(r)
+    folded: dict[str, str] = {}
+    for name, path in names.items():
+        other = folded.setdefault(name.lower(), name)
+        if error := name_error(name):
+            r.add(path, *error, at_key=True)
+        elif name in RESERVED_PARAMETERS:
+            message = f'a parameter can\'t be called "{name}"'
+            r.add(path, message, f"{{{name}}} is built in", at_key=True)
+        elif other != name:
+            message = f'the parameters "{other}" and "{name}" differ only in case'
+            r.add(path, message, "SQL takes them for one", at_key=True)
+    _check_cases(r)
+    for name in r.keys(("derive",)):
+        if names[name] != ("derive", name):
+            r.add(
+                ("derive", name),
+                f'"{name}" is a parameter already',
+                "give what is derived its own name",
+                at_key=True,
+            )
+
+
+def _check_cases(r: Reader) -> None:
+    """Within one sweep, a name is set once: by itself, or by the cases of one parameter."""
+    for sweep in sweep_paths(r):
+        setters = {name: name for name in r.keys(sweep)}
+        for name in r.keys(sweep):
+            cases: Path = (*sweep, name, "cases")
+            inner: dict[str, Path] = {}
+            for case in r.keys(cases):
+                for key in r.keys((*cases, case)):
+                    inner.setdefault(key, (*cases, case, key))
+            for key, path in inner.items():
+                if key in setters:
+                    message = f'the cases of "{name}" set "{key}", which is a parameter of its own'
+                    if setters[key] != key:
+                        message = f'the cases of both "{setters[key]}" and "{name}" set "{key}"'
+                    r.add(path, message, at_key=True)
+                setters.setdefault(key, name)
+
+
+def check_zip(r: Reader, groups: Iterable[tuple[str, ...]], sweeps: tuple[dict[str, Domain], ...]) -> None:
+    """Groups name parameters that are swept, each in one group, with equally many values."""
+    paths = sweep_paths(r)
+    swept = tuple(dict.fromkeys(name for path in paths for name in r.keys(path)))
+    taken: dict[str, int] = {}
+    for g, group in enumerate(groups):
+        known = True
+        for i, name in enumerate(group):
+            path: Path = ("zip", g, i)
+            if name not in swept:
+                known = False
+                r.add(path, f'"{name}" is not swept, so it can\'t be zipped', suggest(name, swept))
+            elif name in taken:
+                known = False
+                where = "twice in this group" if taken[name] == g else "in two groups"
+                r.add(path, f'"{name}" is {where}')
+            taken.setdefault(name, g)
+        if known:
+            for sweep in sweeps:
+                _check_lengths(r, ("zip", g), [(name, sweep[name]) for name in group if name in sweep])
+
+
+def _check_lengths(r: Reader, path: Path, members: list[tuple[str, Domain]]) -> None:
+    drawn = [name for name, domain in members if isinstance(domain, Drawn)]
+    if drawn:
+        r.add(path, f'"{drawn[0]}" is drawn at random, so it can\'t be zipped')
+        return
+    sizes = [(name, domain.size) for name, domain in members if not isinstance(domain, Drawn)]
+    for name, size in sizes[1:]:
+        if size != sizes[0][1]:
+            first, count = sizes[0]
+            r.add(
+                path,
+                f'zipped parameters need equally many values, but "{first}" has {count} and "{name}" {size}',
+            )
+            return
+
+
+def check_drawn(r: Reader, sweeps: tuple[dict[str, Domain], ...], sampled: bool) -> None:
+    """What is drawn at random needs a number of draws."""
+    if sampled:
+        return
+    paths = sweep_paths(r)
+    for path, sweep in zip(paths, sweeps, strict=True):
+        for name, domain in sweep.items():
+            if domain.drawn:
+                r.add(
+                    (*path, name),
+                    f'"{name}" is drawn at random, so these parameters need "sample"',
+                    "add sample: {n: 50}",
+                )
+
+
+def check_unhashed(r: Reader, unhashed: Iterable[str]) -> None:
+    names = mentioned_names(r)
+    single = r.has(("unhashed",)) and r.node(("unhashed",)).kind == "scalar"
+    for i, name in enumerate(unhashed):
+        if name not in names:
+            path: Path = ("unhashed",) if single else ("unhashed", i)
+            r.add(path, f'there is no parameter "{name}"', suggest(name, names))
+
+
+def check_defaults(r: Reader, used: Set[str]) -> None:
+    """A default that nothing uses, and whose name is nearly that of a parameter, is misspelt."""
+    swept = [name for name in mentioned_names(r) if name not in r.keys(("defaults",))]
+    for name in r.keys(("defaults",)):
+        if name not in used and closest(name, swept):
+            r.add(("defaults", name), f'nothing uses the default "{name}"', suggest(name, swept), at_key=True)
+
+
+def unused(
+    r: Reader, used: Set[str], sweeps: Iterable[Mapping[str, Domain]], texts: Iterable[str]
+) -> list[tuple[str, Path]]:
+    """Parameters that no command, file or variable uses, nor an expression in `texts`, and their places."""
+    expressions = "\n".join(texts)
+    bundles: dict[str, set[str]] = {}
+    for sweep in sweeps:
+        for name, domain in sweep.items():
+            if isinstance(domain, Cases):
+                bundles.setdefault(name, set()).update(domain.names)
+    found = []
+    for name, path in mentioned_names(r).items():
+        if name in used or _word(name, expressions) or bundles.get(name, set()) & set(used):
+            continue
+        found.append((name, path))
+    return found
+
+
+def _word(name: str, text: str) -> bool:
+    """Whether a text holds a name as a whole word."""
+    return re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text, re.IGNORECASE) is not None

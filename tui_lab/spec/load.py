@@ -1,0 +1,237 @@
+"""From the text of an experiment.yaml to an Experiment, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from tui_lab.spec import checks
+from tui_lab.spec.model import LATER, Experiment, FileTemplate, Metric, Order, Origin
+from tui_lab.spec.names import experiment_name_error
+from tui_lab.spec.problem import SpecError, suggest
+from tui_lab.spec.read_metrics import read_metrics, read_rows
+from tui_lab.spec.read_sweep import (
+    read_defaults,
+    read_derive,
+    read_parameters,
+    read_repeat,
+    read_sample,
+    read_seed,
+    read_zip,
+)
+from tui_lab.spec.read_task import (
+    at_least,
+    read_command,
+    read_description,
+    read_env,
+    read_files,
+    read_grace,
+    read_ok_exit_codes,
+    read_retry_on,
+    read_setup,
+    read_timeout,
+    read_workdir,
+)
+from tui_lab.spec.reading import Path as Keypath
+from tui_lab.spec.reading import Reader, described
+from tui_lab.spec.uses import Uses
+from tui_lab.spec.yaml12 import parse, read_text
+
+# How each key is read. A reader gives None where the key is wrong, or left empty.
+READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
+    "name": Reader.optional_text,
+    "command": read_command,
+    "parameters": read_parameters,
+    "defaults": read_defaults,
+    "zip": read_zip,
+    "where": Reader.optional_text,
+    "derive": read_derive,
+    "sample": read_sample,
+    "repeat": read_repeat,
+    "seed": read_seed,
+    "files": read_files,
+    "workdir": read_workdir,
+    "env": read_env,
+    "shell": Reader.optional_text,
+    "setup": read_setup,
+    "timeout": read_timeout,
+    "grace": read_grace,
+    "retries": at_least(0),
+    "retry_on": read_retry_on,
+    "ok_exit_codes": read_ok_exit_codes,
+    "max_failures": lambda r, path: None if r.empty(path) else r.whole(path, 1),
+    "order": lambda r, path: r.one_of(path, get_args(Order)),
+    "priority": Reader.whole,
+    "metrics": read_metrics,
+    "rows": read_rows,
+    "code": Reader.texts,
+    "inputs": Reader.texts,
+    "version": at_least(1),
+    "unhashed": Reader.texts,
+    "tags": Reader.texts,
+    "description": read_description,
+}
+
+# Columns that an expression of a metric may use besides parameters and metrics.
+TASK_FACTS: Final = (
+    *("task_id", "repeat", "seed", "version", "state", "reason", "attempt", "attempts", "duration"),
+    *("started_at", "ended_at", "node", "exit_code", "signal", "peak_rss", "cpu_time", "leftover"),
+)
+
+# What other tools call these keys.
+_ELSEWHERE: Final = {
+    "cmd": "command",
+    "script": "command",
+    "template": "command",
+    "run": "command",
+    "vars": "parameters",
+    "params": "parameters",
+    "grid": "parameters",
+    "sweep": "parameters",
+    "default": "defaults",
+    "filter": "where",
+    "repeats": "repeat",
+    "repetitions": "repeat",
+    "max_tries": "retries",
+    "environment": "env",
+    "cwd": "workdir",
+}
+
+
+def load(
+    path: Path,
+    text: str | None = None,
+    *,
+    folder: Path | None = None,
+    stem: str | None = None,
+    templates: Mapping[str, str] | None = None,
+) -> Experiment:
+    """The experiment in a file. Raises SpecError with everything that is wrong with it.
+
+    `text` stands for what the file holds, for instance while it is being edited. Relative paths start at
+    `folder`, by default the file's; `stem` is the name where the file gives none, by default the file's stem;
+    `templates` gives the texts of `files` by target. With these three, a copy in a lab means what its
+    original meant.
+    """
+    document = parse(read_text(path) if text is None else text, str(path))
+    r = Reader(document, folder or path.absolute().parent)
+    if document.root is None or r.empty(()):
+        r.add((), "the file is empty", "it needs at least a command, as in: command: ./main.py {x}")
+        raise SpecError(r.problems)
+    if document.root.kind != "mapping":
+        message = (
+            f'the file must be a mapping, such as "command: ./main.py {{x}}", not {described(document.root)}'
+        )
+        r.add((), message)
+        raise SpecError(r.problems)
+    _check_keys(r)
+    given = {key: READERS[key](r, (key,)) for key in r.keys(()) if key in READERS}
+    if "command" not in given:
+        r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
+    _name(r, given, stem or path.stem)
+    texts = _templates(r, given.get("files") or {}, templates)
+    notices = _check_together(r, given, texts)
+    if r.problems:
+        raise SpecError(r.problems)
+    origin = Origin(path, r.folder, document, texts, notices)
+    fields = {key: value for key, value in given.items() if value is not None}
+    return Experiment(**fields).came_from(origin)
+
+
+def load_text(text: str, name: str = "experiment.yaml") -> Experiment:
+    """The experiment in a text; problems call its file `name`. Raises SpecError."""
+    return load(Path(name), text)
+
+
+def _check_keys(r: Reader) -> None:
+    for key in r.keys(()):
+        if key in LATER:
+            r.add((key,), f'"{key}" is not supported yet', at_key=True)
+        elif key not in READERS:
+            other = _ELSEWHERE.get(key)
+            hint = f'did you mean "{other}"?' if other else suggest(key, (*READERS, *LATER))
+            r.add((key,), f'there is no key "{key}"', hint, at_key=True)
+
+
+def _name(r: Reader, given: dict[str, Any], stem: str) -> None:
+    """The name in the file, else the file's stem."""
+    if given.get("name") is not None:
+        if error := experiment_name_error(given["name"]):
+            r.add(("name",), *error)
+    elif r.empty(("name",)):
+        given["name"] = stem
+        if error := experiment_name_error(stem):
+            r.add(
+                (), f"{error[0]}, and the file is called so", "give the experiment a name, as in: name: grid"
+            )
+
+
+def _templates(
+    r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None
+) -> dict[str, str]:
+    """The text of each template; what can't be read is noted."""
+    texts: dict[str, str] = {}
+    for target, template in files.items():
+        if known is not None and target in known:
+            texts[target] = known[target]
+            continue
+        try:
+            texts[target] = read_text(r.folder / template.source)
+        except SpecError as error:
+            problem = error.problems[0]
+            path: Keypath = ("files", target)
+            path = (*path, "from") if r.has((*path, "from")) else path
+            where = f" in line {problem.line}" if problem.line else ""
+            r.add(
+                path,
+                f'the template "{template.source}": {problem.message}{where}',
+                f"looked for in {r.folder}",
+            )
+    return texts
+
+
+def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[str, ...]:
+    """All checks that need several keys; returns the notices."""
+    sweeps = given.get("parameters") or ()
+    checks.check_names(r)
+    checks.check_zip(r, given.get("zip") or (), sweeps)
+    checks.check_drawn(r, sweeps, r.has(("sample",)))
+    checks.check_unhashed(r, given.get("unhashed") or ())
+    uses = Uses(r, checks.mentioned_names(r))
+    uses.read(given, texts)
+    checks.check_defaults(r, uses.names)
+    expressions = _check_expressions(r, given)
+    if uses.takes_all:
+        return ()
+    return tuple(
+        str(r.problem(path, f'notice: no command, file or variable uses the parameter "{name}"', at_key=True))
+        for name, path in checks.unused(r, uses.names, sweeps, expressions)
+    )
+
+
+def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
+    """Checks all SQL expressions as far as that goes without values, and returns them."""
+    names = list(checks.mentioned_names(r))
+    derived: Mapping[str, str] = given.get("derive") or {}
+    metrics: Mapping[str, Metric] = given.get("metrics") or {}
+    found: list[tuple[Keypath, str, list[str]]] = []
+    for i, (name, text) in enumerate(derived.items()):
+        later = list(derived)[i:]
+        found.append((("derive", name), text, [n for n in names if n not in later]))
+    if given.get("where"):
+        found.append((("where",), given["where"], names))
+    for name, metric in metrics.items():
+        if metric.sql:
+            columns = list(dict.fromkeys((*names, *metrics, *TASK_FACTS)))
+            found.append((("metrics", name, "sql"), metric.sql, [n for n in columns if n != name]))
+    if found:
+        # Imported here because it brings a database along, which most files don't need.
+        from tui_lab.spec.expression import ExpressionError, check
+
+        for path, text, columns in found:
+            try:
+                check(text, columns)
+            except ExpressionError as error:
+                r.add(path, error.message, error.hint, offset=error.offset)
+    return [text for _, text, _ in found]

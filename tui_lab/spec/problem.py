@@ -1,0 +1,51 @@
+"""What is wrong with a file, said to a person: where, what, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a file. `line` and `column` count from 1; line 0 means the file as a whole.
+
+    The order is by place, so a sorted list reads like the file.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {self.message}; {self.hint}" if self.hint else f"{place}: {self.message}"
+
+
+class SpecError(Exception):
+    """A file that can't be used. `problems` holds everything that was found, sorted by place, each once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` was probably meant to be, or None."""
+    folded: dict[str, str] = {}
+    for name in known:
+        folded.setdefault(name.casefold(), name)
+    matches = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.7)
+    return folded[matches[0]] if matches else None
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`did you mean "x"?` for the known word nearest to `word`, or an empty text where none is near."""
+    near = closest(word, known)
+    return "" if near is None else f'did you mean "{near}"?'

@@ -1,0 +1,132 @@
+"""Reads what says which tasks there are: parameters, defaults, zip, where, derive, sample, repeat, seed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tui_lab.spec.model import Sample, Seed, SeedPer
+from tui_lab.spec.read_domains import looks_like_domain, read_domain
+from tui_lab.spec.reading import Path, Reader
+from tui_lab.spec.values import Domain, Value
+
+PER: tuple[SeedPer, ...] = ("repeat", "task")
+
+
+def read_parameters(r: Reader, path: Path) -> tuple[dict[str, Domain], ...]:
+    """One sweep, or a list of them. What is wrong is noted and left out."""
+    if r.empty(path):
+        return ()
+    node = r.node(path)
+    if node.kind == "list":
+        if not node.items:
+            r.add(path, '"parameters" is an empty list', "leave it out, or give at least one sweep")
+        return tuple(_sweep(r, item) for item in r.items(path))
+    return (_sweep(r, path),)
+
+
+def sweep_paths(r: Reader) -> list[Path]:
+    """Where each sweep stands in the file."""
+    path: Path = ("parameters",)
+    return [] if r.empty(path) else r.items(path)
+
+
+def _sweep(r: Reader, path: Path) -> dict[str, Domain]:
+    if r.empty(path) and isinstance(path[-1], int):
+        r.add(path, "this sweep is empty", "write {} for one task with all defaults")
+        return {}
+    if not r.is_mapping(path, "a mapping of parameters"):
+        return {}
+    sweep: dict[str, Domain] = {}
+    for name in r.keys(path):
+        domain = read_domain(r, (*path, name))
+        if domain is not None:
+            sweep[name] = domain
+    return sweep
+
+
+def read_defaults(r: Reader, path: Path) -> dict[str, Value]:
+    if r.empty(path) or not r.is_mapping(path, "a mapping of parameters and values"):
+        return {}
+    for name in r.keys(path):
+        if looks_like_domain(r, (*path, name)):
+            r.add((*path, name), "a default is one value, not a domain", 'domains stand in "parameters"')
+    defaults: dict[str, Value] = r.plain(path)
+    return defaults
+
+
+def read_zip(r: Reader, path: Path) -> tuple[tuple[str, ...], ...]:
+    """Groups of names; which names they are is checked when all are known."""
+    if r.empty(path):
+        return ()
+    node = r.node(path)
+    if node.kind != "list":
+        r.wrong(path, "a list of groups, such as [[lr, warmup]]")
+        return ()
+    if node.items and all(item.kind == "scalar" for item in node.items):
+        names = ", ".join(item.text for item in node.items)
+        r.add(path, '"zip" is a list of groups', f"write [[{names}]]")
+        return ()
+    groups = []
+    for item in r.items(path):
+        if r.node(item).kind != "list":
+            r.wrong(item, "a list of parameters")
+            continue
+        group = r.texts(item)
+        if len(r.node(item).items) < 2:
+            r.add(item, "a group that advances together needs two parameters or more")
+        groups.append(group)
+    return tuple(groups)
+
+
+def read_derive(r: Reader, path: Path) -> dict[str, str]:
+    if r.empty(path) or not r.is_mapping(path, "a mapping of parameters and SQL expressions"):
+        return {}
+    found = {name: r.text((*path, name)) for name in r.keys(path)}
+    return {name: text for name, text in found.items() if text is not None}
+
+
+def read_sample(r: Reader, path: Path) -> Sample | None:
+    if r.empty(path):
+        return None
+    node = r.node(path)
+    if type(node.value) is int:
+        r.add(path, '"sample" must be a mapping, not a number', f"write {{n: {node.text}}}")
+        return None
+    if not r.is_mapping(path, "a mapping, such as {n: 50}"):
+        return None
+    keys = r.fields(path, Sample.model_fields, '"sample"')
+    found: dict[str, Any] = {}
+    if "n" not in keys:
+        r.add(path, '"sample" needs "n", the number of combinations', at_key=True)
+    else:
+        found["n"] = r.whole((*path, "n"), 1)
+    if "seed" in keys:
+        found["seed"] = r.whole((*path, "seed"))
+    return Sample(**found) if "n" in found and None not in found.values() else None
+
+
+def read_repeat(r: Reader, path: Path) -> int | None:
+    node = r.node(path)
+    if node.kind == "mapping":
+        for key in r.fields(path, ("until", "min", "max"), '"repeat"'):
+            r.add(
+                (*path, key), f'"repeat.{key}" is not supported yet', "give a number of repeats", at_key=True
+            )
+        if not node.entries:
+            r.wrong(path, "a whole number")
+        return None
+    return r.whole(path, 1)
+
+
+def read_seed(r: Reader, path: Path) -> Seed | None:
+    node = r.node(path)
+    if node.kind != "mapping":
+        base = r.whole(path)
+        return None if base is None else Seed(base=base)
+    found: dict[str, Any] = {}
+    keys = r.fields(path, Seed.model_fields, '"seed"')
+    if "base" in keys:
+        found["base"] = r.whole((*path, "base"))
+    if "per" in keys:
+        found["per"] = r.one_of((*path, "per"), PER)
+    return None if None in found.values() else Seed(**found)

@@ -1,0 +1,289 @@
+"""JSON Schema and reference of experiment.yaml, from the texts of the models."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, get_args
+
+from pydantic.fields import FieldInfo
+
+from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
+from tui_lab.spec.model import Experiment, FileTemplate, Order, RetryReason, Sample, Seed, SeedPer
+from tui_lab.spec.names import MAX_NAME
+from tui_lab.spec.values import Cases, Choice, Geomspace, Linspace, LogUniform, Model, RandInt, Range, Uniform
+
+Schema = dict[str, Any]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+_NAME: Final = "^[A-Za-z_][A-Za-z0-9_.-]*$"
+_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+_ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}  # a scalar is taken as written
+_NUMBER: Final[Schema] = {"type": "number"}
+_WHOLE: Final[Schema] = {"type": "integer"}
+_TIME: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, _TEXT]}
+_VALUES: Final[Schema] = {"type": "array", "minItems": 1}
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
+
+
+def json_schema() -> Schema:
+    """The schema of experiment.yaml, for editors: a file that loads always fits it."""
+    return {
+        "$schema": DIALECT,
+        "title": "experiment.yaml",
+        "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
+        **_object(Experiment, _KEYS, required=("command",)),
+        "$defs": {"domain": _domain(), "sweep": _named({"$ref": "#/$defs/domain"}), "metric": _metric()},
+    }
+
+
+def reference() -> str:
+    """A Markdown table of every key: name, forms, default, meaning; and one for each mapping inside."""
+    parts = [_table(Experiment, {})]
+    inner: dict[str, type[Model]] = {
+        "metrics": Metric,
+        "rows": Rows,
+        "sample": Sample,
+        "seed": Seed,
+        "files": FileTemplate,
+    }
+    parts.append(_domains_table())
+    for key, model in inner.items():
+        parts.append(f"### Keys of `{key}`\n\n{_table(model, _RENAMED.get(model, {}))}")
+    return "\n\n".join(parts) + "\n"
+
+
+# ---- pieces
+
+
+def _words(literal: Any) -> Schema:
+    return {"enum": list(get_args(literal))}
+
+
+def _one_or_many(item: Schema, **limits: int) -> Schema:
+    return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _named(value: Schema) -> Schema:
+    return {"type": "object", "propertyNames": {"pattern": _NAME}, "additionalProperties": value}
+
+
+def _object(model: type[Model], keys: dict[str, Schema], required: tuple[str, ...] = ()) -> Schema:
+    """A closed mapping whose keys carry the texts of a model's fields."""
+    renamed = _RENAMED.get(model, {})
+    properties: Schema = {}
+    for attribute, field in model.model_fields.items():
+        key = renamed.get(attribute, attribute)
+        text: Schema = {"title": key, "description": field.description or ""}
+        if field.examples:
+            text["examples"] = field.examples
+        default = _default(field)
+        if default is not None:
+            text["default"] = default
+        properties[key] = {**text, **keys[attribute]}
+    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**found, "required": list(required)} if required else found
+
+
+def _default(field: FieldInfo) -> Any:
+    """A field's default as JSON; None where it has none, or an empty one."""
+    if field.is_required() or field.default_factory is not None:
+        return None
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return None if default in ([], {}, "") else default
+
+
+def _tuple(*items: Schema, least: int | None = None) -> Schema:
+    return {
+        "type": "array",
+        "prefixItems": list(items),
+        "items": False,
+        "minItems": len(items) if least is None else least,
+    }
+
+
+_RENAMED: Final[dict[type[Model], dict[str, str]]] = {
+    Metric: {"source": "from", "json_file": "json"},
+    Rows: {"source": "from"},
+    FileTemplate: {"source": "from"},
+}
+
+_DOMAINS: Final[dict[str, tuple[type[Model], str, Schema]]] = {
+    "range": (Range, "[1, 51, 2]", _tuple(_NUMBER, _NUMBER, _NUMBER, least=2)),
+    "linspace": (Linspace, "[0, 1, 11]", _tuple(_NUMBER, _NUMBER, {"type": "integer", "minimum": 1})),
+    "geomspace": (Geomspace, "[0.001, 1, 4]", _tuple(_NUMBER, _NUMBER, {"type": "integer", "minimum": 1})),
+    "cases": (
+        Cases,
+        "{small: {layers: 2}, big: {layers: 8}}",
+        {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "object", "minProperties": 1},
+        },
+    ),
+    "uniform": (Uniform, "[0, 1]", _tuple(_NUMBER, _NUMBER)),
+    "loguniform": (LogUniform, "[0.0001, 0.1]", _tuple(_NUMBER, _NUMBER)),
+    "randint": (RandInt, "[1, 6]", _tuple(_WHOLE, _WHOLE)),
+    "choice": (Choice, "[adam, sgd]", _VALUES),
+}
+
+
+def _domain() -> Schema:
+    kinds = {
+        kind: {"title": kind, "description": _meaning(model), **schema}
+        for kind, (model, _, schema) in _DOMAINS.items()
+    }
+    one_kind = {
+        "type": "object",
+        "properties": kinds,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {"description": "Values of a parameter.", "anyOf": [_SCALAR, _VALUES, one_kind]}
+
+
+def _meaning(model: type[Model]) -> str:
+    return " ".join((model.__doc__ or "").split())
+
+
+def _metric() -> Schema:
+    """A pattern, or a mapping that says where the value is."""
+    return {"anyOf": [_TEXT, _object(Metric, _METRIC_KEYS)]}
+
+
+_METRIC_KEYS: Final[dict[str, Schema]] = {
+    "pattern": _TEXT,
+    "take": _words(Take),
+    "source": _TEXT,
+    "type": _words(MetricType),
+    "unit": _ANY_TEXT,
+    "goal": _words(Goal),
+    "json_file": _TEXT,
+    "path": {"type": "string", "pattern": "^\\$"},
+    "csv": _TEXT,
+    "column": _ANY_TEXT,
+    "sql": _ANY_TEXT,
+    "run": _ANY_TEXT,
+}
+
+_COMMAND: Final[Schema] = {**_ANY_TEXT, "minLength": 1}
+_FILE: Final[Schema] = {
+    "anyOf": [
+        _TEXT,
+        {
+            **_object(FileTemplate, {"source": _TEXT, "marks": _tuple(_ANY_TEXT, _ANY_TEXT)}),
+            "required": ["from"],
+        },
+    ]
+}
+
+_KEYS: Final[dict[str, Schema]] = {
+    "name": _or_null({"type": "string", "pattern": _NAME, "maxLength": MAX_NAME}),
+    "command": {
+        "anyOf": [
+            _COMMAND,
+            {"type": "array", "items": _COMMAND, "minItems": 1},
+            {**_named(_COMMAND), "minProperties": 1},
+        ]
+    },
+    "parameters": _or_null(
+        {
+            "anyOf": [
+                {"$ref": "#/$defs/sweep"},
+                {"type": "array", "items": {"$ref": "#/$defs/sweep"}, "minItems": 1},
+            ]
+        }
+    ),
+    "defaults": _or_null(_named({})),
+    "zip": _or_null({"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 2}}),
+    "where": _or_null(_ANY_TEXT),
+    "derive": _or_null(_named(_ANY_TEXT)),
+    "sample": _or_null(
+        _object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": _WHOLE}, required=("n",))
+    ),
+    "repeat": {"type": "integer", "minimum": 1},
+    "seed": {"anyOf": [_WHOLE, _object(Seed, {"base": _WHOLE, "per": _words(SeedPer)})]},
+    "files": _or_null({"type": "object", "additionalProperties": _FILE}),
+    "workdir": _or_null(_TEXT),
+    "env": _or_null(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": _or_null(_ANY_TEXT),
+        }
+    ),
+    "shell": _or_null(_TEXT),
+    "setup": _or_null(_one_or_many(_TEXT)),
+    "timeout": _or_null(_TIME),
+    "grace": _TIME,
+    "retries": {"type": "integer", "minimum": 0},
+    "retry_on": _one_or_many(_words(RetryReason)),
+    "ok_exit_codes": _one_or_many({"type": "integer", "minimum": 0, "maximum": 255}),
+    "max_failures": _or_null({"type": "integer", "minimum": 1}),
+    "order": _words(Order),
+    "priority": _WHOLE,
+    "metrics": _or_null(_named({"$ref": "#/$defs/metric"})),
+    "rows": _or_null(_object(Rows, {"pattern": _TEXT, "csv": _TEXT, "source": _TEXT})),
+    "code": _or_null(_one_or_many(_TEXT)),
+    "inputs": _or_null(_one_or_many(_TEXT)),
+    "version": {"type": "integer", "minimum": 1},
+    "unhashed": _or_null(_one_or_many(_TEXT)),
+    "tags": _or_null(_one_or_many(_ANY_TEXT)),
+    "description": _or_null(_ANY_TEXT),
+}
+
+
+# ---- Markdown
+
+
+def _table(model: type[Model], renamed: dict[str, str]) -> str:
+    rows = ["| key | forms | default | meaning |", "|---|---|---|---|"]
+    for attribute, field in model.model_fields.items():
+        key = renamed.get(attribute, attribute)
+        forms = "<br>".join(f"`{flow(example)}`" for example in _examples(field))
+        default = "required" if field.is_required() and key != "name" else _shown_default(field)
+        rows.append(_row(f"`{key}`", forms, default, field.description or ""))
+    return "\n".join(rows)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _examples(field: FieldInfo) -> list[Any]:
+    """The examples in a field, else the words that it takes."""
+    if field.examples:
+        return list(field.examples)
+    literal = [part for part in (field.annotation, *get_args(field.annotation)) if part is not type(None)]
+    words = [word for part in literal for word in get_args(part) if isinstance(word, str)]
+    return list(dict.fromkeys(words))
+
+
+def _shown_default(field: FieldInfo) -> str:
+    default = _default(field)
+    return "" if default is None else f"`{flow(default)}`"
+
+
+def _domains_table() -> str:
+    rows = ["### Domains of a parameter", "", "| domain | values |", "|---|---|"]
+    rows.append(_row("`0.1`", "One value."))
+    rows.append(_row("`[relu, tanh]`", "Values written out."))
+    for kind, (model, example, _) in _DOMAINS.items():
+        rows.append(_row(f"`{{{kind}: {example}}}`", _meaning(model).replace("`", "")))
+    return "\n".join(rows)
+
+
+def flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    if isinstance(value, str) and (not value or any(c in value for c in "{}[]#,:&*!|>'\"%@`")):
+        return "'" + value.replace("'", "''") + "'"
+    return value if isinstance(value, str) else json.dumps(value)

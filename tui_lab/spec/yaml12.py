@@ -1,0 +1,287 @@
+"""YAML 1.2's core schema over libyaml's parser, with the place of everything.
+
+    `1e-3` is a number; `on`, `no`, `1:30`, `2026-01-31` and `010` are text; a duplicate key is an error.
+
+Zero-padded numbers are always text (they are names of things, such as run 007). Keys are always text, as
+written. Anchors, aliases and merge keys (`<<`) work; tags beyond the core schema, recursive aliases and
+files that aliases blow up are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from yaml._yaml import CParser
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from tui_lab.spec.problem import Problem, SpecError
+from tui_lab.spec.yaml_document import Document, Node, Text
+from tui_lab.spec.yaml_errors import explain
+
+__all__ = ["Document", "Node", "parse", "read_text", "resolve"]
+
+MAX_DEPTH: Final = 64
+MAX_ALIAS_GROWTH: Final = 100_000  # nodes that aliases may add to those that the file really has
+MAX_DIGITS: Final = 1000
+
+_NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
+_BOOLEANS: Final = {w: w.lower() == "true" for w in ("true", "True", "TRUE", "false", "False", "FALSE")}
+_INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
+_OCTAL: Final = re.compile(r"0o[0-7]+", re.ASCII)
+_HEX: Final = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_INFINITY: Final = re.compile(r"([-+]?)(?:\.inf|\.Inf|\.INF)")
+_NANS: Final = frozenset((".nan", ".NaN", ".NAN"))
+_NUMBER_START: Final = frozenset("0123456789.+-")
+_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_CORE: Final = "tag:yaml.org,2002:"
+_SCALAR_TAGS: Final = frozenset(_CORE + t for t in ("null", "bool", "int", "float", "str"))
+
+
+def resolve(text: str) -> bool | int | float | str | None:
+    """What a plain (unquoted) scalar means. Raises ValueError for a number with over 1000 digits."""
+    if text in _NULLS:
+        return None
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
+    if text[0] not in _NUMBER_START:
+        return text
+    if _INT.fullmatch(text):
+        return int(_short(text))
+    if _OCTAL.fullmatch(text):
+        return int(_short(text)[2:], 8)
+    if _HEX.fullmatch(text):
+        return int(_short(text)[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return float(_short(text))
+    if infinite := _INFINITY.fullmatch(text):
+        return float(f"{infinite[1]}inf")
+    return float("nan") if text in _NANS else text
+
+
+def _short(digits: str) -> str:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number with more than {MAX_DIGITS} digits")
+    return digits
+
+
+def read_text(path: Path) -> str:
+    """The text of a file: UTF-8, with or without a byte order mark. Raises SpecError."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError([Problem(str(path), 0, 0, "there is no such file")]) from None
+    except IsADirectoryError:
+        raise SpecError([Problem(str(path), 0, 0, "this is a folder, not a file")]) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SpecError([Problem(str(path), 0, 0, f"can't be read: {reason}")]) from None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = Text(raw[: error.start].decode("utf-8-sig", "replace"))
+        line, column = before.place(len(before.source))
+        message = f"not UTF-8 text (byte 0x{raw[error.start]:02x})"
+        raise SpecError([Problem(str(path), line, column, message, "save the file as UTF-8")]) from None
+
+
+def parse(text: str, file: str) -> Document:
+    """Read one YAML document. Raises SpecError where nothing can be made of the text.
+
+    Mistakes that leave the rest readable (duplicate keys, unknown tags) are in `Document.problems`.
+    """
+    source = Text(text.removeprefix("\ufeff"))
+    if bad := _UNPRINTABLE.search(source.source):
+        line, column = source.place(bad.start())
+        message = f"a control character (U+{ord(bad[0]):04X}) can't stand in YAML"
+        raise SpecError(
+            [Problem(file, line, column, message, 'write it as an escape in double quotes, "\\x1b"')]
+        )
+    try:
+        return _Composer(source, file).document()
+    except yaml.YAMLError as error:
+        raise SpecError([explain(error, source, file)]) from None
+
+
+def _end(event: Any) -> int:
+    index: int = event.end_mark.index
+    return index
+
+
+class _Composer:
+    """Builds nodes from libyaml's events; one object per text."""
+
+    def __init__(self, source: Text, file: str) -> None:
+        self.source = source
+        self.file = file
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node] = {}
+        self.made = 0
+        self.parser = CParser(source.source)
+
+    def next(self) -> Any:  # the stubs give every event's marks and anchor as perhaps missing
+        return self.parser.get_event()
+
+    def document(self) -> Document:
+        while isinstance(event := self.next(), StreamStartEvent):
+            pass
+        if isinstance(event, StreamEndEvent):
+            return Document(self.source, self.file, None, [])
+        root = self.node(self.next(), 0)
+        while isinstance(event := self.next(), DocumentEndEvent):
+            pass
+        if not isinstance(event, StreamEndEvent):
+            raise self.fatal(
+                event.start_mark.index,
+                "a second YAML document begins here, but a file holds one experiment",
+                'join them: several sweeps go as a list under "parameters"',
+            )
+        return Document(self.source, self.file, root, self.problems)
+
+    # ---- problems
+
+    def add(self, index: int, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(self.file, *self.source.place(index), message, hint))
+
+    def fatal(self, index: int, message: str, hint: str = "") -> SpecError:
+        self.add(index, message, hint)
+        return SpecError(self.problems)
+
+    # ---- nodes
+
+    def node(self, event: Any, depth: int) -> Node:
+        start = event.start_mark.index
+        if isinstance(event, AliasEvent):
+            return self.alias(event)
+        if depth > MAX_DEPTH:
+            raise self.fatal(start, f"nested more than {MAX_DEPTH} levels deep")
+        self.made += 1
+        if isinstance(event, ScalarEvent):
+            node = Node("scalar", start, _end(event), event.style or None, event.value)
+            self.anchor(event, node)
+            node.value = self.scalar(event)
+        elif isinstance(event, SequenceStartEvent):
+            node = Node("list", start, start)
+            self.collection_tag(event, "seq")
+            self.anchor(event, node)
+            while not isinstance(inner := self.next(), SequenceEndEvent):
+                item = self.node(inner, depth + 1)
+                node.items.append(item)
+                node.size += item.size
+            node.end = _end(inner)
+        else:
+            assert isinstance(event, MappingStartEvent)
+            node = Node("mapping", start, start)
+            self.collection_tag(event, "map")
+            self.anchor(event, node)
+            node.end = self.mapping(node, depth)
+        node.open = False
+        if node.size > self.made + MAX_ALIAS_GROWTH:
+            raise self.fatal(start, f"aliases make this {node.size} values large", "write fewer aliases")
+        return node
+
+    def anchor(self, event: Any, node: Node) -> None:
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+
+    def alias(self, event: Any) -> Node:
+        known = self.anchors.get(event.anchor)
+        start, end = event.start_mark.index, _end(event)
+        if known is not None and not known.open:
+            return known
+        if known is not None:
+            self.add(start, f'the alias "*{event.anchor}" stands inside what it names')
+        else:
+            hint = "put the value in single quotes if it is text"
+            self.add(start, f'the alias "*{event.anchor}" names no anchor above it', hint)
+        return Node("scalar", start, end)
+
+    def mapping(self, node: Node, depth: int) -> int:
+        """Fill a mapping's entries; the index where it ends. Merged entries never beat the mapping's own."""
+        merged: list[tuple[int, Node]] = []
+        own: list[tuple[Node, Node]] = []
+        lines: dict[str, int] = {}
+        while not isinstance(event := self.next(), MappingEndEvent):
+            key = self.node(event, depth + 1)
+            value = self.node(self.next(), depth + 1)
+            node.size += value.size
+            if key.kind != "scalar":
+                hint = "put the whole value in single quotes if it is text"
+                self.add(key.start, f"a {key.kind} can't be a key", hint)
+            elif key.text in lines:
+                message = f'"{key.text}" is given twice, the first time in line {lines[key.text]}'
+                self.add(key.start, message)
+            else:
+                lines[key.text] = self.source.place(key.start)[0]
+                if key.text == "<<" and key.style is None:
+                    merged += [(len(own), m) for m in self.merges(value)]
+                else:
+                    own.append((key, value))
+        names = {key.text for key, _ in own}
+        for position in range(len(own) + 1):
+            for at, other in merged:
+                if at == position:
+                    for name, entry in other.entries.items():
+                        if name not in names:
+                            node.entries.setdefault(name, entry)
+            if position < len(own):
+                key, value = own[position]
+                node.entries[key.text] = (key, value)
+        return _end(event)
+
+    def merges(self, value: Node) -> list[Node]:
+        sources = value.items if value.kind == "list" else [value]
+        for source in sources:
+            if source.kind != "mapping":
+                self.add(
+                    source.start, '"<<" takes a mapping, or a list of mappings', "name one with an alias, *x"
+                )
+        return [s for s in sources if s.kind == "mapping"]
+
+    # ---- tags
+
+    def scalar(self, event: Any) -> bool | int | float | str | None:
+        text: str = event.value
+        tag: str | None = event.tag
+        start = event.start_mark.index
+        if tag is not None and tag != "!" and tag not in _SCALAR_TAGS:
+            self.unknown_tag(tag, start)
+            tag = None
+        if tag in ("!", _CORE + "str") or (tag is None and event.style):
+            return text
+        try:
+            value = resolve(text)
+        except ValueError as error:
+            self.add(start, str(error), "put it in quotes if it is text")
+            return text
+        if tag is None:
+            return value
+        kind = tag.removeprefix(_CORE)
+        if kind == "float" and type(value) is int:
+            return float(value) if abs(value) < 10**300 else text
+        if kind != {type(None): "null", bool: "bool", int: "int", float: "float", str: "str"}[type(value)]:
+            self.add(start, f'"{text}" is no {kind}')
+        return value
+
+    def collection_tag(self, event: Any, own: str) -> None:
+        if event.tag not in (None, "!", _CORE + own):
+            self.unknown_tag(event.tag, event.start_mark.index)
+
+    def unknown_tag(self, tag: str, start: int) -> None:
+        shown = tag.replace(_CORE, "!!")
+        hint = "put the value in single quotes if it is text"
+        self.add(start, f'"{shown}" is a YAML tag that means nothing here', hint)

@@ -1,0 +1,179 @@
+"""One experiment's folder in a lab: its file, its plans, its state, and all its tasks as one table."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from tui_lab.spec.load import load
+from tui_lab.spec.model import Experiment
+from tui_lab.store import fold, layout
+from tui_lab.store.errors import LabError
+from tui_lab.store.fold import State
+from tui_lab.store.plan import Plan
+
+# Facts of a task in the order of the table's columns, behind the parameters.
+FACTS: Final[dict[str, pl.DataType]] = {
+    "task_id": pl.Int64(),
+    "repeat": pl.Int32(),
+    "seed": pl.Int64(),
+    "version": pl.Int32(),
+    "planned": pl.Boolean(),
+    "state": pl.String(),
+    "reason": pl.String(),
+    "attempt": pl.Int32(),
+    "attempts": pl.Int32(),
+    "duration": pl.Float64(),
+    "started_at": pl.Datetime("us", "UTC"),
+    "ended_at": pl.Datetime("us", "UTC"),
+    "node": pl.String(),
+    "exit_code": pl.Int32(),
+    "signal": pl.Int32(),
+    "peak_rss": pl.Int64(),
+    "cpu_time": pl.Float64(),
+    "leftover": pl.Int32(),
+}
+
+
+class ExperimentFolder:
+    """Reads an experiment. Holds what it has read; `refresh` takes in what the journal has gained since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self._state = State()
+        self._plans: dict[int, Plan] = {}
+
+    @property
+    def journal(self) -> Path:
+        return self.path / layout.JOURNAL_FILE
+
+    @property
+    def plans(self) -> Path:
+        return self.path / layout.PLANS
+
+    def exists(self) -> bool:
+        return self.journal.exists()
+
+    def state(self) -> State:
+        """The fold of the journal as it is now. Raises LabError for a newer journal."""
+        self._state.follow(self.journal)
+        return self._state
+
+    def plan(self, number: int | None = None) -> Plan:
+        """A plan by number, by default the newest that the journal names. Raises LabError."""
+        number = self.state().plan if number is None else number
+        if number == 0:
+            raise LabError(f"{self.path}: nothing was submitted yet")
+        if number not in self._plans:
+            self._plans[number] = Plan.read(self.plans, number)
+        return self._plans[number]
+
+    def next_plan_number(self) -> int:
+        """A number that no plan has, also not one that the journal never came to name."""
+        found = [int(match[1]) for file in self.plans.glob("*") if (match := re.match(r"(\d+)\.", file.name))]
+        return 1 + max([self.state().plan, *found])
+
+    def spec(self, number: int | None = None) -> Experiment:
+        """The experiment as submitted with a plan; for the newest, with the metrics that `parse` set since."""
+        plan = self.plan(number)
+        text = (self.plans / f"{plan.number}.yaml").read_text()
+        if number is None and self.metrics_file.exists():
+            text = self.metrics_file.read_text()
+        return load(Path(plan.about["file"]), text=text, templates=plan.about["templates"])
+
+    @property
+    def metrics_file(self) -> Path:
+        """The experiment's file with the metrics in force, where `parse` changed them after the submission."""
+        return self.path / "parsed.yaml"
+
+    def task_folder(self, task_id: int) -> Path:
+        return layout.task_folder(self.path, task_id)
+
+    # All tasks as one table.
+
+    def parameters(self) -> list[str]:
+        """Columns of `tasks` that are parameters, in order. One that collides with a fact is called `in_NAME`."""
+        return [name for name in self.tasks().columns if name not in self.fact_columns()]
+
+    def fact_columns(self) -> list[str]:
+        """Columns of `tasks` that are facts, in order."""
+        names = self.plan().names
+        return [name for name in FACTS if not (name == "seed" and "seed" in names)]
+
+    def tasks(self) -> pl.DataFrame:
+        """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in seconds,
+        sizes in bytes). A parameter named `seed` takes the place of that fact."""
+        state = self.state()
+        parts, seen = [], pl.Series("task_id", [], dtype=pl.Int64)
+        for number in range(state.plan, 0, -1):
+            if not (self.plans / f"{number}.parquet").exists():
+                continue
+            part = self._task_parameters(number)
+            if len(seen):
+                part = part.join(pl.DataFrame(seen), on="task_id", how="anti")
+            if part.height:
+                parts.append(part)
+                seen = pl.concat([seen, part["task_id"]])
+        table = pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame(schema={"task_id": pl.Int64})
+        facts = self._facts(state)
+        parameters = [name for name in table.columns if name not in FACTS or (name == "seed" and "seed" in self.plan().names)]
+        table = table.join(facts, on="task_id", how="left").sort("task_id")
+        order = [name for name in FACTS if name not in parameters]
+        return table.select(*parameters, *(pl.col(name).cast(FACTS[name]) for name in order))
+
+    def _task_parameters(self, number: int) -> pl.DataFrame:
+        plan = self.plan(number)
+        typed = plan.typed()
+        taken = {name.lower() for name in FACTS} - {"seed"}
+        typed = typed.rename({name: f"in_{name}" for name in typed.columns if name.lower() in taken})
+        facts = ["task_id", "repeat", "version"] + ([] if "seed" in typed.columns else ["seed"])
+        return pl.concat([plan.tasks.select(facts), typed], how="horizontal").unique("task_id", keep="first")
+
+    def _facts(self, state: State) -> pl.DataFrame:
+        column = state.columns
+        planned = np.frombuffer(column["planned"], dtype=np.int8) if state.size else np.empty(0, np.int8)
+
+        def integers(name: str, dtype: pl.DataType) -> pl.Series:
+            series = pl.Series(name, column[name], dtype=pl.Int64)
+            return series.set(series == fold.NONE, None).cast(dtype)
+
+        def names(column_name: str, known: list[str], dtype: Any = pl.String) -> pl.Series:
+            codes = pl.Series(column_name, column[column_name], dtype=pl.Int64)
+            codes = codes.set(codes == fold.NONE, None)
+            return pl.Series(known, dtype=dtype).gather(codes).alias(column_name) if known else codes.cast(dtype)
+
+        def floats(name: str) -> pl.Series:
+            return pl.Series(name, column[name], dtype=pl.Float64).fill_nan(None)
+
+        reasons = names("reason", list(fold.REASONS))
+        return pl.DataFrame(
+            {
+                "task_id": pl.Series(range(state.size), dtype=pl.Int64),
+                "planned": pl.Series(planned, dtype=pl.Int8) == 1,
+                "state": names("state", list(fold.STATES)),
+                "reason": reasons.set(reasons == "", None),
+                "attempt": integers("attempt", pl.Int32()),
+                "attempts": pl.Series(column["attempts"], dtype=pl.Int32),
+                "duration": floats("duration"),
+                "started_at": (floats("started") * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
+                "ended_at": (floats("ended") * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
+                "node": names("node", state.nodes),
+                "exit_code": integers("exit_code", pl.Int32()),
+                "signal": integers("signal", pl.Int32()),
+                "peak_rss": integers("peak_rss", pl.Int64()),
+                "cpu_time": floats("cpu_time"),
+                "leftover": integers("leftover", pl.Int32()),
+            }
+        )
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """Parameters that vary in the newest plan."""
+        plan = self.plan()
+        return [name for name in plan.names if plan.tasks[f"parameters.{name}"].n_unique() > 1]

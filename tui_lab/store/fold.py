@@ -1,0 +1,218 @@
+"""The fold: from an experiment's events to the state of its tasks.
+
+Columns, not objects: task ids are dense, so each fact is an array indexed by task id (about 70 bytes a task). The
+engine applies every event that it appends; a reader applies what it reads. Both therefore agree by construction.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.store import journal, ranges
+from tui_lab.store.journal import Event
+
+# Codes are the index. The first state is what a task is before anything happened to it.
+STATES: Final = ("pending", "running", "done", "failed", "stopped", "lost")
+PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = range(6)
+REASONS: Final = ("", "exit", "signal", "timeout", "oom", "node-lost", "walltime", "dependency", "stopped", "start")
+_STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
+_REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
+
+NONE: Final = -1  # an integer fact that is not known
+_UNKNOWN: Final = float("nan")  # a measured fact that is not known
+
+# name -> (array type code, value before anything happened)
+COLUMNS: Final[dict[str, tuple[str, float]]] = {
+    "state": ("b", PENDING),
+    "reason": ("b", 0),
+    "planned": ("b", 0),  # in the newest plan
+    "queued": ("b", 0),  # asked for by a submission, and not yet at its end
+    "attempts": ("i", 0),  # numbers given out so far
+    "attempt": ("i", NONE),  # the one that counts: the last that ended
+    "base": ("i", 0),  # attempts before the submission or retry that asked for the task
+    "losses": ("h", 0),  # attempts lost since then
+    "assigned": ("b", 0),  # handed to a node, not yet ended
+    "node": ("h", NONE),  # index into `State.nodes`
+    "submission": ("i", NONE),  # under which the last attempt was assigned
+    "exit_code": ("i", NONE),
+    "signal": ("h", NONE),
+    "step": ("h", NONE),  # the step at which the last attempt ended
+    "leftover": ("i", NONE),
+    "peak_rss": ("q", NONE),
+    "duration": ("d", _UNKNOWN),
+    "cpu_time": ("d", _UNKNOWN),
+    "started": ("d", _UNKNOWN),  # seconds since 1970, UTC
+    "ended": ("d", _UNKNOWN),
+}
+
+
+class State:
+    """The state of an experiment after a number of events."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, array[Any]] = {name: array(code) for name, (code, _) in COLUMNS.items()}
+        self.size = 0
+        self.nodes: list[str] = []
+        self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
+        self.plan = 0  # number of the newest plan
+        self.submissions: list[Event] = []
+        self.paused: Event | None = None
+        self.drained = False  # a person asked to start nothing more
+        self.ended: Event | None = None  # of the newest submission
+        self.offset = 0  # of the journal, behind the last event applied
+        self.counts = Counter[int]()  # planned tasks by state
+
+    def grow(self, size: int) -> None:
+        if size <= self.size:
+            return
+        for name, (code, empty) in COLUMNS.items():
+            filler = array(code, [int(empty) if code != "d" else empty]) * (size - self.size)
+            self.columns[name].extend(filler)
+        self.size = size
+
+    # Reading the journal.
+
+    def follow(self, path: Path) -> list[Event]:
+        """Apply what the journal holds behind `offset`; the events applied."""
+        events = []
+        for event, offset in journal.read(path, self.offset):
+            self.apply(event)
+            self.offset = offset
+            events.append(event)
+        return events
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account. Events of unknown kinds change nothing."""
+        handler = getattr(self, "_on_" + str(event.get("event")), None)
+        if handler is not None:
+            handler(event)
+
+    def _move(self, task: int, state: int) -> None:
+        column = self.columns["state"]
+        if self.columns["planned"][task]:
+            self.counts[column[task]] -= 1
+            self.counts[state] += 1
+        column[task] = state
+
+    def _on_submitted(self, event: Event) -> None:
+        self.submissions.append(event)
+        self.plan = event["plan"]
+        self.drained, self.paused, self.ended = False, None, None
+        planned = event["planned"]
+        self.grow(1 + max((last for _, last in planned), default=-1))
+        self.columns["planned"] = array("b", bytes(self.size))
+        for first, last in planned:
+            self.columns["planned"][first : last + 1] = array("b", b"\1" * (last - first + 1))
+        self.columns["queued"] = array("b", bytes(self.size))
+        self._recount()
+        self._queue(event["queued"])
+
+    def _on_requeued(self, event: Event) -> None:
+        self.ended, self.paused, self.drained = None, None, False
+        self._queue(event["queued"])
+
+    def _queue(self, wanted: ranges.Ranges) -> None:
+        """Ask for tasks: each gets its attempts afresh. What is running goes on."""
+        columns = self.columns
+        for task in ranges.each(wanted):
+            columns["queued"][task] = 1
+            if not columns["assigned"][task]:
+                self._move(task, PENDING)
+                columns["base"][task] = columns["attempts"][task]
+                columns["losses"][task] = 0
+
+    def _recount(self) -> None:
+        planned, state = self.columns["planned"], self.columns["state"]
+        self.counts = Counter(code for code, wanted in zip(state, planned, strict=True) if wanted)
+
+    def _node(self, name: str) -> int:
+        if name not in self.nodes:
+            self.nodes.append(name)
+        return self.nodes.index(name)
+
+    def _on_node(self, event: Event) -> None:
+        self.spools[event["node"]] = event["spool"]
+
+    def _on_assigned(self, event: Event) -> None:
+        node = self._node(event["node"])
+        columns = self.columns
+        for task, attempt in event["attempts"]:
+            columns["attempts"][task] = attempt
+            columns["assigned"][task] = 1
+            columns["node"][task] = node
+            columns["submission"][task] = len(self.submissions) - 1
+
+    def _on_returned(self, event: Event) -> None:
+        """Attempts taken back before they began: their numbers are given out again."""
+        for task, attempt in event["attempts"]:
+            if self.columns["attempts"][task] == attempt:
+                self.columns["attempts"][task] = attempt - 1
+                self.columns["assigned"][task] = 0
+
+    def _on_started(self, event: Event) -> None:
+        columns, task = self.columns, event["task"]
+        if columns["attempts"][task] == event["attempt"] and columns["assigned"][task]:
+            self._move(task, RUNNING)
+            columns["started"][task] = event["at"]
+
+    def _on_finished(self, event: Event) -> None:
+        columns, task = self.columns, event["task"]
+        if not columns["assigned"][task] or columns["attempts"][task] != event["attempt"]:
+            return  # a duplicate: the first result of an attempt wins
+        get = event.get
+        columns["assigned"][task] = 0
+        columns["attempt"][task] = event["attempt"]
+        columns["reason"][task] = _REASON_CODE.get(get("reason", ""), 0)
+        columns["exit_code"][task] = get("exit_code", NONE)
+        columns["signal"][task] = get("signal", NONE)
+        columns["step"][task] = get("step", NONE)
+        columns["leftover"][task] = get("leftover", 0)
+        columns["peak_rss"][task] = get("peak_rss", NONE)
+        columns["duration"][task] = get("duration", _UNKNOWN)
+        columns["cpu_time"][task] = get("cpu_time", _UNKNOWN)
+        columns["ended"][task] = event["at"]
+        state = _STATE_CODE[event["state"]]
+        if state == LOST:
+            columns["losses"][task] += 1
+        if "again" in event:  # the task goes back to the queue, `again` seconds later
+            self._move(task, PENDING)
+        else:
+            self._move(task, state)
+            columns["queued"][task] = 0
+
+    def _on_stopped(self, event: Event) -> None:
+        """Tasks that a person stopped before they began."""
+        for task in ranges.each(event["tasks"]):
+            self._move(task, STOPPED)
+            self.columns["queued"][task] = 0
+            self.columns["reason"][task] = _REASON_CODE["stopped"]
+
+    def _on_paused(self, event: Event) -> None:
+        self.paused = event
+
+    def _on_resumed(self, event: Event) -> None:
+        self.paused, self.drained, self.ended = None, False, None
+
+    def _on_drained(self, event: Event) -> None:
+        self.drained = True
+
+    def _on_ended(self, event: Event) -> None:
+        self.ended = event
+
+    # Questions.
+
+    def count(self, state: int) -> int:
+        """Planned tasks in a state."""
+        return self.counts[state]
+
+    @property
+    def planned(self) -> int:
+        """Number of tasks in the newest plan."""
+        return sum(self.counts.values())
+
+    def counts_by_name(self) -> dict[str, int]:
+        """Planned tasks by state, in the order of STATES, zeros included."""
+        return {name: self.counts[code] for code, name in enumerate(STATES)}

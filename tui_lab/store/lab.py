@@ -1,0 +1,141 @@
+"""The lab folder: its marker, its experiments, its locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.spec.problem import suggest
+from tui_lab.store import layout
+from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.experiment import ExperimentFolder
+
+FORMAT: Final = 1
+
+
+class Lab:
+    """A folder that holds experiments. `identity` names it to agents; a copied or moved lab gets a new one."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.identity: str = facts["id"]
+
+    @classmethod
+    def open(cls, path: Path) -> Lab:
+        """Raises LabError where the folder is missing, is no lab, or was made by a newer tui-lab."""
+        marker = path / layout.LAB_FILE
+        try:
+            facts = json.loads(marker.read_text())
+            version = facts["format"]
+            identity = facts["id"]
+        except FileNotFoundError:
+            if not path.exists():
+                raise LabError(f"{path}: there is no lab here", "`tui-lab --run FILE` makes one; --lab DIR names another") from None
+            raise LabError(f"{path}: is no lab (it has no {layout.LAB_FILE})", "--lab DIR names another folder") from None
+        except OSError as error:
+            raise StorageError(f"{marker}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError):
+            raise LabError(f"{marker}: is damaged", 'it should hold {"format": 1, "id": "..."}') from None
+        if not isinstance(version, int) or version > FORMAT:
+            raise LabError(f"{path}: made by a newer tui-lab (format {version}, this one reads {FORMAT})", "upgrade tui-lab")
+        return cls(path.absolute(), {"id": identity})
+
+    @classmethod
+    def create(cls, path: Path) -> Lab:
+        """Open a lab, and make it where the folder is missing or empty. Raises LabError, StorageError."""
+        if (path / layout.LAB_FILE).exists():
+            return cls.open(path)
+        try:
+            if path.exists():
+                if not path.is_dir():
+                    raise LabError(f"{path}: is a file, not a folder", "--lab DIR names another place")
+                if any(path.iterdir()):
+                    raise LabError(f"{path}: is not empty and is no lab", "--lab DIR names another folder")
+            path.mkdir(parents=True, exist_ok=True)
+            partial = path / (layout.LAB_FILE + ".partial")
+            partial.write_text(json.dumps({"format": FORMAT, "id": secrets.token_hex(8)}) + "\n")
+            try:
+                os.link(partial, path / layout.LAB_FILE)  # of two that start at the same instant, one wins
+            except FileExistsError:
+                pass
+            except OSError:
+                os.rename(partial, path / layout.LAB_FILE)  # a file system without links
+            partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        return cls.open(path)
+
+    # Experiments.
+
+    def experiments(self) -> list[str]:
+        """Names of the experiments, those with the newest submission last."""
+        found = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                try:
+                    found.append((os.stat(os.path.join(entry.path, layout.JOURNAL_FILE)).st_mtime, entry.name))
+                except OSError:
+                    continue
+        return [name for _, name in sorted(found)]
+
+    def experiment(self, name: str) -> ExperimentFolder:
+        """Raises LabError for an unknown name."""
+        folder = ExperimentFolder(self.path / name)
+        if not folder.exists():
+            known = self.experiments()
+            what = f'there is no experiment "{name}" in {self.path}'
+            listed = f"it has: {', '.join(known)}" if known else "it has none yet"
+            raise LabError(what, suggest(name, known) or listed)
+        return folder
+
+    def new_experiment(self, name: str) -> ExperimentFolder:
+        return ExperimentFolder(self.path / name)
+
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Hold the right to add a plan: one submission at a time. Raises StorageError."""
+        with locked(self.path / "submit.lock"):
+            yield
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """What is wrong with the place where a lab is or should be, in one line."""
+    hints = {
+        errno.EROFS: "the file system is read-only: choose another place with --lab DIR",
+        errno.EACCES: "choose another place with --lab DIR, or ask for the right to write there",
+        errno.ENOSPC: "the disk is full: make room, or choose another place with --lab DIR",
+        errno.EDQUOT: "the quota is used up: make room, or choose another place with --lab DIR",
+    }
+    return StorageError(f"{path}: {error.strerror or error}", hints.get(error.errno or 0, ""))
+
+
+@contextmanager
+def locked(path: Path, wait: float = 60.0) -> Iterator[None]:
+    """Hold an advisory lock on a file, waiting up to `wait` seconds. Raises StorageError."""
+    deadline = time.monotonic() + wait
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EAGAIN):
+                    raise storage_error(path, error) from error
+                if time.monotonic() > deadline:
+                    raise StorageError(f"{path}: another tui-lab has held this lock for {wait:.0f} seconds") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(file)

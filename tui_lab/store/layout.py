@@ -1,0 +1,43 @@
+"""Names and places of files in a lab. Nothing here touches the disk.
+
+    lab/lab.json, engine.json, engine.log
+    lab/EXPERIMENT/experiment.yaml, journal.jsonl, state.parquet, results.parquet
+    lab/EXPERIMENT/plans/N.parquet, N.csv, N.yaml
+    lab/EXPERIMENT/tasks/THOUSAND/TASK/stdout, stderr, ...
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+Stream = Literal["stdout", "stderr"]
+
+LAB_FILE: Final = "lab.json"
+ENGINE_FILE: Final = "engine.json"
+ENGINE_LOG: Final = "engine.log"
+SPEC_FILE: Final = "experiment.yaml"
+JOURNAL_FILE: Final = "journal.jsonl"
+CHECKPOINT_FILE: Final = "state.parquet"
+RESULTS_FILE: Final = "results.parquet"
+METRICS_FILE: Final = "metrics.jsonl"
+PARAMS_FILE: Final = "params.json"
+PLANS: Final = "plans"
+TASKS: Final = "tasks"
+
+TASKS_PER_FOLDER: Final = 1000
+
+
+def task_folder(experiment_folder: Path, task_id: int) -> Path:
+    """The folder of one task. Tasks lie in thousands because some file systems choke on a million folders."""
+    return experiment_folder / TASKS / str(task_id // TASKS_PER_FOLDER) / str(task_id)
+
+
+def attempt_file(name: str, attempt: int) -> str:
+    """`name` for the first attempt, `name.N` for attempt N; nothing is ever renamed."""
+    return name if attempt == 1 else f"{name}.{attempt}"
+
+
+def stream_file(stream: Stream, step: str | None, attempt: int) -> str:
+    """File of one output stream: `stdout`, `stdout.2`, or with a named step `train.stdout`, `train.stdout.2`."""
+    return attempt_file(stream if step is None else f"{step}.{stream}", attempt)

@@ -1,0 +1,173 @@
+"""A plan: the tasks of one submission, written whole before the journal names it.
+
+`plans/N.parquet` has a row per task, in listed order:
+
+    task_id      Int64    given once per key and version, never changed or reused
+    key          Binary   SHA-256, see `keys`
+    version      Int32    1, 2, ...
+    combination  Int64    index of the combination in this plan
+    repeat       Int32    from 0
+    seed         Int64    value of {seed}
+    stage        String   null (there are no stages yet)
+    added        Boolean  not of the file: added by `name=value` on the command line
+    parameters.X UInt32   index into the typed values of X in the metadata; or a plain typed column (drawn, derived)
+
+The file's metadata holds, under "tui_lab", JSON with `values` (name -> list of values) and `about` (what the plan was
+made from). `N.yaml` beside it is the experiment's file as submitted, `N.csv` the same table for people (up to
+100,000 tasks).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tui_lab.spec.axes import frame as as_frame
+from tui_lab.spec.combinations import Combinations
+from tui_lab.spec.model import Value
+from tui_lab.store.errors import LabError, StorageError
+
+PREFIX: Final = "parameters."
+CSV_LIMIT: Final = 100_000
+FORMAT: Final = 1
+_METADATA: Final = "tui_lab"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan in memory. `about`: file, folder, templates, digests of the key's components, added overrides."""
+
+    number: int
+    tasks: pl.DataFrame
+    values: dict[str, list[Value]]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters, in order."""
+        return [name.removeprefix(PREFIX) for name in self.tasks.columns if name.startswith(PREFIX)]
+
+    @cached_property
+    def combinations(self) -> Combinations:
+        """The parameters alone, a row per task."""
+        columns = [self.tasks[PREFIX + name].alias(name) for name in self.names]
+        return Combinations(as_frame(columns, self.tasks.height), self.values)
+
+    def parameters(self, row: int) -> dict[str, Value]:
+        """The values of one task, exactly as the file gave them."""
+        return self.combinations.row(row)
+
+    def typed(self) -> pl.DataFrame:
+        """Parameters as columns of real types, a row per task."""
+        return self.combinations.typed()
+
+    @cached_property
+    def _rows(self) -> npt.NDArray[np.int64]:
+        ids = self.tasks["task_id"].to_numpy()
+        rows = np.full(int(ids.max(initial=-1)) + 1, -1, dtype=np.int64)
+        rows[ids] = np.arange(len(ids))
+        return rows
+
+    def row(self, task_id: int) -> int | None:
+        """Row of a task, None where the plan does not have it."""
+        if not 0 <= task_id < len(self._rows):
+            return None
+        row = int(self._rows[task_id])
+        return None if row < 0 else row
+
+    # On disk.
+
+    def write(self, folder: Path, text: str) -> None:
+        """Write `N.parquet`, `N.yaml` and for small plans `N.csv`. Raises StorageError."""
+        metadata = {"format": FORMAT, "number": self.number, "values": self.values, "about": self.about}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(folder / f"{self.number}.yaml", text.encode())
+            path = folder / f"{self.number}.parquet"
+            partial = path.with_suffix(".partial")
+            self.tasks.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
+            os.replace(partial, path)
+            if self.tasks.height <= CSV_LIMIT:
+                table = pl.concat(
+                    [self.tasks.select("task_id", "repeat", "version"), self.typed()], how="horizontal"
+                ) if not set(self.names) & {"task_id", "repeat", "version"} else self.typed()
+                partial = path.with_suffix(".partial")
+                table.write_csv(partial)
+                os.replace(partial, folder / f"{self.number}.csv")
+        except OSError as error:
+            raise StorageError(f"{folder}: {error.strerror or error}") from error
+
+    @classmethod
+    def read(cls, folder: Path, number: int, columns: list[str] | None = None) -> Plan:
+        """Read a plan, or some of its columns. Raises LabError."""
+        path = folder / f"{number}.parquet"
+        try:
+            metadata = json.loads(pl.read_parquet_metadata(path)[_METADATA])
+            if metadata["format"] > FORMAT:
+                raise LabError(f"{path}: written by a newer tui-lab", "upgrade tui-lab")
+            tasks = pl.read_parquet(path, columns=columns)
+        except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+            raise LabError(f"{path}: can't be read: {error}") from error
+        return cls(number, tasks, metadata["values"], metadata["about"])
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def merge(first: Combinations, second: Combinations) -> Combinations:
+    """The rows of both, the first's first; a parameter that one lacks is null there."""
+    names = list(dict.fromkeys([*first.frame.columns, *second.frame.columns]))
+    parts: list[dict[str, pl.Series]] = [{}, {}]
+    values: dict[str, list[Value]] = {}
+    for name in names:
+        both = (first, second)
+        if all(name in side.values or name not in side.frame.columns for side in both):
+            merged: list[Value] = []
+            index: dict[str, int] = {}
+            for side, part in zip(both, parts, strict=True):
+                own = side.values.get(name, [None])
+                codes = []
+                for value in own:
+                    key = json.dumps(value)
+                    if key not in index:
+                        index[key] = len(merged)
+                        merged.append(value)
+                    codes.append(index[key])
+                column = (
+                    side.frame[name]
+                    if name in side.values
+                    else pl.zeros(side.frame.height, dtype=pl.UInt32, eager=True)
+                )
+                part[name] = pl.Series(codes, dtype=pl.UInt32).gather(column)
+            values[name] = merged
+        else:
+            for side, part in zip(both, parts, strict=True):
+                part[name] = (
+                    side.typed()[name]
+                    if name in side.frame.columns
+                    else pl.Series([None] * side.frame.height, dtype=pl.Null)
+                )
+    frames = [
+        as_frame([part[name].alias(name) for name in names], side.height)
+        for side, part in zip((first, second), parts, strict=True)
+    ]
+    return Combinations(frame=pl.concat(frames, how="vertical_relaxed"), values=values)
+
+
+def only(combinations: Combinations, rows: pl.Series) -> Combinations:
+    """Some of the rows, by index."""
+    return Combinations(frame=combinations.frame[rows], values=combinations.values)
+
+
