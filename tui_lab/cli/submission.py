@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,7 +126,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
     notices = [*experiment.notices, *combinations.notices, *stale(planned.plan, state, scripts, choice)]
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
     if unchanged and previous is not None:
-        planned = Planned(previous, planned.known, planned.reasons, planned.adopted)
+        planned = replace(planned, plan=previous)
     return Prepared(experiment, folder, text, planned, queued, unchanged, counts, scripts, tuple(notices))
 
 

@@ -23,6 +23,7 @@ from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.commands import run_metrics
 from tui_lab.results.extract import Extraction, Task, extract
 from tui_lab.results.hints import Hint
+from tui_lab.results.values import Scalar
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout, ranges
@@ -252,11 +253,13 @@ class _Reading:
         stay = ~self.ids.is_in(running["task_id"].implode())
         merged = {}
         for name, column in columns.items():
-            new = build(name, fresh.values[name], fresh.types[name])
-            below = merge(Column(column.series.filter(stay), column.form), new, fresh.types[name])
-            # A kind of value that does not fit shows when the task has ended.
-            empty = pl.Series([None] * running.height, dtype=column.series.dtype)
-            merged[name] = below or Column(pl.concat([column.series.filter(stay), empty]), column.form)
+            rest = Column(column.series.filter(stay), column.form)
+            nothing: list[Scalar | None] = [None] * running.height
+            wanted = fresh.types.get(name, "str")
+            below = merge(rest, build(name, fresh.values.get(name, nothing), wanted), wanted)
+            # A value of a kind that does not fit the column shows when its task has ended.
+            empty = Column(pl.Series(name, nothing, dtype=column.series.dtype), column.form)
+            merged[name] = below or merge(rest, empty, wanted) or rest
         return merged, pl.concat([self.ids.filter(stay), running["task_id"]])
 
     def _extract(

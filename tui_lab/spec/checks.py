@@ -9,17 +9,17 @@ from tui_lab.spec.model import RESERVED_PARAMETERS
 from tui_lab.spec.names import name_error
 from tui_lab.spec.problem import closest, suggest
 from tui_lab.spec.read_sweep import sweep_paths
-from tui_lab.spec.reading import Path, Reader
+from tui_lab.spec.reading import Keypath, Reader
 from tui_lab.spec.values import Cases, Domain, Drawn
 
 
-def mentioned_names(r: Reader) -> dict[str, Path]:
+def mentioned_names(r: Reader) -> dict[str, Keypath]:
     """Every parameter that the file names, well or badly, and the path of its first mention."""
-    found: dict[str, Path] = {}
+    found: dict[str, Keypath] = {}
     for sweep in sweep_paths(r):
         for name in r.keys(sweep):
             found.setdefault(name, (*sweep, name))
-            cases: Path = (*sweep, name, "cases")
+            cases: Keypath = (*sweep, name, "cases")
             for case in r.keys(cases):
                 for inner in r.keys((*cases, case)):
                     found.setdefault(inner, (*cases, case, inner))
@@ -59,8 +59,8 @@ def _check_cases(r: Reader) -> None:
     for sweep in sweep_paths(r):
         setters = {name: name for name in r.keys(sweep)}
         for name in r.keys(sweep):
-            cases: Path = (*sweep, name, "cases")
-            inner: dict[str, Path] = {}
+            cases: Keypath = (*sweep, name, "cases")
+            inner: dict[str, Keypath] = {}
             for case in r.keys(cases):
                 for key in r.keys((*cases, case)):
                     inner.setdefault(key, (*cases, case, key))
@@ -81,7 +81,7 @@ def check_zip(r: Reader, groups: Iterable[tuple[str, ...]], sweeps: tuple[dict[s
     for g, group in enumerate(groups):
         known = True
         for i, name in enumerate(group):
-            path: Path = ("zip", g, i)
+            path: Keypath = ("zip", g, i)
             if name not in swept:
                 known = False
                 r.add(path, f'"{name}" is not swept, so it can\'t be zipped', suggest(name, swept))
@@ -95,7 +95,7 @@ def check_zip(r: Reader, groups: Iterable[tuple[str, ...]], sweeps: tuple[dict[s
                 _check_lengths(r, ("zip", g), [(name, sweep[name]) for name in group if name in sweep])
 
 
-def _check_lengths(r: Reader, path: Path, members: list[tuple[str, Domain]]) -> None:
+def _check_lengths(r: Reader, path: Keypath, members: list[tuple[str, Domain]]) -> None:
     drawn = [name for name, domain in members if isinstance(domain, Drawn)]
     if drawn:
         r.add(path, f'"{drawn[0]}" is drawn at random, so it can\'t be zipped')
@@ -131,7 +131,7 @@ def check_unhashed(r: Reader, unhashed: Iterable[str]) -> None:
     single = r.has(("unhashed",)) and r.node(("unhashed",)).kind == "scalar"
     for i, name in enumerate(unhashed):
         if name not in names:
-            path: Path = ("unhashed",) if single else ("unhashed", i)
+            path: Keypath = ("unhashed",) if single else ("unhashed", i)
             r.add(path, f'there is no parameter "{name}"', suggest(name, names))
 
 
@@ -139,13 +139,19 @@ def check_defaults(r: Reader, used: Set[str]) -> None:
     """A default that nothing uses, and whose name is nearly that of a parameter, is misspelt."""
     swept = [name for name in mentioned_names(r) if name not in r.keys(("defaults",))]
     for name in r.keys(("defaults",)):
-        if name not in used and closest(name, swept):
-            r.add(("defaults", name), f'nothing uses the default "{name}"', suggest(name, swept), at_key=True)
+        near = closest(name, swept)
+        if name not in used and near and near.lower() != name.lower():
+            r.add(
+                ("defaults", name),
+                f'nothing uses the default "{name}"',
+                f'did you mean "{near}"?',
+                at_key=True,
+            )
 
 
 def unused(
     r: Reader, used: Set[str], sweeps: Iterable[Mapping[str, Domain]], texts: Iterable[str]
-) -> list[tuple[str, Path]]:
+) -> list[tuple[str, Keypath]]:
     """Parameters that no command, file or variable uses, nor an expression in `texts`, and their places."""
     expressions = "\n".join(texts)
     bundles: dict[str, set[str]] = {}

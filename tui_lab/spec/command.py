@@ -80,7 +80,7 @@ class Command:
 
     def shown(self, values: Mapping[str, Value]) -> str:
         """The command for people, with values quoted in place: pasted into bash or zsh it does the same."""
-        return LineWriter(TaskValues(values)).write(self.parts).strip("\n\t ")
+        return LineWriter(TaskValues(values)).line(_trimmed(self.parts))
 
     @cached_property
     def _constant_script(self) -> str:

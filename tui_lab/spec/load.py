@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 from tui_lab.spec import checks
 from tui_lab.spec.model import LATER, Experiment, FileTemplate, Metric, Order, Origin
 from tui_lab.spec.names import experiment_name_error
-from tui_lab.spec.problem import SpecError, suggest
+from tui_lab.spec.problem import SpecError, closest
 from tui_lab.spec.read_metrics import read_metrics, read_rows
 from tui_lab.spec.read_sweep import (
     read_defaults,
@@ -33,8 +33,7 @@ from tui_lab.spec.read_task import (
     read_timeout,
     read_workdir,
 )
-from tui_lab.spec.reading import Path as Keypath
-from tui_lab.spec.reading import Reader, described
+from tui_lab.spec.reading import Keypath, Reader, described
 from tui_lab.spec.uses import Uses
 from tui_lab.spec.yaml12 import parse, read_text
 
@@ -125,9 +124,9 @@ def load(
         )
         r.add((), message)
         raise SpecError(r.problems)
-    _check_keys(r)
+    meant = _check_keys(r)
     given = {key: READERS[key](r, (key,)) for key in r.keys(()) if key in READERS}
-    if "command" not in given:
+    if "command" not in (*given, *meant):
         r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
     _name(r, given, stem or path.stem)
     texts = _templates(r, given.get("files") or {}, templates)
@@ -144,14 +143,18 @@ def load_text(text: str, name: str = "experiment.yaml") -> Experiment:
     return load(Path(name), text)
 
 
-def _check_keys(r: Reader) -> None:
+def _check_keys(r: Reader) -> list[str]:
+    """Notes the keys that are none; returns those that were probably meant."""
+    meant = []
     for key in r.keys(()):
         if key in LATER:
             r.add((key,), f'"{key}" is not supported yet', at_key=True)
         elif key not in READERS:
-            other = _ELSEWHERE.get(key)
-            hint = f'did you mean "{other}"?' if other else suggest(key, (*READERS, *LATER))
+            other = _ELSEWHERE.get(key) or closest(key, (*READERS, *LATER))
+            hint = f'did you mean "{other}"?' if other else ""
             r.add((key,), f'there is no key "{key}"', hint, at_key=True)
+            meant += [other] if other else []
+    return ["command", *meant] if "stages" in r.keys(()) else meant
 
 
 def _name(r: Reader, given: dict[str, Any], stem: str) -> None:
@@ -223,8 +226,7 @@ def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
         found.append((("where",), given["where"], names))
     for name, metric in metrics.items():
         if metric.sql:
-            columns = list(dict.fromkeys((*names, *metrics, *TASK_FACTS)))
-            found.append((("metrics", name, "sql"), metric.sql, [n for n in columns if n != name]))
+            found.append((("metrics", name, "sql"), metric.sql, _metric_columns(names, metrics, name)))
     if found:
         # Imported here because it brings a database along, which most files don't need.
         from tui_lab.spec.expression import ExpressionError, check
@@ -235,3 +237,11 @@ def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
             except ExpressionError as error:
                 r.add(path, error.message, error.hint, offset=error.offset)
     return [text for _, text, _ in found]
+
+
+def _metric_columns(names: list[str], metrics: Mapping[str, Metric], own: str) -> list[str]:
+    """What a metric's expression may use: other metrics, parameters, facts; prefixed where names collide."""
+    columns = dict.fromkeys((*names, *metrics, *TASK_FACTS))
+    shared = {n for n in columns if (n in names) + (n in metrics) + (n in TASK_FACTS) > 1}
+    prefixed = [f"in_{n}" for n in names if n in shared] + [f"out_{n}" for n in metrics if n in shared]
+    return [n for n in (*columns, *prefixed) if n not in (own, f"out_{own}") or n in names]

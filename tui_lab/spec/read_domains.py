@@ -7,7 +7,7 @@ from typing import Final
 
 from tui_lab.spec.names import name_error
 from tui_lab.spec.problem import suggest
-from tui_lab.spec.reading import Path, Reader, described
+from tui_lab.spec.reading import Keypath, Reader, described
 from tui_lab.spec.values import (
     Cases,
     Choice,
@@ -29,7 +29,7 @@ _BOUNDS: Final = "[a, b]"
 _SPACE: Final = "[start, stop, n]"
 
 
-def read_domain(r: Reader, path: Path) -> Domain | None:
+def read_domain(r: Reader, path: Keypath) -> Domain | None:
     """A scalar, a list, or a mapping with one kind of domain."""
     node = r.node(path)
     name = path[-1]
@@ -58,13 +58,13 @@ def read_domain(r: Reader, path: Path) -> Domain | None:
     return KINDS[kind](r, (*path, kind))
 
 
-def looks_like_domain(r: Reader, path: Path) -> bool:
+def looks_like_domain(r: Reader, path: Keypath) -> bool:
     """Whether a value is written like a domain other than a list."""
     keys = r.keys(path)
     return len(keys) == 1 and keys[0] in KINDS
 
 
-def _values(r: Reader, path: Path) -> tuple[Value, ...] | None:
+def _values(r: Reader, path: Keypath) -> tuple[Value, ...] | None:
     node = r.node(path)
     if node.kind != "list":
         r.wrong(path, "a list of values")
@@ -83,17 +83,17 @@ def _values(r: Reader, path: Path) -> tuple[Value, ...] | None:
     return tuple(node.plain())
 
 
-def _listed(r: Reader, path: Path) -> Listed | None:
+def _listed(r: Reader, path: Keypath) -> Listed | None:
     values = _values(r, path)
     return None if values is None else Listed(values=values)
 
 
-def _choice(r: Reader, path: Path) -> Choice | None:
+def _choice(r: Reader, path: Keypath) -> Choice | None:
     values = _values(r, path)
     return None if values is None else Choice(values=values)
 
 
-def _numbers(r: Reader, path: Path, form: str, least: int, most: int) -> list[Number] | None:
+def _numbers(r: Reader, path: Keypath, form: str, least: int, most: int) -> list[Number] | None:
     """The numbers of a domain, as many as its form says."""
     node = r.node(path)
     if node.kind != "list":
@@ -107,7 +107,7 @@ def _numbers(r: Reader, path: Path, form: str, least: int, most: int) -> list[Nu
     return found if len(found) == len(numbers) else None
 
 
-def _range(r: Reader, path: Path) -> Range | None:
+def _range(r: Reader, path: Keypath) -> Range | None:
     numbers = _numbers(r, path, "[start, stop] or [start, stop, step]", 2, 3)
     if numbers is None:
         return None
@@ -121,13 +121,13 @@ def _range(r: Reader, path: Path) -> Range | None:
     return domain if _not_too_large(r, path, domain.size) else None
 
 
-def _not_too_large(r: Reader, path: Path, size: int) -> bool:
+def _not_too_large(r: Reader, path: Keypath, size: int) -> bool:
     if size > MAX_SIZE:
         r.add(path, f"a parameter with {size:,} values", f"{MAX_SIZE:,} are allowed")
     return size <= MAX_SIZE
 
 
-def _space(r: Reader, path: Path) -> tuple[Number, Number, int] | None:
+def _space(r: Reader, path: Keypath) -> tuple[Number, Number, int] | None:
     """Start, stop and n."""
     numbers = _numbers(r, path, _SPACE, 3, 3)
     if numbers is None:
@@ -141,12 +141,12 @@ def _space(r: Reader, path: Path) -> tuple[Number, Number, int] | None:
     return (numbers[0], numbers[1], n) if _not_too_large(r, path, n) else None
 
 
-def _linspace(r: Reader, path: Path) -> Linspace | None:
+def _linspace(r: Reader, path: Keypath) -> Linspace | None:
     space = _space(r, path)
     return None if space is None else Linspace(start=space[0], stop=space[1], n=space[2])
 
 
-def _geomspace(r: Reader, path: Path) -> Geomspace | None:
+def _geomspace(r: Reader, path: Keypath) -> Geomspace | None:
     space = _space(r, path)
     if space is None:
         return None
@@ -157,7 +157,7 @@ def _geomspace(r: Reader, path: Path) -> Geomspace | None:
     return Geomspace(start=start, stop=stop, n=n)
 
 
-def _bounds(r: Reader, path: Path) -> tuple[Number, Number] | None:
+def _bounds(r: Reader, path: Keypath) -> tuple[Number, Number] | None:
     numbers = _numbers(r, path, _BOUNDS, 2, 2)
     if numbers is None:
         return None
@@ -168,12 +168,12 @@ def _bounds(r: Reader, path: Path) -> tuple[Number, Number] | None:
     return a, b
 
 
-def _uniform(r: Reader, path: Path) -> Uniform | None:
+def _uniform(r: Reader, path: Keypath) -> Uniform | None:
     bounds = _bounds(r, path)
     return None if bounds is None else Uniform(a=bounds[0], b=bounds[1])
 
 
-def _loguniform(r: Reader, path: Path) -> LogUniform | None:
+def _loguniform(r: Reader, path: Keypath) -> LogUniform | None:
     bounds = _bounds(r, path)
     if bounds is not None and bounds[0] <= 0:
         r.add((*path, 0), 'the numbers of "loguniform" must be above 0')
@@ -181,14 +181,14 @@ def _loguniform(r: Reader, path: Path) -> LogUniform | None:
     return None if bounds is None else LogUniform(a=bounds[0], b=bounds[1])
 
 
-def _randint(r: Reader, path: Path) -> RandInt | None:
+def _randint(r: Reader, path: Keypath) -> RandInt | None:
     if _bounds(r, path) is None:
         return None
     a, b = r.whole((*path, 0)), r.whole((*path, 1))
     return None if a is None or b is None else RandInt(a=a, b=b)
 
 
-def _cases(r: Reader, path: Path) -> Cases | None:
+def _cases(r: Reader, path: Keypath) -> Cases | None:
     node = r.node(path)
     if node.kind != "mapping":
         r.wrong(path, "a mapping of named cases")
@@ -217,7 +217,7 @@ def _cases(r: Reader, path: Path) -> Cases | None:
     return Cases(cases=cases) if fine and _same_names(r, path, cases) else None
 
 
-def _same_names(r: Reader, path: Path, cases: dict[str, dict[str, Value]]) -> bool:
+def _same_names(r: Reader, path: Keypath, cases: dict[str, dict[str, Value]]) -> bool:
     """Whether all cases set the same parameters; the first case is the measure."""
     first, *others = cases
     expected = cases[first]
@@ -244,7 +244,7 @@ def _same_names(r: Reader, path: Path, cases: dict[str, dict[str, Value]]) -> bo
     return fine
 
 
-KINDS: Final[dict[str, Callable[[Reader, Path], Domain | None]]] = {
+KINDS: Final[dict[str, Callable[[Reader, Keypath], Domain | None]]] = {
     "range": _range,
     "linspace": _linspace,
     "geomspace": _geomspace,

@@ -7,7 +7,7 @@ from typing import Any, Final, get_args
 from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
 from tui_lab.spec.names import name_error
 from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
-from tui_lab.spec.reading import QUOTE, Path, Reader
+from tui_lab.spec.reading import QUOTE, Keypath, Reader
 
 # Key in the file -> attribute, where they differ.
 ATTRIBUTES: Final = {"from": "source", "json": "json_file"}
@@ -25,7 +25,7 @@ _ENUMS: Final[dict[str, tuple[str, ...]]] = {
 _ONLY_WITH: Final = {"path": ("json",), "column": ("csv",), "from": ("pattern",)}
 
 
-def read_metrics(r: Reader, path: Path) -> dict[str, Metric]:
+def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
     """Metrics by name; what is wrong is noted and left out."""
     if r.empty(path) or not r.is_mapping(path, "a mapping of names and patterns"):
         return {}
@@ -44,7 +44,7 @@ def read_metrics(r: Reader, path: Path) -> dict[str, Metric]:
     return metrics
 
 
-def _metric(r: Reader, path: Path) -> Metric | None:
+def _metric(r: Reader, path: Keypath) -> Metric | None:
     node = r.node(path)
     if node.kind != "mapping":
         pattern = _value_pattern(r, path, take="last")
@@ -71,6 +71,8 @@ def _metric(r: Reader, path: Path) -> Metric | None:
     for key, with_kinds in _ONLY_WITH.items():
         if key in keys and not set(kinds) & set(with_kinds):
             r.add((*path, key), f'"{key}" goes with "{with_kinds[0]}", not with "{kinds[0]}"', at_key=True)
+    if "run" in keys and "from" in keys:
+        r.add((*path, "from"), '"from" goes with "pattern" alone, not with "run"', at_key=True)
     if "json" in keys and "path" not in keys:
         r.add(
             (*path, "json"),
@@ -91,7 +93,7 @@ def _metric(r: Reader, path: Path) -> Metric | None:
     return Metric(**found) if len(r.problems) == before else None
 
 
-def _one_kind(r: Reader, path: Path, keys: tuple[str, ...], owner: str) -> bool:
+def _one_kind(r: Reader, path: Keypath, keys: tuple[str, ...], owner: str) -> bool:
     """Whether a metric says exactly once where it comes from; `run` brings its own pattern."""
     kinds = [key for key in keys if key in KINDS]
     if not kinds:
@@ -110,7 +112,7 @@ def _one_kind(r: Reader, path: Path, keys: tuple[str, ...], owner: str) -> bool:
     return True
 
 
-def _pattern(r: Reader, path: Path) -> Pattern | None:
+def _pattern(r: Reader, path: Keypath) -> Pattern | None:
     text = r.text(path)
     if text is None:
         return None
@@ -123,7 +125,7 @@ def _pattern(r: Reader, path: Path) -> Pattern | None:
         return None
 
 
-def _value_pattern(r: Reader, path: Path, take: str) -> str | None:
+def _value_pattern(r: Reader, path: Keypath, take: str) -> str | None:
     """A pattern that finds one value: one group, or groups of which one is named `value`."""
     pattern = _pattern(r, path)
     if pattern is None:
@@ -141,7 +143,7 @@ def _value_pattern(r: Reader, path: Path, take: str) -> str | None:
     return pattern.text
 
 
-def read_rows(r: Reader, path: Path) -> Rows | None:
+def read_rows(r: Reader, path: Keypath) -> Rows | None:
     if r.empty(path):
         return None
     if r.node(path).kind != "mapping":

@@ -6,13 +6,13 @@ from typing import Any
 
 from tui_lab.spec.model import Sample, Seed, SeedPer
 from tui_lab.spec.read_domains import looks_like_domain, read_domain
-from tui_lab.spec.reading import Path, Reader
+from tui_lab.spec.reading import Keypath, Reader
 from tui_lab.spec.values import Domain, Value
 
 PER: tuple[SeedPer, ...] = ("repeat", "task")
 
 
-def read_parameters(r: Reader, path: Path) -> tuple[dict[str, Domain], ...]:
+def read_parameters(r: Reader, path: Keypath) -> tuple[dict[str, Domain], ...]:
     """One sweep, or a list of them. What is wrong is noted and left out."""
     if r.empty(path):
         return ()
@@ -24,13 +24,13 @@ def read_parameters(r: Reader, path: Path) -> tuple[dict[str, Domain], ...]:
     return (_sweep(r, path),)
 
 
-def sweep_paths(r: Reader) -> list[Path]:
+def sweep_paths(r: Reader) -> list[Keypath]:
     """Where each sweep stands in the file."""
-    path: Path = ("parameters",)
+    path: Keypath = ("parameters",)
     return [] if r.empty(path) else r.items(path)
 
 
-def _sweep(r: Reader, path: Path) -> dict[str, Domain]:
+def _sweep(r: Reader, path: Keypath) -> dict[str, Domain]:
     if r.empty(path) and isinstance(path[-1], int):
         r.add(path, "this sweep is empty", "write {} for one task with all defaults")
         return {}
@@ -44,7 +44,7 @@ def _sweep(r: Reader, path: Path) -> dict[str, Domain]:
     return sweep
 
 
-def read_defaults(r: Reader, path: Path) -> dict[str, Value]:
+def read_defaults(r: Reader, path: Keypath) -> dict[str, Value]:
     if r.empty(path) or not r.is_mapping(path, "a mapping of parameters and values"):
         return {}
     for name in r.keys(path):
@@ -54,7 +54,7 @@ def read_defaults(r: Reader, path: Path) -> dict[str, Value]:
     return defaults
 
 
-def read_zip(r: Reader, path: Path) -> tuple[tuple[str, ...], ...]:
+def read_zip(r: Reader, path: Keypath) -> tuple[tuple[str, ...], ...]:
     """Groups of names; which names they are is checked when all are known."""
     if r.empty(path):
         return ()
@@ -78,14 +78,14 @@ def read_zip(r: Reader, path: Path) -> tuple[tuple[str, ...], ...]:
     return tuple(groups)
 
 
-def read_derive(r: Reader, path: Path) -> dict[str, str]:
+def read_derive(r: Reader, path: Keypath) -> dict[str, str]:
     if r.empty(path) or not r.is_mapping(path, "a mapping of parameters and SQL expressions"):
         return {}
     found = {name: r.text((*path, name)) for name in r.keys(path)}
     return {name: text for name, text in found.items() if text is not None}
 
 
-def read_sample(r: Reader, path: Path) -> Sample | None:
+def read_sample(r: Reader, path: Keypath) -> Sample | None:
     if r.empty(path):
         return None
     node = r.node(path)
@@ -105,7 +105,7 @@ def read_sample(r: Reader, path: Path) -> Sample | None:
     return Sample(**found) if "n" in found and None not in found.values() else None
 
 
-def read_repeat(r: Reader, path: Path) -> int | None:
+def read_repeat(r: Reader, path: Keypath) -> int | None:
     node = r.node(path)
     if node.kind == "mapping":
         for key in r.fields(path, ("until", "min", "max"), '"repeat"'):
@@ -118,7 +118,7 @@ def read_repeat(r: Reader, path: Path) -> int | None:
     return r.whole(path, 1)
 
 
-def read_seed(r: Reader, path: Path) -> Seed | None:
+def read_seed(r: Reader, path: Keypath) -> Seed | None:
     node = r.node(path)
     if node.kind != "mapping":
         base = r.whole(path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, Final, get_args
 
 from tui_lab.spec.model import FileTemplate, RetryReason
 from tui_lab.spec.names import name_error
-from tui_lab.spec.reading import Path, Reader, described, shortened
+from tui_lab.spec.reading import Keypath, Reader, described, shortened
 from tui_lab.spec.shell_lines import flag_lines
 from tui_lab.spec.units import TIME_HINT, duration
 
@@ -29,7 +29,7 @@ _NOT_RETRIED: Final = {
 # ---- command
 
 
-def read_command(r: Reader, path: Path) -> str | tuple[str, ...] | dict[str, str] | None:
+def read_command(r: Reader, path: Keypath) -> str | tuple[str, ...] | dict[str, str] | None:
     """A string, a list of strings, or a mapping of named steps."""
     node = r.node(path)
     if node.kind == "scalar":
@@ -53,7 +53,7 @@ def read_command(r: Reader, path: Path) -> str | tuple[str, ...] | dict[str, str
     return steps if len(steps) == len(node.entries) else None
 
 
-def _script(r: Reader, path: Path) -> str | None:
+def _script(r: Reader, path: Keypath) -> str | None:
     node = r.node(path)
     if node.kind == "scalar" and not node.text.strip():
         r.add(path, "the command is empty")
@@ -70,7 +70,7 @@ def _script(r: Reader, path: Path) -> str | None:
     return text if fine else None
 
 
-def _listed_commands(r: Reader, path: Path) -> tuple[str, ...] | None:
+def _listed_commands(r: Reader, path: Keypath) -> tuple[str, ...] | None:
     items = r.items(path)
     if not items:
         r.add(path, "the command is an empty list", "give at least one command")
@@ -97,14 +97,14 @@ def _is_parameter(r: Reader, word: str) -> bool:
 # ---- files, folder, environment
 
 
-def read_files(r: Reader, path: Path) -> dict[str, FileTemplate]:
+def read_files(r: Reader, path: Keypath) -> dict[str, FileTemplate]:
     """Templates by the file that they become; their texts are read later."""
     if r.empty(path) or not r.is_mapping(path, "a mapping of files and templates"):
         return {}
     files: dict[str, FileTemplate] = {}
     for target in r.keys(path):
         at = (*path, target)
-        if not target or FilePath(target).is_absolute() or ".." in FilePath(target).parts:
+        if not target or Path(target).is_absolute() or ".." in Path(target).parts:
             r.add(
                 at,
                 f'"{target}" is not inside {{output}}',
@@ -118,7 +118,7 @@ def read_files(r: Reader, path: Path) -> dict[str, FileTemplate]:
     return files
 
 
-def _template(r: Reader, path: Path) -> FileTemplate | None:
+def _template(r: Reader, path: Keypath) -> FileTemplate | None:
     if r.node(path).kind != "mapping" or r.misread(path):
         source = None if r.node(path).kind == "mapping" else r.text(path)
         return None if source is None else FileTemplate(source=source)
@@ -135,7 +135,7 @@ def _template(r: Reader, path: Path) -> FileTemplate | None:
     return None if source is None else FileTemplate(source=source, marks=marks)
 
 
-def _marks(r: Reader, path: Path) -> tuple[str, str] | None:
+def _marks(r: Reader, path: Keypath) -> tuple[str, str] | None:
     node = r.node(path)
     if node.kind != "list" or len(node.items) != 2:
         r.add(path, f'"marks" takes two texts, not {described(node)}', 'such as ["#", "#"] or ["<<", ">>"]')
@@ -144,7 +144,7 @@ def _marks(r: Reader, path: Path) -> tuple[str, str] | None:
     return None if first is None or second is None else (first, second)
 
 
-def read_workdir(r: Reader, path: Path) -> str | None:
+def read_workdir(r: Reader, path: Keypath) -> str | None:
     """The folder as a path: `~` and `$NAME` filled in, relative to the file's folder."""
     text = None if r.empty(path) else r.text(path)
     if text is None:
@@ -155,7 +155,7 @@ def read_workdir(r: Reader, path: Path) -> str | None:
     return os.path.normpath(r.folder / expanded)
 
 
-def read_env(r: Reader, path: Path) -> dict[str, str]:
+def read_env(r: Reader, path: Keypath) -> dict[str, str]:
     if r.empty(path) or not r.is_mapping(path, "a mapping of variables"):
         return {}
     env: dict[str, str] = {}
@@ -175,7 +175,7 @@ def read_env(r: Reader, path: Path) -> dict[str, str]:
     return env
 
 
-def read_setup(r: Reader, path: Path) -> str | None:
+def read_setup(r: Reader, path: Keypath) -> str | None:
     """Lines, as one text or a list."""
     if r.empty(path):
         return None
@@ -186,7 +186,7 @@ def read_setup(r: Reader, path: Path) -> str | None:
 # ---- times and failures
 
 
-def read_timeout(r: Reader, path: Path) -> float | str | None:
+def read_timeout(r: Reader, path: Keypath) -> float | str | None:
     """Seconds, or a text with a placeholder."""
     if r.empty(path):
         return None
@@ -196,11 +196,11 @@ def read_timeout(r: Reader, path: Path) -> float | str | None:
     return _time(r, path)
 
 
-def read_grace(r: Reader, path: Path) -> float | None:
+def read_grace(r: Reader, path: Keypath) -> float | None:
     return _time(r, path, zero=True)
 
 
-def _time(r: Reader, path: Path, *, zero: bool = False) -> float | None:
+def _time(r: Reader, path: Keypath, *, zero: bool = False) -> float | None:
     node = r.node(path)
     if node.kind != "scalar" or node.value is None or isinstance(node.value, bool):
         if node.kind == "scalar" or not r.misread(path):
@@ -219,7 +219,7 @@ def _time(r: Reader, path: Path, *, zero: bool = False) -> float | None:
     return seconds
 
 
-def read_retry_on(r: Reader, path: Path) -> tuple[str, ...] | None:
+def read_retry_on(r: Reader, path: Keypath) -> tuple[str, ...] | None:
     if r.empty(path):
         r.wrong(path, f"some of {', '.join(RETRY_REASONS)}")
         return None
@@ -233,7 +233,7 @@ def read_retry_on(r: Reader, path: Path) -> tuple[str, ...] | None:
     return None if None in found else tuple(dict.fromkeys(found))
 
 
-def read_ok_exit_codes(r: Reader, path: Path) -> tuple[int, ...] | None:
+def read_ok_exit_codes(r: Reader, path: Keypath) -> tuple[int, ...] | None:
     if r.node(path).kind == "list" and not r.node(path).items:
         r.add(path, '"ok_exit_codes" is empty', "no task could succeed; the default is [0]")
         return None
@@ -247,10 +247,10 @@ def read_ok_exit_codes(r: Reader, path: Path) -> tuple[int, ...] | None:
     return found if None not in codes else None
 
 
-def read_description(r: Reader, path: Path) -> str | None:
+def read_description(r: Reader, path: Keypath) -> str | None:
     return "" if r.empty(path) else r.text(path, blank=True)
 
 
-def at_least(least: int) -> Callable[[Reader, Path], Any]:
+def at_least(least: int) -> Callable[[Reader, Keypath], Any]:
     """A reader of whole numbers."""
     return lambda r, path: r.whole(path, least)

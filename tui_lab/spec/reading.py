@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 from tui_lab.spec.problem import Problem, suggest
 from tui_lab.spec.yaml_document import Document, Node
 
-Path = tuple[str | int, ...]
+Keypath = tuple[str | int, ...]
 QUOTE = "put the value in single quotes"
 
 
@@ -33,7 +33,7 @@ def shortened(text: str, length: int = 40) -> str:
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
-def title(path: Path) -> str:
+def title(path: Keypath) -> str:
     """How a message calls the value at `path`: its own key, or the key of the list that holds it."""
     keys = [step for step in path if isinstance(step, str)]
     name = f'"{keys[-1]}"' if keys else "the file"
@@ -43,13 +43,13 @@ def title(path: Path) -> str:
 class Reader:
     """Reads one document. The methods give None where the value is wrong, after noting the problem."""
 
-    def __init__(self, document: Document, folder: FilePath) -> None:
+    def __init__(self, document: Document, folder: Path) -> None:
         self.document = document
         self.folder = folder  # where relative paths start
         self.problems: list[Problem] = list(document.problems)
 
     def add(
-        self, path: Path, message: str, hint: str = "", *, offset: int | None = None, at_key: bool = False
+        self, path: Keypath, message: str, hint: str = "", *, offset: int | None = None, at_key: bool = False
     ) -> None:
         """Note a problem, unless YAML itself was already unhappy at that place."""
         problem = self.problem(path, message, hint, offset=offset, at_key=at_key)
@@ -57,36 +57,36 @@ class Reader:
             self.problems.append(problem)
 
     def problem(
-        self, path: Path, message: str, hint: str = "", *, offset: int | None = None, at_key: bool = False
+        self, path: Keypath, message: str, hint: str = "", *, offset: int | None = None, at_key: bool = False
     ) -> Problem:
         """A problem at the value under `path`, at a character in it, or at its key."""
         line, column = self.document.place(path, offset=offset, at_key=at_key)
         return Problem(self.document.file, line, column, message, hint)
 
-    def node(self, path: Path) -> Node:
+    def node(self, path: Keypath) -> Node:
         node = self.document.node(path)
         assert node is not None, path
         return node
 
-    def has(self, path: Path) -> bool:
+    def has(self, path: Keypath) -> bool:
         return self.document.node(path) is not None
 
-    def empty(self, path: Path) -> bool:
+    def empty(self, path: Keypath) -> bool:
         """Whether the value is absent or null."""
         node = self.document.node(path)
         return node is None or (node.kind == "scalar" and node.value is None)
 
-    def plain(self, path: Path) -> Any:
+    def plain(self, path: Keypath) -> Any:
         return self.node(path).plain()
 
-    def keys(self, path: Path) -> tuple[str, ...]:
+    def keys(self, path: Keypath) -> tuple[str, ...]:
         """Keys of the mapping at `path`; none where there is no mapping."""
         node = self.document.node(path)
         return tuple(node.entries) if node is not None and node.kind == "mapping" else ()
 
     # ---- wrong kinds
 
-    def wrong(self, path: Path, wanted: str) -> None:
+    def wrong(self, path: Keypath, wanted: str) -> None:
         """Note that the value is of another kind than `wanted`."""
         node = self.node(path)
         if self._unhappy_within(node):
@@ -101,7 +101,7 @@ class Reader:
         last = self.document.text.place(node.end)
         return any(first <= (p.line, p.column) <= last for p in self.document.problems)
 
-    def misread(self, path: Path) -> bool:
+    def misread(self, path: Keypath) -> bool:
         """Notes it if YAML made a list or mapping of what looks like the text `{x}` or `[x]`."""
         node = self.node(path)
         source = self.document.source_of(node)
@@ -118,7 +118,7 @@ class Reader:
 
     # ---- scalars
 
-    def text(self, path: Path, *, blank: bool = False) -> str | None:
+    def text(self, path: Keypath, *, blank: bool = False) -> str | None:
         """A text; a number or true is taken as written."""
         node = self.node(path)
         if node.kind != "scalar":
@@ -131,13 +131,16 @@ class Reader:
         if not blank and not node.text.strip():
             self.add(path, f"{title(path)} is empty")
             return None
+        if "\0" in node.text:
+            self.add(path, "a NUL character can't stand here", offset=node.text.index("\0"))
+            return None
         return "" if node.value is None else node.text
 
-    def optional_text(self, path: Path) -> str | None:
+    def optional_text(self, path: Keypath) -> str | None:
         """A text, or None where there is none."""
         return None if self.empty(path) else self.text(path)
 
-    def whole(self, path: Path, least: int | None = None) -> int | None:
+    def whole(self, path: Keypath, least: int | None = None) -> int | None:
         """A whole number, not below `least`."""
         node = self.node(path)
         if type(node.value) is not int:
@@ -148,7 +151,7 @@ class Reader:
             return None
         return node.value
 
-    def number(self, path: Path) -> int | float | None:
+    def number(self, path: Keypath) -> int | float | None:
         """A finite number."""
         node = self.node(path)
         if not isinstance(node.value, int | float) or isinstance(node.value, bool):
@@ -159,7 +162,7 @@ class Reader:
             return None
         return node.value
 
-    def one_of(self, path: Path, words: Sequence[str]) -> Any:
+    def one_of(self, path: Keypath, words: Sequence[str]) -> Any:
         """One of some words."""
         node = self.node(path)
         if node.kind != "scalar" or node.value is None:
@@ -174,25 +177,25 @@ class Reader:
 
     # ---- collections
 
-    def items(self, path: Path) -> list[Path]:
+    def items(self, path: Keypath) -> list[Keypath]:
         """Paths of a list's items, or the path itself where a single value stands for a list of one."""
         node = self.node(path)
         return [(*path, i) for i in range(len(node.items))] if node.kind == "list" else [path]
 
-    def texts(self, path: Path) -> tuple[str, ...]:
+    def texts(self, path: Keypath) -> tuple[str, ...]:
         """A list of texts, or one text; what is wrong is noted and left out."""
         if self.empty(path):
             return ()
         found = (self.text(item) for item in self.items(path))
         return tuple(text for text in found if text is not None)
 
-    def is_mapping(self, path: Path, wanted: str = "a mapping") -> bool:
+    def is_mapping(self, path: Keypath, wanted: str = "a mapping") -> bool:
         if self.node(path).kind == "mapping":
             return True
         self.wrong(path, wanted)
         return False
 
-    def fields(self, path: Path, known: Iterable[str], owner: str) -> tuple[str, ...]:
+    def fields(self, path: Keypath, known: Iterable[str], owner: str) -> tuple[str, ...]:
         """The known keys of a mapping; the others are noted."""
         known = tuple(known)
         for key in self.keys(path):

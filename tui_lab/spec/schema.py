@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, get_args
 
 from pydantic.fields import FieldInfo
@@ -11,9 +12,11 @@ from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
 from tui_lab.spec.model import Experiment, FileTemplate, Order, RetryReason, Sample, Seed, SeedPer
 from tui_lab.spec.names import MAX_NAME
 from tui_lab.spec.values import Cases, Choice, Geomspace, Linspace, LogUniform, Model, RandInt, Range, Uniform
+from tui_lab.spec.yaml12 import resolve
 
 Schema = dict[str, Any]
 
+_SPECIAL: Final = re.compile(r"""[{}\[\]#,:&*!|>'"%@`]|^[-?\s]|\s$""")  # what YAML might take for its own
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _NAME: Final = "^[A-Za-z_][A-Za-z0-9_.-]*$"
@@ -284,6 +287,7 @@ def flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(flow, value)) + "]"
-    if isinstance(value, str) and (not value or any(c in value for c in "{}[]#,:&*!|>'\"%@`")):
-        return "'" + value.replace("'", "''") + "'"
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        plain = isinstance(resolve(value), str) and not _SPECIAL.search(value)
+        return value if plain else "'" + value.replace("'", "''") + "'"
+    return json.dumps(value)

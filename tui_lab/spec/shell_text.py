@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from tui_lab.spec.render import quote, shows_as_is
 
-#: Where a placeholder stands: outside quotes, in "...", in '...', in $'...', or in arithmetic.
-State = Literal["bare", "double", "single", "ansi", "number"]
+#: Where a placeholder stands: outside quotes, in "...", in the default of "${X:-...}", in '...', in $'...', or in
+#: arithmetic.
+State = Literal["bare", "double", "default", "single", "ansi", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class ShellWriter:
 _REFERENCES: dict[State, str] = {
     "bare": '"{}"',
     "double": "{}",
+    "default": "{}",
     "single": "'\"{}\"'",
     "ansi": "'\"{}\"$'",
     "number": "{}",
@@ -231,59 +233,70 @@ def _double(value: str) -> str:
 class LineWriter:
     """Writes the line for people, with values quoted in place.
 
-    Pasted into bash or zsh, also an interactive one, it does what the task did.
+    Pasted into bash or zsh, also an interactive one, it does what the task did. Where no quotes can be written,
+    the value is given to a variable in front.
     """
 
     values: Values
+    assigned: dict[str, str] = field(default_factory=dict)
 
-    def write(self, parts: Iterable[Part]) -> str:
-        line = ""
-        gone = False
+    def line(self, parts: Iterable[Part]) -> str:
+        line = self._write(parts)
+        return "".join(f"{name}={quote(text)}; " for name, text in self.assigned.items()) + line
+
+    def _write(self, parts: Iterable[Part]) -> str:
+        """A flag or a group that is not there takes one of the blanks around it along."""
+        pieces: list[str] = []
+        blank = gone = False
         for part in parts:
-            if isinstance(part, Flag | Group):
-                added = self._optional(part)
-                gone = not added
+            piece = self._part(part)
+            if not piece and isinstance(part, Flag | Group):
+                gone = True
+            elif gone and isinstance(part, Blank) and (blank or not pieces):
+                gone = False
             else:
-                added = self._part(part)
-                # A dropped word takes one of the blanks around it along.
-                if gone and isinstance(part, Blank) and (not line or line[-1].isspace()):
-                    added = ""
-                gone = gone and not added
-            line += added
-        return line
+                if gone and blank and isinstance(part, Syntax):
+                    pieces.pop()
+                pieces.append(piece)
+                blank, gone = isinstance(part, Blank), False
+        if gone and blank:
+            pieces.pop()
+        return "".join(pieces)
 
-    def _optional(self, part: Flag | Group) -> str:
-        if isinstance(part, Flag):
-            return " ".join(map(quote, self.values.arguments(part)))
-        return self.write(part.parts) if self.values.given(part) else ""
-
-    def _part(self, part: Text | Place | Raw | Code | Syntax | Blank) -> str:
+    def _part(self, part: Part) -> str:
         match part:
             case Place():
-                return _in_place(self.values.text(part), part)
+                return self._value(part)
             case Raw():
                 return self.values.text(part)
             case Code():
-                return self.write(part.parts)
+                return self._write(part.parts)
+            case Flag():
+                return " ".join(map(quote, self.values.arguments(part)))
+            case Group():
+                return self._write(part.parts) if self.values.given(part) else ""
             case _:
                 return part.source
 
-
-def _in_place(text: str, place: Place) -> str:
-    match place.state:
-        case "bare":
-            shown = quote(text)
-            return f"'{text}'" if shown == text and place.exposed else shown
-        case "double" if shows_as_is(text) and "!" not in text:
-            # The empty pair of quotes ends the name of a variable in front.
-            return ('""' if place.exposed else "") + _double(text)
-        case "double":
-            return f'"{quote(text)}"'
-        case "single" if shows_as_is(text):
-            return text.replace("'", "'\\''")
-        case "single":
-            return f"'{quote(text)}'"
-        case "ansi":
-            return f"'{quote(text)}$'"
-        case _:
-            return text
+    def _value(self, place: Place) -> str:
+        text = self.values.text(place)
+        shown = quote(text)
+        visible = shows_as_is(text)
+        match place.state:
+            case "bare":
+                return f"'{text}'" if shown == text and place.exposed else shown
+            case "double" if visible and "!" not in text:
+                # The empty pair of quotes ends the name of a variable in front.
+                return ('""' if place.exposed else "") + _double(text)
+            case "double":
+                return f'"{shown}"'
+            case "single":
+                return text.replace("'", "'\\''") if visible else f"'{shown}'"
+            case "ansi":
+                return f"'{shown}$'"
+            case "default" if shown != text:
+                name = variable("P", place.name)
+                self.assigned[name] = text
+                return "${" + name + "}"
+            case _:
+                return text

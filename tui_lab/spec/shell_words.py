@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tui_lab.spec.shell_reader import Reader
-from tui_lab.spec.shell_text import Code, Part, Place, Syntax, Text
+from tui_lab.spec.shell_text import Code, Part, Place, State, Syntax, Text
 
 # ${NAME, then an operator whose word may hold a placeholder: a default, or a prefix or suffix to cut off.
 _PARAMETER = re.compile(r"\$\{(?:\w+|[@*])(?:\[[@*\w]+\])?(:?[-=?+]|##?|%%?)", re.ASCII)
@@ -86,12 +86,12 @@ class WordReader(Reader):
                 raise self.unclosed("a single quote", start)
         self._mark()
 
-    def _double(self) -> None:
+    def _double(self, state: State = "double") -> None:
         start = self.position
         self._mark()
         while (character := self.peek()) != '"':
             if character == "{":
-                self.placeholder("double")
+                self.placeholder(state)
             elif character == "\\":
                 self._backslash_in_double()
             elif character == "$":
@@ -168,17 +168,18 @@ class WordReader(Reader):
         head = _PARAMETER.match(self.text, start)
         # What is cut off is a pattern, in which quotes count even if the whole is in double quotes.
         double = quoted and not (head is not None and head[1][0] in "#%")
+        state: State = "default" if double else "bare"
         self.syntax(2 if head is None else len(head[0]))
         first = len(self.parts)
         while (character := self.peek()) != "}":
             if character == "{":
-                self.placeholder("double" if double else "bare", closing="\\}")
+                self.placeholder(state, closing="\\}")
             elif character == "\\":
                 self.syntax(2)
             elif character == "'" and not double:
                 self._single()
             elif character == '"':
-                self._double()
+                self._double("default" if double else "double")
             elif character == "$":
                 self._dollar(quoted=double)
             elif character == "`":

@@ -9,7 +9,7 @@ from tui_lab.spec.command import compile_command
 from tui_lab.spec.model import BUILT_IN, FileTemplate
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem
-from tui_lab.spec.reading import QUOTE, Path, Reader
+from tui_lab.spec.reading import QUOTE, Keypath, Reader
 from tui_lab.spec.template import names_in
 from tui_lab.spec.units import TIME_HINT
 from tui_lab.spec.yaml_document import Text
@@ -40,7 +40,7 @@ class Uses:
         if isinstance(given.get("timeout"), str) and not self._text(("timeout",), given["timeout"]):
             self.r.add(("timeout",), f'"{given["timeout"]}" is no time', TIME_HINT)
 
-    def _command(self, path: Path, command: str) -> None:
+    def _command(self, path: Keypath, command: str) -> None:
         self.takes_all = self.takes_all or PARAMS_VARIABLE in command
         try:
             self._use(compile_command(command, self.known).names)
@@ -50,7 +50,7 @@ class Uses:
                 hint = f'YAML takes " #" for a comment: {QUOTE}'
             self.r.add(path, error.message, hint, offset=error.offset)
 
-    def _text(self, path: Path, text: str) -> bool:
+    def _text(self, path: Keypath, text: str) -> bool:
         """Whether the text uses a name, or tries to."""
         try:
             found = names_in(text, self.known)
@@ -74,7 +74,7 @@ class Uses:
         self.takes_all = self.takes_all or "params" in names
 
 
-def _commands(given: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _commands(given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str]]:
     command = given.get("command")
     if isinstance(command, str):
         yield ("command",), command

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +185,7 @@ def rerun(planned: Planned, selected: pl.Series, state: State, known: pl.DataFra
     ids = pl.concat([known, planned.plan.tasks.select("key", "version", "task_id")])
     plan = Plan(planned.plan.number, _number(table, ids), planned.plan.values, planned.plan.about)
     reasons = {**planned.reasons, "rerun": int(again.sum())}
-    return Planned(plan, planned.known & ~again, planned.chosen, reasons, planned.adopted)
+    return replace(planned, plan=plan, known=planned.known & ~again, reasons=reasons)
 
 
 # Comparing with the plan before.

@@ -1,0 +1,251 @@
+"""The JSON Schema agrees with the loader, and the reference names every key."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui_lab.spec.load import READERS, load_text
+from tui_lab.spec.metric import Metric, Rows
+from tui_lab.spec.model import LATER, Experiment
+from tui_lab.spec.problem import SpecError
+from tui_lab.spec.read_domains import KINDS
+from tui_lab.spec.read_metrics import ATTRIBUTES, METRIC_KEYS, ROWS_KEYS
+from tui_lab.spec.schema import flow, json_schema, reference
+from tui_lab.spec.yaml12 import parse
+
+SCHEMA = json_schema()
+TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "null": (type(None),),
+}
+
+
+def fits(value: Any, schema: Any) -> bool:
+    """JSON Schema, as much of it as is used here; a keyword that is not known fails the test."""
+    if isinstance(schema, bool):
+        return schema
+    return all(KEYWORDS[keyword](value, wanted, schema) for keyword, wanted in schema.items())
+
+
+def is_type(value: Any, wanted: Any, _: Any) -> bool:
+    names = [wanted] if isinstance(wanted, str) else wanted
+    return any(
+        isinstance(value, TYPES[name]) and not (isinstance(value, bool) and name in ("integer", "number"))
+        for name in names
+    )
+
+
+def unless(kind: type | tuple[type, ...], test: Any) -> Any:
+    """Keywords say nothing about values of other types."""
+    return lambda value, wanted, schema: not isinstance(value, kind) or test(value, wanted, schema)
+
+
+def always(*_: Any) -> bool:
+    return True
+
+
+def additional(value: dict[str, Any], wanted: Any, schema: Any) -> bool:
+    return all(fits(v, wanted) for k, v in value.items() if k not in schema.get("properties", {}))
+
+
+KEYWORDS: dict[str, Any] = {
+    "$schema": always,
+    "$defs": always,
+    "title": always,
+    "description": always,
+    "examples": always,
+    "default": always,
+    "$ref": lambda v, ref, _: fits(v, SCHEMA["$defs"][ref.removeprefix("#/$defs/")]),
+    "type": is_type,
+    "enum": lambda v, words, _: v in words,
+    "anyOf": lambda v, options, _: any(fits(v, option) for option in options),
+    "minimum": unless((int, float), lambda v, n, _: v >= n),
+    "maximum": unless((int, float), lambda v, n, _: v <= n),
+    "minLength": unless(str, lambda v, n, _: len(v) >= n),
+    "maxLength": unless(str, lambda v, n, _: len(v) <= n),
+    "pattern": unless(str, lambda v, p, _: re.search(p, v) is not None),
+    "minItems": unless(list, lambda v, n, _: len(v) >= n),
+    "prefixItems": unless(list, lambda v, s, _: all(map(fits, v, s))),
+    "items": unless(
+        list, lambda v, s, schema: all(fits(x, s) for x in v[len(schema.get("prefixItems", ())) :])
+    ),
+    "minProperties": unless(dict, lambda v, n, _: len(v) >= n),
+    "maxProperties": unless(dict, lambda v, n, _: len(v) <= n),
+    "required": unless(dict, lambda v, names, _: all(name in v for name in names)),
+    "propertyNames": unless(dict, lambda v, s, _: all(fits(name, s) for name in v)),
+    "properties": unless(dict, lambda v, s, _: all(fits(v[k], s[k]) for k in v if k in s)),
+    "additionalProperties": unless(dict, additional),
+}
+
+
+def accepted(text: str) -> bool:
+    return fits(parse(text, "f.yaml").value, SCHEMA)
+
+
+def loads(text: str) -> bool:
+    try:
+        load_text(text)
+    except SpecError:
+        return False
+    return True
+
+
+def test_the_full_file_fits() -> None:
+    assert accepted((Path(__file__).parent / "files" / "full.yaml").read_text())
+
+
+@pytest.mark.parametrize("key", [k for k in READERS if k not in ("command", "files", "zip", "unhashed")])
+def test_examples_load_and_fit(key: str) -> None:
+    """What the reference shows can be pasted."""
+    around = "command: ./x {lr} {n} {neurons} {a} {b} {minutes}\n"
+    if key != "parameters":
+        around += "parameters: {lr: 1, n: 2, neurons: 1, a: 1, b: 2, minutes: 3}\n"
+    if key != "metrics":
+        around += "metrics: {in_size: (x), out_size: (y)}\n"
+    for example in Experiment.model_fields[key].examples or []:
+        text = f"{around}{key}: {flow(example)}\n"
+        assert accepted(text), text
+        load_text(text)
+
+
+def test_other_examples_fit() -> None:
+    for key in ("command", "files", "zip", "unhashed"):
+        for example in Experiment.model_fields[key].examples or []:
+            assert fits(example, SCHEMA["properties"][key]), (key, example)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("parameters: {a: 1, b: on, c: [1, x], d: {range: [0, 1, 0.1]}}", "parameters: [{a: 1}, {}]"),
+        *(
+            "seed: 3",
+            "seed: {per: task}",
+            "sample: {n: 1}",
+            "timeout: 1h",
+            "timeout: 3",
+            "timeout:",
+            "tags: a",
+        ),
+        *("retry_on: oom", "ok_exit_codes: 0", "order: listed", "env: {A: 1, B: , C: x}", "metrics:"),
+        *(
+            "metrics: {a: (x)}",
+            "metrics: {a: {pattern: x, take: count}}",
+            "metrics: {a: {json: f, path: $.a}}",
+        ),
+        *("setup: [a, b]", "code: [a]", "workdir: ~", "grace: 0", "description: 3", "rows: {csv: x}"),
+    ],
+)
+def test_what_loads_fits(line: str) -> None:
+    text = f"command: ./x\n{line}\n"
+    assert loads(text)
+    assert accepted(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "repat: 3",
+            "repeat: 0",
+            "repeat: x",
+            "stages: {}",
+            "parameters: 3",
+            "parameters: {a: {rang: [1, 2]}}",
+        ),
+        *("parameters: {a: {range: [1]}}", "parameters: {a: []}", "parameters: {2a: 1}", "parameters: {a: }"),
+        *(
+            "parameters: {a: {linspace: [0, 1, 0]}}",
+            "parameters: {a: {range: [0, 3], choice: [1]}}",
+            "order: list",
+        ),
+        *(
+            "retry_on: never",
+            "sample: 3",
+            "sample: {seed: 1}",
+            "seed: {par: task}",
+            "metrics: {a: {tak: last}}",
+        ),
+        *(
+            "metrics: {a: {take: frist}}",
+            "metrics: {a: {json: x, path: a}}",
+            "ok_exit_codes: 300",
+            "name: a b",
+        ),
+        *("files: {a: {marks: ['#', '#']}}", "zip: [a]", "env: {A B: 1}", "version: 0", "rows: {pattrn: x}"),
+    ],
+)
+def test_editors_see_these_mistakes(line: str) -> None:
+    text = f"command: ./x\n{line}\n"
+    assert not loads(text)
+    assert not accepted(text)
+
+
+def test_schema_is_whole() -> None:
+    properties = SCHEMA["properties"]
+    assert list(properties) == list(Experiment.model_fields)
+    assert set(properties) == set(READERS)
+    assert not set(properties) & set(LATER)
+    assert SCHEMA["required"] == ["command"]
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "$id" not in SCHEMA
+    json.dumps(SCHEMA)
+    for key, schema in properties.items():
+        assert schema["title"] == key
+        assert schema["description"]
+        if "default" in schema:
+            assert fits(schema["default"], schema), key
+    kinds = SCHEMA["$defs"]["domain"]["anyOf"][2]["properties"]
+    assert set(kinds) == set(KINDS)
+    metric = SCHEMA["$defs"]["metric"]["anyOf"][1]["properties"]
+    assert set(metric) == set(METRIC_KEYS)
+
+
+def test_keys_of_the_file_and_attributes_agree() -> None:
+    assert {ATTRIBUTES.get(key, key) for key in METRIC_KEYS} == set(Metric.model_fields)
+    assert {ATTRIBUTES.get(key, key) for key in ROWS_KEYS} == set(Rows.model_fields)
+
+
+def test_reference_names_every_key() -> None:
+    lines = reference().splitlines()
+    for key in Experiment.model_fields:
+        assert sum(line.startswith(f"| `{key}` |") for line in lines) >= 1
+    for kind in KINDS:
+        assert any(line.startswith(f"| `{{{kind}: ") for line in lines)
+    assert "| `repeat` | `10` | `1` | How often each combination runs. `{repeat}` counts from 0. |" in lines
+    for line in lines:  # a bar inside a cell would break the table
+        if line.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", line)) in (3, 5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        1,
+        0.5,
+        "a",
+        "a b",
+        "",
+        "{x}",
+        "it's: #",
+        "1h",
+        "10",
+        "true",
+        [1, "a"],
+        {"a": {"b": ["{c}"]}},
+        None,
+        True,
+    ],
+)
+def test_flow_is_yaml(value: Any) -> None:
+    assert parse(f"k: {flow(value)}", "f.yaml").value == {"k": value}

@@ -1,0 +1,95 @@
+"""Which tasks a person means: `[EXPERIMENT/]ID[.ATTEMPT][:STEP]`, a whole EXPERIMENT, or a SQL condition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.spec import expression
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.lab import Lab
+
+_TASK: Final = re.compile(
+    r"(?:(?P<experiment>[A-Za-z_][A-Za-z0-9_.-]*)/)?(?P<first>\d+)(?:-(?P<last>\d+))?(?:\.(?P<attempt>\d+))?(?::(?P<step>.+))?"
+)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Address:
+    """One task, and where the words said so one of its attempts and steps."""
+
+    folder: ExperimentFolder
+    task: int
+    attempt: int | None = None
+    step: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.folder.name}/{self.task}"
+
+
+def resolve(lab: Lab, words: Sequence[str]) -> list[Address]:
+    """The tasks that the words name, in their order, each once. Raises UsageError, LabError.
+
+    `3`, `grid/3`, `grid/3.2:train`, `3-9`, `grid` (all its tasks) or `"reason = 'oom' and lr > 0.1"`. Without an
+    experiment the newest is meant.
+    """
+    found: dict[tuple[str, int, int | None, str | None], Address] = {}
+    for word in words:
+        for address in _one(lab, word):
+            found.setdefault((address.folder.name, address.task, address.attempt, address.step), address)
+    return list(found.values())
+
+
+def _one(lab: Lab, word: str) -> Iterator[Address]:
+    match = _TASK.fullmatch(word)
+    if match is not None:
+        folder = lab.experiment(match["experiment"]) if match["experiment"] else newest(lab)
+        size = folder.state().size
+        first = int(match["first"])
+        last = int(match["last"] or first)
+        if last < first or last >= size:
+            known = f"its tasks are 0 to {size - 1:,}" if size else "it has no tasks"
+            raise UsageError(f"{folder.name} has no task {max(first, last):,}; {known}")
+        attempt = int(match["attempt"]) if match["attempt"] else None
+        yield from (Address(folder, task, attempt, match["step"]) for task in range(first, last + 1))
+    elif _NAME.fullmatch(word):
+        folder = lab.experiment(word)
+        yield from (Address(folder, task) for task in folder.tasks()["task_id"])
+    else:
+        experiment, _, condition = word.partition("/") if re.match(r"[A-Za-z_][\w.-]*/", word) else ("", "", word)
+        folders = [lab.experiment(experiment)] if experiment else [newest(lab)]
+        for folder in folders:
+            table = folder.tasks()
+            yield from (Address(folder, task) for task in table["task_id"].filter(matching(condition, table)))
+
+
+def newest(lab: Lab) -> ExperimentFolder:
+    """The experiment submitted last. Raises UsageError for an empty lab."""
+    names = lab.experiments()
+    if not names:
+        raise UsageError(f"{lab.path} has no experiments yet; `tui-lab --run FILE` makes one")
+    return lab.experiment(names[-1])
+
+
+def matching(condition: str, table: pl.DataFrame) -> pl.Series:
+    """The rows for which a SQL condition is true. Raises UsageError that points at the mistake."""
+    try:
+        return expression.condition(condition, table)
+    except expression.ExpressionError as error:
+        place = "" if error.offset is None else f"\n  {condition}\n  {' ' * error.offset}^"
+        hint = f"; {error.hint}" if error.hint else ""
+        raise UsageError(f"{error.message}{hint}{place}") from None
+
+
+def by_experiment(addresses: Sequence[Address]) -> dict[str, list[int]]:
+    """Task ids by experiment."""
+    grouped: dict[str, list[int]] = {}
+    for address in addresses:
+        grouped.setdefault(address.folder.name, []).append(address.task)
+    return grouped

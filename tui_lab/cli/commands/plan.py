@@ -1,0 +1,122 @@
+"""`tui-lab plan FILE`: what would run and why, before anything does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, lab_path, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.cli.submission import Prepared
+
+EXAMPLES = 3
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("plan", description="Say what a run would do: new, changed, failed and stale tasks, and how long it takes.")
+    parser.add_argument("words", nargs="+", metavar="FILE | name=value")
+    parser.add_argument("--only", metavar="SQL", help="the tasks for which this is true")
+    parser.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
+    parser.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
+    parser.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
+    parser.add_argument("--replace", action="store_true", help="this file takes the place of the one before")
+    parser.add_argument("--all", action="store_true", help="print every command that would run")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_intermixed_args(arguments)
+
+    from tui_lab.cli.submission import Choice, prepare, split_words
+    from tui_lab.store.lab import Lab
+
+    files, overrides = split_words(args.words)
+    if not files:
+        raise UsageError("plan needs a file")
+    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
+    lab = Lab.open(lab_path(args)) if (lab_path(args) / "lab.json").exists() else None
+    for file in files:
+        prepared = prepare(lab, Path(file), choice)
+        if args.json:
+            print_json(as_json(prepared))
+        else:
+            show(prepared, everything=args.all)
+    return DONE
+
+
+def commands(prepared: Prepared, most: int | None) -> list[str]:
+    """The first commands that would run, as a person would type them."""
+    recipe, plan = prepared.recipe, prepared.plan
+    order = prepared.queued if most is None else prepared.queued.head(most)
+    rows = [row for task in order if (row := plan.row(task)) is not None]
+    return [" && ".join(recipe.shown(row)) for row in rows]
+
+
+def expected(prepared: Prepared) -> float | None:
+    """Seconds that the run takes on this machine, going by the tasks that are done; None without any."""
+    import os
+
+    from tui_lab.store import fold
+
+    state = prepared.folder.state()
+    durations = [
+        duration
+        for duration, code in zip(state.columns["duration"], state.columns["state"], strict=True)
+        if code == fold.DONE and duration == duration
+    ]
+    if not durations:
+        return None
+    return len(prepared.queued) * sum(durations) / len(durations) / max(1, len(os.sched_getaffinity(0)))
+
+
+def as_json(prepared: Prepared) -> dict[str, object]:
+    return {
+        "experiment": prepared.experiment.name,
+        "tasks": prepared.plan.tasks.height,
+        "combinations": prepared.plan.tasks["combination"].n_unique(),
+        "repeat": prepared.experiment.repeat,
+        "to_run": len(prepared.queued),
+        "counts": prepared.counts,
+        "reasons": prepared.planned.reasons,
+        "adopted": prepared.planned.adopted,
+        "expected_seconds": expected(prepared),
+        "notices": list(prepared.notices),
+        "commands": commands(prepared, EXAMPLES),
+    }
+
+
+def show(prepared: Prepared, everything: bool) -> None:
+    from tui_lab.cli.text import plural, shortened, span
+
+    plan = prepared.plan
+    combinations = plan.tasks["combination"].n_unique()
+    print(
+        f"{prepared.experiment.name}: {plural(combinations, 'combination')} x {plural(prepared.experiment.repeat, 'repeat')}"
+        f" = {plural(plan.tasks.height, 'task')}"
+    )
+    for name in plan.names:
+        print(f"  {name}: {shortened(_domain(prepared, name), 100)}")
+    counts = {name: count for name, count in prepared.counts.items() if count}
+    print("  " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+    for why, count in prepared.planned.reasons.items():
+        if why != "new":
+            print(f"  {plural(count, 'task')} would run again: {why}")
+    if prepared.planned.adopted:
+        print(f"  {plural(prepared.planned.adopted, 'task')} adopted from the plan before")
+    for notice in prepared.notices:
+        print(f"  note: {notice}")
+    seconds = expected(prepared)
+    print(f"would run {plural(len(prepared.queued), 'task')}" + (f", in about {span(seconds)}" if seconds else ""))
+    shown = commands(prepared, None if everything else EXAMPLES)
+    for line in shown:
+        print(f"  {line}")
+    if len(shown) < len(prepared.queued):
+        print(f"  ... (--all prints all {len(prepared.queued):,})")
+
+
+def _domain(prepared: Prepared, name: str) -> str:
+    plan = prepared.plan
+    values = plan.typed()[name].unique(maintain_order=True)
+    words = ["-" if value is None else str(value) for value in values.head(12)]
+    return ", ".join(words) + (f", ... ({len(values):,} values)" if len(values) > 12 else "")

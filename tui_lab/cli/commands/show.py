@@ -1,0 +1,127 @@
+"""`tui-lab show TASK`: everything about a task; with --command a line to paste that repeats it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, open_lab, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.cli.address import Address
+    from tui_lab.engine.recipe import Recipe
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("show", description="Everything about a task. TASK is [EXPERIMENT/]ID, or a SQL condition.")
+    parser.add_argument("tasks", nargs="+", metavar="TASK")
+    parser.add_argument("--command", action="store_true", help="only a line that repeats the task in a shell")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+
+    from tui_lab.cli.address import resolve
+
+    addresses = resolve(open_lab(args), args.tasks)
+    if not addresses:
+        raise UsageError("no task is meant by that")
+    for number, address in enumerate(addresses):
+        recipe, row = _recipe(address)
+        if args.command:
+            print(repeating_line(recipe, row))
+        elif args.json:
+            print_json(facts(address, recipe, row))
+        else:
+            if number:
+                print()
+            _show(facts(address, recipe, row), address)
+    return DONE
+
+
+def _recipe(address: Address) -> tuple[Recipe, int]:
+    """How the task was or would be run: by the newest plan that has it."""
+    from tui_lab.engine.recipe import Recipe
+
+    folder = address.folder
+    for number in range(folder.state().plan, 0, -1):
+        plan = folder.plan(number)
+        row = plan.row(address.task)
+        if row is not None:
+            return Recipe(folder.spec(number), plan, folder.path, ""), row
+    raise UsageError(f"{address}: no plan has this task")
+
+
+def repeating_line(recipe: Recipe, row: int) -> str:
+    """A line for a shell that does what the task did: folder, variables of the file, commands."""
+    message = recipe.start(row, 1, "localhost")
+    workdir = message.get("workdir") or recipe.workdir
+    own = {name: message["env"][name] for name in recipe.experiment.env}
+    variables = "".join(f"export {name}={shlex.quote(value)}; " for name, value in own.items())
+    setup = f"{recipe.experiment.setup}; ".replace("\n", "; ") if recipe.experiment.setup else ""
+    commands = " && ".join(_grouped(line) for line in recipe.shown(row))
+    return f"cd {shlex.quote(str(workdir))} && {setup}{variables}{commands}"
+
+
+def _grouped(line: str) -> str:
+    return f"{{ {line}\n}}" if "\n" in line else line
+
+
+def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
+    """All that is known of a task, its attempts from the journal included."""
+    from tui_lab.store import journal
+
+    folder = address.folder
+    table = folder.tasks()
+    record = table.filter(table["task_id"] == address.task).row(0, named=True)
+    parameters = set(folder.parameters())
+    attempts = [
+        event
+        for event, _ in journal.read(folder.journal)
+        if event.get("event") in ("started", "finished") and event.get("task") == address.task
+    ]
+    place = folder.task_folder(address.task)
+    return {
+        "experiment": folder.name,
+        "task": address.task,
+        "key": recipe.plan.tasks["key"][row].hex(),
+        "parameters": recipe.plan.parameters(row),
+        **{name: value for name, value in record.items() if name not in parameters and name != "task_id"},
+        "commands": recipe.shown(row),
+        "folder": str(place),
+        "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()) if place.exists() else [],
+        "history": [event for event in attempts if event["event"] == "finished"],
+    }
+
+
+def _show(found: dict[str, Any], address: Address) -> None:
+    from tui_lab.cli.text import STATE_MARKS, last_line, printable, size, span
+
+    reason = f" ({found['reason']})" if found["reason"] else ""
+    print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
+    for name, value in found["parameters"].items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        print(f"  {name} = {printable(shown)}")
+    print(f"  repeat {found['repeat']}, seed {found.get('seed')}, version {found['version']}, key {found['key'][:12]}")
+    for line in found["commands"]:
+        print(f"  $ {line}")
+    for event in found["history"]:
+        parts = [event["state"] + (f" ({event['reason']})" if "reason" in event else "")]
+        if "exit_code" in event:
+            parts.append(f"exit {event['exit_code']}")
+        if "duration" in event:
+            parts.append(span(event["duration"]))
+        if "cpu_time" in event:
+            parts.append(f"{span(event['cpu_time'])} CPU")
+        if "peak_rss" in event:
+            parts.append(f"{size(event['peak_rss'])} peak memory")
+        if "leftover" in event:
+            parts.append(f"{event['leftover']} processes left behind were stopped")
+        print(f"  attempt {event['attempt']}: {', '.join(parts)}")
+        if event["state"] != "done" and (line := last_line(address.folder.path, event)):
+            print(f"    {line}")
+    print(f"  {found['folder']}")
+    for name in found["files"][:20]:
+        print(f"    {name}")

@@ -1,0 +1,107 @@
+"""`tui-lab status`: how the experiments of a lab stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.store.experiment import ExperimentFolder
+    from tui_lab.store.lab import Lab
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("status", description="How the experiments of a lab stand, and whether anything is running.")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+    lab = open_lab(args)
+    engine = _engine(lab)
+    found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
+    if args.json:
+        print_json({"lab": str(lab.path), "engine": engine, "experiments": found})
+    else:
+        _show(lab, engine, found)
+    return DONE
+
+
+def _engine(lab: Lab) -> dict[str, Any] | None:
+    """What the engine says of itself; None where none is running."""
+    from tui_lab.engine.client import EngineClient, EngineGone
+    from tui_lab.store.errors import StorageError
+
+    try:
+        client = EngineClient.connect(lab)
+        if client is None:
+            return None
+        answer = client.request("status")
+        client.close()
+    except EngineGone:
+        return None
+    except StorageError as error:
+        return {"active": [], "notice": str(error), "nodes": [], "pid": None}
+    del answer["ok"]
+    return answer
+
+
+def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, Any]:
+    state = folder.state()
+    columns = state.columns
+    ended = [moment for moment in columns["ended"] if moment == moment]
+    return {
+        "name": folder.name,
+        "tasks": state.planned,
+        "counts": state.counts_by_name(),
+        "queued": sum(columns["queued"]),
+        "active": engine is not None and folder.name in engine["active"],
+        "paused": state.paused,
+        "last_ended_at": max(ended, default=None),
+    }
+
+
+def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from tui_lab.cli.summary import paused_line
+    from tui_lab.cli.text import STATE_MARKS, STATE_STYLES
+
+    console = Console(highlight=False)
+    if not found:
+        print(f"{lab.path}: no experiments yet; `tui-lab --run FILE` makes one")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("experiment", "tasks"):
+        table.add_column(name, justify="left" if name == "experiment" else "right")
+    states = [name for name in STATE_MARKS if any(one["counts"][name] for one in found)]
+    for name in states:
+        table.add_column(f"{STATE_MARKS[name]} {name}", justify="right")
+    table.add_column("")
+    for one in found:
+        cells = [
+            Text(f"{one['counts'][name]:,}" if one["counts"][name] else "", style=STATE_STYLES[name]) for name in states
+        ]
+        table.add_row(one["name"], f"{one['tasks']:,}", *cells, _how(one))
+    console.print(table)
+    for one in found:
+        if one["paused"] is not None:
+            console.print(f"{one['name']}: {paused_line(one['paused'])}")
+    if engine is None:
+        unfinished = [one["name"] for one in found if one["counts"]["running"] and not one["active"]]
+        print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
+        return
+    for node in engine["nodes"]:
+        error = f", {node['error']}" if node["error"] else ""
+        print(f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}")
+    if engine["notice"]:
+        print(f"! {engine['notice']}")
+
+
+def _how(one: dict[str, Any]) -> str:
+    if one["active"]:
+        return "going"
+    return "paused" if one["paused"] is not None else ""

@@ -1,0 +1,327 @@
+"""SQL over the tables of a lab.
+
+    NAME            done tasks of the newest plan          NAME_tasks   every task ever
+    NAME_steps      values by step                         NAME_rows    what `rows` finds
+    results         NAME of the current experiment         nodes        samples of the nodes
+    'NAME/x.csv'    any CSV, JSON or Parquet file of the lab, by its path from there
+
+A query reads and cannot do anything else: one SELECT (or what means one: FROM, VALUES, WITH, PIVOT, SUMMARIZE, DESCRIBE,
+SHOW, and EXPLAIN of one of them); a database in memory; no file outside the lab, no network, no extension, no variable
+of this program; and the settings that say so are locked. Only tables that the query names are loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from tui_lab.results import sql_nan
+from tui_lab.results.columns import build
+from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
+from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
+from tui_lab.results.structured import loads
+from tui_lab.results.tables import Results, refresh
+from tui_lab.results.text import complete_lines
+from tui_lab.results.values import from_json
+from tui_lab.spec.problem import suggest
+from tui_lab.store.lab import Lab
+
+SUFFIXES: Final = ("_tasks", "_steps", "_rows")
+NODES_FILE: Final = "nodes.jsonl"
+
+
+def query(
+    lab: Lab, sql: str, current: str | None = None, warn: Callable[[str], None] | None = None, live: bool = True
+) -> pl.DataFrame:
+    """The answer to one query. Raises QueryError; `warn` is called with what a person should know of the answer."""
+    with Database(lab, current, live) as database:
+        return database.query(sql, warn)
+
+
+class Database:
+    """The tables of a lab for any number of queries. Each query sees the lab as it is then.
+
+    `current` is the experiment that `results` means, by default the one with the newest submission; `live` includes
+    what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`).
+    """
+
+    def __init__(self, lab: Lab, current: str | None = None, live: bool = True) -> None:
+        self.lab = lab
+        self.current = current
+        self.live = live
+        self._connection = _connect(lab.path)
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def interrupt(self) -> None:
+        """Stop the query that runs in another thread; it raises QueryError."""
+        self._connection.interrupt()
+
+    def tables(self) -> dict[str, str]:
+        """Every table that a query may name, and the experiment it belongs to (empty for `nodes`)."""
+        names = self.lab.experiments()
+        found = {f"{name}{suffix}": name for name in names for suffix in ("", *SUFFIXES)}
+        if names:
+            found["results"] = self._current(names)
+        return {**found, "nodes": ""}
+
+    def query(self, sql: str, warn: Callable[[str], None] | None = None) -> pl.DataFrame:
+        """The answer to one query. Raises QueryError, and what reading the lab raises."""
+        rewritten = self._with_files(sql)
+        known = self.tables()
+        frames: dict[str, pl.DataFrame] = {}
+        try:
+            self._check(sql, rewritten)
+            frames.update(self._load(known, mentioned(sql)))
+            for name, frame in frames.items():
+                self._connection.register(name, frame.to_arrow())
+            try:
+                answer = _frame(self._answer(rewritten.text))
+            finally:
+                for name in frames:
+                    self._connection.unregister(name)
+        except duckdb.InterruptException:
+            raise QueryError("the query was interrupted") from None
+        except duckdb.Error as error:
+            columns = {name: frame.columns for name, frame in frames.items()}
+            raise translate(error, sql, rewritten, known, columns, self._reserved()) from None
+        if warn is not None:
+            self._warn_of_nan(rewritten.text, frames, warn)
+        return answer
+
+    def _answer(self, text: str) -> pa.Table:
+        try:
+            return self._connection.sql(text).to_arrow_table()
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            # A relation's errors have no place; those of the plain way have.
+            self._connection.execute(text).fetchall()
+            raise
+
+    def _reserved(self) -> set[str]:
+        query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+        return {str(row[0]).lower() for row in self._connection.execute(query).fetchall()}
+
+    # ---- what may run
+
+    def _check(self, sql: str, rewritten: Rewritten) -> None:
+        statements = self._connection.extract_statements(rewritten.text)
+        if not statements:
+            raise QueryError("there is no query", hint="for example: SELECT * FROM results")
+        if len(statements) > 1:
+            second = len(statements[0].query.rstrip())
+            raise QueryError("one query at a time", sql, rewritten.origin(second))
+        words = list(tokens(rewritten.text))
+        statement = statements[0]
+        kind = statement.type
+        if kind == duckdb.StatementType.EXPLAIN:
+            self._check_explained(sql, rewritten, words)
+        elif kind != duckdb.StatementType.SELECT and not (
+            kind == duckdb.StatementType.MULTI and any(word.text.lower() == "pivot" for word in words)
+        ):
+            what = str(kind).rpartition(".")[2].replace("_", " ")
+            message = f"only SELECT is possible: a query reads and changes nothing, and this is {what}"
+            raise QueryError(message, sql, rewritten.origin(words[0].start) if words else None)
+
+    def _check_explained(self, sql: str, rewritten: Rewritten, words: list[Token]) -> None:
+        at = 1
+        if at < len(words) and words[at].text.lower() in ("analyze", "analyse", "verbose"):
+            at += 1
+        if at < len(words) and words[at].text == "(" and words[at].kind == "other":
+            while at < len(words) and words[at].text != ")":
+                at += 1
+            at += 1
+        rest = rewritten.text[words[at].start :] if at < len(words) else ""
+        inner = self._connection.extract_statements(rest)
+        if len(inner) != 1 or inner[0].type != duckdb.StatementType.SELECT:
+            raise QueryError("only a SELECT can be explained", sql, rewritten.origin(words[0].start))
+
+    # ---- files and tables
+
+    def _with_files(self, sql: str) -> Rewritten:
+        """The query with paths from the lab made absolute, where a table or a reading function takes a path."""
+        pieces = []
+        before: list[str] = []
+        calls: list[bool] = []
+        for token in tokens(sql):
+            if token.text == "(" and token.kind == "other":
+                calls.append(bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1])))
+            elif token.text == ")" and token.kind == "other" and calls:
+                calls.pop()
+            elif token.kind in ("string", "quoted"):
+                reads = bool(before) and before[-1] in ("from", "join", ",") and not (calls and calls[-1])
+                wanted = reads or (token.kind == "string" and bool(calls) and calls[-1])
+                if wanted and (path := self._file(token.text)):
+                    pieces.append((token.start, token.end, "'" + path.replace("'", "''") + "'"))
+            before = [*before[-1:], token.text.lower()]
+        return replace(sql, pieces)
+
+    def _file(self, text: str) -> str | None:
+        """The absolute path of a file of the lab (or of files, for a glob), if `text` names one."""
+        if text.startswith("/") or "\0" in text or text.rsplit(".", 1)[-1].lower() not in FILE_TYPES:
+            return None
+        if any(mark in text for mark in "*?["):
+            return str(self.lab.path / text)
+        path = self.lab.path / text
+        try:
+            return str(path) if path.is_file() else None
+        except OSError:
+            return None
+
+    def _load(self, known: dict[str, str], names: set[str]) -> dict[str, pl.DataFrame]:
+        frames: dict[str, pl.DataFrame] = {}
+        loaded: dict[str, Results] = {}
+        for table, experiment in known.items():
+            if table.lower() not in names:
+                continue
+            if table == "nodes":
+                frames[table] = node_samples(self.lab.path / NODES_FILE)
+                continue
+            if experiment not in loaded:
+                unfinished = any(f"{experiment}{suffix}".lower() in names for suffix in SUFFIXES)
+                loaded[experiment] = refresh(self.lab.experiment(experiment), live=self.live and unfinished)
+            ending = "" if table == "results" else table[len(experiment) :]
+            frames[table] = _table(loaded[experiment], ending)
+        return frames
+
+    def _current(self, names: list[str]) -> str:
+        if self.current is None:
+            return names[-1]
+        if self.current not in names:
+            hint = suggest(self.current, names) or f"it has {', '.join(names)}"
+            raise QueryError(f'there is no experiment "{self.current}" in {self.lab.path}', hint=hint)
+        return self.current
+
+    # ---- NaN
+
+    def _warn_of_nan(self, sql: str, frames: dict[str, pl.DataFrame], warn: Callable[[str], None]) -> None:
+        counts = sql_nan.nan_counts(frames, mentioned(sql))
+        if not counts:
+            return
+        try:
+            row = self._connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchall()[0]
+        except duckdb.Error:
+            return
+        found = sql_nan.affected(str(row[0]), counts)
+        if found:
+            listed = ", ".join(f"{name} ({counts[name]})" for name in found)
+            warn(
+                f"NaN in {listed}: it sorts above every number, and means and sums with it are NaN; "
+                f"leave it out with WHERE NOT isnan({_identifier(found[0])})"
+            )
+
+
+def _identifier(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f'"{name}"'
+
+
+def _table(results: Results, ending: str) -> pl.DataFrame:
+    if ending == "_tasks":
+        return results.tasks
+    if ending == "_steps":
+        return results.steps
+    return results.rows if ending == "_rows" else results.grid
+
+
+def node_samples(path: Path) -> pl.DataFrame:
+    """The samples of nodes in a lab, a column for each name in them; empty if there are none."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        raw = b""
+    samples: list[dict[str, Any]] = []
+    for line in complete_lines(raw).splitlines():
+        try:
+            sample = loads(line)
+        except ValueError:
+            continue
+        if isinstance(sample, dict):
+            samples.append(sample)
+    if not samples:
+        return pl.DataFrame(schema={"node": pl.String})
+    names = list(dict.fromkeys(name for sample in samples for name in sample))
+    values = {name: [from_json(sample.get(name), "json") for sample in samples] for name in names}
+    return pl.DataFrame([build(name, column, "json").series for name, column in values.items()])
+
+
+def _connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:")
+    inside = str(folder.resolve()).replace("'", "''")
+    written = str(folder.absolute()).replace("'", "''")
+    for setting in (
+        "python_enable_replacements = false",
+        "python_scan_all_frames = false",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "temp_directory = ''",
+        "TimeZone = 'UTC'",
+        "errors_as_json = true",
+        f"allowed_directories = ['{inside}/', '{written}/']",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
+    return connection
+
+
+# ---- from Arrow
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    """An answer with types that every format can hold: decimals become floats (integers where they have no fraction
+    and fit), intervals durations. Columns of the same name are numbered, as in `lr`, `lr_1`."""
+    columns = []
+    for name, column in zip(_unique(table.column_names), table.columns, strict=True):
+        if _holds_interval(column.type):
+            columns.append(_intervals(name, column))
+            continue
+        series = pl.Series(name, column)
+        if isinstance(series.dtype, pl.Decimal):
+            series = _decimal(series)
+        columns.append(series)
+    return pl.DataFrame(columns)
+
+
+def _unique(names: list[str]) -> Iterator[str]:
+    taken: set[str] = set()
+    for name in names:
+        free, number = name, 0
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(free)
+        yield free
+
+
+def _decimal(series: pl.Series) -> pl.Series:
+    if isinstance(series.dtype, pl.Decimal) and series.dtype.scale == 0:
+        integers = series.cast(pl.Int64, strict=False)
+        if integers.null_count() == series.null_count():
+            return integers
+    return series.cast(pl.Float64)
+
+
+def _holds_interval(kind: pa.DataType) -> bool:
+    return "interval" in str(kind)
+
+
+def _intervals(name: str, column: pa.ChunkedArray) -> pl.Series:
+    values = column.to_pylist()
+    if str(column.type) == "month_day_nano_interval" and all(value is None or value[0] == 0 for value in values):
+        micros = [None if v is None else v[1] * 86_400_000_000 + v[2] // 1000 for v in values]
+        return pl.Series(name, micros, dtype=pl.Int64).cast(pl.Duration("us"))
+    return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)

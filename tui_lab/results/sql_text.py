@@ -1,0 +1,86 @@
+"""The words of a SQL text, as far as they are needed without parsing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["name", "quoted", "string", "other"]
+
+_TOKEN: Final = re.compile(
+    r"""(?P<skip>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
+    |(?P<string>[eE]?'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
+    |(?P<quoted>"(?:[^"]|"")*")
+    |(?P<name>[^\W\d]\w*)
+    |(?P<other>\d[\w.]*|.)""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    kind: Kind
+    text: str
+    """A name as written, a quoted name or string without its quotes."""
+    start: int
+    end: int
+
+
+def tokens(sql: str) -> Iterator[Token]:
+    """The tokens of a text, without blanks and comments."""
+    for match in _TOKEN.finditer(sql):
+        kind, text = match.lastgroup, match[0]
+        if match["skip"] is not None:
+            continue
+        if match["quoted"] is not None:
+            kind, text = "quoted", text[1:-1].replace('""', '"')
+        elif match["string"] is not None:
+            kind = "string"
+            text = text.lstrip("eE")[1:-1].replace("''", "'") if "'" in text[:2] else text.strip("$")
+        yield Token(kind, text, match.start(), match.end())  # type: ignore[arg-type]
+
+
+def mentioned(sql: str) -> set[str]:
+    """All names in a text, in lower case: bare, quoted, or inside strings (which functions may run)."""
+    found = set()
+    for token in tokens(sql):
+        if token.kind in ("name", "quoted", "string"):
+            found.add(token.text.lower())
+        if token.kind == "string":
+            found |= {word.lower() for word in re.findall(r"[^\W\d][\w.-]*", token.text)}
+            found |= {word.lower() for word in re.findall(r"[^\W\d]\w*", token.text)}
+    return found
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A text with some pieces replaced, and the way back from a place in it."""
+
+    text: str
+    edits: tuple[tuple[int, int, int], ...]
+    """Start in the new text, length there, length in the old text; ascending."""
+
+    def origin(self, offset: int) -> int:
+        """The offset in the old text of an offset in the new one; both count characters."""
+        shift = 0
+        for start, length, before in self.edits:
+            if offset < start:
+                break
+            if offset < start + length:
+                return start + shift
+            shift += before - length
+        return offset + shift
+
+
+def replace(text: str, pieces: list[tuple[int, int, str]]) -> Rewritten:
+    """Replace pieces (start, end, new text; ascending) of a text."""
+    parts, edits, position, length = [], [], 0, 0
+    for start, end, new in pieces:
+        parts += [text[position:start], new]
+        length += start - position
+        edits.append((length, len(new), end - start))
+        length += len(new)
+        position = end
+    return Rewritten("".join([*parts, text[position:]]), tuple(edits))
