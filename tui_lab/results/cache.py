@@ -5,9 +5,10 @@
     results.rows.parquet    rows
     results.lock            held, without waiting, by whoever writes one of them
 
-Each carries in its Parquet metadata, under `tui_lab`, JSON with the version of this format and fingerprints of the
-definitions that it was read by. A file of another version, or one that cannot be read, is as good as none. A writer
-writes a file of its own and renames it; who doesn't get the lock, or may not write here, does without.
+Each carries in its Parquet metadata, under `tui_lab`, JSON with the version of this format and fingerprints
+of the definitions that it was read by. A file of another version, or one that cannot be read, is as good as
+none. A writer writes a file of its own and renames it; who doesn't get the lock, or may not write here, does
+without.
 """
 
 from __future__ import annotations

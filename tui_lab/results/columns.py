@@ -1,9 +1,9 @@
 """Typed columns of many values, and of values that are found later.
 
-`float, int, str, bool` columns have that type. Values found in JSON without a `type` are integers if all are, else
-floats if all are numbers, else booleans, else text; where they are of several kinds, or nested, the column is JSON
-text. Cells of CSV files without a `type` are integers if all are, else floats if all are numbers, else the text of
-the cells; `007` and `1_000` are no numbers.
+`float, int, str, bool` columns have that type. Values found in JSON without a `type` are integers if all are,
+else floats if all are numbers, else booleans, else text; where they are of several kinds, or nested, the
+column is JSON text. Cells of CSV files without a `type` are integers if all are, else floats if all are
+numbers, else the text of the cells; `007` and `1_000` are no numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Metrics that a command finds: `{run: "h5dump -d loss out.h5", pattern: ...}`.
 
-The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command, as
-`sh -c`; the pattern is tried on what it prints. It has a minute; one that fails or takes longer gives null.
+The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command,
+as `sh -c`; the pattern is tried on what it prints. It has a minute; one that fails or takes longer gives
+null.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def run_metrics(
     metrics: Mapping[str, Metric],
     parameters: pl.DataFrame,
 ) -> Extraction:
-    """The values of those `metrics` that have a `run`. `parameters` has a row for each of `tasks`: the columns of
-    parameters under their own names, `repeat` and `seed`."""
+    """The values of those `metrics` that have a `run`. `parameters` has a row for each of `tasks`: the
+    columns of parameters under their own names, `repeat` and `seed`."""
     extraction = Extraction()
     known = [*experiment.parameter_names, *(n for n in BUILT_IN if n not in experiment.parameter_names)]
     for name, metric in metrics.items():

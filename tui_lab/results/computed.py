@@ -14,7 +14,8 @@ from tui_lab.spec.model import Experiment
 def add(
     frame: pl.DataFrame, experiment: Experiment, columns: Mapping[str, str]
 ) -> tuple[pl.DataFrame, dict[str, str]]:
-    """`frame` with the columns of `sql` metrics, and by metric what is wrong with those that can't be computed.
+    """`frame` with the columns of `sql` metrics, and by metric what is wrong with those that can't be
+    computed.
 
     A name means the metric, parameter or fact of that name, also where its column has another name for being
     shared; the metric comes first. A metric may use others computed before or after it.

@@ -1,8 +1,8 @@
 """The metrics of many tasks, read from their outputs.
 
-Every file is read once for all the patterns that look at it. Nothing that a program wrote stops the extraction:
-a missing file, other bytes than text, a broken document or a value that is no number is a null, counted for the
-hint.
+Every file is read once for all the patterns that look at it. Nothing that a program wrote stops the
+extraction: a missing file, other bytes than text, a broken document or a value that is no number is a null,
+counted for the hint.
 """
 
 from __future__ import annotations
@@ -184,7 +184,10 @@ def read_text(paths: Sequence[str], live: bool = False) -> Text | None:
 def read_in_blocks(
     paths: Sequence[str], readers: Sequence[TextReader], live: bool = False
 ) -> list[Scalar | Nothing | None]:
-    """The values of all readers in a large output, of which some MiB are in memory at once. Raises OSError."""
+    """The values of all readers in a large output, of which some MiB are in memory at once.
+
+    Raises OSError.
+    """
     present = [path for path in paths if Path(path).exists()]
     if all(reader.take == "last" for reader in readers):
         found: list[Scalar | Nothing | None] = [NOTHING] * len(readers)

@@ -88,7 +88,8 @@ def match_value(pattern: Pattern, wanted: ColumnType, unit: str | None) -> Match
 
 
 class TextReader:
-    """A pattern over text, as a whole (`value`) or in blocks (`begin`, `feed` in order of the text, `end`)."""
+    """A pattern over text, as a whole (`value`) or in blocks (`begin`, `feed` in order of the text,
+    `end`)."""
 
     def __init__(self, name: str, metric: Metric) -> None:
         self.name = name

@@ -1,8 +1,8 @@
 """All matches of a pattern in an output, line by line, and quickly.
 
 The meaning is `pattern.regex.finditer(line)` for each line of a `Text`, one after the other. The way there is
-shorter: most patterns contain a piece of plain text that every match must contain, so only lines with that text are
-decoded and matched, found by searching bytes (from the end where the last match is wanted).
+shorter: most patterns contain a piece of plain text that every match must contain, so only lines with that
+text are decoded and matched, found by searching bytes (from the end where the last match is wanted).
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ _STREAMS: Final = ("stdout", "stderr")
 
 
 def stream_names(source: str, steps: tuple[str | None, ...]) -> Names | None:
-    """Files of `stdout` or `stderr` (of all steps, in order), or of one step (`train.stdout`); None for others."""
+    """Files of `stdout` or `stderr` (of all steps, in order), or of one step (`train.stdout`); None for
+    others."""
     if source in _STREAMS:
         stream = cast(Literal["stdout", "stderr"], source)
         wanted = steps if any(steps) else (None,)

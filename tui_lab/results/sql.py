@@ -5,15 +5,16 @@
     results         NAME of the current experiment         nodes        samples of the nodes
     'NAME/x.csv'    any CSV, JSON or Parquet file of the lab, by its path from there
 
-A query reads and cannot do anything else: one SELECT (or what means one: FROM, VALUES, WITH, PIVOT, SUMMARIZE, DESCRIBE,
-SHOW, and EXPLAIN of one of them); a database in memory; no file outside the lab, no network, no extension, no variable
-of this program; and the settings that say so are locked. Only tables that the query names are loaded.
+A query reads and cannot do anything else: one SELECT (or what means one: FROM, VALUES, WITH, PIVOT,
+SUMMARIZE, DESCRIBE, SHOW, and EXPLAIN of one of them); a database in memory; no file outside the lab, no
+network, no extension, no variable of this program; and the settings that say so are locked. Only tables that
+the query names are loaded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 
 from tui_lab.results import sql_nan
+from tui_lab.results.answers import to_frame
 from tui_lab.results.columns import build
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
@@ -37,9 +39,16 @@ NODES_FILE: Final = "nodes.jsonl"
 
 
 def query(
-    lab: Lab, sql: str, current: str | None = None, warn: Callable[[str], None] | None = None, live: bool = True
+    lab: Lab,
+    sql: str,
+    current: str | None = None,
+    warn: Callable[[str], None] | None = None,
+    live: bool = True,
 ) -> pl.DataFrame:
-    """The answer to one query. Raises QueryError; `warn` is called with what a person should know of the answer."""
+    """The answer to one query.
+
+    Raises QueryError; `warn` is called with what a person should know of the answer.
+    """
     with Database(lab, current, live) as database:
         return database.query(sql, warn)
 
@@ -47,8 +56,8 @@ def query(
 class Database:
     """The tables of a lab for any number of queries. Each query sees the lab as it is then.
 
-    `current` is the experiment that `results` means, by default the one with the newest submission; `live` includes
-    what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`).
+    `current` is the experiment that `results` means, by default the one with the newest submission; `live`
+    includes what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`).
     """
 
     def __init__(self, lab: Lab, current: str | None = None, live: bool = True) -> None:
@@ -89,7 +98,7 @@ class Database:
             for name, frame in frames.items():
                 self._connection.register(name, frame.to_arrow())
             try:
-                answer = _frame(self._answer(rewritten.text))
+                answer = to_frame(self._answer(rewritten.text))
             finally:
                 for name in frames:
                     self._connection.unregister(name)
@@ -153,13 +162,16 @@ class Database:
     # ---- files and tables
 
     def _with_files(self, sql: str) -> Rewritten:
-        """The query with paths from the lab made absolute, where a table or a reading function takes a path."""
+        """The query with paths from the lab made absolute, where a table or a reading function takes a
+        path."""
         pieces = []
         before: list[str] = []
         calls: list[bool] = []
         for token in tokens(sql):
             if token.text == "(" and token.kind == "other":
-                calls.append(bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1])))
+                calls.append(
+                    bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1]))
+                )
             elif token.text == ")" and token.kind == "other" and calls:
                 calls.pop()
             elif token.kind in ("string", "quoted"):
@@ -276,52 +288,3 @@ def _connect(folder: Path) -> duckdb.DuckDBPyConnection:
     ):
         connection.execute(f"SET {setting}")
     return connection
-
-
-# ---- from Arrow
-
-
-def _frame(table: pa.Table) -> pl.DataFrame:
-    """An answer with types that every format can hold: decimals become floats (integers where they have no fraction
-    and fit), intervals durations. Columns of the same name are numbered, as in `lr`, `lr_1`."""
-    columns = []
-    for name, column in zip(_unique(table.column_names), table.columns, strict=True):
-        if _holds_interval(column.type):
-            columns.append(_intervals(name, column))
-            continue
-        series = pl.Series(name, column)
-        if isinstance(series.dtype, pl.Decimal):
-            series = _decimal(series)
-        columns.append(series)
-    return pl.DataFrame(columns)
-
-
-def _unique(names: list[str]) -> Iterator[str]:
-    taken: set[str] = set()
-    for name in names:
-        free, number = name, 0
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free)
-        yield free
-
-
-def _decimal(series: pl.Series) -> pl.Series:
-    if isinstance(series.dtype, pl.Decimal) and series.dtype.scale == 0:
-        integers = series.cast(pl.Int64, strict=False)
-        if integers.null_count() == series.null_count():
-            return integers
-    return series.cast(pl.Float64)
-
-
-def _holds_interval(kind: pa.DataType) -> bool:
-    return "interval" in str(kind)
-
-
-def _intervals(name: str, column: pa.ChunkedArray) -> pl.Series:
-    values = column.to_pylist()
-    if str(column.type) == "month_day_nano_interval" and all(value is None or value[0] == 0 for value in values):
-        micros = [None if v is None else v[1] * 86_400_000_000 + v[2] // 1000 for v in values]
-        return pl.Series(name, micros, dtype=pl.Int64).cast(pl.Duration("us"))
-    return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import polars as pl
 
-AGGREGATES: Final = frozenset(
-    "avg mean sum fsum favg kahan_sum min max median mode mad stddev stddev_samp stddev_pop std var variance var_samp "
-    "var_pop quantile quantile_cont quantile_disc approx_quantile product geomean geometric_mean kurtosis skewness "
-    "corr covar_samp covar_pop arg_max arg_min max_by min_by sem entropy histogram".split()
-)
+_AGGREGATES: Final = """
+    avg mean sum fsum favg kahan_sum min max median mode mad stddev stddev_samp stddev_pop std var
+    variance var_samp var_pop quantile quantile_cont quantile_disc approx_quantile product geomean
+    geometric_mean kurtosis skewness corr covar_samp covar_pop arg_max arg_min max_by min_by sem entropy
+    histogram
+"""
+AGGREGATES: Final = frozenset(_AGGREGATES.split())
 CHECKS: Final = frozenset(("isnan", "isfinite", "isinf", "nanvl"))
 
 
@@ -29,7 +31,8 @@ def nan_counts(frames: Mapping[str, pl.DataFrame], names: set[str]) -> dict[str,
 
 
 def affected(tree: str, counts: Mapping[str, int]) -> list[str]:
-    """Columns among `counts` that a query (as `json_serialize_sql` gives it) sorts by or aggregates unchecked."""
+    """Columns among `counts` that a query (as `json_serialize_sql` gives it) sorts by or aggregates
+    unchecked."""
     try:
         document = json.loads(tree)
     except ValueError:

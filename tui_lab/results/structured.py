@@ -1,10 +1,11 @@
 """Values in JSON and CSV files.
 
-A JSON path is `$`, then `.name`, `['any name']`, `[index]` (negative from the end) and `[*]` or `.*` (all of them).
-Output that is no JSON document as a whole is searched for documents that begin a line: log lines around a
-report, or one document a line. A value that is a list counts as its values.
+A JSON path is `$`, then `.name`, `['any name']`, `[index]` (negative from the end) and `[*]` or `.*` (all of
+them). Output that is no JSON document as a whole is searched for documents that begin a line: log lines
+around a report, or one document a line. A value that is a list counts as its values.
 
-A CSV file has a header line; its delimiter is the one of comma, semicolon and tab that the header has most of.
+A CSV file has a header line; its delimiter is the one of comma, semicolon and tab that the header has most
+of.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """The tables of an experiment: what was asked, what came out, what it took.
 
-`refresh` reads what is new in the outputs and keeps the rest from the cache. An attempt that ended is read once
-for each definition of a metric; another pattern, a new attempt or a file that was missing is read again, and
-everything else in the table comes from the plans and the journal each time.
+`refresh` reads what is new in the outputs and keeps the rest from the cache. An attempt that ended is read
+once for each definition of a metric; another pattern, a new attempt or a file that was missing is read again,
+and everything else in the table comes from the plans and the journal each time.
 
-Columns: the parameters, the metrics in the order of the file, then the facts of the task. Where a parameter and a
-metric have the same name (without case, as SQL sees it) they are called `in_NAME` and `out_NAME`; a metric with
-the name of a fact is `out_NAME`, too.
+Columns: the parameters, the metrics in the order of the file, then the facts of the task. Where a parameter
+and a metric have the same name (without case, as SQL sees it) they are called `in_NAME` and `out_NAME`; a
+metric with the name of a fact is `out_NAME`, too.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def refresh(
 ) -> Results:
     """The tables of an experiment as they are now. Raises what reading its plans, journal and file raises.
 
-    `live` also reads what running tasks have printed so far (never into the cache); `force` reads everything again.
+    `live` also reads what running tasks have printed so far (never into the cache); `force` reads everything
+    again.
     """
     spec = folder.spec()
     table = folder.tasks()

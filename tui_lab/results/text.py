@@ -33,7 +33,10 @@ _ESCAPE: Final = re.compile(
 
 
 class Text:
-    """An output, or a whole number of its lines, ready to be searched. `data` has only `\\n` as end of line."""
+    """An output, or a whole number of its lines, ready to be searched.
+
+    `data` has only `\\n` as end of line.
+    """
 
     def __init__(self, raw: bytes) -> None:
         if b"\x1b" in raw:

@@ -8,8 +8,9 @@
     others      a name of its own, with a prefix if it is one of OTHERS: 3.1 GHz, 18 kIOPS, 2 GFLOP/s
 
 Without a unit to convert to, the value is in the unit without its prefix: bytes, bits, seconds, per second;
-percent stays percent. A number without a unit is taken to be in the wanted unit already; one with a bare prefix
-(`18.6k`) in the wanted unit without its prefix. Units of different kinds do not convert: the value is null.
+percent stays percent. A number without a unit is taken to be in the wanted unit already; one with a bare
+prefix (`18.6k`) in the wanted unit without its prefix. Units of different kinds do not convert: the value is
+null.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ class Unit:
 
 
 def quantity(text: str, unit: str | None = None, wanted: str | None = None) -> float | None:
-    """The number in `text`, in the wanted unit. Its own unit is the rest of `text`, or `unit` if it stands apart.
+    """The number in `text`, in the wanted unit. Its own unit is the rest of `text`, or `unit` if it stands
+    apart.
 
     None where there is no number, or where the units are of different kinds.
     """

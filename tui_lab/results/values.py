@@ -1,14 +1,14 @@
 """From texts to typed values, and from many values to the one of a metric.
 
 Types of a metric's column. A `type` in the file decides; `count` is an integer, `mean` a float; `@float@` and
-`@quantity@` are floats, `@int@` an integer; any other pattern is text, but a float under `sum`, `min` and `max`.
-JSON and CSV columns without a `type` take theirs from all their values: see `tui_lab.results.columns`.
+`@quantity@` are floats, `@int@` an integer; any other pattern is text, but a float under `sum`, `min` and
+`max`. JSON and CSV columns without a `type` take theirs from all their values: see `tui_lab.results.columns`.
 
-How values are taken. `count` counts matches and is 0 without any; every other is null without any. `all` is the
-last here, and every value is in the table of steps. `min` and `max` leave NaN out unless there is nothing else;
-`mean` and `sum` are NaN where a value is, so that a run that diverged shows. Sums are exact and rounded once.
-What cannot be read as the type is null, and no value for `min`, `max`, `mean` and `sum`; integers beyond 64 bits
-cannot.
+How values are taken. `count` counts matches and is 0 without any; every other is null without any. `all` is
+the last here, and every value is in the table of steps. `min` and `max` leave NaN out unless there is nothing
+else; `mean` and `sum` are NaN where a value is, so that a run that diverged shows. Sums are exact and rounded
+once. What cannot be read as the type is null, and no value for `min`, `max`, `mean` and `sum`; integers
+beyond 64 bits cannot.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def reduce(take: Take, values: list[Scalar | None]) -> Scalar | None:
     if take == "min" or take == "max":
         # A comparison with NaN is false, so that NaN would win or lose by its place.
         ordered = [value for value in known if value == value] or known
-        return (min if take == "min" else max)(ordered)  # type: ignore[type-var]
+        return (min if take == "min" else max)(ordered)
     numbers = [value for value in known if not isinstance(value, str)]
     if not numbers:
         return None

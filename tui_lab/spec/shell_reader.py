@@ -15,7 +15,7 @@ class CommandError(PlaceholderError):
 
 _OPENING = re.compile(r"\{+")
 _FORMAT = re.compile(r"0?\d*\.\d+[eEfFgG%]|0\d+d")
-_SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[[^\]]*", re.ASCII)
+_SUBSCRIPT = re.compile(r"([A-Za-z_]\w*)?\[[^\]]*", re.ASCII)
 
 
 class Reader:
@@ -125,10 +125,11 @@ class Reader:
             (self.expects_command and braces.start == self.word_start)
             or after[:1] in ("<", ">")
             or bool(self.parts and isinstance(self.parts[-1], Code))
-            or "{" in self.text[self.word_start : braces.start]
+            or "{" in self.text[self.word_start : offset]
         )
-        subscript = _SUBSCRIPT.fullmatch(self.text, self.word_start, braces.start) is not None
-        numeric = state == "number" or subscript or after.startswith(("]=", "]+="))
+        subscript = _SUBSCRIPT.fullmatch(self.text, self.word_start, braces.start)
+        assigned = after.startswith(("]=", "]+="))
+        numeric = state == "number" or (subscript is not None and (assigned or bool(subscript[1])))
         return Place(braces.name, offset, state, exposed, numeric)
 
     def refuse_values(self, first: int, message: str, hint: str) -> None:

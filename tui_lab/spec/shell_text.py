@@ -17,9 +17,9 @@ from typing import Literal, Protocol
 
 from tui_lab.spec.render import quote, shows_as_is
 
-#: Where a placeholder stands: outside quotes, in "...", in the default of "${X:-...}", in '...', in $'...', or in
-#: arithmetic.
-State = Literal["bare", "double", "default", "single", "ansi", "number"]
+#: Where a placeholder stands: outside quotes, in "...", in '...', in $'...', in the default of "${X:-...}", in the
+#: pattern of "${X#...}", or in arithmetic.
+State = Literal["bare", "double", "single", "ansi", "default", "pattern", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +212,10 @@ class ShellWriter:
 _REFERENCES: dict[State, str] = {
     "bare": '"{}"',
     "double": "{}",
-    "default": "{}",
     "single": "'\"{}\"'",
     "ansi": "'\"{}\"$'",
+    "default": "{}",
+    "pattern": '"{}"',
     "number": "{}",
 }
 
@@ -294,9 +295,9 @@ class LineWriter:
                 return text.replace("'", "'\\''") if visible else f"'{shown}'"
             case "ansi":
                 return f"'{shown}$'"
-            case "default" if shown != text:
+            case "default" | "pattern" if not re.fullmatch(r"\w+", text):
                 name = variable("P", place.name)
                 self.assigned[name] = text
-                return "${" + name + "}"
+                return _REFERENCES[place.state].format("${" + name + "}")
             case _:
                 return text

@@ -167,8 +167,9 @@ class WordReader(Reader):
         start = self.position
         head = _PARAMETER.match(self.text, start)
         # What is cut off is a pattern, in which quotes count even if the whole is in double quotes.
-        double = quoted and not (head is not None and head[1][0] in "#%")
-        state: State = "default" if double else "bare"
+        pattern = head is not None and head[1][0] in "#%"
+        double = quoted and not pattern
+        state: State = "pattern" if pattern else "default" if double else "bare"
         self.syntax(2 if head is None else len(head[0]))
         first = len(self.parts)
         while (character := self.peek()) != "}":
@@ -179,7 +180,7 @@ class WordReader(Reader):
             elif character == "'" and not double:
                 self._single()
             elif character == '"':
-                self._double("default" if double else "double")
+                self._double("default" if quoted else "double")
             elif character == "$":
                 self._dollar(quoted=double)
             elif character == "`":

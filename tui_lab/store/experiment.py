@@ -80,17 +80,28 @@ class ExperimentFolder:
         return 1 + max([self.state().plan, *found])
 
     def spec(self, number: int | None = None) -> Experiment:
-        """The experiment as submitted with a plan; for the newest, with the metrics that `parse` set since."""
+        """The experiment as submitted with a plan; by default with the newest, and with the metrics in force."""
         plan = self.plan(number)
-        text = (self.plans / f"{plan.number}.yaml").read_text()
-        if number is None and self.metrics_file.exists():
-            text = self.metrics_file.read_text()
+        text = self.spec_text(plan.number if number is not None else None)
         return load(Path(plan.about["file"]), text=text, templates=plan.about["templates"])
+
+    def spec_text(self, number: int | None = None) -> str:
+        """The text that `spec` reads."""
+        plan = self.plan(number)
+        if number is None and self.metrics_file.exists():
+            return self.metrics_file.read_text(encoding="utf-8")
+        return (self.plans / f"{plan.number}.yaml").read_text(encoding="utf-8")
 
     @property
     def metrics_file(self) -> Path:
-        """The experiment's file with the metrics in force, where `parse` changed them after the submission."""
+        """The experiment's file with other metrics, where `parse` set them since the submission."""
         return self.path / "parsed.yaml"
+
+    def write_metrics(self, text: str) -> None:
+        """Let the experiment's tables be read by the metrics of this text from now on."""
+        partial = self.metrics_file.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(self.metrics_file)
 
     def task_folder(self, task_id: int) -> Path:
         return layout.task_folder(self.path, task_id)

@@ -1,0 +1,154 @@
+"""`tui-lab parse`: read metrics from outputs again, or with other patterns. Nothing runs again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, open_lab, print_json
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tui_lab.results.tables import Results
+    from tui_lab.store.experiment import ExperimentFolder
+
+_EPILOG = """Without -p, the metrics are taken anew from the experiment's file, if that still exists.
+
+examples:
+  tui-lab parse                                         the newest experiment, after an edit of its metrics
+  tui-lab parse -e lab/grid -p loss 'Loss: (@float@)'   a further metric, or another pattern for it
+  tui-lab parse grid -p acc 'acc (@float@)' -n '^Epoch' a row for each epoch, in the table grid_rows
+"""
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("parse", description="Read metrics from the outputs again, or with other patterns.", epilog=_EPILOG)
+    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
+    parser.add_argument("-e", dest="folder", metavar="DIR", help="the experiment by its folder, as in lab/grid")
+    parser.add_argument(
+        "-p", dest="patterns", nargs=2, action="append", default=[], metavar=("NAME", "REGEX"), help="a metric and its pattern"
+    )
+    parser.add_argument("-n", dest="each", metavar="REGEX", help="begin a new row at each match: the table EXPERIMENT_rows")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the table there, as CSV or by its ending")
+    parser.add_argument("--force", action="store_true", help="read every output again")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+    folder = choose(args)
+    set_metrics(folder, args)
+
+    from tui_lab.cli.reading import reading
+    from tui_lab.results.tables import refresh
+
+    with reading(folder.name, quiet=args.json) as progress:
+        results = refresh(folder, progress, force=args.force)
+        rows = results.rows if results.spec.rows is not None else None
+    if args.output:
+        from tui_lab.results.output import ENDINGS, OutputError, write
+
+        path = Path(args.output)
+        try:
+            write(results.grid if rows is None else rows, ENDINGS.get(path.suffix.lower(), "csv"), path)
+        except OutputError as error:
+            raise UsageError(str(error)) from None
+    report(results, args.json)
+    return DONE
+
+
+def choose(args: argparse.Namespace) -> ExperimentFolder:
+    """The experiment meant. Raises UsageError, LabError."""
+    from tui_lab.cli.address import newest
+
+    if args.folder is not None:
+        if args.experiment is not None:
+            raise UsageError("give the experiment once: by name, or by folder with -e")
+        path = Path(args.folder).absolute()
+        args.lab, args.experiment = str(path.parent), path.name
+    lab = open_lab(args)
+    return newest(lab) if args.experiment is None else lab.experiment(args.experiment)
+
+
+def set_metrics(folder: ExperimentFolder, args: argparse.Namespace) -> None:
+    """Let the experiment have the metrics of the command line, or those that its file has now. Raises SpecError."""
+    from tui_lab.spec.load import load
+    from tui_lab.spec.yaml12 import parse
+
+    plan = folder.plan()
+    source = Path(plan.about["file"])
+    text = folder.spec_text()
+    if not args.patterns and args.each is None:
+        if source.exists():
+            edited = load(source)
+            if (edited.metrics, edited.rows) != (folder.spec().metrics, folder.spec().rows):
+                wanted = parse(source.read_text(encoding="utf-8-sig"), str(source)).value
+                _keep(folder, text, {key: wanted.get(key) for key in ("metrics", "rows")})
+        return
+    check_patterns(args)
+    current = parse(text, str(source)).value
+    metrics = dict(current.get("metrics") or {})
+    for name, pattern in args.patterns:
+        old = metrics.get(name)
+        kept = {"unit", "goal", "type"}
+        rest = {key: value for key, value in old.items() if key in kept} if isinstance(old, dict) else {}
+        metrics[name] = {"pattern": pattern, **rest} if rest else pattern
+    rows = {"each": args.each} if args.each is not None else current.get("rows")
+    _keep(folder, text, {"metrics": metrics, "rows": rows})
+
+
+def check_patterns(args: argparse.Namespace) -> None:
+    """Raises UsageError that points at the mistake in a pattern of the command line."""
+    from tui_lab.spec.pattern import PatternError, compile_pattern
+
+    for option, text in [*((f"-p {name}", pattern) for name, pattern in args.patterns), ("-n", args.each)]:
+        if text is None:
+            continue
+        try:
+            pattern = compile_pattern(text)
+        except PatternError as error:
+            place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
+            raise UsageError(f"{option}: {error.message}{place}") from None
+        if option != "-n" and pattern.value == 0:
+            raise UsageError(f"{option}: the pattern has no group for the value; put parentheses around it, as in 'loss (@float@)'")
+
+
+def _keep(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> None:
+    """Write the file with other metrics beside the journal; it is valid until the next submission."""
+    import yaml
+
+    from tui_lab.spec.load import load
+    from tui_lab.spec.yaml12 import parse
+
+    plan = folder.plan()
+    source = Path(plan.about["file"])
+    document = {**parse(text, str(source)).value, **changes}
+    written = yaml.safe_dump({k: v for k, v in document.items() if v is not None}, sort_keys=False, allow_unicode=True)
+    load(source, text=written, templates=plan.about["templates"])
+    folder.write_metrics(written)
+
+
+def report(results: Results, as_json: bool) -> None:
+    """In how many tasks each metric was found, and what to do about those found nowhere."""
+    from tui_lab.cli.text import plural
+
+    grid = results.grid
+    ended = results.tasks["attempt"].count()
+    if as_json:
+        print_json(
+            {
+                "experiment": results.name,
+                "tasks": ended,
+                "read": results.read,
+                "matched": results.matched,
+                "warnings": [str(warning) for warning in results.warnings],
+            }
+        )
+        return
+    print(f"{results.name}: {plural(ended, 'task')} ended, {results.read:,} read now, {grid.height:,} in the table", file=sys.stderr)
+    for name, count in results.matched.items():
+        print(f"  {name}: in {count:,} of {ended:,}", file=sys.stderr)
+    for warning in results.warnings:
+        print(f"! {warning}", file=sys.stderr)

@@ -1,0 +1,53 @@
+"""Values as the texts that every format shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import polars as pl
+
+
+def plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with only integers, floats, booleans and text."""
+    return frame.with_columns(plain_column(frame[name]) for name in frame.columns)
+
+
+def plain_column(series: pl.Series) -> pl.Series:
+    dtype = series.dtype
+    if isinstance(dtype, pl.Datetime):
+        zone = "Z" if dtype.time_zone in ("UTC", "Etc/UTC") else "%:z" if dtype.time_zone else ""
+        return series.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{zone}")
+    if dtype in (pl.Date, pl.Time):
+        return series.cast(pl.String)
+    if dtype == pl.Duration:
+        return series.dt.total_microseconds() / 1e6
+    if dtype == pl.Binary:
+        return series.bin.encode("hex")
+    if dtype == pl.Null or dtype in (pl.Categorical, pl.Enum):
+        return series.cast(pl.String)
+    if isinstance(dtype, pl.Decimal):
+        return series.cast(pl.Float64)
+    if dtype.is_nested() or dtype == pl.Object:
+        texts = [None if value is None else to_json(value).decode() for value in series.to_list()]
+        return pl.Series(series.name, texts, dtype=pl.String)
+    return series
+
+
+def to_json(value: Any) -> bytes:
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+    return orjson.dumps(value, default=_unknown, option=options)
+
+
+def _unknown(value: Any) -> Any:
+    """What JSON has no form for."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.total_seconds() if hasattr(value, "total_seconds") else str(value)
+
+
+def shown(value: Any) -> str:
+    """A plain value as text; null is not one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,26 @@
+"""What a table with many rows per task is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tui_lab.results.values import ColumnType
+
+Record = dict[str, Any]
+"""One row: values by name, with the step or row number under INDEX."""
+INDEX: Final = "\0"
+
+
+class Reader:
+    """Reads the records of one task; `types` says how the columns that it knows are typed, others are
+    JSON's."""
+
+    types: dict[str, ColumnType]
+
+    def __init__(self) -> None:
+        self.types = {}
+        self.skipped = 0
+
+    def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
+        raise NotImplementedError

@@ -1,0 +1,106 @@
+"""Values by step: live metrics, and metrics of which all values are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tui_lab.results.extract import read_text
+from tui_lab.results.readers import CsvReader, JsonReader, TextReader
+from tui_lab.results.records import INDEX, Reader, Record
+from tui_lab.results.search import all_matches
+from tui_lab.results.sources import locate, stream_names
+from tui_lab.results.structured import SourceError, loads
+from tui_lab.results.text import Text, complete_lines, read_whole
+from tui_lab.results.values import Scalar, converter, from_json
+from tui_lab.spec.model import Experiment
+from tui_lab.store import layout
+
+
+class StepsReader(Reader):
+    def __init__(self, spec: Experiment) -> None:
+        super().__init__()
+        self._steps = tuple(step.name for step in spec.steps)
+        self._texts: list[TextReader] = []
+        self._files: list[JsonReader | CsvReader] = []
+        for name, metric in spec.metrics.items():
+            if metric.take != "all" or metric.sql is not None or metric.run is not None:
+                continue
+            if metric.pattern is not None:
+                self._texts.append(TextReader(name, metric))
+            elif metric.csv is not None:
+                self._files.append(CsvReader(name, metric))
+            else:
+                try:
+                    self._files.append(JsonReader(name, metric))
+                except ValueError:
+                    continue
+        self.types = {reader.name: reader.type for reader in [*self._texts, *self._files]}
+
+    def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
+        by_step: dict[Any, Record] = {}
+        for step, name, value in self._values(folder, attempt, live):
+            by_step.setdefault(step, {INDEX: step})[name] = value
+        return by_step.values()
+
+    def _values(self, folder: str, attempt: int, live: bool) -> Iterator[tuple[Any, str, Scalar | None]]:
+        yield from self._live_metrics(folder, attempt)
+        for reader in self._texts:
+            names = stream_names(reader.metric.source, self._steps)
+            try:
+                paths = (
+                    [locate(folder, reader.metric.source)]
+                    if names is None
+                    else [f"{folder}/{n}" for n in names(attempt)]
+                )
+                text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
+            except (OSError, SourceError):
+                continue
+            step_group = reader.pattern.step
+            for count, match in enumerate(all_matches(reader.pattern, text)):
+                step: Any = count
+                if step_group is not None and match[step_group] is not None:
+                    step = _number(match[step_group])
+                yield step, reader.name, reader.of(match)
+        for file in self._files:
+            names = stream_names(file.metric.json_file or "", self._steps)
+            streams = None if names is None else [f"{folder}/{name}" for name in names(attempt)]
+            try:
+                for count, value in enumerate(file.values(folder, streams, live)):
+                    yield count, file.name, value
+            except (OSError, SourceError):
+                continue
+
+    def _live_metrics(self, folder: str, attempt: int) -> Iterator[tuple[Any, str, Scalar | None]]:
+        """The file may be torn at its end, and may hold anything at all: lines that are no JSON object are
+        counted."""
+        try:
+            raw = read_whole(f"{folder}/{layout.attempt_file(layout.METRICS_FILE, attempt)}")
+        except OSError:
+            return
+        count = 0
+        for line in complete_lines(raw).splitlines() + ([raw[raw.rfind(b"\n") + 1 :]] if raw else []):
+            if not line.strip():
+                continue
+            try:
+                document = loads(line)
+            except ValueError:
+                self.skipped += 1
+                continue
+            if not isinstance(document, dict):
+                self.skipped += 1
+                continue
+            step = document.pop("step", None)
+            if isinstance(step, bool) or not isinstance(step, (int, float)):
+                step, count = count, count + 1
+            for name, value in document.items():
+                if name != INDEX:
+                    yield step, name, from_json(value, "json")
+
+
+def _number(text: str) -> int | float | str:
+    try:
+        return int(text)
+    except ValueError:
+        number = converter("float")(text)
+        return text if number is None else float(number)
