@@ -30,7 +30,9 @@ texts = st.one_of(
     st.lists(st.sampled_from(NASTY), max_size=6).map("".join),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
 )
-values = st.one_of(texts, texts, st.none(), st.booleans(), st.integers(), st.floats(), st.lists(texts, max_size=3))
+values = st.one_of(
+    texts, texts, st.none(), st.booleans(), st.integers(), st.floats(), st.lists(texts, max_size=3)
+)
 
 
 def moderate(examples: int) -> settings:
@@ -125,7 +127,9 @@ def test_a_program_receives_the_value_wherever_it_stands(
 
 
 # Commands made of pieces at random, in which {x} stands at any depth of quotes.
-_literal = st.sampled_from(["a", "b/c", "-", "=", "%", ":", r"\$-", r"\"", r"\'", r"\\", r"\ ", "a#", "^", "]", "+"])
+_literal = st.sampled_from(
+    ["a", "b/c", "-", "=", "%", ":", r"\$-", r"\"", r"\'", r"\\", r"\ ", "a#", "^", "]", "+"]
+)
 _words = st.recursive(
     st.lists(st.one_of(_literal, st.just("{x}")), min_size=1, max_size=4).map("".join),
     lambda inner: st.lists(
@@ -136,7 +140,7 @@ _words = st.recursive(
             inner.map(lambda word: '"a ${NO:-$(printf %s, ' + word + ') {x}}"'),
             inner.map(lambda word: "${HOME:+" + word + "}"),
             inner.map(lambda word: '"$(case a in (a) printf %s, ' + word + '; esac | cat)$HOME"'),
-            st.sampled_from(['"{x}"', "\"'{x}\"", "'\"{x}'", '"\\"{x} #"', "''", '""', "'`$('"]),
+            st.sampled_from(['"{x}"', '"\'{x}"', "'\"{x}'", '"\\"{x} #"', "''", '""', "'`$('"]),
         ),
         min_size=1,
         max_size=3,
@@ -209,7 +213,9 @@ def test_direct_execution_gives_what_a_shell_gives(
 @moderate(40)
 def test_the_shown_line_can_be_pasted_into_a_shell_with_history(x: str, l: list[str], tmp_path: Path) -> None:
     known: dict[str, Value] = {"x": x, "l": l}
-    command = compiled("SHOW {x} '{x} ' \" {x}\" \"$(SHOW a{x} | tr '\\0' .)\" [l] [--o={x}]", known, {"l": 3})
+    command = compiled(
+        "SHOW {x} '{x} ' \" {x}\" \"$(SHOW a{x} | tr '\\0' .)\" [l] [--o={x}]", known, {"l": 3}
+    )
     typed = f"set -o history -o histexpand\n:\n{command.shown(known)}\n"
     expected = [x, x + " ", " " + x, f"a{x}.", "--l", *l, f"--o={x}"]
     assert execute(["bash"], {}, tmp_path, typed) == expected

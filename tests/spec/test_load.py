@@ -260,7 +260,7 @@ derive: {double: 2 * base}
 where: filter = 1
 env: {E: '{in_env}'}
 """
-    notice = "notice: no command, file or variable uses the parameter"
+    notice = "no command, file or variable uses the parameter"
     assert load_text(text, "f.yaml").notices == (
         f'f.yaml:3:20: {notice} "unused"',
         f'f.yaml:3:72: {notice} "c"',

@@ -87,7 +87,10 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     """What decides the values of a long table, as JSON can say it."""
     steps = [step.name for step in spec.steps]
     if kind == "rows":
-        return [steps, spec.rows.model_dump() if spec.rows else None]
+        if spec.rows is not None and spec.rows.each is not None:
+            metrics = {name: metric.model_dump(exclude={"goal"}) for name, metric in spec.metrics.items()}
+            return [steps, spec.rows.model_dump(exclude_none=True), metrics]
+        return [steps, spec.rows.model_dump(exclude_none=True) if spec.rows else None]
     return [steps, {n: m.model_dump(exclude={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
 
 

@@ -1,10 +1,11 @@
-"""Rows: what a pattern with named groups, or a CSV file, says many times for one task."""
+"""Rows: what a pattern with named groups, the pieces of an output, or a CSV file say many times for one task."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from tui_lab.results.extract import read_text
+from tui_lab.results.readers import Nothing, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
 from tui_lab.results.sources import locate, stream_names
@@ -12,34 +13,31 @@ from tui_lab.results.structured import SourceError, table
 from tui_lab.results.text import Text, read_whole
 from tui_lab.results.values import ColumnType, Scalar, converter
 from tui_lab.spec.model import Experiment
-from tui_lab.spec.pattern import Pattern, compile_pattern
+from tui_lab.spec.pattern import compile_pattern
+
+Find = Callable[[Text], Iterator[Record]]
 
 
 class RowsReader(Reader):
+    """Reads what `rows` asks for; an output that is missing or unreadable has no rows."""
+
     def __init__(self, spec: Experiment) -> None:
         super().__init__()
         self._rows = spec.rows
-        self._pattern: Pattern | None = None
         if spec.rows is None:
             return
         self._names = stream_names(spec.rows.source, tuple(step.name for step in spec.steps))
+        self._find: Find | None = None
         if spec.rows.pattern is not None:
-            self._pattern = compile_pattern(spec.rows.pattern)
-            self._groups: dict[str, tuple[int, Callable[[str], Scalar | None]]] = {}
-            for name in self._pattern.groups:
-                number = self._pattern.regex.groupindex[name]
-                kind = self._pattern.kinds.get(number, "text")
-                wanted: ColumnType = (
-                    "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
-                )
-                self.types[name] = wanted
-                self._groups[name] = number, converter(wanted, kind)
+            self._find = self._by_pattern(spec.rows.pattern)
+        elif spec.rows.each is not None:
+            self._find = self._by_pieces(spec.rows.each, spec)
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
         if self._rows is None:
             return
         try:
-            if self._pattern is None:
+            if self._find is None:
                 yield from self._cells(locate(folder, self._rows.csv or ""), live)
                 return
             source = self._rows.source
@@ -51,14 +49,49 @@ class RowsReader(Reader):
             text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
         except (OSError, SourceError):
             return
-        for index, match in enumerate(all_matches(self._pattern, text)):
-            record: Record = {INDEX: index}
-            for name, (number, convert) in self._groups.items():
-                found = match[number]
-                record[name] = None if found is None else convert(found)
-            yield record
+        for index, record in enumerate(self._find(text)):
+            yield {INDEX: index, **record}
+
+    def _by_pattern(self, pattern_text: str) -> Find:
+        """A row for each match; its columns are the named groups."""
+        pattern = compile_pattern(pattern_text)
+        groups: dict[str, tuple[int, Callable[[str], Scalar | None]]] = {}
+        for name in pattern.groups:
+            number = pattern.regex.groupindex[name]
+            kind = pattern.kinds.get(number, "text")
+            wanted: ColumnType = "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
+            self.types[name] = wanted
+            groups[name] = number, converter(wanted, kind)
+
+        def find(text: Text) -> Iterator[Record]:
+            for match in all_matches(pattern, text):
+                found = {name: match[number] for name, (number, _) in groups.items()}
+                yield {n: None if value is None else groups[n][1](value) for n, value in found.items()}
+
+        return find
+
+    def _by_pieces(self, each: str, spec: Experiment) -> Find:
+        """A row for each piece of the output, cut before the lines that `each` matches; what stands before the
+        first of them is no row. The columns are the metrics that are patterns over the same output."""
+        regex = compile_pattern(each).regex
+        metrics = [
+            TextReader(name, metric)
+            for name, metric in spec.metrics.items()
+            if metric.pattern is not None and metric.run is None and metric.source == (spec.rows and spec.rows.source)
+        ]
+        self.types.update({reader.name: reader.type for reader in metrics})
+
+        def find(text: Text) -> Iterator[Record]:
+            cuts = [number for number, line in enumerate(text.lines) if regex.search(line)]
+            for start, end in zip(cuts, [*cuts[1:], len(text.lines)], strict=True):
+                piece = Text("\n".join(text.lines[start:end]).encode())
+                found = {reader.name: reader.value(piece) for reader in metrics}
+                yield {n: None if isinstance(value, Nothing) else value for n, value in found.items()}
+
+        return find
 
     def _cells(self, path: str, live: bool) -> Iterator[Record]:
+        """A row for each line of a CSV file; its columns are the header's."""
         header, lines = table(path, torn_end=not live)
         names = [name or f"column{number + 1}" for number, name in enumerate(header)]
         for name in names:

@@ -96,7 +96,7 @@ def documents(raw: bytes) -> Iterator[Value]:
             document, at = decoder.raw_decode(decoded, start.end())
         except (ValueError, RecursionError):
             continue
-        yield document
+        yield _encodable(document)
 
 
 def loads(text: bytes) -> Value:
@@ -106,9 +106,20 @@ def loads(text: bytes) -> Value:
     except ValueError:
         pass
     try:
-        return json.loads(text.decode("utf-8", "replace"))  # type: ignore[no-any-return]
+        return _encodable(json.loads(text.decode("utf-8", "replace")))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _encodable(value: Any) -> Value:
+    """Without halves of characters, which JSON can write and no text can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_encodable(name)): _encodable(item) for name, item in value.items()}
+    return value  # type: ignore[no-any-return]
 
 
 def table(path: str | Path, torn_end: bool = True) -> tuple[list[str], Iterator[list[str]]]:

@@ -43,36 +43,11 @@ TIMES: Final = {
 BYTES: Final = ("B", "byte", "bytes", "Byte", "Bytes")
 BITS: Final = ("b", "bit", "bits", "Bit", "Bits")
 SYMBOLS: Final = frozenset(("Hz", "W", "Wh", "J", "V", "A", "eV", "g", "Pa", "N"))
-OTHERS: Final = SYMBOLS | frozenset(
-    [
-        "iops",
-        "op",
-        "ops",
-        "flop",
-        "flops",
-        "it",
-        "iter",
-        "iters",
-        "iterations",
-        "req",
-        "reqs",
-        "requests",
-        "tok",
-        "tokens",
-        "event",
-        "events",
-        "cycle",
-        "cycles",
-        "row",
-        "rows",
-        "line",
-        "lines",
-        "packet",
-        "packets",
-        "transactions",
-        "samples",
-    ]
-)
+_OTHERS: Final = """
+    iops op ops flop flops it iter iters iterations req reqs requests tok tokens event events cycle cycles
+    row rows line lines packet packets transactions samples
+"""
+OTHERS: Final = SYMBOLS | frozenset(_OTHERS.split())
 
 _NUMBER: Final = re.compile(
     r"\s*([-+]?(?:[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*", re.DOTALL

@@ -13,6 +13,7 @@ beyond 64 bits cannot.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, TypeAlias
@@ -124,6 +125,8 @@ def from_json(value: Value, wanted: ColumnType, unit: str | None = None) -> Scal
         return value if wanted in ("json", "str") else converter(wanted)(value)
     if isinstance(value, (dict, list)):
         return Nested(json_text(value)) if wanted in ("json", "str") else None
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = big_float(value)
     if wanted == "json":
         return value
     if wanted == "str":
@@ -131,6 +134,14 @@ def from_json(value: Value, wanted: ColumnType, unit: str | None = None) -> Scal
     if wanted == "bool":
         return value if isinstance(value, bool) else to_bool(json_text(value))
     return converter(wanted)(repr(int(value) if isinstance(value, bool) else value))
+
+
+def big_float(number: int) -> float:
+    """The nearest float, an infinity beyond the largest."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.copysign(math.inf, number)
 
 
 class Nested(str):
@@ -141,7 +152,10 @@ def json_text(value: Value) -> str:
     """Compact JSON; NaN and infinities as Python's `json` writes them."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 # ---- many values

@@ -1,9 +1,9 @@
 """Commands with placeholders: from the text in the experiment file to what runs for one task.
 
-The shell text is constant. `{name}` becomes a reference to an environment variable, written for the quotes
-it stands in, so that spaces, quotes, `;`, `$(...)` and newlines in a value are data, never code. Only `{name:raw}`
-puts a value's text into the command itself. `[name]` is `--name value`, `--name` for true, nothing for false or
-null; `[words {name}]` are dropped whole where the value is null or false.
+The shell text is constant. `{name}` becomes a reference to an environment variable, written for the
+quotes it stands in, so that spaces, quotes, `;`, `$(...)` and newlines in a value are data, never code.
+Only `{name:raw}` puts a value's text into the command itself. `[name]` is `--name value`, `--name` for
+true, nothing for false or null; `[words {name}]` are dropped whole where the value is null or false.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _RESERVED: Final = frozenset(_SHELL_NAMES.split())
 class Command:
     """A command that was checked, ready to be run with the values of any task.
 
-    Every method takes the values by name, built-in ones such as `output` included, and raises CommandError, with
-    the place of the placeholder, where a value is missing or cannot be passed.
+    Every method takes the values by name, built-in ones such as `output` included, and raises
+    CommandError, with the place of the placeholder, where a value is missing or cannot be passed.
     """
 
     source: str

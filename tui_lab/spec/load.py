@@ -208,7 +208,7 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
     if uses.takes_all:
         return ()
     return tuple(
-        str(r.problem(path, f'notice: no command, file or variable uses the parameter "{name}"', at_key=True))
+        str(r.problem(path, f'no command, file or variable uses the parameter "{name}"', at_key=True))
         for name, path in checks.unused(r, uses.names, sweeps, expressions)
     )
 

@@ -71,6 +71,12 @@ class Rows(Model):
         examples=["(?P<epoch>@int@)"],
     )
     csv: str | None = Field(default=None, description="A CSV file in `{output}`: each line is a row.")
+    each: str | None = Field(
+        default=None,
+        description="Regular expression: a row begins at each line that it matches, and its columns are the metrics "
+        "that are patterns over the same output.",
+        examples=["^Epoch"],
+    )
     source: str = Field(
         default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file."
     )

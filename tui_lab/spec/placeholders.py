@@ -1,8 +1,8 @@
 """What the placeholders in commands, template files and variables have in common.
 
-A placeholder is `{name}`. Doubled braces, `{{name}}`, stand for the text `{name}`, as in Python's formats;
-`${name}` belongs to the shell. Braces around anything but a known name mean nothing here, unless the name is so
-close to a known one that it must be a typing error.
+A placeholder is `{name}`. Doubled braces, `{{name}}`, stand for the text `{name}`, as in Python's
+formats; `${name}` belongs to the shell. Braces around anything but a known name mean nothing here, unless
+the name is so close to a known one that it must be a typing error.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ KINDS: Final = ("pattern", "json", "csv", "sql", "run")
 METRIC_KEYS: Final = (
     *("pattern", "take", "from", "type", "unit", "goal", "json", "path", "csv", "column", "sql", "run"),
 )
-ROWS_KEYS: Final = ("pattern", "csv", "from")
+ROWS_KEYS: Final = ("pattern", "csv", "each", "from")
+_ROW_KINDS: Final = ("pattern", "csv", "each")
 _ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "take": get_args(Take),
     "type": get_args(MetricType),
@@ -152,10 +153,11 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
     before = len(r.problems)
     keys = r.fields(path, ROWS_KEYS, '"rows"')
     found = {ATTRIBUTES.get(key, key): r.text((*path, key)) for key in keys}
-    if "pattern" in keys and "csv" in keys:
-        r.add((*path, "csv"), '"rows" has both "pattern" and "csv"', at_key=True)
-    elif "pattern" not in keys and "csv" not in keys and len(keys) == len(r.keys(path)):
-        r.add(path, '"rows" does not say where they come from', "give pattern or csv", at_key=True)
+    kinds = [key for key in keys if key in _ROW_KINDS]
+    if len(kinds) > 1:
+        r.add((*path, kinds[1]), f'"rows" has both "{kinds[0]}" and "{kinds[1]}"', at_key=True)
+    elif not kinds and len(keys) == len(r.keys(path)):
+        r.add(path, '"rows" does not say where they come from', "give pattern, csv or each", at_key=True)
     elif "csv" in keys and "from" in keys:
         r.add((*path, "from"), '"from" goes with "pattern", not with "csv"', at_key=True)
     if found.get("pattern"):
@@ -163,4 +165,6 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
         if pattern is not None and not pattern.groups:
             hint = "each is a column, as in (?P<epoch>@int@)"
             r.add((*path, "pattern"), "the pattern of rows needs named groups", hint)
+    if found.get("each"):
+        _pattern(r, (*path, "each"))
     return Rows(**found) if len(r.problems) == before else None  # type: ignore[arg-type]

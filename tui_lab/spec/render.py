@@ -28,7 +28,8 @@ class RenderError(ValueError):
 def render(value: Value) -> str:
     """The text a program receives: `true`, `false`, a float at its shortest, a list as compact JSON.
 
-    Raises RenderError for null, a NUL character, text that is not valid Unicode, and 128 KiB or more of UTF-8.
+    Raises RenderError for null, a NUL character, text that is not valid Unicode, and 128 KiB or more of
+    UTF-8.
     """
     text = plain_text(value)
     if len(text) * 4 >= LONGEST and len(text.encode()) >= LONGEST:

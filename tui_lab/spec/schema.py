@@ -231,7 +231,7 @@ _KEYS: Final[dict[str, Schema]] = {
     "order": _words(Order),
     "priority": _WHOLE,
     "metrics": _or_null(_named({"$ref": "#/$defs/metric"})),
-    "rows": _or_null(_object(Rows, {"pattern": _TEXT, "csv": _TEXT, "source": _TEXT})),
+    "rows": _or_null(_object(Rows, {"pattern": _TEXT, "csv": _TEXT, "each": _TEXT, "source": _TEXT})),
     "code": _or_null(_one_or_many(_TEXT)),
     "inputs": _or_null(_one_or_many(_TEXT)),
     "version": {"type": "integer", "minimum": 1},

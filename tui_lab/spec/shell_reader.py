@@ -80,6 +80,9 @@ class Reader:
             self.parts.append(Text(braces.literal.replace("}", closing), braces.literal, plain))
         else:
             value = self._value(braces, state)
+            if state in ("double", "default") and self.parts[-1:] == [Text("\\", "\\")]:
+                # Just a backslash, but it must not meet the $ that the placeholder turns into.
+                self.parts[-1] = Text("\\\\", "\\")
             if braces.wrap:
                 self.parts.append(Text("{" * braces.wrap, "{" * braces.wrap, plain))
             self.parts.append(value)

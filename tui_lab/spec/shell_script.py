@@ -29,7 +29,8 @@ _OPENERS = frozenset(
 )
 _COMPARISONS = frozenset(["-eq", "-ne", "-lt", "-le", "-gt", "-ge"])
 
-# Where the reader is: in ( ), in [[ ]], or in a `case`: at its word, at `in`, at a pattern, in commands for it.
+# Where the reader is: in ( ), in [[ ]], or in a `case`: at its word, at `in`, at a pattern, in commands
+# for it.
 _Context = Literal["(", "[[", "word", "in", "pattern", "body"]
 
 

@@ -1,11 +1,13 @@
 """A shell command in parts, and the two ways to write it out: for the shell, and for people.
 
-For the shell, the text is constant and values are referred to as environment variables, so that no value can
-ever be read as code. Three kinds of variables, each always set, so that nothing is inherited from an outer task:
+For the shell, the text is constant and values are referred to as environment variables, so that no value
+can ever be read as code. Three kinds of variables, each always set, so that nothing is inherited from an
+outer task:
 
 - `TUI_LAB_P_name`: the value, where the command says `{name}`;
 - `TUI_LAB_F_name`: `1` where `[name]` or a group `[...{name}...]` is there, empty where it is dropped;
-- `TUI_LAB_V_name`, `TUI_LAB_V_2_name`, ...: what follows `--name`, each after a `=`; empty where there is none.
+- `TUI_LAB_V_name`, `TUI_LAB_V_2_name`, ...: what follows `--name`, each after a `=`; empty where there is
+none.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from typing import Literal, Protocol
 
 from tui_lab.spec.render import quote, shows_as_is
 
-#: Where a placeholder stands: outside quotes, in "...", in '...', in $'...', in the default of "${X:-...}", in the
-#: pattern of "${X#...}", or in arithmetic.
+#: Where a placeholder stands: outside quotes, in "...", in '...', in $'...', in the default of
+#: "${X:-...}", in the pattern of "${X#...}", or in arithmetic.
 State = Literal["bare", "double", "single", "ansi", "default", "pattern", "number"]
 
 
@@ -234,8 +236,8 @@ def _double(value: str) -> str:
 class LineWriter:
     """Writes the line for people, with values quoted in place.
 
-    Pasted into bash or zsh, also an interactive one, it does what the task did. Where no quotes can be written,
-    the value is given to a variable in front.
+    Pasted into bash or zsh, also an interactive one, it does what the task did. Where no quotes can be
+    written, the value is given to a variable in front.
     """
 
     values: Values

@@ -10,8 +10,8 @@ from tui_lab.spec.render import LONGEST, RenderError, Value, render
 from tui_lab.spec.shell_reader import CommandError
 from tui_lab.spec.shell_text import Flag, Group, Part, Place, Raw, item_variable, variable, walk
 
-# What bash takes for a number; a name or a subscript it would evaluate further. A number that is known only on
-# the node, such as the slot, stands as @@MARK@@ until then.
+# What bash takes for a number; a name or a subscript it would evaluate further. A number that is known
+# only on the node, such as the slot, stands as @@MARK@@ until then.
 _NUMBER = re.compile(r"[-+]?(?:\d\w*(?:\.\w*)?|\.\d\w*)(?:(?<=[eE])[-+]\d+)?|@@[\w-]+@@", re.ASCII)
 
 

@@ -132,8 +132,7 @@ class WordReader(Reader):
         elif pair == "\\\n":
             self.add(Text(pair, ""), 2)
         else:
-            # Just a backslash, but it must not meet the $ that a placeholder turns into.
-            self.add(Text("\\\\" if pair == "\\{" else "\\", "\\"), 1)
+            self.literal(1)
 
     # ---- expansions
 

@@ -1,8 +1,9 @@
 """Text files with placeholders, and the other plain texts that take them: variables, timeouts.
 
-Nothing is quoted here. `{name}` is the value's text, `{name:.3e}` the value in one of Python's formats, `{{name}}` the
-text `{name}`. Where braces mean something else, two marks take their place: with `("#", "#")`, `#name#`, `#name:.3e#`
-and, for the text itself, `##name##`. What holds no known name is left alone. Values are not searched again.
+Nothing is quoted here. `{name}` is the value's text, `{name:.3e}` the value in one of Python's formats,
+`{{name}}` the text `{name}`. Where braces mean something else, two marks take their place: with `("#",
+"#")`, `#name#`, `#name:.3e#` and, for the text itself, `##name##`. What holds no known name is left
+alone. Values are not searched again.
 """
 
 from __future__ import annotations
