@@ -12,7 +12,7 @@ from test_patterns import value
 
 from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.units import quantity
-from tui_lab.results.values import ColumnType, Scalar, reduce
+from tui_lab.results.values import ColumnType, Scalar, from_json, reduce
 
 LINES = "loss 3\nloss 1\nother\nloss 2\n"
 
@@ -134,7 +134,8 @@ def test_json_columns_take_the_type_of_their_values() -> None:
     assert typed([True, None], "json").series.dtype == pl.Boolean
     assert typed(["a", "1"], "json").series.to_list() == ["a", "1"]
     assert typed(["a", 1, True], "json").series.to_list() == ['"a"', "1", "true"]
-    assert typed([2**70], "json").series.dtype == pl.Float64
+    assert typed([from_json(2**70, "json"), 1], "json").series.to_list() == [2.0**70, 1.0]
+    assert from_json(10**400, "json") == math.inf
 
 
 def test_cells_are_numbers_only_where_all_are() -> None:
@@ -145,7 +146,7 @@ def test_cells_are_numbers_only_where_all_are() -> None:
     assert typed(["1.0", "2"], "cells").series.dtype == pl.Float64
 
 
-JSON = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3)
+JSON = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3)
 CELLS = st.none() | st.sampled_from(["1", "2", "1.5", "x", "007", "1e3", "-4"])
 
 

@@ -21,9 +21,12 @@ SHOW = r"printf %s\\0"
 SHOW_PROGRAM = rf"{PRINTF} %s\\0"
 
 NASTY = [
-    " ", "  ", "'", '"', ";", "$(touch pwned)", "`touch pwned`", "\n", "\t", "\r", "\\", "\\n", "*", "?", "[a-z]", "~",
-    "-", "--", "=", "!", "!!", "%", "%s", "#", "&", "|", "<", ">", "(", ")", "{x}", "{y}", "{{x}}", "[x]", "${HOME}",
-    "$x", "$", "é", "🙂", "\x1b[31m", "\x7f", "\x85", "\u2028", "a", "0", "}", "'$(touch pwned)'", '"; touch pwned; "',
+    " ", "  ", "'", '"', ";", "$(touch pwned)", "`touch pwned`", "\n", "\t", "\r", "\\", "\\n", "*", "?",
+    "[a-z]", "~",
+    "-", "--", "=", "!", "!!", "%", "%s", "#", "&", "|", "<", ">", "(", ")", "{x}", "{y}", "{{x}}", "[x]",
+    "${HOME}",
+    "$x", "$", "é", "🙂", "\x1b[31m", "\x7f", "\x85", "\u2028", "a", "0", "}", "'$(touch pwned)'",
+    '"; touch pwned; "',
     "a[$(touch pwned)]", "@", ",", "..", "{a,b}", "EOF", "esac", "do", "A=b",
 ]  # fmt: skip
 texts = st.one_of(
@@ -88,7 +91,8 @@ COMMANDS: dict[str, Expected] = {
     "cat <<EOF >/dev/null; SHOW {x}\n it's ' {{x}} \" `: `\nEOF\nSHOW {y}": lambda x, y: [x, y],
     "cat <<-'A B' <<\\C >/dev/null\n'`\n\tA B\n(\nC\nSHOW {y}": lambda x, y: [y],
     "SHOW '{{x}}' {{x}} \"{{x}}\" {{{x}}} '{{{{x}}}}'": lambda x, y: ["{x}"] * 3 + [f"{{{x}}}", "{{x}}"],
-    "SHOW {{x} {z} {{.Names}} {} \\{x} a#{x}": lambda x, y: [f"{{{x}", "{z}", "{{.Names}}", "{}", "{x}", f"a#{x}"],
+    "SHOW {{x} {z} {{.Names}} {} \\{x} a#{x}": lambda x, y: [f"{{{x}", "{z}", "{{.Names}}", "{}",
+    "{x}", f"a#{x}"],
 }  # fmt: skip
 # Written out in such a command, the characters 1 and 127 are not bash's forte.
 SUBSHELLS = "(( 1 < 2 )) && ((SHOW {x}) | cat; (SHOW {y}))"
@@ -166,8 +170,10 @@ def test_a_value_stands_for_itself_at_any_depth_of_quotes(
 
 
 PIECES = [
-    " ", " ", " ", "a", "'b c'", '"d  e"', "\\ ", "{x}", '"{x}"', "'{x}'", "-", "=", "/", "%", "\\\n", "''", "{{x}}", "#",
-    "é", "]", "^", ",", " [f] ", " [l]", " [--o {f}]", " [-k{l} '{f} ' \"\" {x}] ", " [{f}]", "\\*", "\\\\", "[f]",
+    " ", " ", " ", "a", "'b c'", '"d  e"', "\\ ", "{x}", '"{x}"', "'{x}'", "-", "=", "/", "%", "\\\n",
+    "''", "{{x}}", "#",
+    "é", "]", "^", ",", " [f] ", " [l]", " [--o {f}]", " [-k{l} '{f} ' \"\" {x}] ", " [{f}]", "\\*",
+    "\\\\", "[f]",
 ]  # fmt: skip
 
 
@@ -175,14 +181,14 @@ PIECES = [
     pieces=st.lists(st.sampled_from(PIECES), max_size=8),
     x=st.one_of(texts, st.booleans(), st.integers(), st.floats()),
     f=values,
-    l=values,
+    many=values,
     before=st.sampled_from(BEFORE),
 )
 @moderate(200)
 def test_direct_execution_gives_what_a_shell_gives(
-    pieces: list[str], x: Value, f: Value, l: Value, before: str, tmp_path: Path
+    pieces: list[str], x: Value, f: Value, many: Value, before: str, tmp_path: Path
 ) -> None:
-    known: dict[str, Value] = {"x": x, "f": f, "l": l}
+    known: dict[str, Value] = {"x": x, "f": f, "l": many}
     source = f"{SHOW_PROGRAM} . {''.join(pieces)}"
     assume("\n" not in source.partition("#")[2])  # the end of a comment begins another command
     try:
@@ -208,16 +214,18 @@ def test_direct_execution_gives_what_a_shell_gives(
     assert execute(["bash", "-c", command.shown(known)], {}, tmp_path) == expected
 
 
-@given(x=texts, l=st.lists(texts, max_size=3))
-@example(x="!!", l=["a!b", "!", "'!"])
+@given(x=texts, items=st.lists(texts, max_size=3))
+@example(x="!!", items=["a!b", "!", "'!"])
 @moderate(40)
-def test_the_shown_line_can_be_pasted_into_a_shell_with_history(x: str, l: list[str], tmp_path: Path) -> None:
-    known: dict[str, Value] = {"x": x, "l": l}
+def test_the_shown_line_can_be_pasted_into_a_shell_with_history(
+    x: str, items: list[str], tmp_path: Path
+) -> None:
+    known: dict[str, Value] = {"x": x, "l": items}
     command = compiled(
         "SHOW {x} '{x} ' \" {x}\" \"$(SHOW a{x} | tr '\\0' .)\" [l] [--o={x}]", known, {"l": 3}
     )
     typed = f"set -o history -o histexpand\n:\n{command.shown(known)}\n"
-    expected = [x, x + " ", " " + x, f"a{x}.", "--l", *l, f"--o={x}"]
+    expected = [x, x + " ", " " + x, f"a{x}.", "--l", *items, f"--o={x}"]
     assert execute(["bash"], {}, tmp_path, typed) == expected
 
 

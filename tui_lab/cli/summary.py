@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections import defaultdict
 from typing import Any, Final
 
@@ -20,10 +21,11 @@ from tui_lab.store.experiment import ExperimentFolder
 
 BEST: Final = 3
 GROUPS: Final = 5
+_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
 
 
-def summarize(folder: ExperimentFolder, args: argparse.Namespace, *, interrupted: bool, keep_going: bool) -> bool:
+def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: bool) -> bool:
     """Print the summary on standard error, or with --json as one object; whether some planned task failed."""
     state = folder.state()
     counts = state.counts_by_name()
@@ -63,9 +65,11 @@ def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str
 
 
 def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str, Any]]:
-    """Failed and lost planned tasks, grouped by reason and the last line of their standard error, largest first."""
+    """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
+    in numbers alone are one group, shown by its first), largest first."""
     columns = state.columns
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    examples: dict[tuple[str, str], str] = {}
     read = 0
     for task in range(state.size):
         code = columns["state"][task]
@@ -80,9 +84,13 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
         if read < READ_AT_MOST:
             read += 1
             line = last_line(folder.path, {"task": task, "attempt": columns["attempt"][task]})
-        groups[(fold.STATES[code] if code == fold.LOST else reason, line)].append(task)
+        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
+        examples.setdefault(key, line)
+        groups[key].append(task)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [{"reason": reason, "line": line, "count": len(tasks), "task": tasks[0]} for (reason, line), tasks in ordered]
+    return [
+        {"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered
+    ]
 
 
 def best_settings(results: Results) -> dict[str, Any] | None:
@@ -113,6 +121,8 @@ def best_settings(results: Results) -> dict[str, Any] | None:
 def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
     """What a person may want to type next."""
     words = []
+    if counts["pending"] and state.paused is None:
+        words.append(f"the same command again: it goes on with the {counts['pending']:,} that are left")
     if counts["failed"] or counts["lost"]:
         words.append(f"tui-lab retry{lab} {name}")
     if counts["done"]:

@@ -67,7 +67,7 @@ def _joined(first: pl.Series, second: pl.Series, form: Form) -> Column:
 
 def _json(name: str, values: Sequence[Scalar | None]) -> Column:
     kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int} and all(value is None or -(2**63) <= value < 2**63 for value in values):  # type: ignore[operator]
+    if kinds <= {int}:
         return Column(pl.Series(name, values, dtype=pl.Int64))
     if kinds <= {int, float}:
         return Column(pl.Series(name, [None if v is None else float(v) for v in values], dtype=pl.Float64))

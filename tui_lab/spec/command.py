@@ -16,21 +16,9 @@ from typing import Final
 from tui_lab.spec.render import LONGEST, Value
 from tui_lab.spec.shell_reader import CommandError
 from tui_lab.spec.shell_script import read_script
-from tui_lab.spec.shell_text import (
-    Blank,
-    Flag,
-    Group,
-    LineWriter,
-    Part,
-    Place,
-    Raw,
-    ShellWriter,
-    Syntax,
-    Text,
-    walk,
-    words,
-)
+from tui_lab.spec.shell_text import Blank, Flag, Group, Part, Place, Raw, Syntax, Text, walk, words
 from tui_lab.spec.shell_values import TaskValues
+from tui_lab.spec.shell_writers import LineWriter, ShellWriter
 
 __all__ = ["Command", "CommandError", "compile_command"]
 

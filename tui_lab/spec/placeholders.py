@@ -57,7 +57,7 @@ class Braces:
 
 
 def braces_at(text: str, position: int) -> Braces | None:
-    """The innermost braces of the run of `{` that starts at `position`, or None where no single name is in it.
+    """The innermost braces of the run of `{` at `position`; None where no single name is in it.
 
     Of `{{{x}}}` the outer pair is doubled, so it stays as one brace around the value. Braces on one side only
     are never part of a placeholder: that of `{{x}` starts at the second.

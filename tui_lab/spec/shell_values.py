@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from tui_lab.spec.render import LONGEST, RenderError, Value, render
 from tui_lab.spec.shell_reader import CommandError
-from tui_lab.spec.shell_text import Flag, Group, Part, Place, Raw, item_variable, variable, walk
+from tui_lab.spec.shell_text import Flag, Group, Part, Place, Raw, walk
+from tui_lab.spec.shell_writers import item_variable, variable
 
 # What bash takes for a number; a name or a subscript it would evaluate further. A number that is known
 # only on the node, such as the slot, stands as @@MARK@@ until then.

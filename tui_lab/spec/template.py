@@ -1,9 +1,9 @@
 """Text files with placeholders, and the other plain texts that take them: variables, timeouts.
 
 Nothing is quoted here. `{name}` is the value's text, `{name:.3e}` the value in one of Python's formats,
-`{{name}}` the text `{name}`. Where braces mean something else, two marks take their place: with `("#",
-"#")`, `#name#`, `#name:.3e#` and, for the text itself, `##name##`. What holds no known name is left
-alone. Values are not searched again.
+`{{name}}` the text `{name}`; `${name}` is left alone. Where braces mean something else, two marks take their
+place: with "#" and "#", `#name#`, `#name:.3e#` and, for the text itself, `##name##`. What holds no known name
+is left alone. Values are not searched again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TemplateError(PlaceholderError):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A placeholder, or where `literal` is not None the text that stands for one, between `start` and `end`."""
+    """A placeholder from `start` to `end`; or, where `literal` is not None, the text that stands for one."""
 
     name: str
     spec: str | None
@@ -46,8 +46,8 @@ def fill(
 ) -> str:
     """`text` with its placeholders replaced by the values. `known` is by default the names of the values.
 
-    Raises TemplateError, with its offset in `text`, for a name that is nearly a known one, a missing value, null,
-    and a format that does not suit the value.
+    Raises TemplateError, with its offset in `text`, for a name that is nearly a known one, a missing value,
+    null, and a format that does not suit the value.
     """
     pieces = []
     position = 0

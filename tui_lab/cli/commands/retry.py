@@ -57,5 +57,5 @@ def main(arguments: list[str]) -> int:
     interrupted = Follower(lab, client, runs, make_view(args.json)).follow()
     failed = False
     for run in runs:
-        failed |= summarize(run.folder, args, interrupted=interrupted, keep_going=False)
+        failed |= summarize(run.folder, args, interrupted)
     return INTERRUPTED if interrupted else FAILED if failed else DONE

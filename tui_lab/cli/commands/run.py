@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
         interrupted = Follower(lab, client, runs, make_view(args.json)).follow()
     failed = False
     for one in prepared:
-        failed |= summarize(one.folder, args, interrupted=interrupted, keep_going=args.keep_going)
+        failed |= summarize(one.folder, args, interrupted)
     return INTERRUPTED if interrupted else FAILED if failed else DONE
 
 

@@ -1,0 +1,216 @@
+"""Outputs as programs leave them: streams, steps, files, JSON, CSV, any bytes, missing things."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_lab.results import text
+from tui_lab.results.extract import Extraction, extract
+from tui_lab.results.structured import documents, parse_path, select
+from tui_lab.spec.load import load_text
+from tui_lab.spec.model import Experiment
+
+
+def experiment(metrics: str, command: str = "command: ./run") -> Experiment:
+    return load_text(f"name: x\n{command}\nmetrics:\n{metrics}", "x.yaml")
+
+
+def read(tmp_path: Path, metrics: str, files: dict[str, str | bytes], command: str = "command: ./run", attempt: int = 1, live: bool = False) -> Extraction:
+    place = tmp_path / "tasks" / "0" / "7"
+    place.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return extract(experiment(metrics, command), tmp_path, [(7, attempt)], live=live)
+
+
+def one(tmp_path: Path, metrics: str, files: dict[str, str | bytes], **more: Any) -> Any:
+    return read(tmp_path, metrics, files, **more).values["m"][0]
+
+
+def test_streams_and_attempts(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"stdout": "v=1", "stdout.2": "v=2", "stderr": "v=3", "log.txt": "v=4"}
+    assert one(tmp_path, "  m: v=(@int@)", files) == 1
+    assert one(tmp_path, "  m: v=(@int@)", files, attempt=2) == 2
+    assert one(tmp_path, "  m: {pattern: v=(@int@), from: stderr}", files) == 3
+    assert one(tmp_path, "  m: {pattern: v=(@int@), from: log.txt}", files, attempt=2) == 4
+
+
+def test_named_steps(tmp_path: Path) -> None:
+    command = "command: {train: ./train, test: ./test}"
+    files: dict[str, str | bytes] = {"train.stdout": "v=1\nv=9", "test.stdout": "v=2", "train.stdout.2": "v=5"}
+    assert one(tmp_path, "  m: v=(@int@)", files, command=command) == 2
+    assert one(tmp_path, "  m: {pattern: v=(@int@), take: sum}", files, command=command) == 12
+    assert one(tmp_path, "  m: {pattern: v=(@int@), from: train.stdout}", files, command=command) == 9
+    # The second attempt failed in its first step.
+    assert one(tmp_path, "  m: v=(@int@)", files, command=command, attempt=2) == 5
+
+
+def test_a_step_without_a_last_newline_does_not_join_lines(tmp_path: Path) -> None:
+    command = "command: {a: ./a, b: ./b}"
+    files: dict[str, str | bytes] = {"a.stdout": "v=1", "b.stdout": "2"}
+    assert one(tmp_path, "  m: v=(@int@)", files, command=command) == 1
+
+
+def test_carriage_returns_and_colours(tmp_path: Path) -> None:
+    bar = b"\x1b[32mloss:\x1b[0m \x1b[1m0.9\x1b[0m\r\x1b[2Kloss: 0.5\rloss: 0.25\r\n\x1b]0;title\x07done\n"
+    assert one(tmp_path, "  m: 'loss: (@float@)'", {"stdout": bar}) == 0.25
+    assert one(tmp_path, "  m: {pattern: 'loss: (@float@)', take: count}", {"stdout": bar}) == 3
+    assert one(tmp_path, "  m: {pattern: '^loss: (@float@)$', take: max}", {"stdout": bar}) == 0.9
+
+
+@given(noise=st.binary(max_size=200))
+def test_any_bytes_around_a_value(tmp_path_factory: pytest.TempPathFactory, noise: bytes) -> None:
+    output = noise + b"\nloss: 0.5\n" + noise.replace(b"loss", b"")
+    assert one(tmp_path_factory.mktemp("noise"), "  m: 'loss: (@float@)'", {"stdout": output}) == 0.5
+
+
+def test_text_that_is_not_utf8_is_kept_as_far_as_it_goes(tmp_path: Path) -> None:
+    assert one(tmp_path, "  m: {pattern: 'name=(.*)'}", {"stdout": b"name=caf\xe9\n"}) == "caf\ufffd"
+
+
+def test_globs_match_one_file(tmp_path: Path) -> None:
+    metrics = "  m: {pattern: v=(@int@), from: 'run-*.log'}"
+    assert one(tmp_path, metrics, {"run-17.log": "v=1"}) == 1
+    found = read(tmp_path, metrics, {"run-18.log": "v=2"})
+    assert found.values["m"] == [None]
+    assert "2 files match" in found.tallies["m"].trouble
+
+
+def test_what_is_missing_is_null_and_counted(tmp_path: Path) -> None:
+    metrics = "  m: {pattern: v=(@int@), from: a.log}\n  c: {pattern: v, take: count, from: stdout}\n  d: {pattern: v, take: count, from: no}"
+    found = read(tmp_path, metrics, {"stdout": "nothing"})
+    assert found.values == {"m": [None], "c": [0], "d": [None]}
+    assert found.tallies["m"].missing == 1
+    assert found.again == {7}
+
+
+def test_a_folder_in_place_of_a_file_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tasks/0/7/a.log").mkdir(parents=True)
+    found = read(tmp_path, "  m: {pattern: v=(@int@), from: a.log}\n  j: {json: a.log, path: $.a}\n  c: {csv: a.log, column: a}", {})
+    assert found.values == {"m": [None], "j": [None], "c": [None]}
+
+
+def test_a_named_pipe_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tasks/0/7").mkdir(parents=True)
+    os.mkfifo(tmp_path / "tasks/0/7/a.log")
+    found = read(tmp_path, "  m: {pattern: v=(@int@), from: a.log}\n  j: {json: a.log, path: $.a}", {})
+    assert found.values == {"m": [None], "j": [None]}
+
+
+def test_large_outputs_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"step {number} loss={number % 977 / 8}" for number in range(30_000)]
+    output = "\n".join(lines) + "\nend"
+    metrics = "\n".join(
+        f"  {take}: {{pattern: loss=(@float@), take: {take}}}" for take in "last first min max mean sum count".split()
+    )
+    whole = read(tmp_path, metrics, {"stdout": output}).values
+    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 1 << 17)
+    assert read(tmp_path, metrics, {"stdout": output}).values == whole
+    assert read(tmp_path, "  m: loss=(@float@)", {"stdout": output}).values["m"] == whole["last"]
+
+
+def test_a_line_without_an_end_is_cut_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "LONGEST_LINE", 1000)
+    (tmp_path / "out").write_bytes(b"x" * 5000 + b"\nlast")
+    assert [line for part in text.blocks(tmp_path / "out", block=300) for line in part.lines][-1] == "last"
+    backwards = list(text.blocks_backwards(tmp_path / "out", block=300))
+    assert backwards[0].lines[-1] == "last"
+    assert sum(len(part.data) for part in backwards) == 5005
+
+
+def test_a_running_task_has_a_torn_last_line(tmp_path: Path) -> None:
+    assert one(tmp_path, "  m: v=(@int@)", {"stdout": "v=1\nv=1"}) == 1
+    assert read(tmp_path, "  m: v=(@int@)", {"stdout": "v=1\nv=23"}, live=True).values["m"] == [1]
+    assert read(tmp_path, "  m: v=(@int@)", {"stdout": "v=7"}, live=True).values["m"] == [None]
+
+
+# ---- JSON
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("$.a.b[0]", 1), ("$.a.b[-1]", 3), ("$['a']['b'][1]", 2), ("$.a['odd key']", "x"), ("$.f", 0.5), ("$.t", True),
+        ("$.nothing", None), ("$.a.b[9]", None), ("$.a.b.c", None), ("$.n", None), ("$.a.b[*]", 3), ("$.a.b", 3),
+        ("$.list[*].v", 5),
+    ],
+)  # fmt: skip
+def test_json_paths(tmp_path: Path, path: str, expected: object) -> None:
+    document = '{"a": {"b": [1, 2, 3], "odd key": "x"}, "f": 0.5, "t": true, "n": null, "list": [{"v": 4}, {"v": 5}]}'
+    metrics = f"""  m: {{json: r.json, path: "{path}"}}"""
+    assert one(tmp_path, metrics, {"r.json": document}) == expected
+
+
+def test_json_takes_and_types(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"r.json": '{"v": [3, 1, 2], "s": "4.5", "speed": "2 KiB/s"}'}
+    assert one(tmp_path, "  m: {json: r.json, path: $.v, take: min}", files) == 1
+    assert one(tmp_path, "  m: {json: r.json, path: $.v, take: mean}", files) == 2.0
+    assert one(tmp_path, "  m: {json: r.json, path: $.v, take: count}", files) == 3
+    assert one(tmp_path, "  m: {json: r.json, path: $.s, type: float}", files) == 4.5
+    assert one(tmp_path, "  m: {json: r.json, path: $.s}", files) == "4.5"
+    assert one(tmp_path, "  m: {json: r.json, path: $.speed, type: float, unit: B/s}", files) == 2048.0
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        '{"acc": 0.5}',
+        '\ufeff{"acc": 0.5}',
+        'INFO starting\n{"acc": 0.1}\nINFO going on\n{"acc": 0.5}\nbye',
+        'warning: {odd}\n{\n  "acc": 0.5\n}\ntrailing',
+        '{"acc": 0.1}\n{"acc": 0.5}\n{"other": 1}\n{"torn": ',
+        '[INFO] x\n{"acc": 0.5, "loss": NaN}',
+    ],
+)
+def test_json_on_stdout(tmp_path: Path, output: str) -> None:
+    assert one(tmp_path, "  m: {json: stdout, path: $.acc}", {"stdout": output}) == 0.5
+
+
+@given(st.binary(max_size=80) | st.text(st.sampled_from('{}[]",:1aN\n\\ud8'), max_size=40).map(str.encode))
+def test_any_bytes_are_documents_or_none(raw: bytes) -> None:
+    for document in documents(raw):
+        select(document, parse_path("$.a"))
+
+
+def test_halves_of_characters(tmp_path: Path) -> None:
+    assert one(tmp_path, "  m: {json: r.json, path: $.a}", {"r.json": '{"a": "x\\ud800"}'}) == "x?"
+
+
+@pytest.mark.parametrize("path", ["a.b", "$a", "$.a[", "$.a[x]", "$..a"])
+def test_bad_paths(path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        parse_path(path)
+
+
+# ---- CSV
+
+
+def test_csv_columns(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"h.csv": 'epoch,loss,name\n1,0.5,"a,b"\n2,0.25,\n3,,c\n'}
+    assert one(tmp_path, "  m: {csv: h.csv, column: loss}", files) == "0.25"
+    assert one(tmp_path, "  m: {csv: h.csv, column: loss, type: float}", files) == 0.25
+    assert one(tmp_path, "  m: {csv: h.csv, column: loss, take: max}", files) == 0.5
+    assert one(tmp_path, "  m: {csv: h.csv, column: epoch, take: sum}", files) == 6
+    assert one(tmp_path, "  m: {csv: h.csv, column: name, take: first}", files) == "a,b"
+    found = read(tmp_path, "  m: {csv: h.csv, column: los}", files)
+    assert found.values["m"] == [None]
+    assert 'did you mean "loss"?' in found.tallies["m"].trouble
+
+
+@pytest.mark.parametrize(
+    "content", ["a;b\n1;2,5\n", "a\tb\n1\t2,5\n", "# a, b\n1,\"2,5\"\n", "\ufeffa,b\r\n1,\"2,5\"\r\n", "\n\na;b\n1;2,5"]
+)  # fmt: skip
+def test_csv_dialects(tmp_path: Path, content: str) -> None:
+    assert one(tmp_path, "  m: {csv: h.csv, column: b}", {"h.csv": content}) == "2,5"
+
+
+def test_broken_csv_stops_nothing(tmp_path: Path) -> None:
+    for content in (b"", b"\n", b"a,b", b"a,b\n1", b'a,b\n"1', b"\xff\xfe\x00", b'a,b\n"' + b"x" * 200_000):
+        assert one(tmp_path, "  m: {csv: h.csv, column: b}", {"h.csv": content}) is None
