@@ -22,8 +22,8 @@ ESCAPE = re.compile(
 
 def plain_lines(raw: bytes) -> list[str]:
     """How an output is read, as the documentation says it, without any haste."""
-    text = ESCAPE.sub(lambda match: "\n" if match["move"] else "", raw.decode("utf-8", "replace"))
-    lines = re.split("\r\n|\r|\n", text)
+    bare = ESCAPE.sub(lambda match: "\n" if match["move"] else "", raw.decode("latin-1")).encode("latin-1")
+    lines = re.split("\r\n|\r|\n", bare.decode("utf-8", "replace"))
     return lines if lines[-1] else lines[:-1]
 
 

@@ -184,6 +184,7 @@ def test_text_without_placeholders_stays_as_it_is(source: str) -> None:
     assert command.names == frozenset()
 
 
+_NULL = "the value of early-stop is null, which has no text"
 _CALCULATES = "the shell calculates with early_stop here, so it must be a number, not 'a b'"
 
 
@@ -205,8 +206,8 @@ _CALCULATES = "the shell calculates with early_stop here, so it must be a number
         ("a [-x {lr} [flag]]", "brackets within brackets", "[flag]]"),
         ("a [-x {lr}", "this [ has no ] that closes it", "[-x {lr}"),
         ("a [-x {lr}\n]", "this [ has no ] that closes it", "[-x {lr}\n]"),
-        ("a {early-stop}", "the value of early-stop is null, which has no text", "{early-stop}"),
-        ('[-x {early-stop}] "{early-stop}"', "the value of early-stop is null, which has no text", '{early-stop}"'),
+        ("a {early-stop}", _NULL, "{early-stop}"),
+        ('[-x {early-stop}] "{early-stop}"', _NULL, '{early-stop}"'),
         ("a $(({early_stop}+1))", _CALCULATES, None),
         ("[[ 1 -lt {early_stop} ]]", _CALCULATES, None),
         ("x[{early_stop}]=1", _CALCULATES, None),
@@ -238,8 +239,8 @@ def test_a_slot_that_the_node_fills_in_later_can_be_calculated_with() -> None:
 
 
 _PIECES = (
-    "' \" ` $ $( ) ( ${ } { [ ] [[ ]] (( )) $(( \\ \n # ; & | < > << <<E E <<< = case in esac for do {lr} [lr] "
-    "{neuron} [-x {lr:raw} {{lr}} ${x:- ${x# $' $\" $[ ~ * a -eq"
+    "' \" ` $ $( ) ( ${ } { [ ] [[ ]] (( )) $(( \\ \n # ; & | < > << <<E E <<< = case in esac for do {lr} "
+    "[lr] {neuron} [-x {lr:raw} {{lr}} ${x:- ${x# $' $\" $[ ~ * a -eq"
 )
 _pieces = st.sampled_from(_PIECES.split(" "))
 

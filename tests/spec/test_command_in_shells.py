@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.command import CommandError, compile_command
+from tui_lab.spec.command import Command, CommandError, compile_command
 from tui_lab.spec.render import Value, quote, render
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
@@ -62,7 +62,7 @@ def execute(argv: Sequence[str], variables: Mapping[str, str], folder: Path, typ
     return done.stdout.decode().split("\0")[:-1]
 
 
-def compiled(source: str, known: Mapping[str, Value], widths: Mapping[str, int] | None = None):
+def compiled(source: str, known: Mapping[str, Value], widths: Mapping[str, int] | None = None) -> Command:
     return compile_command(source.replace("SHOW", SHOW), known, widths=widths)
 
 

@@ -54,9 +54,9 @@ def test_marks(marks: tuple[str, str], text: str, filled: str) -> None:
 @pytest.mark.parametrize(
     ("text", "marks", "message", "hint", "place"),
     [
-        ("a {nam} b", None, "there is no parameter for {nam}", "? For the text {nam} itself write {{nam}}", 2),
+        ("a {nam} b", None, "there is no parameter for {nam}", "itself write {{nam}}", 2),
         ("a {nam:>5}", None, "there is no parameter for {nam:>5}", "{name:>5}", 2),
-        ("a #nam# b", ("#", "#"), "there is no parameter for #nam#", "For the text #nam# itself write ##nam##", 2),
+        ("a #nam# b", ("#", "#"), "there is no parameter for #nam#", "itself write ##nam##", 2),
         ("{n} {dt:.3q}", None, "'.3q' is not a format", ".3e", 4),
         ("{n} {dt:d}", None, "the value of dt, '0.00025', does not take the format 'd'", "", 4),
         ("{n} {nothing}", None, "the value of nothing is null, which has no text", "", 4),

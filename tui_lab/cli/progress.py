@@ -66,7 +66,7 @@ class LiveView:
         room = max(8, width - len(run.folder.name) - len(words) - 4)
         line.add_row(
             Text(run.folder.name, style="bold"),
-            ProgressBar(total=max(1, run.asked), completed=ended, width=min(room, 40)),
+            ProgressBar(total=max(1, run.asked), completed=ended, width=min(room, 40), complete_style="cyan"),
             Text(words),
         )
         return line

@@ -163,9 +163,11 @@ def check_program(experiment: Experiment, plan: Plan, folder: ExperimentFolder) 
         problems.append(experiment.problem(place, f"the working folder {workdir} does not exist"))
     else:
         for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
-            program: str | None = getattr(command, 'program', None)
+            program = command.program
             if program is None or recipe.workdir is None or experiment.setup or "PATH" in experiment.env:
                 continue
+            if number > 0 and "/" in program:
+                continue  # an earlier step may build it
             where = Path(workdir or ".") / program if "/" in program else None
             if (shutil.which(program) if where is None else shutil.which(str(where))) is None:
                 keypath: tuple[str | int, ...] = ("command",)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from tui_lab.cli.options import print_json
@@ -175,10 +176,12 @@ def _print(
     if best is not None and best["settings"]:
         goal = {"max": "highest", "min": "lowest"}[best["goal"]]
         console.print(Text(f"{goal} {best['metric']} (mean ± 95 % interval):"))
+        table = Table.grid(padding=(0, 2))
         for setting in best["settings"]:
             where = " ".join(f"{key}={value}" for key, value in setting["parameters"].items()) or "all tasks"
             value = interval(setting["mean"], setting["half"])
-            console.print(Text(f"  {value}  {where}  (n = {setting['n']})"))
+            table.add_row(Text(f"  {value}"), Text(where), Text(f"n = {setting['n']}"))
+        console.print(table)
     for warning in results.warnings if results is not None else [trouble]:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:

@@ -25,55 +25,71 @@ import select
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import time
+import traceback
 
+PROTOCOL = 1
+# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, then the program and its arguments.
+# It outlives every signal that a program may be meant to get, and says nothing itself: not even "Killed".
 WRAPPER = (
-    "trap : TERM INT HUP; i=$0 f=$1; cd \"$2\" || exit 125; shift 2; exec 3>&2 2>/dev/null; "
+    "trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; cd \"$2\" || exit 125; shift 2; exec 3>&2 2>/dev/null; "
     '"$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
 )
 SLOT_MARK = "@@tui-lab-slot@@"
-LEFTOVER_GRACE = 2.0
-IDLE_LIMIT = 600.0
+LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
+LEFTOVER_LIMIT = 10.0  # seconds after which a process that can't be killed is let be
+IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for an engine
+HOLD = 1.0  # seconds between tries where the node has no room for a task
+OOM_EVERY = 1.0  # seconds that a count of the kernel's out-of-memory kills stays good
+FRESHEN = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp remove what looks old
+ADOPTED_POLL = 0.1
 PR_SET_CHILD_SUBREAPER = 36
 LEDGER_LIMIT = 1 << 24  # bytes
 CHUNK = 1 << 16
+# The node lacks something for the moment: an attempt waits, it does not fail.
+SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
-def encode(text):
+def encode(text: str) -> bytes:
     """UTF-8 bytes whatever the node's locale is; undecodable bytes of an environment come back as they were."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def boot_id():
+def boot_id() -> str:
     """This boot of this machine, and the pid namespace that gives pids their meaning."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot = file.read().strip()
     return boot + " " + os.readlink("/proc/self/ns/pid")
 
 
-def process_stat(pid):
+def process_stat(pid: int):
     """(state, parent, group, session, start time in clock ticks) of a process, or None where it is gone."""
     try:
-        with open("/proc/%d/stat" % pid, "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except (OSError, ValueError):
+        file = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
+    except OSError:
         return None
+    try:
+        fields = os.read(file, 4096).rpartition(b")")[2].split()
+    except OSError:
+        return None
+    finally:
+        os.close(file)
     if len(fields) < 20:
         return None
     return fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
 
 
-def process_environment(pid):
+def process_file(pid: int, name: str) -> bytes:
+    """`environ` or `cmdline` of a process; empty where it is gone or someone else's."""
     try:
-        with open("/proc/%d/environ" % pid, "rb") as file:
+        with open("/proc/%d/%s" % (pid, name), "rb") as file:
             return file.read()
     except OSError:
         return b""
 
 
-def oom_kills():
+def oom_kills() -> int:
     """How many processes the kernel has killed for want of memory since boot; 0 where it does not say."""
     try:
         with open("/proc/vmstat") as file:
@@ -85,40 +101,52 @@ def oom_kills():
     return 0
 
 
-def peak_memory():
+def peak_memory() -> int:
     """The agent's own peak resident memory in bytes: what the kernel lets a child inherit at exec."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def free_space_error(error):
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def log(text: str) -> None:
+    sys.stderr.write("%s %s\n" % (time.strftime("%Y-%m-%d %H:%M:%S"), text))
+    sys.stderr.flush()
 
 
 class Attempt:
     """One execution of a task: its start message, where it stands, and at the end its event."""
 
-    def __init__(self, message):
+    def __init__(self, message: dict, exits: str) -> None:
         self.message = message
         self.key = (message["experiment"], message["task"], message["attempt"])
         self.id = "%s/%d/%d" % self.key
+        self.exits = exits  # file that its wrappers write exit statuses to
+        self.in_ledger = False
+        self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps = []  # exit status and duration of each step that ended
         self.slot = None
         self.pid = None  # of the wrapper of the current step
         self.start_time = 0  # of that wrapper, in clock ticks since boot
         self.adopted = False  # started by an earlier agent: not our child
+        self.pidfd = None  # tells when an adopted wrapper ends
         self.sessions = []
         self.started = None  # monotonic
         self.started_wall = None  # as an earlier agent wrote it down
         self.step_started = None
         self.cpu_time = 0.0
         self.peak_rss = 0
+        self.measured = True  # no step's usage is unknown
         self.oom_before = 0
         self.stopping = None  # reason, once someone asked for the end
+        self.timers = []
         self.leftover = set()
         self.ending = None  # the event, while leftovers are being stopped
         self.event = None
         self.event_at = None
+
+    @property
+    def over(self) -> bool:
+        """Its last step has ended, or never began."""
+        return self.ending is not None
 
 
 class Agent:

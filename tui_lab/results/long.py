@@ -33,6 +33,8 @@ from tui_lab.spec.model import Experiment
 from tui_lab.store.experiment import ExperimentFolder
 
 FACTS: Final = ("task_id", "repeat", "seed", "version", "planned", "state", "attempt")
+PREFIX: Final = "values."
+"""Of columns in the cache, so that none has the name of another."""
 FILES: Final = {"steps": "results.steps.parquet", "rows": "results.rows.parquet"}
 
 
@@ -105,15 +107,15 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> pl
             attempts.append(attempt)
             indices.append(record.pop(INDEX))
             for name, value in record.items():
-                if name not in columns:
-                    columns[name] = []
-                column = columns[name]
+                column = columns.setdefault(name, [])
                 # Names may come and go from row to row.
                 column.extend([None] * (len(ids) - 1 - len(column)))
                 column.append(value)
     series = [
-        build(n, v + [None] * (len(ids) - len(v)), reader.types.get(n, "json")).series
-        for n, v in columns.items()
+        build(
+            PREFIX + name, values + [None] * (len(ids) - len(values)), reader.types.get(name, "json")
+        ).series
+        for name, values in columns.items()
     ]
     return pl.DataFrame(
         [
@@ -135,10 +137,10 @@ def _with_facts(
 ) -> pl.DataFrame:
     facts = [name for name in FACTS if name in tasks.columns and name not in parameters]
     taken = {name.lower() for name in [*parameters, *facts, index]}
-    names = [name for name in frame.columns if name not in ("task_id", "attempt", INDEX)]
+    names = [name for name in frame.columns if name.startswith(PREFIX)]
     renamed: dict[str, str] = {}
     for name in names:
-        column = name
+        column = name.removeprefix(PREFIX)
         while column.lower() in taken:
             column = f"out_{column}"
         taken.add(column.lower())

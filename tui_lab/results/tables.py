@@ -53,6 +53,8 @@ class Results:
     live: bool = False
     problems: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with `sql` metrics that can't be computed, by metric."""
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    """The first thing that went wrong with the command of a `run` metric, by metric."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -82,7 +84,11 @@ class Results:
         samples = done.select("task_id", "attempt").head(3).rows()
         for name, count in self.matched.items():
             metric = self.spec.metrics[name]
-            if count == 0 and samples and metric.sql is None and metric.take != "count":
+            if count > 0 or not samples or metric.sql is not None or metric.take == "count":
+                continue
+            if metric.run is not None and name in self.troubles:
+                warnings.append(Hint(name, "no value in any finished task", self.troubles[name]))
+            else:
                 warnings.append(
                     hints.explain(name, metric, self.spec, self.folder.path, samples, done.height)
                 )
@@ -135,13 +141,16 @@ def refresh(
         about = {
             "metrics": {name: [metrics[name], reading.prints[name], c.form] for name, c in columns.items()},
             "again": ranges.to_ranges(sorted(reading.again)),
+            "troubles": reading.troubles,
         }
         if may_write and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0])):
             cache.write(path, full, about)
     if live:
         columns, ids = reading.with_running(columns)
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
-    return Results(folder, spec, tuple(parameters), metrics, full, reading.read, live, problems)
+    return Results(
+        folder, spec, tuple(parameters), metrics, full, reading.read, live, problems, reading.troubles
+    )
 
 
 def _said(about: Mapping[str, Any]) -> list[Any]:
@@ -206,6 +215,7 @@ class _Reading:
         }
         self.ids = pl.Series("task_id", [], dtype=pl.Int64)
         self.again: set[int] = set()
+        self.troubles: dict[str, str] = {}
         self.read = 0
 
     def from_cache_and_files(
@@ -223,6 +233,8 @@ class _Reading:
             for name, (column, print_, form) in about["metrics"].items():
                 if self.prints.get(name) == print_ and column in values.columns:
                     kept[name] = Column(values[column], form)
+                    if name in about["troubles"]:
+                        self.troubles[name] = about["troubles"][name]
             if not kept:
                 old = ended.clear()
         new = ended.join(old, on=["task_id", "attempt"], how="anti", maintain_order="left")
@@ -279,6 +291,9 @@ class _Reading:
                     whole.values.setdefault(name, []).extend(values)
                 whole.types |= part.types
                 self.again |= part.again
+                for name, tally in part.tallies.items():
+                    if metrics[name].run is not None and tally.trouble:
+                        self.troubles.setdefault(name, tally.trouble)
             if self.progress and tasks and metrics:
                 self.progress(start + len(batch), len(tasks))
         if metrics:

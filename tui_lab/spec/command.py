@@ -70,6 +70,18 @@ class Command:
         """The command for people, with values quoted in place: pasted into bash or zsh it does the same."""
         return LineWriter(TaskValues(values)).line(_trimmed(self.parts))
 
+    @property
+    def program(self) -> str | None:
+        """The program that must run first, where the text says so plainly: no value, no builtin, no assignment,
+        and no `||` that could make up for its absence."""
+        if "||" in self.source:
+            return None
+        first = self._lines[0] if self._lines else []
+        if not first or not all(isinstance(part, Text) and part.plain for part in first):
+            return None
+        name = "".join(part.value for part in first if isinstance(part, Text))
+        return None if not name or "=" in name or name in _SHELL_NAMES else name
+
     @cached_property
     def _constant_script(self) -> str:
         return self._write(None)

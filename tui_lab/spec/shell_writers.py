@@ -5,7 +5,7 @@ ever be read as code. Three kinds of variables, each always set, so that none is
 
 - `TUI_LAB_P_name`: the value, where the command says `{name}`;
 - `TUI_LAB_F_name`: `1` where `[name]` or a group `[...{name}...]` is there, empty where it is dropped;
-- `TUI_LAB_V_name`, `TUI_LAB_V_2_name`, ...: what follows `--name`, after a `=` each; empty where there is none.
+- `TUI_LAB_V_name`, `TUI_LAB_V_2_name`, ...: what follows `--name`, each after a `=`; empty where nothing is.
 """
 
 from __future__ import annotations

@@ -7,23 +7,33 @@ from two sweeps is one task. Nothing is written here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import batched
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from tui_lab.spec import seeds
+from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Experiment
 from tui_lab.store import keys
 from tui_lab.store.fold import DONE, State
+from tui_lab.store.matching import match
 from tui_lab.store.plan import PREFIX, Plan, merge
 
-# Parts of a file that change no task and no combination.
-_COSMETIC = ("metrics", "rows", "description", "tags", "priority", "order", "retries", "retry_on", "max_failures", "timeout", "grace")
+# Parts of a file that change neither a task nor a combination.
+_COSMETIC: Final = (
+    *("metrics", "rows", "description", "tags", "priority", "order", "grace"),
+    *("retries", "retry_on", "max_failures", "timeout"),
+)
+# Parts that tasks run under, though no key holds them.
+_SURROUNDINGS: Final = ("env", "setup", "shell", "workdir")
+_BLOCK: Final = 1 << 16  # keys at a time
 
 
 @dataclass(frozen=True)
@@ -33,8 +43,9 @@ class Planned:
     plan: Plan
     known: pl.Series  # Boolean, a row per task: the task id existed before
     chosen: pl.Series  # Boolean, a row per task: of the combinations that `name=value` asks for
-    reasons: dict[str, int] = field(default_factory=dict)  # why new tasks are new -> how many
-    adopted: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)  # why tasks that were done before are new -> how many
+    adopted: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.Int64))  # ids of tasks that were adopted
+    notices: tuple[str, ...] = ()
 
 
 def components(experiment: Experiment) -> dict[str, Any]:
@@ -42,16 +53,17 @@ def components(experiment: Experiment) -> dict[str, Any]:
     return {
         "command": [[step.name, step.command] for step in experiment.steps],
         "files": dict(experiment.templates),
-        "inputs": input_digests(experiment),
+        "inputs": file_digests(experiment.folder, experiment.inputs),
     }
 
 
-def input_digests(experiment: Experiment) -> dict[str, str]:
-    """SHA-256 of each declared input file, by its path relative to the experiment's file."""
-    return file_digests(experiment.folder, experiment.inputs)
+def surroundings(experiment: Experiment) -> dict[str, str]:
+    """Digests of what tasks run under and no key holds, so that a change can be said."""
+    return {name: keys.digest(getattr(experiment, name)) for name in _SURROUNDINGS}
 
 
-def file_digests(folder: Path, globs: tuple[str, ...]) -> dict[str, str]:
+def file_digests(folder: Path, globs: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of each file that the globs name, by its path relative to the folder."""
     found = {path for pattern in globs for path in folder.glob(pattern) if path.is_file()}
     return {str(path.relative_to(folder)): file_digest(path) for path in sorted(found)}
 
@@ -61,16 +73,21 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def task_table(experiment: Experiment, combinations: Combinations, uses_seed: bool, shared: dict[str, Any]) -> pl.DataFrame:
-    """All tasks of the combinations, repeats innermost: key, combination, repeat, seed and the parameters."""
+def task_table(
+    experiment: Experiment, combinations: Combinations, uses_seed: bool, shared: Mapping[str, Any]
+) -> pl.DataFrame:
+    """All tasks of the combinations, repeats innermost: key, combination, repeat, seed and the parameters.
+
+    Combinations that differ only in unhashed parameters are one task: the first.
+    """
     height, repeats = combinations.height, experiment.repeat
     names = combinations.frame.columns
     own_seeds = [seeds.seed(experiment.seed.base, repeat) for repeat in range(repeats)]
+    per_task = experiment.seed.per == "task"
     hashed_seeds = None
     if uses_seed and "seed" not in names:
-        per_task = experiment.seed.per == "task"
         hashed_seeds = [experiment.seed.base] * repeats if per_task else own_seeds
-    columns = []
+    columns: list[Iterable[bytes]] = []
     for name in sorted(set(names) - set(experiment.unhashed)):
         column = combinations.frame[name]
         if name in combinations.values:
@@ -78,33 +95,57 @@ def task_table(experiment: Experiment, combinations: Combinations, uses_seed: bo
             columns.append(map(members.__getitem__, column))
         else:
             columns.append(keys.member(name, value) for value in column)
-    digests = list(keys.keys(shared, columns, height, repeats, hashed_seeds))
+    digests = _binary(
+        keys.keys(shared, columns, height, repeats, seeds=hashed_seeds, version=experiment.version), height * repeats
+    )
     combination = np.repeat(np.arange(height, dtype=np.int64), repeats)
     if "seed" in names:
-        seed = combinations.typed()["seed"].gather(combination).cast(pl.Int64, strict=False)
-    elif experiment.seed.per == "task":
+        seed = combinations.typed()["seed"].cast(pl.Int64, strict=False).gather(combination)
+    elif per_task:
         seed = pl.Series([seeds.task_seed(experiment.seed.base, key) for key in digests], dtype=pl.Int64)
     else:
         seed = pl.Series(np.tile(np.array(own_seeds, dtype=np.int64), height))
     table = pl.DataFrame(
         {
-            "key": pl.Series(digests, dtype=pl.Binary),
+            "key": digests,
             "combination": combination,
             "repeat": np.tile(np.arange(repeats, dtype=np.int32), height),
             "seed": seed,
-            "stage": pl.Series([None], dtype=pl.String).extend_constant(None, max(0, len(digests) - 1))[: len(digests)],
         }
     )
     parameters = [combinations.frame[name].gather(combination).alias(PREFIX + name) for name in names]
-    return table.with_columns(parameters).unique(subset="key", keep="first", maintain_order=True)
+    table = table.with_columns(pl.lit(None, dtype=pl.String).alias("stage"), *parameters)
+    return table.unique(subset="key", keep="first", maintain_order=True)
 
 
-def known_tasks(plans: Path) -> pl.DataFrame:
-    """Every (key, version, task_id) that any plan ever gave out."""
-    files = sorted(plans.glob("*.parquet"))
-    empty = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64})
-    parts = [pl.read_parquet(file, columns=["key", "version", "task_id"]) for file in files]
-    return pl.concat([empty, *parts]).unique(subset=["key", "version"], keep="any")
+def _binary(digests: Iterable[bytes], count: int) -> pl.Series:
+    """The keys as a column, without a million Python objects at once."""
+    data = bytearray()
+    for block in batched(digests, _BLOCK):
+        data += b"".join(block)
+    array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(keys.SIZE), count, [None, pa.py_buffer(data)])
+    return pl.Series("key", array.cast(pa.large_binary()), dtype=pl.Binary)
+
+
+def named_plans(state: State) -> list[int]:
+    """Numbers of the plans that the journal names, the newest first. Another one on disk was never submitted."""
+    return sorted({event["plan"] for event in state.submissions}, reverse=True)
+
+
+def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
+    """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the newest
+    plan that has it."""
+    found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64})
+    wanted = table.select("key")
+    for number in named_plans(state):
+        if not wanted.height:
+            break
+        # Versions only grow, so the newest plan with a key has its newest version.
+        part = pl.read_parquet(plans / f"{number}.parquet", columns=["key", "version", "task_id"])
+        part = part.join(wanted, on="key", how="semi").with_columns(pl.lit(number, dtype=pl.Int64).alias("plan"))
+        wanted = wanted.join(part, on="key", how="anti")
+        found = pl.concat([found, part.select(found.columns)])
+    return found
 
 
 def make_plan(
@@ -122,160 +163,171 @@ def make_plan(
     """Give every task its id and version.
 
     overridden: the combinations of `name=value` on the command line. Those that the file does not have join the plan,
-    and stay in the plans to come as long as the file means the same. adopt: new tasks take over the ids, and so the results, of tasks of the previous plan that
-    differ from them in nothing but the command, a parameter's name, or a new parameter at its default.
+    and stay in the plans to come as long as the file means the same. adopt: new tasks take over the ids, and so the
+    results, of done tasks of earlier plans that differ from them in nothing but the command, a parameter's name, or a
+    new parameter at its default.
     """
     shared = components(experiment)
-    meaning = keys.digest(experiment.model_dump(mode="json", by_alias=True, exclude=set(_COSMETIC)))
-    extra = overridden
-    if previous is not None and previous.about.get("meaning") == meaning and previous.tasks["added"].any():
-        carried = previous.tasks.filter(pl.col("added") & (pl.col("repeat") == 0))
-        before = Plan(0, carried, previous.values).combinations
-        extra = before if extra is None else merge(before, extra)
-    from_file = combinations.height
-    if extra is not None:
-        combinations = merge(combinations, extra)
-    table = task_table(experiment, combinations, uses_seed, shared)
-    known = known_tasks(plans)
-    highest = known.group_by("key").agg(pl.col("version").max())
-    table = table.join(highest, on="key", how="left", maintain_order="left").with_columns(
-        pl.max_horizontal(pl.col("version").fill_null(1), pl.lit(experiment.version)).cast(pl.Int32),
-        (pl.col("combination") >= from_file).alias("added"),
-    )
-    table = table.join(known, on=["key", "version"], how="left", maintain_order="left")
     about = {
         "file": str(experiment.file.absolute()),
         "templates": dict(experiment.templates),
         "components": {name: keys.digest(value) for name, value in shared.items() if value},
         "seed": [experiment.seed.base, experiment.seed.per] if uses_seed else None,
+        "version": experiment.version,
         "defaults": dict(experiment.defaults),
-        "meaning": meaning,
+        "unhashed": sorted(experiment.unhashed),
+        "meaning": keys.digest(experiment.model_dump(mode="json", by_alias=True, exclude=set(_COSMETIC))),
     }
-    adopted = 0
-    reasons: dict[str, int] = {}
-    missing = int(table["task_id"].null_count())
-    if missing and previous is not None:
-        table, adopted, reasons = _compare(table, combinations.values, previous, about, adopt)
-    known_flags = table["task_id"].is_not_null()
-    chosen = pl.Series([True]).new_from_index(0, table.height)
+    from_file = combinations.height
+    added, notices = _added_before(previous, about["meaning"])
+    for extra in (added, overridden):
+        if extra is not None:
+            combinations = merge(combinations, extra)
+    table = task_table(experiment, combinations, uses_seed, shared)
+    values = combinations.values
+    chosen = pl.repeat(True, table.height, dtype=pl.Boolean, eager=True)
     if overridden is not None:
-        chosen = table["key"].is_in(task_table(experiment, overridden, uses_seed, shared)["key"].implode())
-    table = _number(table, known)
-    columns = ["task_id", "key", "version", "combination", "repeat", "seed", "stage", "added"]
-    table = table.select(*columns, *[name for name in table.columns if name.startswith(PREFIX)])
-    return Planned(Plan(number, table, combinations.values, about), known_flags, chosen, reasons, adopted)
-
-
-def _number(table: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """The next free task ids for the rows that have none."""
-    highest = known["task_id"].max()
-    first = 0 if highest is None else int(highest) + 1  # type: ignore[arg-type]
-    order = pl.col("task_id").is_null().cast(pl.Int64).cum_sum() - 1 + first
-    return table.with_columns(pl.coalesce("task_id", order).cast(pl.Int64).alias("task_id"))
-
-
-def rerun(planned: Planned, selected: pl.Series, state: State, known: pl.DataFrame) -> Planned:
-    """The next version of every selected task that is done: a new task with the same key."""
-    done = {task for task, code in enumerate(state.columns["state"]) if code == DONE}
-    again = selected & planned.plan.tasks["task_id"].is_in(list(done)) & planned.known
-    table = planned.plan.tasks.with_columns(
-        pl.when(again).then(pl.col("version") + 1).otherwise(pl.col("version")).cast(pl.Int32).alias("version"),
-        pl.when(again).then(None).otherwise(pl.col("task_id")).alias("task_id"),
+        asked = task_table(experiment, overridden, uses_seed, shared)
+        chosen = table["key"].is_in(asked["key"].implode())
+        table, values = _as_asked(table, values, Plan(0, asked, overridden.values), experiment.unhashed)
+    table = table.with_columns((pl.col("combination") >= from_file).alias("added"))
+    known = recall(table, plans, state)
+    table = table.join(known, on="key", how="left", maintain_order="left").with_columns(
+        pl.col("version").fill_null(experiment.version)
     )
-    ids = pl.concat([known, planned.plan.tasks.select("key", "version", "task_id")])
-    plan = Plan(planned.plan.number, _number(table, ids), planned.plan.values, planned.plan.about)
-    reasons = {**planned.reasons, "rerun": int(again.sum())}
+    table, values = _as_run(table, values, plans, state, experiment.unhashed)
+    table = table.drop("plan")
+    adopted = pl.Series([], dtype=pl.Int64)
+    reasons: dict[str, int] = {}
+    if table["task_id"].null_count() and previous is not None:
+        fresh = Plan(number, table.filter(pl.col("task_id").is_null()), values, about)
+        if adopt:
+            taken, said = _adopt(fresh, previous, plans, state)
+            adopted = taken["task_id"]
+            table = table.join(taken, on="key", how="left", maintain_order="left", suffix="_adopted")
+            table = table.with_columns(pl.coalesce("task_id", "task_id_adopted").alias("task_id"))
+            notices += said
+        else:
+            found = match(fresh, previous, _done(previous.tasks["task_id"], state))
+            if found.pairs.height:
+                reasons[" and ".join(found.differences) or "its key changed"] = found.pairs.height
+    elif adopt:
+        notices += ("--adopt: nothing to adopt, for every task is known",)
+    known_flags = table["task_id"].is_not_null()
+    plan = Plan(number, numbered(table, state), values, about)
+    return Planned(plan, known_flags, chosen, reasons, adopted, notices)
+
+
+def numbered(table: pl.DataFrame, state: State) -> pl.DataFrame:
+    """The table in the order of a plan's columns, with the next free task ids in the rows that have none."""
+    order = pl.col("task_id").is_null().cast(pl.Int64).cum_sum() - 1 + state.size
+    columns = ["task_id", "key", "version", "combination", "repeat", "seed", "stage", "added"]
+    parameters = [name for name in table.columns if name.startswith(PREFIX)]
+    types = {"task_id": pl.Int64, "version": pl.Int32}
+    return table.with_columns(pl.coalesce("task_id", order)).select(*columns, *parameters).cast(types)  # type: ignore[arg-type]
+
+
+def rerun(planned: Planned, selected: pl.Series, state: State) -> Planned:
+    """The next version of every selected task that is done: a new task with the same key."""
+    tasks = planned.plan.tasks
+    again = selected & planned.known & tasks["task_id"].is_in(_done(tasks["task_id"], state).implode())
+    table = tasks.with_columns(
+        pl.when(again).then(pl.col("version") + 1).otherwise(pl.col("version")).alias("version"),
+        pl.when(again | ~planned.known).then(None).otherwise(pl.col("task_id")).alias("task_id"),
+    )
+    plan = replace(planned.plan, tasks=numbered(table, state))
+    count = int(again.sum())
+    reasons = {**planned.reasons, "--rerun": count} if count else planned.reasons
     return replace(planned, plan=plan, known=planned.known & ~again, reasons=reasons)
 
 
-# Comparing with the plan before.
+def _done(tasks: pl.Series, state: State) -> pl.Series:
+    """Those of the task ids that are done."""
+    codes = np.frombuffer(state.columns["state"], dtype=np.int8)
+    ids = tasks.to_numpy()
+    ids = ids[ids < state.size]
+    return pl.Series("task_id", ids[codes[ids] == DONE], dtype=pl.Int64)
 
 
-def _settings(table: pl.DataFrame, values: dict[str, list[Any]], names: list[str], rename: Mapping[str, str]) -> pl.Series:
-    """A hash of each row's parameters and repeat, to match tasks whose keys differ."""
-    columns = []
-    for name in sorted(names, key=lambda name: rename.get(name, name)):
-        column, shown = table[PREFIX + name], rename.get(name, name)
-        if name in values:
-            members = [keys.member(shown, value) for value in values[name]]
-            columns.append(map(members.__getitem__, column))
-        else:
-            columns.append(keys.member(shown, value) for value in column)
-    rows = zip(*columns, strict=True) if columns else iter([()] * table.height)
-    return pl.Series(
-        [hashlib.sha256(b"".join(row) + b"%d" % repeat).digest() for row, repeat in zip(rows, table["repeat"], strict=True)],
-        dtype=pl.Binary,
-    )
+def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | None, tuple[str, ...]]:
+    """The combinations that `name=value` added to the previous plan, where they still belong to it."""
+    if previous is None:
+        return None, ()
+    rows = previous.tasks.filter("added")
+    if not rows.height:
+        return None, ()
+    if previous.about.get("meaning") != meaning:
+        count = rows["combination"].n_unique()
+        what = "combination" if count == 1 else "combinations"
+        return None, (f"the file has changed, so {count:,} {what} added by name=value leave the plan; give them again",)
+    rows = rows.unique("combination", keep="first", maintain_order=True)
+    return Plan(0, rows, previous.values).combinations, ()
 
 
-def _compare(
-    table: pl.DataFrame, values: dict[str, list[Any]], previous: Plan, about: dict[str, Any], adopt: bool
-) -> tuple[pl.DataFrame, int, dict[str, int]]:
-    """Match new tasks with tasks of the previous plan that have the same setting; adopt them, or say what differs."""
-    new = table.filter(pl.col("task_id").is_null())
-    names = [name.removeprefix(PREFIX) for name in table.columns if name.startswith(PREFIX)]
-    old_names = previous.names
-    appeared = [name for name in names if name not in old_names]
-    vanished = [name for name in old_names if name not in names]
-    rename: dict[str, str] = {}
-    at_default = [name for name in appeared if name in about["defaults"]]
-    if appeared and len(appeared) == len(vanished):
-        rename = _renames(appeared, vanished, new, values, previous)
-    compared = [name for name in names if name not in at_default or name in rename]
-    mine = _settings(new, values, compared, rename)
-    theirs = _settings(previous.tasks, previous.values, old_names, {})
-    match = pl.DataFrame({"setting": mine, "key": new["key"]}).join(
-        pl.DataFrame({"setting": theirs, "old": previous.tasks["task_id"], "old_version": previous.tasks["version"]}).unique("setting"),
-        on="setting",
-        how="inner",
-    )
-    for name in at_default:
-        default = about["defaults"][name]
-        is_default = pl.Series(
-            [keys.member(name, value) == keys.member(name, default) for value in _column_values(new, values, name)],
-            dtype=pl.Boolean,
+def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """key, task_id of the done tasks, of any earlier plan, that new tasks can take over; and what to say of it."""
+    taken = pl.DataFrame(schema={"key": pl.Binary, "task_id": pl.Int64})
+    said: dict[str, None] = {}
+    rest = new
+    for number in named_plans(state):
+        if not rest.tasks.height:
+            break
+        old = previous if number == previous.number else Plan.read(plans, number)
+        candidates = _done(old.tasks["task_id"], state)
+        candidates = candidates.filter(~candidates.is_in(taken["task_id"].implode()))
+        found = match(rest, old, candidates)
+        if found.pairs.height:
+            count, what = found.pairs.height, " and ".join(found.differences)
+            said[f"--adopt: {count:,} done task{'s' * (count > 1)} adopted, though {what}"] = None
+        elif number == previous.number:
+            said[f"--adopt: {found.unmatched or 'no done task of the plan before has the setting of a new one'}"] = None
+        taken = pl.concat([taken, found.pairs])
+        rest = replace(rest, tasks=rest.tasks.join(found.pairs, on="key", how="anti"))
+    return taken, tuple(said)
+
+
+# Unhashed parameters: one task, whose value may change.
+
+
+def _as_asked(
+    table: pl.DataFrame, values: dict[str, list[Any]], asked: Plan, unhashed: tuple[str, ...]
+) -> tuple[pl.DataFrame, dict[str, list[Any]]]:
+    """Tasks that `name=value` asks for take its values of unhashed parameters, too."""
+    return _with_values(table, values, asked, unhashed, asked.tasks.select("key"))
+
+
+def _as_run(
+    table: pl.DataFrame, values: dict[str, list[Any]], plans: Path, state: State, unhashed: tuple[str, ...]
+) -> tuple[pl.DataFrame, dict[str, list[Any]]]:
+    """Done tasks keep the values of unhashed parameters with which they ran."""
+    if not any(PREFIX + name in table.columns for name in unhashed):
+        return table, values
+    done = table.filter(pl.col("task_id").is_in(_done(table["task_id"].drop_nulls(), state).implode()))
+    for (number,), part in done.group_by("plan"):
+        table, values = _with_values(table, values, Plan.read(plans, int(number)), unhashed, part.select("key"))  # type: ignore[call-overload]
+    return table, values
+
+
+def _with_values(
+    table: pl.DataFrame, values: dict[str, list[Any]], source: Plan, names: Iterable[str], rows: pl.DataFrame
+) -> tuple[pl.DataFrame, dict[str, list[Any]]]:
+    """`table` with the values that `source` has for some parameters, in the rows with the given keys."""
+    for name in names:
+        column = PREFIX + name
+        if name not in values or name not in source.values:
+            continue
+        index = {canonical(value): code for code, value in enumerate(values[name])}
+        merged = list(values[name])
+        codes = []
+        for value in source.values[name]:
+            code = index.setdefault(canonical(value), len(merged))
+            if code == len(merged):
+                merged.append(value)
+            codes.append(code)
+        part = source.tasks.join(rows, on="key", how="semi").select(
+            "key", pl.Series(codes, dtype=pl.UInt32).gather(source.tasks.join(rows, on="key", how="semi")[column]).alias("other")
         )
-        match = match.join(new.select("key").filter(is_default), on="key", how="semi")
-    if adopt:
-        taken = match.group_by("old", maintain_order=True).first().select("key", pl.col("old").alias("task_id_old"))
-        table = table.join(taken, on="key", how="left", maintain_order="left")
-        table = table.with_columns(pl.coalesce("task_id", "task_id_old").alias("task_id")).drop("task_id_old")
-        rest = new.height - taken.height
-        return table, taken.height, {"new": rest} if rest else {}
-    before = previous.about
-    changed = [name for name in ("command", "files", "inputs") if about["components"].get(name) != before["components"].get(name)]
-    if about["seed"] != before.get("seed"):
-        changed.append("seed")
-    if rename:
-        changed.append("parameter renamed")
-    elif at_default:
-        changed.append("parameter added")
-    why = " and ".join(f"{name} changed" if name in ("command", "files", "inputs", "seed") else name for name in changed)
-    reasons = {}
-    if match.height:
-        reasons[why or "version raised"] = match.height
-    if new.height > match.height:
-        reasons["new"] = new.height - match.height
-    return table, 0, reasons
-
-
-def _column_values(table: pl.DataFrame, values: dict[str, list[Any]], name: str) -> list[Any]:
-    column = table[PREFIX + name]
-    return [values[name][code] for code in column] if name in values else column.to_list()
-
-
-def _renames(
-    appeared: list[str], vanished: list[str], new: pl.DataFrame, values: dict[str, list[Any]], previous: Plan
-) -> dict[str, str]:
-    """New name -> old name where one new and one old parameter take the same values, and no other pair does."""
-    rename = {}
-    for name in appeared:
-        mine = {keys.canonical(value) for value in _column_values(new, values, name)}
-        same = [
-            old
-            for old in vanished
-            if mine <= {keys.canonical(value) for value in _column_values(previous.tasks, previous.values, old)}
-        ]
-        if len(same) == 1:
-            rename[name] = same[0]
-    return rename if len(set(rename.values())) == len(appeared) else {}
+        table = table.join(part, on="key", how="left", maintain_order="left")
+        table = table.with_columns(pl.coalesce("other", column).alias(column)).drop("other")
+        values = {**values, name: merged}
+    return table, values

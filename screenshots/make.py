@@ -1,0 +1,95 @@
+"""Make the pictures of this folder from the real program: `python screenshots/make.py` (needs tmux).
+
+Each command runs in a terminal of tmux; what stands on its screen then, colours included, becomes an SVG.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parent / "examples" / "basic_usage"
+WIDTH, HEIGHT = 100, 24
+PATIENCE = 300.0  # seconds
+
+
+class Terminal:
+    """A terminal of a tmux server of our own, in an empty folder with a copy of the example."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = str(folder / "tmux")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.tmux("new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(folder / "demo"), "env", f"PATH={path}",
+                  "PS1=$ ", "bash", "--norc")  # fmt: skip
+
+    def tmux(self, *words: str) -> str:
+        return subprocess.run(["tmux", "-S", self.socket, *words], check=True, capture_output=True, text=True).stdout
+
+    def type(self, line: str) -> None:
+        self.tmux("send-keys", "-l", line)
+        self.tmux("send-keys", "Enter")
+
+    def screen(self, *options: str) -> str:
+        return self.tmux("capture-pane", "-p", *options)
+
+    def wait(self, ready: Callable[[str], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not ready(self.screen()):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"waited too long; the screen is:\n{self.screen()}")
+            time.sleep(0.1)
+
+    def save(self, name: str, title: str) -> None:
+        lines = self.screen("-e").rstrip("\n").split("\n")
+        while lines and not Text.from_ansi(lines[-1]).plain.strip(" $"):
+            lines.pop()
+        console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)
+        console.print(Text.from_ansi("\n".join(lines)), no_wrap=True)
+        console.save_svg(str(HERE / f"{name}.svg"), title=title, unique_id=f"tui-lab-{name}")
+
+    def run(self, line: str) -> None:
+        """Clear the screen, run a line, wait for the prompt."""
+        self.type("clear")
+        self.wait(lambda text: not text.strip("$ \n"))
+        self.type(line)
+        self.wait(lambda text: text.rstrip("\n").endswith("\n$") and shlex.split(line)[0] in text)
+
+    def close(self) -> None:
+        self.tmux("kill-server")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="tui-lab-screenshots-") as name:
+        folder = Path(name)
+        shutil.copytree(EXAMPLE, folder / "demo", ignore=shutil.ignore_patterns("lab"))
+        terminal = Terminal(folder)
+        try:
+            terminal.type("clear; tui-lab --run experiment.yaml")
+            terminal.wait(lambda text: " left" in text and "1,0" in text)
+            terminal.save("running", "tui-lab --run experiment.yaml")
+            terminal.wait(lambda text: "next:" in text and text.rstrip("\n").endswith("\n$"))
+            terminal.save("summary", "tui-lab --run experiment.yaml")
+            terminal.run(
+                "tui-lab query 'SELECT activation, preprocessing, round(avg(test_acc), 3) AS acc, count(*) AS n\n"
+                "FROM grid GROUP BY ALL ORDER BY acc DESC LIMIT 6'"
+            )
+            terminal.save("query", "tui-lab query")
+            terminal.run("tui-lab show 17")
+            terminal.save("show", "tui-lab show 17")
+        finally:
+            terminal.close()
+
+
+if __name__ == "__main__":
+    main()

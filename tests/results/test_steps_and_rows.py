@@ -1,0 +1,149 @@
+"""Values by step, and rows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_lab.results.steps import StepsReader
+from tui_lab.results.tables import refresh
+from tui_lab.spec.load import load_text
+
+ONE = "command: ./run {n}\nparameters: {n: [1, 2]}\n"
+
+
+def steps(table: pl.DataFrame, *names: str, task: int = 0) -> list[tuple[Any, ...]]:
+    return table.filter(pl.col("task_id") == task).select(*names).rows()
+
+
+def test_live_metrics(disk: Any) -> None:
+    folder = disk.submit(ONE)
+    disk.run(folder, 0, {"metrics.jsonl": '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n{"step": 2, "acc": 1}\n'})
+    results = refresh(folder)
+    assert results.steps.columns == [
+        "n", "step", "loss", "acc", "task_id", "repeat", "seed", "version", "planned", "state", "attempt",
+    ]  # fmt: skip
+    assert steps(results.steps, "step", "loss", "acc") == [(1, 0.5, None), (2, 0.25, 1)]
+
+
+def test_live_metrics_that_are_torn_or_no_json(disk: Any) -> None:
+    folder = disk.submit(ONE)
+    lines = b'{"loss": 1}\nnot json\n[1]\n\xff\xfe\n\n{"loss": NaN}\n{"loss": 3, "name": "x"}\n{"loss": 4, "st'
+    disk.run(folder, 0, {"metrics.jsonl": lines})
+    results = refresh(folder)
+    found = steps(results.steps, "step", "loss")
+    assert [step for step, _ in found] == [0, 1, 2]
+    assert found[0][1] == 1.0
+    assert math.isnan(found[1][1])
+    assert results.skipped_lines == 4
+    assert refresh(folder).skipped_lines == 4
+
+
+def test_a_last_line_without_an_end_counts_if_it_is_whole(disk: Any) -> None:
+    folder = disk.submit(ONE)
+    disk.run(folder, 0, {"metrics.jsonl": '{"loss": 1}\n{"loss": 2}'})
+    assert steps(refresh(folder).steps, "step", "loss") == [(0, 1), (1, 2)]
+
+
+def test_take_all_gives_every_value(disk: Any) -> None:
+    folder = disk.submit(ONE + "metrics:\n  loss: {pattern: 'loss (@float@)', take: all}\n")
+    disk.run(folder, 0, "loss 3\nloss 2\nloss 1\n")
+    results = refresh(folder)
+    assert results.tasks["loss"].to_list() == [1.0, None]
+    assert steps(results.steps, "step", "loss") == [(0, 3.0), (1, 2.0), (2, 1.0)]
+
+
+def test_the_step_may_be_in_the_pattern(disk: Any) -> None:
+    folder = disk.submit(
+        ONE + "metrics:\n  acc: {pattern: 'epoch (?P<step>@int@): acc (?P<value>@float@)', take: all}\n"
+    )
+    disk.run(folder, 0, {"stdout": "epoch 5: acc 0.1\nepoch 10: acc 0.2\n", "metrics.jsonl": '{"step": 10, "lr": 1}\n'})
+    assert steps(refresh(folder).steps, "step", "acc", "lr") == [(5, 0.1, None), (10, 0.2, 1)]
+
+
+def test_steps_of_csv_and_json(disk: Any) -> None:
+    folder = disk.submit(
+        ONE + "metrics:\n  a: {csv: h.csv, column: loss, take: all}\n  b: {json: r.json, path: '$.v', take: all}\n"
+    )
+    disk.run(folder, 0, {"h.csv": "loss\n0.5\n0.25\n", "r.json": '{"v": [7, 8]}'})
+    assert steps(refresh(folder).steps, "step", "a", "b") == [(0, 0.5, 7), (1, 0.25, 8)]
+
+
+def test_names_that_come_later_or_meet_others(disk: Any) -> None:
+    folder = disk.submit(ONE)
+    disk.run(folder, 0, {"metrics.jsonl": '{"a": 1}\n{"n": 2, "task_id": 3, "b": "x"}\n'})
+    disk.run(folder, 1, {"metrics.jsonl": '{"a": 0.5}\n'})
+    table = refresh(folder).steps
+    assert table.columns[:6] == ["n", "step", "a", "out_n", "out_task_id", "b"]
+    assert steps(table, "n", "a", "out_n", "out_task_id", "b") == [(1, 1.0, None, None, None), (1, None, 2, 3, "x")]
+
+
+def test_steps_are_read_once_and_follow_attempts(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = disk.submit(ONE)
+    disk.run(folder, 0, {"metrics.jsonl": '{"a": 1}\n'}, state="failed", reason="exit", again=1.0)
+    assert steps(refresh(folder).steps, "a") == [(1,)]
+    read: list[str] = []
+    original = StepsReader.records
+
+    def records(self: StepsReader, folder: str, attempt: int, live: bool) -> Any:
+        read.append(folder[-1])
+        return original(self, folder, attempt, live)
+
+    monkeypatch.setattr(StepsReader, "records", records)
+    assert steps(refresh(folder).steps, "a") == [(1,)]
+    assert read == []
+    disk.run(folder, 0, {"metrics.jsonl.2": '{"a": 5}\n'})
+    assert steps(refresh(folder).steps, "a", "attempt") == [(5, 2)]
+    assert read == ["0"]
+
+
+def test_live_steps_of_a_running_task(disk: Any) -> None:
+    folder = disk.submit(ONE + "metrics:\n  loss: {pattern: 'loss (@int@)', take: all}\n")
+    attempt = disk.start(folder, 0, {"stdout": "loss 1\nloss 2", "metrics.jsonl": '{"m": 1}\n{"m"'})
+    assert refresh(folder).steps.height == 0
+    assert steps(refresh(folder, live=True).steps, "step", "loss", "m") == [(0, 1, 1)]
+    disk.finish(folder, 0, attempt)
+    assert steps(refresh(folder).steps, "step", "loss", "m") == [(0, 1, 1), (1, 2, None)]
+
+
+@given(st.lists(st.binary(max_size=30), max_size=8).map(b"\n".join))
+def test_any_file_of_live_metrics(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    folder = tmp_path_factory.mktemp("task")
+    (folder / "metrics.jsonl").write_bytes(raw)
+    list(StepsReader(load_text("name: x\ncommand: ./run", "x.yaml")).records(str(folder), 1, False))
+
+
+# ---- rows
+
+
+def test_rows_of_a_pattern(disk: Any) -> None:
+    folder = disk.submit(ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@quantity@)(?: (?P<extra>x))?'}\n")
+    disk.run(folder, 0, "sort: 3 ms\nsort: 2 s x\n")
+    disk.run(folder, 1, "scan: 1.5k\n")
+    table = refresh(folder).rows
+    assert table.columns[:5] == ["n", "name", "time", "extra", "row"]
+    assert steps(table, "name", "time", "extra", "row") == [("sort", 0.003, None, 0), ("sort", 2.0, "x", 1)]
+    assert steps(table, "n", "name", "time", task=1) == [(2, "scan", 1500.0)]
+    assert refresh(folder).rows.equals(table)
+
+
+def test_rows_of_a_csv_file(disk: Any) -> None:
+    folder = disk.submit(ONE + "rows: {csv: h.csv}\n")
+    disk.run(folder, 0, {"h.csv": "epoch,loss,N\n1,0.5,a\n2,,b\n"})
+    disk.run(folder, 1, {"other": ""})
+    table = refresh(folder).rows
+    assert table.columns[:5] == ["n", "epoch", "loss", "out_N", "row"]
+    assert steps(table, "epoch", "loss", "out_N", "row") == [(1, 0.5, "a", 0), (2, None, "b", 1)]
+
+
+def test_changed_rows_are_read_again(disk: Any) -> None:
+    folder = disk.submit(ONE + "rows: {pattern: 'a=(?P<a>@int@)'}\n")
+    disk.run(folder, 0, "a=1 b=2")
+    assert steps(refresh(folder).rows, "a") == [(1,)]
+    folder.metrics_file.write_text(f"name: grid\n{ONE}rows: {{pattern: 'b=(?P<b>@int@)'}}\n")
+    assert steps(refresh(folder).rows, "b") == [(2,)]
