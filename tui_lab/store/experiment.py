@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
+from tui_lab.spec.axes import frame as as_frame
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment
 from tui_lab.store import fold, layout
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import State
-from tui_lab.store.plan import Plan
+from tui_lab.store.plan import PREFIX, Plan, merge, only
 
 # Facts of a task in the order of the table's columns, behind the parameters.
 FACTS: Final[dict[str, pl.DataType]] = {
@@ -110,41 +110,46 @@ class ExperimentFolder:
 
     def parameters(self) -> list[str]:
         """Columns of `tasks` that are parameters, in order. One that collides with a fact is called `in_NAME`."""
-        return [name for name in self.tasks().columns if name not in self.fact_columns()]
-
-    def fact_columns(self) -> list[str]:
-        """Columns of `tasks` that are facts, in order."""
-        names = self.plan().names
-        return [name for name in FACTS if not (name == "seed" and "seed" in names)]
+        names = dict.fromkeys(self.plan().names)
+        for number in sorted({event["plan"] for event in self.state().submissions}, reverse=True):
+            names.update(dict.fromkeys(self.plan(number).names))
+        return list(self._columns(list(names)).values())
 
     def tasks(self) -> pl.DataFrame:
         """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in seconds,
         sizes in bytes). A parameter named `seed` takes the place of that fact."""
         state = self.state()
-        parts, seen = [], pl.Series("task_id", [], dtype=pl.Int64)
-        for number in range(state.plan, 0, -1):
-            if not (self.plans / f"{number}.parquet").exists():
-                continue
-            part = self._task_parameters(number)
-            if len(seen):
-                part = part.join(pl.DataFrame(seen), on="task_id", how="anti")
-            if part.height:
-                parts.append(part)
-                seen = pl.concat([seen, part["task_id"]])
-        table = pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame(schema={"task_id": pl.Int64})
-        facts = self._facts(state)
-        parameters = [name for name in table.columns if name not in FACTS or (name == "seed" and "seed" in self.plan().names)]
-        table = table.join(facts, on="task_id", how="left").sort("task_id")
-        order = [name for name in FACTS if name not in parameters]
-        return table.select(*parameters, *(pl.col(name).cast(FACTS[name]) for name in order))
+        known = self._known(state)
+        typed = known.combinations.typed().rename(self._columns(known.names))
+        planned = known.tasks.select("task_id", "repeat", "version", *([] if "seed" in typed.columns else ["seed"]))
+        facts = planned.join(self._facts(state), on="task_id", how="left", maintain_order="left")
+        order = [name for name in FACTS if name in facts.columns]
+        facts = facts.select(pl.col(name).cast(FACTS[name]) for name in order)
+        return pl.concat([typed, facts], how="horizontal").sort("task_id")
 
-    def _task_parameters(self, number: int) -> pl.DataFrame:
-        plan = self.plan(number)
-        typed = plan.typed()
-        taken = {name.lower() for name in FACTS} - {"seed"}
-        typed = typed.rename({name: f"in_{name}" for name in typed.columns if name.lower() in taken})
-        facts = ["task_id", "repeat", "version"] + ([] if "seed" in typed.columns else ["seed"])
-        return pl.concat([plan.tasks.select(facts), typed], how="horizontal").unique("task_id", keep="first")
+    def _known(self, state: State) -> Plan:
+        """Every task that a plan ever had, each as the newest plan with it says."""
+        named = sorted({event["plan"] for event in state.submissions}, reverse=True)
+        if not named:
+            return Plan(0, pl.DataFrame(schema={name: FACTS[name] for name in ("task_id", "repeat", "version", "seed")}), {})
+        newest = self.plan(named[0])
+        facts = newest.tasks.select("task_id", "repeat", "version", "seed")
+        combinations = newest.combinations
+        for number in named[1:]:
+            if facts.height == state.size:
+                break
+            plan = self.plan(number)
+            rows = plan.tasks.select("task_id").with_row_index("row").join(facts, on="task_id", how="anti")["row"]
+            if rows.len():
+                facts = pl.concat([facts, plan.tasks.select(facts.columns)[rows]])
+                combinations = merge(combinations, only(plan.combinations, rows))
+        columns = [combinations.frame[name].alias(PREFIX + name) for name in combinations.frame.columns]
+        return Plan(newest.number, pl.concat([facts, as_frame(columns, facts.height)], how="horizontal"), combinations.values)
+
+    @staticmethod
+    def _columns(names: list[str]) -> dict[str, str]:
+        """Parameter -> its column in `tasks`: `in_NAME` where a fact has the name (SQL does not tell case)."""
+        return {name: f"in_{name}" if name.lower() in FACTS and name != "seed" else name for name in names}
 
     def _facts(self, state: State) -> pl.DataFrame:
         column = state.columns
@@ -182,9 +187,3 @@ class ExperimentFolder:
                 "leftover": integers("leftover", pl.Int32()),
             }
         )
-
-    @cached_property
-    def settings(self) -> list[str]:
-        """Parameters that vary in the newest plan."""
-        plan = self.plan()
-        return [name for name in plan.names if plan.tasks[f"parameters.{name}"].n_unique() > 1]

@@ -31,7 +31,7 @@ _PARTS: Final = {
 class Match:
     """New tasks and the earlier ones with the same setting."""
 
-    pairs: pl.DataFrame  # key (of the new task), task_id (of the earlier one)
+    pairs: pl.DataFrame  # key (of the new task), task_id and version (of the earlier one)
     differences: tuple[str, ...]  # what makes them new, for a person
     unmatched: str = ""  # why the parameters allow no match at all
 
@@ -67,19 +67,18 @@ def match(new: Plan, old: Plan, candidates: pl.Series) -> Match:
         differences.append(f'"{name}" is gone')
         if old.tasks[PREFIX + name].n_unique() > 1:
             unmatched = f'"{name}" is gone, and it had several values'
-    empty = pl.DataFrame(schema={"key": pl.Binary, "task_id": pl.Int64})
+    empty = pl.DataFrame(schema={"key": pl.Binary, "task_id": pl.Int64, "version": pl.Int32})
     if unmatched or not old.tasks.height:
         return Match(empty, tuple(differences), unmatched)
     compared = {name: renamed.get(name, name) for name in mine if name in theirs or name in renamed}
     left, right = _settings(new, old, compared)
     left = left.with_columns(new.tasks["key"]).filter(keep)
-    right = right.with_columns(old.tasks["task_id"]).unique(
-        subset=[name for name in right.columns if name != "task_id"], keep="first", maintain_order=True
-    )
+    right = right.with_columns(old.tasks["task_id"], old.tasks["version"])
     on = [name for name in left.columns if name != "key"]
+    right = right.unique(subset=on, keep="first", maintain_order=True)
     pairs = left.join(right, on=on, how="inner", maintain_order="left")
     pairs = pairs.unique("task_id", keep="first", maintain_order=True)
-    return Match(pairs.select("key", "task_id"), tuple(differences))
+    return Match(pairs.select(empty.columns), tuple(differences))
 
 
 def _part(about: Mapping[str, Any], name: str) -> Any:

@@ -32,6 +32,7 @@ import numpy.typing as npt
 import polars as pl
 
 from tui_lab.spec.axes import frame as as_frame
+from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Value
 from tui_lab.store.errors import LabError, StorageError
@@ -44,7 +45,7 @@ _METADATA: Final = "tui_lab"
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan in memory. `about`: file, folder, templates, digests of the key's components, added overrides."""
+    """A plan in memory. `about` says what it was made from; `planning.make_plan` fills it."""
 
     number: int
     tasks: pl.DataFrame
@@ -97,11 +98,9 @@ class Plan:
             self.tasks.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
             os.replace(partial, path)
             if self.tasks.height <= CSV_LIMIT:
-                table = pl.concat(
-                    [self.tasks.select("task_id", "repeat", "version"), self.typed()], how="horizontal"
-                ) if not set(self.names) & {"task_id", "repeat", "version"} else self.typed()
-                partial = path.with_suffix(".partial")
-                table.write_csv(partial)
+                facts = self.tasks.select("task_id", "repeat", "version")
+                taken = {name: f"in_{name}" for name in self.names if name.lower() in facts.columns}
+                pl.concat([facts, self.typed().rename(taken)], how="horizontal").write_csv(partial)
                 os.replace(partial, folder / f"{self.number}.csv")
         except OSError as error:
             raise StorageError(f"{folder}: {error.strerror or error}") from error
@@ -127,47 +126,38 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def merge(first: Combinations, second: Combinations) -> Combinations:
-    """The rows of both, the first's first; a parameter that one lacks is null there."""
+    """The rows of both, the first's first; a parameter that one lacks is null there. Values keep their types."""
     names = list(dict.fromkeys([*first.frame.columns, *second.frame.columns]))
-    parts: list[dict[str, pl.Series]] = [{}, {}]
-    values: dict[str, list[Value]] = {}
+    columns, values = [], {}
     for name in names:
-        both = (first, second)
-        if all(name in side.values or name not in side.frame.columns for side in both):
-            merged: list[Value] = []
-            index: dict[str, int] = {}
-            for side, part in zip(both, parts, strict=True):
-                own = side.values.get(name, [None])
-                codes = []
-                for value in own:
-                    key = json.dumps(value)
-                    if key not in index:
-                        index[key] = len(merged)
-                        merged.append(value)
-                    codes.append(index[key])
-                column = (
-                    side.frame[name]
-                    if name in side.values
-                    else pl.zeros(side.frame.height, dtype=pl.UInt32, eager=True)
-                )
-                part[name] = pl.Series(codes, dtype=pl.UInt32).gather(column)
-            values[name] = merged
-        else:
-            for side, part in zip(both, parts, strict=True):
-                part[name] = (
-                    side.typed()[name]
-                    if name in side.frame.columns
-                    else pl.Series([None] * side.frame.height, dtype=pl.Null)
-                )
-    frames = [
-        as_frame([part[name].alias(name) for name in names], side.height)
-        for side, part in zip((first, second), parts, strict=True)
-    ]
-    return Combinations(frame=pl.concat(frames, how="vertical_relaxed"), values=values)
+        if name not in first.values and name not in second.values:
+            sides = [_plain(side, name) for side in (first, second)]
+            types = {side.dtype for side in sides} - {pl.Null()}
+            if len(types) <= 1:
+                columns.append(pl.concat([side.cast(next(iter(types), pl.String())) for side in sides]))
+                continue
+        index: dict[bytes, int] = {}
+        listed: list[Value] = []
+        codes = [_recoded(side, name, index, listed) for side in (first, second)]
+        columns.append(pl.concat(codes).alias(name))
+        values[name] = listed
+    return Combinations(as_frame(columns, first.height + second.height), values)
 
 
-def only(combinations: Combinations, rows: pl.Series) -> Combinations:
-    """Some of the rows, by index."""
-    return Combinations(frame=combinations.frame[rows], values=combinations.values)
+def _plain(side: Combinations, name: str) -> pl.Series:
+    if name in side.frame.columns:
+        return side.frame[name]
+    return pl.Series(name, [None] * side.height, dtype=pl.Null)
 
 
+def _recoded(side: Combinations, name: str, index: dict[bytes, int], listed: list[Value]) -> pl.Series:
+    """Codes of a parameter in a list of values that both sides share; `index` and `listed` take in what is new."""
+    coded = name in side.values
+    codes = []
+    for value in side.values[name] if coded else _plain(side, name):
+        code = index.setdefault(canonical(value), len(listed))
+        if code == len(listed):
+            listed.append(value)
+        codes.append(code)
+    series = pl.Series(name, codes, dtype=pl.UInt32)
+    return series.gather(side.frame[name]) if coded else series

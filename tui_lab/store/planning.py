@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import batched
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 from tui_lab.spec import seeds
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
-from tui_lab.spec.model import Experiment
+from tui_lab.spec.model import Experiment, Value
 from tui_lab.store import keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
@@ -120,9 +120,9 @@ def task_table(
 
 def _binary(digests: Iterable[bytes], count: int) -> pl.Series:
     """The keys as a column, without a million Python objects at once."""
-    data = bytearray()
-    for block in batched(digests, _BLOCK):
-        data += b"".join(block)
+    data, rest = bytearray(), iter(digests)
+    while block := b"".join(islice(rest, _BLOCK)):
+        data += block
     array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(keys.SIZE), count, [None, pa.py_buffer(data)])
     return pl.Series("key", array.cast(pa.large_binary()), dtype=pl.Binary)
 
@@ -205,7 +205,10 @@ def make_plan(
             taken, said = _adopt(fresh, previous, plans, state)
             adopted = taken["task_id"]
             table = table.join(taken, on="key", how="left", maintain_order="left", suffix="_adopted")
-            table = table.with_columns(pl.coalesce("task_id", "task_id_adopted").alias("task_id"))
+            table = table.with_columns(
+                pl.coalesce("task_id", "task_id_adopted").alias("task_id"),
+                pl.coalesce("version_adopted", "version").alias("version"),
+            )
             notices += said
         else:
             found = match(fresh, previous, _done(previous.tasks["task_id"], state))
@@ -265,8 +268,8 @@ def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | N
 
 
 def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """key, task_id of the done tasks, of any earlier plan, that new tasks can take over; and what to say of it."""
-    taken = pl.DataFrame(schema={"key": pl.Binary, "task_id": pl.Int64})
+    """key, task_id, version of the done tasks, of any earlier plan, that new tasks take over; and what to say of it."""
+    taken = pl.DataFrame(schema={"key": pl.Binary, "task_id": pl.Int64, "version": pl.Int32})
     said: dict[str, None] = {}
     rest = new
     for number in named_plans(state):
@@ -290,44 +293,50 @@ def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.Dat
 
 
 def _as_asked(
-    table: pl.DataFrame, values: dict[str, list[Any]], asked: Plan, unhashed: tuple[str, ...]
-) -> tuple[pl.DataFrame, dict[str, list[Any]]]:
+    table: pl.DataFrame, values: dict[str, list[Value]], asked: Plan, unhashed: Iterable[str]
+) -> tuple[pl.DataFrame, dict[str, list[Value]]]:
     """Tasks that `name=value` asks for take its values of unhashed parameters, too."""
-    return _with_values(table, values, asked, unhashed, asked.tasks.select("key"))
+    return _with_values(table, values, asked, unhashed)
 
 
 def _as_run(
-    table: pl.DataFrame, values: dict[str, list[Any]], plans: Path, state: State, unhashed: tuple[str, ...]
-) -> tuple[pl.DataFrame, dict[str, list[Any]]]:
+    table: pl.DataFrame, values: dict[str, list[Value]], plans: Path, state: State, unhashed: Iterable[str]
+) -> tuple[pl.DataFrame, dict[str, list[Value]]]:
     """Done tasks keep the values of unhashed parameters with which they ran."""
-    if not any(PREFIX + name in table.columns for name in unhashed):
+    unhashed = [name for name in unhashed if name in values]
+    if not unhashed:
         return table, values
     done = table.filter(pl.col("task_id").is_in(_done(table["task_id"].drop_nulls(), state).implode()))
-    for (number,), part in done.group_by("plan"):
-        table, values = _with_values(table, values, Plan.read(plans, int(number)), unhashed, part.select("key"))  # type: ignore[call-overload]
+    for number in done["plan"].unique().sort():
+        rows = done.filter(pl.col("plan") == number).select("key")
+        source = Plan.read(plans, number)
+        source = replace(source, tasks=source.tasks.join(rows, on="key", how="semi"))
+        table, values = _with_values(table, values, source, unhashed)
+    for name in unhashed:  # without values that no task has any more
+        used, codes = np.unique(table[PREFIX + name].to_numpy(), return_inverse=True)
+        table = table.with_columns(pl.Series(PREFIX + name, codes, dtype=pl.UInt32))
+        values = {**values, name: [values[name][code] for code in used]}
     return table, values
 
 
 def _with_values(
-    table: pl.DataFrame, values: dict[str, list[Any]], source: Plan, names: Iterable[str], rows: pl.DataFrame
-) -> tuple[pl.DataFrame, dict[str, list[Any]]]:
-    """`table` with the values that `source` has for some parameters, in the rows with the given keys."""
+    table: pl.DataFrame, values: dict[str, list[Value]], source: Plan, names: Iterable[str]
+) -> tuple[pl.DataFrame, dict[str, list[Value]]]:
+    """`table` with the values that the tasks of `source` have for some of the parameters."""
     for name in names:
         column = PREFIX + name
         if name not in values or name not in source.values:
             continue
-        index = {canonical(value): code for code, value in enumerate(values[name])}
         merged = list(values[name])
+        index = {canonical(value): code for code, value in enumerate(merged)}
         codes = []
         for value in source.values[name]:
             code = index.setdefault(canonical(value), len(merged))
             if code == len(merged):
                 merged.append(value)
             codes.append(code)
-        part = source.tasks.join(rows, on="key", how="semi").select(
-            "key", pl.Series(codes, dtype=pl.UInt32).gather(source.tasks.join(rows, on="key", how="semi")[column]).alias("other")
-        )
-        table = table.join(part, on="key", how="left", maintain_order="left")
-        table = table.with_columns(pl.coalesce("other", column).alias(column)).drop("other")
+        given = pl.Series("given", codes, dtype=pl.UInt32).gather(source.tasks[column])
+        table = table.join(source.tasks.select("key", given), on="key", how="left", maintain_order="left")
+        table = table.with_columns(pl.coalesce("given", column).alias(column)).drop("given")
         values = {**values, name: merged}
     return table, values
