@@ -21,7 +21,14 @@ def experiment(metrics: str, command: str = "command: ./run") -> Experiment:
     return load_text(f"name: x\n{command}\nmetrics:\n{metrics}", "x.yaml")
 
 
-def read(tmp_path: Path, metrics: str, files: dict[str, str | bytes], command: str = "command: ./run", attempt: int = 1, live: bool = False) -> Extraction:
+def read(
+    tmp_path: Path,
+    metrics: str,
+    files: dict[str, str | bytes],
+    command: str = "command: ./run",
+    attempt: int = 1,
+    live: bool = False,
+) -> Extraction:
     place = tmp_path / "tasks" / "0" / "7"
     place.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -44,7 +51,11 @@ def test_streams_and_attempts(tmp_path: Path) -> None:
 
 def test_named_steps(tmp_path: Path) -> None:
     command = "command: {train: ./train, test: ./test}"
-    files: dict[str, str | bytes] = {"train.stdout": "v=1\nv=9", "test.stdout": "v=2", "train.stdout.2": "v=5"}
+    files: dict[str, str | bytes] = {
+        "train.stdout": "v=1\nv=9",
+        "test.stdout": "v=2",
+        "train.stdout.2": "v=5",
+    }
     assert one(tmp_path, "  m: v=(@int@)", files, command=command) == 2
     assert one(tmp_path, "  m: {pattern: v=(@int@), take: sum}", files, command=command) == 12
     assert one(tmp_path, "  m: {pattern: v=(@int@), from: train.stdout}", files, command=command) == 9
@@ -84,7 +95,8 @@ def test_globs_match_one_file(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_null_and_counted(tmp_path: Path) -> None:
-    metrics = "  m: {pattern: v=(@int@), from: a.log}\n  c: {pattern: v, take: count, from: stdout}\n  d: {pattern: v, take: count, from: no}"
+    metrics = "  m: {pattern: v=(@int@), from: a.log}\n  c: {pattern: v, take: count, from: stdout}\n"
+    metrics += "  d: {pattern: v, take: count, from: no}"
     found = read(tmp_path, metrics, {"stdout": "nothing"})
     assert found.values == {"m": [None], "c": [0], "d": [None]}
     assert found.tallies["m"].missing == 1
@@ -93,7 +105,11 @@ def test_what_is_missing_is_null_and_counted(tmp_path: Path) -> None:
 
 def test_a_folder_in_place_of_a_file_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "tasks/0/7/a.log").mkdir(parents=True)
-    found = read(tmp_path, "  m: {pattern: v=(@int@), from: a.log}\n  j: {json: a.log, path: $.a}\n  c: {csv: a.log, column: a}", {})
+    found = read(
+        tmp_path,
+        "  m: {pattern: v=(@int@), from: a.log}\n  j: {json: a.log, path: $.a}\n  c: {csv: a.log, column: a}",
+        {},
+    )
     assert found.values == {"m": [None], "j": [None], "c": [None]}
 
 
@@ -108,7 +124,8 @@ def test_large_outputs_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Mo
     lines = [f"step {number} loss={number % 977 / 8}" for number in range(30_000)]
     output = "\n".join(lines) + "\nend"
     metrics = "\n".join(
-        f"  {take}: {{pattern: loss=(@float@), take: {take}}}" for take in "last first min max mean sum count".split()
+        f"  {take}: {{pattern: loss=(@float@), take: {take}}}"
+        for take in ["last", "first", "min", "max", "mean", "sum", "count"]
     )
     whole = read(tmp_path, metrics, {"stdout": output}).values
     monkeypatch.setattr("tui_lab.results.extract.BLOCK", 1 << 17)
@@ -137,13 +154,17 @@ def test_a_running_task_has_a_torn_last_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("$.a.b[0]", 1), ("$.a.b[-1]", 3), ("$['a']['b'][1]", 2), ("$.a['odd key']", "x"), ("$.f", 0.5), ("$.t", True),
-        ("$.nothing", None), ("$.a.b[9]", None), ("$.a.b.c", None), ("$.n", None), ("$.a.b[*]", 3), ("$.a.b", 3),
+        ("$.a.b[0]", 1), ("$.a.b[-1]", 3), ("$['a']['b'][1]", 2), ("$.a['odd key']", "x"), ("$.f", 0.5),
+        ("$.t", True),
+        ("$.nothing", None), ("$.a.b[9]", None), ("$.a.b.c", None), ("$.n", None), ("$.a.b[*]", 3),
+        ("$.a.b", 3),
         ("$.list[*].v", 5),
     ],
 )  # fmt: skip
 def test_json_paths(tmp_path: Path, path: str, expected: object) -> None:
-    document = '{"a": {"b": [1, 2, 3], "odd key": "x"}, "f": 0.5, "t": true, "n": null, "list": [{"v": 4}, {"v": 5}]}'
+    document = (
+        '{"a": {"b": [1, 2, 3], "odd key": "x"}, "f": 0.5, "t": true, "n": null,"list": [{"v": 4}, {"v": 5}]}'
+    )
     metrics = f"""  m: {{json: r.json, path: "{path}"}}"""
     assert one(tmp_path, metrics, {"r.json": document}) == expected
 
@@ -205,7 +226,8 @@ def test_csv_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["a;b\n1;2,5\n", "a\tb\n1\t2,5\n", "# a, b\n1,\"2,5\"\n", "\ufeffa,b\r\n1,\"2,5\"\r\n", "\n\na;b\n1;2,5"]
+    "content",
+    ["a;b\n1;2,5\n", "a\tb\n1\t2,5\n", "# a, b\n1,\"2,5\"\n", "\ufeffa,b\r\n1,\"2,5\"\r\n", "\n\na;b\n1;2,5"]
 )  # fmt: skip
 def test_csv_dialects(tmp_path: Path, content: str) -> None:
     assert one(tmp_path, "  m: {csv: h.csv, column: b}", {"h.csv": content}) == "2,5"

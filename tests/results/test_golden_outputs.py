@@ -1,13 +1,13 @@
 """Real outputs of real programs, made on a terminal where the program shows more there.
 
-    minisat.txt     minisat p.cnf (60 variables, 250 clauses)                                   minisat 2.2.1
-    fio.txt         fio --name=t --rw=write --size=8m --bs=64k --filename=f.bin --eta=always    fio 3.33
-    fio.json.txt    fio --name=t --rw=read --size=4m --bs=64k --output-format=json ...          fio 3.33
-    sysbench.txt    sysbench cpu --time=1 --threads=2 run                                       sysbench 1.0.20
-    zstd.txt        script -qec "zstd -b1e3 -i1 z.bin"                                          zstd 1.5.4
-    hyperfine.*     script -qec "hyperfine --warmup 1 --runs 3 --export-csv ... --export-json ... 'sleep 0.01' 'sleep 0.02'"
-                                                                                                hyperfine 1.15.0
-    bash_time.txt   bash -c 'time sleep 0.012'                                                  bash 5.2
+minisat.txt     minisat p.cnf (60 variables, 250 clauses)                                   minisat 2.2.1
+fio.txt         fio --name=t --rw=write --size=8m --bs=64k --filename=f.bin --eta=always    fio 3.33
+fio.json.txt    fio --name=t --rw=read --size=4m --bs=64k --output-format=json ...          fio 3.33
+sysbench.txt    sysbench cpu --time=1 --threads=2 run                                       sysbench 1.0.20
+zstd.txt        script -qec "zstd -b1e3 -i1 z.bin"                                          zstd 1.5.4
+hyperfine.*     script -qec "hyperfine --warmup 1 --runs 3 --export-csv ... --export-json ... 'sleep 0.01' 'sleep 0.02'"
+                                                                                            hyperfine 1.15.0
+bash_time.txt   bash -c 'time sleep 0.012'                                                  bash 5.2
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ GOLDEN = Path(__file__).parent.parent / "golden"
         ("fio.txt", "'IOPS=(@quantity@)'", 64000.0),
         ("fio.txt", "{pattern: 'BW=(@quantity@)', unit: MB/s}", 4194.304),
         ("fio.txt", "'clat \\(usec\\): min=@int@, max=@int@, avg=(@float@)'", 10.32),
-        ("fio.txt", "{pattern: '(?P<unit>nsec|usec|msec)\\): .*avg=(?P<value>@float@)', unit: ms, take: first}", 0.01032),
+        ("fio.txt",
+        "{pattern: '(?P<unit>nsec|usec|msec)\\): .*avg=(?P<value>@float@)', unit: ms, take: first}", 0.01032),
         ("fio.json.txt", "{json: out, path: '$.jobs[0].read.io_bytes'}", 4194304),
         ("fio.json.txt", "{json: out, path: '$.jobs[0].jobname'}", "t"),
         ("sysbench.txt", "'events per second: +(@float@)'", 8404.37),

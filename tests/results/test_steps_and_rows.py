@@ -23,7 +23,11 @@ def steps(table: pl.DataFrame, *names: str, task: int = 0) -> list[tuple[Any, ..
 
 def test_live_metrics(disk: Any) -> None:
     folder = disk.submit(ONE)
-    disk.run(folder, 0, {"metrics.jsonl": '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n{"step": 2, "acc": 1}\n'})
+    disk.run(
+        folder,
+        0,
+        {"metrics.jsonl": '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.25}\n{"step": 2, "acc": 1}\n'},
+    )
     results = refresh(folder)
     assert results.steps.columns == [
         "n", "step", "loss", "acc", "task_id", "repeat", "seed", "version", "planned", "state", "attempt",
@@ -33,7 +37,9 @@ def test_live_metrics(disk: Any) -> None:
 
 def test_live_metrics_that_are_torn_or_no_json(disk: Any) -> None:
     folder = disk.submit(ONE)
-    lines = b'{"loss": 1}\nnot json\n[1]\n\xff\xfe\n\n{"loss": NaN}\n{"loss": 3, "name": "x"}\n{"loss": 4, "st'
+    lines = (
+        b'{"loss": 1}\nnot json\n[1]\n\xff\xfe\n\n{"loss": NaN}\n{"loss": 3, "name": "x"}\n{"loss": 4, "st'
+    )
     disk.run(folder, 0, {"metrics.jsonl": lines})
     results = refresh(folder)
     found = steps(results.steps, "step", "loss")
@@ -62,13 +68,18 @@ def test_the_step_may_be_in_the_pattern(disk: Any) -> None:
     folder = disk.submit(
         ONE + "metrics:\n  acc: {pattern: 'epoch (?P<step>@int@): acc (?P<value>@float@)', take: all}\n"
     )
-    disk.run(folder, 0, {"stdout": "epoch 5: acc 0.1\nepoch 10: acc 0.2\n", "metrics.jsonl": '{"step": 10, "lr": 1}\n'})
+    disk.run(
+        folder,
+        0,
+        {"stdout": "epoch 5: acc 0.1\nepoch 10: acc 0.2\n", "metrics.jsonl": '{"step": 10, "lr": 1}\n'},
+    )
     assert steps(refresh(folder).steps, "step", "acc", "lr") == [(5, 0.1, None), (10, 0.2, 1)]
 
 
 def test_steps_of_csv_and_json(disk: Any) -> None:
     folder = disk.submit(
-        ONE + "metrics:\n  a: {csv: h.csv, column: loss, take: all}\n  b: {json: r.json, path: '$.v', take: all}\n"
+        ONE + "metrics:\n  a: {csv: h.csv, column: loss, take: all}\n"
+        "  b: {json: r.json, path: '$.v', take: all}\n"
     )
     disk.run(folder, 0, {"h.csv": "loss\n0.5\n0.25\n", "r.json": '{"v": [7, 8]}'})
     assert steps(refresh(folder).steps, "step", "a", "b") == [(0, 0.5, 7), (1, 0.25, 8)]
@@ -80,7 +91,10 @@ def test_names_that_come_later_or_meet_others(disk: Any) -> None:
     disk.run(folder, 1, {"metrics.jsonl": '{"a": 0.5}\n'})
     table = refresh(folder).steps
     assert table.columns[:6] == ["n", "step", "a", "out_n", "out_task_id", "b"]
-    assert steps(table, "n", "a", "out_n", "out_task_id", "b") == [(1, 1.0, None, None, None), (1, None, 2, 3, "x")]
+    assert steps(table, "n", "a", "out_n", "out_task_id", "b") == [
+        (1, 1.0, None, None, None),
+        (1, None, 2, 3, "x"),
+    ]
 
 
 def test_steps_are_read_once_and_follow_attempts(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +136,9 @@ def test_any_file_of_live_metrics(tmp_path_factory: pytest.TempPathFactory, raw:
 
 
 def test_rows_of_a_pattern(disk: Any) -> None:
-    folder = disk.submit(ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@quantity@)(?: (?P<extra>x))?'}\n")
+    folder = disk.submit(
+        ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@quantity@)(?: (?P<extra>x))?'}\n"
+    )
     disk.run(folder, 0, "sort: 3 ms\nsort: 2 s x\n")
     disk.run(folder, 1, "scan: 1.5k\n")
     table = refresh(folder).rows

@@ -174,7 +174,9 @@ def test_a_lab_that_may_not_be_written(grid: ExperimentFolder) -> None:
         grid.path.chmod(0o755)
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(grid: ExperimentFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(
+    grid: ExperimentFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -192,7 +194,9 @@ def test_a_file_that_comes_later_is_read_then(disk: Any) -> None:
 
 
 def test_values_of_another_kind_change_the_column(disk: Any) -> None:
-    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {v: {json: stdout, path: $.v}}\n")
+    folder = disk.submit(
+        "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {v: {json: stdout, path: $.v}}\n"
+    )
     disk.run(folder, 0, '{"v": 1}')
     assert refresh(folder).tasks["v"].dtype == pl.Int64
     disk.run(folder, 1, '{"v": 2.5}')
@@ -235,7 +239,8 @@ def test_names_that_meet() -> None:
 
 def test_colliding_names_in_tables(disk: Any) -> None:
     folder = disk.submit(
-        "command: ./run {loss}\nparameters: {loss: [mse], node: [a]}\nmetrics: {Loss: 'l=(@float@)', twice: {sql: 2 * loss}}\n"
+        "command: ./run {loss}\nparameters: {loss: [mse], node: [a]}\n"
+        "metrics: {Loss: 'l=(@float@)', twice: {sql: 2 * loss}}\n"
     )
     disk.run(folder, 0, "l=0.5")
     table = refresh(folder).tasks
@@ -290,7 +295,8 @@ def hint(results: Results) -> str:
 @pytest.mark.parametrize(
     ("metric", "output", "words"),
     [
-        ("'Acuracy: (@float@)'", "Epoch 1\nTest Accuracy: 0.5\nbye\n", 'the nearest line is "Test Accuracy: 0.5"'),
+        ("'Acuracy: (@float@)'", "Epoch 1\nTest Accuracy: 0.5\nbye\n",
+        'the nearest line is "Test Accuracy: 0.5"'),
         ("'accuracy: (@float@)'", "Test Accuracy: 0.5\n", "begin it with (?i)"),
         ("'v=(@int@)'", {"stdout": "x", "stderr": "v=3"}, "stderr matches: write `from: stderr`"),
         ("{pattern: 'v=(@int@)', from: stderr}", {"stdout": "v=3", "stderr": ""}, "stdout matches"),
@@ -298,7 +304,8 @@ def hint(results: Results) -> str:
         ("{pattern: 'v=(\\S+)', type: float}", "v=fast", 'it matched "fast", not a number'),
         ("{pattern: 'v=(@quantity@)', unit: MB}", "v=3 ms", 'it matched "3 ms", not a number in MB'),
         ("{pattern: 'v=(@int@)', from: out.log}", {"stdout": "", "out.lgo": ""}, 'did you mean "out.lgo"?'),
-        ("{json: r.json, path: $.a}", {"stdout": "", "r.json": '{"b": 1}'}, "path $.a leads nowhere in r.json"),
+        ("{json: r.json, path: $.a}", {"stdout": "", "r.json": '{"b": 1}'},
+        "path $.a leads nowhere in r.json"),
         ("{json: r.json, path: $.a}", {"stdout": "", "r.json": "oops"}, "r.json of task 0: no JSON in it"),
         ("{csv: r.csv, column: los}", {"stdout": "", "r.csv": "loss\n1"}, 'did you mean "loss"?'),
     ],
@@ -311,7 +318,10 @@ def test_a_metric_that_is_nowhere_gets_a_hint(disk: Any, metric: str, output: An
 
 
 def test_no_hint_while_there_is_nothing_to_tell(disk: Any) -> None:
-    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {m: 'v=(@int@)', c: {pattern: z, take: count}}\n")
+    folder = disk.submit(
+        "command: ./run {n}\nparameters: {n: [1, 2, 3]}\n"
+        "metrics: {m: 'v=(@int@)', c: {pattern: z, take: count}}\n"
+    )
     assert refresh(folder).warnings == ()
     disk.run(folder, 0, "x", state="failed", reason="exit")
     assert refresh(folder).warnings == ()  # the failure says it

@@ -19,7 +19,8 @@ LINES = "loss 3\nloss 1\nother\nloss 2\n"
 
 @pytest.mark.parametrize(
     ("take", "expected"),
-    [("last", 2.0), ("first", 3.0), ("min", 1.0), ("max", 3.0), ("mean", 2.0), ("sum", 6.0), ("count", 3), ("all", 2.0)],
+    [("last", 2.0), ("first", 3.0), ("min", 1.0), ("max", 3.0), ("mean", 2.0), ("sum", 6.0), ("count", 3),
+    ("all", 2.0)],
 )  # fmt: skip
 def test_takes(take: str, expected: float) -> None:
     found = value("loss (@float@)", LINES, take=take)
@@ -93,12 +94,16 @@ def test_without_a_type_text_stays_text_but_numbers_are_taken_from_it() -> None:
     [
         ("18.6k", None, 18600.0), ("18.6K", None, 18600.0), ("3.2 MiB/s", None, 3355443.2),
         ("3.2 MiB/s", "MB/s", 3.3554432), ("100 Mbit/s", "MB/s", 12.5), ("100Mbps", "Mb/s", 100.0),
-        ("1.2 s", "ms", 1200.0), ("800 us", "ms", 0.8), ("800 µs", "ms", 0.8), ("2 h", "min", 120.0), ("1.5d", "h", 36.0),
+        ("1.2 s", "ms", 1200.0), ("800 us", "ms", 0.8), ("800 µs", "ms", 0.8), ("2 h", "min", 120.0),
+        ("1.5d", "h", 36.0),
         ("5m", None, 300.0), ("5 min", "s", 300.0), ("0m1.234s", "s", 1.234), ("1h2m3s", "s", 3723.0),
-        ("1:02:03.5", "s", 3723.5), ("02:03", "s", 123.0), ("95%", None, 95.0), ("95%", "1", 0.95), ("95%", "%", 95.0),
-        ("1,234,567", None, 1234567.0), ("12.5", "ms", 12.5), ("18.6k", "IOPS", 18600.0), ("18.6k", "k", 18.6),
+        ("1:02:03.5", "s", 3723.5), ("02:03", "s", 123.0), ("95%", None, 95.0), ("95%", "1", 0.95),
+        ("95%", "%", 95.0),
+        ("1,234,567", None, 1234567.0), ("12.5", "ms", 12.5), ("18.6k", "IOPS", 18600.0),
+        ("18.6k", "k", 18.6),
         ("1 GiB", "MiB", 1024.0), ("8 b", "B", 1.0), ("2 KiB", "KB", 2.048), ("60 req/min", "req/s", 1.0),
-        ("3.1 GHz", "MHz", 3100.0), ("1e3 ms", "s", 1.0), ("5 apples", None, 5.0), ("5 apples", "apples", 5.0),
+        ("3.1 GHz", "MHz", 3100.0), ("1e3 ms", "s", 1.0), ("5 apples", None, 5.0),
+        ("5 apples", "apples", 5.0),
         ("3 ms", "MB", None), ("1e999 s", "ms", math.inf), ("4.35%", "1", 0.0435), ("-3 dB", "dB", -3.0),
     ],
 )  # fmt: skip
@@ -116,7 +121,10 @@ def test_value_and_unit_apart() -> None:
     assert value(pattern, "rate 2 [KiB/s]\nrate 4 [MiB/s]", unit="KiB/s", take="all") == 4096.0
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["s", "ms", "MiB", "kB/s", "%", "k", ""]))
+@given(
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["s", "ms", "MiB", "kB/s", "%", "k", ""]),
+)
 def test_a_quantity_is_itself_in_its_own_unit(number: float, unit: str) -> None:
     assert quantity(f"{number!r} {unit}", None, unit or None) == pytest.approx(number, rel=1e-15)
 
@@ -146,12 +154,20 @@ def test_cells_are_numbers_only_where_all_are() -> None:
     assert typed(["1.0", "2"], "cells").series.dtype == pl.Float64
 
 
-JSON = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3)
+JSON = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=3)
+)
 CELLS = st.none() | st.sampled_from(["1", "2", "1.5", "x", "007", "1e3", "-4"])
 
 
 @given(st.lists(JSON), st.lists(JSON))
-def test_merged_json_columns_are_those_of_all_values(first: list[Scalar | None], second: list[Scalar | None]) -> None:
+def test_merged_json_columns_are_those_of_all_values(
+    first: list[Scalar | None], second: list[Scalar | None]
+) -> None:
     merged = merge(typed(first, "json"), typed(second, "json"), "json")
     if merged is not None:
         together = typed(first + second, "json")
@@ -160,7 +176,9 @@ def test_merged_json_columns_are_those_of_all_values(first: list[Scalar | None],
 
 
 @given(st.lists(CELLS), st.lists(CELLS))
-def test_merged_cells_are_those_of_all_values(first: list[Scalar | None], second: list[Scalar | None]) -> None:
+def test_merged_cells_are_those_of_all_values(
+    first: list[Scalar | None], second: list[Scalar | None]
+) -> None:
     merged = merge(typed(first, "cells"), typed(second, "cells"), "cells")
     if merged is not None:
         together = typed(first + second, "cells")

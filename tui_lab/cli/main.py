@@ -21,6 +21,11 @@ COMMANDS: Final = {
     "show": "everything about a task, or the command that repeats it",
     "stop": "stop tasks, or whole experiments",
     "retry": "run failed, stopped or lost tasks again",
+    "pause": "start nothing new for now",
+    "resume": "go on with what was paused or interrupted",
+    "history": "what was submitted when, and what became of it",
+    "diff": "what differs between two tasks or two submissions",
+    "clean": "remove outputs that are not wanted any more",
     "parse": "read metrics from outputs again, or with other patterns",
     "query": "ask the results with SQL",
 }

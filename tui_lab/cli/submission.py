@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import os
 import re
-import shutil
 import socket
 import sys
 import time
@@ -17,20 +15,21 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.cli.address import matching
 from tui_lab.cli.errors import UsageError
+from tui_lab.cli.program import check_program, program_files, stale
+from tui_lab.cli.text import printable
 from tui_lab.engine.recipe import Recipe, placeholders
-from tui_lab.spec import expression
 from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.problem import SpecError
-from tui_lab.spec.render import RenderError
 from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan
-from tui_lab.store.planning import Planned, file_digest, file_digests, known_tasks, make_plan, rerun
+from tui_lab.store.planning import Planned, make_plan, rerun
 
 _OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 
@@ -72,21 +71,34 @@ class Prepared:
 
 def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
     """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError."""
-    from tui_lab.spec.yaml12 import parse
-
     overrides: dict[str, list[Value]] = {}
     for word in words:
         match = _OVERRIDE.fullmatch(word)
         if match is None:
             raise UsageError(f'"{word}" is neither a file nor name=value')
-        name, text = match.groups()
-        try:
-            document = parse(f"[{text}]", word)
-            values = list(document.value())
-        except SpecError:
-            values = [text]
-        overrides.setdefault(name, []).extend(values or [""])
+        if not word.isascii() and "\N{REPLACEMENT CHARACTER}" in printable(word):
+            raise UsageError(f"{printable(word)}: this is not valid UTF-8")
+        overrides.setdefault(match[1], []).extend(_values(match[2]))
     return overrides
+
+
+def _values(text: str) -> list[Value]:
+    """What stands behind `name=`: a list as YAML writes it inside brackets, or else one text, taken as it is."""
+    from tui_lab.spec.yaml12 import parse
+
+    if not text.isprintable():
+        return [text]  # YAML would fold its lines
+    try:
+        document = parse(f"[{text}]", "")
+    except SpecError:
+        return [text]
+    root = document.root
+    if document.problems or root is None or root.kind != "list" or not root.items:
+        return [text]
+    if any(item.kind == "mapping" and not document.source_of(item).startswith("{") for item in root.items):
+        return [text]  # `a: b`
+    values: list[Value] = root.plain()
+    return values
 
 
 def split_words(words: Sequence[str]) -> tuple[list[Path], dict[str, list[Value]]]:
@@ -117,13 +129,15 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
         overridden=overridden,
         adopt=choice.adopt,
     )
-    check_program(experiment, planned.plan, folder)
+    check_program(experiment, planned.plan, folder.path)
     selected = select(planned, choice, state)
     if choice.rerun:
-        planned = rerun(planned, selected, state, known_tasks(folder.plans))
+        planned = rerun(planned, selected, state)
     queued, counts = queue(planned, selected, state, choice)
     scripts = program_files(experiment)
-    notices = [*experiment.notices, *combinations.notices, *stale(planned.plan, state, scripts, choice)]
+    notices = [*experiment.notices, *combinations.notices, *planned.notices]
+    if not choice.rerun:
+        notices += stale(planned.plan, state, scripts)
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
     if unchanged and previous is not None:
         planned = replace(planned, plan=previous)
@@ -152,136 +166,36 @@ def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
         return None
 
 
-def check_program(experiment: Experiment, plan: Plan, folder: ExperimentFolder) -> None:
-    """Find out before 3000 tasks do: a working folder or a program that is not there, a value that can't be
-    passed on. Raises SpecError."""
-    recipe = Recipe(experiment, plan, folder.path, "")
-    workdir = recipe.workdir
-    problems = []
-    if workdir is not None and not Path(workdir).is_dir():
-        place = ("workdir",) if experiment.workdir is not None else ()
-        problems.append(experiment.problem(place, f"the working folder {workdir} does not exist"))
-    else:
-        for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
-            program = command.program
-            if program is None or recipe.workdir is None or experiment.setup or "PATH" in experiment.env:
-                continue
-            if number > 0 and "/" in program:
-                continue  # an earlier step may build it
-            where = Path(workdir or ".") / program if "/" in program else None
-            if (shutil.which(program) if where is None else shutil.which(str(where))) is None:
-                keypath: tuple[str | int, ...] = ("command",)
-                if not isinstance(experiment.command, str):
-                    keypath = ("command", step.name if step.name is not None else number)
-                problems.append(experiment.problem(keypath, _not_found(program, where, workdir)))
-    if not problems:
-        problems += _unusable_values(experiment, recipe)
-    if problems:
-        raise SpecError(problems)
-
-
-def _not_found(program: str, where: Path | None, workdir: str | None) -> str:
-    if where is None:
-        return f'the command "{program}" is not found in PATH'
-    if where.exists():
-        return f'the command "{program}" is not executable (chmod +x {where})'
-    return f'the command "{program}" is not found in {workdir}'
-
-
-def _unusable_values(experiment: Experiment, recipe: Recipe) -> list[Any]:
-    """Values that no command can be given: null written bare, a NUL, more than a program can take."""
-    problems = []
-    used = set().union(*(command.names for command in recipe.commands))
-    base = recipe.values(0, 1, "localhost") | {"slot": 0} if recipe.plan.tasks.height else {}
-    for name, values in recipe.plan.values.items():
-        if name not in used:
-            continue
-        for value in values:
-            try:
-                for command in recipe.commands:
-                    if name in command.names:
-                        command.environment(base | {name: value})
-            except RenderError as error:
-                problems.append(experiment.problem(("parameters", name), f'a value of "{name}" {error}'))
-                break
-            except ValueError as error:
-                problems.append(experiment.problem(("command",), str(error)))
-                break
-    return problems
-
-
 def select(planned: Planned, choice: Choice, state: fold.State) -> pl.Series:
     """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. Raises UsageError."""
     chosen = planned.chosen
     if choice.only is None:
         return chosen
-    table = pl.concat([planned.plan.typed(), planned.plan.tasks.select(_facts(planned.plan))], how="horizontal")
-    codes = state.columns["state"]
-    states = [fold.STATES[codes[task]] if task < state.size else "pending" for task in table_ids(planned)]
-    if "state" not in table.columns:
-        table = table.with_columns(pl.Series("state", states, dtype=pl.String))
-    try:
-        return chosen & expression.condition(choice.only, table)
-    except expression.ExpressionError as error:
-        raise UsageError(f"--only: {error}") from None
+    plan = planned.plan
+    taken = {name.lower() for name in plan.names}
+    facts = plan.tasks.select([name for name in ("task_id", "repeat", "seed", "version") if name not in taken])
+    table = pl.concat([plan.typed(), facts], how="horizontal")
+    if "state" not in taken:
+        names = pl.Series(fold.STATES, dtype=pl.String)
+        table = table.with_columns(names.gather(_states(plan, state)).alias("state"))
+    return chosen & matching(choice.only, table)
 
 
-def table_ids(planned: Planned) -> list[int]:
-    return planned.plan.tasks["task_id"].to_list()
-
-
-def _facts(plan: Plan) -> list[str]:
-    return [name for name in ("task_id", "repeat", "seed", "version") if name not in plan.names]
+def _states(plan: Plan, state: fold.State) -> pl.Series:
+    """The code of each task's state; what was never submitted is pending."""
+    known = pl.Series([*state.columns["state"], fold.PENDING], dtype=pl.Int8)
+    return known.gather(plan.tasks["task_id"].clip(0, state.size))
 
 
 def queue(planned: Planned, selected: pl.Series, state: fold.State, choice: Choice) -> tuple[pl.Series, dict[str, int]]:
     """Task ids to run, and the selected tasks by state: done and stopped tasks stay as they are."""
     ids = planned.plan.tasks["task_id"]
-    known = pl.Series(state.columns["state"], dtype=pl.Int8)
-    codes = pl.concat([known, pl.Series([fold.PENDING], dtype=pl.Int8)]).gather(ids.clip(0, state.size))
+    codes = _states(planned.plan, state)
     again = {fold.PENDING, fold.RUNNING} | (set() if choice.new else {fold.FAILED, fold.LOST})
     wanted = selected & codes.is_in(list(again))
     counts = {name: int((selected & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)}
     counts["new"] = int((selected & ~planned.known).sum())
     return ids.filter(wanted), counts
-
-
-# What a result may have come from, without being declared.
-
-
-def program_files(experiment: Experiment) -> dict[str, str]:
-    """Digests of the files that the commands name, and of those declared as `code`."""
-    found = dict(file_digests(experiment.folder, experiment.code))
-    for step in experiment.steps:
-        for word in re.findall(r"[^\s'\"|&;<>()$`{}\[\]]+", step.command):
-            path = experiment.folder / word
-            try:
-                if path.is_file() and path.stat().st_size < 64 << 20:
-                    found[str(path.relative_to(experiment.folder, walk_up=True) if sys.version_info >= (3, 12) else os.path.relpath(path, experiment.folder))] = file_digest(path)
-            except OSError:
-                continue
-    return found
-
-
-def stale(plan: Plan, state: fold.State, scripts: dict[str, str], choice: Choice) -> list[str]:
-    """A line for each file that has changed since planned tasks ran."""
-    if choice.rerun or not state.size:
-        return []
-    columns = state.columns
-    since: dict[int, int] = {}
-    for task in plan.tasks["task_id"]:
-        if task < state.size and columns["state"][task] == fold.DONE:
-            since[columns["submission"][task]] = since.get(columns["submission"][task], 0) + 1
-    changed: dict[str, int] = {}
-    for submission, count in since.items():
-        before = state.submissions[submission].get("scripts", {}) if submission >= 0 else {}
-        for name, digest in scripts.items():
-            if name in before and before[name] != digest:
-                changed[name] = changed.get(name, 0) + count
-    return [
-        f"{name} changed since {count:,} task{'s' if count > 1 else ''} ran: their results are kept, --rerun makes them anew"
-        for name, count in sorted(changed.items())
-    ]
 
 
 # Submitting.
@@ -303,7 +217,7 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "planned": ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
         "queued": ranges.to_ranges(prepared.queued.to_numpy()),
         "reasons": prepared.planned.reasons,
-        "adopted": prepared.planned.adopted,
+        "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
         "argv": [_printable(word) for word in sys.argv],
         "cwd": _printable(str(Path.cwd())),
         "user": getpass.getuser(),

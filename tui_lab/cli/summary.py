@@ -191,6 +191,8 @@ def _print(
 def paused_line(event: dict[str, Any]) -> str:
     """Why a run paused, and what to do."""
     failed = event["failed"]
+    if event["reason"] == "asked":
+        return "Paused by a person. `tui-lab resume` goes on."
     if event["reason"] == "max_failures":
         return f"Stopped after {plural(failed, 'failed task')} (max_failures). The same command goes on with the rest."
     return (

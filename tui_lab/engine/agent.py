@@ -152,18 +152,23 @@ class Attempt:
 class Agent:
     """The daemon. One thread, one `select` loop; see `run`."""
 
-    def __init__(self, spool, lock):
+    def __init__(self, spool: str) -> None:
         self.spool = spool
-        self.lock = lock  # held for the agent's whole life
-        self.attempts = {}
+        self.attempts = {}  # key -> Attempt: everything that the engine has not acknowledged
         self.queue = collections.deque()
         self.by_pid = {}
+        self.by_pidfd = {}
         self.contexts = {}
         self.setups = {}  # pid of a running setup -> context id
         self.slots = 0
         self.free_slots = []
         self.timers = []
         self.timer_count = 0
+        self.cancelled = 0
+        self.held_until = 0.0
+        self.notice = ""
+        self.oom = (0.0, 0)  # when the kernel's count was read, and the count
+        self.umask = None
         self.identity = self.read_identity()
         self.epoch = self.read_epoch()
         self.channel = None
@@ -172,136 +177,176 @@ class Agent:
         self.unsent = bytearray()
         self.leaving = False
         self.idle_since = time.monotonic()
-        self.ledger_lines = []
-        self.ledger_size = 0
-        self.exits = os.path.join(spool, "exits")
-        self.ledger_path = os.path.join(spool, "ledger.jsonl")
         self.shells = {}
-        self.subreaper = self.become_subreaper()
+        self.subreaper = become_subreaper()
         self.children_file = "/proc/self/task/%d/children" % os.getpid()
-        self.replay_ledger()
-        self.ledger = os.open(self.ledger_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.exits_number = 1
+        self.ledger_lines = []
+        self.ledger_path = os.path.join(spool, "ledger.jsonl")
+        self.ledger = os.open(self.ledger_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self.ledger_size = self.replay_ledger()
+        self.after(FRESHEN, self.freshen)
 
     # The ledger: what a later agent needs to go on.
 
-    def read_identity(self):
+    def read_identity(self) -> str:
         """Name of this ledger: an engine that meets another one knows that the attempts of the old are lost."""
         path = os.path.join(self.spool, "identity")
         try:
             with open(path) as file:
-                return file.read()
+                text = file.read()
+            if text:
+                return text
         except OSError:
-            identity = "%x-%x" % (int(time.time() * 1e6), os.getpid())
-            with open(path, "w") as file:
-                file.write(identity)
-            return identity
+            pass
+        identity = "%x-%x" % (int(time.time() * 1e6), os.getpid())
+        with open(path, "w") as file:
+            file.write(identity)
+        return identity
 
-    def read_epoch(self):
+    def read_epoch(self) -> int:
         try:
             with open(os.path.join(self.spool, "epoch")) as file:
                 return int(file.read() or 0)
         except (OSError, ValueError):
             return 0
 
-    def note(self, record):
+    def note(self, record: dict) -> None:
         self.ledger_lines.append(json.dumps(record))
 
-    def write_ledger(self):
-        if self.ledger_lines:
-            data = encode("\n".join(self.ledger_lines) + "\n")
-            self.ledger_lines = []
-            self.ledger_size += len(data)
-            while data:
-                data = data[os.write(self.ledger, data) :]
-
-    def replay_ledger(self):
-        """Take over from a dead agent: its events are sent again, its running attempts are adopted."""
+    def write_ledger(self) -> bool:
+        """Write what was noted. False where the disk is full: it stays noted, and the file is as it was."""
+        if not self.ledger_lines:
+            return True
+        data = encode("\n".join(self.ledger_lines) + "\n")
+        written = 0
         try:
-            with open(self.ledger_path, "rb") as file:
-                lines = file.read().split(b"\n")[:-1]
-        except OSError:
-            return
+            while written < len(data):
+                written += os.write(self.ledger, data[written:])
+        except OSError as error:
+            os.ftruncate(self.ledger, self.ledger_size)
+            self.hold("%s: %s" % (self.spool, error.strerror))
+            return False
+        self.ledger_lines = []
+        self.ledger_size += written
+        return True
+
+    def replay_ledger(self) -> int:
+        """Take over from a dead agent: its events are sent again, its running attempts are adopted. Size of the file."""
+        with open(self.ledger_path, "rb") as file:
+            lines = file.read().split(b"\n")
+        torn = lines.pop()
+        size = os.fstat(self.ledger).st_size - len(torn)
+        os.ftruncate(self.ledger, size)
         for line in lines:
             try:
-                record = json.loads(line.decode("utf-8", "surrogateescape"))
-            except ValueError:
-                continue  # torn by a full disk
-            kind = record["record"]
-            if kind == "intent":
-                attempt = Attempt(record["start"])
-                self.attempts[attempt.key] = attempt
-                continue
-            attempt = self.attempts.get(tuple(record["key"]))
-            if attempt is None:
-                continue
-            if kind == "pid":
-                attempt.step = record["step"]
-                attempt.pid = record["pid"]
-                attempt.start_time = record["start_time"]
-                attempt.slot = record["slot"]
-                attempt.sessions.append(record["pid"])
-                attempt.started_wall = record["started"]
-            elif kind == "step":
-                attempt.steps.append(record["ended"])
-                attempt.step += 1
-                attempt.pid = None
-            elif kind == "event":
-                attempt.event = record["event"]
-                attempt.event_at = time.monotonic()
-            elif kind == "ack":
-                del self.attempts[attempt.key]
-        open_attempts = [a for a in self.attempts.values() if a.event is None]
-        strays = self.find_strays() if open_attempts else {}
-        for attempt in open_attempts:
+                self.replay(json.loads(line.decode("utf-8", "surrogateescape")))
+            except (ValueError, KeyError) as error:
+                log("ledger: %r: %r" % (line[:200], error))
+        numbers = [int(a.exits.rpartition("-")[2]) for a in self.attempts.values()]
+        self.exits_number = max([1] + numbers)
+        unsettled = [a for a in self.attempts.values() if a.event is None]
+        strays = self.find_strays() if any(a.begun and a.pid is None for a in unsettled) else {}
+        for attempt in unsettled:
             self.take_over(attempt, strays)
+        return size
 
-    def find_strays(self):
-        """Session leaders by attempt, found by their environment: for a pid that never reached the ledger."""
+    def replay(self, record: dict) -> None:
+        kind = record["record"]
+        if kind == "intent":
+            attempt = Attempt(record["start"], record["exits"])
+            attempt.in_ledger = attempt.begun = True
+            self.attempts[attempt.key] = attempt
+            return
+        attempt = self.attempts.get(tuple(record["key"]))
+        if attempt is None:
+            return
+        if kind == "pid":
+            attempt.step = record["step"]
+            attempt.pid = record["pid"]
+            attempt.start_time = record["start_time"]
+            attempt.slot = record["slot"]
+            attempt.sessions.append(record["pid"])
+            attempt.started_wall = record["started"]
+        elif kind == "step":
+            attempt.steps.append(record["ended"])
+            attempt.step += 1
+            attempt.pid = None
+            attempt.begun = False
+        elif kind == "begin":
+            attempt.begun = True
+        elif kind == "stopping":
+            attempt.stopping = record["reason"]
+        elif kind == "event":
+            attempt.event = attempt.ending = record["event"]
+            attempt.event_at = time.monotonic()
+        elif kind == "ack":
+            del self.attempts[attempt.key]
+
+    def find_strays(self) -> dict:
+        """Wrappers by the name of their step and their file for the status: for a pid that never reached the ledger."""
         found = {}
         for pid in all_pids():
-            stat_ = process_stat(pid)
-            if stat_ is None or stat_[3] != pid or stat_[0] == "Z":
-                continue
-            environment = process_environment(pid)
-            if b"TUI_LAB_ATTEMPT=" in environment:
-                variables = dict(part.partition(b"=")[::2] for part in environment.split(b"\0") if b"=" in part)
-                found[(variables.get(b"TUI_LAB_OUTPUT"), variables.get(b"TUI_LAB_ATTEMPT"))] = pid
+            words = process_file(pid, "cmdline").split(b"\0")
+            if len(words) > 4 and words[2] == WRAPPER.encode():
+                stat_ = process_stat(pid)
+                if stat_ is not None and stat_[3] == pid and stat_[0] != "Z":
+                    found[words[3], words[4]] = pid
         return found
 
-    def take_over(self, attempt, strays):
-        now = time.monotonic()
+    def take_over(self, attempt: Attempt, strays: dict) -> None:
+        now, wall = time.monotonic(), time.time()
         attempt.adopted = True
-        wall = time.time()
-        attempt.started = now - max(0.0, wall - (attempt.started_wall or wall))
-        attempt.step_started = attempt.started
-        if attempt.pid is None and not attempt.steps:
-            folder = encode(attempt.message["folder"])
-            pid = strays.get((folder, str(attempt.message["attempt"]).encode()))
-            if pid is not None:
-                attempt.pid, attempt.start_time = pid, process_stat(pid)[4]
+        attempt.measured = False
+        attempt.started = attempt.step_started = now - max(0.0, wall - (attempt.started_wall or wall))
+        attempt.oom_before = self.oom_count()
+        if attempt.pid is None and attempt.begun:
+            pid = strays.get((encode("%s/%d" % (attempt.id, attempt.step)), encode(attempt.exits)))
+            stat_ = process_stat(pid) if pid is not None else None
+            if stat_ is not None:
+                attempt.pid, attempt.start_time = pid, stat_[4]
                 attempt.sessions.append(pid)
-        if attempt.pid is not None and self.alive(attempt):
-            self.by_pid[attempt.pid] = attempt
-            self.after(0.2, self.poll_adopted, attempt)
-            self.set_timeout(attempt)
-        elif attempt.pid is not None or not attempt.steps:
-            if attempt.pid is None and self.recorded_status(attempt) is None:
-                # Nothing of it is alive or recorded: it may never have started. The engine decides.
-                self.end(attempt, {"state": "lost", "reason": "start"})
-            else:
-                self.after(0, self.adopted_ended, attempt)
-        else:
+                self.note(pid_record(attempt))
+        if not attempt.begun:
             self.queue.append(attempt)  # between two steps: goes on once its context is here
+        elif attempt.pid is not None and self.alive(attempt):
+            self.by_pid[attempt.pid] = attempt
+            self.watch(attempt)
+            if attempt.stopping is not None:
+                attempt.timers.append(self.after(attempt.message["grace"], self.kill, attempt))
+        else:
+            self.after(0, self.adopted_ended, attempt)
+            return
+        self.set_timeout(attempt)
 
-    def alive(self, attempt):
+    def watch(self, attempt: Attempt) -> None:
+        """Learn of the end of a process that is not our child."""
+        try:
+            attempt.pidfd = os.pidfd_open(attempt.pid)  # novermin
+            if attempt.pidfd < 1000:  # `select` takes no more
+                self.by_pidfd[attempt.pidfd] = attempt
+                return
+            self.unwatch(attempt)
+        except (AttributeError, OSError):
+            pass  # Python before 3.9, or an old kernel
+        self.after(ADOPTED_POLL, self.poll_adopted, attempt)
+
+    def unwatch(self, attempt: Attempt) -> None:
+        if attempt.pidfd is not None:
+            self.by_pidfd.pop(attempt.pidfd, None)
+            os.close(attempt.pidfd)
+            attempt.pidfd = None
+
+    def alive(self, attempt: Attempt) -> bool:
         stat_ = process_stat(attempt.pid)
-        return stat_ is not None and stat_[0] != "Z" and stat_[4] == attempt.start_time
+        return stat_ is not None and stat_[0] not in "ZX" and stat_[4] == attempt.start_time
 
-    def recorded_status(self, attempt):
+    def recorded_status(self, attempt: Attempt):
+        """The exit status that the wrapper of the current step wrote down; None where it did not."""
         wanted = "%s/%d" % (attempt.id, attempt.step)
         status = None
         try:
-            with open(self.exits) as file:
+            with open(attempt.exits) as file:
                 for line in file:
                     name, _, value = line.rstrip("\n").rpartition(" ")
                     if name == wanted:
@@ -310,43 +355,103 @@ class Agent:
             pass
         return status
 
-    def poll_adopted(self, attempt):
-        if attempt.event is not None or attempt.ending is not None:
+    def poll_adopted(self, attempt: Attempt) -> None:
+        if attempt.over or not attempt.adopted:
             return
         if self.alive(attempt):
-            self.after(0.2, self.poll_adopted, attempt)
+            self.after(ADOPTED_POLL, self.poll_adopted, attempt)
         else:
             self.adopted_ended(attempt)
 
-    def adopted_ended(self, attempt):
+    def adopted_ended(self, attempt: Attempt) -> None:
         self.by_pid.pop(attempt.pid, None)
+        self.unwatch(attempt)
         status = self.recorded_status(attempt)
         if status is None and attempt.stopping is None:
+            # It may never have started, or someone killed its wrapper: nobody knows how it ended.
             self.end(attempt, {"state": "lost", "reason": "start"})
         else:
             self.step_ended(attempt, 128 + signal.SIGKILL if status is None else status)
 
+    def shorten_ledger(self) -> None:
+        """Drop what the engine has acknowledged, once that is all or most of the file."""
+        if not self.attempts:
+            self.ledger_lines = []
+            os.ftruncate(self.ledger, 0)
+            self.ledger_size = 0
+            try:
+                os.truncate(self.exits, 0)
+            except OSError:
+                pass
+        elif self.ledger_size > LEDGER_LIMIT:
+            lines = [json.dumps(record) for attempt in self.attempts.values() for record in records(attempt)]
+            data = encode("".join(line + "\n" for line in lines))
+            try:
+                with open(self.ledger_path + ".new", "wb") as file:
+                    file.write(data)
+            except OSError as error:
+                self.hold("%s: %s" % (self.spool, error.strerror))
+                return
+            os.rename(self.ledger_path + ".new", self.ledger_path)
+            os.close(self.ledger)
+            self.ledger = os.open(self.ledger_path, os.O_RDWR | os.O_APPEND)
+            self.ledger_lines = []
+            self.ledger_size = len(data)
+            self.exits_number += 1
+            used = {attempt.exits for attempt in self.attempts.values()}
+            for name in os.listdir(self.spool):
+                path = os.path.join(self.spool, name)
+                if name.startswith("exits-") and path != self.exits and path not in used:
+                    os.unlink(path)
+
+    @property
+    def exits(self) -> str:
+        """The file for the exit statuses of attempts that begin now."""
+        return os.path.join(self.spool, "exits-%d" % self.exits_number)
+
+    def freshen(self) -> None:
+        """Keep the spool from those who remove old files."""
+        for name in [""] + os.listdir(self.spool):
+            try:
+                os.utime(os.path.join(self.spool, name))
+            except OSError:
+                pass
+        self.after(FRESHEN, self.freshen)
+
     # The loop.
 
-    def after(self, seconds, call, *arguments):
+    def after(self, seconds: float, call, *arguments) -> list:
         self.timer_count += 1
-        heapq.heappush(self.timers, (time.monotonic() + seconds, self.timer_count, call, arguments))
+        timer = [time.monotonic() + seconds, self.timer_count, call, arguments]
+        heapq.heappush(self.timers, timer)
+        return timer
 
-    def run(self, listener):
+    def cancel(self, attempt: Attempt) -> None:
+        """Drop the timers of an attempt: with a timeout of hours and short tasks they would pile up."""
+        for timer in attempt.timers:
+            timer[2], timer[3] = None, ()
+        self.cancelled += len(attempt.timers)
+        attempt.timers = []
+        if self.cancelled > 1000 and self.cancelled > len(self.timers) // 2:
+            self.timers = [timer for timer in self.timers if timer[2] is not None]
+            heapq.heapify(self.timers)
+            self.cancelled = 0
+
+    def run(self, listener: socket.socket) -> None:
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: None)  # stopped only by the engine's word, or by KILL
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        # Handlers, not SIG_IGN: what is ignored stays so in the tasks. Only the engine's word or KILL ends an agent.
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, lambda *_: None)
         listener.setblocking(False)
         self.reap()
         while True:
             self.pump()
             self.write_ledger()
+            if self.notice and time.monotonic() >= self.held_until:
+                self.say("")
             self.flush()
             if self.leaving and not self.attempts:
                 break
@@ -358,8 +463,12 @@ class Agent:
             timeout = IDLE_LIMIT
             if self.timers:
                 timeout = max(0.0, min(timeout, self.timers[0][0] - now))
-            reading = [listener, wake_read] + ([self.channel] if self.channel is not None else [])
-            writing = [self.channel] if self.channel is not None and self.unsent else []
+            reading = [listener, wake_read] + list(self.by_pidfd)
+            writing = []
+            if self.channel is not None:
+                reading.append(self.channel)
+                if self.unsent:
+                    writing.append(self.channel)
             readable, writable, _ = select.select(reading, writing, [], timeout)
             if wake_read in readable:
                 try:
@@ -367,6 +476,8 @@ class Agent:
                 except BlockingIOError:
                     pass
                 self.reap()
+            for pidfd in [fd for fd in readable if fd in self.by_pidfd]:
+                self.adopted_ended(self.by_pidfd[pidfd])
             if self.channel is not None and self.channel in readable:
                 self.receive()
             if listener in readable:
@@ -374,15 +485,33 @@ class Agent:
             now = time.monotonic()
             while self.timers and self.timers[0][0] <= now:
                 _, _, call, arguments = heapq.heappop(self.timers)
-                call(*arguments)
+                if call is None:
+                    self.cancelled -= 1
+                else:
+                    call(*arguments)
         remove_spool(self.spool)
 
-    def busy(self):
+    def busy(self) -> bool:
         return bool(self.queue) or any(attempt.event is None for attempt in self.attempts.values())
+
+    def hold(self, why: str) -> None:
+        """Start nothing for a moment, and say why."""
+        now = time.monotonic()
+        if now >= self.held_until:
+            self.held_until = now + HOLD
+            self.after(HOLD, lambda: None)  # wakes the loop, which tries again
+        self.say(why)
+
+    def say(self, notice: str) -> None:
+        if notice != self.notice:
+            self.notice = notice
+            if notice:
+                log(notice)
+            self.send({"type": "notice", "text": notice})
 
     # Talking with the engine.
 
-    def accept(self, listener):
+    def accept(self, listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()
         except OSError:
@@ -393,7 +522,7 @@ class Agent:
         self.channel, self.unread, self.unsent = connection, b"", bytearray()
         self.greeted = False
 
-    def receive(self):
+    def receive(self) -> None:
         try:
             data = self.channel.recv(1 << 20)
         except BlockingIOError:
@@ -408,23 +537,23 @@ class Agent:
         for line in lines:
             if self.channel is None:
                 return
-            self.handle(json.loads(line.decode("utf-8", "surrogateescape")))
+            try:
+                self.handle(json.loads(line.decode("utf-8", "surrogateescape")))
+            except Exception:
+                log("message %r: %s" % (line[:500], traceback.format_exc()))
+                self.hang_up()  # the engine sees it, and settles what is open when it comes back
 
-    def give_up_unknown(self):
-        """The engine has sent every context that it has: what waits for another one will never get it."""
-        for attempt in list(self.queue):
-            if attempt.event is None and attempt.message["context"] not in self.contexts:
-                self.end(attempt, {"state": "lost", "reason": "start"})
-
-    def hang_up(self):
-        self.channel.close()
+    def hang_up(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
         self.channel, self.unread, self.unsent = None, b"", bytearray()
+        self.greeted = False
 
-    def send(self, message):
+    def send(self, message: dict) -> None:
         if self.channel is not None and self.greeted:
             self.unsent += encode(json.dumps(message)) + b"\n"
 
-    def flush(self):
+    def flush(self) -> None:
         while self.channel is not None and self.unsent:
             try:
                 sent = self.channel.send(self.unsent)
@@ -435,7 +564,7 @@ class Agent:
                 return
             del self.unsent[:sent]
 
-    def handle(self, message):
+    def handle(self, message: dict) -> None:
         kind = message["type"]
         if kind == "hello":
             self.greet(message)
@@ -453,96 +582,84 @@ class Agent:
             self.give_back([tuple(key) for key in message["keys"]])
         elif kind == "ack":
             for key in message["keys"]:
-                if self.attempts.pop(tuple(key), None) is not None:
+                attempt = self.attempts.get(tuple(key))
+                if attempt is not None and attempt.event is not None:
+                    del self.attempts[attempt.key]
                     self.note({"record": "ack", "key": key})
             self.shorten_ledger()
         elif kind == "slots":
             self.set_slots(message["slots"])
-        elif kind == "ready":
-            self.give_up_unknown()
+        elif kind == "forsake":
+            self.forsake(message["contexts"])
         elif kind == "bye":
             self.leaving = True
 
-    def greet(self, message):
+    def greet(self, message: dict) -> None:
         self.greeted = True
         if message["epoch"] < self.epoch:
             self.send({"type": "refused", "reason": "epoch", "epoch": self.epoch})
             self.flush()
             self.hang_up()
             return
-        self.epoch = message["epoch"]
-        with open(os.path.join(self.spool, "epoch"), "w") as file:
-            file.write(str(self.epoch))
+        if message["epoch"] > self.epoch:
+            self.epoch = message["epoch"]
+            try:
+                with open(os.path.join(self.spool, "epoch"), "w") as file:
+                    file.write(str(self.epoch))
+            except OSError as error:
+                log("epoch: %s" % error)
         self.leaving = False
         self.set_slots(message["slots"] or cores())
         self.send(
             {
                 "type": "welcome",
+                "protocol": PROTOCOL,
                 "pid": os.getpid(),
                 "spool": self.identity,
                 "python": "%d.%d.%d" % sys.version_info[:3],
                 "cores": cores(),
                 "slots": self.slots,
                 "open": [attempt.key for attempt in self.attempts.values()],
+                "notice": self.notice,
             }
         )
         for attempt in self.attempts.values():
             if attempt.event is not None:
                 self.send_event(attempt)
-            elif attempt.started is not None and attempt.pid is not None:
+            elif attempt.pid is not None:
                 self.send_started(attempt)
 
-    def set_slots(self, slots):
+    def set_slots(self, slots: int) -> None:
         used = {a.slot for a in self.attempts.values() if a.slot is not None and a.event is None}
         self.slots = slots
         self.free_slots = [slot for slot in range(slots) if slot not in used]
         heapq.heapify(self.free_slots)
 
-    def send_started(self, attempt):
+    def send_started(self, attempt: Attempt) -> None:
         ago = time.monotonic() - attempt.started
         self.send({"type": "started", "key": attempt.key, "pid": attempt.pid, "ago": round(ago, 6)})
 
-    def send_event(self, attempt):
+    def send_event(self, attempt: Attempt) -> None:
         event = dict(attempt.event, type="finished", key=attempt.key)
         event["ago"] = round(time.monotonic() - attempt.event_at, 6)
         self.send(event)
 
-    def shorten_ledger(self):
-        """Drop what the engine has acknowledged, once that is most of the file."""
-        if not self.attempts:
-            self.ledger_lines = []
-            os.ftruncate(self.ledger, 0)
-            self.ledger_size = 0
-            try:
-                os.truncate(self.exits, 0)
-            except OSError:
-                pass
-        elif self.ledger_size > LEDGER_LIMIT:
-            lines = [json.dumps(record) for attempt in self.attempts.values() for record in records(attempt)]
-            data = encode("\n".join(lines) + "\n")
-            with open(self.ledger_path + ".new", "wb") as file:
-                file.write(data)
-            os.rename(self.ledger_path + ".new", self.ledger_path)
-            os.close(self.ledger)
-            self.ledger = os.open(self.ledger_path, os.O_WRONLY | os.O_APPEND)
-            self.ledger_lines = []
-            self.ledger_size = len(data)
-
     # Contexts: what the tasks of a submission have in common. Held in memory only: they carry the environment.
 
-    def add_context(self, message):
+    def add_context(self, message: dict) -> None:
         old = self.contexts.get(message["id"])
         if old is not None and old["ready"] is not False:
             return
-        environment = {encode(k): encode(v) for k, v in message["environment"].items()}
-        message["environment"] = environment
+        message["environment"] = {encode(k): encode(v) for k, v in message["environment"].items()}
         message["ready"] = True
         self.contexts[message["id"]] = message
         if message.get("setup"):
             self.run_setup(message)
 
-    def run_setup(self, context):
+    def run_setup(self, context: dict) -> None:
         """Run the setup lines once; the variables that they leave behind are inherited by every task."""
+        import subprocess
+
         context["ready"] = None
         base = os.path.join(self.spool, "setup-%d" % len(self.contexts))
         context["setup_files"] = (base + ".env", base + ".log")
@@ -550,14 +667,14 @@ class Agent:
         environment = dict(context["environment"])
         environment[b"TUI_LAB_SETUP_ENV"] = encode(base + ".env")
         try:
-            with open(base + ".log", "wb") as log:
+            with open(base + ".log", "wb") as output:
                 process = subprocess.Popen(
                     self.shell(context) + ["-c", script],
                     env=environment,
                     cwd=context["workdir"],
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,
                 )
         except OSError as error:
@@ -566,19 +683,35 @@ class Agent:
         process.returncode = 0  # reaped by our own loop, not by Popen
         self.setups[process.pid] = context["id"]
 
-    def setup_ended(self, context, status):
-        environment_file, log = context["setup_files"]
-        if status == 0:
+    def setup_ended(self, context: dict, status: int) -> None:
+        environment_file, output = context["setup_files"]
+        try:
             with open(environment_file, "rb") as file:
                 pairs = [part.partition(b"=") for part in file.read().split(b"\0") if b"=" in part]
+        except OSError:
+            pairs = []
+        if status == 0 and pairs:
             context["environment"] = {k: v for k, _, v in pairs if k != b"TUI_LAB_SETUP_ENV"}
             context["ready"] = True
-        else:
-            with open(log, "rb") as file:
+            return
+        try:
+            with open(output, "rb") as file:
                 tail = file.read()[-500:].decode("utf-8", "replace").strip()
-            context["ready"], context["error"] = False, "setup exited with %d: %s" % (status, tail)
+        except OSError:
+            tail = ""
+        what = "exited with %d" % status if status else "left no environment behind (does it `exit`?)"
+        context["ready"], context["error"] = False, "setup %s%s" % (what, ": " + tail if tail else "")
 
-    def shell(self, context):
+    def forsake(self, contexts: list) -> None:
+        """No engine will ever send these contexts: give back what waits for one, or say that it is lost."""
+        for attempt in list(self.queue):
+            if not attempt.over and attempt.message["context"] in contexts and attempt.message["context"] not in self.contexts:
+                if attempt.steps:
+                    self.end(attempt, {"state": "lost", "reason": "start"})
+                else:
+                    self.give_back([attempt.key])
+
+    def shell(self, context: dict) -> list:
         """The program and options that run a script: the one asked for, else bash where the node has it, else sh."""
         wanted = context.get("shell")
         path = context["environment"].get(b"PATH", b"").decode("utf-8", "surrogateescape")
@@ -593,58 +726,81 @@ class Agent:
 
     # Starting.
 
-    def start(self, message):
+    def start(self, message: dict) -> None:
         key = (message["experiment"], message["task"], message["attempt"])
         known = self.attempts.get(key)
-        if known is not None:
-            if known.event is not None:
-                self.send_event(known)
-            return
-        attempt = Attempt(message)
-        self.attempts[key] = attempt
-        self.note({"record": "intent", "start": message})
-        self.queue.append(attempt)
+        if known is None:
+            attempt = Attempt(message, self.exits)
+            self.attempts[key] = attempt
+            self.queue.append(attempt)
+        elif known.event is not None:
+            self.send_event(known)
 
-    def pump(self):
-        """Start what is queued while slots are free."""
-        waiting = []
-        while self.queue and self.free_slots:
+    def pump(self) -> None:
+        """Start what is queued while slots are free: folders first, then the ledger, then the programs."""
+        if not self.queue or self.held_until > time.monotonic():
+            return
+        ready, waiting = [], []
+        while self.queue and (self.free_slots or self.queue[0].slot is not None or self.queue[0].over):
             attempt = self.queue.popleft()
-            if attempt.event is not None:
+            if attempt.over:
                 continue
             context = self.contexts.get(attempt.message["context"])
             if context is None or context["ready"] is None:
                 waiting.append(attempt)
                 continue
-            self.write_ledger()
-            attempt.slot = heapq.heappop(self.free_slots)
+            if attempt.slot is None:
+                attempt.slot = heapq.heappop(self.free_slots)
             if context["ready"] is False:
                 self.end(attempt, {"state": "failed", "reason": "start", "message": context["error"]})
-            else:
-                self.begin(attempt, context)
+                continue
+            try:
+                self.prepare(attempt, context)
+            except (OSError, ValueError) as error:
+                if self.failed_to_start(attempt, error):
+                    break
+                continue
+            ready.append(attempt)
         self.queue.extendleft(reversed(waiting))
+        noted = len(self.ledger_lines)
+        for attempt in ready:
+            self.note_begin(attempt)
+        if not self.write_ledger():
+            del self.ledger_lines[noted:]
+            for attempt in reversed(ready):
+                attempt.begun = False
+                self.put_back(attempt)
+            return
+        for attempt in ready:
+            attempt.in_ledger = True
+            self.begin(attempt)
 
-    def begin(self, attempt, context):
-        attempt.started = attempt.started or time.monotonic()
-        try:
-            if not attempt.steps:
-                self.prepare(attempt)
-            self.spawn(attempt, context)
-        except OSError as error:
-            what = "%s: %s" % (error.filename, error.strerror) if error.filename else str(error)
-            failure = {"state": "failed", "reason": "start", "message": what}
-            if free_space_error(error):
-                failure["full"] = True
-            self.end(attempt, failure)
-            return
-        except ValueError as error:  # a NUL, or text that no descriptor takes
-            self.end(attempt, {"state": "failed", "reason": "start", "message": str(error)})
-            return
+    def note_begin(self, attempt: Attempt) -> None:
+        """What is noted here is in the ledger before the program starts."""
+        attempt.begun = True
+        if attempt.in_ledger:
+            self.note({"record": "begin", "key": attempt.key})
+        else:
+            self.note({"record": "intent", "start": attempt.message, "exits": attempt.exits})
+
+    def put_back(self, attempt: Attempt) -> None:
+        """To the head of the queue; an attempt that has not begun gives its slot away."""
         if not attempt.steps:
-            self.set_timeout(attempt)
-        self.send_started(attempt)
+            self.free_slot(attempt)
+        self.queue.appendleft(attempt)
 
-    def prepare(self, attempt):
+    def free_slot(self, attempt: Attempt) -> None:
+        if attempt.slot is not None and attempt.slot < self.slots and attempt.slot not in self.free_slots:
+            heapq.heappush(self.free_slots, attempt.slot)
+        attempt.slot = None
+
+    def prepare(self, attempt: Attempt, context: dict) -> None:
+        """The attempt's folder and files."""
+        if attempt.steps:
+            return
+        if context.get("umask") is not None and context["umask"] != self.umask:
+            self.umask = context["umask"]
+            os.umask(self.umask)
         folder = encode(attempt.message["folder"])
         os.makedirs(folder, exist_ok=True)
         for name, text in attempt.message.get("files", {}).items():
@@ -653,7 +809,41 @@ class Agent:
             with open(path, "wb") as file:
                 file.write(encode(text.replace(SLOT_MARK, str(attempt.slot))))
 
-    def spawn(self, attempt, context):
+    def begin(self, attempt: Attempt) -> None:
+        """Start the program of the current step."""
+        try:
+            self.spawn(attempt, self.contexts[attempt.message["context"]])
+        except (OSError, ValueError) as error:
+            if attempt.steps:
+                self.fail_to_start(attempt, error)
+            else:
+                self.failed_to_start(attempt, error)
+            return
+        if len(attempt.sessions) == 1:
+            self.set_timeout(attempt)
+        self.send_started(attempt)
+
+    def failed_to_start(self, attempt: Attempt, error: Exception) -> bool:
+        """True where the node has no room just now, and the attempt waits for it; else it has failed."""
+        if isinstance(error, OSError) and error.errno in SCARCE:
+            if attempt.in_ledger:
+                self.note({"record": "ack", "key": attempt.key})  # it never began: nothing is to be remembered
+                attempt.in_ledger = False
+            attempt.begun = False
+            self.put_back(attempt)
+            self.hold("%s: %s; waiting" % (os.fsdecode(error.filename or attempt.message["folder"]), error.strerror))
+            return True
+        self.fail_to_start(attempt, error)
+        return False
+
+    def fail_to_start(self, attempt: Attempt, error: Exception) -> None:
+        what = str(error)  # a NUL, or text that no descriptor takes
+        if isinstance(error, OSError) and error.strerror:
+            where = os.fsdecode(error.filename) + ": " if error.filename else ""
+            what = where + error.strerror
+        self.end(attempt, {"state": "failed", "reason": "start", "message": what})
+
+    def spawn(self, attempt: Attempt, context: dict) -> None:
         message, slot = attempt.message, str(attempt.slot)
         step = context["steps"][attempt.step]
         argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
@@ -662,7 +852,7 @@ class Agent:
             argv = self.shell(context) + ["-c", script]
         workdir = message.get("workdir") or context["workdir"]
         if not os.path.isdir(encode(workdir)):
-            raise FileNotFoundError(errno.ENOENT, "working folder does not exist", workdir)
+            raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
         environment = dict(context["environment"])
         for name, value in message["env"].items():
             environment[encode(name)] = encode(value.replace(SLOT_MARK, slot))
@@ -670,9 +860,9 @@ class Agent:
         suffix = "" if message["attempt"] == 1 else ".%d" % message["attempt"]
         prefix = "" if step["name"] is None else step["name"] + "."
         folder = message["folder"]
-        wrapped = ["sh", "-c", WRAPPER, "%s/%d" % (attempt.id, attempt.step), self.exits, workdir]
+        wrapped = ["sh", "-c", WRAPPER, "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
         wrapped += [word.replace(SLOT_MARK, slot) for word in argv]
-        attempt.oom_before = oom_kills()
+        attempt.oom_before = self.oom_count()
         attempt.step_started = time.monotonic()
         attempt.pid = launch(
             [encode(word) for word in wrapped],
@@ -680,6 +870,8 @@ class Agent:
             encode(os.path.join(folder, prefix + "stdout" + suffix)),
             encode(os.path.join(folder, prefix + "stderr" + suffix)),
         )
+        if attempt.started is None:
+            attempt.started = attempt.step_started
         attempt.adopted = False
         attempt.sessions.append(attempt.pid)
         self.by_pid[attempt.pid] = attempt
@@ -687,61 +879,75 @@ class Agent:
         attempt.start_time = stat_[4] if stat_ else 0
         self.note(pid_record(attempt))
 
-    def set_timeout(self, attempt):
+    def oom_count(self) -> int:
+        """The kernel's count as it was at most a second ago: reading it costs more than starting a program."""
+        now = time.monotonic()
+        if now - self.oom[0] > OOM_EVERY:
+            self.oom = (now, oom_kills())
+        return self.oom[1]
+
+    def set_timeout(self, attempt: Attempt) -> None:
         timeout = attempt.message.get("timeout")
         if timeout is not None:
             left = attempt.started + timeout - time.monotonic()
-            self.after(max(0.0, left), self.time_out, attempt)
+            attempt.timers.append(self.after(max(0.0, left), self.time_out, attempt))
 
-    def time_out(self, attempt):
-        if attempt.event is None:
-            self.stop(attempt, "timeout", attempt.message["grace"])
+    def time_out(self, attempt: Attempt) -> None:
+        self.stop(attempt, "timeout", attempt.message["grace"])
 
     # Ending.
 
-    def stop(self, attempt, reason, grace):
-        """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL."""
-        if attempt.event is not None or attempt.stopping is not None:
+    def stop(self, attempt: Attempt, reason: str, grace: float) -> None:
+        """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL. The first reason stands."""
+        if attempt.over or attempt.stopping is not None:
             return
         attempt.stopping = reason
+        if attempt.in_ledger:
+            self.note({"record": "stopping", "key": attempt.key, "reason": reason})
+            self.write_ledger()
         if attempt.pid is None:
-            self.end(attempt, {"state": "stopped", "reason": reason})
+            state = "failed" if reason == "timeout" else "stopped"
+            self.end(attempt, {"state": state, "reason": reason})
             return
         self.signal_all(attempt, signal.SIGTERM)
-        self.after(grace, self.kill, attempt)
+        attempt.timers.append(self.after(grace, self.kill, attempt))
 
-    def kill(self, attempt):
-        if attempt.event is None:
+    def kill(self, attempt: Attempt) -> None:
+        if not attempt.over:
             self.signal_all(attempt, signal.SIGKILL)
-            self.after(1.0, self.kill, attempt)
+            attempt.timers.append(self.after(1.0, self.kill, attempt))
 
-    def signal_all(self, attempt, number):
+    def signal_all(self, attempt: Attempt, number: int) -> None:
+        """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
         for session in attempt.sessions:
             try:
                 os.killpg(session, number)
                 os.killpg(session, signal.SIGCONT)  # a stopped process sees nothing but KILL until it goes on
             except OSError:
                 pass
-        for pid in self.survivors(attempt):
+        self.signal_each([pid for pid, group in self.survivors(attempt) if group not in attempt.sessions], number)
+
+    def signal_each(self, pids: list, number: int) -> None:
+        for pid in pids:
             try:
                 os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)
             except OSError:
                 pass
 
-    def give_back(self, keys):
+    def give_back(self, keys: list) -> None:
         """Return attempts that have not begun; the engine gives their numbers out again."""
         returned = []
         for key in keys:
             attempt = self.attempts.get(key)
-            if attempt is not None and attempt.started is None and attempt.event is None:
+            if attempt is not None and not attempt.over and not attempt.begun and not attempt.steps:
                 del self.attempts[key]
-                attempt.event = {"state": "returned"}
-                self.note({"record": "ack", "key": key})
+                attempt.ending = {"state": "returned"}
                 returned.append(key)
-        self.queue = collections.deque(a for a in self.queue if a.event is None)
+        self.queue = collections.deque(a for a in self.queue if not a.over)
         self.send({"type": "returned", "keys": returned})
 
-    def reap(self):
+    def reap(self) -> None:
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -761,101 +967,99 @@ class Agent:
             attempt.peak_rss = max(attempt.peak_rss, usage.ru_maxrss * 1024)
             self.step_ended(attempt, code)
 
-    def step_ended(self, attempt, code):
+    def step_ended(self, attempt: Attempt, code: int) -> None:
         duration = time.monotonic() - attempt.step_started
         attempt.steps.append([code, round(duration, 6)])
         attempt.pid = None
-        context = self.contexts.get(attempt.message["context"])
-        ok = code in (context["ok_exit_codes"] if context else attempt.message.get("ok", [0]))
+        ok = code in attempt.message["ok"]
         if ok and attempt.stopping is None and attempt.step + 1 < attempt.message["steps"]:
             self.note({"record": "step", "key": attempt.key, "ended": attempt.steps[-1]})
             attempt.step += 1
-            if context is not None and attempt.slot is not None:
-                self.begin(attempt, context)
-            else:
-                self.queue.append(attempt)
+            attempt.begun = False
+            self.queue.appendleft(attempt)  # it has its slot: `pump` starts it at once
             return
         event = {"exit_code": code, "step": attempt.step}
         number = code - 128
         if attempt.stopping is not None:
-            event.update(state="stopped" if attempt.stopping != "timeout" else "failed", reason=attempt.stopping)
+            event.update(state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping)
         elif ok:
             event.update(state="done")
-        elif number in SIGNALS:
+        elif 1 <= number <= 64:
             killed_by_kernel = number == signal.SIGKILL and oom_kills() > attempt.oom_before
             event.update(state="failed", reason="oom" if killed_by_kernel else "signal", signal=number)
         else:
             event.update(state="failed", reason="exit")
         self.end(attempt, event)
 
-    def end(self, attempt, event):
+    def end(self, attempt: Attempt, event: dict) -> None:
         """Finish an attempt once nothing of it is left running."""
         attempt.ending = event
-        self.sweep(attempt, time.monotonic() + LEFTOVER_GRACE)
+        self.cancel(attempt)
+        self.sweep(attempt, time.monotonic())
 
-    def sweep(self, attempt, deadline):
-        left = self.survivors(attempt)
-        if not left:
+    def sweep(self, attempt: Attempt, began: float) -> None:
+        """TERM to each process once, KILL after a while, until there is none left."""
+        left = [pid for pid, _ in self.survivors(attempt)] if attempt.sessions else []
+        now = time.monotonic()
+        if not left or now - began > LEFTOVER_LIMIT:
             self.finish(attempt)
             return
+        if now - began > LEFTOVER_GRACE:
+            self.signal_each(left, signal.SIGKILL)
+        else:
+            self.signal_each([pid for pid in left if pid not in attempt.leftover], signal.SIGTERM)
         attempt.leftover.update(left)
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
-        for pid in left:
-            try:
-                os.kill(pid, number)
-                os.kill(pid, signal.SIGCONT)
-            except OSError:
-                pass
-        self.after(0.02, self.sweep, attempt, deadline)
+        self.after(0.02, self.sweep, attempt, began)
 
-    def survivors(self, attempt):
-        """Processes of an attempt besides the wrapper that is still running."""
-        suspicious = not self.subreaper
-        for session in attempt.sessions:
-            if session == attempt.pid:
-                suspicious = True
-                continue
-            try:
-                os.killpg(session, 0)
-                suspicious = True
-            except OSError:
-                pass
-        if not suspicious:
-            suspicious = bool(self.orphans())
-        if not suspicious:
-            return []
+    def survivors(self, attempt: Attempt) -> list:
+        """(pid, process group) of an attempt's processes, besides the wrapper that is still running."""
         mark = (
             b"\0TUI_LAB_OUTPUT=" + encode(attempt.message["folder"]) + b"\0",
             b"\0TUI_LAB_ATTEMPT=%d\0" % attempt.message["attempt"],
         )
+        if attempt.pid is None and self.subreaper and not self.left_anything(attempt, mark):
+            return []
         found = []
         for pid in all_pids():
             stat_ = process_stat(pid)
             if stat_ is None or stat_[0] in "ZX" or pid == attempt.pid or pid == os.getpid():
                 continue
-            if stat_[3] in attempt.sessions:
-                found.append(pid)
-            else:
-                environment = b"\0" + process_environment(pid)
-                if mark[0] in environment and mark[1] in environment:
-                    found.append(pid)
+            if stat_[3] in attempt.sessions or marked(pid, mark):
+                found.append((pid, stat_[2]))
         return found
 
-    def orphans(self):
+    def left_anything(self, attempt: Attempt, mark: tuple) -> bool:
+        """Whether a look at every process of the machine is worth while, once the wrapper is gone."""
+        for session in attempt.sessions:
+            try:
+                os.killpg(session, 0)
+                return True
+            except OSError:
+                pass
+        for pid in self.orphans():
+            stat_ = process_stat(pid)
+            if stat_ is not None and stat_[0] not in "ZX" and (stat_[3] in attempt.sessions or marked(pid, mark)):
+                return True
+        return attempt.adopted  # what it left behind went to another subreaper
+
+    def orphans(self) -> list:
         """Our children that we did not start: what finished tasks left behind comes to their subreaper."""
         try:
-            with open(self.children_file) as file:
-                children = [int(word) for word in file.read().split()]
+            file = os.open(self.children_file, os.O_RDONLY)
         except OSError:
-            return [0]  # the kernel does not say: look everywhere
-        return [pid for pid in children if pid not in self.by_pid and pid not in self.setups]
+            return all_pids()  # the kernel does not say: look everywhere
+        try:
+            children = os.read(file, 1 << 20).split()
+        finally:
+            os.close(file)
+        return [pid for pid in map(int, children) if pid not in self.by_pid and pid not in self.setups]
 
-    def finish(self, attempt):
+    def finish(self, attempt: Attempt) -> None:
         event = attempt.ending
         now = time.monotonic()
         if attempt.started is not None:
             event["duration"] = round(now - attempt.started, 6)
-        if not attempt.adopted and attempt.steps:
+        if attempt.measured and attempt.steps:
             event["cpu_time"] = round(attempt.cpu_time, 6)
             if attempt.peak_rss > peak_memory():
                 event["peak_rss"] = attempt.peak_rss
@@ -864,21 +1068,15 @@ class Agent:
         if attempt.message["steps"] > 1:
             event["steps"] = attempt.steps
         attempt.event, attempt.event_at = event, now
+        if not attempt.in_ledger:
+            self.note({"record": "intent", "start": attempt.message, "exits": attempt.exits})
+            attempt.in_ledger = True
         self.note({"record": "event", "key": attempt.key, "event": event})
-        if attempt.slot is not None and attempt.slot < self.slots and attempt.slot not in self.free_slots:
-            heapq.heappush(self.free_slots, attempt.slot)
-        self.write_ledger()
+        self.free_slot(attempt)
         self.send_event(attempt)
 
-    def become_subreaper(self):
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            return libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-        except (OSError, AttributeError):
-            return False
 
-
-def pid_record(attempt):
+def pid_record(attempt: Attempt) -> dict:
     return {
         "record": "pid",
         "key": attempt.key,
@@ -890,49 +1088,71 @@ def pid_record(attempt):
     }
 
 
-def records(attempt):
+def records(attempt: Attempt) -> list:
     """What the ledger says of an attempt, from its intent to where it stands."""
-    lines = [{"record": "intent", "start": attempt.message}]
-    before = attempt.steps if attempt.event is None else []
-    lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in before]
-    if attempt.pid is not None:
-        lines.append(pid_record(attempt))
+    if not attempt.in_ledger:
+        return []
+    lines = [{"record": "intent", "start": attempt.message, "exits": attempt.exits}]
     if attempt.event is not None:
         lines.append({"record": "event", "key": attempt.key, "event": attempt.event})
+        return lines
+    lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]]
+    if attempt.steps and attempt.begun:
+        lines.append({"record": "begin", "key": attempt.key})
+    if attempt.pid is not None:
+        lines.append(pid_record(attempt))
+    if attempt.stopping is not None:
+        lines.append({"record": "stopping", "key": attempt.key, "reason": attempt.stopping})
     return lines
 
 
-SIGNALS = {int(number) for number in signal.Signals}
-
-
-def all_pids():
+def all_pids() -> list:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def cores():
+def marked(pid: int, mark: tuple) -> bool:
+    """Whether a process has the variables of an attempt: those who left its session are found by them."""
+    environment = b"\0" + process_file(pid, "environ")
+    return mark[0] in environment and mark[1] in environment
+
+
+def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def launch(argv, environment, stdout, stderr):
+def become_subreaper() -> bool:
+    """Have orphaned grandchildren come to us, not to init."""
+    try:
+        return ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+def launch(argv: list, environment: dict, stdout: bytes, stderr: bytes) -> int:
     """Start a program in its own session with its output appended to two files; its pid."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     if sys.version_info >= (3, 8):
         try:
-            return os.posix_spawn(
+            return os.posix_spawn(  # novermin
                 "/bin/sh",
                 argv,
                 environment,
                 file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, stdout, flags, 0o666),
-                    (os.POSIX_SPAWN_OPEN, 2, stderr, flags, 0o666),
+                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # novermin
+                    (os.POSIX_SPAWN_OPEN, 1, stdout, flags, 0o666),  # novermin
+                    (os.POSIX_SPAWN_OPEN, 2, stderr, flags, 0o666),  # novermin
                 ],
                 setsid=True,
                 setsigmask=[],
-                setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGHUP],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
             )
         except NotImplementedError:
             pass  # a libc without POSIX_SPAWN_SETSID
+        except OSError as error:
+            error.filename = stdout  # it never is /bin/sh that can't be opened
+            raise
+    import subprocess
+
     out = os.open(stdout, flags, 0o666)
     try:
         err = os.open(stderr, flags, 0o666)
@@ -957,7 +1177,7 @@ def launch(argv, environment, stdout, stderr):
 # Becoming a daemon, and the relay.
 
 
-def remove_spool(spool):
+def remove_spool(spool: str) -> None:
     for name in os.listdir(spool):
         try:
             os.unlink(os.path.join(spool, name))
@@ -969,45 +1189,45 @@ def remove_spool(spool):
         pass
 
 
-def open_spool(spool):
-    """Make the agent's folder, for its owner alone, and see that it belongs to this machine and this boot."""
+def open_spool(spool: str) -> None:
+    """Make the agent's folder, for its owner alone."""
     os.makedirs(spool, mode=0o700, exist_ok=True)
     facts = os.lstat(spool)
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise SystemExit("tui-lab agent: %s belongs to someone else" % spool)
-    os.chmod(spool, 0o700)
+        raise SystemExit("%s belongs to someone else" % spool)
+    if facts.st_mode & 0o077:
+        os.chmod(spool, 0o700)
 
 
-def check_boot(spool):
+def check_boot(spool: str) -> None:
     """A ledger from an earlier boot of this machine says nothing about its processes: they are gone."""
     path = os.path.join(spool, "boot")
     here = os.uname().nodename + " " + boot_id()
     try:
         with open(path) as file:
-            written = file.read()
+            written = file.read() or here
     except OSError:
         written = here
-    if written != here:
-        if written.split(" ")[0] != os.uname().nodename:
-            raise SystemExit("tui-lab agent: %s is in use by the machine %s" % (spool, written.split(" ")[0]))
-        for name in ("ledger.jsonl", "exits", "identity"):
-            try:
+    host, _, boot = written.partition(" ")
+    if boot != boot_id():
+        if host != os.uname().nodename:
+            raise SystemExit("%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host))
+        for name in os.listdir(spool):
+            if name != "lock":
                 os.unlink(os.path.join(spool, name))
-            except OSError:
-                pass
     with open(path, "w") as file:
         file.write(here)
 
 
-def serve(spool, lock, ready):
+def serve(spool: str, ready: int) -> None:
     """The daemon's life: detach, listen, tell the relay, loop."""
     os.setsid()
     if os.fork():
         os._exit(0)
     os.chdir("/")
     null = os.open("/dev/null", os.O_RDWR)
-    log = os.open(os.path.join(spool, "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for source, target in ((null, 0), (null, 1), (log, 2)):
+    output = os.open(os.path.join(spool, "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((null, 0), (null, 1), (output, 2)):
         os.dup2(source, target)
     address = os.path.join(spool, "agent.sock")
     try:
@@ -1017,14 +1237,15 @@ def serve(spool, lock, ready):
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(address)
     listener.listen(8)
-    agent = Agent(spool, lock)
+    agent = Agent(spool)
     os.write(ready, b"1")
     os.close(ready)
     agent.run(listener)
     os._exit(0)
 
 
-def connect(spool):
+def connect(spool: str):
+    """A connection to the agent of a spool, None where none is alive."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         channel.connect(os.path.join(spool, "agent.sock"))
@@ -1034,19 +1255,34 @@ def connect(spool):
     return channel
 
 
-def reach(spool):
+def hold_lock(spool: str):
+    """The right to be the agent of a spool, as an open file; None where someone else has it."""
+    path = os.path.join(spool, "lock")
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.stat(path).st_ino == os.fstat(lock).st_ino:
+            return lock
+    except OSError:
+        pass
+    os.close(lock)  # another relay is starting an agent, or a dying one has just removed this file
+    return None
+
+
+def reach(spool: str) -> socket.socket:
     """A connection to the agent of this spool; starts it where none is alive."""
-    for _ in range(200):
-        open_spool(spool)
-        channel = connect(spool)
-        if channel is not None:
-            return channel
-        lock = os.open(os.path.join(spool, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            time.sleep(0.05)  # another relay is starting it, or a dying agent still holds the lock
+            open_spool(spool)
+            channel = connect(spool)
+            if channel is not None:
+                return channel
+            lock = hold_lock(spool)
+        except FileNotFoundError:
+            continue  # a dying agent has just removed the folder
+        if lock is None:
+            time.sleep(0.02)
             continue
         check_boot(spool)
         read_end, write_end = os.pipe()
@@ -1054,10 +1290,8 @@ def reach(spool):
         if child == 0:
             try:
                 os.close(read_end)
-                serve(spool, lock, write_end)
+                serve(spool, write_end)  # the lock stays open, and so held, for the agent's whole life
             except BaseException:
-                import traceback
-
                 traceback.print_exc()
             finally:
                 os._exit(1)
@@ -1068,14 +1302,26 @@ def reach(spool):
         os.close(read_end)
         if not started:
             break
-    raise SystemExit("tui-lab agent: did not start, see %s" % os.path.join(spool, "agent.log"))
+    raise SystemExit("the agent did not start: %s" % last_word(os.path.join(spool, "agent.log")))
 
 
-def relay(spool):
+def last_word(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            lines = file.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "no word from it"
+    except OSError:
+        return "no word from it"
+
+
+def relay(spool: str) -> None:
     """Copy between standard input and output and the agent's socket until either side ends."""
     if not sys.platform.startswith("linux"):
-        raise SystemExit("tui-lab agent: needs Linux, this is %s" % sys.platform)
-    channel = reach(spool)
+        raise SystemExit("the agent needs Linux, this is %s" % sys.platform)
+    try:
+        channel = reach(spool)
+    except OSError as error:
+        raise SystemExit("%s: %s" % (error.filename or spool, error.strerror))
     while True:
         readable, _, _ = select.select([0, channel], [], [])
         if 0 in readable:

@@ -99,10 +99,14 @@ class Control:
         return {"submission": self.engine.submit(request["event"], request["environment"])}
 
     def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"submission": self.engine.requeue(request["experiment"], request["tasks"], request["environment"])}
+        return {"submission": self.engine.requeue(request["experiment"], request["tasks"], request["environment"], request.get("changes", {}))}
 
     def _resume_command(self, request: dict[str, Any]) -> dict[str, Any]:
         self.engine.resume(request["experiment"], request["environment"])
+        return {}
+
+    def _pause_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.engine.pause(request["experiment"])
         return {}
 
     def _drain_command(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -121,13 +121,15 @@ class Engine:
         self.begin(run)
         return run.submission
 
-    def requeue(self, name: str, tasks: ranges.Ranges, environment: dict[str, str]) -> int:
-        """Ask for tasks again: `retry`."""
+    def requeue(
+        self, name: str, tasks: ranges.Ranges, environment: dict[str, str], changes: dict[str, Any]
+    ) -> int:
+        """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds."""
         run = self.load(name)
         if not run.state.submissions:
             raise LabError(f'nothing of "{name}" was submitted yet')
         self.arrivals += 1
-        run.requeue(tasks, environment, self.arrivals)
+        run.requeue(tasks, environment, changes, self.arrivals)
         for node in run.state.submissions[-1]["nodes"]:
             self.connect(node["name"], node["slots"])
         self.begin(run)
@@ -144,6 +146,13 @@ class Engine:
 
     def begin(self, run: ExperimentRun) -> None:
         self.active.add(run.name)
+        self.plan_dispatch()
+
+    def pause(self, name: str) -> None:
+        """Start nothing more of an experiment until someone resumes it; what runs may finish."""
+        run = self.load(name)
+        run.record([run.pause_asked()])
+        self.take_back(run)
         self.plan_dispatch()
 
     def drain(self, name: str) -> None:
@@ -282,7 +291,7 @@ class Engine:
             try:
                 if row is None:
                     raise ValueError("the task is not in the plan any more")
-                messages.append(recipe.start(row, attempt, node.name))
+                messages.append(recipe.start(row, attempt, node.name, run.state.changes.get(task, {})))
             except ValueError as error:
                 node.open.discard((run.name, task, attempt))
                 failure = {"state": "failed", "reason": "start", "message": str(error)}

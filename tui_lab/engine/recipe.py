@@ -142,8 +142,12 @@ class Recipe:
         }
         return environment
 
-    def start(self, row: int, attempt: int, node: str) -> dict[str, Any]:
-        """The message that starts one attempt. Raises ValueError where a value can't be passed to a program."""
+    def start(
+        self, row: int, attempt: int, node: str, changes: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in seconds.
+
+        Raises ValueError where a value can't be passed to a program."""
         values = self.values(row, attempt, node)
         experiment = self.experiment
         message: dict[str, Any] = {
@@ -156,7 +160,7 @@ class Recipe:
             "steps": len(self.commands),
             "env": self.environment(row, attempt, node),
             "grace": experiment.grace,
-            "timeout": self.timeout(values),
+            "timeout": (changes or {}).get("timeout", self.timeout(values)),
             "ok": list(experiment.ok_exit_codes),
         }
         argv = [command.argv(values) for command in self.commands]

@@ -103,12 +103,14 @@ class ExperimentRun:
         self.finished_since = [0, 0]
         self.queue_up()
 
-    def requeue(self, tasks: ranges.Ranges, environment: dict[str, str], arrival: int) -> None:
+    def requeue(
+        self, tasks: ranges.Ranges, environment: dict[str, str], changes: dict[str, Any], arrival: int
+    ) -> None:
         """Ask for tasks again, whatever became of them."""
         self.environment = environment
         self.arrival = arrival
         self.finished_since = [0, 0]
-        self.record([{"event": "requeued", "at": now(), "queued": tasks}])
+        self.record([{"event": "requeued", "at": now(), "queued": tasks, "changes": changes}])
         self.priority = self.recipe().experiment.priority
         self.queue_up()
 
@@ -118,8 +120,8 @@ class ExperimentRun:
             raise LabError(f'nothing of "{self.name}" was submitted yet')
         self.environment = environment
         self.arrival = arrival
-        if self.state.paused is not None or self.state.drained:
-            self.record([{"event": "resumed", "at": now()}])
+        self.finished_since = [0, 0]
+        self.record([{"event": "resumed", "at": now()}])
         self.priority = self.recipe().experiment.priority
         self.queue_up()
 
@@ -250,6 +252,10 @@ class ExperimentRun:
         if not self.keep_going and done == 0 and failed >= FIRST_FAILURES and (self.order or self.later):
             return {"event": "paused", "at": now(), "reason": "first_failures", "failed": failed}
         return None
+
+    def pause_asked(self) -> Event:
+        """The event that pauses the run because a person wants it."""
+        return {"event": "paused", "at": now(), "reason": "asked", "failed": self.finished_since[1]}
 
     def stop_waiting(self, tasks: set[int] | None) -> Event | None:
         """Stop tasks that have not begun: all, or some."""

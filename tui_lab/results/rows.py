@@ -1,4 +1,4 @@
-"""Rows: what a pattern with named groups, the pieces of an output, or a CSV file say many times for one task."""
+"""Rows: what a pattern with named groups, the pieces of an output, or a CSV file say often for one task."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ class RowsReader(Reader):
         for name in pattern.groups:
             number = pattern.regex.groupindex[name]
             kind = pattern.kinds.get(number, "text")
-            wanted: ColumnType = "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
+            wanted: ColumnType = (
+                "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
+            )
             self.types[name] = wanted
             groups[name] = number, converter(wanted, kind)
 
@@ -74,19 +76,21 @@ class RowsReader(Reader):
         """A row for each piece of the output, cut before the lines that `each` matches; what stands before the
         first of them is no row. The columns are the metrics that are patterns over the same output."""
         regex = compile_pattern(each).regex
+        source = spec.rows.source if spec.rows else ""
         metrics = [
             TextReader(name, metric)
             for name, metric in spec.metrics.items()
-            if metric.pattern is not None and metric.run is None and metric.source == (spec.rows and spec.rows.source)
+            if metric.pattern is not None and metric.run is None and metric.source == source
         ]
         self.types.update({reader.name: reader.type for reader in metrics})
+        empty = {reader.name: 0 if reader.take == "count" else None for reader in metrics}
 
         def find(text: Text) -> Iterator[Record]:
             cuts = [number for number, line in enumerate(text.lines) if regex.search(line)]
             for start, end in zip(cuts, [*cuts[1:], len(text.lines)], strict=True):
                 piece = Text("\n".join(text.lines[start:end]).encode())
                 found = {reader.name: reader.value(piece) for reader in metrics}
-                yield {n: None if isinstance(value, Nothing) else value for n, value in found.items()}
+                yield {n: empty[n] if isinstance(value, Nothing) else value for n, value in found.items()}
 
         return find
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
 
 from tui_lab.store import journal, ranges
 from tui_lab.store.journal import Event
@@ -52,9 +56,12 @@ COLUMNS: Final[dict[str, tuple[str, float]]] = {
 class State:
     """The state of an experiment after a number of events."""
 
+    _handlers: ClassVar[dict[str, Callable[[State, Event], None]]] = {}
+
     def __init__(self) -> None:
         self.columns: dict[str, array[Any]] = {name: array(code) for name, (code, _) in COLUMNS.items()}
         self.size = 0
+        self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
         self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.plan = 0  # number of the newest plan
@@ -63,6 +70,7 @@ class State:
         self.drained = False  # a person asked to start nothing more
         self.ended: Event | None = None  # of the newest submission
         self.offset = 0  # of the journal, behind the last event applied
+        self.changes: dict[int, dict[str, Any]] = {}  # task -> what a retry changed for it
         self.counts = Counter[int]()  # planned tasks by state
 
     def grow(self, size: int) -> None:
@@ -75,20 +83,33 @@ class State:
 
     # Reading the journal.
 
-    def follow(self, path: Path) -> list[Event]:
-        """Apply what the journal holds behind `offset`; the events applied."""
-        events = []
+    def follow(self, path: Path, listen: Callable[[Event], None] | None = None) -> None:
+        """Apply what the journal holds behind `offset`, and pass each event on to `listen`.
+
+        Begins anew where the journal has become another, shorter one. Raises LabError, StorageError.
+        """
+        try:
+            if path.stat().st_size < self.offset:
+                vars(self).update(vars(State()))
+        except OSError:
+            pass
         for event, offset in journal.read(path, self.offset):
             self.apply(event)
             self.offset = offset
-            events.append(event)
-        return events
+            if listen is not None:
+                listen(event)
 
     def apply(self, event: Event) -> None:
-        """Take one event into account. Events of unknown kinds change nothing."""
-        handler = getattr(self, "_on_" + str(event.get("event")), None)
+        """Take one event into account. Events of unknown kinds change nothing, nor do damaged ones."""
+        handler = self._handlers.get(event.get("event", ""))
         if handler is not None:
-            handler(event)
+            try:
+                handler(self, event)
+            except (LookupError, TypeError, ValueError, OverflowError):
+                pass  # it names what is not there: someone else's hand has been in the file
+
+    def _on_journal(self, event: Event) -> None:
+        self.identity = event.get("id", "")
 
     def _move(self, task: int, state: int) -> None:
         column = self.columns["state"]
@@ -98,16 +119,19 @@ class State:
         column[task] = state
 
     def _on_submitted(self, event: Event) -> None:
-        self.submissions.append(event)
-        self.plan = event["plan"]
-        self.drained, self.paused, self.ended = False, None, None
         planned = event["planned"]
+        self.plan = event["plan"]
+        self.submissions.append(event)
+        self.drained, self.paused, self.ended = False, None, None
         self.grow(1 + max((last for _, last in planned), default=-1))
         self.columns["planned"] = array("b", bytes(self.size))
         for first, last in planned:
             self.columns["planned"][first : last + 1] = array("b", b"\1" * (last - first + 1))
-        self.columns["queued"] = array("b", bytes(self.size))
-        self._recount()
+        queued = self._view("queued")
+        if event.get("joins"):  # the run before it is still going: what that was asked for stays asked for
+            queued &= self._view("planned")
+        else:
+            queued[:] = 0
         self._queue(event["queued"])
 
     def _on_requeued(self, event: Event) -> None:
@@ -115,18 +139,25 @@ class State:
         self._queue(event["queued"])
 
     def _queue(self, wanted: ranges.Ranges) -> None:
-        """Ask for tasks: each gets its attempts afresh. What is running goes on."""
-        columns = self.columns
-        for task in ranges.each(wanted):
-            columns["queued"][task] = 1
-            if not columns["assigned"][task]:
-                self._move(task, PENDING)
-                columns["base"][task] = columns["attempts"][task]
-                columns["losses"][task] = 0
+        """Ask for tasks: each gets its attempts afresh. What is running, or was asked for already, goes on."""
+        ids = ranges.to_ids(wanted)
+        ids = ids[ids < self.size]
+        queued, attempts, base = self._view("queued"), self._view("attempts"), self._view("base")
+        ids = ids[(queued[ids] == 0) | (attempts[ids] == base[ids])]
+        queued[ids] = 1
+        ids = ids[self._view("assigned")[ids] == 0]
+        self._view("state")[ids] = PENDING
+        base[ids] = attempts[ids]
+        self._view("losses")[ids] = 0
+        self._recount()
 
     def _recount(self) -> None:
-        planned, state = self.columns["planned"], self.columns["state"]
-        self.counts = Counter(code for code, wanted in zip(state, planned, strict=True) if wanted)
+        states = self._view("state")[self._view("planned") == 1]
+        self.counts = Counter(dict(enumerate(np.bincount(states, minlength=len(STATES)).tolist())))
+
+    def _view(self, name: str) -> npt.NDArray[Any]:
+        """A column as a numpy array over the same memory; not to be kept, for the column can't grow meanwhile."""
+        return np.frombuffer(self.columns[name], dtype=COLUMNS[name][0])
 
     def _node(self, name: str) -> int:
         if name not in self.nodes:
@@ -190,6 +221,16 @@ class State:
             self.columns["queued"][task] = 0
             self.columns["reason"][task] = _REASON_CODE["stopped"]
 
+    def _on_cleaned(self, event: Event) -> None:
+        """Tasks whose results a person removed: as if they had never run, but numbers of attempts go on."""
+        columns = self.columns
+        for task in ranges.each(event["tasks"]):
+            self._move(task, PENDING)
+            for name, (code, empty) in COLUMNS.items():
+                if name not in ("state", "planned", "attempts", "assigned", "node", "submission"):
+                    columns[name][task] = empty if code == "d" else int(empty)
+            columns["base"][task] = columns["attempts"][task]
+
     def _on_paused(self, event: Event) -> None:
         self.paused = event
 
@@ -216,3 +257,6 @@ class State:
     def counts_by_name(self) -> dict[str, int]:
         """Planned tasks by state, in the order of STATES, zeros included."""
         return {name: self.counts[code] for code, name in enumerate(STATES)}
+
+
+State._handlers.update({name.removeprefix("_on_"): value for name, value in vars(State).items() if name.startswith("_on_")})

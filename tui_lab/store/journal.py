@@ -7,7 +7,8 @@ newline. A writer cuts what a crash or a short write left behind it before it ap
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,37 +22,54 @@ _BLOCK: Final = 1 << 22
 
 
 class Journal:
-    """The writing end."""
+    """The writing end. `end` is the size of the part that is written, in bytes."""
 
     def __init__(self, path: Path) -> None:
         """Open for appending, and make it where it is missing. Raises StorageError."""
         self.path = path
+        self.trouble = ""  # why the last append did not take everything
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             self.end = _whole_lines(self._file)
             os.ftruncate(self._file, self.end)
-            os.lseek(self._file, self.end, os.SEEK_SET)
-            if self.end == 0:
-                self.append([{"event": "journal", "format": FORMAT}])
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
+        first = {"event": "journal", "format": FORMAT, "id": secrets.token_hex(8)}
+        if self.end == 0 and not self.append([first]):
+            self.close()
+            raise StorageError(f"{path}: {self.trouble}")
 
-    def append(self, events: Iterable[Event]) -> None:
-        """Write events whole or not at all. Raises OSError (a full disk) with the file as it was before."""
+    def append(self, events: Sequence[Event]) -> int:
+        """Write events, each whole or not at all; how many were written, all of them unless the disk is full.
+
+        What was written stays: a reader may have seen it.
+        """
         data = b"".join([orjson.dumps(event) + b"\n" for event in events])
+        view = memoryview(data)
         written = 0
         try:
             while written < len(data):
-                written += os.write(self._file, data[written:])
-        except OSError:
+                written += os.pwrite(self._file, view[written:], self.end + written)
+        except OSError as error:
+            self.trouble = error.strerror or str(error)
+            whole = data.rfind(b"\n", 0, written) + 1
+            self.end += whole
             os.ftruncate(self._file, self.end)
-            os.lseek(self._file, self.end, os.SEEK_SET)
-            raise
+            return data.count(b"\n", 0, whole)
         self.end += written
+        return len(events)
+
+    @property
+    def removed(self) -> bool:
+        """Someone has taken the file away, or put another one in its place."""
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self._file))
+        except OSError:
+            return True
 
     def sync(self) -> None:
-        """Return once everything appended so far is durable."""
+        """Return once everything appended so far is durable. Raises OSError."""
         os.fdatasync(self._file)
 
     def close(self) -> None:
@@ -71,12 +89,15 @@ def _whole_lines(file: int) -> int:
     return 0
 
 
-def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
+def read(path: Path, offset: int = 0, kinds: frozenset[str] | None = None) -> Iterator[tuple[Event, int]]:
     """Events from a byte offset on, each with the offset behind it; a torn last line is left for later.
+
+    kinds: only these events, without so much as parsing the others. Every line begins with its kind.
 
     A line that is no JSON object (damage from outside) is passed over. Raises LabError for a journal of a newer
     format, and StorageError where it can't be read. A missing journal has no events.
     """
+    wanted = None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
     try:
         with open(path, "rb") as file:
             file.seek(offset)
@@ -86,6 +107,8 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[Event, int]]:
                 rest = lines.pop()
                 for line in lines:
                     offset += len(line) + 1
+                    if wanted is not None and not line.startswith(wanted):
+                        continue
                     try:
                         event = orjson.loads(line)
                     except orjson.JSONDecodeError:

@@ -20,8 +20,6 @@ made from). `N.yaml` beside it is the experiment's file as submitted, `N.csv` th
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -96,12 +94,12 @@ class Plan:
             path = folder / f"{self.number}.parquet"
             partial = path.with_suffix(".partial")
             self.tasks.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
-            os.replace(partial, path)
+            partial.replace(path)
             if self.tasks.height <= CSV_LIMIT:
                 facts = self.tasks.select("task_id", "repeat", "version")
                 taken = {name: f"in_{name}" for name in self.names if name.lower() in facts.columns}
                 pl.concat([facts, self.typed().rename(taken)], how="horizontal").write_csv(partial)
-                os.replace(partial, folder / f"{self.number}.csv")
+                partial.replace(folder / f"{self.number}.csv")
         except OSError as error:
             raise StorageError(f"{folder}: {error.strerror or error}") from error
 
@@ -122,11 +120,11 @@ class Plan:
 def _replace(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def merge(first: Combinations, second: Combinations) -> Combinations:
-    """The rows of both, the first's first; a parameter that one lacks is null there. Values keep their types."""
+    """The rows of both, the first's first; what one lacks is null there. Values keep their types."""
     names = list(dict.fromkeys([*first.frame.columns, *second.frame.columns]))
     columns, values = [], {}
     for name in names:
@@ -151,7 +149,7 @@ def _plain(side: Combinations, name: str) -> pl.Series:
 
 
 def _recoded(side: Combinations, name: str, index: dict[bytes, int], listed: list[Value]) -> pl.Series:
-    """Codes of a parameter in a list of values that both sides share; `index` and `listed` take in what is new."""
+    """Codes of a parameter in the values that both sides share; `index` and `listed` take in what is new."""
     coded = name in side.values
     codes = []
     for value in side.values[name] if coded else _plain(side, name):
@@ -161,3 +159,8 @@ def _recoded(side: Combinations, name: str, index: dict[bytes, int], listed: lis
         codes.append(code)
     series = pl.Series(name, codes, dtype=pl.UInt32)
     return series.gather(side.frame[name]) if coded else series
+
+
+def only(combinations: Combinations, rows: pl.Series) -> Combinations:
+    """Some of the rows, by index."""
+    return Combinations(combinations.frame[rows], combinations.values)

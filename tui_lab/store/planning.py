@@ -115,6 +115,8 @@ def task_table(
     )
     parameters = [combinations.frame[name].gather(combination).alias(PREFIX + name) for name in names]
     table = table.with_columns(pl.lit(None, dtype=pl.String).alias("stage"), *parameters)
+    if digests.n_unique() == table.height:
+        return table
     return table.unique(subset="key", keep="first", maintain_order=True)
 
 
@@ -168,7 +170,7 @@ def make_plan(
     new parameter at its default.
     """
     shared = components(experiment)
-    about = {
+    about: dict[str, Any] = {
         "file": str(experiment.file.absolute()),
         "templates": dict(experiment.templates),
         "components": {name: keys.digest(value) for name, value in shared.items() if value},

@@ -47,10 +47,12 @@ def main(arguments: list[str]) -> int:
 
 def commands(prepared: Prepared, most: int | None) -> list[str]:
     """The first commands that would run, as a person would type them."""
-    recipe, plan = prepared.recipe, prepared.plan
-    order = prepared.queued if most is None else prepared.queued.head(most)
-    rows = [row for task in order if (row := plan.row(task)) is not None]
-    return [" && ".join(recipe.shown(row)) for row in rows]
+    recipe, tasks = prepared.recipe, prepared.plan.tasks
+    rows = tasks.select("task_id", "repeat").with_row_index("row")
+    rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))
+    if prepared.experiment.order == "interleaved":
+        rows = rows.sort("repeat", maintain_order=True)
+    return [" && ".join(recipe.shown(row)) for row in rows["row"].head(most or rows.height)]
 
 
 def expected(prepared: Prepared) -> float | None:
@@ -79,7 +81,7 @@ def as_json(prepared: Prepared) -> dict[str, object]:
         "to_run": len(prepared.queued),
         "counts": prepared.counts,
         "reasons": prepared.planned.reasons,
-        "adopted": prepared.planned.adopted,
+        "adopted": prepared.planned.adopted.len(),
         "expected_seconds": expected(prepared),
         "notices": list(prepared.notices),
         "commands": commands(prepared, EXAMPLES),
@@ -102,8 +104,6 @@ def show(prepared: Prepared, everything: bool) -> None:
     for why, count in prepared.planned.reasons.items():
         if why != "new":
             print(f"  {plural(count, 'task')} would run again: {why}")
-    if prepared.planned.adopted:
-        print(f"  {plural(prepared.planned.adopted, 'task')} adopted from the plan before")
     for notice in prepared.notices:
         print(f"  note: {notice}")
     seconds = expected(prepared)

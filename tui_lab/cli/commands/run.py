@@ -170,8 +170,6 @@ def announce(prepared: Prepared) -> None:
     counts = {name: count for name, count in prepared.counts.items() if count}
     parts = [f"{count:,} {name}" for name, count in counts.items()]
     reasons = ", ".join(f"{count:,} because {why}" for why, count in prepared.planned.reasons.items() if why != "new")
-    if prepared.planned.adopted:
-        parts.append(f"{prepared.planned.adopted:,} adopted")
     name = prepared.experiment.name
     detail = f" ({', '.join(parts)}{'; ' + reasons if reasons else ''})" if parts else ""
     print(f"{name}: {plural(len(prepared.queued), 'task')} to run{detail}", file=sys.stderr)

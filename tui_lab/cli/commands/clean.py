@@ -1,0 +1,176 @@
+"""`tui-lab clean`: remove outputs that are not wanted any more. Says what it would do, and does it with --yes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tui_lab.store.experiment import ExperimentFolder
+
+_EPILOG = """Without --attempts or --files whole tasks are removed: their folders go, and they are pending again.
+The conditions are joined by AND; one at least is needed.
+
+examples:
+  tui-lab clean grid --unplanned                 tasks that the newest plan does not have
+  tui-lab clean grid --state failed,lost --yes   start these from nothing
+  tui-lab clean grid --old-versions              what --rerun has replaced
+  tui-lab clean grid --attempts                  outputs of attempts that do not count
+  tui-lab clean grid --files '*.pt' --where "test_acc < 0.9"
+"""
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("clean", description="Remove outputs that are not wanted any more.", epilog=_EPILOG)
+    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT")
+    parser.add_argument("--state", metavar="STATE,...", help="tasks in these states")
+    parser.add_argument("--unplanned", action="store_true", help="tasks that are not in the newest plan")
+    parser.add_argument("--old-versions", action="store_true", help="tasks of which there is a newer version")
+    parser.add_argument("--where", metavar="SQL", help="tasks for which this is true; metrics may be named")
+    parser.add_argument("--attempts", action="store_true", help="only the outputs of attempts that do not count")
+    parser.add_argument("--files", metavar="GLOB", help="only the files that the tasks wrote under such a name")
+    parser.add_argument("--yes", action="store_true", help="do it")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+    if not any((args.state, args.unplanned, args.old_versions, args.where, args.attempts, args.files)):
+        raise UsageError("clean: say what is to go, for example --state failed; see tui-lab clean --help")
+
+    from tui_lab.engine.place import EngineLock
+    from tui_lab.store.errors import LabError
+
+    lab = open_lab(args)
+    lock = EngineLock(lab)
+    if args.yes and not lock.take():
+        raise LabError("a run is going in this lab", "wait for it, or `tui-lab stop` it first")
+    try:
+        for folder in choose_experiments(lab, args.experiments):
+            clean(folder, args)
+    finally:
+        if args.yes:
+            lock.release()
+    return DONE
+
+
+def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
+    """Find what is to go, say it, and with --yes remove it."""
+    from tui_lab.cli.text import plural, size
+
+    tasks = chosen(folder, args)
+    whole = not args.attempts and not args.files
+    paths: list[Path] = []
+    for task, attempt in tasks.select("task_id", "attempt").rows():
+        place = folder.task_folder(task)
+        if whole:
+            paths += [place] if place.exists() else []
+        else:
+            paths += [*_stale_attempts(place, attempt)] if args.attempts else []
+            paths += [path for path in place.glob(args.files) if path.is_file()] if args.files else []
+    paths = list(dict.fromkeys(paths))
+    amount = sum(map(_size, paths))
+    if args.yes:
+        if whole and tasks.height:
+            _journal(folder, tasks)
+        for path in paths:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if args.json:
+        print_json(
+            {"experiment": folder.name, "tasks": tasks.height, "paths": len(paths), "bytes": amount, "removed": args.yes}
+        )
+        return
+    what = plural(tasks.height, "task") if whole else plural(len(paths), "file")
+    done = "removed" if args.yes else "would remove"
+    print(f"{folder.name}: {done} {what}, {size(amount)}" + ("" if args.yes else "; --yes does it"))
+    if not args.yes:
+        for path in paths[:5]:
+            print(f"  {path}")
+        if len(paths) > 5:
+            print(f"  and {len(paths) - 5:,} more")
+
+
+def chosen(folder: ExperimentFolder, args: argparse.Namespace) -> pl.DataFrame:
+    """The tasks that all conditions mean. Raises UsageError."""
+    import polars as pl
+
+    from tui_lab.cli.address import matching
+    from tui_lab.results.tables import refresh
+    from tui_lab.spec.problem import suggest
+    from tui_lab.store.fold import STATES
+
+    table = refresh(folder).tasks if args.where else folder.tasks()
+    if args.where:
+        table = table.filter(matching(args.where, table))
+    if args.state:
+        states = args.state.split(",")
+        for state in states:
+            if state not in STATES:
+                raise UsageError(f'there is no state "{state}"; {suggest(state, STATES) or "it is one of " + ", ".join(STATES)}')
+        table = table.filter(pl.col("state").is_in(states))
+    if args.unplanned:
+        table = table.filter(~pl.col("planned"))
+    if args.old_versions:
+        table = table.filter(pl.col("task_id").is_in(superseded(folder)))
+    return table.filter(pl.col("state") != "running")
+
+
+def superseded(folder: ExperimentFolder) -> list[int]:
+    """Tasks whose key has a higher version."""
+    import polars as pl
+
+    from tui_lab.store.planning import known_tasks
+
+    known = known_tasks(folder.plans)
+    newest = known.with_columns(pl.col("version").max().over("key").alias("newest"))
+    return newest.filter(pl.col("version") < pl.col("newest"))["task_id"].to_list()
+
+
+def _stale_attempts(place: Path, counts: int | None) -> Iterator[Path]:
+    """Output files of attempts other than the one that counts."""
+    from tui_lab.store.layout import METRICS_FILE
+
+    try:
+        entries = list(place.iterdir())
+    except OSError:
+        return
+    for path in entries:
+        stem, _, ending = path.name.rpartition(".")
+        base, attempt = (stem, int(ending)) if ending.isdecimal() else (path.name, 1)
+        if attempt != counts and (base in ("stdout", "stderr", METRICS_FILE) or base.endswith((".stdout", ".stderr"))):
+            yield path
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(os.lstat(os.path.join(root, name)).st_size for root, _, names in os.walk(path) for name in names)
+
+
+def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:
+    """Write down, before anything goes, that these tasks have no results any more. The caller holds the lock."""
+    from tui_lab.store import ranges
+    from tui_lab.store.journal import Journal
+
+    event: dict[str, Any] = {
+        "event": "cleaned",
+        "at": round(time.time(), 3),
+        "tasks": ranges.to_ranges(tasks["task_id"].to_numpy()),
+        "argv": [word.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for word in sys.argv],
+    }
+    journal = Journal(folder.journal)
+    try:
+        journal.append([event])
+        journal.sync()
+    finally:
+        journal.close()

@@ -1,0 +1,141 @@
+"""`tui-lab diff`: what differs between two tasks, or between two submissions of an experiment."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, open_lab, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.cli.address import Address
+    from tui_lab.store.experiment import ExperimentFolder
+    from tui_lab.store.lab import Lab
+
+_SUBMISSION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)@(?P<number>\d+)")
+OUTPUT_LIMIT: Final = 1 << 20  # bytes of an output that are compared line by line
+VOLATILE: Final = ("task_id", "started_at", "ended_at", "duration", "cpu_time", "peak_rss", "planned")
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        "diff",
+        description="What differs between two tasks (parameters, facts, metrics, outputs) or two submissions (file, tasks, program).",
+        epilog="examples:\n  tui-lab diff 3 17\n  tui-lab diff grid@1 grid@2\n",
+    )
+    parser.add_argument("first", metavar="TASK | EXPERIMENT@N")
+    parser.add_argument("second", metavar="TASK | EXPERIMENT@N")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+    lab = open_lab(args)
+    matches = [_SUBMISSION.fullmatch(word) for word in (args.first, args.second)]
+    if matches[0] and matches[1]:
+        found = compare_submissions(lab, *[(match["name"], int(match["number"])) for match in matches if match])
+    elif not any(matches):
+        found = compare_tasks(_task(lab, args.first), _task(lab, args.second))
+    else:
+        raise UsageError("a task can't be compared with a submission")
+    if args.json:
+        print_json(found)
+    else:
+        print("\n".join(_lines(found)) or "no difference")
+    return DONE
+
+
+def _task(lab: Lab, word: str) -> Address:
+    from tui_lab.cli.address import resolve
+
+    found = resolve(lab, [word])
+    if len(found) != 1:
+        raise UsageError(f"{word}: one task is wanted, and this means {len(found):,}")
+    return found[0]
+
+
+def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
+    """Changed columns, and the unified difference of each output."""
+    from tui_lab.results.tables import refresh
+
+    records = []
+    for address in (first, second):
+        table = refresh(address.folder).tasks
+        records.append(table.filter(table["task_id"] == address.task).row(0, named=True))
+    names = [name for name in dict.fromkeys([*records[0], *records[1]]) if name not in VOLATILE]
+    columns = {
+        name: [records[0].get(name), records[1].get(name)]
+        for name in names
+        if records[0].get(name) != records[1].get(name)
+    }
+    outputs = {}
+    folders = [address.folder.task_folder(address.task) for address in (first, second)]
+    files = sorted({path.name for folder in folders if folder.exists() for path in folder.iterdir() if path.is_file()})
+    for name in files:
+        lines = [_text(folder / name) for folder in folders]
+        changes = list(difflib.unified_diff(*lines, f"{first}/{name}", f"{second}/{name}", lineterm="", n=1))
+        if changes:
+            outputs[name] = changes
+    return {"columns": columns, "outputs": outputs}
+
+
+def _text(path: Path) -> list[str]:
+    from tui_lab.results.text import Text
+
+    try:
+        with open(path, "rb") as file:
+            return Text(file.read(OUTPUT_LIMIT)).lines
+    except OSError:
+        return []
+
+
+def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
+    """The file's difference, tasks that came and went, files of the program that changed."""
+    sides = []
+    for name, number in (first, second):
+        folder = lab.experiment(name)
+        submissions = folder.state().submissions
+        if not 1 <= number <= len(submissions):
+            raise UsageError(f"{name} has {len(submissions)} submissions, and no {name}@{number}")
+        sides.append((folder, submissions[number - 1]))
+    texts = [_plan_file(folder, event).read_text(encoding="utf-8").splitlines() for folder, event in sides]
+    labels = [f"{name}@{number}/experiment.yaml" for name, number in (first, second)]
+    keys = [folder.plan(event["plan"]).tasks.select("key", "version") for folder, event in sides]
+    scripts = [event.get("scripts") or {} for _, event in sides]
+    changed = sorted(name for name in {*scripts[0], *scripts[1]} if scripts[0].get(name) != scripts[1].get(name))
+    return {
+        "file": list(difflib.unified_diff(*texts, *labels, lineterm="")),
+        "tasks_added": keys[1].join(keys[0], on=["key", "version"], how="anti").height,
+        "tasks_gone": keys[0].join(keys[1], on=["key", "version"], how="anti").height,
+        "tasks_kept": keys[1].join(keys[0], on=["key", "version"], how="semi").height,
+        "program_changed": changed,
+    }
+
+
+def _plan_file(folder: ExperimentFolder, event: dict[str, Any]) -> Path:
+    return folder.plans / f"{event['plan']}.yaml"
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    from tui_lab.cli.text import plural, printable
+
+    if "columns" in found:
+        width = max(map(len, found["columns"]), default=0)
+        for name, (before, after) in found["columns"].items():
+            yield f"{name:<{width}}  {_shown(before)} -> {_shown(after)}"
+        for changes in found["outputs"].values():
+            yield from map(printable, changes)
+        return
+    yield from map(printable, found["file"])
+    yield f"{plural(found['tasks_kept'], 'task')} in both, {found['tasks_added']:,} added, {found['tasks_gone']:,} gone"
+    if found["program_changed"]:
+        yield f"changed in between: {', '.join(found['program_changed'])}"
+
+
+def _shown(value: Any) -> str:
+    from tui_lab.cli.text import printable
+
+    return "-" if value is None else printable(str(value))

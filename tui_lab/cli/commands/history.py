@@ -1,0 +1,77 @@
+"""`tui-lab history`: what was submitted when, by whom, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.store.experiment import ExperimentFolder
+
+# Kinds of event that are history; the rest is the life of single tasks.
+KINDS = frozenset({"submitted", "requeued", "paused", "resumed", "drained", "stopped", "ended", "cleaned"})
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        "history",
+        description="What was submitted when, by whom, and what became of it.",
+        epilog="`tui-lab diff EXPERIMENT@1 EXPERIMENT@2` says what changed between two submissions.",
+    )
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all of the lab")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+    for folder in choose_experiments(open_lab(args), args.experiments):
+        found = submissions(folder)
+        if args.json:
+            print_json({"experiment": folder.name, "submissions": found})
+        else:
+            _show(folder.name, found)
+    return DONE
+
+
+def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
+    """Each submission with its number from 1, the events that followed it, and its last count by state."""
+    from tui_lab.store import journal, ranges
+
+    found: list[dict[str, Any]] = []
+    for event, _ in journal.read(folder.journal, kinds=KINDS):
+        if event["event"] == "submitted":
+            keep = ("at", "user", "host", "argv", "cwd", "plan", "reasons", "adopted", "scripts")
+            facts = {name: event.get(name) for name in keep}
+            asked = ranges.count(event["queued"])
+            planned = ranges.count(event["planned"])
+            found.append({"number": len(found) + 1, **facts, "tasks": planned, "asked": asked, "later": [], "counts": None})
+        elif found:
+            if event["event"] == "ended":
+                found[-1]["counts"] = event["counts"]
+            found[-1]["later"].append({"event": event["event"], "at": event.get("at")})
+    return found
+
+
+def _show(name: str, found: list[dict[str, Any]]) -> None:
+    import datetime
+    import shlex
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from tui_lab.cli.text import STATE_MARKS, printable
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("submission", "when", "by", "tasks", "asked", "then", "command"):
+        table.add_column(title, justify="right" if title in ("tasks", "asked") else "left", overflow="fold")
+    for one in found:
+        when = datetime.datetime.fromtimestamp(one["at"]).strftime("%Y-%m-%d %H:%M:%S")
+        counts = one["counts"] or {}
+        then = "  ".join(f"{STATE_MARKS[state]} {count:,} {state}" for state, count in counts.items() if count)
+        words = printable(shlex.join(["tui-lab", *one["argv"][1:]]))
+        table.add_row(
+            f"{name}@{one['number']}", when, f"{one['user']}@{one['host']}", f"{one['tasks']:,}", f"{one['asked']:,}",
+            Text(then or "not ended"), Text(words),
+        )  # fmt: skip
+    Console(highlight=False).print(table)

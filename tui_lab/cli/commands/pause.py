@@ -1,0 +1,34 @@
+"""`tui-lab pause`: start nothing new for now; what runs goes on."""
+
+from __future__ import annotations
+
+import sys
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, open_lab
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        "pause",
+        description="Start nothing new; what runs may finish. `tui-lab resume` goes on, and so does the same --run.",
+    )
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default everything that is going")
+    add_common(parser)
+    args = parser.parse_args(arguments)
+
+    from tui_lab.engine.client import EngineClient
+
+    lab = open_lab(args)
+    client = EngineClient.connect(lab)
+    active = client.request("status")["active"] if client is not None else []
+    names = [lab.experiment(name).name for name in args.experiments] or active
+    if client is None or not active:
+        raise UsageError(f"nothing is going in {lab.path}")
+    for name in names:
+        if name not in active:
+            raise UsageError(f"{name} is not going")
+        client.request("pause", experiment=name)
+        print(f"{name}: paused; what runs may finish. `tui-lab resume {name}` goes on", file=sys.stderr)
+    return DONE

@@ -1,0 +1,51 @@
+"""`tui-lab resume`: go on with what was paused or interrupted, as it was asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE, FAILED, INTERRUPTED
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser("resume", description="Go on with what was paused or interrupted.")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all that have something left")
+    parser.add_argument("--detach", action="store_true", help="start it and leave it")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+
+    from tui_lab.cli.follow import Followed, Follower
+    from tui_lab.cli.progress import make_view
+    from tui_lab.cli.summary import summarize
+    from tui_lab.cli.text import plural
+    from tui_lab.engine.client import EngineClient
+
+    lab = open_lab(args)
+    left = {}
+    for folder in choose_experiments(lab, args.experiments):
+        count = sum(folder.state().columns["queued"])
+        if count:
+            left[folder] = count
+        elif args.experiments:
+            raise UsageError(f"{folder.name} has nothing left of what was asked for; --run asks for more")
+    if not left:
+        raise UsageError(f"nothing in {lab.path} is paused or interrupted")
+    client = EngineClient.start(lab)
+    runs = []
+    for folder, count in left.items():
+        state = folder.state()
+        if not args.json:
+            print(f"{folder.name}: {plural(count, 'task')} left", file=sys.stderr)
+        client.request("resume", experiment=folder.name, environment=dict(os.environ))
+        runs.append(Followed(folder, len(state.submissions) - 1, count, state))
+    if args.detach:
+        return DONE
+    interrupted = Follower(lab, client, runs, make_view(args.json)).follow()
+    failed = False
+    for run in runs:
+        failed |= summarize(run.folder, args, interrupted)
+    return INTERRUPTED if interrupted else FAILED if failed else DONE

@@ -1,0 +1,209 @@
+"""The program that an experiment runs: whether it is there, what it can be given, which files it is made of."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tui_lab.engine.recipe import Recipe
+from tui_lab.spec.canonical import canonical
+from tui_lab.spec.command import Command
+from tui_lab.spec.model import Experiment, Listed, Value
+from tui_lab.spec.placeholders import PlaceholderError
+from tui_lab.spec.problem import Problem, SpecError
+from tui_lab.spec.shell_text import Blank, Syntax, Text
+from tui_lab.store import fold
+from tui_lab.store.plan import PREFIX, Plan
+from tui_lab.store.planning import file_digest, file_digests, surroundings
+
+_LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
+_LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
+_TRIED: Final = 200  # values of a parameter that are tried
+_WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
+
+
+def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
+    """Find out before 3000 tasks do: a working folder or a program that is not there, a value that can't be
+    passed on. Raises SpecError."""
+    recipe = Recipe(experiment, plan, folder, "")
+    problems = list(_missing(experiment, recipe)) or list(_unusable(experiment, recipe))
+    if problems:
+        raise SpecError(problems)
+
+
+# Programs.
+
+
+def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+    workdir = recipe.workdir
+    if workdir is not None and not Path(workdir).is_dir():
+        what = "is no folder" if Path(workdir).exists() else "does not exist"
+        yield experiment.problem(("workdir",), f"the working folder {workdir} {what}")
+        return
+    shell = experiment.shell
+    if shell is not None and shutil.which(shell) is None:
+        yield experiment.problem(("shell",), f'the shell "{shell}" is not found')
+        return
+    if experiment.setup is not None or "PATH" in experiment.env:
+        return  # either may bring programs along
+    for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
+        found = first_program(command)
+        if found is None:
+            continue
+        program, offset = found
+        problem = _unfound(program, workdir)
+        if problem is not None and not (command.needs_shell and _known_to_shell(program, shell)):
+            keypath: tuple[str | int, ...] = ("command",)
+            if not isinstance(experiment.command, str):
+                keypath = ("command", step.name if step.name is not None else number)
+            yield experiment.problem(keypath, *problem, offset=offset)
+
+
+def first_program(command: Command) -> tuple[str, int] | None:
+    """The program that a command begins with, and its place in the text; None where only a shell can tell."""
+    program, offset = "", 0
+    for part in command.parts:
+        if isinstance(part, Syntax) and not program and (part.source.isspace() or part.source.startswith("#")):
+            offset += len(part.source)
+        elif isinstance(part, Blank) and not program:
+            offset += len(part.source)
+        elif isinstance(part, Text) and part.plain:
+            program += part.value
+        elif program and isinstance(part, (Blank, Syntax)):
+            break
+        else:
+            return None
+    alternatives = any(isinstance(part, Syntax) and "||" in part.source for part in command.parts)
+    if not program or "=" in program or alternatives:
+        return None
+    return program, offset
+
+
+def _unfound(program: str, workdir: str | None) -> tuple[str, str] | None:
+    """Message and hint where a program can't be run."""
+    if "/" not in program:
+        if shutil.which(program) is not None:
+            return None
+        here = Path(workdir or os.devnull) / program
+        return f'the command "{program}" is not found in PATH', f'did you mean "./{program}"?' if here.is_file() else ""
+    path = Path(program).expanduser()
+    if not path.is_absolute():
+        if workdir is None:
+            return None
+        path = Path(workdir) / path
+    if path.is_dir():
+        return f'the command "{program}" is a folder', ""
+    if not path.exists():
+        return f'the command "{program}" is not found', f"looked for in {path.parent}"
+    if not os.access(path, os.X_OK):
+        return f'the command "{program}" is not executable', f"chmod +x {path}"
+    return None
+
+
+def _known_to_shell(word: str, shell: str | None) -> bool:
+    """Whether a shell knows the word by itself: a builtin, a keyword, a function that is exported."""
+    argv = [shell or shutil.which("bash") or "sh", "-c", 'type "$1"', "-", word]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+
+# Values.
+
+
+def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+    """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not fit."""
+    tasks = recipe.plan.tasks
+    for name, codes in _odd(recipe.plan):
+        rows = tasks.with_row_index("row").unique(PREFIX + name, keep="first").sort("row")
+        rows = rows.filter(pl.col(PREFIX + name).is_in(codes)) if codes is not None else rows.head(1)
+        for row in rows["row"]:
+            try:
+                recipe.start(row, 1, "localhost")
+            except PlaceholderError as error:
+                value = recipe.plan.parameters(row)[name]
+                yield _at_value(experiment, name, value, error)
+                break
+            except ValueError as error:
+                yield experiment.problem(("timeout",), str(error))
+                break
+
+
+def _odd(plan: Plan) -> Iterator[tuple[str, list[int] | None]]:
+    """Codes of the values of each parameter that are worth a try: the first of each type, and all odd ones."""
+    for name in plan.names:
+        if name not in plan.values:
+            yield name, None
+            continue
+        kinds: dict[type, int] = {}
+        odd = []
+        for code, value in enumerate(plan.values[name]):
+            kinds.setdefault(type(value), code)
+            if _is_odd(value):
+                odd.append(code)
+        yield name, sorted({*kinds.values(), *odd[:_TRIED]})
+
+
+def _is_odd(value: Value) -> bool:
+    if isinstance(value, str):
+        return len(value) > _LONG or "\0" in value or not value.isprintable()
+    return value is None or isinstance(value, (list, dict)) or value != value or value in (float("inf"), -float("inf"))
+
+
+def _at_value(experiment: Experiment, name: str, value: Value, error: PlaceholderError) -> Problem:
+    """A problem at the place of a value in the file."""
+    several = len(experiment.parameters) > 1
+    for number, mapping in enumerate(experiment.parameters):
+        domain = mapping.get(name)
+        if isinstance(domain, Listed):
+            for index, listed in enumerate(domain.values):
+                if canonical(listed) == canonical(value):
+                    start: tuple[str | int, ...] = ("parameters", number) if several else ("parameters",)
+                    return experiment.problem((*start, name, index), error.message, error.hint)
+    return experiment.problem(("parameters", name), error.message, error.hint)
+
+
+# Files.
+
+
+def program_files(experiment: Experiment) -> dict[str, str]:
+    """Digests of the files that the commands name, and of those declared as `code`; and of what else tasks run
+    under (`env`, `setup`, ...), as `key:` entries."""
+    found = dict(file_digests(experiment.folder, experiment.code))
+    for step in experiment.steps:
+        for word in _WORDS.findall(step.command):
+            path = experiment.folder / word
+            try:
+                if path.is_file() and path.stat().st_size < _LARGEST:
+                    found[os.path.relpath(path, experiment.folder)] = file_digest(path)
+            except OSError:
+                continue
+    return found | {f"{name}:": digest for name, digest in surroundings(experiment).items()}
+
+
+def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
+    """A line for each file that has changed since planned tasks ran."""
+    tasks = pl.Series(plan.tasks["task_id"]).filter(plan.tasks["task_id"] < state.size)
+    codes = pl.Series(state.columns["state"], dtype=pl.Int8).gather(tasks)
+    submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
+    changed: Counter[str] = Counter()
+    for submission, count in submissions.value_counts().rows():
+        before = state.submissions[submission].get("scripts", {}) if submission >= 0 else {}
+        for name, digest in files.items():
+            if before.get(name, digest) != digest:
+                changed[name] += count
+    return [
+        f"{_called(name)} changed since {count:,} task{'s' if count > 1 else ''} ran: their results are kept, "
+        "--rerun makes them anew"
+        for name, count in sorted(changed.items())
+    ]
+
+
+def _called(name: str) -> str:
+    return f"`{name[:-1]}` of the file" if name.endswith(":") else name
