@@ -5,8 +5,7 @@ fio.txt         fio --name=t --rw=write --size=8m --bs=64k --filename=f.bin --et
 fio.json.txt    fio --name=t --rw=read --size=4m --bs=64k --output-format=json ...          fio 3.33
 sysbench.txt    sysbench cpu --time=1 --threads=2 run                                       sysbench 1.0.20
 zstd.txt        script -qec "zstd -b1e3 -i1 z.bin"                                          zstd 1.5.4
-hyperfine.*     script -qec "hyperfine --warmup 1 --runs 3 --export-csv ... --export-json ... 'sleep 0.01' 'sleep 0.02'"
-                                                                                            hyperfine 1.15.0
+hyperfine.*     hyperfine --warmup 1 --runs 3 --export-csv F --export-json F 'sleep 0.01' ...          1.15.0
 bash_time.txt   bash -c 'time sleep 0.012'                                                  bash 5.2
 """
 

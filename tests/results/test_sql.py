@@ -215,7 +215,8 @@ def test_nan_is_warned_of_once(disk: Any) -> None:
 
 def test_types_that_polars_has_not(lab: Any) -> None:
     sql = """SELECT sum(task_id) AS s, 0.5 AS d, 1::HUGEINT * 10 ** 30 AS h,
-        max(ended_at) - min(started_at) AS took, INTERVAL 2 MONTH AS i, [INTERVAL 1 DAY] AS l, 1 AS x, 2 AS x, NULL AS n FROM grid"""
+        max(ended_at) - min(started_at) AS took,
+        INTERVAL 2 MONTH AS i, [INTERVAL 1 DAY] AS l, 1 AS x, 2 AS x, NULL AS n FROM grid"""
     row = query(lab, sql).row(0, named=True)
     assert row["s"] == 6
     assert row["d"] == 0.5

@@ -36,7 +36,7 @@ class EngineClient:
     def connect(cls, lab: Lab) -> EngineClient | None:
         """A line to the engine that is running, None where none is. Raises LabError for one on another host."""
         facts = EngineFacts.read(lab)
-        if facts is None:
+        if facts is None or _moved(lab, facts):
             return None
         if not facts.here:
             raise StorageError(
@@ -65,6 +65,10 @@ class EngineClient:
             elif process.poll() is not None:
                 if process.returncode != 0:
                     raise StorageError(f"the engine did not start: {_last_line(lab.path / layout.ENGINE_LOG)}")
+                facts = EngineFacts.read(lab)
+                if facts is not None and _moved(lab, facts):
+                    what = f"{lab.path}: was moved from {facts.lab} while its engine runs (pid {facts.pid})"
+                    raise LabError(what, "move it back until the run is over, or end that engine")
                 process = None  # another engine had the lock, or was just ending
             time.sleep(0.01)
         raise StorageError("the engine did not answer in time", f"see {lab.path / layout.ENGINE_LOG}")
@@ -87,6 +91,11 @@ class EngineClient:
     def close(self) -> None:
         self._file.close()
         self._channel.close()
+
+
+def _moved(lab: Lab, facts: EngineFacts) -> bool:
+    """Whether engine.json came here with a lab that was copied or moved: that engine serves another place."""
+    return bool(facts.lab) and facts.lab != str(lab.path.resolve())
 
 
 def _launch(lab: Lab) -> subprocess.Popen[bytes]:

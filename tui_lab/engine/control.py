@@ -43,7 +43,9 @@ class Control:
         self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
         self.path.chmod(0o600)
         pid = os.getpid()
-        EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(self.path)).write(self.engine.lab)
+        lab = self.engine.lab
+        place = str(lab.path.resolve())
+        EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(self.path), place).write(lab)
 
     async def _stay(self) -> None:
         """Listen again where someone removed the socket: a runtime folder goes when its user logs out."""

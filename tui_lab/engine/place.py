@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import stat
@@ -24,9 +25,15 @@ def runtime_folder() -> Path:
     return _private(Path(f"/tmp/tui-lab-{os.getuid()}"))
 
 
+def lab_key(lab: Lab) -> str:
+    """What names a lab on this machine: its id and its folder, for a copied lab has the id of the original."""
+    facts = lab.path.stat()
+    return hashlib.sha256(f"{lab.identity} {facts.st_dev} {facts.st_ino}".encode()).hexdigest()[:16]
+
+
 def spool_folder(lab: Lab, node: str) -> Path:
     """The spool of a local agent. Not under $XDG_RUNTIME_DIR: that goes when the user logs out, the agent does not."""
-    return _private(Path(f"/tmp/tui-lab-{os.getuid()}")) / f"{lab.identity}-{node}"
+    return _private(Path(f"/tmp/tui-lab-{os.getuid()}")) / f"{lab_key(lab)}-{node}"
 
 
 def _private(path: Path) -> Path:
@@ -59,6 +66,7 @@ class EngineFacts:
     start_time: int
     host: str
     socket: str
+    lab: str = ""  # where it is, without symbolic links
 
     @classmethod
     def read(cls, lab: Lab) -> EngineFacts | None:

@@ -22,6 +22,7 @@ def main(lab_path: Path) -> int:
         lock = EngineLock(lab)
         if not lock.take():
             return 0
+        lab = lab.settled()
         socket = runtime_folder() / f"{lab.identity}.sock"
     except LabError as error:
         print(error, file=sys.stderr)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import heapq
 import random
 import time
-from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import polars as pl
+import numpy as np
 
 from tui_lab.engine.recipe import Recipe
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import DONE, FAILED, LOST
 from tui_lab.store.journal import Event, Journal
 
 LOSS_BUDGET: Final = 3  # lost attempts of a task that use none of its retries
@@ -25,6 +25,11 @@ BACKOFF_LIMIT: Final = 60.0
 
 Key = tuple[int, int]  # task, attempt
 
+# What an agent says of an ended attempt, and the journal records.
+_FACTS: Final = (
+    "state reason exit_code signal step steps duration cpu_time peak_rss leftover message"
+).split()
+
 
 class ExperimentRun:
     """Decides what is next for one experiment, and what an ended attempt means. Does no talking."""
@@ -33,45 +38,43 @@ class ExperimentRun:
         """Raises LabError, StorageError."""
         self.folder = folder
         self.name = folder.name
+        folder.state()  # a newer journal is refused before anything is opened for writing
         self.journal = Journal(folder.journal)
         self.state = folder.state()
-        self.state.offset = self.journal.end
         self.environment: dict[str, str] | None = None  # of whoever submitted; without it nothing starts
+        self.umask: int | None = None
         self.order: deque[int] = deque()
         self.later: list[tuple[float, int]] = []  # (monotonic time, task): retries that wait
         self.flight: dict[Key, str] = {}  # open attempts -> node
-        self.interrupted: set[Key] = set()
-        self.unwritten: list[Event] = []
+        self.stopping: dict[Key, str] = {}  # of those, the ones to be stopped, and why
+        self.unwritten: list[Event] = []  # what the disk would not take
         self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
         self.finished_since = [0, 0]  # done, failed since the submission
-        self.keep_going = False
         self.recipes: dict[int, Recipe] = {}
         self.priority = 0
         self.arrival = 0
-        for task, given in enumerate(self.state.columns["assigned"]):
-            if given:
-                self.flight[task, self.state.columns["attempts"][task]] = self.node_of(task)
+        columns = self.state.columns
+        for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
+            self.flight[task, columns["attempts"][task]] = self.state.nodes[columns["node"][task]]
 
-    def node_of(self, task: int) -> str:
-        return self.state.nodes[self.state.columns["node"][task]]
+    @property
+    def wire_name(self) -> str:
+        """What agents call the experiment: another one in a folder of the same name is not taken for it."""
+        return f"{self.name}@{self.state.identity[:8]}"
 
     # Writing.
 
-    def record(self, events: Iterable[Event]) -> bool:
-        """Append events and apply them. False where the disk would not take them: they are kept for `write_again`."""
-        events = list(events)
+    def record(self, events: Sequence[Event]) -> bool:
+        """Append events and apply them. False where the disk would not take all: the rest is kept for `write_again`."""
         if self.unwritten:
             self.unwritten += events
             return False
-        try:
-            self.journal.append(events)
-        except OSError:
-            self.unwritten += events
-            return False
-        for event in events:
+        written = self.journal.append(events)
+        for event in events[:written]:
             self.state.apply(event)
         self.state.offset = self.journal.end
-        return True
+        self.unwritten += events[written:]
+        return not self.unwritten
 
     def write_again(self) -> bool:
         """Try once more to write what the disk did not take."""
@@ -84,64 +87,78 @@ class ExperimentRun:
     def submission(self) -> int:
         return len(self.state.submissions) - 1
 
+    @property
+    def newest(self) -> Event:
+        """The newest submission. Raises LabError where there is none."""
+        if not self.state.submissions:
+            raise LabError(f'nothing of "{self.name}" was submitted yet')
+        return self.state.submissions[-1]
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """Where the tasks of the newest submission run: name and slots of each node."""
+        nodes: list[dict[str, Any]] = self.newest["nodes"]
+        return nodes
+
     def recipe(self, submission: int | None = None) -> Recipe:
         """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
         number = self.submission if submission is None else submission
         if number not in self.recipes:
-            plan = self.state.submissions[number]["plan"]
-            spec = self.folder.spec(plan)
-            self.recipes[number] = Recipe(spec, self.folder.plan(plan), self.folder.path, f"{self.name}/{number}")
+            about = self.state.submissions[number]
+            spec = self.folder.spec(about["plan"])
+            identity = f"{self.wire_name}/{number}"
+            self.recipes[number] = Recipe(spec, self.folder.plan(about["plan"]), self.folder.path, identity)
         return self.recipes[number]
 
-    def submit(self, event: Event, environment: dict[str, str], arrival: int) -> None:
-        """Take a submission: `event` names a plan on disk and the tasks asked for. Raises LabError, SpecError."""
-        self.environment = environment
-        self.arrival = arrival
-        self.keep_going = bool(event.get("keep_going"))
-        self.record([event])
-        self.priority = self.recipe().experiment.priority
-        self.finished_since = [0, 0]
+    def submit(self, event: Event) -> bool:
+        """Take a submission: `event` names a plan on disk and the tasks asked for. False where the disk is full:
+        then nothing has changed."""
+        if not self.record([event]):
+            self.unwritten = []
+            return False
+        self.queue_up()
+        return True
+
+    def requeue(self, tasks: ranges.Ranges, about: Event) -> None:
+        """Ask for tasks again, whatever became of them. Raises LabError."""
+        if any(not 0 <= first <= last < self.state.size for first, last in tasks):
+            raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
+        self.record([{"event": "requeued", "at": now(), "queued": tasks, **about}])
         self.queue_up()
 
-    def requeue(
-        self, tasks: ranges.Ranges, environment: dict[str, str], changes: dict[str, Any], arrival: int
-    ) -> None:
-        """Ask for tasks again, whatever became of them."""
-        self.environment = environment
-        self.arrival = arrival
-        self.finished_since = [0, 0]
-        self.record([{"event": "requeued", "at": now(), "queued": tasks, "changes": changes}])
-        self.priority = self.recipe().experiment.priority
-        self.queue_up()
-
-    def resume(self, environment: dict[str, str], arrival: int) -> None:
+    def resume(self) -> None:
         """Go on with what was asked for and has not ended."""
-        if not self.state.submissions:
-            raise LabError(f'nothing of "{self.name}" was submitted yet')
-        self.environment = environment
-        self.arrival = arrival
-        self.finished_since = [0, 0]
-        self.record([{"event": "resumed", "at": now()}])
-        self.priority = self.recipe().experiment.priority
+        if self.state.paused is not None or self.state.drained or self.state.ended is not None:
+            self.record([{"event": "resumed", "at": now()}])
         self.queue_up()
 
     def queue_up(self) -> None:
-        """Bring the tasks that were asked for into the order of the experiment."""
+        """Bring the tasks that were asked for into the order of the experiment. Raises LabError, SpecError."""
         columns = self.state.columns
-        tasks = self.recipe().plan.tasks.select("task_id", "repeat")
-        queued = pl.Series(columns["queued"], dtype=pl.Int8)
-        assigned = pl.Series(columns["assigned"], dtype=pl.Int8)
-        wanted = tasks.filter((queued.gather(tasks["task_id"]) == 1) & (assigned.gather(tasks["task_id"]) == 0))
-        order = self.recipe().experiment.order
-        if order == "interleaved":
-            wanted = wanted.sort("repeat", maintain_order=True)
-        ids = wanted["task_id"].to_list()
-        if order == "shuffled":
-            random.Random(self.state.plan).shuffle(ids)
-        self.order = deque(array("i", ids))
+        recipe = self.recipe()
+        self.priority = recipe.experiment.priority
+        tasks = recipe.plan.tasks.select("task_id", "repeat")
+        ids = tasks["task_id"].to_numpy()
+        queued = np.frombuffer(columns["queued"], dtype=np.int8)[ids]
+        assigned = np.frombuffer(columns["assigned"], dtype=np.int8)[ids]
+        chosen = (queued == 1) & (assigned == 0)
+        wanted = ids[chosen]
+        if recipe.experiment.order == "interleaved":
+            wanted = wanted[np.argsort(tasks["repeat"].to_numpy()[chosen], kind="stable")]
+        elif recipe.experiment.order == "shuffled":
+            wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
+        self.order = deque(wanted.tolist())
         self.later = []
+        states = np.frombuffer(columns["state"], dtype=np.int8)
+        mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
+        over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
+        self.finished_since = [int((over & (states == DONE)).sum()), int((over & ((states == FAILED) | (states == LOST))).sum())]
 
     # What is next.
+
+    @property
+    def paused_by_person(self) -> bool:
+        return self.state.paused is not None and self.state.paused.get("reason") == "person"
 
     @property
     def held(self) -> bool:
@@ -159,7 +176,7 @@ class ExperimentRun:
             self.order.appendleft(heapq.heappop(self.later)[1])
         while self.order and len(taken) < most:
             task = self.order.popleft()
-            if columns["queued"][task] and not columns["assigned"][task]:
+            if columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task]:
                 taken.append((task, columns["attempts"][task] + 1))
         return taken
 
@@ -174,7 +191,11 @@ class ExperimentRun:
     @property
     def over(self) -> bool:
         """Nothing is open, and nothing will start."""
-        return not self.flight and not self.unwritten and (self.held or not (self.order or self.later))
+        if self.flight or self.unwritten:
+            return False
+        if self.paused_by_person and not self.state.drained and self.environment is not None:
+            return not (self.order or self.later)
+        return self.held or not (self.order or self.later)
 
     def assign(self, keys: list[Key], node: str, spool: str) -> bool:
         """Write ahead that a node gets these attempts. False where the disk is full: then it does not.
@@ -185,7 +206,7 @@ class ExperimentRun:
         if self.state.spools.get(node) != spool:
             events.insert(0, {"event": "node", "at": now(), "node": node, "spool": spool})
         if not self.record(events):
-            del self.unwritten[-len(events) :]
+            self.unwritten = []
             self.put_back(keys)
             return False
         for key in keys:
@@ -200,6 +221,7 @@ class ExperimentRun:
     def on_returned(self, keys: list[Key]) -> Event:
         for key in keys:
             self.flight.pop(key, None)
+            self.stopping.pop(key, None)
         self.put_back(keys)
         return {"event": "returned", "at": now(), "attempts": keys}
 
@@ -207,11 +229,15 @@ class ExperimentRun:
         """The event of an attempt that ended, with `again` where the task goes back to the queue."""
         task, attempt = key
         event: Event = {"event": "finished", "at": now(message.get("ago", 0.0)), "task": task, "attempt": attempt}
-        for name in ("state", "reason", "exit_code", "signal", "step", "steps", "duration", "cpu_time", "peak_rss", "leftover", "message"):
+        for name in _FACTS:
             if name in message:
                 event[name] = message[name]
+        interrupted = event.get("reason") == "interrupted"
+        if interrupted:
+            event["reason"] = "stopped"
         self.flight.pop(key, None)
-        again = self.again(key, event)
+        self.stopping.pop(key, None)
+        again = self.again(key, event, interrupted)
         if again is not None:
             event["again"] = again
             heapq.heappush(self.later, (time.monotonic() + again, task))
@@ -219,19 +245,18 @@ class ExperimentRun:
             self.finished_since[0] += 1
         elif event["state"] in ("failed", "lost"):
             self.finished_since[1] += 1
-        self.interrupted.discard(key)
         return event
 
-    def again(self, key: Key, event: Event) -> float | None:
+    def again(self, key: Key, event: Event, interrupted: bool) -> float | None:
         """Seconds until the task's next attempt; None where this one decides."""
         task, attempt = key
         columns = self.state.columns
         if not columns["planned"][task] or not columns["queued"][task]:
-            return None
+            return 0.0 if interrupted else None
         if event["state"] == "stopped":
-            return 0.0 if key in self.interrupted else None
+            return 0.0 if interrupted else None
         if event["state"] == "lost":
-            return BACKOFF if columns["losses"][task] + 1 < LOSS_BUDGET else None
+            return BACKOFF if columns["losses"][task] < LOSS_BUDGET else None
         if event["state"] != "failed":
             return None
         spec = self.recipe().experiment
@@ -244,26 +269,24 @@ class ExperimentRun:
     def pause_after_failures(self) -> Event | None:
         """The event that pauses the run where too much has failed."""
         done, failed = self.finished_since
-        if not failed or self.state.paused is not None:
+        if not failed or self.state.paused is not None or not self.state.submissions:
             return None
         limit = self.recipe().experiment.max_failures
         if limit is not None and failed >= limit:
             return {"event": "paused", "at": now(), "reason": "max_failures", "failed": failed}
-        if not self.keep_going and done == 0 and failed >= FIRST_FAILURES and (self.order or self.later):
+        keep_going = self.newest.get("keep_going")
+        if not keep_going and done == 0 and failed >= FIRST_FAILURES and (self.order or self.later):
             return {"event": "paused", "at": now(), "reason": "first_failures", "failed": failed}
         return None
-
-    def pause_asked(self) -> Event:
-        """The event that pauses the run because a person wants it."""
-        return {"event": "paused", "at": now(), "reason": "asked", "failed": self.finished_since[1]}
 
     def stop_waiting(self, tasks: set[int] | None) -> Event | None:
         """Stop tasks that have not begun: all, or some."""
         columns = self.state.columns
+        candidates: Iterable[int] = range(self.state.size) if tasks is None else sorted(tasks)
         waiting = [
             task
-            for task in (range(self.state.size) if tasks is None else tasks)
-            if columns["queued"][task] and not columns["assigned"][task]
+            for task in candidates
+            if 0 <= task < self.state.size and columns["queued"][task] and not columns["assigned"][task]
         ]
         if not waiting:
             return None
@@ -275,7 +298,7 @@ class ExperimentRun:
 
     def end(self) -> Event:
         """The event that says this run is over, and how it stands."""
-        return {"event": "ended", "at": now(), "counts": self.state.counts_by_name()}
+        return {"event": "ended", "at": now(), "counts": self.counts()}
 
     def counts(self) -> dict[str, int]:
         return self.state.counts_by_name()
@@ -284,5 +307,3 @@ class ExperimentRun:
 def now(ago: float = 0.0) -> float:
     """Seconds since 1970, in milliseconds' steps."""
     return round(time.time() - ago, 3)
-
-

@@ -73,8 +73,8 @@ class RowsReader(Reader):
         return find
 
     def _by_pieces(self, each: str, spec: Experiment) -> Find:
-        """A row for each piece of the output, cut before the lines that `each` matches; what stands before the
-        first of them is no row. The columns are the metrics that are patterns over the same output."""
+        """A row for each piece of the output, cut before the lines that `each` matches; what stands before
+        the first of them is no row. Columns are the metrics that are patterns over the same output."""
         regex = compile_pattern(each).regex
         source = spec.rows.source if spec.rows else ""
         metrics = [

@@ -34,6 +34,8 @@ from tui_lab.results.values import from_json
 from tui_lab.spec.problem import suggest
 from tui_lab.store.lab import Lab
 
+__all__ = ["Database", "QueryError", "node_samples", "query"]
+
 SUFFIXES: Final = ("_tasks", "_steps", "_rows")
 NODES_FILE: Final = "nodes.jsonl"
 

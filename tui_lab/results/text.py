@@ -140,8 +140,17 @@ def blocks_backwards(path: str | Path, torn_end: bool = True, block: int = BLOCK
 
 
 def _cut(data: bytes) -> int:
-    """Where the last complete line ends. A final `\\r` may be half of a `\\r\\n`: it is held back."""
-    return (data.rfind(b"\n") + 1) or (data.rfind(b"\r", 0, len(data) - 1) + 1)
+    """Where the last complete line ends.
+
+    A `\\r` at the very end, or before an escape sequence, may be half of a `\\r\\n`: it is held back.
+    """
+    newline = data.rfind(b"\n") + 1
+    if newline:
+        return newline
+    at = data.rfind(b"\r", 0, len(data) - 1)
+    while at >= 0 and data[at + 1 : at + 2] == b"\x1b":
+        at = data.rfind(b"\r", 0, at)
+    return at + 1
 
 
 def complete_lines(raw: bytes) -> bytes:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -101,7 +102,10 @@ def compile_pattern(text: str) -> Pattern:
     else:
         expansion = _Expansion(text, ())
     try:
-        regex = re.compile(expansion.text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of `[[`, which may mean something else one day
+            regex = re.compile(expansion.text)
+            literal, words = _literals(text, expansion.text, regex)
     except re.error as error:
         raise PatternError(str(error.msg), expansion.origin(error.pos or 0)) from None
     except (OverflowError, RecursionError):
@@ -112,7 +116,6 @@ def compile_pattern(text: str) -> Pattern:
     if expansion.captured:
         kinds = {1: scan.shorthand_kind(0)}
     value = regex.groupindex.get("value", _default_value(regex, names))
-    literal, words = _literals(text, expansion.text, regex)
     folded = bool(regex.flags & re.IGNORECASE)
     return Pattern(
         text=text,

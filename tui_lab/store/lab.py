@@ -22,11 +22,17 @@ FORMAT: Final = 1
 
 
 class Lab:
-    """A folder that holds experiments. `identity` names it to agents; a copied or moved lab gets a new one."""
+    """A folder that holds experiments. `identity` names it to agents; a copied or moved lab gets a new one.
 
-    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+    lab.json says where the lab was when it got its identity: path and inode. Where either differs, it is another lab
+    to the agents that may still run tasks of the first: their outputs belong there. (The device is left out: its
+    number may change with a reboot.)
+    """
+
+    def __init__(self, path: Path, identity: str, place: object = None) -> None:
         self.path = path
-        self.identity: str = facts["id"]
+        self.identity = identity
+        self.place = place
 
     @classmethod
     def open(cls, path: Path) -> Lab:
@@ -34,19 +40,23 @@ class Lab:
         marker = path / layout.LAB_FILE
         try:
             facts = json.loads(marker.read_text())
-            version = facts["format"]
-            identity = facts["id"]
+            version, identity, place = facts["format"], str(facts["id"]), facts.get("place")
+        except NotADirectoryError:
+            raise LabError(f"{path}: is a file, not a lab", "--lab DIR names a folder") from None
         except FileNotFoundError:
             if not path.exists():
-                raise LabError(f"{path}: there is no lab here", "`tui-lab --run FILE` makes one; --lab DIR names another") from None
-            raise LabError(f"{path}: is no lab (it has no {layout.LAB_FILE})", "--lab DIR names another folder") from None
+                hint = "`tui-lab --run FILE` makes one; --lab DIR names another"
+                raise LabError(f"{path}: there is no lab here", hint) from None
+            hint = "--lab DIR names another folder"
+            raise LabError(f"{path}: is no lab (it has no {layout.LAB_FILE})", hint) from None
         except OSError as error:
             raise StorageError(f"{marker}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError):
             raise LabError(f"{marker}: is damaged", 'it should hold {"format": 1, "id": "..."}') from None
         if not isinstance(version, int) or version > FORMAT:
-            raise LabError(f"{path}: made by a newer tui-lab (format {version}, this one reads {FORMAT})", "upgrade tui-lab")
-        return cls(path.absolute(), {"id": identity})
+            made = f"made by a newer tui-lab (format {version}, this one reads {FORMAT})"
+            raise LabError(f"{path}: {made}", "upgrade tui-lab")
+        return cls(path.absolute(), identity, place)
 
     @classmethod
     def create(cls, path: Path) -> Lab:
@@ -57,21 +67,37 @@ class Lab:
             if path.exists():
                 if not path.is_dir():
                     raise LabError(f"{path}: is a file, not a folder", "--lab DIR names another place")
-                if any(path.iterdir()):
+                if any(not child.name.startswith(layout.LAB_FILE) for child in path.iterdir()):
                     raise LabError(f"{path}: is not empty and is no lab", "--lab DIR names another folder")
             path.mkdir(parents=True, exist_ok=True)
-            partial = path / (layout.LAB_FILE + ".partial")
-            partial.write_text(json.dumps({"format": FORMAT, "id": secrets.token_hex(8)}) + "\n")
+            partial = path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"
             try:
+                partial.write_text(_marker(path))
                 os.link(partial, path / layout.LAB_FILE)  # of two that start at the same instant, one wins
             except FileExistsError:
                 pass
-            except OSError:
-                os.rename(partial, path / layout.LAB_FILE)  # a file system without links
-            partial.unlink(missing_ok=True)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise
+                partial.rename(path / layout.LAB_FILE)  # a file system without links
+            finally:
+                partial.unlink(missing_ok=True)
         except OSError as error:
             raise storage_error(path, error) from error
         return cls.open(path)
+
+    def settled(self) -> Lab:
+        """This lab, under a new identity where it was copied or moved. Only for the holder of the engine's lock.
+        Raises StorageError."""
+        if self.place == _place(self.path):
+            return self
+        partial = self.path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"
+        try:
+            partial.write_text(_marker(self.path))
+            partial.replace(self.path / layout.LAB_FILE)
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        return Lab.open(self.path)
 
     # Experiments.
 
@@ -81,7 +107,7 @@ class Lab:
         with os.scandir(self.path) as entries:
             for entry in entries:
                 try:
-                    found.append((os.stat(os.path.join(entry.path, layout.JOURNAL_FILE)).st_mtime, entry.name))
+                    found.append(((Path(entry.path) / layout.JOURNAL_FILE).stat().st_mtime, entry.name))
                 except OSError:
                     continue
         return [name for _, name in sorted(found)]
@@ -104,6 +130,14 @@ class Lab:
         """Hold the right to add a plan: one submission at a time. Raises StorageError."""
         with locked(self.path / "submit.lock"):
             yield
+
+
+def _place(path: Path) -> dict[str, Any]:
+    return {"path": os.path.realpath(path), "inode": path.stat().st_ino}
+
+
+def _marker(path: Path) -> str:
+    return json.dumps({"format": FORMAT, "id": secrets.token_hex(8), "place": _place(path)}) + "\n"
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

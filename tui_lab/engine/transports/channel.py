@@ -42,6 +42,10 @@ class Channel:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    async def last_words(self) -> str:
+        """Why the agent is not there, in a line; once the stream has ended."""
+        return "the agent hung up before it said anything"
+
     async def close(self) -> None:
         self.writer.close()
 

@@ -14,29 +14,43 @@ class LocalChannel(Channel):
 
     process: asyncio.subprocess.Process
 
+    async def last_words(self) -> str:
+        assert self.process.stderr is not None
+        said = (await self.process.stderr.read(1 << 16)).decode(errors="replace").strip().splitlines()
+        return said[-1] if said else "the agent did not start: no word from it"
+
     async def close(self) -> None:
         await super().close()
-        await self.process.wait()
+        try:
+            async with asyncio.timeout(1):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
 
 
 class LocalTransport:
-    def __init__(self, spool: Path) -> None:
+    def __init__(self, spool: Path, python: str = sys.executable) -> None:
         self.spool = spool
+        self.python = python
 
     async def open(self) -> Channel:
-        process = await asyncio.create_subprocess_exec(
-            *boot_command(sys.executable, str(self.spool)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 24,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *boot_command(self.python, str(self.spool)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=1 << 24,
+            )
+        except OSError as error:
+            raise ChannelError(f"the agent did not start: {self.python}: {error.strerror}") from error
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         channel = LocalChannel(process.stdout, process.stdin)
         channel.process = process
-        greeting = await process.stdout.readline()
-        if greeting != GREETING:
-            said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-            raise ChannelError(f"the agent did not start: {said[-1] if said else 'no word from it'}")
+        if await process.stdout.readline() != GREETING:
+            why = await channel.last_words()
+            await channel.close()
+            raise ChannelError(why)
         process.stdin.write(agent_source())
         return channel

@@ -1,0 +1,128 @@
+"""How fast tasks are started: 3000 tasks that do nothing, two at a time, a folder and two output files each.
+
+    python benchmarks/start.py [--tasks 3000] [--runs 5] [--peers xargs parallel patas hyperqueue]
+
+Peers that are not on PATH are left out. Runs alternate, and the ratio to xargs is taken within each round, so that a
+noisy machine hurts all alike; medians are printed. Also the CPU time of the engine process, per task.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SLOTS = 2
+
+
+def tui_lab(folder: Path, tasks: int) -> None:
+    (folder / "noop.yaml").write_text(f"name: noop\ncommand: /bin/true\nrepeat: {tasks}\n")
+    command = [sys.executable, "-m", "tui_lab", "--run", "noop.yaml", "--node", "localhost", str(SLOTS)]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def xargs(folder: Path, tasks: int) -> None:
+    script = 'mkdir -p "t/$1" && exec /bin/true >"t/$1/stdout" 2>"t/$1/stderr"'
+    numbers = "\n".join(map(str, range(tasks)))
+    command = ["xargs", f"-P{SLOTS}", "-I{}", "sh", "-c", script, "sh", "{}"]
+    subprocess.run(command, cwd=folder, check=True, input=numbers, text=True)
+
+
+def parallel(folder: Path, tasks: int) -> None:
+    numbers = "\n".join(map(str, range(tasks)))
+    command = ["parallel", f"-j{SLOTS}", "--joblog", "log", "--results", "out", "/bin/true"]
+    subprocess.run(command, cwd=folder, check=True, input=numbers, text=True, capture_output=True)
+
+
+def patas(folder: Path, tasks: int) -> None:
+    command = ["patas", "explore", "--type", "grid", "--cmd", "/bin/true", "--vl", "x", "0", "--repeat", str(tasks)]
+    subprocess.run([*command, "--node", "localhost", str(SLOTS), "-y"], cwd=folder, check=True, capture_output=True)
+
+
+HYPERQUEUE = """
+import sys
+from hyperqueue import Job
+from hyperqueue.cluster import LocalCluster, WorkerConfig
+with LocalCluster(worker_config=WorkerConfig(cores=int(sys.argv[2]))) as cluster:
+    client, job = cluster.client(), Job()
+    for task in range(int(sys.argv[1])):
+        job.program(["/bin/true"], stdout=f"out/{task}.stdout", stderr=f"out/{task}.stderr")
+    client.wait_for_jobs([client.submit(job)])
+"""
+
+
+def hyperqueue(folder: Path, tasks: int) -> None:
+    script = folder / "hq.py"
+    script.write_text(HYPERQUEUE)
+    python = Path(shutil.which("patas") or sys.executable).parent / "python"
+    subprocess.run([python, script, str(tasks), str(SLOTS)], cwd=folder, check=True, capture_output=True)
+
+
+TOOLS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
+    "tui-lab": (sys.executable, tui_lab),
+    "xargs": ("xargs", xargs),
+    "parallel": ("parallel", parallel),
+    "patas": ("patas", patas),
+    "hyperqueue": ("patas", hyperqueue),  # a Python package: taken from the environment that patas is in
+}
+
+
+def measure(run: Callable[[Path, int], None], tasks: int) -> float:
+    """Wall seconds of one run in a new folder."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        began = time.monotonic()
+        run(Path(folder), tasks)
+        return time.monotonic() - began
+
+
+def engine_cpu(tasks: int) -> float:
+    """CPU seconds of the engine process alone, per task: the engine runs as our own child here."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        (folder / "noop.yaml").write_text(f"name: noop\ncommand: /bin/true\nrepeat: {tasks}\n")
+        lab = folder / "lab"
+        from tui_lab.store.lab import Lab
+
+        Lab.create(lab)
+        engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)])
+        while not (lab / "engine.json").exists():
+            time.sleep(0.02)
+        subprocess.run([sys.executable, "-m", "tui_lab", "--run", "noop.yaml"], cwd=folder, check=True, capture_output=True)
+        _, _, usage = os.wait4(engine.pid, 0)
+        return (usage.ru_utime + usage.ru_stime) / tasks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tasks", type=int, default=3000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--peers", nargs="*", default=list(TOOLS)[1:])
+    args = parser.parse_args()
+    names = ["tui-lab", *[name for name in args.peers if shutil.which(TOOLS[name][0])]]
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(args.runs):
+        for name in names:
+            times[name].append(measure(TOOLS[name][1], args.tasks))
+    base = times["tui-lab"]
+    report = {}
+    for name in names:
+        ratios = [mine / theirs for mine, theirs in zip(base, times[name], strict=True)]
+        report[name] = {
+            "seconds": round(statistics.median(times[name]), 2),
+            "tasks_per_second": round(args.tasks / statistics.median(times[name])),
+            "tui_lab_takes_times_as_long": round(statistics.median(ratios), 2),
+        }
+    report["engine_cpu_ms_per_task"] = round(1000 * engine_cpu(args.tasks), 3)
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

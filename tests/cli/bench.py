@@ -1,0 +1,127 @@
+"""The command as a user has it: a process of its own in a folder of its own, with the real engine and agent."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command printed, and its exit status."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    def json(self) -> Any:
+        """The last line, as JSON."""
+        return json.loads(self.lines[-1])
+
+
+class Bench:
+    """A folder to work in. Call it with the words behind `tui-lab`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("TUI_LAB_", "COLUMNS", "NO_COLOR", "FORCE_COLOR"))
+        }
+        self.environment["TERM"] = "xterm"
+        self.environment.pop("XDG_RUNTIME_DIR", None)
+
+    @property
+    def lab(self) -> Path:
+        return self.folder / "lab"
+
+    def write(self, name: str, text: str, executable: bool = False) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        if executable:
+            path.chmod(0o755)
+        return path
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+        """Start a command and go on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tui_lab", *words],
+            cwd=options.pop("cwd", self.folder),
+            env={**self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            encoding="utf-8",
+            **options,
+        )
+
+    def __call__(self, *words: str, code: int | None = 0, **options: Any) -> Result:
+        """Run a command to its end; its exit status must be `code` (None: any), and it never shows a traceback."""
+        process = self.start(*words, **options)
+        out, err = process.communicate(timeout=100)
+        result = Result(process.returncode, out or "", err or "")
+        assert "Traceback" not in result.out + result.err, result.out + result.err
+        assert "mistake of this program" not in result.err, result.err
+        assert code is None or result.code == code, f"exit {result.code}\n{result.out}\n{result.err}"
+        return result
+
+    def run(self, *words: str, code: int | None = 0, **options: Any) -> Result:
+        """`tui-lab --run WORDS...`"""
+        return self("--run", *words, code=code, **options)
+
+    def stdout(self, task: int, experiment: str = "grid") -> str:
+        """What a task printed."""
+        return (self.lab / experiment / "tasks" / "0" / str(task) / "stdout").read_text(encoding="utf-8")
+
+    def table(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        result = self("query", sql, "--format", "json")
+        rows: list[dict[str, Any]] = json.loads(result.out)
+        return rows
+
+    def clean(self) -> None:
+        """End what is left of this folder's engines, agents and tasks, and remove their sockets and spools."""
+        marks = [os.fsencode(self.folder)]
+        identities = [json.loads(path.read_text())["id"] for path in self.folder.rglob("lab.json")]
+        marks += [identity.encode() for identity in identities]
+        for _ in range(50):
+            pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _mentions(pid, marks)]
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            if not pids:
+                break
+            time.sleep(0.02)
+        for place in Path(f"/tmp/tui-lab-{os.getuid()}").glob("*"):
+            if any(place.name.startswith(identity) for identity in identities):
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+
+def _mentions(pid: int, marks: list[bytes]) -> bool:
+    """Whether a living process other than this one was started for this folder."""
+    if pid == os.getpid():
+        return False
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    output = b"".join(line for line in variables if line.startswith(b"TUI_LAB_OUTPUT="))
+    return any(mark in words or mark in output for mark in marks)

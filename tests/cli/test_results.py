@@ -1,0 +1,134 @@
+"""From outputs to tables: `parse` and `query` as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from tests.cli.conftest import Bench
+
+TRAINER = """#!/bin/sh
+echo "Time to train (ms): $(( $1 * 10 )).5"
+echo "Test accuracy: 0.$1"
+echo "Epoch 1"; echo "loss 0.9"
+echo "Epoch 2"; echo "loss 0.$1"
+"""
+
+GRID = r"""
+name: grid
+command: ./train.sh {neurons} {activation}
+parameters:
+  neurons: [1, 3, 5]
+  activation: [relu, tanh]
+repeat: 2
+metrics:
+  test_acc: {pattern: 'Test accuracy: (@float@)', goal: max}
+"""
+
+
+def swept(bench: Bench) -> Bench:
+    bench.write("train.sh", TRAINER, executable=True)
+    bench.write("experiment.yaml", GRID)
+    bench.run("experiment.yaml")
+    return bench
+
+
+def test_averages_by_setting_and_the_best_one(bench: Bench) -> None:
+    swept(bench)
+    sql = "SELECT activation, neurons, AVG(test_acc) AS acc FROM grid GROUP BY activation, neurons"
+    markdown = bench("query", sql, "-m").lines
+    assert markdown[0] == "| activation | neurons | acc |"
+    assert len(markdown) == 2 + 6
+    best = bench.table(f"WITH means AS ({sql}) SELECT * FROM means WHERE acc = (SELECT MAX(acc) FROM means) ORDER BY 1")
+    assert [(row["activation"], row["neurons"], row["acc"]) for row in best] == [("relu", 5, 0.5), ("tanh", 5, 0.5)]
+
+
+def test_formats_and_files(bench: Bench) -> None:
+    swept(bench)
+    sql = "SELECT neurons, 'it''s' AS word FROM results ORDER BY task_id LIMIT 2"
+    assert list(csv.reader(io.StringIO(bench("query", sql, "--format", "csv").out))) == [
+        ["neurons", "word"],
+        ["1", "it's"],
+        ["1", "it's"],
+    ]
+    assert bench("query", sql, "--format", "tsv").lines[0] == "neurons\tword"
+    assert [json.loads(line) for line in bench("query", sql, "--format", "jsonl").lines] == [
+        {"neurons": 1, "word": "it's"}
+    ] * 2
+    assert "neurons" in bench("query", sql, "--format", "table").lines[0]
+    bench("query", sql, "-o", "out.parquet")
+    assert bench("query", sql).lines[0] == "neurons,word", "CSV where nobody looks"
+    (bench.lab / "extra.csv").write_text("neurons,cost\n1,10\n3,30\n")
+    joined = "SELECT cost FROM grid JOIN 'extra.csv' USING (neurons) GROUP BY cost ORDER BY cost"
+    assert bench.table(joined) == [{"cost": 10}, {"cost": 30}]
+
+
+def test_two_experiments_are_joined(bench: Bench) -> None:
+    swept(bench)
+    bench.write("other.yaml", GRID.replace("name: grid", "name: other").replace("[1, 3, 5]", "[3, 5, 7]"))
+    bench.run("other.yaml")
+    rows = bench.table(
+        "SELECT a.neurons, b.test_acc - a.test_acc AS gain FROM grid a JOIN other b USING (neurons, activation, repeat)"
+    )
+    assert {row["neurons"] for row in rows} == {3, 5}
+    assert len(rows) == 8
+
+
+def test_an_error_is_shown_at_its_place(bench: Bench) -> None:
+    swept(bench)
+    result = bench("query", "SELECT neuron FROM grid", code=2)
+    assert result.err.splitlines() == [
+        'tui-lab query: 1:8: there is no column "neuron"; did you mean "neurons"?',
+        "  SELECT neuron FROM grid",
+        "         ^",
+    ]
+    assert 'there is no table "gird"; did you mean "grid"?' in bench("query", "SELECT * FROM gird", code=2).err
+    assert "only SELECT" in bench("query", "COPY grid TO 'x.csv'", code=2).err
+
+
+def test_other_patterns_need_no_rerun(bench: Bench) -> None:
+    swept(bench)
+    before = (bench.lab / "grid" / "journal.jsonl").read_bytes()
+    told = bench("parse", "-e", "lab/grid/", "-p", "train_time", r"Time to train \(ms\): (@float@)", "-o", "grid.csv")
+    assert "train_time: in 12 of 12" in told.err
+    assert bench.table("SELECT max(train_time) AS most FROM grid") == [{"most": 50.5}]
+    header = (bench.folder / "grid.csv").read_text().splitlines()[0].split(",")
+    assert header[:4] == ["neurons", "activation", "test_acc", "train_time"]
+    assert (bench.lab / "grid" / "journal.jsonl").read_bytes() == before
+
+
+def test_edited_metrics_are_read_without_running(bench: Bench) -> None:
+    swept(bench)
+    bench.write("experiment.yaml", GRID + "  train_time: 'Time to train .ms.: (@float@)'\n")
+    assert "train_time: in 12 of 12" in bench("parse").err
+    again = bench.run("experiment.yaml")
+    assert "0 tasks to run" in again.err
+    assert bench.table("SELECT count(train_time) AS n FROM grid") == [{"n": 12}]
+
+
+def test_a_row_for_each_epoch(bench: Bench) -> None:
+    swept(bench)
+    bench("parse", "grid", "-p", "epoch", "Epoch (@int@)", "-p", "loss", "loss (@float@)", "-n", "^Epoch")
+    rows = bench.table("SELECT neurons, row, epoch, loss FROM grid_rows WHERE task_id = 4 ORDER BY row")
+    assert rows == [
+        {"neurons": 3, "row": 0, "epoch": 1, "loss": 0.9},
+        {"neurons": 3, "row": 1, "epoch": 2, "loss": 0.3},
+    ]
+
+
+def test_a_pattern_that_matches_nothing_is_told_with_a_hint(bench: Bench) -> None:
+    swept(bench)
+    told = bench("parse", "-p", "acc", "Tset accuracy: (@float@)").err
+    assert 'metric "acc"' in told and "matched nothing" in told and "Test accuracy: 0." in told
+    broken = bench("parse", "-p", "acc", "Test (accuracy: (@float@)", code=2).err
+    assert "-p acc: " in broken and "^" in broken
+    assert "no group" in bench("parse", "-p", "acc", "Test accuracy", code=2).err
+
+
+def test_live_metrics_become_steps(bench: Bench) -> None:
+    bench.write("live.py", "import tui_lab\nfor step in range(3):\n    tui_lab.log(step=step, loss=1 / (step + 1))\n")
+    bench.write("live.yaml", "command: python3 live.py {lr}\nparameters: {lr: [0.1, 0.2]}\n")
+    bench.run("live.yaml", env={"PATH": f"{bench.python.parent}:{bench.environment['PATH']}"})
+    rows = bench.table("SELECT lr, step, loss FROM live_steps WHERE task_id = 1 ORDER BY step")
+    assert rows == [{"lr": 0.2, "step": step, "loss": 1 / (step + 1)} for step in range(3)]
