@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,18 @@ class Bench:
         result = self("query", sql, "--format", "json")
         rows: list[dict[str, Any]] = json.loads(result.out)
         return rows
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that has tui_lab."""
+        return Path(sys.executable)
+
+    def until(self, ready: Callable[[], bool], patience: float = 60.0) -> None:
+        """Wait until something is so; fails where it takes too long."""
+        deadline = time.monotonic() + patience
+        while not ready():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.02)
 
     def clean(self) -> None:
         """End what is left of this folder's engines, agents and tasks, and remove their sockets and spools."""

@@ -18,7 +18,7 @@ from tui_lab.engine.engine import Engine
 from tui_lab.engine.place import EngineFacts, process_start
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import ranges
-from tui_lab.store.errors import LabError
+from tui_lab.store.errors import LabError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,8 @@ class Control:
                 raise LabError(f"the engine knows no command {command}", "an engine of another tui-lab version is running")
             return {"ok": True, **method(request)}
         except LabError as error:
-            return {"ok": False, "error": error.message, "hint": error.hint}
+            storage = isinstance(error, StorageError)
+            return {"ok": False, "error": error.message, "hint": error.hint, "storage": storage}
         except SpecError as error:
             return {"ok": False, "error": "; ".join(map(str, error.problems)), "hint": ""}
         except Exception as error:  # noqa: BLE001 (a follower gets the error, the log the traceback)

@@ -84,7 +84,7 @@ class Engine:
         if self.active:
             return True
         return any(
-            run.unwritten or any(self.nodes[node].error == "" for node in set(run.flight.values()) if node in self.nodes)
+            run.unwritten or any(self.nodes[node].failing_for() < UNREACHABLE for node in set(run.flight.values()) if node in self.nodes)
             for run in self.runs.values()
         )
 

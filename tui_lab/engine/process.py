@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
 from tui_lab.engine.control import Control
 from tui_lab.engine.engine import Engine
-from tui_lab.engine.place import EngineLock, runtime_folder
+from tui_lab.engine.place import EngineFacts, EngineLock, lab_key, runtime_folder
 from tui_lab.store.errors import LabError
-from tui_lab.store.lab import Lab
+from tui_lab.store.lab import Lab, storage_error
+
+LOG_LIMIT: Final = 1 << 22  # bytes of engine.log, beyond which it begins anew
+LOCK_WAIT: Final = 10.0  # seconds to wait for an engine that is ending
 
 
 def main(lab_path: Path) -> int:
@@ -20,21 +26,40 @@ def main(lab_path: Path) -> int:
     try:
         lab = Lab.open(lab_path)
         lock = EngineLock(lab)
-        if not lock.take():
-            return 0
-        lab = lab.settled()
-        socket = runtime_folder() / f"{lab.identity}.sock"
+        deadline = time.monotonic() + LOCK_WAIT
+        while not lock.take():
+            facts = EngineFacts.read(lab)
+            if (facts is not None and facts.alive) or time.monotonic() > deadline:
+                return 0
+            time.sleep(0.02)  # it is just ending: its socket has gone, its lock has not
+        socket = runtime_folder() / f"{lab_key(lab)}.sock"
+        if os.fstat(2).st_size > LOG_LIMIT:
+            os.ftruncate(2, 0)
+        asyncio.run(_serve(lab, lock, socket))
     except LabError as error:
-        print(error, file=sys.stderr)
-        return 3
-    asyncio.run(_serve(lab, lock, socket))
+        return _cannot(str(error))
+    except OSError as error:
+        return _cannot(str(storage_error(lab_path, error)))
     return 0
+
+
+def _cannot(why: str) -> int:
+    """Say why to whoever started this process, and to the log, which the disk may have no room for."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            print(why, file=stream, flush=True)
+        except (OSError, ValueError):
+            pass
+    return 3
 
 
 async def _serve(lab: Lab, lock: EngineLock, socket: Path) -> None:
     engine = Engine(lab, lock.epoch)
     control = Control(engine, socket)
     await control.open()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)  # whoever started us need not listen any longer
+    os.close(null)
     try:
         await engine.serve(control.close)
     finally:

@@ -19,7 +19,7 @@ def by_setting(tasks: pl.DataFrame, parameters: Sequence[str], metric: str, goal
 
     values = tasks.with_columns(pl.col(metric).cast(pl.Float64, strict=False).alias(metric))
     values = values.filter(pl.col(metric).is_finite())
-    keys = list(parameters) or [pl.lit("all").alias("setting")]
+    keys: list[pl.Expr] = [pl.col(name) for name in parameters] or [pl.lit("all").alias("setting")]
     grouped = values.group_by(keys, maintain_order=True).agg(
         pl.len().alias("n"), pl.col(metric).mean().alias("mean"), pl.col(metric).std(ddof=1).alias("sd")
     )

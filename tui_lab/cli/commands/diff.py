@@ -75,8 +75,8 @@ def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
     folders = [address.folder.task_folder(address.task) for address in (first, second)]
     files = sorted({path.name for folder in folders if folder.exists() for path in folder.iterdir() if path.is_file()})
     for name in files:
-        lines = [_text(folder / name) for folder in folders]
-        changes = list(difflib.unified_diff(*lines, f"{first}/{name}", f"{second}/{name}", lineterm="", n=1))
+        before, after = (_text(folder / name) for folder in folders)
+        changes = list(difflib.unified_diff(before, after, f"{first}/{name}", f"{second}/{name}", lineterm="", n=1))
         if changes:
             outputs[name] = changes
     return {"columns": columns, "outputs": outputs}
@@ -101,13 +101,13 @@ def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int
         if not 1 <= number <= len(submissions):
             raise UsageError(f"{name} has {len(submissions)} submissions, and no {name}@{number}")
         sides.append((folder, submissions[number - 1]))
-    texts = [_plan_file(folder, event).read_text(encoding="utf-8").splitlines() for folder, event in sides]
+    before, after = (_plan_file(*side).read_text(encoding="utf-8").splitlines() for side in sides)
     labels = [f"{name}@{number}/experiment.yaml" for name, number in (first, second)]
     keys = [folder.plan(event["plan"]).tasks.select("key", "version") for folder, event in sides]
     scripts = [event.get("scripts") or {} for _, event in sides]
     changed = sorted(name for name in {*scripts[0], *scripts[1]} if scripts[0].get(name) != scripts[1].get(name))
     return {
-        "file": list(difflib.unified_diff(*texts, *labels, lineterm="")),
+        "file": list(difflib.unified_diff(before, after, labels[0], labels[1], lineterm="")),
         "tasks_added": keys[1].join(keys[0], on=["key", "version"], how="anti").height,
         "tasks_gone": keys[0].join(keys[1], on=["key", "version"], how="anti").height,
         "tasks_kept": keys[1].join(keys[0], on=["key", "version"], how="semi").height,

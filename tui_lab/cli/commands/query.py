@@ -35,12 +35,12 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     sql = sys.stdin.read() if args.sql == "-" else args.sql
 
-    from tui_lab.results.output import OutputError, write
+    from tui_lab.results.output import Format, OutputError, write
     from tui_lab.results.sql import QueryError, query
 
     try:
         answer = query(open_lab(args), sql, warn=lambda text: print(f"note: {text}", file=sys.stderr))
-        chosen = "markdown" if args.markdown else args.format
+        chosen: Format | None = "markdown" if args.markdown else args.format
         note = write(answer, chosen, Path(args.output) if args.output else None)
     except QueryError as error:
         print(f"tui-lab query: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from tui_lab.cli.options import Parser, add_common, add_json, lab_path
 
 if TYPE_CHECKING:
     from tui_lab.cli.submission import Choice, Prepared
+    from tui_lab.spec.problem import Problem
     from tui_lab.store.lab import Lab
 
 _EPILOG: Final = """commands:
@@ -146,7 +147,8 @@ def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Pre
     from tui_lab.cli.submission import prepare
     from tui_lab.spec.problem import SpecError
 
-    prepared, problems = [], []
+    prepared: list[Prepared] = []
+    problems: list[Problem] = []
     for file in files:
         try:
             prepared.append(prepare(lab, file, choice))

@@ -48,9 +48,11 @@ class LocalTransport:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         channel = LocalChannel(process.stdout, process.stdin)
         channel.process = process
-        if await process.stdout.readline() != GREETING:
-            why = await channel.last_words()
+        try:
+            if await process.stdout.readline() != GREETING:
+                raise ChannelError(await channel.last_words())
+        except BaseException:
             await channel.close()
-            raise ChannelError(why)
+            raise
         process.stdin.write(agent_source())
         return channel

@@ -1,0 +1,133 @@
+"""Submissions without an engine: plans as the command makes them, tasks that end by a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tui_lab.engine.recipe import placeholders
+from tui_lab.spec.combinations import expand
+from tui_lab.spec.load import load
+from tui_lab.spec.model import Value
+from tui_lab.store import ranges
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.journal import Journal
+from tui_lab.store.lab import Lab
+from tui_lab.store.planning import Planned, make_plan, rerun
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A plan that was submitted."""
+
+    planned: Planned
+
+    @property
+    def ids(self) -> list[int]:
+        return self.planned.plan.tasks["task_id"].to_list()
+
+    @property
+    def new(self) -> list[int]:
+        """Ids that no plan had before."""
+        return self.planned.plan.tasks["task_id"].filter(~self.planned.known).to_list()
+
+    @property
+    def chosen(self) -> list[int]:
+        return self.planned.plan.tasks["task_id"].filter(self.planned.chosen).to_list()
+
+    @property
+    def keys(self) -> list[bytes]:
+        return self.planned.plan.tasks["key"].to_list()
+
+    def id(self, **parameters: Value) -> int:
+        """The one task with these values (and `repeat`, where given)."""
+        repeat = parameters.pop("repeat", None)
+        plan = self.planned.plan
+        rows = [
+            row
+            for row in range(plan.tasks.height)
+            if parameters.items() <= plan.parameters(row).items() and repeat in (None, plan.tasks["repeat"][row])
+        ]
+        assert len(rows) == 1, rows
+        found: int = plan.tasks["task_id"][rows[0]]
+        return found
+
+
+class Planner:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lab = Lab.create(path / "lab")
+
+    @property
+    def folder(self) -> ExperimentFolder:
+        return self.lab.new_experiment("grid")
+
+    def plan(
+        self,
+        text: str,
+        overrides: Mapping[str, Sequence[Value]] | None = None,
+        *,
+        adopt: bool = False,
+        again: bool = False,
+    ) -> Submission:
+        """What a submission would do."""
+        file = self.path / "grid.yaml"
+        file.write_text(text, encoding="utf-8")
+        experiment = load(file)
+        folder = self.folder
+        state = folder.state()
+        planned = make_plan(
+            experiment,
+            expand(experiment),
+            number=folder.next_plan_number(),
+            plans=folder.plans,
+            previous=folder.plan() if state.plan else None,
+            state=state,
+            uses_seed="seed" in placeholders(experiment),
+            overridden=expand(experiment, overrides) if overrides else None,
+            adopt=adopt,
+        )
+        return Submission(rerun(planned, planned.chosen, state) if again else planned)
+
+    def submit(
+        self,
+        text: str,
+        overrides: Mapping[str, Sequence[Value]] | None = None,
+        *,
+        adopt: bool = False,
+        again: bool = False,
+        done: bool = True,
+    ) -> Submission:
+        """Submit, and let every new task of the plan end well (unless not `done`)."""
+        submission = self.plan(text, overrides, adopt=adopt, again=again)
+        plan = submission.planned.plan
+        plan.write(self.folder.plans, text)
+        self.journal(
+            {"event": "submitted", "plan": plan.number, "planned": _ranges(plan.tasks["task_id"]), "queued": []}
+        )
+        if done:
+            self.finish(submission.new)
+        return submission
+
+    def finish(self, tasks: Iterable[int], state: str = "done") -> None:
+        for task in tasks:
+            attempt = int(self.folder.state().columns["attempts"][task]) + 1
+            end: dict[str, Any] = {"state": state} if state == "done" else {"state": state, "reason": "exit"}
+            self.journal(
+                {"event": "assigned", "node": "here", "attempts": [[task, attempt]]},
+                {"event": "started", "task": task, "attempt": attempt},
+                {"event": "finished", "task": task, "attempt": attempt, "duration": 1.0, **end},
+            )
+
+    def journal(self, *events: dict[str, Any]) -> None:
+        journal = Journal(self.folder.journal)
+        journal.append([{"at": 1_700_000_000.0, **event} for event in events])
+        journal.close()
+
+
+def _ranges(ids: pl.Series) -> list[list[int]]:
+    return ranges.to_ranges(ids.to_numpy())
