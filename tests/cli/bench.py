@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -109,7 +110,8 @@ class Bench:
     def clean(self) -> None:
         """End what is left of this folder's engines, agents and tasks, and remove their sockets and spools."""
         marks = [os.fsencode(self.folder)]
-        identities = [json.loads(path.read_text())["id"] for path in self.folder.rglob("lab.json")]
+        markers = [path.read_text() for path in self.folder.rglob("lab.json")]
+        identities = [name for text in markers for name in re.findall(r"[0-9a-f]{16}", text)]
         marks += [identity.encode() for identity in identities]
         for _ in range(50):
             pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _mentions(pid, marks)]

@@ -13,17 +13,19 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
-from tui_lab.engine.client import EngineClient, EngineGone
+from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.store import layout
-from tui_lab.store.errors import LabError
+from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.journal import Event
 from tui_lab.store.lab import Lab
 
-TICK: Final = 0.1  # seconds between looks at the journal
+TICK: Final = 0.1  # seconds between looks at the journal, at most
 ASK: Final = 1.0  # seconds between questions to the engine
-RESTARTS: Final = 3  # engines that a follower starts in place of dead ones
+FIRST_TICK: Final = 0.01  # of the first look; each further one waits a little longer
+PATIENCE: Final = 5.0  # seconds that the engine may take to answer
+RESTARTS: Final = 3  # engines that a follower starts in place of dead ones while no task ends
 
 
 @dataclass
@@ -42,13 +44,17 @@ class Followed:
     def look(self) -> bool:
         """Take in what happened; whether the run is over."""
         state = self.state
-        for event in state.follow(self.folder.journal):
-            if event.get("event") == "finished" and "again" not in event:
-                self.ended += 1
-                if event["state"] in ("failed", "lost"):
-                    self.failure = event
-        self.recent.append((time.monotonic(), self.ended))
+        state.follow(self.folder.journal, self._hear)
+        now = time.monotonic()
+        if not self.recent or now - self.recent[-1][0] >= TICK:
+            self.recent.append((now, self.ended))
         return state.ended is not None and len(state.submissions) > self.submission
+
+    def _hear(self, event: Event) -> None:
+        if event.get("event") == "finished" and "again" not in event:
+            self.ended += 1
+            if event["state"] in ("failed", "lost"):
+                self.failure = event
 
     @property
     def rate(self) -> float | None:
@@ -84,42 +90,71 @@ class Follower:
         self.interrupts = 0
         self._asked = 0.0
         self._restarts = 0
+        self._ended = 0
         self._notice = ""
 
     def follow(self) -> bool:
-        """Until every run is over; whether a person interrupted it. Raises LabError where no engine can be had."""
+        """Until every run is over; whether a person interrupted it.
+
+        Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be reached.
+        """
         before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         handled = 0
+        tick = FIRST_TICK
         try:
             while not all([run.look() for run in self.runs]):
                 if handled < self.interrupts:
                     handled = self.interrupts
+                    if handled > 2 and self._leaves():
+                        return True
                     self._pass_on()
                 self._ask()
                 self.view.update(self.runs, self._notice)
-                time.sleep(TICK)
+                if self.client.wait(tick):
+                    self._replace_engine()
+                tick = min(TICK, tick * 1.2)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
             self.view.close(self.runs)
+        if not self.interrupts:
+            self._complain()
         return self.interrupts > 0
+
+    def _complain(self) -> None:
+        """Say it where a run ended because it could not go on."""
+        for run in self.runs:
+            pause = run.state.paused
+            if pause is not None and pause.get("reason") == "no_node":
+                raise StorageError(pause["message"], "the same command goes on once that is mended")
+            if pause is not None and pause.get("reason") == "error":
+                raise LabError(f"{run.folder.name}: {pause['message']}")
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         # Only counted here: a handler may not touch the socket in the middle of a request.
-        self.interrupts += 2 if number == signal.SIGTERM else 1
+        self.interrupts += 2 if number == signal.SIGTERM and self.interrupts < 1 else 1
+
+    def _leaves(self) -> bool:
+        """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait for."""
+        self.view.say("Left. What still runs is being stopped; `tui-lab status` says how it stands.")
+        return True
 
     def _pass_on(self) -> None:
         """The first Ctrl-C lets running tasks finish, the second (and SIGTERM) stops them."""
-        names = [run.folder.name for run in self.runs]
         try:
-            for name in names:
+            for run in self.runs:
+                if run.look():
+                    continue
                 if self.interrupts == 1:
-                    self.client.request("drain", experiment=name)
+                    self.client.request("drain", experiment=run.folder.name, patience=PATIENCE)
                 else:
-                    self.client.request("stop", experiment=name, interrupt=True)
+                    self.client.request("stop", experiment=run.folder.name, interrupt=True, patience=PATIENCE)
         except EngineGone:
-            self._restart()
+            self._restart(resume=False)
             self._pass_on()
+            return
+        except EngineSilent as error:
+            self.view.say(str(error))
             return
         if self.interrupts == 1:
             self.view.say("Starting nothing more; running tasks may finish. Press Ctrl-C again to stop them.")
@@ -127,25 +162,51 @@ class Follower:
             self.view.say("Stopping the running tasks.")
 
     def _ask(self) -> None:
+        """Ask the engine how it is, now and then; it may have lost sight of a run that we wait for."""
         if time.monotonic() - self._asked < ASK:
             return
+        first = self._asked == 0.0
         self._asked = time.monotonic()
+        if first:
+            return  # it has answered a moment ago
         try:
-            answer = self.client.request("status")
+            answer = self.client.request("status", patience=PATIENCE)
         except EngineGone:
-            if not all(run.look() for run in self.runs):
-                self._restart()
+            self._replace_engine()
+            return
+        except EngineSilent as error:
+            self._notice = str(error)
             return
         errors = [f"node {node['name']}: {node['error']}" for node in answer["nodes"] if node["error"]]
         self._notice = answer["notice"] or "; ".join(errors)
+        for run in self.runs:
+            if run.folder.name not in answer["active"] and not run.look():
+                if not run.folder.exists():
+                    raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
+                if not answer["notice"]:  # else its last words wait for room on the disk
+                    self._resume(run)
 
-    def _restart(self) -> None:
+    def _replace_engine(self) -> None:
+        if not all([run.look() for run in self.runs]):
+            self._restart(resume=self.interrupts == 0)
+
+    def _restart(self, resume: bool) -> None:
         """The engine died: nothing is lost, another one goes on."""
-        self._restarts += 1
+        ended = sum(run.ended for run in self.runs)
+        self._restarts = self._restarts + 1 if ended == self._ended else 1
+        self._ended = ended
         if self._restarts > RESTARTS:
-            raise LabError("the engine keeps dying", f"see {self.lab.path / layout.ENGINE_LOG}")
+            raise StorageError("the engine keeps dying", f"see {self.lab.path / layout.ENGINE_LOG}")
         self.view.say("The engine has died; starting another one. Nothing is lost.")
+        self.client.close()
         self.client = EngineClient.start(self.lab)
         for run in self.runs:
-            if not run.look():
-                self.client.request("resume", experiment=run.folder.name, environment=dict(os.environ))
+            if run.look():
+                continue
+            if resume:
+                self._resume(run)
+            else:
+                self.client.request("drain", experiment=run.folder.name)
+
+    def _resume(self, run: Followed) -> None:
+        self.client.request("resume", experiment=run.folder.name, environment=dict(os.environ))

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -32,6 +32,17 @@ def _help_formatter() -> type[argparse.HelpFormatter]:
 
         return RawDescriptionRichHelpFormatter
     return argparse.RawDescriptionHelpFormatter
+
+
+def examples(*lines: tuple[str, str]) -> str:
+    """The end of a help text: command lines, each with what it does."""
+    width = max(len(words) for words, _ in lines)
+    return "examples:\n" + "".join(f"  {words:<{width}}  {text}\n" for words, text in lines)
+
+
+TASK: Final = """TASK is a number (3), several (3-9), one of another experiment (grid/3), an attempt (3.2),
+a step (3:train), a whole experiment (grid), or a SQL condition ("state = 'failed' AND lr > 0.1").
+Without an experiment the newest is meant."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -71,13 +71,17 @@ def first_program(command: Command) -> tuple[str, int] | None:
     """The program that a command begins with, and its place in the text; None where only a shell can tell."""
     program, offset = "", 0
     for part in command.parts:
-        if isinstance(part, Syntax) and not program and (part.source.isspace() or part.source.startswith("#")):
+        if (
+            isinstance(part, Syntax)
+            and not program
+            and (part.source.isspace() or part.source.startswith("#"))
+        ):
             offset += len(part.source)
         elif isinstance(part, Blank) and not program:
             offset += len(part.source)
         elif isinstance(part, Text) and part.plain:
             program += part.value
-        elif program and isinstance(part, (Blank, Syntax)):
+        elif program and isinstance(part, (Blank, Syntax)) and not part.source.startswith("("):
             break
         else:
             return None
@@ -93,7 +97,10 @@ def _unfound(program: str, workdir: str | None) -> tuple[str, str] | None:
         if shutil.which(program) is not None:
             return None
         here = Path(workdir or os.devnull) / program
-        return f'the command "{program}" is not found in PATH', f'did you mean "./{program}"?' if here.is_file() else ""
+        return (
+            f'the command "{program}" is not found in PATH',
+            f'did you mean "./{program}"?' if here.is_file() else "",
+        )
     path = Path(program).expanduser()
     if not path.is_absolute():
         if workdir is None:
@@ -124,11 +131,13 @@ def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
         rows = tasks.with_row_index("row").unique(PREFIX + name, keep="first").sort("row")
         rows = rows.filter(pl.col(PREFIX + name).is_in(codes)) if codes is not None else rows.head(1)
         for row in rows["row"]:
+            values = recipe.plan.parameters(row)
+            if not _is_odd(values[name]) and any(map(_is_odd, values.values())):
+                continue  # that one has its own turn
             try:
                 recipe.start(row, 1, "localhost")
             except PlaceholderError as error:
-                value = recipe.plan.parameters(row)[name]
-                yield _at_value(experiment, name, value, error)
+                yield _at_value(experiment, name, values[name], error)
                 break
             except ValueError as error:
                 yield experiment.problem(("timeout",), str(error))
@@ -153,7 +162,12 @@ def _odd(plan: Plan) -> Iterator[tuple[str, list[int] | None]]:
 def _is_odd(value: Value) -> bool:
     if isinstance(value, str):
         return len(value) > _LONG or "\0" in value or not value.isprintable()
-    return value is None or isinstance(value, (list, dict)) or value != value or value in (float("inf"), -float("inf"))
+    return (
+        value is None
+        or isinstance(value, (list, dict))
+        or value != value
+        or value in (float("inf"), -float("inf"))
+    )
 
 
 def _at_value(experiment: Experiment, name: str, value: Value, error: PlaceholderError) -> Problem:
@@ -191,7 +205,9 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
     """A line for each file that has changed since planned tasks ran."""
     tasks = pl.Series(plan.tasks["task_id"]).filter(plan.tasks["task_id"] < state.size)
     codes = pl.Series(state.columns["state"], dtype=pl.Int8).gather(tasks)
-    submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
+    submissions = (
+        pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
+    )
     changed: Counter[str] = Counter()
     for submission, count in submissions.value_counts().rows():
         before = state.submissions[submission].get("scripts", {}) if submission >= 0 else {}

@@ -24,7 +24,7 @@ def make_view(json: bool) -> View:
     if json:
         return JsonView()
     console = Console(stderr=True)
-    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else LinesView(console)
+    return LiveView(console) if sys.stderr.isatty() and not console.is_dumb_terminal else LinesView(console)
 
 
 class LiveView:

@@ -107,8 +107,10 @@ def peak_memory() -> int:
 
 
 def log(text: str) -> None:
-    sys.stderr.write("%s %s\n" % (time.strftime("%Y-%m-%d %H:%M:%S"), text))
-    sys.stderr.flush()
+    try:
+        os.write(2, encode("%s %s\n" % (time.strftime("%Y-%m-%d %H:%M:%S"), text)))
+    except OSError:
+        pass  # a full disk: there is nobody left to tell
 
 
 class Attempt:
@@ -1219,12 +1221,14 @@ def check_boot(spool: str) -> None:
         file.write(here)
 
 
-def serve(spool: str, ready: int) -> None:
-    """The daemon's life: detach, listen, tell the relay, loop."""
+def serve(spool: str, lock: int, ready: int) -> None:
+    """The daemon's life: detach, listen, tell the relay, loop. The lock stays open, and so held, until its end."""
     os.setsid()
     if os.fork():
         os._exit(0)
     os.chdir("/")
+    os.ftruncate(lock, 0)
+    os.write(lock, b"%d\n" % os.getpid())  # for people
     null = os.open("/dev/null", os.O_RDWR)
     output = os.open(os.path.join(spool, "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (null, 1), (output, 2)):
@@ -1290,7 +1294,7 @@ def reach(spool: str) -> socket.socket:
         if child == 0:
             try:
                 os.close(read_end)
-                serve(spool, write_end)  # the lock stays open, and so held, for the agent's whole life
+                serve(spool, lock, write_end)
             except BaseException:
                 traceback.print_exc()
             finally:

@@ -16,8 +16,8 @@ from typing import Any, Final
 from tui_lab.engine.place import EngineFacts
 from tui_lab.engine.recipe import inherited_environment
 from tui_lab.store import layout
-from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.lab import Lab, storage_error
+from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.lab import Lab
 
 START_LIMIT: Final = 30.0  # seconds
 # Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked for.
@@ -45,7 +45,7 @@ class EngineClient:
     def connect(cls, lab: Lab) -> EngineClient | None:
         """A line to the engine that is running, None where none is. Raises LabError for one on another host."""
         facts = EngineFacts.read(lab)
-        if facts is None:
+        if facts is None or _moved(lab, facts):
             return None
         if not facts.here:
             raise StorageError(
@@ -125,6 +125,11 @@ class EngineClient:
         self._channel.close()
 
 
+def _moved(lab: Lab, facts: EngineFacts) -> bool:
+    """Whether engine.json came here with a lab that was copied or moved: that engine serves another place."""
+    return bool(facts.lab) and facts.lab != str(lab.path.resolve())
+
+
 def _refusal(answer: dict[str, Any]) -> LabError:
     kind = StorageError if answer.get("storage") else LabError
     return kind(answer["error"], answer.get("hint", ""))
@@ -158,6 +163,10 @@ def _start(lab: Lab) -> socket.socket:
         elif process.poll() is not None:
             if process.returncode != 0:
                 raise StorageError(_why(process, lab))
+            facts = EngineFacts.read(lab)
+            if facts is not None and _moved(lab, facts):
+                what = f"{lab.path}: was moved from {facts.lab} while its engine runs (pid {facts.pid})"
+                raise LabError(what, "move it back until the run is over, or end that engine")
             process = None  # another engine had the lock
         time.sleep(0.005)
     raise StorageError("the engine did not answer in time", f"see {lab.path / layout.ENGINE_LOG}")

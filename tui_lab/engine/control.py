@@ -38,6 +38,8 @@ class Control:
         self._watch = asyncio.create_task(self._stay())
 
     async def _listen(self) -> None:
+        if self._server is not None:
+            self._server.close()
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
@@ -72,9 +74,11 @@ class Control:
         _, uid, _ = struct.unpack("3i", credentials)
         try:
             while uid in (os.getuid(), 0) and (line := await reader.readline()):
-                writer.write(json.dumps(self.answer(json.loads(line))).encode() + b"\n")
+                request = json.loads(line)
+                answer = {"id": request.get("id"), **self.answer(request)}
+                writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, AttributeError) as error:  # a follower that left, or speaks another language
             log.warning("control: %s", error)
         except asyncio.CancelledError:
             pass  # the engine is ending; raising it on only makes noise in the log
@@ -99,13 +103,20 @@ class Control:
             return {"ok": False, "error": f"the engine failed: {error!r}", "hint": f"see {self.engine.lab.path}/engine.log"}
 
     def _submit_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"submission": self.engine.submit(request["event"], request["environment"])}
+        return {"submission": self.engine.submit(request["event"], request["environment"], request.get("umask"))}
 
     def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"submission": self.engine.requeue(request["experiment"], request["tasks"], request["environment"], request.get("changes", {}))}
+        submission = self.engine.requeue(
+            request["experiment"],
+            request["tasks"],
+            request["environment"],
+            request.get("umask"),
+            request.get("changes", {}),
+        )
+        return {"submission": submission}
 
     def _resume_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.engine.resume(request["experiment"], request["environment"])
+        self.engine.resume(request["experiment"], request["environment"], request.get("umask"))
         return {}
 
     def _pause_command(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -133,4 +144,10 @@ class Control:
             }
             for node in engine.nodes.values()
         ]
-        return {"pid": os.getpid(), "active": sorted(engine.active), "notice": engine.notice, "nodes": nodes}
+        return {
+            "pid": os.getpid(),
+            "active": sorted(engine.active),
+            "notice": engine.notice,
+            "nodes": nodes,
+            "refused": engine.refused,
+        }

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tui_lab.engine.node import Message, Node
-from tui_lab.engine.place import lab_key, spool_folder
+from tui_lab.engine.place import spool_folder
 from tui_lab.engine.run import ExperimentRun, Key, now
 from tui_lab.engine.transports.local import LocalTransport
 from tui_lab.spec.problem import SpecError
@@ -160,7 +160,7 @@ class Engine:
                 name,
                 slots,
                 LocalTransport(spool_folder(self.lab, name)),
-                lab=lab_key(self.lab),
+                lab=self.lab.identity,
                 on_welcome=self.on_welcome,
                 on_messages=self.on_messages,
                 on_trouble=self.on_trouble,
@@ -192,11 +192,11 @@ class Engine:
         return run.submission
 
     def requeue(
-        self, name: str, tasks: ranges.Ranges, environment: dict[str, str], umask: int | None, about: dict[str, Any]
+        self, name: str, tasks: ranges.Ranges, environment: dict[str, str], umask: int | None, changes: dict[str, Any]
     ) -> int:
-        """Ask for tasks again: `retry`."""
+        """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds."""
         run = self.load(name)
-        run.requeue(tasks, about)
+        run.requeue(tasks, changes)
         self.begin(run, environment, umask)
         return run.submission
 
@@ -223,7 +223,7 @@ class Engine:
         run = self.load(name)
         _ = run.newest
         if run.state.paused is None:
-            run.record([{"event": "paused", "at": now(), "reason": "person", "failed": 0}])
+            run.record([{"event": "paused", "at": now(), "reason": "asked", "failed": run.finished_since[1]}])
         self.take_back(run)
         self.plan_dispatch()
 
@@ -424,7 +424,7 @@ class Engine:
             try:
                 if row is None:
                     raise ValueError("the task is not in the plan any more")
-                messages.append(recipe.start(row, key[1], node.name) | {"experiment": run.wire_name})
+                messages.append(recipe.start(row, key[1], node.name, run.state.changes.get(key[0])) | {"experiment": run.wire_name})
                 node.open.add((run.wire_name, *key))
             except ValueError as error:
                 failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))

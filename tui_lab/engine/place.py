@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import stat
@@ -11,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tui_lab.store import layout
-from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.lab import Lab, storage_error
+from tui_lab.store.errors import LabError, storage_error
+from tui_lab.store.lab import Lab
 
 SOCKET_PATH_LIMIT = 107  # bytes that an address of a Unix socket can hold
 
@@ -25,15 +24,9 @@ def runtime_folder() -> Path:
     return _private(Path(f"/tmp/tui-lab-{os.getuid()}"))
 
 
-def lab_key(lab: Lab) -> str:
-    """What names a lab on this machine: its id and its folder, for a copied lab has the id of the original."""
-    facts = lab.path.stat()
-    return hashlib.sha256(f"{lab.identity} {facts.st_dev} {facts.st_ino}".encode()).hexdigest()[:16]
-
-
 def spool_folder(lab: Lab, node: str) -> Path:
     """The spool of a local agent. Not under $XDG_RUNTIME_DIR: that goes when the user logs out, the agent does not."""
-    return _private(Path(f"/tmp/tui-lab-{os.getuid()}")) / f"{lab_key(lab)}-{node}"
+    return _private(Path(f"/tmp/tui-lab-{os.getuid()}")) / f"{lab.identity}-{node}"
 
 
 def _private(path: Path) -> Path:
@@ -119,7 +112,7 @@ class EngineLock:
         try:
             os.pwrite(self._file, b"%d\n" % self.epoch, 0)
         except OSError as error:
-            raise StorageError(f"{self.path}: {error.strerror}") from error
+            raise storage_error(self.path, error) from error
 
     def release(self) -> None:
         os.close(self._file)

@@ -12,9 +12,9 @@ from typing import Final
 
 from tui_lab.engine.control import Control
 from tui_lab.engine.engine import Engine
-from tui_lab.engine.place import EngineFacts, EngineLock, lab_key, runtime_folder
-from tui_lab.store.errors import LabError
-from tui_lab.store.lab import Lab, storage_error
+from tui_lab.engine.place import EngineFacts, EngineLock, runtime_folder
+from tui_lab.store.errors import LabError, storage_error
+from tui_lab.store.lab import Lab
 
 LOG_LIMIT: Final = 1 << 22  # bytes of engine.log, beyond which it begins anew
 LOCK_WAIT: Final = 10.0  # seconds to wait for an engine that is ending
@@ -32,7 +32,8 @@ def main(lab_path: Path) -> int:
             if (facts is not None and facts.alive) or time.monotonic() > deadline:
                 return 0
             time.sleep(0.02)  # it is just ending: its socket has gone, its lock has not
-        socket = runtime_folder() / f"{lab_key(lab)}.sock"
+        lab = lab.settled()
+        socket = runtime_folder() / f"{lab.identity}.sock"
         if os.fstat(2).st_size > LOG_LIMIT:
             os.ftruncate(2, 0)
         asyncio.run(_serve(lab, lock, socket))

@@ -119,11 +119,12 @@ class ExperimentRun:
         self.queue_up()
         return True
 
-    def requeue(self, tasks: ranges.Ranges, about: Event) -> None:
+    def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> None:
         """Ask for tasks again, whatever became of them. Raises LabError."""
+        _ = self.newest
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
-        self.record([{"event": "requeued", "at": now(), "queued": tasks, **about}])
+        self.record([{"event": "requeued", "at": now(), "queued": tasks, "changes": changes}])
         self.queue_up()
 
     def resume(self) -> None:
@@ -157,8 +158,9 @@ class ExperimentRun:
     # What is next.
 
     @property
-    def paused_by_person(self) -> bool:
-        return self.state.paused is not None and self.state.paused.get("reason") == "person"
+    def pause_asked(self) -> bool:
+        """A person paused it: it waits for `resume`, and is not over."""
+        return self.state.paused is not None and self.state.paused.get("reason") == "asked"
 
     @property
     def held(self) -> bool:
@@ -193,7 +195,7 @@ class ExperimentRun:
         """Nothing is open, and nothing will start."""
         if self.flight or self.unwritten:
             return False
-        if self.paused_by_person and not self.state.drained and self.environment is not None:
+        if self.pause_asked and not self.state.drained and self.environment is not None:
             return not (self.order or self.later)
         return self.held or not (self.order or self.later)
 

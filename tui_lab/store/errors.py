@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 
 class LabError(Exception):
     """A lab that can't be used as asked. `hint` says what to do."""
@@ -17,3 +20,14 @@ class LabError(Exception):
 
 class StorageError(LabError):
     """The disk is full, read-only or failing: the infrastructure's fault, not the user's."""
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """What is wrong with the place where a lab is or should be, in one line."""
+    hints = {
+        errno.EROFS: "choose another place with --lab DIR",
+        errno.EACCES: "choose another place with --lab DIR, or ask for the right to write there",
+        errno.ENOSPC: "make room, or choose another place with --lab DIR",
+        errno.EDQUOT: "make room, or choose another place with --lab DIR",
+    }
+    return StorageError(f"{path}: {error.strerror or error}", hints.get(error.errno or 0, ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,8 @@ import polars as pl
 from tui_lab.spec.axes import frame as as_frame
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment
-from tui_lab.store import fold, layout
-from tui_lab.store.errors import LabError
+from tui_lab.store import checkpoint, fold, layout
+from tui_lab.store.errors import LabError, storage_error
 from tui_lab.store.fold import State
 from tui_lab.store.plan import PREFIX, Plan, merge, only
 
@@ -46,7 +47,7 @@ class ExperimentFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name
-        self._state = State()
+        self._state: State | None = None
         self._plans: dict[int, Plan] = {}
 
     @property
@@ -62,6 +63,8 @@ class ExperimentFolder:
 
     def state(self) -> State:
         """The fold of the journal as it is now. Raises LabError for a newer journal."""
+        if self._state is None:
+            self._state = checkpoint.read(self.path)
         self._state.follow(self.journal)
         return self._state
 
@@ -85,6 +88,18 @@ class ExperimentFolder:
         text = self.spec_text(plan.number if number is not None else None)
         return load(Path(plan.about["file"]), text=text, templates=plan.about["templates"])
 
+    def plan_of(self, task_id: int) -> Plan:
+        """The newest plan that has a task. Raises LabError where none has."""
+        for number in sorted({event["plan"] for event in self.state().submissions}, reverse=True):
+            plan = self.plan(number)
+            if plan.row(task_id) is not None:
+                return plan
+        raise LabError(f"{self.name}/{task_id}: no plan has this task")
+
+    def spec_of(self, task_id: int) -> Experiment:
+        """The experiment as submitted with the newest plan that has a task."""
+        return self.spec(self.plan_of(task_id).number)
+
     def spec_text(self, number: int | None = None) -> str:
         """The text that `spec` reads."""
         plan = self.plan(number)
@@ -98,10 +113,23 @@ class ExperimentFolder:
         return self.path / "parsed.yaml"
 
     def write_metrics(self, text: str) -> None:
-        """Let the experiment's tables be read by the metrics of this text from now on."""
-        partial = self.metrics_file.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.metrics_file)
+        """Let the experiment's tables be read by the metrics of this text from now on. Raises StorageError."""
+        self._replace(self.metrics_file, text)
+
+    def write_spec(self, text: str) -> None:
+        """Keep the file as submitted; its metrics are in force again. Raises StorageError."""
+        self._replace(self.path / layout.SPEC_FILE, text)
+        self.metrics_file.unlink(missing_ok=True)
+
+    def _replace(self, path: Path, text: str) -> None:
+        partial = path.with_suffix(".partial")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise storage_error(self.path, error) from error
 
     def task_folder(self, task_id: int) -> Path:
         return layout.task_folder(self.path, task_id)
@@ -121,7 +149,9 @@ class ExperimentFolder:
         state = self.state()
         known = self._known(state)
         typed = known.combinations.typed().rename(self._columns(known.names))
-        planned = known.tasks.select("task_id", "repeat", "version", *([] if "seed" in typed.columns else ["seed"]))
+        planned = known.tasks.select(
+            "task_id", "repeat", "version", *([] if "seed" in typed.columns else ["seed"])
+        )
         facts = planned.join(self._facts(state), on="task_id", how="left", maintain_order="left")
         order = [name for name in FACTS if name in facts.columns]
         facts = facts.select(pl.col(name).cast(FACTS[name]) for name in order)
@@ -131,7 +161,11 @@ class ExperimentFolder:
         """Every task that a plan ever had, each as the newest plan with it says."""
         named = sorted({event["plan"] for event in state.submissions}, reverse=True)
         if not named:
-            return Plan(0, pl.DataFrame(schema={name: FACTS[name] for name in ("task_id", "repeat", "version", "seed")}), {})
+            return Plan(
+                0,
+                pl.DataFrame(schema={name: FACTS[name] for name in ("task_id", "repeat", "version", "seed")}),
+                {},
+            )
         newest = self.plan(named[0])
         facts = newest.tasks.select("task_id", "repeat", "version", "seed")
         combinations = newest.combinations
@@ -139,12 +173,20 @@ class ExperimentFolder:
             if facts.height == state.size:
                 break
             plan = self.plan(number)
-            rows = plan.tasks.select("task_id").with_row_index("row").join(facts, on="task_id", how="anti")["row"]
+            rows = (
+                plan.tasks.select("task_id")
+                .with_row_index("row")
+                .join(facts, on="task_id", how="anti")["row"]
+            )
             if rows.len():
                 facts = pl.concat([facts, plan.tasks.select(facts.columns)[rows]])
                 combinations = merge(combinations, only(plan.combinations, rows))
         columns = [combinations.frame[name].alias(PREFIX + name) for name in combinations.frame.columns]
-        return Plan(newest.number, pl.concat([facts, as_frame(columns, facts.height)], how="horizontal"), combinations.values)
+        return Plan(
+            newest.number,
+            pl.concat([facts, as_frame(columns, facts.height)], how="horizontal"),
+            combinations.values,
+        )
 
     @staticmethod
     def _columns(names: list[str]) -> dict[str, str]:
@@ -162,7 +204,9 @@ class ExperimentFolder:
         def names(column_name: str, known: list[str], dtype: Any = pl.String) -> pl.Series:
             codes = pl.Series(column_name, column[column_name], dtype=pl.Int64)
             codes = codes.set(codes == fold.NONE, None)
-            return pl.Series(known, dtype=dtype).gather(codes).alias(column_name) if known else codes.cast(dtype)
+            return (
+                pl.Series(known, dtype=dtype).gather(codes).alias(column_name) if known else codes.cast(dtype)
+            )
 
         def floats(name: str) -> pl.Series:
             return pl.Series(name, column[name], dtype=pl.Float64).fill_nan(None)

@@ -132,10 +132,16 @@ class State:
             queued &= self._view("planned")
         else:
             queued[:] = 0
+            self.changes = {}
         self._queue(event["queued"])
 
     def _on_requeued(self, event: Event) -> None:
         self.ended, self.paused, self.drained = None, None, False
+        changes = event.get("changes")
+        for task in ranges.each(event["queued"]) if changes or self.changes else ():
+            self.changes.pop(task, None)
+            if changes:
+                self.changes[task] = changes
         self._queue(event["queued"])
 
     def _queue(self, wanted: ranges.Ranges) -> None:

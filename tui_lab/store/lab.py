@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tui_lab.spec.problem import suggest
 from tui_lab.store import layout
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.experiment import ExperimentFolder
 
 FORMAT: Final = 1
@@ -140,17 +140,6 @@ def _marker(path: Path) -> str:
     return json.dumps({"format": FORMAT, "id": secrets.token_hex(8), "place": _place(path)}) + "\n"
 
 
-def storage_error(path: Path, error: OSError) -> StorageError:
-    """What is wrong with the place where a lab is or should be, in one line."""
-    hints = {
-        errno.EROFS: "the file system is read-only: choose another place with --lab DIR",
-        errno.EACCES: "choose another place with --lab DIR, or ask for the right to write there",
-        errno.ENOSPC: "the disk is full: make room, or choose another place with --lab DIR",
-        errno.EDQUOT: "the quota is used up: make room, or choose another place with --lab DIR",
-    }
-    return StorageError(f"{path}: {error.strerror or error}", hints.get(error.errno or 0, ""))
-
-
 @contextmanager
 def locked(path: Path, wait: float = 60.0) -> Iterator[None]:
     """Hold an advisory lock on a file, waiting up to `wait` seconds. Raises StorageError."""
@@ -168,7 +157,9 @@ def locked(path: Path, wait: float = 60.0) -> Iterator[None]:
                 if error.errno not in (errno.EACCES, errno.EAGAIN):
                     raise storage_error(path, error) from error
                 if time.monotonic() > deadline:
-                    raise StorageError(f"{path}: another tui-lab has held this lock for {wait:.0f} seconds") from None
+                    raise StorageError(
+                        f"{path}: another tui-lab has held this lock for {wait:.0f} seconds"
+                    ) from None
                 time.sleep(0.02)
         yield
     finally:

@@ -20,6 +20,9 @@ made from). `N.yaml` beside it is the experiment's file as submitted, `N.csv` th
 from __future__ import annotations
 
 import json
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +36,7 @@ from tui_lab.spec.axes import frame as as_frame
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Value
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError, StorageError, storage_error
 
 PREFIX: Final = "parameters."
 CSV_LIMIT: Final = 100_000
@@ -88,20 +91,28 @@ class Plan:
     def write(self, folder: Path, text: str) -> None:
         """Write `N.parquet`, `N.yaml` and for small plans `N.csv`. Raises StorageError."""
         metadata = {"format": FORMAT, "number": self.number, "values": self.values, "about": self.about}
+        partial = folder / f"{self.number}.partial"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _replace(folder / f"{self.number}.yaml", text.encode())
-            path = folder / f"{self.number}.parquet"
-            partial = path.with_suffix(".partial")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(folder / f"{self.number}.yaml")
             self.tasks.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
-            partial.replace(path)
+            partial.replace(folder / f"{self.number}.parquet")
             if self.tasks.height <= CSV_LIMIT:
                 facts = self.tasks.select("task_id", "repeat", "version")
                 taken = {name: f"in_{name}" for name in self.names if name.lower() in facts.columns}
-                pl.concat([facts, self.typed().rename(taken)], how="horizontal").write_csv(partial)
+                table = pl.concat([facts, self.typed().rename(taken)], how="horizontal")
+                partial.write_bytes(table.write_csv().encode())
                 partial.replace(folder / f"{self.number}.csv")
-        except OSError as error:
-            raise StorageError(f"{folder}: {error.strerror or error}") from error
+        except (OSError, pl.exceptions.PolarsError) as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            hidden = re.search(r"os error (\d+)", str(error))  # what Polars makes of an OSError
+            if hidden is not None:
+                error = OSError(int(hidden[1]), os.strerror(int(hidden[1])))
+            if isinstance(error, OSError):
+                raise storage_error(folder, error) from error
+            raise StorageError(f"{folder}: the plan can't be written: {error}") from error
 
     @classmethod
     def read(cls, folder: Path, number: int, columns: list[str] | None = None) -> Plan:
@@ -115,12 +126,6 @@ class Plan:
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
             raise LabError(f"{path}: can't be read: {error}") from error
         return cls(number, tasks, metadata["values"], metadata["about"])
-
-
-def _replace(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def merge(first: Combinations, second: Combinations) -> Combinations:

@@ -43,8 +43,12 @@ class Planned:
     plan: Plan
     known: pl.Series  # Boolean, a row per task: the task id existed before
     chosen: pl.Series  # Boolean, a row per task: of the combinations that `name=value` asks for
-    reasons: dict[str, int] = field(default_factory=dict)  # why tasks that were done before are new -> how many
-    adopted: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.Int64))  # ids of tasks that were adopted
+    reasons: dict[str, int] = field(
+        default_factory=dict
+    )  # why tasks that were done before are new -> how many
+    adopted: pl.Series = field(
+        default_factory=lambda: pl.Series([], dtype=pl.Int64)
+    )  # ids of tasks that were adopted
     notices: tuple[str, ...] = ()
 
 
@@ -96,7 +100,8 @@ def task_table(
         else:
             columns.append(keys.member(name, value) for value in column)
     digests = _binary(
-        keys.keys(shared, columns, height, repeats, seeds=hashed_seeds, version=experiment.version), height * repeats
+        keys.keys(shared, columns, height, repeats, seeds=hashed_seeds, version=experiment.version),
+        height * repeats,
     )
     combination = np.repeat(np.arange(height, dtype=np.int64), repeats)
     if "seed" in names:
@@ -134,17 +139,30 @@ def named_plans(state: State) -> list[int]:
     return sorted({event["plan"] for event in state.submissions}, reverse=True)
 
 
+def known_tasks(plans: Path, state: State) -> pl.DataFrame:
+    """key, version, task_id of every task that a submission ever had."""
+    found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64})
+    for number in named_plans(state):
+        part = pl.read_parquet(plans / f"{number}.parquet", columns=found.columns)
+        found = pl.concat([found, part.join(found, on=["key", "version"], how="anti")])
+    return found
+
+
 def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
     """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the newest
     plan that has it."""
-    found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64})
+    found = pl.DataFrame(
+        schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64}
+    )
     wanted = table.select("key")
     for number in named_plans(state):
         if not wanted.height:
             break
         # Versions only grow, so the newest plan with a key has its newest version.
         part = pl.read_parquet(plans / f"{number}.parquet", columns=["key", "version", "task_id"])
-        part = part.join(wanted, on="key", how="semi").with_columns(pl.lit(number, dtype=pl.Int64).alias("plan"))
+        part = part.join(wanted, on="key", how="semi").with_columns(
+            pl.lit(number, dtype=pl.Int64).alias("plan")
+        )
         wanted = wanted.join(part, on="key", how="anti")
         found = pl.concat([found, part.select(found.columns)])
     return found
@@ -264,7 +282,9 @@ def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | N
     if previous.about.get("meaning") != meaning:
         count = rows["combination"].n_unique()
         what = "combination" if count == 1 else "combinations"
-        return None, (f"the file has changed, so {count:,} {what} added by name=value leave the plan; give them again",)
+        return None, (
+            f"the file has changed, so {count:,} {what} added by name=value leave the plan; give them again",
+        )
     rows = rows.unique("combination", keep="first", maintain_order=True)
     return Plan(0, rows, previous.values).combinations, ()
 
@@ -285,7 +305,9 @@ def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.Dat
             count, what = found.pairs.height, " and ".join(found.differences)
             said[f"--adopt: {count:,} done task{'s' * (count > 1)} adopted, though {what}"] = None
         elif number == previous.number:
-            said[f"--adopt: {found.unmatched or 'no done task of the plan before has the setting of a new one'}"] = None
+            said[
+                f"--adopt: {found.unmatched or 'no done task of the plan before has the setting of a new one'}"
+            ] = None
         taken = pl.concat([taken, found.pairs])
         rest = replace(rest, tasks=rest.tasks.join(found.pairs, on="key", how="anti"))
     return taken, tuple(said)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_lab.cli.main import DONE, USAGE
-from tui_lab.cli.options import Parser, add_common, add_json, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, examples, print_json
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("check", description="Find every mistake in experiment files. Exit status 2 where there is one.")
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser = Parser(
+        "check",
+        description="Find every mistake in experiment files. Exit status 2 where there is one.",
+        epilog=examples(("tui-lab check *.yaml", "what is wrong with these files")),
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="experiment files")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
@@ -31,10 +35,13 @@ def main(arguments: list[str]) -> int:
         if not args.json:
             for notice in prepared.notices:
                 print(f"note: {notice}")
-            print(f"{name}: {prepared.experiment.name}: {plural(prepared.plan.tasks.height, 'task')}, no mistakes")
+            print(
+                f"{name}: {prepared.experiment.name}: {plural(prepared.plan.tasks.height, 'task')}, no mistakes"
+            )
     if args.json:
         shown = [
-            {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint} for p in problems
+            {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint}
+            for p in problems
         ]
         print_json({"problems": shown})
     return USAGE if problems else DONE

@@ -131,7 +131,7 @@ def superseded(folder: ExperimentFolder) -> list[int]:
 
     from tui_lab.store.planning import known_tasks
 
-    known = known_tasks(folder.plans)
+    known = known_tasks(folder.plans, folder.state())
     newest = known.with_columns(pl.col("version").max().over("key").alias("newest"))
     return newest.filter(pl.col("version") < pl.col("newest"))["task_id"].to_list()
 

@@ -10,23 +10,29 @@ from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, open_lab
+from tui_lab.cli.options import TASK, Parser, add_common, examples, open_lab
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
+    from tui_lab.store.lab import Lab
     from tui_lab.store.layout import Stream
 
 BLOCK: Final = 1 << 20
 LOOK: Final = 0.2  # seconds between looks at a growing file
+ASK: Final = 1.0  # seconds between looks for an engine
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "logs",
-        description="Print what a task wrote to its output.\n\n"
-        "TASK is [EXPERIMENT/]ID[.ATTEMPT][:STEP], or a SQL condition such as \"state = 'failed'\".",
+        description=f"Print what a task wrote to its output.\n\n{TASK}",
+        epilog=examples(
+            ("tui-lab logs 17", "task 17 of the newest experiment"),
+            ("tui-lab logs -f grid/17", "what it writes from now on, too"),
+            ("tui-lab logs --stderr -n 20 \"state = 'failed'\"", "how failed tasks ended"),
+        ),
     )
-    parser.add_argument("tasks", nargs="+", metavar="TASK")
+    parser.add_argument("tasks", nargs="+", metavar="TASK", help="what to print")
     parser.add_argument("--stdout", action="store_true", help="standard output alone")
     parser.add_argument("--stderr", action="store_true", help="standard error alone")
     parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the task ends")
@@ -35,6 +41,8 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
+    if args.lines is not None and args.lines < 0:
+        raise UsageError("-n takes a number from 0")
     from tui_lab.cli.address import resolve
 
     addresses = resolve(open_lab(args), args.tasks)
@@ -46,47 +54,68 @@ def main(arguments: list[str]) -> int:
     if args.stdout != args.stderr:
         streams = ["stdout"] if args.stdout else ["stderr"]
     for address in addresses:
+        outputs = Outputs(address, streams)
         if args.follow:
-            _follow(address, streams, args)
+            _follow(outputs, open_lab(args), args)
         else:
-            _print(address, streams, args, title=len(addresses) > 1)
+            _print(outputs, args, title=len(addresses) > 1)
     return DONE
 
 
-def files(address: Address, streams: list[Stream]) -> list[Path]:
-    """The output files of an attempt, by default of the newest. Raises UsageError for an unknown step."""
-    from tui_lab.spec.problem import suggest
-    from tui_lab.store.layout import stream_file
+class Outputs:
+    """The output files of a task. Raises UsageError for an unknown step."""
 
-    columns = address.folder.state().columns
-    attempt = address.attempt or columns["attempts"][address.task] or 1
-    steps = list(dict.fromkeys(step.name for step in address.folder.spec().steps))
-    if address.step is not None:
-        if address.step not in steps:
-            known = [step for step in steps if step is not None]
-            raise UsageError(f'{address.folder.name} has no step "{address.step}"; {suggest(address.step, known)}')
-        steps = [address.step]
-    folder = address.folder.task_folder(address.task)
-    return [folder / stream_file(stream, step, attempt) for step in steps for stream in streams]
+    def __init__(self, address: Address, streams: list[Stream]) -> None:
+        from tui_lab.spec.problem import suggest
+
+        self.address = address
+        self.streams = streams
+        self.place = address.folder.task_folder(address.task)
+        self.steps = list(dict.fromkeys(step.name for step in address.folder.spec_of(address.task).steps))
+        if address.step is not None:
+            if address.step not in self.steps:
+                known = [step for step in self.steps if step is not None]
+                listed = f"it has: {', '.join(known)}" if known else "its steps have no names"
+                what = f'{address.folder.name} has no step "{address.step}"'
+                raise UsageError(f"{what}; {suggest(address.step, known) or listed}")
+            self.steps = [address.step]
+
+    def files(self) -> list[Path]:
+        """Those of the attempt that is meant, by default the newest. Raises UsageError for an unknown attempt."""
+        from tui_lab.store.layout import stream_file
+
+        wanted = self.address.attempt
+        had = self.address.folder.state().columns["attempts"][self.address.task]
+        if wanted is not None and not 1 <= wanted <= had:
+            raise UsageError(f"{self.address} has no attempt {wanted}; it had {had}")
+        attempt = wanted or had or 1
+        return [
+            self.place / stream_file(stream, step, attempt) for step in self.steps for stream in self.streams
+        ]
+
+    @property
+    def state(self) -> int:
+        code: int = self.address.folder.state().columns["state"][self.address.task]
+        return code
 
 
-def _print(address: Address, streams: list[Stream], args: argparse.Namespace, title: bool) -> None:
-    found = [path for path in files(address, streams) if path.exists() and path.stat().st_size]
+def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
+    from tui_lab.store import fold
+
+    found = [path for path in outputs.files() if path.exists() and path.stat().st_size]
     if not found and not title:
-        print(f"{address} printed nothing", file=sys.stderr)
+        nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
+        print(f"{outputs.address} {nothing}", file=sys.stderr)
     for path in found:
         if title or len(found) > 1:
-            sys.stdout.flush()
-            print(f"==> {address} {path.name} <==", flush=True)
+            print(f"==> {outputs.address} {path.name} <==", flush=True)
+        writer = Writer(args.raw)
         with open(path, "rb") as file:
             if args.lines is not None:
                 file.seek(_start_of_last(path, args.lines))
-            end = b"\n"
             while block := file.read(BLOCK):
-                _write(block, args.raw)
-                end = block
-            if not end.endswith(b"\n") and sys.stdout.isatty():
-                _write(b"\n", True)
+                writer.write(block)
+        writer.end(line=True)
 
 
 def _start_of_last(path: Path, lines: int) -> int:
@@ -94,7 +123,7 @@ def _start_of_last(path: Path, lines: int) -> int:
     size = position = path.stat().st_size
     found = 0
     with open(path, "rb") as file:
-        while position > 0:
+        while position > 0 and lines > 0:
             start = max(0, position - BLOCK)
             file.seek(start)
             block = file.read(position - start)
@@ -107,40 +136,78 @@ def _start_of_last(path: Path, lines: int) -> int:
     return 0 if lines > 0 else size
 
 
-def _write(block: bytes, raw: bool) -> None:
-    """Write output as it is; on a terminal without what could touch it."""
-    if sys.stdout.isatty() and not raw:
-        from tui_lab.results.text import strip_escapes
+class Writer:
+    """Writes output to standard output as it is; on a terminal without what could touch it, by whole lines."""
 
-        text = strip_escapes(block).decode("utf-8", "replace")
-        block = "".join(c for c in text if c.isprintable() or c in "\n\t\r").encode()
-    sys.stdout.flush()
-    sys.stdout.buffer.write(block)
-    sys.stdout.buffer.flush()
+    def __init__(self, raw: bool) -> None:
+        self.plain = sys.stdout.isatty() and not raw
+        self.rest = b""
+        self.last = b"\n"
+
+    def write(self, block: bytes) -> None:
+        if self.plain:
+            head, newline, self.rest = (self.rest + block).rpartition(b"\n")
+            block = head + newline
+            if len(self.rest) > BLOCK:
+                block, self.rest = block + self.rest, b""
+        self._put(block)
+
+    def end(self, line: bool) -> None:
+        """Write what is left; with `line` what comes next begins in a new one, if someone looks."""
+        self._put(self.rest)
+        self.rest = b""
+        if line and sys.stdout.isatty() and not self.last.endswith(b"\n"):
+            self._put(b"\n")
+
+    def _put(self, block: bytes) -> None:
+        if not block:
+            return
+        if self.plain:
+            from tui_lab.results.text import strip_escapes
+
+            text = strip_escapes(block).decode("utf-8", "replace")
+            block = "".join(c for c in text if c.isprintable() or c in "\n\t\r").encode()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+        self.last = block or self.last
 
 
-def _follow(address: Address, streams: list[Stream], args: argparse.Namespace) -> None:
-    """Print a task's output as it grows, until the task has ended."""
+def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
+    """Print a task's output as it grows, until the task has ended, or nothing runs that could end it."""
     from tui_lab.store import fold
 
     offsets: dict[Path, int] = {}
+    writer = Writer(args.raw)
+    asked = time.monotonic()
     while True:
-        state = address.folder.state()
-        code = state.columns["state"][address.task]
-        ended = code not in (fold.PENDING, fold.RUNNING)
-        for path in files(address, streams):
+        ended = outputs.state not in (fold.PENDING, fold.RUNNING)
+        for path in outputs.files():
             try:
                 with open(path, "rb") as file:
                     if path not in offsets:
                         offsets[path] = _start_of_last(path, args.lines) if args.lines is not None else 0
                     file.seek(offsets[path])
                     while block := file.read(BLOCK):
-                        _write(block, args.raw)
+                        writer.write(block)
                         offsets[path] += len(block)
             except FileNotFoundError:
                 continue
         if ended:
+            writer.end(line=True)
             return
+        if time.monotonic() - asked > ASK:
+            asked = time.monotonic()
+            if not _going(lab) and outputs.state in (fold.PENDING, fold.RUNNING):
+                writer.end(line=True)
+                raise UsageError(f"{outputs.address} has not ended, and nothing is running in {lab.path}")
         time.sleep(LOOK)
 
 
+def _going(lab: Lab) -> bool:
+    from tui_lab.engine.client import EngineClient
+
+    client = EngineClient.connect(lab)
+    if client is not None:
+        client.close()
+    return client is not None

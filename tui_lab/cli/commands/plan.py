@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, lab_path, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
 
 if TYPE_CHECKING:
     from tui_lab.cli.submission import Prepared
@@ -16,12 +16,23 @@ EXAMPLES = 3
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("plan", description="Say what a run would do: new, changed, failed and stale tasks, and how long it takes.")
-    parser.add_argument("words", nargs="+", metavar="FILE | name=value")
+    parser = Parser(
+        "plan",
+        description="Say what a run would do: new, changed, failed and stale tasks, and how long it takes.\n"
+        "Takes the options of --run, and runs nothing.",
+        epilog=examples(
+            ("tui-lab plan experiment.yaml", "what a run would do"),
+            ("tui-lab plan experiment.yaml lr=0.1,0.2", "and with these values"),
+            ("tui-lab plan experiment.yaml --only 'lr > 0.1' --all", "all commands of these tasks"),
+        ),
+    )
+    parser.add_argument("words", nargs="+", metavar="FILE | name=value", help="as for --run")
     parser.add_argument("--only", metavar="SQL", help="the tasks for which this is true")
     parser.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
     parser.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
-    parser.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
+    parser.add_argument(
+        "--adopt", action="store_true", help="keep the results of tasks that only an edit made new"
+    )
     parser.add_argument("--replace", action="store_true", help="this file takes the place of the one before")
     parser.add_argument("--all", action="store_true", help="print every command that would run")
     add_json(parser)
@@ -59,17 +70,17 @@ def expected(prepared: Prepared) -> float | None:
     """Seconds that the run takes on this machine, going by the tasks that are done; None without any."""
     import os
 
+    import polars as pl
+
     from tui_lab.store import fold
 
-    state = prepared.folder.state()
-    durations = [
-        duration
-        for duration, code in zip(state.columns["duration"], state.columns["state"], strict=True)
-        if code == fold.DONE and duration == duration
-    ]
-    if not durations:
+    columns = prepared.folder.state().columns
+    known = pl.DataFrame({name: pl.Series(columns[name]) for name in ("state", "duration")})
+    durations = known.filter(pl.col("state") == fold.DONE)["duration"].cast(pl.Float64).fill_nan(None)
+    mean = durations.mean()
+    if not isinstance(mean, float):
         return None
-    return len(prepared.queued) * sum(durations) / len(durations) / max(1, len(os.sched_getaffinity(0)))
+    return len(prepared.queued) * mean / max(1, len(os.sched_getaffinity(0)))
 
 
 def as_json(prepared: Prepared) -> dict[str, object]:
@@ -107,7 +118,10 @@ def show(prepared: Prepared, everything: bool) -> None:
     for notice in prepared.notices:
         print(f"  note: {notice}")
     seconds = expected(prepared)
-    print(f"would run {plural(len(prepared.queued), 'task')}" + (f", in about {span(seconds)}" if seconds else ""))
+    print(
+        f"would run {plural(len(prepared.queued), 'task')}"
+        + (f", in about {span(seconds)}" if seconds else "")
+    )
     shown = commands(prepared, None if everything else EXAMPLES)
     for line in shown:
         print(f"  {line}")

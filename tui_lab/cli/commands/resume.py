@@ -6,7 +6,7 @@ import os
 import sys
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import DONE, FAILED, INTERRUPTED
+from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab
 
 
@@ -18,10 +18,9 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.follow import Followed, Follower
-    from tui_lab.cli.progress import make_view
-    from tui_lab.cli.summary import summarize
+    from tui_lab.cli.follow import Followed
     from tui_lab.cli.text import plural
+    from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
 
     lab = open_lab(args)
@@ -44,8 +43,4 @@ def main(arguments: list[str]) -> int:
         runs.append(Followed(folder, len(state.submissions) - 1, count, state))
     if args.detach:
         return DONE
-    interrupted = Follower(lab, client, runs, make_view(args.json)).follow()
-    failed = False
-    for run in runs:
-        failed |= summarize(run.folder, args, interrupted)
-    return INTERRUPTED if interrupted else FAILED if failed else DONE
+    return watch(lab, client, runs, list(left), args)

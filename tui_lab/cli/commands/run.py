@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import COMMANDS, DONE, FAILED, INTERRUPTED, USAGE
+from tui_lab.cli.main import COMMANDS, DONE, USAGE
 from tui_lab.cli.options import Parser, add_common, add_json, lab_path
 
 if TYPE_CHECKING:
@@ -97,10 +97,9 @@ def read_nodes(given: list[list[str]]) -> list[dict[str, Any]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from tui_lab.cli.follow import Followed, Follower
-    from tui_lab.cli.progress import make_view
+    from tui_lab.cli.follow import Followed
     from tui_lab.cli.submission import Choice, prepare, split_words, submit_event
-    from tui_lab.cli.summary import summarize
+    from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
 
@@ -133,13 +132,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json and runs:
             print("Started. `tui-lab status` says how it stands, the same command without --detach follows it.", file=sys.stderr)
         return DONE
-    interrupted = False
-    if client is not None:
-        interrupted = Follower(lab, client, runs, make_view(args.json)).follow()
-    failed = False
-    for one in prepared:
-        failed |= summarize(one.folder, args, interrupted)
-    return INTERRUPTED if interrupted else FAILED if failed else DONE
+    return watch(lab, client, runs, [one.folder for one in prepared], args)
 
 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common
+from tui_lab.cli.options import Parser, add_common, examples
 
 
 def main(arguments: list[str]) -> int:
@@ -13,8 +13,14 @@ def main(arguments: list[str]) -> int:
         "schema",
         description="Print the JSON Schema of experiment.yaml. Save it, and name it in the file's first line:\n"
         "  # yaml-language-server: $schema=./experiment.schema.json",
+        epilog=examples(
+            ("tui-lab schema > experiment.schema.json", "for an editor"),
+            ("tui-lab schema --reference", "every key, for people"),
+        ),
     )
-    parser.add_argument("--reference", action="store_true", help="print every key and its meaning, as Markdown")
+    parser.add_argument(
+        "--reference", action="store_true", help="print every key and its meaning, as Markdown"
+    )
     add_common(parser)
     args = parser.parse_args(arguments)
 

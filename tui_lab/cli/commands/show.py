@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, open_lab, print_json
+from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("show", description="Everything about a task. TASK is [EXPERIMENT/]ID, or a SQL condition.")
-    parser.add_argument("tasks", nargs="+", metavar="TASK")
+    parser = Parser(
+        "show",
+        description=f"Everything about a task: its values, its attempts, its files.\n\n{TASK}",
+        epilog=examples(
+            ("tui-lab show 17", "task 17 of the newest experiment"),
+            ("tui-lab show --command grid/17", "a line that does the same in a shell"),
+        ),
+    )
+    parser.add_argument("tasks", nargs="+", metavar="TASK", help="what to show")
     parser.add_argument("--command", action="store_true", help="only a line that repeats the task in a shell")
     add_json(parser)
     add_common(parser)
@@ -46,12 +53,10 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
     from tui_lab.engine.recipe import Recipe
 
     folder = address.folder
-    for number in range(folder.state().plan, 0, -1):
-        plan = folder.plan(number)
-        row = plan.row(address.task)
-        if row is not None:
-            return Recipe(folder.spec(number), plan, folder.path, ""), row
-    raise UsageError(f"{address}: no plan has this task")
+    plan = folder.plan_of(address.task)
+    row = plan.row(address.task)
+    assert row is not None
+    return Recipe(folder.spec(plan.number), plan, folder.path, ""), row
 
 
 def repeating_line(recipe: Recipe, row: int) -> str:
@@ -91,7 +96,9 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
         **{name: value for name, value in record.items() if name not in parameters and name != "task_id"},
         "commands": recipe.shown(row),
         "folder": str(place),
-        "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()) if place.exists() else [],
+        "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file())
+        if place.exists()
+        else [],
         "history": [event for event in attempts if event["event"] == "finished"],
     }
 
@@ -104,7 +111,9 @@ def _show(found: dict[str, Any], address: Address) -> None:
     for name, value in found["parameters"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {printable(shown)}")
-    print(f"  repeat {found['repeat']}, seed {found.get('seed')}, version {found['version']}, key {found['key'][:12]}")
+    print(
+        f"  repeat {found['repeat']}, seed {found.get('seed')}, version {found['version']}, key {found['key'][:12]}"
+    )
     for line in found["commands"]:
         print(f"  $ {line}")
     for event in found["history"]:

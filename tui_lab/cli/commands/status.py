@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
+from tui_lab.cli.options import (
+    Parser,
+    add_common,
+    add_json,
+    choose_experiments,
+    examples,
+    open_lab,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -13,8 +21,14 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("status", description="How the experiments of a lab stand, and whether anything is running.")
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    parser = Parser(
+        "status",
+        description="How the experiments of a lab stand, and whether anything is running.",
+        epilog=examples(
+            ("tui-lab status", "all experiments"), ("tui-lab status grid --json", "one, for a program")
+        ),
+    )
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
@@ -83,7 +97,8 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) 
     table.add_column("")
     for one in found:
         cells = [
-            Text(f"{one['counts'][name]:,}" if one["counts"][name] else "", style=STATE_STYLES[name]) for name in states
+            Text(f"{one['counts'][name]:,}" if one["counts"][name] else "", style=STATE_STYLES[name])
+            for name in states
         ]
         table.add_row(one["name"], f"{one['tasks']:,}", *cells, _how(one))
     console.print(table)
@@ -92,11 +107,15 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) 
             console.print(f"{one['name']}: {paused_line(one['paused'])}")
     if engine is None:
         unfinished = [one["name"] for one in found if one["counts"]["running"] and not one["active"]]
-        print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
+        print(
+            "no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else "")
+        )
         return
     for node in engine["nodes"]:
         error = f", {node['error']}" if node["error"] else ""
-        print(f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}")
+        print(
+            f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}"
+        )
     if engine["notice"]:
         print(f"! {engine['notice']}")
 

@@ -6,14 +6,19 @@ import sys
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, open_lab
+from tui_lab.cli.options import TASK, Parser, add_common, examples, open_lab
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "stop",
         description="Stop tasks: what runs is ended, what waits does not begin. `tui-lab retry` runs them again.\n\n"
-        "TASK is [EXPERIMENT/]ID, an EXPERIMENT, or a SQL condition such as \"lr > 0.1\".",
+        + TASK,
+        epilog=examples(
+            ("tui-lab stop", "everything that is going"),
+            ("tui-lab stop grid/17", "one task"),
+            ("tui-lab stop 'lr > 0.1'", "some"),
+        ),
     )
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="by default everything that is going")
     add_common(parser)
@@ -28,8 +33,10 @@ def main(arguments: list[str]) -> int:
     client = EngineClient.connect(lab)
     if client is None:
         raise UsageError(f"nothing is running in {lab.path}")
+    wanted: dict[str, list[list[int]] | None]  # None: all of the experiment
     if args.tasks:
-        wanted = {name: ranges.to_ranges(tasks) for name, tasks in by_experiment(resolve(lab, args.tasks)).items()}
+        named = by_experiment(resolve(lab, args.tasks))
+        wanted = {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
     else:
         wanted = dict.fromkeys(client.request("status")["active"])
     for name, tasks in wanted.items():

@@ -1,0 +1,334 @@
+"""What a person reads who made a mistake, and the exit status; nothing is run or written before it is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench import Bench
+
+GOOD = "command: echo {a}\nparameters: {a: [1, 2]}\n"
+
+# Name of the case -> (file, first line of what is said).
+FILES = {
+    "yaml": ("command: echo {a\nparameters: {a: [1\n", 'x.yaml:2:17: this "[" is not closed'),
+    "empty file": ("", "x.yaml:1:1: the file is empty"),
+    "unknown key": (
+        "command: echo {a}\nparametrs: {a: [1]}\n",
+        'x.yaml:2:1: there is no key "parametrs"; did you mean "parameters"?',
+    ),
+    "later key": (GOOD + "stages: {}\n", 'x.yaml:3:1: "stages" is not supported yet'),
+    "unknown placeholder": (
+        "command: echo {neuron}\nparameters: {neurons: [1]}\n",
+        "x.yaml:1:15: there is no parameter for {neuron}; did you mean {neurons}?",
+    ),
+    "empty list": ("command: echo {a}\nparameters: {a: []}\n", "x.yaml:2:17: an empty list of values"),
+    "zero tasks": (GOOD + "where: a > 5\n", 'x.yaml:3:8: no combination is left: "where" is true for none of 2'),
+    "duplicate key": (GOOD + "repeat: 1\nrepeat: 2\n", 'x.yaml:4:1: "repeat" is given twice'),
+    "duplicate parameter": (
+        "command: echo {a}\nparameters:\n  a: [1]\n  a: [2]\n",
+        'x.yaml:4:3: "a" is given twice, the first time in line 3',
+    ),
+    "pattern": (GOOD + "metrics: {m: 'x ((@float@)'}\n", "x.yaml:3:17: in the pattern: missing )"),
+    "where": (GOOD + "where: a >> > 3\n", 'x.yaml:3:13: syntax error at ">"'),
+    "where of unknown name": (GOOD + "where: b = 3\n", 'x.yaml:3:8: unknown name "b"'),
+    "derive": (GOOD + "derive: {b: 2 *}\n", "x.yaml:3:1"),
+    "sql metric": (GOOD + "metrics: {m: {sql: 'nope + 1'}}\n", 'x.yaml:3:21: unknown name "nope"'),
+    "command": (
+        "command: no-such-program --x {a}\nparameters: {a: [1]}\n",
+        'x.yaml:1:10: the command "no-such-program" is not found in PATH',
+    ),
+    "command in a script": (
+        "command: |\n  # first\n  no-such-program {a} | sort\nparameters: {a: [1]}\n",
+        'x.yaml:3:3: the command "no-such-program" is not found in PATH',
+    ),
+    "command of a step": (
+        "command:\n  one: echo {a}\n  two: ./two.sh\nparameters: {a: [1]}\n",
+        'x.yaml:3:8: the command "./two.sh" is not found; looked for in ',
+    ),
+    "command without ./": (
+        "command: plain.txt {a}\nparameters: {a: [1]}\n",
+        'x.yaml:1:10: the command "plain.txt" is not found in PATH; did you mean "./plain.txt"?',
+    ),
+    "command not executable": (
+        "command: ['./plain.txt {a}', echo 2]\nparameters: {a: [1]}\n",
+        'x.yaml:1:12: the command "./plain.txt" is not executable; chmod +x ',
+    ),
+    "command is a folder": ("command: ./sub\n", 'x.yaml:1:10: the command "./sub" is a folder'),
+    "shell": (GOOD + "shell: no-such-shell\n", 'x.yaml:3:8: the shell "no-such-shell" is not found'),
+    "workdir": (GOOD + "workdir: nowhere/at/all\n", "x.yaml:3:10: the working folder "),
+    "workdir is a file": (GOOD + "workdir: plain.txt\n", "x.yaml:3:10: the working folder "),
+    "template": (GOOD + "files: {f: none.tmpl}\n", 'x.yaml:3:12: the template "none.tmpl"'),
+    "bare null": (
+        "command: echo {a}\nparameters:\n  a:\n  - 1\n  - null\n",
+        "x.yaml:5:5: the value of a is null, which has no text",
+    ),
+    "NUL": ('command: echo {a}\nparameters: {a: ["x\\0y"]}\n', "x.yaml:2:18: the value of a holds a NUL"),
+    "too long": (
+        "command: echo {a}\nparameters: {a: [" + "x" * 140_000 + "]}\n",
+        "x.yaml:2:18: the value of a is 140,000 bytes long",
+    ),
+    "drawn without sample": (
+        "command: echo {a}\nparameters: {a: {uniform: [0, 1]}}\n",
+        "x.yaml:2:17: ",
+    ),
+    "table's name": ("name: nodes\n" + GOOD, 'x.yaml:1:7: an experiment can\'t be called "nodes"'),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_mistakes_in_a_file_are_said_at_their_place(bench: Bench, case: str) -> None:
+    text, said = FILES[case]
+    bench.write("x.yaml", text)
+    bench.write("plain.txt", "")
+    (bench.folder / "sub").mkdir()
+    result = bench.run("x.yaml", code=2)
+    assert result.err.startswith(said)
+    assert result.out == ""
+    assert not bench.lab.exists()
+
+
+def test_all_mistakes_of_all_files_are_said_at_once(bench: Bench) -> None:
+    bench.write("a.yaml", "comand: echo\nrepeat: 0\nmetrics: {m: '(('}\n")
+    bench.write("b.yaml", GOOD)
+    bench.write("c.yaml", "command: no-such-program\n")
+    result = bench.run("a.yaml", "b.yaml", "missing.yaml", "c.yaml", code=2)
+    places = [line.split(": ")[0] for line in result.err.splitlines()]
+    assert places == ["a.yaml:1:1", "a.yaml:2:9", "a.yaml:3:16", "c.yaml:1:10", "missing.yaml"]
+    assert not bench.lab.exists()
+    found = bench("check", "a.yaml", "b.yaml", code=2)
+    assert len(found.lines) == 4
+    assert found.lines[3] == "b.yaml: b: 2 tasks, no mistakes"
+    problems = bench("check", "a.yaml", "--json", code=2).json()["problems"]
+    assert [(problem["line"], problem["column"]) for problem in problems] == [(1, 1), (2, 9), (3, 16)]
+
+
+def test_files_that_are_none(bench: Bench) -> None:
+    (bench.folder / "folder").mkdir()
+    (bench.folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    assert bench.run("missing.yaml", code=2).err == "missing.yaml: there is no such file\n"
+    assert bench.run("folder", code=2).err == "folder: this is a folder, not a file\n"
+    assert bench.run("binary.yaml", code=2).err.startswith("binary.yaml")
+    assert "needs a file" in bench.run(code=2).err
+
+
+def test_two_files_with_the_same_name(bench: Bench) -> None:
+    bench.write("a.yaml", "name: same\n" + GOOD)
+    bench.write("b.yaml", "name: same\n" + GOOD)
+    assert "two of the files are called same" in bench.run("a.yaml", "b.yaml", code=2).err
+
+
+def test_words_that_mean_nothing(bench: Bench) -> None:
+    bench.write("x.yaml", GOOD)
+    assert 'did you mean "status"?' in bench("stattus", code=2).err
+    assert "unrecognized arguments: --bogus" in bench.run("x.yaml", "--bogus", code=2).err
+    assert 'aa=3: there is no parameter "aa"' in bench.run("x.yaml", "aa=3", code=2).err
+    said = bench.run("x.yaml", "--only", "aa > 1", code=2).err.splitlines()
+    assert said == ['tui-lab: unknown name "aa"', "  aa > 1", "  ^"]
+    assert "tui-lab" in bench.run("x.yaml", "--only", "a >", code=2).err
+    assert bench("plan", "a=1", code=2).err.startswith("tui-lab: plan needs a file")
+    assert not bench.lab.exists()
+
+
+def test_a_program_that_only_the_shell_knows_is_no_mistake(bench: Bench) -> None:
+    bench.write("x.yaml", "command: 'cd / && pwd'\n")
+    bench.write("y.yaml", "command: 'no-such-program || echo instead'\n")
+    bench.write("z.yaml", "command: 'f() { echo {a}; }; f'\nparameters: {a: [1]}\n")
+    bench.write("e.yaml", "command: 'A={a} no-such-program-either || true'\nparameters: {a: [1]}\n")
+    bench.write("s.yaml", "command: my-tool {a}\nparameters: {a: [1]}\nsetup: 'my-tool() { echo; }'\n")
+    bench("check", "x.yaml", "y.yaml", "z.yaml", "e.yaml", "s.yaml")
+    env = {"BASH_FUNC_exported%%": "() { echo 1; }"}
+    bench.write("f.yaml", "command: 'exported; echo {a}'\nparameters: {a: [1]}\n")
+    bench("check", "f.yaml", env=env)
+
+
+# Labs.
+
+
+def test_labs_that_are_none(bench: Bench) -> None:
+    (bench.folder / "folder").mkdir()
+    bench.write("full/thesis.tex", "")
+    bench.write("x.yaml", GOOD)
+    for command in (["status"], ["logs", "3"], ["show", "3"], ["stop"], ["retry"]):
+        said = bench(*command, code=2).err
+        assert said == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
+    assert "is no lab (it has no lab.json)" in bench("status", "--lab", "folder", code=2).err
+    assert "is a file" in bench("status", "--lab", "x.yaml", code=2).err
+    assert "is not empty and is no lab" in bench.run("x.yaml", "--lab", "full", code=2).err
+    assert "is a file, not a folder" in bench.run("x.yaml", "--lab", "x.yaml", code=2).err
+
+
+def test_a_lab_and_a_journal_from_a_newer_version(bench: Bench) -> None:
+    bench.write("x.yaml", GOOD)
+    bench.write("lab/lab.json", '{"format": 2, "id": "x"}')
+    assert "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
+    assert "newer tui-lab" in bench.run("x.yaml", code=2).err
+    bench.write("lab/lab.json", '{"format": 1, "id": "x"}')
+    journal = bench.write("lab/x/journal.jsonl", '{"event":"journal","format":2}\n')
+    assert "newer tui-lab (journal format 2, this one reads 1)" in bench.run("x.yaml", code=2).err
+    assert "newer tui-lab" in bench("status", code=2).err
+    assert journal.read_text() == '{"event":"journal","format":2}\n'
+    bench.write("lab/lab.json", "{")
+    assert "is damaged" in bench("status", code=2).err
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_lab_on_a_read_only_file_system(bench: Bench, mounted: Path) -> None:
+    bench.write("x.yaml", GOOD)
+    lab = ["--lab", str(mounted / "lab")]
+    bench.run("x.yaml", *lab)
+    bench.clean()  # nothing may have a file open there for writing
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+    result = bench.run("x.yaml", *lab, "a=5", code=3)
+    assert "Read-only file system; choose another place with --lab DIR" in result.err
+    assert "Read-only file system" in bench.run("x.yaml", "--lab", str(mounted / "other"), code=3).err
+    # What only reads goes on working.
+    assert bench("status", "--json", *lab).json()["experiments"][0]["counts"]["done"] == 2
+    assert bench("logs", "1", *lab).out == "2\n"
+    assert "x/0: ✓ done" in bench("show", "0", *lab).out
+    assert bench("plan", "x.yaml", *lab).lines[2].strip() == "2 done"
+    assert len(json.loads(bench("query", "SELECT * FROM x", "--format", "json", *lab).out)) == 2
+
+
+@pytest.mark.parametrize("room", [0, 4, 8, 12, 16, 20])
+def test_a_lab_on_a_full_disk(bench: Bench, mounted: Path, room: int) -> None:
+    bench.write("x.yaml", GOOD)
+    with open(mounted / "fill", "wb") as file:
+        file.write(b"x" * ((64 - room) << 10))
+    result = bench.run("x.yaml", "--lab", str(mounted / "lab"), code=3)
+    last = result.err.splitlines()[-1]
+    assert last.startswith(f"tui-lab: {mounted}")
+    assert "No space left on device; make room, or choose another place with --lab DIR" in last
+    (mounted / "fill").unlink()
+    bench.run("x.yaml", "--lab", str(mounted / "lab"))
+
+
+def test_another_file_with_the_same_name(bench: Bench) -> None:
+    bench.write("one/grid.yaml", GOOD)
+    bench.write("two/grid.yaml", GOOD.replace("2]", "3]"))
+    bench.write("two/Grid.yaml", GOOD)
+    bench.run("one/grid.yaml")
+    said = bench.run("two/grid.yaml", code=2).err
+    assert '"grid" in ' in said
+    assert "came from another file" in said
+    assert "--replace" in said
+    assert 'differ in case only; SQL can\'t tell them apart' in bench.run("two/Grid.yaml", code=2).err
+    assert "came from another file" in bench("plan", "two/grid.yaml", code=2).err
+    bench.run("two/grid.yaml", "--replace")
+    assert [row["a"] for row in bench.table("SELECT a FROM grid ORDER BY a")] == [1, 3]
+    assert "came from another file" in bench.run("one/grid.yaml", code=2).err
+
+
+def test_names_that_are_not_there_get_a_suggestion(bench: Bench) -> None:
+    bench.write("grid.yaml", GOOD)
+    bench.run("grid.yaml")
+    assert 'did you mean "grid"?' in bench("logs", "gird/0", code=2).err
+    assert 'did you mean "grid"?' in bench("status", "gird", code=2).err
+    assert bench("logs", "7", code=2).err == "tui-lab: grid has no task 7; its tasks are 0 to 1\n"
+    assert "grid has no task 9; its tasks are 0 to 1" in bench("show", "0-9", code=2).err
+    assert bench("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
+    assert "grid/0 has no attempt 3; it had 1" in bench("logs", "0.3", code=2).err
+    assert 'unknown name "sate"' in bench("logs", "sate = 'done'", code=2).err
+    assert bench("logs", "a > 100", code=2).err == "tui-lab: no task is meant by that\n"
+    assert "nothing is running" in bench("stop", code=2).err
+    assert "none of these tasks failed" in bench("retry", code=2).err
+
+
+# Terminals and pipes.
+
+
+def test_a_reader_that_goes_away_is_no_mistake(bench: Bench) -> None:
+    bench.write("x.yaml", "command: echo {a}\nparameters: {a: {range: [0, 30000]}}\n")
+    for words in (["schema"], ["plan", "x.yaml", "--all"], ["schema", "--reference"], ["--help"]):
+        process = bench.start(*words)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        process.stderr.close()
+        assert process.wait(20) == 0
+
+
+def test_outputs_that_are_closed_or_full(bench: Bench) -> None:
+    code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    with open("/dev/full", "w") as full:
+        process = bench.start("schema", stdout=full)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        process.stderr.close()
+    assert "Traceback" not in said
+    assert "No space left on device" in said
+    assert process.wait(20) == 3
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "latin-1"}],
+)
+def test_environments_without_colour_width_or_utf8(bench: Bench, env: dict[str, str]) -> None:
+    bench.write("grid.yaml", "command: 'echo {a}; test {a} = é'\nparameters: {a: [é, ü]}\n")
+    result = bench.run("grid.yaml", code=1, env=env)
+    printed = result.err + bench("status", env=env).out + bench("show", "1", env=env).out
+    assert "\x1b" not in printed
+    assert "1 failed" in printed
+    assert "--help" in bench("plan", "--help", env=env).out
+
+
+def test_help_is_light() -> None:
+    heavy = ["textual", "polars", "duckdb", "asyncssh", "pydantic", "numpy", "pyarrow", "scipy", "yaml"]
+    code = (
+        "import sys\nfrom tui_lab.cli.main import COMMANDS, main\n"
+        "for words in [[], *([name] for name in COMMANDS)]:\n"
+        "    try:\n        main([*words, '--help'])\n    except SystemExit as end:\n        assert end.code in (0, None)\n"
+        f"print('LOADED', [name for name in {heavy} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_every_command_has_help_with_an_example(bench: Bench) -> None:
+    from tui_lab.cli.main import COMMANDS
+
+    for name in COMMANDS:
+        said = bench(name, "--help").out
+        assert f"usage: tui-lab {name}" in said
+        assert "example" in said, name
+        assert f"  tui-lab {name}" in said, name
+        assert "--lab DIR" in said or name in ("schema",), name
+
+
+def test_the_lab_may_be_named_before_or_after_the_command(bench: Bench) -> None:
+    bench.write("x.yaml", GOOD)
+    bench("--lab", "other", "--run", "x.yaml")
+    assert not bench.lab.exists()
+    for words in (
+        ["--lab", "other", "status"],
+        ["status", "--lab", "other"],
+        ["--lab=other", "status"],
+        ["status", "--lab=other"],
+    ):
+        assert "x" in bench(*words).out
+    assert "x" in bench("status", env={"TUI_LAB_DIR": "other"}).out
+    assert os.fspath(bench.folder / "other") in bench("show", "0", "--lab", "other").out

@@ -1,0 +1,175 @@
+"""Talks the protocol to a real agent process, as an engine would."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tui_lab.engine.transports.channel import GREETING, agent_source, boot_command
+
+PATIENCE = 20.0  # seconds
+
+
+class Talk:
+    """An engine's end of the channel. One spool; any number of connections, one after the other."""
+
+    def __init__(self, folder: Path, python: str = sys.executable) -> None:
+        self.folder = folder
+        self.python = python
+        self.spool = folder / "spool"
+        self.relay: subprocess.Popen[bytes] | None = None
+        self.pid = 0  # of the agent
+        self.unread = b""
+
+    # The channel.
+
+    def open(self) -> None:
+        self.hang_up()
+        self.relay = subprocess.Popen(
+            boot_command(self.python, str(self.spool)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
+        self.unread = b""
+        assert self.relay.stdin is not None
+        assert self._read_to(b"\n") == GREETING
+        self.relay.stdin.write(agent_source())
+
+    def connect(self, *, epoch: int = 1, slots: int = 2) -> dict[str, Any]:
+        """Open a channel and greet; the answer."""
+        self.open()
+        self.send({"type": "hello", "epoch": epoch, "lab": "lab", "node": "here", "slots": slots})
+        welcome = self.receive()
+        self.pid = welcome.get("pid", self.pid)
+        return welcome
+
+    def send(self, *messages: dict[str, Any]) -> None:
+        assert self.relay is not None
+        assert self.relay.stdin is not None
+        self.relay.stdin.write("".join(json.dumps(message) + "\n" for message in messages).encode())
+
+    def receive(self, *kinds: str) -> dict[str, Any]:
+        """The next message, or the next of some kinds."""
+        while True:
+            message: dict[str, Any] = json.loads(self._read_to(b"\n"))
+            if not kinds or message["type"] in kinds:
+                return message
+
+    def receive_end(self) -> str:
+        """What a relay that ends says on its standard error."""
+        assert self.relay is not None
+        self.relay.wait(PATIENCE)
+        assert self.relay.stderr is not None
+        return self.relay.stderr.read().decode()
+
+    def _read_to(self, end: bytes) -> bytes:
+        assert self.relay is not None
+        assert self.relay.stdout is not None
+        deadline = time.monotonic() + PATIENCE
+        while end not in self.unread:
+            readable, _, _ = select.select([self.relay.stdout], [], [], max(0, deadline - time.monotonic()))
+            assert readable, "the agent says nothing"
+            data = os.read(self.relay.stdout.fileno(), 1 << 16)
+            assert data, self.receive_end()
+            self.unread += data
+        line, _, self.unread = self.unread.partition(end)
+        return line + end
+
+    def hang_up(self) -> None:
+        if self.relay is not None:
+            for stream in (self.relay.stdin, self.relay.stdout, self.relay.stderr):
+                assert stream is not None
+                stream.close()
+            self.relay.wait(PATIENCE)
+            self.relay = None
+
+    # Messages.
+
+    def context(self, **more: Any) -> None:
+        """What the tasks have in common: by default one unnamed step in the folder."""
+        context = {
+            "type": "context",
+            "id": "c",
+            "environment": dict(os.environ),
+            "workdir": str(self.folder),
+            "shell": None,
+            "setup": None,
+            "ok_exit_codes": [0],
+            "steps": [{"name": None, "script": None}],
+            "umask": None,
+        }
+        self.send({**context, **more})
+
+    def start(self, task: int, *scripts: str, attempt: int = 1, **more: Any) -> list[Any]:
+        """Start a task that runs scripts, a step each; its key."""
+        message = {
+            "type": "start",
+            "experiment": "e",
+            "task": task,
+            "attempt": attempt,
+            "context": "c",
+            "folder": str(self.output(task)),
+            "steps": len(scripts),
+            "scripts": {str(step): script for step, script in enumerate(scripts)},
+            "env": {"TUI_LAB_OUTPUT": str(self.output(task)), "TUI_LAB_ATTEMPT": str(attempt)},
+            "grace": 5.0,
+            "timeout": None,
+            "ok": [0],
+        }
+        self.send({**message, **more})
+        return ["e", task, attempt]
+
+    def stop(self, key: list[Any], grace: float = 5.0, reason: str = "stopped") -> None:
+        self.send({"type": "stop", "key": key, "reason": reason, "grace": grace})
+
+    def ack(self, *keys: list[Any]) -> None:
+        self.send({"type": "ack", "keys": list(keys)})
+
+    def output(self, task: int) -> Path:
+        return self.folder / "tasks" / str(task)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The ledger."""
+        return [json.loads(line) for line in (self.spool / "ledger.jsonl").read_text().splitlines()]
+
+    # Ends.
+
+    def kill(self) -> None:
+        """kill -9 of the agent."""
+        os.kill(self.pid, signal.SIGKILL)
+        wait_gone(self.pid)
+
+    def close(self) -> None:
+        self.hang_up()
+        pids = [self.pid]
+        if (self.spool / "ledger.jsonl").exists():
+            pids += [-record["pid"] for record in self.records() if record["record"] == "pid"]
+        for pid in pids:
+            if pid not in (0, -1, 1):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+
+
+def wait_gone(pid: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not gone(pid):
+        assert time.monotonic() < deadline, f"{pid} is still there"
+        time.sleep(0.005)
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except OSError:
+        return True

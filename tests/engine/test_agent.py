@@ -1,0 +1,448 @@
+"""The agent, as an engine meets it: a real process, under every Python that is here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from agent_talk import Talk, gone, wait_gone
+from conftest import until
+
+import tui_lab.engine.agent
+
+
+def interpreters() -> list[str]:
+    """One Python of each version from 3.6 on: of pyenv, else on PATH."""
+    found = [sys.executable]
+    for minor in range(6, 15):
+        if sys.version_info[:2] == (3, minor):
+            continue
+        own = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3.{minor}"))
+        path = str(own[-1]) if own else shutil.which(f"python3.{minor}")
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            found.append(path)
+    return found
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Iterator[Talk]:
+    talk = Talk(tmp_path)
+    try:
+        yield talk
+    finally:
+        talk.close()
+
+
+@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).name)
+def any_talk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Talk]:
+    talk = Talk(tmp_path, request.param)
+    try:
+        yield talk
+    finally:
+        talk.close()
+
+
+def test_the_source_needs_no_more_than_python_3_6() -> None:
+    source = tui_lab.engine.agent.__file__
+    vermin = "import sys, vermin; sys.exit(vermin.main())"
+    command = [sys.executable, "-c", vermin, "--target=3.6-", "--no-tips", source]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+# Under every Python.
+
+
+def test_runs_a_task_and_leaves_nothing_behind(any_talk: Talk) -> None:
+    talk = any_talk
+    welcome = talk.connect()
+    assert welcome["type"] == "welcome"
+    assert welcome["open"] == []
+    talk.context()
+    key = talk.start(7, "echo out; echo err >&2; exit 0")
+    assert talk.receive()["type"] == "started"
+    finished = talk.receive()
+    assert finished["key"] == key
+    assert finished["state"] == "done"
+    assert finished["exit_code"] == 0
+    assert finished["duration"] > 0
+    assert finished["cpu_time"] >= 0
+    assert (talk.output(7) / "stdout").read_text() == "out\n"
+    assert (talk.output(7) / "stderr").read_text() == "err\n"
+    talk.ack(key)
+    talk.send({"type": "bye"})
+    assert talk.receive_end() == ""
+    until(lambda: not talk.spool.exists())
+
+
+def test_tasks_get_the_signals_that_programs_expect(any_talk: Talk) -> None:
+    talk = any_talk
+    talk.connect()
+    talk.context()
+    talk.start(0, "grep ^Sig[IB] /proc/self/status; sh -c 'kill -PIPE $$'")
+    finished = talk.receive("finished")
+    masks = dict(line.split() for line in (talk.output(0) / "stdout").read_text().splitlines())
+    assert int(masks["SigBlk:"], 16) == 0
+    assert int(masks["SigIgn:"], 16) & 0x7FFFFFFF == 0  # 32 and 33 are the C library's own
+    assert (finished["state"], finished["reason"], finished["signal"]) == ("failed", "signal", signal.SIGPIPE)
+
+
+def test_a_task_that_ignores_term_is_killed_after_the_grace(any_talk: Talk) -> None:
+    talk = any_talk
+    talk.connect()
+    talk.context()
+    stopped = talk.start(0, "trap '' TERM; echo go; while :; do sleep 0.05; done")
+    timed_out = talk.start(1, "trap '' TERM; while :; do sleep 0.05; done", timeout=0.2, grace=0.2)
+    until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
+    talk.stop(stopped, grace=0.1)
+    ended = {message["key"][1]: message for message in (talk.receive("finished"), talk.receive("finished"))}
+    assert (ended[0]["state"], ended[0]["reason"]) == ("stopped", "stopped")
+    assert (ended[1]["state"], ended[1]["reason"]) == ("failed", "timeout")
+    assert timed_out == ended[1]["key"]
+
+
+def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
+    talk = any_talk
+    spool = talk.connect(slots=3)["spool"]
+    talk.context()
+    go = talk.folder / "go"
+    keys = [talk.start(task, f"while ! test -e {go}; do sleep 0.02; done; exit {task}", "true") for task in range(2)]
+    keys.append(talk.start(2, "exit 5"))
+    assert talk.receive("finished")["key"] == keys[2]
+    talk.kill()
+    go.touch()  # they may end while no agent is there
+    welcome = talk.connect(epoch=2, slots=3)
+    assert welcome["spool"] == spool
+    assert sorted(welcome["open"]) == keys
+    ended = {}
+    while set(ended) != {1, 2}:
+        message = talk.receive("finished")
+        ended[message["key"][1]] = message
+    assert (ended[1]["state"], ended[1]["reason"], ended[1]["exit_code"]) == ("failed", "exit", 1)
+    assert (ended[2]["state"], ended[2]["exit_code"]) == ("failed", 5)
+    assert "peak_rss" not in ended[1]
+    talk.context(steps=[{"name": "one", "script": None}, {"name": "two", "script": None}])
+    finished = talk.receive("finished")  # its first step went well: the second needs the context
+    assert (finished["key"], finished["state"], len(finished["steps"])) == (keys[0], "done", 2)
+
+
+# Under this one.
+
+
+def test_an_attempt_is_never_started_twice(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    key = talk.start(0, "echo once")
+    talk.start(0, "echo once")
+    assert talk.receive("finished")["key"] == key
+    talk.start(0, "echo once")
+    assert talk.receive("finished")["key"] == key  # said again, not done again
+    assert (talk.output(0) / "stdout").read_text() == "once\n"
+
+
+def test_what_is_not_acknowledged_is_said_again(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    key = talk.start(0, "exit 3")
+    first = talk.receive("finished")
+    again = []
+    for epoch in (2, 3):
+        assert talk.connect(epoch=epoch)["open"] == [key]
+        again.append(talk.receive("finished"))
+    talk.kill()
+    assert talk.connect(epoch=4)["open"] == [key]
+    again.append(talk.receive("finished"))
+    for message in again:
+        assert {**message, "ago": 0} == {**first, "ago": 0}
+    talk.ack(key)
+    talk.kill() if talk.connect(epoch=5)["open"] == [] else pytest.fail("still open after its ack")
+    assert talk.connect(epoch=6)["open"] == []
+
+
+def test_only_the_highest_epoch_is_obeyed(talk: Talk) -> None:
+    assert talk.connect(epoch=5)["type"] == "welcome"
+    assert talk.connect(epoch=4) == {"type": "refused", "reason": "epoch", "epoch": 5}
+    talk.kill()
+    assert talk.connect(epoch=4)["type"] == "refused"
+    assert talk.connect(epoch=5)["type"] == "welcome"
+
+
+def test_slots_are_respected_and_what_waits_can_be_taken_back(talk: Talk) -> None:
+    talk.connect(slots=2)
+    talk.context()
+    keys = [talk.start(task, "echo $TUI_LAB_SLOT; sleep 60") for task in range(4)]
+    assert [talk.receive("started")["key"] for _ in range(2)] == keys[:2]
+    talk.send({"type": "return", "keys": keys})
+    assert talk.receive("returned")["keys"] == keys[2:]
+    assert not talk.output(2).exists()
+    until(lambda: all((talk.output(task) / "stdout").exists() for task in (0, 1)))
+    slots = {until(lambda task=task: (talk.output(task) / "stdout").read_text()) for task in (0, 1)}
+    assert slots == {"0\n", "1\n"}
+    for key in keys[:2]:
+        talk.stop(key)
+    assert {talk.receive("finished")["reason"] for _ in range(2)} == {"stopped"}
+
+
+def test_what_had_not_begun_is_forgotten_with_a_dead_agent(talk: Talk) -> None:
+    """The engine then hands it over again: it can't have run."""
+    talk.connect(slots=1)
+    talk.context()
+    running, _ = talk.start(0, "sleep 60"), talk.start(1, "true")
+    assert talk.receive("started")["key"] == running
+    talk.kill()
+    assert talk.connect(epoch=2, slots=1)["open"] == [running]
+
+
+def test_a_lost_exit_status_is_said_to_be_lost(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    key = talk.start(0, "sleep 60")
+    wrapper = talk.receive("started")["pid"]
+    talk.kill()
+    os.killpg(wrapper, signal.SIGKILL)
+    wait_gone(wrapper)
+    assert talk.connect(epoch=2)["open"] == [key]
+    assert (lost := talk.receive("finished"))["state"] == "lost", lost
+
+
+def test_a_pid_of_another_process_is_not_believed(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    talk.start(0, "sleep 60")
+    wrapper = talk.receive("started")["pid"]
+    talk.kill()
+    os.killpg(wrapper, signal.SIGKILL)
+    wait_gone(wrapper)
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    ledger = talk.spool / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace(f'"pid": {wrapper},', f'"pid": {other.pid},'))
+    try:
+        talk.connect(epoch=2)
+        assert talk.receive("finished")["state"] == "lost"
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_wrapper_whose_pid_never_reached_the_ledger_is_found(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    go = talk.folder / "go"
+    key = talk.start(0, f"while ! test -e {go}; do sleep 0.02; done; exit 9")
+    talk.receive("started")
+    until(lambda: len(talk.records()) == 2)
+    talk.kill()
+    ledger = talk.spool / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().splitlines(keepends=True)[0])
+    assert talk.connect(epoch=2)["open"] == [key]
+    go.touch()
+    assert talk.receive("finished")["exit_code"] == 9
+
+
+def test_the_ledger_may_be_cut_anywhere(talk: Talk) -> None:
+    """A torn record is no record; the next agent appends behind whole ones."""
+    talk.connect()
+    talk.context()
+    keys = [talk.start(task, "true") for task in range(2)]
+    for _ in keys:
+        talk.receive("finished")
+    until(lambda: len(talk.records()) == 6)
+    talk.kill()
+    ledger = talk.spool / "ledger.jsonl"
+    whole = ledger.read_bytes()
+    last = whole[:-1].rfind(b"\n") + 1
+    step = 1 if len(whole) - last < 40 else (len(whole) - last) // 12
+    for end in [*range(last, len(whole), step), len(whole)]:
+        ledger.write_bytes(whole[:end])
+        shutil.copy(talk.spool / "exits-1", talk.folder / "exits")
+        assert sorted(talk.connect(epoch=2)["open"]) == keys
+        ended = {talk.receive("finished")["key"][1]: "done" for _ in keys}
+        assert ended == {0: "done", 1: "done"}
+        talk.kill()
+        assert all(json.loads(line) for line in ledger.read_text().splitlines())
+
+
+def test_after_a_reboot_nothing_old_is_believed(talk: Talk) -> None:
+    spool = talk.connect()["spool"]
+    talk.context()
+    talk.start(0, "sleep 60")
+    wrapper = talk.receive("started")["pid"]
+    talk.kill()
+    (talk.spool / "boot").write_text(os.uname().nodename + " 0000-another-boot pid:[1]")
+    welcome = talk.connect(epoch=2)
+    assert welcome["open"] == []
+    assert welcome["spool"] != spool
+    assert not gone(wrapper)  # its number may be anyone's now: it is let be
+    os.killpg(wrapper, signal.SIGKILL)
+
+
+def test_a_spool_of_another_machine_is_an_error(talk: Talk) -> None:
+    talk.connect()
+    talk.kill()
+    (talk.spool / "boot").write_text("elsewhere 0000-another-boot pid:[1]")
+    talk.open()
+    assert "in use by the machine elsewhere" in talk.receive_end()
+
+
+def test_a_spool_that_can_not_be_made_is_a_clear_line(talk: Talk) -> None:
+    talk.spool.write_text("a file")
+    talk.open()
+    said = talk.receive_end()
+    assert str(talk.spool) in said
+    assert "Traceback" not in said
+
+
+def test_leftovers_are_stopped_and_counted(talk: Talk) -> None:
+    talk.connect(slots=4)
+    talk.context()
+    pids = talk.folder / "pids"
+    scripts = [
+        f"sleep 61 & echo $! >>{pids}",
+        f"setsid sleep 62 & echo $! >>{pids}; sleep 0.1",
+        f"(setsid sh -c 'echo $$ >>{pids}; trap \"\" TERM; exec sleep 63' &) ; sleep 0.1",
+        f"set -m; sleep 64 & echo $! >>{pids}",
+    ]
+    keys = [talk.start(task, script) for task, script in enumerate(scripts)]
+    ended = [talk.receive("finished") for _ in keys]
+    assert [(message["state"], message["leftover"]) for message in ended] == [("done", 1)] * 4
+    assert len(pids.read_text().split()) == 4
+    for pid in pids.read_text().split():
+        assert gone(int(pid))
+
+
+def test_a_neighbours_daemon_is_let_be(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    pid = talk.folder / "pid"
+    key = talk.start(0, f"(setsid sleep 60 & echo $! >{pid}); sleep 60")
+    until(lambda: pid.exists() and pid.read_text())
+    talk.start(1, "true")
+    assert "leftover" not in talk.receive("finished")
+    assert not gone(int(pid.read_text()))
+    talk.stop(key)
+    assert talk.receive("finished")["reason"] == "stopped"
+    assert gone(int(pid.read_text()))
+
+
+def test_term_reaches_each_process_once(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    seen = talk.folder / "seen"
+    key = talk.start(0, f"trap 'echo t >>{seen}' TERM; echo go; while ! test -e {seen}; do sleep 0.02; done; sleep 0.2")
+    until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
+    talk.stop(key)
+    assert talk.receive("finished")["reason"] == "stopped"
+    assert seen.read_text() == "t\n"
+
+
+def test_the_reason_of_a_stop_outlives_the_agent(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    go = talk.folder / "go"
+    key = talk.start(0, f"trap '' TERM; echo go; while ! test -e {go}; do sleep 0.02; done; exit 3")
+    until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
+    talk.stop(key, grace=60, reason="interrupted")
+    until(lambda: any(record["record"] == "stopping" for record in talk.records()))
+    talk.kill()
+    go.touch()
+    talk.connect(epoch=2)
+    finished = talk.receive("finished")
+    assert (finished["state"], finished["reason"], finished["exit_code"]) == ("stopped", "interrupted", 3)
+
+
+def test_a_wrapper_outlives_what_is_sent_to_the_group(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    program = """if True:
+        import signal, sys
+        numbers = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM]
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        print("go", flush=True)
+        while numbers:
+            numbers.remove(signal.sigwait(numbers))
+        sys.exit(7)
+    """
+    talk.start(0, "", argv=[[sys.executable, "-c", program]])
+    wrapper = talk.receive("started")["pid"]
+    until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
+    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM):
+        os.killpg(wrapper, number)
+    assert talk.receive("finished")["exit_code"] == 7
+
+
+def test_a_message_that_is_no_message_ends_the_channel_not_the_agent(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    key = talk.start(0, "sleep 60")
+    talk.receive("started")
+    assert talk.relay is not None
+    assert talk.relay.stdin is not None
+    talk.relay.stdin.write(b"no json\n")
+    talk.receive_end()
+    before = talk.pid
+    assert talk.connect(epoch=2)["open"] == [key]
+    assert talk.pid == before
+
+
+def test_a_full_spool_holds_tasks_back_and_then_goes_on(talk: Talk) -> None:
+    talk.spool.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", talk.spool], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    try:
+        talk.connect()
+        talk.context()
+        with open(talk.spool / "ballast", "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 512)
+            except OSError:
+                pass
+        key = talk.start(0, "echo once", env={"BIG": "x" * 8192})
+        notice = talk.receive()
+        assert (notice["type"], "No space left on device" in notice["text"]) == ("notice", True)
+        assert not (talk.output(0) / "stdout").exists()
+        (talk.spool / "ballast").unlink()
+        assert talk.receive("finished")["key"] == key
+        assert (talk.output(0) / "stdout").read_text() == "once\n"
+    finally:
+        if talk.pid:
+            talk.kill()
+        subprocess.run(["umount", "-l", talk.spool], check=True)
+
+
+def test_setup_is_run_once_and_its_variables_are_inherited(talk: Talk) -> None:
+    talk.connect()
+    talk.context(setup="echo run >>setups; export FROM_SETUP='a b'")
+    for task in range(3):
+        talk.start(task, 'echo "$FROM_SETUP"')
+    assert {talk.receive("finished")["state"] for _ in range(3)} == {"done"}
+    assert (talk.output(2) / "stdout").read_text() == "a b\n"
+    assert (talk.folder / "setups").read_text() == "run\n"
+
+
+@pytest.mark.parametrize(("setup", "said"), [("echo oh no; exit 4", "exited with 4: oh no"), ("exit 0", "left no environment")])
+def test_a_setup_that_fails_fails_the_tasks_with_its_words(talk: Talk, setup: str, said: str) -> None:
+    talk.connect()
+    talk.context(setup=setup)
+    talk.start(0, "true")
+    finished = talk.receive("finished")
+    assert (finished["state"], finished["reason"]) == ("failed", "start")
+    assert said in finished["message"]
+
+
+def test_the_timers_of_ended_tasks_are_dropped(talk: Talk, tmp_path: Path) -> None:
+    agent = tui_lab.engine.agent.Agent(str(tmp_path))
+    for task in range(5000):
+        attempt = tui_lab.engine.agent.Attempt({"experiment": "e", "task": task, "attempt": 1}, "")
+        attempt.timers.append(agent.after(7200, agent.time_out, attempt))
+        agent.cancel(attempt)
+    assert len(agent.timers) < 2500

@@ -1,0 +1,358 @@
+"""Runs as a person meets them: slots, order, pauses, interrupts, several followers, a disk that is full."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Workshop, alive, until
+
+from tui_lab.engine.client import EngineClient
+from tui_lab.store.errors import LabError
+
+TRUTH = "echo {task_id} >>$TRUTH"
+
+
+def began(shop: Workshop, count: int = 1) -> bool:
+    return len(shop.lines()) >= count
+
+
+def states(shop: Workshop, name: str = "e") -> Counter[str]:
+    return Counter(task["state"] for task in shop.tasks(name))
+
+
+def test_slots_are_kept_busy_and_never_exceeded(workshop: Workshop) -> None:
+    script = "echo b >>$TRUTH; sleep 0.05; echo e >>$TRUTH"
+    assert workshop.run(f"command: '{script}'\nrepeat: 24\n", slots=3).returncode == 0
+    level, levels = 0, []
+    for line in workshop.lines():
+        level += 1 if line == "b" else -1
+        levels.append(level)
+    assert max(levels) == 3
+    assert level == 0
+    assert states(workshop) == {"done": 24}
+
+
+@pytest.mark.parametrize("order", ["interleaved", "listed", "shuffled"])
+def test_order(workshop: Workshop, order: str) -> None:
+    text = f"command: {TRUTH}\nparameters: {{x: [a, b, c, d]}}\nrepeat: 3\norder: {order}\n"
+    assert workshop.run(text, slots=1).returncode == 0
+    ran = [int(line) for line in workshop.lines()]
+    listed = list(range(12))
+    expected = {"interleaved": sorted(listed, key=lambda task: task % 3), "listed": listed}
+    if order in expected:
+        assert ran == expected[order]
+    else:
+        assert ran != listed
+        assert sorted(ran) == listed
+
+
+def test_ten_failures_and_nothing_else_pause_the_run(workshop: Workshop) -> None:
+    text = f"command: '{TRUTH}; exit 3'\nrepeat: 40\n"
+    paused = workshop.run(text)
+    assert paused.returncode == 1
+    assert "first 1" in paused.stderr
+    counts = states(workshop)
+    assert 10 <= counts["failed"] < 20
+    assert workshop.events("paused")[0]["reason"] == "first_failures"
+    assert workshop.run(text, "--keep-going").returncode == 1
+    assert states(workshop) == {"failed": 40}
+
+
+def test_max_failures_stops_the_experiment(workshop: Workshop) -> None:
+    text = f"command: '{TRUTH}; test {{repeat}} -lt 5'\nrepeat: 60\nmax_failures: 3\norder: listed\n"
+    assert workshop.run(text, slots=1).returncode == 1
+    counts = states(workshop)
+    assert counts["done"] == 5
+    assert 3 <= counts["failed"] <= 5
+    assert workshop.events("paused")[0]["reason"] == "max_failures"
+
+
+def test_the_first_interrupt_lets_tasks_finish_and_the_same_command_goes_on(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.3'\nrepeat: 8\n")
+    command = ("--run", file, "--node", "localhost", 2)
+    run = workshop.start(*command)
+    until(lambda: began(workshop, 2))
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=20)
+    assert run.returncode == 130, err
+    counts = states(workshop)
+    assert counts["running"] == 0
+    assert counts["done"] == len(workshop.lines()) < 8
+    assert counts["pending"] == 8 - counts["done"]
+    assert workshop.call(*command).returncode == 0
+    assert sorted(map(int, workshop.lines())) == list(range(8))
+
+
+@pytest.mark.parametrize("how", ["two interrupts", "SIGTERM"])
+def test_a_second_interrupt_stops_the_tasks_which_are_pending_again(workshop: Workshop, how: str) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; test -e go || sleep 60'\nrepeat: 3\n")
+    command = ("--run", file, "--node", "localhost", 2)
+    run = workshop.start(*command)
+    until(lambda: began(workshop, 2))
+    if how == "SIGTERM":
+        run.send_signal(signal.SIGTERM)
+    else:
+        run.send_signal(signal.SIGINT)
+        until(lambda: workshop.events("drained"))
+        run.send_signal(signal.SIGINT)
+    assert run.wait(20) == 130
+    assert states(workshop) == {"pending": 3}
+    assert {event["reason"] for event in workshop.events("finished")} == {"stopped"}
+    (workshop.folder / "go").touch()
+    assert workshop.call(*command).returncode == 0
+    assert states(workshop) == {"done": 3}
+    assert len(workshop.lines()) == 5
+
+
+def test_a_lost_terminal_stops_nothing(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.2'\nrepeat: 6\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2, start_new_session=True)
+    until(lambda: began(workshop))
+    os.killpg(run.pid, signal.SIGHUP)
+    assert run.wait(20) == -signal.SIGHUP
+    until(lambda: workshop.engine_pid() is None and workshop.events("ended"))
+    assert states(workshop) == {"done": 6}
+
+
+def test_stopped_tasks_wait_for_retry(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", "command: 'test -e go || sleep 60'\nrepeat: 4\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2)
+    until(lambda: len(workshop.events("started")) == 2)
+    assert workshop.call("stop", "0").returncode == 0
+    until(lambda: len(workshop.events("started")) == 3)
+    assert workshop.call("stop").returncode == 0
+    run.wait(20)
+    assert states(workshop) == {"stopped": 4}
+    assert {task["reason"] for task in workshop.tasks()} == {"stopped"}
+    (workshop.folder / "go").touch()
+    assert workshop.call("--run", file).returncode in (0, 1)
+    assert states(workshop) == {"stopped": 4}
+    assert workshop.call("retry", "e").returncode == 0
+    assert states(workshop) == {"done": 4}
+
+
+def test_pause_and_resume(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.1'\nrepeat: 20\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workshop, 2))
+    assert workshop.call("pause", "e").returncode == 0
+    client = EngineClient.connect(workshop.lab)
+    assert client is not None
+    until(lambda: client.request("status")["nodes"][0]["open"] == 0)
+    assert run.poll() is None
+    before = states(workshop)
+    assert before["pending"] > 0
+    assert before["running"] == 0
+    assert workshop.call("resume", "e").returncode == 0
+    assert run.wait(20) == 0
+    assert sorted(map(int, workshop.lines())) == list(range(20))
+
+
+def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n")
+    other = workshop.write("o.yaml", "command: 'true'\nrepeat: 4\n")
+    first = workshop.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workshop, 2))
+    engine = workshop.engine_pid()
+    runs = [workshop.start("--run", file, "x=1"), workshop.start("--run", file), workshop.start("--run", other)]
+    assert [run.wait(30) for run in (first, *runs)] == [0, 0, 0, 0]
+    assert sorted(map(int, workshop.lines())) == list(range(24))
+    assert states(workshop) == {"done": 24}
+    assert states(workshop, "o") == {"done": 4}
+    log = (workshop.lab_path / "engine.log").read_text()
+    assert engine is not None
+    assert "Traceback" not in log
+
+
+def test_engines_that_start_at_the_same_instant(workshop: Workshop) -> None:
+    """One serves; every task runs once."""
+    files = [workshop.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n") for i in range(4)]
+    runs = [workshop.start("--run", file, "--node", "localhost", 2) for file in files]
+    ended = [(run.wait(60), run.stderr.read() if run.stderr else "") for run in runs]
+    assert [status for status, _ in ended] == [0, 0, 0, 0], ended
+    assert sorted(workshop.lines()) == [f"{i}/{task}" for i in range(4) for task in range(5)]
+
+
+def test_priority_goes_before_arrival(workshop: Workshop) -> None:
+    low = workshop.write("low.yaml", "command: 'echo low >>$TRUTH; sleep 0.02'\nrepeat: 30\n")
+    high = workshop.write("high.yaml", "command: 'echo high >>$TRUTH'\nrepeat: 5\npriority: 1\n")
+    run = workshop.start("--run", low, "--node", "localhost", 1)
+    until(lambda: began(workshop, 2))
+    assert workshop.call("--run", high, "--node", "localhost", 1).returncode == 0
+    assert run.wait(30) == 0
+    assert "low" in workshop.lines()[workshop.lines().index("high") :]
+    assert len(workshop.lines()) == 35
+
+
+def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", "command: 'head -c 300000000 /dev/zero; head -c 9000000 /dev/zero >&2'\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2)
+    peak = 0
+    while run.poll() is None:
+        for pid in (workshop.engine_pid() if workshop.lab_path.exists() and (workshop.lab_path / "lab.json").exists() else None,):
+            peak = max(peak, memory(pid))
+        if (workshop.lab_path / "lab.json").exists():
+            assert memory(workshop.agent_pid()) < 60_000_000
+        time.sleep(0.01)
+    assert run.returncode == 0
+    assert 0 < peak < 250_000_000
+    folder = workshop.experiment().task_folder(0)
+    assert (folder / "stdout").stat().st_size == 300_000_000
+    assert (folder / "stderr").stat().st_size == 9_000_000
+    (folder / "stdout").unlink()
+
+
+def memory(pid: int | None) -> int:
+    """Resident memory of a process in bytes, 0 where it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    except (OSError, IndexError):
+        return 0
+
+
+# What is wrong with the world.
+
+
+def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", "command: 'true'\n")
+    assert workshop.call("--run", file).returncode == 0
+    identity = workshop.lab.identity
+    workshop.spool.write_text("in the way")
+    try:
+        ended = workshop.call("--run", file, "--rerun", timeout=40)
+    finally:
+        workshop.spool.unlink()
+    assert ended.returncode == 3, ended.stderr
+    assert "node localhost" in ended.stderr
+    assert identity in ended.stderr
+    assert "Traceback" not in ended.stderr
+    until(lambda: workshop.engine_pid() is None)
+    assert workshop.call("--run", file).returncode == 0
+    assert states(workshop)["done"] == 2
+
+
+def test_a_folder_that_is_removed_under_its_run(workshop: Workshop) -> None:
+    import shutil
+
+    file = workshop.write("e.yaml", "command: 'echo $$ >>$TRUTH; sleep 60'\nrepeat: 2\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workshop, 2))
+    shutil.rmtree(workshop.lab_path / "e")
+    _, err = run.communicate(timeout=30)
+    assert run.returncode in (2, 3), err
+    assert "removed" in err
+    until(lambda: not any(alive(int(pid)) for pid in workshop.lines()))
+    until(lambda: workshop.engine_pid() is None)
+    workshop.truth.unlink()
+    file.write_text("command: 'echo {task_id} >>$TRUTH'\nrepeat: 2\n")
+    assert workshop.call("--run", file).returncode == 0
+    assert sorted(workshop.lines()) == ["0", "1"]
+
+
+def test_a_damaged_plan_is_said_and_hangs_nobody(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", "command: 'sleep 60'\nrepeat: 2\n")
+    run = workshop.start("--run", file, "--node", "localhost", 1)
+    until(lambda: workshop.events("started"))
+    pid = workshop.engine_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    for plan in (workshop.lab_path / "e/plans").glob("*.parquet"):
+        plan.write_bytes(b"no plan")
+    _, err = run.communicate(timeout=30)
+    assert run.returncode in (2, 3), err
+    assert "1.parquet" in err
+    assert "Traceback" not in err
+
+
+def test_commands_for_what_is_not_there(workshop: Workshop) -> None:
+    run = workshop.start("--run", workshop.write("e.yaml", "command: sleep 60\n"), "--node", "localhost", 1)
+    until(lambda: workshop.lab_path.exists() and workshop.events("started"))
+    client = EngineClient.start(workshop.lab)
+    for command, fields in {
+        "stop": {"experiment": "nothing"},
+        "resume": {"experiment": "nothing", "environment": {}},
+        "requeue": {"experiment": "e", "tasks": [[0, 99]], "environment": {}},
+        "dance": {},
+    }.items():
+        with pytest.raises(LabError):
+            client.request(command, **fields)
+    assert client.request("stop", experiment="e", tasks=[[0, 0], [55, 99]])["stopped"] == 1
+    assert run.wait(20) is not None
+    assert not (workshop.lab_path / "nothing").exists()
+
+
+@pytest.fixture
+def small_disk(workshop: Workshop) -> Any:
+    """The lab is on a file system of its own, of a megabyte."""
+    workshop.lab_path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(workshop.lab_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    yield workshop.lab_path
+    workshop.close()
+    subprocess.run(["umount", "-l", workshop.lab_path], check=True)
+
+
+def test_a_full_disk_pauses_the_run_until_there_is_room(workshop: Workshop, small_disk: Path) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2, "--json")
+    until(lambda: began(workshop, 10))
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb", buffering=0) as hole:
+        said = threading.Event()
+
+        def listen() -> None:
+            assert run.stdout is not None
+            for line in run.stdout:
+                if "No space left on device" in line:
+                    said.set()
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        until(lambda: said.is_set() or fill(hole))
+        assert run.poll() is None
+    ballast.unlink()
+    assert run.wait(40) == 0
+    listener.join()
+    assert states(workshop) == {"done": 120}
+    assert sorted(map(int, workshop.lines())) == list(range(120))
+
+
+def fill(file: Any) -> None:
+    """Write until nothing more fits."""
+    try:
+        while True:
+            file.write(b"x" * 4096)
+    except OSError:
+        pass
+
+
+def test_a_disk_that_is_full_from_the_start(workshop: Workshop, small_disk: Path) -> None:
+    file = workshop.write("e.yaml", "command: 'true'\n")
+    with open(small_disk / "lab.json.ballast", "wb", buffering=0) as hole:
+        fill(hole)
+    ended = workshop.call("--run", file)
+    assert ended.returncode == 3, ended.stderr
+    assert "No space left on device" in ended.stderr
+    assert len(ended.stderr.splitlines()) <= 2
+    (small_disk / "lab.json.ballast").unlink()
+    assert workshop.call("--run", file).returncode == 0
+
+
+def test_a_read_only_lab(workshop: Workshop, small_disk: Path) -> None:
+    file = workshop.write("e.yaml", "command: 'true'\n")
+    assert workshop.call("--run", file).returncode == 0
+    until(lambda: workshop.engine_pid() is None)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    ended = workshop.call("--run", file, "--rerun")
+    assert ended.returncode == 3, ended.stderr
+    assert "ead-only file system" in ended.stderr
+    assert states(workshop) == {"done": 1}
