@@ -68,6 +68,7 @@ class Bench:
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=options.pop("stderr", subprocess.PIPE),
             encoding="utf-8",
+            errors="replace",
             **options,
         )
 

@@ -225,6 +225,7 @@ def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workshop:
     file = workshop.write("e.yaml", "command: 'true'\n")
     assert workshop.call("--run", file).returncode == 0
     identity = workshop.lab.identity
+    until(lambda: not workshop.spool.exists() and workshop.engine_pid() is None)
     workshop.spool.write_text("in the way")
     try:
         ended = workshop.call("--run", file, "--rerun", timeout=40)
@@ -350,8 +351,8 @@ def test_a_disk_that_is_full_from_the_start(workshop: Workshop, small_disk: Path
 def test_a_read_only_lab(workshop: Workshop, small_disk: Path) -> None:
     file = workshop.write("e.yaml", "command: 'true'\n")
     assert workshop.call("--run", file).returncode == 0
-    until(lambda: workshop.engine_pid() is None)
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    remount = ["mount", "-o", "remount,ro", small_disk]
+    until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # the engine is gone
     ended = workshop.call("--run", file, "--rerun")
     assert ended.returncode == 3, ended.stderr
     assert "ead-only file system" in ended.stderr

@@ -6,6 +6,7 @@ Nothing heavy is imported here: each subcommand is a module of its own, imported
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; its exit status: 0 all done, 1 some task failed, 2 usage or a bad file, 3 the
     infrastructure failed, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _prepare_streams()
     leading = _leading_options(words)
     rest = words[len(leading) :]
     name = rest[0] if rest and rest[0] in COMMANDS else "run"
@@ -58,6 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in words:
             raise
         return _explain(error)
+
+
+def _prepare_streams() -> None:
+    """Let every text be printed, whatever the terminal's encoding; a stream that is closed takes all and shows
+    nothing."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _leading_options(words: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -74,7 +75,12 @@ SCHEMA_VERSION = 1  # of everything that --json prints
 
 
 def print_json(value: dict[str, Any]) -> None:
+    """One line. What is no number (NaN, infinity) is null there."""
     import orjson
 
-    line = orjson.dumps({"schema_version": SCHEMA_VERSION, **value}, option=orjson.OPT_SERIALIZE_NUMPY)
-    print(line.decode(), flush=True)
+    whole = {"schema_version": SCHEMA_VERSION, **value}
+    try:
+        line = orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    except TypeError:  # integers beyond 64 bits
+        line = json.dumps(whole, default=str)
+    print(line, flush=True)

@@ -47,6 +47,7 @@ ADOPTED_POLL = 0.1
 PR_SET_CHILD_SUBREAPER = 36
 LEDGER_LIMIT = 1 << 24  # bytes
 CHUNK = 1 << 16
+COALESCE = 0.02  # seconds that news may wait for more, while the agent has enough to do
 # The node lacks something for the moment: an attempt waits, it does not fail.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -177,6 +178,7 @@ class Agent:
         self.greeted = False
         self.unread = b""
         self.unsent = bytearray()
+        self.news = []  # (message, monotonic time of what it tells), not yet in `unsent`
         self.leaving = False
         self.idle_since = time.monotonic()
         self.shells = {}
@@ -454,15 +456,21 @@ class Agent:
             self.write_ledger()
             if self.notice and time.monotonic() >= self.held_until:
                 self.say("")
+            now = time.monotonic()
+            patience = IDLE_LIMIT
+            if self.news:
+                patience = self.news[0][1] + COALESCE - now
+                if patience <= 0 or len(self.news) > 100 or not self.queue or self.free_slots:
+                    self.tell()
+                    patience = IDLE_LIMIT
             self.flush()
             if self.leaving and not self.attempts:
                 break
-            now = time.monotonic()
             if self.channel is not None or self.busy():
                 self.idle_since = now
             elif now - self.idle_since > IDLE_LIMIT:
                 return  # what was not acknowledged stays in the ledger for the next agent
-            timeout = IDLE_LIMIT
+            timeout = patience
             if self.timers:
                 timeout = max(0.0, min(timeout, self.timers[0][0] - now))
             reading = [listener, wake_read] + list(self.by_pidfd)
@@ -521,7 +529,7 @@ class Agent:
         if self.channel is not None:
             self.channel.close()  # the newest connection is the engine's: the old one is dead or half open
         connection.setblocking(False)
-        self.channel, self.unread, self.unsent = connection, b"", bytearray()
+        self.channel, self.unread, self.unsent, self.news = connection, b"", bytearray(), []
         self.greeted = False
 
     def receive(self) -> None:
@@ -548,12 +556,27 @@ class Agent:
     def hang_up(self) -> None:
         if self.channel is not None:
             self.channel.close()
-        self.channel, self.unread, self.unsent = None, b"", bytearray()
+        self.channel, self.unread, self.unsent, self.news = None, b"", bytearray(), []
         self.greeted = False
 
     def send(self, message: dict) -> None:
         if self.channel is not None and self.greeted:
+            self.tell()
             self.unsent += encode(json.dumps(message)) + b"\n"
+
+    def report(self, message: dict, moment: float) -> None:
+        """Tell what happened at a moment, together with more of the kind."""
+        if self.channel is not None and self.greeted:
+            self.news.append((message, moment))
+
+    def tell(self) -> None:
+        """Send what was reported, with how long ago it was."""
+        if self.news:
+            now = time.monotonic()
+            news, self.news = self.news, []
+            for message, moment in news:
+                message["ago"] = round(now - moment, 6)
+            self.unsent += encode("".join([json.dumps(message) + "\n" for message, _ in news]))
 
     def flush(self) -> None:
         while self.channel is not None and self.unsent:
@@ -638,13 +661,10 @@ class Agent:
         heapq.heapify(self.free_slots)
 
     def send_started(self, attempt: Attempt) -> None:
-        ago = time.monotonic() - attempt.started
-        self.send({"type": "started", "key": attempt.key, "pid": attempt.pid, "ago": round(ago, 6)})
+        self.report({"type": "started", "key": attempt.key, "pid": attempt.pid}, attempt.started)
 
     def send_event(self, attempt: Attempt) -> None:
-        event = dict(attempt.event, type="finished", key=attempt.key)
-        event["ago"] = round(time.monotonic() - attempt.event_at, 6)
-        self.send(event)
+        self.report(dict(attempt.event, type="finished", key=attempt.key), attempt.event_at)
 
     # Contexts: what the tasks of a submission have in common. Held in memory only: they carry the environment.
 

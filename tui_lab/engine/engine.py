@@ -24,6 +24,7 @@ LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
 FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
 FULL_RETRY: Final = 1.0  # seconds between tries to write to a full disk
 UNREACHABLE: Final = 5.0  # seconds of failed tries after which a local node is given up
+SYNC_EVERY: Final = 0.05  # seconds of events that one fdatasync makes durable
 CHECKPOINT: Final = 64 << 20  # bytes of journal between two checkpoints
 
 
@@ -125,14 +126,15 @@ class Engine:
                 log.error("%s: %s", name, error)
                 self.refused[name] = str(error)
 
-    def load(self, name: str) -> ExperimentRun:
-        """The run of an experiment. Raises LabError, StorageError."""
+    def load(self, name: str, *, new: bool = False) -> ExperimentRun:
+        """The run of an experiment. new: it need not be there yet. Raises LabError, StorageError."""
         run = self.runs.get(name)
         if run is not None and run.journal.removed:
             self.forget(run)
             run = None
         if run is None:
-            run = self.runs[name] = ExperimentRun(self.lab.new_experiment(name))
+            folder = self.lab.new_experiment(name) if new else self.lab.experiment(name)
+            run = self.runs[name] = ExperimentRun(folder)
         return run
 
     def run_of(self, wire_name: str) -> ExperimentRun | None:
@@ -177,7 +179,7 @@ class Engine:
 
     def submit(self, event: dict[str, Any], environment: dict[str, str], umask: int | None) -> int:
         """Take a submission; its index. One that was taken before is not taken twice."""
-        run = self.load(event["experiment"])
+        run = self.load(event["experiment"], new=True)
         for index, before in enumerate(run.state.submissions):
             if before.get("id") == event["id"]:
                 if run.environment is None and run.state.ended is None:
@@ -407,7 +409,7 @@ class Engine:
             return
         for entry in run.nodes:
             node = self.nodes[entry["name"]]
-            while node.window > 0 and (keys := run.take(node.window)):
+            while node.hungry and (keys := run.take(node.window)):
                 if not run.assign(keys, node.name, node.spool):
                     self.on_full(run)
                     return
@@ -507,6 +509,7 @@ class Engine:
         """Make what was appended durable, in groups, and only then acknowledge it."""
         while True:
             await self._dirty.wait()
+            await asyncio.sleep(SYNC_EVERY)
             self._dirty.clear()
             await self._sync()
 

@@ -59,10 +59,16 @@ class Node:
     @property
     def window(self) -> int:
         """How many more attempts to hand over: enough that the agent is busy for a tenth of a second without us."""
-        if not self.ready:
-            return 0
-        ahead = max(self.slots, min(64, int(self.rate * 0.1)))
-        return self.slots + ahead - len(self.open)
+        return self.slots + self._ahead - len(self.open) if self.ready else 0
+
+    @property
+    def hungry(self) -> bool:
+        """It is time to hand over more: in groups, for each message costs both sides a turn of their loops."""
+        return self.ready and self.window > self._ahead // 2
+
+    @property
+    def _ahead(self) -> int:
+        return max(self.slots, min(64, int(self.rate * 0.1)))
 
     def failing_for(self) -> float:
         """Seconds since the first try that failed, 0 while all is well."""
@@ -86,6 +92,7 @@ class Node:
                 log.exception("node %s", self.name)
                 self._failed(f"a mistake of this program: {error!r}; see engine.log")
             finally:
+                welcomed = self.ready
                 steady = self.ready and time.monotonic() - began > STEADY
                 self.ready = False
                 channel, self.channel = self.channel, None
@@ -94,7 +101,8 @@ class Node:
             if steady:
                 self.tries = 0
             if not self.leaving:
-                await asyncio.sleep(RECONNECT[min(self.tries, len(RECONNECT) - 1)])
+                longest = 2 if welcomed else len(RECONNECT) - 1
+                await asyncio.sleep(RECONNECT[min(self.tries, longest)])
                 self.tries += 1
 
     def _failed(self, why: str) -> None:
@@ -144,6 +152,7 @@ class Node:
 
     def measure(self, ended: int) -> None:
         """Take into account that attempts have just ended: a moving average over about half a second."""
+        self.tries = 0  # the channel is of use
         moment = time.monotonic()
         passed, self._measured = moment - self._measured, moment
         weight = min(1.0, passed / 0.5)

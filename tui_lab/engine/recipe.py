@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from array import array
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
+import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.spec.command import Command, compile_command
@@ -98,21 +100,36 @@ class Recipe:
 
     def values(self, row: int, attempt: int, node: str) -> dict[str, Value]:
         """Parameters and built-in placeholders of one attempt. The slot is filled in by the agent."""
-        tasks = self.plan.tasks
-        task_id = tasks["task_id"][row]
-        output = layout.task_folder(self.folder, task_id)
-        built_in: dict[str, Value] = {
-            "output": str(output),
-            "params": str(output / layout.PARAMS_FILE),
+        return self._built_in(row, attempt, node) | self.plan.parameters(row)
+
+    def _built_in(self, row: int, attempt: int, node: str) -> dict[str, Value]:
+        task_id, repeat, seed = (column[row] for column in self._columns)
+        output = self._task_folder(task_id)
+        return {
+            "output": output,
+            "params": f"{output}/{layout.PARAMS_FILE}",
             "task_id": task_id,
-            "repeat": tasks["repeat"][row],
-            "seed": tasks["seed"][row],
+            "repeat": repeat,
+            "seed": seed,
             "attempt": attempt,
             "experiment": self.experiment.name,
             "node": node,
             "slot": SLOT_MARK,
         }
-        return built_in | self.plan.parameters(row)
+
+    @cached_property
+    def _columns(self) -> list[array[int]]:
+        """Ids, repeats and seeds of the tasks: a Polars column takes microseconds for each number."""
+        tasks = self.plan.tasks
+        names = ("task_id", "repeat", "seed")
+        return [array("q", tasks[name].cast(pl.Int64).fill_null(0).to_numpy().tobytes()) for name in names]
+
+    @cached_property
+    def _tasks_folder(self) -> str:
+        return str(self.folder / layout.TASKS)
+
+    def _task_folder(self, task_id: int) -> str:
+        return f"{self._tasks_folder}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"
 
     def shown(self, row: int, attempt: int = 1, node: str = "localhost") -> list[str]:
         """The commands of a task for people, with the values quoted in place, a step each."""
@@ -121,24 +138,27 @@ class Recipe:
 
     def environment(self, row: int, attempt: int, node: str) -> dict[str, str]:
         """The variables of one attempt, besides those that the task inherits."""
-        values = self.values(row, attempt, node)
         parameters = self.plan.parameters(row)
+        return self._environment(self._built_in(row, attempt, node), parameters)
+
+    def _environment(self, built_in: Mapping[str, Value], parameters: Mapping[str, Value]) -> dict[str, str]:
+        values = {**built_in, **parameters}
         environment: dict[str, str] = {}
         for name, text in self.experiment.env.items():
             environment[name] = fill(text, values, known=self.known)
         for command in self.commands:
             environment.update(command.environment(values))
-        output = str(values["output"])
+        output = str(built_in["output"])
         environment |= {
             "TUI_LAB_EXPERIMENT": self.experiment.name,
-            "TUI_LAB_TASK_ID": str(self.plan.tasks["task_id"][row]),
-            "TUI_LAB_REPEAT": str(self.plan.tasks["repeat"][row]),
-            "TUI_LAB_ATTEMPT": str(attempt),
+            "TUI_LAB_TASK_ID": str(built_in["task_id"]),
+            "TUI_LAB_REPEAT": str(built_in["repeat"]),
+            "TUI_LAB_ATTEMPT": str(built_in["attempt"]),
             "TUI_LAB_SEED": str(values["seed"]),
             "TUI_LAB_OUTPUT": output,
-            "TUI_LAB_NODE": node,
-            "TUI_LAB_METRICS": f"{output}/{layout.attempt_file(layout.METRICS_FILE, attempt)}",
-            "TUI_LAB_PARAMS": orjson.dumps(parameters).decode(),
+            "TUI_LAB_NODE": str(built_in["node"]),
+            "TUI_LAB_METRICS": f"{output}/{layout.attempt_file(layout.METRICS_FILE, int(str(built_in['attempt'])))}",
+            "TUI_LAB_PARAMS": as_json(parameters),
         }
         return environment
 
@@ -148,17 +168,19 @@ class Recipe:
         """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in seconds.
 
         Raises ValueError where a value can't be passed to a program."""
-        values = self.values(row, attempt, node)
+        built_in = self._built_in(row, attempt, node)
+        parameters = self.plan.parameters(row)
+        values = built_in | parameters
         experiment = self.experiment
         message: dict[str, Any] = {
             "type": "start",
             "experiment": experiment.name,
-            "task": values["task_id"],
+            "task": built_in["task_id"],
             "attempt": attempt,
             "context": self.identity,
-            "folder": values["output"],
+            "folder": built_in["output"],
             "steps": len(self.commands),
-            "env": self.environment(row, attempt, node),
+            "env": self._environment(built_in, parameters),
             "grace": experiment.grace,
             "timeout": (changes or {}).get("timeout", self.timeout(values)),
             "ok": list(experiment.ok_exit_codes),
@@ -174,7 +196,7 @@ class Recipe:
             for target, text in experiment.templates.items()
         }
         if self.writes_params:
-            files[layout.PARAMS_FILE] = orjson.dumps(nested(self.plan.parameters(row)), option=orjson.OPT_INDENT_2).decode()
+            files[layout.PARAMS_FILE] = as_json(nested(parameters), indent=2)
         if files:
             message["files"] = files
         if self.workdir is None:
@@ -187,6 +209,11 @@ class Recipe:
         if isinstance(timeout, str):
             return duration(fill(timeout, values, known=self.known))
         return timeout
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """As Python's json writes it: integers of any size, NaN and Infinity by these names."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None)
 
 
 def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:

@@ -1,31 +1,128 @@
-"""A row per setting: how a metric does over the repeats of each combination, best first."""
+"""Settings: the combinations of the parameters that vary, and the values of a metric in each."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
 
 import polars as pl
 
-CONFIDENCE = 0.95
+from tui_lab.results.statistics import Sample
+from tui_lab.results.tables import Results
+
+SEED: Final = "seed"
+"""A parameter of this name makes repeats, not settings."""
+LESS_IS_BETTER: Final = ("duration", "peak_rss", "cpu_time")
+"""Facts of a task that can be asked for like metrics."""
 
 
-def by_setting(tasks: pl.DataFrame, parameters: Sequence[str], metric: str, goal: str | None) -> pl.DataFrame:
-    """Columns: the parameters, `n` (tasks in which the metric is a number), `mean`, `half` (half the width of the
-    95 % confidence interval of the mean, Student's t with n - 1 degrees of freedom; null for n < 2).
+def varying(results: Results) -> list[str]:
+    """The parameters with more than one value in the plan, without one named `seed`."""
+    planned = results.tasks.filter(pl.col("planned"))
+    table = planned if planned.height else results.tasks
+    return [name for name in results.parameters if name != SEED and table[name].n_unique() > 1]
 
-    Null, NaN and infinite values are left out. `goal` is max or min (else the order of first appearance).
-    """
-    from scipy import stats
 
-    values = tasks.with_columns(pl.col(metric).cast(pl.Float64, strict=False).alias(metric))
-    values = values.filter(pl.col(metric).is_finite())
-    keys: list[pl.Expr] = [pl.col(name) for name in parameters] or [pl.lit("all").alias("setting")]
-    grouped = values.group_by(keys, maintain_order=True).agg(
-        pl.len().alias("n"), pl.col(metric).mean().alias("mean"), pl.col(metric).std(ddof=1).alias("sd")
+def numeric_metrics(results: Results) -> dict[str, str]:
+    """Column of each metric that holds numbers, those with a goal first where the first metric has none."""
+    return {
+        name: column
+        for name, column in results.metrics.items()
+        if results.tasks[column].dtype.is_numeric() or results.tasks[column].dtype == pl.Boolean
+    }
+
+
+def leading_metric(results: Results) -> str | None:
+    """The metric that tables and charts begin with: the first that has a goal, else the first."""
+    metrics = numeric_metrics(results)
+    with_goal = [name for name in metrics if results.spec.metrics[name].goal is not None]
+    return next(iter(with_goal or metrics), None)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The tasks of a table by setting, in the order of their first task."""
+
+    table: pl.DataFrame = field(repr=False)
+    by: tuple[str, ...]
+    averaged: tuple[str, ...]
+    """Parameters that vary within a setting, because they are not among `by`."""
+    _others: tuple[str, ...] = field(repr=False)
+
+    @cached_property
+    def keys(self) -> pl.DataFrame:
+        """The parameters of each setting, a row each; no columns where nothing varies."""
+        if not self.by:
+            return pl.DataFrame()
+        return self.table.select(self.by).unique(maintain_order=True)
+
+    @cached_property
+    def count(self) -> int:
+        return (self.keys.height if self.by else 1) if self.table.height else 0
+
+    @cached_property
+    def _codes(self) -> pl.Series:
+        return codes(self.table, self.by)
+
+    @cached_property
+    def _pairs(self) -> pl.Series:
+        return codes(self.table, self._others)
+
+    def label(self, index: int) -> dict[str, Any]:
+        return self.keys.row(index, named=True) if self.by else {}
+
+    def samples(self, column: str | pl.Series) -> list[Sample]:
+        """The values of a column in each setting; true counts as 1, false as 0."""
+        series = self.table[column] if isinstance(column, str) else column
+        found: list[tuple[list[float], list[int], list[int]]] = [([], [], []) for _ in range(self.count)]
+        missing = [[0, 0] for _ in range(self.count)]
+        values = series.cast(pl.Float64, strict=False)
+        rows = zip(self._codes, self._pairs, self.table["task_id"], values, strict=True)
+        for setting, pair, task, value in rows:
+            if value is None:
+                missing[setting][0] += 1
+            elif not math.isfinite(value):
+                missing[setting][1] += 1
+            else:
+                numbers, pairs, tasks = found[setting]
+                numbers.append(value)
+                pairs.append(pair)
+                tasks.append(task)
+        return [
+            Sample(tuple(numbers), tuple(pairs), tuple(tasks), *absent)
+            for (numbers, pairs, tasks), absent in zip(found, missing, strict=True)
+        ]
+
+    def nodes(self) -> list[dict[str, int]]:
+        """Tasks by node, of each setting."""
+        found: list[dict[str, int]] = [{} for _ in range(self.count)]
+        for setting, node in zip(self._codes, self.table["node"], strict=True):
+            if node is not None:
+                found[setting][node] = found[setting].get(node, 0) + 1
+        return found
+
+
+def settings(results: Results, by: Sequence[str] | None = None, table: pl.DataFrame | None = None) -> Settings:
+    """The settings of the done tasks (or of another table with their columns), by all parameters that vary or by
+    those named."""
+    table = results.grid if table is None else table
+    chosen = varying(results) if by is None else list(by)
+    vary = varying(results)
+    averaged = [name for name in vary if name not in chosen]
+    others = [name for name in results.parameters if name not in chosen]
+    return Settings(table, tuple(chosen), tuple(averaged), (*others, "repeat"))
+
+
+def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """A number for each row: equal where the columns are, counted in the order of first appearance."""
+    columns = list(dict.fromkeys(columns))
+    if not columns:
+        return pl.Series("code", [0] * table.height, dtype=pl.Int64)
+    known = table.select(columns).unique(maintain_order=True).with_row_index("a row's code")
+    joined = table.select(columns).join(
+        known, on=columns, how="left", nulls_equal=True, maintain_order="left"
     )
-    counts = grouped["n"].to_numpy()
-    quantile = pl.Series("t", stats.t.ppf((1 + CONFIDENCE) / 2, counts - 1)).fill_nan(None)
-    grouped = grouped.with_columns((quantile * pl.col("sd") / pl.col("n").sqrt()).alias("half")).drop("sd")
-    if goal in ("max", "min"):
-        grouped = grouped.sort("mean", descending=goal == "max", maintain_order=True)
-    return grouped
+    return joined["a row's code"].cast(pl.Int64)

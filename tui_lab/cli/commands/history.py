@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, open_lab, print_json
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -18,7 +18,10 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         "history",
         description="What was submitted when, by whom, and what became of it.",
-        epilog="`tui-lab diff EXPERIMENT@1 EXPERIMENT@2` says what changed between two submissions.",
+        epilog=examples(
+            ("tui-lab history grid", "the submissions of one experiment"),
+            ("tui-lab diff grid@1 grid@2", "what changed between two of them"),
+        ),
     )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all of the lab")
     add_json(parser)

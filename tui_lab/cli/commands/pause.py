@@ -6,13 +6,14 @@ import sys
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, open_lab
+from tui_lab.cli.options import Parser, add_common, examples, open_lab
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "pause",
         description="Start nothing new; what runs may finish. `tui-lab resume` goes on, and so does the same --run.",
+        epilog=examples(("tui-lab pause", "everything that is going"), ("tui-lab pause grid", "one experiment")),
     )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default everything that is going")
     add_common(parser)

@@ -7,11 +7,15 @@ import sys
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, open_lab
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("resume", description="Go on with what was paused or interrupted.")
+    parser = Parser(
+        "resume",
+        description="Go on with what was paused or interrupted.",
+        epilog=examples(("tui-lab resume", "all that have something left"), ("tui-lab resume grid", "one experiment")),
+    )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all that have something left")
     parser.add_argument("--detach", action="store_true", help="start it and leave it")
     add_json(parser)

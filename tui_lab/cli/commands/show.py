@@ -60,18 +60,34 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
 
 
 def repeating_line(recipe: Recipe, row: int) -> str:
-    """A line for a shell that does what the task did: folder, variables of the file, commands."""
+    """What to paste into bash or zsh to do what the task does: its folder, its variables, its commands.
+
+    Scripts stand in parentheses, for they end at the first failure, which an interactive shell should survive.
+    """
+    from tui_lab.engine.recipe import placeholders
+    from tui_lab.spec.render import quote
+
     message = recipe.start(row, 1, "localhost")
-    workdir = message.get("workdir") or recipe.workdir
-    own = {name: message["env"][name] for name in recipe.experiment.env}
-    variables = "".join(f"export {name}={shlex.quote(value)}; " for name, value in own.items())
-    setup = f"{recipe.experiment.setup}; ".replace("\n", "; ") if recipe.experiment.setup else ""
-    commands = " && ".join(_grouped(line) for line in recipe.shown(row))
-    return f"cd {shlex.quote(str(workdir))} && {setup}{variables}{commands}"
+    experiment = recipe.experiment
+    variables = {name: message["env"][name] for name in experiment.env}
+    texts = " ".join(step.command for step in experiment.steps)
+    variables |= {name: value for name, value in message["env"].items() if name in texts}
+    place = shlex.quote(str(message.get("workdir") or recipe.workdir))
+    begin = [f"mkdir -p {shlex.quote(message['folder'])}"] if "output" in placeholders(experiment) else []
+    begin += [f"cd {place}"]
+    exports = [f"export {name}={quote(value)}" for name, value in variables.items()]
+    shown = recipe.shown(row)
+    if not any(command.needs_shell for command in recipe.commands) and experiment.setup is None:
+        assignments = [f"{name}={quote(value)} " for name, value in variables.items()]
+        return " && ".join([*begin, *("".join([*assignments, line]) for line in shown)])
+    setup = [] if experiment.setup is None else experiment.setup.splitlines()
+    steps = [_grouped(line) for line in shown]
+    return _grouped("; ".join(["set -e -o pipefail", *begin, *setup, *exports, *steps]))
 
 
 def _grouped(line: str) -> str:
-    return f"{{ {line}\n}}" if "\n" in line else line
+    """A line in parentheses; on lines of its own where it has several, or may end in a comment."""
+    return f"(\n{line}\n)" if "\n" in line or "#" in line else f"( {line} )"
 
 
 def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:

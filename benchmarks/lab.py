@@ -1,0 +1,115 @@
+"""How large labs behave: opening one of a million finished tasks, a rerun where nothing changed, pending tasks.
+
+    python benchmarks/lab.py [--tasks 1000000] [--rerun-tasks 100000]
+
+The lab is made of a real plan and a journal as an engine writes it (no task is run). Prints seconds and megabytes of
+whole processes, beside an interpreter that only imports the same libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+IMPORTS = "import polars, pyarrow, duckdb, numpy, pydantic, yaml, orjson"
+
+
+def make(folder: Path, tasks: int) -> None:
+    """A lab of one experiment whose tasks are all done."""
+    from tui_lab.cli.submission import Choice, prepare, submit_event
+    from tui_lab.store import checkpoint
+    from tui_lab.store.journal import Journal
+    from tui_lab.store.lab import Lab
+
+    file = folder / "big.yaml"
+    side = round((tasks / 10) ** 0.5)
+    file.write_text(
+        "name: big\ncommand: /bin/echo {a} {b}\nrepeat: 10\n"
+        f"parameters: {{a: {{range: [0, {side}]}}, b: {{range: [0, {tasks // 10 // side}]}}}}\n"
+    )
+    lab = Lab.create(folder / "lab")
+    prepared = prepare(lab, file, Choice())
+    event = submit_event(prepared, [{"name": "localhost", "slots": 2}], keep_going=False)
+    journal = Journal(prepared.folder.journal)
+    journal.append([event])
+    count = prepared.plan.tasks.height
+    for start in range(0, count, 1000):
+        ids = range(start, min(count, start + 1000))
+        events: list[dict[str, Any]] = [
+            {"event": "assigned", "at": 1.0, "node": "localhost", "attempts": [[task, 1] for task in ids]}
+        ]
+        for task in ids:
+            events.append({"event": "started", "at": 1.0, "task": task, "attempt": 1})
+            done = {"state": "done", "exit_code": 0, "step": 0, "duration": 1.5, "cpu_time": 1.25}
+            events.append({"event": "finished", "at": 2.5, "task": task, "attempt": 1, **done})
+        journal.append(events)
+    journal.append([{"event": "ended", "at": 3.0, "counts": {"done": count}}])
+    journal.close()
+    checkpoint.write(prepared.folder.state(), prepared.folder.path)
+
+
+def run(folder: Path, *words: str) -> tuple[float, float]:
+    """Wall seconds and peak memory (MB) of one command."""
+    began = time.monotonic()
+    process = subprocess.Popen([sys.executable, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"failed: {words}")
+    return round(time.monotonic() - began, 2), round(usage.ru_maxrss / 1000)
+
+
+def pending(folder: Path, tasks: int) -> float:
+    """Peak memory of an engine with so many pending tasks, in MB."""
+    (folder / "wait.yaml").write_text(
+        f"name: wait\ncommand: sleep 5\nparameters: {{a: {{range: [0, {tasks // 100}]}}}}\nrepeat: 100\n"
+    )
+    lab = folder / "lab"
+    run(folder, "-c", "from pathlib import Path; from tui_lab.store.lab import Lab; Lab.create(Path('lab'))")
+    engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)], stderr=subprocess.DEVNULL)
+    while not (lab / "engine.json").exists():
+        time.sleep(0.02)
+    run(folder, "-m", "tui_lab", "--run", "wait.yaml", "--detach")
+    time.sleep(3)
+    run(folder, "-m", "tui_lab", "stop")
+    _, _, usage = os.wait4(engine.pid, 0)
+    return usage.ru_maxrss / 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tasks", type=int, default=1_000_000)
+    parser.add_argument("--rerun-tasks", type=int, default=100_000)
+    parser.add_argument("--make", nargs=2, metavar=("DIR", "N"), help="only make a lab of N done tasks in DIR")
+    args = parser.parse_args()
+    if args.make:
+        make(Path(args.make[0]), int(args.make[1]))
+        return
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        report["imports alone"] = run(folder, "-c", IMPORTS)
+        report["help"] = run(folder, "-m", "tui_lab", "--help")
+        # In a process of its own: a child inherits the peak memory of its parent.
+        report[f"make a lab of {args.tasks:,} (plan, journal, checkpoint)"] = run(
+            folder, __file__, "--make", name, str(args.tasks)
+        )
+        report[f"plan {args.tasks:,} tasks"] = run(folder, "-m", "tui_lab", "plan", "big.yaml")
+        report[f"open a lab of {args.tasks:,} done tasks (status)"] = run(folder, "-m", "tui_lab", "status")
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        run(folder, __file__, "--make", name, str(args.rerun_tasks))
+        report[f"--run of {args.rerun_tasks:,} done tasks"] = run(folder, "-m", "tui_lab", "--run", "big.yaml")
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        report[f"engine with {args.tasks:,} pending tasks (MB)"] = round(pending(Path(name), args.tasks))
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""What a program receives when a sweep runs: every value exactly as it was written, and the shell's own left alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+
+from bench import Bench
+
+# Prints each of its arguments as JSON, one a line.
+ARGUMENTS = """#!/bin/sh
+exec python3 -S -E -c 'import json, os, sys
+for word in sys.argv[1:]:
+    print(json.dumps(os.fsencode(word).decode()))' "$@"
+"""
+
+VALUES = [
+    "a b",
+    "$(touch x)",
+    "'; rm",
+    "`touch x`",
+    "\U0001f600 é",
+    "line\nbreak\n",
+    "",
+    '"',
+    "\\",
+    "*",
+    "-n",
+    "~",
+    "$HOME",
+    "{a}",
+    "@@SLOT@@",
+    "tab\t ",
+]
+
+
+def arguments(bench: Bench, task: int, experiment: str = "grid") -> list[str]:
+    return [json.loads(line) for line in bench.stdout(task, experiment).splitlines()]
+
+
+def test_values_bare_and_in_both_kinds_of_quotes(bench: Bench) -> None:
+    bench.write("args", ARGUMENTS, executable=True)
+    bench.write(
+        "grid.yaml",
+        "command:\n"
+        "  plain: ./args {a} x{a}y\n"
+        "  shell: |\n    ./args {a} \"in {a} double\" 'in {a} single' | cat\n"
+        "  text: |\n    printf '%s' \"$A\" > \"$TUI_LAB_OUTPUT/env\"\n"
+        "env: {A: '{a}'}\n"
+        "files: {written: template}\n"
+        f"parameters:\n  a: {json.dumps(VALUES, ensure_ascii=False)}\n",
+    )
+    bench.write("template", "{a}")
+    bench.run("grid.yaml")
+    assert not list(bench.folder.rglob("x"))
+    for task, value in enumerate(VALUES):
+        folder = bench.lab / "grid" / "tasks" / "0" / str(task)
+        plain = [json.loads(line) for line in (folder / "plain.stdout").read_text().splitlines()]
+        assert plain == [value, f"x{value}y"]
+        shell = [json.loads(line) for line in (folder / "shell.stdout").read_text().splitlines()]
+        assert shell == [value, f"in {value} double", f"in {value} single"]
+        assert (folder / "env").read_bytes() == value.encode()
+        assert (folder / "written").read_bytes() == value.encode()
+
+
+def test_what_is_the_shells_stays_the_shells(bench: Bench) -> None:
+    bench.write("bin/docker", '#!/bin/sh\nprintf "%s|" "$@"\n', executable=True)
+    bench.write("args", ARGUMENTS, executable=True)
+    bench.write(
+        "grid.yaml",
+        "command:\n"
+        "  awk: \"echo '1 2' | awk '{print $1}'\"\n"
+        '  home: printf "%s" "${HOME}" ${HOME}\n'
+        "  docker: docker ps --format '{{.Names}}' {n}\n"
+        "  pipe: seq {n} | tail -1 | tr -d '\\n' && printf ' %s' \"$n\"\n"
+        "  brackets: \"./args [abc] x[0] '[n]' [[n]] {{n}}\"\n"
+        "env: {n: from-env}\n"
+        "parameters: {n: [3]}\n",
+    )
+    path = f"{bench.folder / 'bin'}:{bench.environment['PATH']}"
+    bench.run("grid.yaml", env={"PATH": path, "HOME": "/somewhere"})
+    folder = bench.lab / "grid" / "tasks" / "0" / "0"
+    printed = {step: (folder / f"{step}.stdout").read_text() for step in ("awk", "home", "docker", "pipe")}
+    assert printed == {
+        "awk": "1\n",
+        "home": "/somewhere/somewhere",
+        "docker": "ps|--format|{{.Names}}|3|",
+        "pipe": "3 from-env",
+    }
+    brackets = [json.loads(line) for line in (folder / "brackets.stdout").read_text().splitlines()]
+    assert brackets == ["[abc]", "x[0]", "[n]", "[n]", "{n}"]
+
+
+def test_flags_groups_and_lists(bench: Bench) -> None:
+    bench.write("args", ARGUMENTS, executable=True)
+    bench.write(
+        "grid.yaml",
+        "command: './args [x] [--size {x}] end; true'\n"
+        "parameters: {x: [true, false, null, 3, 0.5, 'a b', [1, 'c d'], []]}\n",
+    )
+    bench.run("grid.yaml")
+    assert [arguments(bench, task) for task in range(8)] == [
+        ["--x", "--size", "true", "end"],
+        ["end"],
+        ["end"],
+        ["--x", "3.0", "--size", "3.0", "end"],
+        ["--x", "0.5", "--size", "0.5", "end"],
+        ["--x", "a b", "--size", "a b", "end"],
+        ["--x", "1", "c d", "--size", '[1,"c d"]', "end"],
+        ["--x", "--size", "[]", "end"],
+    ]
+
+
+def test_typed_values_reach_the_program_and_the_tables(bench: Bench) -> None:
+    bench.write(
+        "grid.yaml",
+        "command: 'echo {a}; echo \"$TUI_LAB_PARAMS\"; cat {params}'\n"
+        "parameters:\n  - {a: [true, 1, '1', 123456789012345678901234567890]}\n  - {a: [1.0, .nan, .inf, -0.0]}\n",
+    )
+    bench.run("grid.yaml")
+    shown = []
+    for task in range(8):
+        bare, given, *written = bench.stdout(task).splitlines()
+        assert json.loads("".join(written)) == json.loads(given) or "NaN" in given
+        shown.append((bare, given))
+    assert shown == [
+        ("true", '{"a":true}'),
+        ("1", '{"a":1}'),
+        ("1", '{"a":"1"}'),
+        ("123456789012345678901234567890", '{"a":123456789012345678901234567890}'),
+        ("1.0", '{"a":1.0}'),
+        ("nan", '{"a":NaN}'),
+        ("inf", '{"a":Infinity}'),
+        ("0.0", '{"a":0.0}'),
+    ]
+    assert bench("show", "3", "--json").json()["parameters"] == {"a": 123456789012345678901234567890}
+    assert bench("show", "5", "--json").json()["experiment"] == "grid"
+    bench.run("grid.yaml", "a=.nan,-.inf")
+    assert len(bench.table("SELECT * FROM grid")) == 9
+
+
+def test_parameters_that_are_called_like_a_fact(bench: Bench) -> None:
+    bench.write(
+        "grid.yaml",
+        "command: echo {seed} {repeat} {node} {early-stop} {model.lr} {state}\n"
+        "parameters: {seed: [7], repeat: [r], node: [n], early-stop: [3], model.lr: [0.1], state: [s]}\nrepeat: 2\n",
+    )
+    bench.run("grid.yaml")
+    assert [bench.stdout(task) for task in (0, 1)] == ["7 r n 3 0.1 s\n"] * 2
+    row = bench.table('SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid')[1]
+    assert row == {
+        "seed": 7,
+        "in_repeat": "r",
+        "in_node": "n",
+        "early-stop": 3,
+        "model.lr": 0.1,
+        "in_state": "s",
+        "repeat": 1,
+    }
+
+
+def test_values_from_the_command_line(bench: Bench) -> None:
+    bench.write("args", ARGUMENTS, executable=True)
+    bench.write("grid.yaml", "command: ./args {a} {b}\nparameters: {a: [x], b: [1]}\n")
+    words = ["a=c d", "a=it's: $(touch x) #1", "a=two\nlines", "a='q, r'", "a=[u, v]", "a=", "a=é,null\\"]
+    bench.run("grid.yaml", *words, "b=2")
+    printed = [arguments(bench, task) for task in range(1, 9)]
+    assert [line[0] for line in printed] == [
+        "c d",
+        "it's: $(touch x) #1",
+        "two\nlines",
+        "q, r",
+        '["u","v"]',
+        "",
+        "é",
+        "null\\",
+    ]
+    assert not (bench.folder / "x").exists()
+    said = bench.run("grid.yaml", b"a=\xff".decode("utf-8", "surrogateescape"), code=2).err
+    assert "not valid UTF-8" in said
+
+
+def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
+    bench.write("args", ARGUMENTS, executable=True)
+    bench.write(
+        "grid.yaml",
+        "command:\n"
+        "  one: ../args {a} \"$OWN\" > one.txt\n"
+        "  two: |\n    cat one.txt one.txt |\n      tail -1 > {output}/two.txt\n    ../args 'x {a}' \"$SET\" >> {output}/two.txt\n"
+        "env: {OWN: 'own {a}'}\nworkdir: sub dir\nsetup: 'export SET=up'\n"
+        f"parameters:\n  a: {json.dumps(VALUES[:7], ensure_ascii=False)}\n",
+    )
+    (bench.folder / "sub dir").mkdir()
+    bench.run("grid.yaml", "--node", "localhost", "1")
+    for task in range(7):
+        written = bench.lab / "grid" / "tasks" / "0" / str(task) / "two.txt"
+        before = written.read_bytes()
+        written.unlink()
+        line = bench("show", "--command", str(task)).out
+        subprocess.run(["bash", "-c", line], cwd="/", check=True)
+        assert written.read_bytes() == before
+    assert shlex.split(bench("show", "--command", "0").lines[0])[0] == "cd"
+
+
+def test_first_shows_one_task_and_leaves_no_result(bench: Bench) -> None:
+    bench.write("args", ARGUMENTS, executable=True)
+    bench.write("grid.yaml", "command: ./args {a} {output}; echo oops >&2; exit {code}\nparameters: {a: ['x y'], code: [0, 4]}\n")
+    result = bench.run("grid.yaml", "--first")
+    assert json.loads(result.lines[0]) == "x y"
+    assert "oops" in result.err
+    assert "./args 'x y'" in result.err
+    assert "✓ done" in result.err
+    assert "✗ exit 4" in bench.run("grid.yaml", "--first", "code=4", code=1).err
+    assert not list(bench.lab.glob("grid/journal.jsonl"))

@@ -1,0 +1,289 @@
+"""How each kind of chart comes from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Role, Series
+from tui_lab.results.charts_columns import Prepared, coded
+from tui_lab.results.charts_pareto import pareto
+from tui_lab.results.charts_statistics import aggregate, boxes, describe
+from tui_lab.results.plain import plain_column
+
+MOST_BINS: Final = 200
+
+
+def lines(prepared: Prepared) -> Chart:
+    """The aggregate of y over x, a line for each hue and style."""
+    request = prepared.request
+    x = prepared.place("x", "x" in request.log)
+    return _aggregated(prepared, x)
+
+
+def categories(prepared: Prepared) -> Chart:
+    """The aggregate of y for each value of x, a bar for each hue."""
+    if "x" in prepared.request.log:
+        raise ChartError("the x axis of categories can't be logarithmic")
+    return _aggregated(prepared, prepared.category("x"))
+
+
+def _aggregated(prepared: Prepared, x: Axis) -> Chart:
+    request = prepared.request
+    point, error = request.aggregate, request.error
+    counted = point == "count"
+    y = prepared.number("y", "y" in request.log and not counted)
+    prepared.require()
+    groups = _Groups(prepared)
+    keys = [*groups.keys, "x"]
+    found = aggregate(prepared.rows, keys, point, error).sort(keys, maintain_order=True)
+    if not found.height:
+        raise ChartError(f"the {point} of one value each is nothing: there are no repeats")
+    if "y" in request.log:
+        found = found.filter(pl.col("y") > 0)
+    y_label = y.label if request.labels.get("y") or point == "mean" else f"{point} of {y.label}"
+    y = Axis(y_label, log="y" in request.log)
+    series = groups.split(found, ("x", "y", "low", "high", "n"))
+    table = groups.named(found, x, ["x", "y", "low", "high", "n"])
+    has_error = found["low"].count() > 0
+    return Chart(
+        request.kind,
+        x,
+        y,
+        series,
+        table,
+        title=request.labels.get("title", ""),
+        legend=groups.legend,
+        caption=_caption(prepared, found["n"], describe(point, error) if has_error else ""),
+        notes=prepared.notes(),
+        error_style=request.error_style,
+    )
+
+
+def _caption(prepared: Prepared, n: pl.Series, error: str) -> str:
+    """What a point is, in one line."""
+    low, high = int(n.min() or 0), int(n.max() or 0)  # type: ignore[arg-type]
+    if high <= 1 and prepared.request.aggregate != "count":
+        return ""
+    count = f"{low}" if low == high else f"{low} to {high}"
+    what = "band" if prepared.request.error_style == "band" and prepared.request.kind != "categories" else "bars"
+    return f"{prepared.request.aggregate}, n = {count}" + (f"; {what}: {error}" if error else "")
+
+
+class _Groups:
+    """The series of a chart: rows grouped by hue and style."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.prepared = prepared
+        self.keys: list[str] = []
+        self.names: dict[str, list[str]] = {}
+        for role in _looks(prepared):
+            if prepared.columns.get("hue") == prepared.columns[role] and role == "style":
+                continue
+            names, codes = coded(prepared.rows[role])
+            prepared.rows = prepared.rows.with_columns(codes.alias(role))
+            self.keys.append(role)
+            self.names[role] = names
+        own = [prepared.columns[role] for role in _looks(prepared) if role in self.keys]
+        self.legend = prepared.request.labels.get("legend", ", ".join(own)) if own else ""
+
+    def split(self, found: pl.DataFrame, columns: Sequence[str]) -> tuple[Series, ...]:
+        if not self.keys:
+            return (Series("", found.select(columns)),)
+        return tuple(self._series(found, columns))
+
+    def _series(self, found: pl.DataFrame, columns: Sequence[str]) -> Iterator[Series]:
+        for _, part in found.sort(self.keys, maintain_order=True).group_by(self.keys, maintain_order=True):
+            codes = {key: int(part[key][0]) for key in self.keys}
+            name = ", ".join(self.names[key][code] for key, code in codes.items())
+            color = codes.get("hue", 0)
+            yield Series(name, part.select(columns), color, codes.get("style", color))
+
+    def named(self, found: pl.DataFrame, x: Axis | None, columns: Sequence[str]) -> pl.DataFrame:
+        """The table for people: names instead of codes, and columns called as they are."""
+        table = [pl.Series(key, _taken(self.names[key], found[key])) for key in self.keys]
+        table += [_shown_x(found["x"], x) if c == "x" and x is not None else found[c] for c in columns]
+        return _renamed(self.prepared, table)
+
+
+def _looks(prepared: Prepared) -> list[Role]:
+    looks: tuple[Role, ...] = ("hue", "style")
+    return [role for role in looks if role in prepared.columns]
+
+
+def _taken(names: Sequence[str], codes: pl.Series) -> list[str]:
+    return [names[int(code)] for code in codes]
+
+
+def _shown_x(values: pl.Series, axis: Axis) -> pl.Series:
+    if axis.kind == "category":
+        return pl.Series(values.name, _taken(axis.categories, values))
+    if axis.kind == "time":
+        return (values * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+    whole = values.cast(pl.Int64, strict=False)
+    return whole if values.len() and (whole.cast(pl.Float64) == values).all() else values
+
+
+def _renamed(prepared: Prepared, columns: list[pl.Series]) -> pl.DataFrame:
+    """Columns under the names that people know; of equal names the first keeps it."""
+    taken: set[str] = set()
+    renamed = []
+    for series in columns:
+        own = prepared.columns.get(series.name, series.name)  # type: ignore[call-overload]
+        name = own if own not in taken else f"{own}_{series.name}"
+        taken.add(name)
+        if series.name == "n":
+            series = series.cast(pl.Int64)
+        renamed.append(series.alias(name))
+    return pl.DataFrame(renamed)
+
+
+def heatmap(prepared: Prepared) -> Chart:
+    """The aggregate of z in a cell for each pair of x and y."""
+    request = prepared.request
+    if request.log:
+        raise ChartError("the axes of a heatmap are categories: they can't be logarithmic")
+    z = prepared.number("z")
+    prepared.require()
+    x, y = prepared.category("x"), prepared.category("y")
+    found = aggregate(prepared.rows.rename({"y": "row", "z": "y"}), ["row", "x"], request.aggregate, "none")
+    found = found.rename({"y": "z", "row": "y"}).sort("y", "x")
+    if not found.height:
+        raise ChartError(f"the {request.aggregate} of one value each is nothing: there are no repeats")
+    table = [
+        pl.Series("y", _taken(y.categories, found["y"])),
+        pl.Series("x", _taken(x.categories, found["x"])),
+        *found.select("z", "n"),
+    ]
+    label = z.label if request.labels.get("z") or request.aggregate == "mean" else f"{request.aggregate} of {z.label}"
+    low, high = request.z_range or (float(found["z"].min()), float(found["z"].max()))  # type: ignore[arg-type]
+    if low > high:
+        raise ChartError("--z-range: MIN must be below MAX")
+    return Chart(
+        "heatmap",
+        x,
+        y,
+        (Series("", found.select("x", "y", "z")),),
+        _renamed(prepared, table),
+        z=Axis(label, range=(low, high)),
+        title=request.labels.get("title", ""),
+        caption=_caption(prepared, found["n"], ""),
+        notes=prepared.notes(),
+        annotate=request.annotate,
+        number_format=request.number_format,
+    )
+
+
+def scatter(prepared: Prepared) -> Chart:
+    """Every row as a point."""
+    request = prepared.request
+    x = prepared.place("x", "x" in request.log)
+    y = prepared.place("y", "y" in request.log)
+    prepared.require()
+    groups = _Groups(prepared)
+    table = groups.named(prepared.rows, x, ["x", "y"])
+    if y.kind != "number":
+        name = table.columns[-1]
+        table = table.with_columns(_shown_x(prepared.rows["y"], y).alias(name))
+    return Chart(
+        "scatter",
+        x,
+        y,
+        groups.split(prepared.rows, ("x", "y")),
+        table,
+        title=request.labels.get("title", ""),
+        legend=groups.legend,
+        notes=prepared.notes(),
+    )
+
+
+def hist(prepared: Prepared) -> Chart:
+    """How many rows have a value in each bin; all hues have the same bins."""
+    request = prepared.request
+    log = "x" in request.log
+    x = prepared.number("x", log)
+    prepared.require()
+    groups = _Groups(prepared)
+    values = prepared.rows["x"].to_numpy()
+    edges = _edges(np.log10(values) if log else values, request.bins)
+    if log:
+        edges = 10**edges
+        edges[0], edges[-1] = min(edges[0], values.min()), max(edges[-1], values.max())
+    parts = []
+    for key, part in prepared.rows.group_by(groups.keys, maintain_order=True) if groups.keys else [((), prepared.rows)]:
+        counts, _ = np.histogram(part["x"].to_numpy(), edges)
+        parts.append(
+            pl.DataFrame(
+                {
+                    **{name: pl.Series([code] * len(counts), dtype=pl.Float64) for name, code in zip(groups.keys, key, strict=True)},
+                    "left": edges[:-1],
+                    "right": edges[1:],
+                    "y": counts.astype(float),
+                }
+            )
+        )
+    found = pl.concat(parts).sort([*groups.keys, "left"])
+    table = groups.named(found, None, ["left", "right", "y"]).rename({"y": "count"})
+    return Chart(
+        "hist",
+        x,
+        Axis(request.labels.get("y", "count"), log="y" in request.log),
+        groups.split(found, ("left", "right", "y")),
+        table.with_columns(pl.col("count").cast(pl.Int64)),
+        title=request.labels.get("title", ""),
+        legend=groups.legend,
+        caption=f"{prepared.rows.height:,} values",
+        notes=prepared.notes(),
+    )
+
+
+def _edges(values: np.ndarray[tuple[int], np.dtype[np.float64]], bins: int | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    if bins is not None:
+        return np.histogram_bin_edges(values, bins)
+    if values.min() == values.max():
+        return np.histogram_bin_edges(values, 1)
+    edges = np.histogram_bin_edges(values, "auto") if np.ptp(values) < 1e300 else np.empty(0)
+    return edges if 2 <= len(edges) <= MOST_BINS + 1 else np.histogram_bin_edges(values, MOST_BINS)
+
+
+def box(prepared: Prepared) -> Chart:
+    """Quartiles, whiskers and outliers of y for each value of x, a box for each hue."""
+    request = prepared.request
+    if "x" in request.log:
+        raise ChartError("the x axis of boxes can't be logarithmic")
+    if "x" not in prepared.columns:
+        prepared.columns = {**prepared.columns, "x": "all"}
+        prepared.rows = prepared.rows.with_columns(pl.lit("all").alias("x"))
+    y = prepared.number("y", "y" in request.log)
+    x = prepared.category("x")
+    prepared.require()
+    groups = _Groups(prepared)
+    keys = [*groups.keys, "x"]
+    found = boxes(prepared.rows, keys).sort(keys, maintain_order=True)
+    numbers = ["x", "low", "q1", "median", "q3", "high", "n"]
+    return Chart(
+        "box",
+        x,
+        y,
+        groups.split(found, (*numbers, "outliers")),
+        groups.named(found, x, numbers).with_columns(found["outliers"].list.len().alias("outliers")),
+        title=request.labels.get("title", ""),
+        legend=groups.legend,
+        caption="box: quartiles; whiskers: within 1.5 times the box's height of it",
+        notes=prepared.notes(),
+    )
+
+
+MAKERS: Final[dict[Kind, Callable[[Prepared], Chart]]] = {
+    "lines": lines,
+    "steps": lines,
+    "categories": categories,
+    "heatmap": heatmap,
+    "scatter": scatter,
+    "hist": hist,
+    "box": box,
+    "pareto": pareto,
+}

@@ -1,0 +1,1 @@
+"""What draws a Chart: `terminal` with characters, `files` with matplotlib."""

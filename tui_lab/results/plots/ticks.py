@@ -1,0 +1,155 @@
+"""Where the marks of an axis stand, and what is written beside them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tui_lab.results.charts import Axis
+
+_SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
+_DAY: Final = 86400
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From the values of an axis to places between 0 and 1."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The place of a value; outside of 0 to 1 where it is outside of the axis."""
+        if self.log:
+            if value <= 0:
+                return -math.inf
+            low, high = math.log10(self.low), math.log10(self.high)
+            return (math.log10(value) - low) / (high - low)
+        span = self.high - self.low
+        if not math.isfinite(span):  # ends near the largest float
+            return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+        return (value - self.low) / span
+
+
+def scale(low: float, high: float, log: bool = False, room: float = 0.0) -> Scale:
+    """A scale that holds low and high, with `room` (a part of its length) beyond them. A single value stands in
+    the middle."""
+    if log:
+        a, b = math.log10(low), math.log10(high)
+        margin = (b - a) * room if b > a else 0.5
+        return Scale(10 ** max(a - margin, -307), 10 ** min(b + margin, 308), True)
+    if low == high:
+        margin = abs(low) * 0.1 or 0.5
+    else:
+        margin = (high - low) * room if math.isfinite(high - low) else 0.0
+    return Scale(low - margin, high + margin)
+
+
+def ticks(axis: Axis, on: Scale, most: int) -> list[tuple[float, str]]:
+    """Values and their texts, ascending; about `most` of them or fewer."""
+    most = max(most, 2)
+    if axis.kind == "category":
+        return [(float(index), name) for index, name in enumerate(axis.categories)]
+    if axis.kind == "time":
+        return _times(on.low, on.high, most)
+    return _decades(on, most) if on.log else _numbers(on.low, on.high, most)
+
+
+def _numbers(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    span = high - low
+    if not math.isfinite(span) or span <= 0:
+        return [(value, f"{value:.4g}") for value in (low, high)]
+    rough = span / most
+    exponent = math.floor(math.log10(rough))
+    step = next(
+        (factor * 10.0**exponent for factor in (1, 2, 2.5, 5, 10) if factor * 10.0**exponent >= rough * 0.999),
+        10.0 ** (exponent + 1),
+    )
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    values = [index * step for index in range(first, min(last, first + 100) + 1)]
+    return [(value, text) for value, text in zip(values, _texts(values, step), strict=True)]
+
+
+def _texts(values: list[float], step: float) -> list[str]:
+    """All with the decimals that tell them apart, or all with an exponent."""
+    largest = max(map(abs, values), default=0.0)
+    if largest >= 1e6 or (0 < largest < 1e-3):
+        digits = max(0, math.floor(math.log10(largest) + 1e-9) - math.floor(math.log10(step) + 1e-9))
+        for more in (0, 1, 2):
+            texts = [f"{value:.{digits + more}e}" for value in values]
+            if all(math.isclose(float(t), v, rel_tol=1e-9, abs_tol=step * 1e-6) for t, v in zip(texts, values, strict=True)):
+                break
+        return [_short(text) for text in texts]
+    for decimals in range(12):
+        texts = [f"{value:.{decimals}f}" for value in values]
+        if all(abs(float(text) - value) < step * 1e-3 for text, value in zip(texts, values, strict=True)):
+            break
+    return ["0" if float(text) == 0 and decimals == 0 else text.replace("-0.", "-0.") for text in texts]
+
+
+def _short(text: str) -> str:
+    """`1.0e+07` as `1e7`."""
+    digits, _, exponent = text.partition("e")
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return "0" if float(text) == 0 else f"{digits}e{int(exponent)}"
+
+
+def _decades(on: Scale, most: int) -> list[tuple[float, str]]:
+    low, high = math.log10(on.low), math.log10(on.high)
+    first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+    if last - first >= 1:
+        every = max(1, math.ceil((last - first + 1) / most))
+        found = [10.0**e for e in range(first, last + 1, every) if -308 < e < 309]
+        if (last - first + 1) * 3 <= most:
+            found = [f * 10.0**e for e in range(first - 1, last + 1) for f in (1, 2, 5) if on.low <= f * 10.0**e <= on.high]
+        return [(value, number(value)) for value in found]
+    found = [f * 10.0**e for e in range(first - 1, last + 1) for f in (1, 2, 3, 5) if on.low <= f * 10.0**e <= on.high]
+    if len(found) >= 2:
+        return [(value, number(value)) for value in found]
+    return _numbers(on.low, on.high, most)
+
+
+def number(value: float) -> str:
+    """A number for people, at most four digits."""
+    text = f"{value:.4g}"
+    return _short(text) if "e" in text else text
+
+
+def _times(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    """Round times; of a long span the first of months or years."""
+    try:
+        begin, end = datetime.fromtimestamp(low, UTC), datetime.fromtimestamp(high, UTC)
+    except (OverflowError, ValueError, OSError):
+        return _numbers(low, high, most)
+    rough = (high - low) / most
+    if rough < 1:
+        return [(v, datetime.fromtimestamp(v, UTC).strftime("%H:%M:%S.%f")[:-3]) for v, _ in _numbers(low, high, most)]
+    if rough > 15 * _DAY:
+        return _months(begin, end, most)
+    step = next((s for s in _SECONDS if s >= rough), 0) or next(s * _DAY for s in (1, 2, 4, 7, 15) if s * _DAY >= rough)
+    form = "%m-%d" if step >= _DAY else "%H:%M" if step >= 60 else "%H:%M:%S"
+    if form == "%H:%M" and begin.date() != end.date():
+        form = "%m-%d %H:%M"
+    first = math.ceil(low / step)
+    values = [float(index * step) for index in range(first, math.floor(high / step) + 1)]
+    return [(value, datetime.fromtimestamp(value, UTC).strftime(form)) for value in values]
+
+
+def _months(begin: datetime, end: datetime, most: int) -> list[tuple[float, str]]:
+    months = (end - begin) / timedelta(days=30.4) / most
+    every = next((m for m in (1, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 6000, 12000) if m >= months), 120_000)
+    found = []
+    month = begin.year * 12 + begin.month - 1
+    month += -month % every
+    while month // 12 <= 9999:
+        at = datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        if at > end:
+            break
+        if at >= begin:
+            found.append((at.timestamp(), at.strftime("%Y" if every % 12 == 0 else "%Y-%m")))
+        month += every
+    return found

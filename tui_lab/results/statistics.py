@@ -1,0 +1,118 @@
+"""Descriptive statistics of one sample: of one metric, over the repeats of one setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tui_lab.results.statistics_exact import Moments, moments
+from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_interval, t_interval
+
+CONFIDENCE: Final = 0.95
+FENCE: Final = 3.0
+"""A value further than this many interquartile ranges from the nearer quartile is an outlier."""
+FEWEST_FOR_OUTLIERS: Final = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The values of a metric in one setting.
+
+    `values` are finite. `pairs` tell, for each of them, with which values of other settings it belongs
+    together (equal numbers do). `n_null` tasks had no value, `n_nan` a NaN or an infinite one.
+    """
+
+    values: tuple[float, ...]
+    pairs: tuple[int, ...] = ()
+    tasks: tuple[int, ...] = ()
+    n_null: int = 0
+    n_nan: int = 0
+
+    @property
+    def n(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a sample says. Everything but the counts is None without values, `sd`, `se`, `low` and `high` (the
+    confidence interval of the mean) also for a single one."""
+
+    n: int
+    n_null: int = 0
+    n_nan: int = 0
+    mean: float | None = None
+    sd: float | None = None
+    se: float | None = None
+    low: float | None = None
+    high: float | None = None
+    median: float | None = None
+    q1: float | None = None
+    q3: float | None = None
+    min: float | None = None
+    max: float | None = None
+    outliers: int = 0
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def moments(self) -> Moments | None:
+        return None if self.mean is None else Moments(self.n, self.mean, self.sd)
+
+
+def describe(sample: Sample, level: float = CONFIDENCE, bootstrap: Bootstrap | None = None) -> Summary:
+    """The summary of a sample. The interval is Student's t, or the bootstrap's where one is given."""
+    if not sample.values:
+        return Summary(0, sample.n_null, sample.n_nan)
+    found = moments(sample.values)
+    ordered = sorted(sample.values)
+    q1, median, q3 = (quantile(ordered, share) for share in (0.25, 0.5, 0.75))
+    interval = (
+        t_interval(found, level)
+        if bootstrap is None
+        else bootstrap_interval(sample.values, found.mean, level, bootstrap)
+    )
+    low, high = interval if interval is not None else (None, None)
+    return Summary(
+        n=sample.n,
+        n_null=sample.n_null,
+        n_nan=sample.n_nan,
+        mean=found.mean,
+        sd=found.sd,
+        se=found.se,
+        low=low,
+        high=high,
+        median=median,
+        q1=q1,
+        q3=q3,
+        min=ordered[0],
+        max=ordered[-1],
+        outliers=len(outliers(sample.values, q1, q3)),
+    )
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """A quantile of ascending values by linear interpolation at share * (n - 1): type 7 of Hyndman and Fan (The
+    American Statistician 50, 1996), the default of numpy, R and DuckDB's quantile_cont."""
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    part = place - below
+    if part == 0 or ordered[below] == ordered[above]:
+        return float(ordered[below])
+    return ordered[below] * (1 - part) + ordered[above] * part
+
+
+def outliers(values: Iterable[float], q1: float, q3: float) -> list[int]:
+    """Places of the values beyond FENCE interquartile ranges: "far out" in Tukey's Exploratory Data Analysis
+    (1977). None among fewer than FEWEST_FOR_OUTLIERS values, whose quartiles say too little."""
+    values = list(values)
+    if len(values) < FEWEST_FOR_OUTLIERS:
+        return []
+    reach = FENCE * (q3 - q1)
+    return [place for place, value in enumerate(values) if value < q1 - reach or value > q3 + reach]

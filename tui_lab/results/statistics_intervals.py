@@ -1,0 +1,106 @@
+"""Confidence intervals of a mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tui_lab.results.statistics_exact import Moments
+
+Method = Literal["BCa", "percentile"]
+RESAMPLES: Final = 10_000
+SEED: Final = 0
+_AT_ONCE: Final = 4_000_000
+"""Resampled values in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How to resample. The same seed serves every sample, so that an interval does not depend on which other
+    settings there are."""
+
+    resamples: int = RESAMPLES
+    method: Method = "BCa"
+    seed: int = SEED
+
+
+@lru_cache(maxsize=4096)
+def t_quantile(share: float, df: float) -> float:
+    """Quantile of Student's t with `df` degrees of freedom."""
+    from scipy import special
+
+    return float(special.stdtrit(df, share))
+
+
+def t_interval(sample: Moments, level: float) -> tuple[float, float] | None:
+    """mean ± t * sd / sqrt(n), with n - 1 degrees of freedom (Student 1908); None for a single value."""
+    if sample.se is None:
+        return None
+    half = t_quantile((1 + level) / 2, sample.n - 1) * sample.se if sample.se else 0.0
+    return sample.mean - half, sample.mean + half
+
+
+def bootstrap_interval(
+    values: Sequence[float], mean: float, level: float, how: Bootstrap
+) -> tuple[float, float] | None:
+    """An interval of the mean from resampled means; None for a single value.
+
+    `percentile`: their quantiles. `BCa`: the quantiles corrected for bias and acceleration (Efron, JASA 82,
+    1987); the acceleration of a mean by the jackknife is sum(d^3) / (6 sum(d^2)^1.5) with d = value - mean.
+    """
+    if len(values) < 2:
+        return None
+    if min(values) == max(values):
+        return mean, mean
+    data = np.asarray(values, dtype=np.float64) - mean
+    means = np.sort(_resampled(data, how))
+    tail = (1 - level) / 2
+    shares = (tail, 1 - tail) if how.method == "percentile" else _corrected(data, means, tail)
+    low, high = np.quantile(means, shares)
+    return mean + float(low), mean + float(high)
+
+
+def _resampled(data: NDArray[np.float64], how: Bootstrap) -> NDArray[np.float64]:
+    random = np.random.default_rng(how.seed)
+    batch = max(1, _AT_ONCE // data.size)
+    parts = []
+    for start in range(0, how.resamples, batch):
+        size = min(batch, how.resamples - start)
+        parts.append(data[random.integers(0, data.size, (size, data.size))].mean(axis=1))
+    return np.concatenate(parts)
+
+
+def _corrected(
+    data: NDArray[np.float64], means: NDArray[np.float64], tail: float
+) -> tuple[float, float]:
+    from scipy import special
+
+    # The mean of `data` is 0: how much of the resampled means lies below it says the bias.
+    below = (np.count_nonzero(means < 0) + np.count_nonzero(means <= 0)) / (2 * means.size)
+    bias = float(special.ndtri(below))
+    if not math.isfinite(bias):
+        return tail, 1 - tail
+    acceleration = float((data**3).sum() / (6 * (data**2).sum() ** 1.5))
+    shares: list[float] = []
+    for share in (tail, 1 - tail):
+        shifted = bias + float(special.ndtri(share))
+        shares.append(float(special.ndtr(bias + shifted / (1 - acceleration * shifted))))
+    return shares[0], shares[1]
+
+
+def interval_name(how: Bootstrap | None) -> str:
+    """The method, for people."""
+    return "Student's t" if how is None else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
+
+
+def as_dict(how: Bootstrap | None) -> dict[str, Any]:
+    """The method, for programs."""
+    if how is None:
+        return {"method": "t"}
+    return {"method": how.method, "resamples": how.resamples, "seed": how.seed}
