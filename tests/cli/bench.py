@@ -1,4 +1,5 @@
-"""The command as a user has it: a process of its own in a folder of its own, with the real engine and agent."""
+"""The command as a user has it: a process of its own in a folder of its own, with the real engine and
+agent."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ class Bench:
             path.chmod(0o755)
         return path
 
-    def start(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, env: Mapping[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
         """Start a command and go on."""
         return subprocess.Popen(
             [sys.executable, "-m", "tui_lab", *words],
@@ -73,7 +76,8 @@ class Bench:
         )
 
     def __call__(self, *words: str, code: int | None = 0, **options: Any) -> Result:
-        """Run a command to its end; its exit status must be `code` (None: any), and it never shows a traceback."""
+        """Run a command to its end; its exit status must be `code` (None: any), and it never shows a
+        traceback."""
         process = self.start(*words, **options)
         out, err = process.communicate(timeout=100)
         result = Result(process.returncode, out or "", err or "")
@@ -109,13 +113,18 @@ class Bench:
             time.sleep(0.02)
 
     def clean(self) -> None:
-        """End what is left of this folder's engines, agents and tasks, and remove their sockets and spools."""
+        """End what is left of this folder's engines, agents and tasks, and remove their sockets and
+        spools."""
         marks = [os.fsencode(self.folder)]
         markers = [path.read_text() for path in self.folder.rglob("lab.json")]
         identities = [name for text in markers for name in re.findall(r"[0-9a-f]{16}", text)]
         marks += [identity.encode() for identity in identities]
         for _ in range(50):
-            pids = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _mentions(pid, marks)]
+            pids = [
+                pid
+                for pid in map(int, filter(str.isdigit, (path.name for path in Path("/proc").iterdir())))
+                if _mentions(pid, marks)
+            ]
             for pid in pids:
                 try:
                     os.kill(pid, signal.SIGKILL)

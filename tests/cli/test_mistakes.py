@@ -1,4 +1,5 @@
-"""What a person reads who made a mistake, and the exit status; nothing is run or written before it is said."""
+"""What a person reads who made a mistake, and the exit status; nothing is run or written before it is
+said."""
 
 from __future__ import annotations
 
@@ -29,7 +30,10 @@ FILES = {
         "x.yaml:1:15: there is no parameter for {neuron}; did you mean {neurons}?",
     ),
     "empty list": ("command: echo {a}\nparameters: {a: []}\n", "x.yaml:2:17: an empty list of values"),
-    "zero tasks": (GOOD + "where: a > 5\n", 'x.yaml:3:8: no combination is left: "where" is true for none of 2'),
+    "zero tasks": (
+        GOOD + "where: a > 5\n",
+        'x.yaml:3:8: no combination is left: "where" is true for none of 2',
+    ),
     "duplicate key": (GOOD + "repeat: 1\nrepeat: 2\n", 'x.yaml:4:1: "repeat" is given twice'),
     "duplicate parameter": (
         "command: echo {a}\nparameters:\n  a: [1]\n  a: [2]\n",
@@ -157,7 +161,10 @@ def test_labs_that_are_none(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     for command in (["status"], ["logs", "3"], ["show", "3"], ["stop"], ["retry"]):
         said = bench(*command, code=2).err
-        assert said == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
+        assert (
+            said
+            == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
+        )
     assert "is no lab (it has no lab.json)" in bench("status", "--lab", "folder", code=2).err
     assert "is a file" in bench("status", "--lab", "x.yaml", code=2).err
     assert "is not empty and is no lab" in bench.run("x.yaml", "--lab", "full", code=2).err
@@ -167,7 +174,9 @@ def test_labs_that_are_none(bench: Bench) -> None:
 def test_a_lab_and_a_journal_from_a_newer_version(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     bench.write("lab/lab.json", '{"format": 2, "id": "x"}')
-    assert "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
+    assert (
+        "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
+    )
     assert "newer tui-lab" in bench.run("x.yaml", code=2).err
     bench.write("lab/lab.json", '{"format": 1, "id": "x"}')
     journal = bench.write("lab/x/journal.jsonl", '{"event":"journal","format":2}\n')
@@ -231,7 +240,7 @@ def test_another_file_with_the_same_name(bench: Bench) -> None:
     assert '"grid" in ' in said
     assert "came from another file" in said
     assert "--replace" in said
-    assert 'differ in case only; SQL can\'t tell them apart' in bench.run("two/Grid.yaml", code=2).err
+    assert "differ in case only; SQL can't tell them apart" in bench.run("two/Grid.yaml", code=2).err
     assert "came from another file" in bench("plan", "two/grid.yaml", code=2).err
     bench.run("two/grid.yaml", "--replace")
     assert [row["a"] for row in bench.table("SELECT a FROM grid ORDER BY a")] == [1, 3]
@@ -270,7 +279,9 @@ def test_a_reader_that_goes_away_is_no_mistake(bench: Bench) -> None:
 
 
 def test_outputs_that_are_closed_or_full(bench: Bench) -> None:
-    code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
+    code = (
+        "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     with open("/dev/full", "w") as full:
@@ -285,7 +296,13 @@ def test_outputs_that_are_closed_or_full(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "env",
-    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "latin-1"}],
+    [
+        {"NO_COLOR": "1"},
+        {"TERM": "dumb"},
+        {"COLUMNS": "40"},
+        {"LC_ALL": "C"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
 )
 def test_environments_without_colour_width_or_utf8(bench: Bench, env: dict[str, str]) -> None:
     bench.write("grid.yaml", "command: 'echo {a}; test {a} = é'\nparameters: {a: [é, ü]}\n")
@@ -301,7 +318,8 @@ def test_help_is_light() -> None:
     code = (
         "import sys\nfrom tui_lab.cli.main import COMMANDS, main\n"
         "for words in [[], *([name] for name in COMMANDS)]:\n"
-        "    try:\n        main([*words, '--help'])\n    except SystemExit as end:\n        assert end.code in (0, None)\n"
+        "    try:\n        main([*words, '--help'])\n"
+        "    except SystemExit as end:\n        assert end.code in (0, None)\n"
         f"print('LOADED', [name for name in {heavy} if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,5 @@
-"""What a program receives when a sweep runs: every value exactly as it was written, and the shell's own left alone."""
+"""What a program receives when a sweep runs: every value exactly as it was written, and the shell's own left
+alone."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def test_values_bare_and_in_both_kinds_of_quotes(bench: Bench) -> None:
         "command:\n"
         "  plain: ./args {a} x{a}y\n"
         "  shell: |\n    ./args {a} \"in {a} double\" 'in {a} single' | cat\n"
-        "  text: |\n    printf '%s' \"$A\" > \"$TUI_LAB_OUTPUT/env\"\n"
+        '  text: |\n    printf \'%s\' "$A" > "$TUI_LAB_OUTPUT/env"\n'
         "env: {A: '{a}'}\n"
         "files: {written: template}\n"
         f"parameters:\n  a: {json.dumps(VALUES, ensure_ascii=False)}\n",
@@ -117,7 +118,9 @@ def test_typed_values_reach_the_program_and_the_tables(bench: Bench) -> None:
     bench.write(
         "grid.yaml",
         "command: 'echo {a}; echo \"$TUI_LAB_PARAMS\"; cat {params}'\n"
-        "parameters:\n  - {a: [true, 1, '1', 123456789012345678901234567890]}\n  - {a: [1.0, .nan, .inf, -0.0]}\n",
+        "parameters:\n"
+        "  - {a: [true, 1, '1', 123456789012345678901234567890]}\n"
+        "  - {a: [1.0, .nan, .inf, -0.0]}\n",
     )
     bench.run("grid.yaml")
     shown = []
@@ -145,11 +148,14 @@ def test_parameters_that_are_called_like_a_fact(bench: Bench) -> None:
     bench.write(
         "grid.yaml",
         "command: echo {seed} {repeat} {node} {early-stop} {model.lr} {state}\n"
-        "parameters: {seed: [7], repeat: [r], node: [n], early-stop: [3], model.lr: [0.1], state: [s]}\nrepeat: 2\n",
+        "parameters: {seed: [7], repeat: [r], node: [n], early-stop: [3], model.lr: [0.1], state: [s]}\n"
+        "repeat: 2\n",
     )
     bench.run("grid.yaml")
     assert [bench.stdout(task) for task in (0, 1)] == ["7 r n 3 0.1 s\n"] * 2
-    row = bench.table('SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid')[1]
+    row = bench.table(
+        'SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid'
+    )[1]
     assert row == {
         "seed": 7,
         "in_repeat": "r",
@@ -187,8 +193,9 @@ def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
     bench.write(
         "grid.yaml",
         "command:\n"
-        "  one: ../args {a} \"$OWN\" > one.txt\n"
-        "  two: |\n    cat one.txt one.txt |\n      tail -1 > {output}/two.txt\n    ../args 'x {a}' \"$SET\" >> {output}/two.txt\n"
+        '  one: ../args {a} "$OWN" > one.txt\n'
+        "  two: |\n    cat one.txt one.txt |\n      tail -1 > {output}/two.txt\n"
+        "    ../args 'x {a}' \"$SET\" >> {output}/two.txt\n"
         "env: {OWN: 'own {a}'}\nworkdir: sub dir\nsetup: 'export SET=up'\n"
         f"parameters:\n  a: {json.dumps(VALUES[:7], ensure_ascii=False)}\n",
     )
@@ -201,12 +208,21 @@ def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
         line = bench("show", "--command", str(task)).out
         subprocess.run(["bash", "-c", line], cwd="/", check=True)
         assert written.read_bytes() == before
-    assert shlex.split(bench("show", "--command", "0").lines[0])[0] == "cd"
+    bench.write("plain.yaml", "command: ./args {a} --x\nparameters: {a: [it's]}\nenv: {B: '{a} b'}\n")
+    bench.run("plain.yaml")
+    line = bench("show", "--command", "plain/0").out
+    folder = shlex.quote(str(bench.folder))
+    assert line == f"cd {folder} && B=\"it's b\" ./args \"it's\" --x\n" or shlex.split(line)[3] == "B=it's b"
+    ran = subprocess.run(["bash", "-c", line], cwd="/", check=True, capture_output=True, text=True)
+    assert ran.stdout == bench.stdout(0, "plain")
 
 
 def test_first_shows_one_task_and_leaves_no_result(bench: Bench) -> None:
     bench.write("args", ARGUMENTS, executable=True)
-    bench.write("grid.yaml", "command: ./args {a} {output}; echo oops >&2; exit {code}\nparameters: {a: ['x y'], code: [0, 4]}\n")
+    bench.write(
+        "grid.yaml",
+        "command: ./args {a} {output}; echo oops >&2; exit {code}\nparameters: {a: ['x y'], code: [0, 4]}\n",
+    )
     result = bench.run("grid.yaml", "--first")
     assert json.loads(result.lines[0]) == "x y"
     assert "oops" in result.err

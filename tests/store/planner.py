@@ -50,7 +50,8 @@ class Submission:
         rows = [
             row
             for row in range(plan.tasks.height)
-            if parameters.items() <= plan.parameters(row).items() and repeat in (None, plan.tasks["repeat"][row])
+            if parameters.items() <= plan.parameters(row).items()
+            and repeat in (None, plan.tasks["repeat"][row])
         ]
         assert len(rows) == 1, rows
         found: int = plan.tasks["task_id"][rows[0]]
@@ -107,7 +108,12 @@ class Planner:
         plan = submission.planned.plan
         plan.write(self.folder.plans, text)
         self.journal(
-            {"event": "submitted", "plan": plan.number, "planned": _ranges(plan.tasks["task_id"]), "queued": []}
+            {
+                "event": "submitted",
+                "plan": plan.number,
+                "planned": _ranges(plan.tasks["task_id"]),
+                "queued": [],
+            }
         )
         if done:
             self.finish(submission.new)

@@ -38,13 +38,28 @@ def test_a_key_is_the_hash_of_the_documented_json() -> None:
 
 
 def test_empty_parts_are_left_out() -> None:
-    text = json.dumps({"command": [[None, "./main.py {x}"]], "repeat": 0}, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(
+        {"command": [[None, "./main.py {x}"]], "repeat": 0}, sort_keys=True, separators=(",", ":")
+    )
     assert key(None) == hashlib.sha256(text.encode()).digest()
     assert list(keys(COMMAND, [], 1, 1)) == [key(None)]
 
 
 def test_values_of_another_type_are_other_values() -> None:
-    values: list[object] = [True, 1, 1.0, "1", "true", None, "null", [1], "[1]", 10**30, float("nan"), float("inf")]
+    values: list[object] = [
+        True,
+        1,
+        1.0,
+        "1",
+        "true",
+        None,
+        "null",
+        [1],
+        "[1]",
+        10**30,
+        float("nan"),
+        float("inf"),
+    ]
     assert len({key(value) for value in values}) == len(values)
 
 

@@ -1,4 +1,5 @@
-"""What a submission runs: grids that grow and shrink, edits, repeats, sweeps, versions, adoption, added combinations."""
+"""What a submission runs: grids that grow and shrink, edits, repeats, sweeps, versions, adoption, added
+combinations."""
 
 from __future__ import annotations
 
@@ -110,7 +111,11 @@ def test_several_reasons_are_said_together(planner: Planner, tmp_path: Path) -> 
 
 def test_what_only_reads_results_changes_no_task(planner: Planner) -> None:
     planner.submit(SIX)
-    text = SIX + "metrics: {m: 'x (@float@)'}\norder: shuffled\ntimeout: 3s\ntags: [t]\ndescription: d\nenv: {A: '1'}\n"
+    text = (
+        SIX
+        + "metrics: {m: 'x (@float@)'}\norder: shuffled\ntimeout: 3s\ntags: [t]\n"
+        + "description: d\nenv: {A: '1'}\n"
+    )
     assert planner.plan(text).new == []
 
 
@@ -155,7 +160,8 @@ def test_names_and_values_of_any_kind(planner: Planner) -> None:
     text = (
         "command: echo {early-stop} {model.lr} {seed} {repeat} {node} [x]\n"
         "parameters:\n"
-        "  early-stop: [true, false]\n  model.lr: [0.1]\n  seed: [5, 6]\n  repeat: [a]\n  node: ['n\\u00e9']\n"
+        "  early-stop: [true, false]\n  model.lr: [0.1]\n  seed: [5, 6]\n"
+        "  repeat: [a]\n  node: ['n\\u00e9']\n"
         "  x: [\"line\\nbreak\", 'it''s \"quoted\", yes', '\U0001f600', [1, 'a b'], null]\n"
     )
     submission = planner.submit(text)
@@ -345,7 +351,9 @@ def test_nothing_that_could_be_adopted_is_said(planner: Planner) -> None:
     assert other.planned.notices == ("--adopt: no done task of the plan before has the setting of a new one",)
     gone = planner.plan("command: run\n", adopt=True)
     assert gone.planned.notices == ('--adopt: "a" is gone, and it had several values',)
-    assert planner.plan(SIX, adopt=True).planned.notices == ("--adopt: nothing to adopt, for every task is known",)
+    assert planner.plan(SIX, adopt=True).planned.notices == (
+        "--adopt: nothing to adopt, for every task is known",
+    )
 
 
 def test_each_task_is_adopted_once(planner: Planner) -> None:

@@ -36,8 +36,8 @@ class Address:
 def resolve(lab: Lab, words: Sequence[str]) -> list[Address]:
     """The tasks that the words name, in their order, each once. Raises UsageError, LabError.
 
-    `3`, `grid/3`, `grid/3.2:train`, `3-9`, `grid` (all its tasks) or `"reason = 'oom' and lr > 0.1"`. Without an
-    experiment the newest is meant.
+    `3`, `grid/3`, `grid/3.2:train`, `3-9`, `grid` (all its tasks) or `"reason = 'oom' and lr > 0.1"`. Without
+    an experiment the newest is meant.
     """
     found: dict[tuple[str, int, int | None, str | None], Address] = {}
     for word in words:

@@ -14,6 +14,7 @@ from typing import Final
 
 # name -> one line; the module is `tui_lab.cli.commands.NAME`.
 COMMANDS: Final = {
+    "explore": "a sweep from the command line alone, with the options of patas",
     "plan": "say what would run, and why",
     "check": "find every mistake in experiment files",
     "schema": "print the JSON Schema of experiment.yaml, or its reference",
@@ -29,6 +30,9 @@ COMMANDS: Final = {
     "clean": "remove outputs that are not wanted any more",
     "parse": "read metrics from outputs again, or with other patterns",
     "query": "ask the results with SQL",
+    "draw": "charts of the results, in the terminal or as files",
+    "stats": "which setting is best, and how sure that is",
+    "export": "write the results for other tools",
 }
 
 DONE, FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130

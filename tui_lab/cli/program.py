@@ -1,4 +1,5 @@
-"""The program that an experiment runs: whether it is there, what it can be given, which files it is made of."""
+"""The program that an experiment runs: whether it is there, what it can be given, which files it is made
+of."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.cli.text import plural
 from tui_lab.engine.recipe import Recipe
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.command import Command
@@ -71,13 +73,7 @@ def first_program(command: Command) -> tuple[str, int] | None:
     """The program that a command begins with, and its place in the text; None where only a shell can tell."""
     program, offset = "", 0
     for part in command.parts:
-        if (
-            isinstance(part, Syntax)
-            and not program
-            and (part.source.isspace() or part.source.startswith("#"))
-        ):
-            offset += len(part.source)
-        elif isinstance(part, Blank) and not program:
+        if not program and isinstance(part, (Blank, Syntax)) and _is_empty(part.source):
             offset += len(part.source)
         elif isinstance(part, Text) and part.plain:
             program += part.value
@@ -89,6 +85,11 @@ def first_program(command: Command) -> tuple[str, int] | None:
     if not program or "=" in program or alternatives:
         return None
     return program, offset
+
+
+def _is_empty(source: str) -> bool:
+    """A blank, a line's end, a comment."""
+    return source.startswith("#") or not source.replace("\\\n", "").strip()
 
 
 def _unfound(program: str, workdir: str | None) -> tuple[str, str] | None:
@@ -125,7 +126,8 @@ def _known_to_shell(word: str, shell: str | None) -> bool:
 
 
 def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
-    """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not fit."""
+    """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not
+    fit."""
     tasks = recipe.plan.tasks
     for name, codes in _odd(recipe.plan):
         rows = tasks.with_row_index("row").unique(PREFIX + name, keep="first").sort("row")
@@ -145,7 +147,8 @@ def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
 
 
 def _odd(plan: Plan) -> Iterator[tuple[str, list[int] | None]]:
-    """Codes of the values of each parameter that are worth a try: the first of each type, and all odd ones."""
+    """Codes of the values of each parameter that are worth a try: the first of each type, and all odd
+    ones."""
     for name in plan.names:
         if name not in plan.values:
             yield name, None
@@ -187,8 +190,8 @@ def _at_value(experiment: Experiment, name: str, value: Value, error: Placeholde
 
 
 def program_files(experiment: Experiment) -> dict[str, str]:
-    """Digests of the files that the commands name, and of those declared as `code`; and of what else tasks run
-    under (`env`, `setup`, ...), as `key:` entries."""
+    """Digests of the files that the commands name, and of those declared as `code`; and of what else tasks
+    run under (`env`, `setup`, ...), as `key:` entries."""
     found = dict(file_digests(experiment.folder, experiment.code))
     for step in experiment.steps:
         for word in _WORDS.findall(step.command):
@@ -214,9 +217,9 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
         for name, digest in files.items():
             if before.get(name, digest) != digest:
                 changed[name] += count
+    what = "their results are kept, --rerun makes them anew"
     return [
-        f"{_called(name)} changed since {count:,} task{'s' if count > 1 else ''} ran: their results are kept, "
-        "--rerun makes them anew"
+        f"{_called(name)} changed since {plural(count, 'task')} ran: {what}"
         for name, count in sorted(changed.items())
     ]
 

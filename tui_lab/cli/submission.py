@@ -83,7 +83,8 @@ def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
 
 
 def _values(text: str) -> list[Value]:
-    """What stands behind `name=`: a list as YAML writes it inside brackets, or else one text, taken as it is."""
+    """What stands behind `name=`: a list as YAML writes it inside brackets, or else one text, taken as it
+    is."""
     from tui_lab.spec.yaml12 import parse
 
     if not text.isprintable():
@@ -180,7 +181,8 @@ def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
 
 
 def select(planned: Planned, choice: Choice, state: fold.State) -> pl.Series:
-    """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. Raises UsageError."""
+    """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. Raises
+    UsageError."""
     chosen = planned.chosen
     if choice.only is None:
         return chosen

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections import defaultdict
 from typing import Any, Final
@@ -14,7 +13,9 @@ from rich.text import Text
 
 from tui_lab.cli.options import print_json
 from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, shortened
-from tui_lab.results.settings import by_setting
+from tui_lab.results.settings import leading_metric
+from tui_lab.results.statistics_report import Options, make
+from tui_lab.results.statistics_text import interval
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store import fold
 from tui_lab.store.errors import LabError
@@ -95,28 +96,29 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
 
 
 def best_settings(results: Results) -> dict[str, Any] | None:
-    """The best settings by the first metric that has a goal; None where none has."""
-    grid = results.grid
-    for name, metric in results.spec.metrics.items():
-        column = results.metrics[name]
-        if metric.goal is None or not grid.height or not grid[column].dtype.is_numeric():
-            continue
-        varying = [p for p in results.parameters if grid[p].n_unique() > 1 and p != "seed"]
-        table = by_setting(grid, varying, column, metric.goal)
-        return {
-            "metric": name,
-            "goal": metric.goal,
-            "settings": [
-                {
-                    "parameters": {p: row[p] for p in varying},
-                    "n": row["n"],
-                    "mean": row["mean"],
-                    "half": row["half"],
-                }
-                for row in table.head(BEST).iter_rows(named=True)
-            ],
-        }
-    return None
+    """The best settings by the first metric that has a goal; None where none has. `tied` is how many others can't
+    be told from the best."""
+    name = leading_metric(results)
+    if name is None or results.spec.metrics[name].goal is None or not results.grid.height:
+        return None
+    report = make(results, Options(metrics=(name,)))
+    metric = report.metrics[0]
+    places = [place for place in metric.order if metric.summaries[place].n][:BEST]
+    return {
+        "metric": name,
+        "goal": metric.goal,
+        "unit": metric.unit,
+        "tied": max(0, sum(map(metric.tied, range(report.settings.count))) - 1),
+        "settings": [
+            {
+                "parameters": report.settings.label(place),
+                "n": metric.summaries[place].n,
+                "mean": metric.summaries[place].mean,
+                "half": metric.summaries[place].half,
+            }
+            for place in places
+        ],
+    }
 
 
 def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
@@ -130,21 +132,6 @@ def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -
         table = name if name.replace("_", "a").isalnum() else f'"{name}"'
         words.append(f"tui-lab query{lab} 'SELECT * FROM {table} LIMIT 5'")
     return words
-
-
-def number(value: float) -> str:
-    """Four significant digits."""
-    return f"{value:.4g}"
-
-
-def interval(mean: float, half: float | None) -> str:
-    """`0.912 ± 0.004`: the mean to the digits that its interval supports."""
-    if half is None or not math.isfinite(half):
-        return number(mean)
-    if half == 0:
-        return f"{number(mean)} ± 0"
-    digits = max(0, 1 - math.floor(math.log10(half)))
-    return f"{mean:.{digits}f} ± {half:.{digits}f}" if digits < 12 else f"{mean:.6g} ± {half:.2g}"
 
 
 def _print(
@@ -182,6 +169,8 @@ def _print(
             value = interval(setting["mean"], setting["half"])
             table.add_row(Text(f"  {value}"), Text(where), Text(f"n = {setting['n']}"))
         console.print(table)
+        if best["tied"]:
+            console.print(Text(f"  {best['tied']:,} others can't be told from the best: tui-lab stats{lab} {name}"))
     for warning in results.warnings if results is not None else [trouble]:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:

@@ -30,12 +30,14 @@ import time
 import traceback
 
 PROTOCOL = 1
-# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, then the program and its arguments.
-# It outlives every signal that a program may be meant to get, and says nothing itself: not even "Killed".
+# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, $3 and $4 files for the outputs, then
+# the program and its arguments. It outlives every signal that a program may be meant to get, and says nothing itself,
+# not even "Killed". It opens the outputs, not the agent: the agent would wait for the disk, and start nothing else.
 WRAPPER = (
-    "trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; cd \"$2\" || exit 125; shift 2; exec 3>&2 2>/dev/null; "
-    '"$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
+    'trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; command exec >>"$3" 2>>"$4" || exit 119; '
+    'cd "$2" || exit 125; shift 4; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
 )
+NOT_OPENED = 119  # exit status of a wrapper that could not open the outputs; it is not written down
 SLOT_MARK = "@@tui-lab-slot@@"
 LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
 LEFTOVER_LIMIT = 10.0  # seconds after which a process that can't be killed is let be
@@ -123,6 +125,8 @@ class Attempt:
         self.id = "%s/%d/%d" % self.key
         self.exits = exits  # file that its wrappers write exit statuses to
         self.in_ledger = False
+        self.folder_made = False
+        self.outputs = ()  # files of the current step
         self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps = []  # exit status and duration of each step that ended
@@ -796,6 +800,18 @@ class Agent:
         for attempt in ready:
             attempt.in_ledger = True
             self.begin(attempt)
+        self.make_folders()
+
+    def make_folders(self) -> None:
+        """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
+        for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
+            context = self.contexts.get(attempt.message["context"])
+            if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
+                try:
+                    os.makedirs(encode(attempt.message["folder"]))
+                    attempt.folder_made = True
+                except OSError:
+                    pass  # `prepare` says what is wrong, if it still is
 
     def note_begin(self, attempt: Attempt) -> None:
         """What is noted here is in the ledger before the program starts."""
@@ -818,13 +834,15 @@ class Agent:
 
     def prepare(self, attempt: Attempt, context: dict) -> None:
         """The attempt's folder and files."""
-        if attempt.steps:
-            return
         if context.get("umask") is not None and context["umask"] != self.umask:
             self.umask = context["umask"]
             os.umask(self.umask)
+        if attempt.steps:
+            return
         folder = encode(attempt.message["folder"])
-        os.makedirs(folder, exist_ok=True)
+        if not attempt.folder_made:
+            os.makedirs(folder, exist_ok=True)
+            attempt.folder_made = True
         for name, text in attempt.message.get("files", {}).items():
             path = os.path.join(folder, encode(name))
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -882,16 +900,13 @@ class Agent:
         suffix = "" if message["attempt"] == 1 else ".%d" % message["attempt"]
         prefix = "" if step["name"] is None else step["name"] + "."
         folder = message["folder"]
+        attempt.outputs = tuple(os.path.join(folder, prefix + name + suffix) for name in ("stdout", "stderr"))
         wrapped = ["sh", "-c", WRAPPER, "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
+        wrapped += attempt.outputs
         wrapped += [word.replace(SLOT_MARK, slot) for word in argv]
         attempt.oom_before = self.oom_count()
         attempt.step_started = time.monotonic()
-        attempt.pid = launch(
-            [encode(word) for word in wrapped],
-            environment,
-            encode(os.path.join(folder, prefix + "stdout" + suffix)),
-            encode(os.path.join(folder, prefix + "stderr" + suffix)),
-        )
+        attempt.pid = launch([encode(word) for word in wrapped], environment)
         if attempt.started is None:
             attempt.started = attempt.step_started
         attempt.adopted = False
@@ -965,6 +980,11 @@ class Agent:
             if attempt is not None and not attempt.over and not attempt.begun and not attempt.steps:
                 del self.attempts[key]
                 attempt.ending = {"state": "returned"}
+                if attempt.folder_made:
+                    try:
+                        os.rmdir(encode(attempt.message["folder"]))
+                    except OSError:
+                        pass  # an earlier attempt has left its outputs there
                 returned.append(key)
         self.queue = collections.deque(a for a in self.queue if not a.over)
         self.send({"type": "returned", "keys": returned})
@@ -990,6 +1010,9 @@ class Agent:
             self.step_ended(attempt, code)
 
     def step_ended(self, attempt: Attempt, code: int) -> None:
+        if code == NOT_OPENED and not attempt.adopted and self.recorded_status(attempt) is None:
+            self.not_opened(attempt)
+            return
         duration = time.monotonic() - attempt.step_started
         attempt.steps.append([code, round(duration, 6)])
         attempt.pid = None
@@ -1012,6 +1035,23 @@ class Agent:
         else:
             event.update(state="failed", reason="exit")
         self.end(attempt, event)
+
+    def not_opened(self, attempt: Attempt) -> None:
+        """The outputs could not be opened: find out why, and wait or fail."""
+        attempt.pid = None
+        attempt.sessions.pop()
+        error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), attempt.outputs[0])
+        for path in attempt.outputs:
+            try:
+                os.close(os.open(encode(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+            except OSError as found:
+                error = found
+        if attempt.steps or attempt.stopping is not None:
+            self.fail_to_start(attempt, error)
+            return
+        attempt.started = None
+        self.cancel(attempt)
+        self.failed_to_start(attempt, error)
 
     def end(self, attempt: Attempt, event: dict) -> None:
         """Finish an attempt once nothing of it is left running."""
@@ -1150,48 +1190,23 @@ def become_subreaper() -> bool:
         return False
 
 
-def launch(argv: list, environment: dict, stdout: bytes, stderr: bytes) -> int:
-    """Start a program in its own session with its output appended to two files; its pid."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+def launch(argv: list, environment: dict) -> int:
+    """Start a shell in a session of its own; its pid. Its descriptors are ours: /dev/null, and the agent's log."""
     if sys.version_info >= (3, 8):
         try:
             return os.posix_spawn(  # novermin
                 "/bin/sh",
                 argv,
                 environment,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # novermin
-                    (os.POSIX_SPAWN_OPEN, 1, stdout, flags, 0o666),  # novermin
-                    (os.POSIX_SPAWN_OPEN, 2, stderr, flags, 0o666),  # novermin
-                ],
                 setsid=True,
                 setsigmask=[],
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
             )
         except NotImplementedError:
             pass  # a libc without POSIX_SPAWN_SETSID
-        except OSError as error:
-            error.filename = stdout  # it never is /bin/sh that can't be opened
-            raise
     import subprocess
 
-    out = os.open(stdout, flags, 0o666)
-    try:
-        err = os.open(stderr, flags, 0o666)
-        try:
-            process = subprocess.Popen(
-                argv,
-                executable="/bin/sh",
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,
-            )
-        finally:
-            os.close(err)
-    finally:
-        os.close(out)
+    process = subprocess.Popen(argv, executable="/bin/sh", env=environment, start_new_session=True)
     process.returncode = 0  # reaped by our own loop, not by Popen
     return process.pid
 

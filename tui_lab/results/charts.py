@@ -89,6 +89,8 @@ class Axis:
     categories: tuple[str, ...] = ()
     log: bool = False
     range: tuple[float, float] | None = None
+    whole: bool = False
+    """Counts: there is nothing between two integers."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ def _known(source: Source) -> tuple[list[str], list[str]]:
     frame = source.frame
     if source.parameters or source.metrics:
         return list(source.parameters), [m for m in source.metrics if is_number(frame[m])]
-    columns = [name for name in frame.columns if name not in FACTS] or list(frame.columns)
+    columns = [name for name in frame.columns if name not in FACTS]
+    if len(columns) < 2 or not any(is_number(frame[name]) for name in columns):
+        columns = list(frame.columns)
     metrics = [name for name in columns if name.startswith("out_") and is_number(frame[name])]
     if metrics:
         return [name for name in columns if name.startswith("in_")], metrics

@@ -45,7 +45,7 @@ def _aggregated(prepared: Prepared, x: Axis) -> Chart:
     if "y" in request.log:
         found = found.filter(pl.col("y") > 0)
     y_label = y.label if request.labels.get("y") or point == "mean" else f"{point} of {y.label}"
-    y = Axis(y_label, log="y" in request.log)
+    y = Axis(y_label, log="y" in request.log, whole=counted)
     series = groups.split(found, ("x", "y", "low", "high", "n"))
     table = groups.named(found, x, ["x", "y", "low", "high", "n"])
     has_error = found["low"].count() > 0
@@ -230,12 +230,12 @@ def hist(prepared: Prepared) -> Chart:
     return Chart(
         "hist",
         x,
-        Axis(request.labels.get("y", "count"), log="y" in request.log),
+        Axis(request.labels.get("y", "count"), log="y" in request.log, whole=True),
         groups.split(found, ("left", "right", "y")),
         table.with_columns(pl.col("count").cast(pl.Int64)),
         title=request.labels.get("title", ""),
         legend=groups.legend,
-        caption=f"{prepared.rows.height:,} values",
+        caption=f"{prepared.rows.height:,} value{'' if prepared.rows.height == 1 else 's'}",
         notes=prepared.notes(),
     )
 

@@ -85,7 +85,11 @@ def against_best(
     """
     tests: list[float | None] = []
     for place, sample in enumerate(samples):
-        found = None if place == best else _t_test(sample, samples[best], summaries[place], summaries[best], level, pair)
+        found = (
+            None
+            if place == best
+            else _t_test(sample, samples[best], summaries[place], summaries[best], level, pair)
+        )
         tests.append(None if found is None else found[0].p)
     corrected = _adjusted(tests, correction)
     corrected[best] = 1.0
@@ -118,7 +122,9 @@ def against(
 def within_pairs(a: Sample, b: Sample) -> list[float]:
     """Differences a - b within the pairs that both samples have, in the order of `a`."""
     partners = dict(zip(b.pairs, b.values, strict=True))
-    both = [(value, partners[pair]) for pair, value in zip(a.pairs, a.values, strict=True) if pair in partners]
+    both = [
+        (value, partners[pair]) for pair, value in zip(a.pairs, a.values, strict=True) if pair in partners
+    ]
     return [deviations((first, second), second)[0] for first, second in both]
 
 
@@ -129,7 +135,7 @@ def _t_test(
     if len(differences) > 1:
         test = paired_t(moments(differences), level)
         return None if test is None else (test, differences)
-    if of_a.moments is None or of_b.moments is None or pair:
+    if of_a.moments is None or of_b.moments is None:
         return None
     test = welch(of_a.moments, of_b.moments, level)
     return None if test is None else (test, None)
@@ -143,7 +149,7 @@ def _compared(
     ratio = of_a.mean / of_b.mean if of_b.mean != 0 else None
     found = _t_test(a, b, of_a, of_b, level, pair)
     if found is None:
-        return Comparison(of_a.mean - of_b.mean, ratio=ratio, pairs=0 if pair else None)
+        return Comparison(of_a.mean - of_b.mean, ratio=ratio)
     test, differences = found
     rank = mann_whitney(a.values, b.values) if differences is None else wilcoxon(differences)
     unpaired = differences is None

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from tui_lab.results.settings import codes
 from tui_lab.results.statistics_exact import deviations
 
-MOST_PARAMETERS: Final = 12
-"""All orders are averaged by way of all subsets: 2^12 small models."""
+MOST_PARAMETERS: Final = 10
+"""All orders are averaged by way of all subsets: 2^10 small models."""
 BINS: Final = 5
 FEWEST_PER_LEVEL: Final = 3
 """A number with fewer settings than this per value is grouped into BINS ranges of equal count."""

@@ -27,7 +27,7 @@ def varying(results: Results) -> list[str]:
 
 
 def numeric_metrics(results: Results) -> dict[str, str]:
-    """Column of each metric that holds numbers, those with a goal first where the first metric has none."""
+    """Column of each metric that holds numbers."""
     return {
         name: column
         for name, column in results.metrics.items()
@@ -96,6 +96,12 @@ class Settings:
             for (numbers, pairs, tasks), absent in zip(found, missing, strict=True)
         ]
 
+    def pairing(self) -> float:
+        """Share of the tasks that have a partner in another setting: equal in all that makes no setting."""
+        pairs = pl.DataFrame({"pair": self._pairs, "setting": self._codes})
+        partners = pairs.with_columns(pl.col("setting").n_unique().over("pair").alias("settings"))
+        return float((partners["settings"] > 1).mean() or 0.0)
+
     def nodes(self) -> list[dict[str, int]]:
         """Tasks by node, of each setting."""
         found: list[dict[str, int]] = [{} for _ in range(self.count)]
@@ -105,7 +111,9 @@ class Settings:
         return found
 
 
-def settings(results: Results, by: Sequence[str] | None = None, table: pl.DataFrame | None = None) -> Settings:
+def settings(
+    results: Results, by: Sequence[str] | None = None, table: pl.DataFrame | None = None
+) -> Settings:
     """The settings of the done tasks (or of another table with their columns), by all parameters that vary or by
     those named."""
     table = results.grid if table is None else table

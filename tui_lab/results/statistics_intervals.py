@@ -76,9 +76,7 @@ def _resampled(data: NDArray[np.float64], how: Bootstrap) -> NDArray[np.float64]
     return np.concatenate(parts)
 
 
-def _corrected(
-    data: NDArray[np.float64], means: NDArray[np.float64], tail: float
-) -> tuple[float, float]:
+def _corrected(data: NDArray[np.float64], means: NDArray[np.float64], tail: float) -> tuple[float, float]:
     from scipy import special
 
     # The mean of `data` is 0: how much of the resampled means lies below it says the bias.
@@ -96,7 +94,11 @@ def _corrected(
 
 def interval_name(how: Bootstrap | None) -> str:
     """The method, for people."""
-    return "Student's t" if how is None else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
+    return (
+        "Student's t"
+        if how is None
+        else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
+    )
 
 
 def as_dict(how: Bootstrap | None) -> dict[str, Any]:

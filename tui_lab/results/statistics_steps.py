@@ -1,10 +1,10 @@
 """One value per task of a metric that has many: `loss@last`, `loss@best`, `loss@10`.
 
-    NAME@last, NAME@first    the value at the highest, the lowest step that has one
-    NAME@min, NAME@max       the lowest, the highest value
-    NAME@best                one of the two, by the metric's goal
-    NAME@mean                the mean over the steps
-    NAME@N                   the value at step N
+NAME@last, NAME@first    the value at the highest, the lowest step that has one
+NAME@min, NAME@max       the lowest, the highest value
+NAME@best                one of the two, by the metric's goal
+NAME@mean                the mean over the steps
+NAME@N                   the value at step N
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.results.comparison import Goal
+from tui_lab.results.long import FACTS
 from tui_lab.results.tables import Results
 from tui_lab.spec.problem import suggest
 
@@ -33,10 +34,11 @@ def split(reference: str) -> tuple[str, str] | None:
 def summary(results: Results, name: str, how: str, goal: Goal | None) -> pl.Series:
     """The value for each task of `results.tasks`, in their order; null where there is none. Raises StepsError."""
     steps = results.steps
-    own = steps.columns[len(results.parameters) + 1 :]
-    known = [c for c in own if c not in results.tasks.columns or c in results.metrics.values()]
+    known = [column for column in steps.columns[len(results.parameters) + 1 :] if column not in FACTS]
     if name not in known:
-        hint = suggest(name, known) or (f"there are {', '.join(known)}" if known else "there are no values by step")
+        hint = suggest(name, known) or (
+            f"there are {', '.join(known)}" if known else "there are no values by step"
+        )
         raise StepsError(f'{results.name} has no values by step of "{name}"; {hint}')
     if not steps[name].dtype.is_numeric():
         raise StepsError(f'"{name}" has steps without numbers')
@@ -51,18 +53,21 @@ def summary(results: Results, name: str, how: str, goal: Goal | None) -> pl.Seri
         chosen = pl.col("value").last() if how == "last" else pl.col("value").first()
     elif how in ("min", "max", "mean"):
         usable = usable.filter(pl.col("value").is_finite())
-        chosen = {"min": pl.col("value").min(), "max": pl.col("value").max(), "mean": pl.col("value").mean()}[how]
+        chosen = {"min": pl.col("value").min(), "max": pl.col("value").max(), "mean": pl.col("value").mean()}[
+            how
+        ]
     else:
-        usable = usable.filter(pl.col("step").cast(pl.String) == _step(how, name))
+        usable = usable.filter(pl.col("step").cast(pl.Float64, strict=False) == _step(how, name))
         chosen = pl.col("value").last()
     found = usable.group_by("task_id", maintain_order=True).agg(chosen)
-    return results.tasks.select("task_id").join(found, on="task_id", how="left", maintain_order="left")["value"]
+    return results.tasks.select("task_id").join(found, on="task_id", how="left", maintain_order="left")[
+        "value"
+    ]
 
 
-def _step(how: str, name: str) -> str:
+def _step(how: str, name: str) -> float:
     try:
-        float(how)
+        return float(how)
     except ValueError:
         hint = suggest(how, WORDS) or f"say a step, or one of {', '.join(WORDS)}"
         raise StepsError(f'{name}@{how}: there is no "{how}" of steps; {hint}') from None
-    return how

@@ -59,7 +59,9 @@ def _t_test(difference: float, se: float, df: float, level: float) -> TTest:
         return TTest(difference, difference, difference, t, df, 1.0 if difference == 0 else 0.0)
     t = difference / se
     half = t_quantile((1 + level) / 2, df) * se
-    return TTest(difference, difference - half, difference + half, t, df, float(2 * special.stdtr(df, -abs(t))))
+    return TTest(
+        difference, difference - half, difference + half, t, df, float(2 * special.stdtr(df, -abs(t)))
+    )
 
 
 @dataclass(frozen=True)

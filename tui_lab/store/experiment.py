@@ -83,7 +83,8 @@ class ExperimentFolder:
         return 1 + max([self.state().plan, *found])
 
     def spec(self, number: int | None = None) -> Experiment:
-        """The experiment as submitted with a plan; by default with the newest, and with the metrics in force."""
+        """The experiment as submitted with a plan; by default with the newest, and with the metrics in
+        force."""
         plan = self.plan(number)
         text = self.spec_text(plan.number if number is not None else None)
         return load(Path(plan.about["file"]), text=text, templates=plan.about["templates"])
@@ -113,7 +114,8 @@ class ExperimentFolder:
         return self.path / "parsed.yaml"
 
     def write_metrics(self, text: str) -> None:
-        """Let the experiment's tables be read by the metrics of this text from now on. Raises StorageError."""
+        """Let the experiment's tables be read by the metrics of this text from now on. Raises
+        StorageError."""
         self._replace(self.metrics_file, text)
 
     def write_spec(self, text: str) -> None:
@@ -137,15 +139,16 @@ class ExperimentFolder:
     # All tasks as one table.
 
     def parameters(self) -> list[str]:
-        """Columns of `tasks` that are parameters, in order. One that collides with a fact is called `in_NAME`."""
+        """Columns of `tasks` that are parameters, in order. One that collides with a fact is called
+        `in_NAME`."""
         names = dict.fromkeys(self.plan().names)
         for number in sorted({event["plan"] for event in self.state().submissions}, reverse=True):
             names.update(dict.fromkeys(self.plan(number).names))
         return list(self._columns(list(names)).values())
 
     def tasks(self) -> pl.DataFrame:
-        """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in seconds,
-        sizes in bytes). A parameter named `seed` takes the place of that fact."""
+        """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in
+        seconds, sizes in bytes). A parameter named `seed` takes the place of that fact."""
         state = self.state()
         known = self._known(state)
         typed = known.combinations.typed().rename(self._columns(known.names))
@@ -190,7 +193,8 @@ class ExperimentFolder:
 
     @staticmethod
     def _columns(names: list[str]) -> dict[str, str]:
-        """Parameter -> its column in `tasks`: `in_NAME` where a fact has the name (SQL does not tell case)."""
+        """Parameter -> its column in `tasks`: `in_NAME` where a fact has the name (SQL does not tell
+        case)."""
         return {name: f"in_{name}" if name.lower() in FACTS and name != "seed" else name for name in names}
 
     def _facts(self, state: State) -> pl.DataFrame:

@@ -1,8 +1,9 @@
 """Task keys: the content hash that is a task's identity.
 
-A key is SHA-256 over canonical, typed JSON: object members sorted by name, no white space, ASCII. `true`, `1`, `1.0`
-and `"1"` are four values; -0.0 is 0.0. Empty components, and parameters that a combination leaves out (null), are left
-out of the JSON, so that a later feature or a new parameter without a value changes no key. The members are
+A key is SHA-256 over canonical, typed JSON: object members sorted by name, no white space, ASCII. `true`,
+`1`, `1.0` and `"1"` are four values; -0.0 is 0.0. Empty components, and parameters that a combination leaves
+out (null), are left out of the JSON, so that a later feature or a new parameter without a value changes no
+key. The members are
 
     command      list of [step name or null, template]
     files        target -> template text
@@ -50,9 +51,9 @@ def keys(
 ) -> Iterator[bytes]:
     """The keys of all tasks, combination by combination, repeats innermost.
 
-    constant: the components that all tasks share (command, files, inputs). columns: for each hashed parameter, sorted
-    by name, the `member` bytes of each combination. seeds: one for each repeat, where the seed joins the key.
-    version: that of the file.
+    constant: the components that all tasks share (command, files, inputs). columns: for each hashed
+    parameter, sorted by name, the `member` bytes of each combination. seeds: one for each repeat, where the
+    seed joins the key. version: that of the file.
     """
     head = b"{" + b"".join(member(name, constant[name]) for name in sorted(constant) if constant[name])
     tails = []

@@ -24,9 +24,9 @@ FORMAT: Final = 1
 class Lab:
     """A folder that holds experiments. `identity` names it to agents; a copied or moved lab gets a new one.
 
-    lab.json says where the lab was when it got its identity: path and inode. Where either differs, it is another lab
-    to the agents that may still run tasks of the first: their outputs belong there. (The device is left out: its
-    number may change with a reboot.)
+    lab.json says where the lab was when it got its identity: path and inode. Where either differs, it is
+    another lab to the agents that may still run tasks of the first: their outputs belong there. (The device
+    is left out: its number may change with a reboot.)
     """
 
     def __init__(self, path: Path, identity: str, place: object = None) -> None:
@@ -87,8 +87,8 @@ class Lab:
         return cls.open(path)
 
     def settled(self) -> Lab:
-        """This lab, under a new identity where it was copied or moved. Only for the holder of the engine's lock.
-        Raises StorageError."""
+        """This lab, under a new identity where it was copied or moved. Only for the holder of the engine's
+        lock. Raises StorageError."""
         if self.place == _place(self.path):
             return self
         partial = self.path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"

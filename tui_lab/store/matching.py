@@ -1,7 +1,8 @@
-"""Which task of an earlier plan has the same setting as a new one, though their keys differ, and what differs.
+"""Which task of an earlier plan has the same setting as a new one whose key differs, and what differs.
 
-Two tasks match if their repeats and the typed values of their parameters are equal. A parameter may have a new name
-where its values tell which it is; a new one may stand at its default, and an old one that never varied may be gone.
+Two tasks match if their repeats and the typed values of their parameters are equal. A parameter may have a
+new name where its values tell which it is; a new one may stand at its default, and an old one that never
+varied may be gone.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Match:
 
 
 def match(new: Plan, old: Plan, candidates: pl.Series) -> Match:
-    """Compare tasks of two plans. new: those without a counterpart yet. candidates: ids of the tasks of `old` that
-    may be matched; each is matched once."""
+    """Compare tasks of two plans. new: those without a counterpart yet. candidates: ids of the tasks of `old`
+    that may be matched; each is matched once."""
     table = old.tasks.filter(pl.col("task_id").is_in(candidates.implode()))
     old = Plan(old.number, table, old.values, old.about)
     mine = [name for name in new.names if name not in new.about.get("unhashed", ())]
@@ -108,7 +109,8 @@ def _equals(plan: Plan, name: str, value: Value) -> pl.Series:
 
 
 def _settings(new: Plan, old: Plan, compared: Mapping[str, str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The compared parameters and the repeat of both plans, as columns of codes that mean the same in both."""
+    """The compared parameters and the repeat of both plans, as columns of codes that mean the same in
+    both."""
     sides: tuple[list[pl.Series], list[pl.Series]] = ([], [])
     for number, names in enumerate(compared.items()):
         joint: dict[bytes, int] = {}
@@ -126,7 +128,8 @@ def _settings(new: Plan, old: Plan, compared: Mapping[str, str]) -> tuple[pl.Dat
 
 
 def _renames(new: Plan, old: Plan, appeared: list[str], vanished: list[str]) -> dict[str, str]:
-    """New name -> old name, where the values of a new parameter fit exactly one that is gone, and no other new one."""
+    """New name -> old name, where the values of a new parameter fit exactly one that is gone, and no other
+    new one."""
     if not appeared or not vanished or not old.tasks.height:
         return {}
     before = {name: _used(old, name) for name in vanished}

@@ -10,11 +10,12 @@
     seed         Int64    value of {seed}
     stage        String   null (there are no stages yet)
     added        Boolean  not of the file: added by `name=value` on the command line
-    parameters.X UInt32   index into the typed values of X in the metadata; or a plain typed column (drawn, derived)
+    parameters.X UInt32   index into the typed values of X in the metadata;
+                          or a plain typed column (drawn, derived)
 
-The file's metadata holds, under "tui_lab", JSON with `values` (name -> list of values) and `about` (what the plan was
-made from). `N.yaml` beside it is the experiment's file as submitted, `N.csv` the same table for people (up to
-100,000 tasks).
+The file's metadata holds, under "tui_lab", JSON with `values` (name -> list of values) and `about` (what the
+plan was made from). `N.yaml` beside it is the experiment's file as submitted, `N.csv` the same table for
+people (up to 100,000 tasks).
 """
 
 from __future__ import annotations

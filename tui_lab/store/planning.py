@@ -1,7 +1,7 @@
 """From combinations to a plan: keys, task ids, versions, and why each task would run.
 
-Known keys keep their task ids, new keys take the next; so a grown grid runs only what is new, and an equal combination
-from two sweeps is one task. Nothing is written here.
+Known keys keep their task ids, new keys take the next; so a grown grid runs only what is new, and an equal
+combination from two sweeps is one task. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def _binary(digests: Iterable[bytes], count: int) -> pl.Series:
 
 
 def named_plans(state: State) -> list[int]:
-    """Numbers of the plans that the journal names, the newest first. Another one on disk was never submitted."""
+    """Numbers of the plans that the journal names, the newest first. Another one on disk was never
+    submitted."""
     return sorted({event["plan"] for event in state.submissions}, reverse=True)
 
 
@@ -149,8 +150,8 @@ def known_tasks(plans: Path, state: State) -> pl.DataFrame:
 
 
 def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
-    """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the newest
-    plan that has it."""
+    """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the
+    newest plan that has it."""
     found = pl.DataFrame(
         schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64}
     )
@@ -182,10 +183,10 @@ def make_plan(
 ) -> Planned:
     """Give every task its id and version.
 
-    overridden: the combinations of `name=value` on the command line. Those that the file does not have join the plan,
-    and stay in the plans to come as long as the file means the same. adopt: new tasks take over the ids, and so the
-    results, of done tasks of earlier plans that differ from them in nothing but the command, a parameter's name, or a
-    new parameter at its default.
+    overridden: the combinations of `name=value` on the command line. Those that the file does not have join
+    the plan, and stay in the plans to come as long as the file means the same. adopt: new tasks take over the
+    ids, and so the results, of done tasks of earlier plans that differ from them in nothing but the command,
+    a parameter's name, or a new parameter at its default.
     """
     shared = components(experiment)
     about: dict[str, Any] = {
@@ -290,7 +291,8 @@ def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | N
 
 
 def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """key, task_id, version of the done tasks, of any earlier plan, that new tasks take over; and what to say of it."""
+    """key, task_id, version of the done tasks, of any earlier plan, that new tasks take over; and what to say
+    of it."""
     taken = pl.DataFrame(schema={"key": pl.Binary, "task_id": pl.Int64, "version": pl.Int32})
     said: dict[str, None] = {}
     rest = new
@@ -305,9 +307,8 @@ def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.Dat
             count, what = found.pairs.height, " and ".join(found.differences)
             said[f"--adopt: {count:,} done task{'s' * (count > 1)} adopted, though {what}"] = None
         elif number == previous.number:
-            said[
-                f"--adopt: {found.unmatched or 'no done task of the plan before has the setting of a new one'}"
-            ] = None
+            why = found.unmatched or "no done task of the plan before has the setting of a new one"
+            said[f"--adopt: {why}"] = None
         taken = pl.concat([taken, found.pairs])
         rest = replace(rest, tasks=rest.tasks.join(found.pairs, on="key", how="anti"))
     return taken, tuple(said)

@@ -35,9 +35,8 @@ def main(arguments: list[str]) -> int:
         if not args.json:
             for notice in prepared.notices:
                 print(f"note: {notice}")
-            print(
-                f"{name}: {prepared.experiment.name}: {plural(prepared.plan.tasks.height, 'task')}, no mistakes"
-            )
+            count = plural(prepared.plan.tasks.height, "task")
+            print(f"{name}: {prepared.experiment.name}: {count}, no mistakes")
     if args.json:
         shown = [
             {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint}

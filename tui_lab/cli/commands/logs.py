@@ -81,7 +81,8 @@ class Outputs:
             self.steps = [address.step]
 
     def files(self) -> list[Path]:
-        """Those of the attempt that is meant, by default the newest. Raises UsageError for an unknown attempt."""
+        """Those of the attempt that is meant, by default the newest. Raises UsageError for an unknown
+        attempt."""
         from tui_lab.store.layout import stream_file
 
         wanted = self.address.attempt
@@ -137,7 +138,8 @@ def _start_of_last(path: Path, lines: int) -> int:
 
 
 class Writer:
-    """Writes output to standard output as it is; on a terminal without what could touch it, by whole lines."""
+    """Writes output to standard output as it is; on a terminal without what could touch it, by whole
+    lines."""
 
     def __init__(self, raw: bool) -> None:
         self.plain = sys.stdout.isatty() and not raw

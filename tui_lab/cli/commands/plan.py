@@ -104,10 +104,8 @@ def show(prepared: Prepared, everything: bool) -> None:
 
     plan = prepared.plan
     combinations = plan.tasks["combination"].n_unique()
-    print(
-        f"{prepared.experiment.name}: {plural(combinations, 'combination')} x {plural(prepared.experiment.repeat, 'repeat')}"
-        f" = {plural(plan.tasks.height, 'task')}"
-    )
+    product = f"{plural(combinations, 'combination')} x {plural(prepared.experiment.repeat, 'repeat')}"
+    print(f"{prepared.experiment.name}: {product} = {plural(plan.tasks.height, 'task')}")
     for name in plan.names:
         print(f"  {name}: {shortened(_domain(prepared, name), 100)}")
     counts = {name: count for name, count in prepared.counts.items() if count}

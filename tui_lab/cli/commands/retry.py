@@ -75,7 +75,8 @@ def main(arguments: list[str]) -> int:
 
 
 def read_changes(words: list[str]) -> dict[str, Any]:
-    """What `name=value` words change for this retry: `timeout` in seconds, None for none. Raises UsageError."""
+    """What `name=value` words change for this retry: `timeout` in seconds, None for none. Raises
+    UsageError."""
     from tui_lab.spec.units import duration
 
     changes: dict[str, Any] = {}

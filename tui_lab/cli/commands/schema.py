@@ -11,7 +11,8 @@ from tui_lab.cli.options import Parser, add_common, examples
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "schema",
-        description="Print the JSON Schema of experiment.yaml. Save it, and name it in the file's first line:\n"
+        description="Print the JSON Schema of experiment.yaml. "
+        "Save it, and name it in the file's first line:\n"
         "  # yaml-language-server: $schema=./experiment.schema.json",
         epilog=examples(
             ("tui-lab schema > experiment.schema.json", "for an editor"),

@@ -62,7 +62,8 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
 def repeating_line(recipe: Recipe, row: int) -> str:
     """What to paste into bash or zsh to do what the task does: its folder, its variables, its commands.
 
-    Scripts stand in parentheses, for they end at the first failure, which an interactive shell should survive.
+    Scripts stand in parentheses, for they end at the first failure, which an interactive shell should
+    survive.
     """
     from tui_lab.engine.recipe import placeholders
     from tui_lab.spec.render import quote
@@ -127,9 +128,8 @@ def _show(found: dict[str, Any], address: Address) -> None:
     for name, value in found["parameters"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {printable(shown)}")
-    print(
-        f"  repeat {found['repeat']}, seed {found.get('seed')}, version {found['version']}, key {found['key'][:12]}"
-    )
+    facts_ = [f"{name} {found[name]}" for name in ("repeat", "seed", "version") if name in found]
+    print(f"  {', '.join(facts_)}, key {found['key'][:12]}")
     for line in found["commands"]:
         print(f"  $ {line}")
     for event in found["history"]:

@@ -12,8 +12,8 @@ from tui_lab.cli.options import TASK, Parser, add_common, examples, open_lab
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "stop",
-        description="Stop tasks: what runs is ended, what waits does not begin. `tui-lab retry` runs them again.\n\n"
-        + TASK,
+        description="Stop tasks: what runs is ended, what waits does not begin. "
+        "`tui-lab retry` runs them again.\n\n" + TASK,
         epilog=examples(
             ("tui-lab stop", "everything that is going"),
             ("tui-lab stop grid/17", "one task"),

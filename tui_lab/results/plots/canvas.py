@@ -14,28 +14,29 @@ from typing import Any, Final
 _LOCK: Final = threading.Lock()
 
 Places = Sequence[tuple[float, float]]
+Color = int | tuple[int, int] | None
+"""A number of the 256 colours of terminals; of a pair the second is that of the background."""
 
 
 class Canvas:
     def __init__(self, width: int, height: int, color: bool) -> None:
         self.width, self.height, self.color = width, height, color
-        self._drawn: list[tuple[list[float], list[float], str, int | None, bool]] = []
+        self._drawn: list[tuple[list[float], list[float], str, Color, bool]] = []
 
-    def points(self, places: Places, mark: str, color: int | None = None) -> None:
-        """A mark at each place. color: a number of the 256 colours of terminals."""
+    def points(self, places: Places, mark: str, color: Color = None) -> None:
+        """A mark at each place."""
         self._add(places, mark, color, False)
 
-    def line(self, places: Places, mark: str, color: int | None = None) -> None:
+    def line(self, places: Places, mark: str, color: Color = None) -> None:
         """A line through all places. mark: a character, or `braille` for a fine line."""
         self._add(places, mark, color, len(places) > 1)
 
-    def text(self, column: int, row: int, text: str, color: int | None = None) -> None:
+    def text(self, column: int, row: int, text: str, color: Color = None) -> None:
         """Characters of one cell each, from a cell on to the right."""
         for offset, character in enumerate(text):
-            if character != " ":
-                self.points([(column + offset + 0.5, row + 0.5)], character, color)
+            self.points([(column + offset + 0.5, row + 0.5)], character, color)
 
-    def _add(self, places: Places, mark: str, color: int | None, connected: bool) -> None:
+    def _add(self, places: Places, mark: str, color: Color, connected: bool) -> None:
         if places:
             xs, ys = zip(*places, strict=True)
             self._drawn.append(([float(x) for x in xs], [float(y) for y in ys], mark, color, connected))

@@ -11,6 +11,7 @@ from tui_lab.results.charts import Axis
 
 _SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 _DAY: Final = 86400
+_FACTORS: Final = ((1, 2, 2.5, 5, 10), (1, 2, 5, 10))
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,20 @@ def ticks(axis: Axis, on: Scale, most: int) -> list[tuple[float, str]]:
         return [(float(index), name) for index, name in enumerate(axis.categories)]
     if axis.kind == "time":
         return _times(on.low, on.high, most)
-    return _decades(on, most) if on.log else _numbers(on.low, on.high, most)
+    if on.log:
+        return _decades(on, most)
+    return _numbers(on.low, on.high, most, 1.0 if axis.whole else 0.0)
 
 
-def _numbers(low: float, high: float, most: int) -> list[tuple[float, str]]:
+def _numbers(low: float, high: float, most: int, least: float = 0.0) -> list[tuple[float, str]]:
+    """Multiples of a round step, which is `least` or more."""
     span = high - low
     if not math.isfinite(span) or span <= 0:
         return [(value, f"{value:.4g}") for value in (low, high)]
-    rough = span / most
+    rough = max(span / most, least)
     exponent = math.floor(math.log10(rough))
     step = next(
-        (factor * 10.0**exponent for factor in (1, 2, 2.5, 5, 10) if factor * 10.0**exponent >= rough * 0.999),
+        (factor * 10.0**exponent for factor in _FACTORS[least > 0] if factor * 10.0**exponent >= rough * 0.999),
         10.0 ** (exponent + 1),
     )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

@@ -1,0 +1,199 @@
+"""From events to the state of tasks; and the checkpoint, which is the same state from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_lab.store import checkpoint
+from tui_lab.store.fold import STATES, State
+from tui_lab.store.journal import Journal
+
+SIZE = 6
+
+
+def submitted(planned: list[list[int]], queued: list[list[int]], **more: Any) -> dict[str, Any]:
+    return {"event": "submitted", "plan": 1, "planned": planned, "queued": queued, **more}
+
+
+def assigned(task: int, attempt: int = 1, node: str = "n") -> dict[str, Any]:
+    return {"event": "assigned", "at": 1.0, "node": node, "attempts": [[task, attempt]]}
+
+
+def started(task: int, attempt: int = 1) -> dict[str, Any]:
+    return {"event": "started", "at": 2.0, "task": task, "attempt": attempt}
+
+
+def finished(task: int, attempt: int = 1, state: str = "done", **more: Any) -> dict[str, Any]:
+    return {"event": "finished", "at": 3.0, "task": task, "attempt": attempt, "state": state, **more}
+
+
+def fold(*events: dict[str, Any]) -> State:
+    state = State()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def of(state: State, task: int) -> str:
+    return STATES[state.columns["state"][task]]
+
+
+ALL = submitted([[0, SIZE - 1]], [[0, SIZE - 1]])
+
+
+def test_the_life_of_a_task() -> None:
+    state = fold(ALL)
+    assert (of(state, 0), state.planned) == ("pending", SIZE)
+    state.apply(assigned(0))
+    assert of(state, 0) == "pending"
+    state.apply(started(0))
+    assert of(state, 0) == "running"
+    state.apply(finished(0, exit_code=0, duration=0.5, cpu_time=0.1, peak_rss=10, leftover=2))
+    assert of(state, 0) == "done"
+    assert state.columns["duration"][0] == 0.5
+    assert state.columns["leftover"][0] == 2
+    assert state.counts_by_name() == {"pending": 5, "running": 0, "done": 1, "failed": 0, "stopped": 0, "lost": 0}
+
+
+def test_the_first_result_of_an_attempt_wins() -> None:
+    state = fold(ALL, assigned(0), finished(0), finished(0, state="failed", reason="exit"))
+    assert of(state, 0) == "done"
+
+
+def test_a_result_of_an_earlier_attempt_changes_nothing() -> None:
+    again = finished(0, state="failed", reason="exit", again=1.0)
+    state = fold(ALL, assigned(0), again, assigned(0, 2), finished(0, 1, "done"))
+    assert of(state, 0) == "pending"
+    state.apply(finished(0, 2))
+    assert (of(state, 0), state.columns["attempt"][0]) == ("done", 2)
+
+
+def test_a_returned_attempt_gives_its_number_back() -> None:
+    state = fold(ALL, assigned(0), {"event": "returned", "at": 1.0, "attempts": [[0, 1]]})
+    assert (state.columns["attempts"][0], state.columns["assigned"][0]) == (0, 0)
+
+
+def test_losses_are_counted_apart() -> None:
+    state = fold(ALL, assigned(0), finished(0, state="lost", reason="node-lost", again=1.0))
+    assert state.columns["losses"][0] == 1
+    state.apply({"event": "requeued", "at": 1.0, "queued": [[0, 0]]})
+    assert state.columns["losses"][0] == 1  # it was asked for already
+    state.apply(assigned(0, 2))
+    state.apply(finished(0, 2, state="lost", reason="node-lost"))
+    state.apply({"event": "requeued", "at": 1.0, "queued": [[0, 0]]})
+    assert (state.columns["losses"][0], state.columns["base"][0]) == (0, 2)
+
+
+def test_a_later_submission_shrinks_the_plan_and_keeps_the_facts() -> None:
+    state = fold(ALL, assigned(5), finished(5), submitted([[0, 1]], [[0, 1]]))
+    assert state.planned == 2
+    assert of(state, 5) == "done"
+    assert state.counts_by_name()["done"] == 0
+
+
+def test_a_submission_that_joins_keeps_what_was_asked_for() -> None:
+    state = fold(ALL, submitted([[0, 3]], [[1, 1]], joins=True))
+    assert list(state.columns["queued"]) == [1, 1, 1, 1, 0, 0]
+    state = fold(ALL, submitted([[0, 3]], [[1, 1]]))
+    assert list(state.columns["queued"]) == [0, 1, 0, 0, 0, 0]
+
+
+def test_what_a_retry_changes_belongs_to_that_retry() -> None:
+    state = fold(ALL, {"event": "requeued", "at": 1.0, "queued": [[2, 2]], "changes": {"timeout": 5}})
+    assert state.changes == {2: {"timeout": 5}}
+    state.apply({"event": "requeued", "at": 1.0, "queued": [[2, 2]], "changes": {}})
+    assert state.changes == {}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"event": "finished"},
+        {"event": "finished", "task": 99, "attempt": 1, "state": "done", "at": 1.0},
+        {"event": "started", "task": "x", "attempt": 1, "at": 1.0},
+        {"event": "assigned", "node": "n", "attempts": 3},
+        {"event": "submitted"},
+        {"event": "of another tui-lab"},
+        {"event": None},
+        {},
+    ],
+)
+def test_damaged_and_unknown_events_change_nothing(event: dict[str, Any]) -> None:
+    state, untouched = fold(ALL, event), fold(ALL)
+    assert state.counts_by_name() == untouched.counts_by_name()
+    assert state.columns == untouched.columns
+
+
+tasks = st.integers(0, SIZE - 1)
+attempts = st.integers(1, 3)
+any_event = st.one_of(
+    st.builds(assigned, tasks, attempts),
+    st.builds(started, tasks, attempts),
+    st.builds(finished, tasks, attempts, st.sampled_from(["done", "failed", "stopped", "lost"])),
+    st.builds(lambda task: {"event": "requeued", "at": 1.0, "queued": [[task, task]]}, tasks),
+    st.builds(lambda task: {"event": "stopped", "at": 1.0, "tasks": [[task, task]]}, tasks),
+    st.builds(lambda last: submitted([[0, last]], [[0, last]]), tasks),
+)
+
+
+@given(st.lists(any_event, max_size=30), st.data())
+def test_a_checkpoint_and_the_rest_equal_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("fold")
+    journal = Journal(folder / "journal.jsonl")
+    events = [ALL, *events]
+    cut = data.draw(st.integers(0, len(events)))
+    journal.append(events[:cut])
+    half = State()
+    half.follow(journal.path)
+    checkpoint.write(half, folder)
+    journal.append(events[cut:])
+    journal.close()
+    whole, resumed = State(), checkpoint.read(folder)
+    assert resumed.offset == half.offset
+    whole.follow(folder / "journal.jsonl")
+    resumed.follow(folder / "journal.jsonl")
+    assert repr(vars(resumed)) == repr(vars(whole))
+    assert sum(whole.counts.values()) == sum(whole.columns["planned"])
+
+
+def test_a_checkpoint_of_another_journal_is_ignored(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append([ALL, assigned(0), finished(0)])
+    state = State()
+    state.follow(journal.path)
+    checkpoint.write(state, tmp_path)
+    assert checkpoint.read(tmp_path).offset == state.offset
+    whole = journal.path.read_bytes()
+    journal.close()
+    journal.path.write_bytes(whole[:-1])
+    assert checkpoint.read(tmp_path).offset == 0
+    journal.path.write_bytes(whole.replace(b'"done"', b'"lost"'))
+    assert checkpoint.read(tmp_path).offset == 0
+    journal.path.write_bytes(whole)
+    assert checkpoint.read(tmp_path).offset == state.offset
+    (tmp_path / "state.parquet").write_bytes((tmp_path / "state.parquet").read_bytes()[:-9])
+    assert checkpoint.read(tmp_path).offset == 0
+    journal.path.unlink()
+    assert checkpoint.read(tmp_path).offset == 0
+
+
+def test_a_state_begins_anew_with_a_shorter_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append([ALL, assigned(0), finished(0)])
+    journal.close()
+    state = State()
+    state.follow(tmp_path / "j")
+    (tmp_path / "j").unlink()
+    journal = Journal(tmp_path / "j")
+    journal.append([submitted([[0, 1]], [[0, 1]])])
+    journal.close()
+    state.follow(tmp_path / "j")
+    assert state.counts_by_name()["pending"] == 2
+    assert state.planned == 2

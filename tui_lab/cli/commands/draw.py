@@ -1,0 +1,278 @@
+"""`tui-lab draw KIND`: charts of the results, in the terminal or as files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.cli import negative
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, open_lab
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tui_lab.results.charts import Chart, Request, Source
+
+KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto")
+AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
+FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
+_ROLES: Final = ("x", "y", "z", "hue", "style")
+_TALLEST: Final = 32  # lines of a chart, however tall the terminal is
+_EPILOG = """kinds:
+  lines        the mean of y over x with its error, a line for each hue
+  categories   the mean of y for each value of x as a bar
+  heatmap      the mean of z for each pair of x and y
+  scatter      every task as a point
+  hist         how often values of x occur
+  box          quartiles of y for each value of x
+  steps        learning curves: lines over the steps of EXPERIMENT_steps
+  pareto       the settings that no other setting beats in both of two metrics
+
+Without columns the experiment decides: the parameter with most values along x, the first metric along y,
+the parameter with fewest values as hue. in_NAME and out_NAME find NAME, too.
+
+A CODE is a SQL expression over X, Y, Z, H (hue), S (style) and all columns: 'X / 1000', 'log10(loss)'.
+
+errors: sd, the standard deviation; se, the standard error; pi, 95 % of the values; ci, the 95 % confidence
+interval (Student's t for a mean or sum, else 1000 resamples); none.
+
+examples:
+  tui-lab draw lines                                        the newest experiment, as it suggests itself
+  tui-lab draw heatmap grid -o heatmap.png --annot          a picture: PNG, SVG or PDF
+  tui-lab draw lines --x-column neurons --y-column loss --hue-column activation --log y
+  tui-lab draw scatter --sql 'SELECT train_acc, test_acc FROM grid'
+  tui-lab draw categories --x-column activation --table -o means.csv
+"""
+
+
+def parser() -> Parser:
+    it = Parser("draw", description="Draw results in the terminal, or into a file.", epilog=_EPILOG)
+    it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
+    it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
+    it.add_argument("--sql", metavar="QUERY", help="draw the rows of a query")
+    it.add_argument("--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv")
+    it.add_argument("-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf), or text (.txt)")
+    it.add_argument("--table", action="store_true", help="print what would be drawn as a table")
+    it.add_argument("--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query")
+    for role in _ROLES:
+        it.add_argument(f"--{role}-column", metavar="NAME")
+    for role in _ROLES:
+        it.add_argument(f"--{role}-change", metavar="CODE", help="a SQL expression in place of the column's values")
+    it.add_argument("--title", metavar="TEXT")
+    for label in ("x", "y", "z", "legend"):
+        it.add_argument(f"--{label}-label", metavar="TEXT")
+    it.add_argument("--aggfunc", choices=AGGREGATES, default="mean", help="one value of many (default: mean)")
+    it.add_argument("--errorbar", choices=("sd", "se", "pi", "ci", "none"), default="ci", help="default: ci")
+    it.add_argument("--err-style", choices=("band", "bars"), default="band", help="of lines; default: band")
+    it.add_argument("--log", choices=("x", "y", "xy"), default="", help="logarithmic axes")
+    it.add_argument("--bins", type=_positive, metavar="N", help="of hist; default: by the values")
+    it.add_argument("--annot", action="store_true", help="write the values into the cells of a heatmap")
+    it.add_argument("--fmt", default=".2f", metavar="CODE", help="how they are written (default: .2f)")
+    it.add_argument("--z-range", nargs=2, type=negative.number, metavar=("MIN", "MAX"), help="of the colours of a heatmap")
+    it.add_argument(
+        "--goal", nargs=2, action="append", default=[], metavar=("METRIC", "GOAL"), help="of pareto: max or min is better"
+    )
+    it.add_argument("--fig-size", nargs=2, type=_inches, metavar=("W", "H"), help="of a picture, in inches (default: 10 7)")
+    it.add_argument("--ascii", action="store_true", help="nothing but ASCII around the data's own texts")
+    add_common(it)
+    return it
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1 or number > 100_000:
+        raise ValueError(text)
+    return number
+
+
+def _inches(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 200:
+        raise ValueError(text)
+    return number
+
+
+def main(arguments: list[str]) -> int:
+    args = parser().parse_args(negative.protect(arguments))
+
+    from tui_lab.results.charts import ChartError, make
+
+    try:
+        source = read_source(args)
+        chart = make(read_request(args, source), source)
+        for note in chart.notes:
+            print(f"note: {note}", file=sys.stderr)
+        show(chart, args)
+    except ChartError as error:
+        raise UsageError(f"draw: {error}") from None
+    return DONE
+
+
+# ---- what is drawn
+
+
+def read_source(args: argparse.Namespace) -> Source:
+    """The rows: of an experiment, a query or a file. Raises UsageError, LabError, ChartError."""
+    from tui_lab.results.charts import Source
+
+    given = [name for name in ("experiment", "sql", "input") if getattr(args, name) is not None]
+    if len(given) > 1:
+        raise UsageError(f"draw: one source at a time, and here are {' and '.join(given)}")
+    if args.sql is not None:
+        return Source(_query(args))
+    if args.input is not None:
+        path = Path(args.input)
+        if not path.exists() and path.stem == path.parent.name and (path.parent / "journal.jsonl").exists():
+            args.lab, args.experiment = str(path.absolute().parent.parent), path.stem  # as `parse` would have written it
+        else:
+            return Source(_file(path), name=path.stem)
+    return _experiment(args)
+
+
+def _query(args: argparse.Namespace) -> Any:
+    from tui_lab.results.sql import QueryError, query
+
+    sql = sys.stdin.read() if args.sql == "-" else args.sql
+    try:
+        return query(open_lab(args), sql)
+    except QueryError as error:
+        raise UsageError(f"draw --sql: {error}") from None
+
+
+def _file(path: Path) -> Any:
+    import polars as pl
+
+    from tui_lab.results.charts import ChartError
+
+    if path.is_dir():
+        raise ChartError(f"{path} is a folder; --input takes a CSV or Parquet file")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pl.read_parquet(path)
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        return pl.read_csv(path, separator=separator, infer_schema_length=None, try_parse_dates=True)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except pl.exceptions.NoDataError:
+        raise ChartError(f"{path} is empty") from None
+    except pl.exceptions.PolarsError as error:
+        raise ChartError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
+
+
+def _experiment(args: argparse.Namespace) -> Source:
+    from tui_lab.cli.address import newest
+    from tui_lab.cli.reading import reading
+    from tui_lab.results.charts import Source
+    from tui_lab.results.charts_columns import FACTS
+    from tui_lab.results.tables import refresh
+
+    lab = open_lab(args)
+    folder = newest(lab) if args.experiment is None else lab.experiment(args.experiment)
+    steps = args.kind == "steps"
+    with reading(folder.name, quiet=False) as progress:
+        results = refresh(folder, progress, live=steps)
+        frame = results.steps if steps else results.grid
+    parameters = [name for name in results.parameters if name in frame.columns]
+    if steps:
+        metrics = [n for n in frame.columns if n not in FACTS and n not in parameters]
+    else:
+        metrics = list(results.metrics.values())
+    for name, metric in results.spec.metrics.items():
+        if metric.goal is not None and results.metrics[name] in metrics:
+            args.goal.insert(0, [results.metrics[name], metric.goal])
+    return Source(frame, tuple(parameters), tuple(metrics), folder.name)
+
+
+def read_request(args: argparse.Namespace, source: Source) -> Request:
+    """Raises UsageError, ChartError."""
+    from tui_lab.results.charts import Request
+    from tui_lab.results.charts_columns import find
+
+    goals: dict[str, Any] = {}
+    for name, goal in args.goal:
+        if goal not in ("max", "min"):
+            raise UsageError(f"draw --goal {name} {goal}: max or min")
+        goals[find(name, source.frame.columns)] = goal
+    labels: dict[Any, str] = {"x": args.x_label, "y": args.y_label, "z": args.z_label}
+    labels |= {"title": args.title, "legend": args.legend_label}
+    values = vars(args)
+    return Request(
+        args.kind,
+        columns={role: values[f"{role}_column"] for role in _ROLES if values[f"{role}_column"] is not None},
+        changes={role: values[f"{role}_change"] for role in _ROLES if values[f"{role}_change"] is not None},
+        labels={name: text for name, text in labels.items() if text is not None},
+        aggregate=args.aggfunc,
+        error=args.errorbar,
+        error_style=args.err_style,
+        log=frozenset(args.log),
+        bins=args.bins,
+        annotate=args.annot,
+        number_format=_number_format(args.fmt),
+        z_range=tuple(args.z_range) if args.z_range is not None else None,
+        goals=goals,
+    )
+
+
+def _number_format(code: str) -> str:
+    """Raises UsageError for one that floats don't have."""
+    try:
+        format(1.5, code)
+    except ValueError:
+        raise UsageError(f"draw --fmt {code}: no format of a number; .2f, .0f, .3g or .1% are some") from None
+    return code
+
+
+# ---- where it goes
+
+
+def show(chart: Chart, args: argparse.Namespace) -> None:
+    """Print the chart or its table, or write a file. Raises UsageError, ChartError."""
+    file = Path(args.output) if args.output else None
+    if args.table:
+        from tui_lab.results.output import OutputError, write
+
+        try:
+            note = write(chart.table, args.format, file)
+        except OutputError as error:
+            raise UsageError(str(error)) from None
+        if note:
+            print(note, file=sys.stderr)
+    elif file is not None and file.suffix.lower() != ".txt":
+        from tui_lab.results.plots import files
+
+        files.write(chart, file, tuple(args.fig_size) if args.fig_size else files.SIZE)
+    else:
+        from tui_lab.results.plots.style import Look
+        from tui_lab.results.plots.terminal import draw
+
+        width, height = shutil.get_terminal_size()
+        color = file is None and colored()
+        ascii_only = args.ascii or (file is None and not _speaks_unicode())
+        text = draw(chart, width, min(height - 1, _TALLEST), Look(color, ascii_only)) + "\n"
+        if file is not None:
+            file.write_text(text, encoding="utf-8")
+        else:
+            sys.stdout.write(text)
+
+
+def colored() -> bool:
+    """Whether standard output takes colours: a terminal that NO_COLOR and TERM allow it, or FORCE_COLOR."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _speaks_unicode() -> bool:
+    """Whether the encoding of standard output has the characters of charts."""
+    try:
+        "●┤⣿█".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

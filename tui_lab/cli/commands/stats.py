@@ -1,0 +1,405 @@
+"""`tui-lab stats`: which setting is best, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, examples, open_lab, print_json
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.text import Text
+
+    from tui_lab.results.importance import Importance
+    from tui_lab.results.statistics_report import MetricReport, Options, Report
+    from tui_lab.results.tables import Results
+
+FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
+ROWS: Final = 15
+_EPILOG: Final = examples(
+    ("tui-lab stats", "the newest experiment, best setting first"),
+    ("tui-lab stats --by activation", "averaged over everything else"),
+    ("tui-lab stats --baseline 'lr=0.1 opt=sgd'", "differences from one setting, with tests"),
+    ("tui-lab stats --metric loss@last --goal min", "the last of the values by step"),
+    ("tui-lab stats --pareto test_acc duration", "settings that no other beats in both"),
+    ("tui-lab stats --importance", "which parameter matters most"),
+)
+
+
+def _parser() -> Parser:
+    parser = Parser("stats", description="Which setting is best, and how sure that is.", epilog=_EPILOG)
+    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="default: the newest")
+    what = parser.add_argument_group("what")
+    what.add_argument(
+        "--by", metavar="P,...", help="parameters that make a setting (default: all that vary but `seed`)"
+    )
+    what.add_argument(
+        "--metric",
+        metavar="M,...",
+        help="metrics, facts such as duration, or NAME@last, NAME@best, NAME@10 of values by step",
+    )
+    what.add_argument(
+        "--goal", metavar="[M=]min|max", help="what is better, where the file does not say (M=min,M=max,...)"
+    )
+    what.add_argument(
+        "--baseline", metavar="SETTING", help="compare with this: `lr=0.1 opt=sgd`, or a SQL condition"
+    )
+    what.add_argument("--pareto", nargs=2, metavar=("M1", "M2"), help="the Pareto front of two metrics")
+    what.add_argument(
+        "--importance", action="store_true", help="the share of the variance that each parameter explains"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--ci", type=_level, default=0.95, metavar="LEVEL", help="confidence (default: 0.95)")
+    how.add_argument(
+        "--bootstrap",
+        nargs="?",
+        type=_resamples,
+        const=10_000,
+        metavar="N",
+        help="intervals by N (10000) bootstrap resamples instead of Student's t; reproducible",
+    )
+    how.add_argument(
+        "--percentile", action="store_true", help="the bootstrap's plain percentiles (default: BCa)"
+    )
+    pairing = how.add_mutually_exclusive_group()
+    pairing.add_argument(
+        "--paired",
+        dest="pairing",
+        action="store_const",
+        const="paired",
+        default="auto",
+        help="compare within pairs of equal repeat (default: where they share a seed)",
+    )
+    pairing.add_argument(
+        "--unpaired", dest="pairing", action="store_const", const="unpaired", help="never pair"
+    )
+    how.add_argument(
+        "--correction",
+        choices=("holm", "bh", "bonferroni", "none"),
+        default="holm",
+        help="of p-values for their number (default: holm)",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format", choices=FORMATS, help="default: by the ending of -o; a table on a terminal; else CSV"
+    )
+    output.add_argument("-o", "--output", metavar="FILE", help="write there")
+    output.add_argument(
+        "--limit", type=int, default=ROWS, metavar="N", help=f"rows of a table (default: {ROWS}; 0: all)"
+    )
+    add_json(output)
+    add_common(parser)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    args = _parser().parse_args(_with_count(arguments))
+
+    from tui_lab.cli.address import newest
+    from tui_lab.cli.reading import reading
+    from tui_lab.results.output import OutputError
+    from tui_lab.results.statistics_report import StatisticsError
+    from tui_lab.results.tables import refresh
+
+    lab = open_lab(args)
+    folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
+    with reading(folder.name, quiet=args.json) as progress:
+        results = refresh(folder, progress)
+    try:
+        return _answer(results, args)
+    except (StatisticsError, OutputError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _answer(results: Results, args: argparse.Namespace) -> int:
+    from tui_lab.results.output import choose_format
+    from tui_lab.results.statistics_report import make
+    from tui_lab.results.statistics_warnings import warnings
+
+    report = make(results, _options(results, args))
+    front = _front(report) if args.pareto else None
+    explained = _importance(report, args) if args.importance else None
+    file = Path(args.output) if args.output else None
+    format = args.format or choose_format(file, sys.stdout.isatty())
+    told = warnings(report, _shown_metrics(report, args) if format == "table" and not args.json else None)
+    if args.json:
+        print_json(_document(report, front, explained, told))
+        return DONE
+    if format == "table":
+        _print(report, args, front, explained, told, file)
+        return DONE
+    from tui_lab.results.export import describe_statistics, paper_table, write_described
+
+    if front is not None and explained is not None:
+        raise UsageError("--pareto and --importance are two tables: ask for one of them, or for --json")
+    if explained is not None:
+        frame = _importance_frame(explained)
+    elif front is not None:
+        frame = _front_frame(report, front)
+    else:
+        frame = paper_table(report) if format == "markdown" else _frame(report)
+    about = {"experiment": report.name, **_method(report)}
+    write_described(frame, format, file, about, describe_statistics(report, frame))
+    for line in told:
+        print(f"note: {line}", file=sys.stderr)
+    return DONE
+
+
+# ---- what was asked
+
+
+def _level(text: str) -> float:
+    try:
+        level = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        level = -1
+    if not 0.5 <= level < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no confidence level: 0.5 to below 1, usually 0.95")
+    return level
+
+
+def _resamples(text: str) -> int:
+    if not text.isdigit() or not 100 <= int(text) <= 10_000_000:
+        raise argparse.ArgumentTypeError(f"{text} resamples are not possible: 100 to 10000000 are")
+    return int(text)
+
+
+def _with_count(arguments: Sequence[str]) -> list[str]:
+    """`--bootstrap grid` asks for the experiment grid: only a number is its count."""
+    words = list(arguments)
+    for place, word in enumerate(arguments):
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        if word == "--bootstrap" and not following.isdigit():
+            words[place] = "--bootstrap=10000"
+    return words
+
+
+def _options(results: Results, args: argparse.Namespace) -> Options:
+    from tui_lab.results.statistics_intervals import Bootstrap
+    from tui_lab.results.statistics_report import Options
+
+    metrics = _listed(args.metric)
+    if args.pareto:
+        metrics = tuple(args.pareto)
+    bootstrap = None
+    if args.bootstrap or args.percentile:
+        bootstrap = Bootstrap(args.bootstrap or 10_000, "percentile" if args.percentile else "BCa")
+    return Options(
+        by=_listed(args.by),
+        metrics=metrics,
+        goals=_goals(results, args.goal, metrics),
+        baseline=args.baseline,
+        level=args.ci,
+        bootstrap=bootstrap,
+        pairing=args.pairing,
+        correction=args.correction,
+    )
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _goals(results: Results, text: str | None, metrics: tuple[str, ...] | None) -> dict[str, Any]:
+    from tui_lab.results.settings import leading_metric
+
+    goals: dict[str, Any] = {}
+    leading = leading_metric(results)
+    for part in _listed(text) or ():
+        name, _, goal = part.rpartition("=")
+        if goal not in ("min", "max"):
+            raise UsageError(f'--goal {part}: a goal is min or max, for one metric "NAME=min"')
+        names = [name] if name else (metrics or ((leading,) if leading else ()))
+        goals.update(dict.fromkeys(names, goal))
+    return goals
+
+
+# ---- answers
+
+
+def _frame(report: Report) -> pl.DataFrame:
+    from tui_lab.results.statistics_frame import frame
+
+    return frame(report)
+
+
+def _front(report: Report) -> list[bool]:
+    from tui_lab.results.pareto import front
+
+    first, second = report.metrics
+    for metric in report.metrics:
+        if metric.goal is None:
+            raise UsageError(f"{metric.name} has no goal; say --goal {metric.name}=min or {metric.name}=max")
+    means = [(a.mean, b.mean) for a, b in zip(first.summaries, second.summaries, strict=True)]
+    return front(means, (first.goal or "min", second.goal or "min"))
+
+
+def _front_frame(report: Report, front: list[bool]) -> pl.DataFrame:
+    import polars as pl
+
+    keys = report.settings.keys if report.settings.by else pl.DataFrame({"setting": ["all"]})
+    columns = []
+    for metric in report.metrics:
+        for name in ("mean", "low", "high"):
+            values = [getattr(summary, name) for summary in metric.summaries]
+            columns.append(pl.Series(f"{metric.name}_{name}", values, dtype=pl.Float64))
+    frame = pl.concat([keys, pl.DataFrame([*columns, pl.Series("front", front)])], how="horizontal")
+    return frame[pl.Series(report.metrics[0].order, dtype=pl.UInt32)]
+
+
+def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricReport]:
+    """Those with a table of their own: the ones asked for, else the leading one."""
+    from tui_lab.results.settings import leading_metric
+
+    if args.metric or args.pareto:
+        return report.metrics
+    leading = leading_metric(report.results)
+    return [metric for metric in report.metrics if metric.name == leading] or report.metrics[:1]
+
+
+def _importance(report: Report, args: argparse.Namespace) -> dict[str, Importance | None]:
+    from tui_lab.results.importance import importance
+    from tui_lab.results.statistics_report import StatisticsError, done_values
+
+    if not report.settings.by:
+        raise UsageError(f"no parameter of {report.name} varies: there is nothing to explain")
+    found = {}
+    for metric in _shown_metrics(report, args):
+        values = done_values(report.results, metric.name, report.options.goals)
+        try:
+            found[metric.name] = importance(report.settings.table, report.settings.by, values)
+        except ValueError as error:
+            raise StatisticsError(str(error)) from None
+    return found
+
+
+def _importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
+    import polars as pl
+
+    from tui_lab.results.importance import as_rows
+
+    rows = [
+        {"metric": name, **row}
+        for name, found in explained.items()
+        if found is not None
+        for row in as_rows(found)
+    ]
+    return pl.DataFrame(
+        rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64}
+    )
+
+
+def _method(report: Report) -> dict[str, Any]:
+    from tui_lab.results.statistics_intervals import as_dict
+
+    return {
+        "level": report.options.level,
+        "interval": as_dict(report.options.bootstrap),
+        "ddof": 1,
+        "quartiles": "linear interpolation (type 7)",
+        "correction": report.options.correction,
+        "paired": report.paired,
+    }
+
+
+def _document(
+    report: Report, front: list[bool] | None, explained: dict[str, Importance | None] | None, told: list[str]
+) -> dict[str, Any]:
+    best = {}
+    for metric in report.metrics:
+        if metric.best is not None:
+            best[metric.name] = {
+                "goal": metric.goal,
+                "setting": report.settings.label(metric.best),
+                "tied": [
+                    report.settings.label(place)
+                    for place in metric.order
+                    if place != metric.best and metric.tied(place)
+                ],
+            }
+    document = {
+        "experiment": report.name,
+        "by": list(report.settings.by),
+        "averaged_over": list(report.settings.averaged),
+        **_method(report),
+        "settings": _frame(report).to_dicts(),
+        "best": best,
+        "warnings": told,
+    }
+    if front is not None:
+        document["pareto"] = [report.settings.label(place) for place, on in enumerate(front) if on]
+    if explained is not None:
+        document["importance"] = _importance_frame(explained).to_dicts()
+    return document
+
+
+# ---- for people
+
+
+def _print(
+    report: Report,
+    args: argparse.Namespace,
+    front: list[bool] | None,
+    explained: dict[str, Importance | None] | None,
+    told: list[str],
+    file: Path | None,
+) -> None:
+    from rich.console import Console
+
+    from tui_lab.results.statistics_table import wrapped
+
+    if file is not None:
+        with open(file, "w", encoding="utf-8") as stream:
+            console = Console(file=stream, highlight=False, soft_wrap=True, width=200)
+            _show(console, _lines(report, args, front, explained, console.width))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        _show(console, _lines(report, args, front, explained, console.width))
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in told:
+        _show(errors, wrapped(f"! {line}".split(" "), errors.width, style="yellow"))
+
+
+def _show(console: Any, lines: Iterator[Text]) -> None:
+    for line in lines:
+        console.print(line)
+
+
+def _lines(
+    report: Report,
+    args: argparse.Namespace,
+    front: list[bool] | None,
+    explained: dict[str, Importance | None] | None,
+    width: int,
+) -> Iterator[Text]:
+    from rich.text import Text
+
+    from tui_lab.results import statistics_table as table
+
+    shown = _shown_metrics(report, args)
+    if front is not None:
+        yield from table.pareto_lines(report, (report.metrics[0], report.metrics[1]), front, width)
+    if front is not None and explained is not None:
+        yield Text()
+    for place, (name, found) in enumerate((explained or {}).items()):
+        if place:
+            yield Text()
+        single = all(sample.n < 2 for metric in report.metrics for sample in metric.samples)
+        yield from table.importance_lines(name, found, width, single)
+    if front is not None or explained is not None:
+        return
+    for place, metric in enumerate(shown):
+        if place:
+            yield Text()
+        yield from table.metric_lines(report, metric, width, args.limit)
+    if len(report.metrics) > len(shown):
+        yield Text()
+        yield from table.best_lines(report, report.metrics, width)

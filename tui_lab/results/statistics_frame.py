@@ -1,0 +1,101 @@
+"""A report as a table for programs: a row for each metric and setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import polars as pl
+
+from tui_lab.results.comparison import Comparison
+from tui_lab.results.statistics_report import MetricReport, Report
+
+_FLOATS: Final = ("mean", "sd", "se", "low", "high", "median", "q1", "q3", "min", "max")
+SUMMARY: Final[dict[str, Any]] = {
+    "metric": pl.String,
+    "unit": pl.String,
+    "goal": pl.String,
+    "n": pl.Int64,
+    "n_null": pl.Int64,
+    "n_nan": pl.Int64,
+    **dict.fromkeys(_FLOATS, pl.Float64),
+    "outliers": pl.Int64,
+    "best": pl.Boolean,
+    "tied": pl.Boolean,
+    "p_best": pl.Float64,
+}
+"""`low` and `high` are the confidence interval of the mean; `tied` can't be told from the best."""
+COMPARISON: Final[dict[str, Any]] = {
+    "baseline": pl.Boolean,
+    "difference": pl.Float64,
+    "difference_low": pl.Float64,
+    "difference_high": pl.Float64,
+    "ratio": pl.Float64,
+    "pairs": pl.Int64,
+    "t": pl.Float64,
+    "df": pl.Float64,
+    "p": pl.Float64,
+    "p_adjusted": pl.Float64,
+    "rank_test": pl.String,
+    "rank_statistic": pl.Float64,
+    "p_rank": pl.Float64,
+    "p_rank_adjusted": pl.Float64,
+    "hedges_g": pl.Float64,
+    "cliffs_delta": pl.Float64,
+    "verdict": pl.String,
+}
+
+
+def frame(report: Report) -> pl.DataFrame:
+    """The settings' parameters (`in_NAME` where a column of this table has the name), then SUMMARY, and with a
+    baseline COMPARISON; metrics one below the other, best first."""
+    schema = {**SUMMARY, **(COMPARISON if report.baseline is not None else {})}
+    parts = []
+    for metric in report.metrics:
+        order = pl.Series(metric.order, dtype=pl.UInt32)
+        rows = pl.DataFrame(list(_rows(report, metric)), schema=schema, orient="row")
+        if report.settings.by:
+            keys = report.settings.keys[order]
+            taken = {name.lower() for name in schema}
+            keys = keys.rename({name: f"in_{name}" for name in keys.columns if name.lower() in taken})
+            rows = pl.concat([keys, rows], how="horizontal")
+        parts.append(rows)
+    return pl.concat(parts)
+
+
+def _rows(report: Report, metric: MetricReport) -> Iterator[list[Any]]:
+    for place in metric.order:
+        summary = metric.summaries[place]
+        about: list[Any] = [metric.name, metric.unit, metric.goal]
+        about += [summary.n, summary.n_null, summary.n_nan]
+        about += [getattr(summary, name) for name in _FLOATS]
+        about.append(summary.outliers)
+        known = metric.best is not None
+        about += [place == metric.best, metric.tied(place), metric.p_best[place]] if known else [None] * 3
+        if report.baseline is not None:
+            about.append(place == report.baseline)
+            about += _compared(metric.comparisons[place], metric)
+        yield about
+
+
+def _compared(found: Comparison | None, metric: MetricReport) -> list[Any]:
+    if found is None:
+        return [None] * (len(COMPARISON) - 1)
+    return [
+        found.difference,
+        found.low,
+        found.high,
+        found.ratio,
+        found.pairs,
+        found.t,
+        found.df,
+        found.p,
+        found.p_adjusted,
+        found.rank_test,
+        found.statistic,
+        found.p_rank,
+        found.p_rank_adjusted,
+        found.g,
+        found.delta,
+        found.verdict(metric.goal, metric.level),
+    ]

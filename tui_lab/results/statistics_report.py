@@ -1,0 +1,289 @@
+"""The statistics of an experiment: a summary of each metric in each setting, and what compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal
+
+import polars as pl
+
+from tui_lab.results.comparison import Comparison, Goal, against, against_best, best
+from tui_lab.results.settings import LESS_IS_BETTER, Settings, numeric_metrics, settings
+from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
+from tui_lab.results.statistics_intervals import Bootstrap
+from tui_lab.results.statistics_steps import StepsError, split, summary
+from tui_lab.results.statistics_tests import Correction
+from tui_lab.results.tables import Results
+from tui_lab.spec import expression
+from tui_lab.spec.problem import suggest
+
+Pairing = Literal["auto", "paired", "unpaired"]
+MOSTLY: Final = 0.5
+"""Pairs are made unasked where more than this share of the tasks has a partner."""
+
+
+class StatisticsError(Exception):
+    """A question that the results can't answer. One line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    by: tuple[str, ...] | None = None
+    """Parameters that make a setting; by default all that vary."""
+    metrics: tuple[str, ...] | None = None
+    """Metrics, numeric facts, or summaries of steps (`loss@last`); by default all metrics with numbers."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """What is better, where the experiment's file does not say or says otherwise."""
+    baseline: str | None = None
+    """`lr=0.1 opt=sgd`, or a SQL condition that one setting fulfils."""
+    level: float = CONFIDENCE
+    bootstrap: Bootstrap | None = None
+    pairing: Pairing = "auto"
+    correction: Correction = "holm"
+
+
+@dataclass(frozen=True)
+class MetricReport:
+    """One metric in all settings; the lists are in the order of the settings."""
+
+    name: str
+    unit: str | None
+    goal: Goal | None
+    samples: list[Sample]
+    summaries: list[Summary]
+    best: int | None
+    p_best: list[float | None]
+    """Corrected p-value of the difference from the best; all None without a goal."""
+    comparisons: list[Comparison | None]
+    """With the baseline; all None without one."""
+    level: float
+
+    def tied(self, place: int) -> bool:
+        """Whether a setting can't be told from the best: no test, or none that says so."""
+        if self.best is None or self.summaries[place].mean is None:
+            return False
+        p = self.p_best[place]
+        return p is None or p >= 1 - self.level
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Settings, best mean first (in the order of the grid without a goal), those without values last."""
+        means = [one.mean for one in self.summaries]
+        sign = -1.0 if self.goal == "max" else 1.0
+        if self.goal is None:
+            return sorted(range(len(means)), key=lambda place: means[place] is None)
+        return sorted(range(len(means)), key=lambda place: _rank(means[place], sign))
+
+
+def _rank(mean: float | None, sign: float) -> tuple[bool, float]:
+    return (mean is None, 0.0 if mean is None else sign * mean)
+
+
+@dataclass(frozen=True)
+class Report:
+    results: Results = field(repr=False)
+    settings: Settings
+    metrics: list[MetricReport]
+    baseline: int | None
+    paired: bool
+    """Whether comparisons are made within pairs."""
+    options: Options
+
+    @property
+    def name(self) -> str:
+        return self.results.name
+
+
+def make(results: Results, options: Options | None = None) -> Report:
+    """The report on the done tasks of an experiment. Raises StatisticsError."""
+    options = options or Options()
+    if not results.grid.height:
+        raise StatisticsError(f"{results.name} has no finished tasks yet")
+    found = settings(results, _known_parameters(results, options.by))
+    baseline = None if options.baseline is None else find_setting(found, options.baseline)
+    pair = _paired(results, found, options.pairing)
+    names = options.metrics or tuple(numeric_metrics(results))
+    if not names:
+        known = ", ".join(LESS_IS_BETTER)
+        raise StatisticsError(
+            f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}"
+        )
+    metrics = [_metric(results, found, name, baseline, pair, options) for name in names]
+    return Report(results, found, metrics, baseline, pair, options)
+
+
+def _metric(
+    results: Results, found: Settings, name: str, baseline: int | None, pair: bool, options: Options
+) -> MetricReport:
+    goal = goal_of(results, name, options.goals)
+    samples = found.samples(done_values(results, name, options.goals))
+    summaries = [describe(sample, options.level, options.bootstrap) for sample in samples]
+    first = None if goal is None else best(summaries, goal)
+    nothing: list[None] = [None] * len(samples)
+    how = (options.level, options.correction, pair)
+    return MetricReport(
+        name=name,
+        unit=unit_of(results, name),
+        goal=goal,
+        samples=samples,
+        summaries=summaries,
+        best=first,
+        p_best=list(nothing) if first is None else against_best(samples, summaries, first, *how),
+        comparisons=list(nothing) if baseline is None else against(samples, summaries, baseline, *how),
+        level=options.level,
+    )
+
+
+# ---- what is asked for
+
+
+def _done(results: Results) -> pl.Series:
+    return results.tasks.select((pl.col("state") == "done") & pl.col("planned")).to_series()
+
+
+def done_values(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
+    """The same for each row of `results.grid`."""
+    return values_of(results, name, goals).filter(_done(results))
+
+
+def values_of(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
+    """The values of a metric, a fact or a summary of steps for each row of `results.tasks`. Raises
+    StatisticsError."""
+    column = results.metrics.get(name, name)
+    if column in results.tasks.columns and column not in results.parameters:
+        series = results.tasks[column]
+        if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
+            raise StatisticsError(f'"{name}" holds {_kind(series)}, no numbers')
+        return series
+    reference = split(name)
+    if reference is not None:
+        try:
+            return summary(results, *reference, goal_of(results, reference[0], goals))
+        except StepsError as error:
+            raise StatisticsError(str(error)) from None
+    known = [*results.metrics, *LESS_IS_BETTER]
+    hint = suggest(name, known) or f"there are {', '.join(known)}"
+    raise StatisticsError(f'{results.name} has no metric "{name}"; {hint}')
+
+
+def _kind(series: pl.Series) -> str:
+    return {"String": "text"}.get(str(series.dtype), f"values of type {series.dtype}")
+
+
+def goal_of(results: Results, name: str, goals: Mapping[str, Goal]) -> Goal | None:
+    if name in goals:
+        return goals[name]
+    if name in results.spec.metrics:
+        return results.spec.metrics[name].goal
+    reference = split(name)
+    if reference is not None:
+        return goal_of(results, reference[0], goals)
+    return "min" if name in LESS_IS_BETTER else None
+
+
+def unit_of(results: Results, name: str) -> str | None:
+    reference = split(name)
+    if name in results.spec.metrics or reference is None:
+        metric = results.spec.metrics.get(name)
+        facts = {"duration": "s", "cpu_time": "s", "peak_rss": "B"}
+        return facts.get(name) if metric is None else metric.unit
+    return unit_of(results, reference[0])
+
+
+def _known_parameters(results: Results, by: Sequence[str] | None) -> list[str] | None:
+    if by is None:
+        return None
+    for name in by:
+        if name not in results.parameters:
+            hint = suggest(name, results.parameters) or f"there are {', '.join(results.parameters) or 'none'}"
+            raise StatisticsError(f'{results.name} has no parameter "{name}"; {hint}')
+    return list(dict.fromkeys(by))
+
+
+def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
+    """Repeats pair where a seed makes them alike: the command takes `{seed}`, which then is the same for equal
+    repeats, or a parameter is called `seed`. Averages over other parameters pair by those."""
+    if pairing == "unpaired":
+        return False
+    share = found.pairing()
+    if pairing == "paired":
+        if share == 0:
+            raise StatisticsError(
+                "nothing pairs: no two settings have a repeat in common; leave --paired out"
+            )
+        return True
+    seeds = results.folder.plan().about.get("seed")
+    alike = "seed" in results.parameters or (seeds is not None and seeds[1] == "repeat")
+    return (alike or bool(found.averaged)) and share > MOSTLY
+
+
+# ---- the baseline
+
+_ASSIGNMENT = re.compile(
+    r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=]+)(?=[\s,]|$)"""
+)
+
+
+def find_setting(found: Settings, text: str) -> int:
+    """The setting that `name=value ...` or a SQL condition means. Raises StatisticsError unless it is one."""
+    if not found.by:
+        raise StatisticsError("there is a single setting: nothing to compare with a baseline")
+    assigned = _assignments(text)
+    if assigned is not None:
+        matching = _equal(found, assigned)
+    else:
+        try:
+            matching = expression.condition(text, found.keys)
+        except expression.ExpressionError as error:
+            place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
+            hint = f"; {error.hint}" if error.hint else ""
+            raise StatisticsError(f"--baseline: {error.message}{hint}{place}") from None
+    places = matching.arg_true().to_list()
+    if len(places) == 1:
+        return int(places[0])
+    if not places:
+        raise StatisticsError(f"--baseline: no setting has {text}; a setting is e.g. {_words(found, 0)}")
+    free = [name for name in found.by if found.keys.filter(matching)[name].n_unique() > 1]
+    raise StatisticsError(
+        f"--baseline: {len(places)} settings have {text}; say {', '.join(free)}, too, or leave them out with --by"
+    )
+
+
+def _assignments(text: str) -> dict[str, str] | None:
+    found, end = {}, 0
+    while end < len(text.rstrip()):
+        match = _ASSIGNMENT.match(text, end)
+        if match is None:
+            return None
+        value = match["value"]
+        found[match["name"]] = value[1:-1] if value[0] in "'\"" else value
+        end = match.end()
+    return found or None
+
+
+def _equal(found: Settings, assigned: Mapping[str, str]) -> pl.Series:
+    matching = pl.Series([True] * found.count, dtype=pl.Boolean)
+    for name, value in assigned.items():
+        if name not in found.by:
+            hint = suggest(name, found.by) or f"settings have {', '.join(found.by)}"
+            raise StatisticsError(f'--baseline: "{name}" is no parameter of a setting; {hint}')
+        column = found.keys[name]
+        if value == "null":
+            matching &= column.is_null()
+        elif column.dtype.is_numeric():
+            try:
+                matching &= (column.cast(pl.Float64) == float(value)).fill_null(False)
+            except ValueError:
+                raise StatisticsError(f'--baseline: "{name}" is a number, and "{value}" is none') from None
+        elif column.dtype == pl.Boolean:
+            matching &= (column.cast(pl.String) == value.lower()).fill_null(False)
+        else:
+            matching &= (column.cast(pl.String) == value).fill_null(False)
+    return matching
+
+
+def _words(found: Settings, place: int) -> str:
+    return " ".join(f"{name}={value}" for name, value in found.label(place).items())

@@ -1,0 +1,298 @@
+"""A report for people: lines that fit a terminal, best setting first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from tui_lab.results.importance import Importance
+from tui_lab.results.plain import shown
+from tui_lab.results.statistics_intervals import interval_name
+from tui_lab.results.statistics_report import MetricReport, Report
+from tui_lab.results.statistics_text import aligned, brackets, number, p_value, plus_minus, share
+
+GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal"}
+_MARKS: Final = {
+    "best": ("★ best", "bold green"),
+    "tied": ("≈ tied", "green"),
+    "base": ("◆ base", "bold cyan"),
+    "": ("", ""),
+}
+_VERDICTS: Final = {
+    "better": ("▲ better", "green"),
+    "worse": ("▼ worse", "red"),
+    "can't tell": ("· can't tell", "dim"),
+    None: ("", ""),
+}
+_WIDEST: Final = 24
+_BAR: Final = 30
+_IMPORTANT: Final = 5
+"""Columns that are kept at the cost of a parameter's full name have this number or more."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """`keep` says which columns stay where not all fit: those with the largest number; 0 always stays."""
+
+    title: str
+    cells: list[str]
+    right: bool = False
+    keep: int = 0
+    styles: list[str] | None = None
+    short: list[str] | None = None
+    """Cells for where there is little room."""
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, [self.title, *self.cells]))
+
+
+def metric_lines(report: Report, metric: MetricReport, width: int, limit: int) -> Iterator[Text]:
+    """The table of one metric: `limit` rows (0: all), among them always the baseline."""
+    yield _heading(report, metric)
+    order = metric.order
+    places = order if not limit else order[:limit]
+    if report.baseline is not None and report.baseline not in places:
+        places = [*places, report.baseline]
+    columns = [_marks(report, metric, places), *_values(report, metric, places)]
+    yield from table(columns, parameter_columns(report, places), width)
+    if len(places) < len(order):
+        yield Text(f"{len(order) - len(places):,} more settings: --limit 0 shows all", style="dim")
+    yield from _legend(report, metric, width)
+
+
+def _heading(report: Report, metric: MetricReport) -> Text:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    count = report.settings.count
+    words = f", {GOALS[metric.goal]}: {count:,} setting{'' if count == 1 else 's'}"
+    if report.settings.averaged:
+        words += f", averaged over {', '.join(report.settings.averaged)}"
+    return Text.assemble((metric.name + unit, "bold"), words)
+
+
+def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Column:
+    marks = []
+    for place in places:
+        if place == metric.best:
+            marks.append("best")
+        elif place == report.baseline:
+            marks.append("base")
+        else:
+            marks.append("tied" if metric.tied(place) else "")
+    return Column("", [_MARKS[mark][0] for mark in marks], styles=[_MARKS[mark][1] for mark in marks])
+
+
+def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
+    summaries = [metric.summaries[place] for place in places]
+    if report.options.bootstrap is None:
+        parts = [plus_minus(one.mean, one.half) for one in summaries]
+        yield Column(f"mean ± {report.options.level * 100:g} %", joined(parts))
+    else:
+        parts = [brackets(one.mean, one.low, one.high) for one in summaries]
+        yield Column("mean", aligned([mean for mean, _ in parts]))
+        yield Column(f"{report.options.level * 100:g} % interval", [rest for _, rest in parts])
+    yield Column("n", [str(one.n) for one in summaries], right=True, keep=9)
+    if report.baseline is not None:
+        yield from _differences(metric, places)
+    for title, keep, value in (
+        ("sd", 4, [one.sd for one in summaries]),
+        ("median", 3, [one.median for one in summaries]),
+        ("min", 2, [one.min for one in summaries]),
+        ("max", 2, [one.max for one in summaries]),
+        ("q1", 1, [one.q1 for one in summaries]),
+        ("q3", 1, [one.q3 for one in summaries]),
+    ):
+        yield Column(title, aligned([number(one) for one in value]), right=True, keep=keep)
+
+
+def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
+    found = [metric.comparisons[place] for place in places]
+    halves = [
+        None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2
+        for one in found
+    ]
+    parts = [
+        ("", "") if one is None else plus_minus(one.difference, half, sign=True)
+        for one, half in zip(found, halves, strict=True)
+    ]
+    verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
+    yield Column("difference", joined(parts))
+    words, styles = ([_VERDICTS[one][i] for one in verdicts] for i in (0, 1))
+    yield Column("", words, styles=styles, short=[word[:1] for word in words])
+    yield Column("p", aligned([p_value(one.p_adjusted) if one else "" for one in found]), keep=8)
+    yield Column("ratio", aligned([number(one.ratio) if one else "" for one in found]), right=True, keep=7)
+    yield Column("g", aligned([number(one.g, 3) if one else "" for one in found]), right=True, keep=6)
+    yield Column("rank p", aligned([p_value(one.p_rank_adjusted) if one else "" for one in found]), keep=5)
+    yield Column("delta", aligned([number(one.delta, 2) if one else "" for one in found]), right=True, keep=5)
+
+
+def joined(parts: Sequence[tuple[str, str]]) -> list[str]:
+    """`mean ± half`, with points and signs below each other."""
+    means, halves = aligned([mean for mean, _ in parts]), aligned([half for _, half in parts])
+    return [
+        f"{mean} ± {half}" if given else mean + " " * (len(half) + 3 if half.strip() or half else 0)
+        for mean, half, (_, given) in zip(means, halves, parts, strict=True)
+    ]
+
+
+def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
+    options = report.options
+    tests = "paired t" if report.paired else "Welch's t"
+    corrections = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
+    correction = f"correction: {corrections[options.correction]}"
+    notes = [f"interval: {interval_name(options.bootstrap)}"]
+    if metric.best is None:
+        notes.append(f"--goal {metric.name}=max (or min) says what is best")
+    else:
+        tied = sum(map(metric.tied, range(report.settings.count))) - 1
+        found = f"≈ {tied:,} can't be told from the best" if tied else "all others differ from the best"
+        notes.append(f"{found} ({tests}, {correction})")
+    if report.baseline is not None:
+        ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
+        notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {tests}, {correction}")
+        notes.append(f"rank p: {ranks}; g: Hedges; delta: Cliff")
+    yield from wrapped("; ".join(notes).split(" "), width)
+
+
+def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
+    keys = report.settings.keys
+    columns = []
+    for name in report.settings.by:
+        values = keys[name].gather(places) if places else keys[name].clear()
+        texts = [_cut("null" if value is None else shown(value)) for value in values]
+        numeric = keys[name].dtype.is_numeric()
+        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
+    return columns
+
+
+def _cut(text: str) -> str:
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if cell_len(text) <= _WIDEST else set_cell_size(text, _WIDEST - 1) + "…"
+
+
+def table(columns: Sequence[Column], parameters: Sequence[Column], width: int) -> Iterator[Text]:
+    """Columns beside each other, as many as fit; parameters that don't fit go on a line of their own below."""
+    chosen = [column for column in columns if column.keep == 0 or any(cell.strip() for cell in column.cells)]
+    fitted = _fitted(chosen, list(parameters), width)
+    below: Sequence[Column] = []
+    if fitted is None:
+        below = parameters
+        fitted = _fitted(chosen, [], width) or [column for column in chosen if not column.keep]
+    yield _line([(column.title, "bold") for column in fitted], fitted)
+    for row in range(len(fitted[0].cells)):
+        yield _line([(c.cells[row], c.styles[row] if c.styles else "") for c in fitted], fitted)
+        if below:
+            yield from wrapped([f"{c.title}={c.cells[row].strip()}" for c in below], width, " " * 7)
+
+
+def _fitted(columns: list[Column], parameters: list[Column], width: int) -> list[Column] | None:
+    """The columns that fit: first the least important go, then titles and cells get shorter, as far as they must;
+    None where even that is not enough."""
+
+    def fits(parameters: list[Column]) -> bool:
+        return sum(column.width + 2 for column in [*columns, *parameters]) - 2 <= width
+
+    cut = [_cut_title(column) for column in parameters]
+    for least in range(1, 11):
+        if least > _IMPORTANT and fits(cut):
+            for place, column in enumerate(parameters):
+                if fits([*cut[:place], column, *cut[place + 1 :]]):
+                    cut[place] = column
+            return [*columns, *cut]
+        if fits(parameters):
+            return [*columns, *parameters]
+        if least < 10:
+            columns = [column for column in columns if column.keep != least]
+    columns = [replace(column, cells=column.short) if column.short else column for column in columns]
+    return [*columns, *cut] if fits(cut) else None
+
+
+def _cut_title(column: Column) -> Column:
+    width = max(6, *map(cell_len, column.cells))
+    title = column.title
+    return replace(column, title=title if cell_len(title) <= width else set_cell_size(title, width - 1) + "…")
+
+
+def _line(cells: Sequence[tuple[str, str]], columns: Sequence[Column]) -> Text:
+    line = Text()
+    for (text, style), column in zip(cells, columns, strict=True):
+        blanks = " " * (column.width - cell_len(text))
+        line.append(blanks + text if column.right else text + blanks, style=style)
+        line.append("  ")
+    line.rstrip()
+    return line
+
+
+def wrapped(words: Sequence[str], width: int, indent: str = "", style: str = "dim") -> Iterator[Text]:
+    """Words in lines of that width."""
+    line = indent
+    for word in words:
+        if line.strip() and cell_len(line) + 1 + cell_len(word) > width:
+            yield Text(line, style=style)
+            line = indent
+        line += f" {word}" if line.strip() else word
+    yield Text(line, style=style)
+
+
+def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> Iterator[Text]:
+    """The best setting by each metric, a row each."""
+    known = [metric for metric in metrics if metric.best is not None]
+    if not known:
+        return
+    places = [metric.best for metric in known if metric.best is not None]
+    summaries = [metric.summaries[place] for metric, place in zip(known, places, strict=True)]
+    ties = [sum(map(metric.tied, range(report.settings.count))) - 1 for metric in known]
+    yield Text("best setting by metric", style="bold")
+    columns = [
+        Column("metric", [metric.name for metric in known]),
+        Column("goal", [metric.goal or "" for metric in known]),
+        Column("mean ± interval", joined([plus_minus(one.mean, one.half) for one in summaries])),
+        Column("tied", [f"≈ {count:,}" if count else "" for count in ties], keep=1),
+    ]
+    yield from table(columns, parameter_columns(report, places), width)
+    rest = [metric.name for metric in metrics if metric.goal is None]
+    if rest:
+        yield from wrapped(f"no goal: {', '.join(rest)} (--goal NAME=max or NAME=min)".split(" "), width)
+
+
+def pareto_lines(
+    report: Report, metrics: tuple[MetricReport, MetricReport], on: Sequence[bool], width: int
+) -> Iterator[Text]:
+    places = [place for place in metrics[0].order if on[place]]
+    names = " and ".join(f"{metric.name} ({metric.goal})" for metric in metrics)
+    yield Text(
+        f"Pareto front of {names}: {len(places):,} of {report.settings.count:,} settings", style="bold"
+    )
+    columns = [
+        Column(
+            metric.name,
+            joined([plus_minus(one.mean, one.half) for one in (metric.summaries[p] for p in places)]),
+        )
+        for metric in metrics
+    ]
+    yield from table(columns, parameter_columns(report, places), width)
+
+
+def importance_lines(name: str, found: Importance | None, width: int, single: bool) -> Iterator[Text]:
+    """Bars of shares; `single`: settings have one value each."""
+    yield Text(f"what explains {name}: shares of its variance", style="bold")
+    if found is None:
+        yield Text("  it does not vary")
+        return
+    rest = "interactions and noise" if single else "interactions"
+    rows = [*found.parameters.items(), (rest, found.interactions)]
+    rows += [] if single else [("repeats (noise)", found.repeats)]
+    longest = max(cell_len(name) for name, _ in rows)
+    bar = max(5, min(_BAR, width - longest - 14))
+    for part, value in rows:
+        style = "cyan" if part in found.parameters else "dim"
+        line = Text(f"  {part}{' ' * (longest - cell_len(part))}  {share(value):>7}  ")
+        yield line.append("█" * round(bar * value), style=style)
+    notes = ["main effects of an additive model, averaged over all orders (LMG)"]
+    notes += [f"{', '.join(found.binned)} in five ranges"] if found.binned else []
+    notes += [f"left out, a value for each setting: {', '.join(found.left_out)}"] if found.left_out else []
+    yield from wrapped("; ".join(notes).split(" "), width, "  ")

@@ -1,0 +1,85 @@
+"""Numbers for people: to the digits that their interval supports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number to some significant digits; an empty text for None."""
+    if value is None:
+        return ""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if 1e-4 <= abs(value) < 1e6:
+        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:.{places}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def p_value(value: float | None) -> str:
+    """`0.012`, `<0.001`; an empty text for None."""
+    if value is None:
+        return ""
+    if value < 0.001:
+        return "<0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tuple[str, str]:
+    """Mean and half-width to equal places: two significant digits of the half-width (which is empty where there
+    is none). `sign` writes a plus, too."""
+    plus = "+" if sign else ""
+    if mean is None:
+        return "", ""
+    if half is None or not math.isfinite(half):
+        text = number(mean)
+        return (text if text.startswith("-") else plus + text), ""
+    if half == 0:
+        text = number(mean, 6)
+        return (text if text.startswith("-") else plus + text), "0"
+    places = 1 - math.floor(math.log10(half))
+    rounded = round(half, places)  # 0.0996 becomes 0.10, which has a digit less to show
+    places = 1 - math.floor(math.log10(rounded)) if rounded else places
+    largest = max(abs(mean), half)
+    if -5 < places <= 9 and largest < 1e7:
+        if places < 0:
+            return f"{round(mean, places):{plus}.0f}", f"{round(half, places):.0f}"
+        return f"{mean:{plus}.{places}f}", f"{half:.{places}f}"
+    exponent = math.floor(math.log10(largest))
+    places = max(0, places + exponent)
+    if places > 15:
+        return f"{mean:{plus}.15g}", f"{half:.1e}"
+    scale = 10.0**exponent
+    return f"{mean / scale:{plus}.{places}f}e{exponent:+03d}", f"{half / scale:.{places}f}e{exponent:+03d}"
+
+
+def interval(mean: float, half: float | None) -> str:
+    """`0.912 ± 0.004`."""
+    first, second = plus_minus(mean, half)
+    return f"{first} ± {second}" if second else first
+
+
+def brackets(mean: float | None, low: float | None, high: float | None) -> tuple[str, str]:
+    """The mean, and an interval that need not be symmetric: `0.912`, `[0.905, 0.921]`."""
+    if mean is None or low is None or high is None:
+        return number(mean), ""
+    text, _ = plus_minus(mean, (high - low) / 2)
+    if "e" in text or high == low:
+        return number(mean), f"[{number(low)}, {number(high)}]"
+    places = len(text.partition(".")[2])
+    return text, f"[{low:.{places}f}, {high:.{places}f}]"
+
+
+def aligned(texts: Sequence[str]) -> list[str]:
+    """Texts of equal width with their decimal points below each other."""
+    split = [text.partition(".") for text in texts]
+    before = max((len(whole) for whole, _, _ in split), default=0)
+    after = max((len(point + part) for _, point, part in split), default=0)
+    return [whole.rjust(before) + (point + part).ljust(after) for whole, point, part in split]
+
+
+def share(value: float) -> str:
+    """A share as percent: `61.2 %`."""
+    return f"{100 * value:.1f} %"

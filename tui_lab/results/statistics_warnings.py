@@ -1,0 +1,111 @@
+"""What a person should know before believing a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import polars as pl
+
+from tui_lab.results.statistics import FENCE, outliers
+from tui_lab.results.statistics_report import MetricReport, Report
+
+FEW_REPEATS: Final = 5
+APART: Final = 0.5
+"""Share of its tasks that a setting may have on other nodes than the one it is compared with."""
+
+
+def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> list[str]:
+    """One line each; only of some metrics where those are named."""
+    metrics = report.metrics if metrics is None else metrics
+    return [
+        *_unfinished(report),
+        *_repeats(report),
+        *_values(metrics),
+        *_outliers(metrics),
+        *_nodes(report, metrics),
+    ]
+
+
+def _unfinished(report: Report) -> Iterator[str]:
+    planned = report.results.tasks.filter(pl.col("planned"))
+    states = planned.filter(pl.col("state") != "done")["state"].value_counts(sort=True)
+    if states.height:
+        told = ", ".join(f"{count:,} {state}" for state, count in states.rows())
+        yield f"{states['count'].sum():,} of {planned.height:,} planned tasks are not in it: {told}"
+
+
+def _repeats(report: Report) -> Iterator[str]:
+    counts = [
+        max((one.summaries[place].n for one in report.metrics), default=0)
+        for place in range(report.settings.count)
+    ]
+    single = sum(count == 1 for count in counts)
+    few = sum(1 < count < FEW_REPEATS for count in counts)
+    if single:
+        yield f"{_settings(single, len(counts))} a single value: no interval, and no difference can be shown"
+    if few:
+        yield f"{_settings(few, len(counts))} fewer than {FEW_REPEATS} values: intervals lean on a normal distribution"
+
+
+def _settings(count: int, all_: int) -> str:
+    if count == all_:
+        return "every setting has" if all_ > 1 else "the only setting has"
+    return f"{count:,} of {all_:,} settings {'has' if count == 1 else 'have'}"
+
+
+def _values(metrics: Sequence[MetricReport]) -> Iterator[str]:
+    for metric in metrics:
+        null = sum(one.n_null for one in metric.summaries)
+        nan = sum(one.n_nan for one in metric.summaries)
+        if null or nan:
+            parts = ([f"{null:,} without a value"] if null else []) + (
+                [f"{nan:,} NaN or infinite"] if nan else []
+            )
+            yield f"{metric.name}: left out {' and '.join(parts)}"
+
+
+def _outliers(metrics: Sequence[MetricReport]) -> Iterator[str]:
+    for metric in metrics:
+        found = [task for place in range(len(metric.samples)) for task in outlying_tasks(metric, place)]
+        if found:
+            tasks = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
+            noun = "outlier" if len(found) == 1 else "outliers"
+            yield (
+                f"{metric.name}: {len(found):,} {noun}, kept: {'task' if len(found) == 1 else 'tasks'} {tasks} "
+                f"(beyond {FENCE:g} interquartile ranges from the quartiles)"
+            )
+
+
+def outlying_tasks(metric: MetricReport, place: int) -> list[int]:
+    """Tasks of one setting whose value is an outlier."""
+    sample, summary = metric.samples[place], metric.summaries[place]
+    if summary.q1 is None or summary.q3 is None or not summary.outliers:
+        return []
+    return [sample.tasks[i] for i in outliers(sample.values, summary.q1, summary.q3)]
+
+
+def _nodes(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
+    nodes = report.settings.nodes()
+    if len({node for one in nodes for node in one}) < 2:
+        return
+    references = {"the baseline": report.baseline} if report.baseline is not None else {}
+    for metric in metrics[:1] if not references else ():
+        references[f"the best {metric.name}"] = metric.best
+    for what, reference in references.items():
+        if reference is None:
+            continue
+        apart = [place for place in range(len(nodes)) if _distance(nodes[place], nodes[reference]) > APART]
+        if apart:
+            of = "setting" if len(apart) == 1 else "settings"
+            yield (
+                f"{len(apart):,} {of} ran mostly on other nodes than {what}: a difference may be the nodes'"
+            )
+
+
+def _distance(a: dict[str, int], b: dict[str, int]) -> float:
+    """Half the sum of differences of shares: 0 for the same nodes, 1 for none in common."""
+    size_a, size_b = sum(a.values()), sum(b.values())
+    if not size_a or not size_b:
+        return 0.0
+    return sum(abs(a.get(node, 0) / size_a - b.get(node, 0) / size_b) for node in {*a, *b}) / 2
