@@ -3,6 +3,7 @@ agent."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tui_lab.cli.main import main
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,21 @@ class Bench:
         """`tui-lab --run WORDS...`"""
         return self("--run", *words, code=code, **options)
 
+    def inside(self, *words: str, code: int = 0) -> Result:
+        """Run a command that only reads in this process: for tests that look at many things."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        before = Path.cwd(), sys.stdout, sys.stderr
+        os.chdir(self.folder)
+        sys.stdout, sys.stderr = out, err
+        try:
+            found = main(words)
+        finally:
+            os.chdir(before[0])
+            sys.stdout, sys.stderr = before[1:]
+        printed = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]  # type: ignore[attr-defined]
+        assert found == code, printed
+        return Result(found, *printed)
+
     def stdout(self, task: int, experiment: str = "grid") -> str:
         """What a task printed."""
         return (self.lab / experiment / "tasks" / "0" / str(task) / "stdout").read_text(encoding="utf-8")
@@ -119,19 +137,16 @@ class Bench:
         markers = [path.read_text() for path in self.folder.rglob("lab.json")]
         identities = [name for text in markers for name in re.findall(r"[0-9a-f]{16}", text)]
         marks += [identity.encode() for identity in identities]
-        for _ in range(50):
-            pids = [
-                pid
-                for pid in map(int, filter(str.isdigit, (path.name for path in Path("/proc").iterdir())))
-                if _mentions(pid, marks)
-            ]
-            for pid in pids:
+        quiet = 0
+        while quiet < 3:  # a process may be between two programs, and have no words for a moment
+            pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+            found = [pid for pid in pids if _mentions(pid, marks)]
+            for pid in found:
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-            if not pids:
-                break
+            quiet = 0 if found else quiet + 1
             time.sleep(0.02)
         for place in Path(f"/tmp/tui-lab-{os.getuid()}").glob("*"):
             if any(place.name.startswith(identity) for identity in identities):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import Bench
+from tests.cli.bench import Bench
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import Bench
+from tests.cli.bench import Bench
 
 STEPS = """
 command:
@@ -56,22 +56,22 @@ def test_logs_by_every_form_of_address(bench: Bench) -> None:
     bench.run("one.yaml")
     bench.run("grid.yaml", code=1)
     assert bench("logs", "0:train", "--stdout").out == "training 1\n"
-    assert bench("logs", "0:train", "--stderr").out == "warm\n"
-    assert bench("logs", "1.1:test").out == "testing 2\n"
-    assert bench("logs", "1.2:test").out == "testing 2\n"
-    assert bench("logs", "one/1").out == "one 2\n"
+    assert bench.inside("logs", "0:train", "--stderr").out == "warm\n"
+    assert bench.inside("logs", "1.1:test").out == "testing 2\n"
+    assert bench.inside("logs", "1.2:test").out == "testing 2\n"
+    assert bench.inside("logs", "one/1").out == "one 2\n"
     two = "==> one/0 stdout <==\none 1\n==> one/1 stdout <==\none 2\n"
-    assert bench("logs", "one").out == two
-    assert bench("logs", "one/0-1").out == two
-    assert bench("logs", "one/0", "one/1", "one/0").out == two
-    assert bench("logs", "one/a > 1").out == "one 2\n"
-    assert bench("logs", "state = 'failed'", "--stdout").lines == [
+    assert bench.inside("logs", "one").out == two
+    assert bench.inside("logs", "one/0-1").out == two
+    assert bench.inside("logs", "one/0", "one/1", "one/0").out == two
+    assert bench.inside("logs", "one/a > 1").out == "one 2\n"
+    assert bench.inside("logs", "state = 'failed'", "--stdout").lines == [
         "==> grid/1 train.stdout.2 <==",
         "training 2",
         "==> grid/1 test.stdout.2 <==",
         "testing 2",
     ]
-    assert bench("logs", "attempts = 2 and a = 2", "-n", "0").lines == [
+    assert bench.inside("logs", "attempts = 2 and a = 2", "-n", "0").lines == [
         "==> grid/1 train.stdout.2 <==",
         "==> grid/1 train.stderr.2 <==",
         "==> grid/1 test.stdout.2 <==",
@@ -79,19 +79,19 @@ def test_logs_by_every_form_of_address(bench: Bench) -> None:
     # Outputs of steps that the file does not have any more are still found.
     bench.write("grid.yaml", "command: echo\n")
     bench.run("grid.yaml")
-    assert bench("logs", "0:test").out == "testing 1\n"
-    assert bench("show", "--json", "0").json()["parameters"] == {"a": 1}
+    assert bench.inside("logs", "0:test").out == "testing 1\n"
+    assert bench.inside("show", "--json", "0").json()["parameters"] == {"a": 1}
 
 
 def test_the_last_lines_of_a_large_output(bench: Bench) -> None:
     bench.write("grid.yaml", "command: [seq 300000, printf end]\n")
     bench.run("grid.yaml")
     assert len(bench("logs", "0").lines) == 300_001
-    assert bench("logs", "0", "-n", "2").out == "300000\nend"
-    assert bench("logs", "0", "-n", "1").out == "end"
+    assert bench.inside("logs", "0", "-n", "2").out == "300000\nend"
+    assert bench.inside("logs", "0", "-n", "1").out == "end"
     assert len(bench("logs", "0", "-n", "200000").lines) == 200_000
     assert len(bench("logs", "0", "-n", "9999999").lines) == 300_001
-    assert "-n takes a number from 0" in bench("logs", "0", "-n", "-1", code=2).err
+    assert "-n takes a number from 0" in bench.inside("logs", "0", "-n", "-1", code=2).err
 
 
 def test_escape_codes_do_not_touch_a_terminal(bench: Bench) -> None:
@@ -99,7 +99,7 @@ def test_escape_codes_do_not_touch_a_terminal(bench: Bench) -> None:
         "grid.yaml", "command: printf '\\033]0;title\\007\\033[31mr\\303\\251d\\033[0m\\a\\tx\\377\\n'\n"
     )
     bench.run("grid.yaml")
-    assert bench("logs", "0").out.encode("utf-8", "replace").startswith(b"\x1b]0;title\x07\x1b[31mr")
+    assert bench.inside("logs", "0").out.encode("utf-8", "replace").startswith(b"\x1b]0;title\x07\x1b[31mr")
     assert on_a_terminal(bench, "logs", "0").decode() == "réd\tx\N{REPLACEMENT CHARACTER}\r\n"
     assert b"\x1b[31m" in on_a_terminal(bench, "logs", "0", "--raw")
 
@@ -117,15 +117,15 @@ def test_following_a_task_until_it_ends(bench: Bench) -> None:
     (bench.lab / "grid/tasks/0/0/go").touch()
     assert follower.communicate(timeout=20)[0] == "over\n"
     assert follower.returncode == 0
-    assert bench("logs", "-f", "0").out == "begun\nover\n"
+    assert bench.inside("logs", "-f", "0").out == "begun\nover\n"
 
 
 def test_following_a_task_that_nothing_will_run(bench: Bench) -> None:
     bench.write("grid.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
     bench.run("grid.yaml", "--only", "a = 1")
-    assert "has not ended, and nothing is running" in bench("logs", "-f", "1", code=2).err
-    assert bench("logs", "1").err == "grid/1 has not begun\n"
-    assert "-f follows one task, and 2 are named" in bench("logs", "-f", "grid", code=2).err
+    assert "has not ended, and nothing is running" in bench.inside("logs", "-f", "1", code=2).err
+    assert bench.inside("logs", "1").err == "grid/1 has not begun\n"
+    assert "-f follows one task, and 2 are named" in bench.inside("logs", "-f", "grid", code=2).err
 
 
 def test_status_for_people_and_for_programs(bench: Bench) -> None:
@@ -133,7 +133,9 @@ def test_status_for_people_and_for_programs(bench: Bench) -> None:
     bench.write("slow.yaml", "command: sleep 60 && echo {a}\nparameters: {a: [1, 2, 3]}\n")
     bench.run("grid.yaml", code=1)
     bench.run("slow.yaml", "--detach", "--node", "localhost", "2")
-    wait_for(lambda: bench("status", "slow", "--json").json()["experiments"][0]["counts"]["running"] == 2)
+    wait_for(
+        lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["running"] == 2
+    )
     found = bench("status", "--json").json()
     assert found["schema_version"] == 1
     assert found["lab"] == str(bench.lab)
@@ -156,17 +158,19 @@ def test_status_for_people_and_for_programs(bench: Bench) -> None:
 
     # Stop one that runs, one that waits, then the rest.
     assert "slow: stopping 2 tasks" in bench("stop", "slow/0", "slow/2").err
-    wait_for(lambda: bench("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 2)
-    assert "grid has no task 77" in bench("stop", "grid/77", code=2).err
+    wait_for(
+        lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 2
+    )
+    assert "grid has no task 77" in bench.inside("stop", "grid/77", code=2).err
     assert "slow: stopping 1 task" in bench("stop").err
-    wait_for(lambda: bench("status", "--json").json()["engine"] is None)
-    assert bench("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 3
+    wait_for(lambda: bench.inside("status", "--json").json()["engine"] is None)
+    assert bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 3
     assert "no engine is running" in bench("status").out
     # What a person stopped waits for `retry`.
     assert "slow: 0 tasks to run (3 stopped)" in bench.run("slow.yaml").err
-    assert bench("show", "slow/1", "--json").json()["reason"] == "stopped"
+    assert bench.inside("show", "slow/1", "--json").json()["reason"] == "stopped"
     bench("retry", "slow/1", "--detach")
-    assert bench("status", "slow", "--json").json()["experiments"][0]["queued"] == 1
+    assert bench.inside("status", "slow", "--json").json()["experiments"][0]["queued"] == 1
     bench("stop")
 
 
@@ -185,12 +189,12 @@ def test_retry_of_failures_by_condition(bench: Bench) -> None:
         {"reason": "timeout", "n": 1},
     ]
     assert "grid: 1 task to run again" in bench("retry", "reason = 'timeout'", code=1).err
-    counts = bench("status", "--json").json()["experiments"][0]["counts"]
+    counts = bench.inside("status", "--json").json()["experiments"][0]["counts"]
     assert (counts["done"], counts["failed"]) == (2, 2)
     assert "none of these tasks failed" in bench("retry", "0", "1", code=2).err
     bench("retry")
-    assert bench("status", "--json").json()["experiments"][0]["counts"]["done"] == 4
-    history = bench("show", "1", "--json").json()["history"]
+    assert bench.inside("status", "--json").json()["experiments"][0]["counts"]["done"] == 4
+    history = bench.inside("show", "1", "--json").json()["history"]
     assert [(event["attempt"], event["state"]) for event in history] == [(1, "failed"), (2, "done")]
 
 
@@ -220,7 +224,7 @@ def test_a_lab_that_is_copied_or_moved_goes_on(bench: Bench) -> None:
     result = bench.run("grid.yaml", "--lab", "copy", "a=3")
     assert "1 task to run (1 new)" in result.err
     assert (bench.folder / "copy/lab.json").read_text() != first
-    assert bench("status", "--json").json()["experiments"][0]["tasks"] == 2
+    assert bench.inside("status", "--json").json()["experiments"][0]["tasks"] == 2
     Path(bench.lab).rename(bench.folder / "moved")
     bench.run("grid.yaml", "--lab", "moved", "a=4")
     assert (bench.folder / "moved/lab.json").read_text() != first
@@ -233,4 +237,4 @@ def test_a_copy_of_a_lab_in_use_does_not_reach_its_engine(bench: Bench) -> None:
     wait_for(lambda: (bench.lab / "grid/tasks/0/0/stdout").exists())
     subprocess.run(["cp", "-r", "lab", "copy"], cwd=bench.folder, check=True)
     assert "nothing is running" in bench("stop", "--lab", "copy", code=2).err
-    assert bench("status", "--json").json()["engine"] is not None
+    assert bench.inside("status", "--json").json()["engine"] is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import Bench
+from tests.cli.bench import Bench
 
 GATED = """
 name: gated

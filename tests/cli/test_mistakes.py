@@ -1,18 +1,21 @@
-"""What a person reads who made a mistake, and the exit status; nothing is run or written before it is
-said."""
+"""What a person reads who made a mistake, and the exit status; nothing is run or written before that."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
-from bench import Bench
+
+from tests.cli.bench import Bench
+from tui_lab.cli.main import COMMANDS, main
 
 GOOD = "command: echo {a}\nparameters: {a: [1, 2]}\n"
 
@@ -86,16 +89,26 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("case", FILES)
-def test_mistakes_in_a_file_are_said_at_their_place(bench: Bench, case: str) -> None:
-    text, said = FILES[case]
-    bench.write("x.yaml", text)
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What is said of all these files at once."""
+    bench = Bench(tmp_path_factory.mktemp("mistakes"))
     bench.write("plain.txt", "")
     (bench.folder / "sub").mkdir()
-    result = bench.run("x.yaml", code=2)
-    assert result.err.startswith(said)
+    for number, (text, _) in enumerate(FILES.values()):
+        bench.write(f"x{number}.yaml", text)
+    result = bench.run(*(f"x{number}.yaml" for number in range(len(FILES))), code=2)
     assert result.out == ""
     assert not bench.lab.exists()
+    return result.err.splitlines()
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_mistakes_in_a_file_are_said_at_their_place(said: list[str], case: str) -> None:
+    file = f"x{list(FILES).index(case)}.yaml"
+    mine = [line for line in said if line.startswith(file)]
+    assert len(mine) == 1
+    assert mine[0].startswith(FILES[case][1].replace("x.yaml", file))
 
 
 def test_all_mistakes_of_all_files_are_said_at_once(bench: Bench) -> None:
@@ -160,7 +173,7 @@ def test_labs_that_are_none(bench: Bench) -> None:
     bench.write("full/thesis.tex", "")
     bench.write("x.yaml", GOOD)
     for command in (["status"], ["logs", "3"], ["show", "3"], ["stop"], ["retry"]):
-        said = bench(*command, code=2).err
+        said = bench.inside(*command, code=2).err
         assert (
             said
             == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
@@ -188,9 +201,9 @@ def test_a_lab_and_a_journal_from_a_newer_version(bench: Bench) -> None:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Path]:
+def mounted(bench: Bench) -> Iterator[Path]:
     """A file system of 64 KiB."""
-    place = tmp_path / "mounted"
+    place = bench.folder / "mounted"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
@@ -198,6 +211,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
+        bench.clean()
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
@@ -250,16 +264,16 @@ def test_another_file_with_the_same_name(bench: Bench) -> None:
 def test_names_that_are_not_there_get_a_suggestion(bench: Bench) -> None:
     bench.write("grid.yaml", GOOD)
     bench.run("grid.yaml")
-    assert 'did you mean "grid"?' in bench("logs", "gird/0", code=2).err
+    assert 'did you mean "grid"?' in bench.inside("logs", "gird/0", code=2).err
     assert 'did you mean "grid"?' in bench("status", "gird", code=2).err
-    assert bench("logs", "7", code=2).err == "tui-lab: grid has no task 7; its tasks are 0 to 1\n"
-    assert "grid has no task 9; its tasks are 0 to 1" in bench("show", "0-9", code=2).err
-    assert bench("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
-    assert "grid/0 has no attempt 3; it had 1" in bench("logs", "0.3", code=2).err
-    assert 'unknown name "sate"' in bench("logs", "sate = 'done'", code=2).err
-    assert bench("logs", "a > 100", code=2).err == "tui-lab: no task is meant by that\n"
-    assert "nothing is running" in bench("stop", code=2).err
-    assert "none of these tasks failed" in bench("retry", code=2).err
+    assert bench.inside("logs", "7", code=2).err == "tui-lab: grid has no task 7; its tasks are 0 to 1\n"
+    assert "grid has no task 9; its tasks are 0 to 1" in bench.inside("show", "0-9", code=2).err
+    assert bench.inside("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
+    assert "grid/0 has no attempt 3; it had 1" in bench.inside("logs", "0.3", code=2).err
+    assert 'unknown name "sate"' in bench.inside("logs", "sate = 'done'", code=2).err
+    assert bench.inside("logs", "a > 100", code=2).err == "tui-lab: no task is meant by that\n"
+    assert "nothing is running" in bench.inside("stop", code=2).err
+    assert "none of these tasks failed" in bench.inside("retry", code=2).err
 
 
 # Terminals and pipes.
@@ -326,11 +340,11 @@ def test_help_is_light() -> None:
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
-def test_every_command_has_help_with_an_example(bench: Bench) -> None:
-    from tui_lab.cli.main import COMMANDS
-
+def test_every_command_has_help_with_an_example() -> None:
     for name in COMMANDS:
-        said = bench(name, "--help").out
+        with suppress(SystemExit), redirect_stdout(io.StringIO()) as printed:
+            main([name, "--help"])
+        said = printed.getvalue()
         assert f"usage: tui-lab {name}" in said
         assert "example" in said, name
         assert f"  tui-lab {name}" in said, name

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 
-from bench import Bench
+from tests.cli.bench import Bench
 
 TRAINER = """#!/bin/sh
 echo "Time to train (ms): $(( $1 * 10 )).5"

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from bench import Bench
+from tests.cli.bench import Bench
 
 # Prints each of its arguments as JSON, one a line.
 ARGUMENTS = """#!/bin/sh
@@ -212,7 +212,7 @@ def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
     bench.run("plain.yaml")
     line = bench("show", "--command", "plain/0").out
     folder = shlex.quote(str(bench.folder))
-    assert line == f"cd {folder} && B=\"it's b\" ./args \"it's\" --x\n" or shlex.split(line)[3] == "B=it's b"
+    assert line == f'cd {folder} && B="it\'s b" ./args "it\'s" --x\n' or shlex.split(line)[3] == "B=it's b"
     ran = subprocess.run(["bash", "-c", line], cwd="/", check=True, capture_output=True, text=True)
     assert ran.stdout == bench.stdout(0, "plain")
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_talk import Talk, gone, wait_gone
-from conftest import until
 
 import tui_lab.engine.agent
+from tests.conftest import until
+from tests.engine.agent_talk import Talk, gone, wait_gone
 
 
 def interpreters() -> list[str]:
@@ -113,7 +113,10 @@ def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     spool = talk.connect(slots=3)["spool"]
     talk.context()
     go = talk.folder / "go"
-    keys = [talk.start(task, f"while ! test -e {go}; do sleep 0.02; done; exit {task}", "true") for task in range(2)]
+    keys = [
+        talk.start(task, f"while ! test -e {go}; do sleep 0.02; done; exit {task}", "true")
+        for task in range(2)
+    ]
     keys.append(talk.start(2, "exit 5"))
     assert talk.receive("finished")["key"] == keys[2]
     talk.kill()
@@ -336,11 +339,38 @@ def test_term_reaches_each_process_once(talk: Talk) -> None:
     talk.connect()
     talk.context()
     seen = talk.folder / "seen"
-    key = talk.start(0, f"trap 'echo t >>{seen}' TERM; echo go; while ! test -e {seen}; do sleep 0.02; done; sleep 0.2")
+    key = talk.start(
+        0, f"trap 'echo t >>{seen}' TERM; echo go; while ! test -e {seen}; do sleep 0.02; done; sleep 0.2"
+    )
     until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
     talk.stop(key)
     assert talk.receive("finished")["reason"] == "stopped"
     assert seen.read_text() == "t\n"
+
+
+def test_a_child_has_its_grace_when_the_shell_has_died_of_term(talk: Talk) -> None:
+    """Longer than what is merely left behind would have."""
+    talk.connect()
+    talk.context()
+    seen = talk.folder / "seen"
+    script = f"""if True:
+        import signal, time
+        def save(*_):
+            with open({str(seen)!r}, "a") as file:
+                file.write("asked ")
+            time.sleep({tui_lab.engine.agent.LEFTOVER_GRACE} + 0.5)
+            with open({str(seen)!r}, "a") as file:
+                file.write("saved")
+            raise SystemExit
+        signal.signal(signal.SIGTERM, save)
+        print("go", flush=True)
+        time.sleep(60)
+    """
+    key = talk.start(0, f"{sys.executable} -c '{script.replace(chr(39), chr(34))}'; echo not reached")
+    until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
+    talk.stop(key, grace=30)
+    assert talk.receive("finished")["reason"] == "stopped"
+    assert seen.read_text() == "asked saved"
 
 
 def test_the_reason_of_a_stop_outlives_the_agent(talk: Talk) -> None:
@@ -363,7 +393,8 @@ def test_a_wrapper_outlives_what_is_sent_to_the_group(talk: Talk) -> None:
     talk.context()
     program = """if True:
         import signal, sys
-        numbers = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM]
+        numbers = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP]
+        numbers += [signal.SIGINT, signal.SIGQUIT, signal.SIGALRM]
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         print("go", flush=True)
         while numbers:
@@ -373,7 +404,14 @@ def test_a_wrapper_outlives_what_is_sent_to_the_group(talk: Talk) -> None:
     talk.start(0, "", argv=[[sys.executable, "-c", program]])
     wrapper = talk.receive("started")["pid"]
     until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
-    for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGALRM):
+    for number in (
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGHUP,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGALRM,
+    ):
         os.killpg(wrapper, number)
     assert talk.receive("finished")["exit_code"] == 7
 
@@ -394,7 +432,9 @@ def test_a_message_that_is_no_message_ends_the_channel_not_the_agent(talk: Talk)
 
 def test_a_full_spool_holds_tasks_back_and_then_goes_on(talk: Talk) -> None:
     talk.spool.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", talk.spool], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", talk.spool], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("mounting a file system needs root")
     try:
@@ -429,7 +469,9 @@ def test_setup_is_run_once_and_its_variables_are_inherited(talk: Talk) -> None:
     assert (talk.folder / "setups").read_text() == "run\n"
 
 
-@pytest.mark.parametrize(("setup", "said"), [("echo oh no; exit 4", "exited with 4: oh no"), ("exit 0", "left no environment")])
+@pytest.mark.parametrize(
+    ("setup", "said"), [("echo oh no; exit 4", "exited with 4: oh no"), ("exit 0", "left no environment")]
+)
 def test_a_setup_that_fails_fails_the_tasks_with_its_words(talk: Talk, setup: str, said: str) -> None:
     talk.connect()
     talk.context(setup=setup)

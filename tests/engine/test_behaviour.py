@@ -9,18 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Workshop, alive, until
+
+from tests.conftest import Workshop, alive, until
 
 EXPERIMENTS = {
     "stepwise": """
-        command: {first: 'echo 1 $TUI_LAB_OUTPUT', second: 'echo 2 >&2', third: 'exit {x}', fourth: 'echo never'}
+        command:
+          first: 'echo 1 $TUI_LAB_OUTPUT'
+          second: 'echo 2 >&2'
+          third: 'exit {x}'
+          fourth: 'echo never'
         parameters: {x: [0, 4]}
         """,
     "unnamed": """
         command: ['echo one', 'echo two', 'false', 'echo three']
         """,
     "retries": """
-        command: 'echo attempt {attempt} of $TUI_LAB_ATTEMPT; echo {attempt} >>"$TRUTH.retries"; test {attempt} -ge 3'
+        command: |
+          echo attempt {attempt} of $TUI_LAB_ATTEMPT
+          echo {attempt} >>"$TRUTH.retries"
+          test {attempt} -ge 3
         retries: 2
         """,
     "retries_used_up": """
@@ -51,7 +59,10 @@ EXPERIMENTS = {
         command: 'exec >&- 2>&- <&-; sleep 0.1; exit 3'
         """,
     "files": """
-        command: 'cat input.nml {params}; echo; pwd; echo $TUI_LAB_SLOT {slot} {node} {attempt} {task_id} {repeat} {experiment}'
+        command: |
+          cat input.nml {params}
+          echo; pwd
+          echo $TUI_LAB_SLOT {slot} {node} {attempt} {task_id} {repeat} {experiment}
         workdir: '{output}'
         parameters: {dt: [0.001], model.depth: [3], name: ['a b']}
         files: {sub/other.txt: input.template, input.nml: input.template}
@@ -97,7 +108,9 @@ def ran(shared_workshop: Workshop) -> Workshop:
     for name, text in EXPERIMENTS.items():
         text = text.replace("LARGE", "x" * 120_000)
         files.append(shop.write(f"{name}.yaml", text))
-    environment = shop.environment(RAW="\udcff\udcfe", TUI_LAB_TASK_ID="outer", TUI_LAB_P_x="outer", XDG_MARK="kept")
+    environment = shop.environment(
+        RAW="\udcff\udcfe", TUI_LAB_TASK_ID="outer", TUI_LAB_P_x="outer", XDG_MARK="kept"
+    )
     before = os.umask(0o027)
     try:
         ended = shop.call("--run", *files, "--node", "localhost", 4, "--keep-going", env=environment)

@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import Workshop, alive, until
+
+from tests.conftest import Workshop, alive, until
 
 TASKS = 150
 TEXT = f"""
@@ -62,7 +63,8 @@ def begin(shop: Workshop, slots: int = 3) -> subprocess.Popen[str]:
 
 
 def end(shop: Workshop, run: subprocess.Popen[str]) -> None:
-    """Follow to the end; a follower that was told too often that its engine died leaves it to the same command."""
+    """Follow to the end; a follower that was told too often that its engine died leaves it to the same
+    command."""
     out, err = run.communicate(timeout=90)
     assert run.returncode in (0, 3), out + err
     assert "Traceback" not in err
@@ -119,16 +121,24 @@ def test_a_stopped_process_goes_on_where_it_was(workshop: Workshop, victim: str)
 
 
 def test_tasks_end_while_nobody_is_there(workshop: Workshop) -> None:
-    text = "command: 'echo {task_id}/{attempt} >>$TRUTH; while ! test -e go; do sleep 0.02; done; echo over'\nrepeat: 6\n"
+    script = "echo {task_id}/{attempt} >>$TRUTH; while ! test -e go; do sleep 0.02; done; echo over"
+    text = f"command: '{script}'\nrepeat: 6\n"
     run = workshop.start("--run", workshop.write("e.yaml", text), "--node", "localhost", 3)
     until(lambda: len(workshop.lines()) == 3 and len(workshop.events("started")) == 3)
     run.kill()
     kill(workshop.engine_pid())
     kill(workshop.agent_pid())
-    pids = [record for record in (workshop.spool / "ledger.jsonl").read_text().splitlines() if '"pid"' in record]
+    pids = [
+        record for record in (workshop.spool / "ledger.jsonl").read_text().splitlines() if '"pid"' in record
+    ]
     assert len(pids) == 3
     (workshop.folder / "go").touch()
-    until(lambda: (workshop.spool / "exits-1").exists() and len((workshop.spool / "exits-1").read_text().splitlines()) == 3)
+    until(
+        lambda: (
+            (workshop.spool / "exits-1").exists()
+            and len((workshop.spool / "exits-1").read_text().splitlines()) == 3
+        )
+    )
     assert workshop.call("--run", "e.yaml").returncode == 0
     check(workshop)
     assert len(workshop.lines()) == 6

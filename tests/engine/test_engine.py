@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Workshop, alive, until
 
+from tests.conftest import Workshop, alive, until
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
 
@@ -139,30 +139,39 @@ def test_stopped_tasks_wait_for_retry(workshop: Workshop) -> None:
     assert states(workshop) == {"done": 4}
 
 
+WAIT = "while ! test -e go; do sleep 0.02; done"
+
+
 def test_pause_and_resume(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.1'\nrepeat: 20\n")
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 20\n")
     run = workshop.start("--run", file, "--node", "localhost", 2)
     until(lambda: began(workshop, 2))
     assert workshop.call("pause", "e").returncode == 0
     client = EngineClient.connect(workshop.lab)
     assert client is not None
+    until(lambda: client.request("status")["nodes"][0]["open"] == 2)  # what had not begun came back
+    (workshop.folder / "go").touch()
     until(lambda: client.request("status")["nodes"][0]["open"] == 0)
     assert run.poll() is None
-    before = states(workshop)
-    assert before["pending"] > 0
-    assert before["running"] == 0
+    assert states(workshop) == {"done": 2, "pending": 18}
     assert workshop.call("resume", "e").returncode == 0
     assert run.wait(20) == 0
     assert sorted(map(int, workshop.lines())) == list(range(20))
 
 
 def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n")
+    file = workshop.write(
+        "e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n"
+    )
     other = workshop.write("o.yaml", "command: 'true'\nrepeat: 4\n")
     first = workshop.start("--run", file, "--node", "localhost", 2)
     until(lambda: began(workshop, 2))
     engine = workshop.engine_pid()
-    runs = [workshop.start("--run", file, "x=1"), workshop.start("--run", file), workshop.start("--run", other)]
+    runs = [
+        workshop.start("--run", file, "x=1"),
+        workshop.start("--run", file),
+        workshop.start("--run", other),
+    ]
     assert [run.wait(30) for run in (first, *runs)] == [0, 0, 0, 0]
     assert sorted(map(int, workshop.lines())) == list(range(24))
     assert states(workshop) == {"done": 24}
@@ -174,7 +183,10 @@ def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> 
 
 def test_engines_that_start_at_the_same_instant(workshop: Workshop) -> None:
     """One serves; every task runs once."""
-    files = [workshop.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n") for i in range(4)]
+    files = [
+        workshop.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n")
+        for i in range(4)
+    ]
     runs = [workshop.start("--run", file, "--node", "localhost", 2) for file in files]
     ended = [(run.wait(60), run.stderr.read() if run.stderr else "") for run in runs]
     assert [status for status, _ in ended] == [0, 0, 0, 0], ended
@@ -182,14 +194,18 @@ def test_engines_that_start_at_the_same_instant(workshop: Workshop) -> None:
 
 
 def test_priority_goes_before_arrival(workshop: Workshop) -> None:
-    low = workshop.write("low.yaml", "command: 'echo low >>$TRUTH; sleep 0.02'\nrepeat: 30\n")
+    low = workshop.write("low.yaml", f"command: 'echo low >>$TRUTH; {WAIT}'\nrepeat: 20\n")
     high = workshop.write("high.yaml", "command: 'echo high >>$TRUTH'\nrepeat: 5\npriority: 1\n")
     run = workshop.start("--run", low, "--node", "localhost", 1)
-    until(lambda: began(workshop, 2))
-    assert workshop.call("--run", high, "--node", "localhost", 1).returncode == 0
+    until(lambda: began(workshop))
+    assert workshop.call("--run", high, "--node", "localhost", 1, "--detach").returncode == 0
+    (workshop.folder / "go").touch()
     assert run.wait(30) == 0
-    assert "low" in workshop.lines()[workshop.lines().index("high") :]
-    assert len(workshop.lines()) == 35
+    until(lambda: workshop.events("ended", "high"))
+    order = workshop.lines()
+    assert len(order) == 25
+    assert order.index("high") < 5  # behind what was handed over already
+    assert order[-1] == "low"
 
 
 def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop) -> None:
@@ -197,7 +213,11 @@ def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop) -> None:
     run = workshop.start("--run", file, "--node", "localhost", 2)
     peak = 0
     while run.poll() is None:
-        for pid in (workshop.engine_pid() if workshop.lab_path.exists() and (workshop.lab_path / "lab.json").exists() else None,):
+        for pid in (
+            workshop.engine_pid()
+            if workshop.lab_path.exists() and (workshop.lab_path / "lab.json").exists()
+            else None,
+        ):
             peak = max(peak, memory(pid))
         if (workshop.lab_path / "lab.json").exists():
             assert memory(workshop.agent_pid()) < 60_000_000
@@ -352,7 +372,9 @@ def test_a_read_only_lab(workshop: Workshop, small_disk: Path) -> None:
     file = workshop.write("e.yaml", "command: 'true'\n")
     assert workshop.call("--run", file).returncode == 0
     remount = ["mount", "-o", "remount,ro", small_disk]
-    until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # the engine is gone
+    until(
+        lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0
+    )  # the engine is gone
     ended = workshop.call("--run", file, "--rerun")
     assert ended.returncode == 3, ended.stderr
     assert "ead-only file system" in ended.stderr

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_patterns import value
+from tests.results.test_patterns import value
 
 from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.units import quantity

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from planner import Planner
+from tests.store.planner import Planner
 
 
 @pytest.fixture

@@ -57,7 +57,14 @@ def test_the_life_of_a_task() -> None:
     assert of(state, 0) == "done"
     assert state.columns["duration"][0] == 0.5
     assert state.columns["leftover"][0] == 2
-    assert state.counts_by_name() == {"pending": 5, "running": 0, "done": 1, "failed": 0, "stopped": 0, "lost": 0}
+    assert state.counts_by_name() == {
+        "pending": 5,
+        "running": 0,
+        "done": 1,
+        "failed": 0,
+        "stopped": 0,
+        "lost": 0,
+    }
 
 
 def test_the_first_result_of_an_attempt_wins() -> None:
@@ -126,7 +133,7 @@ def test_what_a_retry_changes_belongs_to_that_retry() -> None:
 def test_damaged_and_unknown_events_change_nothing(event: dict[str, Any]) -> None:
     state, untouched = fold(ALL, event), fold(ALL)
     assert state.counts_by_name() == untouched.counts_by_name()
-    assert state.columns == untouched.columns
+    assert repr(state.columns) == repr(untouched.columns)  # NaN differs from itself
 
 
 tasks = st.integers(0, SIZE - 1)

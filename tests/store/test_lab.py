@@ -12,7 +12,8 @@ import pytest
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
-from tui_lab.store.lab import Lab, locked
+from tui_lab.store.lab import Lab
+from tui_lab.store.locking import locked
 from tui_lab.store.plan import Plan
 
 
@@ -126,7 +127,7 @@ def test_a_lock_is_waited_for_and_then_said(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys\nfrom pathlib import Path\nfrom tui_lab.store.lab import locked\n"
+        "import sys\nfrom pathlib import Path\nfrom tui_lab.store.locking import locked\n"
         f"with locked(Path({str(path)!r})):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     other = subprocess.Popen(

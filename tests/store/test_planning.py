@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from planner import Planner
+from tests.store.planner import Planner
 
 from tui_lab.store.plan import Plan
 

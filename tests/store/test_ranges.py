@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def test_there_and_back(ids: set[int]) -> None:
     assert list(ranges.each(found)) == sorted(ids)
     assert ranges.to_ids(found).tolist() == sorted(ids)
     assert ranges.count(found) == len(ids)
-    assert all(earlier[1] + 1 < later[0] for earlier, later in zip(found, found[1:], strict=False))
+    assert all(earlier[1] + 1 < later[0] for earlier, later in pairwise(found))
 
 
 @pytest.mark.parametrize(

@@ -96,13 +96,16 @@ class Follower:
     def follow(self) -> bool:
         """Until every run is over; whether a person interrupted it.
 
-        Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be reached.
+        Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be
+        reached.
         """
-        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {
+            number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         handled = 0
         tick = FIRST_TICK
         try:
-            while not all([run.look() for run in self.runs]):
+            while not self._over():
                 if handled < self.interrupts:
                     handled = self.interrupts
                     if handled > 2 and self._leaves():
@@ -121,6 +124,11 @@ class Follower:
             self._complain()
         return self.interrupts > 0
 
+    def _over(self) -> bool:
+        """Take in what happened to every run, also where the first is not over."""
+        looks = [run.look() for run in self.runs]
+        return all(looks)
+
     def _complain(self) -> None:
         """Say it where a run ended because it could not go on."""
         for run in self.runs:
@@ -135,7 +143,8 @@ class Follower:
         self.interrupts += 2 if number == signal.SIGTERM and self.interrupts < 1 else 1
 
     def _leaves(self) -> bool:
-        """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait for."""
+        """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait
+        for."""
         self.view.say("Left. What still runs is being stopped; `tui-lab status` says how it stands.")
         return True
 
@@ -182,12 +191,14 @@ class Follower:
         for run in self.runs:
             if run.folder.name not in answer["active"] and not run.look():
                 if not run.folder.exists():
-                    raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
+                    raise LabError(
+                        f"{run.folder.path}: was removed while its tasks ran", "they have been stopped"
+                    )
                 if not answer["notice"]:  # else its last words wait for room on the disk
                     self._resume(run)
 
     def _replace_engine(self) -> None:
-        if not all([run.look() for run in self.runs]):
+        if not self._over():
             self._restart(resume=self.interrupts == 0)
 
     def _restart(self, resume: bool) -> None:

@@ -134,6 +134,8 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
         overridden=overridden,
         adopt=choice.adopt,
     )
+    if choice.adopt and previous is not None and not planned.known.all() and not planned.adopted.len():
+        raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")
     check_program(experiment, planned.plan, folder.path)
     selected = select(planned, choice, state)
     if choice.rerun:

@@ -1,13 +1,14 @@
 """The agent: starts tasks on one node and outlives the engine and the connection to it.
 
 One file, standard library only, Python 3.6 or newer, Linux. Its source travels over the channel to the node
-(see `transports`), so nothing is installed there. Run as `python3 -S -E -c BOOT SPOOL` it is a relay between its
-standard input and output and the agent's Unix socket in the folder SPOOL; where no agent is alive, the relay
-first starts one as a daemon.
+(see `transports`), so nothing is installed there. Run as `python3 -S -E -c BOOT SPOOL` it is a relay between
+its standard input and output and the agent's Unix socket in the folder SPOOL; where no agent is alive, the
+relay first starts one as a daemon.
 
 What it promises (docs/protocol.md is the whole text):
 
-- an attempt that it has seen is never started twice; an event stays in the ledger until the engine acknowledges it;
+- an attempt that it has seen is never started twice; an event stays in the ledger until the engine
+  acknowledges it;
 - every attempt runs under one constant wrapper in its own session, which writes the exit status to the file
   `exits`, so that a later agent can read it;
 - a pid is believed only with its process start time and the machine's boot id.
@@ -29,10 +30,15 @@ import sys
 import time
 import traceback
 
+TYPE_CHECKING = False  # `typing` itself would cost a node's Python its time
+if TYPE_CHECKING:
+    from typing import Any
+
 PROTOCOL = 1
-# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, $3 and $4 files for the outputs, then
-# the program and its arguments. It outlives every signal that a program may be meant to get, and says nothing itself,
-# not even "Killed". It opens the outputs, not the agent: the agent would wait for the disk, and start nothing else.
+# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, $3 and $4 files for outputs,
+# then the program and its arguments. It outlives every signal that a program may be meant to get, and says
+# nothing itself, not even "Killed". It opens the outputs, not the agent: the agent would wait for the disk,
+# and start nothing else.
 WRAPPER = (
     'trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; command exec >>"$3" 2>>"$4" || exit 119; '
     'cd "$2" || exit 125; shift 4; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
@@ -40,7 +46,7 @@ WRAPPER = (
 NOT_OPENED = 119  # exit status of a wrapper that could not open the outputs; it is not written down
 SLOT_MARK = "@@tui-lab-slot@@"
 LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
-LEFTOVER_LIMIT = 10.0  # seconds after which a process that can't be killed is let be
+LEFTOVER_LIMIT = 10.0  # seconds after KILL from which on a process that does not die is let be
 IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for an engine
 HOLD = 1.0  # seconds between tries where the node has no room for a task
 OOM_EVERY = 1.0  # seconds that a count of the kernel's out-of-memory kills stays good
@@ -55,7 +61,8 @@ SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, 
 
 
 def encode(text: str) -> bytes:
-    """UTF-8 bytes whatever the node's locale is; undecodable bytes of an environment come back as they were."""
+    """UTF-8 bytes whatever the node's locale is; undecodable bytes of an environment come back as they
+    were."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -126,29 +133,31 @@ class Attempt:
         self.exits = exits  # file that its wrappers write exit statuses to
         self.in_ledger = False
         self.folder_made = False
-        self.outputs = ()  # files of the current step
+        self.outputs: Any = ()  # files of the current step
         self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
-        self.steps = []  # exit status and duration of each step that ended
-        self.slot = None
-        self.pid = None  # of the wrapper of the current step
+        self.steps: Any = []  # exit status and duration of each step that ended
+        self.slot: Any = None
+        self.pid: Any = None  # of the wrapper of the current step
         self.start_time = 0  # of that wrapper, in clock ticks since boot
         self.adopted = False  # started by an earlier agent: not our child
-        self.pidfd = None  # tells when an adopted wrapper ends
-        self.sessions = []
-        self.started = None  # monotonic
-        self.started_wall = None  # as an earlier agent wrote it down
-        self.step_started = None
+        self.pidfd: Any = None  # tells when an adopted wrapper ends
+        self.sessions: Any = []
+        self.started: Any = None  # monotonic
+        self.started_wall: Any = None  # as an earlier agent wrote it down
+        self.step_started: Any = None
         self.cpu_time = 0.0
         self.peak_rss = 0
         self.measured = True  # no step's usage is unknown
         self.oom_before = 0
-        self.stopping = None  # reason, once someone asked for the end
-        self.timers = []
-        self.leftover = set()
-        self.ending = None  # the event, while leftovers are being stopped
-        self.event = None
-        self.event_at = None
+        self.stopping: Any = None  # reason, once someone asked for the end
+        self.kill_at = 0.0  # monotonic: until then it may end by itself
+        self.told: Any = set()  # pids that have got TERM
+        self.timers: Any = []
+        self.leftover: Any = set()
+        self.ending: Any = None  # the event, while leftovers are being stopped
+        self.event: Any = None
+        self.event_at: Any = None
 
     @property
     def over(self) -> bool:
@@ -161,35 +170,35 @@ class Agent:
 
     def __init__(self, spool: str) -> None:
         self.spool = spool
-        self.attempts = {}  # key -> Attempt: everything that the engine has not acknowledged
-        self.queue = collections.deque()
-        self.by_pid = {}
-        self.by_pidfd = {}
-        self.contexts = {}
-        self.setups = {}  # pid of a running setup -> context id
+        self.attempts: Any = {}  # key -> Attempt: everything that the engine has not acknowledged
+        self.queue: Any = collections.deque()
+        self.by_pid: Any = {}
+        self.by_pidfd: Any = {}
+        self.contexts: Any = {}
+        self.setups: Any = {}  # pid of a running setup -> context id
         self.slots = 0
-        self.free_slots = []
-        self.timers = []
+        self.free_slots: Any = []
+        self.timers: Any = []
         self.timer_count = 0
         self.cancelled = 0
         self.held_until = 0.0
         self.notice = ""
         self.oom = (0.0, 0)  # when the kernel's count was read, and the count
-        self.umask = None
+        self.umask: Any = None
         self.identity = self.read_identity()
         self.epoch = self.read_epoch()
-        self.channel = None
+        self.channel: Any = None
         self.greeted = False
         self.unread = b""
         self.unsent = bytearray()
-        self.news = []  # (message, monotonic time of what it tells), not yet in `unsent`
+        self.news: Any = []  # (message, monotonic time of what it tells), not yet in `unsent`
         self.leaving = False
         self.idle_since = time.monotonic()
-        self.shells = {}
+        self.shells: Any = {}
         self.subreaper = become_subreaper()
         self.children_file = "/proc/self/task/%d/children" % os.getpid()
         self.exits_number = 1
-        self.ledger_lines = []
+        self.ledger_lines: Any = []
         self.ledger_path = os.path.join(spool, "ledger.jsonl")
         self.ledger = os.open(self.ledger_path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self.ledger_size = self.replay_ledger()
@@ -198,7 +207,8 @@ class Agent:
     # The ledger: what a later agent needs to go on.
 
     def read_identity(self) -> str:
-        """Name of this ledger: an engine that meets another one knows that the attempts of the old are lost."""
+        """Name of this ledger: an engine that meets another one knows that the attempts of the old are
+        lost."""
         path = os.path.join(self.spool, "identity")
         try:
             with open(path) as file:
@@ -240,7 +250,8 @@ class Agent:
         return True
 
     def replay_ledger(self) -> int:
-        """Take over from a dead agent: its events are sent again, its running attempts are adopted. Size of the file."""
+        """Take over from a dead agent: its events are sent again, its running attempts are adopted. Size of
+        the file."""
         with open(self.ledger_path, "rb") as file:
             lines = file.read().split(b"\n")
         torn = lines.pop()
@@ -292,7 +303,8 @@ class Agent:
             del self.attempts[attempt.key]
 
     def find_strays(self) -> dict:
-        """Wrappers by the name of their step and their file for the status: for a pid that never reached the ledger."""
+        """Wrappers by the name of their step and their file for the status: for a pid that never reached the
+        ledger."""
         found = {}
         for pid in all_pids():
             words = process_file(pid, "cmdline").split(b"\0")
@@ -321,6 +333,7 @@ class Agent:
             self.by_pid[attempt.pid] = attempt
             self.watch(attempt)
             if attempt.stopping is not None:
+                attempt.kill_at = now + attempt.message["grace"]
                 attempt.timers.append(self.after(attempt.message["grace"], self.kill, attempt))
         else:
             self.after(0, self.adopted_ended, attempt)
@@ -450,7 +463,8 @@ class Agent:
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
-        # Handlers, not SIG_IGN: what is ignored stays so in the tasks. Only the engine's word or KILL ends an agent.
+        # Handlers, not SIG_IGN: what is ignored stays so in the tasks. Only the engine's word or KILL ends an
+        # agent.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, lambda *_: None)
         listener.setblocking(False)
@@ -477,8 +491,8 @@ class Agent:
             timeout = patience
             if self.timers:
                 timeout = max(0.0, min(timeout, self.timers[0][0] - now))
-            reading = [listener, wake_read] + list(self.by_pidfd)
-            writing = []
+            reading: Any = [listener, wake_read] + list(self.by_pidfd)
+            writing: Any = []
             if self.channel is not None:
                 reading.append(self.channel)
                 if self.unsent:
@@ -553,7 +567,7 @@ class Agent:
                 return
             try:
                 self.handle(json.loads(line.decode("utf-8", "surrogateescape")))
-            except Exception:
+            except Exception:  # noqa: BLE001 (one bad message is not the end of all tasks)
                 log("message %r: %s" % (line[:500], traceback.format_exc()))
                 self.hang_up()  # the engine sees it, and settles what is open when it comes back
 
@@ -670,7 +684,8 @@ class Agent:
     def send_event(self, attempt: Attempt) -> None:
         self.report(dict(attempt.event, type="finished", key=attempt.key), attempt.event_at)
 
-    # Contexts: what the tasks of a submission have in common. Held in memory only: they carry the environment.
+    # Contexts: what the tasks of a submission have in common. Held in memory only: they carry the
+    # environment.
 
     def add_context(self, message: dict) -> None:
         old = self.contexts.get(message["id"])
@@ -731,14 +746,19 @@ class Agent:
     def forsake(self, contexts: list) -> None:
         """No engine will ever send these contexts: give back what waits for one, or say that it is lost."""
         for attempt in list(self.queue):
-            if not attempt.over and attempt.message["context"] in contexts and attempt.message["context"] not in self.contexts:
+            if (
+                not attempt.over
+                and attempt.message["context"] in contexts
+                and attempt.message["context"] not in self.contexts
+            ):
                 if attempt.steps:
                     self.end(attempt, {"state": "lost", "reason": "start"})
                 else:
                     self.give_back([attempt.key])
 
     def shell(self, context: dict) -> list:
-        """The program and options that run a script: the one asked for, else bash where the node has it, else sh."""
+        """The program and options that run a script: the one asked for, else bash where the node has it, else
+        sh."""
         wanted = context.get("shell")
         path = context["environment"].get(b"PATH", b"").decode("utf-8", "surrogateescape")
         if wanted is None:
@@ -806,7 +826,12 @@ class Agent:
         """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
         for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
             context = self.contexts.get(attempt.message["context"])
-            if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
+            if (
+                not attempt.folder_made
+                and not attempt.over
+                and context is not None
+                and context["umask"] == self.umask
+            ):
                 try:
                     os.makedirs(encode(attempt.message["folder"]))
                     attempt.folder_made = True
@@ -867,11 +892,14 @@ class Agent:
         """True where the node has no room just now, and the attempt waits for it; else it has failed."""
         if isinstance(error, OSError) and error.errno in SCARCE:
             if attempt.in_ledger:
-                self.note({"record": "ack", "key": attempt.key})  # it never began: nothing is to be remembered
+                # It never began: nothing is to be remembered.
+                self.note({"record": "ack", "key": attempt.key})
                 attempt.in_ledger = False
             attempt.begun = False
             self.put_back(attempt)
-            self.hold("%s: %s; waiting" % (os.fsdecode(error.filename or attempt.message["folder"]), error.strerror))
+            self.hold(
+                "%s: %s; waiting" % (os.fsdecode(error.filename or attempt.message["folder"]), error.strerror)
+            )
             return True
         self.fail_to_start(attempt, error)
         return False
@@ -917,7 +945,8 @@ class Agent:
         self.note(pid_record(attempt))
 
     def oom_count(self) -> int:
-        """The kernel's count as it was at most a second ago: reading it costs more than starting a program."""
+        """The kernel's count as it was at most a second ago: reading it costs more than starting a
+        program."""
         now = time.monotonic()
         if now - self.oom[0] > OOM_EVERY:
             self.oom = (now, oom_kills())
@@ -935,7 +964,8 @@ class Agent:
     # Ending.
 
     def stop(self, attempt: Attempt, reason: str, grace: float) -> None:
-        """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL. The first reason stands."""
+        """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL. The first reason
+        stands."""
         if attempt.over or attempt.stopping is not None:
             return
         attempt.stopping = reason
@@ -946,6 +976,7 @@ class Agent:
             state = "failed" if reason == "timeout" else "stopped"
             self.end(attempt, {"state": state, "reason": reason})
             return
+        attempt.kill_at = time.monotonic() + grace
         self.signal_all(attempt, signal.SIGTERM)
         attempt.timers.append(self.after(grace, self.kill, attempt))
 
@@ -956,13 +987,15 @@ class Agent:
 
     def signal_all(self, attempt: Attempt, number: int) -> None:
         """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
+        members = self.survivors(attempt)
         for session in attempt.sessions:
             try:
                 os.killpg(session, number)
                 os.killpg(session, signal.SIGCONT)  # a stopped process sees nothing but KILL until it goes on
             except OSError:
                 pass
-        self.signal_each([pid for pid, group in self.survivors(attempt) if group not in attempt.sessions], number)
+        self.signal_each([pid for pid, group in members if group not in attempt.sessions], number)
+        attempt.told.update(pid for pid, _ in members)
 
     def signal_each(self, pids: list, number: int) -> None:
         for pid in pids:
@@ -1023,10 +1056,12 @@ class Agent:
             attempt.begun = False
             self.queue.appendleft(attempt)  # it has its slot: `pump` starts it at once
             return
-        event = {"exit_code": code, "step": attempt.step}
+        event: Any = {"exit_code": code, "step": attempt.step}
         number = code - 128
         if attempt.stopping is not None:
-            event.update(state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping)
+            event.update(
+                state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping
+            )
         elif ok:
             event.update(state="done")
         elif 1 <= number <= 64:
@@ -1060,16 +1095,18 @@ class Agent:
         self.sweep(attempt, time.monotonic())
 
     def sweep(self, attempt: Attempt, began: float) -> None:
-        """TERM to each process once, KILL after a while, until there is none left."""
+        """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
+        once while its child still writes a checkpoint: what was stopped has its whole grace."""
         left = [pid for pid, _ in self.survivors(attempt)] if attempt.sessions else []
-        now = time.monotonic()
-        if not left or now - began > LEFTOVER_LIMIT:
+        late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
+        if not left or late > LEFTOVER_LIMIT:
             self.finish(attempt)
             return
-        if now - began > LEFTOVER_GRACE:
+        if late > 0:
             self.signal_each(left, signal.SIGKILL)
         else:
-            self.signal_each([pid for pid in left if pid not in attempt.leftover], signal.SIGTERM)
+            self.signal_each([pid for pid in left if pid not in attempt.told], signal.SIGTERM)
+            attempt.told.update(left)
         attempt.leftover.update(left)
         self.after(0.02, self.sweep, attempt, began)
 
@@ -1100,7 +1137,11 @@ class Agent:
                 pass
         for pid in self.orphans():
             stat_ = process_stat(pid)
-            if stat_ is not None and stat_[0] not in "ZX" and (stat_[3] in attempt.sessions or marked(pid, mark)):
+            if (
+                stat_ is not None
+                and stat_[0] not in "ZX"
+                and (stat_[3] in attempt.sessions or marked(pid, mark))
+            ):
                 return True
         return attempt.adopted  # what it left behind went to another subreaper
 
@@ -1158,7 +1199,9 @@ def records(attempt: Attempt) -> list:
     if attempt.event is not None:
         lines.append({"record": "event", "key": attempt.key, "event": attempt.event})
         return lines
-    lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]]
+    lines += [
+        {"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]
+    ]
     if attempt.steps and attempt.begun:
         lines.append({"record": "begin", "key": attempt.key})
     if attempt.pid is not None:
@@ -1191,7 +1234,8 @@ def become_subreaper() -> bool:
 
 
 def launch(argv: list, environment: dict) -> int:
-    """Start a shell in a session of its own; its pid. Its descriptors are ours: /dev/null, and the agent's log."""
+    """Start a shell in a session of its own; its pid. Its descriptors are ours: /dev/null, and the agent's
+    log."""
     if sys.version_info >= (3, 8):
         try:
             return os.posix_spawn(  # novermin
@@ -1248,7 +1292,9 @@ def check_boot(spool: str) -> None:
     host, _, boot = written.partition(" ")
     if boot != boot_id():
         if host != os.uname().nodename:
-            raise SystemExit("%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host))
+            raise SystemExit(
+                "%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host)
+            )
         for name in os.listdir(spool):
             if name != "lock":
                 os.unlink(os.path.join(spool, name))
@@ -1257,7 +1303,8 @@ def check_boot(spool: str) -> None:
 
 
 def serve(spool: str, lock: int, ready: int) -> None:
-    """The daemon's life: detach, listen, tell the relay, loop. The lock stays open, and so held, until its end."""
+    """The daemon's life: detach, listen, tell the relay, loop. The lock stays open, and so held, until its
+    end."""
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -1330,7 +1377,7 @@ def reach(spool: str) -> socket.socket:
             try:
                 os.close(read_end)
                 serve(spool, lock, write_end)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 (the child of a fork must not go on as the relay)
                 traceback.print_exc()
             finally:
                 os._exit(1)
@@ -1361,8 +1408,9 @@ def relay(spool: str) -> None:
         channel = reach(spool)
     except OSError as error:
         raise SystemExit("%s: %s" % (error.filename or spool, error.strerror))
+    ends: Any = [0, channel]
     while True:
-        readable, _, _ = select.select([0, channel], [], [])
+        readable, _, _ = select.select(ends, [], [])
         if 0 in readable:
             data = os.read(0, CHUNK)
             if not data:

@@ -20,20 +20,22 @@ from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
 START_LIMIT: Final = 30.0  # seconds
-# Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked for.
+# Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked
+# for.
 BEGINNING: Final = ("submit", "requeue", "resume")
 
 
-class EngineGone(LabError):
+class EngineGone(LabError):  # noqa: N818
     """The engine ended while a follower was talking to it."""
 
 
-class EngineSilent(LabError):
+class EngineSilent(LabError):  # noqa: N818
     """The engine is there and does not answer: stopped by a signal, or on a disk that hangs."""
 
 
 class EngineClient:
-    """One connection. Every method raises EngineGone where the engine has ended, LabError where it refuses."""
+    """One connection. Every method raises EngineGone where the engine has ended, LabError where it
+    refuses."""
 
     def __init__(self, channel: socket.socket, lab: Lab) -> None:
         self.lab = lab
@@ -43,7 +45,8 @@ class EngineClient:
 
     @classmethod
     def connect(cls, lab: Lab) -> EngineClient | None:
-        """A line to the engine that is running, None where none is. Raises LabError for one on another host."""
+        """A line to the engine that is running, None where none is. Raises LabError for one on another
+        host."""
         facts = EngineFacts.read(lab)
         if facts is None or _moved(lab, facts):
             return None
@@ -90,12 +93,19 @@ class EngineClient:
             while True:
                 line = self._line(deadline)
                 answer: dict[str, Any] = json.loads(line)
-                if answer.get("id") in (number, None):  # else it belongs to a question that we no longer wait for
+                if answer.get("id") in (
+                    number,
+                    None,
+                ):  # else it belongs to a question that we no longer wait for
                     return answer
         except TimeoutError:
-            raise EngineSilent("the engine does not answer", f"see {self.lab.path / layout.ENGINE_LOG}") from None
+            raise EngineSilent(
+                "the engine does not answer", f"see {self.lab.path / layout.ENGINE_LOG}"
+            ) from None
         except OSError:
-            raise EngineGone("the engine has ended", "start the same command again: nothing is lost") from None
+            raise EngineGone(
+                "the engine has ended", "start the same command again: nothing is lost"
+            ) from None
 
     def _line(self, deadline: float | None) -> bytes:
         while b"\n" not in self._unread:
@@ -179,7 +189,8 @@ def _launch(lab: Lab) -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 [sys.executable, "-m", "tui_lab.cli.engine", str(lab.path)],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,  # for the line that says why it can't begin: the log's disk may be full
+                # for the line that says why it can't begin: the log's disk may be full
+                stdout=subprocess.PIPE,
                 stderr=log,
                 cwd="/",
                 env=inherited_environment(os.environ),

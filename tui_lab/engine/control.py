@@ -1,6 +1,7 @@
 """The engine's control socket: one JSON object a line each way. Only the user who owns the engine may speak.
 
-Requests carry `command`; an answer carries `ok`, and `error` (with `hint`) where it is false. See docs/protocol.md.
+Requests carry `command`; an answer carries `ok`, and `error` (with `hint`) where it is false. See
+docs/protocol.md.
 """
 
 from __future__ import annotations
@@ -78,7 +79,11 @@ class Control:
                 answer = {"id": request.get("id"), **self.answer(request)}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except (OSError, ValueError, AttributeError) as error:  # a follower that left, or speaks another language
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+        ) as error:  # a follower that left, or speaks another language
             log.warning("control: %s", error)
         except asyncio.CancelledError:
             pass  # the engine is ending; raising it on only makes noise in the log
@@ -91,19 +96,28 @@ class Control:
         try:
             method = getattr(self, f"_{command}_command", None)
             if method is None:
-                raise LabError(f"the engine knows no command {command}", "an engine of another tui-lab version is running")
+                raise LabError(
+                    f"the engine knows no command {command}",
+                    "an engine of another tui-lab version is running",
+                )
             return {"ok": True, **method(request)}
         except LabError as error:
             storage = isinstance(error, StorageError)
             return {"ok": False, "error": error.message, "hint": error.hint, "storage": storage}
         except SpecError as error:
             return {"ok": False, "error": "; ".join(map(str, error.problems)), "hint": ""}
-        except Exception as error:  # noqa: BLE001 (a follower gets the error, the log the traceback)
+        except Exception as error:  # a follower gets the error, the log the traceback
             log.exception("command %s", command)
-            return {"ok": False, "error": f"the engine failed: {error!r}", "hint": f"see {self.engine.lab.path}/engine.log"}
+            return {
+                "ok": False,
+                "error": f"the engine failed: {error!r}",
+                "hint": f"see {self.engine.lab.path}/engine.log",
+            }
 
     def _submit_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"submission": self.engine.submit(request["event"], request["environment"], request.get("umask"))}
+        return {
+            "submission": self.engine.submit(request["event"], request["environment"], request.get("umask"))
+        }
 
     def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
         submission = self.engine.requeue(

@@ -1,4 +1,5 @@
-"""The engine: one per lab, asyncio, detached. Gives tasks to nodes, writes what happens, ends when nothing is left."""
+"""The engine: one per lab, asyncio, detached. Gives tasks to nodes, writes what happens, ends when nothing is
+left."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ from tui_lab.store.lab import Lab
 log = logging.getLogger(__name__)
 
 LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
-FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
+FIRST_COMMAND: Final = (
+    10.0  # seconds that a new engine waits for its first, and open attempts for an environment
+)
 FULL_RETRY: Final = 1.0  # seconds between tries to write to a full disk
 UNREACHABLE: Final = 5.0  # seconds of failed tries after which a local node is given up
 SYNC_EVERY: Final = 0.05  # seconds of events that one fdatasync makes durable
@@ -51,7 +54,8 @@ class Engine:
     # Life.
 
     async def serve(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Run until nothing is left, then call `close`. What an earlier engine left open is taken up first."""
+        """Run until nothing is left, then call `close`. What an earlier engine left open is taken up
+        first."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self.on_mistake)
         loop.add_signal_handler(signal.SIGTERM, self.leave_everything)
@@ -85,7 +89,12 @@ class Engine:
         if self.active:
             return True
         return any(
-            run.unwritten or any(self.nodes[node].failing_for() < UNREACHABLE for node in set(run.flight.values()) if node in self.nodes)
+            run.unwritten
+            or any(
+                self.nodes[node].failing_for() < UNREACHABLE
+                for node in set(run.flight.values())
+                if node in self.nodes
+            )
             for run in self.runs.values()
         )
 
@@ -108,8 +117,8 @@ class Engine:
         self._wake.set()
 
     def on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An exception that nobody caught: an engine in an unknown state must not go on, nor hang. The journal holds
-        the truth; a follower starts the next engine."""
+        """An exception that nobody caught: an engine in an unknown state must not go on, nor hang. The
+        journal holds the truth; a follower starts the next engine."""
         log.error("%s", context.get("message"), exc_info=context.get("exception"))
         if context.get("exception") is not None and "handle" in context:
             self.leave_everything()
@@ -147,7 +156,9 @@ class Engine:
         log.warning("%s: its journal was removed; its tasks are stopped", run.name)
         for key, name in run.flight.items():
             if name in self.nodes:
-                self.nodes[name].send({"type": "stop", "key": [run.wire_name, *key], "reason": "stopped", "grace": 1.0})
+                self.nodes[name].send(
+                    {"type": "stop", "key": [run.wire_name, *key], "reason": "stopped", "grace": 1.0}
+                )
         self.runs.pop(run.name, None)
         self.active.discard(run.name)
         self.full.pop(run.name, None)
@@ -189,14 +200,22 @@ class Engine:
         if run.name in self.active:
             event["joins"] = True
         if not run.submit(event):
-            raise StorageError(f"{run.journal.path}: {run.journal.trouble}", "make room, then give the same command again")
+            raise StorageError(
+                f"{run.journal.path}: {run.journal.trouble}", "make room, then give the same command again"
+            )
         self.begin(run, environment, umask)
         return run.submission
 
     def requeue(
-        self, name: str, tasks: ranges.Ranges, environment: dict[str, str], umask: int | None, changes: dict[str, Any]
+        self,
+        name: str,
+        tasks: ranges.Ranges,
+        environment: dict[str, str],
+        umask: int | None,
+        changes: dict[str, Any],
     ) -> int:
-        """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds."""
+        """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in
+        seconds."""
         run = self.load(name)
         run.requeue(tasks, changes)
         self.begin(run, environment, umask)
@@ -241,7 +260,8 @@ class Engine:
         self.plan_dispatch()
 
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
-        """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of stopped."""
+        """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of
+        stopped."""
         run = self.load(name)
         _ = run.newest
         count = 0
@@ -271,21 +291,27 @@ class Engine:
         """Ask nodes for the attempts that have not begun."""
         started = run.state.columns["state"]
         for node in self.nodes.values():
-            keys = [[run.wire_name, *key] for key, at in run.flight.items() if at == node.name and started[key[0]] != 1]
+            keys = [
+                [run.wire_name, *key]
+                for key, at in run.flight.items()
+                if at == node.name and started[key[0]] != 1
+            ]
             if keys:
                 node.send({"type": "return", "keys": keys})
 
     # What nodes say.
 
     def on_welcome(self, node: Node, message: Message) -> None:
-        """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost."""
+        """Settle every attempt that is open on this node: known to the agent, never arrived there, or
+        lost."""
         node.spool = message["spool"]
         node.open = set()
         known = {(name, task, attempt) for name, task, attempt in message["open"]}
         for name, task, attempt in known:
             run = self.run_of(name)
             if run is None or (task, attempt) not in run.flight:
-                # Nobody asks for it: its experiment has gone, or it was given up and ran elsewhere. The first result wins.
+                # Nobody asks for it: its experiment has gone, or it was given up and ran elsewhere. The first
+                # result wins.
                 node.send({"type": "stop", "key": [name, task, attempt], "reason": "stopped", "grace": 1.0})
         for run in list(self.runs.values()):
             self.guarded(run, self._settle, run, node, known)
@@ -310,7 +336,8 @@ class Engine:
             self.forsake()
 
     def forsake(self) -> None:
-        """Nobody has come with the environment of what an earlier engine left: what has not begun never will."""
+        """Nobody has come with the environment of what an earlier engine left: what has not begun never
+        will."""
         for run in self.runs.values():
             if run.environment is None and run.flight:
                 submissions = {run.state.columns["submission"][task] for task, _ in run.flight}
@@ -401,7 +428,9 @@ class Engine:
             self.give_up(run, "error", str(error))
         except Exception as error:
             log.exception("%s", run.name)
-            self.give_up(run, "error", f"a mistake of this program: {error!r}; see {self.lab.path}/engine.log")
+            self.give_up(
+                run, "error", f"a mistake of this program: {error!r}; see {self.lab.path}/engine.log"
+            )
 
     def give_out(self, run: ExperimentRun) -> None:
         if run.unwritten:
@@ -426,10 +455,15 @@ class Engine:
             try:
                 if row is None:
                     raise ValueError("the task is not in the plan any more")
-                messages.append(recipe.start(row, key[1], node.name, run.state.changes.get(key[0])) | {"experiment": run.wire_name})
+                messages.append(
+                    recipe.start(row, key[1], node.name, run.state.changes.get(key[0]))
+                    | {"experiment": run.wire_name}
+                )
                 node.open.add((run.wire_name, *key))
             except ValueError as error:
-                failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))
+                failures.append(
+                    run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)})
+                )
         if messages:
             node.send(*messages)
         if failures:
@@ -474,7 +508,9 @@ class Engine:
     @property
     def notice(self) -> str:
         """What followers should be told, besides the journal."""
-        full = [f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.full.items()]
+        full = [
+            f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.full.items()
+        ]
         held = [f"node {node.name}: {node.notice}" for node in self.nodes.values() if node.notice]
         return "; ".join(full + held)
 
@@ -495,7 +531,8 @@ class Engine:
         log.info("%s ended: %s", run.name, run.counts())
 
     def give_up(self, run: ExperimentRun, reason: str, message: str) -> None:
-        """End a run that can't go on. What of it is open somewhere stays open, for the next engine to settle."""
+        """End a run that can't go on. What of it is open somewhere stays open, for the next engine to
+        settle."""
         log.error("%s: %s", run.name, message)
         if run.name in self.active:
             run.record([{"event": "paused", "at": now(), "reason": reason, "message": message, "failed": 0}])

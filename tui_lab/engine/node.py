@@ -58,12 +58,14 @@ class Node:
 
     @property
     def window(self) -> int:
-        """How many more attempts to hand over: enough that the agent is busy for a tenth of a second without us."""
+        """How many more attempts to hand over: enough that the agent is busy for a tenth of a second without
+        us."""
         return self.slots + self._ahead - len(self.open) if self.ready else 0
 
     @property
     def hungry(self) -> bool:
-        """It is time to hand over more: in groups, for each message costs both sides a turn of their loops."""
+        """It is time to hand over more: in groups, for each message costs both sides a turn of their
+        loops."""
         return self.ready and self.window > self._ahead // 2
 
     @property
@@ -75,7 +77,8 @@ class Node:
         return 0.0 if self.failing_since is None else time.monotonic() - self.failing_since
 
     def send(self, *messages: Message) -> None:
-        """Queue messages for the agent; they are lost if the channel breaks, and sent again after the next welcome."""
+        """Queue messages for the agent; they are lost if the channel breaks, and sent again after the next
+        welcome."""
         if self.channel is not None:
             # json, not orjson: an environment may hold bytes that are no UTF-8, as lone surrogates
             self.channel.writer.write("".join([json.dumps(message) + "\n" for message in messages]).encode())
@@ -116,7 +119,15 @@ class Node:
         async with asyncio.timeout(HANDSHAKE) as patience:
             self.channel = channel = await self.transport.open()
             self.contexts.clear()
-            self.send({"type": "hello", "epoch": self.epoch, "lab": self.lab, "node": self.name, "slots": self.slots})
+            self.send(
+                {
+                    "type": "hello",
+                    "epoch": self.epoch,
+                    "lab": self.lab,
+                    "node": self.name,
+                    "slots": self.slots,
+                }
+            )
             rest = b""
             while data := await channel.reader.read(1 << 18):
                 lines = (rest + data).split(b"\n")
@@ -137,7 +148,9 @@ class Node:
             self.epoch = max(self.epoch, first["epoch"]) + 1  # we hold the lab's lock: ours is the highest
             return False
         if first.get("protocol") != PROTOCOL:
-            raise ChannelError("an agent of another tui-lab version is at work there; it ends when its tasks have")
+            raise ChannelError(
+                "an agent of another tui-lab version is at work there; it ends when its tasks have"
+            )
         self.slots = first["slots"]
         self.notice = first.get("notice", "")
         self.ready = True
@@ -146,7 +159,8 @@ class Node:
         return True
 
     def leave(self) -> None:
-        """Tell the agent that nothing more will come: it ends, removes its spool, and so ends `keep_connected`."""
+        """Tell the agent that nothing more will come: it ends, removes its spool, and so ends
+        `keep_connected`."""
         self.leaving = True
         self.send({"type": "bye"})
 

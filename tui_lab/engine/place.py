@@ -25,7 +25,8 @@ def runtime_folder() -> Path:
 
 
 def spool_folder(lab: Lab, node: str) -> Path:
-    """The spool of a local agent. Not under $XDG_RUNTIME_DIR: that goes when the user logs out, the agent does not."""
+    """The spool of a local agent. Not under $XDG_RUNTIME_DIR: that goes when the user logs out, the agent
+    does not."""
     return _private(Path(f"/tmp/tui-lab-{os.getuid()}")) / f"{lab.identity}-{node}"
 
 
@@ -36,7 +37,9 @@ def _private(path: Path) -> Path:
     except OSError as error:
         raise storage_error(path, error) from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise LabError(f"{path}: belongs to someone else", "remove it, or set XDG_RUNTIME_DIR to a folder of yours")
+        raise LabError(
+            f"{path}: belongs to someone else", "remove it, or set XDG_RUNTIME_DIR to a folder of yours"
+        )
     if facts.st_mode & 0o077:
         path.chmod(0o700)
     return path

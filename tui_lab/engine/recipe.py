@@ -22,9 +22,9 @@ from tui_lab.store.plan import Plan
 
 # Variables that belong to one task: a lab run from inside a task must not pass them on.
 _OF_A_TASK: Final = (
-    "TUI_LAB_EXPERIMENT TUI_LAB_TASK_ID TUI_LAB_REPEAT TUI_LAB_ATTEMPT TUI_LAB_SEED TUI_LAB_OUTPUT TUI_LAB_NODE "
-    "TUI_LAB_SLOT TUI_LAB_METRICS TUI_LAB_PARAMS"
-).split()
+    *("TUI_LAB_EXPERIMENT", "TUI_LAB_TASK_ID", "TUI_LAB_REPEAT", "TUI_LAB_ATTEMPT", "TUI_LAB_SEED"),
+    *("TUI_LAB_OUTPUT", "TUI_LAB_NODE", "TUI_LAB_SLOT", "TUI_LAB_METRICS", "TUI_LAB_PARAMS"),
+)
 
 
 def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -44,7 +44,8 @@ def list_widths(plan: Plan) -> dict[str, int]:
 
 
 def placeholders(experiment: Experiment) -> frozenset[str]:
-    """The names whose values the tasks of an experiment take: in commands, variables, templates and the rest."""
+    """The names whose values the tasks of an experiment take: in commands, variables, templates and the
+    rest."""
     known = {*experiment.parameter_names, *BUILT_IN}
     names = set().union(*(compile_command(step.command, known).names for step in experiment.steps))
     for text in (*experiment.env.values(), experiment.workdir or "", str(experiment.timeout or "")):
@@ -65,7 +66,9 @@ class Recipe:
         known = [*plan.names, *(name for name in BUILT_IN if name not in plan.names)]
         self.known = known
         widths = list_widths(plan)
-        self.commands: list[Command] = [compile_command(step.command, known, widths=widths) for step in experiment.steps]
+        self.commands: list[Command] = [
+            compile_command(step.command, known, widths=widths) for step in experiment.steps
+        ]
         self.writes_params = "params" in placeholders(experiment)
 
     @cached_property
@@ -149,15 +152,16 @@ class Recipe:
         for command in self.commands:
             environment.update(command.environment(values))
         output = str(built_in["output"])
+        attempt = int(str(built_in["attempt"]))
         environment |= {
             "TUI_LAB_EXPERIMENT": self.experiment.name,
             "TUI_LAB_TASK_ID": str(built_in["task_id"]),
             "TUI_LAB_REPEAT": str(built_in["repeat"]),
-            "TUI_LAB_ATTEMPT": str(built_in["attempt"]),
+            "TUI_LAB_ATTEMPT": str(attempt),
             "TUI_LAB_SEED": str(values["seed"]),
             "TUI_LAB_OUTPUT": output,
             "TUI_LAB_NODE": str(built_in["node"]),
-            "TUI_LAB_METRICS": f"{output}/{layout.attempt_file(layout.METRICS_FILE, int(str(built_in['attempt'])))}",
+            "TUI_LAB_METRICS": f"{output}/{layout.attempt_file(layout.METRICS_FILE, attempt)}",
             "TUI_LAB_PARAMS": as_json(parameters),
         }
         return environment
@@ -165,7 +169,8 @@ class Recipe:
     def start(
         self, row: int, attempt: int, node: str, changes: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in seconds.
+        """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in
+        seconds.
 
         Raises ValueError where a value can't be passed to a program."""
         built_in = self._built_in(row, attempt, node)
@@ -213,11 +218,14 @@ class Recipe:
 
 def as_json(value: object, indent: int | None = None) -> str:
     """As Python's json writes it: integers of any size, NaN and Infinity by these names."""
-    return json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None)
+    return json.dumps(
+        value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None
+    )
 
 
 def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:
-    """Dotted names as nested objects: {"model.lr": 1} is {"model": {"lr": 1}}. A name that is both stays flat."""
+    """Dotted names as nested objects: {"model.lr": 1} is {"model": {"lr": 1}}. A name that is both stays
+    flat."""
     tree: dict[str, Any] = {}
     for name, value in parameters.items():
         *parents, leaf = name.split(".")

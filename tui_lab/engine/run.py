@@ -27,8 +27,9 @@ Key = tuple[int, int]  # task, attempt
 
 # What an agent says of an ended attempt, and the journal records.
 _FACTS: Final = (
-    "state reason exit_code signal step steps duration cpu_time peak_rss leftover message"
-).split()
+    *("state", "reason", "exit_code", "signal", "step", "steps", "duration"),
+    *("cpu_time", "peak_rss", "leftover", "message"),
+)
 
 
 class ExperimentRun:
@@ -48,7 +49,9 @@ class ExperimentRun:
         self.flight: dict[Key, str] = {}  # open attempts -> node
         self.stopping: dict[Key, str] = {}  # of those, the ones to be stopped, and why
         self.unwritten: list[Event] = []  # what the disk would not take
-        self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
+        self.unacknowledged: list[
+            tuple[str, Key]
+        ] = []  # (node, key) of events in the journal, not yet durable
         self.finished_since = [0, 0]  # done, failed since the submission
         self.recipes: dict[int, Recipe] = {}
         self.priority = 0
@@ -65,7 +68,8 @@ class ExperimentRun:
     # Writing.
 
     def record(self, events: Sequence[Event]) -> bool:
-        """Append events and apply them. False where the disk would not take all: the rest is kept for `write_again`."""
+        """Append events and apply them. False where the disk would not take all: the rest is kept for
+        `write_again`."""
         if self.unwritten:
             self.unwritten += events
             return False
@@ -111,8 +115,8 @@ class ExperimentRun:
         return self.recipes[number]
 
     def submit(self, event: Event) -> bool:
-        """Take a submission: `event` names a plan on disk and the tasks asked for. False where the disk is full:
-        then nothing has changed."""
+        """Take a submission: `event` names a plan on disk and the tasks asked for. False where the disk is
+        full: then nothing has changed."""
         if not self.record([event]):
             self.unwritten = []
             return False
@@ -134,7 +138,8 @@ class ExperimentRun:
         self.queue_up()
 
     def queue_up(self) -> None:
-        """Bring the tasks that were asked for into the order of the experiment. Raises LabError, SpecError."""
+        """Bring the tasks that were asked for into the order of the experiment. Raises LabError,
+        SpecError."""
         columns = self.state.columns
         recipe = self.recipe()
         self.priority = recipe.experiment.priority
@@ -147,13 +152,18 @@ class ExperimentRun:
         if recipe.experiment.order == "interleaved":
             wanted = wanted[np.argsort(tasks["repeat"].to_numpy()[chosen], kind="stable")]
         elif recipe.experiment.order == "shuffled":
-            wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
+            wanted = np.array(
+                random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64
+            )
         self.order = deque(wanted.tolist())
         self.later = []
         states = np.frombuffer(columns["state"], dtype=np.int8)
         mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
         over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
-        self.finished_since = [int((over & (states == DONE)).sum()), int((over & ((states == FAILED) | (states == LOST))).sum())]
+        self.finished_since = [
+            int((over & (states == DONE)).sum()),
+            int((over & ((states == FAILED) | (states == LOST))).sum()),
+        ]
 
     # What is next.
 
@@ -165,7 +175,12 @@ class ExperimentRun:
     @property
     def held(self) -> bool:
         """Nothing new may start."""
-        return self.state.drained or self.state.paused is not None or self.environment is None or bool(self.unwritten)
+        return (
+            self.state.drained
+            or self.state.paused is not None
+            or self.environment is None
+            or bool(self.unwritten)
+        )
 
     def take(self, most: int) -> list[Key]:
         """Up to `most` attempts to start now."""
@@ -230,7 +245,12 @@ class ExperimentRun:
     def on_finished(self, key: Key, message: dict[str, Any]) -> Event:
         """The event of an attempt that ended, with `again` where the task goes back to the queue."""
         task, attempt = key
-        event: Event = {"event": "finished", "at": now(message.get("ago", 0.0)), "task": task, "attempt": attempt}
+        event: Event = {
+            "event": "finished",
+            "at": now(message.get("ago", 0.0)),
+            "task": task,
+            "attempt": attempt,
+        }
         for name in _FACTS:
             if name in message:
                 event[name] = message[name]

@@ -1,11 +1,12 @@
 """Charts as data: what a chart shows, computed once, for whatever draws it.
 
-`make` turns rows into a Chart: which column is on which axis, one Series for each pair of hue and style, a point
-for each place with its aggregate and its error. A Chart knows nothing of cells, pixels or libraries; `plots` draws
-it in a terminal or into a file, and its `table` is the same as text.
+`make` turns rows into a Chart: which column is on which axis, one Series for each pair of hue and style, a
+point for each place with its aggregate and its error. A Chart knows nothing of cells, pixels or libraries;
+`plots` draws it in a terminal or into a file, and its `table` is the same as text.
 
-Null, NaN and infinite values are left out and counted in `notes`, and so is what a log axis can't show. On an axis
-of categories null is a category of its own; texts stand in the order of their first row, everything else ascending.
+Null, NaN and infinite values are left out and counted in `notes`, and so is what a log axis can't show. On an
+axis of categories null is a category of its own; texts stand in the order of their first row, everything else
+ascending.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class NothingToDraw(ChartError):  # noqa: N818 (it says what happened)
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. A role without a column gets one by `charts_columns.choose`."""
+    """What is asked for. A role without a column gets one by `charts_choice.choose`."""
 
     kind: Kind
     columns: Mapping[Role, str] = field(default_factory=dict)
@@ -82,7 +83,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Axis:
-    """`number` (as it is), `time` (seconds since 1970, UTC) or `category` (0, 1, ... in the order of `categories`)."""
+    """`number` (as it is), `time` (seconds since 1970, UTC) or `category` (0, 1, ... in the order of
+    `categories`)."""
 
     label: str
     kind: Literal["number", "time", "category"] = "number"
@@ -135,7 +137,8 @@ class Chart:
 
 def make(request: Request, source: Source) -> Chart:
     """Raises ChartError."""
-    from tui_lab.results.charts_columns import choose, prepare
+    from tui_lab.results.charts_choice import choose
+    from tui_lab.results.charts_columns import prepare
     from tui_lab.results.charts_kinds import MAKERS
 
     columns = choose(request, source)

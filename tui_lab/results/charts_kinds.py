@@ -12,7 +12,6 @@ from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Role, Series
 from tui_lab.results.charts_columns import Prepared, coded
 from tui_lab.results.charts_pareto import pareto
 from tui_lab.results.charts_statistics import aggregate, boxes, describe
-from tui_lab.results.plain import plain_column
 
 MOST_BINS: Final = 200
 
@@ -69,7 +68,9 @@ def _caption(prepared: Prepared, n: pl.Series, error: str) -> str:
     if high <= 1 and prepared.request.aggregate != "count":
         return ""
     count = f"{low}" if low == high else f"{low} to {high}"
-    what = "band" if prepared.request.error_style == "band" and prepared.request.kind != "categories" else "bars"
+    what = (
+        "band" if prepared.request.error_style == "band" and prepared.request.kind != "categories" else "bars"
+    )
     return f"{prepared.request.aggregate}, n = {count}" + (f"; {what}: {error}" if error else "")
 
 
@@ -158,7 +159,11 @@ def heatmap(prepared: Prepared) -> Chart:
         pl.Series("x", _taken(x.categories, found["x"])),
         *found.select("z", "n"),
     ]
-    label = z.label if request.labels.get("z") or request.aggregate == "mean" else f"{request.aggregate} of {z.label}"
+    label = (
+        z.label
+        if request.labels.get("z") or request.aggregate == "mean"
+        else f"{request.aggregate} of {z.label}"
+    )
     low, high = request.z_range or (float(found["z"].min()), float(found["z"].max()))  # type: ignore[arg-type]
     if low > high:
         raise ChartError("--z-range: MIN must be below MAX")
@@ -213,12 +218,17 @@ def hist(prepared: Prepared) -> Chart:
         edges = 10**edges
         edges[0], edges[-1] = min(edges[0], values.min()), max(edges[-1], values.max())
     parts = []
-    for key, part in prepared.rows.group_by(groups.keys, maintain_order=True) if groups.keys else [((), prepared.rows)]:
+    for key, part in (
+        prepared.rows.group_by(groups.keys, maintain_order=True) if groups.keys else [((), prepared.rows)]
+    ):
         counts, _ = np.histogram(part["x"].to_numpy(), edges)
         parts.append(
             pl.DataFrame(
                 {
-                    **{name: pl.Series([code] * len(counts), dtype=pl.Float64) for name, code in zip(groups.keys, key, strict=True)},
+                    **{
+                        name: pl.Series([code] * len(counts), dtype=pl.Float64)
+                        for name, code in zip(groups.keys, key, strict=True)
+                    },
                     "left": edges[:-1],
                     "right": edges[1:],
                     "y": counts.astype(float),
@@ -240,7 +250,9 @@ def hist(prepared: Prepared) -> Chart:
     )
 
 
-def _edges(values: np.ndarray[tuple[int], np.dtype[np.float64]], bins: int | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _edges(
+    values: np.ndarray[tuple[int], np.dtype[np.float64]], bins: int | None
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     if bins is not None:
         return np.histogram_bin_edges(values, bins)
     if values.min() == values.max():

@@ -39,7 +39,9 @@ def pareto(prepared: Prepared) -> Chart:
     )
     best, rest = ordered.filter("front"), ordered.filter(~pl.col("front"))
     columns = [settings[name].gather(ordered["setting"]) for name in names]
-    columns += [ordered[role].alias(name if name not in names else f"{name}_{role}") for role, name in own.items()]
+    columns += [
+        ordered[role].alias(name if name not in names else f"{name}_{role}") for role, name in own.items()
+    ]
     columns += [ordered[name] for name in ("n", "front") if name not in names]
     wanted = ", ".join(f"{goals[role]} {name}" for role, name in own.items())
     return Chart(
@@ -63,7 +65,8 @@ def _varying(prepared: Prepared) -> list[str]:
 
 
 def _settings(prepared: Prepared, names: list[str]) -> tuple[pl.DataFrame, pl.Series]:
-    """The distinct settings, and which one each row has; a row is one where nothing is known of parameters."""
+    """The distinct settings, and which one each row has; a row is one where nothing is known of
+    parameters."""
     frame = prepared.source.frame
     if not names:
         return frame, pl.Series(range(frame.height), dtype=pl.UInt32)
@@ -74,7 +77,8 @@ def _settings(prepared: Prepared, names: list[str]) -> tuple[pl.DataFrame, pl.Se
 
 
 def in_front(x: pl.Series, y: pl.Series, x_goal: Goal, y_goal: Goal) -> pl.Series:
-    """Which points no other point beats: at least as good in both, and better in one. Equal points stand together."""
+    """Which points no other point beats: at least as good in both, and better in one. Equal points stand
+    together."""
     points = pl.DataFrame(
         {"x": -x if x_goal == "max" else x, "y": -y if y_goal == "max" else y, "row": range(len(x))}
     )

@@ -10,8 +10,8 @@ _EXTREMES: Final = 4
 
 
 def thin_line(points: pl.DataFrame, width: int) -> pl.DataFrame:
-    """Points of a line (`x`, `y` and more, ascending in x) of which each of `width` equal parts of x keeps its
-    first, last, lowest and highest; errors are widened to those of the points that are left out."""
+    """Points of a line (`x`, `y` and more, ascending in x) of which each of `width` equal parts of x keeps
+    its first, last, lowest and highest; errors are widened to those of the points that are left out."""
     if points.height <= _EXTREMES * width or width < 1:
         return points
     part = _parts(points["x"], width)

@@ -1,15 +1,16 @@
 """The point and the error of many values: what seaborn's estimators compute, by Polars.
 
-    sd   the standard deviation (n - 1) on both sides of the point        needs two values
-    se   sd / sqrt(n), the standard error of the mean                     needs two values
-    pi   from the 2.5th to the 97.5th percentile of the values (linear interpolation)
-    ci   95 % confidence: of a mean or sum Student's t (seaborn resamples there); of any other point the
-         percentiles of 1000 resamples, the same ones every time          needs two values
+sd   the standard deviation (n - 1) on both sides of the point        needs two values
+se   sd / sqrt(n), the standard error of the mean                     needs two values
+pi   from the 2.5th to the 97.5th percentile of the values (linear interpolation)
+ci   95 % confidence: of a mean or sum Student's t (seaborn resamples there); of any other point the
+     percentiles of 1000 resamples, the same ones every time          needs two values
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -33,8 +34,8 @@ _POINTS: Final[dict[Aggregate, pl.Expr]] = {
 
 
 def aggregate(rows: pl.DataFrame, keys: list[str], point: Aggregate, error: Error) -> pl.DataFrame:
-    """A row for each distinct `keys`, in the order of their first row: keys, `y` (the point), `low` and `high`
-    (null where there is no error), `n`.
+    """A row for each distinct `keys`, in the order of their first row: keys, `y` (the point), `low` and
+    `high` (null where there is no error), `n`.
 
     rows: the keys and `y`, finite. A point that is null or not finite (the `std` of one value) is left out.
     """
@@ -88,10 +89,10 @@ def _student(n: pl.Series) -> pl.Series:
     """The quantile of Student's t with n - 1 degrees of freedom; NaN for n = 1."""
     from scipy import stats
 
-    return pl.Series(stats.t.ppf((1 + LEVEL) / 2, n.to_numpy() - 1))
+    return pl.Series(np.asarray(stats.t.ppf((1 + LEVEL) / 2, n.to_numpy() - 1)))
 
 
-_RESAMPLED: Final = {
+_RESAMPLED: Final[dict[Aggregate, Callable[[Any], Any]]] = {
     "median": lambda values: np.median(values, axis=1),
     "std": lambda values: np.std(values, axis=1, ddof=1),
     "product": lambda values: np.prod(values, axis=1),
@@ -101,7 +102,8 @@ _RESAMPLED: Final = {
 
 
 def _bootstrap(groups: pl.Series, point: Aggregate) -> tuple[pl.Series, pl.Series]:
-    low, high = [], []
+    low: list[float | None] = []
+    high: list[float | None] = []
     for group in groups:
         values = group.to_numpy()
         if len(values) < 2:
@@ -116,8 +118,9 @@ def _bootstrap(groups: pl.Series, point: Aggregate) -> tuple[pl.Series, pl.Serie
 
 
 def boxes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
-    """A row for each distinct `keys`: quartiles (linear interpolation) `q1`, `median`, `q3`; the whiskers `low` and
-    `high`, the outermost values within 1.5 times q3 - q1 of the box; `n`; `outliers`, the values beyond."""
+    """A row for each distinct `keys`: quartiles (linear interpolation) `q1`, `median`, `q3`; the whiskers
+    `low` and `high`, the outermost values within 1.5 times q3 - q1 of the box; `n`; `outliers`, the values
+    beyond."""
     quartiles = rows.group_by(keys, maintain_order=True).agg(
         _Y.quantile(0.25, "linear").alias("q1"),
         _Y.median().alias("median"),
@@ -125,8 +128,10 @@ def boxes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
         pl.len().cast(pl.Float64).alias("n"),
     )
     reach = 1.5 * (pl.col("q3") - pl.col("q1"))
-    inside = (_Y >= pl.col("q1") - reach) & (_Y <= pl.col("q3") + reach)
-    within = rows.join(quartiles, on=keys, maintain_order="left", nulls_equal=True).with_columns(inside=inside)
+    inside = (pl.col("q1") - reach <= _Y) & (pl.col("q3") + reach >= _Y)
+    within = rows.join(quartiles, on=keys, maintain_order="left", nulls_equal=True).with_columns(
+        inside=inside
+    )
     whiskers = within.group_by(keys, maintain_order=True).agg(
         _Y.filter("inside").min().alias("low"),
         _Y.filter("inside").max().alias("high"),

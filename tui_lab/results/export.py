@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +25,12 @@ _UNITS: Final = {"duration": "s", "cpu_time": "s", "peak_rss": "B"}
 Columns = Mapping[str, Mapping[str, Any]]
 
 
-def describe_columns(results: Results, frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
+def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, dict[str, Any]]:
     """What each column of a table of an experiment is: `kind` (parameter, metric or fact), `unit`, `goal`, and how
     a metric was read."""
     names = {column: name for name, column in results.metrics.items()}
     found: dict[str, dict[str, Any]] = {}
-    for column in frame.columns:
+    for column in columns:
         about: dict[str, Any] = {}
         if column in results.parameters:
             about["kind"] = "parameter"

@@ -4,6 +4,7 @@
     NAME_steps      values by step                         NAME_rows    what `rows` finds
     results         NAME of the current experiment         nodes        samples of the nodes
     'NAME/x.csv'    any CSV, JSON or Parquet file of the lab, by its path from there
+    best(...)       and the other macros (see macros.py); ci95(x) is half a confidence interval
 
 A query reads and cannot do anything else: one SELECT (or what means one: FROM, VALUES, WITH, PIVOT,
 SUMMARIZE, DESCRIBE, SHOW, and EXPLAIN of one of them); a database in memory; no file outside the lab, no
@@ -14,23 +15,21 @@ the query names are loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
-from tui_lab.results import sql_nan
+from tui_lab.results import macros, sql_nan
 from tui_lab.results.answers import to_frame
-from tui_lab.results.columns import build
+from tui_lab.results.node_samples import node_samples
+from tui_lab.results.patas_names import with_patas_names
+from tui_lab.results.sql_connection import MEMORY, add_ci95, connect
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
-from tui_lab.results.structured import loads
 from tui_lab.results.tables import Results, refresh
-from tui_lab.results.text import complete_lines
-from tui_lab.results.values import from_json
 from tui_lab.spec.problem import suggest
 from tui_lab.store.lab import Lab
 
@@ -59,14 +58,19 @@ class Database:
     """The tables of a lab for any number of queries. Each query sees the lab as it is then.
 
     `current` is the experiment that `results` means, by default the one with the newest submission; `live`
-    includes what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`).
+    includes what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`); `memory` is the most that
+    a query may take (`4GB`, or `50%` of the machine's).
     """
 
-    def __init__(self, lab: Lab, current: str | None = None, live: bool = True) -> None:
+    def __init__(
+        self, lab: Lab, current: str | None = None, live: bool = True, memory: str = MEMORY
+    ) -> None:
         self.lab = lab
         self.current = current
         self.live = live
-        self._connection = _connect(lab.path)
+        self.memory = memory
+        self._connection = connect(lab.path, memory)
+        self._loaded: dict[tuple[str, bool], Results] = {}
 
     def __enter__(self) -> Database:
         return self
@@ -89,38 +93,67 @@ class Database:
             found["results"] = self._current(names)
         return {**found, "nodes": ""}
 
-    def query(self, sql: str, warn: Callable[[str], None] | None = None) -> pl.DataFrame:
-        """The answer to one query. Raises QueryError, and what reading the lab raises."""
+    def query(
+        self,
+        sql: str,
+        warn: Callable[[str], None] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        limit: int = 0,
+    ) -> pl.DataFrame:
+        """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it, which
+        `warn` is told. Raises QueryError, and what reading the lab raises."""
+        self._loaded.clear()
         rewritten = self._with_files(sql)
         known = self.tables()
         frames: dict[str, pl.DataFrame] = {}
+        given = dict(parameters or {})
         try:
-            self._check(sql, rewritten)
-            frames.update(self._load(known, mentioned(sql)))
+            self._check(sql, rewritten, given)
+            names = mentioned(rewritten.text)
+            if "ci95" in names:
+                add_ci95(self._connection)
+            frames.update(self._load(known, names))
             for name, frame in frames.items():
                 self._connection.register(name, frame.to_arrow())
             try:
-                answer = to_frame(self._answer(rewritten.text))
+                answer = to_frame(self._answer(rewritten.text, given, limit))
             finally:
                 for name in frames:
                     self._connection.unregister(name)
         except duckdb.InterruptException:
             raise QueryError("the query was interrupted") from None
+        except duckdb.OutOfMemoryException:
+            hint = "ask for fewer rows or columns, or allow more"
+            raise QueryError(f"the query needs more memory than it may have ({self.memory})", hint=hint) from None
         except duckdb.Error as error:
             columns = {name: frame.columns for name, frame in frames.items()}
             raise translate(error, sql, rewritten, known, columns, self._reserved()) from None
+        finally:
+            self._loaded.clear()
         if warn is not None:
             self._warn_of_nan(rewritten.text, frames, warn)
+        if limit and answer.height > limit:
+            if warn is not None:
+                warn(f"these are the first {limit:,} rows, there are more")
+            answer = answer.head(limit)
         return answer
 
-    def _answer(self, text: str) -> pa.Table:
+    def check(self, sql: str) -> None:
+        """Raises QueryError where a text is no query; whether its names are known is not looked at."""
         try:
-            return self._connection.sql(text).to_arrow_table()
-        except duckdb.InterruptException:
+            self._check(sql, Rewritten(sql, ()), None)
+        except duckdb.Error as error:
+            raise translate(error, sql, Rewritten(sql, ()), (), {}, self._reserved()) from None
+
+    def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pa.Table:
+        try:
+            relation = self._connection.sql(text, params=parameters or None)
+            return (relation.limit(limit + 1) if limit else relation).to_arrow_table()
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
             raise
         except duckdb.Error:
             # A relation's errors have no place; those of the plain way have.
-            self._connection.execute(text).fetchall()
+            self._connection.execute(text, parameters or None).fetchall()
             raise
 
     def _reserved(self) -> set[str]:
@@ -129,7 +162,7 @@ class Database:
 
     # ---- what may run
 
-    def _check(self, sql: str, rewritten: Rewritten) -> None:
+    def _check(self, sql: str, rewritten: Rewritten, parameters: dict[str, Any] | None) -> None:
         statements = self._connection.extract_statements(rewritten.text)
         if not statements:
             raise QueryError("there is no query", hint="for example: SELECT * FROM results")
@@ -147,6 +180,8 @@ class Database:
             what = str(kind).rpartition(".")[2].replace("_", " ")
             message = f"only SELECT is possible: a query reads and changes nothing, and this is {what}"
             raise QueryError(message, sql, rewritten.origin(words[0].start) if words else None)
+        if parameters is not None:
+            _check_parameters(set(statement.named_parameters), parameters)
 
     def _check_explained(self, sql: str, rewritten: Rewritten, words: list[Token]) -> None:
         at = 1
@@ -165,11 +200,15 @@ class Database:
 
     def _with_files(self, sql: str) -> Rewritten:
         """The query with paths from the lab made absolute, where a table or a reading function takes a
-        path."""
-        pieces = []
+        path, and with macros written out."""
+        words = list(tokens(sql))
+        called = list(macros.calls(words))
+        pieces = [(call.start, call.end, self._written(call, sql)) for call in called]
         before: list[str] = []
         calls: list[bool] = []
-        for token in tokens(sql):
+        for token in words:
+            if any(call.start <= token.start < call.end for call in called):
+                continue
             if token.text == "(" and token.kind == "other":
                 calls.append(
                     bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1]))
@@ -182,7 +221,25 @@ class Database:
                 if wanted and (path := self._file(token.text)):
                     pieces.append((token.start, token.end, "'" + path.replace("'", "''") + "'"))
             before = [*before[-1:], token.text.lower()]
-        return replace(sql, pieces)
+        return replace(sql, sorted(pieces))
+
+    def _written(self, call: macros.Call, sql: str) -> str:
+        try:
+            return macros.written(call, self._experiment)
+        except QueryError as error:
+            raise QueryError(error.message, sql, call.start, error.hint) from None
+
+    def _experiment(self, name: str | None) -> Results:
+        names = self.lab.experiments()
+        if not names or (name is not None and name not in names):
+            hint = suggest(name or "", names) or (f"there are {', '.join(names)}" if names else "")
+            raise QueryError(f'there is no experiment "{name}"' if name else "the lab is empty", hint=hint)
+        return self._results(name or self._current(names), False)
+
+    def _results(self, name: str, live: bool) -> Results:
+        if (name, live) not in self._loaded:
+            self._loaded[name, live] = refresh(self.lab.experiment(name), live=live)
+        return self._loaded[name, live]
 
     def _file(self, text: str) -> str | None:
         """The absolute path of a file of the lab (or of files, for a glob), if `text` names one."""
@@ -198,18 +255,16 @@ class Database:
 
     def _load(self, known: dict[str, str], names: set[str]) -> dict[str, pl.DataFrame]:
         frames: dict[str, pl.DataFrame] = {}
-        loaded: dict[str, Results] = {}
         for table, experiment in known.items():
             if table.lower() not in names:
                 continue
             if table == "nodes":
                 frames[table] = node_samples(self.lab.path / NODES_FILE)
                 continue
-            if experiment not in loaded:
-                unfinished = any(f"{experiment}{suffix}".lower() in names for suffix in SUFFIXES)
-                loaded[experiment] = refresh(self.lab.experiment(experiment), live=self.live and unfinished)
+            unfinished = any(f"{experiment}{suffix}".lower() in names for suffix in SUFFIXES)
             ending = "" if table == "results" else table[len(experiment) :]
-            frames[table] = _table(loaded[experiment], ending)
+            results = self._results(experiment, self.live and unfinished)
+            frames[table] = with_patas_names(_table(results, ending), results, names)
         return frames
 
     def _current(self, names: list[str]) -> str:
@@ -239,6 +294,16 @@ class Database:
             )
 
 
+def _check_parameters(wanted: set[str], given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in wanted:
+            hint = suggest(name, wanted) or (f"it has ${', $'.join(sorted(wanted))}" if wanted else "it has none")
+            raise QueryError(f"the query has no parameter ${name}", hint=hint)
+    missing = sorted(wanted - set(given))
+    if missing:
+        raise QueryError(f"the query's parameter ${missing[0]} has no value", hint=f"--param {missing[0]}=VALUE")
+
+
 def _identifier(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f'"{name}"'
 
@@ -249,44 +314,3 @@ def _table(results: Results, ending: str) -> pl.DataFrame:
     if ending == "_steps":
         return results.steps
     return results.rows if ending == "_rows" else results.grid
-
-
-def node_samples(path: Path) -> pl.DataFrame:
-    """The samples of nodes in a lab, a column for each name in them; empty if there are none."""
-    try:
-        raw = path.read_bytes()
-    except OSError:
-        raw = b""
-    samples: list[dict[str, Any]] = []
-    for line in complete_lines(raw).splitlines():
-        try:
-            sample = loads(line)
-        except ValueError:
-            continue
-        if isinstance(sample, dict):
-            samples.append(sample)
-    if not samples:
-        return pl.DataFrame(schema={"node": pl.String})
-    names = list(dict.fromkeys(name for sample in samples for name in sample))
-    values = {name: [from_json(sample.get(name), "json") for sample in samples] for name in names}
-    return pl.DataFrame([build(name, column, "json").series for name, column in values.items()])
-
-
-def _connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(":memory:")
-    inside = str(folder.resolve()).replace("'", "''")
-    written = str(folder.absolute()).replace("'", "''")
-    for setting in (
-        "python_enable_replacements = false",
-        "python_scan_all_frames = false",
-        "autoinstall_known_extensions = false",
-        "autoload_known_extensions = false",
-        "temp_directory = ''",
-        "TimeZone = 'UTC'",
-        "errors_as_json = true",
-        f"allowed_directories = ['{inside}/', '{written}/']",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
-    return connection

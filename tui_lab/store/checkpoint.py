@@ -1,7 +1,7 @@
 """The checkpoint of an experiment: `state.parquet`, the fold of its journal up to a byte offset.
 
-A cache, so that a lab of a million tasks opens at once: ignored where it is missing, damaged, of another format, or
-where the journal is not the one that it was made from.
+A cache, so that a lab of a million tasks opens at once: ignored where it is missing, damaged, of another
+format, or where the journal is not the one that it was made from.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ from tui_lab.store.fold import COLUMNS, STATES, State
 
 FORMAT: Final = 1
 _METADATA: Final = "tui_lab"
-_FACTS: Final = ("size", "identity", "nodes", "spools", "plan", "submissions", "paused", "drained", "ended", "offset")
+_FACTS: Final = (
+    "size",
+    "identity",
+    "nodes",
+    "spools",
+    "plan",
+    "submissions",
+    "paused",
+    "drained",
+    "ended",
+    "offset",
+)
 _TAIL: Final = 4096  # bytes of the journal that tell it from another
 
 log = logging.getLogger(__name__)
@@ -37,7 +48,9 @@ def write(state: State, folder: Path) -> None:
     facts["format"] = FORMAT
     try:
         facts["tail"] = _tail(folder / layout.JOURNAL_FILE, state.offset)
-        frame = pl.DataFrame({name: np.frombuffer(state.columns[name], dtype=code) for name, (code, _) in COLUMNS.items()})
+        frame = pl.DataFrame(
+            {name: np.frombuffer(state.columns[name], dtype=code) for name, (code, _) in COLUMNS.items()}
+        )
         frame.write_parquet(partial, compression="lz4", metadata={_METADATA: json.dumps(facts)})
         partial.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -56,7 +69,7 @@ def read(folder: Path) -> State:
         state = State()
         for name in _FACTS:
             setattr(state, name, facts[name])
-        state.changes = {task: changes for task, changes in facts["changes"]}
+        state.changes = dict(facts["changes"])
         for name, (code, _) in COLUMNS.items():
             column = array(code)
             column.frombytes(frame[name].to_numpy().astype(code, copy=False).tobytes())
@@ -64,7 +77,9 @@ def read(folder: Path) -> State:
                 return State()
             state.columns[name] = column
         planned = np.frombuffer(state.columns["planned"], dtype=np.int8) == 1
-        counts = np.bincount(np.frombuffer(state.columns["state"], dtype=np.int8)[planned], minlength=len(STATES))
+        counts = np.bincount(
+            np.frombuffer(state.columns["state"], dtype=np.int8)[planned], minlength=len(STATES)
+        )
         state.counts = Counter(dict(enumerate(counts.tolist())))
         return state
     except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
@@ -72,7 +87,8 @@ def read(folder: Path) -> State:
 
 
 def _tail(journal: Path, offset: int) -> str:
-    """A hash of what the journal holds just before an offset. Raises OSError, ValueError where it is shorter."""
+    """A hash of what the journal holds just before an offset. Raises OSError, ValueError where it is
+    shorter."""
     with open(journal, "rb") as file:
         file.seek(max(0, offset - _TAIL))
         data = file.read(min(offset, _TAIL))

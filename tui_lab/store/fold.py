@@ -1,7 +1,8 @@
 """The fold: from an experiment's events to the state of its tasks.
 
-Columns, not objects: task ids are dense, so each fact is an array indexed by task id (about 70 bytes a task). The
-engine applies every event that it appends; a reader applies what it reads. Both therefore agree by construction.
+Columns, not objects: task ids are dense, so each fact is an array indexed by task id (about 70 bytes a task).
+The engine applies every event that it appends; a reader applies what it reads. Both therefore agree by
+construction.
 """
 
 from __future__ import annotations
@@ -21,7 +22,18 @@ from tui_lab.store.journal import Event
 # Codes are the index. The first state is what a task is before anything happened to it.
 STATES: Final = ("pending", "running", "done", "failed", "stopped", "lost")
 PENDING, RUNNING, DONE, FAILED, STOPPED, LOST = range(6)
-REASONS: Final = ("", "exit", "signal", "timeout", "oom", "node-lost", "walltime", "dependency", "stopped", "start")
+REASONS: Final = (
+    "",
+    "exit",
+    "signal",
+    "timeout",
+    "oom",
+    "node-lost",
+    "walltime",
+    "dependency",
+    "stopped",
+    "start",
+)
 _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
 
@@ -63,7 +75,9 @@ class State:
         self.size = 0
         self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
-        self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
+        self.spools: dict[
+            str, str
+        ] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.plan = 0  # number of the newest plan
         self.submissions: list[Event] = []
         self.paused: Event | None = None
@@ -145,7 +159,8 @@ class State:
         self._queue(event["queued"])
 
     def _queue(self, wanted: ranges.Ranges) -> None:
-        """Ask for tasks: each gets its attempts afresh. What is running, or was asked for already, goes on."""
+        """Ask for tasks: each gets its attempts afresh. What is running, or was asked for already, goes
+        on."""
         ids = ranges.to_ids(wanted)
         ids = ids[ids < self.size]
         queued, attempts, base = self._view("queued"), self._view("attempts"), self._view("base")
@@ -162,7 +177,8 @@ class State:
         self.counts = Counter(dict(enumerate(np.bincount(states, minlength=len(STATES)).tolist())))
 
     def _view(self, name: str) -> npt.NDArray[Any]:
-        """A column as a numpy array over the same memory; not to be kept, for the column can't grow meanwhile."""
+        """A column as a numpy array over the same memory; not to be kept, for the column can't grow
+        meanwhile."""
         return np.frombuffer(self.columns[name], dtype=COLUMNS[name][0])
 
     def _node(self, name: str) -> int:
@@ -265,4 +281,6 @@ class State:
         return {name: self.counts[code] for code, name in enumerate(STATES)}
 
 
-State._handlers.update({name.removeprefix("_on_"): value for name, value in vars(State).items() if name.startswith("_on_")})
+State._handlers.update(
+    {name.removeprefix("_on_"): value for name, value in vars(State).items() if name.startswith("_on_")}
+)

@@ -1,7 +1,8 @@
 """The journal: the append-only file of what happened, one JSON object a line; the truth about an experiment.
 
-One writer (the engine, which holds the lab's lock), any number of readers while it writes. A reader stops at the last
-newline. A writer cuts what a crash or a short write left behind it before it appends. docs/journal.md lists the events.
+One writer (the engine, which holds the lab's lock), any number of readers while it writes. A reader stops at
+the last newline. A writer cuts what a crash or a short write left behind it before it appends.
+docs/journal.md lists the events.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Journal:
     def removed(self) -> bool:
         """Someone has taken the file away, or put another one in its place."""
         try:
-            return not os.path.samestat(os.stat(self.path), os.fstat(self._file))
+            return not os.path.samestat(self.path.stat(), os.fstat(self._file))
         except OSError:
             return True
 
@@ -94,10 +95,12 @@ def read(path: Path, offset: int = 0, kinds: frozenset[str] | None = None) -> It
 
     kinds: only these events, without so much as parsing the others. Every line begins with its kind.
 
-    A line that is no JSON object (damage from outside) is passed over. Raises LabError for a journal of a newer
-    format, and StorageError where it can't be read. A missing journal has no events.
+    A line that is no JSON object (damage from outside) is passed over. Raises LabError for a journal of a
+    newer format, and StorageError where it can't be read. A missing journal has no events.
     """
-    wanted = None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
+    wanted = (
+        None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
+    )
     try:
         with open(path, "rb") as file:
             file.seek(offset)
@@ -116,10 +119,8 @@ def read(path: Path, offset: int = 0, kinds: frozenset[str] | None = None) -> It
                     if not isinstance(event, dict):
                         continue
                     if event.get("event") == "journal" and event.get("format", 0) > FORMAT:
-                        raise LabError(
-                            f"{path}: written by a newer tui-lab (journal format {event['format']}, this one reads {FORMAT})",
-                            "upgrade tui-lab",
-                        )
+                        formats = f"journal format {event['format']}, this one reads {FORMAT}"
+                        raise LabError(f"{path}: written by a newer tui-lab ({formats})", "upgrade tui-lab")
                     yield event, offset
     except FileNotFoundError:
         return

@@ -55,14 +55,22 @@ def parser() -> Parser:
     it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
     it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
     it.add_argument("--sql", metavar="QUERY", help="draw the rows of a query")
-    it.add_argument("--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv")
-    it.add_argument("-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf), or text (.txt)")
+    it.add_argument(
+        "--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv"
+    )
+    it.add_argument(
+        "-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf), or text (.txt)"
+    )
     it.add_argument("--table", action="store_true", help="print what would be drawn as a table")
-    it.add_argument("--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query")
+    it.add_argument(
+        "--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query"
+    )
     for role in _ROLES:
         it.add_argument(f"--{role}-column", metavar="NAME")
     for role in _ROLES:
-        it.add_argument(f"--{role}-change", metavar="CODE", help="a SQL expression in place of the column's values")
+        it.add_argument(
+            f"--{role}-change", metavar="CODE", help="a SQL expression in place of the column's values"
+        )
     it.add_argument("--title", metavar="TEXT")
     for label in ("x", "y", "z", "legend"):
         it.add_argument(f"--{label}-label", metavar="TEXT")
@@ -73,11 +81,24 @@ def parser() -> Parser:
     it.add_argument("--bins", type=_positive, metavar="N", help="of hist; default: by the values")
     it.add_argument("--annot", action="store_true", help="write the values into the cells of a heatmap")
     it.add_argument("--fmt", default=".2f", metavar="CODE", help="how they are written (default: .2f)")
-    it.add_argument("--z-range", nargs=2, type=negative.number, metavar=("MIN", "MAX"), help="of the colours of a heatmap")
     it.add_argument(
-        "--goal", nargs=2, action="append", default=[], metavar=("METRIC", "GOAL"), help="of pareto: max or min is better"
+        "--z-range", nargs=2, type=negative.number, metavar=("MIN", "MAX"), help="of the colours of a heatmap"
     )
-    it.add_argument("--fig-size", nargs=2, type=_inches, metavar=("W", "H"), help="of a picture, in inches (default: 10 7)")
+    it.add_argument(
+        "--goal",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("METRIC", "GOAL"),
+        help="of pareto: max or min is better",
+    )
+    it.add_argument(
+        "--fig-size",
+        nargs=2,
+        type=_inches,
+        metavar=("W", "H"),
+        help="of a picture, in inches (default: 10 7)",
+    )
     it.add_argument("--ascii", action="store_true", help="nothing but ASCII around the data's own texts")
     add_common(it)
     return it
@@ -128,7 +149,10 @@ def read_source(args: argparse.Namespace) -> Source:
     if args.input is not None:
         path = Path(args.input)
         if not path.exists() and path.stem == path.parent.name and (path.parent / "journal.jsonl").exists():
-            args.lab, args.experiment = str(path.absolute().parent.parent), path.stem  # as `parse` would have written it
+            args.lab, args.experiment = (
+                str(path.absolute().parent.parent),
+                path.stem,
+            )  # as `parse` would have written it
         else:
             return Source(_file(path), name=path.stem)
     return _experiment(args)
@@ -168,7 +192,7 @@ def _experiment(args: argparse.Namespace) -> Source:
     from tui_lab.cli.address import newest
     from tui_lab.cli.reading import reading
     from tui_lab.results.charts import Source
-    from tui_lab.results.charts_columns import FACTS
+    from tui_lab.results.charts_choice import FACTS
     from tui_lab.results.tables import refresh
 
     lab = open_lab(args)
@@ -191,7 +215,7 @@ def _experiment(args: argparse.Namespace) -> Source:
 def read_request(args: argparse.Namespace, source: Source) -> Request:
     """Raises UsageError, ChartError."""
     from tui_lab.results.charts import Request
-    from tui_lab.results.charts_columns import find
+    from tui_lab.results.charts_choice import find
 
     goals: dict[str, Any] = {}
     for name, goal in args.goal:

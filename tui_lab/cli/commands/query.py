@@ -2,45 +2,85 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import Parser, add_common, open_lab
 
-FORMATS = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
-_EPILOG = """tables:
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tui_lab.results.sql import Database
+    from tui_lab.store.lab import Lab
+
+FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
+ROWS: Final = 1_000_000
+PATIENCE: Final = 5.0  # seconds in which an interrupted query may end
+_EPILOG: Final = """tables:
   NAME          the done tasks of experiment NAME: parameters, metrics, facts
   NAME_tasks    every task ever, with state and reason
   NAME_steps    values by step; NAME_rows: the rows that `rows` finds
   results       NAME of the experiment submitted last
   'FILE'        a CSV, JSON or Parquet file of the lab
 
+words instead of SQL (in SQL: FROM best('METRIC'), compare('A', 'B'), ...):
+  best [METRIC] [EXPERIMENT]     settings, best mean first
+  compare A B, compare A@1 A@2   two experiments, or two versions of one, where parameters are equal
+  failures [EXPERIMENT]          what failed, and why
+  slowest [EXPERIMENT] [N]       the tasks that took longest
+  @NAME                          a saved query
+  .schema [TABLE]                tables and columns, with types and units
+
+functions: ci95(x), half of the 95 % confidence interval of the mean; mean(x) and all of DuckDB's
+
 examples:
   tui-lab query 'SELECT * FROM grid LIMIT 5'
-  tui-lab query 'SELECT activation, avg(test_acc) FROM grid GROUP BY ALL' -m
+  tui-lab query 'SELECT activation, mean(test_acc), ci95(test_acc) FROM grid GROUP BY ALL' -m
   tui-lab query "SELECT reason, count(*) FROM grid_tasks WHERE state = 'failed' GROUP BY ALL"
+  tui-lab query --save slow 'SELECT * FROM results WHERE duration > $seconds'
+  tui-lab query @slow --param seconds=10
 """
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("query", description="Ask the results with SQL (DuckDB's). Also while a run is going.", epilog=_EPILOG)
-    parser.add_argument("sql", metavar="SQL", help="one SELECT; - reads it from standard input")
-    parser.add_argument("--format", choices=FORMATS, help="default: by the ending of -o; a table on a terminal; else CSV")
+    parser = Parser(
+        "query", description="Ask the results with SQL (DuckDB's). Also while a run is going.", epilog=_EPILOG
+    )
+    parser.add_argument("words", nargs="*", metavar="SQL", help="one SELECT; - reads it from standard input")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="a value for $NAME in the query"
+    )
+    parser.add_argument("--save", metavar="NAME", help="keep the query in the lab; @NAME runs it")
+    parser.add_argument("--saved", action="store_true", help="list the saved queries")
+    parser.add_argument(
+        "--limit", type=_count, default=ROWS, metavar="N", help="rows at most (default: 1000000; 0: all)"
+    )
+    parser.add_argument("--memory", metavar="SIZE", help="memory at most, 4GB or 30%% (default: 50%%)")
+    parser.add_argument(
+        "--format", choices=FORMATS, help="default: by the ending of -o; a table on a terminal; else CSV"
+    )
     parser.add_argument("-m", "--markdown", action="store_true", help="the same as --format markdown")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there")
     parser.add_argument("-i", "--input", dest="lab", metavar="DIR", help="the same as --lab")
     add_common(parser)
     args = parser.parse_args(arguments)
-    sql = sys.stdin.read() if args.sql == "-" else args.sql
+    if not args.words and not args.saved:
+        parser.error("the following arguments are required: SQL")
 
-    from tui_lab.results.output import Format, OutputError, write
-    from tui_lab.results.sql import QueryError, query
+    from tui_lab.results.output import OutputError, write
+    from tui_lab.results.sql import QueryError
 
     try:
-        answer = query(open_lab(args), sql, warn=lambda text: print(f"note: {text}", file=sys.stderr))
-        chosen: Format | None = "markdown" if args.markdown else args.format
+        answer = _answer(open_lab(args), args)
+        if answer is None:
+            return DONE
+        chosen = "markdown" if args.markdown else args.format
         note = write(answer, chosen, Path(args.output) if args.output else None)
     except QueryError as error:
         print(f"tui-lab query: {error}", file=sys.stderr)
@@ -50,3 +90,99 @@ def main(arguments: list[str]) -> int:
     if note:
         print(note, file=sys.stderr)
     return DONE
+
+
+def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
+    """The table to print; None where there is none. Raises QueryError."""
+    import polars as pl
+
+    from tui_lab.results import saved_queries
+    from tui_lab.results.sql import Database
+    from tui_lab.results.sql_connection import MEMORY
+
+    if args.saved:
+        found = saved_queries.saved(lab)
+        return pl.DataFrame({"name": list(found), "query": [text.strip() for text in found.values()]})
+    with Database(lab, memory=args.memory or MEMORY) as database:
+        if args.words[0] == ".schema":
+            from tui_lab.results.sql_schema import schema
+
+            return schema(database, _single(args.words[1:]) if args.words[1:] else None)
+        sql = _sql(lab, args.words)
+        if args.save:
+            database.check(sql)
+            path = saved_queries.save(lab, args.save, sql)
+            print(f"saved as {path}; tui-lab query @{args.save} runs it", file=sys.stderr)
+            return None
+        parameters = _parameters(args.param)
+        return interruptible(database, lambda: database.query(sql, _warn, parameters, args.limit))
+
+
+def _sql(lab: Lab, words: list[str]) -> str:
+    from tui_lab.results import macros, saved_queries
+
+    asked = macros.as_query(words)
+    if asked is not None:
+        return asked
+    word = _single(words)
+    if word == "-":
+        return sys.stdin.read()
+    return saved_queries.read(lab, word[1:]) if word.startswith("@") else word
+
+
+def _single(words: list[str]) -> str:
+    if len(words) > 1:
+        raise UsageError(f"one query at a time, in quotes: {words[1]!r} is too much")
+    return words[0]
+
+
+def _parameters(assignments: list[str]) -> dict[str, Any]:
+    from tui_lab.spec import yaml12
+
+    found = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(f"--param {assignment}: it has the form NAME=VALUE")
+        found[name] = yaml12.resolve(text)
+    return found
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text} is no number of rows")
+    return int(text)
+
+
+def _warn(text: str) -> None:
+    hint = ": --limit 0 shows all" if text.startswith("these are the first") else ""
+    print(f"note: {text}{hint}", file=sys.stderr)
+
+
+def interruptible(database: Database, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+    """What `ask` returns. It runs in another thread, as a running query does not see Ctrl-C: that stops it, and is
+    raised here as KeyboardInterrupt."""
+    answers: list[pl.DataFrame] = []
+    errors: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that asked
+            errors.append(error)
+        finally:
+            ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        ended.wait()
+    except KeyboardInterrupt:
+        for _ in range(int(PATIENCE / 0.05)):
+            database.interrupt()
+            if ended.wait(0.05):
+                break
+        raise
+    if errors:
+        raise errors[0]
+    return answers[0]

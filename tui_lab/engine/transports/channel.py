@@ -1,4 +1,5 @@
-"""What every channel to an agent has in common: the command that starts it, and the source that travels first."""
+"""What every channel to an agent has in common: the command that starts it, and the source that travels
+first."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from typing import Final, Protocol
 
 GREETING: Final = b"tui-lab agent, send the source\n"
 
-# Runs on the node before anything of ours is there: prints the greeting (what a noisy login shell printed before it is
-# skipped), reads the source from descriptor 0, and becomes it.
+# Runs on the node before anything of ours is there: prints the greeting (what a noisy login shell printed
+# before it is skipped), reads the source from descriptor 0, and becomes it.
 _BOOT: Final = (
     "import os;os.write(1,{greeting!r});s=b''\n"
     "while len(s)<{size}:\n"

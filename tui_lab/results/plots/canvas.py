@@ -1,8 +1,8 @@
 """A field of character cells to draw on, by plotext.
 
-plotext has one figure for the whole process, so a Canvas remembers what to draw and uses the figure only while it
-is read. Places are in cells from the lower left corner: the cell at the column c and row r has its middle at
-(c + 0.5, r + 0.5). What is outside is not drawn. What is drawn later covers what was before.
+plotext has one figure for the whole process, so a Canvas remembers what to draw and uses the figure only
+while it is read. Places are in cells from the lower left corner: the cell at the column c and row r has its
+middle at (c + 0.5, r + 0.5). What is outside is not drawn. What is drawn later covers what was before.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Canvas:
             self._drawn.append(([float(x) for x in xs], [float(y) for y in ys], mark, color, connected))
 
     def rows(self) -> list[str]:
-        """The lines of the field, top first, each of its full width; with escape sequences where there is colour."""
+        """The lines of the field, top first, each of its full width; with escape sequences where there is
+        colour."""
         with _LOCK:
             return self._rows()
 

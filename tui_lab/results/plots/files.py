@@ -41,7 +41,11 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    look = {**seaborn.axes_style("whitegrid"), **seaborn.plotting_context("notebook"), "svg.hashsalt": "tui-lab"}
+    look = {
+        **seaborn.axes_style("whitegrid"),
+        **seaborn.plotting_context("notebook"),
+        "svg.hashsalt": "tui-lab",
+    }
     buffer = io.BytesIO()
     with matplotlib.rc_context(look), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
@@ -80,7 +84,13 @@ def _frame(chart: Chart, axes: Axes, size: tuple[float, float]) -> None:
         handles = axes.get_legend_handles_labels()
         columns = 1 + len(chart.series) // 24
         if chart.kind in ("categories", "box") or columns > 1:  # beside what fills the whole field
-            axes.figure.legend(*handles, title=_plain(chart.legend), fontsize="small", ncols=columns, loc="outside right upper")
+            axes.figure.legend(
+                *handles,
+                title=_plain(chart.legend),
+                fontsize="small",
+                ncols=columns,
+                loc="outside right upper",
+            )
         else:
             axes.legend(*handles, title=_plain(chart.legend), fontsize="small")
 
@@ -125,7 +135,15 @@ def _lines(chart: Chart, axes: Axes) -> None:
         x, y = _places(chart.x, points["x"]), points["y"].to_numpy()
         low, high = (points[name].to_numpy() for name in ("low", "high"))
         marker = _MARKERS[series.style % len(_MARKERS)] if len(x) <= _FEW else None
-        axes.plot(x, y, color=color, linestyle=_STYLES[styled % len(_STYLES)], marker=marker, ms=5, label=_name(series))
+        axes.plot(
+            x,
+            y,
+            color=color,
+            linestyle=_STYLES[styled % len(_STYLES)],
+            marker=marker,
+            ms=5,
+            label=_name(series),
+        )
         if np.isfinite(low).any():
             if chart.error_style == "band" and len(x) > 1:
                 axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
@@ -181,7 +199,7 @@ def _heatmap(chart: Chart, axes: Axes) -> None:
 def _annotation_size(chart: Chart, axes: Axes) -> float:
     """Points of type with which the longest number fits its cell."""
     longest = max((len(format(z, chart.number_format)) for z in chart.series[0].points["z"]), default=1)
-    cell = axes.figure.get_figure(root=True).get_figwidth() * 72 * 0.75 / len(chart.x.categories)  # type: ignore[union-attr]
+    cell = axes.figure.get_figure(root=True).get_figwidth() * 72 * 0.75 / len(chart.x.categories)
     return float(min(10.0, cell / (0.65 * max(longest, 1))))
 
 
@@ -193,7 +211,9 @@ def _scatter(chart: Chart, axes: Axes) -> None:
         marker = _MARKERS[series.style % len(_MARKERS)]
         alpha, area = (0.4, 6) if many else (0.8, 28)
         color = [palette[series.color]]
-        axes.scatter(x, y, s=area, c=color, marker=marker, alpha=alpha, lw=0, rasterized=many, label=_name(series))
+        axes.scatter(
+            x, y, s=area, c=color, marker=marker, alpha=alpha, lw=0, rasterized=many, label=_name(series)
+        )
     if chart.y.categories:
         axes.set_yticks(range(len(chart.y.categories)), [_plain(name) for name in chart.y.categories])
         axes.invert_yaxis()
@@ -205,7 +225,14 @@ def _hist(chart: Chart, axes: Axes) -> None:
         edges = [*series.points["left"], series.points["right"][-1]]
         alone = len(chart.series) == 1
         color = palette[series.color]
-        axes.stairs(series.points["y"].to_numpy(), edges, fill=True, color=color, alpha=0.8 if alone else 0.35, label=_name(series))
+        axes.stairs(
+            series.points["y"].to_numpy(),
+            edges,
+            fill=True,
+            color=color,
+            alpha=0.8 if alone else 0.35,
+            label=_name(series),
+        )
         axes.stairs(series.points["y"].to_numpy(), edges, color=color)
 
 

@@ -1,7 +1,7 @@
 """A chart as lines of text: a field drawn on a canvas, with axes, labels and a legend in words around it.
 
-Everything fits the width that is given, by the cells that a terminal needs for each character. Without colour, and
-with ASCII alone, the series differ by their marks.
+Everything fits the width that is given, by the cells that a terminal needs for each character. Without
+colour, and with ASCII alone, the series differ by their marks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def draw(chart: Chart, width: int, height: int, look: Look) -> str:
-    """The lines of a chart, at most `width` cells wide and `height` lines high, without a newline at the end."""
+    """The lines of a chart, at most `width` cells wide and `height` lines high, without a newline at the
+    end."""
     width, height = max(width, LEAST[0]), max(height, LEAST[1])
     below = _below(chart, width, look, height)
     above = _above(chart, width, height)
@@ -49,8 +50,8 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
         edge = look("│", "|") if label is None else look("┤", "+")
         lines.append(f"{_right(label or '', gutter, look)}{edge}{row}".rstrip())
     if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and height >= 10:
-        below.append(_cut("the numbers don't fit their cells here; --table prints them", width, look))
-        del lines[len(above) : len(above) + max(0, len(lines) + 2 + len(below) - height)]
+        words = [chart.caption, "no room for the numbers here: --table prints them"]
+        below[-1] = _cut("; ".join(filter(None, words)), width, look)
     lines += [" " * gutter + line for line in _x_axis(chart.x, plan, field_width, look)]
     return "\n".join([*lines, *below])
 
@@ -119,7 +120,7 @@ def _below(chart: Chart, width: int, look: Look, height: int) -> list[str]:
             lines.append(_z_scale(chart, width, look))
         if len(chart.series) > 1 or chart.legend:
             lines += _legend(chart, width, look)
-        if chart.caption:
+        if chart.caption or chart.annotate:
             lines.append(_cut(_visible(chart.caption), width, look))
     return lines
 
@@ -153,10 +154,9 @@ def _legend(chart: Chart, width: int, look: Look) -> list[str]:
 def _z_scale(chart: Chart, width: int, look: Look) -> str:
     """What the shades of the cells mean."""
     assert chart.z is not None and chart.z.range is not None
+    cells = look.shades()
     if look.color:
         cells = "".join(_tinted(look("█", "#"), color) for color in RAMP)
-    else:
-        cells = look.shades()
     low, high = (number(value) for value in chart.z.range)
     room = width - len(RAMP) - len(low) - len(high) - 3
     return f"{_cut(_visible(chart.z.label), max(room, 1), look)} {low} {cells} {high}"

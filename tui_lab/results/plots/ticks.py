@@ -36,8 +36,8 @@ class Scale:
 
 
 def scale(low: float, high: float, log: bool = False, room: float = 0.0) -> Scale:
-    """A scale that holds low and high, with `room` (a part of its length) beyond them. A single value stands in
-    the middle."""
+    """A scale that holds low and high, with `room` (a part of its length) beyond them. A single value stands
+    in the middle."""
     if log:
         a, b = math.log10(low), math.log10(high)
         margin = (b - a) * room if b > a else 0.5
@@ -69,7 +69,11 @@ def _numbers(low: float, high: float, most: int, least: float = 0.0) -> list[tup
     rough = max(span / most, least)
     exponent = math.floor(math.log10(rough))
     step = next(
-        (factor * 10.0**exponent for factor in _FACTORS[least > 0] if factor * 10.0**exponent >= rough * 0.999),
+        (
+            factor * 10.0**exponent
+            for factor in _FACTORS[least > 0]
+            if factor * 10.0**exponent >= rough * 0.999
+        ),
         10.0 ** (exponent + 1),
     )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -84,7 +88,10 @@ def _texts(values: list[float], step: float) -> list[str]:
         digits = max(0, math.floor(math.log10(largest) + 1e-9) - math.floor(math.log10(step) + 1e-9))
         for more in (0, 1, 2):
             texts = [f"{value:.{digits + more}e}" for value in values]
-            if all(math.isclose(float(t), v, rel_tol=1e-9, abs_tol=step * 1e-6) for t, v in zip(texts, values, strict=True)):
+            if all(
+                math.isclose(float(t), v, rel_tol=1e-9, abs_tol=step * 1e-6)
+                for t, v in zip(texts, values, strict=True)
+            ):
                 break
         return [_short(text) for text in texts]
     for decimals in range(12):
@@ -109,9 +116,19 @@ def _decades(on: Scale, most: int) -> list[tuple[float, str]]:
         every = max(1, math.ceil((last - first + 1) / most))
         found = [10.0**e for e in range(first, last + 1, every) if -308 < e < 309]
         if (last - first + 1) * 3 <= most:
-            found = [f * 10.0**e for e in range(first - 1, last + 1) for f in (1, 2, 5) if on.low <= f * 10.0**e <= on.high]
+            found = [
+                f * 10.0**e
+                for e in range(first - 1, last + 1)
+                for f in (1, 2, 5)
+                if on.low <= f * 10.0**e <= on.high
+            ]
         return [(value, number(value)) for value in found]
-    found = [f * 10.0**e for e in range(first - 1, last + 1) for f in (1, 2, 3, 5) if on.low <= f * 10.0**e <= on.high]
+    found = [
+        f * 10.0**e
+        for e in range(first - 1, last + 1)
+        for f in (1, 2, 3, 5)
+        if on.low <= f * 10.0**e <= on.high
+    ]
     if len(found) >= 2:
         return [(value, number(value)) for value in found]
     return _numbers(on.low, on.high, most)
@@ -131,10 +148,15 @@ def _times(low: float, high: float, most: int) -> list[tuple[float, str]]:
         return _numbers(low, high, most)
     rough = (high - low) / most
     if rough < 1:
-        return [(v, datetime.fromtimestamp(v, UTC).strftime("%H:%M:%S.%f")[:-3]) for v, _ in _numbers(low, high, most)]
+        return [
+            (v, datetime.fromtimestamp(v, UTC).strftime("%H:%M:%S.%f")[:-3])
+            for v, _ in _numbers(low, high, most)
+        ]
     if rough > 15 * _DAY:
         return _months(begin, end, most)
-    step = next((s for s in _SECONDS if s >= rough), 0) or next(s * _DAY for s in (1, 2, 4, 7, 15) if s * _DAY >= rough)
+    step = next((s for s in _SECONDS if s >= rough), 0) or next(
+        s * _DAY for s in (1, 2, 4, 7, 15) if s * _DAY >= rough
+    )
     form = "%m-%d" if step >= _DAY else "%H:%M" if step >= 60 else "%H:%M:%S"
     if form == "%H:%M" and begin.date() != end.date():
         form = "%m-%d %H:%M"

@@ -1,0 +1,332 @@
+"""`tui-lab explore`: patas' command, option by option. It writes an experiment.yaml and runs that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.cli import negative
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE, FAILED
+from tui_lab.cli.options import Parser, add_common, add_json, lab_path
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tui_lab.cli.exploring import Sweep
+    from tui_lab.store.lab import Lab
+
+_EPILOG = """The sweep is kept as LAB/NAME.yaml, an experiment file like any other: metrics may be added
+there, and `tui-lab --run LAB/NAME.yaml` runs it again. Placeholders are those of --run: values are data,
+never shell code.
+
+examples:
+  tui-lab explore --cmd './main.py {neurons} {activation}' --va neurons 1 51 2 \\
+      --vl activation relu tanh --repeat 10 --node localhost 4
+  tui-lab explore --cmd 'sim {x}' --vl x -1 -1e-3 0.5 -y     negative values need no quotes
+  tui-lab explore --experiment grid.yaml --cluster here.yaml  patas' files, or ours
+"""
+
+
+def parser() -> Parser:
+    it = Parser("explore", description="Run a sweep that the command line describes.", epilog=_EPILOG)
+    it.add_argument("--type", choices=("grid",), default="grid", help="all combinations")
+    it.add_argument(
+        "--cmd", action="append", default=[], metavar="COMMAND", help="several run one after the other"
+    )
+    it.add_argument(
+        "--vl",
+        nargs="+",
+        type=negative.text,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter and its values",
+    )
+    it.add_argument(
+        "--va",
+        nargs=4,
+        type=negative.text,
+        action="append",
+        default=[],
+        metavar=("NAME", "MIN", "MAX", "STEP"),
+        help="from MIN on by STEP, MAX excluded",
+    )
+    it.add_argument(
+        "--vg",
+        nargs=4,
+        type=negative.text,
+        action="append",
+        default=[],
+        metavar=("NAME", "MIN", "MAX", "FACTOR"),
+        help="MIN times FACTOR again and again, MAX excluded",
+    )
+    it.add_argument("--repeat", type=int, metavar="N", help="tasks of each combination (default: 1)")
+    it.add_argument("--max-tries", type=int, metavar="N", help="attempts of a task in all (default: 3)")
+    it.add_argument("--workdir", metavar="DIR", help="where tasks start (default: here)")
+    it.add_argument("--name", help="of the experiment (default: grid)")
+    it.add_argument("--redo", action="store_true", help="run done tasks again, as the next version")
+    it.add_argument(
+        "--experiment", action="append", default=[], metavar="FILE", help="an experiment file, patas' or ours"
+    )
+    it.add_argument(
+        "--cluster", action="append", default=[], metavar="FILE", help="a cluster file, patas' or ours"
+    )
+    it.add_argument(
+        "--node",
+        nargs="+",
+        type=negative.text,
+        action="append",
+        default=[],
+        metavar=("HOST", "WORKERS TAG"),
+        help="[USER@]HOST[:PORT] [WORKERS] [TAG...]; only localhost so far",
+    )
+    it.add_argument(
+        "--filter-tasks",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="A:B",
+        help="these alone: A:B A: :B N NAME:A:B",
+    )
+    it.add_argument(
+        "--filter-nodes",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TAG",
+        help="nodes with all of these",
+    )
+    it.add_argument(
+        "--patas-env", action="store_true", help="let tasks see patas' variables: PATAS_VAR_NAME, ..."
+    )
+    it.add_argument("-y", dest="yes", action="store_true", help="ask nothing")
+    it.add_argument("-q", dest="quiet", action="store_true", help="print nothing but errors")
+    it.add_argument("-o", dest="lab", metavar="DIR", help="the same as --lab")
+    it.add_argument("--detach", action="store_true", help="start the run and leave it")
+    it.add_argument("--replace", action="store_true", help="take the place of another file of the same name")
+    it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
+    add_json(it)
+    add_common(it)
+    return it
+
+
+def main(arguments: list[str]) -> int:
+    args = parser().parse_args(negative.protect(arguments))
+
+    from tui_lab.cli import patas_files
+
+    nodes = [patas_files.read_node(words) for words in args.node]
+    nodes += [node for name in args.cluster for node in patas_files.read_cluster(Path(name))]
+    slots = patas_files.local_slots(nodes, args.filter_nodes)
+    sweeps, files = _wanted(args)
+    made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
+    from tui_lab.store.lab import Lab
+
+    lab = Lab.create(lab_path(args))
+    for path, text in made:
+        _keep(lab, path, text, args.replace)
+    files = [*files, *(path for path, _ in made)]
+    redo = args.redo or any(sweep.redo for sweep in sweeps)
+    calls = list(_calls(files, args, slots, redo))
+    if not args.yes and not args.quiet and sys.stdin.isatty() and not _confirmed(lab, files, args, redo):
+        print("Nothing was started.", file=sys.stderr)
+        return DONE
+    from tui_lab.cli.commands import run
+
+    worst = DONE
+    with _silence(args.quiet):
+        for words in calls:
+            status = run.main(words)
+            worst = status if status not in (DONE, FAILED) else max(worst, status)
+            if worst > FAILED:
+                break
+    return worst
+
+
+# ---- what to run
+
+
+def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
+    """The sweeps to write files for, and experiment files of ours. Raises UsageError, SpecError."""
+    from tui_lab.cli import exploring, patas_files
+
+    sweeps, files = [], []
+    for name in args.experiment:
+        sweep = patas_files.read_sweep(Path(name))
+        if sweep is None:
+            files.append(Path(name))
+        else:
+            sweeps.append(replace(sweep, patas_env=args.patas_env))
+    domains = [
+        *(exploring.listed(words) for words in args.vl),
+        *(exploring.arithmetic(*words) for words in args.va),
+        *(exploring.geometric(*words) for words in args.vg),
+    ]
+    names = [name for name, _ in domains]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"explore: the parameter {name} is given twice")
+    for option, value in (("--repeat", args.repeat), ("--max-tries", args.max_tries)):
+        if value is not None and value < 1:
+            raise UsageError(f"explore {option} {value}: it is 1 or more")
+    if args.cmd:
+        sweep = exploring.Sweep(
+            args.name or "grid",
+            tuple(args.cmd),
+            tuple(domains),
+            args.repeat or 1,
+            args.max_tries or exploring.MAX_TRIES,
+            _absolute(args.workdir),
+            patas_env=args.patas_env,
+        )
+        sweeps.append(sweep)
+    elif domains:
+        raise UsageError("explore: there are parameters and no --cmd that uses them")
+    if not sweeps and not files:
+        raise UsageError("explore needs a --cmd, or an --experiment file; see tui-lab explore --help")
+    names = [sweep.name for sweep in sweeps]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"explore: two experiments are called {name}; --name gives the one of --cmd another name"
+            )
+    return sweeps, files
+
+
+def _absolute(workdir: str | None) -> str | None:
+    """The working folder as the file has it: what begins with a variable or a placeholder stays as it is."""
+    if workdir is None or workdir.startswith(("$", "~", "{")):
+        return workdir
+    return os.path.abspath(workdir)  # noqa: PTH100 (a link stays a link)
+
+
+def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
+    """The file of a sweep and its text, which is valid. Raises UsageError for what is not."""
+    from tui_lab.cli import exploring
+    from tui_lab.spec.combinations import expand
+    from tui_lab.spec.load import load
+    from tui_lab.spec.names import experiment_name_error
+    from tui_lab.spec.problem import SpecError
+
+    wrong = experiment_name_error(sweep.name)
+    if wrong is not None:
+        raise UsageError(f"explore: {wrong[0]}; {wrong[1]}")
+    folder = lab_path(args).absolute()
+    path = folder / f"{sweep.name}.yaml"
+    sweep = replace(sweep, kept=_metrics(folder / sweep.name))
+    text = exploring.write_sweep(sweep, folder)
+    try:
+        expand(load(path, text=text))
+    except SpecError as error:
+        said = {
+            f"{problem.message}" + (f"; {problem.hint}" if problem.hint else ""): None
+            for problem in error.problems
+        }
+        raise UsageError("\n".join(f"explore: {line}" for line in said)) from None
+    return path, text
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    """The metrics that `parse` or a person gave the experiment: a larger sweep keeps them."""
+    from tui_lab.spec.yaml12 import parse
+    from tui_lab.store.experiment import ExperimentFolder
+
+    experiment = ExperimentFolder(folder)
+    if not experiment.exists() or not experiment.state().plan:
+        return {}
+    document = parse(experiment.spec_text(), "").value
+    return {key: document[key] for key in ("metrics", "rows") if document.get(key)}
+
+
+def _keep(lab: Lab, path: Path, text: str, may_replace: bool) -> None:
+    """Write the file; one that a person edited and never ran stays. Raises UsageError, StorageError."""
+    from tui_lab.store.errors import storage_error
+
+    try:
+        old = path.read_text(encoding="utf-8") if path.exists() else None
+        if old == text:
+            return
+        if old is not None and not may_replace and not _submitted(lab, path.stem, old):
+            raise UsageError(
+                f"{path} was changed and not run since: run it with `tui-lab --run {path}`, "
+                "or give --replace or another --name"
+            )
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def _submitted(lab: Lab, name: str, text: str) -> bool:
+    """Whether the lab has this text among the plans of an experiment."""
+    plans = lab.new_experiment(name).plans
+    return any(file.read_text(encoding="utf-8") == text for file in plans.glob("*.yaml"))
+
+
+def _calls(files: list[Path], args: argparse.Namespace, slots: int | None, redo: bool) -> Iterator[list[str]]:
+    """The words for --run: one call for all files, or where tasks are chosen one for each."""
+    from tui_lab.cli.patas_files import task_condition
+    from tui_lab.spec.load import load
+
+    common = ["--run", *(["--lab", args.lab] if args.lab else [])]
+    if slots is not None:
+        common += ["--node", "localhost", *([str(slots)] if slots else [])]
+    for option in ("detach", "replace", "keep_going", "json", "debug"):
+        if getattr(args, option):
+            common.append(f"--{option.replace('_', '-')}")
+    if redo:
+        common.append("--rerun")
+    if not args.filter_tasks:
+        yield [*map(_word, files), *common]
+        return
+    found = False
+    for file in files:
+        condition = task_condition(args.filter_tasks, load(file).name)
+        if condition is not None:
+            found = True
+            yield [_word(file), *common, "--only", condition]
+    if not found:
+        raise UsageError(
+            f"explore --filter-tasks {' '.join(args.filter_tasks)}: there is no experiment of this name"
+        )
+
+
+def _word(file: Path) -> str:
+    return os.path.relpath(file) if file.is_absolute() and file.is_relative_to(Path.cwd()) else str(file)
+
+
+# ---- asking
+
+
+def _confirmed(lab: Lab, files: list[Path], args: argparse.Namespace, redo: bool) -> bool:
+    """Show what would run, and ask."""
+    from tui_lab.cli.commands import plan
+    from tui_lab.cli.patas_files import task_condition
+    from tui_lab.cli.submission import Choice, prepare
+    from tui_lab.spec.load import load
+
+    for file in files:
+        only = task_condition(args.filter_tasks, load(file).name)
+        choice = Choice(only=only, rerun=redo, replace=args.replace)
+        with contextlib.redirect_stdout(sys.stderr):
+            plan.show(prepare(lab, file, choice), everything=False)
+    print("Run? [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return answer.strip().lower() in ("", "y", "yes") and bool(answer)
+
+
+@contextlib.contextmanager
+def _silence(quiet: bool) -> Iterator[None]:
+    """Without messages; errors are raised and shown behind this."""
+    if not quiet:
+        yield
+        return
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield

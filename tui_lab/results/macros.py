@@ -1,0 +1,185 @@
+"""Questions that everyone asks, as tables in SQL.
+
+    best('METRIC'[, 'EXPERIMENT'])     a row per setting: n, mean, ci95, min, max; best first
+    compare('A', 'B')                  means of two experiments where their shared parameters are equal
+    compare('A@1', 'A@2')              of two versions of the tasks of one
+    failures(['EXPERIMENT'])           tasks that failed or were lost or stopped
+    slowest(['EXPERIMENT'][, N])       the N (20) done tasks that took longest
+
+Without an experiment the current one is meant. A call stands where a table may: it is replaced by a query over
+the tables of the lab, which `SELECT * FROM best(...)` can filter and join like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tui_lab.results.settings import SEED, leading_metric, numeric_metrics, varying
+from tui_lab.results.sql_errors import QueryError
+from tui_lab.results.sql_text import Token
+from tui_lab.results.tables import Results
+from tui_lab.spec.problem import suggest
+
+Find = Callable[[str | None], Results]
+"""The results of an experiment, by default of the current one. Raises QueryError."""
+
+SLOWEST: Final = 20
+_VERSION: Final = re.compile(r"(?P<name>.+)@(?P<version>\d+)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A macro as it stands in a query: its words from `start` to `end`."""
+
+    name: str
+    arguments: tuple[str, ...]
+    start: int
+    end: int
+
+
+def calls(words: Sequence[Token]) -> Iterator[Call]:
+    """The macros that a query calls."""
+    for place, word in enumerate(words):
+        before = words[place - 1] if place else None
+        after = words[place + 1 : place + 2]
+        if word.kind != "name" or word.text.lower() not in MACROS or not after or after[0].text != "(":
+            continue
+        if before is None or before.text.lower() not in ("from", "join", ","):
+            continue
+        arguments = []
+        for token in words[place + 2 :]:
+            if token.text == ")" and token.kind == "other":
+                yield Call(word.text.lower(), tuple(arguments), word.start, token.end)
+                break
+            if token.text != "," or token.kind != "other":
+                arguments.append(token.text)
+
+
+def written(call: Call, find: Find) -> str:
+    """The query in brackets that a call means. Raises QueryError."""
+    return f"({MACROS[call.name](list(call.arguments), find)})"
+
+
+def best(arguments: list[str], find: Find) -> str:
+    _at_most(arguments, 2, "best('METRIC', 'EXPERIMENT')")
+    results = find(arguments[1] if len(arguments) > 1 else None)
+    metric = arguments[0] if arguments else leading_metric(results)
+    metrics = numeric_metrics(results)
+    if metric is None:
+        raise QueryError(f"{results.name} has no metric with numbers")
+    if metric not in metrics:
+        hint = suggest(metric, metrics) or f"there are {', '.join(metrics) or 'none'}"
+        raise QueryError(f'{results.name} has no metric "{metric}" with numbers', hint=hint)
+    value = f"{name(metrics[metric])}::DOUBLE"
+    finite = f"FILTER (WHERE isfinite({value}))"
+    order = "ASC" if results.spec.metrics[metric].goal == "min" else "DESC"
+    columns = [name(parameter) for parameter in varying(results)]
+    columns += [
+        f"count({value}) {finite} AS n",
+        f"avg({value}) {finite} AS mean",
+        f"ci95({value}) AS ci95",
+        f"min({value}) {finite} AS min",
+        f"max({value}) {finite} AS max",
+    ]
+    last = f"ORDER BY avg({value}) {finite} {order} NULLS LAST"
+    return f"SELECT {', '.join(columns)} FROM {name(results.name)} GROUP BY ALL {last}"
+
+
+def compare(arguments: list[str], find: Find) -> str:
+    if len(arguments) != 2:
+        raise QueryError("compare('A', 'B') takes two experiments, or two versions: compare('A@1', 'A@2')")
+    (first, of_first), (second, of_second) = (_side(argument, find) for argument in arguments)
+    shared = [p for p in first.parameters if p in second.parameters and p != SEED]
+    metrics = {
+        metric: (column, numeric_metrics(second)[metric])
+        for metric, column in numeric_metrics(first).items()
+        if metric in numeric_metrics(second)
+    }
+    if not metrics:
+        raise QueryError(f"{arguments[0]} and {arguments[1]} have no metric with numbers in common")
+    sides = []
+    for source, which in ((of_first, 0), (of_second, 1)):
+        columns = [name(parameter) for parameter in shared] + ["count(*) AS n"]
+        for number, both in enumerate(metrics.values()):
+            value = f"{name(both[which])}::DOUBLE"
+            columns.append(f"avg({value}) FILTER (WHERE isfinite({value})) AS mean{number}")
+            columns.append(f"ci95({value}) AS half{number}")
+        sides.append(f"(SELECT {', '.join(columns)} FROM {source} GROUP BY ALL)")
+    shown = [f"a.{name(parameter)}" for parameter in shared] + ["a.n AS n_1", "b.n AS n_2"]
+    for number, metric in enumerate(metrics):
+        shown += [
+            f"a.mean{number} AS {name(f'{metric}_1')}",
+            f"b.mean{number} AS {name(f'{metric}_2')}",
+            f"b.mean{number} - a.mean{number} AS {name(f'{metric}_difference')}",
+            f"a.half{number} AS {name(f'{metric}_ci95_1')}",
+            f"b.half{number} AS {name(f'{metric}_ci95_2')}",
+        ]
+    equal = " AND ".join(f"a.{name(p)} IS NOT DISTINCT FROM b.{name(p)}" for p in shared) or "true"
+    order = f" ORDER BY {', '.join(f'a.{name(p)}' for p in shared)}" if shared else ""
+    return f"SELECT {', '.join(shown)} FROM {sides[0]} a JOIN {sides[1]} b ON {equal}{order}"
+
+
+def _side(argument: str, find: Find) -> tuple[Results, str]:
+    """The results of `A` or `A@N`, and where to select from."""
+    match = _VERSION.fullmatch(argument)
+    if match is None:
+        results = find(argument)
+        return results, name(results.name)
+    results, version = find(match["name"]), int(match["version"])
+    known = sorted(results.tasks["version"].unique().to_list())
+    if version not in known:
+        listed = ", ".join(f"{results.name}@{one}" for one in known)
+        raise QueryError(f"{results.name} has no tasks of version {version}", hint=f"there are {listed}")
+    tasks = name(f"{results.name}_tasks")
+    return results, f"(SELECT * FROM {tasks} WHERE version = {version} AND state = 'done')"
+
+
+def failures(arguments: list[str], find: Find) -> str:
+    _at_most(arguments, 1, "failures('EXPERIMENT')")
+    results = find(arguments[0] if arguments else None)
+    facts = "state, reason, exit_code, signal, attempts, duration, node, ended_at"
+    columns = ["task_id", *(name(parameter) for parameter in varying(results)), "repeat", facts]
+    tasks = name(f"{results.name}_tasks")
+    wanted = "state IN ('failed', 'lost', 'stopped') AND planned"
+    return f"SELECT {', '.join(columns)} FROM {tasks} WHERE {wanted} ORDER BY task_id"
+
+
+def slowest(arguments: list[str], find: Find) -> str:
+    _at_most(arguments, 2, "slowest('EXPERIMENT', N)")
+    count = SLOWEST
+    if arguments and arguments[-1].isdigit():
+        count = int(arguments.pop())
+    results = find(arguments[0] if arguments else None)
+    columns = ["task_id", *(name(parameter) for parameter in varying(results)), "repeat"]
+    facts = "duration, cpu_time, peak_rss, node"
+    source = name(results.name)
+    return f"SELECT {', '.join(columns)}, {facts} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
+
+
+MACROS: Final[dict[str, Callable[[list[str], Find], str]]] = {
+    "best": best,
+    "compare": compare,
+    "failures": failures,
+    "slowest": slowest,
+}
+
+
+def as_query(words: Sequence[str]) -> str | None:
+    """The SQL for `best METRIC`, `compare A B` and the rest as words of a command line; None for other words."""
+    if not words or words[0] not in MACROS:
+        return None
+    arguments = ", ".join(word if word.isdigit() else "'" + word.replace("'", "''") + "'" for word in words[1:])
+    return f"SELECT * FROM {words[0]}({arguments})"
+
+
+def name(text: str) -> str:
+    """A name in double quotes."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _at_most(arguments: Sequence[str], count: int, form: str) -> None:
+    if len(arguments) > count:
+        raise QueryError(f"too many arguments: it is {form}")
