@@ -114,7 +114,7 @@ class Bench:
 
     def table(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query."""
-        result = self("query", sql, "--format", "json")
+        result = self.inside("query", sql, "--format", "json")
         rows: list[dict[str, Any]] = json.loads(result.out)
         return rows
 

@@ -61,7 +61,7 @@ def test_the_difference_of_two_tasks(bench: Bench) -> None:
     bench.write("grid.yaml", FAILING)
     bench.run("grid.yaml", code=1)
     text = bench("diff", "0", "grid/3").out
-    assert "x          1 -> 4" in text or "x " in text and "1 -> 4" in text
+    assert "x          1 -> 4" in text or ("x " in text and "1 -> 4" in text)
     assert "state" in text and "done -> failed" in text
     assert "-1" in text and "+4" in text
 

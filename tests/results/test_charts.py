@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,10 @@ def by_seaborn(error: str, aggregate: str) -> list[tuple[float, float, float, fl
     return [(x, y, s[0][1], s[1][1]) for (x, y), s in zip(points, segments, strict=True)]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("aggregate", ["mean", "median", "sum", "max"])
-@pytest.mark.parametrize("error", ["sd", "se", "pi"])
+@pytest.mark.parametrize(
+    ("error", "aggregate"),
+    [*product(("sd", "se"), ("mean", "median", "sum", "max")), ("pi", "mean"), ("pi", "median")],
+)
 def test_points_and_errors_are_those_of_seaborn(error: str, aggregate: str) -> None:
     ours = chart("lines", columns={"x": "neurons", "y": "acc"}, error=error, aggregate=aggregate)
     rows = ours.series[0].points.select("x", "y", "low", "high").rows()
@@ -182,14 +185,20 @@ def test_categories_numbers_and_times() -> None:
     assert chart("lines", frame, columns={"x": "name", "y": "y"}).x.categories == ("b", "a", "null")
     assert chart("lines", frame, columns={"x": "on", "y": "y"}).x.categories == ("false", "true")
     days = chart("lines", frame, columns={"x": "day", "y": "y"})
-    assert days.x.kind == "time" and days.series[0].points["x"][0] == datetime(2024, 5, 17, tzinfo=UTC).timestamp()
+    assert (
+        days.x.kind == "time"
+        and days.series[0].points["x"][0] == datetime(2024, 5, 17, tzinfo=UTC).timestamp()
+    )
     assert days.table["day"].to_list()[0] == datetime(2024, 5, 17, tzinfo=UTC)
     assert chart("scatter", frame, columns={"x": "at", "y": "name"}).y.categories == ("b", "a", "null")
 
 
 def test_null_is_a_series_of_its_own() -> None:
     frame = pl.DataFrame({"x": [1, 1], "y": [1.0, 2.0], "h": ["a", None]})
-    assert [s.name for s in chart("lines", frame, columns={"x": "x", "y": "y", "hue": "h"}).series] == ["a", "null"]
+    assert [s.name for s in chart("lines", frame, columns={"x": "x", "y": "y", "hue": "h"}).series] == [
+        "a",
+        "null",
+    ]
 
 
 def test_hue_and_style_make_series_of_their_own_looks() -> None:
@@ -244,7 +253,11 @@ def test_changes_are_sql_and_take_the_examples_of_patas() -> None:
 # ---- Pareto
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30), st.booleans(), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30),
+    st.booleans(),
+    st.booleans(),
+)
 def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]], x_max: bool, y_max: bool) -> None:
     def beats(a: tuple[int, int], b: tuple[int, int]) -> bool:
         gains = [(p - q) * (1 if more else -1) for p, q, more in zip(a, b, (x_max, y_max), strict=True)]

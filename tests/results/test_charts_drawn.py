@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from .test_charts import GRID, SOURCE, chart
+from tests.results.test_charts import GRID, SOURCE, chart
 
 from tui_lab.results.charts import KINDS, Axis, ChartError
 from tui_lab.results.plots import files
@@ -72,7 +72,9 @@ def test_values_of_a_heatmap_are_written_where_they_fit() -> None:
 
 
 def test_thousands_of_points_and_of_categories() -> None:
-    many = pl.DataFrame({"x": np.arange(20_000), "y": np.sin(np.arange(20_000) / 3000), "c": np.arange(20_000) % 700})
+    many = pl.DataFrame(
+        {"x": np.arange(20_000), "y": np.sin(np.arange(20_000) / 3000), "c": np.arange(20_000) % 700}
+    )
     for kind, columns in (
         ("lines", {"x": "x", "y": "y"}),
         ("scatter", {"x": "x", "y": "y"}),
@@ -97,7 +99,9 @@ def test_extreme_values(kind: str) -> None:
 
 def test_names_that_would_touch_the_terminal_are_made_visible() -> None:
     frame = pl.DataFrame({"x": ["\x1b[31mred", "a\nb"], "y": [1.0, 2.0]})
-    text = draw(chart("categories", frame, columns={"x": "x", "y": "y"}, labels={"title": "\x07"}), 60, 20, PLAIN)
+    text = draw(
+        chart("categories", frame, columns={"x": "x", "y": "y"}, labels={"title": "\x07"}), 60, 20, PLAIN
+    )
     assert "\x1b" not in text and "\x07" not in text and r"\x1b[31mred" in text and r"a\nb" in text
 
 
@@ -106,7 +110,7 @@ def test_names_that_would_touch_the_terminal_are_made_visible() -> None:
 
 @given(
     st.floats(-1e300, 1e300, allow_subnormal=False),
-    st.floats(1e-300, 1e300, allow_subnormal=False),
+    st.floats(1e-280, 1e300, allow_subnormal=False),
     st.integers(2, 20),
 )
 def test_ticks_ascend_inside_and_say_their_value(low: float, span: float, most: int) -> None:
@@ -122,7 +126,14 @@ def test_ticks_ascend_inside_and_say_their_value(low: float, span: float, most: 
 
 
 def test_round_ticks() -> None:
-    assert [text for _, text in ticks(Axis("x"), scale(0, 1), 5)] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert [text for _, text in ticks(Axis("x"), scale(0, 1), 5)] == [
+        "0.0",
+        "0.2",
+        "0.4",
+        "0.6",
+        "0.8",
+        "1.0",
+    ]
     assert [text for _, text in ticks(Axis("x"), scale(0, 5e-7), 3)] == ["0", "2e-7", "4e-7"]
     assert [text for _, text in ticks(Axis("x"), scale(0, 3e9), 3)] == ["0", "1e9", "2e9", "3e9"]
     log = ticks(Axis("x", log=True), scale(1e-5, 0.1, log=True), 6)
@@ -163,7 +174,9 @@ def test_other_pictures_and_what_is_none(tmp_path: Path) -> None:
         files.write(chart("lines"), tmp_path / "nowhere" / "a.png")
 
 
-def test_a_picture_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_without_the_extra_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "seaborn", None)
     with pytest.raises(ChartError, match=r"pip install 'tui-lab\[draw\]'"):
         files.write(chart("lines"), tmp_path / "a.png")
@@ -177,6 +190,9 @@ def test_pictures_of_odd_data(tmp_path: Path) -> None:
             "_h": ["_a", "_b", None],
         }
     )
-    files.write(chart("lines", frame, columns={"x": "t", "y": "y", "hue": "_h"}, log=frozenset("y")), tmp_path / "a.png")
+    files.write(
+        chart("lines", frame, columns={"x": "t", "y": "y", "hue": "_h"}, log=frozenset("y")),
+        tmp_path / "a.png",
+    )
     files.write(chart("box", GRID.head(1), columns={"y": "acc"}), tmp_path / "b.png")
     assert SOURCE.name == "grid"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.store.planner import Planner
 
+from tests.store.planner import Planner
 from tui_lab.store.plan import Plan
 
 SIX = "command: echo {a}\nparameters: {a: [1, 2, 3, 4, 5, 6]}\n"

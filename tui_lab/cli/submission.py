@@ -119,7 +119,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
         if lab is None
         else lab.new_experiment(experiment.name)
     )
-    state = folder.state() if folder.exists() else fold.State()
+    state = folder.state() if lab is not None and folder.exists() else fold.State()
     previous = folder.plan() if state.plan else None
     if lab is not None:
         _check_name(lab, experiment, previous, choice)

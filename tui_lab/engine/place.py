@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tui_lab.store import layout
-from tui_lab.store.errors import LabError, storage_error
+from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
 SOCKET_PATH_LIMIT = 107  # bytes that an address of a Unix socket can hold
@@ -88,26 +89,78 @@ class EngineFacts:
 
 
 class EngineLock:
-    """The right to write to a lab, held for the engine's life; the file's content is the epoch."""
+    """The right to write to a lab, held for the engine's life; the content of `engine.lock` is the epoch.
+
+    A lock of the file system (`lockf`), which ends with its process. Where there is none, a file that only
+    one can make, `engine.owner`; it names its maker.
+    """
 
     def __init__(self, lab: Lab) -> None:
         self.path = lab.path / "engine.lock"
+        self.owner = lab.path / "engine.owner"
         self._file = -1
+        self._owns = False
         self.epoch = 0
 
     def take(self) -> bool:
-        """False where another engine holds it. Raises StorageError."""
+        """False where another engine holds it. Raises StorageError, also for an engine on another host."""
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            return False
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                taken = True
+            except OSError as error:
+                if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                    taken = self._owns = self._take_file()
+                elif error.errno in (errno.EAGAIN, errno.EACCES):
+                    taken = False
+                else:
+                    raise
         except OSError as error:
             raise storage_error(self.path, error) from error
+        if not taken:
+            os.close(self._file)
+            return False
         text = os.pread(self._file, 32, 0)
         self.raise_epoch(int(text) if text.strip().isdigit() else 0)
         return True
+
+    def _take_file(self) -> bool:
+        """Become the owner where there is none, or a dead one of this host. Raises OSError, StorageError."""
+        pid = os.getpid()
+        mine = json.dumps({"pid": pid, "start_time": process_start(pid), "host": os.uname().nodename})
+        for _ in range(2):
+            try:
+                file = os.open(self.owner, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+                os.write(file, mine.encode())
+                os.close(file)
+                return True
+            except FileExistsError:
+                pass
+            try:
+                text = self.owner.read_text()
+                facts = json.loads(text)
+                host, dead = facts["host"], process_start(facts["pid"]) != facts["start_time"]
+            except (OSError, ValueError, KeyError):
+                return False  # it is just being made, or removed
+            if host != os.uname().nodename:
+                raise StorageError(
+                    f"{self.owner.parent}: an engine on {host} (pid {facts['pid']}) works on this lab",
+                    f"run tui-lab on {host}; if that machine is gone for good, remove {self.owner.name}",
+                )
+            if not dead:
+                return False
+            aside = self.owner.with_name(f"{self.owner.name}.{pid}")
+            try:
+                self.owner.rename(aside)
+                if aside.read_text() != text:  # someone was quicker: that is the new owner's
+                    os.link(aside, self.owner)
+                    return False
+            except OSError:
+                return False
+            finally:
+                aside.unlink(missing_ok=True)
+        return False
 
     def raise_epoch(self, above: int) -> None:
         """The next epoch above one that was seen. Raises StorageError."""
@@ -118,4 +171,6 @@ class EngineLock:
             raise storage_error(self.path, error) from error
 
     def release(self) -> None:
+        if self._owns:
+            self.owner.unlink(missing_ok=True)
         os.close(self._file)

@@ -134,7 +134,9 @@ def _renamed(prepared: Prepared, columns: list[pl.Series]) -> pl.DataFrame:
     renamed = []
     for series in columns:
         own = prepared.columns.get(series.name, series.name)  # type: ignore[call-overload]
-        name = own if own not in taken else f"{own}_{series.name}"
+        name = own
+        while name in taken:
+            name = f"{name}_{series.name}"
         taken.add(name)
         if series.name == "n":
             series = series.cast(pl.Int64)

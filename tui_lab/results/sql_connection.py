@@ -27,6 +27,7 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     written = str(folder.absolute()).replace("'", "''")
     for setting in (
         f"memory_limit = '{memory}'",
+        "enable_progress_bar = false",
         "python_enable_replacements = false",
         "python_scan_all_frames = false",
         "autoinstall_known_extensions = false",

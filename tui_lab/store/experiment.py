@@ -16,6 +16,7 @@ from tui_lab.spec.model import Experiment
 from tui_lab.store import checkpoint, fold, layout
 from tui_lab.store.errors import LabError, storage_error
 from tui_lab.store.fold import State
+from tui_lab.store.locking import locked
 from tui_lab.store.plan import PREFIX, Plan, merge, only
 
 # Facts of a task in the order of the table's columns, behind the parameters.
@@ -114,12 +115,15 @@ class ExperimentFolder:
         return self.path / "parsed.yaml"
 
     def write_metrics(self, text: str) -> None:
-        """Let the experiment's tables be read by the metrics of this text from now on. Raises
-        StorageError."""
-        self._replace(self.metrics_file, text)
+        """Let tables be read by the metrics of this text from now on. Raises StorageError."""
+        with locked(self.path.parent / layout.SUBMIT_LOCK):
+            self._replace(self.metrics_file, text)
 
     def write_spec(self, text: str) -> None:
-        """Keep the file as submitted; its metrics are in force again. Raises StorageError."""
+        """Keep the file as submitted, with its metrics in force again. Raises StorageError.
+
+        Only for the holder of the submit lock.
+        """
         self._replace(self.path / layout.SPEC_FILE, text)
         self.metrics_file.unlink(missing_ok=True)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,7 +127,7 @@ class Lab:
     @contextmanager
     def submitting(self) -> Iterator[None]:
         """Hold the right to add a plan: one submission at a time. Raises StorageError."""
-        with locked(self.path / "submit.lock"):
+        with locked(self.path / layout.SUBMIT_LOCK):
             yield
 
 

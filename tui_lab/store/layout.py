@@ -15,6 +15,7 @@ Stream = Literal["stdout", "stderr"]
 
 LAB_FILE: Final = "lab.json"
 ENGINE_FILE: Final = "engine.json"
+SUBMIT_LOCK: Final = "submit.lock"
 ENGINE_LOG: Final = "engine.log"
 SPEC_FILE: Final = "experiment.yaml"
 JOURNAL_FILE: Final = "journal.jsonl"

@@ -179,13 +179,19 @@ def _file(path: Path) -> Any:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pl.read_parquet(path)
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        return pl.read_csv(path, separator=separator, infer_schema_length=None, try_parse_dates=True)
+        table = pl.read_csv(path, separator=separator, infer_schema_length=None, try_parse_dates=True)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
     except pl.exceptions.NoDataError:
         raise ChartError(f"{path} is empty") from None
     except pl.exceptions.PolarsError as error:
         raise ChartError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
+    # `nan` and `inf` as other programs write them make a column of texts.
+    texts = table.select(pl.selectors.string())
+    numbers = [column.cast(pl.Float64, strict=False) for column in texts]
+    return table.with_columns(
+        n for n, text in zip(numbers, texts, strict=True) if n.null_count() == text.null_count() < len(text)
+    )
 
 
 def _experiment(args: argparse.Namespace) -> Source:

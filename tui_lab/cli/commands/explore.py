@@ -124,6 +124,7 @@ def main(arguments: list[str]) -> int:
     nodes = [patas_files.read_node(words) for words in args.node]
     nodes += [node for name in args.cluster for node in patas_files.read_cluster(Path(name))]
     slots = patas_files.local_slots(nodes, args.filter_nodes)
+    patas_files.task_condition(args.filter_tasks, "")
     sweeps, files = _wanted(args)
     made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
     from tui_lab.store.lab import Lab

@@ -176,7 +176,8 @@ def interruptible(database: Database, ask: Callable[[], pl.DataFrame]) -> pl.Dat
 
     threading.Thread(target=run, daemon=True).start()
     try:
-        ended.wait()
+        while not ended.wait(0.1):  # a wait without an end might not see the signal
+            pass
     except KeyboardInterrupt:
         for _ in range(int(PATIENCE / 0.05)):
             database.interrupt()

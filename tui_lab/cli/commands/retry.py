@@ -11,7 +11,6 @@ from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab
 
-
 _CHANGE: Final = re.compile(r"(timeout|needs\.[a-z]+)=\S*")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -84,6 +85,8 @@ def _y_scale(chart: Chart, height: int) -> Scale:
             return scale(low / 2, high * 1.1, True)
         top = scale(min(low, 0.0), max(high, 0.0))
         room = (top.high - top.low) * 0.5 / height
+        if not math.isfinite(top.high - top.low + 2 * room):
+            return top
         return Scale(top.low - (room if low < 0 else 0), top.high + (room if high > 0 else 0))
     return scale(low, high, chart.y.log, 0.04)
 

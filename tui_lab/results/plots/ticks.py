@@ -11,6 +11,8 @@ from tui_lab.results.charts import Axis
 
 _SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200)
 _DAY: Final = 86400
+_LEAST: Final = 1e-306  # of a logarithmic axis
+_MOST: Final = 1e306
 _FACTORS: Final = ((1, 2, 2.5, 5, 10), (1, 2, 5, 10))
 
 
@@ -39,13 +41,13 @@ def scale(low: float, high: float, log: bool = False, room: float = 0.0) -> Scal
     """A scale that holds low and high, with `room` (a part of its length) beyond them. A single value stands
     in the middle."""
     if log:
-        a, b = math.log10(low), math.log10(high)
+        a, b = (math.log10(min(max(end, _LEAST), _MOST)) for end in (low, high))
         margin = (b - a) * room if b > a else 0.5
-        return Scale(10 ** max(a - margin, -307), 10 ** min(b + margin, 308), True)
+        return Scale(max(10 ** (a - margin), _LEAST), min(10 ** (b + margin), _MOST * 10), True)
     if low == high:
         margin = abs(low) * 0.1 or 0.5
     else:
-        margin = (high - low) * room if math.isfinite(high - low) else 0.0
+        margin = (high - low) * room if math.isfinite((high - low) * (1 + 2 * room)) else 0.0
     return Scale(low - margin, high + margin)
 
 
@@ -64,7 +66,7 @@ def ticks(axis: Axis, on: Scale, most: int) -> list[tuple[float, str]]:
 def _numbers(low: float, high: float, most: int, least: float = 0.0) -> list[tuple[float, str]]:
     """Multiples of a round step, which is `least` or more."""
     span = high - low
-    if not math.isfinite(span) or span <= 0:
+    if not 1e-300 < span < math.inf:
         return [(value, f"{value:.4g}") for value in (low, high)]
     rough = max(span / most, least)
     exponent = math.floor(math.log10(rough))

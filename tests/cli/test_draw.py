@@ -1,0 +1,132 @@
+"""`draw` as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from tests.cli.bench import Bench, Result
+from tui_lab.cli.main import main
+
+TRAINER = """#!/bin/sh
+echo "acc 0.$1$3"
+echo "loss $(( 10 - $1 ))"
+for step in 0 1 2; do echo "{\\"step\\": $step, \\"live\\": $(( $1 * step ))}" >> "$TUI_LAB_METRICS"; done
+"""
+GRID = """
+name: grid
+command: ./train.sh {n} {kind} {repeat}
+parameters: {n: [1, 3, 5], kind: [relu, tänh]}
+repeat: 3
+metrics:
+  acc: {pattern: 'acc (@float@)', goal: max}
+  loss: {pattern: 'loss (@float@)', goal: min}
+"""
+
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """With a lab in it."""
+    bench = Bench(tmp_path_factory.mktemp("draw"))
+    bench.write("train.sh", TRAINER, executable=True)
+    bench.write("experiment.yaml", GRID)
+    bench.run("experiment.yaml")
+    yield bench.folder
+    bench.clean()
+
+
+@pytest.fixture
+def draw(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """`tui-lab draw WORDS...` in this process."""
+
+    def call(*words: str, code: int = 0, **environment: str) -> Result:
+        monkeypatch.chdir(folder)
+        for name, value in ({"COLUMNS": "80", "LINES": "24"} | environment).items():
+            monkeypatch.setenv(name, value)
+        for name in ("NO_COLOR", "FORCE_COLOR"):
+            if name not in environment:
+                monkeypatch.delenv(name, raising=False)
+        try:
+            status = main(["draw", *words])
+        except SystemExit as exit_:
+            status = int(str(exit_.code))
+        out, err = capfd.readouterr()
+        assert status == code, out + err
+        return Result(status, out, err)
+
+    return call
+
+
+def test_charts_of_an_experiment(draw: Call) -> None:
+    lines = draw("lines")
+    assert "kind:  ● relu  ■ tänh" in lines.out
+    assert len(lines.lines) < 24 and max(map(cell_len, lines.lines)) <= 80
+    assert "\x1b" not in lines.out and "\x1b[" in draw("lines", FORCE_COLOR="1").out
+    assert "\x1b" not in draw("lines", FORCE_COLOR="1", NO_COLOR="1").out
+    narrow = draw("heatmap", "grid", "--ascii", COLUMNS="40", LINES="16")
+    assert max(map(cell_len, narrow.lines)) <= 40 and narrow.out.replace("ä", "a").isascii()
+
+
+def test_learning_curves_and_fronts(draw: Call) -> None:
+    curves = json.loads(draw("steps", "--table", "--format", "json", "--hue-column", "n").out)
+    assert [(row["n"], row["step"], row["live"]) for row in curves] == [
+        (str(n), step, n * step) for n in (1, 3, 5) for step in (0, 1, 2)
+    ]
+    front = list(csv.DictReader(io.StringIO(draw("pareto", "--table").out)))
+    assert [(row["n"], row["front"]) for row in front] == [("5", "true")] * 2 + [(n, "false") for n in "1133"]
+
+
+def test_the_same_data_as_a_table_a_text_and_a_picture(draw: Call, folder: Path) -> None:
+    columns = ("--x-column", "in_n", "--y-column", "out_acc", "--errorbar", "sd")
+    table = draw("lines", *columns, "--table").lines
+    assert table[0] == "n,acc,low,high,n_n"
+    assert table[1].startswith("1,0.11") and table[1].endswith(",6")
+    draw("lines", *columns, "--table", "-o", "means.parquet")
+    assert (
+        draw("lines", "--input", "means.parquet", "--table", "--y-column", "acc").lines[0].startswith("n,acc")
+    )
+    draw("lines", *columns, "-o", "chart.txt")
+    assert "acc" in (folder / "chart.txt").read_text()
+    draw("lines", *columns, "-o", "chart.svg", "--fig-size", "4", "3", "--title", "Güte")
+    assert (folder / "chart.svg").read_text().startswith("<?xml")
+
+
+def test_rows_of_a_query_or_a_file(draw: Call, folder: Path) -> None:
+    sql = "SELECT n, kind, avg(acc) AS acc FROM grid GROUP BY ALL ORDER BY ALL"
+    assert "● relu" in draw("lines", "--sql", sql).out
+    (folder / "data.csv").write_text("day,cost\n2024-05-17,1.5\n2024-05-18,nan\n2024-05-19,2.5\n")
+    drawn = draw("lines", "--input", "data.csv", "--x-column", "day")
+    assert "05-18" in drawn.out and "note: 1 row left out: cost is NaN" in drawn.err
+    changed = draw("scatter", "--sql", sql, "--x-column", "n", "--x-change=-X", "--table")
+    assert changed.lines[1] == "-1,0.11"
+    assert "-0.001" in draw("heatmap", "--z-range", "-1e-3", "1").out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lines", "--x-column", "m"), 'there is no column "m"'),
+        (("lines", "--sql", "SELECT * FROM grid WHERE false"), "nothing to draw"),
+        (("lines", "--sql", "SELECT nn FROM grid"), 'no column "nn"'),
+        (("lines", "--input", "nothing.csv"), "there is no such file"),
+        (("lines", "grid", "--sql", "SELECT 1"), "one source at a time"),
+        (("lines", "-o", "a.xyz"), "names no kind of picture"),
+        (("heatmap", "--fmt", "q"), "no format of a number"),
+        (("lines", "--y-change", "Y +"), "--y-change"),
+        (("lines", "nogrid"), 'no experiment "nogrid"'),
+        (("pie",), "invalid choice"),
+    ],
+)
+def test_mistakes_are_told_with_status_2(draw: Call, words: tuple[str, ...], said: str) -> None:
+    result = draw(*words, code=2)
+    assert said in result.err
+    assert result.out == ""

@@ -1,0 +1,342 @@
+"""`explore`, and the whole of patas' README, command by command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bench import Bench
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.exploring import arithmetic, geometric, scalar
+from tui_lab.cli.main import main
+from tui_lab.cli.patas_files import local_slots, read_node, task_condition
+
+MAIN = Path(__file__).parent.parent.parent / "examples" / "basic_usage" / "main.py"
+PATTERNS = {
+    "train_time": r"Time to train \(ms\): (@float@)",
+    "test_time": r"Time to test \(ms\): (@float@)",
+    "train_acc": "Train accuracy: (@float@)",
+    "test_acc": "Test accuracy: (@float@)",
+    "loss": "Final Loss: (@float@)",
+}
+
+
+def test_the_readme_of_patas(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With fewer values and repeats; $TUI_LAB_DIR says that the lab is called pataslab."""
+    bench.environment["TUI_LAB_DIR"] = "pataslab"
+    monkeypatch.chdir(bench.folder)
+    for name, value in (("COLUMNS", "100"), ("LINES", "30"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+
+    def draw(*words: str) -> str:
+        assert main(["draw", *words]) == 0
+        return capfd.readouterr().out
+
+    shutil.copy(MAIN, bench.folder / "main.py")
+    bench(
+        *("explore", "--type", "grid", "--cmd", "./main.py {neurons} {activation} {preprocessing}"),
+        *("--va", "neurons", "1", "51", "24", "--vl", "preprocessing", "fast", "medium", "intense"),
+        *(
+            "--vl",
+            "activation",
+            "relu",
+            "leaky_relu",
+            "sigmoid",
+            "tanh",
+            "--node",
+            "localhost",
+            "--repeat",
+            "2",
+        ),
+    )
+    patterns = [word for name, regex in PATTERNS.items() for word in ("-p", name, regex)]
+    bench("parse", "-e", "pataslab/grid/", *patterns)
+    assert len(bench("query", "select * from grid limit 2", "-m").lines) == 4
+    means = bench(
+        "query",
+        """
+        SELECT in_activation,
+               in_neurons,
+               AVG(out_train_acc) AS avg_train_acc,
+               AVG(out_test_acc) AS avg_test_acc
+        FROM grid GROUP BY in_activation, in_neurons""",
+        "-m",
+    ).lines
+    assert (
+        means[0] == "| in_activation | in_neurons | avg_train_acc | avg_test_acc |" and len(means) == 2 + 12
+    )
+    best = bench(
+        "query",
+        """
+        WITH avg_result AS (
+            SELECT in_activation, in_neurons, AVG(out_train_acc) AS train_acc, AVG(out_test_acc) AS test_acc
+            FROM grid
+            GROUP BY in_activation, in_neurons
+        )
+        SELECT * FROM avg_result AS t
+        WHERE t.test_acc=(SELECT MAX(test_acc) FROM avg_result)""",
+        "-m",
+    ).lines
+    assert len(best) == 3 and best[2].count("0.") == 2
+    first = "--input pataslab/grid/grid.csv --x-column in_neurons --y-column in_activation --z-column out_test_acc"
+    assert "leaky_relu" in draw("heatmap", *first.split(), "--fig-size", "15", "3")
+    draw(
+        *("heatmap", *first.split(), "--output", "heatmap.png", "--title", "Average test accuracy"),
+        *("--x-label", "Number of Neurons", "--x-change", "X[i]", "--y-label", "Activation function"),
+        *(
+            "--y-change",
+            "Y[i][:3]",
+            "--z-label",
+            "Accuracy",
+            "--z-change",
+            "int(Z[i]*100)",
+            "--fig-size",
+            "15",
+            "3",
+        ),
+        *("--annot", "--aggfunc", "mean", "--fmt", ".0f", "--z-range", "0", "100"),
+    )
+    assert (bench.folder / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+    bars = draw(
+        *("categories", "--input", "pataslab/grid/grid.csv", "--x-column", "in_activation"),
+        *("--hue-column", "in_preprocessing", "--y-column", "out_test_acc", "--fig-size", "10", "4"),
+        *(
+            "--x-label",
+            "Activation function",
+            "--y-label",
+            "Test Accuracy",
+            "--legend-label",
+            "Preprocessing",
+        ),
+        *("--errorbar", "sd", "--title", "Test performance by activation function and preprocessing"),
+    )
+    assert "Preprocessing:  █ fast  ▓ medium  ▒ intense" in bars and "standard deviation" in bars
+    for style in ("bars", "band"):
+        lines = draw(
+            *("lines", "--input", "pataslab/grid/grid.csv", "--fig-size", "10", "4"),
+            *("--x-column", "in_neurons", "--x-label", "Neurons", "--y-column", "out_test_acc"),
+            *("--y-label", "Accuracy", "--hue-column", "in_activation", "--title", "Average test accuracy"),
+            *("--legend-label", "Act. Function", "--err-style", style, "--errorbar", "sd"),
+        )
+        assert "Act. Function:  ● relu" in lines and f"{style}: standard deviation" in lines
+    # A larger sweep keeps its metrics, and runs only what is new.
+    grown = bench(
+        *(
+            "explore",
+            "--cmd",
+            "./main.py {neurons} {activation} {preprocessing}",
+            "--va",
+            "neurons",
+            "1",
+            "51",
+            "24",
+        ),
+        *("--vl", "preprocessing", "fast", "medium", "intense", "--repeat", "2", "-y"),
+        *("--vl", "activation", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "--filter-tasks", ":72"),
+    )
+    assert "0 tasks to run" in grown.err
+    assert (
+        bench.environment["TUI_LAB_DIR"] and "test_acc" in (bench.folder / "pataslab/grid.yaml").read_text()
+    )
+
+
+def test_values_of_any_kind_arrive(bench: Bench) -> None:
+    bench(
+        *(
+            "explore",
+            "--name",
+            "any",
+            "-q",
+            "-o",
+            "here",
+            "--cmd",
+            "echo {x} {y} $PATAS_VAR_x $PATAS_ATTEMPT",
+            "--patas-env",
+        ),
+        *(
+            "--cmd",
+            "echo second {y}",
+            "--vl",
+            "x",
+            "-1",
+            "-1e-3",
+            "0.10",
+            "true",
+            "a b",
+            "--vg",
+            "y",
+            "1",
+            "4",
+            "2",
+        ),
+    )
+    outputs = [bench.folder / f"here/any/tasks/0/{task}/stdout" for task in range(10)]
+    texts = [path.read_text().splitlines() for path in outputs]
+    assert [text[0] for text in texts[::2]] == [
+        "-1.0 1 -1.0 1", "-0.001 1 -0.001 1", "0.1 1 0.1 1", "true 1 true 1", "a b 1 a b 1"
+    ]  # fmt: skip
+    assert texts[1] == ["-1.0 2 -1.0 1", "second 2"]
+    again = bench("--run", "here/any.yaml", "--lab", "here")
+    assert "0 tasks to run" in again.err, "the file is one that can be kept"
+
+
+def test_files_of_patas(bench: Bench) -> None:
+    bench.write(
+        "sweep.yaml",
+        """
+name: mysweep
+type: grid
+cmd: ["echo {a} {b}", "test {a} != bad"]
+repeat: 2
+max_tries: 2
+vars:
+  - {name: a, type: list, values: [x, "y z"]}
+  - {name: b, type: arithmetic, min: 0, max: 1, step: 0.5}
+""",
+    )
+    bench.write(
+        "here.yaml",
+        "name: c\nnodes:\n  - {name: n1, hostname: localhost, workers: 2, tags: [x]}\n"
+        "  - {name: n2, hostname: 192.0.2.1, workers: 2, tags: [y]}\n",
+    )
+    options = ("explore", "--experiment", "sweep.yaml", "--cluster", "here.yaml")
+    assert "192.0.2.1: only localhost works so far" in bench(*options, code=2).err
+    bench(*options, "--filter-nodes", "x", "--filter-tasks", "mysweep:2:4", "7")
+    counts = "SELECT task_id FROM mysweep ORDER BY 1"
+    assert [row["task_id"] for row in bench.table(counts)] == [2, 3, 7]
+    bench(*options, "--filter-nodes", "x")
+    assert len(bench.table(counts)) == 8
+    bench("explore", "--experiment", "lab/mysweep.yaml", "--redo")
+    assert {row["version"] for row in bench.table("SELECT version FROM mysweep")} == {2}
+
+
+def test_tries_are_attempts_in_all(bench: Bench) -> None:
+    bench("explore", "--cmd", "exit {x}", "--vl", "x", "0", "1", "--max-tries", "2", code=1)
+    rows = bench.table("SELECT x, attempts, state FROM grid_tasks ORDER BY x")
+    assert [(row["x"], row["attempts"], row["state"]) for row in rows] == [(0, 1, "done"), (1, 2, "failed")]
+
+
+def test_an_edited_file_is_not_lost(bench: Bench) -> None:
+    bench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
+    file = bench.lab / "grid.yaml"
+    file.write_text(file.read_text() + "# mine\n")
+    told = bench("explore", "--cmd", "echo {x}", "--vl", "x", "2", code=2)
+    assert "was changed and not run since" in told.err and "# mine" in file.read_text()
+    bench("--run", "lab/grid.yaml")
+    bench("explore", "--cmd", "echo {x}", "--vl", "x", "2")
+    assert "# mine" not in file.read_text(), "the lab has it among its plans"
+
+
+def test_mistakes(bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(bench.folder)
+    for words, said in (
+        (("--vl", "x", "1"), "no --cmd"),
+        ((), "needs a --cmd"),
+        (("--cmd", "echo {x}", "--vl", "x"), "a name and its values"),
+        (("--cmd", "echo {x}", "--vl", "x", "1", "--va", "x", "1", "2", "1"), "x is given twice"),
+        (("--cmd", "echo", "--repeat", "0"), "1 or more"),
+        (("--cmd", "echo", "--filter-tasks", "a"), "expected A:B"),
+        (("--cmd", "echo", "--node", "ana@tower:22", "4"), "only localhost works so far"),
+        (("--cmd", "echo", "--name", "a/b"), "can't be a name"),
+        (("--cmd", "echo 'a", "--vl", "x", "1"), "explore: "),
+        (("--cmd", "echo", "--experiment", "nowhere.yaml"), "no such file"),
+        (("--type", "cdeepso", "--cmd", "echo"), "invalid choice"),
+    ):
+        try:
+            assert main(["explore", *words]) == 2
+        except SystemExit as exit_:
+            assert exit_.code == 2
+        assert said in capfd.readouterr().err
+    assert not bench.lab.exists()
+
+
+def test_a_terminal_is_asked_before_a_start(bench: Bench) -> None:
+    for answer, started in ((b"n\n", False), (b"y\n", True)):
+        ours, theirs = pty.openpty()
+        words = [sys.executable, "-m", "tui_lab", "explore", "--cmd", "echo {x}", "--vl", "x", "1", "2"]
+        process = subprocess.Popen(
+            words,
+            cwd=bench.folder,
+            env=bench.environment,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        os.write(ours, answer)
+        _, err = process.communicate(timeout=60)
+        os.close(ours)
+        os.close(theirs)
+        assert b"grid: 2 combinations" in err and b"Run? [Y/n]" in err
+        assert (b"Nothing was started" in err) is not started
+        assert (bench.lab / "grid" / "journal.jsonl").exists() is started
+
+
+# ---- pieces
+
+
+def test_progressions_are_exact_and_leave_max_out() -> None:
+    assert geometric("x", "1", "17", "2") == ("x", [1, 2, 4, 8, 16])
+    assert geometric("x", "1", "16", "2")[1] == [1, 2, 4, 8]
+    assert geometric("x", "0.1", "1e-5", "0.1")[1] == [0.1, 0.01, 0.001, 0.0001]
+    assert geometric("x", "1", "2", "1.1")[1][:4] == [1.0, 1.1, 1.21, 1.331]
+    assert geometric("x", "-1", "-9", "3")[1] == [-1, -3]
+    assert arithmetic("x", "0", "1", "0.1") == ("x", {"range": [0, 1, 0.1]})
+    assert arithmetic("x", "3", "0", "-1") == ("x", {"range": [3, 0, -1]})
+    for low, high, factor in (("1", "8", "1"), ("1", "8", "0.5"), ("8", "1", "2"), ("0", "8", "2"), ("1", "0", "0.5"),
+                              ("1", "8", "-2"), ("1", "inf", "2"), ("a", "8", "2"), ("-1", "8", "2")):  # fmt: skip
+        with pytest.raises(UsageError):
+            geometric("x", low, high, factor)
+    for low, high, step in (("1", "8", "0"), ("1", "8", "-1"), ("8", "8", "1"), ("1", "x", "1")):
+        with pytest.raises(UsageError):
+            arithmetic("x", low, high, step)
+
+
+def test_values_are_typed_as_yaml_types_them() -> None:
+    words = (
+        "1",
+        "1.0",
+        "1e-3",
+        "-5",
+        "true",
+        "null",
+        "on",
+        "010",
+        "a, b",
+        "[1]",
+        "{a: 1}",
+        "'q'",
+        "",
+        "#x",
+        "a: b",
+    )
+    assert [scalar(word) for word in words] == [
+        1, 1.0, 0.001, -5, True, None, "on", "010", "a, b", "[1]", "{a: 1}", "'q'", "", "#x", "a: b"
+    ]  # fmt: skip
+
+
+def test_filters_of_tasks() -> None:
+    assert task_condition(["2:5"], "grid") == "(task_id >= 2 AND task_id < 5)"
+    assert (
+        task_condition(["2:", ":5", "7", ":"], "g")
+        == "(task_id >= 2) OR (task_id < 5) OR (task_id = 7) OR (true)"
+    )
+    assert task_condition(["a:1:2"], "a") == "(task_id >= 1 AND task_id < 2)"
+    assert task_condition(["a:1:2"], "b") is None
+
+
+def test_nodes() -> None:
+    nodes = [read_node(["localhost", "2", "a", "b"]), read_node(["ana@localhost:22", "3", "a"])]
+    assert local_slots(nodes, ["a"]) == 5
+    assert local_slots(nodes, ["a", "b"]) == 2
+    assert local_slots([], []) is None
+    assert local_slots([read_node(["localhost"])], []) == 0
+    with pytest.raises(UsageError, match="no node has all"):
+        local_slots(nodes, ["c"])

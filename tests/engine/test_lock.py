@@ -1,0 +1,81 @@
+"""One engine writes to a lab, also where the file system has no locks."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tui_lab.engine.place import EngineLock, process_start
+from tui_lab.store.errors import StorageError
+from tui_lab.store.lab import Lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab.create(tmp_path / "lab")
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+
+
+def test_another_process_does_not_get_it_and_epochs_rise(lab: Lab) -> None:
+    program = f"""if True:
+        from pathlib import Path
+        from tui_lab.engine.place import EngineLock
+        from tui_lab.store.lab import Lab
+        lock = EngineLock(Lab.open(Path({str(lab.path)!r})))
+        print(lock.take(), lock.epoch)
+    """
+
+    def other() -> str:
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    lock = EngineLock(lab)
+    assert lock.take()
+    assert lock.epoch == 1
+    assert other() == "False 0"
+    lock.release()
+    assert other() == "True 2"
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_file_is_the_lock(lab: Lab) -> None:
+    first, second = EngineLock(lab), EngineLock(lab)
+    assert first.take()
+    assert not second.take()
+    first.release()
+    assert second.take()
+    assert second.epoch == 2
+    second.release()
+    assert not second.owner.exists()
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_dead_owner_is_followed_a_strange_one_is_named(lab: Lab) -> None:
+    lock = EngineLock(lab)
+    gone = {
+        "pid": os.getpid(),
+        "start_time": (process_start(os.getpid()) or 0) - 1,
+        "host": os.uname().nodename,
+    }
+    lock.owner.write_text(json.dumps(gone))
+    assert lock.take()
+    lock.release()
+    lock.owner.write_text(json.dumps({**gone, "host": "elsewhere"}))
+    with pytest.raises(StorageError, match="an engine on elsewhere"):
+        lock.take()
+    lock.owner.write_text("")
+    assert not lock.take()
