@@ -56,9 +56,7 @@ def plain_re(paths: list[Path]) -> None:
     for path in paths:
         text = path.read_text(errors="replace")
         for pattern in PLAIN:
-            found = None
-            for found in pattern.finditer(text):
-                pass
+            list(pattern.finditer(text))
 
 
 def by_line(paths: list[Path]) -> None:

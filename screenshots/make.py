@@ -5,6 +5,7 @@ Each command runs in a terminal of tmux; what stands on its screen then, colours
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -54,7 +55,7 @@ class Terminal:
         lines = self.screen("-e").rstrip("\n").split("\n")
         while lines and not Text.from_ansi(lines[-1]).plain.strip(" $"):
             lines.pop()
-        console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)
+        console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
         console.print(Text.from_ansi("\n".join(lines)), no_wrap=True)
         console.save_svg(str(HERE / f"{name}.svg"), title=title, unique_id=f"tui-lab-{name}")
 

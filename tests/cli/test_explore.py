@@ -27,9 +27,7 @@ PATTERNS = {
 }
 
 
-def test_the_readme_of_patas(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """With fewer values and repeats; $TUI_LAB_DIR says that the lab is called pataslab."""
     bench.environment["TUI_LAB_DIR"] = "pataslab"
     monkeypatch.chdir(bench.folder)
@@ -70,9 +68,7 @@ def test_the_readme_of_patas(
         FROM grid GROUP BY in_activation, in_neurons""",
         "-m",
     ).lines
-    assert (
-        means[0] == "| in_activation | in_neurons | avg_train_acc | avg_test_acc |" and len(means) == 2 + 12
-    )
+    assert means[0] == "| in_activation | in_neurons | avg_train_acc | avg_test_acc |" and len(means) == 2 + 12
     best = bench(
         "query",
         """
@@ -143,9 +139,7 @@ def test_the_readme_of_patas(
         *("--vl", "activation", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "--filter-tasks", ":72"),
     )
     assert "0 tasks to run" in grown.err
-    assert (
-        bench.environment["TUI_LAB_DIR"] and "test_acc" in (bench.folder / "pataslab/grid.yaml").read_text()
-    )
+    assert bench.environment["TUI_LAB_DIR"] and "test_acc" in (bench.folder / "pataslab/grid.yaml").read_text()
 
 
 def test_values_of_any_kind_arrive(bench: Bench) -> None:
@@ -290,8 +284,9 @@ def test_progressions_are_exact_and_leave_max_out() -> None:
     assert geometric("x", "-1", "-9", "3")[1] == [-1, -3]
     assert arithmetic("x", "0", "1", "0.1") == ("x", {"range": [0, 1, 0.1]})
     assert arithmetic("x", "3", "0", "-1") == ("x", {"range": [3, 0, -1]})
-    for low, high, factor in (("1", "8", "1"), ("1", "8", "0.5"), ("8", "1", "2"), ("0", "8", "2"), ("1", "0", "0.5"),
-                              ("1", "8", "-2"), ("1", "inf", "2"), ("a", "8", "2"), ("-1", "8", "2")):  # fmt: skip
+    wrong = ("1 8 1", "1 8 0.5", "8 1 2", "0 8 2", "1 0 0.5", "1 8 -2", "1 inf 2", "a 8 2", "-1 8 2")
+    for words in wrong:
+        low, high, factor = words.split()
         with pytest.raises(UsageError):
             geometric("x", low, high, factor)
     for low, high, step in (("1", "8", "0"), ("1", "8", "-1"), ("8", "8", "1"), ("1", "x", "1")):
@@ -324,10 +319,7 @@ def test_values_are_typed_as_yaml_types_them() -> None:
 
 def test_filters_of_tasks() -> None:
     assert task_condition(["2:5"], "grid") == "(task_id >= 2 AND task_id < 5)"
-    assert (
-        task_condition(["2:", ":5", "7", ":"], "g")
-        == "(task_id >= 2) OR (task_id < 5) OR (task_id = 7) OR (true)"
-    )
+    assert task_condition(["2:", ":5", "7", ":"], "g") == "(task_id >= 2) OR (task_id < 5) OR (task_id = 7) OR (true)"
     assert task_condition(["a:1:2"], "a") == "(task_id >= 1 AND task_id < 2)"
     assert task_condition(["a:1:2"], "b") is None
 

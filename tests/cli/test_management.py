@@ -95,7 +95,7 @@ def test_clean_of_files_by_a_metric_and_of_attempts(bench: Bench) -> None:
 
 
 def _outputs(bench: Bench) -> list[Path]:
-    return [path for path in (bench.lab / "grid" / "tasks").rglob("stdout*")]
+    return list((bench.lab / "grid" / "tasks").rglob("stdout*"))
 
 
 def test_clean_needs_a_condition_and_an_idle_lab(bench: Bench) -> None:

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from tests.results.test_charts import GRID, SOURCE, chart
 
+from tests.results.test_charts import GRID, SOURCE, chart
 from tui_lab.results.charts import KINDS, Axis, ChartError
 from tui_lab.results.plots import files
 from tui_lab.results.plots.style import Look

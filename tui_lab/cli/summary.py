@@ -90,14 +90,12 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
         examples.setdefault(key, line)
         groups[key].append(task)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [
-        {"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered
-    ]
+    return [{"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered]
 
 
 def best_settings(results: Results) -> dict[str, Any] | None:
-    """The best settings by the first metric that has a goal; None where none has. `tied` is how many others can't
-    be told from the best."""
+    """The best settings by the first metric that has a goal; None where none has. `tied` is how many others
+    can't be told from the best."""
     name = leading_metric(results)
     if name is None or results.spec.metrics[name].goal is None or not results.grid.height:
         return None
@@ -182,11 +180,11 @@ def paused_line(event: dict[str, Any]) -> str:
     failed = event["failed"]
     if event["reason"] == "asked":
         return "Paused by a person. `tui-lab resume` goes on."
+    if event["reason"] in ("no_node", "error"):
+        return f"Stopped: {event.get('message', event['reason'])}. The same command goes on."
     if event["reason"] == "max_failures":
         return f"Stopped after {plural(failed, 'failed task')} (max_failures). The same command goes on with the rest."
     return (
         f"Paused: the first {failed} tasks all failed. Mend it and run the same command again, "
         "or go on regardless with --keep-going."
     )
-
-

@@ -28,8 +28,8 @@ Verdict = Literal["better", "worse", "can't tell"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One setting against the baseline. `difference` is setting minus baseline; where `pairs` is a number, it is
-    the mean of that many differences within pairs, and the tests are the paired ones."""
+    """One setting against the baseline. `difference` is setting minus baseline; where `pairs` is a number, it
+    is the mean of that many differences within pairs, and the tests are the paired ones."""
 
     difference: float | None
     low: float | None = None
@@ -75,20 +75,18 @@ def against_best(
     correction: Correction,
     pair: bool,
 ) -> list[float | None]:
-    """The corrected p-value of each setting's difference from the best (1 for the best itself, None where there
-    is no test).
+    """The corrected p-value of each setting's difference from the best (1 for the best itself, None where
+    there is no test).
 
     Those with 1 - level or more can't be told from the best. With Bonferroni's correction the setting that is
-    best in truth is among them with at least the confidence of the level, whichever it is: it is left out only
-    if one of the others beats it in a test at (1 - level) / (number of others) (subset selection, Gupta,
+    best in truth is among them with at least the confidence of the level, whichever it is: it is left out
+    only if one of the others beats it in a test at (1 - level) / (number of others) (subset selection, Gupta,
     Technometrics 7, 1965). Holm's is uniformly more powerful.
     """
     tests: list[float | None] = []
     for place, sample in enumerate(samples):
         found = (
-            None
-            if place == best
-            else _t_test(sample, samples[best], summaries[place], summaries[best], level, pair)
+            None if place == best else _t_test(sample, samples[best], summaries[place], summaries[best], level, pair)
         )
         tests.append(None if found is None else found[0].p)
     corrected = _adjusted(tests, correction)
@@ -122,9 +120,7 @@ def against(
 def within_pairs(a: Sample, b: Sample) -> list[float]:
     """Differences a - b within the pairs that both samples have, in the order of `a`."""
     partners = dict(zip(b.pairs, b.values, strict=True))
-    both = [
-        (value, partners[pair]) for pair, value in zip(a.pairs, a.values, strict=True) if pair in partners
-    ]
+    both = [(value, partners[pair]) for pair, value in zip(a.pairs, a.values, strict=True) if pair in partners]
     return [deviations((first, second), second)[0] for first, second in both]
 
 
@@ -141,9 +137,7 @@ def _t_test(
     return None if test is None else (test, None)
 
 
-def _compared(
-    a: Sample, b: Sample, of_a: Summary, of_b: Summary, level: float, pair: bool
-) -> Comparison | None:
+def _compared(a: Sample, b: Sample, of_a: Summary, of_b: Summary, level: float, pair: bool) -> Comparison | None:
     if of_a.mean is None or of_b.mean is None or of_a.moments is None or of_b.moments is None:
         return None
     ratio = of_a.mean / of_b.mean if of_b.mean != 0 else None

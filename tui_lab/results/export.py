@@ -26,8 +26,8 @@ Columns = Mapping[str, Mapping[str, Any]]
 
 
 def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What each column of a table of an experiment is: `kind` (parameter, metric or fact), `unit`, `goal`, and how
-    a metric was read."""
+    """What each column of a table of an experiment is: `kind` (parameter, metric or fact), `unit`, `goal`,
+    and how a metric was read."""
     names = {column: name for name, column in results.metrics.items()}
     found: dict[str, dict[str, Any]] = {}
     for column in columns:
@@ -53,8 +53,8 @@ def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, dict[s
 
 
 def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], columns: Columns) -> None:
-    """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA; each column's own metadata
-    has its kind, unit and goal. Raises OutputError."""
+    """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA; each column's own
+    metadata has its kind, unit and goal. Raises OutputError."""
     table = frame.to_arrow()
     fields = []
     for field in table.schema:
@@ -77,9 +77,7 @@ def write_described(
     frame: pl.DataFrame, format: Format | None, file: Path | None, about: Mapping[str, Any], columns: Columns
 ) -> str:
     """As `output.write`, with metadata where the format is Parquet and a file is named."""
-    parquet = format == "parquet" or (
-        format is None and file is not None and file.suffix.lower() == ".parquet"
-    )
+    parquet = format == "parquet" or (format is None and file is not None and file.suffix.lower() == ".parquet")
     if parquet and file is not None and (file.is_file() or not file.exists()):
         write_parquet(frame, file, about, columns)
         return ""
@@ -94,8 +92,8 @@ def read_about(file: Path) -> dict[str, Any]:
 
 
 def paper_table(report: Report) -> pl.DataFrame:
-    """A row per setting, ordered by the first metric: parameters, then each metric as `mean ± half`, the best in
-    bold."""
+    """A row per setting, ordered by the first metric: parameters, then each metric as `mean ± half`, the best
+    in bold."""
     order = report.metrics[0].order
     columns = [report.settings.keys[name].gather(order) for name in report.settings.by]
     taken = set(report.settings.by)

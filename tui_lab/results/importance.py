@@ -7,9 +7,9 @@ Every parameter counts as a category. The variance of all values is split withou
     repeats         what is left within settings
 
 The additive model's share of a parameter is what it adds to R squared, averaged over all orders in which the
-parameters can enter (Lindeman, Merenda and Gold 1980; Groemping, The American Statistician 61, 2007). In a full
-grid with equal repeats that is eta squared of the classical analysis of variance; in a grid with holes, where
-eta squared would count shared variance twice or not at all, it still adds up.
+parameters can enter (Lindeman, Merenda and Gold 1980; Groemping, The American Statistician 61, 2007). In a
+full grid with equal repeats that is eta squared of the classical analysis of variance; in a grid with holes,
+where eta squared would count shared variance twice or not at all, it still adds up.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def importance(table: pl.DataFrame, parameters: Sequence[str], values: pl.Series
     between = _between(cells, response) / total
     additive = explained[(1 << len(levels)) - 1]
     named = sorted(zip(levels, shares, strict=True), key=lambda item: -item[1])
-    return Importance(
-        dict(named), max(0.0, between - additive), max(0.0, 1 - between), tuple(binned), tuple(left_out)
-    )
+    return Importance(dict(named), max(0.0, between - additive), max(0.0, 1 - between), tuple(binned), tuple(left_out))
 
 
 def _levels(column: pl.Series, settings: int) -> tuple[NDArray[np.int64], str]:
@@ -105,9 +103,7 @@ def _between(cells: NDArray[np.int64], response: NDArray[np.float64]) -> float:
     return math.fsum(sums[counts > 0] ** 2 / counts[counts > 0])
 
 
-def _r_squared(
-    levels: Sequence[NDArray[np.int64]], response: NDArray[np.float64], total: float
-) -> dict[int, float]:
+def _r_squared(levels: Sequence[NDArray[np.int64]], response: NDArray[np.float64], total: float) -> dict[int, float]:
     """R squared of the additive model of every subset of parameters, by the bits of its number."""
     blocks = []
     for coded in levels:

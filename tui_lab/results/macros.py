@@ -6,8 +6,8 @@
     failures(['EXPERIMENT'])           tasks that failed or were lost or stopped
     slowest(['EXPERIMENT'][, N])       the N (20) done tasks that took longest
 
-Without an experiment the current one is meant. A call stands where a table may: it is replaced by a query over
-the tables of the lab, which `SELECT * FROM best(...)` can filter and join like any other.
+Without an experiment the current one is meant. A call stands where a table may: it is replaced by a query
+over the tables of the lab, which `SELECT * FROM best(...)` can filter and join like any other.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def calls(words: Sequence[Token]) -> Iterator[Call]:
             continue
         if before is None or before.text.lower() not in ("from", "join", ","):
             continue
-        arguments = []
+        arguments: list[str] = []
         for token in words[place + 2 :]:
             if token.text == ")" and token.kind == "other":
                 yield Call(word.text.lower(), tuple(arguments), word.start, token.end)
@@ -168,7 +168,8 @@ MACROS: Final[dict[str, Callable[[list[str], Find], str]]] = {
 
 
 def as_query(words: Sequence[str]) -> str | None:
-    """The SQL for `best METRIC`, `compare A B` and the rest as words of a command line; None for other words."""
+    """The SQL for `best METRIC`, `compare A B` and the rest as words of a command line; None for other
+    words."""
     if not words or words[0] not in MACROS:
         return None
     arguments = ", ".join(word if word.isdigit() else "'" + word.replace("'", "''") + "'" for word in words[1:])

@@ -8,9 +8,9 @@ from tui_lab.results.comparison import Goal
 
 
 def front(points: Sequence[tuple[float | None, float | None]], goals: tuple[Goal, Goal]) -> list[bool]:
-    """Whether each point is on the front: none is at least as good in both and better in one (Pareto 1906). Equal
-    points stand or fall together; a point without a value is not on it. Sorted once, then one sweep (Kung,
-    Luccio and Preparata, JACM 22, 1975)."""
+    """Whether each point is on the front: none is at least as good in both and better in one (Pareto 1906).
+    Equal points stand or fall together; a point without a value is not on it. Sorted once, then one sweep
+    (Kung, Luccio and Preparata, JACM 22, 1975)."""
     costs = [
         (first if goals[0] == "min" else -first, second if goals[1] == "min" else -second, place)
         for place, (first, second) in enumerate(points)

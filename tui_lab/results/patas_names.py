@@ -14,8 +14,8 @@ _FACTS: Final = {"repeat_id": "repeat", "tries": "attempts", "node_name": "node"
 
 
 def with_patas_names(frame: pl.DataFrame, results: Results, mentioned: Collection[str]) -> pl.DataFrame:
-    """The table with those columns also under patas' names that a query mentions (lower case) and the table does
-    not have; a query that mentions none sees the table as it is."""
+    """The table with those columns also under patas' names that a query mentions (lower case) and the table
+    does not have; a query that mentions none sees the table as it is."""
     own = {name.lower() for name in frame.columns}
     named = {f"in_{column}": column for column in results.parameters}
     named |= {f"out_{name}": column for name, column in results.metrics.items()} | _FACTS

@@ -32,7 +32,8 @@ def read(lab: Lab, name: str) -> str:
 
 
 def save(lab: Lab, name: str, sql: str) -> Path:
-    """Write a query, in place of an older one of the name. Raises QueryError for what can't be a name, OSError."""
+    """Write a query, in place of an older one of the name. Raises QueryError for what can't be a name,
+    OSError."""
     error = name_error(name)
     if error is not None:
         raise QueryError(error[0], hint=error[1])

@@ -100,7 +100,8 @@ class Settings:
         """Share of the tasks that have a partner in another setting: equal in all that makes no setting."""
         pairs = pl.DataFrame({"pair": self._pairs, "setting": self._codes})
         partners = pairs.with_columns(pl.col("setting").n_unique().over("pair").alias("settings"))
-        return float((partners["settings"] > 1).mean() or 0.0)
+        together = int((partners["settings"] > 1).sum())
+        return together / partners.height if partners.height else 0.0
 
     def nodes(self) -> list[dict[str, int]]:
         """Tasks by node, of each setting."""
@@ -111,11 +112,9 @@ class Settings:
         return found
 
 
-def settings(
-    results: Results, by: Sequence[str] | None = None, table: pl.DataFrame | None = None
-) -> Settings:
-    """The settings of the done tasks (or of another table with their columns), by all parameters that vary or by
-    those named."""
+def settings(results: Results, by: Sequence[str] | None = None, table: pl.DataFrame | None = None) -> Settings:
+    """The settings of the done tasks (or of another table with their columns), by all parameters that vary or
+    by those named."""
     table = results.grid if table is None else table
     chosen = varying(results) if by is None else list(by)
     vary = varying(results)
@@ -130,7 +129,5 @@ def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     if not columns:
         return pl.Series("code", [0] * table.height, dtype=pl.Int64)
     known = table.select(columns).unique(maintain_order=True).with_row_index("a row's code")
-    joined = table.select(columns).join(
-        known, on=columns, how="left", nulls_equal=True, maintain_order="left"
-    )
+    joined = table.select(columns).join(known, on=columns, how="left", nulls_equal=True, maintain_order="left")
     return joined["a row's code"].cast(pl.Int64)

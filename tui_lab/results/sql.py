@@ -58,13 +58,11 @@ class Database:
     """The tables of a lab for any number of queries. Each query sees the lab as it is then.
 
     `current` is the experiment that `results` means, by default the one with the newest submission; `live`
-    includes what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`); `memory` is the most that
-    a query may take (`4GB`, or `50%` of the machine's).
+    includes what running tasks have printed so far (in `NAME_tasks` and `NAME_steps`); `memory` is the most
+    that a query may take (`4GB`, or `50%` of the machine's).
     """
 
-    def __init__(
-        self, lab: Lab, current: str | None = None, live: bool = True, memory: str = MEMORY
-    ) -> None:
+    def __init__(self, lab: Lab, current: str | None = None, live: bool = True, memory: str = MEMORY) -> None:
         self.lab = lab
         self.current = current
         self.live = live
@@ -100,8 +98,8 @@ class Database:
         parameters: Mapping[str, Any] | None = None,
         limit: int = 0,
     ) -> pl.DataFrame:
-        """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it, which
-        `warn` is told. Raises QueryError, and what reading the lab raises."""
+        """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it,
+        which `warn` is told. Raises QueryError, and what reading the lab raises."""
         self._loaded.clear()
         rewritten = self._with_files(sql)
         known = self.tables()
@@ -210,9 +208,7 @@ class Database:
             if any(call.start <= token.start < call.end for call in called):
                 continue
             if token.text == "(" and token.kind == "other":
-                calls.append(
-                    bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1]))
-                )
+                calls.append(bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1])))
             elif token.text == ")" and token.kind == "other" and calls:
                 calls.pop()
             elif token.kind in ("string", "quoted"):

@@ -18,8 +18,8 @@ _TABULATED: Final = 100
 
 
 def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
-    """A connection that may read files of `folder`, and may take so much memory (`4GB`, `50%` of the machine's).
-    Raises QueryError for another text."""
+    """A connection that may read files of `folder`, and may take so much memory (`4GB`, `50%` of the
+    machine's). Raises QueryError for another text."""
     if not _MEMORY.fullmatch(memory):
         raise QueryError(f"{memory} is no amount of memory", hint="for example: 4GB or 50%")
     connection = duckdb.connect(":memory:")
@@ -44,11 +44,11 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
 
 
 def add_ci95(connection: duckdb.DuckDBPyConnection) -> None:
-    """Define `ci95(x)`: half the width of the 95 % confidence interval of the mean, by Student's t; NaN, infinities and nulls are
-    left out, below two values it is null.
+    """Define `ci95(x)`: half the width of the 95 % confidence interval of the mean, by Student's t; NaN,
+    infinities and nulls are left out, below two values it is null.
 
-    Above _TABULATED degrees of freedom the quantile is Fisher's expansion in 1 / df (Abramowitz and Stegun, 1964,
-    26.7.5), which there is exact to 10 digits.
+    Above _TABULATED degrees of freedom the quantile is Fisher's expansion in 1 / df (Abramowitz and Stegun,
+    1964, 26.7.5), which there is exact to 10 digits.
     """
     value = "CAST(x AS DOUBLE)"
     finite = f"FILTER (WHERE isfinite({value}))"

@@ -17,10 +17,11 @@ _SCHEMA: Final = dict.fromkeys(("table", "column", "type", "kind", "unit", "goal
 
 
 def schema(database: Database, table: str | None = None) -> pl.DataFrame:
-    """A row for each column: table, column, type in SQL, kind (parameter, metric, fact, value), unit and goal.
+    """A row for each column: table, column, type in SQL, kind (parameter, metric, fact, value), unit and
+    goal.
 
-    Of one table, or of every experiment's (`NAME_tasks` has the columns of `NAME`), with the steps and rows of the
-    current one. Raises QueryError for an unknown table.
+    Of one table, or of every experiment's (`NAME_tasks` has the columns of `NAME`), with the steps and rows
+    of the current one. Raises QueryError for an unknown table.
     """
     known = database.tables()
     if table is not None:

@@ -97,8 +97,8 @@ def describe(sample: Sample, level: float = CONFIDENCE, bootstrap: Bootstrap | N
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """A quantile of ascending values by linear interpolation at share * (n - 1): type 7 of Hyndman and Fan (The
-    American Statistician 50, 1996), the default of numpy, R and DuckDB's quantile_cont."""
+    """A quantile of ascending values by linear interpolation at share * (n - 1): type 7 of Hyndman and Fan
+    (The American Statistician 50, 1996), the default of numpy, R and DuckDB's quantile_cont."""
     place = share * (len(ordered) - 1)
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)

@@ -47,8 +47,8 @@ COMPARISON: Final[dict[str, Any]] = {
 
 
 def frame(report: Report) -> pl.DataFrame:
-    """The settings' parameters (`in_NAME` where a column of this table has the name), then SUMMARY, and with a
-    baseline COMPARISON; metrics one below the other, best first."""
+    """The settings' parameters (`in_NAME` where a column of this table has the name), then SUMMARY, and with
+    a baseline COMPARISON; metrics one below the other, best first."""
     schema = {**SUMMARY, **(COMPARISON if report.baseline is not None else {})}
     parts = []
     for metric in report.metrics:

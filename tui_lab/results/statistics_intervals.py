@@ -94,11 +94,7 @@ def _corrected(data: NDArray[np.float64], means: NDArray[np.float64], tail: floa
 
 def interval_name(how: Bootstrap | None) -> str:
     """The method, for people."""
-    return (
-        "Student's t"
-        if how is None
-        else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
-    )
+    return "Student's t" if how is None else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
 
 
 def as_dict(how: Bootstrap | None) -> dict[str, Any]:

@@ -108,9 +108,7 @@ def make(results: Results, options: Options | None = None) -> Report:
     names = options.metrics or tuple(numeric_metrics(results))
     if not names:
         known = ", ".join(LESS_IS_BETTER)
-        raise StatisticsError(
-            f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}"
-        )
+        raise StatisticsError(f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}")
     metrics = [_metric(results, found, name, baseline, pair, options) for name in names]
     return Report(results, found, metrics, baseline, pair, options)
 
@@ -204,16 +202,14 @@ def _known_parameters(results: Results, by: Sequence[str] | None) -> list[str] |
 
 
 def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
-    """Repeats pair where a seed makes them alike: the command takes `{seed}`, which then is the same for equal
-    repeats, or a parameter is called `seed`. Averages over other parameters pair by those."""
+    """Repeats pair where a seed makes them alike: the command takes `{seed}`, which then is the same for
+    equal repeats, or a parameter is called `seed`. Averages over other parameters pair by those."""
     if pairing == "unpaired":
         return False
     share = found.pairing()
     if pairing == "paired":
         if share == 0:
-            raise StatisticsError(
-                "nothing pairs: no two settings have a repeat in common; leave --paired out"
-            )
+            raise StatisticsError("nothing pairs: no two settings have a repeat in common; leave --paired out")
         return True
     seeds = results.folder.plan().about.get("seed")
     alike = "seed" in results.parameters or (seeds is not None and seeds[1] == "repeat")
@@ -222,9 +218,7 @@ def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
 
 # ---- the baseline
 
-_ASSIGNMENT = re.compile(
-    r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=]+)(?=[\s,]|$)"""
-)
+_ASSIGNMENT = re.compile(r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=]+)(?=[\s,]|$)""")
 
 
 def find_setting(found: Settings, text: str) -> int:
@@ -247,9 +241,8 @@ def find_setting(found: Settings, text: str) -> int:
     if not places:
         raise StatisticsError(f"--baseline: no setting has {text}; a setting is e.g. {_words(found, 0)}")
     free = [name for name in found.by if found.keys.filter(matching)[name].n_unique() > 1]
-    raise StatisticsError(
-        f"--baseline: {len(places)} settings have {text}; say {', '.join(free)}, too, or leave them out with --by"
-    )
+    more = f"say {', '.join(free)}, too, or leave them out with --by"
+    raise StatisticsError(f"--baseline: {len(places)} settings have {text}; {more}")
 
 
 def _assignments(text: str) -> dict[str, str] | None:

@@ -32,13 +32,12 @@ def split(reference: str) -> tuple[str, str] | None:
 
 
 def summary(results: Results, name: str, how: str, goal: Goal | None) -> pl.Series:
-    """The value for each task of `results.tasks`, in their order; null where there is none. Raises StepsError."""
+    """The value for each task of `results.tasks`, in their order; null where there is none. Raises
+    StepsError."""
     steps = results.steps
     known = [column for column in steps.columns[len(results.parameters) + 1 :] if column not in FACTS]
     if name not in known:
-        hint = suggest(name, known) or (
-            f"there are {', '.join(known)}" if known else "there are no values by step"
-        )
+        hint = suggest(name, known) or (f"there are {', '.join(known)}" if known else "there are no values by step")
         raise StepsError(f'{results.name} has no values by step of "{name}"; {hint}')
     if not steps[name].dtype.is_numeric():
         raise StepsError(f'"{name}" has steps without numbers')
@@ -53,16 +52,12 @@ def summary(results: Results, name: str, how: str, goal: Goal | None) -> pl.Seri
         chosen = pl.col("value").last() if how == "last" else pl.col("value").first()
     elif how in ("min", "max", "mean"):
         usable = usable.filter(pl.col("value").is_finite())
-        chosen = {"min": pl.col("value").min(), "max": pl.col("value").max(), "mean": pl.col("value").mean()}[
-            how
-        ]
+        chosen = {"min": pl.col("value").min(), "max": pl.col("value").max(), "mean": pl.col("value").mean()}[how]
     else:
         usable = usable.filter(pl.col("step").cast(pl.Float64, strict=False) == _step(how, name))
         chosen = pl.col("value").last()
     found = usable.group_by("task_id", maintain_order=True).agg(chosen)
-    return results.tasks.select("task_id").join(found, on="task_id", how="left", maintain_order="left")[
-        "value"
-    ]
+    return results.tasks.select("task_id").join(found, on="task_id", how="left", maintain_order="left")["value"]
 
 
 def _step(how: str, name: str) -> float:

@@ -111,10 +111,7 @@ def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iter
 
 def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
     found = [metric.comparisons[place] for place in places]
-    halves = [
-        None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2
-        for one in found
-    ]
+    halves = [None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2 for one in found]
     parts = [
         ("", "") if one is None else plus_minus(one.difference, half, sign=True)
         for one, half in zip(found, halves, strict=True)
@@ -162,7 +159,7 @@ def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
     keys = report.settings.keys
     columns = []
     for name in report.settings.by:
-        values = keys[name].gather(places) if places else keys[name].clear()
+        values = keys[name].gather(list(places)) if places else keys[name].clear()
         texts = [_cut("null" if value is None else shown(value)) for value in values]
         numeric = keys[name].dtype.is_numeric()
         columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
@@ -175,7 +172,8 @@ def _cut(text: str) -> str:
 
 
 def table(columns: Sequence[Column], parameters: Sequence[Column], width: int) -> Iterator[Text]:
-    """Columns beside each other, as many as fit; parameters that don't fit go on a line of their own below."""
+    """Columns beside each other, as many as fit; parameters that don't fit go on a line of their own
+    below."""
     chosen = [column for column in columns if column.keep == 0 or any(cell.strip() for cell in column.cells)]
     fitted = _fitted(chosen, list(parameters), width)
     below: Sequence[Column] = []
@@ -190,8 +188,8 @@ def table(columns: Sequence[Column], parameters: Sequence[Column], width: int) -
 
 
 def _fitted(columns: list[Column], parameters: list[Column], width: int) -> list[Column] | None:
-    """The columns that fit: first the least important go, then titles and cells get shorter, as far as they must;
-    None where even that is not enough."""
+    """The columns that fit: first the least important go, then titles and cells get shorter, as far as they
+    must; None where even that is not enough."""
 
     def fits(parameters: list[Column]) -> bool:
         return sum(column.width + 2 for column in [*columns, *parameters]) - 2 <= width
@@ -264,9 +262,7 @@ def pareto_lines(
 ) -> Iterator[Text]:
     places = [place for place in metrics[0].order if on[place]]
     names = " and ".join(f"{metric.name} ({metric.goal})" for metric in metrics)
-    yield Text(
-        f"Pareto front of {names}: {len(places):,} of {report.settings.count:,} settings", style="bold"
-    )
+    yield Text(f"Pareto front of {names}: {len(places):,} of {report.settings.count:,} settings", style="bold")
     columns = [
         Column(
             metric.name,

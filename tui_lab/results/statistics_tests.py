@@ -30,8 +30,8 @@ class TTest:
 
 
 def welch(a: Moments, b: Moments, level: float) -> TTest | None:
-    """Welch's t test with the degrees of freedom of Welch and Satterthwaite (Biometrika 34, 1947); None where a
-    sample has a single value."""
+    """Welch's t test with the degrees of freedom of Welch and Satterthwaite (Biometrika 34, 1947); None where
+    a sample has a single value."""
     if a.sd is None or b.sd is None:
         return None
     part_a, part_b = a.sd**2 / a.n, b.sd**2 / b.n
@@ -59,9 +59,7 @@ def _t_test(difference: float, se: float, df: float, level: float) -> TTest:
         return TTest(difference, difference, difference, t, df, 1.0 if difference == 0 else 0.0)
     t = difference / se
     half = t_quantile((1 + level) / 2, df) * se
-    return TTest(
-        difference, difference - half, difference + half, t, df, float(2 * special.stdtr(df, -abs(t)))
-    )
+    return TTest(difference, difference - half, difference + half, t, df, float(2 * special.stdtr(df, -abs(t))))
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def p_value(value: float | None) -> str:
 
 
 def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tuple[str, str]:
-    """Mean and half-width to equal places: two significant digits of the half-width (which is empty where there
-    is none). `sign` writes a plus, too."""
+    """Mean and half-width to equal places: two significant digits of the half-width (which is empty where
+    there is none). `sign` writes a plus, too."""
     plus = "+" if sign else ""
     if mean is None:
         return "", ""

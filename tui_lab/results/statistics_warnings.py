@@ -37,15 +37,15 @@ def _unfinished(report: Report) -> Iterator[str]:
 
 def _repeats(report: Report) -> Iterator[str]:
     counts = [
-        max((one.summaries[place].n for one in report.metrics), default=0)
-        for place in range(report.settings.count)
+        max((one.summaries[place].n for one in report.metrics), default=0) for place in range(report.settings.count)
     ]
     single = sum(count == 1 for count in counts)
     few = sum(1 < count < FEW_REPEATS for count in counts)
     if single:
         yield f"{_settings(single, len(counts))} a single value: no interval, and no difference can be shown"
     if few:
-        yield f"{_settings(few, len(counts))} fewer than {FEW_REPEATS} values: intervals lean on a normal distribution"
+        trust = "intervals rest on a normal distribution"
+        yield f"{_settings(few, len(counts))} fewer than {FEW_REPEATS} values: {trust}"
 
 
 def _settings(count: int, all_: int) -> str:
@@ -59,9 +59,7 @@ def _values(metrics: Sequence[MetricReport]) -> Iterator[str]:
         null = sum(one.n_null for one in metric.summaries)
         nan = sum(one.n_nan for one in metric.summaries)
         if null or nan:
-            parts = ([f"{null:,} without a value"] if null else []) + (
-                [f"{nan:,} NaN or infinite"] if nan else []
-            )
+            parts = ([f"{null:,} without a value"] if null else []) + ([f"{nan:,} NaN or infinite"] if nan else [])
             yield f"{metric.name}: left out {' and '.join(parts)}"
 
 
@@ -70,9 +68,9 @@ def _outliers(metrics: Sequence[MetricReport]) -> Iterator[str]:
         found = [task for place in range(len(metric.samples)) for task in outlying_tasks(metric, place)]
         if found:
             tasks = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
-            noun = "outlier" if len(found) == 1 else "outliers"
+            what, which = ("outlier", "task") if len(found) == 1 else ("outliers", "tasks")
             yield (
-                f"{metric.name}: {len(found):,} {noun}, kept: {'task' if len(found) == 1 else 'tasks'} {tasks} "
+                f"{metric.name}: {len(found):,} {what}, kept: {which} {tasks} "
                 f"(beyond {FENCE:g} interquartile ranges from the quartiles)"
             )
 
@@ -89,18 +87,14 @@ def _nodes(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
     nodes = report.settings.nodes()
     if len({node for one in nodes for node in one}) < 2:
         return
-    references = {"the baseline": report.baseline} if report.baseline is not None else {}
-    for metric in metrics[:1] if not references else ():
-        references[f"the best {metric.name}"] = metric.best
-    for what, reference in references.items():
-        if reference is None:
-            continue
+    what, reference = "the baseline", report.baseline
+    if reference is None and metrics:
+        what, reference = f"the best {metrics[0].name}", metrics[0].best
+    if reference is not None:
         apart = [place for place in range(len(nodes)) if _distance(nodes[place], nodes[reference]) > APART]
         if apart:
             of = "setting" if len(apart) == 1 else "settings"
-            yield (
-                f"{len(apart):,} {of} ran mostly on other nodes than {what}: a difference may be the nodes'"
-            )
+            yield (f"{len(apart):,} {of} ran mostly on other nodes than {what}: a difference may be the nodes'")
 
 
 def _distance(a: dict[str, int], b: dict[str, int]) -> float:

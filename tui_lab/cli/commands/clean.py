@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import time
@@ -154,7 +153,7 @@ def _stale_attempts(place: Path, counts: int | None) -> Iterator[Path]:
 def _size(path: Path) -> int:
     if not path.is_dir():
         return path.stat().st_size
-    return sum(os.lstat(os.path.join(root, name)).st_size for root, _, names in os.walk(path) for name in names)
+    return sum(found.lstat().st_size for found in path.rglob("*") if not found.is_dir())
 
 
 def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:

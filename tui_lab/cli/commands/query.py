@@ -73,14 +73,14 @@ def main(arguments: list[str]) -> int:
     if not args.words and not args.saved:
         parser.error("the following arguments are required: SQL")
 
-    from tui_lab.results.output import OutputError, write
+    from tui_lab.results.output import Format, OutputError, write
     from tui_lab.results.sql import QueryError
 
     try:
         answer = _answer(open_lab(args), args)
         if answer is None:
             return DONE
-        chosen = "markdown" if args.markdown else args.format
+        chosen: Format | None = "markdown" if args.markdown else args.format
         note = write(answer, chosen, Path(args.output) if args.output else None)
     except QueryError as error:
         print(f"tui-lab query: {error}", file=sys.stderr)
@@ -160,8 +160,8 @@ def _warn(text: str) -> None:
 
 
 def interruptible(database: Database, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """What `ask` returns. It runs in another thread, as a running query does not see Ctrl-C: that stops it, and is
-    raised here as KeyboardInterrupt."""
+    """What `ask` returns. It runs in another thread, as a running query does not see Ctrl-C: that stops it,
+    and is raised here as KeyboardInterrupt."""
     answers: list[pl.DataFrame] = []
     errors: list[BaseException] = []
     ended = threading.Event()

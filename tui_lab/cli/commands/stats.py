@@ -47,9 +47,7 @@ def _parser() -> Parser:
     what.add_argument(
         "--goal", metavar="[M=]min|max", help="what is better, where the file does not say (M=min,M=max,...)"
     )
-    what.add_argument(
-        "--baseline", metavar="SETTING", help="compare with this: `lr=0.1 opt=sgd`, or a SQL condition"
-    )
+    what.add_argument("--baseline", metavar="SETTING", help="compare with this: `lr=0.1 opt=sgd`, or a SQL condition")
     what.add_argument("--pareto", nargs=2, metavar=("M1", "M2"), help="the Pareto front of two metrics")
     what.add_argument(
         "--importance", action="store_true", help="the share of the variance that each parameter explains"
@@ -64,9 +62,7 @@ def _parser() -> Parser:
         metavar="N",
         help="intervals by N (10000) bootstrap resamples instead of Student's t; reproducible",
     )
-    how.add_argument(
-        "--percentile", action="store_true", help="the bootstrap's plain percentiles (default: BCa)"
-    )
+    how.add_argument("--percentile", action="store_true", help="the bootstrap's plain percentiles (default: BCa)")
     pairing = how.add_mutually_exclusive_group()
     pairing.add_argument(
         "--paired",
@@ -76,9 +72,7 @@ def _parser() -> Parser:
         default="auto",
         help="compare within pairs of equal repeat (default: where they share a seed)",
     )
-    pairing.add_argument(
-        "--unpaired", dest="pairing", action="store_const", const="unpaired", help="never pair"
-    )
+    pairing.add_argument("--unpaired", dest="pairing", action="store_const", const="unpaired", help="never pair")
     how.add_argument(
         "--correction",
         choices=("holm", "bh", "bonferroni", "none"),
@@ -93,7 +87,7 @@ def _parser() -> Parser:
     output.add_argument(
         "--limit", type=int, default=ROWS, metavar="N", help=f"rows of a table (default: {ROWS}; 0: all)"
     )
-    add_json(output)
+    add_json(parser)
     add_common(parser)
     return parser
 
@@ -286,15 +280,8 @@ def _importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
 
     from tui_lab.results.importance import as_rows
 
-    rows = [
-        {"metric": name, **row}
-        for name, found in explained.items()
-        if found is not None
-        for row in as_rows(found)
-    ]
-    return pl.DataFrame(
-        rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64}
-    )
+    rows = [{"metric": name, **row} for name, found in explained.items() if found is not None for row in as_rows(found)]
+    return pl.DataFrame(rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64})
 
 
 def _method(report: Report) -> dict[str, Any]:

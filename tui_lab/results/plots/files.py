@@ -55,6 +55,8 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
         try:
             _DRAWERS[chart.kind](chart, axes)
             _frame(chart, axes, size)
+            if chart.caption:
+                figure.supxlabel(_plain(chart.caption), fontsize="x-small", color="0.35")
             figure.savefig(buffer, format=file.suffix[1:].lower(), dpi=DPI)
         except (ValueError, OverflowError, MemoryError) as error:
             raise ChartError(f"{file}: {error}") from None
