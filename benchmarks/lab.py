@@ -58,7 +58,9 @@ def make(folder: Path, tasks: int) -> None:
 def run(folder: Path, *words: str) -> tuple[float, float]:
     """Wall seconds and peak memory (MB) of one command."""
     began = time.monotonic()
-    process = subprocess.Popen([sys.executable, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status):
         raise SystemExit(f"failed: {words}")

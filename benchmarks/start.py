@@ -77,7 +77,7 @@ TOOLS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
 
 def measure(run: Callable[[Path, int], None], tasks: int) -> float:
     """Wall seconds of one run in a new folder."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
         began = time.monotonic()
         run(Path(folder), tasks)
         return time.monotonic() - began
@@ -95,7 +95,9 @@ def engine_cpu(tasks: int) -> float:
         engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)])
         while not (lab / "engine.json").exists():
             time.sleep(0.02)
-        subprocess.run([sys.executable, "-m", "tui_lab", "--run", "noop.yaml"], cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "tui_lab", "--run", "noop.yaml"], cwd=folder, check=True, capture_output=True
+        )
         _, _, usage = os.wait4(engine.pid, 0)
         return (usage.ru_utime + usage.ru_stime) / tasks
 

@@ -5,7 +5,6 @@ Everyone tries one before three thousand.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -20,10 +19,9 @@ from tui_lab.cli.submission import Prepared
 from tui_lab.cli.text import span
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.recipe import Recipe, inherited_environment
-from tui_lab.store.lab import Lab
 
 
-def run_first(lab: Lab, prepared: Prepared, args: argparse.Namespace) -> int:
+def run_first(prepared: Prepared) -> int:
     """Run the first task that the command line chooses; its exit status tells success. Raises UsageError."""
     plan = prepared.plan
     chosen = prepared.queued if len(prepared.queued) else plan.tasks["task_id"]

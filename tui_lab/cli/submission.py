@@ -24,7 +24,7 @@ from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import fold, ranges
+from tui_lab.store import fold, layout, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
@@ -106,6 +106,11 @@ def split_words(words: Sequence[str]) -> tuple[list[Path], dict[str, list[Value]
     """Files and overrides of a command line. Raises UsageError."""
     files = [Path(word) for word in words if Path(word).exists() or not _OVERRIDE.fullmatch(word)]
     return files, read_overrides([word for word in words if Path(word) not in files])
+
+
+def find_lab(path: Path) -> Lab | None:
+    """The lab that is there, None where there is none yet. Raises LabError for one that can't be used."""
+    return Lab.open(path) if (path / layout.LAB_FILE).exists() else None
 
 
 def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:

@@ -125,11 +125,14 @@ def anova(groups: Sequence[Sequence[float]]) -> Anova | None:
     between = math.fsum(len(part) * (mean - grand) ** 2 for part, mean in zip(parts, means, strict=True))
     within = math.fsum(sum_of_squares(part, mean) for part, mean in zip(parts, means, strict=True))
     df_between, df_within = len(groups) - 1, n - len(groups)
-    if within == 0:
-        f = math.inf if between > 0 else math.nan
-    else:
-        f = (between / df_between) / (within / df_within)
+    f = _ratio(between / df_between, within / df_within)
     return Anova(between, within, df_between, df_within, f, _f_tail(f, df_between, df_within))
+
+
+def _ratio(above: float, below: float) -> float:
+    if below > 0:
+        return above / below
+    return math.inf if above > 0 else math.nan
 
 
 def _f_tail(f: float, df_between: int, df_within: int) -> float:

@@ -86,7 +86,13 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if args.json:
         print_json(
-            {"experiment": folder.name, "tasks": tasks.height, "paths": len(paths), "bytes": amount, "removed": args.yes}
+            {
+                "experiment": folder.name,
+                "tasks": tasks.height,
+                "paths": len(paths),
+                "bytes": amount,
+                "removed": args.yes,
+            }
         )
         return
     what = plural(tasks.height, "task") if whole else plural(len(paths), "file")
@@ -115,7 +121,9 @@ def chosen(folder: ExperimentFolder, args: argparse.Namespace) -> pl.DataFrame:
         states = args.state.split(",")
         for state in states:
             if state not in STATES:
-                raise UsageError(f'there is no state "{state}"; {suggest(state, STATES) or "it is one of " + ", ".join(STATES)}')
+                raise UsageError(
+                    f'there is no state "{state}"; {suggest(state, STATES) or "it is one of " + ", ".join(STATES)}'
+                )
         table = table.filter(pl.col("state").is_in(states))
     if args.unplanned:
         table = table.filter(~pl.col("planned"))

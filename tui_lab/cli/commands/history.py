@@ -47,7 +47,9 @@ def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
             facts = {name: event.get(name) for name in keep}
             asked = ranges.count(event["queued"])
             planned = ranges.count(event["planned"])
-            found.append({"number": len(found) + 1, **facts, "tasks": planned, "asked": asked, "later": [], "counts": None})
+            found.append(
+                {"number": len(found) + 1, **facts, "tasks": planned, "asked": asked, "later": [], "counts": None}
+            )
         elif found:
             if event["event"] == "ended":
                 found[-1]["counts"] = event["counts"]

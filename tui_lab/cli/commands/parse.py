@@ -30,9 +30,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
     parser.add_argument("-e", dest="folder", metavar="DIR", help="the experiment by its folder, as in lab/grid")
     parser.add_argument(
-        "-p", dest="patterns", nargs=2, action="append", default=[], metavar=("NAME", "REGEX"), help="a metric and its pattern"
+        "-p",
+        dest="patterns",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "REGEX"),
+        help="a metric and its pattern",
     )
-    parser.add_argument("-n", dest="each", metavar="REGEX", help="begin a new row at each match: the table EXPERIMENT_rows")
+    parser.add_argument(
+        "-n", dest="each", metavar="REGEX", help="begin a new row at each match: the table EXPERIMENT_rows"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the table there, as CSV or by its ending")
     parser.add_argument("--force", action="store_true", help="read every output again")
     add_json(parser)
@@ -112,7 +120,9 @@ def check_patterns(args: argparse.Namespace) -> None:
             place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
             raise UsageError(f"{option}: {error.message}{place}") from None
         if option != "-n" and pattern.value == 0:
-            raise UsageError(f"{option}: the pattern has no group for the value; put parentheses around it, as in 'loss (@float@)'")
+            raise UsageError(
+                f"{option}: the pattern has no group for the value; put parentheses around it, as in 'loss (@float@)'"
+            )
 
 
 def _keep(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> None:
@@ -147,7 +157,10 @@ def report(results: Results, as_json: bool) -> None:
             }
         )
         return
-    print(f"{results.name}: {plural(ended, 'task')} ended, {results.read:,} read now, {grid.height:,} in the table", file=sys.stderr)
+    print(
+        f"{results.name}: {plural(ended, 'task')} ended, {results.read:,} read now, {grid.height:,} in the table",
+        file=sys.stderr,
+    )
     for name, count in results.matched.items():
         print(f"  {name}: in {count:,} of {ended:,}", file=sys.stderr)
     for warning in results.warnings:

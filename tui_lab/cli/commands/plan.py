@@ -30,23 +30,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", metavar="SQL", help="the tasks for which this is true")
     parser.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
     parser.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
-    parser.add_argument(
-        "--adopt", action="store_true", help="keep the results of tasks that only an edit made new"
-    )
+    parser.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
     parser.add_argument("--replace", action="store_true", help="this file takes the place of the one before")
     parser.add_argument("--all", action="store_true", help="print every command that would run")
     add_json(parser)
     add_common(parser)
     args = parser.parse_intermixed_args(arguments)
 
-    from tui_lab.cli.submission import Choice, prepare, split_words
-    from tui_lab.store.lab import Lab
+    from tui_lab.cli.submission import Choice, find_lab, prepare, split_words
 
     files, overrides = split_words(args.words)
     if not files:
         raise UsageError("plan needs a file")
     choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
-    lab = Lab.open(lab_path(args)) if (lab_path(args) / "lab.json").exists() else None
+    lab = find_lab(lab_path(args))
     for file in files:
         prepared = prepare(lab, Path(file), choice)
         if args.json:
@@ -116,10 +113,7 @@ def show(prepared: Prepared, everything: bool) -> None:
     for notice in prepared.notices:
         print(f"  note: {notice}")
     seconds = expected(prepared)
-    print(
-        f"would run {plural(len(prepared.queued), 'task')}"
-        + (f", in about {span(seconds)}" if seconds else "")
-    )
+    print(f"would run {plural(len(prepared.queued), 'task')}" + (f", in about {span(seconds)}" if seconds else ""))
     shown = commands(prepared, None if everything else EXAMPLES)
     for line in shown:
         print(f"  {line}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,17 +39,25 @@ def parser() -> argparse.ArgumentParser:
         description="Sweeps over the settings of a program: run them, read their outputs, query the results.",
         epilog=_EPILOG.format(commands=listed),
     )
-    it.add_argument("words", nargs="*", metavar="FILE | name=value", help="experiment files, and the values of this run")
+    it.add_argument(
+        "words", nargs="*", metavar="FILE | name=value", help="experiment files, and the values of this run"
+    )
     it.add_argument("--run", action="store_true", help="run without a screen")
     it.add_argument("--first", action="store_true", help="run the first task in the foreground, its output on screen")
     it.add_argument("--detach", action="store_true", help="start the run and leave it")
-    it.add_argument("--only", metavar="SQL", help="run the tasks for which this is true, as in \"lr < 0.1 AND repeat = 0\"")
+    it.add_argument(
+        "--only", metavar="SQL", help='run the tasks for which this is true, as in "lr < 0.1 AND repeat = 0"'
+    )
     it.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
     it.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
     it.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
-    it.add_argument("--replace", action="store_true", help="this file takes the place of the one the experiment came from")
+    it.add_argument(
+        "--replace", action="store_true", help="this file takes the place of the one the experiment came from"
+    )
     it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
-    it.add_argument("--node", nargs="+", action="append", default=[], metavar="NODE", help="where to run: `localhost [SLOTS]`")
+    it.add_argument(
+        "--node", nargs="+", action="append", default=[], metavar="NODE", help="where to run: `localhost [SLOTS]`"
+    )
     it.add_argument("--version", action="store_true", help="print the version")
     add_json(it)
     add_common(it)
@@ -98,7 +107,8 @@ def read_nodes(given: list[list[str]]) -> list[dict[str, Any]]:
 
 def run(args: argparse.Namespace) -> int:
     from tui_lab.cli.follow import Followed
-    from tui_lab.cli.submission import Choice, prepare, split_words, submit_event
+    from tui_lab.cli.first import run_first
+    from tui_lab.cli.submission import Choice, find_lab, split_words, submit_event
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
@@ -108,12 +118,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--run needs a file beside the name=value words")
     choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
     nodes = read_nodes(args.node)
-    _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
-    lab = Lab.create(lab_path(args))
+    lab = find_lab(lab_path(args))
     if args.first:
-        from tui_lab.cli.first import run_first
-
-        return run_first(lab, prepare(lab, files[0], choice), args)
+        return run_first(_prepare_all(lab, files[:1], choice)[0])
+    if lab is None:
+        _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
+        lab = Lab.create(lab_path(args))
     client = None
     runs: list[Followed] = []
     with lab.submitting():
@@ -130,23 +140,26 @@ def run(args: argparse.Namespace) -> int:
             runs.append(Followed(one.folder, answer["submission"], len(one.queued), state))
     if args.detach:
         if not args.json and runs:
-            print("Started. `tui-lab status` says how it stands, the same command without --detach follows it.", file=sys.stderr)
+            print("Started. `tui-lab status` says how it stands; without --detach it is followed.", file=sys.stderr)
         return DONE
     return watch(lab, client, runs, [one.folder for one in prepared], args)
 
 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:
     """Prepare every file, so that the mistakes of all are told at once. Raises SpecError, LabError."""
+    from rich.console import Console
+
     from tui_lab.cli.submission import prepare
     from tui_lab.spec.problem import SpecError
 
     prepared: list[Prepared] = []
     problems: list[Problem] = []
-    for file in files:
-        try:
-            prepared.append(prepare(lab, file, choice))
-        except SpecError as error:
-            problems += error.problems
+    with Console(stderr=True).status("planning") if sys.stderr.isatty() else nullcontext():
+        for file in files:
+            try:
+                prepared.append(prepare(lab, file, choice))
+            except SpecError as error:
+                problems += error.problems
     if problems:
         raise SpecError(problems)
     names = [one.experiment.name for one in prepared]

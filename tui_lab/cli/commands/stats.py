@@ -13,7 +13,6 @@ from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, open_lab, print_json
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.text import Text
 
     from tui_lab.results.importance import Importance
@@ -113,33 +112,41 @@ def main(arguments: list[str]) -> int:
 
 def _answer(results: Results, args: argparse.Namespace) -> int:
     from tui_lab.results.output import choose_format
+    from tui_lab.results.statistics_document import (
+        document,
+        front_frame,
+        importance_frame,
+        method,
+        pareto_front,
+    )
     from tui_lab.results.statistics_report import make
     from tui_lab.results.statistics_warnings import warnings
 
     report = make(results, _options(results, args))
-    front = _front(report) if args.pareto else None
+    front = pareto_front(report) if args.pareto else None
     explained = _importance(report, args) if args.importance else None
     file = Path(args.output) if args.output else None
     format = args.format or choose_format(file, sys.stdout.isatty())
     told = warnings(report, _shown_metrics(report, args) if format == "table" and not args.json else None)
     if args.json:
-        print_json(_document(report, front, explained, told))
+        print_json(document(report, front, explained, told))
         return DONE
     if format == "table":
         _print(report, args, front, explained, told, file)
         return DONE
     from tui_lab.results.export import describe_statistics, paper_table, write_described
+    from tui_lab.results.statistics_frame import frame
 
     if front is not None and explained is not None:
         raise UsageError("--pareto and --importance are two tables: ask for one of them, or for --json")
     if explained is not None:
-        frame = _importance_frame(explained)
+        found = importance_frame(explained)
     elif front is not None:
-        frame = _front_frame(report, front)
+        found = front_frame(report, front)
     else:
-        frame = paper_table(report) if format == "markdown" else _frame(report)
-    about = {"experiment": report.name, **_method(report)}
-    write_described(frame, format, file, about, describe_statistics(report, frame))
+        found = paper_table(report) if format == "markdown" else frame(report)
+    about = {"experiment": report.name, **method(report)}
+    write_described(found, format, file, about, describe_statistics(report, found))
     for line in told:
         print(f"note: {line}", file=sys.stderr)
     return DONE
@@ -219,36 +226,6 @@ def _goals(results: Results, text: str | None, metrics: tuple[str, ...] | None) 
 # ---- answers
 
 
-def _frame(report: Report) -> pl.DataFrame:
-    from tui_lab.results.statistics_frame import frame
-
-    return frame(report)
-
-
-def _front(report: Report) -> list[bool]:
-    from tui_lab.results.pareto import front
-
-    first, second = report.metrics
-    for metric in report.metrics:
-        if metric.goal is None:
-            raise UsageError(f"{metric.name} has no goal; say --goal {metric.name}=min or {metric.name}=max")
-    means = [(a.mean, b.mean) for a, b in zip(first.summaries, second.summaries, strict=True)]
-    return front(means, (first.goal or "min", second.goal or "min"))
-
-
-def _front_frame(report: Report, front: list[bool]) -> pl.DataFrame:
-    import polars as pl
-
-    keys = report.settings.keys if report.settings.by else pl.DataFrame({"setting": ["all"]})
-    columns = []
-    for metric in report.metrics:
-        for name in ("mean", "low", "high"):
-            values = [getattr(summary, name) for summary in metric.summaries]
-            columns.append(pl.Series(f"{metric.name}_{name}", values, dtype=pl.Float64))
-    frame = pl.concat([keys, pl.DataFrame([*columns, pl.Series("front", front)])], how="horizontal")
-    return frame[pl.Series(report.metrics[0].order, dtype=pl.UInt32)]
-
-
 def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricReport]:
     """Those with a table of their own: the ones asked for, else the leading one."""
     from tui_lab.results.settings import leading_metric
@@ -273,59 +250,6 @@ def _importance(report: Report, args: argparse.Namespace) -> dict[str, Importanc
         except ValueError as error:
             raise StatisticsError(str(error)) from None
     return found
-
-
-def _importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
-    import polars as pl
-
-    from tui_lab.results.importance import as_rows
-
-    rows = [{"metric": name, **row} for name, found in explained.items() if found is not None for row in as_rows(found)]
-    return pl.DataFrame(rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64})
-
-
-def _method(report: Report) -> dict[str, Any]:
-    from tui_lab.results.statistics_intervals import as_dict
-
-    return {
-        "level": report.options.level,
-        "interval": as_dict(report.options.bootstrap),
-        "ddof": 1,
-        "quartiles": "linear interpolation (type 7)",
-        "correction": report.options.correction,
-        "paired": report.paired,
-    }
-
-
-def _document(
-    report: Report, front: list[bool] | None, explained: dict[str, Importance | None] | None, told: list[str]
-) -> dict[str, Any]:
-    best = {}
-    for metric in report.metrics:
-        if metric.best is not None:
-            best[metric.name] = {
-                "goal": metric.goal,
-                "setting": report.settings.label(metric.best),
-                "tied": [
-                    report.settings.label(place)
-                    for place in metric.order
-                    if place != metric.best and metric.tied(place)
-                ],
-            }
-    document = {
-        "experiment": report.name,
-        "by": list(report.settings.by),
-        "averaged_over": list(report.settings.averaged),
-        **_method(report),
-        "settings": _frame(report).to_dicts(),
-        "best": best,
-        "warnings": told,
-    }
-    if front is not None:
-        document["pareto"] = [report.settings.label(place) for place, on in enumerate(front) if on]
-    if explained is not None:
-        document["importance"] = _importance_frame(explained).to_dicts()
-    return document
 
 
 # ---- for people

@@ -1,0 +1,87 @@
+"""A report as one document for programs, and the tables of its parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from tui_lab.results.importance import Importance, as_rows
+from tui_lab.results.pareto import front
+from tui_lab.results.statistics_frame import frame
+from tui_lab.results.statistics_intervals import as_dict
+from tui_lab.results.statistics_report import Report, StatisticsError
+
+
+def method(report: Report) -> dict[str, Any]:
+    """How the numbers of a report were made."""
+    return {
+        "level": report.options.level,
+        "interval": as_dict(report.options.bootstrap),
+        "ddof": 1,
+        "quartiles": "linear interpolation (type 7)",
+        "correction": report.options.correction,
+        "paired": report.paired,
+    }
+
+
+def pareto_front(report: Report) -> list[bool]:
+    """Whether each setting is on the front of the first two metrics. Raises StatisticsError without their
+    goals."""
+    first, second = report.metrics[:2]
+    for metric in (first, second):
+        if metric.goal is None:
+            raise StatisticsError(f"{metric.name} has no goal; say --goal {metric.name}=min or {metric.name}=max")
+    means = [(a.mean, b.mean) for a, b in zip(first.summaries, second.summaries, strict=True)]
+    return front(means, (first.goal or "min", second.goal or "min"))
+
+
+def front_frame(report: Report, front: list[bool]) -> pl.DataFrame:
+    """A row per setting: means and intervals of the metrics, and whether it is on the front."""
+    keys = report.settings.keys if report.settings.by else pl.DataFrame({"setting": ["all"]})
+    columns = []
+    for metric in report.metrics:
+        for name in ("mean", "low", "high"):
+            values = [getattr(summary, name) for summary in metric.summaries]
+            columns.append(pl.Series(f"{metric.name}_{name}", values, dtype=pl.Float64))
+    frame = pl.concat([keys, pl.DataFrame([*columns, pl.Series("front", front)])], how="horizontal")
+    return frame[pl.Series(report.metrics[0].order, dtype=pl.UInt32)]
+
+
+def importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
+    """A row for each metric and part of its variance."""
+    rows = [{"metric": name, **row} for name, found in explained.items() if found is not None for row in as_rows(found)]
+    return pl.DataFrame(rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64})
+
+
+def document(
+    report: Report, front: list[bool] | None, explained: dict[str, Importance | None] | None, told: list[str]
+) -> dict[str, Any]:
+    """Everything of a report. `front` and `explained` are left out where they are None; `told` are
+    warnings."""
+    best = {}
+    for metric in report.metrics:
+        if metric.best is not None:
+            best[metric.name] = {
+                "goal": metric.goal,
+                "setting": report.settings.label(metric.best),
+                "tied": [
+                    report.settings.label(place)
+                    for place in metric.order
+                    if place != metric.best and metric.tied(place)
+                ],
+            }
+    found: dict[str, Any] = {
+        "experiment": report.name,
+        "by": list(report.settings.by),
+        "averaged_over": list(report.settings.averaged),
+        **method(report),
+        "settings": frame(report).to_dicts(),
+        "best": best,
+        "warnings": told,
+    }
+    if front is not None:
+        found["pareto"] = [report.settings.label(place) for place, on in enumerate(front) if on]
+    if explained is not None:
+        found["importance"] = importance_frame(explained).to_dicts()
+    return found
