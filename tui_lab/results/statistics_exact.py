@@ -64,23 +64,34 @@ def moments(values: Sequence[float]) -> Moments:
     mean = min(max(pivot + centre, low), high)
     if max(abs(low), abs(high)) <= AGREEING * (high - low):
         mean = min(max(_mean(values), low), high)
-    return Moments(n, mean, math.sqrt(sum_of_squares(shifted, centre) / (n - 1)))
+    total, exponent = _scaled_squares(shifted, centre)
+    return Moments(n, mean, _scaled(math.sqrt(total / (n - 1)), exponent))
 
 
 def sum_of_squares(values: Sequence[float], centre: float) -> float:
     """Sum of the squared differences from the mean, which is about `centre`; infinite where it overflows."""
+    total, exponent = _scaled_squares(values, centre)
+    return _scaled(total, 2 * exponent)
+
+
+def _scaled_squares(values: Sequence[float], centre: float) -> tuple[float, int]:
+    """The same, divided by 2 ** (2 * exponent), and that exponent: squares of extreme values do not overflow."""
     rest = [value - centre for value in values]
     widest = max(map(abs, rest), default=0.0)
     if widest == 0:
-        return 0.0
+        return 0.0, 0
     exponent = 0 if 1 / _EXTREME < widest < _EXTREME else math.frexp(widest)[1]
     if exponent:
-        rest = [math.ldexp(value, -exponent) for value in rest]
+        rest = [_scaled(value, -exponent) for value in rest]
     total = math.fsum(value * value for value in rest) - math.fsum(rest) ** 2 / len(rest)
+    return max(total, 0.0), exponent
+
+
+def _scaled(value: float, exponent: int) -> float:
     try:
-        return math.ldexp(max(total, 0.0), 2 * exponent)
+        return math.ldexp(value, exponent)
     except OverflowError:
-        return math.inf
+        return math.copysign(math.inf, value)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,135 @@
+"""`stats`, `export` and the comforts of `query` as a user types them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from tests.cli.bench import Bench
+
+TRAINER = """#!/bin/sh
+case $1$2 in relu1) base=800;; relu2) base=900;; tanh1) base=810;; tanh2) base=902;; esac
+echo "acc 0.$((base + $3 * 7 % 5))"
+echo "time $(($2 * 100 + $3))"
+"""
+GRID = """name: grid
+command: ./trainer.sh {act} {size} {repeat}
+parameters: {act: [relu, tanh], size: [1, 2]}
+repeat: 5
+metrics:
+  acc: {pattern: 'acc (@float@)', goal: max}
+  time: {pattern: 'time (@int@)', unit: ms, goal: min}
+"""
+
+
+@pytest.fixture
+def grid(bench: Bench) -> Bench:
+    bench.write("trainer.sh", TRAINER, executable=True)
+    bench.write("experiment.yaml", GRID)
+    told = bench.run("experiment.yaml").err
+    assert "0.9040 ± 0.0020  act=tanh size=2" in told and "tui-lab stats grid" in told
+    return bench
+
+
+def test_stats_for_people_and_programs(grid: Bench) -> None:
+    shown = grid("stats", "--format", "table", env={"COLUMNS": "80"})
+    assert shown.lines[0] == "acc, more is better: 4 settings"
+    assert shown.lines[2].split() == ["★", "best", "0.9040", "±", "0.0020", "5", "0.001581", "0.9040", "tanh", "2"]
+    assert shown.lines[3].startswith("≈ tied  0.9020 ± 0.0020")
+    assert max(map(len, shown.lines)) <= 80
+    assert "best setting by metric" in shown.out
+    assert "\x1b" not in shown.out
+    table = grid("stats").lines
+    assert table[0].startswith("act,size,metric,unit,goal,n,n_null,n_nan,mean,sd,se,low,high,median,q1,q3,min,max")
+    assert len(table) == 1 + 2 * 4
+    found = grid("stats", "grid", "--metric", "acc", "--importance", "--json").json()
+    assert found["schema_version"] == 1
+    assert found["best"]["acc"] == {
+        "goal": "max",
+        "setting": {"act": "tanh", "size": 2},
+        "tied": [{"act": "relu", "size": 2}],
+    }
+    assert found["importance"][0]["part"] == "size" and found["importance"][0]["share"] > 0.9
+
+    # A baseline in both of its forms, and what is wrong with others.
+    words = ("stats", "--metric", "acc", "--format", "jsonl", "--baseline")
+    first, second = grid(*words, "act=relu,size=1").out, grid(*words, "act = 'relu' and size = 1").out
+    assert first == second
+    rows = [json.loads(line) for line in first.splitlines()]
+    assert [(row["act"], row["size"], row["verdict"]) for row in rows] == [
+        ("tanh", 2, "better"),
+        ("relu", 2, "better"),
+        ("tanh", 1, "better"),
+        ("relu", 1, None),
+    ]
+    assert "◆ base" in grid("stats", "--baseline", "act=relu size=1", "--limit", "1", "--format", "table").out
+    assert grid("stats", "--baseline", "act=rleu size=1", code=2).err.startswith("tui-lab: --baseline: no setting")
+    assert 'did you mean "acc"?' in grid("stats", "--metric", "ac", code=2).err
+    assert "no confidence level" in grid("stats", "--ci", "95", code=2).err
+
+    # Fronts, averages, the bootstrap, other goals.
+    front = grid("stats", "--pareto", "acc", "time", "--format", "table").lines
+    assert front[0] == "Pareto front of acc (max) and time (min): 2 of 4 settings"
+    averaged = grid("stats", "--by", "size", "--metric", "acc", "--format", "table").lines
+    assert averaged[0] == "acc, more is better: 2 settings, averaged over act"
+    booted = ("stats", "--bootstrap", "grid", "--format", "table")
+    assert "BCa bootstrap, 10,000 resamples, seed 0" in grid(*booted).out
+    assert grid(*booted).out == grid(*booted).out
+    assert "time [ms], more is better" in grid("stats", "--metric", "time", "--goal", "max", "--format", "table").out
+    assert "█" in grid("stats", "--importance", "--format", "table").out
+
+
+def test_export_and_query(grid: Bench) -> None:
+    grid("export", "-o", "grid.csv")
+    assert (grid.folder / "grid.csv").read_text().splitlines()[0].startswith("act,size,acc,time,task_id,repeat")
+    grid("export", "-o", "table.md")
+    assert "| tanh | 2 | **0.9040 ± 0.0020** | 202.0 ± 2.0 | 5 |" in (grid.folder / "table.md").read_text()
+    assert grid("export", "--settings").out == grid("stats").out
+    assert grid("export", "-o", "grid.xyz", code=2).err.startswith("tui-lab: grid.xyz: its ending names no format")
+    grid("export", "--all", "-o", "grid.parquet")
+
+    assert grid("query", "best", "acc").lines[1].startswith("tanh,2,5,0.904")
+    assert grid("query", "compare", "grid", "grid").lines[0].startswith("act,size,n_1,n_2,acc_1,acc_2,acc_difference")
+    assert grid("query", "failures").lines == [
+        "task_id,act,size,repeat,state,reason,exit_code,signal,attempts,duration,node,ended_at"
+    ]
+    assert len(grid("query", "slowest", "3").lines) == 4
+    assert "grid,acc,DOUBLE,metric,,max" in grid("query", ".schema", "grid").lines
+    assert "saved as" in grid("query", "--save", "few", "SELECT task_id FROM grid WHERE size = $size").err
+    told = grid("query", "@few", "--param", "size=2", "--limit", "3")
+    assert told.lines == ["task_id", "5", "6", "7"] or len(told.lines) == 4
+    assert told.err == "note: these are the first 3 rows, there are more: --limit 0 shows all\n"
+    assert grid("query", "--saved").lines[1].startswith("few,")
+    assert 'did you mean "few"?' in grid("query", "@fwe", code=2).err
+    assert "has no value; --param size=VALUE" in grid("query", "@few", code=2).err
+    assert "it has the form NAME=VALUE" in grid("query", "@few", "--param", "size", code=2).err
+
+
+def test_ctrl_c_ends_a_query(grid: Bench) -> None:
+    endless = "SELECT count(*) FROM range(100000000) a, range(100000) b WHERE (a.range + b.range) % 7 = 3"
+    process = grid.start("query", endless)
+    try:
+        grid.until(lambda: _threads(process) > 4)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
+        out, err = process.communicate()
+    assert (out, err) == ("", "")
+
+
+def _threads(process: subprocess.Popen[str]) -> int:
+    """Threads of a running process, 0 once it has ended."""
+    try:
+        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+            return int(next(line for line in file if line.startswith("Threads:")).split()[1])
+    except (OSError, StopIteration):
+        return 0
+
+
+def test_nothing_heavy_is_imported_for_help_and_runs(bench: Bench) -> None:
+    code = "import sys, tui_lab.cli.follow, tui_lab.cli.summary; sys.exit('scipy' in sys.modules)"
+    assert subprocess.run([bench.python, "-c", code], check=False).returncode == 0

@@ -1,0 +1,326 @@
+"""Settings, comparisons, importance and Pareto fronts over labs on disk."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import stats
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
+
+from tui_lab.results.comparison import against_best, best
+from tui_lab.results.importance import importance
+from tui_lab.results.pareto import front
+from tui_lab.results.settings import settings
+from tui_lab.results.statistics import Sample, describe
+from tui_lab.results.statistics_frame import frame
+from tui_lab.results.statistics_report import MetricReport, Options, Report, StatisticsError, make
+from tui_lab.results.statistics_table import metric_lines
+from tui_lab.results.statistics_text import aligned, interval, number, plus_minus
+from tui_lab.results.statistics_warnings import warnings
+from tui_lab.results.tables import Results, refresh
+
+SWEEP = """\
+command: ./train.py {lr} {opt}
+parameters:
+  lr: [0.1, 0.01]
+  opt: [sgd, adam]
+repeat: 5
+metrics:
+  acc: {pattern: 'acc (@float@)', goal: max}
+  time: {pattern: 'time (@float@)', unit: s}
+"""
+NOISE = [0.00, 0.01, -0.01, 0.02, -0.02]
+
+
+def swept(disk: Any, text: str = SWEEP) -> Results:
+    folder = disk.submit(text)
+    for row in folder.tasks().iter_rows(named=True):
+        good = {("sgd", 0.1): 0.9, ("adam", 0.1): 0.91, ("sgd", 0.01): 0.5, ("adam", 0.01): 0.6}
+        value = good[row["opt"], row["lr"]] + NOISE[row["repeat"]] * (1 if row["opt"] == "sgd" else 1.5)
+        disk.run(folder, row["task_id"], f"acc {value:.4f}\ntime {10 * row['lr'] + 1}\n")
+    return refresh(folder)
+
+
+def metric(report: Report, name: str = "acc") -> MetricReport:
+    return next(one for one in report.metrics if one.name == name)
+
+
+def labels(report: Report, places: list[int]) -> list[str]:
+    return ["{lr} {opt}".format(**report.settings.label(place)) for place in places]
+
+
+# ---- settings
+
+
+def test_a_row_for_each_setting_best_first(disk: Any) -> None:
+    report = make(swept(disk))
+    acc = metric(report)
+    assert report.settings.by == ("lr", "opt")
+    assert labels(report, acc.order) == ["0.1 adam", "0.1 sgd", "0.01 adam", "0.01 sgd"]
+    assert [acc.tied(place) for place in acc.order] == [True, True, False, False]
+    table = frame(report).filter(pl.col("metric") == "acc")
+    assert table.columns[:5] == ["lr", "opt", "metric", "unit", "goal"]
+    first = table.row(0, named=True)
+    assert (first["n"], first["best"], first["median"]) == (5, True, 0.91)
+    assert first["sd"] == pytest.approx(np.std([0.015 * x / 0.01 for x in NOISE], ddof=1), rel=1e-9)
+    assert metric(report, "time").best is None, "no goal, no best"
+    assert frame(report).filter(pl.col("metric") == "time")["unit"].unique().to_list() == ["s"]
+
+
+def test_a_parameter_named_seed_makes_repeats(disk: Any) -> None:
+    text = SWEEP.replace("repeat: 5\n", "").replace("  opt: [sgd", "  seed: [1, 2, 3, 4, 5]\n  opt: [sgd")
+    folder = disk.submit(text)
+    for row in folder.tasks().iter_rows(named=True):
+        disk.run(folder, row["task_id"], f"acc {row['seed'] + (row['opt'] == 'adam') / 10}\n")
+    report = make(refresh(folder), Options(baseline="lr=0.1,opt=sgd"))
+    assert report.settings.by == ("lr", "opt")
+    assert report.paired
+    found = dict(zip(labels(report, [0, 1, 2, 3]), metric(report).comparisons, strict=True))
+    adam = found["0.1 adam"]
+    assert adam is not None
+    assert (adam.pairs, adam.rank_test) == (5, "wilcoxon")
+    assert adam.difference == pytest.approx(0.1)
+    assert adam.verdict("max", 0.95) == "better", "equal seeds show what their scatter hides"
+    unpaired = make(refresh(folder), Options(baseline="lr=0.1,opt=sgd", pairing="unpaired"))
+    assert [one.verdict("max", 0.95) for one in metric(unpaired).comparisons if one] == ["can't tell"] * 3
+
+
+def test_averages_pair_by_what_is_averaged_over(disk: Any) -> None:
+    report = make(swept(disk), Options(by=("opt",), baseline="opt = 'sgd'"))
+    assert report.settings.averaged == ("lr",)
+    found = next(one for one in metric(report).comparisons if one)
+    assert found.pairs == 10
+    values = metric(report).samples
+    theirs = stats.ttest_rel(values[1].values, values[0].values)
+    assert (found.t, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
+
+
+def test_missing_nan_and_infinite_values_are_left_out_and_counted(disk: Any) -> None:
+    folder = disk.submit("command: ./x {p}\nparameters: {p: [1, 2]}\nrepeat: 4\nmetrics: {m: 'm (@float@)'}\n")
+    for task, out in enumerate(["m 1", "m nan", "m inf", "", "m 1", "m 2", "m 3"]):
+        disk.run(folder, task, out)
+    disk.run(folder, 7, "m 1000", "failed")
+    report = make(refresh(folder))
+    first, second = metric(report, "m").summaries
+    assert (first.n, first.n_null, first.n_nan, first.mean) == (1, 1, 2, 1.0)
+    assert (second.n, second.mean) == (3, 2.0), "the failed task does not count"
+    told = " / ".join(warnings(report))
+    assert "1 of 8 planned tasks are not in it: 1 failed" in told
+    assert "1 of 2 settings has a single value" in told
+    assert "m: left out 1 without a value and 2 NaN or infinite" in told
+
+
+def test_groups_on_different_nodes_are_told(disk: Any) -> None:
+    folder = disk.submit(
+        "command: ./x {p}\nparameters: {p: [1, 2]}\nrepeat: 2\nmetrics: {m: {pattern: 'm (@int@)', goal: min}}\n"
+    )
+    for task in range(4):
+        attempt = disk.start(folder, task, {"stdout": f"m {task}"})
+        disk.journal(folder, {"event": "assigned", "node": "abcd"[task // 2], "attempts": [[task, attempt]]})
+        disk.finish(folder, task, attempt)
+    assert any("other nodes than the best m" in line for line in warnings(make(refresh(folder))))
+
+
+# ---- comparisons
+
+
+def test_differences_from_a_baseline(disk: Any) -> None:
+    report = make(swept(disk), Options(baseline="lr=0.01 opt=sgd", correction="bonferroni"))
+    acc = metric(report)
+    assert not report.paired, "the command takes no seed"
+    assert labels(report, [report.baseline or 0]) == ["0.01 sgd"]
+    place = next(place for place in range(4) if labels(report, [place]) == ["0.01 adam"])
+    found = acc.comparisons[place]
+    assert found is not None and report.baseline is not None
+    a, b = acc.samples[place].values, acc.samples[report.baseline].values
+    t, u = stats.ttest_ind(a, b, equal_var=False), stats.mannwhitneyu(a, b)
+    assert (found.t, found.p, found.df) == pytest.approx((t.statistic, t.pvalue, t.df))
+    assert (found.low, found.high) == pytest.approx(tuple(t.confidence_interval(0.95)))
+    assert (found.statistic, found.p_rank) == pytest.approx((u.statistic, u.pvalue))
+    assert found.p_adjusted == pytest.approx(3 * t.pvalue)
+    assert found.difference == pytest.approx(0.1)
+    assert found.ratio == pytest.approx(1.2)
+    assert found.delta == 1.0
+    assert found.verdict("max", 0.95) == "better" and found.verdict("min", 0.95) == "worse"
+    assert acc.comparisons[report.baseline] is None
+    row = frame(report).filter((pl.col("metric") == "acc") & (pl.col("lr") == 0.01) & (pl.col("opt") == "adam"))
+    assert row["verdict"].item() == "better"
+
+
+@pytest.mark.parametrize("correction", ["holm", "bonferroni"])
+def test_the_truly_best_setting_is_nearly_always_among_the_tied(correction: str) -> None:
+    rng = random.Random(1)
+    missed = 0
+    trials = 300
+    for _ in range(trials):
+        means = [0.0, 0.0] + [-2.0] * 6
+        drawn = [Sample(tuple(rng.gauss(mean, 1) for _ in range(5))) for mean in means]
+        summaries = [describe(one) for one in drawn]
+        first = best(summaries, "max")
+        assert first is not None
+        p = against_best(drawn, summaries, first, 0.95, correction, False)[0]  # type: ignore[arg-type]
+        missed += p is not None and p < 0.05
+    assert missed / trials < 0.05
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(by=("opts",)), 'no parameter "opts"; did you mean "opt"?'),
+        (Options(metrics=("ac",)), 'no metric "ac"; did you mean "acc"?'),
+        (Options(metrics=("node",)), '"node" holds text, no numbers'),
+        (Options(baseline="lr=0.1"), "2 settings have lr=0.1; say opt, too"),
+        (Options(baseline="lr=0.3 opt=sgd"), "no setting has lr=0.3 opt=sgd; a setting is e.g. lr=0.1 opt=sgd"),
+        (Options(baseline="lrr=0.1"), 'did you mean "lr"?'),
+        (Options(baseline="lr=fast opt=sgd"), '"lr" is a number'),
+        (Options(baseline="lr > "), "--baseline: "),
+        (Options(metrics=("acc@best",)), 'no values by step of "acc"'),
+    ],
+)
+def test_mistakes_are_told(disk: Any, options: Options, words: str) -> None:
+    results = swept(disk)
+    with pytest.raises(StatisticsError) as caught:
+        make(results, options)
+    assert words in str(caught.value)
+
+
+def test_summaries_of_values_by_step(disk: Any) -> None:
+    folder = disk.submit(
+        "command: ./x {p}\nparameters: {p: [1, 2]}\n"
+        "metrics: {loss: {pattern: 'step (?P<step>@int@) loss (?P<value>@float@)', take: all, goal: min}}\n"
+    )
+    for task in (0, 1):
+        lines = [f"step {step} loss {abs(step - 3) + task}" for step in range(6)]
+        disk.run(folder, task, "\n".join(lines))
+    names = ("loss@last", "loss@best", "loss@first", "loss@2", "loss@max", "loss@mean", "loss@99")
+    report = make(refresh(folder), Options(metrics=names))
+    assert [one.summaries[1].mean for one in report.metrics] == [3.0, 1.0, 4.0, 2.0, 4.0, 2.5, None]
+    assert metric(report, "loss@best").goal == "min"
+    with pytest.raises(StatisticsError, match='did you mean "last"'):
+        make(refresh(folder), Options(metrics=("loss@lst",)))
+
+
+# ---- importance and Pareto
+
+
+def unbalanced() -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    rows = [
+        (a, b, c, 2.0 * a + (b == "y") - 0.5 * c + rng.normal(0, 0.3))
+        for a in range(3)
+        for b in "xy"
+        for c in range(2)
+        for _ in range(1 + (a + c) % 3)
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "c", "v"])
+
+
+def test_importance_in_an_unbalanced_grid_is_the_average_over_all_orders() -> None:
+    data = unbalanced()
+    table = pl.DataFrame({name: data[name].tolist() for name in data.columns})
+    found = importance(table, ["a", "b", "c"], table["v"])
+    assert found is not None
+    shares = dict.fromkeys("abc", 0.0)
+    for order in permutations("abc"):
+        before = 0.0
+        for count in (1, 2, 3):
+            terms = " + ".join(f"C({name})" for name in order[:count])
+            explained = ols(f"v ~ {terms}", data).fit().rsquared
+            shares[order[count - 1]] += (explained - before) / 6
+            before = explained
+    assert found.parameters == pytest.approx(shares)
+    saturated = ols("v ~ C(a) * C(b) * C(c)", data).fit().rsquared
+    assert found.repeats == pytest.approx(1 - saturated)
+    assert sum(found.parameters.values()) + found.interactions + found.repeats == pytest.approx(1)
+
+
+def test_importance_in_a_full_grid_is_eta_squared() -> None:
+    rng = np.random.default_rng(6)
+    rows = [(a, b, 1e9 + a + 0.2 * b + rng.normal()) for a in range(4) for b in (1, 2, 3) for _ in range(3)]
+    data = pd.DataFrame(rows, columns=["a", "b", "v"])
+    found = importance(
+        pl.DataFrame(rows, schema=["a", "b", "v"], orient="row"), ["a", "b"], pl.Series(data["v"].tolist())
+    )
+    assert found is not None
+    centred = data.assign(v=data["v"] - 1e9)
+    squares = anova_lm(ols("v ~ C(a) * C(b)", centred).fit())["sum_sq"]
+    eta = squares / squares.sum()
+    assert found.parameters == pytest.approx({"a": eta["C(a)"], "b": eta["C(b)"]})
+    assert found.interactions == pytest.approx(eta["C(a):C(b)"])
+
+
+def test_importance_of_drawn_and_odd_parameters() -> None:
+    rng = np.random.default_rng(7)
+    lr = rng.uniform(0, 1, 200)
+    table = pl.DataFrame({"lr": lr, "id": [f"run{i}" for i in range(200)], "v": lr * 3 + rng.normal(0, 0.1, 200)})
+    found = importance(table, ["lr", "id"], table["v"])
+    assert found is not None
+    assert (found.binned, found.left_out) == (("lr",), ("id",))
+    assert found.parameters["lr"] > 0.9
+    assert importance(table, ["lr"], pl.Series([1.0] * 200)) is None, "nothing varies"
+    with_gaps = pl.Series([math.nan, None, *([1.0, 2.0] * 99)])
+    assert importance(table, ["lr"], with_gaps) is not None
+
+
+def test_pareto_front_against_its_definition() -> None:
+    rng = random.Random(2)
+    for goals in (("min", "max"), ("max", "max"), ("min", "min")):
+        points = [(rng.randrange(6), rng.randrange(6)) for _ in range(40)]
+        signs = [1 if goal == "min" else -1 for goal in goals]
+        costs = [(signs[0] * a, signs[1] * b) for a, b in points]
+        expected = [not any(x <= a and y <= b and (x, y) != (a, b) for x, y in costs) for a, b in costs]
+        assert front(points, goals) == expected  # type: ignore[arg-type]
+    assert front([(1.0, None), (None, 1.0), (2.0, 2.0)], ("min", "min")) == [False, False, True]
+
+
+# ---- for people
+
+
+def test_digits_follow_the_interval() -> None:
+    assert interval(0.90541, 0.00916) == "0.9054 ± 0.0092"
+    assert interval(0.90541, 0.0996) == "0.91 ± 0.10"
+    assert interval(123456, 2345) == "123500 ± 2300"
+    assert interval(12.3, None) == "12.30"
+    assert interval(1.5, 0) == "1.50000 ± 0"
+    assert interval(1.234e-9, 2.1e-11) == "1.234e-09 ± 0.021e-09"
+    assert interval(3e12, 4e9) == "3.0000e+12 ± 0.0040e+12"
+    assert plus_minus(0.031, 0.012, sign=True) == ("+0.031", "0.012")
+    assert plus_minus(None, None) == ("", "")
+    assert number(float("nan")) == "nan" and number(0.00001234) == "1.234e-05"
+    assert aligned(["1.25", "10", ""]) == [" 1.25", "10   ", "     "]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_tables_fit_their_width(disk: Any, width: int) -> None:
+    report = make(swept(disk), Options(baseline="lr=0.01 opt=sgd"))
+    lines = [line.plain for line in metric_lines(report, metric(report), width, 0)]
+    assert max(map(len, lines)) <= width or width == 40
+    text = "\n".join(lines)
+    assert "★ best" in text and "≈ tied" in text and "◆ base" in text
+    assert "0.910 ± 0.029" in text.replace("  ", " ")
+
+
+def test_settings_without_varying_parameters(disk: Any) -> None:
+    folder = disk.submit("command: ./x\nrepeat: 3\nmetrics: {m: {pattern: 'm (@int@)', goal: min}}\n")
+    for task in range(3):
+        disk.run(folder, task, f"m {task}")
+    results = refresh(folder)
+    assert settings(results).count == 1
+    report = make(results)
+    assert metric(report, "m").summaries[0].mean == 1
+    assert [line.plain for line in metric_lines(report, metric(report, "m"), 80, 0)][2].startswith("★ best")
+    with pytest.raises(StatisticsError, match="single setting"):
+        make(results, Options(baseline="p=1"))
+
+
+def test_an_experiment_without_done_tasks(disk: Any) -> None:
+    with pytest.raises(StatisticsError, match="no finished tasks"):
+        make(refresh(disk.submit(SWEEP)))
