@@ -31,8 +31,9 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         self.socket = str(folder / "tmux")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.tmux("new-session", "-d", "-x", str(WIDTH), "-y", str(HEIGHT), "-c", str(folder / "demo"), "env", f"PATH={path}",
-                  "PS1=$ ", "bash", "--norc")  # fmt: skip
+        size = ("-x", str(WIDTH), "-y", str(HEIGHT))
+        shell = ("env", f"PATH={path}", "PS1=$ ", "bash", "--norc")
+        self.tmux("new-session", "-d", *size, "-c", str(folder / "demo"), *shell)
 
     def tmux(self, *words: str) -> str:
         return subprocess.run(["tmux", "-S", self.socket, *words], check=True, capture_output=True, text=True).stdout

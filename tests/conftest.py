@@ -73,9 +73,7 @@ class Workshop:
         out, err = process.communicate(timeout=timeout)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def run(
-        self, text: str, *words: object, slots: int = 2, **options: Any
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, text: str, *words: object, slots: int = 2, **options: Any) -> subprocess.CompletedProcess[str]:
         """Write experiment.yaml, called `e`, and run it."""
         file = self.write("experiment.yaml", "name: e\n" + textwrap.dedent(text))
         return self.call("--run", file, "--node", "localhost", slots, *words, **options)
@@ -139,9 +137,7 @@ class Workshop:
         except LabError:
             return
         pids = [self.agent_pid(), engine]
-        for line in (
-            (spool / "ledger.jsonl").read_text().splitlines() if (spool / "ledger.jsonl").exists() else []
-        ):
+        for line in (spool / "ledger.jsonl").read_text().splitlines() if (spool / "ledger.jsonl").exists() else []:
             record = json.loads(line)
             if record["record"] == "pid" and process_start(record["pid"]) == record["start_time"]:
                 pids.append(-record["pid"])

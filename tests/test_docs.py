@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -22,6 +23,8 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize("page", ["reference.md", "commands.md"])
 def test_generated_pages_are_current(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if page == "commands.md" and sys.version_info[:2] != (3, 11):
+        pytest.skip("argparse words its help differently in each version of Python; the page is that of 3.11")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     written = (ROOT / "docs" / page).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A mock trainer: pretends to train a neural network, and prints what a real one would.
 
-    ./main.py NEURONS ACTIVATION PREPROCESSING
+./main.py NEURONS ACTIVATION PREPROCESSING
 """
 
 import math

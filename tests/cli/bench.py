@@ -62,9 +62,7 @@ class Bench:
             path.chmod(0o755)
         return path
 
-    def start(
-        self, *words: str, env: Mapping[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[str]:
+    def start(self, *words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
         """Start a command and go on."""
         return subprocess.Popen(
             [sys.executable, "-m", "tui_lab", *words],

@@ -91,9 +91,7 @@ def test_the_same_data_as_a_table_a_text_and_a_picture(draw: Call, folder: Path)
     assert table[0] == "n,acc,low,high,n_n"
     assert table[1].startswith("1,0.11") and table[1].endswith(",6")
     draw("lines", *columns, "--table", "-o", "means.parquet")
-    assert (
-        draw("lines", "--input", "means.parquet", "--table", "--y-column", "acc").lines[0].startswith("n,acc")
-    )
+    assert draw("lines", "--input", "means.parquet", "--table", "--y-column", "acc").lines[0].startswith("n,acc")
     draw("lines", *columns, "-o", "chart.txt")
     assert "acc" in (folder / "chart.txt").read_text()
     draw("lines", *columns, "-o", "chart.svg", "--fig-size", "4", "3", "--title", "Güte")

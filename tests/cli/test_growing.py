@@ -46,9 +46,7 @@ def test_a_grid_that_grows_changes_and_comes_back(bench: Bench) -> None:
 
     # A script that has changed is said; --rerun makes the results anew, as the next version.
     bench.write("main.sh", MAIN.replace("10", "11"), executable=True)
-    assert (
-        "main.sh changed since 3 tasks ran: their results are kept" in bench.inside("plan", "grid.yaml").out
-    )
+    assert "main.sh changed since 3 tasks ran: their results are kept" in bench.inside("plan", "grid.yaml").out
     said = bench.run("grid.yaml", "--rerun", "a=1,2").err
     assert "grid: 2 tasks to run (2 new; 2 because --rerun)" in said
     assert bench.table("SELECT a, m, version FROM grid ORDER BY a") == [

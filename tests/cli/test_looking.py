@@ -95,9 +95,7 @@ def test_the_last_lines_of_a_large_output(bench: Bench) -> None:
 
 
 def test_escape_codes_do_not_touch_a_terminal(bench: Bench) -> None:
-    bench.write(
-        "grid.yaml", "command: printf '\\033]0;title\\007\\033[31mr\\303\\251d\\033[0m\\a\\tx\\377\\n'\n"
-    )
+    bench.write("grid.yaml", "command: printf '\\033]0;title\\007\\033[31mr\\303\\251d\\033[0m\\a\\tx\\377\\n'\n")
     bench.run("grid.yaml")
     assert bench.inside("logs", "0").out.encode("utf-8", "replace").startswith(b"\x1b]0;title\x07\x1b[31mr")
     assert on_a_terminal(bench, "logs", "0").decode() == "réd\tx\N{REPLACEMENT CHARACTER}\r\n"
@@ -133,9 +131,7 @@ def test_status_for_people_and_for_programs(bench: Bench) -> None:
     bench.write("slow.yaml", "command: sleep 60 && echo {a}\nparameters: {a: [1, 2, 3]}\n")
     bench.run("grid.yaml", code=1)
     bench.run("slow.yaml", "--detach", "--node", "localhost", "2")
-    wait_for(
-        lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["running"] == 2
-    )
+    wait_for(lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["running"] == 2)
     found = bench("status", "--json").json()
     assert found["schema_version"] == 1
     assert found["lab"] == str(bench.lab)
@@ -158,9 +154,7 @@ def test_status_for_people_and_for_programs(bench: Bench) -> None:
 
     # Stop one that runs, one that waits, then the rest.
     assert "slow: stopping 2 tasks" in bench("stop", "slow/0", "slow/2").err
-    wait_for(
-        lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 2
-    )
+    wait_for(lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 2)
     assert "grid has no task 77" in bench.inside("stop", "grid/77", code=2).err
     assert "slow: stopping 1 task" in bench("stop").err
     wait_for(lambda: bench.inside("status", "--json").json()["engine"] is None)

@@ -82,9 +82,7 @@ def test_clean_says_what_it_would_do_and_does_it(bench: Bench) -> None:
 
 
 def test_clean_of_files_by_a_metric_and_of_attempts(bench: Bench) -> None:
-    bench.write(
-        "grid.yaml", FAILING.replace("echo {x};", "echo {x}; echo big > {output}/model.pt;") + "retries: 1\n"
-    )
+    bench.write("grid.yaml", FAILING.replace("echo {x};", "echo {x}; echo big > {output}/model.pt;") + "retries: 1\n")
     bench.run("grid.yaml", code=1)
     bench("clean", "grid", "--files", "*.pt", "--where", "v < 2", "--yes")
     models = sorted(path.parent.name for path in (bench.lab / "grid" / "tasks").rglob("model.pt"))
@@ -104,10 +102,7 @@ def test_clean_needs_a_condition_and_an_idle_lab(bench: Bench) -> None:
     bench.run("gated.yaml", "--detach")
     assert "say what is to go" in bench("clean", "gated", code=2).err
     assert "a run is going" in bench("clean", "gated", "--state", "done", "--yes", code=2).err
-    assert (
-        'no state "fialed"; did you mean "failed"?'
-        in bench("clean", "gated", "--state", "fialed", code=2).err
-    )
+    assert 'no state "fialed"; did you mean "failed"?' in bench("clean", "gated", "--state", "fialed", code=2).err
     gate.touch()
     bench.run("gated.yaml")
 

@@ -174,10 +174,7 @@ def test_labs_that_are_none(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     for command in (["status"], ["logs", "3"], ["show", "3"], ["stop"], ["retry"]):
         said = bench.inside(*command, code=2).err
-        assert (
-            said
-            == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
-        )
+        assert said == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
     assert "is no lab (it has no lab.json)" in bench("status", "--lab", "folder", code=2).err
     assert "is a file" in bench("status", "--lab", "x.yaml", code=2).err
     assert "is not empty and is no lab" in bench.run("x.yaml", "--lab", "full", code=2).err
@@ -187,9 +184,7 @@ def test_labs_that_are_none(bench: Bench) -> None:
 def test_a_lab_and_a_journal_from_a_newer_version(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     bench.write("lab/lab.json", '{"format": 2, "id": "x"}')
-    assert (
-        "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
-    )
+    assert "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
     assert "newer tui-lab" in bench.run("x.yaml", code=2).err
     bench.write("lab/lab.json", '{"format": 1, "id": "x"}')
     journal = bench.write("lab/x/journal.jsonl", '{"event":"journal","format":2}\n')
@@ -293,9 +288,7 @@ def test_a_reader_that_goes_away_is_no_mistake(bench: Bench) -> None:
 
 
 def test_outputs_that_are_closed_or_full(bench: Bench) -> None:
-    code = (
-        "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
-    )
+    code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     with open("/dev/full", "w") as full:

@@ -40,9 +40,7 @@ def test_averages_by_setting_and_the_best_one(bench: Bench) -> None:
     markdown = bench("query", sql, "-m").lines
     assert markdown[0] == "| activation | neurons | acc |"
     assert len(markdown) == 2 + 6
-    best = bench.table(
-        f"WITH means AS ({sql}) SELECT * FROM means WHERE acc = (SELECT MAX(acc) FROM means) ORDER BY 1"
-    )
+    best = bench.table(f"WITH means AS ({sql}) SELECT * FROM means WHERE acc = (SELECT MAX(acc) FROM means) ORDER BY 1")
     assert [(row["activation"], row["neurons"], row["acc"]) for row in best] == [
         ("relu", 5, 0.5),
         ("tanh", 5, 0.5),
@@ -88,18 +86,14 @@ def test_an_error_is_shown_at_its_place(bench: Bench) -> None:
         "  SELECT neuron FROM grid",
         "         ^",
     ]
-    assert (
-        'there is no table "gird"; did you mean "grid"?' in bench("query", "SELECT * FROM gird", code=2).err
-    )
+    assert 'there is no table "gird"; did you mean "grid"?' in bench("query", "SELECT * FROM gird", code=2).err
     assert "only SELECT" in bench("query", "COPY grid TO 'x.csv'", code=2).err
 
 
 def test_other_patterns_need_no_rerun(bench: Bench) -> None:
     swept(bench)
     before = (bench.lab / "grid" / "journal.jsonl").read_bytes()
-    told = bench(
-        "parse", "-e", "lab/grid/", "-p", "train_time", r"Time to train \(ms\): (@float@)", "-o", "grid.csv"
-    )
+    told = bench("parse", "-e", "lab/grid/", "-p", "train_time", r"Time to train \(ms\): (@float@)", "-o", "grid.csv")
     assert "train_time: in 12 of 12" in told.err
     assert bench.table("SELECT max(train_time) AS most FROM grid") == [{"most": 50.5}]
     header = (bench.folder / "grid.csv").read_text().splitlines()[0].split(",")
@@ -136,9 +130,7 @@ def test_a_pattern_that_matches_nothing_is_told_with_a_hint(bench: Bench) -> Non
 
 
 def test_live_metrics_become_steps(bench: Bench) -> None:
-    bench.write(
-        "live.py", "import tui_lab\nfor step in range(3):\n    tui_lab.log(step=step, loss=1 / (step + 1))\n"
-    )
+    bench.write("live.py", "import tui_lab\nfor step in range(3):\n    tui_lab.log(step=step, loss=1 / (step + 1))\n")
     bench.write("live.yaml", "command: python3 live.py {lr}\nparameters: {lr: [0.1, 0.2]}\n")
     bench.run("live.yaml", env={"PATH": f"{bench.python.parent}:{bench.environment['PATH']}"})
     rows = bench.table("SELECT lr, step, loss FROM live_steps WHERE task_id = 1 ORDER BY step")

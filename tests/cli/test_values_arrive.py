@@ -153,9 +153,7 @@ def test_parameters_that_are_called_like_a_fact(bench: Bench) -> None:
     )
     bench.run("grid.yaml")
     assert [bench.stdout(task) for task in (0, 1)] == ["7 r n 3 0.1 s\n"] * 2
-    row = bench.table(
-        'SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid'
-    )[1]
+    row = bench.table('SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid')[1]
     assert row == {
         "seed": 7,
         "in_repeat": "r",

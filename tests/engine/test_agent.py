@@ -113,10 +113,7 @@ def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     spool = talk.connect(slots=3)["spool"]
     talk.context()
     go = talk.folder / "go"
-    keys = [
-        talk.start(task, f"while ! test -e {go}; do sleep 0.02; done; exit {task}", "true")
-        for task in range(2)
-    ]
+    keys = [talk.start(task, f"while ! test -e {go}; do sleep 0.02; done; exit {task}", "true") for task in range(2)]
     keys.append(talk.start(2, "exit 5"))
     assert talk.receive("finished")["key"] == keys[2]
     talk.kill()
@@ -339,9 +336,7 @@ def test_term_reaches_each_process_once(talk: Talk) -> None:
     talk.connect()
     talk.context()
     seen = talk.folder / "seen"
-    key = talk.start(
-        0, f"trap 'echo t >>{seen}' TERM; echo go; while ! test -e {seen}; do sleep 0.02; done; sleep 0.2"
-    )
+    key = talk.start(0, f"trap 'echo t >>{seen}' TERM; echo go; while ! test -e {seen}; do sleep 0.02; done; sleep 0.2")
     until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
     talk.stop(key)
     assert talk.receive("finished")["reason"] == "stopped"

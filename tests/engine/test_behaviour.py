@@ -108,9 +108,7 @@ def ran(shared_workshop: Workshop) -> Workshop:
     for name, text in EXPERIMENTS.items():
         text = text.replace("LARGE", "x" * 120_000)
         files.append(shop.write(f"{name}.yaml", text))
-    environment = shop.environment(
-        RAW="\udcff\udcfe", TUI_LAB_TASK_ID="outer", TUI_LAB_P_x="outer", XDG_MARK="kept"
-    )
+    environment = shop.environment(RAW="\udcff\udcfe", TUI_LAB_TASK_ID="outer", TUI_LAB_P_x="outer", XDG_MARK="kept")
     before = os.umask(0o027)
     try:
         ended = shop.call("--run", *files, "--node", "localhost", 4, "--keep-going", env=environment)

@@ -160,9 +160,7 @@ def test_pause_and_resume(workshop: Workshop) -> None:
 
 
 def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> None:
-    file = workshop.write(
-        "e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n"
-    )
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n")
     other = workshop.write("o.yaml", "command: 'true'\nrepeat: 4\n")
     first = workshop.start("--run", file, "--node", "localhost", 2)
     until(lambda: began(workshop, 2))
@@ -183,10 +181,7 @@ def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> 
 
 def test_engines_that_start_at_the_same_instant(workshop: Workshop) -> None:
     """One serves; every task runs once."""
-    files = [
-        workshop.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n")
-        for i in range(4)
-    ]
+    files = [workshop.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n") for i in range(4)]
     runs = [workshop.start("--run", file, "--node", "localhost", 2) for file in files]
     ended = [(run.wait(60), run.stderr.read() if run.stderr else "") for run in runs]
     assert [status for status, _ in ended] == [0, 0, 0, 0], ended
@@ -214,9 +209,7 @@ def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop) -> None:
     peak = 0
     while run.poll() is None:
         for pid in (
-            workshop.engine_pid()
-            if workshop.lab_path.exists() and (workshop.lab_path / "lab.json").exists()
-            else None,
+            workshop.engine_pid() if workshop.lab_path.exists() and (workshop.lab_path / "lab.json").exists() else None,
         ):
             peak = max(peak, memory(pid))
         if (workshop.lab_path / "lab.json").exists():
@@ -372,9 +365,7 @@ def test_a_read_only_lab(workshop: Workshop, small_disk: Path) -> None:
     file = workshop.write("e.yaml", "command: 'true'\n")
     assert workshop.call("--run", file).returncode == 0
     remount = ["mount", "-o", "remount,ro", small_disk]
-    until(
-        lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0
-    )  # the engine is gone
+    until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # the engine is gone
     ended = workshop.call("--run", file, "--rerun")
     assert ended.returncode == 3, ended.stderr
     assert "ead-only file system" in ended.stderr

@@ -70,15 +70,11 @@ class LabOnDisk:
         )
         return attempt
 
-    def finish(
-        self, folder: ExperimentFolder, task: int, attempt: int, state: str = "done", **facts: Any
-    ) -> None:
+    def finish(self, folder: ExperimentFolder, task: int, attempt: int, state: str = "done", **facts: Any) -> None:
         event = {"event": "finished", "task": task, "attempt": attempt, "state": state, "duration": 1.5}
         self.journal(folder, {**event, "exit_code": 0 if state == "done" else 1, **facts})
 
-    def run(
-        self, folder: ExperimentFolder, task: int, files: Files | str, state: str = "done", **facts: Any
-    ) -> int:
+    def run(self, folder: ExperimentFolder, task: int, files: Files | str, state: str = "done", **facts: Any) -> int:
         """A whole attempt of a task; `files` by name, or its stdout."""
         given = {"stdout": files} if isinstance(files, str) else files
         attempt = self.start(folder, task, given)

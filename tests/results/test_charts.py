@@ -185,10 +185,7 @@ def test_categories_numbers_and_times() -> None:
     assert chart("lines", frame, columns={"x": "name", "y": "y"}).x.categories == ("b", "a", "null")
     assert chart("lines", frame, columns={"x": "on", "y": "y"}).x.categories == ("false", "true")
     days = chart("lines", frame, columns={"x": "day", "y": "y"})
-    assert (
-        days.x.kind == "time"
-        and days.series[0].points["x"][0] == datetime(2024, 5, 17, tzinfo=UTC).timestamp()
-    )
+    assert days.x.kind == "time" and days.series[0].points["x"][0] == datetime(2024, 5, 17, tzinfo=UTC).timestamp()
     assert days.table["day"].to_list()[0] == datetime(2024, 5, 17, tzinfo=UTC)
     assert chart("scatter", frame, columns={"x": "at", "y": "name"}).y.categories == ("b", "a", "null")
 

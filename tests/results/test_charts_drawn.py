@@ -72,9 +72,7 @@ def test_values_of_a_heatmap_are_written_where_they_fit() -> None:
 
 
 def test_thousands_of_points_and_of_categories() -> None:
-    many = pl.DataFrame(
-        {"x": np.arange(20_000), "y": np.sin(np.arange(20_000) / 3000), "c": np.arange(20_000) % 700}
-    )
+    many = pl.DataFrame({"x": np.arange(20_000), "y": np.sin(np.arange(20_000) / 3000), "c": np.arange(20_000) % 700})
     for kind, columns in (
         ("lines", {"x": "x", "y": "y"}),
         ("scatter", {"x": "x", "y": "y"}),
@@ -99,9 +97,7 @@ def test_extreme_values(kind: str) -> None:
 
 def test_names_that_would_touch_the_terminal_are_made_visible() -> None:
     frame = pl.DataFrame({"x": ["\x1b[31mred", "a\nb"], "y": [1.0, 2.0]})
-    text = draw(
-        chart("categories", frame, columns={"x": "x", "y": "y"}, labels={"title": "\x07"}), 60, 20, PLAIN
-    )
+    text = draw(chart("categories", frame, columns={"x": "x", "y": "y"}, labels={"title": "\x07"}), 60, 20, PLAIN)
     assert "\x1b" not in text and "\x07" not in text and r"\x1b[31mred" in text and r"a\nb" in text
 
 
@@ -174,9 +170,7 @@ def test_other_pictures_and_what_is_none(tmp_path: Path) -> None:
         files.write(chart("lines"), tmp_path / "nowhere" / "a.png")
 
 
-def test_a_picture_without_the_extra_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_picture_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "seaborn", None)
     with pytest.raises(ChartError, match=r"pip install 'tui-lab\[draw\]'"):
         files.write(chart("lines"), tmp_path / "a.png")

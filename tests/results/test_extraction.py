@@ -162,9 +162,7 @@ def test_a_running_task_has_a_torn_last_line(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_json_paths(tmp_path: Path, path: str, expected: object) -> None:
-    document = (
-        '{"a": {"b": [1, 2, 3], "odd key": "x"}, "f": 0.5, "t": true, "n": null,"list": [{"v": 4}, {"v": 5}]}'
-    )
+    document = '{"a": {"b": [1, 2, 3], "odd key": "x"}, "f": 0.5, "t": true, "n": null,"list": [{"v": 4}, {"v": 5}]}'
     metrics = f"""  m: {{json: r.json, path: "{path}"}}"""
     assert one(tmp_path, metrics, {"r.json": document}) == expected
 

@@ -148,9 +148,7 @@ def test_blocks_hold_the_same_lines(tmp_path_factory: pytest.TempPathFactory, ra
     take=st.sampled_from(["last", "first", "min", "max", "mean", "sum", "count"]),
     size=st.integers(4, 40),
 )
-def test_blocks_give_the_same_value(
-    tmp_path_factory: pytest.TempPathFactory, raw: bytes, take: str, size: int
-) -> None:
+def test_blocks_give_the_same_value(tmp_path_factory: pytest.TempPathFactory, raw: bytes, take: str, size: int) -> None:
     path = tmp_path_factory.mktemp("blocks") / "out"
     path.write_bytes(raw)
     reader = TextReader("m", Metric(pattern="(@float@)", take=take))  # type: ignore[arg-type]
@@ -167,6 +165,4 @@ def test_a_torn_last_line_waits(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"loss: 1\nloss: 1")
     assert [line for text in blocks(path, torn_end=False) for line in text.lines] == ["loss: 1"]
-    assert [line for text in blocks_backwards(path, torn_end=False, block=3) for line in text.lines] == [
-        "loss: 1"
-    ]
+    assert [line for text in blocks_backwards(path, torn_end=False, block=3) for line in text.lines] == ["loss: 1"]

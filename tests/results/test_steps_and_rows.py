@@ -37,9 +37,7 @@ def test_live_metrics(disk: Any) -> None:
 
 def test_live_metrics_that_are_torn_or_no_json(disk: Any) -> None:
     folder = disk.submit(ONE)
-    lines = (
-        b'{"loss": 1}\nnot json\n[1]\n\xff\xfe\n\n{"loss": NaN}\n{"loss": 3, "name": "x"}\n{"loss": 4, "st'
-    )
+    lines = b'{"loss": 1}\nnot json\n[1]\n\xff\xfe\n\n{"loss": NaN}\n{"loss": 3, "name": "x"}\n{"loss": 4, "st'
     disk.run(folder, 0, {"metrics.jsonl": lines})
     results = refresh(folder)
     found = steps(results.steps, "step", "loss")
@@ -78,8 +76,7 @@ def test_the_step_may_be_in_the_pattern(disk: Any) -> None:
 
 def test_steps_of_csv_and_json(disk: Any) -> None:
     folder = disk.submit(
-        ONE + "metrics:\n  a: {csv: h.csv, column: loss, take: all}\n"
-        "  b: {json: r.json, path: '$.v', take: all}\n"
+        ONE + "metrics:\n  a: {csv: h.csv, column: loss, take: all}\n  b: {json: r.json, path: '$.v', take: all}\n"
     )
     disk.run(folder, 0, {"h.csv": "loss\n0.5\n0.25\n", "r.json": '{"v": [7, 8]}'})
     assert steps(refresh(folder).steps, "step", "a", "b") == [(0, 0.5, 7), (1, 0.25, 8)]
@@ -136,9 +133,7 @@ def test_any_file_of_live_metrics(tmp_path_factory: pytest.TempPathFactory, raw:
 
 
 def test_rows_of_a_pattern(disk: Any) -> None:
-    folder = disk.submit(
-        ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@quantity@)(?: (?P<extra>x))?'}\n"
-    )
+    folder = disk.submit(ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@quantity@)(?: (?P<extra>x))?'}\n")
     disk.run(folder, 0, "sort: 3 ms\nsort: 2 s x\n")
     disk.run(folder, 1, "scan: 1.5k\n")
     table = refresh(folder).rows

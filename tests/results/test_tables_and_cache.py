@@ -174,9 +174,7 @@ def test_a_lab_that_may_not_be_written(grid: ExperimentFolder) -> None:
         grid.path.chmod(0o755)
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(
-    grid: ExperimentFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cache_that_cannot_be_written_is_no_error(grid: ExperimentFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -194,9 +192,7 @@ def test_a_file_that_comes_later_is_read_then(disk: Any) -> None:
 
 
 def test_values_of_another_kind_change_the_column(disk: Any) -> None:
-    folder = disk.submit(
-        "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {v: {json: stdout, path: $.v}}\n"
-    )
+    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {v: {json: stdout, path: $.v}}\n")
     disk.run(folder, 0, '{"v": 1}')
     assert refresh(folder).tasks["v"].dtype == pl.Int64
     disk.run(folder, 1, '{"v": 2.5}')
@@ -319,8 +315,7 @@ def test_a_metric_that_is_nowhere_gets_a_hint(disk: Any, metric: str, output: An
 
 def test_no_hint_while_there_is_nothing_to_tell(disk: Any) -> None:
     folder = disk.submit(
-        "command: ./run {n}\nparameters: {n: [1, 2, 3]}\n"
-        "metrics: {m: 'v=(@int@)', c: {pattern: z, take: count}}\n"
+        "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {m: 'v=(@int@)', c: {pattern: z, take: count}}\n"
     )
     assert refresh(folder).warnings == ()
     disk.run(folder, 0, "x", state="failed", reason="exit")

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.results.test_patterns import value
 
+from tests.results.test_patterns import value
 from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.units import quantity
 from tui_lab.results.values import ColumnType, Scalar, from_json, reduce
@@ -154,20 +154,12 @@ def test_cells_are_numbers_only_where_all_are() -> None:
     assert typed(["1.0", "2"], "cells").series.dtype == pl.Float64
 
 
-JSON = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=3)
-)
+JSON = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text(max_size=3)
 CELLS = st.none() | st.sampled_from(["1", "2", "1.5", "x", "007", "1e3", "-4"])
 
 
 @given(st.lists(JSON), st.lists(JSON))
-def test_merged_json_columns_are_those_of_all_values(
-    first: list[Scalar | None], second: list[Scalar | None]
-) -> None:
+def test_merged_json_columns_are_those_of_all_values(first: list[Scalar | None], second: list[Scalar | None]) -> None:
     merged = merge(typed(first, "json"), typed(second, "json"), "json")
     if merged is not None:
         together = typed(first + second, "json")
@@ -176,9 +168,7 @@ def test_merged_json_columns_are_those_of_all_values(
 
 
 @given(st.lists(CELLS), st.lists(CELLS))
-def test_merged_cells_are_those_of_all_values(
-    first: list[Scalar | None], second: list[Scalar | None]
-) -> None:
+def test_merged_cells_are_those_of_all_values(first: list[Scalar | None], second: list[Scalar | None]) -> None:
     merged = merge(typed(first, "cells"), typed(second, "cells"), "cells")
     if merged is not None:
         together = typed(first + second, "cells")

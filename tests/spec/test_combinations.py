@@ -302,9 +302,7 @@ def test_a_parameter_that_is_drawn_in_one_sweep_and_listed_in_another():
 
 
 def test_a_condition_that_keeps_too_few_is_told():
-    text = (
-        "parameters: {a: {range: [0, 1000]}, b: {range: [0, 1000]}}\nwhere: a = 5 and b < 3\nsample: {n: 9}"
-    )
+    text = "parameters: {a: {range: [0, 1000]}, b: {range: [0, 1000]}}\nwhere: a = 5 and b < 3\nsample: {n: 9}"
     found = expand(experiment(text))
     assert found.height == 3
     assert found.notices == ('sample: only 3 combinations satisfy "where", all are taken (9 were asked for)',)
@@ -315,9 +313,7 @@ def test_a_condition_that_keeps_too_few_is_told():
 
 
 def test_a_whole_range_may_be_sampled_for_a_few():
-    found = expand(
-        experiment("parameters: {a: {range: [0, 1000000]}, b: {range: [0, 1000000]}}\nsample: {n: 5}")
-    )
+    found = expand(experiment("parameters: {a: {range: [0, 1000000]}, b: {range: [0, 1000000]}}\nsample: {n: 5}"))
     assert found.height == 5
     assert len(found.values["a"]) <= 5
 
@@ -403,9 +399,7 @@ def test_an_empty_domain_is_named():
     assert '"b" has no values' in found.notices[0]
 
 
-@pytest.mark.parametrize(
-    "domain", [Uniform(a=0, b=1), LogUniform(a=1, b=2), RandInt(a=0, b=1), Choice(values=(1,))]
-)
+@pytest.mark.parametrize("domain", [Uniform(a=0, b=1), LogUniform(a=1, b=2), RandInt(a=0, b=1), Choice(values=(1,))])
 def test_drawn_parameters_need_a_sample(domain):
     with pytest.raises(SpecError, match='"a" is drawn at random, so these parameters need "sample"'):
         expand(Experiment(name="x", command="x", parameters=({"a": domain},)))

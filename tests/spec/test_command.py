@@ -87,9 +87,7 @@ def test_a_flag_takes_one_word_or_a_list_of_them() -> None:
     assert command.argv(VALUES | {"flag": False, "l": [], "lr": None, "early-stop": ""}) == [
         *["prog", "--l", "--early-stop", "", "--early_stop", "a b", "--opt.lr", "1e-05", "x"]
     ]
-    assert (
-        command.shown(VALUES) == "prog --lr 0.1 --l 1 'b c' true --flag --early_stop 'a b' --opt.lr 1e-05 x"
-    )
+    assert command.shown(VALUES) == "prog --lr 0.1 --l 1 'b c' true --flag --early_stop 'a b' --opt.lr 1e-05 x"
 
 
 def test_a_group_is_dropped_whole() -> None:
@@ -122,9 +120,7 @@ def test_the_shell_text_is_constant_but_for_raw() -> None:
     script = command.script({})
     assert script == command.script(VALUES)
     assert set(command.environment(VALUES)) == set(command.environment(dict.fromkeys(VALUES, 1)))
-    command = compiled(
-        'cat <<EOF | sh `{early_stop:raw}`\n{lr:raw} {{lr}}\nEOF\nls [-x {flag:raw}] "{lr:raw}"'
-    )
+    command = compiled('cat <<EOF | sh `{early_stop:raw}`\n{lr:raw} {{lr}}\nEOF\nls [-x {flag:raw}] "{lr:raw}"')
     assert not command.constant
     assert command.script(VALUES) == 'cat <<EOF | sh `a b`\n0.1 {lr}\nEOF\nls -x true "0.1"'
     assert command.script(VALUES | {"flag": None}).endswith('ls  "0.1"')
@@ -221,8 +217,7 @@ def test_mistakes_are_reported_at_their_place(source: str, message: str, place: 
 
 def test_values_that_cannot_be_passed() -> None:
     assert (
-        problem("a {lr}", {"lr": "a\0b"})[0]
-        == "the value of lr holds a NUL character, which no program can be given"
+        problem("a {lr}", {"lr": "a\0b"})[0] == "the value of lr holds a NUL character, which no program can be given"
     )
     assert problem("a [l]", {"l": ["a", None]})[0] == "the value of l is null, which has no text"
     assert "has 4 items" in problem("a [l]", {"l": [1, 2, 3, 4]})[0]
@@ -233,9 +228,7 @@ def test_values_that_cannot_be_passed() -> None:
 
 
 def test_a_slot_that_the_node_fills_in_later_can_be_calculated_with() -> None:
-    assert compiled("a $(( {seed} % 2 ))").environment({"seed": "@@a-mark@@"}) == {
-        "TUI_LAB_P_seed": "@@a-mark@@"
-    }
+    assert compiled("a $(( {seed} % 2 ))").environment({"seed": "@@a-mark@@"}) == {"TUI_LAB_P_seed": "@@a-mark@@"}
 
 
 _PIECES = (

@@ -33,9 +33,7 @@ texts = st.one_of(
     st.lists(st.sampled_from(NASTY), max_size=6).map("".join),
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
 )
-values = st.one_of(
-    texts, texts, st.none(), st.booleans(), st.integers(), st.floats(), st.lists(texts, max_size=3)
-)
+values = st.one_of(texts, texts, st.none(), st.booleans(), st.integers(), st.floats(), st.lists(texts, max_size=3))
 
 
 def moderate(examples: int) -> settings:
@@ -131,9 +129,7 @@ def test_a_program_receives_the_value_wherever_it_stands(
 
 
 # Commands made of pieces at random, in which {x} stands at any depth of quotes.
-_literal = st.sampled_from(
-    ["a", "b/c", "-", "=", "%", ":", r"\$-", r"\"", r"\'", r"\\", r"\ ", "a#", "^", "]", "+"]
-)
+_literal = st.sampled_from(["a", "b/c", "-", "=", "%", ":", r"\$-", r"\"", r"\'", r"\\", r"\ ", "a#", "^", "]", "+"])
 _words = st.recursive(
     st.lists(st.one_of(_literal, st.just("{x}")), min_size=1, max_size=4).map("".join),
     lambda inner: st.lists(
@@ -156,9 +152,7 @@ _words = st.recursive(
 @pytest.mark.parametrize("shell", SHELLS)
 @given(word=_words, x=texts)
 @moderate(150)
-def test_a_value_stands_for_itself_at_any_depth_of_quotes(
-    shell: str, word: str, x: str, tmp_path: Path
-) -> None:
+def test_a_value_stands_for_itself_at_any_depth_of_quotes(shell: str, word: str, x: str, tmp_path: Path) -> None:
     assume(not x.endswith("\n"))  # $(...) removes line breaks at its end
     name = "WORD"
     plain = execute([shell, "-c", f"{SHOW} {word.replace('{x}', name)} {name}"], {}, tmp_path)
@@ -217,13 +211,9 @@ def test_direct_execution_gives_what_a_shell_gives(
 @given(x=texts, items=st.lists(texts, max_size=3))
 @example(x="!!", items=["a!b", "!", "'!"])
 @moderate(40)
-def test_the_shown_line_can_be_pasted_into_a_shell_with_history(
-    x: str, items: list[str], tmp_path: Path
-) -> None:
+def test_the_shown_line_can_be_pasted_into_a_shell_with_history(x: str, items: list[str], tmp_path: Path) -> None:
     known: dict[str, Value] = {"x": x, "l": items}
-    command = compiled(
-        "SHOW {x} '{x} ' \" {x}\" \"$(SHOW a{x} | tr '\\0' .)\" [l] [--o={x}]", known, {"l": 3}
-    )
+    command = compiled("SHOW {x} '{x} ' \" {x}\" \"$(SHOW a{x} | tr '\\0' .)\" [l] [--o={x}]", known, {"l": 3})
     typed = f"set -o history -o histexpand\n:\n{command.shown(known)}\n"
     expected = [x, x + " ", " " + x, f"a{x}.", "--l", *items, f"--o={x}"]
     assert execute(["bash"], {}, tmp_path, typed) == expected

@@ -206,9 +206,7 @@ def test_workdir(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOWHERE", raising=False)
 
     def workdir(text: str) -> str | None:
-        return load_text(
-            f"command: ./x {{p}}\nparameters: {{p: 1}}\nworkdir: {text}\n", "/lab/f.yaml"
-        ).workdir
+        return load_text(f"command: ./x {{p}}\nparameters: {{p: 1}}\nworkdir: {text}\n", "/lab/f.yaml").workdir
 
     assert workdir("runs/../r") == "/lab/r"
     assert workdir("/abs") == "/abs"
@@ -309,9 +307,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # name
     (
         "command: x\nname: my sweep\n",
-        [
-            '2:7: "my sweep" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -'
-        ],
+        ['2:7: "my sweep" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -'],
     ),
     (
         "command: x\nname: grid_Rows\n",
@@ -504,8 +500,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nparameters: {s: {cases: {a: {2p: 1}}}}\n",
-        ['2:30: "2p" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -']
-        * 1,
+        ['2:30: "2p" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -'] * 1,
     ),
     (
         "command: x\nparameters: {s: {cases: {a: {p: {range: [0, 1]}}}}}\n",
@@ -650,9 +645,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("command: x\nmetrics: [a]\n", ['2:10: "metrics" must be a mapping of names and patterns, not a list']),
     (
         "command: x\nmetrics: {a: 'loss: '}\n",
-        [
-            "2:14: the pattern has no group for the value; put parentheses around the value, as in: loss (@float@)"
-        ],
+        ["2:14: the pattern has no group for the value; put parentheses around the value, as in: loss (@float@)"],
     ),
     (
         "command: x\nmetrics: {a: '(x) (y)'}\n",
@@ -733,9 +726,7 @@ def test_all_problems_of_a_file_at_once() -> None:
 def test_words_of_other_libraries_stay_out() -> None:
     for text, _ in MISTAKES:
         for line in said(text):
-            assert not any(
-                word in line for word in ("Input should", "pydantic", "union", "NoneType", "str_type")
-            )
+            assert not any(word in line for word in ("Input should", "pydantic", "union", "NoneType", "str_type"))
 
 
 @pytest.mark.parametrize("stem", ["2x", "my sweep", "grid_tasks", "nodes"])
@@ -763,9 +754,7 @@ def test_scripts_whose_lines_may_begin_with_a_dash() -> None:
 
 def test_templates(tmp_path: Path) -> None:
     path = tmp_path / "f.yaml"
-    path.write_text(
-        "command: x\nparameters: {lr: 1}\nfiles: {a: gone.txt, b: {from: bytes}, c: typo, d: ok}\n"
-    )
+    path.write_text("command: x\nparameters: {lr: 1}\nfiles: {a: gone.txt, b: {from: bytes}, c: typo, d: ok}\n")
     (tmp_path / "bytes").write_bytes(b"x\n\xff")
     (tmp_path / "typo").write_text("one\n  {lrr}\n")
     (tmp_path / "ok").write_text("{lr} {other} {{lr}}")
@@ -866,9 +855,7 @@ KEYS = st.sampled_from(
     "tags description range linspace geomspace cases uniform loguniform randint choice pattern take from json path "
     "csv column sql run n base per a b".split()
 )
-SCALARS = st.sampled_from(
-    ["", "1", "-1", "0.5", "a", "'(a)'", "'{a}'", "true", "~", ".inf", ".nan", "9e99", "'['"]
-)
+SCALARS = st.sampled_from(["", "1", "-1", "0.5", "a", "'(a)'", "'{a}'", "true", "~", ".inf", ".nan", "9e99", "'['"])
 
 
 def flow(children: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

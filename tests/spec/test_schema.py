@@ -76,9 +76,7 @@ KEYWORDS: dict[str, Any] = {
     "pattern": unless(str, lambda v, p, _: re.search(p, v) is not None),
     "minItems": unless(list, lambda v, n, _: len(v) >= n),
     "prefixItems": unless(list, lambda v, s, _: all(map(fits, v, s))),
-    "items": unless(
-        list, lambda v, s, schema: all(fits(x, s) for x in v[len(schema.get("prefixItems", ())) :])
-    ),
+    "items": unless(list, lambda v, s, schema: all(fits(x, s) for x in v[len(schema.get("prefixItems", ())) :])),
     "minProperties": unless(dict, lambda v, n, _: len(v) >= n),
     "maxProperties": unless(dict, lambda v, n, _: len(v) <= n),
     "required": unless(dict, lambda v, names, _: all(name in v for name in names)),

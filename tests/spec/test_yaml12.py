@@ -143,9 +143,7 @@ def test_quoted_and_block_scalars_are_text() -> None:
 
 
 def test_core_tags() -> None:
-    assert value(
-        "a: !!str 1\nb: !!int '3'\nc: !!float 2\nd: ! 5\ne: !!null ''\nf: !!seq [1]\ng: !!map {a: 1}\n"
-    ) == {
+    assert value("a: !!str 1\nb: !!int '3'\nc: !!float 2\nd: ! 5\ne: !!null ''\nf: !!seq [1]\ng: !!map {a: 1}\n") == {
         "a": "1",
         "b": 3,
         "c": 2.0,
@@ -224,9 +222,7 @@ def test_aliases_can_not_blow_up_a_file() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     for i in range(1, 30):
         lines.append(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]")
-    assert problems("\n".join(lines)) == [
-        "f.yaml:5:5: aliases make this 111111 values large; write fewer aliases"
-    ]
+    assert problems("\n".join(lines)) == ["f.yaml:5:5: aliases make this 111111 values large; write fewer aliases"]
 
 
 def test_depth_is_bounded() -> None:

@@ -50,8 +50,7 @@ class Submission:
         rows = [
             row
             for row in range(plan.tasks.height)
-            if parameters.items() <= plan.parameters(row).items()
-            and repeat in (None, plan.tasks["repeat"][row])
+            if parameters.items() <= plan.parameters(row).items() and repeat in (None, plan.tasks["repeat"][row])
         ]
         assert len(rows) == 1, rows
         found: int = plan.tasks["task_id"][rows[0]]

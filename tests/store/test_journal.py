@@ -35,9 +35,7 @@ def test_a_missing_journal_has_no_events(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(
-        st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9)), min_size=1, max_size=9
-    ),
+    st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9)), min_size=1, max_size=9),
     st.data(),
 )
 def test_cut_anywhere_it_gives_the_whole_events_and_takes_more(

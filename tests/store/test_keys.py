@@ -38,9 +38,7 @@ def test_a_key_is_the_hash_of_the_documented_json() -> None:
 
 
 def test_empty_parts_are_left_out() -> None:
-    text = json.dumps(
-        {"command": [[None, "./main.py {x}"]], "repeat": 0}, sort_keys=True, separators=(",", ":")
-    )
+    text = json.dumps({"command": [[None, "./main.py {x}"]], "repeat": 0}, sort_keys=True, separators=(",", ":"))
     assert key(None) == hashlib.sha256(text.encode()).digest()
     assert list(keys(COMMAND, [], 1, 1)) == [key(None)]
 

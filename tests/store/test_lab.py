@@ -25,9 +25,7 @@ def test_a_lab_is_made_once(tmp_path: Path) -> None:
 
 def test_of_many_that_make_it_at_once_all_get_the_same(tmp_path: Path) -> None:
     found: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(Lab.create(tmp_path / "lab").identity)) for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(Lab.create(tmp_path / "lab").identity)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -130,9 +128,7 @@ def test_a_lock_is_waited_for_and_then_said(tmp_path: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom tui_lab.store.locking import locked\n"
         f"with locked(Path({str(path)!r})):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
     with pytest.raises(StorageError, match="another tui-lab has held this lock"):

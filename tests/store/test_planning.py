@@ -351,9 +351,7 @@ def test_nothing_that_could_be_adopted_is_said(planner: Planner) -> None:
     assert other.planned.notices == ("--adopt: no done task of the plan before has the setting of a new one",)
     gone = planner.plan("command: run\n", adopt=True)
     assert gone.planned.notices == ('--adopt: "a" is gone, and it had several values',)
-    assert planner.plan(SIX, adopt=True).planned.notices == (
-        "--adopt: nothing to adopt, for every task is known",
-    )
+    assert planner.plan(SIX, adopt=True).planned.notices == ("--adopt: nothing to adopt, for every task is known",)
 
 
 def test_each_task_is_adopted_once(planner: Planner) -> None:

@@ -62,9 +62,7 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
         folder = lab.experiment(word)
         yield from (Address(folder, task) for task in folder.tasks()["task_id"])
     else:
-        experiment, _, condition = (
-            word.partition("/") if re.match(r"[A-Za-z_][\w.-]*/", word) else ("", "", word)
-        )
+        experiment, _, condition = word.partition("/") if re.match(r"[A-Za-z_][\w.-]*/", word) else ("", "", word)
         folders = [lab.experiment(experiment)] if experiment else [newest(lab)]
         for folder in folders:
             table = folder.tasks()

@@ -63,9 +63,7 @@ def scalar(text: str) -> Any:
 def listed(words: Sequence[str]) -> Domain:
     """`--vl NAME V...`. Raises UsageError."""
     if len(words) < 2:
-        raise UsageError(
-            f"explore --vl {' '.join(words)}: a name and its values are needed, as in --vl lr 0.1 0.01"
-        )
+        raise UsageError(f"explore --vl {' '.join(words)}: a name and its values are needed, as in --vl lr 0.1 0.01")
     return words[0], [scalar(word) for word in words[1:]]
 
 
@@ -73,9 +71,7 @@ def arithmetic(name: str, low: str, high: str, step: str, option: str = "--va") 
     """`--va NAME MIN MAX STEP`: from MIN on by STEP, MAX excluded. Raises UsageError."""
     start, stop, by = (_decimal(name, word, option) for word in (low, high, step))
     if by == 0 or (stop - start) / by <= 0:
-        raise UsageError(
-            f"explore {option} {name} {low} {high} {step}: there is no value from {low} to below {high}"
-        )
+        raise UsageError(f"explore {option} {name} {low} {high} {step}: there is no value from {low} to below {high}")
     return name, {"range": [_number(low), _number(high), _number(step)]}
 
 
@@ -86,9 +82,7 @@ def geometric(name: str, low: str, high: str, factor: str, option: str = "--vg")
     growing = abs(by) > 1
     said = f"explore {option} {name} {low} {high} {factor}"
     if by <= 0 or by == 1 or start == 0:
-        raise UsageError(
-            f"{said}: the values would never reach {high}; FACTOR must be above 0 and not 1, MIN not 0"
-        )
+        raise UsageError(f"{said}: the values would never reach {high}; FACTOR must be above 0 and not 1, MIN not 0")
     if (growing == (start > 0)) != (stop > start) or (stop != 0 and (stop > 0) != (start > 0)):
         raise UsageError(f"{said}: the values would never reach {high}")
     if stop == 0:
@@ -156,11 +150,7 @@ def _command(commands: Sequence[str]) -> list[str]:
 
 def patas_variables(sweep: Sweep) -> dict[str, str]:
     """The variables that tasks of patas see."""
-    values = {
-        f"PATAS_VAR_{name}": f"{{{name}}}"
-        for name, _ in sweep.domains
-        if re.fullmatch(r"\w+", name, re.ASCII)
-    }
+    values = {f"PATAS_VAR_{name}": f"{{{name}}}" for name, _ in sweep.domains if re.fullmatch(r"\w+", name, re.ASCII)}
     return {
         "PATAS_CLUSTER_NAME": "cluster",
         "PATAS_NODE_NAME": "{node}",

@@ -55,9 +55,7 @@ def _run(prepared: Prepared, row: int, folder: Path) -> int:
             argv = [*_shell(context["shell"]), "-c", _with_setup(context["setup"], script)]
         argv = [word.replace(SLOT_MARK, "0") for word in argv]
         try:
-            code = subprocess.run(
-                argv, cwd=workdir, env=environment, stdin=subprocess.DEVNULL, check=False
-            ).returncode
+            code = subprocess.run(argv, cwd=workdir, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
         except KeyboardInterrupt:
             return INTERRUPTED
         except OSError as error:

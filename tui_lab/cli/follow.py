@@ -99,9 +99,7 @@ class Follower:
         Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be
         reached.
         """
-        before = {
-            number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         handled = 0
         tick = FIRST_TICK
         try:
@@ -191,9 +189,7 @@ class Follower:
         for run in self.runs:
             if run.folder.name not in answer["active"] and not run.look():
                 if not run.folder.exists():
-                    raise LabError(
-                        f"{run.folder.path}: was removed while its tasks ran", "they have been stopped"
-                    )
+                    raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
                 if not answer["notice"]:  # else its last words wait for room on the disk
                     self._resume(run)
 

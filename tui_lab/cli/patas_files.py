@@ -25,9 +25,7 @@ def read_sweep(path: Path) -> Sweep | None:
     known = ("name", "type", "workdir", "cmd", "repeat", "max_tries", "redo_tasks", "vars")
     for key in document:
         if key not in known:
-            raise UsageError(
-                f'{path}: patas has no "{key}"; {suggest(key, known) or "it has " + ", ".join(known)}'
-            )
+            raise UsageError(f'{path}: patas has no "{key}"; {suggest(key, known) or "it has " + ", ".join(known)}')
     if document.get("type", "grid") != "grid":
         raise UsageError(f"{path}: type {document['type']}: grid is the only one")
     commands = document.get("cmd")

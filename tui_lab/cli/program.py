@@ -165,12 +165,7 @@ def _odd(plan: Plan) -> Iterator[tuple[str, list[int] | None]]:
 def _is_odd(value: Value) -> bool:
     if isinstance(value, str):
         return len(value) > _LONG or "\0" in value or not value.isprintable()
-    return (
-        value is None
-        or isinstance(value, (list, dict))
-        or value != value
-        or value in (float("inf"), -float("inf"))
-    )
+    return value is None or isinstance(value, (list, dict)) or value != value or value in (float("inf"), -float("inf"))
 
 
 def _at_value(experiment: Experiment, name: str, value: Value, error: PlaceholderError) -> Problem:
@@ -208,9 +203,7 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
     """A line for each file that has changed since planned tasks ran."""
     tasks = pl.Series(plan.tasks["task_id"]).filter(plan.tasks["task_id"] < state.size)
     codes = pl.Series(state.columns["state"], dtype=pl.Int8).gather(tasks)
-    submissions = (
-        pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
-    )
+    submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
     changed: Counter[str] = Counter()
     for submission, count in submissions.value_counts().rows():
         before = state.submissions[submission].get("scripts", {}) if submission >= 0 else {}
@@ -219,8 +212,7 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
                 changed[name] += count
     what = "their results are kept, --rerun makes them anew"
     return [
-        f"{_called(name)} changed since {plural(count, 'task')} ran: {what}"
-        for name, count in sorted(changed.items())
+        f"{_called(name)} changed since {plural(count, 'task')} ran: {what}" for name, count in sorted(changed.items())
     ]
 
 

@@ -119,11 +119,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
     text = file.read_text(encoding="utf-8-sig")
     combinations = expand(experiment)
     overridden = expand(experiment, choice.overrides) if choice.overrides else None
-    folder = (
-        ExperimentFolder(Path("lab") / experiment.name)
-        if lab is None
-        else lab.new_experiment(experiment.name)
-    )
+    folder = ExperimentFolder(Path("lab") / experiment.name) if lab is None else lab.new_experiment(experiment.name)
     state = folder.state() if lab is not None and folder.exists() else fold.State()
     previous = folder.plan() if state.plan else None
     if lab is not None:
@@ -157,11 +153,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
 
 
 def _check_name(lab: Lab, experiment: Experiment, previous: Plan | None, choice: Choice) -> None:
-    if (
-        previous is not None
-        and previous.about["file"] != str(experiment.file.absolute())
-        and not choice.replace
-    ):
+    if previous is not None and previous.about["file"] != str(experiment.file.absolute()) and not choice.replace:
         raise LabError(
             f'"{experiment.name}" in {lab.path} came from another file, {previous.about["file"]}',
             "give this one another name, or go on with --replace if it is the same experiment",
@@ -175,9 +167,7 @@ def _check_name(lab: Lab, experiment: Experiment, previous: Plan | None, choice:
 
 
 def _same(previous: Plan, plan: Plan) -> bool:
-    return (
-        previous.values == plan.values and previous.about == plan.about and previous.tasks.equals(plan.tasks)
-    )
+    return previous.values == plan.values and previous.about == plan.about and previous.tasks.equals(plan.tasks)
 
 
 def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
@@ -195,9 +185,7 @@ def select(planned: Planned, choice: Choice, state: fold.State) -> pl.Series:
         return chosen
     plan = planned.plan
     taken = {name.lower() for name in plan.names}
-    facts = plan.tasks.select(
-        [name for name in ("task_id", "repeat", "seed", "version") if name not in taken]
-    )
+    facts = plan.tasks.select([name for name in ("task_id", "repeat", "seed", "version") if name not in taken])
     table = pl.concat([plan.typed(), facts], how="horizontal")
     if "state" not in taken:
         names = pl.Series(fold.STATES, dtype=pl.String)
@@ -211,17 +199,13 @@ def _states(plan: Plan, state: fold.State) -> pl.Series:
     return known.gather(plan.tasks["task_id"].clip(0, state.size))
 
 
-def queue(
-    planned: Planned, selected: pl.Series, state: fold.State, choice: Choice
-) -> tuple[pl.Series, dict[str, int]]:
+def queue(planned: Planned, selected: pl.Series, state: fold.State, choice: Choice) -> tuple[pl.Series, dict[str, int]]:
     """Task ids to run, and the selected tasks by state: done and stopped tasks stay as they are."""
     ids = planned.plan.tasks["task_id"]
     codes = _states(planned.plan, state)
     again = {fold.PENDING, fold.RUNNING} | (set() if choice.new else {fold.FAILED, fold.LOST})
     wanted = selected & codes.is_in(list(again))
-    counts = {
-        name: int((selected & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)
-    }
+    counts = {name: int((selected & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)}
     counts["new"] = int((selected & ~planned.known).sum())
     return ids.filter(wanted), counts
 

@@ -13,7 +13,12 @@ from tui_lab.store.journal import Event
 # A state is told by its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
 STATE_STYLES: Final = {
-    "done": "green", "failed": "bold red", "running": "cyan", "pending": "dim", "stopped": "yellow", "lost": "magenta"
+    "done": "green",
+    "failed": "bold red",
+    "running": "cyan",
+    "pending": "dim",
+    "stopped": "yellow",
+    "lost": "magenta",
 }
 
 

@@ -826,12 +826,7 @@ class Agent:
         """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
         for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
             context = self.contexts.get(attempt.message["context"])
-            if (
-                not attempt.folder_made
-                and not attempt.over
-                and context is not None
-                and context["umask"] == self.umask
-            ):
+            if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
                 try:
                     os.makedirs(encode(attempt.message["folder"]))
                     attempt.folder_made = True
@@ -897,9 +892,7 @@ class Agent:
                 attempt.in_ledger = False
             attempt.begun = False
             self.put_back(attempt)
-            self.hold(
-                "%s: %s; waiting" % (os.fsdecode(error.filename or attempt.message["folder"]), error.strerror)
-            )
+            self.hold("%s: %s; waiting" % (os.fsdecode(error.filename or attempt.message["folder"]), error.strerror))
             return True
         self.fail_to_start(attempt, error)
         return False
@@ -1059,9 +1052,7 @@ class Agent:
         event: Any = {"exit_code": code, "step": attempt.step}
         number = code - 128
         if attempt.stopping is not None:
-            event.update(
-                state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping
-            )
+            event.update(state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping)
         elif ok:
             event.update(state="done")
         elif 1 <= number <= 64:
@@ -1137,11 +1128,7 @@ class Agent:
                 pass
         for pid in self.orphans():
             stat_ = process_stat(pid)
-            if (
-                stat_ is not None
-                and stat_[0] not in "ZX"
-                and (stat_[3] in attempt.sessions or marked(pid, mark))
-            ):
+            if stat_ is not None and stat_[0] not in "ZX" and (stat_[3] in attempt.sessions or marked(pid, mark)):
                 return True
         return attempt.adopted  # what it left behind went to another subreaper
 
@@ -1199,9 +1186,7 @@ def records(attempt: Attempt) -> list:
     if attempt.event is not None:
         lines.append({"record": "event", "key": attempt.key, "event": attempt.event})
         return lines
-    lines += [
-        {"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]
-    ]
+    lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]]
     if attempt.steps and attempt.begun:
         lines.append({"record": "begin", "key": attempt.key})
     if attempt.pid is not None:
@@ -1292,9 +1277,7 @@ def check_boot(spool: str) -> None:
     host, _, boot = written.partition(" ")
     if boot != boot_id():
         if host != os.uname().nodename:
-            raise SystemExit(
-                "%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host)
-            )
+            raise SystemExit("%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host))
         for name in os.listdir(spool):
             if name != "lock":
                 os.unlink(os.path.join(spool, name))

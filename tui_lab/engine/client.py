@@ -99,13 +99,9 @@ class EngineClient:
                 ):  # else it belongs to a question that we no longer wait for
                     return answer
         except TimeoutError:
-            raise EngineSilent(
-                "the engine does not answer", f"see {self.lab.path / layout.ENGINE_LOG}"
-            ) from None
+            raise EngineSilent("the engine does not answer", f"see {self.lab.path / layout.ENGINE_LOG}") from None
         except OSError:
-            raise EngineGone(
-                "the engine has ended", "start the same command again: nothing is lost"
-            ) from None
+            raise EngineGone("the engine has ended", "start the same command again: nothing is lost") from None
 
     def _line(self, deadline: float | None) -> bytes:
         while b"\n" not in self._unread:

@@ -115,9 +115,7 @@ class Control:
             }
 
     def _submit_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "submission": self.engine.submit(request["event"], request["environment"], request.get("umask"))
-        }
+        return {"submission": self.engine.submit(request["event"], request["environment"], request.get("umask"))}
 
     def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
         submission = self.engine.requeue(

@@ -22,9 +22,7 @@ from tui_lab.store.lab import Lab
 log = logging.getLogger(__name__)
 
 LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
-FIRST_COMMAND: Final = (
-    10.0  # seconds that a new engine waits for its first, and open attempts for an environment
-)
+FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
 FULL_RETRY: Final = 1.0  # seconds between tries to write to a full disk
 UNREACHABLE: Final = 5.0  # seconds of failed tries after which a local node is given up
 SYNC_EVERY: Final = 0.05  # seconds of events that one fdatasync makes durable
@@ -91,9 +89,7 @@ class Engine:
         return any(
             run.unwritten
             or any(
-                self.nodes[node].failing_for() < UNREACHABLE
-                for node in set(run.flight.values())
-                if node in self.nodes
+                self.nodes[node].failing_for() < UNREACHABLE for node in set(run.flight.values()) if node in self.nodes
             )
             for run in self.runs.values()
         )
@@ -156,9 +152,7 @@ class Engine:
         log.warning("%s: its journal was removed; its tasks are stopped", run.name)
         for key, name in run.flight.items():
             if name in self.nodes:
-                self.nodes[name].send(
-                    {"type": "stop", "key": [run.wire_name, *key], "reason": "stopped", "grace": 1.0}
-                )
+                self.nodes[name].send({"type": "stop", "key": [run.wire_name, *key], "reason": "stopped", "grace": 1.0})
         self.runs.pop(run.name, None)
         self.active.discard(run.name)
         self.full.pop(run.name, None)
@@ -291,11 +285,7 @@ class Engine:
         """Ask nodes for the attempts that have not begun."""
         started = run.state.columns["state"]
         for node in self.nodes.values():
-            keys = [
-                [run.wire_name, *key]
-                for key, at in run.flight.items()
-                if at == node.name and started[key[0]] != 1
-            ]
+            keys = [[run.wire_name, *key] for key, at in run.flight.items() if at == node.name and started[key[0]] != 1]
             if keys:
                 node.send({"type": "return", "keys": keys})
 
@@ -428,9 +418,7 @@ class Engine:
             self.give_up(run, "error", str(error))
         except Exception as error:
             log.exception("%s", run.name)
-            self.give_up(
-                run, "error", f"a mistake of this program: {error!r}; see {self.lab.path}/engine.log"
-            )
+            self.give_up(run, "error", f"a mistake of this program: {error!r}; see {self.lab.path}/engine.log")
 
     def give_out(self, run: ExperimentRun) -> None:
         if run.unwritten:
@@ -456,14 +444,11 @@ class Engine:
                 if row is None:
                     raise ValueError("the task is not in the plan any more")
                 messages.append(
-                    recipe.start(row, key[1], node.name, run.state.changes.get(key[0]))
-                    | {"experiment": run.wire_name}
+                    recipe.start(row, key[1], node.name, run.state.changes.get(key[0])) | {"experiment": run.wire_name}
                 )
                 node.open.add((run.wire_name, *key))
             except ValueError as error:
-                failures.append(
-                    run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)})
-                )
+                failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))
         if messages:
             node.send(*messages)
         if failures:
@@ -508,9 +493,7 @@ class Engine:
     @property
     def notice(self) -> str:
         """What followers should be told, besides the journal."""
-        full = [
-            f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.full.items()
-        ]
+        full = [f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.full.items()]
         held = [f"node {node.name}: {node.notice}" for node in self.nodes.values() if node.notice]
         return "; ".join(full + held)
 

@@ -148,9 +148,7 @@ class Node:
             self.epoch = max(self.epoch, first["epoch"]) + 1  # we hold the lab's lock: ours is the highest
             return False
         if first.get("protocol") != PROTOCOL:
-            raise ChannelError(
-                "an agent of another tui-lab version is at work there; it ends when its tasks have"
-            )
+            raise ChannelError("an agent of another tui-lab version is at work there; it ends when its tasks have")
         self.slots = first["slots"]
         self.notice = first.get("notice", "")
         self.ready = True

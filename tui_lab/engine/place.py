@@ -38,9 +38,7 @@ def _private(path: Path) -> Path:
     except OSError as error:
         raise storage_error(path, error) from error
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
-        raise LabError(
-            f"{path}: belongs to someone else", "remove it, or set XDG_RUNTIME_DIR to a folder of yours"
-        )
+        raise LabError(f"{path}: belongs to someone else", "remove it, or set XDG_RUNTIME_DIR to a folder of yours")
     if facts.st_mode & 0o077:
         path.chmod(0o700)
     return path

@@ -166,9 +166,7 @@ class Recipe:
         }
         return environment
 
-    def start(
-        self, row: int, attempt: int, node: str, changes: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def start(self, row: int, attempt: int, node: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in
         seconds.
 
@@ -218,9 +216,7 @@ class Recipe:
 
 def as_json(value: object, indent: int | None = None) -> str:
     """As Python's json writes it: integers of any size, NaN and Infinity by these names."""
-    return json.dumps(
-        value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None
-    )
+    return json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None)
 
 
 def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:

@@ -49,9 +49,7 @@ class ExperimentRun:
         self.flight: dict[Key, str] = {}  # open attempts -> node
         self.stopping: dict[Key, str] = {}  # of those, the ones to be stopped, and why
         self.unwritten: list[Event] = []  # what the disk would not take
-        self.unacknowledged: list[
-            tuple[str, Key]
-        ] = []  # (node, key) of events in the journal, not yet durable
+        self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
         self.finished_since = [0, 0]  # done, failed since the submission
         self.recipes: dict[int, Recipe] = {}
         self.priority = 0
@@ -152,9 +150,7 @@ class ExperimentRun:
         if recipe.experiment.order == "interleaved":
             wanted = wanted[np.argsort(tasks["repeat"].to_numpy()[chosen], kind="stable")]
         elif recipe.experiment.order == "shuffled":
-            wanted = np.array(
-                random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64
-            )
+            wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
         self.order = deque(wanted.tolist())
         self.later = []
         states = np.frombuffer(columns["state"], dtype=np.int8)
@@ -175,12 +171,7 @@ class ExperimentRun:
     @property
     def held(self) -> bool:
         """Nothing new may start."""
-        return (
-            self.state.drained
-            or self.state.paused is not None
-            or self.environment is None
-            or bool(self.unwritten)
-        )
+        return self.state.drained or self.state.paused is not None or self.environment is None or bool(self.unwritten)
 
     def take(self, most: int) -> list[Key]:
         """Up to `most` attempts to start now."""

@@ -48,9 +48,7 @@ def _holds_interval(kind: pa.DataType) -> bool:
 
 def _intervals(name: str, column: pa.ChunkedArray) -> pl.Series:
     values = column.to_pylist()
-    if str(column.type) == "month_day_nano_interval" and all(
-        value is None or value[0] == 0 for value in values
-    ):
+    if str(column.type) == "month_day_nano_interval" and all(value is None or value[0] == 0 for value in values):
         micros = [None if v is None else v[1] * 86_400_000_000 + v[2] // 1000 for v in values]
         return pl.Series(name, micros, dtype=pl.Int64).cast(pl.Duration("us"))
     return pl.Series(name, [None if value is None else str(value) for value in values], dtype=pl.String)

@@ -64,9 +64,7 @@ def find(name: str, columns: Sequence[str]) -> str:
     for candidate in (name, name.removeprefix("in_"), name.removeprefix("out_"), f"in_{name}", f"out_{name}"):
         if candidate.lower() in lower:
             return lower[candidate.lower()]
-    hint = suggest(name, columns) or f"there are {', '.join(columns[:12])}" + (
-        ", ..." if len(columns) > 12 else ""
-    )
+    hint = suggest(name, columns) or f"there are {', '.join(columns[:12])}" + (", ..." if len(columns) > 12 else "")
     raise ChartError(f'there is no column "{name}"; {hint}')
 
 

@@ -33,8 +33,7 @@ class Prepared:
 
     def notes(self) -> tuple[str, ...]:
         return tuple(
-            f"{count:,} {'row' if count == 1 else 'rows'} left out: {why}"
-            for why, count in self.left_out.items()
+            f"{count:,} {'row' if count == 1 else 'rows'} left out: {why}" for why, count in self.left_out.items()
         )
 
     def drop(self, keep: pl.Series, why: str) -> None:

@@ -68,9 +68,7 @@ def _caption(prepared: Prepared, n: pl.Series, error: str) -> str:
     if high <= 1 and prepared.request.aggregate != "count":
         return ""
     count = f"{low}" if low == high else f"{low} to {high}"
-    what = (
-        "band" if prepared.request.error_style == "band" and prepared.request.kind != "categories" else "bars"
-    )
+    what = "band" if prepared.request.error_style == "band" and prepared.request.kind != "categories" else "bars"
     return f"{prepared.request.aggregate}, n = {count}" + (f"; {what}: {error}" if error else "")
 
 
@@ -161,11 +159,7 @@ def heatmap(prepared: Prepared) -> Chart:
         pl.Series("x", _taken(x.categories, found["x"])),
         *found.select("z", "n"),
     ]
-    label = (
-        z.label
-        if request.labels.get("z") or request.aggregate == "mean"
-        else f"{request.aggregate} of {z.label}"
-    )
+    label = z.label if request.labels.get("z") or request.aggregate == "mean" else f"{request.aggregate} of {z.label}"
     low, high = request.z_range or (float(found["z"].min()), float(found["z"].max()))  # type: ignore[arg-type]
     if low > high:
         raise ChartError("--z-range: MIN must be below MAX")
@@ -220,9 +214,7 @@ def hist(prepared: Prepared) -> Chart:
         edges = 10**edges
         edges[0], edges[-1] = min(edges[0], values.min()), max(edges[-1], values.max())
     parts = []
-    for key, part in (
-        prepared.rows.group_by(groups.keys, maintain_order=True) if groups.keys else [((), prepared.rows)]
-    ):
+    for key, part in prepared.rows.group_by(groups.keys, maintain_order=True) if groups.keys else [((), prepared.rows)]:
         counts, _ = np.histogram(part["x"].to_numpy(), edges)
         parts.append(
             pl.DataFrame(

@@ -39,9 +39,7 @@ def pareto(prepared: Prepared) -> Chart:
     )
     best, rest = ordered.filter("front"), ordered.filter(~pl.col("front"))
     columns = [settings[name].gather(ordered["setting"]) for name in names]
-    columns += [
-        ordered[role].alias(name if name not in names else f"{name}_{role}") for role, name in own.items()
-    ]
+    columns += [ordered[role].alias(name if name not in names else f"{name}_{role}") for role, name in own.items()]
     columns += [ordered[name] for name in ("n", "front") if name not in names]
     wanted = ", ".join(f"{goals[role]} {name}" for role, name in own.items())
     return Chart(
@@ -79,9 +77,7 @@ def _settings(prepared: Prepared, names: list[str]) -> tuple[pl.DataFrame, pl.Se
 def in_front(x: pl.Series, y: pl.Series, x_goal: Goal, y_goal: Goal) -> pl.Series:
     """Which points no other point beats: at least as good in both, and better in one. Equal points stand
     together."""
-    points = pl.DataFrame(
-        {"x": -x if x_goal == "max" else x, "y": -y if y_goal == "max" else y, "row": range(len(x))}
-    )
+    points = pl.DataFrame({"x": -x if x_goal == "max" else x, "y": -y if y_goal == "max" else y, "row": range(len(x))})
     # Per x the least y; a point of the front has it, and it is below the least y of every smaller x.
     least = points.group_by("x").agg(pl.col("y").min().alias("least")).sort("x")
     before = pl.col("least").cum_min().shift(1)

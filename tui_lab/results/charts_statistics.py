@@ -129,9 +129,7 @@ def boxes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     )
     reach = 1.5 * (pl.col("q3") - pl.col("q1"))
     inside = (pl.col("q1") - reach <= _Y) & (pl.col("q3") + reach >= _Y)
-    within = rows.join(quartiles, on=keys, maintain_order="left", nulls_equal=True).with_columns(
-        inside=inside
-    )
+    within = rows.join(quartiles, on=keys, maintain_order="left", nulls_equal=True).with_columns(inside=inside)
     whiskers = within.group_by(keys, maintain_order=True).agg(
         _Y.filter("inside").min().alias("low"),
         _Y.filter("inside").max().alias("high"),

@@ -11,9 +11,7 @@ from tui_lab.spec.expression import ExpressionError, check, evaluate
 from tui_lab.spec.model import Experiment
 
 
-def add(
-    frame: pl.DataFrame, experiment: Experiment, columns: Mapping[str, str]
-) -> tuple[pl.DataFrame, dict[str, str]]:
+def add(frame: pl.DataFrame, experiment: Experiment, columns: Mapping[str, str]) -> tuple[pl.DataFrame, dict[str, str]]:
     """`frame` with the columns of `sql` metrics, and by metric what is wrong with those that can't be
     computed.
 

@@ -94,9 +94,7 @@ def _read_texts(
         try:
             paths = [locate(path, source)] if names is None else [f"{path}/{name}" for name in names(task[1])]
             text = read_text(paths, live)
-            found = (
-                [value_of(text) for value_of, *_ in sinks] if text else read_in_blocks(paths, readers, live)
-            )
+            found = [value_of(text) for value_of, *_ in sinks] if text else read_in_blocks(paths, readers, live)
         except (OSError, SourceError) as error:
             _miss(extraction, readers, task, error)
             continue
@@ -139,9 +137,7 @@ def _read_files(
                 tally.unread += 1
 
 
-def _miss(
-    extraction: Extraction, readers: Sequence[TextReader | FileReader], task: Task, error: Exception
-) -> None:
+def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], task: Task, error: Exception) -> None:
     """A file that is not there, or is not what it should be."""
     absent = isinstance(error, FileNotFoundError)
     if absent:

@@ -50,20 +50,14 @@ def explain(
     if tally.trouble:
         return Hint(name, f"no value in {where}", f"{source} of {tally.trouble}")
     if metric.pattern is None:
-        what = (
-            f"path {metric.path} leads nowhere in"
-            if metric.json_file
-            else f'column "{metric.column}" is empty in'
-        )
+        what = f"path {metric.path} leads nowhere in" if metric.json_file else f'column "{metric.column}" is empty in'
         return Hint(name, f"no value in {where}", f"{what} {source}")
     reader = TextReader(name, metric)
     steps = tuple(step.name for step in experiment.steps)
     for task in samples:
         text = _text(metric.source, folder, task, steps)
         if text is not None and (match := last_match(reader.pattern, text)):
-            kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(
-                reader.type, "a value"
-            )
+            kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(reader.type, "a value")
             unit = f" in {metric.unit}" if metric.unit else ""
             group = reader.pattern.value
             return Hint(
@@ -71,9 +65,7 @@ def explain(
                 f"no value in {where}",
                 f'it matched "{_cut(match[max(group, 0)] or match[0])}", not {kind}{unit}',
             )
-    return Hint(
-        name, f"its pattern matched nothing in {where}", _elsewhere(reader, metric, folder, samples, steps)
-    )
+    return Hint(name, f"its pattern matched nothing in {where}", _elsewhere(reader, metric, folder, samples, steps))
 
 
 def _elsewhere(
@@ -119,9 +111,7 @@ def _text(source: str | None, folder: Path, task: Task, steps: tuple[str | None,
     names = stream_names(source or "", steps)
     path = task_path(folder, task[0])
     try:
-        paths = (
-            [locate(path, source or "")] if names is None else [f"{path}/{name}" for name in names(task[1])]
-        )
+        paths = [locate(path, source or "")] if names is None else [f"{path}/{name}" for name in names(task[1])]
         return read_text(paths)
     except (OSError, SourceError):
         return None

@@ -74,9 +74,7 @@ def refresh(
             kept = _below(kept, fresh)
             skipped += reader.skipped
             if may_write:
-                cache.write(
-                    path, kept, {"fingerprint": print_, "covered": cache.covered(ended), "skipped": skipped}
-                )
+                cache.write(path, kept, {"fingerprint": print_, "covered": cache.covered(ended), "skipped": skipped})
     if live:
         running = tasks.filter(pl.col("state") == "running").select("task_id", "attempts").rows()
         ids = [task_id for task_id, _ in running]
@@ -112,9 +110,7 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> pl
                 column.extend([None] * (len(ids) - 1 - len(column)))
                 column.append(value)
     series = [
-        build(
-            PREFIX + name, values + [None] * (len(ids) - len(values)), reader.types.get(name, "json")
-        ).series
+        build(PREFIX + name, values + [None] * (len(ids) - len(values)), reader.types.get(name, "json")).series
         for name, values in columns.items()
     ]
     return pl.DataFrame(
@@ -132,9 +128,7 @@ def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts, how="diagonal_relaxed")
 
 
-def _with_facts(
-    frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[str], index: str
-) -> pl.DataFrame:
+def _with_facts(frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[str], index: str) -> pl.DataFrame:
     facts = [name for name in FACTS if name in tasks.columns and name not in parameters]
     taken = {name.lower() for name in [*parameters, *facts, index]}
     names = [name for name in frame.columns if name.startswith(PREFIX)]

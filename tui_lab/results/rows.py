@@ -41,11 +41,7 @@ class RowsReader(Reader):
                 yield from self._cells(locate(folder, self._rows.csv or ""), live)
                 return
             source = self._rows.source
-            paths = (
-                [locate(folder, source)]
-                if self._names is None
-                else [f"{folder}/{n}" for n in self._names(attempt)]
-            )
+            paths = [locate(folder, source)] if self._names is None else [f"{folder}/{n}" for n in self._names(attempt)]
             text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
         except (OSError, SourceError):
             return
@@ -59,9 +55,7 @@ class RowsReader(Reader):
         for name in pattern.groups:
             number = pattern.regex.groupindex[name]
             kind = pattern.kinds.get(number, "text")
-            wanted: ColumnType = (
-                "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
-            )
+            wanted: ColumnType = "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
             self.types[name] = wanted
             groups[name] = number, converter(wanted, kind)
 

@@ -43,9 +43,7 @@ class QueryError(Exception):
 
 _OUTSIDE: Final = re.compile(r'Cannot access (?:file|directory) "([^"]*)"')
 _NEAR: Final = re.compile(r'syntax error at or near "(.*)"', re.DOTALL)
-_REASONS: Final = re.compile(
-    r"\. You might need|\. Use TRY|\nCandidate|\n\tCandidate| - an explicit cast|\nEither add"
-)
+_REASONS: Final = re.compile(r"\. You might need|\. Use TRY|\nCandidate|\n\tCandidate| - an explicit cast|\nEither add")
 
 
 def translate(
@@ -73,18 +71,14 @@ def translate(
     subtype = details.get("error_subtype")
     if subtype == "MISSING_ENTRY" and details.get("type") == "Table":
         if re.search(r"[/.]\w+$", name) and ("/" in name or name.rsplit(".", 1)[-1].lower() in FILE_TYPES):
-            return QueryError(
-                f"there is no file {name} in the lab", sql, offset, "paths are relative to the lab"
-            )
+            return QueryError(f"there is no file {name} in the lab", sql, offset, "paths are relative to the lab")
         hint = _unquoted(sql, offset, tables) or suggest(name, tables)
         return QueryError(f'there is no table "{name}"', sql, offset, hint or f"there are {_listed(tables)}")
     if subtype == "COLUMN_NOT_FOUND":
         hint = _unquoted(sql, offset, all_columns) or suggest(name, all_columns)
         if not hint and offset is not None and sql[offset : offset + 1] == '"':
             hint = f"a text stands in single quotes: '{name}'"
-        return QueryError(
-            f'there is no column "{name}"', sql, offset, hint or f"there are {_listed(all_columns)}"
-        )
+        return QueryError(f'there is no column "{name}"', sql, offset, hint or f"there are {_listed(all_columns)}")
     if subtype == "MISSING_ENTRY":
         what = str(details.get("type", "name")).lower()
         hint = f'did you mean "{details["candidates"]}"?' if details.get("candidates") else ""
@@ -103,11 +97,7 @@ def translate(
         )
         return QueryError(f'syntax error at "{near[1]}"', sql, offset, hint)
     plain = _REASONS.split(message)[0].strip().split("\n")[0].rstrip("!.")
-    plain = (
-        plain.replace("STRING_LITERAL", "text")
-        .replace("INTEGER_LITERAL", "integer")
-        .replace("VARCHAR", "text")
-    )
+    plain = plain.replace("STRING_LITERAL", "text").replace("INTEGER_LITERAL", "integer").replace("VARCHAR", "text")
     return QueryError(plain[:1].lower() + plain[1:] if not plain[:2].isupper() else plain, sql, offset)
 
 
@@ -129,9 +119,7 @@ def _unquoted(sql: str, offset: int | None, names: Iterable[str]) -> str:
     """A hint if a name that needs double quotes stands at the offset, or just before it, without them."""
     if offset is None:
         return ""
-    inside = {
-        range_ for token in tokens(sql) if token.kind in ("quoted", "string") for range_ in (token.start,)
-    }
+    inside = {range_ for token in tokens(sql) if token.kind in ("quoted", "string") for range_ in (token.start,)}
     for name in names:
         if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
             continue

@@ -63,13 +63,7 @@ def select(document: Value, path: tuple[Any, ...]) -> list[Value]:
 
 def _children(value: Value, step: Any) -> list[Value]:
     if step is EVERY:
-        return (
-            list(value)
-            if isinstance(value, list)
-            else list(value.values())
-            if isinstance(value, dict)
-            else []
-        )
+        return list(value) if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
     if isinstance(value, dict):
         return [value[str(step)]] if str(step) in value else []
     if isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value):

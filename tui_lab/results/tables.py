@@ -89,9 +89,7 @@ class Results:
             if metric.run is not None and name in self.troubles:
                 warnings.append(Hint(name, "no value in any finished task", self.troubles[name]))
             else:
-                warnings.append(
-                    hints.explain(name, metric, self.spec, self.folder.path, samples, done.height)
-                )
+                warnings.append(hints.explain(name, metric, self.spec, self.folder.path, samples, done.height))
         return tuple(warnings)
 
     @property
@@ -111,9 +109,7 @@ class Results:
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
-            self._long[kind] = long.refresh(
-                kind, self.folder, self.spec, self.tasks, self.parameters, self.live
-            )
+            self._long[kind] = long.refresh(kind, self.folder, self.spec, self.tasks, self.parameters, self.live)
         return self._long[kind]
 
 
@@ -148,9 +144,7 @@ def refresh(
     if live:
         columns, ids = reading.with_running(columns)
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
-    return Results(
-        folder, spec, tuple(parameters), metrics, full, reading.read, live, problems, reading.troubles
-    )
+    return Results(folder, spec, tuple(parameters), metrics, full, reading.read, live, problems, reading.troubles)
 
 
 def _said(about: Mapping[str, Any]) -> list[Any]:
@@ -183,8 +177,7 @@ def column_names(
     renamed = {name: _free(f"in_{name}", taken) for name in parameters if name.lower() in metrics_}
     facts_ = {name.lower() for name in facts}
     return renamed, {
-        name: _free(f"out_{name}", taken) if name.lower() in parameters_ | facts_ else name
-        for name in metrics
+        name: _free(f"out_{name}", taken) if name.lower() in parameters_ | facts_ else name for name in metrics
     }
 
 
@@ -275,17 +268,13 @@ class _Reading:
             merged[name] = below or merge(rest, empty, wanted) or rest
         return merged, pl.concat([self.ids.filter(stay), running["task_id"]])
 
-    def _extract(
-        self, tasks: Sequence[Task], metrics: Mapping[str, Metric], live: bool = False
-    ) -> Extraction:
+    def _extract(self, tasks: Sequence[Task], metrics: Mapping[str, Metric], live: bool = False) -> Extraction:
         whole = Extraction()
         for start in range(0, max(len(tasks), 1), BATCH):
             batch = tasks[start : start + BATCH]
             parts = [extract(self.spec, self.folder.path, batch, metrics, live)]
             if not live and any(metric.run is not None for metric in metrics.values()):
-                parts.append(
-                    run_metrics(self.spec, self.folder.path, batch, metrics, self._placeholders(batch))
-                )
+                parts.append(run_metrics(self.spec, self.folder.path, batch, metrics, self._placeholders(batch)))
             for part in parts:
                 for name, values in part.values.items():
                     whole.values.setdefault(name, []).extend(values)

@@ -182,9 +182,7 @@ def sweep(
     return Sweep(tuple(axes))
 
 
-def _group(
-    name: str, domains: Mapping[str, Domain], groups: Sequence[tuple[str, ...]]
-) -> tuple[int, tuple[str, ...]]:
+def _group(name: str, domains: Mapping[str, Domain], groups: Sequence[tuple[str, ...]]) -> tuple[int, tuple[str, ...]]:
     for place, group in enumerate(groups):
         if name in group:
             return place, tuple(member for member in group if member in domains)
@@ -229,9 +227,7 @@ def _first(codes: Codes) -> npt.NDArray[np.int64]:
     return np.unique(codes, return_index=True)[1].astype(np.int64)
 
 
-def _bundle(
-    name: str, domain: Domain, defaults: Mapping[str, Value]
-) -> Iterator[tuple[str, Sequence[Value]]]:
+def _bundle(name: str, domain: Domain, defaults: Mapping[str, Value]) -> Iterator[tuple[str, Sequence[Value]]]:
     """The columns of a parameter: itself, and right after it what its cases set."""
     yield name, listing(domain)
     if isinstance(domain, Cases):

@@ -50,9 +50,7 @@ class Combinations:
 
     def typed(self) -> pl.DataFrame:
         """The combinations with each parameter as a column of its real type."""
-        columns = [
-            typed(self.values[c.name], c).alias(c.name) if c.name in self.values else c for c in self.frame
-        ]
+        columns = [typed(self.values[c.name], c).alias(c.name) if c.name in self.values else c for c in self.frame]
         return as_frame(columns, self.height)
 
     def row(self, i: int) -> dict[str, Value]:
@@ -127,9 +125,7 @@ def expand(experiment: Experiment, overrides: Mapping[str, Sequence[Value]] | No
     return Combinations(frame, values, tuple(notices))
 
 
-def _compact(
-    frame: pl.DataFrame, values: Mapping[str, list[Value]]
-) -> tuple[pl.DataFrame, dict[str, list[Value]]]:
+def _compact(frame: pl.DataFrame, values: Mapping[str, list[Value]]) -> tuple[pl.DataFrame, dict[str, list[Value]]]:
     """The same combinations with those values only that occur: a sample uses few of a long range."""
     kept = {}
     for name, listed in values.items():
@@ -165,9 +161,7 @@ def _all(experiment: Experiment, sweeping: Plan, sweeps: Sequence[Sweep], rules:
         count = f"{total:,}" if total < 10**15 else f"{total:.1e}"
         message = f"{count} combinations are too many to go through (at most {MAX_COMBINATIONS:,})"
         raise SpecError([experiment.problem(("parameters",), message, '"sample" takes some at random')])
-    kept = pl.concat(
-        [rules(block) for s in sweeps for block in _blocks(s, sweeping.names)], how="vertical_relaxed"
-    )
+    kept = pl.concat([rules(block) for s in sweeps for block in _blocks(s, sweeping.names)], how="vertical_relaxed")
     if len(sweeps) > 1:
         kept = kept.unique(subset=list(sweeping.names) or None, keep="first", maintain_order=True)
     if not kept.height:

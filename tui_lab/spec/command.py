@@ -97,9 +97,7 @@ class Command:
         return text
 
 
-def compile_command(
-    source: str, known: Collection[str], *, widths: Mapping[str, int] | None = None
-) -> Command:
+def compile_command(source: str, known: Collection[str], *, widths: Mapping[str, int] | None = None) -> Command:
     """Reads the command `source`, in which the `known` names are placeholders.
 
     `widths` is the greatest length of the lists that a parameter takes, for `[name]` that gives `--name a b`.

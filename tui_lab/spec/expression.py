@@ -81,8 +81,7 @@ def _names(expression: str, columns: Iterable[str]) -> tuple[str, ...]:
     with _LOCK:
         # As it is, where brackets must match by themselves, and in brackets, where only an expression fits.
         bare, wrapped = (
-            parse(_text("SELECT json_serialize_sql(?)", form.format(expression)))
-            for form in (_BARE, _WRAPPED)
+            parse(_text("SELECT json_serialize_sql(?)", form.format(expression))) for form in (_BARE, _WRAPPED)
         )
         found = [
             syntax_error(expression, tree, form.index("{"), columns, _catalog())
@@ -133,9 +132,7 @@ def _result_type(expression: str, frame: pl.DataFrame, names: tuple[str, ...]) -
     """DuckDB's name of the type that the expression has."""
     prefix = "DESCRIBE SELECT ("
     try:
-        return str(
-            _connection().execute(f"{prefix}{expression}\n) FROM {_source(frame, names)}").fetchall()[0][1]
-        )
+        return str(_connection().execute(f"{prefix}{expression}\n) FROM {_source(frame, names)}").fetchall()[0][1])
     except _duckdb_error() as error:
         raise _translate(expression, error, len(prefix)) from None
     finally:

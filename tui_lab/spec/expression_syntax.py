@@ -27,9 +27,7 @@ UNSTABLE: Final = _words(
     "txid_current uuid uuidv4 uuidv7"
 )  # functions of time and chance; `age` only with one argument
 
-_FOREIGN = re.compile(
-    r"(current_|duckdb_|has_|inet_|json_(de)?serialize|pg_|read_|sniff_|icu_|st_|vector_|in_search)"
-)
+_FOREIGN = re.compile(r"(current_|duckdb_|has_|inet_|json_(de)?serialize|pg_|read_|sniff_|icu_|st_|vector_|in_search)")
 _FOREIGN_NAMES: Final = _words(
     "col_description obj_description shobj_description format_type format_pg_type get_block_size "
     "getenv getvariable session_user sleep_ms stats user version write_log map_to_pg_oid"
@@ -202,15 +200,11 @@ class _Walk:
                 f"{shown}() summarises many rows, and an expression sees one row at a time", offset, hint
             )
         if name in _ROW_MAKERS:
-            raise ExpressionError(
-                f"{name}() makes several rows of one: not possible in an expression", offset
-            )
+            raise ExpressionError(f"{name}() makes several rows of one: not possible in an expression", offset)
         if _FOREIGN.match(name) or name in _FOREIGN_NAMES or name in self.catalog.others:
             raise ExpressionError(f"{name}() is not possible in an expression", offset)
         if name not in self.catalog.scalars:
-            raise ExpressionError(
-                f"there is no function {name}()", offset, suggest(name, self.catalog.scalars)
-            )
+            raise ExpressionError(f"there is no function {name}()", offset, suggest(name, self.catalog.scalars))
 
 
 def _unstable(name: str, offset: int | None) -> ExpressionError:

@@ -119,9 +119,7 @@ def load(
         r.add((), "the file is empty", "it needs at least a command, as in: command: ./main.py {x}")
         raise SpecError(r.problems)
     if document.root.kind != "mapping":
-        message = (
-            f'the file must be a mapping, such as "command: ./main.py {{x}}", not {described(document.root)}'
-        )
+        message = f'the file must be a mapping, such as "command: ./main.py {{x}}", not {described(document.root)}'
         r.add((), message)
         raise SpecError(r.problems)
     meant = _check_keys(r)
@@ -165,14 +163,10 @@ def _name(r: Reader, given: dict[str, Any], stem: str) -> None:
     elif r.empty(("name",)):
         given["name"] = stem
         if error := experiment_name_error(stem):
-            r.add(
-                (), f"{error[0]}, and the file is called so", "give the experiment a name, as in: name: grid"
-            )
+            r.add((), f"{error[0]}, and the file is called so", "give the experiment a name, as in: name: grid")
 
 
-def _templates(
-    r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None
-) -> dict[str, str]:
+def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None) -> dict[str, str]:
     """The text of each template; what can't be read is noted."""
     texts: dict[str, str] = {}
     for target, template in files.items():

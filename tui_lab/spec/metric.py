@@ -21,17 +21,13 @@ class Metric(Model):
         description="Regular expression with one group, tried line by line.",
         examples=["Loss: (@float@)"],
     )
-    take: Take = Field(
-        default="last", description="Which of several matches counts, or what to make of them."
-    )
+    take: Take = Field(default="last", description="Which of several matches counts, or what to make of them.")
     source: str = Field(
         default="stdout",
         description="Where to look: `stdout`, `stderr` or a file in `{output}`.",
         examples=["stderr"],
     )
-    type: MetricType | None = Field(
-        default=None, description="Type of the column, where the pattern does not say."
-    )
+    type: MetricType | None = Field(default=None, description="Type of the column, where the pattern does not say.")
     unit: str | None = Field(
         default=None, description="Unit of the values; quantities are converted to it.", examples=["MB/s"]
     )
@@ -46,9 +42,7 @@ class Metric(Model):
         description="Place in the JSON; `$` is all of it. Needed with `json`.",
         examples=["$.test.acc"],
     )
-    csv: str | None = Field(
-        default=None, description="Read a CSV file in `{output}`.", examples=["history.csv"]
-    )
+    csv: str | None = Field(default=None, description="Read a CSV file in `{output}`.", examples=["history.csv"])
     column: str | None = Field(
         default=None, description="Column of the CSV file. Needed with `csv`.", examples=["val_loss"]
     )
@@ -77,6 +71,4 @@ class Rows(Model):
         "that are patterns over the same output.",
         examples=["^Epoch"],
     )
-    source: str = Field(
-        default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file."
-    )
+    source: str = Field(default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file.")

@@ -268,8 +268,7 @@ class Experiment(Model):
     )
     code: tuple[str, ...] = Field(
         default=(),
-        description="Globs of the program's files: recorded, compared, "
-        "sent to nodes that don't share the folder.",
+        description="Globs of the program's files: recorded, compared, sent to nodes that don't share the folder.",
         examples=["*.py", ["main.py", "lib/**"]],
     )
     inputs: tuple[str, ...] = Field(
@@ -283,12 +282,8 @@ class Experiment(Model):
         description="Parameters that are no part of a task's identity.",
         examples=["threads", ["threads", "log"]],
     )
-    tags: tuple[str, ...] = Field(
-        default=(), description="Free labels.", examples=["draft", ["thesis", "chapter 3"]]
-    )
-    description: str = Field(
-        default="", description="Text for people.", examples=["How wide must the layers be?"]
-    )
+    tags: tuple[str, ...] = Field(default=(), description="Free labels.", examples=["draft", ["thesis", "chapter 3"]])
+    description: str = Field(default="", description="Text for people.", examples=["How wide must the layers be?"])
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 

@@ -86,9 +86,7 @@ def _replaced(mapping: Mapping[str, Domain], name: str, given: list[Value]) -> d
         if isinstance(domain, Cases) and key == name:
             result[key] = Cases(cases={str(v): domain.cases[str(v)] for v in given if str(v) in domain.cases})
         elif isinstance(domain, Cases) and name in inner_names(domain):
-            others = {
-                case: {n: v for n, v in inner.items() if n != name} for case, inner in domain.cases.items()
-            }
+            others = {case: {n: v for n, v in inner.items() if n != name} for case, inner in domain.cases.items()}
             before = Listed(values=tuple(inner[name] for inner in domain.cases.values() if name in inner))
             result[key] = Cases(cases=others)
             result[name] = Listed(values=tuple(_like(before, given)))

@@ -50,9 +50,7 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
     kind = kinds[0]
     if kind not in KINDS:
         if not r.empty((*path, kind)) or not r.misread(path):
-            hint = (
-                suggest(kind, KINDS) or f"kinds are {', '.join(KINDS)}; a mapping as a value stands in a list"
-            )
+            hint = suggest(kind, KINDS) or f"kinds are {', '.join(KINDS)}; a mapping as a value stands in a list"
             r.add((*path, kind), f'"{kind}" is no kind of domain', hint, at_key=True)
         return None
     return KINDS[kind](r, (*path, kind))
@@ -201,9 +199,7 @@ def _cases(r: Reader, path: Keypath) -> Cases | None:
     for case in node.entries:
         at = (*path, case)
         if r.node(at).kind != "mapping":
-            r.add(
-                at, f'case "{case}" must be a mapping of parameters and values, not {described(r.node(at))}'
-            )
+            r.add(at, f'case "{case}" must be a mapping of parameters and values, not {described(r.node(at))}')
             fine = False
             continue
         for inner in r.keys(at):
@@ -238,9 +234,7 @@ def _same_names(r: Reader, path: Keypath, cases: dict[str, dict[str, Value]]) ->
                 at_key=True,
             )
         for name in extra if not missing else ():
-            r.add(
-                (*path, case, name), f'case "{case}" sets "{name}", but case "{first}" does not', at_key=True
-            )
+            r.add((*path, case, name), f'case "{case}" sets "{name}", but case "{first}" does not', at_key=True)
     return fine
 
 

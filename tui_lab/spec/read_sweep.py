@@ -109,9 +109,7 @@ def read_repeat(r: Reader, path: Keypath) -> int | None:
     node = r.node(path)
     if node.kind == "mapping":
         for key in r.fields(path, ("until", "min", "max"), '"repeat"'):
-            r.add(
-                (*path, key), f'"repeat.{key}" is not supported yet', "give a number of repeats", at_key=True
-            )
+            r.add((*path, key), f'"repeat.{key}" is not supported yet', "give a number of repeats", at_key=True)
         if not node.entries:
             r.wrong(path, "a whole number")
         return None

@@ -33,9 +33,7 @@ def render(value: Value) -> str:
     """
     text = plain_text(value)
     if len(text) * 4 >= LONGEST and len(text.encode()) >= LONGEST:
-        raise RenderError(
-            f"is {len(text.encode()):,} bytes long, a program can be given at most 128 KiB in one value"
-        )
+        raise RenderError(f"is {len(text.encode()):,} bytes long, a program can be given at most 128 KiB in one value")
     return text
 
 

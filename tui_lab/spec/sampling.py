@@ -51,9 +51,7 @@ def sample(
         numbers = np.arange(done, stop, dtype=np.int64)
         fresh = rules(columns.joined(draw.blocks(numbers)))
         found = fresh if found is None else pl.concat([found, fresh], how="vertical_relaxed")
-        found = (
-            found.unique(subset=list(names), keep="first", maintain_order=True) if names else found.head(1)
-        )
+        found = found.unique(subset=list(names), keep="first", maintain_order=True) if names else found.head(1)
         done, block = stop, block * 2
     if found is None:
         found = rules(columns.joined(draw.blocks(np.arange(0))))

@@ -137,8 +137,7 @@ _DOMAINS: Final[dict[str, tuple[type[Model], str, Schema]]] = {
 
 def _domain() -> Schema:
     kinds = {
-        kind: {"title": kind, "description": _meaning(model), **schema}
-        for kind, (model, _, schema) in _DOMAINS.items()
+        kind: {"title": kind, "description": _meaning(model), **schema} for kind, (model, _, schema) in _DOMAINS.items()
     }
     one_kind = {
         "type": "object",
@@ -206,9 +205,7 @@ _KEYS: Final[dict[str, Schema]] = {
     "zip": _or_null({"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 2}}),
     "where": _or_null(_ANY_TEXT),
     "derive": _or_null(_named(_ANY_TEXT)),
-    "sample": _or_null(
-        _object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": _WHOLE}, required=("n",))
-    ),
+    "sample": _or_null(_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": _WHOLE}, required=("n",))),
     "repeat": {"type": "integer", "minimum": 1},
     "seed": {"anyOf": [_WHOLE, _object(Seed, {"base": _WHOLE, "per": _words(SeedPer)})]},
     "files": _or_null({"type": "object", "additionalProperties": _FILE}),

@@ -18,9 +18,7 @@ _WORD_END = re.compile(r"(?=[ \t\n;&|<>()]|\\\n[ \t\n]|\Z)")
 _FLAG = re.compile(rf"\[({NAME})\]{_WORD_END.pattern}")
 _DOUBLED_FLAG = re.compile(rf"\[(\[{NAME}\])\]{_WORD_END.pattern}")
 _REDIRECTION = re.compile(r"&>>?|<>|<<<|[<>]&|>>|>\||[<>]")
-_HERE_DOCUMENT = re.compile(
-    r"""<<(-?)[ \t]*((?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s;&|<>()'"\\])+)""", re.DOTALL
-)
+_HERE_DOCUMENT = re.compile(r"""<<(-?)[ \t]*((?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^\s;&|<>()'"\\])+)""", re.DOTALL)
 _SEPARATOR = re.compile(r";;&|;;|;&|;|&&|&|\|\||\|&|\|")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=", re.ASCII)
 # After these, the next word is the name of a command again.
@@ -266,9 +264,7 @@ class _ScriptReader(WordReader):
             self.position = start
             return False
         if self.nested_at > start:
-            raise CommandError(
-                "brackets within brackets", self.nested_at, "groups do not nest: quote this word"
-            )
+            raise CommandError("brackets within brackets", self.nested_at, "groups do not nest: quote this word")
         self._not_a_target("[...]")
         self.parts.append(Group(parts, names, start))
         return True

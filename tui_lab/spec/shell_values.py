@@ -63,9 +63,7 @@ class TaskValues:
             for name, text in added.items():
                 # The name, `=` and a NUL at the end count.
                 if len(name) + len(text.encode()) + 2 > LONGEST:
-                    raise self._error(
-                        part.name if isinstance(part, Place | Flag) else "", part.offset, "is too long"
-                    )
+                    raise self._error(part.name if isinstance(part, Place | Flag) else "", part.offset, "is too long")
             found |= added
         return found
 
@@ -74,9 +72,7 @@ class TaskValues:
         items = given[1:]
         width = max(1, width)
         if len(items) > width:
-            raise self._error(
-                flag.name, flag.offset, f"has {len(items)} items, but the command was made for {width}"
-            )
+            raise self._error(flag.name, flag.offset, f"has {len(items)} items, but the command was made for {width}")
         added = {variable("F", flag.name): "1" * bool(given)}
         for index in range(width):
             added[item_variable(flag.name, index)] = "=" + items[index] if index < len(items) else ""

@@ -108,9 +108,7 @@ def parse(text: str, file: str) -> Document:
     if bad := _UNPRINTABLE.search(source.source):
         line, column = source.place(bad.start())
         message = f"a control character (U+{ord(bad[0]):04X}) can't stand in YAML"
-        raise SpecError(
-            [Problem(file, line, column, message, 'write it as an escape in double quotes, "\\x1b"')]
-        )
+        raise SpecError([Problem(file, line, column, message, 'write it as an escape in double quotes, "\\x1b"')])
     try:
         return _Composer(source, file).document()
     except yaml.YAMLError as error:
@@ -247,9 +245,7 @@ class _Composer:
         sources = value.items if value.kind == "list" else [value]
         for source in sources:
             if source.kind != "mapping":
-                self.add(
-                    source.start, '"<<" takes a mapping, or a list of mappings', "name one with an alias, *x"
-                )
+                self.add(source.start, '"<<" takes a mapping, or a list of mappings', "name one with an alias, *x")
         return [s for s in sources if s.kind == "mapping"]
 
     # ---- tags

@@ -127,11 +127,7 @@ class Document:
 
     def cut_by_comment(self, node: Node) -> bool:
         """Whether an unquoted scalar ends where YAML sees a comment (` #`), which may be part of the text."""
-        return (
-            node.kind == "scalar"
-            and node.style is None
-            and _CUT.match(self.text.source, node.end) is not None
-        )
+        return node.kind == "scalar" and node.style is None and _CUT.match(self.text.source, node.end) is not None
 
     def index(self, node: Node, offset: int) -> int:
         """Where in the file the character at `offset` of a scalar's text stands.

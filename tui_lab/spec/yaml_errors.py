@@ -13,9 +13,7 @@ from tui_lab.spec.yaml_document import Text
 QUOTE: Final = "put the value in single quotes"
 
 # indentation and list dashes, then perhaps a key, then the first character of the value
-_VALUE: Final = re.compile(
-    r"""[ \t]*(?:-[ \t]+)*(?:(?:"[^"]*"|'[^']*'|[^\s"'#{}\[\],][^#]*?)[ \t]*:[ \t]+)?(\S)"""
-)
+_VALUE: Final = re.compile(r"""[ \t]*(?:-[ \t]+)*(?:(?:"[^"]*"|'[^']*'|[^\s"'#{}\[\],][^#]*?)[ \t]*:[ \t]+)?(\S)""")
 _LEADING: Final = frozenset("@`%{[*&!|>")  # what YAML reads as its own at the start of a value
 
 

@@ -77,9 +77,7 @@ def read(folder: Path) -> State:
                 return State()
             state.columns[name] = column
         planned = np.frombuffer(state.columns["planned"], dtype=np.int8) == 1
-        counts = np.bincount(
-            np.frombuffer(state.columns["state"], dtype=np.int8)[planned], minlength=len(STATES)
-        )
+        counts = np.bincount(np.frombuffer(state.columns["state"], dtype=np.int8)[planned], minlength=len(STATES))
         state.counts = Counter(dict(enumerate(counts.tolist())))
         return state
     except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):

@@ -156,9 +156,7 @@ class ExperimentFolder:
         state = self.state()
         known = self._known(state)
         typed = known.combinations.typed().rename(self._columns(known.names))
-        planned = known.tasks.select(
-            "task_id", "repeat", "version", *([] if "seed" in typed.columns else ["seed"])
-        )
+        planned = known.tasks.select("task_id", "repeat", "version", *([] if "seed" in typed.columns else ["seed"]))
         facts = planned.join(self._facts(state), on="task_id", how="left", maintain_order="left")
         order = [name for name in FACTS if name in facts.columns]
         facts = facts.select(pl.col(name).cast(FACTS[name]) for name in order)
@@ -180,11 +178,7 @@ class ExperimentFolder:
             if facts.height == state.size:
                 break
             plan = self.plan(number)
-            rows = (
-                plan.tasks.select("task_id")
-                .with_row_index("row")
-                .join(facts, on="task_id", how="anti")["row"]
-            )
+            rows = plan.tasks.select("task_id").with_row_index("row").join(facts, on="task_id", how="anti")["row"]
             if rows.len():
                 facts = pl.concat([facts, plan.tasks.select(facts.columns)[rows]])
                 combinations = merge(combinations, only(plan.combinations, rows))
@@ -212,9 +206,7 @@ class ExperimentFolder:
         def names(column_name: str, known: list[str], dtype: Any = pl.String) -> pl.Series:
             codes = pl.Series(column_name, column[column_name], dtype=pl.Int64)
             codes = codes.set(codes == fold.NONE, None)
-            return (
-                pl.Series(known, dtype=dtype).gather(codes).alias(column_name) if known else codes.cast(dtype)
-            )
+            return pl.Series(known, dtype=dtype).gather(codes).alias(column_name) if known else codes.cast(dtype)
 
         def floats(name: str) -> pl.Series:
             return pl.Series(name, column[name], dtype=pl.Float64).fill_nan(None)

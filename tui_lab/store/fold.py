@@ -75,9 +75,7 @@ class State:
         self.size = 0
         self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
-        self.spools: dict[
-            str, str
-        ] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
+        self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.plan = 0  # number of the newest plan
         self.submissions: list[Event] = []
         self.paused: Event | None = None

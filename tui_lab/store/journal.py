@@ -98,9 +98,7 @@ def read(path: Path, offset: int = 0, kinds: frozenset[str] | None = None) -> It
     A line that is no JSON object (damage from outside) is passed over. Raises LabError for a journal of a
     newer format, and StorageError where it can't be read. A missing journal has no events.
     """
-    wanted = (
-        None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
-    )
+    wanted = None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
     try:
         with open(path, "rb") as file:
             file.seek(offset)

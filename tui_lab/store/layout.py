@@ -1,9 +1,9 @@
 """Names and places of files in a lab. Nothing here touches the disk.
 
-    lab/lab.json, engine.json, engine.log
-    lab/EXPERIMENT/experiment.yaml, journal.jsonl, state.parquet, results.parquet
-    lab/EXPERIMENT/plans/N.parquet, N.csv, N.yaml
-    lab/EXPERIMENT/tasks/THOUSAND/TASK/stdout, stderr, ...
+lab/lab.json, engine.json, engine.log
+lab/EXPERIMENT/experiment.yaml, journal.jsonl, state.parquet, results.parquet
+lab/EXPERIMENT/plans/N.parquet, N.csv, N.yaml
+lab/EXPERIMENT/tasks/THOUSAND/TASK/stdout, stderr, ...
 """
 
 from __future__ import annotations

@@ -30,9 +30,7 @@ def locked(path: Path, wait: float = 60.0) -> Iterator[None]:
                 if error.errno not in (errno.EACCES, errno.EAGAIN):
                     raise storage_error(path, error) from error
                 if time.monotonic() > deadline:
-                    raise StorageError(
-                        f"{path}: another tui-lab has held this lock for {wait:.0f} seconds"
-                    ) from None
+                    raise StorageError(f"{path}: another tui-lab has held this lock for {wait:.0f} seconds") from None
                 time.sleep(0.02)
         yield
     finally:

@@ -115,9 +115,7 @@ def _settings(new: Plan, old: Plan, compared: Mapping[str, str]) -> tuple[pl.Dat
     for number, names in enumerate(compared.items()):
         joint: dict[bytes, int] = {}
         for plan, name, side in zip((new, old), names, sides, strict=True):
-            codes = pl.Series(
-                [joint.setdefault(text, len(joint)) for text in _texts(plan, name)], dtype=pl.UInt32
-            )
+            codes = pl.Series([joint.setdefault(text, len(joint)) for text in _texts(plan, name)], dtype=pl.UInt32)
             column = codes.gather(plan.tasks[PREFIX + name]) if name in plan.values else codes
             side.append(column.alias(str(number)))
     left, right = (
@@ -138,6 +136,4 @@ def _renames(new: Plan, old: Plan, appeared: list[str], vanished: list[str]) -> 
         values = _used(new, name)
         fits[name] = [other for other in vanished if values <= before[other] or values >= before[other]]
     chosen = [others[0] for others in fits.values() if len(others) == 1]
-    return {
-        name: others[0] for name, others in fits.items() if len(others) == 1 and chosen.count(others[0]) == 1
-    }
+    return {name: others[0] for name, others in fits.items() if len(others) == 1 and chosen.count(others[0]) == 1}

@@ -43,12 +43,8 @@ class Planned:
     plan: Plan
     known: pl.Series  # Boolean, a row per task: the task id existed before
     chosen: pl.Series  # Boolean, a row per task: of the combinations that `name=value` asks for
-    reasons: dict[str, int] = field(
-        default_factory=dict
-    )  # why tasks that were done before are new -> how many
-    adopted: pl.Series = field(
-        default_factory=lambda: pl.Series([], dtype=pl.Int64)
-    )  # ids of tasks that were adopted
+    reasons: dict[str, int] = field(default_factory=dict)  # why tasks that were done before are new -> how many
+    adopted: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.Int64))  # ids of tasks that were adopted
     notices: tuple[str, ...] = ()
 
 
@@ -152,18 +148,14 @@ def known_tasks(plans: Path, state: State) -> pl.DataFrame:
 def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
     """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the
     newest plan that has it."""
-    found = pl.DataFrame(
-        schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64}
-    )
+    found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64})
     wanted = table.select("key")
     for number in named_plans(state):
         if not wanted.height:
             break
         # Versions only grow, so the newest plan with a key has its newest version.
         part = pl.read_parquet(plans / f"{number}.parquet", columns=["key", "version", "task_id"])
-        part = part.join(wanted, on="key", how="semi").with_columns(
-            pl.lit(number, dtype=pl.Int64).alias("plan")
-        )
+        part = part.join(wanted, on="key", how="semi").with_columns(pl.lit(number, dtype=pl.Int64).alias("plan"))
         wanted = wanted.join(part, on="key", how="anti")
         found = pl.concat([found, part.select(found.columns)])
     return found
@@ -283,9 +275,7 @@ def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | N
     if previous.about.get("meaning") != meaning:
         count = rows["combination"].n_unique()
         what = "combination" if count == 1 else "combinations"
-        return None, (
-            f"the file has changed, so {count:,} {what} added by name=value leave the plan; give them again",
-        )
+        return None, (f"the file has changed, so {count:,} {what} added by name=value leave the plan; give them again",)
     rows = rows.unique("combination", keep="first", maintain_order=True)
     return Plan(0, rows, previous.values).combinations, ()
 

@@ -39,8 +39,7 @@ def main(arguments: list[str]) -> int:
             print(f"{name}: {prepared.experiment.name}: {count}, no mistakes")
     if args.json:
         shown = [
-            {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint}
-            for p in problems
+            {"file": p.file, "line": p.line, "column": p.column, "message": p.message, "hint": p.hint} for p in problems
         ]
         print_json({"problems": shown})
     return USAGE if problems else DONE

@@ -25,7 +25,8 @@ VOLATILE: Final = ("task_id", "started_at", "ended_at", "duration", "cpu_time", 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "diff",
-        description="What differs between two tasks (parameters, facts, metrics, outputs) or two submissions (file, tasks, program).",
+        description="What differs between two tasks (parameters, facts, metrics, outputs)\n"
+        "or between two submissions (file, tasks, program).",
         epilog="examples:\n  tui-lab diff 3 17\n  tui-lab diff grid@1 grid@2\n",
     )
     parser.add_argument("first", metavar="TASK | EXPERIMENT@N")

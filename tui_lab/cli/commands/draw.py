@@ -55,22 +55,14 @@ def parser() -> Parser:
     it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
     it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
     it.add_argument("--sql", metavar="QUERY", help="draw the rows of a query")
-    it.add_argument(
-        "--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv"
-    )
-    it.add_argument(
-        "-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf), or text (.txt)"
-    )
+    it.add_argument("--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv")
+    it.add_argument("-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf), or text (.txt)")
     it.add_argument("--table", action="store_true", help="print what would be drawn as a table")
-    it.add_argument(
-        "--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query"
-    )
+    it.add_argument("--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query")
     for role in _ROLES:
         it.add_argument(f"--{role}-column", metavar="NAME")
     for role in _ROLES:
-        it.add_argument(
-            f"--{role}-change", metavar="CODE", help="a SQL expression in place of the column's values"
-        )
+        it.add_argument(f"--{role}-change", metavar="CODE", help="a SQL expression in place of the column's values")
     it.add_argument("--title", metavar="TEXT")
     for label in ("x", "y", "z", "legend"):
         it.add_argument(f"--{label}-label", metavar="TEXT")

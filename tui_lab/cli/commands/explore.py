@@ -36,9 +36,7 @@ examples:
 def parser() -> Parser:
     it = Parser("explore", description="Run a sweep that the command line describes.", epilog=_EPILOG)
     it.add_argument("--type", choices=("grid",), default="grid", help="all combinations")
-    it.add_argument(
-        "--cmd", action="append", default=[], metavar="COMMAND", help="several run one after the other"
-    )
+    it.add_argument("--cmd", action="append", default=[], metavar="COMMAND", help="several run one after the other")
     it.add_argument(
         "--vl",
         nargs="+",
@@ -74,9 +72,7 @@ def parser() -> Parser:
     it.add_argument(
         "--experiment", action="append", default=[], metavar="FILE", help="an experiment file, patas' or ours"
     )
-    it.add_argument(
-        "--cluster", action="append", default=[], metavar="FILE", help="a cluster file, patas' or ours"
-    )
+    it.add_argument("--cluster", action="append", default=[], metavar="FILE", help="a cluster file, patas' or ours")
     it.add_argument(
         "--node",
         nargs="+",
@@ -102,9 +98,7 @@ def parser() -> Parser:
         metavar="TAG",
         help="nodes with all of these",
     )
-    it.add_argument(
-        "--patas-env", action="store_true", help="let tasks see patas' variables: PATAS_VAR_NAME, ..."
-    )
+    it.add_argument("--patas-env", action="store_true", help="let tasks see patas' variables: PATAS_VAR_NAME, ...")
     it.add_argument("-y", dest="yes", action="store_true", help="ask nothing")
     it.add_argument("-q", dest="quiet", action="store_true", help="print nothing but errors")
     it.add_argument("-o", dest="lab", metavar="DIR", help="the same as --lab")
@@ -194,9 +188,7 @@ def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
     names = [sweep.name for sweep in sweeps]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(
-                f"explore: two experiments are called {name}; --name gives the one of --cmd another name"
-            )
+            raise UsageError(f"explore: two experiments are called {name}; --name gives the one of --cmd another name")
     return sweeps, files
 
 
@@ -226,8 +218,7 @@ def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
         expand(load(path, text=text))
     except SpecError as error:
         said = {
-            f"{problem.message}" + (f"; {problem.hint}" if problem.hint else ""): None
-            for problem in error.problems
+            f"{problem.message}" + (f"; {problem.hint}" if problem.hint else ""): None for problem in error.problems
         }
         raise UsageError("\n".join(f"explore: {line}" for line in said)) from None
     return path, text
@@ -294,9 +285,7 @@ def _calls(files: list[Path], args: argparse.Namespace, slots: int | None, redo:
             found = True
             yield [_word(file), *common, "--only", condition]
     if not found:
-        raise UsageError(
-            f"explore --filter-tasks {' '.join(args.filter_tasks)}: there is no experiment of this name"
-        )
+        raise UsageError(f"explore --filter-tasks {' '.join(args.filter_tasks)}: there is no experiment of this name")
 
 
 def _word(file: Path) -> str:

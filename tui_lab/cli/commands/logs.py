@@ -90,9 +90,7 @@ class Outputs:
         if wanted is not None and not 1 <= wanted <= had:
             raise UsageError(f"{self.address} has no attempt {wanted}; it had {had}")
         attempt = wanted or had or 1
-        return [
-            self.place / stream_file(stream, step, attempt) for step in self.steps for stream in self.streams
-        ]
+        return [self.place / stream_file(stream, step, attempt) for step in self.steps for stream in self.streams]
 
     @property
     def state(self) -> int:

@@ -17,8 +17,7 @@ _CHANGE: Final = re.compile(r"(timeout|needs\.[a-z]+)=\S*")
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "retry",
-        description="Run tasks again that failed, were stopped or lost; their attempts count afresh.\n\n"
-        + TASK,
+        description="Run tasks again that failed, were stopped or lost; their attempts count afresh.\n\n" + TASK,
         epilog=examples(
             ("tui-lab retry", "all that did not end well"),
             ("tui-lab retry 17 20-29", "some tasks"),
@@ -64,9 +63,7 @@ def main(arguments: list[str]) -> int:
         if not args.json:
             print(f"{name}: {plural(len(tasks), 'task')} to run again", file=sys.stderr)
         asked = ranges.to_ranges(tasks)
-        answer = client.request(
-            "requeue", experiment=name, tasks=asked, environment=dict(os.environ), changes=changes
-        )
+        answer = client.request("requeue", experiment=name, tasks=asked, environment=dict(os.environ), changes=changes)
         runs.append(Followed(folder, answer["submission"], len(tasks), state))
     if args.detach:
         return DONE

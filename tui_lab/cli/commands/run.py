@@ -106,8 +106,8 @@ def read_nodes(given: list[list[str]]) -> list[dict[str, Any]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from tui_lab.cli.follow import Followed
     from tui_lab.cli.first import run_first
+    from tui_lab.cli.follow import Followed
     from tui_lab.cli.submission import Choice, find_lab, split_words, submit_event
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient

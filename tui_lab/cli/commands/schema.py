@@ -19,9 +19,7 @@ def main(arguments: list[str]) -> int:
             ("tui-lab schema --reference", "every key, for people"),
         ),
     )
-    parser.add_argument(
-        "--reference", action="store_true", help="print every key and its meaning, as Markdown"
-    )
+    parser.add_argument("--reference", action="store_true", help="print every key and its meaning, as Markdown")
     add_common(parser)
     args = parser.parse_args(arguments)
 

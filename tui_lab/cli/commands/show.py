@@ -113,9 +113,7 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
         **{name: value for name, value in record.items() if name not in parameters and name != "task_id"},
         "commands": recipe.shown(row),
         "folder": str(place),
-        "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file())
-        if place.exists()
-        else [],
+        "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()) if place.exists() else [],
         "history": [event for event in attempts if event["event"] == "finished"],
     }
 

@@ -24,9 +24,7 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         "status",
         description="How the experiments of a lab stand, and whether anything is running.",
-        epilog=examples(
-            ("tui-lab status", "all experiments"), ("tui-lab status grid --json", "one, for a program")
-        ),
+        epilog=examples(("tui-lab status", "all experiments"), ("tui-lab status grid --json", "one, for a program")),
     )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all")
     add_json(parser)
@@ -97,8 +95,7 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) 
     table.add_column("")
     for one in found:
         cells = [
-            Text(f"{one['counts'][name]:,}" if one["counts"][name] else "", style=STATE_STYLES[name])
-            for name in states
+            Text(f"{one['counts'][name]:,}" if one["counts"][name] else "", style=STATE_STYLES[name]) for name in states
         ]
         table.add_row(one["name"], f"{one['tasks']:,}", *cells, _how(one))
     console.print(table)
@@ -107,15 +104,11 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) 
             console.print(f"{one['name']}: {paused_line(one['paused'])}")
     if engine is None:
         unfinished = [one["name"] for one in found if one["counts"]["running"] and not one["active"]]
-        print(
-            "no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else "")
-        )
+        print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
         return
     for node in engine["nodes"]:
         error = f", {node['error']}" if node["error"] else ""
-        print(
-            f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}"
-        )
+        print(f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}")
     if engine["notice"]:
         print(f"! {engine['notice']}")
 

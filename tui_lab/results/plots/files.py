@@ -213,9 +213,7 @@ def _scatter(chart: Chart, axes: Axes) -> None:
         marker = _MARKERS[series.style % len(_MARKERS)]
         alpha, area = (0.4, 6) if many else (0.8, 28)
         color = [palette[series.color]]
-        axes.scatter(
-            x, y, s=area, c=color, marker=marker, alpha=alpha, lw=0, rasterized=many, label=_name(series)
-        )
+        axes.scatter(x, y, s=area, c=color, marker=marker, alpha=alpha, lw=0, rasterized=many, label=_name(series))
     if chart.y.categories:
         axes.set_yticks(range(len(chart.y.categories)), [_plain(name) for name in chart.y.categories])
         axes.invert_yaxis()

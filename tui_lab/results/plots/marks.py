@@ -77,9 +77,7 @@ def _y_scale(chart: Chart, height: int) -> Scale:
         low, high = _extent(chart, ("low", "high"))
         beyond = [v for s in chart.series for v in s.points["outliers"].explode().drop_nulls()]
         return scale(min([low, *beyond]), max([high, *beyond]), chart.y.log, 0.04)
-    low, high = _extent(
-        chart, ("y", "low", "high") if "low" in chart.series[0].points.columns else ("y",), chart.y.log
-    )
+    low, high = _extent(chart, ("y", "low", "high") if "low" in chart.series[0].points.columns else ("y",), chart.y.log)
     if chart.kind in ("categories", "hist"):
         if chart.y.log:
             return scale(low / 2, high * 1.1, True)
@@ -146,8 +144,7 @@ def _band(field: Field, points: pl.DataFrame, color: int | None, alone: bool) ->
         low, high = np.interp(column, xs, lows), np.interp(column, xs, highs)
         if alone:
             places += [
-                (column, row + 0.5)
-                for row in range(int(max(low, 0)), int(min(high, field.canvas.height - 1)) + 1)
+                (column, row + 0.5) for row in range(int(max(low, 0)), int(min(high, field.canvas.height - 1)) + 1)
             ]
         else:
             places += [(column, float(low)), (column, float(high))]
@@ -180,13 +177,9 @@ def _bars(field: Field) -> Iterator[tuple[Series, pl.DataFrame, Callable[[float]
     slot = field.canvas.width / slots
     gap = 1 if slot >= count + 1 else 0
     wide = max(1, min(int((slot - gap) // count), 12))
-    order = {
-        color: number for number, color in enumerate(sorted({series.color for series in field.chart.series}))
-    }
+    order = {color: number for number, color in enumerate(sorted({series.color for series in field.chart.series}))}
     for series in field.chart.series:
-        offset = (
-            (slot - wide * count) / 2 + wide * order[series.color] if wide * count <= slot else (slot - 1) / 2
-        )
+        offset = (slot - wide * count) / 2 + wide * order[series.color] if wide * count <= slot else (slot - 1) / 2
 
         def columns(x: float, offset: float = offset) -> tuple[int, int]:
             first = int(x * slot + max(0.0, offset))
@@ -273,9 +266,7 @@ def hist(field: Field) -> None:
         places = [(column + 0.5, field.y(count) if count else base) for column, count in enumerate(heights)]
         canvas.line(places, look.line(), tint)
         tops = [
-            (field.x((left + right) / 2), field.y(count))
-            for left, right, count in series.points.iter_rows()
-            if count
+            (field.x((left + right) / 2), field.y(count)) for left, right, count in series.points.iter_rows() if count
         ]
         canvas.points(tops, look.mark(series.style), tint)
 
@@ -291,9 +282,7 @@ def scatter(field: Field) -> None:
         if fine:
             field.canvas.points(distinct_places(places, 2, 4), "braille", look.tint(series.color))
         else:
-            field.canvas.points(
-                distinct_places(places, 1, 1), look.mark(series.style), look.tint(series.color)
-            )
+            field.canvas.points(distinct_places(places, 1, 1), look.mark(series.style), look.tint(series.color))
 
 
 def pareto(field: Field) -> None:
@@ -330,9 +319,7 @@ def heatmap(field: Field) -> None:
     by_shade: dict[int, list[tuple[float, float]]] = {}
     for row in range(canvas.height):
         for column in range(canvas.width):
-            z = cells.get(
-                (column * across // canvas.width, (canvas.height - 1 - row) * down // canvas.height)
-            )
+            z = cells.get((column * across // canvas.width, (canvas.height - 1 - row) * down // canvas.height))
             if z is not None:
                 by_shade.setdefault(_shade(z, chart.z, len(shades)), []).append((column + 0.5, row + 0.5))
     for shade, places in by_shade.items():

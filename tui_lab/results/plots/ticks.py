@@ -71,11 +71,7 @@ def _numbers(low: float, high: float, most: int, least: float = 0.0) -> list[tup
     rough = max(span / most, least)
     exponent = math.floor(math.log10(rough))
     step = next(
-        (
-            factor * 10.0**exponent
-            for factor in _FACTORS[least > 0]
-            if factor * 10.0**exponent >= rough * 0.999
-        ),
+        (factor * 10.0**exponent for factor in _FACTORS[least > 0] if factor * 10.0**exponent >= rough * 0.999),
         10.0 ** (exponent + 1),
     )
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -91,8 +87,7 @@ def _texts(values: list[float], step: float) -> list[str]:
         for more in (0, 1, 2):
             texts = [f"{value:.{digits + more}e}" for value in values]
             if all(
-                math.isclose(float(t), v, rel_tol=1e-9, abs_tol=step * 1e-6)
-                for t, v in zip(texts, values, strict=True)
+                math.isclose(float(t), v, rel_tol=1e-9, abs_tol=step * 1e-6) for t, v in zip(texts, values, strict=True)
             ):
                 break
         return [_short(text) for text in texts]
@@ -119,18 +114,10 @@ def _decades(on: Scale, most: int) -> list[tuple[float, str]]:
         found = [10.0**e for e in range(first, last + 1, every) if -308 < e < 309]
         if (last - first + 1) * 3 <= most:
             found = [
-                f * 10.0**e
-                for e in range(first - 1, last + 1)
-                for f in (1, 2, 5)
-                if on.low <= f * 10.0**e <= on.high
+                f * 10.0**e for e in range(first - 1, last + 1) for f in (1, 2, 5) if on.low <= f * 10.0**e <= on.high
             ]
         return [(value, number(value)) for value in found]
-    found = [
-        f * 10.0**e
-        for e in range(first - 1, last + 1)
-        for f in (1, 2, 3, 5)
-        if on.low <= f * 10.0**e <= on.high
-    ]
+    found = [f * 10.0**e for e in range(first - 1, last + 1) for f in (1, 2, 3, 5) if on.low <= f * 10.0**e <= on.high]
     if len(found) >= 2:
         return [(value, number(value)) for value in found]
     return _numbers(on.low, on.high, most)
@@ -150,15 +137,10 @@ def _times(low: float, high: float, most: int) -> list[tuple[float, str]]:
         return _numbers(low, high, most)
     rough = (high - low) / most
     if rough < 1:
-        return [
-            (v, datetime.fromtimestamp(v, UTC).strftime("%H:%M:%S.%f")[:-3])
-            for v, _ in _numbers(low, high, most)
-        ]
+        return [(v, datetime.fromtimestamp(v, UTC).strftime("%H:%M:%S.%f")[:-3]) for v, _ in _numbers(low, high, most)]
     if rough > 15 * _DAY:
         return _months(begin, end, most)
-    step = next((s for s in _SECONDS if s >= rough), 0) or next(
-        s * _DAY for s in (1, 2, 4, 7, 15) if s * _DAY >= rough
-    )
+    step = next((s for s in _SECONDS if s >= rough), 0) or next(s * _DAY for s in (1, 2, 4, 7, 15) if s * _DAY >= rough)
     form = "%m-%d" if step >= _DAY else "%H:%M" if step >= 60 else "%H:%M:%S"
     if form == "%H:%M" and begin.date() != end.date():
         form = "%m-%d %H:%M"
