@@ -297,6 +297,7 @@ def hint(results: Results) -> str:
         ("'v=(@int@)'", {"stdout": "x", "stderr": "v=3"}, "stderr matches: write `from: stderr`"),
         ("{pattern: 'v=(@int@)', from: stderr}", {"stdout": "v=3", "stderr": ""}, "stdout matches"),
         ("'v=(@int@)'", "", "stdout of task 0 is empty"),
+        ("'v=(@int@)'", "x" * 9_000_000 + "\nthe end\n", 'the last line is "the end"'),
         ("{pattern: 'v=(\\S+)', type: float}", "v=fast", 'it matched "fast", not a number'),
         ("{pattern: 'v=(@quantity@)', unit: MB}", "v=3 ms", 'it matched "3 ms", not a number in MB'),
         ("{pattern: 'v=(@int@)', from: out.log}", {"stdout": "", "out.lgo": ""}, 'did you mean "out.lgo"?'),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import suggest
 
+TAIL: Final = 1 << 16
+"""Bytes at the end of an output too large to be read whole."""
 LINES: Final = 5000
 """Lines of an output that are compared with a pattern."""
 
@@ -112,9 +115,17 @@ def _text(source: str | None, folder: Path, task: Task, steps: tuple[str | None,
     path = task_path(folder, task[0])
     try:
         paths = [locate(path, source or "")] if names is None else [f"{path}/{name}" for name in names(task[1])]
-        return read_text(paths)
+        return read_text(paths) or _end(paths[-1])
     except (OSError, SourceError):
         return None
+
+
+def _end(path: str) -> Text:
+    """The last lines of an output that is too large to be read for a hint."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
+        data = file.read(TAIL)
+    return Text(data.partition(b"\n")[2] or data)
 
 
 def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str:
@@ -131,4 +142,5 @@ def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str
 
 def _cut(text: str, most: int = 80) -> str:
     text = text.strip()
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= most else text[: most - 3] + "..."
