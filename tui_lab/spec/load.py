@@ -29,6 +29,7 @@ from tui_lab.spec.read_task import (
     read_grace,
     read_ok_exit_codes,
     read_retry_on,
+    read_run_on,
     read_setup,
     read_timeout,
     read_workdir,
@@ -68,6 +69,7 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "inputs": Reader.texts,
     "version": at_least(1),
     "unhashed": Reader.texts,
+    "run_on": read_run_on,
     "tags": Reader.texts,
     "description": read_description,
 }

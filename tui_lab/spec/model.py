@@ -86,7 +86,7 @@ BUILT_IN: Final = (
 RESERVED_PARAMETERS: Final = ("output", "params")  # built-in placeholders that no parameter may replace
 
 # Keys of the file that have a meaning already but no support yet.
-LATER: Final = ("stages", "needs", "limits", "stop_when", "warmup", "keep", "hooks", "run_on")
+LATER: Final = ("stages", "needs", "limits", "stop_when", "warmup", "keep", "hooks")
 
 
 # ---- smaller parts
@@ -281,6 +281,11 @@ class Experiment(Model):
         default=(),
         description="Parameters that are no part of a task's identity.",
         examples=["threads", ["threads", "log"]],
+    )
+    run_on: tuple[str, ...] = Field(
+        default=(),
+        description="Tags that a node must have to be used; `not TAG` for one that it must not have.",
+        examples=["gpu", ["gpu", "not slow"]],
     )
     tags: tuple[str, ...] = Field(default=(), description="Free labels.", examples=["draft", ["thesis", "chapter 3"]])
     description: str = Field(default="", description="Text for people.", examples=["How wide must the layers be?"])

@@ -15,6 +15,7 @@ from tui_lab.spec.shell_lines import flag_lines
 from tui_lab.spec.units import TIME_HINT, duration
 
 RETRY_REASONS: Final[tuple[str, ...]] = get_args(RetryReason)
+_TAG: Final = re.compile(r"(?:not\s+)?[A-Za-z0-9_][A-Za-z0-9_.-]*")
 ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 # Reasons that are never a matter of retries.
@@ -254,3 +255,14 @@ def read_description(r: Reader, path: Keypath) -> str | None:
 def at_least(least: int) -> Callable[[Reader, Keypath], Any]:
     """A reader of whole numbers."""
     return lambda r, path: r.whole(path, least)
+
+
+def read_run_on(r: Reader, path: Keypath) -> tuple[str, ...]:
+    """Tags of nodes, each with or without `not` in front."""
+    found = r.texts(path)
+    single = r.has(path) and r.node(path).kind == "scalar"
+    for i, text in enumerate(found):
+        if not _TAG.fullmatch(text):
+            place = path if single else (*path, i)
+            r.add(place, f'"{text}" is no tag', "it is one word, or `not` and one word, as in: [gpu, not slow]")
+    return found

@@ -233,6 +233,7 @@ _KEYS: Final[dict[str, Schema]] = {
     "inputs": _or_null(_one_or_many(_TEXT)),
     "version": {"type": "integer", "minimum": 1},
     "unhashed": _or_null(_one_or_many(_TEXT)),
+    "run_on": _or_null(_one_or_many(_ANY_TEXT)),
     "tags": _or_null(_one_or_many(_ANY_TEXT)),
     "description": _or_null(_ANY_TEXT),
 }

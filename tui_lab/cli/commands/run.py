@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import COMMANDS, DONE, USAGE
@@ -56,7 +56,12 @@ def parser() -> argparse.ArgumentParser:
     )
     it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
     it.add_argument(
-        "--node", nargs="+", action="append", default=[], metavar="NODE", help="where to run: `localhost [SLOTS]`"
+        "--node",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="NODE",
+        help="where to run: `localhost [SLOTS] [TAG...]`",
     )
     it.add_argument("--version", action="store_true", help="print the version")
     add_json(it)
@@ -91,23 +96,10 @@ def _not_run(args: argparse.Namespace) -> int:
     return USAGE
 
 
-def read_nodes(given: list[list[str]]) -> list[dict[str, Any]]:
-    """`--node localhost [SLOTS]`; by default this machine with as many slots as cores. Raises UsageError."""
-    nodes = []
-    for host, *rest in given:
-        if host not in ("localhost", "127.0.0.1", "::1"):
-            raise UsageError(f"--node {host}: only localhost works so far")
-        if len(rest) > 1 or (rest and not (rest[0].isdecimal() and int(rest[0]) > 0)):
-            raise UsageError(f"--node {host} {' '.join(rest)}: expected one number of slots, as in: --node localhost 4")
-        nodes.append({"name": "localhost", "slots": int(rest[0]) if rest else 0})
-    if len(nodes) > 1:
-        raise UsageError("--node: localhost is given twice")
-    return nodes or [{"name": "localhost", "slots": 0}]
-
-
 def run(args: argparse.Namespace) -> int:
     from tui_lab.cli.first import run_first
     from tui_lab.cli.follow import Followed
+    from tui_lab.cli.nodes import read_nodes, usable
     from tui_lab.cli.submission import Choice, find_lab, split_words, submit_event
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
@@ -133,9 +125,11 @@ def run(args: argparse.Namespace) -> int:
                 announce(one)
         wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
         for one in wanted:
+            usable(one.experiment, nodes)  # before any of them is submitted
+        for one in wanted:
             client = client or EngineClient.start(lab)
             state = one.folder.state()
-            event = submit_event(one, nodes, args.keep_going)
+            event = submit_event(one, usable(one.experiment, nodes), args.keep_going)
             answer = client.request("submit", event=event, environment=dict(os.environ))
             runs.append(Followed(one.folder, answer["submission"], len(one.queued), state))
     if args.detach:
