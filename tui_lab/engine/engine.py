@@ -142,6 +142,12 @@ class Engine:
             run = self.runs[name] = ExperimentRun(folder)
         return run
 
+    def submitted(self, name: str) -> ExperimentRun:
+        """The run of an experiment that has a submission. Raises LabError, StorageError."""
+        run = self.load(name)
+        run.require_submission()
+        return run
+
     def run_of(self, wire_name: str) -> ExperimentRun | None:
         """The run that agents call by this name; None where its folder has gone."""
         run = self.runs.get(wire_name.partition("@")[0])
@@ -210,15 +216,14 @@ class Engine:
     ) -> int:
         """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in
         seconds."""
-        run = self.load(name)
+        run = self.submitted(name)
         run.requeue(tasks, changes)
         self.begin(run, environment, umask)
         return run.submission
 
     def resume(self, name: str, environment: dict[str, str], umask: int | None) -> None:
         """Go on with what was asked for, after an engine's death or a pause."""
-        run = self.load(name)
-        _ = run.newest
+        run = self.submitted(name)
         run.resume()
         self.begin(run, environment, umask)
 
@@ -235,8 +240,7 @@ class Engine:
 
     def pause(self, name: str) -> None:
         """Start nothing more of an experiment until someone resumes it; what runs goes on."""
-        run = self.load(name)
-        _ = run.newest
+        run = self.submitted(name)
         if run.state.paused is None:
             run.record([{"event": "paused", "at": now(), "reason": "asked", "failed": run.finished_since[1]}])
         self.take_back(run)
@@ -244,8 +248,7 @@ class Engine:
 
     def drain(self, name: str) -> None:
         """Start nothing more of an experiment; what runs may finish, then its run is over."""
-        run = self.load(name)
-        _ = run.newest
+        run = self.submitted(name)
         if not run.state.drained:
             run.record([{"event": "drained", "at": now()}])
         self.take_back(run)
@@ -256,8 +259,7 @@ class Engine:
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
         """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of
         stopped."""
-        run = self.load(name)
-        _ = run.newest
+        run = self.submitted(name)
         count = 0
         if interrupt:
             self.drain(name)

@@ -89,11 +89,15 @@ class ExperimentRun:
     def submission(self) -> int:
         return len(self.state.submissions) - 1
 
+    def require_submission(self) -> None:
+        """Raises LabError where nothing was submitted yet."""
+        if not self.state.submissions:
+            raise LabError(f'nothing of "{self.name}" was submitted yet')
+
     @property
     def newest(self) -> Event:
         """The newest submission. Raises LabError where there is none."""
-        if not self.state.submissions:
-            raise LabError(f'nothing of "{self.name}" was submitted yet')
+        self.require_submission()
         return self.state.submissions[-1]
 
     @property
@@ -123,7 +127,6 @@ class ExperimentRun:
 
     def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> None:
         """Ask for tasks again, whatever became of them. Raises LabError."""
-        _ = self.newest
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
         self.record([{"event": "requeued", "at": now(), "queued": tasks, "changes": changes}])
