@@ -16,6 +16,7 @@ import pytest
 import tui_lab.engine.agent
 from tests.conftest import until
 from tests.engine.agent_talk import Talk, gone, wait_gone
+from tui_lab.engine.place import process_start
 
 
 def interpreters() -> list[str]:
@@ -217,10 +218,15 @@ def test_a_pid_of_another_process_is_not_believed(talk: Talk) -> None:
     talk.context()
     talk.start(0, "sleep 60")
     wrapper = talk.receive("started")["pid"]
+    began = process_start(wrapper)
     talk.kill()
     os.killpg(wrapper, signal.SIGKILL)
     wait_gone(wrapper)
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    while process_start(other.pid) == began:  # all this took less than a tick of the kernel's clock
+        other.kill()
+        other.wait()
+        other = subprocess.Popen(["sleep", "60"], start_new_session=True)
     ledger = talk.spool / "ledger.jsonl"
     ledger.write_text(ledger.read_text().replace(f'"pid": {wrapper},', f'"pid": {other.pid},'))
     try:

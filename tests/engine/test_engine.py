@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Workshop, alive, until
+from tui_lab.cli.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
 
@@ -157,6 +158,23 @@ def test_pause_and_resume(workshop: Workshop) -> None:
     assert workshop.call("resume", "e").returncode == 0
     assert run.wait(20) == 0
     assert sorted(map(int, workshop.lines())) == list(range(20))
+
+
+def test_what_ends_while_a_submission_is_made_does_not_run_again(workshop: Workshop) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 6\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workshop, 2))
+    with workshop.lab.submitting():
+        prepared = prepare(workshop.lab, file, Choice())
+        assert prepared.queued.to_list() == list(range(6))
+        event = submit_event(prepared, [{"name": "localhost", "slots": 2, "tags": []}], False)
+        (workshop.folder / "go").touch()
+        assert run.wait(20) == 0
+        client = EngineClient.start(workshop.lab)
+        client.request("submit", event=event, environment=workshop.environment())
+    until(lambda: len(workshop.events("ended")) == 2)
+    assert states(workshop) == {"done": 6}
+    assert sorted(map(int, workshop.lines())) == list(range(6))
 
 
 def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> None:

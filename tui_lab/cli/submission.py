@@ -55,6 +55,7 @@ class Prepared:
     text: str
     planned: Planned
     queued: pl.Series  # task ids that would run
+    seen: int  # how far the journal was read, in bytes, to find that out
     unchanged: bool  # the plan and the file are those of the last submission
     counts: dict[str, int]  # selected tasks by state, "new" among them
     scripts: dict[str, str]  # file -> digest, of the program's own files
@@ -149,7 +150,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
     if unchanged and previous is not None:
         planned = replace(planned, plan=previous)
-    return Prepared(experiment, folder, text, planned, queued, unchanged, counts, scripts, tuple(notices))
+    return Prepared(experiment, folder, text, planned, queued, state.offset, unchanged, counts, scripts, tuple(notices))
 
 
 def _check_name(lab: Lab, experiment: Experiment, previous: Plan | None, choice: Choice) -> None:
@@ -227,6 +228,7 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "plan": plan.number,
         "planned": ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
         "queued": ranges.to_ranges(prepared.queued.to_numpy()),
+        "seen": prepared.seen,
         "reasons": prepared.planned.reasons,
         "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
         "argv": [_printable(word) for word in sys.argv],

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from tui_lab.engine.recipe import Recipe
-from tui_lab.store import ranges
+from tui_lab.store import journal, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, FAILED, LOST
@@ -119,11 +119,23 @@ class ExperimentRun:
     def submit(self, event: Event) -> bool:
         """Take a submission: `event` names a plan on disk and the tasks asked for. False where the disk is
         full: then nothing has changed."""
+        event["queued"] = self._not_ended_since(event.pop("seen"), event["queued"])
         if not self.record([event]):
             self.unwritten = []
             return False
         self.queue_up()
         return True
+
+    def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
+        """Those of the tasks that did not come to their end while the submission was made: whoever planned it
+        had read the journal as far as `offset`, and asked for them because they were still to run."""
+        ended = set[int]()
+        for event, _ in journal.read(self.folder.journal, offset):
+            if event.get("event") == "finished" and "again" not in event:
+                ended.add(event["task"])
+            elif event.get("event") == "stopped":
+                ended.update(ranges.each(event["tasks"]))
+        return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
 
     def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> None:
         """Ask for tasks again, whatever became of them. Raises LabError."""
