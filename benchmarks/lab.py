@@ -1,4 +1,5 @@
-"""How large labs behave: opening one of a million finished tasks, a rerun where nothing changed, pending tasks.
+"""How large labs behave: opening one of a million finished tasks, asking it, a rerun where nothing changed, pending
+tasks, outputs that come in bit by bit.
 
     python benchmarks/lab.py [--tasks 1000000] [--rerun-tasks 100000]
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,10 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+OUTPUTS = 10_000
 IMPORTS = "import polars, pyarrow, duckdb, numpy, pydantic, yaml, orjson"
 
 
-def make(folder: Path, tasks: int) -> None:
+def make(folder: Path, tasks: int, metrics: str) -> None:
     """A lab of one experiment whose tasks are all done."""
     from tui_lab.cli.submission import Choice, prepare, submit_event
     from tui_lab.store import checkpoint
@@ -33,6 +36,7 @@ def make(folder: Path, tasks: int) -> None:
     file.write_text(
         "name: big\ncommand: /bin/echo {a} {b}\nrepeat: 10\n"
         f"parameters: {{a: {{range: [0, {side}]}}, b: {{range: [0, {tasks // 10 // side}]}}}}\n"
+        f"{metrics}"
     )
     lab = Lab.create(folder / "lab")
     prepared = prepare(lab, file, Choice())
@@ -67,6 +71,71 @@ def run(folder: Path, *words: str) -> tuple[float, float]:
     return round(time.monotonic() - began, 2), round(usage.ru_maxrss / 1000)
 
 
+def ask(*words: str) -> Any:
+    """What this script prints, as another process."""
+    return json.loads(subprocess.run([sys.executable, __file__, *words], check=True, capture_output=True).stdout)
+
+
+def queries(folder: Path) -> dict[str, float]:
+    """Seconds of a query that loads the table of all tasks, and of the same query after that; medians."""
+    from tui_lab.results.sql import Database
+    from tui_lab.store.lab import Lab
+
+    sql = "SELECT a, count(*) AS n, mean(duration) AS duration FROM big GROUP BY a"
+    loading: list[float] = []
+    loaded: list[float] = []
+    for _ in range(5):
+        with Database(Lab.open(folder / "lab")) as database:
+            for seconds in (loading, loaded):
+                began = time.perf_counter()
+                database.query(sql)
+                seconds.append(time.perf_counter() - began)
+    return {"load and ask": round(statistics.median(loading[1:]), 3), "ask again": round(statistics.median(loaded), 3)}
+
+
+METRICS = "metrics: {loss: 'loss (@float@)', best: {pattern: 'accuracy (@float@)', take: max}}\n"
+OUTPUT = "".join(f"epoch {epoch} loss {1 / (epoch + 1):.4f} accuracy {epoch / 50:.4f}\n" for epoch in range(50))
+
+
+def outputs(folder: Path, tasks: int, further: int) -> dict[str, Any]:
+    """Seconds to read so many outputs (2 KB, two patterns), then with a few further ones; medians. The share is taken
+    within each round."""
+    from tui_lab.results.tables import refresh
+    from tui_lab.store.journal import Journal
+    from tui_lab.store.lab import Lab
+
+    experiment = Lab.open(folder / "lab").experiment("big")
+    for task in range(tasks):
+        place = experiment.task_folder(task)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "stdout").write_text(OUTPUT)
+    whole, part, shares = [], [], []
+    journal = Journal(experiment.journal)
+    for attempt in range(2, 7):
+        began = time.perf_counter()
+        refresh(experiment, force=True)
+        whole.append(time.perf_counter() - began)
+        events: list[dict[str, Any]] = []
+        for task in range(further):
+            (experiment.task_folder(task) / f"stdout.{attempt}").write_text(OUTPUT)
+            key = {"task": task, "attempt": attempt}
+            events += [
+                {"event": "assigned", "at": 4.0, "node": "localhost", "attempts": [[task, attempt]]},
+                {"event": "finished", "at": 5.0, **key, "state": "done", "duration": 1.0},
+            ]
+        journal.append([{"event": "requeued", "at": 4.0, "queued": [[0, further - 1]], "changes": {}}, *events])
+        began = time.perf_counter()
+        assert refresh(experiment).read == further
+        part.append(time.perf_counter() - began)
+        shares.append(part[-1] / whole[-1])
+    journal.close()
+    return {
+        f"read {tasks:,} outputs": round(statistics.median(whole), 3),
+        f"read {further:,} further": round(statistics.median(part), 3),
+        "share": round(statistics.median(shares), 3),
+    }
+
+
 def pending(folder: Path, tasks: int) -> float:
     """Peak memory of an engine with so many pending tasks, in MB."""
     (folder / "wait.yaml").write_text(
@@ -89,9 +158,18 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=1_000_000)
     parser.add_argument("--rerun-tasks", type=int, default=100_000)
     parser.add_argument("--make", nargs=2, metavar=("DIR", "N"), help="only make a lab of N done tasks in DIR")
+    parser.add_argument("--metrics", action="store_true", help="with metrics in it")
+    parser.add_argument("--queries", metavar="DIR", help="only ask such a lab")
+    parser.add_argument("--outputs", metavar="DIR", help="only read the outputs of such a lab")
     args = parser.parse_args()
     if args.make:
-        make(Path(args.make[0]), int(args.make[1]))
+        make(Path(args.make[0]), int(args.make[1]), METRICS if args.metrics else "")
+        return
+    if args.queries:
+        print(json.dumps(queries(Path(args.queries))))
+        return
+    if args.outputs:
+        print(json.dumps(outputs(Path(args.outputs), OUTPUTS, OUTPUTS // 100)))
         return
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
@@ -104,6 +182,10 @@ def main() -> None:
         )
         report[f"plan {args.tasks:,} tasks"] = run(folder, "-m", "tui_lab", "plan", "big.yaml")
         report[f"open a lab of {args.tasks:,} done tasks (status)"] = run(folder, "-m", "tui_lab", "status")
+        report[f"a GROUP BY over {args.tasks:,} tasks"] = ask("--queries", name)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        run(Path(name), __file__, "--make", name, str(OUTPUTS), "--metrics")
+        report["outputs"] = ask("--outputs", name)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
         run(folder, __file__, "--make", name, str(args.rerun_tasks))

@@ -98,6 +98,53 @@ def test_the_same_data_as_a_table_a_text_and_a_picture(draw: Call, folder: Path)
     assert (folder / "chart.svg").read_text().startswith("<?xml")
 
 
+def test_a_page_for_a_browser(draw: Call, folder: Path) -> None:
+    draw("lines", "-o", "chart.html", "--title", "5 < 6 & so on")
+    text = (folder / "chart.html").read_text()
+    assert text.startswith("<!doctype html>") and text.count("<svg") == 1 and "<?xml" not in text
+    assert "<title>5 &lt; 6 &amp; so on</title>" in text
+    assert "<th>acc</th>" in text and "<td>tänh</td>" in text
+    assert 'src="' not in text and 'href="http' not in text, "it needs no other file"
+
+
+def test_a_chart_that_follows_a_run(bench: Bench) -> None:
+    """Drawn again and again into a file while a task runs, and to its end."""
+    bench.write(
+        "train.sh",
+        """#!/bin/sh
+echo '{"step": 0, "live": 4}' >> "$TUI_LAB_METRICS"
+echo '{"step": 1, "live": 2}' >> "$TUI_LAB_METRICS"
+echo 'no json' >> "$TUI_LAB_METRICS"
+until [ -e go ]; do sleep 0.05; done
+echo '{"step": 2, "live": 1}' >> "$TUI_LAB_METRICS"
+""",
+        executable=True,
+    )
+    bench.write("grid.yaml", "command: ./train.sh\n")
+    run = bench.start("--run", "grid.yaml")
+    bench.until(lambda: (bench.lab / "grid" / "tasks" / "0" / "0" / "metrics.jsonl").exists())
+    chart = bench.folder / "chart.csv"
+    following = bench.start("draw", "steps", "--follow", "--table", "-o", str(chart))
+    bench.until(lambda: chart.exists() and len(chart.read_text().splitlines()) == 3)
+    assert following.poll() is None, "the run is still going"
+    bench.write("go", "")
+    out, err = following.communicate(timeout=100)
+    assert (following.returncode, out) == (0, ""), err
+    assert [line.split(",")[:2] for line in chart.read_text().splitlines()] == [
+        ["step", "live"],
+        ["0", "4.0"],
+        ["1", "2.0"],
+        ["2", "1.0"],
+    ]
+    run.communicate(timeout=100)
+    again = bench("draw", "steps", "--follow", "--table")
+    assert len(again.lines) == 4, "a run that is over is drawn once"
+    assert "1 line of live metrics is no JSON object and was left out" in bench("draw", "steps").err
+    assert "1 line of live metrics" in bench("query", "FROM grid_steps").err
+    assert "1 line of live metrics" in bench("stats", "--metric", "live@last").err
+    assert "--follow: a run" in bench("draw", "steps", "--follow", "--sql", "SELECT 1", code=2).err
+
+
 def test_rows_of_a_query_or_a_file(draw: Call, folder: Path) -> None:
     sql = "SELECT n, kind, avg(acc) AS acc FROM grid GROUP BY ALL ORDER BY ALL"
     assert "● relu" in draw("lines", "--sql", sql).out

@@ -15,7 +15,7 @@ from tests.cli.bench import Bench
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.exploring import arithmetic, geometric, scalar
 from tui_lab.cli.main import main
-from tui_lab.cli.patas_files import local_slots, read_node, task_condition
+from tui_lab.cli.patas_files import read_cluster, read_nodes, task_condition
 
 MAIN = Path(__file__).parent.parent.parent / "examples" / "basic_usage" / "main.py"
 PATTERNS = {
@@ -199,10 +199,18 @@ vars:
     bench.write(
         "here.yaml",
         "name: c\nnodes:\n  - {name: n1, hostname: localhost, workers: 2, tags: [x]}\n"
-        "  - {name: n2, hostname: 192.0.2.1, workers: 2, tags: [y]}\n",
+        "  - {name: n2, hostname: 192.0.2.1, port: 2222, user: u, private_key: id, workers: 2, tags: [y]}\n",
     )
     options = ("explore", "--experiment", "sweep.yaml", "--cluster", "here.yaml")
-    assert "192.0.2.1: only localhost works so far" in bench(*options, code=2).err
+    assert read_cluster(bench.folder / "here.yaml")[1] == {
+        "name": "n2",
+        "slots": 2,
+        "tags": ["y"],
+        "host": "192.0.2.1",
+        "port": 2222,
+        "user": "u",
+        "key": str(bench.folder / "id"),
+    }
     bench(*options, "--filter-nodes", "x", "--filter-tasks", "mysweep:2:4", "7")
     counts = "SELECT task_id FROM mysweep ORDER BY 1"
     assert [row["task_id"] for row in bench.table(counts)] == [2, 3, 7]
@@ -238,7 +246,8 @@ def test_mistakes(bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.C
         (("--cmd", "echo {x}", "--vl", "x", "1", "--va", "x", "1", "2", "1"), "x is given twice"),
         (("--cmd", "echo", "--repeat", "0"), "1 or more"),
         (("--cmd", "echo", "--filter-tasks", "a"), "expected A:B"),
-        (("--cmd", "echo", "--node", "ana@tower:22", "4"), "only localhost works so far"),
+        (("--cmd", "echo", "--node", "ana@tower:22", "0"), "one slot at least"),
+        (("--cmd", "echo", "--node", "tower", "--node", "tower", "2"), "two nodes are called tower"),
         (("--cmd", "echo", "--name", "a/b"), "can't be a name"),
         (("--cmd", "echo 'a", "--vl", "x", "1"), "explore: "),
         (("--cmd", "echo", "--experiment", "nowhere.yaml"), "no such file"),
@@ -325,10 +334,13 @@ def test_filters_of_tasks() -> None:
 
 
 def test_nodes() -> None:
-    nodes = [read_node(["localhost", "2", "a", "b"]), read_node(["ana@localhost:22", "3", "a"])]
-    assert local_slots(nodes, ["a"]) == 5
-    assert local_slots(nodes, ["a", "b"]) == 2
-    assert local_slots([], []) is None
-    assert local_slots([read_node(["localhost"])], []) == 0
+    given = [["localhost", "2", "a", "b"], ["127.0.0.1", "3", "a"], ["ana@tower:22", "3", "a"]]
+    here, tower = read_nodes(given, [], ["a"]) or []
+    assert here == {"name": "localhost", "slots": 5, "tags": ["a", "b"]}
+    assert tower == {"name": "ana@tower-22", "slots": 3, "tags": ["a"], "host": "tower", "port": 22, "user": "ana"}
+    assert read_nodes(given, [], ["a", "b"]) == [{"name": "localhost", "slots": 2, "tags": ["a", "b"]}]
+    assert read_nodes([], [], []) is None
     with pytest.raises(UsageError, match="no node has all"):
-        local_slots(nodes, ["c"])
+        read_nodes(given, [], ["c"])
+    with pytest.raises(UsageError, match="how many workers"):
+        read_nodes([["localhost"], ["localhost", "2"]], [], [])

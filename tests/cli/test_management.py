@@ -47,14 +47,15 @@ def test_history_and_the_difference_of_two_submissions(bench: Bench) -> None:
     bench.write("grid.yaml", FAILING.replace("[1, 2, 3, 4]", "[1, 2, 5]"))
     bench.run("grid.yaml", "--new", code=1)
     text = bench("history", env={"COLUMNS": "200"}).out
-    assert "grid@1" in text and "grid@2" in text and "--new" in text
+    assert "grid#1" in text and "grid#2" in text and "--new" in text
     submissions = bench("history", "grid", "--json").json()["submissions"]
     assert [one["asked"] for one in submissions] == [4, 1]
     assert submissions[1]["counts"]["done"] == 2
-    difference = bench("diff", "grid@1", "grid@2").out
+    difference = bench("diff", "grid#1", "grid#2").out
     assert "-parameters: {x: [1, 2, 3, 4]}" in difference and "+parameters: {x: [1, 2, 5]}" in difference
     assert "2 tasks in both, 1 added, 2 gone" in difference
-    assert "no grid@9" in bench("diff", "grid@1", "grid@9", code=2).err
+    assert "no grid#9" in bench("diff", "grid#1", "grid#9", code=2).err
+    assert "grid@1 means a version" in bench("diff", "grid@1", "grid@2", code=2).err
 
 
 def test_the_difference_of_two_tasks(bench: Bench) -> None:

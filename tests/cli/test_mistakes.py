@@ -145,9 +145,11 @@ def test_words_that_mean_nothing(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     assert 'did you mean "status"?' in bench("stattus", code=2).err
     assert "unrecognized arguments: --bogus" in bench.run("x.yaml", "--bogus", code=2).err
-    assert 'aa=3: there is no parameter "aa"' in bench.run("x.yaml", "aa=3", code=2).err
+    assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "aa=3", code=2).err
+    bench.write("y.yaml", "command: echo {aa}\nparameters: {aa: [1, 2]}\n")
+    assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "y.yaml", "aa=3", code=2).err
     said = bench.run("x.yaml", "--only", "aa > 1", code=2).err.splitlines()
-    assert said == ['tui-lab: unknown name "aa"', "  aa > 1", "  ^"]
+    assert said == ['tui-lab: x.yaml, --only: unknown name "aa"', "  aa > 1", "  ^"]
     assert "tui-lab" in bench.run("x.yaml", "--only", "a >", code=2).err
     assert bench("plan", "a=1", code=2).err.startswith("tui-lab: plan needs a file")
     assert not bench.lab.exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,19 @@ from tui_lab.engine.transports.channel import GREETING, agent_source, boot_comma
 PATIENCE = 20.0  # seconds
 
 
+def interpreters() -> list[str]:
+    """One Python of each version from 3.6 on: of pyenv, else on PATH."""
+    found = [sys.executable]
+    for minor in range(6, 15):
+        if sys.version_info[:2] == (3, minor):
+            continue
+        own = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3.{minor}"))
+        path = str(own[-1]) if own else shutil.which(f"python3.{minor}")
+        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            found.append(path)
+    return found
+
+
 class Talk:
     """An engine's end of the channel. One spool; any number of connections, one after the other."""
 
@@ -24,6 +38,9 @@ class Talk:
         self.folder = folder
         self.python = python
         self.spool = folder / "spool"
+        self.spool_name = str(self.spool)  # as the agent is told
+        self.environment = dict(os.environ)  # of the agent
+        self.body = b""  # the bytes behind the last message
         self.relay: subprocess.Popen[bytes] | None = None
         self.pid = 0  # of the agent
         self.unread = b""
@@ -33,7 +50,8 @@ class Talk:
     def open(self) -> None:
         self.hang_up()
         self.relay = subprocess.Popen(
-            boot_command(self.python, str(self.spool)),
+            boot_command(self.python, self.spool_name),
+            env=self.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -44,10 +62,10 @@ class Talk:
         assert self._read_to(b"\n") == GREETING
         self.relay.stdin.write(agent_source())
 
-    def connect(self, *, epoch: int = 1, slots: int = 2) -> dict[str, Any]:
+    def connect(self, *, epoch: int = 1, slots: int = 2, **more: Any) -> dict[str, Any]:
         """Open a channel and greet; the answer."""
         self.open()
-        self.send({"type": "hello", "epoch": epoch, "lab": "lab", "node": "here", "slots": slots})
+        self.send({"type": "hello", "epoch": epoch, "lab": "lab", "node": "here", "slots": slots, **more})
         welcome = self.receive()
         self.pid = welcome.get("pid", self.pid)
         return welcome
@@ -61,6 +79,7 @@ class Talk:
         """The next message, or the next of some kinds."""
         while True:
             message: dict[str, Any] = json.loads(self._read_to(b"\n"))
+            self.body = self._read(message.get("size", 0))
             if not kinds or message["type"] in kinds:
                 return message
 
@@ -72,17 +91,25 @@ class Talk:
         return self.relay.stderr.read().decode()
 
     def _read_to(self, end: bytes) -> bytes:
-        assert self.relay is not None
-        assert self.relay.stdout is not None
-        deadline = time.monotonic() + PATIENCE
         while end not in self.unread:
-            readable, _, _ = select.select([self.relay.stdout], [], [], max(0, deadline - time.monotonic()))
-            assert readable, "the agent says nothing"
-            data = os.read(self.relay.stdout.fileno(), 1 << 16)
-            assert data, self.receive_end()
-            self.unread += data
+            self._read_more()
         line, _, self.unread = self.unread.partition(end)
         return line + end
+
+    def _read(self, size: int) -> bytes:
+        while len(self.unread) < size:
+            self._read_more()
+        data, self.unread = self.unread[:size], self.unread[size:]
+        return data
+
+    def _read_more(self) -> None:
+        assert self.relay is not None
+        assert self.relay.stdout is not None
+        readable, _, _ = select.select([self.relay.stdout], [], [], PATIENCE)
+        assert readable, "the agent says nothing"
+        data = os.read(self.relay.stdout.fileno(), 1 << 16)
+        assert data, self.receive_end()
+        self.unread += data
 
     def hang_up(self) -> None:
         if self.relay is not None:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,42 +15,13 @@ import pytest
 import tui_lab.engine.agent
 from tests.conftest import until
 from tests.engine.agent_talk import Talk, gone, wait_gone
+from tui_lab.engine.agent.ending import LEFTOVER_GRACE
+from tui_lab.engine.agent.timers import Timers
 from tui_lab.engine.place import process_start
 
 
-def interpreters() -> list[str]:
-    """One Python of each version from 3.6 on: of pyenv, else on PATH."""
-    found = [sys.executable]
-    for minor in range(6, 15):
-        if sys.version_info[:2] == (3, minor):
-            continue
-        own = sorted(Path.home().glob(f".pyenv/versions/3.{minor}.*/bin/python3.{minor}"))
-        path = str(own[-1]) if own else shutil.which(f"python3.{minor}")
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            found.append(path)
-    return found
-
-
-@pytest.fixture
-def talk(tmp_path: Path) -> Iterator[Talk]:
-    talk = Talk(tmp_path)
-    try:
-        yield talk
-    finally:
-        talk.close()
-
-
-@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).name)
-def any_talk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Talk]:
-    talk = Talk(tmp_path, request.param)
-    try:
-        yield talk
-    finally:
-        talk.close()
-
-
 def test_the_source_needs_no_more_than_python_3_6() -> None:
-    source = tui_lab.engine.agent.__file__
+    source = str(Path(tui_lab.engine.agent.__file__).parent)
     vermin = "import sys, vermin; sys.exit(vermin.main())"
     command = [sys.executable, "-c", vermin, "--target=3.6-", "--no-tips", source]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -359,7 +329,7 @@ def test_a_child_has_its_grace_when_the_shell_has_died_of_term(talk: Talk) -> No
         def save(*_):
             with open({str(seen)!r}, "a") as file:
                 file.write("asked ")
-            time.sleep({tui_lab.engine.agent.LEFTOVER_GRACE} + 0.5)
+            time.sleep({LEFTOVER_GRACE} + 0.5)
             with open({str(seen)!r}, "a") as file:
                 file.write("saved")
             raise SystemExit
@@ -482,10 +452,8 @@ def test_a_setup_that_fails_fails_the_tasks_with_its_words(talk: Talk, setup: st
     assert said in finished["message"]
 
 
-def test_the_timers_of_ended_tasks_are_dropped(talk: Talk, tmp_path: Path) -> None:
-    agent = tui_lab.engine.agent.Agent(str(tmp_path))
-    for task in range(5000):
-        attempt = tui_lab.engine.agent.Attempt({"experiment": "e", "task": task, "attempt": 1}, "")
-        attempt.timers.append(agent.after(7200, agent.time_out, attempt))
-        agent.cancel(attempt)
-    assert len(agent.timers) < 2500
+def test_the_timers_of_ended_tasks_are_dropped() -> None:
+    timers = Timers()
+    for _ in range(5000):
+        timers.cancel([timers.after(7200, print)])
+    assert len(timers.waiting) < 2500

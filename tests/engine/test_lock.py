@@ -8,11 +8,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tui_lab.engine.place import EngineLock, process_start
+from tui_lab.engine.client import EngineClient
+from tui_lab.engine.place import SILENCE, EngineFacts, EngineLock, beat, process_start, take_over
+from tui_lab.store import layout
 from tui_lab.store.errors import StorageError
 from tui_lab.store.lab import Lab
 
@@ -79,3 +82,32 @@ def test_without_locks_a_dead_owner_is_followed_a_strange_one_is_named(lab: Lab)
         lock.take()
     lock.owner.write_text("")
     assert not lock.take()
+
+
+def test_a_lab_is_taken_over_from_a_silent_engine_elsewhere(lab: Lab) -> None:
+    facts = EngineFacts(pid=1, start_time=1, host="elsewhere", socket="/nowhere", lab=str(lab.path))
+    facts.write(lab)
+    with pytest.raises(StorageError, match="elsewhere") as named:
+        EngineClient.connect(lab)
+    assert "--take-over" in named.value.hint
+    with pytest.raises(StorageError, match="sign of life"):
+        take_over(lab)
+    for name in (layout.ENGINE_FILE, "engine.owner"):
+        path = lab.path / name
+        path.write_text((lab.path / layout.ENGINE_FILE).read_text())
+        os.utime(path, (0, time.time() - 2 * SILENCE))
+    beat(lab)
+    with pytest.raises(StorageError, match="sign of life"):
+        take_over(lab)
+    for name in (layout.ENGINE_FILE, "engine.owner"):
+        os.utime(lab.path / name, (0, time.time() - 2 * SILENCE))
+    take_over(lab)
+    assert EngineClient.connect(lab) is None
+    assert EngineLock(lab).take()
+
+
+def test_an_engine_here_is_not_taken_over(lab: Lab) -> None:
+    EngineFacts(os.getpid(), process_start(os.getpid()) or 0, os.uname().nodename, "/nowhere").write(lab)
+    os.utime(lab.path / layout.ENGINE_FILE, (0, 0))
+    take_over(lab)
+    assert EngineFacts.read(lab) is not None

@@ -281,3 +281,22 @@ def test_places_after_a_replacement() -> None:
     assert new.text == "a '/long/x' b"
     assert [new.origin(new.text.index(word)) for word in ("a", "'/", "b")] == [0, 2, 6]
     assert new.origin(7) == 2
+
+
+def test_a_database_sees_what_was_added_between_two_queries(disk: Any) -> None:
+    """Tables are kept from query to query, as long as nothing is added to the journal."""
+    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2]}\nmetrics: {m: 'm (@int@)'}\n")
+    disk.run(folder, 0, "m 5\n")
+    with Database(disk.lab) as database:
+        assert database.query("SELECT m FROM grid").rows() == [(5,)]
+        before = dict(database._loaded)
+        assert database.query("SELECT m + 1 FROM grid").rows() == [(6,)]
+        assert database._loaded == before and all(database._loaded[key][1] is before[key][1] for key in before)
+        attempt = disk.start(folder, 1, {"stdout": "m 7\n"})
+        assert database.query("SELECT m FROM grid_tasks ORDER BY n").rows() == [(5,), (7,)]
+        (folder.task_folder(1) / "stdout").write_text("m 8\n")
+        assert database.query("SELECT m FROM grid_tasks ORDER BY n").rows() == [(5,), (8,)], "a running task prints on"
+        disk.finish(folder, 1, attempt)
+        assert database.query("SELECT m FROM grid ORDER BY n").rows() == [(5,), (8,)]
+        folder.write_metrics(folder.spec_text().replace("'m (@int@)'", "'m (@float@)'"))
+        assert database.query("SELECT typeof(m) FROM grid LIMIT 1").rows() == [("DOUBLE",)]

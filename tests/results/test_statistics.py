@@ -15,7 +15,8 @@ from statsmodels.stats.multitest import multipletests
 
 from tui_lab.results.statistics import Sample, describe, outliers, quantile
 from tui_lab.results.statistics_exact import anova, moments
-from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_interval, t_interval
+from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_difference, bootstrap_interval, t_interval
+from tui_lab.results.statistics_ratio import ratio_of_means
 from tui_lab.results.statistics_tests import (
     adjusted,
     cliffs_delta,
@@ -246,3 +247,80 @@ def test_t_interval_of_nine_values_by_the_book() -> None:
     found = t_interval(moments([float(value) for value in range(1, 10)]), 0.95)
     # mean 5, sd 2.7386, se 0.91287, t(0.975, 8) = 2.3060
     assert found == pytest.approx((5 - 2.1051, 5 + 2.1051), abs=1e-4)
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_bootstrap_differences_are_scipys(method: str) -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.exponential(2, 14), rng.exponential(1, 9)
+    how = Bootstrap(20_000, "percentile" if method == "percentile" else "BCa")
+    found = bootstrap_difference(a.tolist(), b.tolist(), float(a.mean() - b.mean()), 0.9, how)
+    again = stats.bootstrap(
+        (a, b),
+        lambda x, y, axis=-1: x.mean(axis=axis) - y.mean(axis=axis),
+        confidence_level=0.9,
+        n_resamples=20_000,
+        method=method,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert found == pytest.approx((again.low, again.high), abs=0.05)
+    assert found == bootstrap_difference(a.tolist(), b.tolist(), float(a.mean() - b.mean()), 0.9, how), "reproducible"
+
+
+def test_bootstrap_resamples_two_samples_apart() -> None:
+    """Equal samples resampled alike would have a difference of 0 in every resample."""
+    values = [1.0, 2.0, 3.0, 4.0, 9.0]
+    low, high = bootstrap_difference(values, values, 0.0, 0.95, Bootstrap(2000)) or (0.0, 0.0)
+    assert low < -1 and high > 1
+    assert bootstrap_difference([2.0, 2.0], [1.0, 1.0], 1.0, 0.95, Bootstrap(100)) == (1.0, 1.0)
+    assert bootstrap_difference([2.0], [1.0, 3.0], 0.0, 0.95, Bootstrap(100)) is None
+
+
+# ---- ratios
+
+
+def test_a_paired_ratio_is_the_one_that_the_t_test_allows() -> None:
+    """Fieller's limits are the ratios r at which a - r b is just not told from 0."""
+    rng = np.random.default_rng(2)
+    b = rng.normal(5, 1, 12)
+    a = 1.3 * b + rng.normal(0, 0.5, 12)
+    found = ratio_of_means(a.tolist(), b.tolist(), 11, 0.95, paired=True)
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.low < found.value < found.high
+    for limit in (found.low, found.high):
+        assert stats.ttest_1samp(a - limit * b, 0).pvalue == pytest.approx(0.05)
+
+
+def test_a_ratio_of_two_samples_solves_its_equation() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(8, 2, 10), rng.normal(4, 0.5, 7)
+    df = stats.ttest_ind(a, b, equal_var=False).df
+    found = ratio_of_means(a.tolist(), b.tolist(), df, 0.99, paired=False)
+    assert found is not None and found.low is not None and found.high is not None
+    assert found.value == pytest.approx(a.mean() / b.mean())
+    for limit in (found.low, found.high):
+        se = math.sqrt(a.var(ddof=1) / 10 + limit**2 * b.var(ddof=1) / 7)
+        assert abs(a.mean() - limit * b.mean()) == pytest.approx(stats.t.ppf(0.995, df) * se)
+
+
+@pytest.mark.parametrize("shift", [0.5, 0.9, 1.1, 2.0, 4.0])
+def test_a_ratio_holds_1_where_the_difference_holds_0(shift: float) -> None:
+    rng = np.random.default_rng(int(shift * 10))
+    for _ in range(50):
+        a, b = rng.normal(5 + shift, 1, 6), rng.normal(5, 2, 9)
+        test = stats.ttest_ind(a, b, equal_var=False)
+        found = ratio_of_means(a.tolist(), b.tolist(), test.df, 0.95, paired=False)
+        if found is not None and found.low is not None and found.high is not None:
+            assert (found.low <= 1 <= found.high) == (test.pvalue >= 0.05)
+
+
+def test_ratios_without_an_interval() -> None:
+    assert ratio_of_means([1.0, 2.0], [0.0, 0.0], 2, 0.95, False) is None
+    noisy = ratio_of_means([1.0, 2.0], [-1.0, 2.0], 2, 0.95, False)
+    assert noisy is not None and (noisy.value, noisy.low, noisy.high) == (3.0, None, None), "b may be 0"
+    single = ratio_of_means([3.0], [2.0, 2.5], 1, 0.95, False)
+    assert single is not None and single.low is None
+    same = ratio_of_means([3.0, 3.0], [2.0, 2.0], 2, 0.95, False)
+    assert same is not None and (same.low, same.high) == (1.5, 1.5)
+    huge = ratio_of_means([1e300, 3e300], [1e300, 1.1e300], 1.1, 0.5, False)
+    assert huge is not None and huge.low is not None and 0 < huge.low < huge.value

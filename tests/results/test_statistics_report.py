@@ -148,6 +148,7 @@ def test_differences_from_a_baseline(disk: Any) -> None:
     assert found.p_adjusted == pytest.approx(3 * t.pvalue)
     assert found.difference == pytest.approx(0.1)
     assert found.ratio == pytest.approx(1.2)
+    assert found.ratio_low is not None and found.ratio_high is not None and 1 < found.ratio_low < 1.2 < found.ratio_high
     assert found.delta == 1.0
     assert found.verdict("max", 0.95) == "better" and found.verdict("min", 0.95) == "worse"
     assert acc.comparisons[report.baseline] is None

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tests.results.test_patterns import value
 from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.units import quantity
-from tui_lab.results.values import ColumnType, Scalar, from_json, reduce
+from tui_lab.results.values import Scalar, from_json, reduce
+from tui_lab.spec.column_type import ColumnType
 
 LINES = "loss 3\nloss 1\nother\nloss 2\n"
 

@@ -359,7 +359,7 @@ def test_unknown_overrides():
     text = "parameters: {neurons: [1, 2]}\nderive: {hidden: 2 * neurons}"
     assert problems(text, neuron=[1], hidden=[3]) == [
         'hidden=3: "hidden" is derived from other parameters: set those',
-        'neuron=1: there is no parameter "neuron"; did you mean "neurons"?',
+        'neuron=1: experiment.yaml has no parameter "neuron"; did you mean "neurons"?',
     ]
 
 

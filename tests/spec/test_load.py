@@ -30,6 +30,7 @@ from tui_lab.spec.model import (
     Seed,
     Uniform,
 )
+from tui_lab.spec.needs import Keep, Needs
 from tui_lab.spec.problem import Problem, SpecError, suggest
 
 FILES = Path(__file__).parent / "files"
@@ -101,6 +102,9 @@ def test_every_key() -> None:
     assert experiment.code == ("*.py", "lib/**")
     assert experiment.inputs == ("data/*.csv",)
     assert experiment.unhashed == ("early-stop",)
+    assert experiment.needs == Needs(gpus=(0.5,), cpus=(2,), memory=(4 << 30, "{steps}M"), tokens={"license": (1,)})
+    assert experiment.limits == {"license": 2}
+    assert experiment.keep == Keep(globs=("*.csv", "plots/**"), most=500 << 20)
     assert experiment.notices == ()
     assert experiment.parameter_names == (
         *("lr", "batch", "early-stop", "size", "width", "depth", "optimizer", "warmup", "steps", "hidden"),
@@ -290,14 +294,11 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "command: x\nstages: []\nneeds: {}\nhooks:\nrepeat: {min: 3, max: 9, until: x}\n",
+        "command: x\nstages: []\nwarmup: 1\nhooks:\n",
         [
             '2:1: "stages" is not supported yet',
-            '3:1: "needs" is not supported yet',
+            '3:1: "warmup" is not supported yet',
             '4:1: "hooks" is not supported yet',
-            '5:10: "repeat.min" is not supported yet; give a number of repeats',
-            '5:18: "repeat.max" is not supported yet; give a number of repeats',
-            '5:26: "repeat.until" is not supported yet; give a number of repeats',
         ],
     ),
     ("cmd: x\n", ['1:1: there is no key "cmd"; did you mean "command"?']),

@@ -141,6 +141,8 @@ def test_other_examples_fit() -> None:
             "metrics: {a: {pattern: x, take: count}}",
             "metrics: {a: {json: f, path: $.a}}",
         ),
+        *("needs:", "needs: {gpus: [1, 0.5], memory: 4G, cpus: '2', exclusive: true}", "limits: {a: 1}"),
+        *("needs: {a: [0, 1]}\nlimits: {a: 1}", "keep: '*.csv'", "keep: []", "keep: {most: 1G}", "keep: {most: 0}"),
         *("setup: [a, b]", "code: [a]", "workdir: ~", "grace: 0", "description: 3", "rows: {csv: x}"),
     ],
 )
@@ -180,6 +182,7 @@ def test_what_loads_fits(line: str) -> None:
             "ok_exit_codes: 300",
             "name: a b",
         ),
+        *("needs: 3", "needs: {gpus: }", "needs: {cpus: -1}", "limits: {a: 0}", "limits: {a b: 1}", "keep: {glob: x}"),
         *("files: {a: {marks: ['#', '#']}}", "zip: [a]", "env: {A B: 1}", "version: 0", "rows: {pattrn: x}"),
     ],
 )
@@ -220,7 +223,7 @@ def test_reference_names_every_key() -> None:
         assert sum(line.startswith(f"| `{key}` |") for line in lines) >= 1
     for kind in KINDS:
         assert any(line.startswith(f"| `{{{kind}: ") for line in lines)
-    assert "| `repeat` | `10` | `1` | How often each combination runs. `{repeat}` counts from 0. |" in lines
+    assert any(line.startswith("| `repeat` | `10`<br>`{min: 3, max: 30, until: ") for line in lines)
     for line in lines:  # a bar inside a cell would break the table
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) in (3, 5)

@@ -19,6 +19,8 @@ from tui_lab.cli.submission import Prepared
 from tui_lab.cli.text import span
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.recipe import Recipe, inherited_environment
+from tui_lab.spec.model import Experiment
+from tui_lab.store.plan import Plan
 
 
 def run_first(prepared: Prepared) -> int:
@@ -28,13 +30,21 @@ def run_first(prepared: Prepared) -> int:
     row = plan.row(chosen[0])
     if row is None:
         raise UsageError("no task is chosen")
+    code = run_row(prepared.experiment, plan, row)
+    if code == DONE:
+        _say_metrics(prepared)
+    return code
+
+
+def run_row(experiment: Experiment, plan: Plan, row: int) -> int:
+    """Run one task of a plan in the foreground; its exit status tells success. Raises UsageError."""
     with tempfile.TemporaryDirectory(prefix="tui-lab-first-") as folder:
-        return _run(prepared, row, Path(folder))
+        return _run(experiment, plan, row, Path(folder))
 
 
-def _run(prepared: Prepared, row: int, folder: Path) -> int:
-    recipe = Recipe(prepared.experiment, prepared.plan, folder, "first")
-    message = recipe.start(row, 1, "localhost")
+def _run(experiment: Experiment, plan: Plan, row: int, folder: Path) -> int:
+    recipe = Recipe(experiment, plan, folder, "first")
+    message = recipe.start(row, 1)
     output = Path(message["folder"])
     output.mkdir(parents=True)
     for name, text in message.get("files", {}).items():
@@ -60,14 +70,13 @@ def _run(prepared: Prepared, row: int, folder: Path) -> int:
             return INTERRUPTED
         except OSError as error:
             raise UsageError(f"{argv[0]}: {error.strerror}") from None
-        if code not in prepared.experiment.ok_exit_codes:
+        if code not in experiment.ok_exit_codes:
             what = f"signal {-code}" if code < 0 else f"exit {code}"
             print(f"✗ {what} after {span(time.monotonic() - began)}", file=sys.stderr)
             return FAILED
     wrote = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
     files = f"; it wrote {', '.join(wrote)}" if wrote else ""
     print(f"✓ done in {span(time.monotonic() - began)}{files}", file=sys.stderr)
-    _say_metrics(prepared)
     return DONE
 
 

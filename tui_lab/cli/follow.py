@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Final, Protocol
 
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
-from tui_lab.store import layout
+from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
@@ -51,7 +51,9 @@ class Followed:
         return state.ended is not None and len(state.submissions) > self.submission
 
     def _hear(self, event: Event) -> None:
-        if event.get("event") == "finished" and "again" not in event:
+        if event.get("event") == "extended":
+            self.asked += ranges.count(event["queued"])
+        if event.get("event") == "finished" and "again" not in event and "duplicate" not in event:
             self.ended += 1
             if event["state"] in ("failed", "lost"):
                 self.failure = event

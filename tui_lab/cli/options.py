@@ -55,6 +55,25 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def add_nodes(parser: argparse.ArgumentParser) -> None:
+    """The options that say where to run."""
+    parser.add_argument(
+        "--node",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="NODE",
+        help="where to run: `[USER@]HOST[:PORT] [SLOTS] [TAG...]`, or a node of --cluster by its name; several times",
+    )
+    parser.add_argument(
+        "--cluster",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="machines to run on, as a cluster.yaml has them; all of them, or those that --node names",
+    )
+
+
 def lab_path(args: argparse.Namespace) -> Path:
     return Path(args.lab or os.environ.get("TUI_LAB_DIR") or "lab")
 

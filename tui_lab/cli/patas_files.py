@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.exploring import MAX_TRIES, Domain, Sweep, arithmetic, geometric
+from tui_lab.cli.nodes import Node, read_node
+from tui_lab.cli.nodes import read_cluster as read_ours
+from tui_lab.spec.cluster import THIS_MACHINE, node_name_error, relative_to
 from tui_lab.spec.problem import SpecError, suggest
 from tui_lab.spec.yaml12 import parse
 
@@ -88,61 +90,64 @@ def _variable(path: Path, given: Any) -> Domain:
     raise UsageError(f"{path}: {name}: the type is list, arithmetic or geometric")
 
 
-@dataclass(frozen=True)
-class Node:
-    host: str
-    slots: int = 0
-    """0: as many as the machine has cores."""
-    tags: tuple[str, ...] = ()
-
-
-LOCAL: Final = ("localhost", "127.0.0.1", "::1")
-
-
 def read_cluster(path: Path) -> list[Node]:
     """The nodes of a cluster file, patas' or ours. Raises SpecError, UsageError."""
     nodes = _document(path).get("nodes")
-    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
-        raise UsageError(f"{path}: a cluster has `nodes`, a list")
-    found = []
-    for node in nodes:
-        host = str(node.get("hostname", node.get("host", "localhost")))
-        slots = node.get("workers", node.get("slots", 0))
-        if type(slots) is not int or slots < 0:
-            raise UsageError(f"{path}: {node.get('name', host)}: `workers` is a number from 1 on")
-        found.append(Node(host, slots, tuple(map(str, node.get("tags") or ()))))
-    return found
+    theirs = ("hostname", "workers", "private_key")
+    if not isinstance(nodes, list) or not any(isinstance(node, dict) and node.keys() & set(theirs) for node in nodes):
+        return read_ours(path)
+    return [_node(path, node, number) for number, node in enumerate(nodes)]
 
 
-def read_node(words: Sequence[str]) -> Node:
-    """`--node [USER@]HOST[:PORT] [WORKERS] [TAG...]`. Raises UsageError."""
-    if not words:
-        raise UsageError("explore --node needs a host, as in: --node localhost 4")
-    host, *rest = words
-    slots = 0
-    if rest and re.fullmatch(r"-?\d+", rest[0]):
-        slots = int(rest.pop(0))
-        if slots < 1:
-            raise UsageError(f"explore --node {host} {slots}: the number of workers is 1 or more")
-    return Node(host, slots, tuple(rest))
+def _node(path: Path, given: Any, number: int) -> Node:
+    known = ("name", "user", "hostname", "port", "workers", "tags", "private_key")
+    if not isinstance(given, dict):
+        raise UsageError(f"{path}: each of `nodes` has a name and a hostname")
+    for key in given:
+        if key not in known:
+            hint = suggest(str(key), known) or "it has " + ", ".join(known)
+            raise UsageError(f'{path}: patas has no "{key}" of a node; {hint}')
+    host, workers, port = str(given.get("hostname", "localhost")), given.get("workers", 0), given.get("port", 22)
+    name = str(given.get("name", f"node{number}"))
+    for what, value, least in (("workers", workers, 0), ("port", port, 1)):
+        if type(value) is not int or value < least:
+            raise UsageError(f"{path}: {name}: `{what}` is a number from 1 on")
+    if wrong := node_name_error(name):
+        raise UsageError(f"{path}: {wrong[0]}; {wrong[1]}")
+    node: Node = {"name": name, "slots": workers, "tags": [str(tag) for tag in given.get("tags") or ()]}
+    if host not in THIS_MACHINE or port != 22:
+        node["host"] = host
+        node |= {"port": port} if port != 22 else {}
+        node |= {"user": str(given["user"])} if given.get("user") else {}
+        node |= (
+            {"key": relative_to(path.absolute().parent, str(given["private_key"]))} if given.get("private_key") else {}
+        )
+    return node
 
 
-def local_slots(nodes: Sequence[Node], tags: Sequence[str]) -> int | None:
-    """The slots of this machine among the nodes that have all the tags; 0 for all cores, None where no node
-    was given. Raises UsageError for other machines, and where no node is left."""
+def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Sequence[str]) -> list[Node] | None:
+    """The nodes of all `--node` and `--cluster` that have all the tags; None where none was given. What is said of
+    this machine more than once adds up. Raises UsageError, SpecError."""
+    nodes = [read_node(words) for words in given]
+    nodes += [node for name in clusters for node in read_cluster(Path(name))]
     if not nodes:
         if tags:
             raise UsageError("explore --filter-nodes: no node was given")
         return None
-    chosen = [node for node in nodes if set(tags) <= set(node.tags)]
+    chosen = [node for node in nodes if set(tags) <= set(node["tags"])]
     if not chosen:
         raise UsageError(f"explore --filter-nodes {' '.join(tags)}: no node has all of these tags")
-    for node in chosen:
-        if node.host.rpartition("@")[2].removesuffix(":22") not in LOCAL:
-            raise UsageError(f"explore: node {node.host}: only localhost works so far")
-    if len(chosen) > 1 and not all(node.slots for node in chosen):
-        raise UsageError("explore: localhost is given twice; say how many workers each has")
-    return sum(node.slots for node in chosen)
+    here = [node for node in chosen if "host" not in node]
+    if len(here) > 1:
+        if not all(node["slots"] for node in here):
+            raise UsageError("explore: localhost is given twice; say how many workers each has")
+        merged = {**here[0], "slots": sum(node["slots"] for node in here)}
+        chosen = [merged, *(node for node in chosen if "host" in node)]
+    names = [node["name"] for node in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"explore: two nodes are called {name}; give one of them another name")
+    return chosen
 
 
 # ---- which tasks

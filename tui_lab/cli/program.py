@@ -19,6 +19,7 @@ from tui_lab.engine.recipe import Recipe
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.command import Command
 from tui_lab.spec.model import Experiment, Listed, Value
+from tui_lab.spec.needs import NeedError
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem, SpecError
 from tui_lab.spec.shell_text import Blank, Syntax, Text
@@ -137,9 +138,12 @@ def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
             if not _is_odd(values[name]) and any(map(_is_odd, values.values())):
                 continue  # that one has its own turn
             try:
-                recipe.start(row, 1, "localhost")
+                recipe.start(row, 1)
             except PlaceholderError as error:
                 yield _at_value(experiment, name, values[name], error)
+                break
+            except NeedError as error:
+                yield experiment.problem(("needs", error.name), str(error))
                 break
             except ValueError as error:
                 yield experiment.problem(("timeout",), str(error))

@@ -15,6 +15,7 @@ from rich.text import Text
 from tui_lab.cli.follow import Followed, View
 from tui_lab.cli.options import print_json
 from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, shortened, span
+from tui_lab.store.spare import counts_without_spare
 
 LINES_EVERY: Final = 10.0  # seconds between plain lines
 JSON_EVERY: Final = 1.0
@@ -73,7 +74,7 @@ class LiveView:
 
     def _counts(self, run: Followed) -> Text:
         text = Text("  ")
-        for name, count in run.state.counts_by_name().items():
+        for name, count in counts_without_spare(run.state)[0].items():
             if count or name == "running":
                 text.append(f"{STATE_MARKS[name]} {count:,} {name}", style=STATE_STYLES[name])
                 text.append("   ")
@@ -115,7 +116,7 @@ class LinesView:
                 self.say(self._line(run))
 
     def _line(self, run: Followed) -> str:
-        counts = run.state.counts_by_name()
+        counts, _ = counts_without_spare(run.state)
         shown = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
         left = "" if run.remaining is None else f", {span(run.remaining)} left"
         return f"{time.strftime('%H:%M:%S')} {run.folder.name}: {run.ended:,} of {run.asked:,} ended ({shown}{left})"
@@ -144,7 +145,7 @@ class JsonView:
                     "experiment": run.folder.name,
                     "asked": run.asked,
                     "ended": run.ended,
-                    "counts": run.state.counts_by_name(),
+                    "counts": counts_without_spare(run.state)[0],
                     "rate": run.rate,
                     "remaining": run.remaining,
                     "notice": notice or None,

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ import polars as pl
 
 from tui_lab.cli.address import matching
 from tui_lab.cli.errors import UsageError
+from tui_lab.cli.git_state import git_state
 from tui_lab.cli.program import check_program, program_files, stale
 from tui_lab.cli.text import printable
 from tui_lab.engine.recipe import Recipe, placeholders
@@ -25,6 +27,7 @@ from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import fold, layout, ranges
+from tui_lab.store.environment import capture
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
@@ -32,6 +35,10 @@ from tui_lab.store.plan import Plan
 from tui_lab.store.planning import Planned, make_plan, rerun
 
 _OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
+
+
+class OtherFileError(LabError):
+    """The experiment of that name came from another file; `Choice.replace` lets this one take its place."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ class Prepared:
     text: str
     planned: Planned
     queued: pl.Series  # task ids that would run
+    spare: pl.Series  # task ids that `repeat.until` may ask for later
     seen: int  # how far the journal was read, in bytes, to find that out
     unchanged: bool  # the plan and the file are those of the last submission
     counts: dict[str, int]  # selected tasks by state, "new" among them
@@ -114,10 +122,11 @@ def find_lab(path: Path) -> Lab | None:
     return Lab.open(path) if (path / layout.LAB_FILE).exists() else None
 
 
-def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
-    """Read, expand and plan. Raises SpecError, LabError, UsageError; writes nothing."""
-    experiment = load(file)
-    text = file.read_text(encoding="utf-8-sig")
+def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
+    """Read, expand and plan; `text` stands for what the file holds, while it is being edited. Raises SpecError,
+    LabError, UsageError; writes nothing."""
+    experiment = load(file, text)
+    text = file.read_text(encoding="utf-8-sig") if text is None else text
     combinations = expand(experiment)
     overridden = expand(experiment, choice.overrides) if choice.overrides else None
     folder = ExperimentFolder(Path("lab") / experiment.name) if lab is None else lab.new_experiment(experiment.name)
@@ -139,10 +148,13 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
     if choice.adopt and previous is not None and not planned.known.all() and not planned.adopted.len():
         raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")
     check_program(experiment, planned.plan, folder.path)
-    selected = select(planned, choice, state)
+    try:
+        selected = select(planned, choice, state)
+    except UsageError as error:
+        raise UsageError(f"{experiment.file}, --only: {error}") from None
     if choice.rerun:
         planned = rerun(planned, selected, state)
-    queued, counts = queue(planned, selected, state, choice)
+    queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
     notices = [*experiment.notices, *combinations.notices, *planned.notices]
     if not choice.rerun:
@@ -150,12 +162,14 @@ def prepare(lab: Lab | None, file: Path, choice: Choice) -> Prepared:
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
     if unchanged and previous is not None:
         planned = replace(planned, plan=previous)
-    return Prepared(experiment, folder, text, planned, queued, state.offset, unchanged, counts, scripts, tuple(notices))
+    return Prepared(
+        experiment, folder, text, planned, queued, spare, state.offset, unchanged, counts, scripts, tuple(notices)
+    )
 
 
 def _check_name(lab: Lab, experiment: Experiment, previous: Plan | None, choice: Choice) -> None:
     if previous is not None and previous.about["file"] != str(experiment.file.absolute()) and not choice.replace:
-        raise LabError(
+        raise OtherFileError(
             f'"{experiment.name}" in {lab.path} came from another file, {previous.about["file"]}',
             "give this one another name, or go on with --replace if it is the same experiment",
         )
@@ -200,15 +214,35 @@ def _states(plan: Plan, state: fold.State) -> pl.Series:
     return known.gather(plan.tasks["task_id"].clip(0, state.size))
 
 
-def queue(planned: Planned, selected: pl.Series, state: fold.State, choice: Choice) -> tuple[pl.Series, dict[str, int]]:
-    """Task ids to run, and the selected tasks by state: done and stopped tasks stay as they are."""
+def queue(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    planned: Planned,
+    selected: pl.Series,
+    state: fold.State,
+    choice: Choice,
+) -> tuple[pl.Series, pl.Series, dict[str, int]]:
+    """Task ids to run, those that `repeat.until` may ask for later, and the other selected tasks by state. Done and
+    stopped tasks stay as they are."""
     ids = planned.plan.tasks["task_id"]
     codes = _states(planned.plan, state)
     again = {fold.PENDING, fold.RUNNING} | (set() if choice.new else {fold.FAILED, fold.LOST})
     wanted = selected & codes.is_in(list(again))
-    counts = {name: int((selected & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)}
-    counts["new"] = int((selected & ~planned.known).sum())
-    return ids.filter(wanted), counts
+    spare = pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True)
+    if not isinstance(experiment.repeat, int):
+        from tui_lab.results import until  # brings a database along
+        from tui_lab.results.tables import refresh
+
+        rows = until.Rows(planned.plan, state)
+        begun = wanted & rows.begun(experiment.repeat.min)
+        results = refresh(folder, spec=experiment) if (codes == fold.DONE).any() else None
+        further = until.further(rows, selected, begun | rows.waits, experiment, results)
+        spare = wanted & ~begun & ~ids.is_in(further.implode())
+        wanted &= ~spare
+    shown = selected & ~spare
+    counts = {name: int((shown & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)}
+    counts["new"] = int((shown & ~planned.known).sum())
+    return ids.filter(wanted), ids.filter(spare), counts
 
 
 # Submitting.
@@ -228,6 +262,7 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "plan": plan.number,
         "planned": ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
         "queued": ranges.to_ranges(prepared.queued.to_numpy()),
+        **({"spare": ranges.to_ranges(prepared.spare.to_numpy())} if len(prepared.spare) else {}),
         "seen": prepared.seen,
         "reasons": prepared.planned.reasons,
         "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
@@ -238,7 +273,16 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "nodes": nodes,
         "scripts": prepared.scripts,
         "keep_going": keep_going,
+        **_environment(prepared),
     }
+
+
+def _environment(prepared: Prepared) -> dict[str, str]:
+    """Which version of the program this is, as far as git knows. No run fails for want of it."""
+    with suppress(LabError):
+        if state := git_state(prepared.experiment.folder):
+            return {"environment": capture(prepared.folder.path, {"git": state})}
+    return {}
 
 
 def _printable(text: str) -> str:

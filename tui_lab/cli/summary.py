@@ -20,6 +20,7 @@ from tui_lab.results.tables import Results, refresh
 from tui_lab.store import fold
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.spare import counts_without_spare
 
 BEST: Final = 3
 GROUPS: Final = 5
@@ -30,7 +31,7 @@ READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
 def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: bool) -> bool:
     """Print the summary on standard error, or with --json as one object; whether some planned task failed."""
     state = folder.state()
-    counts = state.counts_by_name()
+    counts, spare = counts_without_spare(state)
     failures = failure_groups(folder, state)
     results, trouble = _results(folder, quiet=args.json)
     best = best_settings(results) if results is not None else None
@@ -42,6 +43,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
                 "event": "ended",
                 "experiment": folder.name,
                 "counts": counts,
+                "spare": spare,
                 "interrupted": interrupted,
                 "paused": state.paused,
                 "failures": failures,
@@ -51,7 +53,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
             }
         )
     else:
-        _print(folder.name, state, counts, failures, best, results, trouble, following, lab)
+        _print(folder.name, state, counts, spare, failures, best, results, trouble, following, lab)
     return counts["failed"] + counts["lost"] > 0 or state.paused is not None
 
 
@@ -136,6 +138,7 @@ def _print(
     name: str,
     state: fold.State,
     counts: dict[str, int],
+    spare: int,
     failures: list[dict[str, Any]],
     best: dict[str, Any] | None,
     results: Results | None,
@@ -148,6 +151,8 @@ def _print(
     for state_name, count in counts.items():
         if count:
             line.append(f"{STATE_MARKS[state_name]} {count:,} {state_name}  ", style=STATE_STYLES[state_name])
+    if spare:
+        line.append(f"({plural(spare, 'repeat')} not needed)", style="dim")
     console.print(line)
     if state.paused is not None:
         console.print(Text(paused_line(state.paused), style="bold yellow"))

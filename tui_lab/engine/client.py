@@ -13,7 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tui_lab.engine.place import EngineFacts
+from tui_lab.engine.early import EarlyEngine
+from tui_lab.engine.place import EngineFacts, elsewhere
 from tui_lab.engine.recipe import inherited_environment
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
@@ -22,7 +23,7 @@ from tui_lab.store.lab import Lab
 START_LIMIT: Final = 30.0  # seconds
 # Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked
 # for.
-BEGINNING: Final = ("submit", "requeue", "resume")
+BEGINNING: Final = ("submit", "requeue", "resume", "fetch", "clean_nodes")
 
 
 class EngineGone(LabError):  # noqa: N818
@@ -51,17 +52,15 @@ class EngineClient:
         if facts is None or _moved(lab, facts):
             return None
         if not facts.here:
-            raise StorageError(
-                f"{lab.path}: an engine on {facts.host} (pid {facts.pid}) works on this lab",
-                f"run tui-lab on {facts.host}; if that machine is gone for good, remove {layout.ENGINE_FILE}",
-            )
+            raise elsewhere(lab, facts.host, facts.pid)
         channel = _reach(facts)
         return None if channel is None else cls(channel, lab)
 
     @classmethod
-    def start(cls, lab: Lab) -> EngineClient:
-        """A line to the lab's engine; starts it, detached, where none is alive. Raises StorageError."""
-        return cls(_start(lab), lab)
+    def start(cls, lab: Lab, early: EarlyEngine | None = None) -> EngineClient:
+        """A line to the lab's engine; starts it, detached, where none is alive: the early one, if there is one. Raises
+        StorageError."""
+        return cls(_start(lab, early), lab)
 
     def request(self, command: str, *, patience: float | None = None, **fields: Any) -> dict[str, Any]:
         """Send one command; its answer. patience: seconds to wait, then EngineSilent is raised.
@@ -157,7 +156,7 @@ def _reach(facts: EngineFacts) -> socket.socket | None:
     return channel
 
 
-def _start(lab: Lab) -> socket.socket:
+def _start(lab: Lab, early: EarlyEngine | None = None) -> socket.socket:
     deadline = time.monotonic() + START_LIMIT
     process: subprocess.Popen[bytes] | None = None
     while time.monotonic() < deadline:
@@ -165,7 +164,7 @@ def _start(lab: Lab) -> socket.socket:
         if client is not None:
             return client._channel
         if process is None:
-            process = _launch(lab)
+            process, early = (_launch(lab), None) if early is None else (early.serve(lab.path), None)
         elif process.poll() is not None:
             if process.returncode != 0:
                 raise StorageError(_why(process, lab))
@@ -198,9 +197,9 @@ def _launch(lab: Lab) -> subprocess.Popen[bytes]:
 
 def _why(process: subprocess.Popen[bytes], lab: Lab) -> str:
     assert process.stdout is not None
-    said = process.stdout.read().decode(errors="replace").strip()
+    said = process.stdout.read().decode(errors="replace").strip().splitlines()
     if said:
-        return said
+        return said[-1]
     try:
         lines = (lab.path / layout.ENGINE_LOG).read_text(errors="replace").strip().splitlines()
     except OSError:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tui_lab.engine.engine import Engine
-from tui_lab.engine.place import EngineFacts, process_start
+from tui_lab.engine.node_commands import NodeCommands
+from tui_lab.engine.place import EngineFacts, beat, process_start
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError, StorageError
@@ -29,6 +30,7 @@ LINE_LIMIT = 1 << 26  # bytes: an environment and the ranges of a large plan fit
 class Control:
     def __init__(self, engine: Engine, path: Path) -> None:
         self.engine = engine
+        self.nodes = NodeCommands(engine)
         self.path = path
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -54,6 +56,7 @@ class Control:
         """Listen again where someone removed the socket: a runtime folder goes when its user logs out."""
         while True:
             await asyncio.sleep(5)
+            beat(self.engine.lab)
             if not self.path.exists():
                 try:
                     await self._listen()
@@ -76,7 +79,7 @@ class Control:
         try:
             while uid in (os.getuid(), 0) and (line := await reader.readline()):
                 request = json.loads(line)
-                answer = {"id": request.get("id"), **self.answer(request)}
+                answer = {"id": request.get("id"), **await self.answer(request)}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         except (
@@ -90,7 +93,7 @@ class Control:
         finally:
             writer.close()
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request. Never raises."""
         command = request.get("command")
         try:
@@ -100,7 +103,11 @@ class Control:
                     f"the engine knows no command {command}",
                     "an engine of another tui-lab version is running",
                 )
-            return {"ok": True, **method(request)}
+            found = method(request)
+            if asyncio.iscoroutine(found):
+                with self.engine.needed():
+                    found = await found
+            return {"ok": True, **found}
         except LabError as error:
             storage = isinstance(error, StorageError)
             return {"ok": False, "error": error.message, "hint": error.hint, "storage": storage}
@@ -146,20 +153,45 @@ class Control:
 
     def _status_command(self, request: dict[str, Any]) -> dict[str, Any]:
         engine = self.engine
-        nodes = [
-            {
-                "name": node.name,
-                "state": "up" if node.ready else "away",
-                "slots": node.slots,
-                "open": len(node.open),
-                "error": node.error,
-            }
-            for node in engine.nodes.values()
-        ]
         return {
             "pid": os.getpid(),
             "active": sorted(engine.active),
             "notice": engine.notice,
-            "nodes": nodes,
+            "nodes": self.nodes.listing(),
             "refused": engine.refused,
         }
+
+    # Nodes.
+
+    def _nodes_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"nodes": self.nodes.listing()}
+
+    def _node_set_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.nodes.set_slots(request["node"], int(request["slots"]))
+        return {}
+
+    def _node_drain_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.nodes.drain(request["node"], True)
+        return {}
+
+    def _node_resume_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.nodes.drain(request["node"], False)
+        return {}
+
+    def _node_reconnect_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.nodes.reconnect(request["node"], request.get("environment", {}))
+        return {}
+
+    def _node_add_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "experiments": self.nodes.add(request["entry"], request.get("experiments"), request.get("environment", {}))
+        }
+
+    async def _tail_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return await self.nodes.tail(request)
+
+    async def _fetch_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return await self.nodes.fetch(request, request.get("environment", {}))
+
+    async def _clean_nodes_command(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"nodes": await self.nodes.clean(request.get("environment", {}))}

@@ -7,47 +7,74 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
-from tui_lab.engine.node import Message, Node
-from tui_lab.engine.place import spool_folder
+from tui_lab.engine.captures import Captures
+from tui_lab.engine.dispatch import Dispatch
+from tui_lab.engine.durable import Durability
+from tui_lab.engine.files import NodeFiles
+from tui_lab.engine.hearing import Hearing
+from tui_lab.engine.node import Node
+from tui_lab.engine.outputs import Outputs
+from tui_lab.engine.places import Places
 from tui_lab.engine.run import ExperimentRun, Key, now
-from tui_lab.engine.transports.local import LocalTransport
+from tui_lab.engine.samples import Samples
+from tui_lab.engine.transports import transport_for
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import checkpoint, ranges
+from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
 log = logging.getLogger(__name__)
 
 LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
+LOOK: Final = 1.0  # seconds between looks at what nobody tells us
+ASLEEP: Final = 5.0  # seconds of silence of our own, from which on they don't count against nodes
 FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
-FULL_RETRY: Final = 1.0  # seconds between tries to write to a full disk
-UNREACHABLE: Final = 5.0  # seconds of failed tries after which a local node is given up
-SYNC_EVERY: Final = 0.05  # seconds of events that one fdatasync makes durable
-CHECKPOINT: Final = 64 << 20  # bytes of journal between two checkpoints
+UNREACHABLE: Final = 5.0  # seconds of failed tries after which a node that was never there is given up
+
+# Which further tasks of an experiment are to be run, now that those that were asked for have ended.
+More = Callable[[ExperimentFolder], Sequence[int]]
 
 
 class Engine:
-    def __init__(self, lab: Lab, epoch: int) -> None:
+    """Holds runs and nodes together. more: finds the repeats that an experiment needs still; called in a thread."""
+
+    def __init__(self, lab: Lab, epoch: int, more: More | None = None) -> None:
         self.lab = lab
         self.epoch = epoch
+        self.more = more
         self.runs: dict[str, ExperimentRun] = {}
         self.nodes: dict[str, Node] = {}
-        self.node_tasks: dict[str, asyncio.Task[None]] = {}
         self.active: set[str] = set()  # experiments with a run that has not ended
-        self.full: dict[str, str] = {}  # experiments that the disk has no room for, and what it said
         self.refused: dict[str, str] = {}  # experiments that can't be read, and why
-        self.arrivals = 0
-        self.begun = time.monotonic()
-        self._checkpoints: dict[str, int] = {}  # size of the journal at the newest checkpoint
+        self.files = NodeFiles()
+        self.samples = Samples(lab)
+        self.outputs = Outputs(self.files, self._on_arrived)
+        self.places = Places(self.files, self._on_place)
+        self.disk = Durability(self.runs, self.nodes, self._on_place)
+        self.facts = Captures(self)
+        self.dispatch = Dispatch(self, self.places)
+        self.hearing = Hearing(self, self.outputs, self.samples)
+        self._node_tasks: dict[str, asyncio.Task[None]] = {}
+        self._extending: set[asyncio.Task[None]] = set()
+        self._arrivals = 0
+        self._begun = self._looked = time.monotonic()
         self._wake = asyncio.Event()
-        self._dirty = asyncio.Event()
-        self._dispatch_planned = False
-        self._full_planned = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._needed = 0
         self._stop = False
+
+    def _on_arrived(self, arrivals: list[Any]) -> None:
+        self.hearing.on_arrived(arrivals)
+
+    def _on_place(self) -> None:
+        for run in self.runs.values():
+            for node in self.nodes.values():
+                self.dispatch.guarded(run, self.dispatch.send_contexts, run, node)
+        self.dispatch.plan()
 
     # Life.
 
@@ -55,14 +82,14 @@ class Engine:
         """Run until nothing is left, then call `close`. What an earlier engine left open is taken up
         first."""
         loop = asyncio.get_running_loop()
-        loop.set_exception_handler(self.on_mistake)
+        loop.set_exception_handler(self._on_mistake)
         loop.add_signal_handler(signal.SIGTERM, self.leave_everything)
-        self.recover()
-        syncing = asyncio.create_task(self._keep_durable())
+        self._recover()
+        syncing = asyncio.create_task(self.disk.keep())
         forsaking = loop.call_later(FIRST_COMMAND, self.forsake)
         idle_since: float | None = time.monotonic() + FIRST_COMMAND - LINGER
         while not self._stop:
-            if self.busy():
+            if self._busy():
                 idle_since = None
             elif idle_since is None:
                 idle_since = time.monotonic()
@@ -70,21 +97,44 @@ class Engine:
                 break
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), LINGER if idle_since is not None else 1.0)
+                await asyncio.wait_for(self._wake.wait(), LINGER if idle_since is not None else LOOK)
             except TimeoutError:
+                pass
+            if time.monotonic() - self._looked >= LOOK:
                 self.look_around()
         await close()
         forsaking.cancel()
+        await self.facts.close()
+        await self.outputs.close()
+        await self.places.close()
         syncing.cancel()
-        await self._sync()
+        await self.disk.sync()
         await self._leave_nodes()
         for run in self.runs.values():
-            self.save(run)
+            self.disk.save(run)
             run.journal.close()
 
-    def busy(self) -> bool:
+    def wake(self) -> None:
+        self._wake.set()
+
+    @contextmanager
+    def needed(self) -> Iterator[None]:
+        """Stay while a command takes its time."""
+        self._needed += 1
+        try:
+            yield
+        finally:
+            self._needed -= 1
+            self._wake.set()
+
+    @property
+    def waited_long(self) -> bool:
+        """Whoever resumes what an earlier engine left would have come by now."""
+        return time.monotonic() - self._begun > FIRST_COMMAND
+
+    def _busy(self) -> bool:
         """Something is going on, or will."""
-        if self.active:
+        if self.active or self.outputs.busy or self._extending or self._needed:
             return True
         return any(
             run.unwritten
@@ -96,46 +146,52 @@ class Engine:
 
     async def _leave_nodes(self) -> None:
         """Let agents that have nothing left end; an agent that still works goes on alone."""
+        for node in self.nodes.values():
+            await self.files.forget(node)
         if not self._stop:
             working = {node for run in self.runs.values() for node in run.flight.values()}
             leaving = [node for node in self.nodes.values() if node.ready and node.name not in working]
             for node in leaving:
                 node.leave()
             if leaving:
-                await asyncio.wait([self.node_tasks[node.name] for node in leaving], timeout=5)
-        for task in self.node_tasks.values():
+                await asyncio.wait([self._node_tasks[node.name] for node in leaving], timeout=5)
+        for task in self._node_tasks.values():
             task.cancel()
-        await asyncio.gather(*self.node_tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._node_tasks.values(), return_exceptions=True)
+        for node in self.nodes.values():
+            await node.transport.close()
 
     def leave_everything(self) -> None:
         """End at once; what runs goes on under the agents, and the next engine takes it up."""
         self._stop = True
         self._wake.set()
 
-    def on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def _on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nobody caught: an engine in an unknown state must not go on, nor hang. The
         journal holds the truth; a follower starts the next engine."""
         log.error("%s", context.get("message"), exc_info=context.get("exception"))
         if context.get("exception") is not None and "handle" in context:
             self.leave_everything()
 
-    def recover(self) -> None:
+    def _recover(self) -> None:
         for name in self.lab.experiments():
             try:
                 if any(self.lab.experiment(name).state().columns["assigned"]):
                     run = self.load(name)
-                    slots = {node["name"]: node["slots"] for node in run.nodes}
+                    entries = entries_of(run)
                     for node in set(run.flight.values()):
-                        self.connect(node, slots.get(node, 0))
+                        self.connect(entries.get(node, {"name": node}), {})
             except (LabError, SpecError) as error:
                 log.error("%s: %s", name, error)
                 self.refused[name] = str(error)
+
+    # Runs and nodes.
 
     def load(self, name: str, *, new: bool = False) -> ExperimentRun:
         """The run of an experiment. new: it need not be there yet. Raises LabError, StorageError."""
         run = self.runs.get(name)
         if run is not None and run.journal.removed:
-            self.forget(run)
+            self._forget(run)
             run = None
         if run is None:
             folder = self.lab.new_experiment(name) if new else self.lab.experiment(name)
@@ -153,7 +209,11 @@ class Engine:
         run = self.runs.get(wire_name.partition("@")[0])
         return run if run is not None and run.wire_name == wire_name else None
 
-    def forget(self, run: ExperimentRun) -> None:
+    def nodes_of(self, run: ExperimentRun) -> list[Node]:
+        """The nodes that the newest submission runs on."""
+        return [self.nodes[entry["name"]] for entry in run.nodes if entry["name"] in self.nodes]
+
+    def _forget(self, run: ExperimentRun) -> None:
         """Someone has removed an experiment's folder: end what still runs of it."""
         log.warning("%s: its journal was removed; its tasks are stopped", run.name)
         for key, name in run.flight.items():
@@ -161,30 +221,50 @@ class Engine:
                 self.nodes[name].send({"type": "stop", "key": [run.wire_name, *key], "reason": "stopped", "grace": 1.0})
         self.runs.pop(run.name, None)
         self.active.discard(run.name)
-        self.full.pop(run.name, None)
+        self.disk.full.pop(run.name, None)
+        self.outputs.forget(lambda arrival: arrival.run is not run)
         run.journal.close()
         self._wake.set()
 
-    def connect(self, name: str, slots: int) -> Node:
-        """The node of a name; connects to it where that is new. slots 0: as many as it has cores."""
+    def connect(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> Node:
+        """The node of an entry; connects to it where that is new. environment: of whoever asks, for the way there.
+        Raises LabError where another machine goes by this name."""
+        name = entry["name"]
         node = self.nodes.get(name)
+        if node is not None and any(node.entry.get(key) != entry.get(key) for key in ("host", "port", "user")):
+            if any(name in run.flight.values() for run in self.runs.values()) or any(
+                name in [one["name"] for one in self.runs[active].nodes] for active in self.active
+            ):
+                raise LabError(
+                    f'node "{name}" is another machine in a run that is going', "give one of them another name"
+                )
+            self._drop(node)
+            node = None
         if node is None:
             node = Node(
-                name,
-                slots,
-                LocalTransport(spool_folder(self.lab, name)),
+                entry,
+                transport_for(dict(entry), self.lab, environment),
                 lab=self.lab.identity,
-                on_welcome=self.on_welcome,
-                on_messages=self.on_messages,
-                on_trouble=self.on_trouble,
+                marker=self.lab.path.resolve() / layout.ENGINE_FILE,
+                epoch=self.epoch,
+                listener=self.hearing,
             )
-            node.epoch = self.epoch
             self.nodes[name] = node
-            self.node_tasks[name] = asyncio.create_task(node.keep_connected())
-        elif slots and slots != node.slots:
-            node.slots = slots
-            node.send({"type": "slots", "slots": slots})
+            self._node_tasks[name] = asyncio.create_task(node.keep_connected())
+        else:
+            slots = entry.get("slots", 0)
+            node.entry = dict(entry)
+            if slots and slots != node.slots:
+                node.set_slots(slots)
+            if not node.ready and node.hopeless:
+                node.transport = transport_for(dict(entry), self.lab, environment)
+                node.reconnect()
         return node
+
+    def _drop(self, node: Node) -> None:
+        node.leave()
+        self._node_tasks.pop(node.name).cancel()
+        del self.nodes[node.name]
 
     # Commands of followers; each raises LabError for what can't be done.
 
@@ -194,7 +274,7 @@ class Engine:
         for index, before in enumerate(run.state.submissions):
             if before.get("id") == event["id"]:
                 if run.environment is None and run.state.ended is None:
-                    self.begin(run, environment, umask)
+                    self._begin(run, environment, umask)
                     run.queue_up()
                 return index
         if run.name in self.active:
@@ -203,7 +283,7 @@ class Engine:
             raise StorageError(
                 f"{run.journal.path}: {run.journal.trouble}", "make room, then give the same command again"
             )
-        self.begin(run, environment, umask)
+        self._begin(run, environment, umask)
         return run.submission
 
     def requeue(
@@ -218,43 +298,43 @@ class Engine:
         seconds."""
         run = self.submitted(name)
         run.requeue(tasks, changes)
-        self.begin(run, environment, umask)
+        self._begin(run, environment, umask)
         return run.submission
 
     def resume(self, name: str, environment: dict[str, str], umask: int | None) -> None:
         """Go on with what was asked for, after an engine's death or a pause."""
         run = self.submitted(name)
         run.resume()
-        self.begin(run, environment, umask)
+        self._begin(run, environment, umask)
 
-    def begin(self, run: ExperimentRun, environment: dict[str, str], umask: int | None) -> None:
+    def _begin(self, run: ExperimentRun, environment: dict[str, str], umask: int | None) -> None:
         """Make a run active, with the environment that its tasks inherit."""
-        self.arrivals += 1
-        run.environment, run.umask, run.arrival = environment, umask, self.arrivals
+        self._arrivals += 1
+        run.environment, run.umask, run.arrival = environment, umask, self._arrivals
         for entry in run.nodes:
-            node = self.connect(entry["name"], entry["slots"])
-            for key in [key for key, where in run.flight.items() if where == node.name]:
-                self.send_context(run, node, run.state.columns["submission"][key[0]])
+            node = self.connect(entry, environment)
+            node.drained = entry["name"] in run.drained_nodes
+            self.dispatch.send_contexts(run, node)
         self.active.add(run.name)
-        self.plan_dispatch()
+        self.dispatch.plan()
 
     def pause(self, name: str) -> None:
         """Start nothing more of an experiment until someone resumes it; what runs goes on."""
         run = self.submitted(name)
         if run.state.paused is None:
             run.record([{"event": "paused", "at": now(), "reason": "asked", "failed": run.finished_since[1]}])
-        self.take_back(run)
-        self.plan_dispatch()
+        self.dispatch.take_back(run)
+        self.dispatch.plan()
 
     def drain(self, name: str) -> None:
         """Start nothing more of an experiment; what runs may finish, then its run is over."""
         run = self.submitted(name)
         if not run.state.drained:
             run.record([{"event": "drained", "at": now()}])
-        self.take_back(run)
+        self.dispatch.take_back(run)
         if run.state.ended is None:
             self.active.add(name)
-        self.plan_dispatch()
+        self.dispatch.plan()
 
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
         """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of
@@ -276,56 +356,12 @@ class Engine:
             node = self.nodes.get(node_name)
             if node is not None:
                 self.send_stop(run, node, key)
-        self.plan_dispatch()
+        self.dispatch.plan()
         return count
 
     def send_stop(self, run: ExperimentRun, node: Node, key: Key) -> None:
         grace = run.recipe().experiment.grace
         node.send({"type": "stop", "key": [run.wire_name, *key], "reason": run.stopping[key], "grace": grace})
-
-    def take_back(self, run: ExperimentRun) -> None:
-        """Ask nodes for the attempts that have not begun."""
-        started = run.state.columns["state"]
-        for node in self.nodes.values():
-            keys = [[run.wire_name, *key] for key, at in run.flight.items() if at == node.name and started[key[0]] != 1]
-            if keys:
-                node.send({"type": "return", "keys": keys})
-
-    # What nodes say.
-
-    def on_welcome(self, node: Node, message: Message) -> None:
-        """Settle every attempt that is open on this node: known to the agent, never arrived there, or
-        lost."""
-        node.spool = message["spool"]
-        node.open = set()
-        known = {(name, task, attempt) for name, task, attempt in message["open"]}
-        for name, task, attempt in known:
-            run = self.run_of(name)
-            if run is None or (task, attempt) not in run.flight:
-                # Nobody asks for it: its experiment has gone, or it was given up and ran elsewhere. The first
-                # result wins.
-                node.send({"type": "stop", "key": [name, task, attempt], "reason": "stopped", "grace": 1.0})
-        for run in list(self.runs.values()):
-            self.guarded(run, self._settle, run, node, known)
-        self.plan_dispatch()
-
-    def _settle(self, run: ExperimentRun, node: Node, known: set[tuple[str, int, int]]) -> None:
-        events = []
-        same_spool = run.state.spools.get(node.name) == node.spool
-        for key in [key for key, where in run.flight.items() if where == node.name]:
-            if (run.wire_name, *key) in known:
-                node.open.add((run.wire_name, *key))
-                self.send_context(run, node, run.state.columns["submission"][key[0]])
-                if key in run.stopping:
-                    self.send_stop(run, node, key)
-            elif same_spool:
-                events.append(run.on_returned([key]))  # it never arrived
-            else:
-                events.append(run.on_finished(key, {"state": "lost", "reason": "node-lost"}))
-        if events:
-            run.record(events)
-        if run.environment is None and time.monotonic() - self.begun > FIRST_COMMAND:
-            self.forsake()
 
     def forsake(self) -> None:
         """Nobody has come with the environment of what an earlier engine left: what has not begun never
@@ -337,183 +373,97 @@ class Engine:
                 for node in self.nodes.values():
                     node.send({"type": "forsake", "contexts": contexts})
 
-    def on_messages(self, node: Node, messages: list[Message]) -> None:
-        """Record what happened; acknowledgements follow once it is durable."""
-        events: dict[str, list[dict[str, Any]]] = {}
-        ended = 0
-        strange = []
-        for message in messages:
-            kind = message["type"]
-            if kind == "notice":
-                node.notice = message["text"]
-            elif kind == "returned":
-                for name, task, attempt in message["keys"]:
-                    node.open.discard((name, task, attempt))
-                    run = self.run_of(name)
-                    if run is not None and (task, attempt) in run.flight:
-                        events.setdefault(run.name, []).append(run.on_returned([(task, attempt)]))
-            elif kind in ("started", "finished"):
-                name, task, attempt = message["key"]
-                key = (task, attempt)
-                run = self.run_of(name)
-                if kind == "finished":
-                    node.open.discard((name, task, attempt))
-                    ended += 1
-                if run is None:
-                    if kind == "finished":
-                        strange.append(message["key"])  # of an experiment that is gone
-                elif kind == "started":
-                    if key in run.flight:
-                        events.setdefault(run.name, []).append(run.on_started(key, message["ago"]))
-                else:
-                    if key in run.flight:
-                        events.setdefault(run.name, []).append(run.on_finished(key, message))
-                    run.unacknowledged.append((node.name, key))
-        if strange:
-            node.send({"type": "ack", "keys": strange})
-        for name, happened in events.items():
-            run = self.runs[name]
-            if not run.record(happened):
-                self.on_full(run)
-            self.guarded(run, self.pause_where_needed, run)
-        if ended:
-            node.measure(ended)
-            self._dirty.set()
-        self.plan_dispatch()
-
-    def on_trouble(self, node: Node) -> None:
-        self._wake.set()
-        self.look_around()
+    # What nobody tells us.
 
     def look_around(self) -> None:
-        """What nobody tells us: folders that were removed, nodes that can't be reached."""
+        """Folders that were removed, nodes that can't be reached, runs that no node is left for."""
+        passed = time.monotonic() - self._looked
+        self._looked += passed
+        if passed > ASLEEP:
+            for node in self.nodes.values():
+                node.asleep_for(passed - LOOK)
         for run in list(self.runs.values()):
             if run.journal.removed:
-                self.forget(run)
+                self._forget(run)
+        self._lose_nodes()
         for name in list(self.active):
             run = self.runs[name]
-            nodes = [self.nodes[entry["name"]] for entry in run.nodes]
-            if nodes and all(node.tries >= 3 and node.failing_for() > UNREACHABLE for node in nodes):
+            nodes = self.nodes_of(run)
+            if nodes and all(self._gone(run, node) for node in nodes):
                 self.give_up(run, "no_node", "; ".join(f"node {node.name}: {node.error}" for node in nodes))
 
-    # Giving out work.
-
-    def plan_dispatch(self) -> None:
-        """Give out work once everything that has arrived is dealt with."""
-        if not self._dispatch_planned:
-            self._dispatch_planned = True
-            asyncio.get_running_loop().call_soon(self.dispatch)
-
-    def dispatch(self) -> None:
-        self._dispatch_planned = False
-        for run in sorted(self.runs.values(), key=lambda run: (-run.priority, run.arrival)):
-            if run.name in self.active:
-                self.guarded(run, self.give_out, run)
-        self.set_timer()
-        self._wake.set()
-
-    def guarded(self, run: ExperimentRun, call: Callable[..., None], *arguments: Any) -> None:
-        """Call for one run; what goes wrong with it is that run's end, and touches no other."""
-        try:
-            call(*arguments)
-        except (LabError, SpecError) as error:
-            self.give_up(run, "error", str(error))
-        except Exception as error:
-            log.exception("%s", run.name)
-            self.give_up(run, "error", f"a mistake of this program: {error!r}; see {self.lab.path}/engine.log")
-
-    def give_out(self, run: ExperimentRun) -> None:
-        if run.unwritten:
-            self.on_full(run)
-            return
-        for entry in run.nodes:
-            node = self.nodes[entry["name"]]
-            while node.hungry and (keys := run.take(node.window)):
-                if not run.assign(keys, node.name, node.spool):
-                    self.on_full(run)
-                    return
-                self.hand_over(run, node, keys)
-        if run.over:
-            self.finish(run)
-
-    def hand_over(self, run: ExperimentRun, node: Node, keys: list[Key]) -> None:
-        recipe = run.recipe()
-        self.send_context(run, node, run.submission)
-        messages, failures = [], []
-        for key in keys:
-            row = recipe.plan.row(key[0])
-            try:
-                if row is None:
-                    raise ValueError("the task is not in the plan any more")
-                messages.append(
-                    recipe.start(row, key[1], node.name, run.state.changes.get(key[0])) | {"experiment": run.wire_name}
-                )
-                node.open.add((run.wire_name, *key))
-            except ValueError as error:
-                failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))
-        if messages:
-            node.send(*messages)
-        if failures:
-            run.record(failures)
-            self.pause_where_needed(run)
-
-    def send_context(self, run: ExperimentRun, node: Node, submission: int) -> None:
-        if run.environment is None or not node.ready:
-            return
-        recipe = run.recipe(submission)
-        if recipe.identity not in node.contexts:
-            node.contexts.add(recipe.identity)
-            node.send(recipe.context(run.environment) | {"umask": run.umask})
-
-    def pause_where_needed(self, run: ExperimentRun) -> None:
-        """Start nothing more where too much has failed."""
-        pause = run.pause_after_failures()
-        if pause is not None:
-            run.record([pause])
-            self.take_back(run)
-
-    def on_full(self, run: ExperimentRun) -> None:
-        """The disk takes nothing: start nothing more, and try again."""
-        if run.name not in self.full:
-            log.warning("%s: %s", run.journal.path, run.journal.trouble)
-        self.full[run.name] = run.journal.trouble
-        if not self._full_planned:
-            self._full_planned = True
-            asyncio.get_running_loop().call_later(FULL_RETRY, self.write_again)
-
-    def write_again(self) -> None:
-        self._full_planned = False
-        for name in list(self.full):
-            run = self.runs[name]
-            if run.unwritten and not run.write_again():
-                self.on_full(run)
+    def _lose_nodes(self) -> None:
+        """What is open on a node that stayed away too long runs elsewhere. While all are away at once it is
+        probably we who are: they have twice the time."""
+        remote = [node for node in self.nodes.values() if node.remote]
+        away = [node for node in remote if not node.ready and node.failing_since is not None]
+        for node in away:
+            patience = node.lost_after * (2 if len(away) == len(remote) else 1)
+            if node.lost or node.failing_for() <= patience:
                 continue
-            del self.full[name]  # where it is full still, the next `assigned` says so
-            self._dirty.set()
-        self.plan_dispatch()
+            node.lost = True
+            self.outputs.forget(lambda arrival, gone=node: arrival.node is not gone)  # type: ignore[misc]
+            for run in self.runs.values():
+                events = run.lose(node.name)
+                if events and not run.record(events):
+                    self.disk.on_full(run)
+            self.dispatch.plan()
+
+    def _gone(self, run: ExperimentRun, node: Node) -> bool:
+        """There is no use in waiting for a node."""
+        if node.ready:
+            return False
+        if node.name in run.flight.values():
+            return not node.remote and node.tries >= 3 and node.failing_for() > UNREACHABLE
+        if node.hopeless or node.lost:
+            return True
+        return not (node.met and node.remote) and node.tries >= 3 and node.failing_for() > UNREACHABLE
 
     @property
     def notice(self) -> str:
         """What followers should be told, besides the journal."""
-        full = [f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.full.items()]
-        held = [f"node {node.name}: {node.notice}" for node in self.nodes.values() if node.notice]
-        return "; ".join(full + held)
+        full = [f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.disk.full.items()]
+        outputs = [self.outputs.trouble] if self.outputs.trouble else []
+        held = [
+            f"node {node.name}: {said}" for node in self.nodes.values() for said in (node.notice, node.doing) if said
+        ]
+        return "; ".join(full + outputs + held)
 
-    def set_timer(self) -> None:
-        """Wake up for the next retry."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = [run.next_retry for run in self.runs.values() if run.next_retry is not None]
-        if due:
-            delay = max(0.0, min(due) - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self.plan_dispatch)
+    # The end of a run.
 
     def finish(self, run: ExperimentRun) -> None:
+        """What was asked for has ended. Where an experiment wants further repeats, they are asked for next."""
+        if self.more is not None and not run.held and not isinstance(run.recipe().experiment.repeat, int):
+            if not run.extending:
+                run.extending = True
+                task = asyncio.create_task(self._extend(run, self.more))
+                self._extending.add(task)
+                task.add_done_callback(self._extending.discard)
+            return
+        self._end(run)
+
+    async def _extend(self, run: ExperimentRun, more: More) -> None:
+        try:
+            tasks = await asyncio.to_thread(more, run.folder)
+        except (LabError, SpecError) as error:
+            self.give_up(run, "error", str(error))
+            return
+        finally:
+            run.extending = False
+        if self.runs.get(run.name) is not run or run.name not in self.active or not run.over:
+            return
+        if len(tasks) and not run.held:
+            run.extend(tasks)
+            self.dispatch.plan()
+        else:
+            self._end(run)
+
+    def _end(self, run: ExperimentRun) -> None:
         self.active.discard(run.name)
         if not run.record([run.end()]):
-            self.on_full(run)
+            self.disk.on_full(run)
         log.info("%s ended: %s", run.name, run.counts())
+        self._wake.set()
 
     def give_up(self, run: ExperimentRun, reason: str, message: str) -> None:
         """End a run that can't go on. What of it is open somewhere stays open, for the next engine to
@@ -521,41 +471,14 @@ class Engine:
         log.error("%s: %s", run.name, message)
         if run.name in self.active:
             run.record([{"event": "paused", "at": now(), "reason": reason, "message": message, "failed": 0}])
-            self.take_back(run)
-            self.finish(run)
+            self.dispatch.take_back(run)
+            self._end(run)
         self._wake.set()
 
-    # Durability.
 
-    async def _keep_durable(self) -> None:
-        """Make what was appended durable, in groups, and only then acknowledge it."""
-        while True:
-            await self._dirty.wait()
-            await asyncio.sleep(SYNC_EVERY)
-            self._dirty.clear()
-            await self._sync()
-
-    async def _sync(self) -> None:
-        for run in list(self.runs.values()):
-            if not run.unacknowledged or run.unwritten:
-                continue
-            keys, run.unacknowledged = run.unacknowledged, []
-            try:
-                await asyncio.to_thread(run.journal.sync)
-            except OSError as error:
-                log.error("%s: %s", run.journal.path, error)
-                run.unacknowledged = keys + run.unacknowledged
-                asyncio.get_running_loop().call_later(FULL_RETRY, self._dirty.set)
-                continue
-            for node in self.nodes.values():
-                mine = [[run.wire_name, *key] for name, key in keys if name == node.name]
-                if mine:
-                    node.send({"type": "ack", "keys": mine})
-            if run.journal.end - self._checkpoints.setdefault(run.name, run.journal.end) > CHECKPOINT:
-                self.save(run)
-
-    def save(self, run: ExperimentRun) -> None:
-        """Write a checkpoint of a run's state."""
-        self._checkpoints[run.name] = run.journal.end
-        if not run.unwritten and not run.journal.removed:
-            checkpoint.write(run.state, run.folder.path)
+def entries_of(run: ExperimentRun) -> dict[str, dict[str, Any]]:
+    """The nodes of all submissions of an experiment by name, the newest of each."""
+    entries: dict[str, dict[str, Any]] = {}
+    for submission in run.state.submissions:
+        entries |= {entry["name"]: entry for entry in submission["nodes"]}
+    return entries | {entry["name"]: entry for entry in run.nodes}

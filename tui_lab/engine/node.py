@@ -6,75 +6,141 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from tui_lab.engine.agent import PROTOCOL
+from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.transports.channel import Channel, ChannelError, Transport
 
 log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 RECONNECT: Final = (0.02, 0.2, 1.0, 5.0, 15.0)  # seconds before each further try
-HANDSHAKE: Final = 30.0  # seconds that an agent may take to start and answer
+HANDSHAKE: Final = 30.0  # seconds that an agent may take to answer
 STEADY: Final = 5.0  # seconds after which a channel counts as good, and the tries begin anew
+SAMPLE_EVERY: Final = 5.0  # seconds between samples of load and memory
+LOST_AFTER: Final = 600.0  # seconds without a connection after which a node's tasks run elsewhere
+
+
+class Listener(Protocol):
+    """Whoever hears what a node says."""
+
+    def on_welcome(self, node: Node, message: Message) -> None: ...
+    def on_messages(self, node: Node, messages: list[Message]) -> None: ...
+    def on_trouble(self, node: Node) -> None: ...
 
 
 class Node:
-    """Keeps a channel to an agent. Calls `on_welcome(node, message)` after each handshake,
-    `on_messages(node, messages)` with whatever arrived at once, and `on_trouble(node)` after a failed try."""
+    """Keeps a channel to an agent. Tells its listener of each handshake, of whatever arrived at once, and of each
+    try that failed.
+
+    entry: the node as a submission names it. marker: a file of the lab, and what it holds: where the agent reads
+    the same there, the node sees the lab's folder, and nothing is copied.
+    """
 
     def __init__(
-        self,
-        name: str,
-        slots: int,
-        transport: Transport,
-        *,
-        lab: str,
-        on_welcome: Callable[[Node, Message], None],
-        on_messages: Callable[[Node, list[Message]], None],
-        on_trouble: Callable[[Node], None],
+        self, entry: Mapping[str, Any], transport: Transport, *, lab: str, marker: Path, epoch: int, listener: Listener
     ) -> None:
-        self.name = name
-        self.slots = slots  # 0: as many as the node has cores
+        self.entry = dict(entry)
+        self.name: str = entry["name"]
+        self.slots: int = entry.get("slots", 0)  # 0: as many as the node has cores
+        self.remote = entry.get("host") is not None
         self.transport = transport
         self.lab = lab
-        self.on_welcome = on_welcome
-        self.on_messages = on_messages
-        self.on_trouble = on_trouble
-        self.epoch = 0
+        self.marker = marker
+        self.epoch = epoch
+        self.listener = listener
         self.channel: Channel | None = None
         self.ready = False
+        self.met = False  # it has answered at least once
+        self.shared = True  # it sees the lab's folder
+        self.home = ""  # folder on the node for what it does not share
+        self.facts: dict[str, Any] = {}
+        self.gpus: list[int] = []
         self.contexts: set[str] = set()  # sent over this channel
         self.open: set[tuple[str, int, int]] = set()  # handed over, not ended
         self.spool = ""  # identity of the agent's ledger, as its welcome said
+        self.drained = False  # a person wants nothing new to start there
         self.leaving = False
+        self.lost = False  # it stayed away too long: what ran there runs elsewhere
+        self.hopeless = False  # trying again can't help: the key is refused, there is no Python
+        self.resources: Resources | None = None  # what it offers to the needs of tasks
+        self.undisturbed_until = 0.0  # monotonic: until then it is not asked to give back what has not begun
         self.rate = 0.0  # attempts that end here, per second
         self.tries = 0  # in a row that failed
         self.failing_since: float | None = None  # monotonic
         self.error = ""  # why it can't be reached
         self.notice = ""  # what its agent waits for
+        self.doing = ""  # what the engine does for it, as sending code
+        self.sample: Message = {}
+        self.latency: float | None = None  # seconds there and back
+        self.clock_offset: float | None = None  # seconds that its clock is ahead
         self._measured = time.monotonic()
+        self._unread = b""
+        self._again = asyncio.Event()
+        self._pinged = (0, 0.0)  # number of the newest ping, and when it left
+
+    # What it can take.
 
     @property
     def window(self) -> int:
-        """How many more attempts to hand over: enough that the agent is busy for a tenth of a second without
-        us."""
-        return self.slots + self._ahead - len(self.open) if self.ready else 0
+        """How many more attempts to hand over: enough that the agent is busy for a while without us."""
+        return self.slots + self._ahead - len(self.open) if self.takes else 0
 
     @property
     def hungry(self) -> bool:
         """It is time to hand over more: in groups, for each message costs both sides a turn of their
         loops."""
-        return self.ready and self.window > self._ahead // 2
+        return self.takes and self.window > self._ahead // 2
+
+    @property
+    def free(self) -> int:
+        """Slots for which nothing was handed over."""
+        return max(0, self.slots - len(self.open)) if self.takes else 0
+
+    @property
+    def takes(self) -> bool:
+        return self.ready and not self.drained and not self.leaving
 
     @property
     def _ahead(self) -> int:
-        return max(self.slots, min(64, int(self.rate * 0.1)))
+        """Attempts beyond the slots: a tenth of a second's, twice the latency's, and the backlog that was asked
+        for."""
+        patience = 0.1 + 4 * (self.latency or 0.0)
+        most = max(self.slots, min(256 if self.remote else 64, int(self.rate * patience)))
+        wanted = self.entry.get("ahead")
+        if isinstance(wanted, int):
+            most = max(most, wanted)
+        elif wanted is not None:
+            most = max(most, int(self.rate * wanted["seconds"]))
+        return most
+
+    @property
+    def state(self) -> str:
+        if self.ready:
+            return "drained" if self.drained else "up"
+        if self.hopeless:
+            return "failed"
+        if self.lost:
+            return "lost"
+        return "away" if self.met or self.tries > 1 else "connecting"
+
+    @property
+    def lost_after(self) -> float:
+        return float(self.entry.get("lost_after", LOST_AFTER))
 
     def failing_for(self) -> float:
         """Seconds since the first try that failed, 0 while all is well."""
         return 0.0 if self.failing_since is None else time.monotonic() - self.failing_since
+
+    def asleep_for(self, seconds: float) -> None:
+        """The engine itself was held up: that time does not count against the node."""
+        if self.failing_since is not None:
+            self.failing_since += seconds
+
+    # Talking.
 
     def send(self, *messages: Message) -> None:
         """Queue messages for the agent; they are lost if the channel breaks, and sent again after the next
@@ -83,13 +149,33 @@ class Node:
             # json, not orjson: an environment may hold bytes that are no UTF-8, as lone surrogates
             self.channel.writer.write("".join([json.dumps(message) + "\n" for message in messages]).encode())
 
+    def ping(self) -> None:
+        """Ask for the node's clock; the answer also tells how long the way is."""
+        self._pinged = (self._pinged[0] + 1, time.monotonic())
+        self.send({"type": "ping", "id": self._pinged[0]})
+
+    def on_pong(self, message: Message) -> None:
+        number, left = self._pinged
+        if message["id"] == number:
+            self.latency = time.monotonic() - left
+            self.clock_offset = message["time"] - (time.time() - self.latency / 2)
+
+    def set_slots(self, slots: int) -> None:
+        self.slots = self.entry["slots"] = slots
+        self.send({"type": "slots", "slots": slots})
+
     async def keep_connected(self) -> None:
         """Connect, serve, reconnect; until told to leave."""
         while not self.leaving:
             began = time.monotonic()
             try:
                 await self._serve()
-            except (ChannelError, OSError, asyncio.IncompleteReadError) as error:
+            except ChannelError as error:
+                self.hopeless = error.fatal
+                self._failed(str(error))
+            except TimeoutError:
+                self._failed("its agent does not answer")
+            except (OSError, asyncio.IncompleteReadError) as error:
                 self._failed(str(error) or type(error).__name__)
             except Exception as error:
                 log.exception("node %s", self.name)
@@ -105,43 +191,86 @@ class Node:
                 self.tries = 0
             if not self.leaving:
                 longest = 2 if welcomed else len(RECONNECT) - 1
-                await asyncio.sleep(RECONNECT[min(self.tries, longest)])
+                await self._pause(None if self.hopeless else RECONNECT[min(self.tries, longest)])
                 self.tries += 1
+        await self.transport.close()
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait before the next try; without `seconds` until a person asks for one."""
+        self._again.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._again.wait()
+        except TimeoutError:
+            pass
+
+    def reconnect(self) -> None:
+        """Try at once."""
+        self.hopeless = False
+        self.tries = 0
+        self._again.set()
 
     def _failed(self, why: str) -> None:
         log.warning("node %s: %s", self.name, why)
         self.error = why
         if self.failing_since is None:
             self.failing_since = time.monotonic()
-        self.on_trouble(self)
+        self.listener.on_trouble(self)
 
     async def _serve(self) -> None:
+        self.channel = channel = await self.transport.open()
         async with asyncio.timeout(HANDSHAKE) as patience:
-            self.channel = channel = await self.transport.open()
             self.contexts.clear()
-            self.send(
-                {
-                    "type": "hello",
-                    "epoch": self.epoch,
-                    "lab": self.lab,
-                    "node": self.name,
-                    "slots": self.slots,
-                }
-            )
-            rest = b""
+            self._unread = b""
+            self.send(self._hello())
             while data := await channel.reader.read(1 << 18):
-                lines = (rest + data).split(b"\n")
-                rest = lines.pop()
-                messages = [json.loads(line) for line in lines]
+                messages = self._whole(data)
                 if messages and not self.ready:
                     patience.reschedule(None)
                     if not self._welcome(messages.pop(0)):
                         return
                 if messages:
-                    self.on_messages(self, messages)
+                    self.listener.on_messages(self, messages)
         if not self.ready:
-            raise ChannelError(await channel.last_words())
+            raise await channel.failure()
         log.info("node %s: the agent has hung up", self.name)
+        if self.remote and not self.leaving:
+            raise ChannelError("the connection has ended")
+
+    def _hello(self) -> Message:
+        try:
+            marker = {"path": str(self.marker), "text": self.marker.read_text()}
+        except OSError:
+            marker = None
+        return {
+            "type": "hello",
+            "epoch": self.epoch,
+            "lab": self.lab,
+            "node": self.name,
+            "slots": self.slots,
+            "marker": marker,
+            "gpus": self.entry.get("gpus"),
+            "memory": self.entry.get("memory"),
+            "data": self.entry.get("spool"),
+            "sample": SAMPLE_EVERY,
+        }
+
+    def _whole(self, data: bytes) -> list[Message]:
+        """The messages that are complete; `data` in those that carry bytes behind their line."""
+        unread = self._unread + data if self._unread else data
+        messages: list[Message] = []
+        start = 0
+        while (end := unread.find(b"\n", start)) >= 0:
+            message = json.loads(unread[start:end])
+            after = end + 1 + message.get("size", 0)
+            if after > len(unread):
+                break
+            if after > end + 1:
+                message["data"] = unread[end + 1 : after]
+            messages.append(message)
+            start = after
+        self._unread = unread[start:]
+        return messages
 
     def _welcome(self, first: Message) -> bool:
         if first["type"] == "refused":
@@ -151,9 +280,18 @@ class Node:
             raise ChannelError("an agent of another tui-lab version is at work there; it ends when its tasks have")
         self.slots = first["slots"]
         self.notice = first.get("notice", "")
-        self.ready = True
+        self.shared = first.get("shared", True)
+        self.home = first.get("home", "")
+        self.facts = first.get("facts", {})
+        self.gpus = first.get("gpus", [])
+        self.ready = self.met = True
+        self.lost = self.hopeless = False
+        self.undisturbed_until = 0.0
+        memory = self.entry.get("memory") or self.facts.get("memory", 0)
+        self.resources = Resources(self.slots, self.facts.get("cores", 0), memory, self.gpus)
         self.error, self.failing_since = "", None
-        self.on_welcome(self, first)
+        self.ping()
+        self.listener.on_welcome(self, first)
         return True
 
     def leave(self) -> None:
@@ -161,6 +299,7 @@ class Node:
         `keep_connected`."""
         self.leaving = True
         self.send({"type": "bye"})
+        self._again.set()
 
     def measure(self, ended: int) -> None:
         """Take into account that attempts have just ended: a moving average over about half a second."""

@@ -9,12 +9,14 @@ import os
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
-SOCKET_PATH_LIMIT = 107  # bytes that an address of a Unix socket can hold
+SOCKET_PATH_LIMIT: Final = 107  # bytes that an address of a Unix socket can hold
+SILENCE: Final = 60.0  # seconds without one after which an engine on another host may be taken for dead
 
 
 def runtime_folder() -> Path:
@@ -86,6 +88,56 @@ class EngineFacts:
         return self.here and process_start(self.pid) == self.start_time
 
 
+def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
+    """The error that names an engine on another host."""
+    return StorageError(
+        f"{lab.path}: an engine on {host} (pid {pid}) works on this lab; looking at it works from here, too",
+        f"run tui-lab on {host}; where that machine is gone for good, add --take-over",
+    )
+
+
+def beat(lab: Lab) -> None:
+    """Give a sign of life: hosts that share the lab's folder can't see each other's processes."""
+    for name in (layout.ENGINE_FILE, OWNER_FILE):
+        try:
+            os.utime(lab.path / name)
+        except OSError:
+            pass
+
+
+def take_over(lab: Lab) -> None:
+    """Take a lab from an engine on another host that gives no sign of life. Raises StorageError where it does."""
+    here = os.uname().nodename
+    for path in (lab.path / layout.ENGINE_FILE, lab.path / OWNER_FILE):
+        try:
+            facts = json.loads(path.read_text())
+            if facts["host"] == here:
+                continue
+            silent = _file_clock(lab) - path.stat().st_mtime
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if silent < SILENCE:
+            owner = f"the engine on {facts['host']} (pid {facts['pid']})"
+            raise StorageError(
+                f"{lab.path}: {owner} gave a sign of life {silent:.0f} s ago",
+                f"end it there first; after {SILENCE:.0f} s of silence --take-over goes on from here",
+            )
+        path.unlink(missing_ok=True)
+
+
+def _file_clock(lab: Lab) -> float:
+    """The time as the lab's file system has it, which may be another machine's. Raises OSError."""
+    probe = lab.path / f".clock.{os.getpid()}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+OWNER_FILE: Final = "engine.owner"
+
+
 class EngineLock:
     """The right to write to a lab, held for the engine's life; the content of `engine.lock` is the epoch.
 
@@ -95,7 +147,8 @@ class EngineLock:
 
     def __init__(self, lab: Lab) -> None:
         self.path = lab.path / "engine.lock"
-        self.owner = lab.path / "engine.owner"
+        self.lab = lab
+        self.owner = lab.path / OWNER_FILE
         self._file = -1
         self._owns = False
         self.epoch = 0
@@ -142,10 +195,7 @@ class EngineLock:
             except (OSError, ValueError, KeyError):
                 return False  # it is just being made, or removed
             if host != os.uname().nodename:
-                raise StorageError(
-                    f"{self.owner.parent}: an engine on {host} (pid {facts['pid']}) works on this lab",
-                    f"run tui-lab on {host}; if that machine is gone for good, remove {self.owner.name}",
-                )
+                raise elsewhere(self.lab, host, facts["pid"])
             if not dead:
                 return False
             aside = self.owner.with_name(f"{self.owner.name}.{pid}")

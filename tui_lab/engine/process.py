@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tui_lab.engine.control import Control
-from tui_lab.engine.engine import Engine
+from tui_lab.engine.engine import Engine, More
 from tui_lab.engine.place import EngineFacts, EngineLock, runtime_folder
 from tui_lab.store.errors import LabError, storage_error
 from tui_lab.store.lab import Lab
@@ -20,7 +20,7 @@ LOG_LIMIT: Final = 1 << 22  # bytes of engine.log, beyond which it begins anew
 LOCK_WAIT: Final = 10.0  # seconds to wait for an engine that is ending
 
 
-def main(lab_path: Path) -> int:
+def main(lab_path: Path, more: More | None = None) -> int:
     """Exit status: 0 at the end or where another engine is already there, 3 where it could not begin."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -36,7 +36,7 @@ def main(lab_path: Path) -> int:
         socket = runtime_folder() / f"{lab.identity}.sock"
         if os.fstat(2).st_size > LOG_LIMIT:
             os.ftruncate(2, 0)
-        asyncio.run(_serve(lab, lock, socket))
+        asyncio.run(_serve(lab, lock, socket, more))
     except LabError as error:
         return _cannot(str(error))
     except OSError as error:
@@ -54,8 +54,8 @@ def _cannot(why: str) -> int:
     return 3
 
 
-async def _serve(lab: Lab, lock: EngineLock, socket: Path) -> None:
-    engine = Engine(lab, lock.epoch)
+async def _serve(lab: Lab, lock: EngineLock, socket: Path, more: More | None) -> None:
+    engine = Engine(lab, lock.epoch, more)
     control = Control(engine, socket)
     await control.open()
     null = os.open(os.devnull, os.O_WRONLY)

@@ -6,6 +6,7 @@ import json
 import os
 from array import array
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ import polars as pl
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.spec.command import Command, compile_command
 from tui_lab.spec.model import BUILT_IN, Experiment, Value
+from tui_lab.spec.needs import Needs, needs_of
 from tui_lab.spec.template import fill, names_in
 from tui_lab.spec.units import duration
 from tui_lab.store import layout
@@ -55,6 +57,30 @@ def placeholders(experiment: Experiment) -> frozenset[str]:
     return frozenset(names)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where tasks run: a node, with the folders there.
+
+    tasks: folder of the tasks' folders. workdir: what stands for the experiment's folder. inherits: tasks get the
+    submitter's environment (on another machine its PATH would mean nothing). env, setup: the node's own variables
+    and setup lines. collect: their files are carried home, see docs/protocol.md.
+    """
+
+    node: str
+    tasks: str
+    workdir: str
+    inherits: bool = True
+    env: Mapping[str, str] = field(default_factory=dict)
+    setup: str | None = None
+    collect: Mapping[str, Any] | None = None
+
+    def path(self, written: str) -> str:
+        """A path of the file as it is meant here."""
+        if self.inherits:
+            written = str(Path(os.path.expandvars(written)).expanduser())
+        return written if written.startswith(("/", "~")) else f"{self.workdir}/{written}"
+
+
 class Recipe:
     """How the tasks of one plan are run. `identity` names its context to agents."""
 
@@ -72,28 +98,35 @@ class Recipe:
         self.writes_params = "params" in placeholders(experiment)
 
     @cached_property
+    def here(self) -> Place:
+        """This machine, with the lab's own folder."""
+        return Place("localhost", str(self.folder / layout.TASKS), str(self.experiment.folder))
+
+    @property
     def workdir(self) -> str | None:
-        """The folder that tasks start in; None where it depends on the task."""
+        """The folder that tasks start in on this machine; None where it depends on the task."""
+        return self._workdir(self.here)
+
+    def _workdir(self, place: Place) -> str | None:
         written = self.experiment.workdir
         if written is None:
-            return str(self.experiment.folder)
+            return place.workdir
         if any("{" + name + "}" in written for name in self.known):
             return None
-        return self._absolute(written)
+        return str(Path(place.path(written)))
 
-    def _absolute(self, written: str) -> str:
-        path = Path(os.path.expandvars(written)).expanduser()
-        return str(path if path.is_absolute() else self.experiment.folder / path)
-
-    def context(self, environment: Mapping[str, str]) -> dict[str, Any]:
-        """What all tasks have in common. environment: the submitter's."""
+    def context(self, environment: Mapping[str, str], place: Place | None = None) -> dict[str, Any]:
+        """What all tasks at a place have in common. environment: the submitter's."""
+        place = place or self.here
+        setup = [lines for lines in (place.setup, self.experiment.setup) if lines is not None]
         return {
             "type": "context",
             "id": self.identity,
-            "environment": inherited_environment(environment),
-            "workdir": self.workdir or str(self.experiment.folder),
+            "environment": inherited_environment(environment) if place.inherits else None,
+            "extra": dict(place.env),
+            "workdir": self._workdir(place) or place.workdir,
             "shell": self.experiment.shell,
-            "setup": self.experiment.setup,
+            "setup": "\n".join(setup) or None,
             "ok_exit_codes": list(self.experiment.ok_exit_codes),
             "steps": [
                 {"name": step.name, "script": command.script({}) if command.constant else None}
@@ -101,13 +134,13 @@ class Recipe:
             ],
         }
 
-    def values(self, row: int, attempt: int, node: str) -> dict[str, Value]:
+    def values(self, row: int, attempt: int, place: Place | None = None) -> dict[str, Value]:
         """Parameters and built-in placeholders of one attempt. The slot is filled in by the agent."""
-        return self._built_in(row, attempt, node) | self.plan.parameters(row)
+        return self._built_in(row, attempt, place or self.here) | self.plan.parameters(row)
 
-    def _built_in(self, row: int, attempt: int, node: str) -> dict[str, Value]:
+    def _built_in(self, row: int, attempt: int, place: Place) -> dict[str, Value]:
         task_id, repeat, seed = (column[row] for column in self._columns)
-        output = self._task_folder(task_id)
+        output = f"{place.tasks}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"
         return {
             "output": output,
             "params": f"{output}/{layout.PARAMS_FILE}",
@@ -116,7 +149,7 @@ class Recipe:
             "seed": seed,
             "attempt": attempt,
             "experiment": self.experiment.name,
-            "node": node,
+            "node": place.node,
             "slot": SLOT_MARK,
         }
 
@@ -127,22 +160,10 @@ class Recipe:
         names = ("task_id", "repeat", "seed")
         return [array("q", tasks[name].cast(pl.Int64).fill_null(0).to_numpy().tobytes()) for name in names]
 
-    @cached_property
-    def _tasks_folder(self) -> str:
-        return str(self.folder / layout.TASKS)
-
-    def _task_folder(self, task_id: int) -> str:
-        return f"{self._tasks_folder}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"
-
-    def shown(self, row: int, attempt: int = 1, node: str = "localhost") -> list[str]:
+    def shown(self, row: int, attempt: int = 1) -> list[str]:
         """The commands of a task for people, with the values quoted in place, a step each."""
-        values = self.values(row, attempt, node) | {"slot": 0}
+        values = self.values(row, attempt) | {"slot": 0}
         return [command.shown(values) for command in self.commands]
-
-    def environment(self, row: int, attempt: int, node: str) -> dict[str, str]:
-        """The variables of one attempt, besides those that the task inherits."""
-        parameters = self.plan.parameters(row)
-        return self._environment(self._built_in(row, attempt, node), parameters)
 
     def _environment(self, built_in: Mapping[str, Value], parameters: Mapping[str, Value]) -> dict[str, str]:
         values = {**built_in, **parameters}
@@ -166,12 +187,15 @@ class Recipe:
         }
         return environment
 
-    def start(self, row: int, attempt: int, node: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def start(
+        self, row: int, attempt: int, place: Place | None = None, changes: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in
         seconds.
 
         Raises ValueError where a value can't be passed to a program."""
-        built_in = self._built_in(row, attempt, node)
+        place = place or self.here
+        built_in = self._built_in(row, attempt, place)
         parameters = self.plan.parameters(row)
         values = built_in | parameters
         experiment = self.experiment
@@ -202,9 +226,31 @@ class Recipe:
             files[layout.PARAMS_FILE] = as_json(nested(parameters), indent=2)
         if files:
             message["files"] = files
-        if self.workdir is None:
-            message["workdir"] = self._absolute(fill(str(experiment.workdir), values, known=self.known))
+        if self._workdir_varies:
+            message["workdir"] = place.path(fill(str(experiment.workdir), values, known=self.known))
+        if place.collect is not None:
+            message["collect"] = place.collect
+        needs = self.needs(row, attempt, changes)
+        needs.pop("tokens", None)
+        if needs:
+            message["needs"] = needs
         return message
+
+    @cached_property
+    def _workdir_varies(self) -> bool:
+        return self.workdir is None
+
+    @cached_property
+    def needy(self) -> bool:
+        """Its tasks need more of a node than a slot."""
+        return self.experiment.needs != Needs()
+
+    def needs(self, row: int, attempt: int, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What an attempt needs of a node, and as `tokens` of the run. Raises ValueError."""
+        changed = (changes or {}).get("needs")
+        if not self.needy and not changed:
+            return {}
+        return needs_of(self.experiment, self.values(row, attempt), attempt, changed)
 
     def timeout(self, values: Mapping[str, Value]) -> float | None:
         """Seconds that an attempt may take, None without a limit."""

@@ -6,18 +6,21 @@ import heapq
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.trials import Trials
 from tui_lab.store import journal, ranges
-from tui_lab.store.errors import LabError
+from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, FAILED, LOST
 from tui_lab.store.journal import Event, Journal
 
+LOOK_AHEAD: Final = 256  # tasks of the queue that are looked at for one that fits a node
 LOSS_BUDGET: Final = 3  # lost attempts of a task that use none of its retries
 FIRST_FAILURES: Final = 10  # so many tasks that all fail, and the run pauses
 BACKOFF: Final = 1.0  # seconds before the first retry; doubles
@@ -28,7 +31,7 @@ Key = tuple[int, int]  # task, attempt
 # What an agent says of an ended attempt, and the journal records.
 _FACTS: Final = (
     *("state", "reason", "exit_code", "signal", "step", "steps", "duration"),
-    *("cpu_time", "peak_rss", "leftover", "message"),
+    *("cpu_time", "peak_rss", "leftover", "message", "left", "left_more"),
 )
 
 
@@ -51,6 +54,9 @@ class ExperimentRun:
         self.unwritten: list[Event] = []  # what the disk would not take
         self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
         self.finished_since = [0, 0]  # done, failed since the submission
+        self.trials = Trials()
+        self.tokens: dict[Key, Mapping[str, int]] = {}  # of the limits, held by open attempts
+        self.extending = False  # someone finds out which repeats are needed still
         self.recipes: dict[int, Recipe] = {}
         self.priority = 0
         self.arrival = 0
@@ -102,9 +108,19 @@ class ExperimentRun:
 
     @property
     def nodes(self) -> list[dict[str, Any]]:
-        """Where the tasks of the newest submission run: name and slots of each node."""
-        nodes: list[dict[str, Any]] = self.newest["nodes"]
+        """Where the tasks of the newest submission run, as docs/journal.md has it."""
+        nodes: list[dict[str, Any]] = (self.state.placement or self.newest)["nodes"]
         return nodes
+
+    @property
+    def drained_nodes(self) -> list[str]:
+        """Nodes on which a person wants nothing new to start."""
+        drained: list[str] = (self.state.placement or {}).get("drained", [])
+        return drained
+
+    def place_on(self, nodes: list[dict[str, Any]], drained: Iterable[str]) -> None:
+        """Other nodes from now on, or other slots."""
+        self.record([{"event": "nodes", "at": now(), "nodes": nodes, "drained": sorted(drained)}])
 
     def recipe(self, submission: int | None = None) -> Recipe:
         """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
@@ -120,11 +136,17 @@ class ExperimentRun:
         """Take a submission: `event` names a plan on disk and the tasks asked for. False where the disk is
         full: then nothing has changed."""
         event["queued"] = self._not_ended_since(event.pop("seen"), event["queued"])
-        if not self.record([event]):
-            self.unwritten = []
+        if self.unwritten or not self.record([event]):
+            self.unwritten = [earlier for earlier in self.unwritten if earlier is not event]
             return False
+        self.trials = Trials()
         self.queue_up()
         return True
+
+    def extend(self, tasks: Sequence[int]) -> None:
+        """Run further repeats, too."""
+        self.record([{"event": "extended", "at": now(), "queued": ranges.to_ranges(tasks)}])
+        self.queue_up()
 
     def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
         """Those of the tasks that did not come to their end while the submission was made: whoever planned it
@@ -139,13 +161,22 @@ class ExperimentRun:
 
     def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> None:
         """Ask for tasks again, whatever became of them. Raises LabError."""
+        self._require_room()
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
         self.record([{"event": "requeued", "at": now(), "queued": tasks, "changes": changes}])
         self.queue_up()
 
+    def _require_room(self) -> None:
+        """Raises StorageError while the disk does not take what has happened already."""
+        if self.unwritten:
+            raise StorageError(
+                f"{self.journal.path}: {self.journal.trouble}", "make room, then give the same command again"
+            )
+
     def resume(self) -> None:
-        """Go on with what was asked for and has not ended."""
+        """Go on with what was asked for and has not ended. Raises LabError."""
+        self._require_room()
         if self.state.paused is not None or self.state.drained or self.state.ended is not None:
             self.record([{"event": "resumed", "at": now()}])
         self.queue_up()
@@ -168,6 +199,9 @@ class ExperimentRun:
             wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
         self.order = deque(wanted.tolist())
         self.later = []
+        if recipe.experiment.limits:
+            for key in self.flight:
+                self._hold_tokens(key)
         states = np.frombuffer(columns["state"], dtype=np.int8)
         mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
         over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
@@ -188,23 +222,86 @@ class ExperimentRun:
         """Nothing new may start."""
         return self.state.drained or self.state.paused is not None or self.environment is None or bool(self.unwritten)
 
-    def take(self, most: int) -> list[Key]:
-        """Up to `most` attempts to start now."""
+    def bring_due(self) -> None:
+        """Put the retries whose time has come at the head of the queue."""
+        moment = time.monotonic()
+        while self.later and self.later[0][0] <= moment:
+            self.order.appendleft(heapq.heappop(self.later)[1])
+
+    def take(self, most: int, resources: Resources | None) -> list[Key]:
+        """Up to `most` attempts to start now, on a node with these resources."""
         taken: list[Key] = []
         if self.held:
             return taken
         columns = self.state.columns
-        moment = time.monotonic()
-        while self.later and self.later[0][0] <= moment:
-            self.order.appendleft(heapq.heappop(self.later)[1])
-        while self.order and len(taken) < most:
+        passed: list[int] = []
+        while self.order and len(taken) < most and len(passed) < LOOK_AHEAD:
             task = self.order.popleft()
-            if columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task]:
-                taken.append((task, columns["attempts"][task] + 1))
+            if not (columns["queued"][task] and columns["planned"][task]) or columns["assigned"][task]:
+                continue
+            key = (task, columns["attempts"][task] + 1)
+            if resources is None or (not self.misfit(key, resources) and self._hold_tokens(key)):
+                taken.append(key)
+            else:
+                passed.append(task)
+        self.order.extendleft(reversed(passed))
         return taken
 
+    @property
+    def needy(self) -> bool:
+        """Its tasks need more of a node than a slot."""
+        return self.recipe().needy or bool(self.state.changes)
+
+    def needs(self, key: Key) -> dict[str, Any]:
+        """What an attempt needs; nothing where that can't be read, for its start will say so."""
+        recipe = self.recipe()
+        row = recipe.plan.row(key[0])
+        try:
+            return {} if row is None else recipe.needs(row, key[1], self.state.changes.get(key[0]))
+        except ValueError:
+            return {}
+
+    def misfit(self, key: Key, resources: Resources) -> str:
+        """Why a node with these resources can never run an attempt; empty where it can."""
+        needs = self.needs(key)
+        needs.pop("tokens", None)
+        return resources.fits_ever(needs) if needs else ""
+
+    def _hold_tokens(self, key: Key) -> bool:
+        """Take an attempt's tokens of the run's limits: all, or False."""
+        wanted = self.needs(key).get("tokens")
+        if not wanted:
+            return True
+        limits = self.recipe().experiment.limits
+        for name, count in wanted.items():
+            if (
+                sum(held.get(name, 0) for held in self.tokens.values()) + count > limits[name]
+                and key not in self.flight
+            ):
+                return False
+        self.tokens[key] = wanted
+        return True
+
+    def unplaceable(self, offers: Sequence[tuple[str, Resources]]) -> list[Event]:
+        """End the tasks at the head of the queue that none of the nodes can ever run."""
+        ended = []
+        for _ in range(len(self.order)):
+            task = self.order[0]
+            key = (task, self.state.columns["attempts"][task] + 1)
+            whys = [f"{name}: {why}" for name, resources in offers if (why := self.misfit(key, resources))]
+            if len(whys) < len(offers) or not whys:
+                break
+            self.order.popleft()
+            message = "no node can run it: " + "; ".join(whys)
+            self.flight[key] = ""
+            ended.append({"event": "assigned", "at": now(), "node": offers[0][0], "attempts": [key]})
+            ended.append(self.on_finished(key, {"state": "failed", "reason": "start", "message": message}))
+        return ended
+
     def put_back(self, keys: Iterable[Key]) -> None:
-        self.order.extendleft(task for task, _ in reversed(list(keys)))
+        for key in reversed(list(keys)):
+            self.tokens.pop(key, None)
+            self.order.appendleft(key[0])
 
     @property
     def next_retry(self) -> float | None:
@@ -219,6 +316,17 @@ class ExperimentRun:
         if self.pause_asked and not self.state.drained and self.environment is not None:
             return not (self.order or self.later)
         return self.held or not (self.order or self.later)
+
+    def regain(self, key: Key, node: str) -> bool:
+        """Take back an attempt that counted as lost: its node is here again, and nothing has been started in its
+        place. False where it is too late for that."""
+        columns, (task, attempt) = self.state.columns, key
+        if not 0 <= task < self.state.size or columns["assigned"][task] or not columns["queued"][task]:
+            return False
+        if columns["attempts"][task] != attempt or attempt == columns["base"][task]:
+            return False
+        self.flight[key] = node
+        return self.record([{"event": "assigned", "at": now(), "node": node, "attempts": [key]}])
 
     def assign(self, keys: list[Key], node: str, spool: str) -> bool:
         """Write ahead that a node gets these attempts. False where the disk is full: then it does not.
@@ -250,21 +358,17 @@ class ExperimentRun:
 
     def on_finished(self, key: Key, message: dict[str, Any]) -> Event:
         """The event of an attempt that ended, with `again` where the task goes back to the queue."""
-        task, attempt = key
-        event: Event = {
-            "event": "finished",
-            "at": now(message.get("ago", 0.0)),
-            "task": task,
-            "attempt": attempt,
-        }
-        for name in _FACTS:
-            if name in message:
-                event[name] = message[name]
+        task = key[0]
+        event = _finished(key, message)
         interrupted = event.get("reason") == "interrupted"
         if interrupted:
             event["reason"] = "stopped"
-        self.flight.pop(key, None)
+        node = self.flight.pop(key, "")
         self.stopping.pop(key, None)
+        self.tokens.pop(key, None)
+        if self.state.columns["state"][task] == DONE:
+            event["duplicate"] = True
+            return event
         again = self.again(key, event, interrupted)
         if again is not None:
             event["again"] = again
@@ -273,7 +377,31 @@ class ExperimentRun:
             self.finished_since[0] += 1
         elif event["state"] in ("failed", "lost"):
             self.finished_since[1] += 1
+        if node:
+            self.trials.note(node, task, event["state"])
         return event
+
+    def on_late(self, key: Key, message: dict[str, Any], look: bool = False) -> Event | None:
+        """The event of an attempt that counted as lost and has come to a good end after all, before the one in its
+        place: the first result counts. None where it does not. look: only find out."""
+        columns, (task, attempt) = self.state.columns, key
+        if message["state"] != "done" or not 0 <= task < self.state.size or columns["state"][task] == DONE:
+            return None
+        if not 0 < attempt < columns["attempts"][task] or not columns["queued"][task]:
+            return None
+        if not look:
+            self.finished_since[0] += 1
+        return _finished(key, message) | {"late": True}
+
+    def replaced(self, task: int) -> Key | None:
+        """The open attempt of a task."""
+        key = (task, self.state.columns["attempts"][task])
+        return key if key in self.flight else None
+
+    def lose(self, node: str) -> list[Event]:
+        """End the attempts that are open on a node which has gone."""
+        keys = [key for key, where in self.flight.items() if where == node]
+        return [self.on_finished(key, {"state": "lost", "reason": "node-lost"}) for key in keys]
 
     def again(self, key: Key, event: Event, interrupted: bool) -> float | None:
         """Seconds until the task's next attempt; None where this one decides."""
@@ -294,10 +422,20 @@ class ExperimentRun:
             return delay
         return None
 
+    def quarantine(self) -> list[Event]:
+        """Nodes that fail what others do well: they get nothing more, and their failures run again elsewhere."""
+        events: list[Event] = []
+        for node, failed in self.trials.condemned(self.state.quarantined):
+            events.append({"event": "quarantined", "at": now(), "node": node, "tasks": ranges.to_ranges(failed)})
+            self.finished_since[1] = max(0, self.finished_since[1] - len(failed))
+            self.order.extendleft(reversed(failed))
+        return events
+
     def pause_after_failures(self) -> Event | None:
         """The event that pauses the run where too much has failed."""
         done, failed = self.finished_since
-        if not failed or self.state.paused is not None or not self.state.submissions:
+        failed -= self.trials.doubtful
+        if failed <= 0 or self.state.paused is not None or not self.state.submissions:
             return None
         limit = self.recipe().experiment.max_failures
         if limit is not None and failed >= limit:
@@ -330,6 +468,14 @@ class ExperimentRun:
 
     def counts(self) -> dict[str, int]:
         return self.state.counts_by_name()
+
+
+def _finished(key: Key, message: Mapping[str, Any]) -> Event:
+    event: Event = {"event": "finished", "at": now(message.get("ago", 0.0)), "task": key[0], "attempt": key[1]}
+    for name in _FACTS:
+        if name in message:
+            event[name] = message[name]
+    return event
 
 
 def now(ago: float = 0.0) -> float:

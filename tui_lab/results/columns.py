@@ -14,7 +14,8 @@ from typing import Final, Literal
 
 import polars as pl
 
-from tui_lab.results.values import ColumnType, Nested, Scalar, json_text, to_float, to_int
+from tui_lab.results.values import Nested, Scalar, json_text, to_float, to_int
+from tui_lab.spec.column_type import ColumnType
 
 Form = Literal["plain", "json"]
 

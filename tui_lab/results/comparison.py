@@ -8,6 +8,8 @@ from typing import Literal
 
 from tui_lab.results.statistics import Sample, Summary
 from tui_lab.results.statistics_exact import deviations, moments
+from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_difference, bootstrap_interval
+from tui_lab.results.statistics_ratio import ratio_of_means
 from tui_lab.results.statistics_tests import (
     Correction,
     TTest,
@@ -29,12 +31,15 @@ Verdict = Literal["better", "worse", "can't tell"]
 @dataclass(frozen=True)
 class Comparison:
     """One setting against the baseline. `difference` is setting minus baseline; where `pairs` is a number, it
-    is the mean of that many differences within pairs, and the tests are the paired ones."""
+    is the mean of that many differences within pairs, the tests are the paired ones, and `ratio` is that of the
+    means of the values in pairs."""
 
     difference: float | None
     low: float | None = None
     high: float | None = None
     ratio: float | None = None
+    ratio_low: float | None = None
+    ratio_high: float | None = None
     pairs: int | None = None
     t: float | None = None
     df: float | None = None
@@ -101,12 +106,14 @@ def against(
     level: float,
     correction: Correction,
     pair: bool,
+    bootstrap: Bootstrap | None = None,
 ) -> list[Comparison | None]:
-    """Each setting against the baseline; None for the baseline itself and for settings without values."""
+    """Each setting against the baseline; None for the baseline itself and for settings without values. With a
+    bootstrap, that gives the interval of the difference; tests and the ratio are the same."""
     found = [
         None
         if place == baseline
-        else _compared(sample, samples[baseline], summaries[place], summaries[baseline], level, pair)
+        else _compared(sample, samples[baseline], summaries[place], summaries[baseline], level, pair, bootstrap)
         for place, sample in enumerate(samples)
     ]
     p = _adjusted([None if one is None else one.p for one in found], correction)
@@ -117,11 +124,15 @@ def against(
     ]
 
 
+def pairs(a: Sample, b: Sample) -> list[tuple[float, float]]:
+    """The values of the pairs that both samples have, in the order of `a`."""
+    partners = dict(zip(b.pairs, b.values, strict=True))
+    return [(value, partners[pair]) for pair, value in zip(a.pairs, a.values, strict=True) if pair in partners]
+
+
 def within_pairs(a: Sample, b: Sample) -> list[float]:
     """Differences a - b within the pairs that both samples have, in the order of `a`."""
-    partners = dict(zip(b.pairs, b.values, strict=True))
-    both = [(value, partners[pair]) for pair, value in zip(a.pairs, a.values, strict=True) if pair in partners]
-    return [deviations((first, second), second)[0] for first, second in both]
+    return [deviations((first, second), second)[0] for first, second in pairs(a, b)]
 
 
 def _t_test(
@@ -137,26 +148,39 @@ def _t_test(
     return None if test is None else (test, None)
 
 
-def _compared(a: Sample, b: Sample, of_a: Summary, of_b: Summary, level: float, pair: bool) -> Comparison | None:
+def _compared(
+    a: Sample, b: Sample, of_a: Summary, of_b: Summary, level: float, pair: bool, bootstrap: Bootstrap | None
+) -> Comparison | None:
     if of_a.mean is None or of_b.mean is None or of_a.moments is None or of_b.moments is None:
         return None
-    ratio = of_a.mean / of_b.mean if of_b.mean != 0 else None
     found = _t_test(a, b, of_a, of_b, level, pair)
     if found is None:
-        return Comparison(of_a.mean - of_b.mean, ratio=ratio)
+        return Comparison(of_a.mean - of_b.mean, ratio=of_a.mean / of_b.mean if of_b.mean != 0 else None)
     test, differences = found
-    rank = mann_whitney(a.values, b.values) if differences is None else wilcoxon(differences)
-    unpaired = differences is None
+    if differences is None:
+        first, second = a.values, b.values
+        rank = mann_whitney(first, second)
+    else:
+        first, second = zip(*pairs(a, b), strict=True)
+        rank = wilcoxon(differences)
+    ratio = ratio_of_means(first, second, test.df, level, paired=differences is not None)
+    interval: tuple[float, float] | None = (test.low, test.high)
+    if bootstrap is not None and differences is None:
+        interval = bootstrap_difference(a.values, b.values, test.difference, level, bootstrap)
+    elif bootstrap is not None and differences is not None:
+        interval = bootstrap_interval(differences, test.difference, level, bootstrap)
     return Comparison(
         difference=test.difference,
-        low=test.low,
-        high=test.high,
-        ratio=ratio,
+        low=None if interval is None else interval[0],
+        high=None if interval is None else interval[1],
+        ratio=None if ratio is None else ratio.value,
+        ratio_low=None if ratio is None else ratio.low,
+        ratio_high=None if ratio is None else ratio.high,
         pairs=None if differences is None else len(differences),
         t=test.t,
         df=test.df,
         p=test.p,
-        rank_test="mann-whitney" if unpaired else "wilcoxon",
+        rank_test="mann-whitney" if differences is None else "wilcoxon",
         statistic=None if rank is None else rank.statistic,
         p_rank=None if rank is None else rank.p,
         g=hedges_g(of_a.moments, of_b.moments) if differences is None else paired_g(moments(differences)),

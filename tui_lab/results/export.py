@@ -84,13 +84,6 @@ def write_described(
     return write(frame, format, file)
 
 
-def read_about(file: Path) -> dict[str, Any]:
-    """What `write_parquet` said of a file; empty for other Parquet files."""
-    metadata = pq.read_schema(file).metadata or {}
-    found: dict[str, Any] = json.loads(metadata.get(METADATA.encode(), b"{}"))
-    return found
-
-
 def paper_table(report: Report) -> pl.DataFrame:
     """A row per setting, ordered by the first metric: parameters, then each metric as `mean ± half`, the best
     in bold."""

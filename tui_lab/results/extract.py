@@ -16,7 +16,8 @@ from tui_lab.results.readers import NOTHING, CsvReader, FileReader, JsonReader, 
 from tui_lab.results.sources import Names, locate, stream_names, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import BLOCK, Text, blocks, blocks_backwards, complete_lines, read_up_to
-from tui_lab.results.values import ColumnType, Scalar
+from tui_lab.results.values import Scalar
+from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 

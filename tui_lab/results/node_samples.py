@@ -1,9 +1,10 @@
-"""What was sampled of the nodes of a lab."""
+"""What was sampled of the nodes of a lab: the table `nodes`, and how each node was seen last."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -12,14 +13,57 @@ from tui_lab.results.structured import loads
 from tui_lab.results.text import complete_lines
 from tui_lab.results.values import from_json
 
+# Columns of the table; `gpus` is JSON text. Further names in the file become further columns.
+COLUMNS: Final[dict[str, pl.DataType]] = {
+    "node": pl.String(),
+    "at": pl.Datetime("us", "UTC"),
+    "state": pl.String(),
+    "slots": pl.Int64(),
+    "used": pl.Int64(),
+    "open": pl.Int64(),
+    "load": pl.Float64(),
+    "memory": pl.Int64(),  # bytes
+    "memory_used": pl.Int64(),
+    "latency": pl.Float64(),  # seconds
+    "clock_offset": pl.Float64(),  # seconds
+    "gpus": pl.String(),
+}
+_KINDS: Final = {pl.Int64(): "int", pl.Float64(): "float", pl.String(): "str"}
+_LATEST: Final = 253402300799.0  # seconds since 1970 of the year 9999: what is beyond is no time
+
 
 def node_samples(path: Path) -> pl.DataFrame:
-    """The samples of nodes in a lab, a column for each name in them; empty if there are none."""
+    """The samples of nodes in a lab, oldest first; no rows if there are none. What does not fit a column is null."""
+    samples = _read(path)
+    columns = []
+    for name, dtype in COLUMNS.items():
+        values = [sample.get(name) for sample in samples]
+        if name == "at":
+            columns.append(pl.Series(name, [_microseconds(value) for value in values], dtype=pl.Int64).cast(dtype))
+        else:
+            kind: Any = _KINDS[dtype]
+            columns.append(pl.Series(name, [from_json(value, kind) for value in values], dtype=dtype))
+    further = dict.fromkeys(name for sample in samples for name in sample if name not in COLUMNS)
+    for name in further:
+        columns.append(build(name, [from_json(sample.get(name), "json") for sample in samples], "json").series)
+    return pl.DataFrame(columns)
+
+
+def last_samples(path: Path) -> list[dict[str, Any]]:
+    """The last sample of each node, as the engine wrote it, in the order in which the nodes came."""
+    found: dict[str, dict[str, Any]] = {}
+    for sample in _read(path):
+        if isinstance(sample.get("node"), str):
+            found[sample["node"]] = sample
+    return list(found.values())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
     try:
         raw = path.read_bytes()
     except OSError:
-        raw = b""
-    samples: list[dict[str, Any]] = []
+        return []
+    samples = []
     for line in complete_lines(raw).splitlines():
         try:
             sample = loads(line)
@@ -27,8 +71,11 @@ def node_samples(path: Path) -> pl.DataFrame:
             continue
         if isinstance(sample, dict):
             samples.append(sample)
-    if not samples:
-        return pl.DataFrame(schema={"node": pl.String})
-    names = list(dict.fromkeys(name for sample in samples for name in sample))
-    values = {name: [from_json(sample.get(name), "json") for sample in samples] for name in names}
-    return pl.DataFrame([build(name, column, "json").series for name, column in values.items()])
+    return samples
+
+
+def _microseconds(value: object) -> int | None:
+    """Seconds since 1970 as a time of the table."""
+    if not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= _LATEST:
+        return None
+    return round(value * 1e6)

@@ -13,16 +13,14 @@ from tui_lab.results.structured import SourceError, cells, documents, parse_path
 from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.results.units import quantity
 from tui_lab.results.values import (
-    NUMERIC,
-    ColumnType,
     Scalar,
-    column_type,
     converter,
     exact_sum,
     from_json,
     reduce,
     to_number,
 )
+from tui_lab.spec.column_type import NUMERIC, ColumnType, column_type
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.pattern import Kind, Pattern, compile_pattern
 

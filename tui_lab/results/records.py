@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from tui_lab.results.values import ColumnType
+from tui_lab.spec.column_type import ColumnType
 
 Record = dict[str, Any]
 """One row: values by name, with the step or row number under INDEX."""

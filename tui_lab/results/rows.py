@@ -11,7 +11,8 @@ from tui_lab.results.search import all_matches
 from tui_lab.results.sources import locate, stream_names
 from tui_lab.results.structured import SourceError, table
 from tui_lab.results.text import Text, read_whole
-from tui_lab.results.values import ColumnType, Scalar, converter
+from tui_lab.results.values import Scalar, converter
+from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.pattern import compile_pattern
 

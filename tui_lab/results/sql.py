@@ -15,7 +15,7 @@ the query names are loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import duckdb
@@ -26,11 +26,12 @@ from tui_lab.results import macros, sql_nan
 from tui_lab.results.answers import to_frame
 from tui_lab.results.node_samples import node_samples
 from tui_lab.results.patas_names import with_patas_names
-from tui_lab.results.sql_connection import MEMORY, add_ci95, connect
+from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, connect
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec.problem import suggest
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
 __all__ = ["Database", "QueryError", "node_samples", "query"]
@@ -68,7 +69,8 @@ class Database:
         self.live = live
         self.memory = memory
         self._connection = connect(lab.path, memory)
-        self._loaded: dict[tuple[str, bool], Results] = {}
+        self._loaded: dict[tuple[str, bool], tuple[_Stamp, Results]] = {}
+        self._looked: dict[tuple[str, bool], Results] = {}
 
     def __enter__(self) -> Database:
         return self
@@ -100,7 +102,7 @@ class Database:
     ) -> pl.DataFrame:
         """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it,
         which `warn` is told. Raises QueryError, and what reading the lab raises."""
-        self._loaded.clear()
+        self._looked.clear()
         rewritten = self._with_files(sql)
         known = self.tables()
         frames: dict[str, pl.DataFrame] = {}
@@ -108,8 +110,7 @@ class Database:
         try:
             self._check(sql, rewritten, given)
             names = mentioned(rewritten.text)
-            if "ci95" in names:
-                add_ci95(self._connection)
+            add_summaries(self._connection, names & SUMMARIES)
             frames.update(self._load(known, names))
             for name, frame in frames.items():
                 self._connection.register(name, frame.to_arrow())
@@ -126,9 +127,9 @@ class Database:
         except duckdb.Error as error:
             columns = {name: frame.columns for name, frame in frames.items()}
             raise translate(error, sql, rewritten, known, columns, self._reserved()) from None
-        finally:
-            self._loaded.clear()
         if warn is not None:
+            for line in _bad_lines(self._looked.values(), frames):
+                warn(line)
             self._warn_of_nan(rewritten.text, frames, warn)
         if limit and answer.height > limit:
             if warn is not None:
@@ -233,9 +234,18 @@ class Database:
         return self._results(name or self._current(names), False)
 
     def _results(self, name: str, live: bool) -> Results:
-        if (name, live) not in self._loaded:
-            self._loaded[name, live] = refresh(self.lab.experiment(name), live=live)
-        return self._loaded[name, live]
+        """The results as they are now; within one query always the same."""
+        if (name, live) not in self._looked:
+            folder = self.lab.experiment(name)
+            stamp = _stamp(folder)
+            before = self._loaded.pop((name, live), None)
+            if before is not None and before[0] == stamp and before[1].settled:
+                results = before[1]
+            else:
+                results = refresh(folder, live=live)
+            self._loaded[name, live] = stamp, results
+            self._looked[name, live] = results
+        return self._looked[name, live]
 
     def _file(self, text: str) -> str | None:
         """The absolute path of a file of the lab (or of files, for a glob), if `text` names one."""
@@ -298,6 +308,27 @@ def _check_parameters(wanted: set[str], given: Mapping[str, Any]) -> None:
     missing = sorted(wanted - set(given))
     if missing:
         raise QueryError(f"the query's parameter ${missing[0]} has no value", hint=f"--param {missing[0]}=VALUE")
+
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def _stamp(folder: ExperimentFolder) -> _Stamp:
+    """What changes when an experiment does: of its journal and of metrics set since, identity, size and time."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (folder.journal, folder.metrics_file):
+        try:
+            facts = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
+
+
+def _bad_lines(results: Iterable[Results], frames: Mapping[str, pl.DataFrame]) -> list[str]:
+    """What to say of the tables of steps that a query has seen."""
+    return [one.bad_lines for one in results if f"{one.name}_steps" in frames and one.bad_lines]
 
 
 def _identifier(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ import duckdb
 
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.results.statistics_intervals import t_quantile
+from tui_lab.spec import until
 
 MEMORY: Final = "50%"
 _MEMORY: Final = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?b|%)", re.IGNORECASE)
@@ -43,16 +45,35 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def add_ci95(connection: duckdb.DuckDBPyConnection) -> None:
-    """Define `ci95(x)`: half the width of the 95 % confidence interval of the mean, by Student's t; NaN,
-    infinities and nulls are left out, below two values it is null.
+SUMMARIES: Final = frozenset(until.SUMMARIES)
+"""Functions that `add_summaries` defines."""
+_VALUE: Final = "CAST(x AS DOUBLE)"
+_FINITE: Final = f"FILTER (WHERE isfinite({_VALUE}))"
+
+
+def add_summaries(connection: duckdb.DuckDBPyConnection, names: Collection[str] = SUMMARIES) -> None:
+    """Define, of `n(x)`, `sd(x)`, `se(x)` and `ci95(x)`, those in `names`. All leave out nulls, NaN and infinities;
+    `n()` counts rows. Where there are too few values they are null."""
+    sd, n = f"stddev_samp({_VALUE}) {_FINITE}", f"count({_VALUE}) {_FINITE}"
+    macros = {
+        "n": f"n() AS count(*), (x) AS {n}",
+        "sd": f"sd(x) AS {sd}",
+        "se": f"se(x) AS {sd} / sqrt({n})",
+    }
+    for name, definition in macros.items():
+        if name in names:
+            connection.execute(f"CREATE OR REPLACE MACRO {definition}")
+    if "ci95" in names:
+        connection.execute(f"CREATE OR REPLACE MACRO ci95(x) AS {_ci95(sd, n)}")
+
+
+def _ci95(sd: str, n: str) -> str:
+    """Half the width of the 95 % confidence interval of the mean, by Student's t; below two values null.
 
     Above _TABULATED degrees of freedom the quantile is Fisher's expansion in 1 / df (Abramowitz and Stegun,
     1964, 26.7.5), which there is exact to 10 digits.
     """
-    value = "CAST(x AS DOUBLE)"
-    finite = f"FILTER (WHERE isfinite({value}))"
-    df = f"(count({value}) {finite} - 1)"
+    df = f"({n} - 1)"
     known = ", ".join(repr(t_quantile(0.975, number)) for number in range(1, _TABULATED + 1))
     z = 1.959963984540054
     terms = (
@@ -63,5 +84,4 @@ def add_ci95(connection: duckdb.DuckDBPyConnection) -> None:
     )
     expansion = " + ".join([repr(z), *(f"{term!r} / {df} ** {power}" for power, term in enumerate(terms, 1))])
     quantile = f"CASE WHEN {df} <= {_TABULATED} THEN list_extract([{known}], {df}) ELSE {expansion} END"
-    half = f"({quantile}) * stddev_samp({value}) {finite} / sqrt(count({value}) {finite})"
-    connection.execute(f"CREATE OR REPLACE MACRO ci95(x) AS CASE WHEN {df} > 0 THEN {half} END")
+    return f"CASE WHEN {df} > 0 THEN ({quantile}) * {sd} / sqrt({n}) END"

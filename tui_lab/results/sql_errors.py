@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from tui_lab.results.sql_text import Rewritten, tokens
+from tui_lab.spec.expression_syntax import CASE_WHEN, MACRO
 from tui_lab.spec.problem import suggest
 
 
@@ -89,6 +90,8 @@ def translate(
         if not outside[1].startswith("/") and ".." not in outside[1]:
             return QueryError(f"there is no file {outside[1]} in the lab", sql, offset)
         return QueryError(f"a query reads files of the lab only, not {outside[1]}", sql, offset)
+    if macro := MACRO.match(message):
+        return QueryError(f"{macro[1]}() takes no FILTER, DISTINCT or OVER", sql, offset, CASE_WHEN.format(macro[1]))
     if "configuration has been locked" in message:
         return QueryError("a query changes no settings", sql, offset)
     if near := _NEAR.match(message):

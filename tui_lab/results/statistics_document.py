@@ -19,6 +19,7 @@ def method(report: Report) -> dict[str, Any]:
         "level": report.options.level,
         "interval": as_dict(report.options.bootstrap),
         "ddof": 1,
+        "ratio": "Fieller",
         "quartiles": "linear interpolation (type 7)",
         "correction": report.options.correction,
         "paired": report.paired,

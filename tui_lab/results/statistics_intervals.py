@@ -1,4 +1,4 @@
-"""Confidence intervals of a mean."""
+"""Confidence intervals of a mean, and bootstrap intervals of a difference of two."""
 
 from __future__ import annotations
 
@@ -59,15 +59,29 @@ def bootstrap_interval(
     if min(values) == max(values):
         return mean, mean
     data = np.asarray(values, dtype=np.float64) - mean
-    means = np.sort(_resampled(data, how))
-    tail = (1 - level) / 2
-    shares = (tail, 1 - tail) if how.method == "percentile" else _corrected(data, means, tail)
-    low, high = np.quantile(means, shares)
-    return mean + float(low), mean + float(high)
+    low, high = _quantiles(_resampled(data, how, 0), [data], level, how)
+    return mean + low, mean + high
 
 
-def _resampled(data: NDArray[np.float64], how: Bootstrap) -> NDArray[np.float64]:
-    random = np.random.default_rng(how.seed)
+def bootstrap_difference(
+    a: Sequence[float], b: Sequence[float], difference: float, level: float, how: Bootstrap
+) -> tuple[float, float] | None:
+    """The same for the difference of two means (a - b), each sample resampled by itself; None for a single value. The
+    acceleration is that of two samples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, 22.5)."""
+    if len(a) < 2 or len(b) < 2:
+        return None
+    if min(a) == max(a) and min(b) == max(b):
+        return difference, difference
+    of_a, of_b = (np.asarray(values, dtype=np.float64) for values in (a, b))
+    of_a, of_b = of_a - of_a.mean(), of_b - of_b.mean()
+    differences = _resampled(of_a, how, 0) - _resampled(of_b, how, 1)
+    low, high = _quantiles(differences, [of_a, -of_b], level, how)
+    return difference + low, difference + high
+
+
+def _resampled(data: NDArray[np.float64], how: Bootstrap, stream: int) -> NDArray[np.float64]:
+    """Means of resamples; another stream of random numbers for the other sample."""
+    random = np.random.default_rng(how.seed if not stream else [how.seed, stream])
     batch = max(1, _AT_ONCE // data.size)
     parts = []
     for start in range(0, how.resamples, batch):
@@ -76,15 +90,29 @@ def _resampled(data: NDArray[np.float64], how: Bootstrap) -> NDArray[np.float64]
     return np.concatenate(parts)
 
 
-def _corrected(data: NDArray[np.float64], means: NDArray[np.float64], tail: float) -> tuple[float, float]:
+def _quantiles(
+    estimates: NDArray[np.float64], samples: Sequence[NDArray[np.float64]], level: float, how: Bootstrap
+) -> tuple[float, float]:
+    """The interval of resampled estimates of 0: of the sum of the means of samples that each have mean 0."""
+    tail = (1 - level) / 2
+    shares = (tail, 1 - tail) if how.method == "percentile" else _corrected(estimates, samples, tail)
+    low, high = np.quantile(np.sort(estimates), shares)
+    return float(low), float(high)
+
+
+def _corrected(
+    estimates: NDArray[np.float64], samples: Sequence[NDArray[np.float64]], tail: float
+) -> tuple[float, float]:
     from scipy import special
 
-    # The mean of `data` is 0: how much of the resampled means lies below it says the bias.
-    below = (np.count_nonzero(means < 0) + np.count_nonzero(means <= 0)) / (2 * means.size)
+    # How much of the estimates lies below 0 says the bias.
+    below = (np.count_nonzero(estimates < 0) + np.count_nonzero(estimates <= 0)) / (2 * estimates.size)
     bias = float(special.ndtri(below))
     if not math.isfinite(bias):
         return tail, 1 - tail
-    acceleration = float((data**3).sum() / (6 * (data**2).sum() ** 1.5))
+    cubes = sum(float((data**3).sum()) / data.size**3 for data in samples)
+    squares = sum(float((data**2).sum()) / data.size**2 for data in samples)
+    acceleration = cubes / (6 * squares**1.5)
     shares: list[float] = []
     for share in (tail, 1 - tail):
         shifted = bias + float(special.ndtri(share))

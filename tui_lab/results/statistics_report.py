@@ -130,7 +130,9 @@ def _metric(
         summaries=summaries,
         best=first,
         p_best=list(nothing) if first is None else against_best(samples, summaries, first, *how),
-        comparisons=list(nothing) if baseline is None else against(samples, summaries, baseline, *how),
+        comparisons=list(nothing)
+        if baseline is None
+        else against(samples, summaries, baseline, *how, options.bootstrap),
         level=options.level,
     )
 

@@ -9,8 +9,10 @@ from typing import Final
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from tui_lab.results.comparison import Comparison
 from tui_lab.results.importance import Importance
 from tui_lab.results.plain import shown
+from tui_lab.results.statistics import Summary
 from tui_lab.results.statistics_intervals import interval_name
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_text import aligned, brackets, number, p_value, plus_minus, share
@@ -88,16 +90,10 @@ def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Colum
 
 def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
     summaries = [metric.summaries[place] for place in places]
-    if report.options.bootstrap is None:
-        parts = [plus_minus(one.mean, one.half) for one in summaries]
-        yield Column(f"mean ± {report.options.level * 100:g} %", joined(parts))
-    else:
-        parts = [brackets(one.mean, one.low, one.high) for one in summaries]
-        yield Column("mean", aligned([mean for mean, _ in parts]))
-        yield Column(f"{report.options.level * 100:g} % interval", [rest for _, rest in parts])
+    yield from _means(report, summaries, f"{report.options.level * 100:g} %")
     yield Column("n", [str(one.n) for one in summaries], right=True, keep=9)
     if report.baseline is not None:
-        yield from _differences(metric, places)
+        yield from _differences(report, metric, places)
     for title, keep, value in (
         ("sd", 4, [one.sd for one in summaries]),
         ("median", 3, [one.median for one in summaries]),
@@ -109,19 +105,34 @@ def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iter
         yield Column(title, aligned([number(one) for one in value]), right=True, keep=keep)
 
 
-def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
+def _means(report: Report, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
+    """Means with their intervals, which a bootstrap need not make symmetric."""
+    if report.options.bootstrap is None:
+        yield Column(f"mean ± {level or 'interval'}", joined([plus_minus(one.mean, one.half) for one in summaries]))
+        return
+    parts = [brackets(one.mean, one.low, one.high) for one in summaries]
+    yield Column("mean", aligned([mean for mean, _ in parts]))
+    yield Column(f"{level} interval".strip(), [rest for _, rest in parts])
+
+
+def _differences(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
     found = [metric.comparisons[place] for place in places]
-    halves = [None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2 for one in found]
-    parts = [
-        ("", "") if one is None else plus_minus(one.difference, half, sign=True)
-        for one, half in zip(found, halves, strict=True)
-    ]
+    known = [one or Comparison(None) for one in found]
+    if report.options.bootstrap is None:
+        halves = [None if one.low is None or one.high is None else (one.high - one.low) / 2 for one in known]
+        parts = [plus_minus(one.difference, half, sign=True) for one, half in zip(known, halves, strict=True)]
+        yield Column("difference", joined(parts))
+    else:
+        parts = [brackets(one.difference, one.low, one.high) for one in known]
+        yield Column("difference", aligned([mean if mean[:1] in ("-", "") else f"+{mean}" for mean, _ in parts]))
+        yield Column("its interval", [rest for _, rest in parts], keep=9)
     verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
-    yield Column("difference", joined(parts))
     words, styles = ([_VERDICTS[one][i] for one in verdicts] for i in (0, 1))
     yield Column("", words, styles=styles, short=[word[:1] for word in words])
     yield Column("p", aligned([p_value(one.p_adjusted) if one else "" for one in found]), keep=8)
-    yield Column("ratio", aligned([number(one.ratio) if one else "" for one in found]), right=True, keep=7)
+    ratios = [brackets(one.ratio, one.ratio_low, one.ratio_high) if one else ("", "") for one in found]
+    yield Column("ratio", aligned([ratio for ratio, _ in ratios]), right=True, keep=7)
+    yield Column("its interval", [interval for _, interval in ratios], keep=5)
     yield Column("g", aligned([number(one.g, 3) if one else "" for one in found]), right=True, keep=6)
     yield Column("rank p", aligned([p_value(one.p_rank_adjusted) if one else "" for one in found]), keep=5)
     yield Column("delta", aligned([number(one.delta, 2) if one else "" for one in found]), right=True, keep=5)
@@ -151,7 +162,7 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
     if report.baseline is not None:
         ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
         notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {tests}, {correction}")
-        notes.append(f"rank p: {ranks}; g: Hedges; delta: Cliff")
+        notes.append(f"ratio: Fieller's interval; rank p: {ranks}; g: Hedges; delta: Cliff")
     yield from wrapped("; ".join(notes).split(" "), width)
 
 
@@ -248,7 +259,7 @@ def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> I
     columns = [
         Column("metric", [metric.name for metric in known]),
         Column("goal", [metric.goal or "" for metric in known]),
-        Column("mean ± interval", joined([plus_minus(one.mean, one.half) for one in summaries])),
+        *_means(report, summaries),
         Column("tied", [f"≈ {count:,}" if count else "" for count in ties], keep=1),
     ]
     yield from table(columns, parameter_columns(report, places), width)

@@ -9,6 +9,8 @@ import polars as pl
 
 from tui_lab.results.statistics import FENCE, outliers
 from tui_lab.results.statistics_report import MetricReport, Report
+from tui_lab.results.statistics_steps import split
+from tui_lab.store.spare import spare_tasks
 
 FEW_REPEATS: Final = 5
 APART: Final = 0.5
@@ -24,11 +26,20 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
         *_values(metrics),
         *_outliers(metrics),
         *_nodes(report, metrics),
+        *_lines(report, metrics),
     ]
 
 
+def _lines(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
+    results = report.results
+    by_step = any(split(one.name) for one in metrics if one.name not in results.metrics)
+    if by_step and results.bad_lines:
+        yield results.bad_lines
+
+
 def _unfinished(report: Report) -> Iterator[str]:
-    planned = report.results.tasks.filter(pl.col("planned"))
+    spare = pl.Series("task_id", spare_tasks(report.results.folder.state()))
+    planned = report.results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
     states = planned.filter(pl.col("state") != "done")["state"].value_counts(sort=True)
     if states.height:
         told = ", ".join(f"{count:,} {state}" for state, count in states.rows())

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tui_lab.results import cache, computed, hints, long
@@ -28,6 +30,7 @@ from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout, ranges
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import NONE
 
 Progress = Callable[[int, int], None]
 """Called with the number of tasks read so far, and of all to be read."""
@@ -55,6 +58,8 @@ class Results:
     """What is wrong with `sql` metrics that can't be computed, by metric."""
     troubles: Mapping[str, str] = field(default_factory=dict)
     """The first thing that went wrong with the command of a `run` metric, by metric."""
+    settled: bool = False
+    """What was read stays as it is until something is added to the journal, or other metrics are set."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -103,9 +108,15 @@ class Results:
         return self._table("rows").frame
 
     @property
-    def skipped_lines(self) -> int:
-        """Lines of live metrics that could not be read."""
-        return self._table("steps").skipped
+    def bad_lines(self) -> str:
+        """What to say of lines of live metrics that could not be read; empty where all could."""
+        count = self._table("steps").skipped
+        what = (
+            "line of live metrics is no JSON object and was"
+            if count == 1
+            else "lines of live metrics are no JSON objects and were"
+        )
+        return f"{self.name}: {count:,} {what} left out" if count else ""
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
@@ -114,14 +125,18 @@ class Results:
 
 
 def refresh(
-    folder: ExperimentFolder, progress: Progress | None = None, live: bool = False, force: bool = False
+    folder: ExperimentFolder,
+    progress: Progress | None = None,
+    live: bool = False,
+    force: bool = False,
+    spec: Experiment | None = None,
 ) -> Results:
     """The tables of an experiment as they are now. Raises what reading its plans, journal and file raises.
 
     `live` also reads what running tasks have printed so far (never into the cache); `force` reads everything
-    again.
+    again; `spec` has other metrics than those in force.
     """
-    spec = folder.spec()
+    spec = folder.spec() if spec is None else spec
     table = folder.tasks()
     split = table.columns.index("task_id")
     renamed, metrics = column_names(table.columns[:split], list(spec.metrics), table.columns[split:])
@@ -144,7 +159,17 @@ def refresh(
     if live:
         columns, ids = reading.with_running(columns)
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
-    return Results(folder, spec, tuple(parameters), metrics, full, reading.read, live, problems, reading.troubles)
+    tables = (tuple(parameters), metrics, full)
+    settled = not reading.again and not (live and (table["state"] == "running").any())
+    return Results(folder, spec, *tables, reading.read, live, problems, reading.troubles, settled)
+
+
+def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
+    """The row of each id in a column of ascending ids, NONE for those that are not there."""
+    column, wanted = ascending.to_numpy(), ids.to_numpy()
+    rows = np.searchsorted(column, wanted).astype(np.int64)
+    rows[rows == len(column)] = 0
+    return np.where(column[rows] == wanted, rows, NONE) if len(column) else np.full(len(wanted), NONE)
 
 
 def _said(about: Mapping[str, Any]) -> list[Any]:
@@ -160,8 +185,11 @@ def _assembled(
     ids: pl.Series,
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """The table of all tasks with the values of metrics, which are in the order of `ids`."""
-    values = pl.DataFrame([ids, *(column.series.alias(metrics[name]) for name, column in columns.items())])
-    full = table.join(values, on="task_id", how="left", maintain_order="left")
+    rows = np.full(table.height, NONE, dtype=np.int64)
+    rows[rows_of(table["task_id"], ids)] = np.arange(len(ids))
+    places = pl.Series(rows, dtype=pl.Int64)
+    places = places.set(places == NONE, None)
+    full = table.with_columns(column.series.gather(places).alias(metrics[name]) for name, column in columns.items())
     full, problems = computed.add(full, spec, metrics)
     facts = table.columns[len(parameters) :]
     return full.select(*parameters, *metrics.values(), *facts), problems
@@ -216,29 +244,31 @@ class _Reading:
     ) -> dict[str, Column]:
         """The values of the attempts in `ended` (`task_id`, `attempt`)."""
         kept: dict[str, Column] = {}
-        old = ended.clear()
+        known = np.zeros(ended.height, dtype=bool)
         if found is not None:
             cached, about = found
-            again = pl.Series(ranges.to_ids(about["again"]))
-            known = cached.filter(pl.col("attempt").is_not_null() & ~pl.col("task_id").is_in(again.implode()))
-            old = ended.join(known, on=["task_id", "attempt"], how="semi", maintain_order="left")
-            values = old.join(known, on=["task_id", "attempt"], how="left", maintain_order="left")
+            rows = rows_of(cached["task_id"], ended["task_id"])
+            attempts = cached["attempt"].fill_null(NONE).to_numpy()
+            known = rows >= 0
+            known[known] = attempts[rows[known]] == ended["attempt"].to_numpy()[known]
+            known &= ~np.isin(ended["task_id"].to_numpy(), ranges.to_ids(about["again"]))
+            rows = rows[known]
             for name, (column, print_, form) in about["metrics"].items():
-                if self.prints.get(name) == print_ and column in values.columns:
-                    kept[name] = Column(values[column], form)
+                if self.prints.get(name) == print_ and column in cached.columns:
+                    kept[name] = Column(cached[column].gather(rows), form)
                     if name in about["troubles"]:
                         self.troubles[name] = about["troubles"][name]
             if not kept:
-                old = ended.clear()
-        new = ended.join(old, on=["task_id", "attempt"], how="anti", maintain_order="left")
+                known[:] = False
+        old, new = ended.filter(known), ended.filter(~known)
         self.ids = pl.concat([old["task_id"], new["task_id"]])
         changed = {name: metric for name, metric in self.metrics.items() if name not in kept}
-        return self._below(kept, old.rows(), self._extract(old.rows(), changed), new.rows())
+        return self._below(kept, old, self._extract(old.rows() if changed else [], changed), new)
 
     def _below(
-        self, kept: dict[str, Column], old: Sequence[Task], changed: Extraction, new: Sequence[Task]
+        self, kept: dict[str, Column], old: pl.DataFrame, changed: Extraction, new: pl.DataFrame
     ) -> dict[str, Column]:
-        fresh = self._extract(new, self.metrics)
+        fresh = self._extract(new.rows() if self.metrics else [], self.metrics)
         columns: dict[str, Column] = {}
         for name in self.metrics:
             wanted = fresh.types[name]
@@ -248,7 +278,7 @@ class _Reading:
                     columns[name] = merged
                     continue
                 # Values of another kind than before: the type of the column changes, for all of them.
-                changed = self._extract(old, {name: self.metrics[name]})
+                changed = self._extract(old.rows(), {name: self.metrics[name]})
             columns[name] = build(name, changed.values[name] + fresh.values[name], wanted)
         return columns
 

@@ -16,41 +16,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import orjson
 
 from tui_lab.results.units import quantity
-from tui_lab.spec.metric import Metric, Take
-from tui_lab.spec.pattern import Kind, Pattern
+from tui_lab.spec.column_type import ColumnType
+from tui_lab.spec.metric import Take
+from tui_lab.spec.pattern import Kind
 from tui_lab.spec.values import Value
-
-ColumnType = Literal["float", "int", "str", "bool", "json", "cells"]
-"""`json` and `cells` are typed by all their values: see `tui_lab.results.columns`."""
 
 Scalar: TypeAlias = float | int | str | bool
 Convert: TypeAlias = Callable[[str], Scalar | None]
 
 TRUE: Final = frozenset(("true", "yes", "on", "1", "t", "y"))
 FALSE: Final = frozenset(("false", "no", "off", "0", "f", "n"))
-NUMERIC: Final = frozenset(("sum", "mean", "min", "max"))
-
-
-def column_type(metric: Metric, pattern: Pattern | None) -> ColumnType:
-    """The type of a metric's column; `json` and `cells` where only the values can tell."""
-    if metric.take == "count":
-        return "int"
-    if metric.take == "mean":
-        return "float"
-    if metric.type is not None:
-        return metric.type
-    if pattern is None:
-        return "json" if metric.json_file is not None else "cells"
-    if pattern.kind in ("float", "quantity") or (metric.unit and pattern.unit is not None):
-        return "float"
-    if pattern.kind == "int":
-        return "int"
-    return "float" if metric.take in NUMERIC else "str"
 
 
 # ---- one text

@@ -13,11 +13,20 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from tui_lab.spec.expression_syntax import Catalog, ExpressionError, parse, place, references, syntax_error
+from tui_lab.spec.expression_syntax import (
+    CASE_WHEN,
+    MACRO,
+    Catalog,
+    ExpressionError,
+    parse,
+    place,
+    references,
+    syntax_error,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,6 +85,11 @@ def check(
 def _names(expression: str, columns: Iterable[str]) -> tuple[str, ...]:
     """Checks the form of an expression; returns the columns that it uses."""
     columns = tuple(columns)
+    return references(expression, parsed(expression, columns), columns, catalog())
+
+
+def parsed(expression: str, columns: tuple[str, ...]) -> Any:
+    """DuckDB's tree of a text that is one expression; `columns` serve its hints. Raises ExpressionError."""
     if "\0" in expression:
         raise ExpressionError("a NUL character is not possible in an expression", expression.index("\0"))
     with _LOCK:
@@ -84,16 +98,16 @@ def _names(expression: str, columns: Iterable[str]) -> tuple[str, ...]:
             parse(_text("SELECT json_serialize_sql(?)", form.format(expression))) for form in (_BARE, _WRAPPED)
         )
         found = [
-            syntax_error(expression, tree, form.index("{"), columns, _catalog())
+            syntax_error(expression, tree, form.index("{"), columns, catalog())
             for form, tree in ((_BARE, bare), (_WRAPPED, wrapped))
             if tree["error"]
         ]
-        if found:
-            raise min(found, key=lambda error: len(expression) if error.offset is None else error.offset)
-        statements = bare["statements"]
-        if len(statements) != 1 or len(statements[0]["node"].get("select_list", ())) != 1:
-            raise ExpressionError("only a single expression is possible here", 0)
-        return references(expression, statements[0]["node"]["select_list"][0], columns, _catalog())
+    if found:
+        raise min(found, key=lambda error: len(expression) if error.offset is None else error.offset)
+    statements = bare["statements"]
+    if len(statements) != 1 or len(statements[0]["node"].get("select_list", ())) != 1:
+        raise ExpressionError("only a single expression is possible here", 0)
+    return statements[0]["node"]["select_list"][0]
 
 
 def _evaluate(expression: str, frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
@@ -119,7 +133,7 @@ def _column(expression: str, frame: pl.DataFrame, names: tuple[str, ...], cast: 
     try:
         table = _connection().sql(query).to_arrow_table()
     except _duckdb_error() as error:
-        raise _translate(expression, error, query.index(f"({expression}\n)") + 1) from None
+        raise translated(expression, error, query.index(f"({expression}\n)") + 1) from None
     finally:
         _connection().unregister(_VIEW)
     series = pl.Series("result", table.column(0))
@@ -134,7 +148,7 @@ def _result_type(expression: str, frame: pl.DataFrame, names: tuple[str, ...]) -
     try:
         return str(_connection().execute(f"{prefix}{expression}\n) FROM {_source(frame, names)}").fetchall()[0][1])
     except _duckdb_error() as error:
-        raise _translate(expression, error, len(prefix)) from None
+        raise translated(expression, error, len(prefix)) from None
     finally:
         _connection().unregister(_VIEW)
 
@@ -175,6 +189,12 @@ def _connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def catalog() -> Catalog:
+    """The functions and reserved words of this DuckDB."""
+    with _LOCK:
+        return _catalog()
+
+
 @cache
 def _catalog() -> Catalog:
     kinds: dict[str, set[str]] = {}
@@ -195,14 +215,18 @@ def _duckdb_error() -> type[Exception]:
     return duckdb.Error
 
 
-def _translate(expression: str, error: Exception, prefix: int) -> ExpressionError:
-    """One plain line of an error of DuckDB while it binds or runs an expression."""
+def translated(expression: str, error: Exception, prefix: int) -> ExpressionError:
+    """One plain line of an error of DuckDB while it binds or runs an expression, before which `prefix` bytes stand in
+    the statement."""
     raw = str(error)
     try:
         details = json.loads(raw[raw.index("{") :])
     except ValueError:
         details = {"exception_message": raw}
     message = str(details.get("exception_message", raw)).split("\n", 1)[0].strip()
+    if macro := MACRO.match(message):
+        where = place(expression, details.get("position"), prefix)
+        return ExpressionError(f"{macro[1]}() takes no FILTER, DISTINCT or OVER", where, CASE_WHEN.format(macro[1]))
     message = re.split(r"\. You might need|\. Use TRY| - an explicit cast", message)[0].rstrip("!.")
     message = message.replace("STRING_LITERAL", "text").replace("INTEGER_LITERAL", "integer")
     return ExpressionError(message, place(expression, details.get("position"), prefix))

@@ -46,6 +46,8 @@ _REFUSED: Final = {
     "POSITIONAL_REFERENCE": "a column by position (#1) is not possible in an expression: write its name",
     "DEFAULT": "DEFAULT is not possible in an expression",
 }
+MACRO: Final = re.compile(r'[Ff]unction "(\w+)" is a Macro Function')
+CASE_WHEN: Final = "write {}(CASE WHEN condition THEN value END)"
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_.\-]*"
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 
@@ -73,6 +75,9 @@ class Catalog:
     aggregates: frozenset[str]
     others: frozenset[str]
     reserved: frozenset[str]
+
+    def knows(self, function: str) -> bool:
+        return function in self.scalars or function in self.aggregates or function in self.others
 
 
 def place(text: str, position: object, prefix: int) -> int | None:
@@ -117,12 +122,12 @@ def references(text: str, node: Any, columns: Iterable[str], catalog: Catalog) -
 
     Raises ExpressionError for anything that is no plain expression, and for unknown names.
     """
-    walk = _Walk(text, tuple(columns), catalog)
+    walk = Walk(text, tuple(columns), catalog)
     walk.visit(node, None, frozenset())
     return tuple(walk.used)
 
 
-class _Walk:
+class Walk:
     """One pass over a tree of DuckDB's parser, which collects the names and stops at the first mistake."""
 
     def __init__(self, text: str, columns: tuple[str, ...], catalog: Catalog) -> None:

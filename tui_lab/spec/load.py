@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from tui_lab.spec import checks
-from tui_lab.spec.model import LATER, Experiment, FileTemplate, Metric, Order, Origin
+from tui_lab.spec.model import LATER, Experiment, FileTemplate, Metric, Order, Origin, Repeat
 from tui_lab.spec.names import experiment_name_error
 from tui_lab.spec.problem import SpecError, closest
 from tui_lab.spec.read_metrics import read_metrics, read_rows
+from tui_lab.spec.read_needs import check_needs, read_keep, read_limits, read_needs
 from tui_lab.spec.read_sweep import (
     read_defaults,
     read_derive,
@@ -63,10 +64,13 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "max_failures": lambda r, path: None if r.empty(path) else r.whole(path, 1),
     "order": lambda r, path: r.one_of(path, get_args(Order)),
     "priority": Reader.whole,
+    "needs": read_needs,
+    "limits": read_limits,
     "metrics": read_metrics,
     "rows": read_rows,
     "code": Reader.texts,
     "inputs": Reader.texts,
+    "keep": read_keep,
     "version": at_least(1),
     "unhashed": Reader.texts,
     "run_on": read_run_on,
@@ -96,6 +100,8 @@ _ELSEWHERE: Final = {
     "repetitions": "repeat",
     "max_tries": "retries",
     "environment": "env",
+    "resources": "needs",
+    "requires": "needs",
     "cwd": "workdir",
 }
 
@@ -199,14 +205,14 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
     checks.check_unhashed(r, given.get("unhashed") or ())
     uses = Uses(r, checks.mentioned_names(r))
     uses.read(given, texts)
+    notices = check_needs(r, given, uses.known)
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
     if uses.takes_all:
-        return ()
-    return tuple(
-        str(r.problem(path, f'no command, file or variable uses the parameter "{name}"', at_key=True))
-        for name, path in checks.unused(r, uses.names, sweeps, expressions)
-    )
+        return notices
+    unused = checks.unused(r, uses.names, sweeps, expressions)
+    what = "no command, file or variable uses the parameter"
+    return (*notices, *(str(r.problem(path, f'{what} "{name}"', at_key=True)) for name, path in unused))
 
 
 def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
@@ -223,6 +229,15 @@ def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
     for name, metric in metrics.items():
         if metric.sql:
             found.append((("metrics", name, "sql"), metric.sql, _metric_columns(names, metrics, name)))
+    repeat = given.get("repeat")
+    if isinstance(repeat, Repeat):
+        from tui_lab.spec import until
+        from tui_lab.spec.expression import ExpressionError
+
+        try:
+            until.check(repeat.until, metrics)
+        except ExpressionError as error:
+            r.add(("repeat", "until"), error.message, error.hint, offset=error.offset)
     if found:
         # Imported here because it brings a database along, which most files don't need.
         from tui_lab.spec.expression import ExpressionError, check

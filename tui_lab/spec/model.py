@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import Field, PrivateAttr
 
 from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
+from tui_lab.spec.needs import Keep, Needs
 from tui_lab.spec.problem import Problem
 from tui_lab.spec.values import (
     Cases,
@@ -56,6 +57,7 @@ __all__ = [
     "Origin",
     "RandInt",
     "Range",
+    "Repeat",
     "RetryReason",
     "Rows",
     "Sample",
@@ -86,7 +88,7 @@ BUILT_IN: Final = (
 RESERVED_PARAMETERS: Final = ("output", "params")  # built-in placeholders that no parameter may replace
 
 # Keys of the file that have a meaning already but no support yet.
-LATER: Final = ("stages", "needs", "limits", "stop_when", "warmup", "keep", "hooks")
+LATER: Final = ("stages", "stop_when", "warmup", "hooks")
 
 
 # ---- smaller parts
@@ -103,6 +105,16 @@ class Step(Model):
 class Sample(Model):
     n: int = Field(description="How many distinct combinations to take at random.", examples=[50])
     seed: int = Field(default=0, description="Another seed takes other combinations.", examples=[1])
+
+
+class Repeat(Model):
+    min: int = Field(default=3, description="How often each combination runs at least.", examples=[3])
+    max: int = Field(description="How often each combination runs at most.", examples=[30])
+    until: str = Field(
+        description="SQL condition over a setting's metrics, summarised by `ci95()`, `mean()`, `sd()`, `n()`, ...: a "
+        "setting runs once more as long as it is not true.",
+        examples=["ci95(test_acc) < 0.01 * mean(test_acc)"],
+    )
 
 
 class Seed(Model):
@@ -189,8 +201,10 @@ class Experiment(Model):
         "Needed where a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
         examples=[{"n": 50, "seed": 1}],
     )
-    repeat: int = Field(
-        default=1, description="How often each combination runs. `{repeat}` counts from 0.", examples=[10]
+    repeat: int | Repeat = Field(
+        default=1,
+        description="How often each combination runs, or until what is known well enough. `{repeat}` counts from 0.",
+        examples=[10, {"min": 3, "max": 30, "until": "ci95(duration) < 0.1"}],
     )
     seed: Seed = Field(
         default_factory=Seed,
@@ -252,6 +266,17 @@ class Experiment(Model):
         description="Between experiments, the higher goes first; else first in, first out.",
         examples=[10],
     )
+    needs: Needs = Field(
+        default_factory=Needs,
+        description="What each task needs of its node, given all at once or not at all; a list goes by attempt, "
+        "and placeholders work. No part of a task's identity.",
+        examples=[{"gpus": 0.5, "cpus": 2, "memory": ["4G", "8G"]}, {"exclusive": True}, {"cpus": "{n}"}],
+    )
+    limits: dict[str, int] = Field(
+        default={},
+        description="Tokens that the running tasks share, by name: a task takes those that its `needs` name.",
+        examples=[{"license": 2}],
+    )
     metrics: dict[str, Metric] = Field(
         default={},
         description="Output values: a pattern, or where else to find one. The first leads tables and charts.",
@@ -275,6 +300,11 @@ class Experiment(Model):
         default=(),
         description="The same for input files, whose content joins a task's identity.",
         examples=["data/*.csv"],
+    )
+    keep: Keep = Field(
+        default_factory=Keep,
+        description="What comes home from a node that does not share the lab's folder; `tui-lab fetch` brings more.",
+        examples=["*.csv", ["*.csv", "plots/**"], {"globs": "*.csv", "most": "500M"}],
     )
     version: int = Field(default=1, description="A higher number makes every task run again.", examples=[2])
     unhashed: tuple[str, ...] = Field(
@@ -302,6 +332,11 @@ class Experiment(Model):
             return tuple(Step(name=n, command=c, line=self._line("command", n)) for n, c in named)
         listed = enumerate(self.command)
         return tuple(Step(name=None, command=c, line=self._line("command", i)) for i, c in listed)
+
+    @property
+    def repeats(self) -> int:
+        """Repeats of each combination that are planned: with `until`, the most that may run."""
+        return self.repeat if isinstance(self.repeat, int) else self.repeat.max
 
     @property
     def file(self) -> Path:

@@ -49,7 +49,9 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
         if name in experiment.derive:
             problems.append(Problem(written, 0, 0, f'"{name}" is derived from other parameters: set those'))
         elif name not in names:
-            problems.append(Problem(written, 0, 0, f'there is no parameter "{name}"', suggest(name, names)))
+            problems.append(
+                Problem(written, 0, 0, f'{experiment.file} has no parameter "{name}"', suggest(name, names))
+            )
         elif not given:
             problems.append(Problem(written, 0, 0, "give at least one value"))
         else:

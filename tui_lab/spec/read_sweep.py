@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tui_lab.spec.model import Sample, Seed, SeedPer
+from tui_lab.spec.model import Repeat, Sample, Seed, SeedPer
 from tui_lab.spec.read_domains import looks_like_domain, read_domain
 from tui_lab.spec.reading import Keypath, Reader
 from tui_lab.spec.values import Domain, Value
@@ -105,15 +105,32 @@ def read_sample(r: Reader, path: Keypath) -> Sample | None:
     return Sample(**found) if "n" in found and None not in found.values() else None
 
 
-def read_repeat(r: Reader, path: Keypath) -> int | None:
+def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
+    """A number of repeats, or from how many to how many and until what."""
     node = r.node(path)
-    if node.kind == "mapping":
-        for key in r.fields(path, ("until", "min", "max"), '"repeat"'):
-            r.add((*path, key), f'"repeat.{key}" is not supported yet', "give a number of repeats", at_key=True)
-        if not node.entries:
-            r.wrong(path, "a whole number")
+    if node.kind != "mapping":
+        return r.whole(path, 1)
+    keys = r.fields(path, Repeat.model_fields, '"repeat"')
+    found: dict[str, Any] = {key: r.whole((*path, key), 1) for key in ("min", "max") if key in keys}
+    if "until" in keys:
+        found["until"] = r.text((*path, "until"))
+    if len(keys) < len(r.keys(path)):
+        return None  # a misspelt key is the reason for a missing one
+    if "until" not in keys:
+        wanted = found.get("max") or found.get("min") or 10
+        hint = f"add until: 'ci95(METRIC) < 0.1', or write repeat: {wanted}"
+        r.add(path, '"repeat" needs "until", the condition that ends the repeats', hint, at_key=True)
+    if "max" not in keys:
+        hint = "add, for instance, max: 30"
+        r.add(path, '"repeat" needs "max", for the condition may never be true', hint, at_key=True)
+    if len(found) < 2 or None in found.values() or not {"max", "until"} <= found.keys():
         return None
-    return r.whole(path, 1)
+    repeat = Repeat(**found)
+    if repeat.min > repeat.max:
+        where = (*path, "min") if "min" in keys else (*path, "max")
+        r.add(where, f'"min" ({repeat.min}) is larger than "max" ({repeat.max})')
+        return None
+    return repeat
 
 
 def read_seed(r: Reader, path: Keypath) -> Seed | None:

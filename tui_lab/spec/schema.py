@@ -9,8 +9,9 @@ from typing import Any, Final, get_args
 from pydantic.fields import FieldInfo
 
 from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
-from tui_lab.spec.model import Experiment, FileTemplate, Order, RetryReason, Sample, Seed, SeedPer
+from tui_lab.spec.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.spec.names import MAX_NAME
+from tui_lab.spec.needs import Keep, Needs
 from tui_lab.spec.values import Cases, Choice, Geomspace, Linspace, LogUniform, Model, RandInt, Range, Uniform
 from tui_lab.spec.yaml12 import resolve
 
@@ -20,11 +21,12 @@ _SPECIAL: Final = re.compile(r"""[{}\[\]#,:&*!|>'"%@`]|^[-?\s]|\s$""")  # what Y
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _NAME: Final = "^[A-Za-z_][A-Za-z0-9_.-]*$"
-_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-_ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}  # a scalar is taken as written
+TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}  # a scalar is taken as written
 _NUMBER: Final[Schema] = {"type": "number"}
 _WHOLE: Final[Schema] = {"type": "integer"}
-_TIME: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, _TEXT]}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 1}
+_QUANTITY: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, TEXT]}
 _VALUES: Final[Schema] = {"type": "array", "minItems": 1}
 _SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
@@ -35,24 +37,27 @@ def json_schema() -> Schema:
         "$schema": DIALECT,
         "title": "experiment.yaml",
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
-        **_object(Experiment, _KEYS, required=("command",)),
+        **closed_object(Experiment, _KEYS, required=("command",)),
         "$defs": {"domain": _domain(), "sweep": _named({"$ref": "#/$defs/domain"}), "metric": _metric()},
     }
 
 
 def reference() -> str:
     """A Markdown table of every key: name, forms, default, meaning; and one for each mapping inside."""
-    parts = [_table(Experiment, {})]
+    parts = [key_table(Experiment, {})]
     inner: dict[str, type[Model]] = {
+        "needs": Needs,
         "metrics": Metric,
         "rows": Rows,
         "sample": Sample,
+        "repeat": Repeat,
         "seed": Seed,
         "files": FileTemplate,
+        "keep": Keep,
     }
     parts.append(_domains_table())
     for key, model in inner.items():
-        parts.append(f"### Keys of `{key}`\n\n{_table(model, _RENAMED.get(model, {}))}")
+        parts.append(f"### Keys of `{key}`\n\n{key_table(model, _RENAMED.get(model, {}))}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -63,11 +68,11 @@ def _words(literal: Any) -> Schema:
     return {"enum": list(get_args(literal))}
 
 
-def _one_or_many(item: Schema, **limits: int) -> Schema:
+def one_or_many(item: Schema, **limits: int) -> Schema:
     return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
 
 
-def _or_null(schema: Schema) -> Schema:
+def or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -75,7 +80,7 @@ def _named(value: Schema) -> Schema:
     return {"type": "object", "propertyNames": {"pattern": _NAME}, "additionalProperties": value}
 
 
-def _object(model: type[Model], keys: dict[str, Schema], required: tuple[str, ...] = ()) -> Schema:
+def closed_object(model: type[Model], keys: dict[str, Schema], required: tuple[str, ...] = ()) -> Schema:
     """A closed mapping whose keys carry the texts of a model's fields."""
     renamed = _RENAMED.get(model, {})
     properties: Schema = {}
@@ -113,6 +118,7 @@ _RENAMED: Final[dict[type[Model], dict[str, str]]] = {
     Metric: {"source": "from", "json_file": "json"},
     Rows: {"source": "from"},
     FileTemplate: {"source": "from"},
+    Needs: {"tokens": "NAME"},
 }
 
 _DOMAINS: Final[dict[str, tuple[type[Model], str, Schema]]] = {
@@ -155,37 +161,49 @@ def _meaning(model: type[Model]) -> str:
 
 def _metric() -> Schema:
     """A pattern, or a mapping that says where the value is."""
-    return {"anyOf": [_TEXT, _object(Metric, _METRIC_KEYS)]}
+    return {"anyOf": [TEXT, closed_object(Metric, _METRIC_KEYS)]}
 
 
 _METRIC_KEYS: Final[dict[str, Schema]] = {
-    "pattern": _TEXT,
+    "pattern": TEXT,
     "take": _words(Take),
-    "source": _TEXT,
+    "source": TEXT,
     "type": _words(MetricType),
-    "unit": _ANY_TEXT,
+    "unit": ANY_TEXT,
     "goal": _words(Goal),
-    "json_file": _TEXT,
+    "json_file": TEXT,
     "path": {"type": "string", "pattern": "^\\$"},
-    "csv": _TEXT,
-    "column": _ANY_TEXT,
-    "sql": _ANY_TEXT,
-    "run": _ANY_TEXT,
+    "csv": TEXT,
+    "column": ANY_TEXT,
+    "sql": ANY_TEXT,
+    "run": ANY_TEXT,
 }
 
-_COMMAND: Final[Schema] = {**_ANY_TEXT, "minLength": 1}
+_AMOUNT: Final = one_or_many(_QUANTITY, minItems=1)
+
+
+def _needs() -> Schema:
+    """The needs by name; every other name is a token of `limits`."""
+    whether = one_or_many({"anyOf": [{"type": "boolean"}, TEXT]}, minItems=1)
+    amounts = {name: whether if name == "exclusive" else _AMOUNT for name in Needs.model_fields}
+    found = closed_object(Needs, amounts)
+    tokens = found["properties"].pop("NAME")
+    return {**found, "propertyNames": {"pattern": _NAME}, "additionalProperties": tokens}
+
+
+_COMMAND: Final[Schema] = {**ANY_TEXT, "minLength": 1}
 _FILE: Final[Schema] = {
     "anyOf": [
-        _TEXT,
+        TEXT,
         {
-            **_object(FileTemplate, {"source": _TEXT, "marks": _tuple(_ANY_TEXT, _ANY_TEXT)}),
+            **closed_object(FileTemplate, {"source": TEXT, "marks": _tuple(ANY_TEXT, ANY_TEXT)}),
             "required": ["from"],
         },
     ]
 }
 
 _KEYS: Final[dict[str, Schema]] = {
-    "name": _or_null({"type": "string", "pattern": _NAME, "maxLength": MAX_NAME}),
+    "name": or_null({"type": "string", "pattern": _NAME, "maxLength": MAX_NAME}),
     "command": {
         "anyOf": [
             _COMMAND,
@@ -193,7 +211,7 @@ _KEYS: Final[dict[str, Schema]] = {
             {**_named(_COMMAND), "minProperties": 1},
         ]
     },
-    "parameters": _or_null(
+    "parameters": or_null(
         {
             "anyOf": [
                 {"$ref": "#/$defs/sweep"},
@@ -201,48 +219,63 @@ _KEYS: Final[dict[str, Schema]] = {
             ]
         }
     ),
-    "defaults": _or_null(_named({})),
-    "zip": _or_null({"type": "array", "items": {"type": "array", "items": _TEXT, "minItems": 2}}),
-    "where": _or_null(_ANY_TEXT),
-    "derive": _or_null(_named(_ANY_TEXT)),
-    "sample": _or_null(_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": _WHOLE}, required=("n",))),
-    "repeat": {"type": "integer", "minimum": 1},
-    "seed": {"anyOf": [_WHOLE, _object(Seed, {"base": _WHOLE, "per": _words(SeedPer)})]},
-    "files": _or_null({"type": "object", "additionalProperties": _FILE}),
-    "workdir": _or_null(_TEXT),
-    "env": _or_null(
+    "defaults": or_null(_named({})),
+    "zip": or_null({"type": "array", "items": {"type": "array", "items": TEXT, "minItems": 2}}),
+    "where": or_null(ANY_TEXT),
+    "derive": or_null(_named(ANY_TEXT)),
+    "sample": or_null(closed_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": _WHOLE}, required=("n",))),
+    "repeat": {
+        "anyOf": [
+            _COUNT,
+            closed_object(Repeat, {"min": _COUNT, "max": _COUNT, "until": TEXT}, required=("max", "until")),
+        ]
+    },
+    "seed": {"anyOf": [_WHOLE, closed_object(Seed, {"base": _WHOLE, "per": _words(SeedPer)})]},
+    "files": or_null({"type": "object", "additionalProperties": _FILE}),
+    "workdir": or_null(TEXT),
+    "env": or_null(
         {
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": _or_null(_ANY_TEXT),
+            "additionalProperties": or_null(ANY_TEXT),
         }
     ),
-    "shell": _or_null(_TEXT),
-    "setup": _or_null(_one_or_many(_TEXT)),
-    "timeout": _or_null(_TIME),
-    "grace": _TIME,
+    "shell": or_null(TEXT),
+    "setup": or_null(one_or_many(TEXT)),
+    "timeout": or_null(_QUANTITY),
+    "grace": _QUANTITY,
     "retries": {"type": "integer", "minimum": 0},
-    "retry_on": _one_or_many(_words(RetryReason)),
-    "ok_exit_codes": _one_or_many({"type": "integer", "minimum": 0, "maximum": 255}),
-    "max_failures": _or_null({"type": "integer", "minimum": 1}),
+    "retry_on": one_or_many(_words(RetryReason)),
+    "ok_exit_codes": one_or_many({"type": "integer", "minimum": 0, "maximum": 255}),
+    "max_failures": or_null({"type": "integer", "minimum": 1}),
     "order": _words(Order),
     "priority": _WHOLE,
-    "metrics": _or_null(_named({"$ref": "#/$defs/metric"})),
-    "rows": _or_null(_object(Rows, {"pattern": _TEXT, "csv": _TEXT, "each": _TEXT, "source": _TEXT})),
-    "code": _or_null(_one_or_many(_TEXT)),
-    "inputs": _or_null(_one_or_many(_TEXT)),
+    "needs": or_null(_needs()),
+    "limits": or_null(_named({"type": "integer", "minimum": 1})),
+    "metrics": or_null(_named({"$ref": "#/$defs/metric"})),
+    "rows": or_null(closed_object(Rows, {"pattern": TEXT, "csv": TEXT, "each": TEXT, "source": TEXT})),
+    "code": or_null(one_or_many(TEXT)),
+    "inputs": or_null(one_or_many(TEXT)),
+    "keep": or_null(
+        {
+            "anyOf": [
+                *one_or_many(TEXT)["anyOf"],
+                closed_object(Keep, {"globs": or_null(one_or_many(TEXT)), "most": _QUANTITY}),
+            ]
+        }
+    ),
     "version": {"type": "integer", "minimum": 1},
-    "unhashed": _or_null(_one_or_many(_TEXT)),
-    "run_on": _or_null(_one_or_many(_ANY_TEXT)),
-    "tags": _or_null(_one_or_many(_ANY_TEXT)),
-    "description": _or_null(_ANY_TEXT),
+    "unhashed": or_null(one_or_many(TEXT)),
+    "run_on": or_null(one_or_many(ANY_TEXT)),
+    "tags": or_null(one_or_many(ANY_TEXT)),
+    "description": or_null(ANY_TEXT),
 }
 
 
 # ---- Markdown
 
 
-def _table(model: type[Model], renamed: dict[str, str]) -> str:
+def key_table(model: type[Model], renamed: dict[str, str]) -> str:
     rows = ["| key | forms | default | meaning |", "|---|---|---|---|"]
     for attribute, field in model.model_fields.items():
         key = renamed.get(attribute, attribute)

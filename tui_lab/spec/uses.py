@@ -1,4 +1,4 @@
-"""Which parameters a task uses, by the placeholders in its command, files, variables, folder and timeout."""
+"""Which parameters a task uses, by the placeholders in its command, files, variables, folder, timeout, needs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tui_lab.spec.command import compile_command
 from tui_lab.spec.model import BUILT_IN, FileTemplate
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem
+from tui_lab.spec.read_needs import check_amount, placeholder_needs
 from tui_lab.spec.reading import QUOTE, Keypath, Reader
 from tui_lab.spec.template import names_in
 from tui_lab.spec.units import TIME_HINT
@@ -39,6 +40,9 @@ class Uses:
             self._text(("workdir",), self.r.node(("workdir",)).text)
         if isinstance(given.get("timeout"), str) and not self._text(("timeout",), given["timeout"]):
             self.r.add(("timeout",), f'"{given["timeout"]}" is no time', TIME_HINT)
+        for path, name, text in placeholder_needs(self.r, given):
+            if not self._text(path, text):
+                check_amount(self.r, path, name, text)
 
     def _command(self, path: Keypath, command: str) -> None:
         self.takes_all = self.takes_all or PARAMS_VARIABLE in command

@@ -20,7 +20,7 @@ import polars as pl
 from tui_lab.store import layout
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _METADATA: Final = "tui_lab"
 _FACTS: Final = (
     "size",
@@ -33,6 +33,8 @@ _FACTS: Final = (
     "drained",
     "ended",
     "offset",
+    "environments",
+    "placement",
 )
 _TAIL: Final = 4096  # bytes of the journal that tell it from another
 
@@ -45,6 +47,7 @@ def write(state: State, folder: Path) -> None:
     partial = path.with_suffix(".partial")
     facts: dict[str, Any] = {name: getattr(state, name) for name in _FACTS}
     facts["changes"] = list(state.changes.items())
+    facts["quarantined"] = sorted(state.quarantined)
     facts["format"] = FORMAT
     try:
         facts["tail"] = _tail(folder / layout.JOURNAL_FILE, state.offset)
@@ -70,6 +73,7 @@ def read(folder: Path) -> State:
         for name in _FACTS:
             setattr(state, name, facts[name])
         state.changes = dict(facts["changes"])
+        state.quarantined = set(facts["quarantined"])
         for name, (code, _) in COLUMNS.items():
             column = array(code)
             column.frombytes(frame[name].to_numpy().astype(code, copy=False).tobytes())

@@ -76,6 +76,9 @@ class State:
         self.identity = ""  # of the journal: agents know an experiment by it
         self.nodes: list[str] = []
         self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
+        self.environments: dict[str, str] = {}  # node -> digest of what was captured of it last
+        self.placement: Event | None = None  # the nodes of the newest submission, where a person changed them
+        self.quarantined: set[str] = set()  # nodes that get nothing more of the newest submission
         self.plan = 0  # number of the newest plan
         self.submissions: list[Event] = []
         self.paused: Event | None = None
@@ -135,6 +138,7 @@ class State:
         self.plan = event["plan"]
         self.submissions.append(event)
         self.drained, self.paused, self.ended = False, None, None
+        self.placement, self.quarantined = None, set()
         self.grow(1 + max((last for _, last in planned), default=-1))
         self.columns["planned"] = array("b", bytes(self.size))
         for first, last in planned:
@@ -146,6 +150,27 @@ class State:
             queued[:] = 0
             self.changes = {}
         self._queue(event["queued"])
+
+    def _on_extended(self, event: Event) -> None:
+        """More repeats were found to be needed."""
+        self._queue(event["queued"])
+
+    def _on_nodes(self, event: Event) -> None:
+        self.placement = event
+
+    def _on_environment(self, event: Event) -> None:
+        self.environments[event["node"]] = event["digest"]
+
+    def _on_quarantined(self, event: Event) -> None:
+        """A node that fails what others do well: its failures do not count, and it gets nothing more."""
+        self.quarantined.add(event["node"])
+        columns = self.columns
+        for task in ranges.each(event["tasks"]):
+            if columns["assigned"][task] or columns["state"][task] == DONE:
+                continue
+            self._move(task, PENDING)
+            columns["queued"][task] = 1
+            columns["base"][task] = columns["attempts"][task]
 
     def _on_requeued(self, event: Event) -> None:
         self.ended, self.paused, self.drained = None, None, False
@@ -205,16 +230,27 @@ class State:
 
     def _on_started(self, event: Event) -> None:
         columns, task = self.columns, event["task"]
-        if columns["attempts"][task] == event["attempt"] and columns["assigned"][task]:
+        if (
+            columns["attempts"][task] == event["attempt"]
+            and columns["assigned"][task]
+            and columns["state"][task] != DONE
+        ):
             self._move(task, RUNNING)
             columns["started"][task] = event["at"]
 
     def _on_finished(self, event: Event) -> None:
         columns, task = self.columns, event["task"]
-        if not columns["assigned"][task] or columns["attempts"][task] != event["attempt"]:
-            return  # a duplicate: the first result of an attempt wins
         get = event.get
-        columns["assigned"][task] = 0
+        if get("late"):  # of a node that was lost, before the attempt in its place has come to an end
+            if columns["state"][task] == DONE or not 0 < event["attempt"] < columns["attempts"][task]:
+                return
+            columns["started"][task] = event["at"] - get("duration", _UNKNOWN)
+        elif not columns["assigned"][task] or columns["attempts"][task] != event["attempt"]:
+            return  # a duplicate: the first result of an attempt wins
+        else:
+            columns["assigned"][task] = 0
+            if get("duplicate"):
+                return
         columns["attempt"][task] = event["attempt"]
         columns["reason"][task] = _REASON_CODE.get(get("reason", ""), 0)
         columns["exit_code"][task] = get("exit_code", NONE)

@@ -1,7 +1,8 @@
 """Names and places of files in a lab. Nothing here touches the disk.
 
-lab/lab.json, engine.json, engine.log
+lab/lab.json, engine.json, engine.log, nodes.jsonl
 lab/EXPERIMENT/experiment.yaml, journal.jsonl, state.parquet, results.parquet
+lab/EXPERIMENT/environment/DIGEST.json
 lab/EXPERIMENT/plans/N.parquet, N.csv, N.yaml
 lab/EXPERIMENT/tasks/THOUSAND/TASK/stdout, stderr, ...
 """
@@ -17,6 +18,7 @@ LAB_FILE: Final = "lab.json"
 ENGINE_FILE: Final = "engine.json"
 SUBMIT_LOCK: Final = "submit.lock"
 ENGINE_LOG: Final = "engine.log"
+NODES_FILE: Final = "nodes.jsonl"
 SPEC_FILE: Final = "experiment.yaml"
 JOURNAL_FILE: Final = "journal.jsonl"
 CHECKPOINT_FILE: Final = "state.parquet"
@@ -24,6 +26,7 @@ RESULTS_FILE: Final = "results.parquet"
 METRICS_FILE: Final = "metrics.jsonl"
 PARAMS_FILE: Final = "params.json"
 PLANS: Final = "plans"
+ENVIRONMENT: Final = "environment"
 TASKS: Final = "tasks"
 
 TASKS_PER_FOLDER: Final = 1000

@@ -80,7 +80,7 @@ def task_table(
 
     Combinations that differ only in unhashed parameters are one task: the first.
     """
-    height, repeats = combinations.height, experiment.repeat
+    height, repeats = combinations.height, experiment.repeats
     names = combinations.frame.columns
     own_seeds = [seeds.seed(experiment.seed.base, repeat) for repeat in range(repeats)]
     per_task = experiment.seed.per == "task"

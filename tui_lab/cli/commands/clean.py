@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import DONE
+from tui_lab.cli.main import DONE, INFRASTRUCTURE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
 
 if TYPE_CHECKING:
@@ -28,23 +29,32 @@ examples:
   tui-lab clean grid --old-versions              what --rerun has replaced
   tui-lab clean grid --attempts                  outputs of attempts that do not count
   tui-lab clean grid --files '*.pt' --where "test_acc < 0.9"
+  tui-lab clean --nodes --yes                    agents, spools and homes that interrupted runs left on nodes
 """
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser("clean", description="Remove outputs that are not wanted any more.", epilog=_EPILOG)
-    parser.add_argument("experiments", nargs="+", metavar="EXPERIMENT")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     parser.add_argument("--state", metavar="STATE,...", help="tasks in these states")
     parser.add_argument("--unplanned", action="store_true", help="tasks that are not in the newest plan")
     parser.add_argument("--old-versions", action="store_true", help="tasks of which there is a newer version")
     parser.add_argument("--where", metavar="SQL", help="tasks for which this is true; metrics may be named")
     parser.add_argument("--attempts", action="store_true", help="only the outputs of attempts that do not count")
     parser.add_argument("--files", metavar="GLOB", help="only the files that the tasks wrote under such a name")
+    parser.add_argument("--nodes", action="store_true", help="instead: what interrupted runs left on the lab's nodes")
     parser.add_argument("--yes", action="store_true", help="do it")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
-    if not any((args.state, args.unplanned, args.old_versions, args.where, args.attempts, args.files)):
+    conditions = (args.state, args.unplanned, args.old_versions, args.where, args.attempts, args.files)
+    if args.nodes:
+        if args.experiments or any(conditions):
+            raise UsageError("clean --nodes is about the whole lab: it goes with --yes alone")
+        return clean_nodes(args)
+    if not args.experiments:
+        raise UsageError("clean: which experiment? As in: tui-lab clean grid --state failed")
+    if not any(conditions):
         raise UsageError("clean: say what is to go, for example --state failed; see tui-lab clean --help")
 
     from tui_lab.engine.place import EngineLock
@@ -61,6 +71,47 @@ def main(arguments: list[str]) -> int:
         if args.yes:
             lock.release()
     return DONE
+
+
+def clean_nodes(args: argparse.Namespace) -> int:
+    """Remove what the lab has on its nodes while nothing runs there. Without --yes it only says which nodes it would
+    reach: what is there, only they know."""
+    from tui_lab.cli.text import printable
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.store.errors import LabError
+
+    lab = open_lab(args)
+    names = used_nodes(choose_experiments(lab, []))
+    found: list[dict[str, Any]] = []
+    if args.yes and names:
+        client = EngineClient.start(lab)
+        if active := client.request("status")["active"]:
+            raise LabError(f"{', '.join(active)} is going in this lab", "wait for it, or `tui-lab stop` it first")
+        found = client.request("clean_nodes", environment=dict(os.environ))["nodes"]
+        client.close()
+    if args.json:
+        print_json({"lab": str(lab.path), "nodes": found if args.yes else names, "removed": args.yes})
+    elif not names:
+        print(f"{lab.path}: nothing has run on a node")
+    elif not args.yes:
+        print(f"would remove the lab's agents, spools and homes on {', '.join(names)}; --yes does it")
+    for node in found if not args.json else ():
+        removed = [printable(path) for path in node.get("removed") or ()]
+        print(f"{node['name']}: {'removed ' + ', '.join(removed) if removed else 'nothing was left'}")
+        if node.get("error"):
+            print(f"! {node['name']}: {printable(node['error'])}", file=sys.stderr)
+    return INFRASTRUCTURE if any(node.get("error") for node in found) else DONE
+
+
+def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
+    """Names of the nodes that were given tasks, or were to be."""
+    names: dict[str, None] = {}
+    for folder in folders:
+        state = folder.state()
+        for submission in state.submissions:
+            names.update(dict.fromkeys(node["name"] for node in submission.get("nodes") or ()))
+        names.update(dict.fromkeys(state.nodes))
+    return list(names)
 
 
 def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:

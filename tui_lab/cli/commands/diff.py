@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
 
-_SUBMISSION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)@(?P<number>\d+)")
+_SUBMISSION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)(?P<mark>[#@])(?P<number>\d+)")
 OUTPUT_LIMIT: Final = 1 << 20  # bytes of an output that are compared line by line
 VOLATILE: Final = ("task_id", "started_at", "ended_at", "duration", "cpu_time", "peak_rss", "planned")
 
@@ -27,15 +27,19 @@ def main(arguments: list[str]) -> int:
         "diff",
         description="What differs between two tasks (parameters, facts, metrics, outputs)\n"
         "or between two submissions (file, tasks, program).",
-        epilog="examples:\n  tui-lab diff 3 17\n  tui-lab diff grid@1 grid@2\n",
+        epilog="examples:\n  tui-lab diff 3 17\n  tui-lab diff grid#1 grid#2\n",
     )
-    parser.add_argument("first", metavar="TASK | EXPERIMENT@N")
-    parser.add_argument("second", metavar="TASK | EXPERIMENT@N")
+    parser.add_argument("first", metavar="TASK | EXPERIMENT#N")
+    parser.add_argument("second", metavar="TASK | EXPERIMENT#N")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
     lab = open_lab(args)
     matches = [_SUBMISSION.fullmatch(word) for word in (args.first, args.second)]
+    for match in matches:
+        if match and match["mark"] == "@":
+            submission, query = f"{match['name']}#{match['number']}", "tui-lab query compare"
+            raise UsageError(f"{match[0]} means a version, for {query}; submission {match['number']} is {submission}")
     if matches[0] and matches[1]:
         found = compare_submissions(lab, *[(match["name"], int(match["number"])) for match in matches if match])
     elif not any(matches):
@@ -100,10 +104,10 @@ def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int
         folder = lab.experiment(name)
         submissions = folder.state().submissions
         if not 1 <= number <= len(submissions):
-            raise UsageError(f"{name} has {len(submissions)} submissions, and no {name}@{number}")
+            raise UsageError(f"{name} has {len(submissions)} submissions, and no {name}#{number}")
         sides.append((folder, submissions[number - 1]))
     before, after = (_plan_file(*side).read_text(encoding="utf-8").splitlines() for side in sides)
-    labels = [f"{name}@{number}/experiment.yaml" for name, number in (first, second)]
+    labels = [f"{name}#{number}/experiment.yaml" for name, number in (first, second)]
     keys = [folder.plan(event["plan"]).tasks.select("key", "version") for folder, event in sides]
     scripts = [event.get("scripts") or {} for _, event in sides]
     changed = sorted(name for name in {*scripts[0], *scripts[1]} if scripts[0].get(name) != scripts[1].get(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from tui_lab.cli.options import Parser, add_common, open_lab
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from tui_lab.results.charts import Chart, Request, Source
 
@@ -46,6 +48,7 @@ examples:
   tui-lab draw heatmap grid -o heatmap.png --annot          a picture: PNG, SVG or PDF
   tui-lab draw lines --x-column neurons --y-column loss --hue-column activation --log y
   tui-lab draw scatter --sql 'SELECT train_acc, test_acc FROM grid'
+  tui-lab draw steps --follow                               learning curves while the tasks run
   tui-lab draw categories --x-column activation --table -o means.csv
 """
 
@@ -56,7 +59,10 @@ def parser() -> Parser:
     it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
     it.add_argument("--sql", metavar="QUERY", help="draw the rows of a query")
     it.add_argument("--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv")
-    it.add_argument("-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf), or text (.txt)")
+    it.add_argument(
+        "-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf .html), or text (.txt)"
+    )
+    it.add_argument("--follow", action="store_true", help="draw it anew until the run is over")
     it.add_argument("--table", action="store_true", help="print what would be drawn as a table")
     it.add_argument("--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query")
     for role in _ROLES:
@@ -113,17 +119,53 @@ def _inches(text: str) -> float:
 def main(arguments: list[str]) -> int:
     args = parser().parse_args(negative.protect(arguments))
 
-    from tui_lab.results.charts import ChartError, make
+    from tui_lab.results.charts import ChartError, NothingToDraw, make
+
+    def once() -> Chart:
+        mine = copy.deepcopy(args)
+        source = read_source(mine)
+        if args.follow and not source.frame.height:
+            raise NothingToDraw("nothing to draw: no values came")
+        return make(read_request(mine, source), source)
 
     try:
-        source = read_source(args)
-        chart = make(read_request(args, source), source)
+        if args.follow:
+            chart = _follow(args, once)
+        else:
+            chart = once()
+            show(chart, args)
         for note in chart.notes:
             print(f"note: {note}", file=sys.stderr)
-        show(chart, args)
     except ChartError as error:
         raise UsageError(f"draw: {error}") from None
     return DONE
+
+
+def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
+    """Draw until the run is over; the last chart."""
+    from tui_lab.cli.address import newest
+    from tui_lab.cli.draw_follow import Place, follow
+
+    if args.sql is not None or args.input is not None:
+        raise UsageError("draw --follow: a run of an experiment can be followed, not --sql or --input")
+    lab = open_lab(args)
+    folder = newest(lab) if args.experiment is None else lab.experiment(args.experiment)
+    args.experiment = folder.name
+    drawn: list[Chart] = []
+    terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    place = Place() if terminal and not args.output and not args.table else None
+
+    def put(chart: Chart) -> None:
+        drawn[:] = [chart]
+        if place is not None:
+            place.put(_as_text(chart, args))
+        elif args.output:
+            show(chart, args)
+
+    follow(lab, folder, once, put)
+    if place is None and not args.output:
+        show(drawn[0], args)
+    return drawn[0]
 
 
 # ---- what is drawn
@@ -196,9 +238,11 @@ def _experiment(args: argparse.Namespace) -> Source:
     lab = open_lab(args)
     folder = newest(lab) if args.experiment is None else lab.experiment(args.experiment)
     steps = args.kind == "steps"
-    with reading(folder.name, quiet=False) as progress:
+    with reading(folder.name, quiet=args.follow) as progress:
         results = refresh(folder, progress, live=steps)
         frame = results.steps if steps else results.grid
+    if steps and results.bad_lines and not args.follow:
+        print(f"note: {results.bad_lines}", file=sys.stderr)
     parameters = [name for name in results.parameters if name in frame.columns]
     if steps:
         metrics = [n for n in frame.columns if n not in FACTS and n not in parameters]
@@ -268,18 +312,20 @@ def show(chart: Chart, args: argparse.Namespace) -> None:
         from tui_lab.results.plots import files
 
         files.write(chart, file, tuple(args.fig_size) if args.fig_size else files.SIZE)
+    elif file is not None:
+        file.write_text(_as_text(chart, args), encoding="utf-8")
     else:
-        from tui_lab.results.plots.style import Look
-        from tui_lab.results.plots.terminal import draw
+        sys.stdout.write(_as_text(chart, args))
 
-        width, height = shutil.get_terminal_size()
-        color = file is None and colored()
-        ascii_only = args.ascii or (file is None and not _speaks_unicode())
-        text = draw(chart, width, min(height - 1, _TALLEST), Look(color, ascii_only)) + "\n"
-        if file is not None:
-            file.write_text(text, encoding="utf-8")
-        else:
-            sys.stdout.write(text)
+
+def _as_text(chart: Chart, args: argparse.Namespace) -> str:
+    from tui_lab.results.plots.style import Look
+    from tui_lab.results.plots.terminal import draw
+
+    width, height = shutil.get_terminal_size()
+    color = not args.output and colored()
+    ascii_only = args.ascii or (not args.output and not _speaks_unicode())
+    return draw(chart, width, min(height - 1, _TALLEST), Look(color, ascii_only)) + "\n"
 
 
 def colored() -> bool:

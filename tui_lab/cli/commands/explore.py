@@ -80,7 +80,7 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar=("HOST", "WORKERS TAG"),
-        help="[USER@]HOST[:PORT] [WORKERS] [TAG...]; only localhost so far",
+        help="[USER@]HOST[:PORT] [WORKERS] [TAG...]; all nodes of all options are used",
     )
     it.add_argument(
         "--filter-tasks",
@@ -115,9 +115,7 @@ def main(arguments: list[str]) -> int:
 
     from tui_lab.cli import patas_files
 
-    nodes = [patas_files.read_node(words) for words in args.node]
-    nodes += [node for name in args.cluster for node in patas_files.read_cluster(Path(name))]
-    slots = patas_files.local_slots(nodes, args.filter_nodes)
+    nodes = patas_files.read_nodes(args.node, args.cluster, args.filter_nodes)
     patas_files.task_condition(args.filter_tasks, "")
     sweeps, files = _wanted(args)
     made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
@@ -128,7 +126,7 @@ def main(arguments: list[str]) -> int:
         _keep(lab, path, text, args.replace)
     files = [*files, *(path for path, _ in made)]
     redo = args.redo or any(sweep.redo for sweep in sweeps)
-    calls = list(_calls(files, args, slots, redo))
+    calls = list(_calls(files, args, redo))
     if not args.yes and not args.quiet and sys.stdin.isatty() and not _confirmed(lab, files, args, redo):
         print("Nothing was started.", file=sys.stderr)
         return DONE
@@ -137,7 +135,7 @@ def main(arguments: list[str]) -> int:
     worst = DONE
     with _silence(args.quiet):
         for words in calls:
-            status = run.main(words)
+            status = run.main(words, nodes)
             worst = status if status not in (DONE, FAILED) else max(worst, status)
             if worst > FAILED:
                 break
@@ -262,14 +260,12 @@ def _submitted(lab: Lab, name: str, text: str) -> bool:
     return any(file.read_text(encoding="utf-8") == text for file in plans.glob("*.yaml"))
 
 
-def _calls(files: list[Path], args: argparse.Namespace, slots: int | None, redo: bool) -> Iterator[list[str]]:
+def _calls(files: list[Path], args: argparse.Namespace, redo: bool) -> Iterator[list[str]]:
     """The words for --run: one call for all files, or where tasks are chosen one for each."""
     from tui_lab.cli.patas_files import task_condition
     from tui_lab.spec.load import load
 
     common = ["--run", *(["--lab", args.lab] if args.lab else [])]
-    if slots is not None:
-        common += ["--node", "localhost", *([str(slots)] if slots else [])]
     for option in ("detach", "replace", "keep_going", "json", "debug"):
         if getattr(args, option):
             common.append(f"--{option.replace('_', '-')}")

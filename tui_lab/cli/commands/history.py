@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         description="What was submitted when, by whom, and what became of it.",
         epilog=examples(
             ("tui-lab history grid", "the submissions of one experiment"),
-            ("tui-lab diff grid@1 grid@2", "what changed between two of them"),
+            ("tui-lab diff grid#1 grid#2", "what changed between two of them"),
         ),
     )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all of the lab")
@@ -38,13 +38,15 @@ def main(arguments: list[str]) -> int:
 
 def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
     """Each submission with its number from 1, the events that followed it, and its last count by state."""
+    from tui_lab.cli.attempts import git_facts
     from tui_lab.store import journal, ranges
 
     found: list[dict[str, Any]] = []
     for event, _ in journal.read(folder.journal, kinds=KINDS):
         if event["event"] == "submitted":
-            keep = ("at", "user", "host", "argv", "cwd", "plan", "reasons", "adopted", "scripts")
+            keep = ("at", "user", "host", "argv", "cwd", "plan", "reasons", "adopted", "scripts", "environment")
             facts = {name: event.get(name) for name in keep}
+            facts["git"] = git_facts(folder, facts["environment"])
             asked = ranges.count(event["queued"])
             planned = ranges.count(event["planned"])
             found.append(
@@ -65,6 +67,7 @@ def _show(name: str, found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from tui_lab.cli.git_state import commit_line
     from tui_lab.cli.text import STATE_MARKS, printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -75,8 +78,10 @@ def _show(name: str, found: list[dict[str, Any]]) -> None:
         counts = one["counts"] or {}
         then = "  ".join(f"{STATE_MARKS[state]} {count:,} {state}" for state, count in counts.items() if count)
         words = printable(shlex.join(["tui-lab", *one["argv"][1:]]))
+        if line := commit_line(one["git"]):
+            words += f"\n{line}"
         table.add_row(
-            f"{name}@{one['number']}", when, f"{one['user']}@{one['host']}", f"{one['tasks']:,}", f"{one['asked']:,}",
+            f"{name}#{one['number']}", when, f"{one['user']}@{one['host']}", f"{one['tasks']:,}", f"{one['asked']:,}",
             Text(then or "not ended"), Text(words),
         )  # fmt: skip
     Console(highlight=False).print(table)

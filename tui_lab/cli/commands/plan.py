@@ -63,8 +63,9 @@ def commands(prepared: Prepared, most: int | None) -> list[str]:
     return [" && ".join(recipe.shown(row)) for row in rows["row"].head(most or rows.height)]
 
 
-def expected(prepared: Prepared) -> float | None:
-    """Seconds that the run takes on this machine, going by the tasks that are done; None without any."""
+def expected(prepared: Prepared, slots: int | None = None) -> float | None:
+    """Seconds that the run takes on so many slots (by default as many as this machine has cores), going by the
+    tasks that are done; None without any."""
     import os
 
     import polars as pl
@@ -77,7 +78,7 @@ def expected(prepared: Prepared) -> float | None:
     mean = durations.mean()
     if not isinstance(mean, float):
         return None
-    return len(prepared.queued) * mean / max(1, len(os.sched_getaffinity(0)))
+    return len(prepared.queued) * mean / max(1, slots or len(os.sched_getaffinity(0)))
 
 
 def as_json(prepared: Prepared) -> dict[str, object]:
@@ -85,8 +86,9 @@ def as_json(prepared: Prepared) -> dict[str, object]:
         "experiment": prepared.experiment.name,
         "tasks": prepared.plan.tasks.height,
         "combinations": prepared.plan.tasks["combination"].n_unique(),
-        "repeat": prepared.experiment.repeat,
+        "repeat": prepared.experiment.repeats,
         "to_run": len(prepared.queued),
+        "spare": len(prepared.spare),
         "counts": prepared.counts,
         "reasons": prepared.planned.reasons,
         "adopted": prepared.planned.adopted.len(),
@@ -101,8 +103,7 @@ def show(prepared: Prepared, everything: bool) -> None:
 
     plan = prepared.plan
     combinations = plan.tasks["combination"].n_unique()
-    product = f"{plural(combinations, 'combination')} x {plural(prepared.experiment.repeat, 'repeat')}"
-    print(f"{prepared.experiment.name}: {product} = {plural(plan.tasks.height, 'task')}")
+    print(f"{prepared.experiment.name}: {_product(prepared, combinations)}")
     for name in plan.names:
         print(f"  {name}: {shortened(_domain(prepared, name), 100)}")
     counts = {name: count for name, count in prepared.counts.items() if count}
@@ -113,12 +114,31 @@ def show(prepared: Prepared, everything: bool) -> None:
     for notice in prepared.notices:
         print(f"  note: {notice}")
     seconds = expected(prepared)
-    print(f"would run {plural(len(prepared.queued), 'task')}" + (f", in about {span(seconds)}" if seconds else ""))
+    time = f", in about {span(seconds)}" if seconds else ""
+    print(f"would run {plural(len(prepared.queued), 'task')}{time}{and_more(prepared)}")
     shown = commands(prepared, None if everything else EXAMPLES)
     for line in shown:
         print(f"  {line}")
     if len(shown) < len(prepared.queued):
         print(f"  ... (--all prints all {len(prepared.queued):,})")
+
+
+def _product(prepared: Prepared, combinations: int) -> str:
+    """How many tasks there are, and why."""
+    from tui_lab.cli.text import plural
+
+    repeat, tasks = prepared.experiment.repeat, plural(prepared.plan.tasks.height, "task")
+    if isinstance(repeat, int):
+        return f"{plural(combinations, 'combination')} x {plural(repeat, 'repeat')} = {tasks}"
+    return f"{plural(combinations, 'combination')} x {repeat.min} to {repeat.max} repeats = at most {tasks}"
+
+
+def and_more(prepared: Prepared) -> str:
+    """What `repeat.until` may add to the tasks that run at first."""
+    repeat = prepared.experiment.repeat
+    if isinstance(repeat, int) or not len(prepared.spare):
+        return ""
+    return f"; up to {len(prepared.spare):,} more until {' '.join(repeat.until.split())}"
 
 
 def _domain(prepared: Prepared, name: str) -> str:

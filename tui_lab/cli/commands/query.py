@@ -37,7 +37,7 @@ words instead of SQL (in SQL: FROM best('METRIC'), compare('A', 'B'), ...):
   @NAME                          a saved query
   .schema [TABLE]                tables and columns, with types and units
 
-functions: ci95(x), half of the 95 % confidence interval of the mean; mean(x) and all of DuckDB's
+functions: ci95(x), half of the 95 % confidence interval of the mean; sd(x), se(x), n(x); mean(x) and all of DuckDB's
 
 examples:
   tui-lab query 'SELECT * FROM grid LIMIT 5'

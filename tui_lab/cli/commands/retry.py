@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab
 
-_CHANGE: Final = re.compile(r"(timeout|needs\.[a-z]+)=\S*")
+if TYPE_CHECKING:
+    from tui_lab.store.experiment import ExperimentFolder
+
+_CHANGE: Final = re.compile(r"(timeout|needs\.[A-Za-z_][A-Za-z0-9_.-]*)=\S*")
 
 
 def main(arguments: list[str]) -> int:
@@ -22,12 +26,13 @@ def main(arguments: list[str]) -> int:
             ("tui-lab retry", "all that did not end well"),
             ("tui-lab retry 17 20-29", "some tasks"),
             ("tui-lab retry \"reason = 'timeout'\" timeout=2h", "those that took too long, with more time"),
+            ("tui-lab retry \"reason = 'oom'\" needs.memory=16G", "those that ran out of memory, with more of it"),
         ),
     )
     parser.add_argument(
         "tasks",
         nargs="*",
-        metavar="TASK | timeout=TIME",
+        metavar="TASK | timeout=TIME | needs.NAME=AMOUNT",
         help="by default all that did not end well, as they were",
     )
     parser.add_argument("--detach", action="store_true", help="start the run and leave it")
@@ -55,6 +60,8 @@ def main(arguments: list[str]) -> int:
             folders[address.folder.name] = address.folder
     if not wanted:
         raise UsageError("none of these tasks failed, was stopped or lost in the newest plan")
+    for folder in folders.values():
+        check_needs(folder, changes.get("needs", {}))
     client = EngineClient.start(lab)
     runs = []
     for name, tasks in wanted.items():
@@ -71,17 +78,38 @@ def main(arguments: list[str]) -> int:
 
 
 def read_changes(words: list[str]) -> dict[str, Any]:
-    """What `name=value` words change for this retry: `timeout` in seconds, None for none. Raises
-    UsageError."""
-    from tui_lab.spec.units import duration
+    """What `name=value` words change for this retry: `timeout` in seconds, `needs` by name; None and 0 for none.
+    Raises UsageError."""
+    from tui_lab.spec.needs import NeedError, amount
+    from tui_lab.spec.units import MEMORY_HINT, TIME_HINT, duration
 
     changes: dict[str, Any] = {}
     for word in words:
         name, _, value = word.partition("=")
-        if name != "timeout":
-            raise UsageError(f"{word}: {name} is not supported yet; only timeout can be changed")
-        try:
-            changes[name] = None if value == "none" else duration(value)
-        except ValueError:
-            raise UsageError(f"{word}: expected a time such as 30s or 2h, or none") from None
+        if name == "timeout":
+            try:
+                changes[name] = None if value == "none" else duration(value)
+            except ValueError:
+                raise UsageError(f"{word}: {TIME_HINT}, or none") from None
+        else:
+            need = name.removeprefix("needs.")
+            try:
+                found = 0 if value == "none" else amount(need, value)
+            except NeedError as error:
+                raise UsageError(f"{word}: {error}" + (f"; {MEMORY_HINT}" if need == "memory" else "")) from None
+            changes.setdefault("needs", {})[need] = found
     return changes
+
+
+def check_needs(folder: ExperimentFolder, needs: Mapping[str, Any]) -> None:
+    """Raises UsageError for a need that an experiment does not know, or never meets."""
+    from tui_lab.spec.needs import OF_A_NODE, too_many
+    from tui_lab.spec.problem import suggest
+
+    limits = folder.spec().limits if needs else {}
+    for name, count in needs.items():
+        if name not in (*OF_A_NODE, *limits):
+            known = f"it is one of {', '.join((*OF_A_NODE, *limits))}"
+            raise UsageError(f'{folder.name} has no need "{name}"; {suggest(name, (*OF_A_NODE, *limits)) or known}')
+        if name in limits and count > limits[name]:
+            raise UsageError(f"{folder.name}: {too_many(name, count, limits[name])}")

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import COMMANDS, DONE, USAGE
-from tui_lab.cli.options import Parser, add_common, add_json, lab_path
+from tui_lab.cli.main import COMMANDS, DONE
+from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, lab_path
 
 if TYPE_CHECKING:
+    from tui_lab.cli.nodes import Node
     from tui_lab.cli.submission import Choice, Prepared
+    from tui_lab.engine.early import EarlyEngine
     from tui_lab.spec.problem import Problem
     from tui_lab.store.lab import Lab
 
@@ -55,21 +57,15 @@ def parser() -> argparse.ArgumentParser:
         "--replace", action="store_true", help="this file takes the place of the one the experiment came from"
     )
     it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
-    it.add_argument(
-        "--node",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar="NODE",
-        help="where to run: `localhost [SLOTS] [TAG...]`",
-    )
+    add_nodes(it)
     it.add_argument("--version", action="store_true", help="print the version")
     add_json(it)
     add_common(it)
     return it
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], nodes: list[Node] | None = None) -> int:
+    """`nodes`: those to run on, where they are not among the arguments."""
     args = parser().parse_intermixed_args(arguments)
     if args.version:
         from tui_lab import __version__
@@ -80,62 +76,74 @@ def main(arguments: list[str]) -> int:
         return _not_run(args)
     if not args.words:
         raise UsageError("--run needs a file, as in: tui-lab --run experiment.yaml")
-    return run(args)
+    return run(args, nodes)
 
 
 def _not_run(args: argparse.Namespace) -> int:
-    """No screen yet: say what can be typed."""
+    """The screen: on the lab, on a lab that is named, or with a file in the editor."""
     from tui_lab.spec.problem import suggest
 
-    if args.words and not Path(args.words[0]).exists():
+    if len(args.words) > 1:
+        raise UsageError(f"the screen opens one file; to run them, type: tui-lab --run {' '.join(args.words)}")
+    path = Path(args.words[0]) if args.words else None
+    if path is not None and not path.exists():
         hint = suggest(args.words[0], COMMANDS)
-        raise UsageError(f'there is no command and no file "{args.words[0]}"; ' + (hint or "see tui-lab --help"))
-    if args.words:
-        raise UsageError(f"to run {args.words[0]}, type: tui-lab --run {args.words[0]}")
-    parser().print_help(sys.stderr)
-    return USAGE
+        raise UsageError(f'there is no command and no file "{path}"; ' + (hint or "see tui-lab --help"))
+    from tui_lab.tui.entry import open_screen
+
+    if path is not None and path.is_dir():
+        if not (path / "lab.json").exists() and any(path.iterdir()):
+            raise UsageError(f"{path}: is no lab (it has no lab.json); name a lab or an experiment file")
+        return open_screen(path)
+    return open_screen(lab_path(args), path)
 
 
-def run(args: argparse.Namespace) -> int:
-    from tui_lab.cli.first import run_first
+def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
+    from tui_lab.engine.early import start_early
+    from tui_lab.store.layout import ENGINE_FILE
+
+    # First of all, for it needs as long for its imports as we for ours.
+    early = None if args.first or (lab_path(args) / ENGINE_FILE).exists() else start_early()
+    try:
+        return _run(args, nodes, early)
+    finally:
+        if early is not None:
+            early.dismiss()
+
+
+def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine | None) -> int:
     from tui_lab.cli.follow import Followed
-    from tui_lab.cli.nodes import read_nodes, usable
-    from tui_lab.cli.submission import Choice, find_lab, split_words, submit_event
-    from tui_lab.cli.watch import watch
-    from tui_lab.engine.client import EngineClient
+    from tui_lab.cli.nodes import read_nodes
+    from tui_lab.cli.submission import Choice, find_lab, split_words
+    from tui_lab.cli.submitting import submit
     from tui_lab.store.lab import Lab
 
     files, overrides = split_words(args.words)
     if not files:
         raise UsageError("--run needs a file beside the name=value words")
     choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
-    nodes = read_nodes(args.node)
+    nodes = read_nodes(args.node, args.cluster) if nodes is None else nodes
     lab = find_lab(lab_path(args))
     if args.first:
+        from tui_lab.cli.first import run_first
+
         return run_first(_prepare_all(lab, files[:1], choice)[0])
     if lab is None:
         _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
         lab = Lab.create(lab_path(args))
-    client = None
-    runs: list[Followed] = []
     with lab.submitting():
         prepared = _prepare_all(lab, files, choice)
         for one in prepared:
             if not args.json:
                 announce(one)
-        wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
-        for one in wanted:
-            usable(one.experiment, nodes)  # before any of them is submitted
-        for one in wanted:
-            client = client or EngineClient.start(lab)
-            state = one.folder.state()
-            event = submit_event(one, usable(one.experiment, nodes), args.keep_going)
-            answer = client.request("submit", event=event, environment=dict(os.environ))
-            runs.append(Followed(one.folder, answer["submission"], len(one.queued), state))
+        client, submitted = submit(lab, prepared, nodes, args.keep_going, os.environ, early)
+    runs = [Followed(one.prepared.folder, one.number, len(one.prepared.queued), one.state) for one in submitted]
     if args.detach:
         if not args.json and runs:
             print("Started. `tui-lab status` says how it stands; without --detach it is followed.", file=sys.stderr)
         return DONE
+    from tui_lab.cli.watch import watch  # while the first tasks run
+
     return watch(lab, client, runs, [one.folder for one in prepared], args)
 
 
@@ -165,6 +173,7 @@ def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Pre
 
 def announce(prepared: Prepared) -> None:
     """What is about to run, and why, on standard error."""
+    from tui_lab.cli.commands.plan import and_more
     from tui_lab.cli.text import plural
 
     for notice in prepared.notices:
@@ -174,4 +183,4 @@ def announce(prepared: Prepared) -> None:
     reasons = ", ".join(f"{count:,} because {why}" for why, count in prepared.planned.reasons.items() if why != "new")
     name = prepared.experiment.name
     detail = f" ({', '.join(parts)}{'; ' + reasons if reasons else ''})" if parts else ""
-    print(f"{name}: {plural(len(prepared.queued), 'task')} to run{detail}", file=sys.stderr)
+    print(f"{name}: {plural(len(prepared.queued), 'task')} to run{detail}{and_more(prepared)}", file=sys.stderr)

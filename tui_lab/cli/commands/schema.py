@@ -1,4 +1,4 @@
-"""`tui-lab schema`: the JSON Schema of experiment.yaml, for editors; or its reference, for people."""
+"""`tui-lab schema`: the JSON Schema of experiment.yaml or cluster.yaml, for editors; or its reference, for people."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ from tui_lab.cli.options import Parser, add_common, examples
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "schema",
-        description="Print the JSON Schema of experiment.yaml. "
+        description="Print the JSON Schema of experiment.yaml, or of cluster.yaml. "
         "Save it, and name it in the file's first line:\n"
         "  # yaml-language-server: $schema=./experiment.schema.json",
         epilog=examples(
             ("tui-lab schema > experiment.schema.json", "for an editor"),
             ("tui-lab schema --reference", "every key, for people"),
+            ("tui-lab schema --cluster --reference", "every key of cluster.yaml"),
         ),
     )
     parser.add_argument("--reference", action="store_true", help="print every key and its meaning, as Markdown")
+    parser.add_argument("--cluster", action="store_true", help="that of cluster.yaml")
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.spec.schema import json_schema, reference
-
+    if args.cluster:
+        from tui_lab.spec.cluster_schema import cluster_json_schema as json_schema
+        from tui_lab.spec.cluster_schema import cluster_reference as reference
+    else:
+        from tui_lab.spec.schema import json_schema, reference
     print(reference() if args.reference else json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return DONE

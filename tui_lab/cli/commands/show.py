@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
@@ -13,6 +13,8 @@ from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, op
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
     from tui_lab.engine.recipe import Recipe
+
+_SHOWN: Final = 20  # files
 
 
 def main(arguments: list[str]) -> int:
@@ -68,7 +70,7 @@ def repeating_line(recipe: Recipe, row: int) -> str:
     from tui_lab.engine.recipe import placeholders
     from tui_lab.spec.render import quote
 
-    message = recipe.start(row, 1, "localhost")
+    message = recipe.start(row, 1)
     experiment = recipe.experiment
     variables = {name: message["env"][name] for name in experiment.env}
     texts = " ".join(step.command for step in experiment.steps)
@@ -93,17 +95,14 @@ def _grouped(line: str) -> str:
 
 def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
     """All that is known of a task, its attempts from the journal included."""
-    from tui_lab.store import journal
+    from tui_lab.cli.attempts import attempts, git_facts, node_facts
 
     folder = address.folder
     table = folder.tasks()
     record = table.filter(table["task_id"] == address.task).row(0, named=True)
     parameters = set(folder.parameters())
-    attempts = [
-        event
-        for event, _ in journal.read(folder.journal)
-        if event.get("event") in ("started", "finished") and event.get("task") == address.task
-    ]
+    found = attempts(folder, address.task)
+    ended = [attempt for attempt in found if attempt.finished is not None]
     place = folder.task_folder(address.task)
     return {
         "experiment": folder.name,
@@ -114,12 +113,26 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
         "commands": recipe.shown(row),
         "folder": str(place),
         "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()) if place.exists() else [],
-        "history": [event for event in attempts if event["event"] == "finished"],
+        "history": [attempt.finished for attempt in ended],
+        "left": [
+            {"attempt": attempt.number, "node": attempt.node, **file.as_json()}
+            for attempt in ended
+            for file in attempt.left
+        ],
+        "left_more": [
+            {"attempt": one.number, "node": one.node, "files": one.unlisted, "size": one.unlisted_size}
+            for one in ended
+            if one.unlisted
+        ],
+        "git": git_facts(folder, found[-1].submission) if found else {},
+        "node_facts": node_facts(folder, found[-1]) if found else {},
     }
 
 
 def _show(found: dict[str, Any], address: Address) -> None:
-    from tui_lab.cli.text import STATE_MARKS, last_line, printable, size, span
+    from tui_lab.cli.git_state import commit_line
+    from tui_lab.cli.node_table import facts_line
+    from tui_lab.cli.text import STATE_MARKS, last_line, plural, printable, size, span
 
     reason = f" ({found['reason']})" if found["reason"] else ""
     print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
@@ -145,6 +158,26 @@ def _show(found: dict[str, Any], address: Address) -> None:
         print(f"  attempt {event['attempt']}: {', '.join(parts)}")
         if event["state"] != "done" and (line := last_line(address.folder.path, event)):
             print(f"    {line}")
+    if line := commit_line(found["git"]):
+        print(f"  {line}")
+    if line := facts_line(found["node_facts"]):
+        print(f"  node {found['node']}: {line}")
     print(f"  {found['folder']}")
-    for name in found["files"][:20]:
+    for name in found["files"][:_SHOWN]:
         print(f"    {name}")
+    _show_left([file for file in found["left"] if not file["home"]], address)
+    for more in found["left_more"]:
+        print(f"  stayed on {more['node']}, too: {plural(more['files'], 'further file')}, {size(more['size'])}")
+
+
+def _show_left(files: list[dict[str, Any]], address: Address) -> None:
+    """What stayed on a node, and how it comes home."""
+    from tui_lab.cli.text import plural, size
+
+    for place in dict.fromkeys((file["node"], file["attempt"]) for file in files):
+        there = [file for file in files if (file["node"], file["attempt"]) == place]
+        amount = f"{plural(len(there), 'file')}, {size(sum(file['size'] for file in there))}"
+        which = f"{address}.{place[1]}" if place[1] > 1 else str(address)
+        print(f"  stayed on {place[0]}: {amount}; `tui-lab fetch {which}` brings them")
+        for file in there[:_SHOWN]:
+            print(f"    {size(file['size']):>10}  {file['name']}")

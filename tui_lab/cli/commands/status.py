@@ -24,19 +24,33 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         "status",
         description="How the experiments of a lab stand, and whether anything is running.",
-        epilog=examples(("tui-lab status", "all experiments"), ("tui-lab status grid --json", "one, for a program")),
+        epilog=examples(
+            ("tui-lab status", "all experiments"),
+            ("tui-lab status grid --json", "one, for a program"),
+            ("tui-lab status --nodes", "and how the nodes are"),
+        ),
     )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all")
+    parser.add_argument("--nodes", action="store_true", help="the table of `tui-lab nodes`, too")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
     lab = open_lab(args)
     engine = _engine(lab)
     found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
+    nodes = None
+    if args.nodes:
+        from tui_lab.cli.node_table import look, show
+
+        nodes = look(lab)
     if args.json:
-        print_json({"lab": str(lab.path), "engine": engine, "experiments": found})
-    else:
-        _show(lab, engine, found)
+        detail = {} if nodes is None else {"nodes": nodes.nodes}
+        print_json({"lab": str(lab.path), "engine": engine, "experiments": found, **detail})
+        return DONE
+    _show(lab, engine, found, with_nodes=nodes is None)
+    if nodes is not None:
+        print()
+        show(nodes)
     return DONE
 
 
@@ -74,7 +88,7 @@ def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, An
     }
 
 
-def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) -> None:
+def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], *, with_nodes: bool) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -106,7 +120,7 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]]) 
         unfinished = [one["name"] for one in found if one["counts"]["running"] and not one["active"]]
         print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
         return
-    for node in engine["nodes"]:
+    for node in engine["nodes"] if with_nodes else ():
         error = f", {node['error']}" if node["error"] else ""
         print(f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}")
     if engine["notice"]:

@@ -1,51 +1,102 @@
-"""What every channel to an agent has in common: the command that starts it, and the source that travels
-first."""
+"""What every channel to an agent has in common: the command that starts it, the source that travels first, and
+what can be wrong."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-from importlib import resources
-from typing import Final, Protocol
+import re
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
 
-GREETING: Final = b"tui-lab agent, send the source\n"
+from tui_lab.engine.agent_bundle import bundle
+from tui_lab.engine.transports.failures import ChannelError as ChannelError
+from tui_lab.engine.transports.failures import agent_failure, unfit
 
-# Runs on the node before anything of ours is there: prints the greeting (what a noisy login shell printed
-# before it is skipped), reads the source from descriptor 0, and becomes it.
+Mode = Literal["relay", "files"]  # what becomes of the process: a relay to the agent, or a server of files
+
+_LINE: Final = "tui-lab agent{nonce}, {what}\n"
+READY: Final = "send the source"
+GREETING: Final = _LINE.format(nonce="", what=READY).encode()
+NOISE: Final = 1 << 20  # bytes that a login shell may print before the greeting
+
+# Runs on the node before anything of ours is there, in whatever Python there is: prints the greeting (what a
+# noisy login shell printed before it is skipped), reads the source from descriptor 0, and becomes it. Every login
+# shell must read it alike in single quotes (sh, fish, csh): no newline, no single quote, no exclamation mark.
 _BOOT: Final = (
-    "import os;os.write(1,{greeting!r});s=b''\n"
-    "while len(s)<{size}:\n"
-    " c=os.read(0,{size}-len(s))\n"
-    " if not c:raise SystemExit(1)\n"
-    " s+=c\n"
-    "exec(compile(s,'tui-lab-agent','exec'))"
+    'import os,sys;v=sys.version_info;ok=v>=(3,6)and sys.platform.startswith("linux");'
+    'w="READY"if ok else"Python %d.%d on %s"%(v[0],v[1],sys.platform);'
+    'os.write(1,("tui-lab agentNONCE, %s\\n"%w).encode());ok or sys.exit(1);'
+    'exec("s=bytes()\\nwhile len(s)<SIZE:\\n c=os.read(0,SIZE-len(s))\\n if len(c)<1:raise SystemExit(1)\\n s+=c");'
+    'exec(compile(s,"tui-lab-agent","exec"))'
 )
 
 
 def agent_source() -> bytes:
-    return resources.files("tui_lab.engine").joinpath("agent.py").read_bytes()
+    return bundle()
 
 
-def boot_command(python: str, spool: str) -> list[str]:
-    """The program that becomes the relay to the agent of a spool."""
-    boot = _BOOT.format(greeting=GREETING, size=len(agent_source()))
-    return [python, "-S", "-E", "-c", boot, spool]
+def boot_command(python: str, spool: str, mode: Mode = "relay", *, nonce: str = "") -> list[str]:
+    """The program that becomes the relay to the agent of a spool, or a file server beside it."""
+    size = str(len(agent_source()))
+    boot = _BOOT.replace("NONCE", nonce).replace("READY", READY).replace("SIZE", size)
+    return [python, "-S", "-E", "-c", boot, spool, mode]
 
 
-class ChannelError(Exception):
-    """A node that can't be reached. One line that names what is wrong."""
+class Reader(Protocol):
+    """The bytes from a node. At the end `read` and `readline` give what is left, then nothing; a connection that
+    breaks raises OSError."""
+
+    async def read(self, n: int = -1) -> bytes: ...
+    async def readline(self) -> bytes: ...
+    async def readexactly(self, n: int) -> bytes: ...
+
+
+class Writer(Protocol):
+    """The bytes to a node. What is written to a channel that has gone is dropped; `drain` raises OSError then."""
+
+    def write(self, data: bytes) -> None: ...
+    async def drain(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass
 class Channel:
     """A byte stream to an agent, past the bootstrap."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    reader: Reader
+    writer: Writer
+    python: str = field(default="python3", kw_only=True)
+    greeted: bool = field(default=False, kw_only=True)  # the node's Python has come up
+
+    async def boot(self, nonce: str = "") -> None:
+        """Skip what a login shell prints, and send the source. Raises ChannelError, OSError."""
+        start = _LINE.format(nonce=nonce, what="").rstrip().encode()
+        seen = b""
+        while not (found := re.search(re.escape(start) + rb" ([^\n]*)\n", seen)):
+            data = await self.reader.read(1 << 16)
+            if not data:
+                raise await self.failure()
+            seen += data
+            if len(seen) > NOISE:
+                raise ChannelError("its login shell prints without end: no agent can be started", fatal=True)
+        self.greeted = True
+        what = found[1].decode(errors="replace")
+        if what != READY:
+            raise unfit(what, self.python)
+        self.writer.write(agent_source())
+        await self.writer.drain()
 
     async def last_words(self) -> str:
-        """Why the agent is not there, in a line; once the stream has ended."""
-        return "the agent hung up before it said anything"
+        """What the far end said on its standard error, once the stream has ended."""
+        return ""
+
+    async def exit_status(self) -> int | None:
+        """The exit status of the program, or of the shell that was to start it; None where it is not known."""
+        return None
+
+    async def failure(self) -> ChannelError:
+        """Why the agent is not there, once the stream has ended."""
+        status = await self.exit_status()
+        return agent_failure(await self.last_words(), status, self.python, started=self.greeted)
 
     async def close(self) -> None:
         self.writer.close()
@@ -56,4 +107,12 @@ class Transport(Protocol):
 
     async def open(self) -> Channel:
         """A new channel to the node's agent, which is started where none is alive. Raises ChannelError."""
+        ...
+
+    async def open_files(self) -> Channel:
+        """A new channel to a process on the node that reads and writes files for us. Raises ChannelError."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back. Channels that are open end."""
         ...

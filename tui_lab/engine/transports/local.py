@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
-from tui_lab.engine.transports.channel import GREETING, Channel, ChannelError, agent_source, boot_command
+from tui_lab.engine.transports.channel import Channel, Mode, boot_command
+from tui_lab.engine.transports.failures import ChannelError
+
+LIMIT = 1 << 24  # bytes of a line
 
 
 class LocalChannel(Channel):
@@ -16,15 +20,17 @@ class LocalChannel(Channel):
 
     async def last_words(self) -> str:
         assert self.process.stderr is not None
-        said = (await self.process.stderr.read(1 << 16)).decode(errors="replace").strip().splitlines()
-        return said[-1] if said else "the agent did not start: no word from it"
+        return (await self.process.stderr.read(1 << 16)).decode(errors="replace")
+
+    async def exit_status(self) -> int | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                return await self.process.wait()
+        return None
 
     async def close(self) -> None:
         await super().close()
-        try:
-            async with asyncio.timeout(1):
-                await self.process.wait()
-        except TimeoutError:
+        if await self.exit_status() is None:
             self.process.kill()
             await self.process.wait()
 
@@ -35,24 +41,32 @@ class LocalTransport:
         self.python = python
 
     async def open(self) -> Channel:
+        return await self._open("relay")
+
+    async def open_files(self) -> Channel:
+        return await self._open("files")
+
+    async def close(self) -> None:
+        """Nothing is kept beside the channels."""
+
+    async def _open(self, mode: Mode) -> Channel:
+        words = boot_command(self.python, str(self.spool), mode)
         try:
             process = await asyncio.create_subprocess_exec(
-                *boot_command(self.python, str(self.spool)),
+                *words,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                limit=1 << 24,
+                limit=LIMIT,
             )
         except OSError as error:
             raise ChannelError(f"the agent did not start: {self.python}: {error.strerror}") from error
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-        channel = LocalChannel(process.stdout, process.stdin)
+        assert process.stdin is not None and process.stdout is not None
+        channel = LocalChannel(process.stdout, process.stdin, python=self.python)
         channel.process = process
         try:
-            if await process.stdout.readline() != GREETING:
-                raise ChannelError(await channel.last_words())
+            await channel.boot()
         except BaseException:
             await channel.close()
             raise
-        process.stdin.write(agent_source())
         return channel

@@ -1,4 +1,4 @@
-"""A chart as a picture: PNG, SVG, PDF and what else matplotlib writes, in seaborn's looks.
+"""A chart as a picture: PNG, SVG, PDF, HTML and what else matplotlib writes, in seaborn's looks.
 
 Both are imported here alone, and only to draw: they are the extra `tui-lab[draw]`.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Series
+from tui_lab.results.plots.page import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 SIZE: Final = (10.0, 7.0)
 """Inches."""
 DPI: Final = 120
-ENDINGS: Final = frozenset((".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"))
+ENDINGS: Final = frozenset((".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".html"))
 _STYLES: Final = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
 _MARKERS: Final = "os^DvPX*"
 _FEW: Final = 40
@@ -57,13 +58,17 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
             _frame(chart, axes, size)
             if chart.caption:
                 figure.supxlabel(_plain(chart.caption), fontsize="x-small", color="0.35")
-            figure.savefig(buffer, format=file.suffix[1:].lower(), dpi=DPI)
+            format = file.suffix[1:].lower()
+            figure.savefig(buffer, format="svg" if format == "html" else format, dpi=DPI)
         except (ValueError, OverflowError, MemoryError) as error:
             raise ChartError(f"{file}: {error}") from None
+    content = buffer.getvalue()
+    if format == "html":
+        content = page(chart, content.decode()).encode()
     partial = file.with_name(f".{file.name}.partial")
     try:
         try:
-            partial.write_bytes(buffer.getvalue())
+            partial.write_bytes(content)
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""What a task left on its node: shown, brought home, and asked for by name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.cli.bench import Bench
+from tests.cli.stand_in import standing_in
+from tui_lab.store.environment import capture
+
+GRID = "command: echo {x}\nparameters: {x: [1, 2, 3]}\n"
+LEFT = [
+    {"name": "model.pt", "size": 4},
+    {"name": "ckpt/last.pt", "size": 3 << 20},
+    {"name": "odd[1].bin", "size": 5},
+]
+
+
+def ran(bench: Bench, **more: Any) -> None:
+    """A run whose first task left files on its node."""
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml")
+    path = bench.lab / "grid" / "journal.jsonl"
+    lines = []
+    with standing_in(bench.lab):  # the engine has ended
+        for line in path.read_text().splitlines():
+            event = json.loads(line)
+            if event["event"] == "finished" and event["task"] == 0:
+                event |= {"left": LEFT, **more}
+            lines.append(json.dumps(event, separators=(",", ":")) + "\n")
+        path.write_text("".join(lines))
+        (bench.lab / "grid" / "state.parquet").unlink(missing_ok=True)
+
+
+def come(bench: Bench) -> Any:
+    """An engine's answer: the files come."""
+
+    def fetch(request: dict[str, Any]) -> dict[str, Any]:
+        sizes = {one["name"].replace("[", "[[]"): one["size"] for one in LEFT}
+        for name in request["globs"]:
+            path = bench.lab / "grid" / "tasks" / "0" / "0" / name.replace("[[]", "[")
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(bytes(sizes[name]))
+        return {"files": len(request["globs"]), "bytes": sum(sizes[name] for name in request["globs"])}
+
+    return fetch
+
+
+def test_show_lists_what_stayed_and_fetch_brings_it(bench: Bench) -> None:
+    ran(bench)
+    text = bench.inside("show", "0").out
+    assert "stayed on localhost: 3 files, 3.0 MiB; `tui-lab fetch grid/0` brings them" in text
+    assert "       4 B  model.pt" in text
+    with standing_in(bench.lab, fetch=come(bench)) as engine:
+        assert bench("fetch", "0", "**/*.pt").err == "grid/0: 2 files, 3.0 MiB from localhost\n"
+        asked = {"experiment": "grid", "task": 0, "attempt": 1, "globs": ["model.pt", "ckpt/last.pt"]}
+        assert engine.asked("fetch") == [asked]
+        assert "PATH" in engine.requests[-1]["environment"]
+    found = bench.inside("show", "0", "--json").json()
+    assert [(one["name"], one["home"]) for one in found["left"]] == [
+        ("model.pt", True),
+        ("ckpt/last.pt", True),
+        ("odd[1].bin", False),
+    ]
+    assert "1 file, 5 B" in bench.inside("show", "0").out
+    with standing_in(bench.lab, fetch=come(bench)) as engine:
+        fetched = bench("fetch", "grid", "--json").json()["fetched"]
+        assert engine.asked("fetch")[0]["globs"] == ["odd[[]1].bin"]
+    assert fetched == [{"experiment": "grid", "task": 0, "attempt": 1, "node": "localhost", "files": 1, "bytes": 5}]
+    assert "stayed on" not in bench.inside("show", "0").out
+    assert "all of that is here" in bench("fetch", "0", code=2).err
+
+
+def test_mistakes(bench: Bench) -> None:
+    ran(bench)
+    assert "grid/1: nothing stayed on a node" in bench.inside("fetch", "1", code=2).err
+    told = bench.inside("fetch", "0", "*.txt", code=2).err
+    assert "grid/0 left nothing called *.txt; what stayed: model.pt, ckpt/last.pt, odd[1].bin" in told
+    assert "nothing stayed" in bench.inside("fetch", "0.7", code=2).err
+    assert "has no task 9" in bench.inside("fetch", "9", code=2).err
+    refused = {"ok": False, "error": "node localhost: can't be reached", "storage": True}
+    with standing_in(bench.lab, fetch=refused):
+        assert bench("fetch", "0", code=3).err == "tui-lab: node localhost: can't be reached\n"
+
+
+def test_more_than_the_journal_lists(bench: Bench) -> None:
+    ran(bench, left_more={"files": 2000, "size": 5 << 30})
+    assert "stayed on localhost, too: 2,000 further files, 5.0 GiB" in bench.inside("show", "0").out
+    with standing_in(bench.lab, fetch={"files": 2003, "bytes": 5 << 30}) as engine:
+        assert "2,003 files, 5.0 GiB" in bench("fetch", "0").err
+        bench("fetch", "0", "x/*")
+        assert [one["globs"] for one in engine.asked("fetch")] == [["**"], ["x/*"]]
+
+
+def test_show_names_the_facts_of_the_node(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml")
+    facts = {"os": "Debian GNU/Linux 12", "kernel": "6.1.0", "cpu": "EPYC 7763", "cores": 64, "python": "3.11.2"}
+    with standing_in(bench.lab):
+        digest = capture(bench.lab / "grid", facts)
+        path = bench.lab / "grid" / "journal.jsonl"
+        first, *rest = path.read_text().splitlines(keepends=True)
+        event = {"event": "environment", "at": 1.0, "node": "localhost", "digest": digest}
+        others = [line for line in rest if '"event":"environment"' not in line]
+        path.write_text(first + json.dumps(event, separators=(",", ":")) + "\n" + "".join(others))
+        (bench.lab / "grid" / "state.parquet").unlink(missing_ok=True)
+    text = bench.inside("show", "1").out
+    assert "node localhost: Debian GNU/Linux 12, 6.1.0, EPYC 7763 (64 cores), Python 3.11.2" in text
+    assert bench.inside("show", "1", "--json").json()["node_facts"] == facts

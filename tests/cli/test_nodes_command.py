@@ -1,0 +1,182 @@
+"""`tui-lab nodes`, `status --nodes`, `clean --nodes`: what they ask of the engine, and what they show."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from tests.cli.bench import Bench
+from tests.cli.stand_in import standing_in
+from tui_lab.cli.node_table import facts_line
+from tui_lab.store.lab import Lab
+
+GIB = 1 << 30
+UP = {
+    "name": "tower",
+    "state": "up",
+    "slots": 16,
+    "used": 3,
+    "open": 19,
+    "load": 2.25,
+    "memory": 64 * GIB,
+    "memory_used": 12.2 * GIB,
+    "gpus": [{"index": 0, "used": 80, "memory_used": 5.5 * GIB, "memory": 24 * GIB}],
+    "latency": 0.035,
+    "clock_offset": -3.0,
+    "host": "192.0.2.9",
+    "error": "",
+    "tasks": [["grid", number, 1 + number // 6] for number in range(7)],
+    "tags": ["gpu"],
+    "facts": {},
+}
+DOWN: dict[str, Any] = {
+    **UP,
+    "name": "a-node-with-quite-a-long-name",
+    **dict.fromkeys(("load", "memory", "memory_used", "latency", "clock_offset")),
+    "state": "quarantined",
+    "error": "the host key of 192.0.2.10 is another than the one in known_hosts",
+    "gpus": [],
+    "tasks": [],
+    "used": 0,
+    "open": 0,
+}
+
+
+def test_the_table(bench: Bench) -> None:
+    with standing_in(bench.lab, nodes={"nodes": [UP, DOWN]}):
+        text = bench("nodes", env={"COLUMNS": "120"}).out
+        narrow = bench("nodes", env={"COLUMNS": "80"}).out
+    lines = text.splitlines()
+    assert lines[0].split() == ["node", "state", "slots", "load", "memory", "GPUs", "latency", "clock", "tasks"]
+    tower = next(line for line in lines if line.startswith("tower"))
+    assert tower.split("  ")[0] == "tower"
+    for cell in ("up", "3/16", "2.2", "12/64G", "80% 5.5/24G", "35 ms", "-3 s", "19"):
+        assert cell in tower
+    assert "  tower has grid/0, grid/1, grid/2, grid/3, grid/4 and 2 more" in lines
+    assert "! a-node-with-quite-a-long-name: the host key of 192.0.2.10 is another" in text
+    table = [line for line in narrow.splitlines() if not line.startswith(("!", "  tower"))]
+    assert max(map(len, table)) <= 80
+    for cell in ("quarantined", "3/16", "12/64G", "35 ms", "-3 s", "19"):
+        assert any(cell in line for line in table), narrow
+
+
+def test_columns_without_anything_in_them_are_left_out(bench: Bench) -> None:
+    with standing_in(bench.lab, nodes={"nodes": [{"name": "here", "state": "up", "slots": 2, "used": 0, "open": 0}]}):
+        assert bench("nodes").out.splitlines() == ["node state slots tasks", "here up      0/2     0"]
+
+
+def test_several_gpus_are_summed_up_and_told_one_by_one(bench: Bench) -> None:
+    cards = [{"index": i, "used": 40 * i, "memory_used": i * GIB, "memory": 80 * GIB} for i in range(3)]
+    with standing_in(bench.lab, nodes={"nodes": [{**UP, "name": "gpu-node-17.cluster", "gpus": cards}]}):
+        text = bench("nodes").out
+    assert "3 x 40% 3.0/240G" in text
+    assert "  gpu-node-17.cluster GPUs 0: 0% 0.0/80G, 1: 40% 1.0/80G, 2: 80% 2.0/80G\n" in text
+    assert max(map(len, text.splitlines()[:2])) <= 80
+
+
+def test_json_is_what_the_engine_says(bench: Bench) -> None:
+    with standing_in(bench.lab, nodes={"nodes": [UP, DOWN]}):
+        found = bench("nodes", "--json").json()
+        assert (found["schema_version"], found["engine"]) == (1, True)
+        assert found["nodes"] == [UP, DOWN]
+        assert bench("status", "--nodes", "--json").json()["nodes"] == [UP, DOWN]
+
+
+def test_status_shows_the_same_table(bench: Bench) -> None:
+    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
+    bench.run("grid.yaml")
+    with standing_in(bench.lab, nodes={"nodes": [UP]}):
+        table = bench("nodes", env={"COLUMNS": "100"}).out
+        text = bench("status", "--nodes", env={"COLUMNS": "100"}).out
+    assert "grid" in text.splitlines()[1]
+    assert text.endswith("\n" + table)
+
+
+def test_without_an_engine_the_last_samples_are_shown(bench: Bench) -> None:
+    Lab.create(bench.lab)
+    assert bench("nodes").out == "no engine is running\n"
+    samples = [{"node": "tower", "at": time.time() - 7200, "state": "up", "slots": 16, "used": used} for used in (1, 2)]
+    (bench.lab / "nodes.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples))
+    text = bench("nodes").out
+    assert text.startswith("no engine is running; its nodes when they were seen last:\n")
+    assert "2/16" in text and "2 h ago" in text and "1/16" not in text
+    found = bench("nodes", "--json").json()
+    assert found["engine"] is False and found["nodes"][0]["used"] == 2
+
+
+def test_changes_are_asked_of_the_engine(bench: Bench) -> None:
+    names = ("node_set", "node_drain", "node_resume", "node_reconnect", "node_add")
+    with standing_in(bench.lab, **{name: {} for name in names}) as engine:
+        assert "8 tasks at once" in bench("nodes", "set", "tower", "slots=8").err
+        assert "tui-lab nodes resume tower" in bench("nodes", "drain", "tower", "big").err
+        bench("nodes", "resume", "tower")
+        done = bench("nodes", "reconnect", "tower", "--json").json()["done"]
+        assert done == [{"command": "node_reconnect", "node": "tower"}]
+        assert "joins what is going" in bench("nodes", "add", "--node", "localhost", "3", "gpu").err
+        assert engine.asked("node_set") == [{"node": "tower", "slots": 8}]
+        assert engine.asked("node_drain") == [{"node": "tower"}, {"node": "big"}]
+        assert engine.asked("node_resume") == engine.asked("node_reconnect") == [{"node": "tower"}]
+        added = engine.asked("node_add")[0]
+        assert "PATH" in engine.requests[-1]["environment"]
+        assert added["experiments"] is None
+        assert added["entry"]["name"] == "localhost" and added["entry"]["slots"] == 3
+        assert added["entry"]["tags"] == ["gpu"]
+
+
+def test_what_the_engine_refuses_is_said(bench: Bench) -> None:
+    refused = {"ok": False, "error": 'there is no node "towr"', "hint": 'did you mean "tower"?'}
+    with standing_in(bench.lab, node_drain=refused):
+        told = bench("nodes", "drain", "towr", code=2).err
+    assert told == 'tui-lab: there is no node "towr"; did you mean "tower"?\n'
+
+
+def test_mistakes(bench: Bench) -> None:
+    Lab.create(bench.lab)
+    for words, message in {
+        ("drian", "tower"): 'nodes: there is no "drian"; did you mean "drain"?',
+        ("set", "tower"): "as in: tui-lab nodes set tower slots=8",
+        ("set", "tower", "8"): "as in: tui-lab nodes set tower slots=8",
+        ("set", "tower", "slots=0"): "`tui-lab nodes drain tower` gives it nothing",
+        ("drain",): "nodes drain: which node?",
+        ("add",): "nodes add: which node?",
+        ("--node", "x"): "tui-lab nodes add --node",
+        ("drain", "tower", "--node", "x"): "--node and --cluster belong to add",
+        ("add", "nothing", "--node", "localhost"): 'there is no experiment "nothing"',
+        ("drain", "tower"): "no engine is running",
+    }.items():
+        assert message in bench.inside("nodes", *words, code=2).err
+
+
+def test_clean_of_nodes(bench: Bench) -> None:
+    Lab.create(bench.lab)
+    assert "nothing has run" in bench("clean", "--nodes").out
+    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
+    bench.run("grid.yaml")
+    assert bench("clean", "--nodes").out == (
+        "would remove the lab's agents, spools and homes on localhost; --yes does it\n"
+    )
+    nodes = [{"name": "localhost", "removed": ["/tmp/a", "/tmp/b"], "error": ""}, {"name": "big", "removed": []}]
+    with standing_in(bench.lab, clean_nodes={"nodes": nodes}):
+        assert bench("clean", "--nodes", "--yes").out.splitlines() == [
+            "localhost: removed /tmp/a, /tmp/b",
+            "big: nothing was left",
+        ]
+    nodes[1]["error"] = "can't be reached"
+    with standing_in(bench.lab, clean_nodes={"nodes": nodes}):
+        assert "! big: can't be reached" in bench("clean", "--nodes", "--yes", code=3).err
+    going = {"active": ["grid"], "notice": "", "nodes": [], "pid": 1}
+    with standing_in(bench.lab, status=going):
+        assert "grid is going in this lab" in bench("clean", "--nodes", "--yes", code=2).err
+    assert "whole lab" in bench("clean", "grid", "--nodes", code=2).err
+    assert "which experiment" in bench("clean", "--state", "failed", code=2).err
+
+
+def test_a_node_in_a_line() -> None:
+    facts = {
+        "os": "Debian GNU/Linux 12", "kernel": "6.1.0", "cpu": "EPYC", "cores": 64, "memory": 256 * GIB,
+        "python": "3.11.2", "gpus": [{"index": i, "name": "A100"} for i in range(2)],
+    }  # fmt: skip
+    assert facts_line(facts) == ("Debian GNU/Linux 12, 6.1.0, EPYC (64 cores), 256G of memory, 2 x A100, Python 3.11.2")
+    assert facts_line({"cores": 1}) == "1 core"
+    assert facts_line({}) == ""

@@ -1,0 +1,50 @@
+"""`repeat: {min, max, until}` with a real engine: repeats run until an interval is narrow."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cli.bench import Bench
+
+NOISY = """\
+import random, sys
+spread, repeat = float(sys.argv[1]), int(sys.argv[2])
+if spread > 5:
+    sys.exit(3)
+print("acc", 10 + random.Random(repeat).gauss(0, spread))
+"""
+SWEEP = """\
+command: python3 noisy.py {spread} {repeat}
+parameters: {spread: [0.01, 3, 9]}
+repeat: {min: 3, max: 6, until: "ci95(acc) < 0.05 * mean(acc)"}
+metrics: {acc: {pattern: 'acc (@float@)', goal: max}}
+"""
+
+
+def test_repeats_until_an_interval_is_narrow(bench: Bench) -> None:
+    bench.write("noisy.py", NOISY)
+    bench.write("grid.yaml", SWEEP)
+    planned = bench.inside("plan", "grid.yaml").out
+    assert "grid: 3 combinations x 3 to 6 repeats = at most 18 tasks" in planned
+    assert "would run 9 tasks; up to 9 more until ci95(acc) < 0.05 * mean(acc)" in planned
+
+    said = bench.run("grid.yaml", "--keep-going", code=1).err
+    assert "grid: 9 tasks to run (9 new); up to 9 more until ci95(acc) < 0.05 * mean(acc)" in said
+    assert "3 repeats not needed" in said
+    assert bench.table("SELECT spread, state, count(*) AS n FROM grid_tasks GROUP BY ALL ORDER BY ALL") == [
+        {"spread": 0.01, "state": "done", "n": 3},
+        {"spread": 0.01, "state": "pending", "n": 3},
+        {"spread": 3.0, "state": "done", "n": 6},
+        {"spread": 9.0, "state": "failed", "n": 6},
+    ]
+    lines = (bench.lab / "grid" / "journal.jsonl").read_text().splitlines()
+    extended = [event["queued"] for event in map(json.loads, lines) if event["event"] == "extended"]
+    # One further repeat of each setting at a time.
+    assert extended == [[[9, 9], [15, 15]], [[10, 10], [16, 16]], [[11, 11], [17, 17]]]
+
+    # Again: nothing but the failures; a tighter condition goes on where this one stopped.
+    assert bench.inside("plan", "grid.yaml", "--new", "--json").json()["to_run"] == 0
+    bench.write("grid.yaml", SWEEP.replace("0.05 * mean(acc)", "0.0001"))
+    said = bench.run("grid.yaml", "--new", code=1).err
+    assert "grid: 1 task to run (9 done, 6 failed, 3 new); up to 2 more" in said or "grid: 1 task to run" in said
+    assert bench.table("SELECT count(*) AS n FROM grid") == [{"n": 12}]

@@ -1,0 +1,69 @@
+"""The agent as it travels to a node."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tui_lab.engine.agent
+from tests.engine.agent_talk import interpreters
+from tui_lab.engine.agent_bundle import PACKAGE, bare, bundle
+
+MODULES = sorted(Path(tui_lab.engine.agent.__file__).parent.glob("*.py"))
+
+
+class WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = ""
+        return node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_a_module_loses_its_words_and_nothing_else(path: Path) -> None:
+    """Each line stays where it was, for tracebacks."""
+    source = path.read_text()
+    stripped = bare(source)
+    before, after = (WithoutDocstrings().visit(ast.parse(text)) for text in (source, stripped))
+    assert ast.dump(after) == ast.dump(before)
+    assert [node.lineno for node in ast.walk(after) if isinstance(node, ast.stmt)] == [
+        node.lineno for node in ast.walk(before) if isinstance(node, ast.stmt)
+    ]
+    assert len(stripped) < len(source)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
+def test_a_module_is_written_for_python_3_6(path: Path) -> None:
+    ast.parse(path.read_text(), feature_version=(3, 6))
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+def test_every_module_can_be_imported_from_the_bundle(python: str, tmp_path: Path) -> None:
+    names = [PACKAGE if path.stem == "__init__" else f"{PACKAGE}.{path.stem}" for path in MODULES]
+    program = tmp_path / "program"
+    imports = "\n".join(f"import {name}" for name in names)
+    text = bundle().decode().replace('if __name__ == "__main__":', "if False:")
+    program.write_text(f"{text}\n{imports}\nassert 'typing' not in sys.modules\nprint({PACKAGE}.PROTOCOL)\n")
+    said = subprocess.run([python, "-S", "-E", program], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (said.stdout, said.stderr) == (f"{tui_lab.engine.agent.PROTOCOL}\n", "")
+
+
+def test_a_traceback_names_the_module_and_its_line(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", bundle().decode(), str(tmp_path), "files"],
+        input=b"\n",
+        capture_output=True,
+        check=False,
+    )
+    assert b"no request that this agent knows" in said.stdout
+    text = bundle().decode().replace("main(sys.argv[1]", "main(7")
+    failed = subprocess.run([sys.executable, "-S", "-E", "-c", text, "x"], capture_output=True, text=True, check=False)
+    places = next(path for path in MODULES if path.name == "places.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(places, 1) if "def expand" in text)
+    assert 'File "tui_lab/engine/agent/places.py", line ' in failed.stderr
+    numbers = [int(word) for word in failed.stderr.replace(",", "").split() if word.isdigit()]
+    assert any(line < number < line + 4 for number in numbers)

@@ -1,0 +1,64 @@
+"""An engine process that is started before it is known what for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workshop, alive, until
+from tui_lab.engine.client import EngineClient
+from tui_lab.engine.early import EarlyEngine
+from tui_lab.store.lab import Lab
+
+
+def test_it_serves_the_lab_that_it_is_given(workshop: Workshop) -> None:
+    lab = Lab.create(workshop.lab_path)
+    early = EarlyEngine()
+    client = EngineClient.start(lab, early)
+    assert client.request("status")["pid"] == early._process.pid
+    second = EarlyEngine()  # one engine is there: this one is not needed
+    again = EngineClient.start(lab, second)
+    assert again.request("status")["pid"] == early._process.pid
+    second.dismiss()
+    assert second._process.wait(60) == 0
+    again.close()
+    client.close()
+
+
+@pytest.mark.parametrize("name", ["plain", "with spaces\nand a line", os.fsdecode(b"no \xff utf-8")])
+def test_any_path_of_a_lab(tmp_path: Path, name: str) -> None:
+    lab = Lab.create(tmp_path / name)
+    early = EarlyEngine()
+    client = EngineClient.start(lab, early)
+    assert client.request("status")["ok"]
+    client.close()
+    early._process.terminate()
+    early._process.wait(60)
+
+
+def test_it_ends_with_nothing_to_do() -> None:
+    early = EarlyEngine()
+    early.dismiss()
+    assert early._process.wait(60) == 0
+
+
+def test_it_ends_with_a_follower_that_dies() -> None:
+    code = "from tui_lab.engine.early import EarlyEngine as E; print(E()._process.pid, flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    follower = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+    assert follower.stdout is not None
+    pid = int(follower.stdout.readline())
+    follower.kill()
+    follower.communicate()
+    until(lambda: not alive(pid), 60)
+
+
+def test_a_mistake_in_the_file_leaves_no_engine_and_no_lab(workshop: Workshop) -> None:
+    file = workshop.write("bad.yaml", "name: e\ncommand: echo\nparameters: 3\n")
+    ended = workshop.call("--run", file)
+    assert ended.returncode == 2 and "bad.yaml" in ended.stderr
+    assert not workshop.lab_path.exists()

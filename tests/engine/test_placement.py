@@ -1,0 +1,116 @@
+"""What tasks need, and what nodes and the run have: on this machine, with real programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workshop
+
+SMI = """\
+#!/bin/sh
+# What a machine with two cards says.
+case "$*" in
+*query-gpu*) printf '0, GPU-a, Card, 8000, 0, 10\\n1, GPU-b, Card, 8000, 0, 10\\n' ;;
+*) : ;;
+esac
+"""
+
+# Each task writes when it began and when it ended, so that a test sees what ran at the same time.
+TIMED = """\
+command: |
+  python3 -S -c 'import os,time;print("from", time.monotonic(), os.environ.get("CUDA_VISIBLE_DEVICES"))'
+  sleep 0.1
+  python3 -S -c 'import time;print("to", time.monotonic())'
+"""
+
+
+def spans(workshop: Workshop, count: int, name: str = "e") -> list[tuple[float, float, str]]:
+    found = []
+    for task in range(count):
+        first, last = workshop.output(task, name=name).splitlines()
+        _, began, cards = first.split()
+        found.append((float(began), float(last.split()[1]), cards))
+    return found
+
+
+def most_at_once(times: list[tuple[float, float, str]]) -> int:
+    return max(sum(1 for begin, end, _ in times if begin <= moment < end) for moment, _, _ in times)
+
+
+def test_limits_are_tokens_across_the_run(workshop: Workshop) -> None:
+    text = TIMED + "repeat: 8\nneeds: {license: 1}\nlimits: {license: 2}\n"
+    assert workshop.run(text, slots=6).returncode == 0
+    assert most_at_once(spans(workshop, 8)) <= 2
+
+
+def test_tasks_wait_for_memory_and_some_fit_beside(workshop: Workshop) -> None:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    total = int(next(line for line in lines if line.startswith("MemTotal")).split()[1])
+    text = TIMED + f"repeat: 4\nneeds: {{memory: {int(total * 0.6)}K}}\n"
+    assert workshop.run(text, slots=4).returncode == 0
+    assert most_at_once(spans(workshop, 4)) == 1
+
+
+def test_an_exclusive_task_is_alone(workshop: Workshop) -> None:
+    text = TIMED + "parameters: {alone: [true, false, false, true, false, false]}\nneeds: {exclusive: '{alone}'}\n"
+    run = workshop.run(text, slots=4)
+    assert run.returncode == 0, run.stderr
+    times = spans(workshop, 2)
+    every = [*times]
+    alone = [one for task, one in zip(workshop.tasks(), every, strict=False) if task["alone"]]
+    for begin, end, _ in alone:
+        assert sum(1 for other, last, _ in every if other < end and last > begin) == 1
+
+
+def test_what_no_node_has_is_said_at_once(workshop: Workshop) -> None:
+    run = workshop.run("command: 'true'\nrepeat: 3\nneeds: {gpus: 3}\n", env=without_cards(workshop))
+    assert run.returncode == 1
+    assert Counter(task["reason"] for task in workshop.tasks()) == {"start": 3}
+    message = workshop.events("finished")[0]["message"]
+    assert "localhost" in message and "gpu" in message
+
+
+def without_cards(workshop: Workshop) -> dict[str, str]:
+    return workshop.environment()
+
+
+@pytest.fixture
+def cards(workshop: Workshop) -> dict[str, str]:
+    """An environment with an nvidia-smi that knows two cards."""
+    folder = workshop.folder / "bin"
+    folder.mkdir()
+    smi = workshop.write("bin/nvidia-smi", SMI)
+    smi.chmod(0o755)
+    return workshop.environment(PATH=f"{folder}:{os.environ['PATH']}")
+
+
+def test_each_task_sees_its_own_cards(workshop: Workshop, cards: dict[str, str]) -> None:
+    run = workshop.run(TIMED + "repeat: 6\nneeds: {gpus: 1}\n", slots=4, env=cards)
+    assert run.returncode == 0, run.stderr
+    times = spans(workshop, 6)
+    assert most_at_once(times) <= 2
+    assert {cards for _, _, cards in times} == {"0", "1"}
+    for begin, end, card in times:
+        assert sum(1 for other, last, same in times if same == card and other < end and last > begin) == 1
+
+
+def test_two_tasks_share_a_card(workshop: Workshop, cards: dict[str, str]) -> None:
+    run = workshop.run(TIMED + "repeat: 8\nneeds: {gpus: 0.5}\n", slots=8, env=cards)
+    assert run.returncode == 0, run.stderr
+    times = spans(workshop, 8)
+    for card in ("0", "1"):
+        assert most_at_once([one for one in times if one[2] == card] or times[:1]) <= 2
+
+
+def test_more_memory_on_the_second_attempt_and_by_retry(workshop: Workshop) -> None:
+    text = "command: 'test {attempt} -ge 3'\nretries: 1\nneeds: {memory: [1K, 2K], cpus: 1}\n"
+    assert workshop.run(text).returncode == 1
+    retried = workshop.call("retry", "e", "needs.memory=3K")
+    assert retried.returncode == 0, retried.stderr
+    assert workshop.events("requeued")[0]["changes"] == {"needs": {"memory": 3072}}
+    assert json.dumps(workshop.tasks()[0]["state"]) == '"done"'

@@ -1,0 +1,362 @@
+"""Files to and from a node, through a real file server process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import alive
+from tests.engine.agent_talk import interpreters
+from tui_lab.engine.transfer import PIECE, FileChannel, TransferError, part_of
+from tui_lab.engine.transports.local import LocalChannel, LocalTransport
+
+MB = 1 << 20
+
+
+@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).name)
+def any_transport(tmp_path: Path, request: pytest.FixtureRequest) -> LocalTransport:
+    return LocalTransport(tmp_path / "spool", request.param)
+
+
+@pytest.fixture
+def transport(tmp_path: Path) -> LocalTransport:
+    return LocalTransport(tmp_path / "spool")
+
+
+@asynccontextmanager
+async def opened(transport: LocalTransport) -> AsyncIterator[FileChannel]:
+    files = FileChannel(await transport.open_files())
+    try:
+        yield files
+    finally:
+        await files.close()
+
+
+def server(files: FileChannel) -> int:
+    assert isinstance(files.channel, LocalChannel)
+    return files.channel.process.pid
+
+
+def sha(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def big_file(path: Path, request: pytest.FixtureRequest) -> int:
+    """1 GB with --long, else 30 MB; no two pieces alike."""
+    size = (1000 if request.config.getoption("--long") else 30) * MB
+    with open(path, "wb") as file:
+        for number in range(size // MB):
+            file.write(number.to_bytes(8, "big") * (MB // 8))
+        file.write(b"the end")
+    return size + 7
+
+
+def peak_memory(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError
+
+
+# Under every Python.
+
+
+async def test_a_file_there_and_back(any_transport: LocalTransport, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(3 * PIECE + 5))
+    (tmp_path / "empty").touch()
+    home, tree = str(tmp_path / "home"), str(tmp_path / "home/code/1")
+    async with opened(any_transport) as files:
+        counted: list[int] = []
+        entries = [("a/one", source, sha(source)), ("two", tmp_path / "empty", sha(tmp_path / "empty"))]
+        await files.put_tree(home, tree, entries, counted.append)
+        assert sum(counted) == 3 * PIECE + 5
+        await files.put_tree(home, tree, entries, counted.append)  # all is there
+        assert sum(counted) == 3 * PIECE + 5
+        listed = {entry["name"]: entry["size"] for entry in await files.list_files(tree)}
+        assert listed == {"a/one": 3 * PIECE + 5, "two": 0}
+        counted.clear()
+        back = tmp_path / "back/deep/one"
+        assert await files.get(tree + "/a/one", back, mode=0o640, progress=counted.append) == 3 * PIECE + 5
+        assert back.read_bytes() == source.read_bytes()
+        assert back.stat().st_mode & 0o777 == 0o640
+        assert sum(counted) == 3 * PIECE + 5
+        assert await files.get(tree + "/two", tmp_path / "back/two") == 0
+        assert (await files.read(tree + "/a/one", 10, 20)) == (source.read_bytes()[10:30], 3 * PIECE + 5)
+        assert await files.packages(sys.executable) != {}
+        assert await files.packages("/no/such/python") == {}
+        await files.remove([tree, str(tmp_path / "home/never")], home)
+        assert not Path(tree).exists()
+        facts = await files.leave(str(tmp_path / "spool"))
+        assert (facts["alive"], facts["running"], facts["open"]) == (False, [], [])
+    assert not list(tmp_path.glob("**/*.part*"))
+
+
+# Under this one.
+
+
+async def test_a_transfer_that_is_cut_off_goes_on_where_it_was(
+    transport: LocalTransport, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    size = big_file(source, request)
+    carried = 0
+    kills = 0
+    while not target.exists():
+        async with opened(transport) as files:
+            pid = server(files)
+            in_this_one = 0
+
+            def count(size: int, pid: int = pid) -> None:
+                nonlocal carried, in_this_one, kills
+                carried += size
+                in_this_one += size
+                if in_this_one > 5 * MB and kills < 3:
+                    kills += 1
+                    in_this_one = -(1 << 60)
+                    os.kill(pid, 9)
+
+            try:
+                await files.get(str(source), target, progress=count)
+            except TransferError as error:
+                assert error.lost
+                assert files.lost
+                assert part_of(target).stat().st_size > 0
+            else:
+                assert peak_memory(pid) < 60 * MB
+    assert kills == 3
+    assert sha(target) == sha(source)
+    assert carried < size + 3 * 40 * MB
+    assert not part_of(target).exists()
+
+
+async def test_an_upload_that_is_cut_off_goes_on_where_it_was(
+    transport: LocalTransport, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source, home = tmp_path / "source", tmp_path / "home"
+    size = big_file(source, request)
+    entries = [("big", source, sha(source))]
+    carried = 0
+    kills = 0
+    while not (home / "code/x").exists():
+        async with opened(transport) as files:
+            pid = server(files)
+            in_this_one = 0
+
+            def count(size: int, pid: int = pid) -> None:
+                nonlocal carried, in_this_one, kills
+                carried += size
+                in_this_one += size
+                if in_this_one > 5 * MB and kills < 2:
+                    kills += 1
+                    in_this_one = -(1 << 60)
+                    os.kill(pid, 9)
+
+            try:
+                await files.put_tree(str(home), str(home / "code/x"), entries, count)
+            except TransferError as error:
+                assert error.lost
+            else:
+                assert peak_memory(pid) < 60 * MB
+    assert kills == 2
+    assert carried <= size
+    assert sha(home / "code/x/big") == sha(source)
+
+
+async def test_what_was_sent_in_part_and_is_of_no_use_is_sent_again(transport: LocalTransport, tmp_path: Path) -> None:
+    source, home = tmp_path / "source", tmp_path / "home"
+    source.write_bytes(os.urandom(2 * PIECE))
+    objects = home / "objects"
+    objects.mkdir(parents=True)
+    (objects / (sha(source) + ".part")).write_bytes(b"x" * PIECE)
+    async with opened(transport) as files:
+        await files.put_tree(str(home), str(home / "code/1"), [("f", source, sha(source))])
+        assert (home / "code/1/f").read_bytes() == source.read_bytes()
+        (objects / sha(source)).write_bytes(b"")  # what a crash of the node may leave
+        await files.put_tree(str(home), str(home / "code/2"), [("f", source, sha(source))])
+        assert (home / "code/2/f").read_bytes() == source.read_bytes()
+        with pytest.raises(TransferError, match="came damaged"):
+            await files.put_tree(str(home), str(home / "code/3"), [("f", source, "0" * 64)])
+        assert not (home / "code/3").exists()
+        assert not files.lost
+
+
+async def test_another_file_than_the_part_is_fetched_anew(transport: LocalTransport, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"short")
+    part_of(target).write_bytes(b"x" * 100)
+    async with opened(transport) as files:
+        assert await files.get(str(source), target) == 5
+        assert target.read_bytes() == b"short"
+        source.write_bytes(b"another")
+        part_of(target).write_bytes(b"x" * 3)
+        await files.get(str(source), target, offset_from_part=False)
+        assert target.read_bytes() == b"another"
+
+
+async def test_what_is_here_already_is_not_sent_again(transport: LocalTransport, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"one")
+    carried: list[int] = []
+    async with opened(transport) as files:
+        for _ in range(2):
+            assert await files.get(str(source), target, progress=carried.append) == 3
+        assert carried == [3]
+        assert target.stat().st_mtime_ns == source.stat().st_mtime_ns
+        source.write_bytes(b"two")
+        os.utime(source, ns=(1, 1))
+        await files.get(str(source), target)
+        assert target.read_bytes() == b"two"
+
+
+async def test_ten_thousand_small_files(transport: LocalTransport, tmp_path: Path) -> None:
+    source, home = tmp_path / "source", tmp_path / "home"
+    source.mkdir()
+    entries = []
+    for number in range(10_000):
+        path = source / str(number)
+        path.write_text(str(number))
+        entries.append((f"{number % 10}/{number}", path, hashlib.sha256(str(number).encode()).hexdigest()))
+    async with opened(transport) as files:
+        await files.put_tree(str(home), str(home / "code/x"), entries)
+        assert (home / "code/x/7/4567").read_text() == "4567"
+        listed = await files.list_files(str(home / "code/x"))
+        assert len(listed) == 10_000
+        assert {entry["name"] for entry in listed} == {name for name, _, _ in entries}
+
+
+async def test_names_of_any_bytes(transport: LocalTransport, tmp_path: Path) -> None:
+    names = ["with space", "with\nnewline", 'with "quotes"', os.fsdecode(b"latin-\xe9"), "日本", "x" * 255]
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in names:
+        (source / name).write_text(name, errors="surrogateescape")
+    entries = [(name, source / name, sha(source / name)) for name in names]
+    home = tmp_path / "home"
+    async with opened(transport) as files:
+        await files.put_tree(str(home), str(home / "code"), entries)
+        listed = await files.list_files(str(home / "code"))
+        assert sorted(entry["name"] for entry in listed) == sorted(names)
+        for name in names:
+            await files.get(str(home / "code" / name), tmp_path / "back" / name)
+            assert (tmp_path / "back" / name).read_bytes() == os.fsencode(name)
+
+
+async def test_files_that_vanish_while_they_are_listed(transport: LocalTransport, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for number in range(50):
+        (folder / f"{number}").mkdir(parents=True)
+        for other in range(40):
+            (folder / f"{number}" / f"{other}").touch()
+    (folder / "stays").write_text("x")
+    async with opened(transport) as files:
+        removing = asyncio.create_task(asyncio.to_thread(lambda: [shutil.rmtree(folder / f"{n}") for n in range(50)]))
+        names: set[str] = set()
+        while not removing.done():
+            names = {entry["name"] for entry in await files.list_files(str(folder))}
+        await removing
+        assert "stays" in names
+        assert [entry["name"] for entry in await files.list_files(str(folder))] == ["stays"]
+        with pytest.raises(TransferError, match="No such file"):
+            await files.list_files(str(tmp_path / "nowhere"))
+
+
+async def test_a_no_of_the_node_is_a_line_and_the_channel_goes_on(transport: LocalTransport, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "file").write_text("here")
+    async with opened(transport) as files:
+        for name, why in (("nowhere", "No such file"), ("fifo", "no plain file"), ("link", "symbolic link")):
+            with pytest.raises(TransferError, match=why) as caught:
+                await files.get(str(tmp_path / name), tmp_path / "target")
+            assert "\n" not in str(caught.value)
+            assert not caught.value.lost
+            assert not caught.value.storage
+        assert not part_of(tmp_path / "target").exists()
+        assert await files.read(str(tmp_path / "file")) == (b"here", 4)
+
+
+async def test_nothing_is_written_or_removed_outside_of_the_home(transport: LocalTransport, tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (home / "code").mkdir(parents=True)
+    (home / "away").symlink_to(outside)
+    file = tmp_path / "file"
+    file.write_text("x")
+    async with opened(transport) as files:
+        for path in (outside / "precious", home / "away/precious", Path(f"{home}/.."), Path(f"{home}/../outside")):
+            with pytest.raises(TransferError, match="is not below"):
+                await files.remove([str(path)], str(home))
+        for name in ("../up", "/etc/x", "a/../../up", "", "a//b"):
+            with pytest.raises(TransferError, match="no name of a file"):
+                await files.put_tree(str(home), str(home / "code/1"), [(name, file, sha(file))])
+        for tree in (outside / "new", home / "away/new"):
+            with pytest.raises(TransferError, match="is not below"):
+                await files.put_tree(str(home), str(tree), [("f", file, sha(file))])
+        with pytest.raises(TransferError, match="no folder of a lab"):
+            await files.remove(["~/x"], "~")
+        await files.remove([str(home / "away")], str(home))  # the link, not what it leads to
+        assert (outside / "precious").read_text() == "x"
+        assert [path.name for path in outside.iterdir()] == ["precious"]
+        assert not list((home / "code").iterdir())
+        await files.remove([str(home)], str(home))
+        assert not home.exists()
+
+
+async def test_a_full_disk_here_and_there(transport: LocalTransport, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", small], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    try:
+        source = tmp_path / "source"
+        source.write_bytes(os.urandom(4 * MB))
+        async with opened(transport) as files:
+            with pytest.raises(TransferError, match="No space left") as caught:
+                await files.get(str(source), small / "target")
+            assert caught.value.storage
+        part_of(small / "target").unlink(missing_ok=True)
+        async with opened(transport) as files:
+            home = str(small / "home")
+            with pytest.raises(TransferError, match=r"the node says: .*No space left") as caught:
+                await files.put_tree(home, home + "/code", [("f", source, sha(source))])
+            assert not caught.value.storage
+            assert not files.lost
+            await files.remove([home + "/objects"], home)
+            (tmp_path / "little").write_text("x")
+            await files.put_tree(home, home + "/code", [("f", tmp_path / "little", sha(tmp_path / "little"))])
+            assert (small / "home/code/f").read_text() == "x"
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+async def test_a_transfer_that_is_given_up_ends_the_channel(transport: LocalTransport, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(20 * MB))
+    files = FileChannel(await transport.open_files())
+    pid = server(files)
+    try:
+        begun = asyncio.Event()
+        getting = asyncio.create_task(files.get(str(source), tmp_path / "target", progress=lambda _: begun.set()))
+        await begun.wait()
+        getting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await getting
+        with pytest.raises(TransferError) as caught:
+            await files.list_files(str(tmp_path))
+        assert caught.value.lost
+    finally:
+        await files.close()
+    assert not alive(pid)

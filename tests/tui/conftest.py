@@ -1,0 +1,97 @@
+"""Fixtures of the screen's tests: a small lab that really ran, and waiting on conditions."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.css.query import NoMatches
+from textual.pilot import Pilot
+
+from tests.conftest import Workshop
+
+# Two parameters, two repeats, one setting that fails, a metric with a goal, and steps in between: 8 tasks.
+SMALL = """
+command: |
+  echo "loss: 0.{x}{repeat}"
+  echo "to stderr" >&2
+  for s in 1 2 3; do echo "{\\"step\\": $s, \\"error\\": $s.5}" >>"$TUI_LAB_METRICS"; done
+  [ {x}{kind} != 3b ] || { echo "no such kind" >&2; exit 3; }
+  echo "score: {x}.5"
+parameters:
+  x: [1, 3]
+  kind: [a, b]
+repeat: 2
+metrics:
+  score: {pattern: 'score: (@float@)', goal: max}
+  loss: 'loss: (@float@)'
+"""
+
+
+async def wait_until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """Let the app work until something holds, and return it; fail after a deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        await pilot.pause()
+        try:
+            if found := condition():
+                return found
+        except (LookupError, NoMatches):  # what is not there yet
+            pass
+        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def no_cursor_blink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots must not depend on the moment."""
+    from textual.widgets import Input, TextArea
+
+    monkeypatch.setattr(TextArea, "cursor_blink", False, raising=False)
+    monkeypatch.setattr(Input, "cursor_blink", False, raising=False)
+
+
+@pytest.fixture(scope="session")
+def small_workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """A lab with one experiment, `small`, that has run: 8 tasks, 6 done and 2 failed. Only to read from."""
+    shop = Workshop(tmp_path_factory.mktemp("small"))
+    try:
+        file = shop.write("small.yaml", SMALL)
+        result = shop.call("--run", file, "--node", "localhost", 2)
+        assert result.returncode == 1, result.stderr
+        yield shop
+    finally:
+        shop.close()
+
+
+@pytest.fixture(scope="session")
+def small_lab(small_workshop: Workshop) -> Path:
+    """The path of that lab."""
+    return small_workshop.lab_path
+
+
+@pytest.fixture
+def own_lab(small_workshop: Workshop, tmp_path: Path) -> Iterator[Workshop]:
+    """A copy of the small lab, to work in. Engines that it starts end with the test."""
+    shop = Workshop(tmp_path / "own")
+    shop.folder.mkdir()
+    shutil.copy(small_workshop.folder / "small.yaml", shop.folder)
+    shutil.copytree(small_workshop.lab_path, shop.lab_path)
+    for left in ("engine.json", "engine.owner"):
+        (shop.lab_path / left).unlink(missing_ok=True)
+    try:
+        yield shop
+    finally:
+        shop.close()
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody's own configuration and layout touch the tests."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

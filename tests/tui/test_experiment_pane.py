@@ -1,0 +1,348 @@
+"""The Experiment pane: what is wrong, what a run would do, what a pattern finds, and the launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Checkbox, Input, Static
+
+from tests.conftest import Workshop, until
+from tests.tui.conftest import wait_until
+from tui_lab.cli.errors import UsageError
+from tui_lab.spec.load import load
+from tui_lab.tui.app import LabApp
+from tui_lab.tui.dialogs import Confirm
+from tui_lab.tui.experiment_files import NewDialog, OpenDialog, entries
+from tui_lab.tui.experiment_launch import LaunchDialog, nodes_of, nodes_words, slots_of
+from tui_lab.tui.experiment_pane import ExperimentPane
+from tui_lab.tui.experiment_plan import PlanView
+from tui_lab.tui.experiment_templates import TEMPLATES
+from tui_lab.tui.experiment_tester import PatternTester
+from tui_lab.tui.experiment_trial import Trial
+
+Change = Callable[[str], str]
+
+
+def pane_of(app: LabApp) -> ExperimentPane:
+    return app.query_one(ExperimentPane)
+
+
+def shown(app: LabApp, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).render())
+
+
+async def opened(pilot: Pilot[Any], app: LabApp) -> ExperimentPane:
+    """The pane with its file, planned."""
+    await wait_until(pilot, lambda: pane_of(app).side.file is not None and pane_of(app)._planned is not None)
+    return pane_of(app)
+
+
+async def rewrite(pilot: Pilot[Any], app: LabApp, change: Change) -> ExperimentPane:
+    pane = await opened(pilot, app)
+    pane.side.replace_text(change(pane.side.text))
+    return pane
+
+
+def small(own_lab: Workshop) -> LabApp:
+    return LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
+
+
+async def test_the_plan_says_what_would_run(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await rewrite(pilot, app, lambda text: text.replace("repeat: 2", "repeat: 3"))
+        text = await wait_until(
+            pilot, lambda: "12 tasks" in shown(app, "#forecast-text") and shown(app, "#forecast-text")
+        )
+        assert "6 tasks to run, about" in text  # four new ones, and two that failed
+        assert "4 combinations × 3 repeats = 12 tasks" in text
+        assert "+ 4 new" in text and "✓ 6 done" in text and "✗ 2 failed" in text
+        assert 'echo "loss: 0.3' in text  # as they would run
+        assert "● unsaved" in shown(app, "#file")
+
+
+async def test_why_tasks_would_run_again(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await rewrite(pilot, app, lambda text: text.replace("to stderr", "to standard error"))
+        await wait_until(pilot, lambda: "again: command changed" in shown(app, "#forecast-text"))
+
+
+async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await rewrite(
+            pilot, app, lambda text: text.replace("repeat:", "repeats:").replace("goal: max", "goal: top")
+        )
+        await wait_until(pilot, lambda: len(pane.side.editor.marks) == 2)
+        first, second = pane.side.editor.marks
+        lines = pane.side.text.split("\n")
+        assert lines[first.line].startswith("repeats:") and 'did you mean "repeat"' in first.text
+        assert "goal: top" in lines[second.line]
+        assert shown(app, "#plan-title") == "2 problems: nothing runs"
+        listing = pane.query_one(PlanView).listing
+        assert listing.option_count == 2
+        drawn = "\n".join(strip.text for strip in pane.side.editor.render_lines(pane.side.editor.size.region))
+        assert "✗" in drawn and "there is no key" in drawn
+        await pilot.press("f8")
+        assert pane.side.editor.cursor_location == (first.line, first.column)
+        assert "there is no key" in shown(app, "#said")
+        await pilot.press("ctrl+n")
+        assert pane.side.editor.cursor_location[0] == second.line
+        listing.focus()
+        await pilot.press("home", "enter")
+        await wait_until(pilot, lambda: pane.side.editor.cursor_location[0] == first.line)
+        assert pane.side.editor.has_focus
+        await pilot.press("escape", "r")  # nothing runs from a file with an error
+        await pilot.pause()
+        assert app.screen is app.screen_stack[0]
+
+
+async def test_letters_belong_to_the_text_until_it_is_left(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, app)
+        await pilot.press("i")
+        pane.side.editor.move_cursor(pane.side.editor.document.end)
+        await pilot.press(*"more:", "enter", *"q")
+        assert pane.side.text.endswith("more:\n  q")
+        await pilot.press("escape")
+        assert not pane.side.editor.has_focus
+        assert pane.unsaved == "small.yaml"
+
+
+def on_metric(name: str) -> Callable[[ExperimentPane], None]:
+    def go(pane: ExperimentPane) -> None:
+        line = next(i for i, text in enumerate(pane.side.text.split("\n")) if text.startswith(f"  {name}:"))
+        pane.side.editor.go_to(line, 4)
+
+    return go
+
+
+def trial_of(app: LabApp) -> Trial | None:
+    return app.query_one(PatternTester).trial
+
+
+async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, app)
+        on_metric("score")(pane)
+        trial = await wait_until(pilot, lambda: trial_of(app))
+        assert trial.found and trial.value in (1.5, 3.5) and trial.outputs == 6
+        line = trial.lines[trial.focus]
+        assert line.text[slice(*trial.value_span)] == str(trial.value)
+        task = trial.task
+        assert f"task {task[0]}" in shown(app, "#tester")
+        pane.focus()
+        await pilot.press("right_square_bracket")
+        await wait_until(pilot, lambda: trial_of(app) is not None and trial_of(app).task != task)
+        pane.side.replace_text(pane.side.text.replace("score: (@float@)", "scor: (@float@)"))
+        on_metric("score")(pane)
+        trial = await wait_until(pilot, lambda: (found := trial_of(app)) and not found.found and found)
+        assert "nearest line" in trial.hint and "score: " in trial.lines[trial.focus].text
+        pane.side.replace_text(pane.side.text.replace("'scor: (@float@)'", "'((l|o)+)+$'"))
+        on_metric("score")(pane)
+        await wait_until(pilot, lambda: (found := trial_of(app)) and "(l|o)" in (found.asked.metric.pattern or ""))
+
+
+async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:
+    (own_lab.experiment("small").task_folder(0) / "stdout").write_text("a" * 40 + "!\n")
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await rewrite(pilot, app, lambda text: text.replace("'score: (@float@)'", "'(a+)+$'"))
+        on_metric("score")(pane)
+        for _ in range(12):
+            trial = await wait_until(pilot, lambda: trial_of(app))
+            if trial.task[0] == 0 and trial.asked.metric.pattern == "(a+)+$":
+                break
+            pane.focus()
+            await pilot.press("right_square_bracket")
+            await wait_until(pilot, lambda: trial_of(app) is not None and trial_of(app).asked.which == pane._which)
+        assert "takes more than" in trial.message
+
+
+async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Workshop) -> None:
+    path = own_lab.folder / "small.yaml"
+    path.write_text("# first\n" + path.read_text() + "# last\n")
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await rewrite(pilot, app, lambda text: text.replace("repeat: 2", "repeat: 3"))
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: not pane.unsaved)
+        saved = path.read_text()
+        assert saved.startswith("# first\n") and saved.endswith("# last\n") and "repeat: 3" in saved
+        pane.side.replace_text(saved.replace("repeat: 3", "repeat: 4"))
+        path.write_text(saved + "# someone else\n")
+        pane.side.look()
+        await wait_until(pilot, lambda: "changed on disk" in shown(app, "#file"))
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("n")
+        await wait_until(pilot, lambda: app.screen is app.screen_stack[0])
+        assert path.read_text().endswith("# someone else\n") and pane.unsaved
+        await pilot.press("f9")
+        await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await wait_until(pilot, lambda: pane.side.text.endswith("# someone else\n"))
+        path.write_text("# read at once\n" + saved)
+        pane.side.look()
+        await wait_until(pilot, lambda: pane.side.text.startswith("# read at once"))
+        assert not pane.unsaved
+
+
+async def test_what_was_not_saved_is_offered_again(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await rewrite(pilot, app, lambda text: text + "# precious\n")
+        await pilot.pause()
+    again = small(own_lab)
+    async with again.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: isinstance(again.screen, Confirm))
+        await pilot.press("y")
+        await wait_until(pilot, lambda: pane_of(again).side.text.endswith("# precious\n"))
+        assert pane_of(again).unsaved
+
+
+async def test_your_own_editor(own_lab: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = own_lab.write("editor.sh", "#!/bin/sh\necho '# by hand' >>\"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", f"sh '{script}'")
+    app = small(own_lab)
+    from contextlib import nullcontext
+
+    monkeypatch.setattr(app, "suspend", nullcontext)  # a headless screen has nothing to lend
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, app)
+        await pilot.press("i", "ctrl+e")
+        await wait_until(pilot, lambda: pane.side.text.endswith("# by hand\n"))
+        assert not pane.unsaved
+
+
+async def test_a_launch_asks_once_and_runs(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await rewrite(pilot, app, lambda text: text.replace("repeat: 2", "repeat: 3"))
+        await pilot.press("ctrl+r")
+        await wait_until(pilot, lambda: isinstance(app.screen, LaunchDialog))
+        await wait_until(pilot, lambda: "localhost (2 slots)" in shown(app, "#question"))
+        assert shown(app, "#question").startswith("Run 6 tasks of small on localhost (2 slots)?")
+        app.screen.query_one("#nodes", Input).value = "localhost 0"
+        await wait_until(pilot, lambda: app.screen.query_one("#yes").disabled)
+        app.screen.query_one("#nodes", Input).value = "localhost 1"
+        app.screen.query_one("#new", Checkbox).toggle()
+        await wait_until(pilot, lambda: "Run 4 tasks of small on localhost (1 slot)?" in shown(app, "#question"))
+        await pilot.press("ctrl+j")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks")
+        until(lambda: len(own_lab.events("submitted", "small")) == 2)
+        assert "repeat: 3" in (own_lab.folder / "small.yaml").read_text()
+        until(lambda: sum(task["state"] == "done" for task in own_lab.tasks("small")) >= 9)
+    event = own_lab.events("submitted", "small")[-1]
+    assert event["nodes"][0]["slots"] == 1 and event["queued"]
+
+
+async def test_the_question_counts_what_is_chosen(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await rewrite(pilot, app, lambda text: text.replace("to stderr", "to  stderr"))  # an edit of its looks
+        await pilot.press("ctrl+r")
+        await wait_until(
+            pilot, lambda: isinstance(app.screen, LaunchDialog) and "Run 8 tasks" in shown(app, "#question")
+        )
+        app.screen.query_one("#adopt", Checkbox).toggle()
+        await wait_until(pilot, lambda: "Run 2 tasks" in shown(app, "#question"))  # those that failed
+        app.screen.query_one("#adopt", Checkbox).toggle()
+        await wait_until(pilot, lambda: "Run 8 tasks" in shown(app, "#question"))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: app.screen is app.screen_stack[0])
+        pane_of(app).side.reload()
+        await wait_until(pilot, lambda: "2 tasks to run" in shown(app, "#forecast-text"))
+        await pilot.press("ctrl+r")
+        await wait_until(
+            pilot, lambda: isinstance(app.screen, LaunchDialog) and "Run 2 tasks" in shown(app, "#question")
+        )
+        app.screen.query_one("#rerun", Checkbox).toggle()
+        await wait_until(pilot, lambda: "Run 8 tasks" in shown(app, "#question"))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: app.screen is app.screen_stack[0])
+    assert len(own_lab.events("submitted", "small")) == 1
+
+
+async def test_a_new_experiment_from_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = LabApp(tmp_path / "lab")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.show_pane("experiment")
+        await wait_until(pilot, lambda: pane_of(app).is_mounted and app.focused is pane_of(app))
+        await pilot.press("n")
+        await wait_until(pilot, lambda: isinstance(app.screen, NewDialog) and app.screen.query_one(Input).value)
+        await pilot.press("enter")
+        pane = await opened(pilot, app)
+        assert pane.side.file is not None and pane.side.file.path == tmp_path / "experiment.yaml"
+        assert pane.unsaved and "9 tasks to run" in shown(app, "#forecast-text")
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: (tmp_path / "experiment.yaml").exists())
+
+
+async def test_opening_another_file(own_lab: Workshop) -> None:
+    other = own_lab.write("other.yaml", "command: echo {z}\nparameters: {z: [1, 2, 3]}\n")
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, app)
+        await pilot.press("o")
+        await wait_until(pilot, lambda: isinstance(app.screen, OpenDialog))
+        await pilot.press(*"oth", "tab")
+        assert app.screen.query_one(Input).value == "other.yaml"
+        await pilot.press("enter")
+        await wait_until(pilot, lambda: pane.side.file is not None and pane.side.file.path == other)
+        await wait_until(pilot, lambda: "3 tasks to run" in shown(app, "#forecast-text"))
+
+
+async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        pane = await opened(pilot, app)
+        await wait_until(pilot, lambda: pane.query_one("#plan").display and not pane.query_one("#tester").display)
+        on_metric("loss")(pane)
+        await wait_until(pilot, lambda: pane.query_one("#tester").display and not pane.query_one("#plan").display)
+        await pilot.press("f4")
+        await wait_until(pilot, lambda: pane.query_one("#plan").display)
+
+
+async def test_a_huge_sweep_is_planned_when_it_is_asked_for(own_lab: Workshop) -> None:
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await rewrite(pilot, app, lambda text: text.replace("x: [1, 3]", "x: {range: [0, 500_000]}".replace("_", "")))
+        await wait_until(pilot, lambda: "1,000,000 combinations" in shown(app, "#forecast-text"))
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda one: one.file)
+def test_templates_have_no_mistake(template: Any, tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "input.nml").write_text("&run dt = {dt}, nu = {viscosity} /\n")
+    experiment = load(tmp_path / template.file, template.text)
+    assert experiment.notices == () and len(experiment.metrics) >= 1
+
+
+def test_nodes_as_words() -> None:
+    nodes = nodes_of("localhost 4 gpu")
+    assert [(node["name"], node["slots"]) for node in nodes] == [("localhost", 4)]
+    assert nodes_words(nodes) == "localhost 4 gpu"
+    known = [{"name": "tower", "host": "192.0.2.9", "user": "ana", "slots": 16, "tags": ["x86"], "workdir": "~/exp"}]
+    assert nodes_of("tower 4, localhost", known) == [{**known[0], "slots": 4}, {**nodes[0], "slots": 0, "tags": []}]
+    assert slots_of(known) == 16 and slots_of([{"name": "far", "host": "far", "slots": 0}]) is None
+    with pytest.raises(UsageError, match="given twice"):
+        nodes_of("tower, tower", known)
+
+
+def test_paths_are_completed(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for name in ("a.yaml", "run.yml", "run.txt", ".hidden.yaml"):
+        (tmp_path / name).write_text("")
+    assert entries("", tmp_path) == ["a.yaml", "run.yml", "runs/"]
+    assert entries("run", tmp_path) == ["run.yml", "runs/", "run.txt"]
+    assert entries("nowhere/", tmp_path) == []

@@ -1,0 +1,172 @@
+"""The real program in a real terminal (tmux), as a person uses it: from an empty folder to a chart, and back again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workshop, until
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+PROGRAM = f'"{sys.executable}" -m tui_lab'
+SHELL = ("env", "PS1=READY ", "bash", "--norc", "--noprofile")
+FIT = """
+until [ -e go ]; do sleep 0.05; done
+echo "score: $2.5"
+"""
+
+
+class Terminal:
+    """A terminal of a tmux server of its own, with a shell in a folder."""
+
+    def __init__(self, folder: Path, width: int = 80, height: int = 24) -> None:
+        self.socket = folder / "tmux"
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("TMUX", "NO_COLOR", "TUI_LAB"))
+        }
+        self.environment = {**kept, "LANG": "C.UTF-8"}
+        size = ("-x", str(width), "-y", str(height))
+        self.tmux("-f", "/dev/null", "new-session", "-d", *size, "-c", str(folder), *SHELL)
+
+    def tmux(self, *words: str) -> str:
+        command = ["tmux", "-u", "-S", str(self.socket), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=self.environment).stdout
+
+    def press(self, *keys: str) -> None:
+        self.tmux("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        self.tmux("send-keys", "-l", text)
+
+    @property
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def wait(self, condition: str | Callable[[str], object], seconds: float = 20.0) -> str:
+        """Until a text is on the screen; the screen."""
+        holds = condition if callable(condition) else lambda screen: condition in screen
+        deadline = time.monotonic() + seconds
+        while not holds(screen := self.screen):
+            assert time.monotonic() < deadline, f"not within {seconds} s: {condition}\n{screen}"
+            time.sleep(0.05)
+        return screen
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-S", str(self.socket), "kill-server"], check=False, capture_output=True)
+
+
+@pytest.fixture
+def terminal(workshop: Workshop) -> Iterator[Terminal]:
+    it = Terminal(workshop.folder)
+    try:
+        yield it
+    finally:
+        it.close()
+
+
+def leave(terminal: Terminal) -> None:
+    terminal.press("q")
+    terminal.wait(lambda screen: screen.rstrip().endswith("READY"))
+
+
+def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: Terminal) -> None:
+    workshop.write("fit.sh", FIT)
+    terminal.wait("READY")
+    terminal.type(PROGRAM)
+    terminal.press("Enter")
+    terminal.wait("Paste a command")
+    terminal.press("2")
+    terminal.wait("The experiment that it becomes")
+    terminal.type("sh fit.sh --x 3")
+    terminal.wait("sh fit.sh --x {x}")
+    terminal.press("Enter")
+    terminal.wait("1 task to run")  # the plan beside the text
+    assert (workshop.folder / "experiment.yaml").exists()
+
+    # A metric, and more values: written by another editor, and read again.
+    file = workshop.folder / "experiment.yaml"
+    text = file.read_text().replace("x: [3]", "x: [3, 4, 5]")
+    file.write_text(text + "metrics: {score: {pattern: 'score: (@float@)', goal: max}}\n")
+    terminal.wait("3 tasks to run")
+
+    terminal.press("C-r")
+    terminal.wait("Run 3 tasks of fit")
+    terminal.press("Enter")
+    terminal.press("M-3")  # from a text field
+    terminal.wait("▶ running")
+    terminal.wait("going")
+
+    # Leaving stops nothing, and coming back shows it.
+    leave(terminal)
+    pid = until(workshop.engine_pid)
+    terminal.type(PROGRAM)
+    terminal.press("Enter")
+    terminal.wait("▶ running")
+    assert workshop.engine_pid() == pid
+    (workshop.folder / "go").touch()
+    terminal.wait("100%")
+    terminal.wait(lambda screen: screen.count("✓ done") >= 3)
+
+    # SQL, then a chart of its answer.
+    terminal.press("5")
+    terminal.wait(lambda screen: "^j Run" in screen and "q Leave" not in screen)  # what is typed is text now
+    terminal.press("C-a", "C-k")
+    terminal.type("SELECT x, score FROM results ORDER BY score DESC")
+    terminal.press("F5")
+    terminal.wait(lambda screen: "5.5" in screen and "3.5" in screen)
+    terminal.press("M-p")
+    terminal.wait(lambda screen: "lines" in screen and "●" in screen)
+    terminal.press("M-4")
+    terminal.wait("best")
+    terminal.press("M-7")
+    terminal.wait("✓ 3")
+    leave(terminal)
+
+
+def test_what_is_copied_is_in_the_terminal_s_buffer(workshop: Workshop, terminal: Terminal) -> None:
+    workshop.run("command: 'true'\n")
+    terminal.wait("READY")
+    terminal.type(f"{PROGRAM} lab")
+    terminal.press("Enter")
+    terminal.wait("✓ done")
+    terminal.press("7")
+    terminal.wait("came to")
+    terminal.press("y")
+    terminal.wait("copied the command")
+    assert "tui-lab --run" in terminal.tmux("show-buffer")
+    leave(terminal)
+
+
+def test_a_window_that_changes_its_size(workshop: Workshop, terminal: Terminal) -> None:
+    workshop.run("command: echo {x}\nparameters: {x: [1, 2]}\n")
+    terminal.wait("READY")
+    terminal.type(PROGRAM)
+    terminal.press("Enter")
+    terminal.wait("✓ done")
+    for width, height in ((300, 100), (40, 12), (120, 40), (80, 24)):
+        terminal.tmux("resize-window", "-x", str(width), "-y", str(height))
+        for key in "1234567":
+            terminal.press(f"M-{key}")
+        terminal.press("M-3")
+        terminal.wait("Tasks" if width >= 80 else "Task")
+    terminal.wait("✓ done")
+    leave(terminal)
+
+
+def test_a_bad_configuration_is_one_line(workshop: Workshop, terminal: Terminal) -> None:
+    folder = Path(os.environ["XDG_CONFIG_HOME"]) / "tui-lab"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text('them = "nord"\n')
+    terminal.wait("READY")
+    terminal.type(f"{PROGRAM}; echo status=$?")
+    terminal.press("Enter")
+    screen = terminal.wait("status=2")
+    assert 'config.toml: them: there is no such key; did you mean "theme"?' in screen.replace("\n", "")

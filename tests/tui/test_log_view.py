@@ -1,0 +1,181 @@
+"""The window on outputs: moving, following, wrapping, searching, at any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.app import App, ComposeResult
+
+from tests.tui.conftest import wait_until
+from tui_lab.tui.log_choice import Choice, TaskDetail, outputs
+from tui_lab.tui.log_panel import LogPanel
+from tui_lab.tui.log_view import LogView
+
+
+class PanelApp(App[None]):
+    def compose(self) -> ComposeResult:
+        yield LogPanel()
+
+    @property
+    def panel(self) -> LogPanel:
+        return self.query_one(LogPanel)
+
+    @property
+    def view(self) -> LogView:
+        return self.query_one(LogView)
+
+    def shown(self) -> list[str]:
+        return [self.view.render_line(y).text[:-1].rstrip() for y in range(self.view.size.height)]
+
+
+def detail(folder: Path, state: str = "done", attempts: int = 1, task: int = 1, **more: object) -> TaskDetail:
+    return TaskDetail("e", task, state, folder, attempts=attempts, commands=("./main",), **more)  # type: ignore[arg-type]
+
+
+async def test_keys_move_through_the_output(tmp_path: Path) -> None:
+    (tmp_path / "stdout").write_text("".join(f"line {number}\n" for number in range(100)))
+    app = PanelApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.panel.open(detail(tmp_path))
+        app.view.focus()
+        await pilot.pause()
+        assert app.shown()[-1] == "line 99"
+        for key, first in (("g", 0), ("j", 1), ("down", 2), ("k", 1), ("pagedown", 10), ("pageup", 1), ("G", 90)):
+            await pilot.press(key)
+            assert app.shown()[0] == f"line {first}", key
+        await pilot.press("g")
+        await wait_until(pilot, lambda: "line 1 " in str(app.panel.query_one("#log-head").render()))
+
+
+async def test_it_follows_what_grows_and_stays_where_someone_reads(tmp_path: Path) -> None:
+    path = tmp_path / "stdout"
+    path.write_text("first\n")
+    app = PanelApp()
+    async with app.run_test(size=(40, 8)) as pilot:
+        app.panel.open(detail(tmp_path, "running"))
+        app.view.focus()
+        assert app.view.follow
+        with open(path, "a") as file:
+            file.write("".join(f"more {number}\n" for number in range(50)))
+        await wait_until(pilot, lambda: app.shown()[-1] == "more 49")
+        await pilot.press("g")
+        assert not app.view.follow
+        with open(path, "a") as file:
+            file.write("the end\n")
+        await wait_until(pilot, lambda: app.view.document.size == path.stat().st_size)
+        assert app.shown()[0] == "first"
+        await pilot.press("f")
+        assert app.shown()[-1] == "the end"
+        path.write_text("less\n")
+        await wait_until(pilot, lambda: app.shown()[0] == "less")
+
+
+async def test_long_lines_wrap_or_scroll_sideways(tmp_path: Path) -> None:
+    (tmp_path / "stdout").write_text("x" * 100 + "END\nshort\n")
+    app = PanelApp()
+    async with app.run_test(size=(42, 12)) as pilot:
+        app.panel.open(detail(tmp_path))
+        app.view.focus()
+        await pilot.pause()
+        assert app.shown()[1] == "short"
+        await pilot.press("l")
+        assert app.shown()[0].startswith("x")
+        await pilot.press("w")
+        assert app.shown()[2].endswith("END")
+        assert app.shown()[3] == "short"
+        await pilot.press("w", *["l"] * 10)
+        assert "END" in app.shown()[0]
+
+
+async def test_search_finds_marks_and_goes_round(tmp_path: Path) -> None:
+    text = [f"line {number}" for number in range(200)]
+    text[50], text[150] = "needle one", "Needle two"
+    (tmp_path / "stdout").write_text("\n".join(text) + "\n")
+    app = PanelApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.panel.open(detail(tmp_path))
+        app.view.focus()
+        await pilot.press("g", "slash", *"needle")
+        await wait_until(pilot, lambda: "needle one" in app.shown())
+        await pilot.press("enter")
+        assert app.focused is app.view
+        await pilot.press("n")
+        await wait_until(pilot, lambda: "Needle two" in app.shown())
+        await pilot.press("n")
+        await wait_until(pilot, lambda: "needle one" in app.shown() and "other end" in app.panel.news)
+        await pilot.press("N")
+        await wait_until(pilot, lambda: "Needle two" in app.shown())
+        await pilot.press("slash", *"zzz")
+        await wait_until(pilot, lambda: app.panel.news.startswith("no "))
+
+
+async def test_e_goes_to_the_next_error(tmp_path: Path) -> None:
+    text = [f"line {number}" for number in range(100)]
+    text[40] = "ValueError: bad"
+    (tmp_path / "stderr").write_text("\n".join(text) + "\n")
+    app = PanelApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.panel.open(detail(tmp_path, "failed", reason="exit", exit_code=3))
+        app.view.focus()
+        await pilot.press("g", "e")
+        await wait_until(pilot, lambda: "ValueError: bad" in app.shown())
+        assert "failed (exit 3)" in str(app.panel.query_one("#log-head").render())
+
+
+async def test_streams_attempts_and_steps_can_be_chosen(tmp_path: Path) -> None:
+    for name in ("stdout", "stderr", "stdout.2", "stderr.2"):
+        (tmp_path / name).write_text(f"this is {name}\n")
+    app = PanelApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.panel.open(detail(tmp_path, "failed", attempts=2))
+        app.view.focus()
+        await pilot.pause()
+        assert app.shown()[0] == "this is stderr.2"
+        await pilot.press("o")
+        assert [line for line in app.shown() if line.startswith("this")] == ["this is stdout.2", "this is stderr.2"]
+        await pilot.press("o")
+        assert app.shown()[0] == "this is stdout.2"
+        await pilot.press("left_square_bracket")
+        assert app.shown()[0] == "this is stdout"
+        await pilot.press("right_square_bracket", "right_square_bracket", "o")
+        assert app.shown()[0] == "this is stderr.2"
+
+
+def test_the_outputs_of_steps(tmp_path: Path) -> None:
+    task = detail(tmp_path, steps=("train", "test"))
+    assert [one.name for one in outputs(task, Choice("stdout"))] == ["train.stdout", "test.stdout"]
+    assert [one.name for one in outputs(task, Choice("both", step="test"))] == ["test.stdout", "test.stderr"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (20, 3), (80, 24)])
+async def test_any_output_at_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "stdout").write_bytes(bytes(range(256)) * 50 + "漢字\n".encode() * 50 + b"\x1b[31mred\n")
+    app = PanelApp()
+    async with app.run_test(size=size) as pilot:
+        app.panel.open(detail(tmp_path))
+        app.view.focus()
+        for key in ("g", "w", "j", "j", "pagedown", "w", "l", "G", "k", "e", "o", "o", "f", "space"):
+            await pilot.press(key)
+            for y in range(app.view.size.height):
+                assert app.view.render_line(y).cell_length <= max(2, size[0])
+                assert all(segment.text.isprintable() for segment in app.view.render_line(y))
+
+
+async def test_a_task_on_another_machine(tmp_path: Path) -> None:
+    import base64
+
+    data = b"far away\n"
+
+    def ask(command: str, **about: object) -> dict[str, object]:
+        part = data[int(str(about["offset"])) :] if about["name"] == "stdout" and about["most"] else b""
+        return {"data": base64.b64encode(part).decode(), "total": len(data) if about["name"] == "stdout" else 0}
+
+    app = PanelApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.panel.connect = lambda: ask
+        app.panel.open(detail(tmp_path, "running"))
+        await wait_until(pilot, lambda: app.shown()[0] == "far away")
+        (tmp_path / "stdout").write_text("at home\n")
+        app.panel.open(detail(tmp_path))
+        await wait_until(pilot, lambda: app.shown()[0] == "at home")

@@ -1,0 +1,237 @@
+"""The Results pane: settings best first, what can't be told apart, a baseline, and the way to tasks and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from tests.conftest import Workshop
+from tests.tui.conftest import wait_until
+from tui_lab.results.statistics_report import Options, make
+from tui_lab.results.tables import refresh
+from tui_lab.spec import expression
+from tui_lab.tui.app import LabApp
+from tui_lab.tui.results_choice import ParametersDialog
+from tui_lab.tui.results_pane import ResultsPane
+from tui_lab.tui.results_rows import condition, key, rows
+from tui_lab.tui.results_view import Wish, look
+
+# Values chosen so that x=3 is best, x=2 can't be told from it, x=1 can; null and NaN are among them.
+GRADES = """
+command: |
+  case {x}{repeat} in
+    10) echo "score: 1.0" ;; 11) echo "score: 1.1" ;; 12) echo "score: 1.2" ;;
+    20) echo "score: 5.0" ;; 21) echo "score: 5.4" ;; 22) echo "score: 4.9" ;;
+    30) echo "score: 5.3" ;; 31) echo "score: 5.2" ;; 32) echo "score: 5.1" ;;
+    40) echo "score: nan" ;; *) echo nothing ;;
+  esac
+  echo "cost: {x}.5 kB/s"
+  echo "label: {word}"
+parameters: {x: [1, 2, 3, 4], word: ["it's"]}
+repeat: 3
+metrics:
+  score: {pattern: 'score: (@float@)', goal: max}
+  cost: {pattern: 'cost: (@quantity@)', unit: B/s, goal: min}
+  label: 'label: (.*)'
+"""
+
+
+@pytest.fixture(scope="module")
+def grades(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    shop = Workshop(tmp_path_factory.mktemp("grades"))
+    try:
+        shop.run(GRADES)
+        yield shop
+    finally:
+        shop.close()
+
+
+def pane_of(app: LabApp) -> ResultsPane:
+    return app.query_one(ResultsPane)
+
+
+def words(app: LabApp, selector: str) -> str:
+    return str(pane_of(app).query_one(selector, Static).render())
+
+
+def cells(app: LabApp) -> list[dict[str, str]]:
+    """The table as it is shown, by the titles of its columns."""
+    found = pane_of(app)._rows
+    if found is None:
+        return []
+    titles = [column.label.strip() or column.name for column in found.columns]
+    names = [column.name for column in found.columns]
+    return [dict(zip(titles, map(str.strip, row), strict=True)) for row in found.frame.select(names).rows()]
+
+
+async def opened(pilot: Pilot[Any], app: LabApp) -> ResultsPane:
+    app.show_pane("results")
+    await wait_until(pilot, lambda: pane_of(app)._view is not None and pane_of(app).table.has_focus)
+    return pane_of(app)
+
+
+async def settled(pilot: Pilot[Any], app: LabApp, **wish: Any) -> None:
+    """What was wished for is on screen."""
+    await wait_until(
+        pilot,
+        lambda: (view := pane_of(app)._view) and all(getattr(view.wish, name) == value for name, value in wish.items()),
+    )
+
+
+async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workshop) -> None:
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        table = cells(app)
+        assert [row["x"] for row in table] == ["3", "2", "1", "4"]
+        assert [row["c0"] for row in table] == ["★ best", "≈ tied", "", ""]
+        assert table[0]["score ± 95 % ▾"].startswith("5.20 ± 0.2") and table[3]["score ± 95 % ▾"] == "no value"
+        assert [row["n"] for row in table] == ["3", "3", "3", "0"]
+        assert table[3]["NaN"] == "1" and table[3]["null"] == "2"
+        assert table[0]["cost [B/s] ± 95 %"].startswith("3500")
+        assert words(app, "#results-title") == "score, more is better: 4 settings"
+        assert "≈ 1 can't be told from the best (Welch's t, Holm)" in words(app, "#results-how")
+        assert "importance" in words(app, "#results-importance")
+        assert "left out 2 without a value and 1 NaN" in words(app, "#results-notes")
+        assert words(app, "#results-here") == "x=3"
+
+
+async def test_metrics_goals_and_orders(grades: Workshop) -> None:
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, app)
+        await pilot.press("m")
+        await settled(pilot, app, metric="cost")
+        assert [row["x"] for row in cells(app)] == ["1", "2", "3", "4"]
+        await pilot.press("d")
+        await settled(pilot, app, goals={"cost": "max"})
+        assert [row["x"] for row in cells(app)] == ["4", "3", "2", "1"]
+        await pilot.press("M")
+        await settled(pilot, app, metric="score")
+        assert pane._rows is not None
+        pane.table.cursor_column = [column.label for column in pane._rows.columns].index("x")
+        await pilot.press("s")
+        await wait_until(pilot, lambda: [row["x"] for row in cells(app)] == ["1", "2", "3", "4"])
+        assert pane.table.row(pane.table.cursor_row)["setting"] == "x=3"  # type: ignore[index]
+
+
+async def test_a_baseline_adds_differences(grades: Workshop) -> None:
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await opened(pilot, app)
+        pane.table.go_to("x=1")
+        await pilot.press("b")
+        await settled(pilot, app, baseline='"x" = 1')
+        table = {row["x"]: row for row in cells(app)}
+        assert table["1"]["c0"] == "◆ base" and table["1"]["difference"] == ""
+        assert table["3"]["difference"].startswith("+4.10 ± 0.2") and table["3"]["ratio"] == "4.727"
+        assert "▲ better" in table["3"].values() and table["3"]["p"] == "<0.001"
+        assert "◆ baseline x=1" in words(app, "#results-how")
+        pane.table.go_to("x=3")
+        await wait_until(pilot, lambda: "from the baseline" in words(app, "#results-here"))
+        pane.table.go_to("x=1")
+        await pilot.press("b")
+        await settled(pilot, app, baseline=None)
+
+
+async def test_the_pareto_front_and_the_grouping(grades: Workshop) -> None:
+    app = LabApp(grades.lab_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        app.screen.set_focus(pane_of(app).table)
+        await pilot.press("o")
+        await wait_until(pilot, lambda: len(app.screen_stack) > 1 or pane_of(app).wish.front)
+        if len(app.screen_stack) > 1:  # which of the other metrics
+            await pilot.press("home", "enter")
+        await settled(pilot, app, front="cost")
+        assert [row["x"] for row in cells(app)] == ["3", "2", "1"]  # 4 has no score
+        assert all(row["c0"].startswith("◇ front") for row in cells(app))
+        await pilot.press("o")
+        await settled(pilot, app, front=None)
+        await pilot.press("v")
+        await wait_until(pilot, lambda: isinstance(app.screen, ParametersDialog))
+        await pilot.press("space", "enter")
+        await settled(pilot, app, by=())
+        assert len(cells(app)) == 1 and "averaged over x" in words(app, "#results-title")
+
+
+async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = LabApp(grades.lab_path)
+    asked: list[Any] = []
+    monkeypatch.setattr(app, "show_tasks", lambda *words: asked.append(words))
+    monkeypatch.setattr(app, "open_chart", lambda *words: asked.append(words))
+    monkeypatch.setattr(app, "copy", lambda *words: asked.append(words))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("enter", "p", "y")
+        await wait_until(pilot, lambda: len(asked) == 3)
+        assert asked[0] == ("e", '"x" = 3')
+        frame, title, request = asked[1]
+        assert {"x", "score"} <= set(frame.columns) and title == "e: score" and request.columns == {"y": "score"}
+        assert asked[2][0].startswith("| x | score |") and "| **5.20 ± 0.25** |" in asked[2][0]
+
+
+async def test_an_experiment_without_results_is_explained(workshop: Workshop) -> None:
+    workshop.run("command: exit 1\nparameters: {x: [1, 2]}\nmetrics: {a: 'a (@int@)'}\n")
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.show_pane("results")
+        await wait_until(pilot, lambda: "all 2 failed. Press 3, then f" in words(app, "#results-message"))
+        assert not pane_of(app).table.display
+
+
+async def test_results_follow_a_run(workshop: Workshop) -> None:
+    file = workshop.write(
+        "live.yaml", "command: 'sleep 0.{x}; echo a {x}'\nparameters: {x: {range: [1, 9]}}\nmetrics: {a: 'a (@int@)'}\n"
+    )
+    run = workshop.start("--run", file, "--node", "localhost", 1)
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.show_pane("results")
+        await wait_until(pilot, lambda: 0 < len(cells(app)) < 8)
+        assert "planned tasks are not in it" in words(app, "#results-notes")
+        pane_of(app).table.go_to("x=1")
+        await wait_until(pilot, lambda: len(cells(app)) == 8)
+        assert pane_of(app).table.key_at(pane_of(app).table.cursor_row) == "x=1"
+    assert run.wait(20) == 0
+
+
+async def test_no_lab_yet(tmp_path: Path) -> None:
+    app = LabApp(tmp_path / "lab")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.show_pane("results")
+        await wait_until(pilot, lambda: "There are no results yet" in words(app, "#results-message"))
+
+
+def test_what_is_gone_is_left_out(grades: Workshop) -> None:
+    view = look(grades.lab_path / "e", Wish(baseline='"x" = 99'), 1)
+    assert view.report is not None and view.wish.baseline is None
+    lost = look(grades.lab_path / "nothing", Wish(), 1)
+    assert lost.report is None and lost.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.1, 1e-300, float("nan"), float("-inf"), 2**60, -3, True, False, None, 'it\'s "so"', "", "a\nb", "null"],
+)
+def test_conditions_mean_their_setting(value: Any) -> None:
+    from tui_lab.tui.results_rows import _equal
+
+    other = "other" if isinstance(value, str) else None if value is not None else 1
+    frame = pl.DataFrame({'odd "name': [value, other]}, strict=False)
+    assert expression.condition(_equal('odd "name', value), frame).to_list() == [True, False]
+
+
+def test_signs_without_unicode(grades: Workshop) -> None:
+    report = make(refresh(grades.experiment()), Options(metrics=("score",)))
+    found = rows(report, report.metrics[0], report.metrics[0].order, ascii=True)
+    assert all(text.isascii() for row in found.frame.drop("place").rows() for text in row)
+    assert found.frame["c0"].to_list()[:2] == ["* best", "~ tied"]
+    assert [key(report, place) for place in (0, 1)] == ["x=1", "x=2"]
+    assert condition(report, 0, {"x": "in_x"}) == '"in_x" = 1'

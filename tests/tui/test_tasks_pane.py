@@ -1,0 +1,261 @@
+"""The Tasks pane on a lab that really ran: filter, order, groups, marks, retry, stop, copy, and the log below."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from tests.conftest import Workshop, until
+from tests.tui.conftest import wait_until
+from tui_lab.tui.app import LabApp
+from tui_lab.tui.dialogs import Choose
+from tui_lab.tui.task_columns import ChooseColumns
+from tui_lab.tui.tasks_pane import TasksPane
+
+
+class Screen:
+    def __init__(self, app: LabApp, pilot: Pilot[Any]) -> None:
+        self.app, self.pilot = app, pilot
+        self.copied: list[str] = []
+        app.copy = lambda text, what: self.copied.append(text)  # type: ignore[method-assign]
+
+    @property
+    def pane(self) -> TasksPane:
+        return self.app.query_one(TasksPane)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, condition: Any) -> Any:
+        return await wait_until(self.pilot, condition)
+
+    @property
+    def ids(self) -> list[int]:
+        frame = self.pane.table.frame
+        return frame["task_id"].to_list() if "task_id" in frame.columns else []
+
+    @property
+    def task(self) -> Any:
+        return self.pane.table.key_at(self.pane.table.cursor_row)
+
+    def log(self) -> str:
+        return self.pane.log_panel.view.text
+
+    @property
+    def titles(self) -> list[str]:
+        return [column.name for column in self.pane.table.columns]
+
+
+@asynccontextmanager
+async def screen(lab: Path, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Screen]:
+    app = LabApp(lab)
+    async with app.run_test(size=size) as pilot:
+        found = Screen(app, pilot)
+        await found.until(lambda: app.query(TasksPane))
+        await found.until(lambda: found.ids and found.pane.table.has_focus)
+        yield found
+
+
+async def test_all_tasks_are_there_with_their_metrics_and_the_log_of_the_first(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        assert s.ids == list(range(8))
+        await s.until(lambda: s.pane.table.frame["score"].to_list()[0] == 1.5)
+        await s.until(lambda: "loss: 0.10" in s.log())
+        assert "kind" in s.titles and "version" not in s.titles
+        await s.press("j")
+        await s.until(lambda: "loss: 0.11" in s.log())
+
+
+async def test_why_did_it_fail_is_two_keys_away(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("f")
+        await s.until(lambda: s.task == 6 and s.log().endswith("no such kind"))
+        assert "failed (exit 3)" in str(s.pane.query_one("#log-head").render())
+        await s.press("f")
+        await s.until(lambda: s.task == 7)
+        await s.press("f")
+        await s.until(lambda: s.task == 6)
+        await s.press("F")
+        await s.until(lambda: s.pane.groups.frame.height == 1)
+        assert s.pane.groups.row(0) == {"group": 0, "tasks": 2, "reason": "exit 3", "last line": "no such kind"}
+        await s.press("enter")
+        await s.until(lambda: s.ids == [6, 7])
+        await s.press("escape")
+        await s.until(lambda: len(s.ids) == 8)
+
+
+async def test_filter_while_typing_by_words_and_by_sql(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("slash", *"failed")
+        await s.until(lambda: s.ids == [6, 7])
+        await s.press("enter")
+        assert s.pane.table.has_focus
+        await s.press("escape")
+        await s.until(lambda: len(s.ids) == 8)
+        s.pane.filter.focus()
+        s.pane.filter.value = "score < 2 and kind = 'a'"
+        await s.until(lambda: s.ids == [0, 1])
+        s.pane.filter.value = "score < "
+        await s.until(lambda: "ends too early" in str(s.pane.query_one("#task-count").render()))
+        assert s.ids == [0, 1]  # what was there stays while someone is typing
+        s.pane.filter.value = "no such thing"
+        await s.until(lambda: s.ids == [])
+        await s.press("escape", "escape")
+        await s.until(lambda: len(s.ids) == 8)
+
+
+async def test_order_by_the_column_under_the_cursor(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.until(lambda: s.pane.table.frame["score"].to_list()[0] == 1.5)
+        s.pane.table.cursor_column = s.titles.index("score")
+        await s.press("s", "s")
+        await s.until(lambda: s.ids == [4, 5, 0, 1, 2, 3, 6, 7])
+        assert s.task == 0  # the cursor stays on its task
+        await s.press("s")
+        await s.until(lambda: s.ids == list(range(8)))
+
+
+async def test_columns_are_chosen(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("c")
+        await s.until(lambda: isinstance(s.app.screen, ChooseColumns))
+        await s.press("a", "enter")
+        await s.until(lambda: "version" in s.titles and "seed" in s.titles)
+        await s.press("c")
+        await s.until(lambda: isinstance(s.app.screen, ChooseColumns))
+        await s.press("d")
+        await s.until(lambda: "version" not in s.titles)
+
+
+async def test_groups_by_a_parameter(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("v")
+        await s.until(lambda: isinstance(s.app.screen, Choose))
+        assert isinstance(s.app.screen, Choose)
+        names = [name for name, _ in s.app.screen.choices]
+        s.app.screen.dismiss("by kind")
+        assert "by kind" in names
+        await s.until(lambda: s.pane.groups.frame.height == 2)
+        row = s.pane.groups.row(1)
+        assert row is not None and (row["group"], row["tasks"], row["failed"]) == ("b", 4, 2)
+        await s.press("j", "enter")
+        await s.until(lambda: s.ids == [2, 3, 6, 7])
+        assert s.pane.filter.value == "kind = 'b'"
+
+
+async def test_marks(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("space", "j", "space")
+        assert s.pane.table.marked == {0, 2}
+        assert s.pane.chosen_tasks() == [0, 2]
+        await s.press("asterisk")
+        assert len(s.pane.table.marked) == 8
+        await s.press("asterisk")
+        assert not s.pane.table.marked
+        assert s.pane.chosen_tasks() == [s.task]
+
+
+async def test_copies(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        for what, wanted in (("command", "loss: 0."), ("address", "small/0"), ("folder", "tasks/0/0"), ("cell", "0")):
+            await s.press("y")
+            await s.until(lambda: isinstance(s.app.screen, Choose))
+            s.app.screen.dismiss(what)
+            await s.until(lambda wanted=wanted: s.copied and wanted in s.copied[-1])
+
+
+async def test_retry_asks_and_runs_again(own_lab: Workshop) -> None:
+    async with screen(own_lab.lab_path) as s:
+        asked: list[str] = []
+
+        async def confirm(title: str, body: str, yes: str) -> bool:
+            asked.append(f"{title} {body}")
+            return True
+
+        s.app.confirm = confirm  # type: ignore[method-assign]
+        await s.press("asterisk", "r")
+        await s.until(lambda: asked)
+        assert "2 tasks" in asked[0] and "2 failed" in asked[0] and "6 other tasks" in asked[0]
+        await s.until(lambda: s.pane.made.frame["attempts"].to_list()[6:] == [2, 2])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.made.frame["state"].to_list()[6:] == ["failed", "failed"])  # type: ignore[union-attr]
+        assert not s.pane.table.marked
+        await s.press("f")
+        await s.until(lambda: "attempt 2 of 2" in str(s.pane.query_one("#log-head").render()))
+        await s.until(lambda: own_lab.engine_pid() is None)
+
+
+async def test_what_runs_is_followed_and_stopped(workshop: Workshop) -> None:
+    file = workshop.write(
+        "experiment.yaml",
+        """
+        name: e
+        command: "for i in $(seq 1 2000); do echo tick $i; sleep 0.05; done"
+        parameters: {x: [1, 2]}
+        """,
+    )
+    workshop.start("--run", file, "--node", "localhost", 1, "--detach")
+    until(lambda: workshop.lab_path.exists() and workshop.events("started"))
+    async with screen(workshop.lab_path) as s:
+        await s.until(lambda: s.pane.table.row(0) and s.pane.table.row(0)["state"] == "running")  # type: ignore[index]
+        await s.until(lambda: "tick" in s.log())
+        first = s.log()
+        await s.until(lambda: s.log() != first)
+        s.app.confirm = lambda title, body, yes: _yes()  # type: ignore[method-assign]
+        await s.press("asterisk", "x")
+        await s.until(lambda: s.pane.made.frame["state"].to_list() == ["stopped", "stopped"])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.detail is not None and s.pane.detail.state == "stopped")
+
+
+async def _yes() -> bool:
+    return True
+
+
+async def test_other_panes_open_a_task_or_show_some(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        s.app.open_task("small", 5)
+        await s.until(lambda: s.task == 5)
+        await s.until(lambda: s.pane.detail is not None and s.pane.detail.task == 5)
+        s.app.show_tasks("small", "state = 'failed'")
+        await s.until(lambda: s.ids == [6, 7])
+        s.app.open_task("small", 1)  # hidden by the filter, which gives way
+        await s.until(lambda: s.task == 1 and len(s.ids) == 8)
+
+
+async def test_zoom_and_the_way_back(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("enter")
+        await s.until(lambda: s.pane.log_panel.view.has_focus)
+        assert not s.pane.table.display
+        await s.press("escape")
+        await s.until(lambda: s.pane.table.has_focus)
+
+
+async def test_a_task_can_only_be_tried_on_a_terminal(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        await s.press("t")
+        await s.until(lambda: any("terminal" in toast.message for toast in s.app._notifications))
+
+
+async def test_it_fits_a_small_terminal(small_lab: Path) -> None:
+    for size in ((80, 24), (40, 12), (20, 8)):
+        async with screen(small_lab, size) as s:
+            await s.press("f", "F", "escape", "slash", "a", "escape", "v", "escape", "c", "escape", "enter", "escape")
+            assert s.app.is_running
+
+
+async def test_a_lab_without_experiments(tmp_path: Path) -> None:
+    from tui_lab.store.lab import Lab
+
+    Lab.create(tmp_path / "lab")
+    app = LabApp(tmp_path / "lab")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: app.snapshot.lab is not None)
+        await wait_until(pilot, lambda: app.pane is not None)
+        app.show_pane("tasks")
+        await wait_until(pilot, lambda: app.query_one(TasksPane).table.placeholder == "there are no experiments yet")
+        await pilot.press("f", "F", "escape", "r", "x", "y", "space", "asterisk", "c", "t", "enter", "escape")
+        assert app.is_running

@@ -1,0 +1,194 @@
+"""`tui-lab fetch`: bring home what a task left on its node."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.cli.address import Address
+    from tui_lab.cli.attempts import Attempt, Left
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.store.lab import Lab
+
+_TICK: Final = 0.1  # seconds between looks at how far it is
+_NUMBERED: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_.-]*/)?\d+(?:-\d+)?(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Files that one attempt left."""
+
+    address: Address
+    attempt: Attempt
+    files: list[Left]
+    globs: list[str]
+    """What to ask for: by name what is listed, else as it was said."""
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def come(self) -> int:
+        """Bytes that are here already, also of files that are on their way."""
+        place = self.address.folder.task_folder(self.address.task)
+        return sum(max(_size(place / file.name), _size(place / f"{file.name}.part")) for file in self.files)
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        "fetch",
+        description="Bring home what a task left on its node, into the task's folder: what `keep` left out, or was\n"
+        "too much. A transfer that was cut goes on where it was. GLOB is relative to the task's folder; `**` spans\n"
+        "folders, and a folder brings all that is in it.\n\n" + TASK,
+        epilog=examples(
+            ("tui-lab fetch 17", "all that task 17 left"),
+            ("tui-lab fetch 17 '**/*.pt'", "the models only"),
+            ("tui-lab fetch \"state = 'done'\" 'ckpt/last.*'", "of many tasks"),
+        ),
+    )
+    parser.add_argument("words", nargs="+", metavar="TASK | GLOB", help="tasks, then the files that are wanted of them")
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_args(arguments)
+
+    from tui_lab.cli.address import resolve
+    from tui_lab.engine.client import EngineClient
+
+    lab = open_lab(args)
+    tasks, globs = split_words(lab, args.words)
+    wanted = choose(resolve(lab, tasks), globs)
+    client = EngineClient.start(lab)
+    fetched = _fetch(client, wanted, quiet=args.json)
+    client.close()
+    if args.json:
+        print_json({"lab": str(lab.path), "fetched": fetched})
+    return DONE
+
+
+def split_words(lab: Lab, words: list[str]) -> tuple[list[str], list[str]]:
+    """Tasks and globs: the first word is a task in any case, the others where they look like one."""
+    experiments = set(lab.experiments())
+    tasks = [words[0]]
+    globs: list[str] = []
+    for word in words[1:]:
+        is_task = _NUMBERED.fullmatch(word) or word in experiments or re.search(r"[\s=<>]", word)
+        (tasks if is_task else globs).append(word)
+    return tasks, globs
+
+
+def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
+    """What is to come, of the attempt that was named, or of the last that left anything. Raises UsageError."""
+    from tui_lab.cli.attempts import attempts
+    from tui_lab.engine.agent.globs import matcher
+
+    wanted = matcher(globs or None)  # type: ignore[no-untyped-call]
+    found: list[Wanted] = []
+    seen: list[str] = []
+    for address in addresses:
+        tried = [one for one in attempts(address.folder, address.task) if one.left or one.unlisted]
+        tried = [one for one in tried if address.attempt in (None, one.number)]
+        if not tried:
+            continue
+        last = tried[-1]
+        seen += [file.name for file in last.left]
+        missing = [file for file in last.left if wanted(file.name) and not file.home]
+        if last.unlisted:  # only the node knows all that is there
+            found.append(Wanted(address, last, missing, globs or ["**"]))
+        elif missing:
+            found.append(Wanted(address, last, missing, [escape(file.name) for file in missing]))
+    if not found:
+        which = str(addresses[0]) if len(addresses) == 1 else "these tasks"
+        if seen and globs and not any(wanted(name) for name in seen):
+            there = f"{', '.join(seen[:5])}{', ...' if len(seen) > 5 else ''}"
+            raise UsageError(f"{which} left nothing called {' or '.join(globs)}; what stayed: {there}")
+        raise UsageError(f"{which}: " + ("all of that is here" if seen else "nothing stayed on a node"))
+    return found
+
+
+def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[dict[str, Any]]:
+    """Ask for one task after the other, and show how far it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from tui_lab.cli.text import plural, size
+
+    console = Console(stderr=True, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True) if console.is_terminal and not quiet else None
+    fetched = []
+    with bar or nullcontext():
+        shown = bar.add_task("", total=sum(one.size for one in wanted)) if bar is not None else None
+        before = 0
+        for one in wanted:
+            request = _Request(client, one)
+            while not request.done(_TICK):
+                if bar is not None and shown is not None:
+                    bar.update(shown, description=str(one.address), completed=before + min(one.come(), one.size))
+            answer = request.answer()
+            before += one.size
+            fetched.append(
+                {
+                    "experiment": one.address.folder.name,
+                    "task": one.address.task,
+                    "attempt": one.attempt.number,
+                    "node": one.attempt.node,
+                    "files": answer["files"],
+                    "bytes": answer["bytes"],
+                }
+            )
+            if not quiet:
+                what = f"{plural(answer['files'], 'file')}, {size(answer['bytes'])} from {one.attempt.node}"
+                print(f"{one.address}: {what}", file=sys.stderr)
+    return fetched
+
+
+class _Request:
+    """A request in a thread of its own, so that this one can look how far it is."""
+
+    def __init__(self, client: EngineClient, wanted: Wanted) -> None:
+        self._answer: dict[str, Any] = {}
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._ask, args=(client, wanted), daemon=True)
+        self._thread.start()
+
+    def _ask(self, client: EngineClient, wanted: Wanted) -> None:
+        try:
+            self._answer = client.request(
+                "fetch",
+                experiment=wanted.address.folder.name,
+                task=wanted.address.task,
+                attempt=wanted.attempt.number,
+                globs=wanted.globs,
+                environment=dict(os.environ),
+            )
+        except Exception as error:  # noqa: BLE001  (raised again by `answer`)
+            self._error = error
+
+    def done(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def answer(self) -> dict[str, Any]:
+        """What the engine said. Raises what the request did."""
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,127 @@
+"""`tui-lab nodes`: how the nodes are; more or fewer slots, taking nodes out and back in, adding some."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import DONE
+from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, examples, open_lab, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.store.lab import Lab
+
+_ACTIONS: Final = ("set", "drain", "resume", "reconnect", "add")
+_SLOTS: Final = re.compile(r"slots=(-?\d+)")
+
+
+def main(arguments: list[str]) -> int:
+    parser = Parser(
+        "nodes",
+        usage="tui-lab nodes [--json]\n"
+        "       tui-lab nodes set NAME slots=N\n"
+        "       tui-lab nodes drain|resume|reconnect NAME...\n"
+        "       tui-lab nodes add [EXPERIMENT...] --node [USER@]HOST[:PORT] [SLOTS] [TAG...]",
+        description="How the nodes of a lab are; without an engine, how they were seen last.\n\n"
+        "While an engine is running: `set` changes how many tasks a node runs at once, `drain` lets it finish what\n"
+        "it runs and gives it nothing more, `resume` takes it back in (also one in quarantine), `reconnect` tries\n"
+        "now to reach it, and `add` brings another node into what is going (by default into all of it).",
+        epilog=examples(
+            ("tui-lab nodes", "how they are"),
+            ("tui-lab nodes set tower slots=8", "eight tasks at once there"),
+            ("tui-lab nodes drain tower", "nothing new there; what runs may finish"),
+            ("tui-lab nodes add --node ana@tower 16 gpu", "one more node for what is going"),
+        ),
+    )
+    parser.add_argument("action", nargs="?", metavar="ACTION", help=", ".join(_ACTIONS))
+    parser.add_argument("words", nargs="*", metavar="NAME", help="nodes; with `add` experiments")
+    add_nodes(parser)
+    add_json(parser)
+    add_common(parser)
+    args = parser.parse_intermixed_args(arguments)
+    lab = open_lab(args)
+    if args.action is None:
+        if args.node or args.cluster:
+            raise UsageError("nodes: to bring one in, say: tui-lab nodes add --node ana@tower 16")
+        _list(lab, args)
+    elif args.action in _ACTIONS:
+        _change(lab, args)
+    else:
+        from tui_lab.spec.problem import suggest
+
+        raise UsageError(f'nodes: there is no "{args.action}"; ' + (suggest(args.action, _ACTIONS) or _known()))
+    return DONE
+
+
+def _known() -> str:
+    return f"it is one of {', '.join(_ACTIONS)}"
+
+
+def _list(lab: Lab, args: argparse.Namespace) -> None:
+    from tui_lab.cli.node_table import look, show
+
+    found = look(lab)
+    if args.json:
+        print_json({"lab": str(lab.path), "engine": found.alive, "nodes": found.nodes})
+    else:
+        show(found)
+
+
+def _change(lab: Lab, args: argparse.Namespace) -> None:
+    """Ask the engine, and say what it took on."""
+    from tui_lab.engine.client import EngineClient
+
+    asked = _asked(lab, args)
+    client = EngineClient.connect(lab)
+    if client is None:
+        raise UsageError(f"no engine is running in {lab.path}; nodes are changed while something is going")
+    done: list[dict[str, Any]] = []
+    for command, fields, said in asked:
+        # The caller's SSH agent and home are what a node is reached with.
+        reaching: dict[str, Any] = (
+            {"environment": dict(os.environ)} if command in ("node_add", "node_reconnect") else {}
+        )
+        answer = client.request(command, **fields, **reaching)
+        answer = {name: value for name, value in answer.items() if name not in ("ok", "id")}
+        done.append({"command": command, **fields, **answer})
+        if not args.json:
+            print(said, file=sys.stderr)
+    client.close()
+    if args.json:
+        print_json({"lab": str(lab.path), "done": done})
+
+
+def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
+    """Commands for the engine with their fields, and what to say once they are done. Raises UsageError."""
+    action, words = args.action, args.words
+    if (args.node or args.cluster) and action != "add":
+        raise UsageError(f"nodes {action}: --node and --cluster belong to add")
+    if action == "add":
+        from tui_lab.cli.nodes import read_nodes
+
+        if not args.node and not args.cluster:
+            raise UsageError("nodes add: which node? As in: tui-lab nodes add --node ana@tower 16")
+        names = [lab.experiment(word).name for word in words] or None
+        where = f"joins {', '.join(names)}" if names else "joins what is going"
+        entries = read_nodes(args.node, args.cluster)
+        return [("node_add", {"experiments": names, "entry": e}, f"{e['name']}: {where}") for e in entries]
+    if action == "set":
+        match = _SLOTS.fullmatch(words[1]) if len(words) == 2 else None
+        if match is None:
+            raise UsageError("nodes set: a node and its slots, as in: tui-lab nodes set tower slots=8")
+        slots = int(match[1])
+        if slots < 1:
+            raise UsageError(f"nodes set: slots={slots} is too few; `tui-lab nodes drain {words[0]}` gives it nothing")
+        return [("node_set", {"node": words[0], "slots": slots}, f"{words[0]}: {slots} tasks at once from now on")]
+    if not words:
+        raise UsageError(f"nodes {action}: which node? `tui-lab nodes` lists them")
+    said = {
+        "drain": "gets nothing more; what runs there may finish. `tui-lab nodes resume {name}` takes it back in",
+        "resume": "gets tasks again",
+        "reconnect": "is being reached",
+    }[action]
+    return [(f"node_{action}", {"node": name}, f"{name}: {said.format(name=name)}") for name in words]

@@ -1,0 +1,172 @@
+"""One execution of a task, and what the ledger says of it."""
+
+import os
+import time
+
+from tui_lab.engine.agent.places import expand
+from tui_lab.engine.agent.processes import encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, $3 and $4 files for outputs,
+# then the program and its arguments. It outlives every signal that a program may be meant to get, and says
+# nothing itself, not even "Killed". It opens the outputs, not the agent: the agent would wait for the disk,
+# and start nothing else.
+WRAPPER = (
+    'trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; command exec >>"$3" 2>>"$4" || exit 119; '
+    'cd "$2" || exit 125; shift 4; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
+)
+NOT_OPENED = 119  # exit status of a wrapper that could not open the outputs; it is not written down
+STREAMS = ("stdout", "stderr")
+METRICS = "metrics.jsonl"
+
+
+class Attempt:
+    """One execution of a task: its start message, where it stands, and at the end its event."""
+
+    def __init__(self, message: dict, exits: str) -> None:
+        self.message = message
+        self.key = (message["experiment"], message["task"], message["attempt"])
+        self.id = "%s/%d/%d" % self.key
+        self.exits = exits  # file that its wrappers write exit statuses to
+        self.folder = expand(message.get("folder", ""))
+        self.in_ledger = False
+        self.folder_made = False
+        self.outputs: Any = ()  # files of the current step
+        self.begun = False  # the current step is about to start, or has: the ledger says so
+        self.step = 0
+        self.steps: Any = []  # exit status and duration of each step that ended
+        self.names: Any = []  # of the steps, None where one has no name
+        self.slot: Any = None
+        self.allocation: Any = None  # what it was granted, while it has a slot
+        self.needs: Any = message.get("needs") or {}
+        self.passed = 0  # how often it was overtaken, as `resources.Turn` wants to know
+        self.since: Any = None  # monotonic: when it was overtaken first
+        self.pid: Any = None  # of the wrapper of the current step
+        self.start_time = 0  # of that wrapper, in clock ticks since boot
+        self.adopted = False  # started by an earlier agent: not our child
+        self.pidfd: Any = None  # tells when an adopted wrapper ends
+        self.sessions: Any = []
+        self.started: Any = None  # monotonic
+        self.started_wall: Any = None  # as an earlier agent wrote it down
+        self.step_started: Any = None
+        self.cpu_time = 0.0
+        self.peak_rss = 0
+        self.measured = True  # no step's usage is unknown
+        self.oom_before = 0
+        self.metrics_told = 0  # bytes of the live metrics that this connection has carried
+        self.stopping: Any = None  # reason, once someone asked for the end
+        self.kill_at = 0.0  # monotonic: until then it may end by itself
+        self.told: Any = set()  # pids that have got TERM
+        self.timers: Any = []
+        self.leftover: Any = set()
+        self.ending: Any = None  # the event, while leftovers are being stopped
+        self.event: Any = None
+        self.event_at: Any = None
+        self.carried: Any = None  # files that the event has named, once it was told
+
+    @property
+    def over(self) -> bool:
+        """Its last step has ended, or never began."""
+        return self.ending is not None
+
+    def file(self, name: str) -> str:
+        """The name that a file of this attempt has: attempt n adds its number."""
+        number = self.message["attempt"]
+        return name if number == 1 else "%s.%d" % (name, number)
+
+    def output_files(self, step) -> tuple:
+        """Standard output and error of a step, by its name."""
+        prefix = "" if step is None else step + "."
+        return tuple(os.path.join(self.folder, self.file(prefix + name)) for name in STREAMS)
+
+    def variables(self) -> tuple:
+        """What the environment of its processes holds: those who left its session are found by them."""
+        return (
+            b"\0TUI_LAB_OUTPUT=" + encode(self.message["env"].get("TUI_LAB_OUTPUT", self.folder)) + b"\0",
+            b"\0TUI_LAB_ATTEMPT=%d\0" % self.message["attempt"],
+        )
+
+
+def intent_record(attempt: Attempt) -> dict:
+    record = {
+        "record": "intent",
+        "start": attempt.message,
+        "exits": attempt.exits,
+        "slot": attempt.slot,
+        "allocation": attempt.allocation,
+    }
+    if attempt.message.get("collect"):
+        record["names"] = attempt.names
+    return record
+
+
+def pid_record(attempt: Attempt) -> dict:
+    return {
+        "record": "pid",
+        "key": attempt.key,
+        "step": attempt.step,
+        "pid": attempt.pid,
+        "start_time": attempt.start_time,
+        "slot": attempt.slot,
+        "allocation": attempt.allocation,
+        "started": time.time() - (time.monotonic() - attempt.started),
+    }
+
+
+def records(attempt: Attempt) -> list:
+    """What the ledger says of an attempt, from its intent to where it stands."""
+    if not attempt.in_ledger:
+        return []
+    lines = [intent_record(attempt)]
+    if attempt.event is not None:
+        lines.append({"record": "event", "key": attempt.key, "event": attempt.event})
+        return lines
+    lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]]
+    if attempt.steps and attempt.begun:
+        lines.append({"record": "begin", "key": attempt.key})
+    if attempt.pid is not None:
+        lines.append(pid_record(attempt))
+    if attempt.stopping is not None:
+        lines.append({"record": "stopping", "key": attempt.key, "reason": attempt.stopping})
+    return lines
+
+
+def replay(attempts: dict, record: dict) -> None:
+    """Take one record of a ledger into account."""
+    kind = record["record"]
+    if kind == "intent":
+        attempt = Attempt(record["start"], record["exits"])
+        attempt.slot, attempt.allocation = record.get("slot"), record.get("allocation")
+        attempt.names = record.get("names") or []
+        attempt.in_ledger = attempt.begun = True
+        attempts[attempt.key] = attempt
+        return
+    found = attempts.get(tuple(record["key"]))
+    if found is None:
+        return
+    attempt = found
+    if kind == "pid":
+        attempt.step = record["step"]
+        attempt.pid = record["pid"]
+        attempt.start_time = record["start_time"]
+        attempt.slot = record["slot"]
+        attempt.allocation = record.get("allocation")
+        attempt.sessions.append(record["pid"])
+        attempt.started_wall = record["started"]
+    elif kind == "step":
+        attempt.steps.append(record["ended"])
+        attempt.step += 1
+        attempt.pid = None
+        attempt.begun = False
+    elif kind == "begin":
+        attempt.begun = True
+    elif kind == "stopping":
+        attempt.stopping = record["reason"]
+    elif kind == "event":
+        attempt.event = attempt.ending = record["event"]
+        attempt.event_at = time.monotonic()
+    elif kind == "ack":
+        del attempts[attempt.key]

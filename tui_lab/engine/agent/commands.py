@@ -1,0 +1,77 @@
+"""Programs that the agent asks something, without waiting for them."""
+
+import os
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PATIENCE = 15.0  # seconds that a program has for its answer
+
+
+class Commands:
+    """Runs programs with short answers. They are children of the agent, which calls `ended` for each."""
+
+    def __init__(self, timers) -> None:
+        self.timers = timers
+        self.running: Any = {}  # pid -> (descriptor of its output, what to do then, timer)
+        self.given_up: Any = set()
+
+    def run(self, argv: list, then) -> None:
+        """`then(text)` when it has ended; `then(None)` where it failed, or did not answer."""
+        import subprocess
+
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            self.timers.after(0, then, None)
+            return
+        assert process.stdout is not None
+        output = os.dup(process.stdout.fileno())
+        process.stdout.close()
+        process.returncode = 0  # reaped by the agent's loop, not by Popen
+        timer = self.timers.after(PATIENCE, self.give_up, process.pid)
+        self.running[process.pid] = (output, then, timer)
+
+    def ended(self, pid: int, code: int) -> None:
+        if pid in self.given_up:
+            self.given_up.discard(pid)
+            return
+        output, then, timer = self.running.pop(pid)
+        self.timers.cancel([timer])
+        os.set_blocking(output, False)
+        try:
+            data = os.read(output, 1 << 20)
+        except OSError:
+            data = b""
+        os.close(output)
+        then(data.decode("utf-8", "replace") if code == 0 else None)
+
+    def give_up(self, pid: int) -> None:
+        output, then, _ = self.running.pop(pid)
+        os.close(output)
+        self.given_up.add(pid)
+        try:
+            os.killpg(pid, signal.SIGKILL)
+        except OSError:
+            pass
+        then(None)
+
+    def knows(self, pid: int) -> bool:
+        return pid in self.running or pid in self.given_up
+
+
+def on_path(name: str):
+    """Where a program is, or None."""
+    for folder in os.environ.get("PATH", os.defpath).split(":") + ["/usr/bin", "/usr/local/bin"]:
+        path = os.path.join(folder, name)
+        if folder and os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None

@@ -1,0 +1,274 @@
+"""The daemon: one thread, one `select` loop around the parts."""
+
+import os
+import select
+import signal
+import socket
+import time
+
+from tui_lab.engine.agent.adopting import Adopting
+from tui_lab.engine.agent.attempt import Attempt
+from tui_lab.engine.agent.collect import Outputs, remove
+from tui_lab.engine.agent.commands import Commands
+from tui_lab.engine.agent.contexts import Contexts
+from tui_lab.engine.agent.ending import Ending
+from tui_lab.engine.agent.facts import LOGOUT_NOTICE, cores, kills_at_logout
+from tui_lab.engine.agent.gpus import Gpus
+from tui_lab.engine.agent.greeting import Greeting
+from tui_lab.engine.agent.ledger import Ledger
+from tui_lab.engine.agent.link import Link
+from tui_lab.engine.agent.log import log
+from tui_lab.engine.agent.processes import become_subreaper, encode, oom_kills
+from tui_lab.engine.agent.starting import Starting
+from tui_lab.engine.agent.timers import Timers
+from tui_lab.engine.agent.watching import Watching
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for an engine
+HOLD = 1.0  # seconds between tries where the node has no room for a task
+OOM_EVERY = 1.0  # seconds that a count of the kernel's out-of-memory kills stays good
+FRESHEN = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp remove what looks old
+
+
+class Agent:
+    """What the parts share, and how messages reach them."""
+
+    def __init__(self, spool: str) -> None:
+        self.spool = spool
+        self.timers = Timers()
+        self.ledger = Ledger(spool, self.hold)
+        self.link = Link(self.handle)
+        self.contexts = Contexts(spool)
+        self.commands = Commands(self.timers)
+        self.gpus = Gpus(self.commands)
+        self.attempts: Any = {}  # key -> Attempt: everything that the engine has not acknowledged
+        self.by_pid: Any = {}  # of the wrappers that run
+        self.starting = Starting(self)
+        self.ending = Ending(self, become_subreaper())
+        self.adopting = Adopting(self)
+        self.held_until = 0.0
+        self.standing_notice = LOGOUT_NOTICE if kills_at_logout() else ""
+        self.notice = self.standing_notice
+        self.oom = (0.0, 0)  # when the kernel's count was read, and the count
+        self.greeting = Greeting(self)
+        self.watching = Watching(self)
+        self.leaving = False
+        self.idle_since = time.monotonic()
+        self.attempts.update(self.ledger.read())
+        self.adopting.take_over_all()
+        self.timers.after(FRESHEN, self.freshen)
+
+    def freshen(self) -> None:
+        """Keep the spool from those who remove old files."""
+        for name in [""] + os.listdir(self.spool):
+            try:
+                os.utime(os.path.join(self.spool, name))
+            except OSError:
+                pass
+        self.timers.after(FRESHEN, self.freshen)
+
+    # The loop.
+
+    def run(self, listener: socket.socket) -> bool:
+        """True when the engine has let it go; False when nobody has needed it for long: what was not acknowledged
+        stays in the ledger for the next agent."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write)
+        # Handlers, not SIG_IGN: what is ignored stays so in the tasks. Only the engine's word or KILL ends an
+        # agent.
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, lambda *_: None)
+        link = self.link
+        self.reap()
+        while True:
+            self.starting.pump()
+            self.ledger.write()
+            if self.notice != self.standing_notice and not self.held():
+                self.say(self.standing_notice)
+            now = time.monotonic()
+            if link.patience(now, IDLE_LIMIT) <= 0 or not self.starting.saturated:
+                link.tell()
+            link.flush()
+            patience = link.patience(now, IDLE_LIMIT)
+            if self.leaving and not self.attempts:
+                return True
+            if link.channel is not None or self.busy():
+                self.idle_since = now
+            elif now - self.idle_since > IDLE_LIMIT:
+                return False
+            reading: Any = [listener, wake_read] + list(self.adopting.by_pidfd)
+            writing: Any = []
+            if link.channel is not None:
+                reading.append(link.channel)
+                if link.unsent:
+                    writing.append(link.channel)
+            readable, _, _ = select.select(reading, writing, [], self.timers.next(now, patience))
+            if wake_read in readable:
+                try:
+                    os.read(wake_read, 4096)
+                except BlockingIOError:
+                    pass
+                self.reap()
+            self.adopting.ready(readable)
+            if link.channel is not None and link.channel in readable:
+                link.receive()
+            if listener in readable:
+                link.accept(listener)
+            self.timers.run()
+
+    def busy(self) -> bool:
+        return bool(self.starting.queue) or any(attempt.event is None for attempt in self.attempts.values())
+
+    def reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+            if pid in self.contexts.setups:
+                self.contexts.setup_ended(pid, code)
+            elif self.commands.knows(pid):
+                self.commands.ended(pid, code)
+            else:
+                self.ending.ended(pid, code, usage)
+
+    def knows(self, pid: int) -> bool:
+        """Whether we have started this child."""
+        return pid in self.by_pid or pid in self.contexts.setups or self.commands.knows(pid)
+
+    def oom_count(self) -> int:
+        """The kernel's count as it was at most a second ago: reading it costs more than starting a
+        program."""
+        now = time.monotonic()
+        if now - self.oom[0] > OOM_EVERY:
+            self.oom = (now, oom_kills())
+        return self.oom[1]
+
+    # Waiting for room.
+
+    def held(self) -> bool:
+        return self.held_until > time.monotonic()
+
+    def hold(self, why: str) -> None:
+        """Start nothing for a moment, and say why."""
+        now = time.monotonic()
+        if now >= self.held_until:
+            self.held_until = now + HOLD
+            self.timers.after(HOLD, lambda: None)  # wakes the loop, which tries again
+        self.say(why)
+
+    def say(self, notice: str) -> None:
+        if notice != self.notice:
+            self.notice = notice
+            if notice:
+                log(notice)
+            self.link.send({"type": "notice", "text": notice})
+
+    # Messages.
+
+    def handle(self, message: dict, body: bytes) -> None:
+        kind = message["type"]
+        if kind == "hello":
+            self.greeting.hello(message)
+        elif not self.link.greeted:
+            self.link.hang_up()
+        elif kind == "context":
+            self.contexts.add(message)
+        elif kind == "start":
+            self.start(message)
+        elif kind == "stop":
+            attempt = self.attempts.get(tuple(message["key"]))
+            if attempt is not None:
+                self.ending.stop(attempt, message["reason"], message["grace"])
+        elif kind == "return":
+            self.give_back([tuple(key) for key in message["keys"]])
+        elif kind == "ack":
+            for key in message["keys"]:
+                self.acknowledged(tuple(key))
+            self.ledger.shorten(self.attempts)
+        elif kind == "slots":
+            self.starting.resize(message["slots"] or cores())
+        elif kind == "forsake":
+            self.forsake(message["contexts"])
+        elif kind == "ping":
+            self.link.send({"type": "pong", "id": message["id"], "time": time.time()})
+        elif kind == "bye":
+            self.leaving = True
+
+    def report_started(self, attempt: Attempt) -> None:
+        message = {"type": "started", "key": attempt.key, "pid": attempt.pid}
+        self.link.report(lambda: (message, b""), attempt.started)
+
+    def report_event(self, attempt: Attempt) -> None:
+        self.link.report(lambda: event_message(attempt), attempt.event_at)
+
+    # Attempts.
+
+    def start(self, message: dict) -> None:
+        key = (message["experiment"], message["task"], message["attempt"])
+        known = self.attempts.get(key)
+        if known is None:
+            attempt = Attempt(message, self.ledger.exits)
+            self.attempts[key] = attempt
+            self.starting.add(attempt)
+            self.watching.follow_live()
+        elif known.event is not None:
+            self.report_event(known)
+
+    def give_back(self, keys: list) -> None:
+        """Return attempts that have not begun; the engine gives their numbers out again."""
+        returned = []
+        for key in keys:
+            attempt = self.attempts.get(key)
+            if attempt is not None and not attempt.over and not attempt.begun and not attempt.steps:
+                del self.attempts[key]
+                attempt.ending = {"state": "returned"}
+                if attempt.folder_made:
+                    try:
+                        os.rmdir(encode(attempt.folder))
+                    except OSError:
+                        pass  # an earlier attempt has left its outputs there
+                returned.append(attempt)
+        self.starting.take_out(returned)
+        self.link.send({"type": "returned", "keys": [attempt.key for attempt in returned]})
+
+    def forsake(self, contexts: list) -> None:
+        """No engine will ever send these contexts: give back what waits for one, or say that it is lost."""
+        for attempt in list(self.starting.queue):
+            context = attempt.message["context"]
+            if not attempt.over and context in contexts and self.contexts.get(context) is None:
+                if attempt.steps:
+                    self.ending.end(attempt, {"state": "lost", "reason": "start"})
+                else:
+                    self.give_back([attempt.key])
+
+    def acknowledged(self, key: tuple) -> None:
+        """The engine has the event for good, and all that was to come home."""
+        attempt = self.attempts.get(key)
+        if attempt is None or attempt.event is None:
+            return
+        del self.attempts[key]
+        if attempt.message.get("collect"):
+            files = Outputs(attempt).files if attempt.carried is None else attempt.carried
+            shared = any(other.folder == attempt.folder for other in self.attempts.values())
+            remove(attempt, files, shared)
+        self.ledger.note({"record": "ack", "key": attempt.key})
+
+
+def event_message(attempt: Attempt) -> tuple:
+    """An attempt's event, with its outputs as they are on the disk now where they must be carried home."""
+    message = dict(attempt.event, type="finished", key=attempt.key)
+    if not attempt.message.get("collect"):
+        return message, b""
+    outputs = Outputs(attempt)
+    attempt.carried = outputs.files
+    message.update(outputs.members(), folder=attempt.folder)
+    return message, outputs.body

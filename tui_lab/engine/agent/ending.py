@@ -1,0 +1,234 @@
+"""How attempts end: stopped, timed out, by themselves; and what they leave behind."""
+
+import errno
+import os
+import signal
+import time
+
+from tui_lab.engine.agent.attempt import NOT_OPENED, Attempt, intent_record
+from tui_lab.engine.agent.processes import (
+    all_pids,
+    children,
+    encode,
+    has_variables,
+    oom_kills,
+    peak_memory,
+    process_stat,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
+LEFTOVER_LIMIT = 10.0  # seconds after KILL from which on a process that does not die is let be
+
+
+class Ending:
+    """The ends of an agent's attempts. `subreaper`: orphans come to us, so that few have to be looked at."""
+
+    def __init__(self, agent, subreaper: bool) -> None:
+        self.agent = agent
+        self.subreaper = subreaper
+
+    # On demand.
+
+    def set_timeout(self, attempt: Attempt) -> None:
+        timeout = attempt.message.get("timeout")
+        if timeout is not None:
+            left = attempt.started + timeout - time.monotonic()
+            attempt.timers.append(self.agent.timers.after(max(0.0, left), self.time_out, attempt))
+
+    def time_out(self, attempt: Attempt) -> None:
+        self.stop(attempt, "timeout", attempt.message["grace"])
+
+    def stop(self, attempt: Attempt, reason: str, grace: float) -> None:
+        """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL. The first reason
+        stands."""
+        if attempt.over or attempt.stopping is not None:
+            return
+        attempt.stopping = reason
+        if attempt.in_ledger:
+            self.agent.ledger.note({"record": "stopping", "key": attempt.key, "reason": reason})
+            self.agent.ledger.write()
+        if attempt.pid is None:
+            state = "failed" if reason == "timeout" else "stopped"
+            self.end(attempt, {"state": state, "reason": reason})
+            return
+        attempt.kill_at = time.monotonic() + grace
+        self.signal_all(attempt, signal.SIGTERM)
+        attempt.timers.append(self.agent.timers.after(grace, self.kill, attempt))
+
+    def kill(self, attempt: Attempt) -> None:
+        if not attempt.over:
+            self.signal_all(attempt, signal.SIGKILL)
+            attempt.timers.append(self.agent.timers.after(1.0, self.kill, attempt))
+
+    def signal_all(self, attempt: Attempt, number: int) -> None:
+        """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
+        members = self.survivors(attempt)
+        for session in attempt.sessions:
+            try:
+                os.killpg(session, number)
+                os.killpg(session, signal.SIGCONT)  # a stopped process sees nothing but KILL until it goes on
+            except OSError:
+                pass
+        signal_each([pid for pid, group in members if group not in attempt.sessions], number)
+        attempt.told.update(pid for pid, _ in members)
+
+    # By themselves.
+
+    def ended(self, pid: int, code: int, usage) -> None:
+        """A child of ours has ended: the wrapper of an attempt's current step, or an orphan that came to us."""
+        attempt = self.agent.by_pid.get(pid)
+        if attempt is None or attempt.adopted:
+            return
+        del self.agent.by_pid[pid]
+        attempt.cpu_time += usage.ru_utime + usage.ru_stime
+        attempt.peak_rss = max(attempt.peak_rss, usage.ru_maxrss * 1024)
+        self.step_ended(attempt, code)
+
+    def step_ended(self, attempt: Attempt, code: int) -> None:
+        if code == NOT_OPENED and not attempt.adopted and recorded_status(attempt) is None:
+            self.not_opened(attempt)
+            return
+        duration = time.monotonic() - attempt.step_started
+        attempt.steps.append([code, round(duration, 6)])
+        attempt.pid = None
+        ok = code in attempt.message["ok"]
+        if ok and attempt.stopping is None and attempt.step + 1 < attempt.message["steps"]:
+            self.agent.ledger.note({"record": "step", "key": attempt.key, "ended": attempt.steps[-1]})
+            attempt.step += 1
+            self.agent.starting.go_on(attempt)
+            return
+        event: Any = {"exit_code": code, "step": attempt.step}
+        number = code - 128
+        if attempt.stopping is not None:
+            event.update(state="failed" if attempt.stopping == "timeout" else "stopped", reason=attempt.stopping)
+        elif ok:
+            event.update(state="done")
+        elif 1 <= number <= 64:
+            killed_by_kernel = number == signal.SIGKILL and oom_kills() > attempt.oom_before
+            event.update(state="failed", reason="oom" if killed_by_kernel else "signal", signal=number)
+        else:
+            event.update(state="failed", reason="exit")
+        self.end(attempt, event)
+
+    def not_opened(self, attempt: Attempt) -> None:
+        """The outputs could not be opened: find out why, and wait or fail."""
+        attempt.pid = None
+        attempt.sessions.pop()
+        error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), attempt.outputs[0])
+        for path in attempt.outputs:
+            try:
+                os.close(os.open(encode(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+            except OSError as found:
+                error = found
+        if attempt.steps or attempt.stopping is not None:
+            self.agent.starting.fail_to_start(attempt, error)
+            return
+        attempt.started = None
+        self.agent.timers.cancel(attempt.timers)
+        self.agent.starting.failed_to_start(attempt, error)
+
+    def end(self, attempt: Attempt, event: dict) -> None:
+        """Finish an attempt once nothing of it is left running."""
+        attempt.ending = event
+        self.agent.timers.cancel(attempt.timers)
+        self.sweep(attempt, time.monotonic())
+
+    # What is left behind.
+
+    def sweep(self, attempt: Attempt, began: float) -> None:
+        """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
+        once while its child still writes a checkpoint: what was stopped has its whole grace."""
+        left = [pid for pid, _ in self.survivors(attempt)] if attempt.sessions else []
+        late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
+        if not left or late > LEFTOVER_LIMIT:
+            self.finish(attempt)
+            return
+        if late > 0:
+            signal_each(left, signal.SIGKILL)
+        else:
+            signal_each([pid for pid in left if pid not in attempt.told], signal.SIGTERM)
+            attempt.told.update(left)
+        attempt.leftover.update(left)
+        self.agent.timers.after(0.02, self.sweep, attempt, began)
+
+    def survivors(self, attempt: Attempt) -> list:
+        """(pid, process group) of an attempt's processes, besides the wrapper that is still running."""
+        mark = attempt.variables()
+        if attempt.pid is None and self.subreaper and not self.left_anything(attempt, mark):
+            return []
+        found = []
+        for pid in all_pids():
+            facts = process_stat(pid)
+            if facts is None or facts[0] in "ZX" or pid == attempt.pid or pid == os.getpid():
+                continue
+            if facts[3] in attempt.sessions or has_variables(pid, mark):
+                found.append((pid, facts[2]))
+        return found
+
+    def left_anything(self, attempt: Attempt, mark: tuple) -> bool:
+        """Whether a look at every process of the machine is worth while, once the wrapper is gone."""
+        for session in attempt.sessions:
+            try:
+                os.killpg(session, 0)
+                return True
+            except OSError:
+                pass
+        for pid in self.orphans():
+            facts = process_stat(pid)
+            if facts is not None and facts[0] not in "ZX":
+                if facts[3] in attempt.sessions or has_variables(pid, mark):
+                    return True
+        return attempt.adopted  # what it left behind went to another subreaper
+
+    def orphans(self) -> list:
+        """Our children that we did not start: what finished tasks left behind comes to their subreaper."""
+        return [pid for pid in children() if not self.agent.knows(pid)]
+
+    def finish(self, attempt: Attempt) -> None:
+        event = attempt.ending
+        now = time.monotonic()
+        if attempt.started is not None:
+            event["duration"] = round(now - attempt.started, 6)
+        if attempt.measured and attempt.steps:
+            event["cpu_time"] = round(attempt.cpu_time, 6)
+            if attempt.peak_rss > peak_memory():
+                event["peak_rss"] = attempt.peak_rss
+        if attempt.leftover:
+            event["leftover"] = len(attempt.leftover)
+        if attempt.message["steps"] > 1:
+            event["steps"] = attempt.steps
+        attempt.event, attempt.event_at = event, now
+        if not attempt.in_ledger:
+            self.agent.ledger.note(intent_record(attempt))
+            attempt.in_ledger = True
+        self.agent.ledger.note({"record": "event", "key": attempt.key, "event": event})
+        self.agent.starting.release(attempt)
+        self.agent.report_event(attempt)
+
+
+def signal_each(pids: list, number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
+
+
+def recorded_status(attempt: Attempt):
+    """The exit status that the wrapper of the current step wrote down; None where it did not."""
+    wanted = "%s/%d" % (attempt.id, attempt.step)
+    status = None
+    try:
+        with open(attempt.exits, encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                name, _, value = line.rstrip("\n").rpartition(" ")
+                if name == wanted:
+                    status = int(value)
+    except (OSError, ValueError):
+        pass
+    return status

@@ -1,0 +1,114 @@
+"""What kind of machine the node is, and how busy it is just now."""
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+KIB = 1024
+
+
+def text_of(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def memory_facts() -> tuple:
+    """(bytes in all, bytes in use) of the machine, or of the container that this is."""
+    amounts: Any = {}
+    for line in text_of("/proc/meminfo").splitlines():
+        name, _, rest = line.partition(":")
+        if name in ("MemTotal", "MemAvailable", "MemFree"):
+            amounts[name] = int(rest.split()[0]) * KIB
+    total = amounts.get("MemTotal", 0)
+    used = total - amounts.get("MemAvailable", amounts.get("MemFree", 0))
+    limits = (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    )
+    for limit_file, used_file in limits:
+        limit, inside = text_of(limit_file).strip(), text_of(used_file).strip()
+        if limit.isdigit() and int(limit) < total:
+            return int(limit), int(inside) if inside.isdigit() else used
+    return total, used
+
+
+def load() -> float:
+    """Of the last minute."""
+    return os.getloadavg()[0]
+
+
+def system_name(text: str) -> str:
+    """From /etc/os-release."""
+    values = dict(line.partition("=")[::2] for line in text.splitlines())
+    name = values.get("PRETTY_NAME") or values.get("NAME") or "Linux"
+    return name.strip().strip("\"'")
+
+
+def cpu_name(text: str) -> str:
+    """From /proc/cpuinfo, which has no name where the processor is an ARM."""
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("model name", "Model", "cpu model", "cpu") and value.strip():
+            return " ".join(value.split())
+    return os.uname().machine
+
+
+def facts(gpus: list) -> dict:
+    """For the journal: what results may depend on."""
+    return {
+        "host": os.uname().nodename,
+        "os": system_name(text_of("/etc/os-release")),
+        "kernel": os.uname().release,
+        "cpu": cpu_name(text_of("/proc/cpuinfo")),
+        "cores": cores(),
+        "memory": memory_facts()[0],
+        "python": "%d.%d.%d" % sys.version_info[:3],
+        "gpus": [{"index": gpu["index"], "name": gpu["name"], "memory": gpu["memory"]} for gpu in gpus],
+        "clock": time.time(),
+    }
+
+
+def kills_at_logout(root: str = "/") -> bool:
+    """Whether this node's logind ends what a user has started when the user logs out, this agent too."""
+    if os.getuid() == 0:
+        return False  # root is excluded unless someone has taken great pains
+    if "session-" not in text_of(os.path.join(root, "proc/self/cgroup")):
+        return False
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
+    if user and os.path.exists(os.path.join(root, "var/lib/systemd/linger", user)):
+        return False
+    return kill_user_processes(root)
+
+
+def kill_user_processes(root: str) -> bool:
+    """The setting of logind: the last word of its files."""
+    files = []
+    for folder in ("usr/lib/systemd", "run/systemd", "etc/systemd"):
+        path = os.path.join(root, folder, "logind.conf.d")
+        if os.path.isdir(path):
+            files += [os.path.join(path, name) for name in os.listdir(path) if name.endswith(".conf")]
+    files.sort(key=os.path.basename)
+    answer = False
+    for path in [os.path.join(root, "etc/systemd/logind.conf")] + files:
+        for line in text_of(path).splitlines():
+            name, _, value = line.partition("=")
+            if name.strip() == "KillUserProcesses" and value.strip():
+                answer = value.strip().lower() in ("yes", "true", "on", "1")
+    return answer
+
+
+LOGOUT_NOTICE = (
+    "this node ends a user's processes at logout (KillUserProcesses=yes): tasks end with the connection; "
+    "`loginctl enable-linger` there lets them go on"
+)

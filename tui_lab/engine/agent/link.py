@@ -1,0 +1,144 @@
+"""The connection to the engine: JSON lines, some with bytes behind them."""
+
+import json
+import os
+import socket
+import time
+import traceback
+
+from tui_lab.engine.agent.log import log
+from tui_lab.engine.agent.processes import decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COALESCE = 0.02  # seconds that news may wait for more, while the agent has enough to do
+UNSENT_LIMIT = 1 << 22  # bytes that wait for a slow connection before events with files are put together
+BODY_LIMIT = 1 << 24  # bytes that a message may have behind its line
+
+
+class Link:
+    """One connection at a time, the newest. `handle(message, body)` gets what comes in; `body` are the bytes that
+    followed the line. What is sent before the engine has greeted is dropped."""
+
+    def __init__(self, handle) -> None:
+        self.handle = handle
+        self.channel: Any = None
+        self.greeted = False
+        self.unread = bytearray()
+        self.unsent = bytearray()
+        self.news: Any = []  # (how to make the message and its bytes, moment of what it tells), not yet in `unsent`
+
+    def accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        self.hang_up()  # the newest connection is the engine's: the old one is dead or half open
+        connection.setblocking(False)
+        self.channel = connection
+
+    def hang_up(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+        self.channel, self.unread, self.unsent, self.news = None, bytearray(), bytearray(), []
+        self.greeted = False
+
+    def receive(self) -> None:
+        try:
+            data = self.channel.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.hang_up()
+            return
+        self.unread += data
+        done = 0
+        while self.channel is not None:
+            size = self.take(done)
+            if size == 0:
+                break
+            done += size
+        if self.channel is not None:
+            del self.unread[:done]
+
+    def take(self, start: int) -> int:
+        """Handle the message that begins there in what was read; its size, 0 where it is not all here."""
+        end = self.unread.find(b"\n", start) + 1
+        if end == 0:
+            return 0
+        line = bytes(self.unread[start:end])
+        try:
+            message = json.loads(decode(line))
+            size = message.get("size", 0)
+            if size > BODY_LIMIT:
+                raise ValueError("%d bytes behind a message" % size)
+            if len(self.unread) < end + size:
+                return 0
+            self.handle(message, bytes(self.unread[end : end + size]))
+        except Exception:  # noqa: BLE001 (one bad message is not the end of all tasks)
+            log("message %r: %s" % (line[:500], traceback.format_exc()))
+            self.hang_up()  # the engine sees it, and settles what is open when it comes back
+            return 0
+        return end + size - start
+
+    def send(self, message: dict, body: bytes = b"") -> None:
+        if self.channel is not None and self.greeted:
+            self.tell()
+            self.put(message, body)
+
+    def put(self, message: dict, body: bytes) -> None:
+        if body:
+            message["size"] = len(body)
+        self.unsent += encode(json.dumps(message)) + b"\n" + body
+
+    def report(self, make, moment: float) -> None:
+        """Tell what happened at a moment, together with more of the kind. `make()` gives the message and its bytes,
+        when it is their turn."""
+        if self.channel is not None and self.greeted:
+            self.news.append((make, moment))
+
+    def patience(self, now: float, at_most: float) -> float:
+        """Seconds that the news may wait, 0 where it must be told now."""
+        if not self.news or len(self.unsent) > UNSENT_LIMIT:
+            return at_most  # a slow connection wakes the loop when it takes more
+        return 0.0 if len(self.news) > 100 else max(0.0, self.news[0][1] + COALESCE - now)
+
+    def tell(self) -> None:
+        """Put together what was reported, with how long ago it was; as much as a slow connection can take."""
+        now = time.monotonic()
+        told = 0
+        while told < len(self.news) and len(self.unsent) <= UNSENT_LIMIT:
+            make, moment = self.news[told]
+            message, body = make()
+            message["ago"] = round(now - moment, 6)
+            self.put(message, body)
+            told += 1
+        del self.news[:told]
+
+    def flush(self) -> None:
+        while self.channel is not None and self.unsent:
+            try:
+                sent = self.channel.send(self.unsent)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.hang_up()
+                return
+            del self.unsent[:sent]
+
+
+def listen(address: str) -> socket.socket:
+    """A socket at an address that may still hold a dead agent's."""
+    try:
+        os.unlink(address)
+    except OSError:
+        pass
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(address)
+    listener.listen(8)
+    listener.setblocking(False)
+    return listener

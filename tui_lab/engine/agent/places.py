@@ -1,0 +1,87 @@
+"""Folders on the node: as the engine writes them, and as they are here."""
+
+import os
+
+from tui_lab.engine.agent.processes import decode, encode
+
+SOCKET = "agent.sock"
+ADDRESS_LIMIT = 100  # bytes that the address of a Unix socket surely holds
+
+
+def expand(path: str) -> str:
+    """`~/` is the user's home on this node, whatever it is on the engine's."""
+    return os.path.expanduser(path) if path.startswith("~") else path
+
+
+def own_folder() -> str:
+    """The user's folder in /tmp, where spools are by default. Raises SystemExit where it is someone else's."""
+    path = "/tmp/tui-lab-%d" % os.getuid()
+    private(path)
+    return path
+
+
+def spool_path(name: str) -> str:
+    """An absolute path as it is; a bare name in the user's folder in /tmp; else relative to the user's home."""
+    path = expand(name)
+    if os.path.isabs(path):
+        return path
+    if "/" not in path:
+        return os.path.join(own_folder(), path)
+    return os.path.join(os.path.expanduser("~"), path)
+
+
+def private(path: str) -> None:
+    """Make a folder for its owner alone. Raises SystemExit where it is someone else's, OSError."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    facts = os.lstat(path)
+    if (facts.st_mode & 0o170000) != 0o040000 or facts.st_uid != os.getuid():
+        raise SystemExit("%s belongs to someone else" % path)
+    if facts.st_mode & 0o077:
+        os.chmod(path, 0o700)
+
+
+def home_folder(data, lab: str, node: str) -> str:
+    """Where the code and the tasks of a lab are put on a node that does not see the lab's folder. data: the folder
+    for all labs, None for the user's cache."""
+    if data is None:
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        data = os.path.join(cache, "tui-lab")
+    return os.path.join(os.path.abspath(expand(data)), ("%s-%s" % (lab, node)).replace("/", "_"))
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path really is within a folder, wherever symbolic links lead; the folder itself is not."""
+    parent = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    top = os.path.realpath(folder)
+    return os.path.basename(path) not in ("", ".", "..") and (parent == top or parent.startswith(top.rstrip("/") + "/"))
+
+
+class Address:
+    """The socket of a spool as an address that is never too long: through a descriptor of the folder where it must
+    be. Use it as `with Address(spool) as address`."""
+
+    def __init__(self, spool: str) -> None:
+        self.spool = spool
+        self.folder = -1
+
+    def __enter__(self) -> str:
+        path = os.path.join(self.spool, SOCKET)
+        if len(encode(path)) <= ADDRESS_LIMIT:
+            return path
+        self.folder = os.open(self.spool, os.O_RDONLY | os.O_DIRECTORY)
+        return "/proc/self/fd/%d/%s" % (self.folder, SOCKET)
+
+    def __exit__(self, *_) -> None:
+        if self.folder >= 0:
+            os.close(self.folder)
+
+
+def sees(marker) -> bool:
+    """Whether the node has the lab's folder: a file in it is here, with the same content."""
+    if not marker:
+        return False
+    try:
+        with open(encode(marker["path"]), "rb") as file:
+            return decode(file.read(1 << 16)) == marker["text"]
+    except OSError:
+        return False

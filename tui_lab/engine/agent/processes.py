@@ -1,0 +1,127 @@
+"""What the kernel knows of processes, and how one is started."""
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def encode(text: str) -> bytes:
+    """UTF-8 bytes whatever the node's locale is; undecodable bytes of an environment come back as they
+    were."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def boot_id() -> str:
+    """This boot of this machine, and the pid namespace that gives pids their meaning."""
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot = file.read().strip()
+    return boot + " " + os.readlink("/proc/self/ns/pid")
+
+
+def process_stat(pid: int):
+    """(state, parent, group, session, start time in clock ticks) of a process, or None where it is gone."""
+    try:
+        file = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fields = os.read(file, 4096).rpartition(b")")[2].split()
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    if len(fields) < 20:
+        return None
+    return fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19])
+
+
+def is_process(pid: int, start_time: int) -> bool:
+    """Whether a pid still is the process that began at that time, and it has not ended."""
+    facts = process_stat(pid)
+    return facts is not None and facts[0] not in "ZX" and facts[4] == start_time
+
+
+def process_file(pid: int, name: str) -> bytes:
+    """`environ` or `cmdline` of a process; empty where it is gone or someone else's."""
+    try:
+        with open("/proc/%d/%s" % (pid, name), "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def all_pids() -> list:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children() -> list:
+    """Our own; every process where the kernel does not say."""
+    try:
+        file = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY)
+    except OSError:
+        return all_pids()
+    try:
+        return [int(word) for word in os.read(file, 1 << 20).split()]
+    finally:
+        os.close(file)
+
+
+def has_variables(pid: int, variables: tuple) -> bool:
+    """Whether a process has these in its environment, each as `NAME=VALUE` between NULs."""
+    environment = b"\0" + process_file(pid, "environ")
+    return all(variable in environment for variable in variables)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since boot; 0 where it does not say."""
+    try:
+        with open("/proc/vmstat") as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def peak_memory() -> int:
+    """The agent's own peak resident memory in bytes: what the kernel lets a child inherit at exec."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def become_subreaper() -> bool:
+    """Have orphaned grandchildren come to us, not to init."""
+    try:
+        return ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
+
+
+def launch(argv: list, environment: dict) -> int:
+    """Start a shell in a session of its own; its pid. Its descriptors are ours: /dev/null, and the agent's
+    log."""
+    if sys.version_info >= (3, 8):
+        try:
+            return os.posix_spawn(  # novermin
+                "/bin/sh",
+                argv,
+                environment,
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
+            )
+        except NotImplementedError:
+            pass  # a libc without POSIX_SPAWN_SETSID
+    import subprocess
+
+    process = subprocess.Popen(argv, executable="/bin/sh", env=environment, start_new_session=True)
+    process.returncode = 0  # reaped by our own loop, not by Popen
+    return process.pid

@@ -1,0 +1,184 @@
+"""What a node offers to tasks and who has how much of it, and which of the waiting tasks may go next.
+
+Needs are what a `start` message carries: {"cpus": 2, "memory": BYTES, "gpus": 0.5, "exclusive": True}, each only where
+it is asked for; every task takes a slot besides. An allocation names the GPUs: {"gpus": [0, 1]}, or is empty.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Needs = dict[str, Any]
+    Allocation = dict[str, Any]
+
+CARD = 1000  # parts of a GPU: sums of fractions would not come out even
+PASSES = 20  # times that a task may be overtaken before it reserves what it needs
+PATIENCE = 30.0  # seconds since it was overtaken first, likewise
+
+
+class Resources:
+    """Slots, cores, bytes of memory and GPUs by index. Everything that a task needs is granted at once, or nothing."""
+
+    def __init__(self, slots: int, cpus: int, memory: int, gpus: "Iterable[int]") -> None:
+        self.slots = slots
+        self.cpus = cpus
+        self.memory = memory
+        self.gpus = list(gpus)
+        self.used_slots = 0
+        self.used_cpus = 0
+        self.used_memory = 0
+        self.exclusive = 0  # tasks that have the node for themselves
+        self.loads = {}  # type: dict[int, int]  # parts in use of each GPU that is in use
+
+    @property
+    def free(self) -> int:
+        """Slots that a task might get."""
+        return 0 if self.exclusive else max(0, self.slots - self.used_slots)
+
+    def fits_ever(self, needs: "Needs") -> str:
+        """Why a task can never start here; empty where it can. Raises ValueError for an impossible amount of GPUs."""
+        gpus = needs.get("gpus", 0)
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError("gpus must be a whole number or a part of one, not %s" % gpus)
+        if gpus and max(1, gpus) > len(self.gpus):
+            return "needs %g gpus, the node offers %d" % (gpus, len(self.gpus))
+        if needs.get("cpus", 0) > self.cpus:
+            return "needs %d cpus, the node offers %d" % (needs["cpus"], self.cpus)
+        if needs.get("memory", 0) > self.memory:
+            return "needs %s of memory, the node offers %s" % (as_size(needs["memory"]), as_size(self.memory))
+        return ""
+
+    def room(self, needs: "Needs", beside: "Needs | None" = None) -> bool:
+        """Whether a task could start now; and, so that a task with the needs `beside` does not wait longer for it."""
+        if not self.free or (needs.get("exclusive") and self.used_slots):
+            return False
+        for name, used, offered in self._amounts():
+            if needs.get(name) and used + needs[name] > offered:
+                return False
+        if needs.get("gpus") and self._cards(needs["gpus"], self.loads) is None:
+            return False
+        return beside is None or self._room_for_both(needs, beside)
+
+    def _amounts(self) -> "tuple[tuple[str, int, int], ...]":
+        return ("cpus", self.used_cpus, self.cpus), ("memory", self.used_memory, self.memory)
+
+    def _room_for_both(self, needs: "Needs", other: "Needs") -> bool:
+        """Whether there is enough, of everything that both take, for both of them beside what is in use."""
+        if needs.get("exclusive") or other.get("exclusive") or self.free < 2:
+            return False
+        for name, used, offered in self._amounts():
+            if needs.get(name) and other.get(name) and used + needs[name] + other[name] > offered:
+                return False
+        if needs.get("gpus") and other.get("gpus"):
+            loads = dict(self.loads)
+            for card in self._cards(needs["gpus"], loads) or ():
+                loads[card] = loads.get(card, 0) + parts_of(needs["gpus"])
+            return self._cards(other["gpus"], loads) is not None
+        return True
+
+    def _cards(self, gpus: float, loads: "dict[int, int]") -> "list[int] | None":
+        """The GPUs to take: whole ones are empty; for a part of one, the fullest with room."""
+        if gpus >= 1:
+            empty = [card for card in self.gpus if not loads.get(card)]
+            return empty[: int(gpus)] if len(empty) >= gpus else None
+        fitting = [card for card in self.gpus if loads.get(card, 0) + parts_of(gpus) <= CARD]
+        fitting.sort(key=lambda card: -loads.get(card, 0))
+        return fitting[:1] or None
+
+    def grant(self, needs: "Needs") -> "Allocation | None":
+        """What a task gets, None where there is no room for all of it now."""
+        if not self.room(needs):
+            return None
+        allocation = {"gpus": self._cards(needs["gpus"], self.loads)} if needs.get("gpus") else {}
+        self.take(needs, allocation)
+        return allocation
+
+    def take(self, needs: "Needs", allocation: "Allocation | None") -> None:
+        """Count what a task has already, even beyond what is offered: one that an earlier agent has started."""
+        self._change(needs, allocation, 1)
+
+    def release(self, needs: "Needs", allocation: "Allocation | None") -> None:
+        """Take back what `grant` gave."""
+        self._change(needs, allocation, -1)
+
+    def _change(self, needs: "Needs", allocation: "Allocation | None", sign: int) -> None:
+        self.used_slots += sign
+        self.used_cpus += sign * needs.get("cpus", 0)
+        self.used_memory += sign * needs.get("memory", 0)
+        self.exclusive += sign * bool(needs.get("exclusive"))
+        for card in (allocation or {}).get("gpus") or ():
+            load = self.loads.get(card, 0) + sign * parts_of(needs.get("gpus", 0))
+            self.loads.pop(card, None)
+            if load > 0:
+                self.loads[card] = load
+
+    def resize(self, slots: int) -> None:
+        """Offer more or fewer slots from now on; who has one keeps it."""
+        self.slots = slots
+
+
+class Turn:
+    """One pass over the waiting tasks, in their order, while nothing is released: who of them may start.
+
+    The first that fits goes. But behind one that was overtaken too often, or for too long, only those go that don't
+    make it wait longer. Tasks have `needs`, `passed` (how often overtaken) and `since` (monotonic seconds when it was
+    overtaken first, or None); see `overtake`.
+    """
+
+    def __init__(self, resources: Resources, now: float, passes: int = PASSES, patience: float = PATIENCE) -> None:
+        self.resources = resources
+        self.now = now
+        self.passes = passes
+        self.patience = patience
+        self.reserved = None  # type: Needs | None
+        self.refused = set()  # type: set[Any]
+        self.last = None  # type: Needs | None
+
+    def allows(self, task: "Any") -> bool:
+        """Whether this task, the next in the queue, may start now."""
+        needs = task.needs
+        if needs != self.last:  # most queues hold many equal ones
+            kind = tuple(sorted(needs.items()))
+            if kind not in self.refused and self.resources.room(needs, self.reserved):
+                return True
+            self.refused.add(kind)
+            self.last = needs
+        late = task.passed >= self.passes or (task.since is not None and self.now - task.since >= self.patience)
+        if late and self.reserved is None and not self.resources.fits_ever(needs):
+            self.reserved = needs
+        return False
+
+
+def choose(
+    queue: "Iterable[Any]", resources: Resources, now: float, passes: int = PASSES, patience: float = PATIENCE
+) -> "int | None":
+    """The place in the queue of the task to start next, None where none may start. Changes nothing."""
+    turn = Turn(resources, now, passes, patience)
+    if resources.free:
+        for place, task in enumerate(queue):
+            if turn.allows(task):
+                return place
+    return None
+
+
+def overtake(waiting: "Iterable[Any]", now: float) -> None:
+    """Note in these tasks that one behind them goes first."""
+    for task in waiting:
+        task.passed += 1
+        if task.since is None:
+            task.since = now
+
+
+def parts_of(gpus: float) -> int:
+    """How much of each of its cards a task takes."""
+    return max(1, min(CARD, round(gpus * CARD))) if gpus else 0
+
+
+def as_size(count: float) -> str:
+    """Bytes for a person."""
+    power = 0
+    while count >= 1024 and power < 4:
+        count /= 1024.0
+        power += 1
+    return "%.4g %s" % (count, ("B", "KiB", "MiB", "GiB", "TiB")[power])

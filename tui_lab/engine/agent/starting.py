@@ -1,0 +1,279 @@
+"""From the queue to a running program: what is granted, written down and started."""
+
+import collections
+import errno
+import heapq
+import os
+import time
+
+from tui_lab.engine.agent import SLOT_MARK
+from tui_lab.engine.agent.attempt import WRAPPER, Attempt, intent_record, pid_record
+from tui_lab.engine.agent.places import expand
+from tui_lab.engine.agent.processes import encode, launch, process_stat
+from tui_lab.engine.agent.resources import Turn, overtake
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+LOOK_AHEAD = 100  # attempts without room that are looked past for one that has
+# The node lacks something for the moment: an attempt waits, it does not fail.
+SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+class Starting:
+    """The queue of an agent. `slots` are numbered: a task's number is its `{slot}`."""
+
+    def __init__(self, agent) -> None:
+        self.agent = agent
+        self.queue: Any = collections.deque()
+        self.resources: Any = None  # once an engine has said what is offered
+        self.slots = 0
+        self.free_slots: Any = []
+        self.umask: Any = None
+
+    # What is offered, and who has it.
+
+    def offer(self, resources, slots: int) -> None:
+        """From now on; what runs keeps what it has."""
+        self.resources = resources
+        for attempt in self.holders():
+            resources.take(attempt.needs, attempt.allocation)
+        self.number(slots)
+
+    def resize(self, slots: int) -> None:
+        self.resources.resize(slots=slots)
+        self.number(slots)
+
+    def number(self, slots: int) -> None:
+        used = {attempt.slot for attempt in self.holders()}
+        self.slots = slots
+        self.free_slots = [slot for slot in range(slots) if slot not in used]
+        heapq.heapify(self.free_slots)
+
+    def holders(self) -> list:
+        return [a for a in self.agent.attempts.values() if a.slot is not None and a.event is None]
+
+    def grant(self, attempt: Attempt) -> None:
+        """All that it needs; there is room for it."""
+        attempt.allocation = self.resources.grant(attempt.needs)
+        attempt.slot = heapq.heappop(self.free_slots)
+
+    def release(self, attempt: Attempt) -> None:
+        if attempt.slot is None:
+            return
+        if self.resources is not None:
+            self.resources.release(attempt.needs, attempt.allocation or {})
+        if attempt.slot < self.slots and attempt.slot not in self.free_slots:
+            heapq.heappush(self.free_slots, attempt.slot)
+        attempt.slot = attempt.allocation = None
+
+    # The queue.
+
+    def add(self, attempt: Attempt) -> None:
+        self.queue.append(attempt)
+
+    def go_on(self, attempt: Attempt) -> None:
+        """With its next step: it has its slot, so it is started at once."""
+        attempt.begun = False
+        self.queue.appendleft(attempt)
+
+    def put_back(self, attempt: Attempt) -> None:
+        """To the head of the queue; an attempt that has not begun gives its slot away."""
+        if not attempt.steps:
+            self.release(attempt)
+        self.queue.appendleft(attempt)
+
+    def take_out(self, attempts: list) -> None:
+        gone = set(attempts)
+        self.queue = collections.deque(attempt for attempt in self.queue if attempt not in gone)
+
+    @property
+    def saturated(self) -> bool:
+        """There is enough to do: nothing that the engine sends now would start at once."""
+        return bool(self.queue) and not (self.resources is not None and self.resources.free)
+
+    def pump(self) -> None:
+        """Start what is queued and has room: folders first, then the ledger, then the programs."""
+        if not self.queue or self.resources is None or self.agent.held():
+            return
+        ready = self.choose()
+        ledger = self.agent.ledger
+        noted = len(ledger.noted)
+        for attempt in ready:
+            self.note_begin(attempt)
+        if not ledger.write():
+            del ledger.noted[noted:]
+            for attempt in reversed(ready):
+                attempt.begun = False
+                self.put_back(attempt)
+            return
+        for attempt in ready:
+            attempt.in_ledger = True
+            self.begin(attempt)
+        self.make_folders()
+
+    def choose(self) -> list:
+        """Take out what can start now: in the order of arrival, but small ones go past what has no room yet, for a
+        while."""
+        ready: Any = []
+        waiting: Any = []
+        roomless: Any = []  # those of them that have no room
+        turn = Turn(self.resources, time.monotonic())
+        while self.queue and len(waiting) < LOOK_AHEAD:
+            attempt = self.queue[0]
+            if attempt.slot is None and not attempt.over and not self.resources.free:
+                break
+            self.queue.popleft()
+            if attempt.over:
+                continue
+            context = self.agent.contexts.get(attempt.message["context"])
+            if context is None or context["ready"] is None:
+                waiting.append(attempt)
+                continue
+            if attempt.slot is None:
+                if not turn.allows(attempt):
+                    if not self.is_impossible(attempt):
+                        waiting.append(attempt)
+                        roomless.append(attempt)
+                    continue
+                self.grant(attempt)
+                overtake(roomless, turn.now)
+            if context["ready"] is False:
+                self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": context["error"]})
+                continue
+            try:
+                self.prepare(attempt, context)
+            except (OSError, ValueError) as error:
+                if self.failed_to_start(attempt, error):
+                    break
+                continue
+            ready.append(attempt)
+        self.queue.extendleft(reversed(waiting))
+        return ready
+
+    def is_impossible(self, attempt: Attempt) -> bool:
+        """Whether it needs what this node has not got at all: then it has failed."""
+        try:
+            why = self.resources.fits_ever(attempt.needs)
+        except ValueError as error:
+            why = str(error)
+        if why:
+            self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": why})
+        return bool(why)
+
+    def make_folders(self) -> None:
+        """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
+        for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
+            context = self.agent.contexts.get(attempt.message["context"])
+            if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
+                try:
+                    os.makedirs(encode(attempt.folder))
+                    attempt.folder_made = True
+                except OSError:
+                    pass  # `prepare` says what is wrong, if it still is
+
+    def note_begin(self, attempt: Attempt) -> None:
+        """What is noted here is in the ledger before the program starts."""
+        attempt.begun = True
+        if attempt.in_ledger:
+            self.agent.ledger.note({"record": "begin", "key": attempt.key})
+        else:
+            self.agent.ledger.note(intent_record(attempt))
+
+    def prepare(self, attempt: Attempt, context: dict) -> None:
+        """The attempt's folder and files."""
+        if context.get("umask") is not None and context["umask"] != self.umask:
+            self.umask = context["umask"]
+            os.umask(self.umask)
+        attempt.names = [step["name"] for step in context["steps"]]
+        if attempt.steps:
+            return
+        folder = encode(attempt.folder)
+        if not attempt.folder_made:
+            os.makedirs(folder, exist_ok=True)
+            attempt.folder_made = True
+        for name, text in attempt.message.get("files", {}).items():
+            path = os.path.join(folder, encode(name))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(encode(text.replace(SLOT_MARK, str(attempt.slot))))
+
+    # The program.
+
+    def begin(self, attempt: Attempt) -> None:
+        """Start the program of the current step."""
+        try:
+            self.spawn(attempt, self.agent.contexts.get(attempt.message["context"]))
+        except (OSError, ValueError) as error:
+            if attempt.steps:
+                self.fail_to_start(attempt, error)
+            else:
+                self.failed_to_start(attempt, error)
+            return
+        if len(attempt.sessions) == 1:
+            self.agent.ending.set_timeout(attempt)
+        self.agent.report_started(attempt)
+
+    def failed_to_start(self, attempt: Attempt, error: Exception) -> bool:
+        """True where the node has no room just now, and the attempt waits for it; else it has failed."""
+        if isinstance(error, OSError) and error.errno in SCARCE:
+            if attempt.in_ledger:
+                # It never began: nothing is to be remembered.
+                self.agent.ledger.note({"record": "ack", "key": attempt.key})
+                attempt.in_ledger = False
+            attempt.begun = False
+            self.put_back(attempt)
+            where = os.fsdecode(error.filename or attempt.folder)
+            self.agent.hold("%s: %s; waiting" % (where, error.strerror))
+            return True
+        self.fail_to_start(attempt, error)
+        return False
+
+    def fail_to_start(self, attempt: Attempt, error: Exception) -> None:
+        what = str(error)  # a NUL, or text that no descriptor takes
+        if isinstance(error, OSError) and error.strerror:
+            where = os.fsdecode(error.filename) + ": " if error.filename else ""
+            what = where + error.strerror
+        self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": what})
+
+    def spawn(self, attempt: Attempt, context: dict) -> None:
+        message, slot = attempt.message, str(attempt.slot)
+        step = context["steps"][attempt.step]
+        argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
+        if argv is None:
+            script = (message.get("scripts") or {}).get(str(attempt.step), step["script"])
+            argv = self.agent.contexts.shell(context) + ["-c", script]
+        workdir = expand(message.get("workdir") or context["workdir"])
+        if not os.path.isdir(encode(workdir)):
+            raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
+        attempt.outputs = attempt.output_files(step["name"])
+        wrapped = ["sh", "-c", WRAPPER, "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
+        wrapped += attempt.outputs
+        wrapped += [word.replace(SLOT_MARK, slot) for word in argv]
+        attempt.oom_before = self.agent.oom_count()
+        attempt.step_started = time.monotonic()
+        attempt.pid = launch([encode(word) for word in wrapped], variables(attempt, context))
+        if attempt.started is None:
+            attempt.started = attempt.step_started
+        attempt.adopted = False
+        attempt.sessions.append(attempt.pid)
+        self.agent.by_pid[attempt.pid] = attempt
+        facts = process_stat(attempt.pid)
+        attempt.start_time = facts[4] if facts else 0
+        self.agent.ledger.note(pid_record(attempt))
+
+
+def variables(attempt: Attempt, context: dict) -> dict:
+    """The environment of an attempt's program."""
+    slot = str(attempt.slot)
+    environment = dict(context["environment"])
+    for name, value in attempt.message["env"].items():
+        environment[encode(name)] = encode(value.replace(SLOT_MARK, slot))
+    environment[b"TUI_LAB_SLOT"] = slot.encode()
+    gpus = (attempt.allocation or {}).get("gpus")
+    if gpus:
+        environment[b"CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus)).encode()
+    if attempt.needs.get("cpus"):
+        environment.setdefault(b"OMP_NUM_THREADS", b"%d" % attempt.needs["cpus"])
+    return environment

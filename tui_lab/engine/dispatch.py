@@ -1,0 +1,210 @@
+"""Giving out work: which attempts go to which node, and when they come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.engine.node import Node
+from tui_lab.engine.places import Places
+from tui_lab.engine.run import ExperimentRun, Key
+from tui_lab.spec.problem import SpecError
+from tui_lab.store.errors import LabError
+
+if TYPE_CHECKING:
+    from tui_lab.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 5.0  # seconds that a node may take to give attempts back
+
+
+class Dispatch:
+    """Hands tasks to nodes that have room, in the order of the experiments."""
+
+    def __init__(self, engine: Engine, places: Places) -> None:
+        self.engine = engine
+        self.places = places
+        self._planned = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def plan(self) -> None:
+        """Give out work once everything that has arrived is dealt with."""
+        if not self._planned:
+            self._planned = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._planned = False
+        runs = self.engine.runs.values()
+        for run in sorted(runs, key=lambda run: (-run.priority, run.arrival)):
+            if run.name in self.engine.active:
+                self.guarded(run, self._give_out, run)
+        self._set_timer()
+        self.engine.wake()
+
+    def guarded(self, run: ExperimentRun, call: Callable[..., None], *arguments: Any) -> None:
+        """Call for one run; what goes wrong with it is that run's end, and touches no other."""
+        try:
+            call(*arguments)
+        except (LabError, SpecError) as error:
+            self.engine.give_up(run, "error", str(error))
+        except Exception as error:
+            log.exception("%s", run.name)
+            what = f"a mistake of this program: {error!r}; see {self.engine.lab.path}/engine.log"
+            self.engine.give_up(run, "error", what)
+
+    def _set_timer(self) -> None:
+        """Wake up for the next retry."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = [run.next_retry for run in self.engine.runs.values() if run.next_retry is not None]
+        if due:
+            delay = max(0.0, min(due) - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self.plan)
+
+    # Handing over.
+
+    def _give_out(self, run: ExperimentRun) -> None:
+        if run.unwritten:
+            self.engine.disk.on_full(run)
+            return
+        run.bring_due()
+        nodes = self.engine.nodes_of(run)
+        quarantined = run.state.quarantined
+        run.trials.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
+        takers = [
+            node
+            for node in nodes
+            if node.name in run.trials.usable
+            and not run.trials.suspects(node.name)
+            and self.places.place(run, node, run.submission) is not None
+        ]
+        # Free slots first, on all nodes alike; a backlog only where there is more than that.
+        for node in sorted(takers, key=lambda node: -node.free):
+            if len(takers) > 1 and node.free and not self._hand_out(run, node, node.free):
+                return
+        for node in takers:
+            share = max(node.slots, -(-len(run.order) // len(takers)))
+            while node.hungry and run.order:
+                count = len(run.order)
+                if not self._hand_out(run, node, min(node.window, share)):
+                    return
+                if len(run.order) == count:
+                    break  # none of them fits
+        if run.order and takers and run.needy:
+            self._refuse_misfits(run, nodes)
+        if not run.order and len(takers) > 1:
+            self._even_out(run, takers)
+        if run.over:
+            self.engine.finish(run)
+
+    def _hand_out(self, run: ExperimentRun, node: Node, most: int) -> bool:
+        """False where the disk is full."""
+        keys = run.take(most, node.resources if run.needy else None)
+        if not keys:
+            return True
+        if not run.assign(keys, node.name, node.spool):
+            self.engine.disk.on_full(run)
+            return False
+        self._hand_over(run, node, keys)
+        return True
+
+    def _hand_over(self, run: ExperimentRun, node: Node, keys: list[Key]) -> None:
+        recipe = run.recipe()
+        place = self.places.place(run, node, run.submission)
+        assert place is not None
+        self.send_context(run, node, run.submission)
+        messages, failures = [], []
+        for key in keys:
+            row = recipe.plan.row(key[0])
+            try:
+                if row is None:
+                    raise ValueError("the task is not in the plan any more")
+                message = recipe.start(row, key[1], place, run.state.changes.get(key[0]))
+                messages.append(message | {"experiment": run.wire_name})
+                node.open.add((run.wire_name, *key))
+            except ValueError as error:
+                failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))
+        if messages:
+            node.send(*messages)
+        if failures:
+            run.record(failures)
+            self.look_at_failures(run)
+
+    def send_context(self, run: ExperimentRun, node: Node, submission: int) -> None:
+        """Let a node know what the tasks of a submission have in common."""
+        if run.environment is None or not node.ready:
+            return
+        recipe = run.recipe(submission)
+        if recipe.identity in node.contexts:
+            return
+        place = self.places.place(run, node, submission)
+        if place is not None:
+            node.contexts.add(recipe.identity)
+            node.send(recipe.context(run.environment, place) | {"umask": run.umask})
+
+    def send_contexts(self, run: ExperimentRun, node: Node) -> None:
+        """The contexts that open attempts of a run on a node may wait for."""
+        for submission in {
+            run.state.columns["submission"][task] for (task, _), at in run.flight.items() if at == node.name
+        }:
+            self.send_context(run, node, submission)
+
+    def _refuse_misfits(self, run: ExperimentRun, nodes: Sequence[Node]) -> None:
+        """End tasks that need more than any node has, once all nodes have said what they have."""
+        if all(node.met or node.hopeless for node in nodes):
+            offers = [(node.name, node.resources) for node in nodes if node.resources is not None]
+            events = run.unplaceable(offers)
+            if events:
+                run.record(events)
+                self.look_at_failures(run)
+
+    def look_at_failures(self, run: ExperimentRun) -> None:
+        """Start nothing more where too much has failed, or on a node that fails what others do well."""
+        for event in run.quarantine():
+            log.warning("%s: node %s fails what others do well", run.name, event["node"])
+            run.record([event])
+            self.take_back(run, event["node"])
+        for name in run.trials.usable:
+            if run.trials.suspects(name):
+                self.take_back(run, name)
+        pause = run.pause_after_failures()
+        if pause is not None:
+            run.record([pause])
+            self.take_back(run)
+
+    # Taking back.
+
+    def take_back(self, run: ExperimentRun, only: str | None = None) -> None:
+        """Ask nodes, or one of them, for the attempts that have not begun."""
+        for node in self.engine.nodes.values():
+            if only in (None, node.name):
+                self._ask_for(run, node, self._waiting(run, node))
+
+    def _even_out(self, run: ExperimentRun, takers: Sequence[Node]) -> None:
+        """Near the end: a node with nothing to do gets what waits on the one with the longest backlog."""
+        idle = sum(node.free for node in takers)
+        if not idle:
+            return
+        behind = max(takers, key=lambda node: len(node.open) - node.slots)
+        if time.monotonic() < behind.undisturbed_until or behind.free or len(behind.open) <= behind.slots:
+            return
+        waiting = self._waiting(run, behind)
+        count = min(idle, len(waiting))
+        if count:
+            behind.undisturbed_until = time.monotonic() + PATIENCE
+            self._ask_for(run, behind, waiting[-count:])
+
+    def _waiting(self, run: ExperimentRun, node: Node) -> list[Key]:
+        """Attempts of a run that a node has and, as far as we know, has not begun."""
+        states, running = run.state.columns["state"], 1
+        return [key for key, at in run.flight.items() if at == node.name and states[key[0]] != running]
+
+    def _ask_for(self, run: ExperimentRun, node: Node, keys: Sequence[Key]) -> None:
+        if keys:
+            node.send({"type": "return", "keys": [[run.wire_name, *key] for key in keys]})

@@ -1,0 +1,73 @@
+"""Channels for files, a few for each node, opened when they are needed and closed when they idle."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from tui_lab.engine.node import Node
+from tui_lab.engine.transfer import FileChannel, TransferError
+from tui_lab.engine.transports.channel import ChannelError
+
+AT_ONCE: Final = 3  # channels for files to one node
+IDLE: Final = 20.0  # seconds
+
+
+class NodeFiles:
+    """Lends channels to the file server of each node."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, list[FileChannel]] = {}
+        self._closing: set[asyncio.Future[None]] = set()
+        self._turns: dict[str, asyncio.Semaphore] = {}
+
+    @asynccontextmanager
+    async def channel(self, node: Node) -> AsyncIterator[FileChannel]:
+        """A channel for one transfer after another. Raises ChannelError where the node can't be reached; what goes
+        wrong inside ends the channel."""
+        async with self._turns.setdefault(node.name, asyncio.Semaphore(AT_ONCE)):
+            idle = self._idle.setdefault(node.name, [])
+            channel = idle.pop() if idle else FileChannel(await node.transport.open_files())
+            try:
+                yield channel
+            except TransferError:
+                if channel.lost:
+                    await channel.close()
+                else:
+                    await self._put_by(node, channel)
+                raise
+            except BaseException:
+                await channel.close()
+                raise
+            await self._put_by(node, channel)
+
+    async def _put_by(self, node: Node, channel: FileChannel) -> None:
+        if not node.ready:
+            await channel.close()
+            return
+        idle = self._idle[node.name]
+        idle.append(channel)
+
+        def expire() -> None:
+            if channel in idle:
+                idle.remove(channel)
+                self._closing.add(task := asyncio.ensure_future(channel.close()))
+                task.add_done_callback(self._closing.discard)
+
+        asyncio.get_running_loop().call_later(IDLE, expire)
+
+    async def forget(self, node: Node) -> None:
+        """Close what idles: the connection below it has gone."""
+        for channel in self._idle.pop(node.name, []):
+            await channel.close()
+
+
+def absent(error: TransferError) -> bool:
+    """Whether the node says that there is no such file."""
+    return error.answer.get("errno") == errno.ENOENT
+
+
+Unreachable: Final = (ChannelError, OSError, asyncio.IncompleteReadError)

@@ -1,0 +1,175 @@
+"""What nodes say, and what the engine makes of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.engine.node import Message, Node
+from tui_lab.engine.outputs import Arrival, Outputs, write_piece
+from tui_lab.engine.run import ExperimentRun, Key
+from tui_lab.engine.samples import Samples
+from tui_lab.store.journal import Event
+
+if TYPE_CHECKING:
+    from tui_lab.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+QUIET: Final = 1.0  # seconds that a node with nothing to give back is not asked again
+GRACE: Final = 1.0  # seconds between TERM and KILL for what nobody asks for any more
+
+
+class Hearing:
+    """Listens to all nodes: settles what is open after a handshake, records what happens."""
+
+    def __init__(self, engine: Engine, outputs: Outputs, samples: Samples) -> None:
+        self.engine = engine
+        self.outputs = outputs
+        self.samples = samples
+
+    # A node that is here, again.
+
+    def on_welcome(self, node: Node, message: Message) -> None:
+        """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost."""
+        node.spool = message["spool"]
+        node.open = set()
+        self.engine.places.forget(node)
+        known = {(name, task, attempt) for name, task, attempt in message["open"]}
+        for name, task, attempt in known:
+            run = self.engine.run_of(name)
+            if run is None or ((task, attempt) not in run.flight and not run.regain((task, attempt), node.name)):
+                # Nobody asks for it: its experiment has gone, or it was given up and ran elsewhere. One that has
+                # ended already is told of next, and may still be the first result.
+                self._end(node, name, (task, attempt))
+        for run in list(self.engine.runs.values()):
+            self.engine.dispatch.guarded(run, self._settle, run, node, known)
+        self.engine.facts.learn(node)
+        self.engine.dispatch.plan()
+
+    def _settle(self, run: ExperimentRun, node: Node, known: set[tuple[str, int, int]]) -> None:
+        events = []
+        same_spool = run.state.spools.get(node.name) == node.spool
+        for key in [key for key, where in run.flight.items() if where == node.name]:
+            if (run.wire_name, *key) in known:
+                node.open.add((run.wire_name, *key))
+                self.engine.dispatch.send_context(run, node, run.state.columns["submission"][key[0]])
+                if key in run.stopping:
+                    self.engine.send_stop(run, node, key)
+            elif same_spool:
+                events.append(run.on_returned([key]))  # it never arrived
+            else:
+                events.append(run.on_finished(key, {"state": "lost", "reason": "node-lost"}))
+        if events:
+            run.record(events)
+        if run.environment is None and self.engine.waited_long:
+            self.engine.forsake()
+
+    def on_trouble(self, node: Node) -> None:
+        self.engine.wake()
+        self.engine.look_around()
+
+    # What happens there.
+
+    def on_messages(self, node: Node, messages: list[Message]) -> None:
+        """Record what happened; acknowledgements follow once it is durable."""
+        events: dict[str, list[Event]] = {}
+        ended = 0
+        for message in messages:
+            kind = message["type"]
+            if kind == "started":
+                run, key = self._of(message["key"])
+                if run is not None and key in run.flight:
+                    events.setdefault(run.name, []).append(run.on_started(key, message["ago"]))
+            elif kind == "finished":
+                ended += 1
+                node.open.discard(tuple(message["key"]))
+                run, event = self._on_finished(node, message)
+                if run is not None and event is not None:
+                    events.setdefault(run.name, []).append(event)
+            elif kind == "returned":
+                for run, event in self._on_returned(node, message["keys"]):
+                    events.setdefault(run.name, []).append(event)
+            elif kind == "output":
+                self._on_output(message)
+            elif kind == "sample":
+                self.samples.take(node, message)
+                node.ping()
+            elif kind == "pong":
+                node.on_pong(message)
+            elif kind == "notice":
+                node.notice = message["text"]
+        if ended:
+            node.measure(ended)
+        self._record(events)
+
+    def _of(self, wire_key: list[Any]) -> tuple[ExperimentRun | None, Key]:
+        name, task, attempt = wire_key
+        return self.engine.run_of(name), (task, attempt)
+
+    def _record(self, events: dict[str, list[Event]]) -> None:
+        for name, happened in events.items():
+            run = self.engine.runs[name]
+            if not run.record(happened):
+                self.engine.disk.on_full(run)
+            if any(event["event"] == "finished" for event in happened):
+                self.engine.disk.dirty.set()
+                self.engine.dispatch.guarded(run, self.engine.dispatch.look_at_failures, run)
+        self.engine.dispatch.plan()
+
+    def _on_returned(self, node: Node, keys: list[list[Any]]) -> list[tuple[ExperimentRun, Event]]:
+        back = []
+        for wire_key in keys:
+            node.open.discard(tuple(wire_key))
+            run, key = self._of(wire_key)
+            if run is not None and key in run.flight:
+                back.append((run, run.on_returned([key])))
+        node.undisturbed_until = 0.0 if back else time.monotonic() + QUIET
+        return back
+
+    def _on_finished(self, node: Node, message: Message) -> tuple[ExperimentRun | None, Event | None]:
+        """The event, if it is time for one: files of the attempt come home first."""
+        run, key = self._of(message["key"])
+        if run is None:
+            node.send({"type": "ack", "keys": [message["key"]]})  # of an experiment that is gone
+            return None, None
+        if message.get("files") and (key in run.flight or run.on_late(key, message, look=True)):
+            self.outputs.bring(Arrival(run, node, key, message))
+            return run, None
+        return run, self._result(run, node, key, message)
+
+    def _result(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> Event | None:
+        run.unacknowledged.append((node.name, key))
+        self.engine.disk.dirty.set()
+        if key in run.flight:
+            return run.on_finished(key, message)
+        event = run.on_late(key, message)
+        if event is not None:
+            replaced = run.replaced(key[0])
+            if replaced is not None and run.flight[replaced] in self.engine.nodes:
+                self._end(self.engine.nodes[run.flight[replaced]], run.wire_name, replaced)
+        return event
+
+    def on_arrived(self, arrivals: list[Arrival]) -> None:
+        """Files of these attempts are here and durable: now they count as ended."""
+        events: dict[str, list[Event]] = {}
+        for arrival in arrivals:
+            run = arrival.run
+            if self.engine.runs.get(run.name) is not run:
+                continue  # its folder has gone meanwhile
+            event = self._result(run, arrival.node, arrival.key, arrival.message)
+            if event is not None:
+                events.setdefault(run.name, []).append(event)
+        self._record(events)
+
+    def _on_output(self, message: Message) -> None:
+        run, key = self._of(message["key"])
+        if run is not None and key in run.flight:
+            try:
+                write_piece(run, message)
+            except (OSError, ValueError) as error:
+                log.warning("%s: %s", run.name, error)
+
+    def _end(self, node: Node, name: str, key: Key) -> None:
+        node.send({"type": "stop", "key": [name, *key], "reason": "stopped", "grace": GRACE})

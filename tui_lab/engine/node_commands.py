@@ -1,0 +1,221 @@
+"""Commands of followers that are about nodes, and about files on them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.engine.agent.globs import matcher
+from tui_lab.engine.engine import Engine, entries_of
+from tui_lab.engine.files import Unreachable, absent
+from tui_lab.engine.node import Node
+from tui_lab.engine.outputs import inside
+from tui_lab.engine.run import ExperimentRun
+from tui_lab.engine.samples import sample_of
+from tui_lab.engine.transfer import TransferError
+from tui_lab.engine.transports import transport_for
+from tui_lab.store import journal, layout
+from tui_lab.store.errors import LabError
+
+ANSWER: Final = 60.0  # seconds that a node may take to be there for a command
+MOST: Final = 1 << 20  # bytes of a file in one answer
+
+
+class NodeCommands:
+    """Each raises LabError for what can't be done."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    # How they stand.
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Every node that the engine knows: what it samples of it, and what runs there."""
+        return [self._of(node) for node in self.engine.nodes.values()]
+
+    def _of(self, node: Node) -> dict[str, Any]:
+        tasks = [
+            [run.name, *key]
+            for run in self.engine.runs.values()
+            for key, at in run.flight.items()
+            if at == node.name and run.state.columns["state"][key[0]] == 1
+        ]
+        quarantined = node.ready and any(
+            node.name in self.engine.runs[name].state.quarantined for name in self.engine.active
+        )
+        return {
+            **sample_of(node),
+            "name": node.name,
+            "state": "quarantined" if quarantined else node.state,
+            "used": min(len(tasks), node.slots),
+            "host": node.entry.get("host"),
+            "tags": node.entry.get("tags", []),
+            "error": node.error,
+            "doing": node.doing or node.notice,
+            "python": node.facts.get("python"),
+            "cores": node.facts.get("cores"),
+            "shared": node.shared,
+            "facts": node.facts,
+            "tasks": tasks[:1000],
+        }
+
+    def _node(self, name: str) -> Node:
+        node = self.engine.nodes.get(name)
+        if node is None:
+            known = ", ".join(self.engine.nodes) or "none"
+            raise LabError(f'the engine has no node "{name}"', f"it has: {known}")
+        return node
+
+    # Changes, which hold until the next submission.
+
+    def set_slots(self, name: str, slots: int) -> None:
+        if slots < 1:
+            raise LabError(f"{slots} slots: a node has one slot at least", "`nodes drain` starts nothing there")
+        node = self._node(name)
+        node.set_slots(slots)
+        self._write_down(name)
+
+    def drain(self, name: str, drained: bool) -> None:
+        """Start nothing new on a node, or do so again; what runs there goes on."""
+        node = self._node(name)
+        node.drained = drained
+        self._write_down(name)
+        if drained:
+            for run in self.engine.runs.values():
+                self.engine.dispatch.take_back(run, name)
+        self.engine.dispatch.plan()
+
+    def reconnect(self, name: str, environment: Mapping[str, str]) -> None:
+        """Try at once to reach a node, with what the caller's environment has for the way there."""
+        node = self._node(name)
+        if not node.ready:
+            node.transport = transport_for(node.entry, self.engine.lab, environment)
+            node.reconnect()
+
+    def add(
+        self, entry: dict[str, Any], experiments: Sequence[str] | None, environment: Mapping[str, str]
+    ) -> list[str]:
+        """A further node for experiments that are going, by default all; which ones."""
+        names = sorted(self.engine.active) if experiments is None else list(experiments)
+        if not names:
+            raise LabError("nothing is running that could use another node", "`--run FILE --node ...` starts with it")
+        for name in names:
+            run = self.engine.submitted(name)
+            if run.environment is None:
+                raise LabError(f'"{name}" is not running', f"tui-lab resume {name}")
+            if any(one["name"] == entry["name"] for one in run.nodes):
+                raise LabError(f'"{name}" has a node "{entry["name"]}" already', "give this one another name")
+        for name in names:
+            run = self.engine.runs[name]
+            self.engine.connect(entry, environment)
+            run.place_on([*run.nodes, entry], run.drained_nodes)
+        self.engine.dispatch.plan()
+        return names
+
+    def _write_down(self, name: str) -> None:
+        node = self.engine.nodes[name]
+        for active in self.engine.active:
+            run = self.engine.runs[active]
+            if any(one["name"] == name for one in run.nodes):
+                entries = [one | {"slots": node.slots} if one["name"] == name else one for one in run.nodes]
+                drained = {one for one in run.drained_nodes if one != name} | ({name} if node.drained else set())
+                run.place_on(entries, drained)
+        self.engine.dispatch.plan()
+
+    # Files.
+
+    async def tail(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A piece of a file of a task, wherever it is: base64, and the file's size there."""
+        run = self.engine.submitted(request["experiment"])
+        key = (int(request["task"]), int(request["attempt"]))
+        offset, most = int(request["offset"]), min(int(request.get("most", MOST)), MOST)
+        node = self.engine.nodes.get(run.flight.get(key, ""))
+        if node is None or node.shared or not node.ready:
+            return {"data": None, "total": 0}
+        place = self.engine.places.place(run, node, run.state.columns["submission"][key[0]])
+        if place is None:
+            return {"data": None, "total": 0}
+        path = f"{Path(place.tasks).parent}/{layout.task_folder(Path(), key[0])}/{request['name']}"
+        try:
+            async with self.engine.files.channel(node) as channel:
+                data, total = await channel.read(path, offset, most)
+        except TransferError as error:
+            if absent(error):
+                return {"data": "", "total": 0}
+            raise LabError(f"node {node.name}: {error}") from None
+        except Unreachable as error:
+            raise LabError(f"node {node.name}: {error}") from None
+        return {"data": base64.b64encode(data).decode(), "total": total}
+
+    async def fetch(self, request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+        """Bring home what a task left on its node."""
+        run = self.engine.submitted(request["experiment"])
+        task = int(request["task"])
+        attempt = request.get("attempt") or run.state.columns["attempt"][task]
+        left, more = _left(run, task, attempt)
+        if not left:
+            return {"files": 0, "bytes": 0}
+        name = run.state.nodes[run.state.columns["node"][task]]
+        node = await self._reach(entries_of(run).get(name, {"name": name}), environment)
+        folder = f"{node.home}/{run.wire_name}/{layout.task_folder(Path(), task)}"
+        size = 0
+        try:
+            async with self.engine.files.channel(node) as channel:
+                names = [file["name"] for file in (await channel.list_files(folder) if more else left)]
+                wanted = list(filter(matcher(request["globs"] or None), names))  # type: ignore[no-untyped-call]
+                for name in wanted:
+                    target = inside(run.folder.task_folder(task), name)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    size += await channel.get(f"{folder}/{name}", target)
+        except (TransferError, *Unreachable) as error:
+            raise LabError(f"node {node.name}: {error}") from None
+        return {"files": len(wanted), "bytes": size}
+
+    async def clean(self, environment: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Remove what interrupted runs left on nodes: agents with nothing to do, their spools, code and outputs."""
+        entries: dict[str, dict[str, Any]] = {}
+        for name in self.engine.lab.experiments():
+            with contextlib.suppress(LabError):
+                entries |= entries_of(self.engine.load(name))
+        return list(await asyncio.gather(*(self._clean(entry, environment) for entry in entries.values())))
+
+    async def _clean(self, entry: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+        name = entry["name"]
+        if any(name in [one["name"] for one in self.engine.runs[active].nodes] for active in self.engine.active):
+            return {"name": name, "removed": [], "error": "a run that is going uses it"}
+        try:
+            node = await self._reach(entry, environment)
+            if node.open:
+                return {"name": name, "removed": [], "error": f"{len(node.open)} tasks are still open there"}
+            removed = [f"the agent and its spool ({node.spool})"]
+            if node.home:
+                async with self.engine.files.channel(node) as channel:
+                    await channel.remove([node.home], node.home)
+                removed.append(node.home)
+            await self.engine.files.forget(node)
+            node.leave()
+        except (LabError, TransferError, *Unreachable) as error:
+            return {"name": name, "removed": [], "error": str(error)}
+        return {"name": name, "removed": removed, "error": ""}
+
+    async def _reach(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> Node:
+        """A node, once it answers. Raises LabError."""
+        node = self.engine.connect(entry, environment)
+        async with asyncio.timeout(ANSWER):
+            while not node.ready and not node.hopeless and node.tries < 2:
+                await asyncio.sleep(0.05)
+        if not node.ready:
+            raise LabError(f"node {node.name}: {node.error or 'it does not answer'}")
+        return node
+
+
+def _left(run: ExperimentRun, task: int, attempt: int) -> tuple[list[dict[str, Any]], bool]:
+    """What an attempt left on its node, as its `finished` says; and whether there is more than that names."""
+    for event, _ in journal.read(run.folder.journal, kinds=frozenset({"finished"})):
+        if event.get("task") == task and event.get("attempt") == attempt and event.get("left"):
+            return event["left"], "left_more" in event
+    return [], False

@@ -1,0 +1,375 @@
+"""Files between this machine and a node, through the file server of the agent (docs/protocol.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from tui_lab.engine.transports.channel import Channel
+
+Answer = dict[str, Any]
+Progress = Callable[[int], None]  # gets how many bytes have just been carried
+
+READ: Final = 1 << 18  # bytes asked of the channel at once
+WRITE: Final = 1 << 20  # bytes gathered for one write to the disk
+PIECE: Final = 1 << 18  # bytes of a file in one request to the node
+AHEAD: Final = 64  # requests on their way without an answer: a small file must not cost a round trip
+BATCH: Final = 2000  # objects asked for at once
+LINE: Final = 1 << 26  # bytes of an answer
+NAME: Final = 255  # bytes of a file's name
+PART: Final = ".tui-lab-part"
+
+
+class TransferError(Exception):
+    """What could not be carried, in a line.
+
+    `lost`: the connection is gone; the same over another channel goes on where this one stopped.
+    `storage`: this machine's disk is at fault. Else the node has said no: `missing` names objects that it lacks.
+    """
+
+    def __init__(
+        self, message: str, *, lost: bool = False, storage: bool = False, answer: Answer | None = None
+    ) -> None:
+        super().__init__(message)
+        self.lost = lost
+        self.storage = storage
+        self.answer = answer or {}
+
+
+class FileChannel:
+    """A channel to a file server. Exchanges take place one after the other; one that was given up in the middle
+    leaves the channel `lost`. Every method raises TransferError."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self._unread = bytearray()
+        self._lock = asyncio.Lock()
+        self.lost = False
+
+    async def close(self) -> None:
+        self.lost = True
+        await self.channel.close()
+
+    # From the node.
+
+    async def get(
+        self,
+        path: str,
+        target: Path,
+        *,
+        mode: int | None = None,
+        progress: Progress | None = None,
+        offset_from_part: bool = True,
+    ) -> int:
+        """Bring a file home; its size. It grows beside the target (`part_of`), goes on there unless `offset_from_part`
+        is False, and has its name and its time of change once it is whole and durable. What is here already, of the
+        same size and time, is not sent again."""
+        part = part_of(target)
+        here = await _local(target, _facts, target)
+        if here is not None and here == await self._facts(path):
+            return int(here[0])
+        file = await _local(target, _open_part, part, offset_from_part)
+        try:
+            begin = file.tell()
+            async with self._exchange():
+                size, mtime = await self._get_into(file, path, begin, target, progress)
+                if size < begin:  # it is another file by now, or the part is
+                    await _local(target, file.truncate, 0)
+                    await _local(target, file.seek, 0)
+                    size, mtime = await self._get_into(file, path, 0, target, progress)
+            await _local(target, _finish, file, part, target, mode, mtime)
+        finally:
+            file.close()
+            with suppress(OSError):
+                if part.stat().st_size == 0:
+                    part.unlink()  # nothing to go on with
+        return size
+
+    async def _facts(self, path: str) -> tuple[int, int]:
+        """Size and time of change (ns) of a file of the node."""
+        async with self._exchange():
+            self._send({"get": path, "offset": 0, "most": 0})
+            facts = await self._answer()
+            await self._answer()
+        return facts["total"], facts["mtime_ns"]
+
+    async def _get_into(
+        self, file: BinaryIO, path: str, begin: int, target: Path, progress: Progress | None
+    ) -> tuple[int, int]:
+        """Append what the node has from there on; the file's size there, and its time of change (ns)."""
+        self._send({"get": path, "offset": begin, "most": None})
+        first = await self._answer()
+        total = int(first["total"])
+        gathered = bytearray()
+        while "end" not in (answer := await self._answer()):
+            data = await self._exactly(answer["size"])
+            gathered += data
+            if len(gathered) >= WRITE:
+                await _local(target, _write, file, gathered)
+                gathered = bytearray()
+            if progress is not None:
+                progress(len(data))
+        await _local(target, _write, file, gathered)
+        if total >= begin and file.tell() < answer["total"]:
+            raise TransferError(f"{path} changed while it was being read")
+        return min(total, int(answer["total"])), int(first["mtime_ns"])
+
+    async def read(self, path: str, offset: int = 0, most: int | None = None) -> tuple[bytes, int]:
+        """A part of a file, and its size."""
+        async with self._exchange():
+            self._send({"get": path, "offset": offset, "most": most})
+            await self._answer()
+            data = bytearray()
+            while "end" not in (answer := await self._answer()):
+                data += await self._exactly(answer["size"])
+        return bytes(data), answer["total"]
+
+    async def list_files(self, folder: str) -> list[Answer]:
+        """The files below a folder: {"name" (relative), "size", "mtime", "link"?: target}."""
+        files: list[Answer] = (await self._ask({"list": folder}))["files"]
+        return files
+
+    # To the node.
+
+    async def put_tree(
+        self, home: str, folder: str, files: Sequence[tuple[str, Path, str]], progress: Progress | None = None
+    ) -> None:
+        """Have a folder of files on the node: (relative name, file here, its SHA-256). What the node has already is
+        not sent again, what was sent in part is gone on with, and the folder appears whole."""
+        sources = {sha: path for _, path, sha in files}
+        modes = await asyncio.to_thread(lambda: [_mode(path) for _, path, _ in files])
+        entries = [[name, sha, mode] for (name, _, sha), mode in zip(files, modes, strict=True)]
+        await self._put_missing(home, sources, progress)
+        try:
+            await self._ask({"tree": folder, "home": home, "files": entries})
+        except TransferError as error:
+            if not error.answer.get("missing"):
+                raise
+            await self._put_missing(home, sources, progress)  # a crash had damaged some
+            await self._ask({"tree": folder, "home": home, "files": entries})
+
+    async def _put_missing(self, home: str, sources: dict[str, Path], progress: Progress | None) -> None:
+        names = list(sources)
+        for start in range(0, len(names), BATCH):
+            answer = await self._ask({"have": names[start : start + BATCH], "home": home})
+            partial = answer.get("partial", {})
+            requests = self._put_requests(home, [(sha, sources[sha]) for sha in answer["missing"]], partial)
+            try:
+                await self._pipeline(requests, progress)
+            except TransferError as error:
+                if error.answer.get("at") is None:
+                    raise
+                # What was there of one was of no use, and is gone: once more, from its beginning.
+                answer = await self._ask({"have": names[start : start + BATCH], "home": home})
+                again = [(sha, sources[sha]) for sha in answer["missing"]]
+                await self._pipeline(self._put_requests(home, again, {}), progress)
+
+    async def _put_requests(
+        self, home: str, objects: Iterable[tuple[str, Path]], partial: dict[str, int]
+    ) -> AsyncGenerator[tuple[Answer, bytes], None]:
+        for sha, path in objects:
+            offset = partial.get(sha, 0)
+            request = {"put": f"{home}/objects/{sha}", "home": home, "mode": 0o600}
+            try:
+                file, data = await asyncio.to_thread(_begin, path, offset)
+                try:
+                    while len(data) > PIECE:
+                        yield {**request, "offset": offset}, data[:PIECE]
+                        offset += PIECE
+                        data = data[PIECE:] + await asyncio.to_thread(file.read, PIECE)
+                finally:
+                    file.close()
+            except OSError as error:
+                raise TransferError(f"{path}: {error.strerror}", storage=True) from error
+            yield {**request, "offset": offset, "final": True, "sha": sha}, data
+
+    async def _pipeline(self, requests: AsyncGenerator[tuple[Answer, bytes], None], progress: Progress | None) -> None:
+        """Send requests without waiting for each answer; the first refusal is raised when all are answered."""
+        window = asyncio.Semaphore(AHEAD)
+        sizes: deque[int] = deque()
+        refusal: TransferError | None = None
+
+        async def listen() -> None:
+            nonlocal refusal
+            while True:
+                await waiting.get()
+                try:
+                    await self._answer()
+                    if progress is not None:
+                        progress(sizes[0])
+                except TransferError as error:
+                    if error.lost:
+                        raise
+                    refusal = refusal or error
+                sizes.popleft()
+                window.release()
+                waiting.task_done()
+
+        async def speak() -> None:
+            async with aclosing(requests):
+                async for request, data in requests:
+                    await window.acquire()
+                    if refusal is not None:
+                        break
+                    sizes.append(len(data))
+                    self._send({**request, "size": len(data)}, data)
+                    waiting.put_nowait(None)
+                    await self.channel.writer.drain()
+            await waiting.join()
+
+        waiting: asyncio.Queue[None] = asyncio.Queue()
+        async with self._exchange():
+            listening, speaking = asyncio.ensure_future(listen()), asyncio.ensure_future(speak())
+            try:
+                await asyncio.wait([listening, speaking], return_when=asyncio.FIRST_COMPLETED)
+                for task in (speaking, listening):
+                    if task.done():
+                        task.result()
+                        break
+            finally:
+                for task in (listening, speaking):
+                    task.cancel()
+                await asyncio.gather(listening, speaking, return_exceptions=True)
+        if refusal is not None:
+            raise refusal
+
+    async def remove(self, paths: Sequence[str], home: str) -> None:
+        """Remove files and folders below the home; those that are not there are fine."""
+        await self._ask({"remove": list(paths), "home": home})
+
+    # Questions.
+
+    async def packages(self, python: str) -> dict[str, str]:
+        """What an interpreter of the node has installed; empty where it can't tell."""
+        found: dict[str, str] = (await self._ask({"packages": python}))["packages"]
+        return found
+
+    async def leave(self, spool: str) -> Answer:
+        """Of an agent's spool: `alive`, `running` and `open` keys, and `spool`, its path there."""
+        return await self._ask({"leave": spool})
+
+    # The stream.
+
+    async def _ask(self, request: Answer) -> Answer:
+        async with self._exchange():
+            self._send(request)
+            return await self._answer()
+
+    @asynccontextmanager
+    async def _exchange(self) -> AsyncIterator[None]:
+        async with self._lock:
+            if self.lost:
+                raise TransferError("the connection was lost", lost=True)
+            self.lost = True  # unless it is gone through to its end
+            try:
+                yield
+            except TransferError as error:
+                self.lost = error.lost or error.storage
+                raise
+            except (OSError, ValueError, KeyError) as error:
+                raise TransferError(f"the connection was lost: {error}", lost=True) from error
+            self.lost = False
+
+    def _send(self, request: Answer, data: bytes = b"") -> None:
+        self.channel.writer.write(json.dumps(request).encode() + b"\n" + data)
+
+    async def _answer(self) -> Answer:
+        start = 0
+        while (end := self._unread.find(b"\n", start)) < 0:
+            start = len(self._unread)
+            if start > LINE:
+                raise TransferError("the connection was lost: an answer without end", lost=True)
+            await self._more()
+        answer: Answer = json.loads(self._unread[:end])
+        del self._unread[: end + 1]
+        if answer.get("ok") is False:
+            raise TransferError(f"the node says: {answer['error']}", answer=answer)
+        return answer
+
+    async def _exactly(self, size: int) -> bytes:
+        while len(self._unread) < size:
+            await self._more()
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
+
+    async def _more(self) -> None:
+        data = await self.channel.reader.read(READ)
+        if not data:
+            raise TransferError("the connection was lost", lost=True)
+        self._unread += data
+
+
+def part_of(target: Path) -> Path:
+    """Where a file grows until it is whole: a name that no program gives."""
+    name = target.name + PART
+    if len(os.fsencode(name)) > NAME:
+        name = hashlib.sha256(os.fsencode(target.name)).hexdigest() + PART
+    return target.with_name(name)
+
+
+async def _local(target: Path, do: Callable[..., Any], *arguments: Any) -> Any:
+    """Something with this machine's disk, in a thread."""
+    try:
+        return await asyncio.to_thread(do, *arguments)
+    except OSError as error:
+        raise TransferError(f"{target}: {error.strerror or error}", storage=True) from error
+
+
+def _open_part(part: Path, go_on: bool) -> BinaryIO:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (0 if go_on else os.O_TRUNC), 0o666)
+    file = os.fdopen(descriptor, "wb", buffering=0)
+    file.seek(0, os.SEEK_END)
+    return file
+
+
+def _write(file: BinaryIO, data: bytearray) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _begin(path: Path, offset: int) -> tuple[BinaryIO, bytes]:
+    """A file, and of what stands behind the offset a piece and one byte: whether more follows must be known."""
+    file = open(path, "rb")  # noqa: SIM115 (the caller reads on)
+    file.seek(offset)
+    return file, file.read(PIECE + 1)
+
+
+def _facts(target: Path) -> tuple[int, int] | None:
+    """Size and time of change (ns) of a plain file of ours, None where there is none."""
+    try:
+        facts = target.lstat()
+    except FileNotFoundError:
+        return None
+    return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
+
+
+def _finish(file: BinaryIO, part: Path, target: Path, mode: int | None, mtime: int) -> None:
+    if mode is not None:
+        os.fchmod(file.fileno(), mode)
+    os.utime(file.fileno(), ns=(mtime, mtime))
+    os.fsync(file.fileno())
+    part.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # else a file system that can't do it for folders
+    finally:
+        os.close(folder)
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode) & 0o777

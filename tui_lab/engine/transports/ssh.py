@@ -1,0 +1,181 @@
+"""A machine reached by SSH: the same agent as everywhere, over channels of a pool of connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shlex
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tui_lab.engine.transports.channel import Channel, Mode, boot_command
+from tui_lab.engine.transports.failures import ChannelError
+
+if TYPE_CHECKING:  # asyncssh takes a quarter of a second to import
+    import asyncssh
+
+    from tui_lab.engine.transports.ssh_pool import Line, Pool
+
+T = TypeVar("T")
+
+PYTHON: Final = "python3"
+BOOT: Final = 30.0  # seconds for a login shell to come to the command, and Python to come up
+LAST_WORDS: Final = 1 << 16  # bytes of standard error that are kept
+
+
+class SshTransport:
+    """The way to one node. `entry`: as in a submission event, with `host`. `environment`: the submitter's, for HOME
+    and SSH_AUTH_SOCK; it may be replaced by that of a later submitter."""
+
+    def __init__(self, entry: Mapping[str, Any], spool: str, environment: Mapping[str, str]) -> None:
+        self.entry = entry
+        self.spool = spool
+        self.environment = environment
+        self._pool: Pool | None = None
+
+    async def open(self) -> Channel:
+        return await self._open("relay")
+
+    async def open_files(self) -> Channel:
+        return await self._open("files")
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    async def _open(self, mode: Mode) -> Channel:
+        pool = await self._ready_pool()
+        python = self.entry.get("python") or PYTHON
+        nonce = " " + secrets.token_hex(8)
+        bulk = mode == "files"
+        line, (stdin, stdout, stderr) = await pool.open(
+            command_line(boot_command(python, self.spool, mode, nonce=nonce)), bulk=bulk
+        )
+        channel = SshChannel(SshReader(stdout), SshWriter(stdin), python=python)
+        channel.attach(pool, line, bulk, stderr)
+        try:
+            async with asyncio.timeout(BOOT):
+                await channel.boot(nonce)
+        except TimeoutError:
+            await channel.close()
+            hint = "do its start files wait for input?"
+            raise ChannelError(f"its login shell did not start the agent within {BOOT:.0f} s; {hint}") from None
+        except OSError as error:
+            await channel.close()
+            raise ChannelError(f"the SSH connection broke while the agent was started: {error}") from error
+        except BaseException:
+            await channel.close()
+            raise
+        return channel
+
+    async def _ready_pool(self) -> Pool:
+        if self._pool is None:
+            module = await asyncio.to_thread(_pool_module)
+            self._pool = self._pool or module.Pool(self.entry, self.environment)
+        self._pool.environment = self.environment
+        return self._pool
+
+
+def _pool_module() -> Any:
+    from tui_lab.engine.transports import ssh_pool
+
+    return ssh_pool
+
+
+def command_line(words: list[str]) -> str:
+    """The words for any login shell: all of them read plain single quotes alike. A program's ~/ is its home."""
+    program, *rest = words
+    first = f'"$HOME"/{shlex.quote(program[2:])}' if program.startswith("~/") else shlex.quote(program)
+    return " ".join(["exec", first, *map(shlex.quote, rest)])
+
+
+async def _network(reading: Awaitable[T]) -> T:
+    """What SSH says of a broken connection, as the OSError that it is."""
+    import asyncssh
+
+    try:
+        return await reading
+    except asyncssh.Error as error:
+        raise ConnectionResetError(f"the SSH connection is gone: {error.reason}") from error
+
+
+class SshReader:
+    def __init__(self, stream: asyncssh.SSHReader[bytes]) -> None:
+        self._stream = stream
+
+    async def read(self, n: int = -1) -> bytes:
+        return await _network(self._stream.read(n))
+
+    async def readline(self) -> bytes:
+        return await _network(self._stream.readline())
+
+    async def readexactly(self, n: int) -> bytes:
+        return await _network(self._stream.readexactly(n))
+
+
+class SshWriter:
+    def __init__(self, stream: asyncssh.SSHWriter[bytes]) -> None:
+        self._stream = stream
+
+    @property
+    def channel(self) -> Any:
+        return self._stream.channel
+
+    def write(self, data: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # as asyncio's own writers do: the reader tells of the end
+            self._stream.write(data)
+
+    async def drain(self) -> None:
+        await _network(self._stream.drain())
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class SshChannel(Channel):
+    """Reads standard error along: a noisy login would fill the channel's window with it."""
+
+    writer: SshWriter
+    _pool: Pool
+    _line: Line
+    _bulk: bool
+    _words: bytes
+    _listening: asyncio.Task[None]
+    _closed: bool
+
+    def attach(self, pool: Pool, line: Line, bulk: bool, stderr: asyncssh.SSHReader[bytes]) -> None:
+        self._pool, self._line, self._bulk, self._words, self._closed = pool, line, bulk, b"", False
+        self._listening = asyncio.create_task(self._listen(SshReader(stderr)))
+
+    async def _listen(self, stderr: SshReader) -> None:
+        with contextlib.suppress(OSError):
+            while data := await stderr.read(LAST_WORDS):
+                self._words = (self._words + data)[-LAST_WORDS:]
+
+    async def last_words(self) -> str:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await asyncio.shield(self._listening)
+        return self._words.decode(errors="replace")
+
+    async def exit_status(self) -> int | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await self.writer.channel.wait_closed()
+        status: int | None = self.writer.channel.get_exit_status()
+        return status
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self.writer.close()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await self.writer.channel.wait_closed()
+        finally:
+            self._listening.cancel()
+            self._pool.release(self._line, self._bulk)

@@ -1,0 +1,116 @@
+"""What SSH says when it fails, said to a person: what it is, and what to type."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from typing import Final
+
+import asyncssh
+
+from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.engine.transports.ssh_options import CONNECT, Target
+
+# The server hung up before it had asked who we are: it has too many logins under way, or is just starting.
+HUNG_UP: Final = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
+
+
+def explain(error: BaseException, target: Target) -> ChannelError:
+    """The ChannelError for what came out of a try to connect."""
+    if isinstance(error, ChannelError):
+        return error
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return _host_key(str(error), target)
+    if isinstance(error, asyncssh.PermissionDenied):
+        return _refused(target)
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return ChannelError(f"the machine on the way can't reach {target.place}: {error.reason}")
+    if isinstance(error, HUNG_UP):
+        return ChannelError(f"{target.place} hangs up before the login; if this stays so, ask its sshd's log why")
+    if isinstance(error, asyncssh.DisconnectError):
+        if "authentication failures" in error.reason:
+            return ChannelError(
+                f"{target.place}: {error.reason}; name the right key with key: in cluster.yaml", fatal=True
+            )
+        return ChannelError(f"{target.place}: {error.reason}")
+    if isinstance(error, socket.gaierror):
+        return _unresolved(error, target)
+    if isinstance(error, TimeoutError):
+        return ChannelError(
+            f"no answer from {target.place} within {CONNECT:.0f} s: is the machine on, and no firewall before it?"
+        )
+    if isinstance(error, OSError):
+        return ChannelError(_network(error, target))
+    return ChannelError(f"{target.place}: {error or type(error).__name__}")
+
+
+def _network(error: OSError, target: Target) -> str:
+    """asyncio puts the errors of several addresses into one text."""
+    found = re.search(r"\[Errno (\d+)\]", str(error))
+    number = error.errno or (int(found[1]) if found else 0)
+    if number == errno.ECONNREFUSED:
+        return f"nothing answers at {target.place}: does sshd run there, and at this port?"
+    if number in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return f"no way to {target.place}: {os.strerror(number)}"
+    return f"{target.place}: {os.strerror(number) if number else error}"
+
+
+def _unresolved(error: socket.gaierror, target: Target) -> ChannelError:
+    for_good = error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+    hint = "check its name, or add it to ~/.ssh/config" if for_good else "is there a network?"
+    return ChannelError(f'the name "{target.host}" does not resolve; {hint}', fatal=for_good)
+
+
+def _host_key(text: str, target: Target) -> ChannelError:
+    if "revoked" in text:
+        return ChannelError(f"{target.place}: its host key is marked as revoked in {_files(target)}", fatal=True)
+    key = target.met[-1] if target.met else None
+    if key is None:
+        return ChannelError(f"{target.place}: {text}", fatal=True)
+    shown = f"{key.get_algorithm()} {key.get_fingerprint()}"
+    if target.known_keys:
+        return _changed(target, f"it is {shown} now")
+    return ChannelError(
+        f"the host key of {target.place} is not known: {shown}; to compare and accept it, type: ssh {target.words()}",
+        fatal=True,
+    )
+
+
+def _changed(target: Target, now: str) -> ChannelError:
+    place = target.host if target.port == 22 else f"'[{target.host}]:{target.port}'"
+    own = target.entry.get("known_hosts")
+    forget = f"ssh-keygen {f'-f {own} ' if own else ''}-R {place}"
+    return ChannelError(
+        f"the host key of {target.place} has CHANGED ({now}): someone may listen in; if it was set up anew, "
+        f"type: {forget} && ssh {target.words()}",
+        fatal=True,
+    )
+
+
+def _files(target: Target) -> str:
+    return ", ".join(str(path) for path in target.known_files if path.exists()) or "known_hosts"
+
+
+def _refused(target: Target) -> ChannelError:
+    who = f"{target.user}@{target.host}"
+    if target.locked and not target.keys:
+        return ChannelError(
+            f"{who}: the key {target.locked[0]} has a passphrase, and no SSH agent opens it; type: "
+            f"ssh-add {target.locked[0]}, in the shell that starts tui-lab",
+            fatal=True,
+        )
+    if not target.keys and not target.agent:
+        return ChannelError(
+            f"{who}: there is no SSH key to offer; type: ssh-keygen -t ed25519 && {_copy(target, '')}", fatal=True
+        )
+    offered = [*target.keys, *(["those of the SSH agent"] if target.agent else [])]
+    return ChannelError(
+        f"{who} refuses the keys that were offered ({', '.join(offered)}); type: {_copy(target, *target.keys[:1])}",
+        fatal=True,
+    )
+
+
+def _copy(target: Target, key: str = "") -> str:
+    return f"ssh-copy-id {target.words(*([f'-i {key}'] if key else []))}"

@@ -1,0 +1,60 @@
+"""How the attempts of a run fare on each node: one that fails what others do well gets nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+SUSPICIOUS: Final = 5  # first attempts on a node that all fail, and it waits until another node has tried
+
+
+@dataclass
+class Trial:
+    """Of one node."""
+
+    done: int = 0
+    failed: list[int] = field(default_factory=list)  # tasks
+
+    @property
+    def fails(self) -> bool:
+        """Its first attempts have all failed."""
+        return not self.done and len(self.failed) >= SUSPICIOUS
+
+
+class Trials:
+    """Since the submission. usable: the nodes that are up, and not in quarantine."""
+
+    def __init__(self) -> None:
+        self.usable: tuple[str, ...] = ()
+        self._trials: dict[str, Trial] = {}
+
+    def note(self, node: str, task: int, state: str) -> None:
+        """An attempt has ended on a node."""
+        trial = self._trials.setdefault(node, Trial())
+        if state == "done":
+            trial.done += 1
+        elif state == "failed":
+            trial.failed.append(task)
+
+    def suspects(self, node: str) -> bool:
+        """It fails, and no other node has shown yet whether that is the node's fault."""
+        others = [name for name in self.usable if name != node]
+        return self._fails(node) and bool(others) and not all(map(self._fails, others))
+
+    def _fails(self, node: str) -> bool:
+        trial = self._trials.get(node)
+        return trial is not None and trial.fails
+
+    @property
+    def doubtful(self) -> int:
+        """Failures that may be the node's, not the tasks'."""
+        return sum(len(trial.failed) for node, trial in self._trials.items() if self.suspects(node))
+
+    def condemned(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:
+        """Nodes whose failures are their own, for another has done well; each with the tasks that failed there.
+        Never the last node."""
+        if any(trial.done for trial in self._trials.values()):
+            for node, trial in self._trials.items():
+                if trial.fails and node not in quarantined and any(name != node for name in self.usable):
+                    yield node, sorted(set(trial.failed))

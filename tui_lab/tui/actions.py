@@ -1,0 +1,63 @@
+"""What a person can do: each action once, for the keys, the footer, the help, the palette and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that a key does.
+
+    id is the pane's name (or `app`), a dot, and the action's own name: `tasks.retry` calls `action_retry` of the
+    Tasks pane. keys are Textual's names, separated by commas; the first stands in the footer. A person may
+    set others in config.toml, by the id.
+    """
+
+    id: str
+    keys: str
+    label: str
+    help: str
+    shown: bool = True  # in the footer
+    call: str = ""  # the action string, where it is not the id's
+    priority: bool = False  # before the widget that has focus
+    listed: bool = True  # in the command palette
+
+    @property
+    def owner(self) -> str:
+        """The pane's name, or `app`."""
+        return self.id.partition(".")[0]
+
+    @property
+    def action(self) -> str:
+        return self.call or self.id.partition(".")[2].replace(".", "_")
+
+
+def bindings(actions: Iterable[Action]) -> list[BindingType]:
+    """The actions as Textual's bindings.
+
+    A key with alt goes before the widget that has focus: from most terminals it comes with its letter, which a text
+    field would take. It keeps acting where a person has set other keys.
+    """
+    found: list[BindingType] = []
+    for one in actions:
+        keys = [key.strip() for key in one.keys.split(",")]
+        plain = [key for key in keys if not key.startswith("alt+")]
+        for some, early in ((plain, one.priority), ([key for key in keys if key not in plain], True)):
+            if some:
+                known = one.id if some is plain else None
+                found.append(
+                    Binding(
+                        ",".join(some),
+                        one.action,
+                        one.label,
+                        show=one.shown,
+                        tooltip=one.help,
+                        id=known,
+                        priority=early,
+                    )
+                )
+    return found

@@ -1,0 +1,349 @@
+"""The screen: seven panes on one lab. It follows the journals as every follower does, and decides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual import on, work
+from textual.app import App, ComposeResult
+from textual.command import Provider
+from textual.reactive import reactive
+from textual.widgets import ContentSwitcher
+
+from tui_lab.tui import panes, themes
+from tui_lab.tui.actions import Action, bindings
+from tui_lab.tui.app_actions import ACTIONS
+from tui_lab.tui.config import Config, Remembered, state_folder
+from tui_lab.tui.frame import Keys, LabLine, Notice, RunLine, Tabs
+from tui_lab.tui.pane import Pane, is_text
+from tui_lab.tui.snapshot import LabSnapshot, SnapshotTaken
+from tui_lab.tui.watcher import Watcher
+
+if TYPE_CHECKING:
+    import polars as pl
+    from textual.notifications import SeverityLevel
+
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.store.lab import Lab
+
+STATE_FILE: Final = "screen.json"
+
+
+def _commands() -> type[Provider]:
+    from tui_lab.tui.palette import Commands
+
+    return Commands
+
+
+class LabApp(App[int]):
+    """Panes call the methods below, and never reach into each other."""
+
+    TITLE = "TUI Lab"
+    CSS_PATH = "lab.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
+    COMMAND_PALETTE_BINDING = "f20"  # ctrl+p is an action of ours, like every other
+    ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
+    BINDINGS = bindings(ACTIONS)
+
+    current: reactive[str | None] = reactive(None, init=False)
+    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), init=False)
+
+    def __init__(self, lab_path: Path, *, file: Path | None = None, config: Config | None = None) -> None:
+        super().__init__()
+        self.lab_path = lab_path
+        self.lab: Lab | None = None
+        self.file = file  # the experiment file that was named last
+        self.config = config or Config()
+        self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
+        self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        chosen = self.config.theme or self.remembered.get("theme", themes.DARK.name)
+        self.theme = chosen if chosen in self.available_themes else themes.DARK.name
+        self.set_keymap(self.config.keys)
+
+    def compose(self) -> ComposeResult:
+        yield LabLine().data_bind(LabApp.snapshot, LabApp.current)
+        yield RunLine().data_bind(LabApp.snapshot, LabApp.current)
+        yield Tabs()
+        yield Notice()
+        yield ContentSwitcher(id="panes")
+        yield Keys()
+
+    def on_mount(self) -> None:
+        first = self._first()
+        if first == panes.WELCOME.name:  # it needs nothing heavy
+            self.show_pane(first)
+        self.call_after_refresh(self._begin, first)
+
+    def on_unmount(self) -> None:
+        self._watcher.close()
+        self.remembered.put("theme", self.theme)
+        self.remembered.put_of_lab("experiment", self.current)
+        self.remembered.write()
+
+    # Panes.
+
+    @work(thread=True, exit_on_error=False, group="begin")
+    def _begin(self, first: str) -> None:
+        """The frame stands: now the first pane, then the watcher, then the rest of the panes. What they import takes
+        longer than all of the above, so a thread does it."""
+        panes.load(first)
+        self.call_from_thread(self._open_first, first)
+        self._watcher.start()
+        for name in panes.NAMES:
+            panes.load(name)
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Say which of a person's own keys mean nothing: the panes' actions are known only now."""
+        from tui_lab.spec.problem import suggest
+        from tui_lab.tui.config import config_file
+
+        known = [action.id for actions in panes.registry().values() for action in actions]
+        for name in self.config.keys:
+            if name not in known:
+                hint = suggest(name, known) or "the help lists them"
+                self.tell(f"{config_file()}: keys.{name}: there is no such action; {hint}", "error")
+
+    def _first(self) -> str:
+        """The pane that the screen opens with."""
+        if self.file is not None:
+            return "experiment"
+        if not (self.lab_path / "lab.json").exists():
+            return panes.WELCOME.name
+        kept = self.remembered.of_lab("pane") or ""
+        return kept if kept in panes.NAMES else "tasks"
+
+    def _open_first(self, name: str) -> None:
+        if self.pane is None:  # else someone was quicker
+            self.show_pane(name)
+
+    @property
+    def pane(self) -> Pane | None:
+        """The one that is visible."""
+        shown = self.screen_stack[0].query_one("#panes", ContentSwitcher).visible_content
+        return shown if isinstance(shown, Pane) else None
+
+    def mounted_panes(self) -> list[Pane]:
+        switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
+        return [one for one in switcher.children if isinstance(one, Pane)]
+
+    def show_pane(self, name: str) -> None:
+        """Make a pane visible, with the cursor where a person begins."""
+        pane = self.open_pane(name)
+        pane.call_after_refresh(pane.focus_first)
+
+    def open_pane(self, name: str) -> Pane:
+        """Make a pane visible, and let it show how the lab stands."""
+        switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
+        identity = f"pane-{name}"
+        pane = next((one for one in self.mounted_panes() if one.id == identity), None)
+        if pane is None:
+            pane = panes.load(name)()
+            pane.id = identity
+            switcher.mount(pane)
+        switcher.current = identity
+        self.screen_stack[0].query_one(Tabs).shown = name
+        if name in panes.NAMES:
+            self.remembered.put_of_lab("pane", name)
+        pane.call_after_refresh(self._show_in, pane)
+        return pane
+
+    def _show_in(self, pane: Pane) -> None:
+        if pane is self.pane and pane.is_mounted:
+            with self.batch_update():
+                pane.show(self.snapshot)
+
+    def _ask_pane(self, name: str, method: str, *words: Any) -> None:
+        """Open a pane, and call its method once it is there."""
+        pane = self.open_pane(name)
+        pane.call_after_refresh(pane.focus_first)
+        if hasattr(pane, method):
+            pane.call_after_refresh(getattr(pane, method), *words)
+
+    def open_task(self, experiment: str, task_id: int) -> None:
+        """The Tasks pane with the cursor on a task, and its log below."""
+        self.current = experiment
+        self._ask_pane("tasks", "open_task", experiment, task_id)
+
+    def show_tasks(self, experiment: str, where: str) -> None:
+        """The Tasks pane with the tasks for which a SQL condition holds."""
+        self.current = experiment
+        self._ask_pane("tasks", "show_tasks", experiment, where)
+
+    def open_query(self, sql: str) -> None:
+        """The Query pane, with the answer to a query."""
+        self._ask_pane("query", "open_query", sql)
+
+    def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
+        """The Chart pane with a frame."""
+        self._ask_pane("chart", "open_chart", frame, title, request)
+
+    def open_file(self, path: Path) -> None:
+        """The Experiment pane with a file."""
+        self.file = path
+        self._ask_pane("experiment", "open_file", path)
+
+    # The lab.
+
+    @on(SnapshotTaken)
+    def _snapshot_taken(self, message: SnapshotTaken) -> None:
+        self.lab = message.snapshot.lab
+        self.snapshot = message.snapshot
+
+    def watch_snapshot(self, before: LabSnapshot, snapshot: LabSnapshot) -> None:
+        from tui_lab.tui.news import news
+
+        names = [one.name for one in snapshot.experiments]
+        if self.current not in names:
+            kept = self.remembered.of_lab("experiment") if self.current is None else None
+            self.current = kept if kept in names else names[-1] if names else None
+        self._notice(snapshot)
+        for one in news(before, snapshot):
+            self.tell(one.text, one.severity)
+            if self.config.bell:
+                self.bell()
+        self._show_current()
+
+    def watch_current(self) -> None:
+        self._show_current()
+
+    def _show_current(self) -> None:
+        pane = self.pane
+        if pane is not None:
+            self._show_in(pane)
+
+    def _notice(self, snapshot: LabSnapshot) -> None:
+        line = self.screen_stack[0].query_one(Notice)
+        if snapshot.died:
+            line.show("The engine has died. Nothing is lost: F6 starts another one, and what was going goes on.", True)
+        elif snapshot.problem:
+            line.show(snapshot.problem, True)
+        else:
+            line.show(snapshot.engine.notice if snapshot.engine is not None else "")
+
+    def change_lab(self, path: Path) -> None:
+        """Look at another lab."""
+        self._watcher.close()
+        self.lab_path, self.lab = path, None
+        self.remembered = Remembered(self.remembered.path, path)
+        self._watcher = Watcher(path, self.config.refresh, self.post_message)
+        self._watcher.start()
+        self.show_pane("tasks")
+
+    def look_again(self) -> None:
+        """Have the lab looked at now: something was just asked of the engine."""
+        self._watcher.hurry()
+
+    def engine(self) -> EngineClient:
+        """A line to the lab's engine, started where none is alive. Blocks: only in a worker's thread.
+
+        Raises LabError.
+        """
+        from tui_lab.engine.client import EngineClient
+        from tui_lab.store.lab import Lab
+
+        return EngineClient.start(self.lab or Lab.create(self.lab_path))
+
+    def command_environment(self) -> dict[str, str]:
+        """The environment of commands that are launched from here."""
+        return dict(os.environ)
+
+    # What panes ask of the screen.
+
+    def tell(self, text: str, severity: SeverityLevel = "information") -> None:
+        """A short message at the corner. Also from a worker's thread."""
+        if text:
+            self.notify(text, severity=severity, markup=False)
+
+    def copy(self, text: str, what: str) -> None:
+        """Put a text where it can be pasted from, also over SSH, and say so. what: "the command", for people."""
+        from tui_lab.tui import clipboard
+
+        try:
+            place = clipboard.copy(text, self.copy_to_clipboard, state_folder(), os.environ)
+        except OSError as error:
+            self.tell(f"could not copy: {error}", "error")
+        else:
+            self.tell(f"copied {what} {place}".strip())
+
+    async def confirm(self, title: str, body: str, yes: str) -> bool:
+        """Ask before something that can't be undone. Only in a worker."""
+        from tui_lab.tui.dialogs import Confirm
+
+        answer: bool = await self.push_screen_wait(Confirm(title, body, yes))
+        return answer
+
+    # Actions.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Behind a question nothing moves, also not by keys that go before everything."""
+        return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette")
+
+    def action_show_pane(self, name: str) -> None:
+        self.show_pane(name)
+
+    def action_show_state(self, state: str) -> None:
+        if self.current is not None:
+            self.show_tasks(self.current, f"state = '{state}'")
+
+    @work(group="dialog")
+    async def action_choose_experiment(self) -> None:
+        from tui_lab.tui.dialogs import Choose
+        from tui_lab.tui.palette import experiment_choices
+
+        choices = experiment_choices(self.snapshot, self.config.ascii)
+        if not choices:
+            self.tell("there is no experiment yet")
+            return
+        chosen = await self.push_screen_wait(Choose("Experiments", choices, self.current))
+        self.current = chosen or self.current
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="engine")
+    def action_start_engine(self) -> None:
+        from tui_lab.tui.mending import start_engine
+
+        self.tell(*start_engine(self))
+        self.look_again()
+
+    def action_next_theme(self) -> None:
+        place = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
+        self.theme = themes.CYCLE[(place + 1) % len(themes.CYCLE)]
+
+    def action_write_screenshot(self) -> None:
+        folder = self.lab_path if self.lab is not None else Path.cwd()
+        try:
+            self.tell(f"wrote {self.save_screenshot(path=str(folder))}")
+        except OSError as error:
+            self.tell(f"{folder}: {error.strerror}", "error")
+
+    def action_show_help(self) -> None:
+        from tui_lab.tui.help import Help
+        from tui_lab.tui.palette import help_groups
+
+        pane = self.pane
+        if not isinstance(self.screen, Help):
+            title, text = (pane.TITLE, pane.HELP) if pane is not None else (self.TITLE, "")
+            self.push_screen(Help(title, text, help_groups(self)))
+
+    def action_leave_text(self) -> None:
+        if self.pane is not None and is_text(self.focused):
+            self.pane.leave_text()
+
+    def action_help_quit(self) -> None:
+        """ctrl+c, where there is nothing to copy."""
+        self.tell("q leaves; what runs goes on")
+
+    async def action_quit(self) -> None:
+        self.action_leave()
+
+    @work(exclusive=True, group="leave")
+    async def action_leave(self) -> None:
+        unsaved = [pane.unsaved for pane in self.mounted_panes() if pane.unsaved]
+        body = f"{', '.join(unsaved)} is not saved. It is kept aside, and offered when you come back."
+        if not unsaved or await self.confirm("Leave with unsaved changes?", body, "Leave"):
+            self.exit(0)

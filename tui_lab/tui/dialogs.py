@@ -1,0 +1,167 @@
+"""Questions over the screen: yes or no, one of several, a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+_CSS = """
+    align: center middle;
+    & > #dialog {
+        width: auto; max-width: 90%; min-width: 44; height: auto; max-height: 90%;
+        background: $surface; border: round $primary; border-title-color: $text-primary; border-title-style: bold;
+        border-subtitle-color: $text-muted; padding: 1 2;
+    }
+"""
+
+
+class Confirm(ModalScreen[bool]):
+    """A question before something that can't be undone."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "Yes"),
+        Binding("n,escape,q", "answer(False)", "No"),
+        Binding("left,right,h,l", "app.focus_next", show=False),
+    ]
+    DEFAULT_CSS = f"""
+    Confirm {{ {_CSS}
+        #dialog {{ width: 64; }}
+        #buttons {{ height: auto; margin-top: 1; align-horizontal: right; }}
+        Button {{ margin-left: 2; min-width: 10; }}
+    }}
+    """
+
+    def __init__(self, title: str, body: str, yes: str) -> None:
+        super().__init__()
+        self.words = title, body, yes
+
+    def compose(self) -> ComposeResult:
+        title, body, yes = self.words
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = Content(title)
+            dialog.border_subtitle = "y / n"
+            yield Static(Content(body))
+            with Horizontal(id="buttons"):
+                yield Button(Content(yes), variant="primary", id="yes", compact=True)
+                yield Button("Cancel", id="no", compact=True)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, answer: bool) -> None:
+        self.dismiss(answer)
+
+
+class Menu(OptionList):
+    """Lines to choose from, also by j and k."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "cursor_down", show=False),
+        Binding("k", "cursor_up", show=False),
+    ]
+    DEFAULT_CSS = "Menu, Menu:focus { background: transparent; border: none; padding: 0; }"
+
+
+class Choose(ModalScreen[str | None]):
+    """One of several. choices: (id, what is shown). The one of `chosen` stands under the cursor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", "Close"),
+    ]
+    DEFAULT_CSS = f"""
+    Choose {{ {_CSS}
+        #dialog {{ padding: 0 1; }}
+        Menu {{ width: auto; min-width: 40; height: auto; max-height: 20; }}
+    }}
+    """
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, Content | str]], chosen: str | None = None) -> None:
+        super().__init__()
+        self.heading = title
+        self.choices = choices
+        self.chosen = chosen
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = Content(self.heading)
+            dialog.border_subtitle = "enter chooses, esc leaves"
+            yield Menu(*[Option(shown) for _, shown in self.choices], compact=True)
+
+    def on_mount(self) -> None:
+        names = [name for name, _ in self.choices]
+        options = self.query_one(Menu)
+        options.highlighted = names.index(self.chosen) if self.chosen in names else 0 if names else None
+        options.focus()
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self.choices[event.option_index][0])
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+class Ask(ModalScreen[str | None]):
+    """A line of text. check: what is wrong with a text, empty where it is good."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
+    DEFAULT_CSS = f"""
+    Ask {{ {_CSS}
+        #dialog {{ width: 90%; max-width: 100; }}
+        #wrong {{ color: $text-error; height: auto; min-height: 1; }}
+        Input {{ margin-top: 1; }}
+    }}
+    """
+
+    def __init__(
+        self,
+        title: str,
+        body: str = "",
+        *,
+        value: str = "",
+        placeholder: str = "",
+        check: Callable[[str], str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.words = title, body
+        self.value = value
+        self.placeholder = placeholder
+        self.check = check or (lambda text: "" if text.strip() else "a text is wanted")
+
+    def compose(self) -> ComposeResult:
+        title, body = self.words
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = Content(title)
+            dialog.border_subtitle = "enter goes on, esc leaves"
+            if body:
+                yield Static(Content(body))
+            yield Input(self.value, placeholder=self.placeholder, compact=True)
+            yield Static("", id="wrong")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    @on(Input.Changed)
+    def _changed(self) -> None:
+        self.query_one("#wrong", Static).update("")
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        wrong = self.check(event.value)
+        if wrong:
+            self.query_one("#wrong", Static).update(Content(wrong))
+        else:
+            self.dismiss(event.value)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,64 @@
+"""From the command line to the screen, and back."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, cast
+
+from tui_lab.cli.errors import UsageError
+from tui_lab.cli.main import INFRASTRUCTURE, USAGE
+
+CRASH_FILE: Final = "crash.log"
+
+
+def open_screen(lab: Path, file: Path | None = None) -> int:
+    """Show the screen until a person leaves it; its exit status. Raises UsageError for a bad configuration.
+
+    A lab that is there must be one that can be read: LabError otherwise.
+    """
+    if not sys.stdin.isatty() or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        raise UsageError("the screen needs a terminal; without one there are --run, status, query: see tui-lab --help")
+    from rich.console import Console
+
+    from tui_lab.tui.app import LabApp
+    from tui_lab.tui.config import config_file, read_config, state_folder
+
+    _tell_alt_digits()
+    app = LabApp(lab, file=file, config=read_config(config_file()))
+    said = io.StringIO()
+    app.error_console = Console(file=said, width=120)
+    status = app.run()
+    if app.return_code:
+        return _crashed(said.getvalue(), state_folder() / CRASH_FILE)
+    return status if status is not None else USAGE
+
+
+def _tell_alt_digits() -> None:
+    """Let alt+1 to alt+9 be keys.
+
+    Most terminals send them as escape and the digit. Textual takes these for what one terminal of macOS sends for the
+    letters on these keys (alt+3 would be a pound sign); there is no public way to tell it otherwise.
+    """
+    with suppress(ImportError, AttributeError):
+        from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+
+        sequences = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
+        for digit in "123456789":
+            sequences.pop(f"\x1b{digit}", None)
+
+
+def _crashed(text: str, file: Path) -> int:
+    """A mistake of the screen: what ran goes on, and that is what a person wants to know first."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        where = f"its traceback is in {file}"
+    except OSError:
+        where = "it could not be written down"
+    print("tui-lab: the screen ended by a mistake of this program; what ran goes on: tui-lab status", file=sys.stderr)
+    print(f"Report the mistake; {where}", file=sys.stderr)
+    return INFRASTRUCTURE

@@ -1,0 +1,105 @@
+"""The pattern tester: the metric under the cursor, tried on a real output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from textual import events
+from textual.content import Content
+from textual.style import Style
+from textual.widgets import Static
+
+from tui_lab.cli.text import plural, printable
+from tui_lab.tui.experiment_trial import Line, Trial
+
+
+class PatternTester(Static, can_focus=False):
+    """Shows one Trial, with as many lines around its match as there is room for."""
+
+    DEFAULT_CSS = """
+    PatternTester { height: 1fr; padding: 0 1; }
+    """
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.trial: Trial | None = None
+        self._words = ""
+
+    def show_trial(self, trial: Trial) -> None:
+        self.trial, self._words = trial, ""
+        self._draw()
+
+    def show_words(self, words: str) -> None:
+        self.trial, self._words = None, words
+        self._draw()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        if self.trial is None:
+            self.update(Content.from_markup("[$foreground 60%]$words[/]", words=self._words))
+        else:
+            self.update(Content("\n").join(trial_lines(self.trial, self.content_size.height)))
+
+
+def trial_lines(trial: Trial, height: int) -> Iterator[Content]:
+    asked = trial.asked
+    place = ""
+    if trial.task is not None:
+        task, attempt = trial.task
+        place = f" in {trial.source or 'its output'} of task {task}" + (f".{attempt}" if attempt > 1 else "")
+    yield Content.from_markup("[bold]$name[/][$foreground 60%]$place[/]", name=asked.name, place=place)
+    yield verdict(trial)
+    used = 2
+    if trial.hint:
+        yield Content.from_markup("[$text-warning]▲ $hint[/]", hint=printable(trial.hint))
+        used += 1
+    room = max(height - used, 1)
+    first = max(0, min(trial.focus - room // 2, len(trial.lines) - room))
+    shown = trial.lines[first : first + room]
+    width = len(str(shown[-1].number + 1)) if shown else 0
+    for i, line in enumerate(shown, first):
+        yield output_line(line, width, trial.value_span if i == trial.focus else None, i == trial.focus and trial.found)
+
+
+def verdict(trial: Trial) -> Content:
+    """`✓ 0.9123 (float), the last of 3 matches`"""
+    if trial.message:
+        return Content.from_markup("[$foreground 60%]$it[/]", it=trial.message)
+    if not trial.found:
+        return Content.from_markup("[$text-error]✗ nothing matches here[/]")
+    unit = f" {trial.asked.metric.unit}" if trial.asked.metric.unit and trial.value is not None else ""
+    take = trial.asked.metric.take
+    of = (
+        "" if trial.asked.metric.pattern is None else f", {plural(trial.matches, 'match').replace('matchs', 'matches')}"
+    )
+    if trial.matches > 1:
+        of = f", all {trial.matches:,} matches" if take == "all" else f", {take} of {trial.matches:,} matches"
+    if trial.value is None:
+        words = f"it matches, but that is no {trial.type}{of}"
+        return Content.from_markup("[$text-error]✗ $it[/]", it=words)
+    shown = f'"{printable(trial.value)}"' if isinstance(trial.value, str) else f"{trial.value!r}"
+    return Content.from_markup(
+        "[$text-success bold]✓ $value$unit[/] [$foreground 60%]$type$of[/]",
+        value=shown,
+        unit=unit,
+        type=trial.type,
+        of=of,
+    )
+
+
+def output_line(line: Line, width: int, value: tuple[int, int] | None, focus: bool) -> Content:
+    # One character for one: spans count characters.
+    text = Content(
+        "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line.text)
+    )
+    for start, end in line.spans:
+        text = text.stylize("$text-success underline", start, end)
+    if value is not None:
+        text = text.stylize("$text-success bold reverse", *value)
+    number = Content.from_markup(
+        "[$text-success bold]$it[/]" if focus else "[$foreground 60%]$it[/]",
+        it=f"{'▸' if focus else ' '}{line.number + 1:>{width}} ",
+    )
+    return (number + text).stylize(Style())

@@ -1,0 +1,297 @@
+"""A metric tried on the real output of a task, as it will be read. Functions for thread workers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tui_lab.results.extract import Task, extract, read_text
+from tui_lab.results.hints import explain
+from tui_lab.results.readers import TextReader
+from tui_lab.results.sources import locate, stream_names, task_path
+from tui_lab.results.structured import SourceError
+from tui_lab.results.text import Text, blocks_backwards
+from tui_lab.results.values import Scalar, reduce
+from tui_lab.spec.metric import Metric
+from tui_lab.spec.model import Experiment
+from tui_lab.spec.problem import SpecError
+from tui_lab.spec.read_metrics import read_metrics
+from tui_lab.spec.reading import Reader
+from tui_lab.spec.yaml12 import Document, parse
+from tui_lab.store import fold
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.lab import Lab
+
+PATIENCE: Final = 2.0
+"""Seconds that a pattern may take for one output: some take years, and nothing else runs meanwhile."""
+QUICK: Final = 0.3
+"""Seconds below which a pattern is tried again, for a hint."""
+MOST: Final = 5000
+"""Lines with a match that are looked at closely."""
+# Patterns run in a process of their own, which can be ended: Python's `re` can't be interrupted.
+_MATCHER: Final = """
+import json, re, sys
+regex, flags, lines, most = json.load(sys.stdin)
+finditer = re.compile(regex, flags).finditer
+found, count = [], 0
+for number, line in enumerate(lines):
+    spans = [match.span() for match in finditer(line)]
+    if spans:
+        count += len(spans)
+        found.append((number, spans))
+print(json.dumps([count, len(found), found[:most // 2] + found[max(most // 2, len(found) - most // 2):]]))
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to try: a metric as the text has it, and which output (0: of the task that ended last)."""
+
+    experiment: str
+    name: str
+    metric: Metric
+    steps: tuple[str | None, ...] = (None,)
+    which: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    number: int
+    """From 0."""
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()
+    """Where the pattern matches."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of it."""
+
+    asked: Asked
+    task: Task | None = None
+    outputs: int = 0
+    """Outputs that there are to choose from."""
+    source: str = ""
+    lines: tuple[Line, ...] = ()
+    focus: int = 0
+    """The line with the match that counts, by its place in `lines`; else where to look first."""
+    value_span: tuple[int, int] | None = None
+    """In the line of `focus`: the text that becomes the value."""
+    matches: int = 0
+    found: bool = False
+    value: Scalar | None = None
+    type: str = ""
+    message: str = ""
+    """Why there is nothing to see."""
+    hint: str = ""
+
+
+def metric_at(document: Document, line: int) -> str | None:
+    """The metric that a line (from 0) belongs to."""
+    node = document.node(("metrics",))
+    if node is None or node.kind != "mapping":
+        return None
+    found = None
+    for name, (key, value) in node.entries.items():
+        first = document.text.place(key.start)[0] - 1
+        last = document.text.place(max(value.end - 1, key.start))[0] - 1
+        if first <= line <= max(first, last):
+            found = name
+    return found
+
+
+def asked_at(path: Path, text: str, line: int, which: int = 0) -> Asked | str:
+    """The metric in that line, read on its own so that mistakes elsewhere don't matter; or why there is none."""
+    try:
+        document = parse(text, str(path))
+    except SpecError:
+        return "This can't be read as YAML yet."
+    name = metric_at(document, line)
+    if name is None:
+        return "Put the cursor on a metric to try it on a real output."
+    metric = read_metrics(Reader(document, path.parent), ("metrics",)).get(name)
+    if metric is None:
+        return f"{name} has a mistake: see its line."
+    given, command = document.node(("name",)), document.node(("command",))
+    named = given is not None and isinstance(given.value, str) and given.value
+    steps = tuple(command.entries) if command is not None and command.kind == "mapping" else (None,)
+    return Asked(str(named or path.stem), name, metric, steps, which)
+
+
+class Outputs:
+    """The tasks of experiments whose output can be looked at, those that ended last first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._folders: dict[Path, ExperimentFolder] = {}
+
+    def of(self, folder: Path) -> list[Task]:
+        """Done tasks; where there is none, others that have ended. Raises LabError."""
+        with self._lock:
+            known = self._folders.setdefault(folder, ExperimentFolder(folder))
+            if not known.exists():
+                return []
+            state = known.state()
+            attempt = np.frombuffer(state.columns["attempt"], dtype=np.int32).copy()
+            ended = np.frombuffer(state.columns["ended"], dtype=np.float64).copy()
+            done = np.frombuffer(state.columns["state"], dtype=np.int8) == fold.DONE
+        with_output = (attempt > 0) & np.isfinite(ended)
+        chosen = np.flatnonzero(with_output & done if (with_output & done).any() else with_output)
+        newest = chosen[np.argsort(-ended[chosen], kind="stable")]
+        return [(int(task), int(attempt[task])) for task in newest[:1000]]
+
+
+def try_out(lab: Lab | None, asked: Asked, outputs: Outputs) -> Trial:
+    """Read the metric from one output. Whatever is wrong is in the trial."""
+    nothing = Trial(asked)
+    if lab is None:
+        return replace(nothing, message="No task has run yet: there is no output to try it on.")
+    folder = lab.path / asked.experiment
+    try:
+        tasks = outputs.of(folder)
+    except LabError as error:
+        return replace(nothing, message=str(error))
+    if not tasks:
+        return replace(
+            nothing, message=f"No task of {asked.experiment} has ended yet: there is no output to try it on."
+        )
+    trial = replace(nothing, outputs=len(tasks), task=tasks[asked.which % len(tasks)])
+    metric = asked.metric
+    if metric.sql is not None:
+        return replace(trial, message="It is computed from other metrics when tables are read.")
+    if metric.run is not None:
+        return replace(trial, message="Its command runs when tables are read.")
+    if metric.pattern is None:
+        return _try_file(trial, folder)
+    return _try_pattern(trial, folder)
+
+
+def _try_file(trial: Trial, folder: Path) -> Trial:
+    """A value in JSON or CSV."""
+    asked, task = trial.asked, trial.task
+    assert task is not None
+    stub = _stub(asked)
+    found = extract(stub, folder, [task], {asked.name: asked.metric})
+    tally = found.tallies[asked.name]
+    source = asked.metric.json_file or asked.metric.csv or ""
+    trial = replace(trial, source=source, type=found.types[asked.name], value=found.values[asked.name][0])
+    if tally.found:
+        return replace(trial, found=True, matches=1)
+    return replace(trial, hint=_hint(trial, stub, folder))
+
+
+def _try_pattern(trial: Trial, folder: Path) -> Trial:
+    asked, task = trial.asked, trial.task
+    assert task is not None
+    metric = asked.metric
+    reader = TextReader(asked.name, metric)
+    trial = replace(trial, source=metric.source, type=reader.type)
+    try:
+        text, offset = _text(metric.source, folder, task, asked.steps)
+    except FileNotFoundError:
+        return replace(trial, hint=_hint(trial, _stub(asked), folder) or f"{metric.source} is missing")
+    except (OSError, SourceError) as error:
+        return replace(trial, message=str(error))
+    began = time.monotonic()
+    matched = _match(reader.pattern.regex.pattern, reader.pattern.regex.flags, text.lines)
+    if matched is None:
+        took = f"It takes more than {PATIENCE:g} s for this output."
+        return replace(trial, message=took, hint="Nested repeats such as (a+)+ do that: make it simpler.")
+    count, found = matched
+    spans = dict(found)
+    if not spans:
+        quick = time.monotonic() - began < QUICK
+        lines = _lines(text.lines, spans, len(text.lines) - 1, offset)
+        hint = _hint(trial, _stub(asked), folder) if quick else ""
+        return _at_nearest(replace(trial, lines=lines, focus=len(lines) - 1, hint=hint), text.lines, offset)
+    regex = reader.pattern.regex
+    numbers = sorted(spans)
+    focus = numbers[0] if reader.take == "first" else numbers[-1]
+    values = [reader.of(match) for number in numbers for match in regex.finditer(text.lines[number])]
+    matches = list(regex.finditer(text.lines[focus]))
+    chosen = matches[0] if reader.take == "first" else matches[-1]
+    group = reader.pattern.value
+    if group < 0:
+        group = next((i for i, part in enumerate(chosen.groups(), 1) if part is not None), 0)
+    value = count if reader.take == "count" else reduce(reader.take, values)
+    lines = _lines(text.lines, spans, focus, offset)
+    place = next(i for i, line in enumerate(lines) if line.number == focus + offset)
+    return replace(
+        trial, lines=lines, focus=place, value_span=chosen.span(group), matches=count, found=True, value=value
+    )
+
+
+def _match(regex: str, flags: int, lines: Sequence[str]) -> tuple[int, list[tuple[int, list[list[int]]]]] | None:
+    """Number of matches, and where they are by line; None where that takes too long."""
+    given = json.dumps([regex, flags, lines, MOST])
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _MATCHER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        out, _ = process.communicate(given.encode(), timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return None
+    count, _, found = json.loads(out) if process.returncode == 0 else (0, 0, [])
+    return count, found
+
+
+AROUND: Final = 40
+"""Lines on either side of the match that are kept for the screen."""
+
+
+def _lines(lines: Sequence[str], spans: dict[int, list[list[int]]], focus: int, offset: int) -> tuple[Line, ...]:
+    first = max(0, focus - AROUND)
+    shown = range(first, min(len(lines), focus + AROUND + 1))
+    return tuple(Line(i + offset, lines[i], tuple((start, end) for start, end in spans.get(i, ()))) for i in shown)
+
+
+def _at_nearest(trial: Trial, lines: Sequence[str], offset: int) -> Trial:
+    """Look at the line that the hint quotes, if it quotes one."""
+    _, quote, rest = trial.hint.partition('"')
+    wanted = rest.partition('"')[0].removesuffix("...")
+    if quote and wanted:
+        for i in range(len(lines) - 1, -1, -1):
+            if wanted in lines[i]:
+                shown = _lines(lines, {}, i, offset)
+                place = next(k for k, line in enumerate(shown) if line.number == i + offset)
+                return replace(trial, lines=shown, focus=place)
+    return trial
+
+
+def _text(source: str, folder: Path, task: Task, steps: tuple[str | None, ...]) -> tuple[Text, int]:
+    """The lines of an output (of a large one its end), and how many are known to be before them. Raises OSError,
+    SourceError."""
+    names = stream_names(source, steps)
+    path = task_path(folder, task[0])
+    paths = [locate(path, source)] if names is None else [f"{path}/{name}" for name in names(task[1])]
+    text = read_text(paths)
+    if text is not None:
+        return text, 0
+    return next(iter(blocks_backwards(paths[-1])), Text(b"")), 0
+
+
+def _stub(asked: Asked) -> Experiment:
+    """As much of an experiment as reading its outputs needs: its steps."""
+    named = {step: "true" for step in asked.steps if step is not None}
+    return Experiment(name=asked.experiment, command=named or "true")
+
+
+def _hint(trial: Trial, stub: Experiment, folder: Path) -> str:
+    assert trial.task is not None
+    hint = explain(trial.asked.name, trial.asked.metric, stub, folder, [trial.task], 1)
+    return hint.hint or hint.message

@@ -1,0 +1,176 @@
+"""The History pane: what was submitted to the lab, by whom, and what became of it; two of them compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on, work
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from tui_lab.cli.commands.history import submissions
+from tui_lab.store.errors import LabError
+from tui_lab.tui.actions import Action
+from tui_lab.tui.history_compare import Comparing
+from tui_lab.tui.history_look import Submission, address, columns, detail, submissions_frame
+from tui_lab.tui.pane import Pane
+from tui_lab.tui.snapshot import LabSnapshot
+from tui_lab.tui.table import FrameTable
+
+if TYPE_CHECKING:
+    from textual.events import Resize
+
+    from tui_lab.store.lab import Lab
+
+
+class Submissions(FrameTable):
+    """Leaves `y` and enter to the pane."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y,enter", "pass_on", show=False)]
+
+    def action_pass_on(self) -> None:
+        raise SkipAction
+
+
+class HistoryPane(Pane):
+    NAME = "history"
+    TITLE = "History"
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action("history.reopen", "enter,o", "Reopen", "Make its experiment the current one, and show its tasks."),
+        Action("history.mark", "space", "Mark", "Mark this submission, to compare two."),
+        Action("history.compare", "c", "Compare", "Compare the two that are marked, or this one with the one before."),
+        Action("history.file", "e", "File", "Open the experiment file that it was submitted from."),
+        Action("history.copy", "y", "Copy command", "Copy the command line as it was typed.", shown=False),
+    )
+    HELP = """
+Each run that was asked for is a **submission**: `grid#2` is the second one of the experiment `grid`. *tasks* counts the
+plan as a whole, *asked* those that were to run: the rest had their results already.
+
+Comparing shows what changed in the file, which tasks came and went, which program files changed, and the results of
+both, setting by setting, those that differ most first.
+"""
+    DEFAULT_CSS = """
+    HistoryPane {
+        & #submissions { height: 1fr; }
+        & #submission { height: auto; max-height: 50%; padding: 0 1; border-top: solid $panel; }
+    }
+    """
+
+    known: dict[str, tuple[object, list[Submission]]] = {}  # noqa: RUF012 (each pane puts its own in its place)
+    listed: dict[str, Submission] = {}  # noqa: RUF012
+
+    def compose(self) -> ComposeResult:
+        yield Submissions(id="submissions", key="address", frozen=1)
+        yield Static(id="submission")
+
+    def on_mount(self) -> None:
+        self.known = {}
+        self.table.placeholder = "reading the history"
+
+    @property
+    def table(self) -> FrameTable:
+        return self.query_one(FrameTable)
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        state = {one.name: (one.submissions, one.active, one.ended, one.paused) for one in snapshot.experiments}
+        if state != {name: seen for name, (seen, _) in self.known.items()} and snapshot.lab is not None:
+            self._read(snapshot.lab, state)
+        elif not state:
+            self.table.placeholder = "nothing was submitted yet"
+
+    def on_resize(self, event: Resize) -> None:
+        self._fill()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="history")
+    def _read(self, lab: Lab, state: dict[str, Any]) -> None:
+        """Read the submissions of experiments in which something has changed."""
+        found: dict[str, tuple[object, list[Submission]]] = {}
+        for name, seen in state.items():
+            if name in self.known and self.known[name][0] == seen:
+                found[name] = self.known[name]
+                continue
+            try:
+                all_of_it = submissions(lab.experiment(name))
+            except (LabError, OSError) as error:
+                self.lab_app.tell(f"{name}: {error}", "error")
+                all_of_it = []
+            last = len(all_of_it)
+            listed: list[Submission] = [
+                {**one, "experiment": name, "going": seen[1] and one["number"] == last} for one in all_of_it
+            ]
+            found[name] = (seen, listed)
+        self.app.call_from_thread(self._take, found)
+
+    def _take(self, found: dict[str, tuple[object, list[Submission]]]) -> None:
+        self.known = found
+        self.listed = {address(one): one for _, ones in found.values() for one in ones}
+        self._fill()
+
+    def _fill(self) -> None:
+        if not self.listed:
+            return
+        found = list(self.listed.values())
+        frame = submissions_frame(found, self.lab_app.config.ascii)
+        self.table.set_frame(frame, columns=columns(found, self.size.width))
+        self._show_detail()
+
+    @property
+    def submission(self) -> Submission | None:
+        """The one under the cursor."""
+        return self.listed.get(self.table.key_at(self.table.cursor_row))
+
+    @on(FrameTable.RowHighlighted)
+    def _show_detail(self) -> None:
+        one = self.submission
+        text = detail(one, self.lab_app.config.ascii) if one is not None else Content()
+        self.query_one("#submission", Static).update(text)
+
+    @on(FrameTable.RowSelected)
+    def action_reopen(self) -> None:
+        if self.submission is not None:
+            self.lab_app.current = self.submission["experiment"]
+            self.lab_app.show_pane("tasks")
+
+    def action_mark(self) -> None:
+        self.table.toggle_mark()
+
+    def action_copy(self) -> None:
+        if self.submission is not None:
+            from tui_lab.tui.history_look import command
+
+            self.lab_app.copy(command(self.submission), "the command")
+
+    @work(thread=True, exit_on_error=False, group="history-file")
+    def action_file(self) -> None:
+        one, lab = self.submission, self.lab_app.lab
+        if one is None or lab is None:
+            return
+        from pathlib import Path
+
+        try:
+            path = Path(lab.experiment(one["experiment"]).plan(one["plan"]).about["file"])
+        except LabError as error:
+            self.lab_app.tell(str(error), "error")
+            return
+        if path.exists():
+            self.app.call_from_thread(self.lab_app.open_file, path)
+        else:
+            self.lab_app.tell(f"{path} is not there any more; c shows what changed", "warning")
+
+    def action_compare(self) -> None:
+        """The older one first."""
+        chosen = [self.listed[name] for name in self.table.marked if name in self.listed]
+        here = self.submission
+        if not chosen and here is not None:
+            before = self.listed.get(f"{here['experiment']}#{here['number'] - 1}")
+            chosen = [before, here] if before is not None else []
+        if len(chosen) == 1 and here is not None and here is not chosen[0]:
+            chosen.append(here)
+        if len(chosen) != 2 or self.lab_app.lab is None:
+            self.lab_app.tell("mark two with space, then c compares them", "warning")
+            return
+        first, second = sorted(chosen, key=lambda one: one["at"])
+        self.app.push_screen(Comparing(self.lab_app.lab, first, second))

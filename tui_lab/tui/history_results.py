@@ -1,0 +1,99 @@
+"""The results of two submissions, setting by setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from tui_lab.results.comparison import Goal
+from tui_lab.results.settings import Settings, leading_metric, varying
+from tui_lab.results.statistics import CONFIDENCE, Sample, describe
+from tui_lab.results.statistics_exact import moments
+from tui_lab.results.statistics_tests import welch
+from tui_lab.results.tables import Results, refresh
+from tui_lab.store.experiment import ExperimentFolder
+
+LIKELY = 0.05  # p-values below this tell two means apart
+
+
+@dataclass(frozen=True)
+class Compared:
+    """frame: a row per setting, those that differ most first. metric: what was compared, None where the two have
+    none in common."""
+
+    metric: str | None
+    goal: Goal | None
+    frame: pl.DataFrame
+    same: bool = False  # both have the same tasks
+
+
+def compare_results(first: tuple[ExperimentFolder, int], second: tuple[ExperimentFolder, int]) -> Compared:
+    """Means of the leading metric in each setting. Each side is an experiment and the number of a plan.
+
+    Raises LabError, SpecError.
+    """
+    results = [refresh(folder) for folder, _ in (first, second)]
+    tables = [_done(one, side) for one, side in zip(results, (first, second), strict=True)]
+    metric = next((name for name in map(leading_metric, reversed(results)) if name in results[0].metrics), None)
+    if metric is None or metric not in results[1].metrics:
+        return Compared(None, None, pl.DataFrame())
+    wanted = dict.fromkeys([*varying(results[0]), *varying(results[1])])
+    by = [name for name in wanted if all(name in one.parameters for one in results)]
+    sides = [_samples(table, by, one.metrics[metric]) for table, one in zip(tables, results, strict=True)]
+    rows = [
+        {**dict(zip(by, key, strict=True)), **_row(sides[0].get(key), sides[1].get(key))}
+        for key in dict.fromkeys([*sides[1], *sides[0]])
+    ]
+    schema = dict.fromkeys(by, pl.String) | {
+        "n_1": pl.Int64, "mean_1": pl.String, "n_2": pl.Int64, "mean_2": pl.String,
+        "change": pl.Float64, "p": pl.Float64,
+    }  # fmt: skip
+    frame = pl.DataFrame(rows, schema=schema)
+    frame = frame.sort(pl.col("p").fill_null(2.0), pl.col("change").abs(), descending=[False, True])
+    same = tables[0]["task_id"].equals(tables[1]["task_id"]) and first[0].path == second[0].path
+    return Compared(metric, results[1].spec.metrics[metric].goal, frame, same)
+
+
+def _done(results: Results, side: tuple[ExperimentFolder, int]) -> pl.DataFrame:
+    """The done tasks of a plan."""
+    folder, plan = side
+    ids = folder.plan(plan).tasks.select(pl.col("task_id").cast(pl.Int64))
+    return results.tasks.filter(pl.col("state") == "done").join(ids, on="task_id", how="semi", maintain_order="left")
+
+
+def _samples(table: pl.DataFrame, by: Sequence[str], column: str) -> dict[tuple[str, ...], Sample]:
+    """The values in each setting, told by its parameters as text: two experiments may type them differently."""
+    settings = Settings(table, tuple(by), (), ("repeat",))
+    keys = [tuple(str(value) for value in settings.label(index).values()) for index in range(settings.count)]
+    return dict(zip(keys, settings.samples(column), strict=True))
+
+
+def _row(one: Sample | None, two: Sample | None) -> dict[str, object]:
+    both = one is not None and two is not None and one.values and two.values
+    change = p = None
+    if both:
+        assert one is not None and two is not None
+        before, after = moments(one.values), moments(two.values)
+        change = after.mean - before.mean
+        test = welch(after, before, CONFIDENCE)
+        p = test.p if test is not None else None
+    return {
+        "n_1": len(one.values) if one else None,
+        "mean_1": _mean(one),
+        "n_2": len(two.values) if two else None,
+        "mean_2": _mean(two),
+        "change": change,
+        "p": p,
+    }
+
+
+def _mean(sample: Sample | None) -> str | None:
+    """`0.812 ± 0.004`: the mean with its confidence interval."""
+    if sample is None or not sample.values:
+        return None
+    found = describe(sample)
+    if found.high is None or found.mean is None:
+        return f"{found.mean:.4g}"
+    return f"{found.mean:.4g} ± {found.high - found.mean:.2g}"

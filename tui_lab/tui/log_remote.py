@@ -1,0 +1,63 @@
+"""The output of a task that runs on another machine, as far as its node has told: kept beside, never in the lab."""
+
+from __future__ import annotations
+
+import base64
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any, Final
+
+TAIL: Final = 1 << 18  # bytes that are asked for at once
+
+Ask = Callable[..., dict[str, Any]]
+"""The engine's `request`."""
+
+
+class RemoteFile:
+    """The end of an output, and more of it as it is looked at. `fetch` blocks, and belongs in a thread."""
+
+    def __init__(self, experiment: str, task: int, attempt: int, name: str) -> None:
+        self.name = name
+        self.start = 0
+        self.size = 0
+        self._about = {"experiment": experiment, "task": task, "attempt": attempt, "name": name}
+        self._held = tempfile.TemporaryFile(prefix="tui-lab-log-")  # noqa: SIM115
+        self._told = 0
+        self._began = False
+
+    def read(self, offset: int, count: int) -> bytes:
+        offset = max(offset, self.start)
+        return os.pread(self._held.fileno(), min(count, max(0, self.size - offset)), offset)
+
+    def refresh(self) -> bool:
+        before, self._told = self._told, self.size
+        return before != self.size
+
+    def fetch(self, ask: Ask) -> None:
+        """Take in what is new. Raises LabError."""
+        if not self._began:
+            total = int(ask("tail", **self._about, offset=0, most=0)["total"])
+            self.start = self.size = max(0, total - TAIL)
+            self._began = True
+        self._take(ask, self.size, TAIL)
+
+    def fetch_before(self, ask: Ask) -> None:
+        """Take in what comes before the part that is here. Raises LabError."""
+        if self._began and self.start > 0:
+            start = max(0, self.start - TAIL)
+            data = self._bytes(ask, start, self.start - start)
+            if len(data) == self.start - start:
+                os.pwrite(self._held.fileno(), data, start)
+                self.start = start
+
+    def _take(self, ask: Ask, offset: int, most: int) -> None:
+        data = self._bytes(ask, offset, most)
+        os.pwrite(self._held.fileno(), data, offset)
+        self.size = offset + len(data)
+
+    def _bytes(self, ask: Ask, offset: int, most: int) -> bytes:
+        return base64.b64decode(ask("tail", **self._about, offset=offset, most=most)["data"])
+
+    def close(self) -> None:
+        self._held.close()

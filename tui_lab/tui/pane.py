@@ -1,0 +1,59 @@
+"""A pane: one of the seven views of a lab. The app opens panes, gives them snapshots, and knows their actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from tui_lab.tui.actions import Action, bindings
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app import LabApp
+    from tui_lab.tui.snapshot import LabSnapshot
+
+
+class Pane(Vertical, can_focus=True):
+    """Base class. A pane takes the focus itself only where it holds nothing else that does."""
+
+    NAME: ClassVar[str] = ""
+    TITLE: ClassVar[str] = ""
+    ACTIONS: ClassVar[tuple[Action, ...]] = ()
+    HELP: ClassVar[str] = ""  # Markdown, above the keys
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if "ACTIONS" in vars(cls):
+            cls.BINDINGS = bindings(cls.ACTIONS)
+        super().__init_subclass__(**options)
+
+    @property
+    def lab_app(self) -> LabApp:
+        return cast("LabApp", self.app)
+
+    @property
+    def unsaved(self) -> str:
+        """What would be lost by leaving, for people; empty where there is nothing."""
+        return ""
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        """Take in a new snapshot. Called only while the pane is visible, and once when it becomes visible."""
+
+    def focus_first(self) -> None:
+        """Put the cursor where a person begins, each time the pane is opened."""
+        for widget in self.query("*"):
+            if widget.focusable and not is_text(widget):
+                widget.focus()
+                return
+        self.focus()
+
+    def leave_text(self) -> None:
+        """`escape` in a text field: the focus goes to what is nearest to it and no text field."""
+        self.focus_first()
+        if is_text(self.screen.focused):
+            self.focus()
+
+
+def is_text(widget: Widget | None) -> bool:
+    """Whether printable keys belong to this widget."""
+    return widget is not None and widget.check_consume_key("x", "x")

@@ -1,0 +1,400 @@
+"""The Query pane: SQL over the lab, its tables beside it, the answer below."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from textual import events, on, work
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from tui_lab.results import saved_queries
+from tui_lab.results.sql_errors import QueryError
+from tui_lab.tui import query_files, query_history
+from tui_lab.tui.pane import Pane
+from tui_lab.tui.query_actions import ACTIONS, HELP
+from tui_lab.tui.query_answer import AnswerView
+from tui_lab.tui.query_choice import ChoiceScreen, Item
+from tui_lab.tui.query_editor import EditorBox, SqlEditor
+from tui_lab.tui.query_messages import Answered, Counted, Exported, Failed
+from tui_lab.tui.query_prompt import PromptScreen
+from tui_lab.tui.query_run import ALL_ROWS, ROWS, Problem, Run, parameters_of
+from tui_lab.tui.query_schema import SchemaTree
+from tui_lab.tui.query_words import tables_in
+from tui_lab.tui.snapshot import LabSnapshot
+from tui_lab.tui.table import FrameTable
+
+NARROW: Final = 100  # cells of width below which the tables hide until they are asked for
+PAUSE: Final = 2.0  # seconds at least between two automatic runs
+LONGEST: Final = 30.0  # seconds that it rests at most, where answers are slow
+HINT: Final = "f5 or ctrl+j runs the query, tab completes a word, ctrl+b shows the tables"
+FIRST: Final = "SELECT * FROM results"
+
+
+class QueryPane(Pane):
+    NAME = "query"
+    TITLE = "Query"
+    ACTIONS = ACTIONS
+    HELP = HELP
+    DEFAULT_CSS = """
+    QueryPane {
+        & #query-main { width: 1fr; }
+        & #schema { border-right: solid $border-blurred; }
+        & #schema:focus { border-right: solid $border; }
+        & EditorBox {
+            height: auto; min-height: 5; max-height: 40%;
+            border: round $border-blurred; border-title-color: $text-muted; border-subtitle-color: $text-muted;
+            &:focus-within { border: round $border; border-title-color: $text-primary; }
+            & SqlEditor { height: auto; min-height: 3; max-height: 100%; background: $background; }
+        }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schema, self.box = SchemaTree(id="schema"), EditorBox()
+        self.box.border_title = "SQL"
+        self.view = AnswerView()
+        self.walk = query_history.Walk()
+        self.run_: Run | None = None  # the one that is going
+        self.last: Run | None = None  # the one whose answer is shown
+        self._working: list[Run] = []
+        self.limit = ROWS
+        self.auto = False
+        self.values: dict[str, Any] = {}  # of parameters, as last given
+        self._from = (0, 0)  # where the text that runs begins in the editor
+        self._asked: bool | None = None  # whether the tables are to be seen; None: where there is room
+        self._known: object = None  # what the tables were read for
+        self._seen: object = None  # how the lab stood when the last query began
+        self._ended = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield self.schema
+            with Vertical(id="query-main"):
+                yield self.box
+                yield self.view
+
+    def on_mount(self) -> None:
+        self.set_interval(0.1, self._tick)
+        self._reflow()
+
+    @property
+    def editor(self) -> SqlEditor:
+        return self.box.editor
+
+    def focus_first(self) -> None:
+        self.call_after_refresh((self.editor if self.last is None else self.view.table).focus)
+
+    def leave_text(self) -> None:
+        self.view.table.focus()
+
+    # The lab.
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        if snapshot.lab is None:
+            self.view.say(snapshot.problem or "there is no lab yet: run an experiment first")
+            return
+        current = self.lab_app.current
+        known = (
+            current,
+            *(one.name for one in snapshot.experiments),
+            *(one.submissions for one in snapshot.experiments),
+        )
+        if known != self._known:
+            first, self._known = self._known is None, known
+            self.box.border_title = f"SQL, results = {current}" if current else "SQL"
+            self.schema.read_tables(snapshot.lab, current)
+            if first:
+                self.walk.reset(query_history.read(snapshot.lab))
+                if self.last is None and self.run_ is None:
+                    self.view.say(HINT)
+                if not self.editor.text.strip():
+                    self.editor.set_text(self.walk.entries[-1] if self.walk.entries else FIRST)
+
+    def _stand(self) -> object:
+        """Another value when anything happened in the lab."""
+        found = self.lab_app.snapshot.experiments
+        going = any(one.active for one in found)
+        return (tuple((one.name, one.revision) for one in found), time.monotonic() // PAUSE if going else 0)
+
+    def _tick(self) -> None:
+        run = self.run_
+        if run is not None:
+            self.view.running(run.seconds, run.cancelled)
+        elif self.auto and self.last is not None and self._due():
+            self._start(self.last.typed, self.last.parameters)
+
+    def _due(self) -> bool:
+        """Whether it is time to ask again: something happened, and asking is not all that is done here."""
+        rested = time.monotonic() - self._ended >= min(max(PAUSE, 3 * self.view.answer.seconds), LONGEST)
+        return rested and self.lab_app.pane is self and self._stand() != self._seen
+
+    # Tables and columns.
+
+    @on(SchemaTree.Unreadable)
+    def _unreadable(self, event: SchemaTree.Unreadable) -> None:
+        self.view.fail(event.problem.message)
+
+    @on(SchemaTree.CatalogChanged)
+    def _catalog_changed(self) -> None:
+        self.editor.catalog = self.schema.catalog
+        self._typed()
+
+    @on(SqlEditor.Changed)
+    def _typed(self) -> None:
+        self.schema.want(*tables_in(self.editor.text, self.schema.catalog))
+
+    @on(SchemaTree.Named)
+    def _named(self, event: SchemaTree.Named) -> None:
+        self.editor.insert_name(event.text)
+
+    # Running.
+
+    def open_query(self, sql: str) -> None:
+        """Put a query into the editor and run it."""
+        self.editor.set_text(sql)
+        self._from = (0, 0)
+        self._begin(sql)
+        self.view.table.focus()
+
+    def action_run(self) -> None:
+        editor = self.editor
+        editor.popup.close()
+        part = bool(editor.selected_text.strip())
+        self._from = min(editor.selection) if part else (0, 0)
+        self._begin(editor.selected_text if part else editor.text)
+
+    def _begin(self, typed: str) -> None:
+        lab = self.lab_app.lab
+        if lab is None:
+            self.view.fail("there is no lab yet: run an experiment first")
+            return
+        if not typed.strip():
+            self.view.fail(f"there is no query; for example: {FIRST}")
+            return
+        names = parameters_of(typed, lab)
+        if not names:
+            self._start(typed, {})
+            return
+        known = " ".join(f"{name}={self.values.get(name, '')}" for name in names)
+        check = query_files.parameters_verdict(names)
+        self.app.push_screen(
+            PromptScreen("Values of the query's parameters", known, check), partial(self._given, typed)
+        )
+
+    def _given(self, typed: str, text: str | None) -> None:
+        lab = self.lab_app.lab
+        if text is not None and lab is not None:
+            found = query_files.parameter_values(text, parameters_of(typed, lab))
+            self.values |= found
+            self._start(typed, found)
+
+    def _start(self, typed: str, parameters: Mapping[str, Any]) -> None:
+        lab = self.lab_app.lab
+        if lab is None:
+            return
+        self._stop()
+        self._seen = self._stand()
+        self.editor.clear_error()
+        self.run_ = Run(lab, self.lab_app.current, typed, self.limit, parameters)
+        self._working = [*(run for run in self._working if not run.ended.is_set()), self.run_]
+        self.view.running(0, False)
+        self._work(self.run_)
+
+    def _stop(self) -> None:
+        """Whatever is going is wanted no more."""
+        for run in self._working:
+            if not run.ended.is_set():
+                run.cancel()
+
+    def on_unmount(self) -> None:
+        self._stop()  # threads are waited for when the screen ends
+
+    @work(thread=True, group="query-run", exit_on_error=False)
+    def _work(self, run: Run) -> None:
+        try:
+            answer = run.answer()
+            self.post_message(Answered(run, answer))
+            if answer.cut:
+                self.post_message(Counted(run, run.count()))
+        except Exception as error:  # noqa: BLE001 - said in place of an answer
+            self.post_message(Failed(run, Problem.of(error, run.typed)))
+        finally:
+            run.ended.set()
+
+    @on(Answered)
+    def _answered(self, event: Answered) -> None:
+        if event.run is not self.run_:
+            return
+        again = self.last is not None and self.last.typed == event.run.typed
+        self.run_, self.last, self._ended = None, event.run, time.monotonic()
+        if event.run.cancelled:
+            self.view.say("cancelled")
+            return
+        self.view.show_answer(event.answer, event.run.limit < ALL_ROWS, again)
+        if not again:
+            self.walk.reset(query_history.add(event.run.lab, event.run.typed))
+
+    @on(Failed)
+    def _failed(self, event: Failed) -> None:
+        if event.run is not self.run_:
+            return
+        self.run_, self._ended = None, time.monotonic()
+        if event.run.cancelled:
+            self.view.say("cancelled")
+            return
+        if self.last is None or self.last.typed != event.run.typed:
+            self._follow(False)  # what is wrong stays to be read
+        place = event.problem.place
+        self.view.fail(event.problem.message, place)
+        if place is not None and event.run.typed in (self.editor.text, self.editor.selected_text):
+            row, column = self._from
+            self.editor.mark_error(row + place[0], place[1] + (0 if place[0] else column))
+
+    @on(Counted)
+    def _counted(self, event: Counted) -> None:
+        if event.run is self.last and event.total is not None:
+            self.view.counted(event.total)
+
+    def action_cancel(self) -> None:
+        if self.run_ is None:
+            raise SkipAction
+        self._follow(False)
+        self.run_.cancel()
+
+    def action_all_rows(self) -> None:
+        self.limit = ROWS if self.limit == ALL_ROWS else ALL_ROWS
+        self.lab_app.tell(f"up to {self.limit:,} rows are shown")
+        if self.last is not None:
+            self._start(self.last.typed, self.last.parameters)
+
+    def action_auto(self) -> None:
+        self._follow(not self.auto)
+        if self.auto and self.last is None:
+            self.action_run()
+
+    def _follow(self, auto: bool) -> None:
+        self.auto = auto
+        self.box.border_subtitle = "follows the run" if auto else ""
+
+    # History and saved queries.
+
+    def action_step(self, by: int) -> None:
+        found = self.walk.step(by, self.editor.text)
+        if found is not None:
+            self.editor.set_text(found)
+
+    def action_history(self) -> None:
+        items = [Item(sql, " ".join(sql.split())) for sql in reversed(self.walk.entries)]
+        self.app.push_screen(ChoiceScreen("Queries of this lab", items, empty="nothing was asked yet"), self._taken)
+
+    def action_saved(self) -> None:
+        lab = self.lab_app.lab
+        found = saved_queries.saved(lab) if lab is not None else {}
+        items = [Item(sql.rstrip(), f"@{name}", " ".join(sql.split())) for name, sql in found.items()]
+        self.app.push_screen(ChoiceScreen("Saved queries", items, empty="none yet: ctrl+s saves one"), self._taken)
+
+    def _taken(self, sql: str | None) -> None:
+        if sql is not None:
+            self.editor.set_text(sql)
+            self.editor.focus()
+
+    def action_save(self) -> None:
+        lab = self.lab_app.lab
+        if lab is None or not self.editor.text.strip():
+            self.view.fail("there is no query to save")
+            return
+        check = query_files.name_verdict(saved_queries.saved(lab))
+        self.app.push_screen(PromptScreen("Save the query as", "", check), self._save)
+
+    def _save(self, name: str | None) -> None:
+        lab = self.lab_app.lab
+        if name is None or lab is None:
+            return
+        try:
+            path = saved_queries.save(lab, name.strip(), self.editor.text)
+        except (QueryError, OSError) as error:
+            self.view.fail(str(error))
+            return
+        self.lab_app.tell(f"saved as {path}")
+
+    # What leaves the pane.
+
+    def action_chart(self) -> None:
+        if self._some_answer():
+            self.lab_app.open_chart(self.view.answer.frame, " ".join(self.last.typed.split()) if self.last else "")
+
+    def action_export(self) -> None:
+        if self._some_answer():
+            answer = self.view.answer
+            about = f"{answer.frame.height:,} rows" if not answer.cut else "all rows, not only those that are shown"
+            prompt = PromptScreen("Export to a file", "result.csv", query_files.export_verdict, about)
+            self.app.push_screen(prompt, self._export)
+
+    def _export(self, text: str | None) -> None:
+        if text is not None and self.last is not None:
+            self._write(self.last, text)
+
+    @work(thread=True, group="query-export", exit_on_error=False)
+    def _write(self, run: Run, text: str) -> None:
+        frame = self.view.answer.frame
+        try:
+            if self.view.answer.cut:
+                frame = Run(run.lab, run.current, run.typed, 0, run.parameters).answer().frame
+            self.post_message(Exported(f"{frame.height:,} rows in {query_files.export(frame, text)}"))
+        except Exception as error:  # noqa: BLE001 - said in place of a file
+            self.post_message(Exported(Problem.of(error).message, failed=True))
+
+    @on(Exported)
+    def _exported(self, event: Exported) -> None:
+        self.lab_app.tell(event.text, "error" if event.failed else "information")
+
+    def action_copy_table(self) -> None:
+        if self._some_answer():
+            self.view.copy("tsv")
+
+    def action_copy_markdown(self) -> None:
+        if self._some_answer():
+            self.view.copy("markdown")
+
+    def _some_answer(self) -> bool:
+        if self.last is None:
+            self.lab_app.tell("there is no answer yet: f5 runs the query", "warning")
+        return self.last is not None
+
+    @on(FrameTable.RowSelected)
+    def _row_selected(self, event: FrameTable.RowSelected) -> None:
+        event.stop()
+        task = event.row.get("task_id")
+        lab = self.lab_app.lab
+        if lab is None or self.last is None or not isinstance(task, int):
+            return
+        owners = [self.schema.owners.get(name, "") for name in tables_in(self.last.typed, self.schema.catalog)]
+        experiment = next((name for name in owners if name), self.lab_app.current)
+        if experiment is not None:
+            self.lab_app.open_task(experiment, task)
+
+    # How it looks.
+
+    def action_edit(self) -> None:
+        self.editor.focus()
+
+    def action_complete(self) -> None:
+        self.editor.focus()
+        self.editor.complete()
+
+    def action_schema(self) -> None:
+        self._asked = not self.schema.display
+        self._reflow()
+        (self.schema if self.schema.display else self.editor).focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._reflow()
+
+    def _reflow(self) -> None:
+        self.schema.display = self._asked if self._asked is not None else self.size.width >= NARROW

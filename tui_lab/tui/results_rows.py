@@ -1,0 +1,178 @@
+"""The statistics of settings as the rows of a table on screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from tui_lab.cli.text import printable
+from tui_lab.results.comparison import Verdict
+from tui_lab.results.plain import shown
+from tui_lab.results.statistics_report import MetricReport, Report
+from tui_lab.results.statistics_table import joined
+from tui_lab.results.statistics_text import aligned, number, p_value, plus_minus
+from tui_lab.tui.table import Column
+
+KEY: Final = "setting"
+"""Column that tells a setting apart, whatever order it is in."""
+PLACE: Final = "place"
+"""Column with its place in the report."""
+_VERDICTS: Final[dict[Verdict | None, str]] = {
+    "better": "▲ better",
+    "worse": "▼ worse",
+    "can't tell": "≈ can't tell",
+    None: "",
+}
+_TONES: Final = {"★": "success", "≈": "success", "◆": "primary", "◇": "accent", "▲": "success", "▼": "error"}
+_ASCII: Final = str.maketrans({"★": "*", "≈": "~", "◆": "#", "◇": "o", "▲": "+", "▼": "-", "±": "+"})
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A frame with a row per setting, how its columns look, and which of them belong to what."""
+
+    frame: pl.DataFrame
+    columns: tuple[Column, ...]
+    metrics: Mapping[str, str]
+    """Column -> metric."""
+    parameters: Mapping[str, str]
+    """Column -> parameter."""
+
+
+def rows(
+    report: Report,
+    current: MetricReport,
+    places: Sequence[int],
+    front: Sequence[bool] | None = None,
+    ascii: bool = False,
+) -> Rows:
+    """The settings in `places`, in that order; `current` is the metric that they are judged by."""
+    data: dict[str, pl.Series] = {
+        KEY: pl.Series([key(report, place) for place in places], dtype=pl.String),
+        PLACE: pl.Series(list(places), dtype=pl.Int64),
+    }
+    columns: list[Column] = []
+    metrics: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+
+    def add(title: str, cells: Sequence[Any], **look: Any) -> str:
+        name = f"c{len(columns)}"
+        texts = [text.translate(_ASCII) for text in cells] if ascii else list(cells)
+        data[name] = pl.Series(texts, dtype=pl.String)
+        columns.append(Column(name, title.translate(_ASCII) if ascii else title, **look))
+        return name
+
+    add(" ", [mark(report, current, place, front) for place in places], style=_tone)
+    metrics[add(metric_title(report, current, "▾"), _means(current, places), style=_bold)] = current.name
+    add("n", [str(current.summaries[place].n) for place in places], align="right")
+    for title, counts in _left_out(current, places):
+        add(title, counts, align="right", style=_warn)
+    if report.baseline is not None:
+        for title, cells, look in _differences(current, places):
+            add(title, cells, **look)
+    for name in report.settings.by:
+        values = report.settings.keys[name]
+        cells = ["null" if values[place] is None else shown(values[place]) for place in places]
+        numeric = values.dtype.is_numeric()
+        parameters[add(name, aligned(cells) if numeric else cells, align="right" if numeric else None)] = name
+    for metric in report.metrics:
+        if metric is not current:
+            metrics[add(metric_title(report, metric), _means(metric, places))] = metric.name
+    return Rows(pl.DataFrame(data), tuple(columns), metrics, parameters)
+
+
+def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    return f"{metric.name}{unit} ± {report.options.level * 100:g} %{mark and ' ' + mark}"
+
+
+def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool] | None = None) -> str:
+    """What a setting is, as a sign and a word."""
+    words = []
+    if front is not None and front[place]:
+        words.append("◇ front")
+    if place == metric.best:
+        words.append("★ best")
+    elif metric.tied(place):
+        words.append("≈ tied")
+    if place == report.baseline:
+        words.append("◆ base")
+    return " ".join(words)
+
+
+def _means(metric: MetricReport, places: Sequence[int]) -> list[str]:
+    summaries = [metric.summaries[place] for place in places]
+    cells = joined([plus_minus(one.mean, one.half) for one in summaries])
+    return [cell if one.mean is not None else "no value" for cell, one in zip(cells, summaries, strict=True)]
+
+
+def _left_out(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
+    summaries = [metric.summaries[place] for place in places]
+    for title, counts in (("NaN", [one.n_nan for one in summaries]), ("null", [one.n_null for one in summaries])):
+        if any(counts):
+            yield title, [str(count) if count else "" for count in counts]
+
+
+def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+    found = [metric.comparisons[place] for place in places]
+    halves = [None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2 for one in found]
+    parts = [
+        ("", "") if one is None else plus_minus(one.difference, half, sign=True)
+        for one, half in zip(found, halves, strict=True)
+    ]
+    verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
+    yield "difference", joined(parts), {}
+    yield " ", [_VERDICTS[verdict] for verdict in verdicts], {"style": _tone}
+    yield "p", aligned([p_value(one.p_adjusted) if one else "" for one in found]), {}
+    yield "ratio", aligned([number(one.ratio) if one else "" for one in found]), {}
+
+
+def _tone(text: str) -> str:
+    return "muted" if "can't" in text else _TONES.get(text[:1], "")
+
+
+def _bold(text: str) -> str:
+    return "muted" if text == "no value" else "bold"
+
+
+def _warn(text: str) -> str:
+    return "warning"
+
+
+# Which setting.
+
+
+def key(report: Report, place: int) -> str:
+    return " ".join(f"{name}={value!r}" for name, value in report.settings.label(place).items())
+
+
+def words(report: Report, place: int) -> str:
+    """`lr=0.1 optimizer=sgd`"""
+    label = report.settings.label(place)
+    said = [f"{name}={'null' if value is None else shown(value)}" for name, value in label.items()]
+    return printable(" ".join(said)) or "the only setting"
+
+
+def condition(report: Report, place: int, names: Mapping[str, str] | None = None) -> str:
+    """A SQL condition that the tasks of a setting fulfil; empty where there is a single setting. `names` says what
+    columns are called elsewhere."""
+    label = report.settings.label(place)
+    parts = [_equal((names or {}).get(name, name), value) for name, value in label.items()]
+    return " AND ".join(parts)
+
+
+def _equal(name: str, value: Any) -> str:
+    column = '"' + name.replace('"', '""') + '"'
+    if value is None:
+        return f"{column} IS NULL"
+    if isinstance(value, bool):
+        return f"{column} = {'true' if value else 'false'}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{column} = CAST('{value}' AS DOUBLE)"
+    if isinstance(value, (int, float)):
+        return f"{column} = {value!r}"
+    return f"{column} = '" + str(value).replace("'", "''") + "'"

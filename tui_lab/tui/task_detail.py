@@ -1,0 +1,51 @@
+"""All about one task, for its log and for copying: read when the cursor comes to it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from tui_lab.cli.commands.show import repeating_line
+from tui_lab.engine.recipe import Recipe
+from tui_lab.store.errors import LabError
+from tui_lab.tui.log_choice import TaskDetail
+from tui_lab.tui.task_frame import TaskSource, facts
+
+
+def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
+    """What is known of a task now; None where there is no such task. Raises LabError."""
+    with source.reading() as folder:
+        state = folder.state()
+        if not 0 <= task < state.size:
+            return None
+        found = facts(state, np.array([task], dtype=np.int64), time.time()).row(0, named=True)
+        recipe, row = source.recipe(task)
+        return TaskDetail(
+            experiment=folder.name,
+            task=task,
+            state=found["state"],
+            folder=folder.task_folder(task),
+            reason=found["reason"],
+            exit_code=found["exit_code"],
+            signal=found["signal"],
+            attempts=found["attempts"],
+            node=found["node"],
+            duration=found["duration"],
+            steps=tuple(dict.fromkeys(step.name for step in recipe.experiment.steps)) or (None,),
+            commands=_shown(recipe, row),
+        )
+
+
+def _shown(recipe: Recipe, row: int) -> tuple[str, ...]:
+    try:
+        return tuple(recipe.shown(row))
+    except (LabError, ValueError):
+        return ()  # a value that no program can be given; the task says so when it starts
+
+
+def command_line(source: TaskSource, task: int) -> str:
+    """What to paste into a shell to do what a task does. Raises LabError, ValueError."""
+    with source.reading():
+        recipe, row = source.recipe(task)
+    return repeating_line(recipe, row)

@@ -1,0 +1,61 @@
+"""Light, dark and the terminal's own colours; Textual's further themes can be chosen, too."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.theme import Theme
+
+
+def _scrollbars(bar: str, ground: str) -> dict[str, str]:
+    """Quiet ones: they say where one is, and nothing else."""
+    moving = {"scrollbar-hover": bar, "scrollbar-active": bar}
+    grounds = dict.fromkeys(("", "-hover", "-active"), ground)
+    return {
+        "scrollbar": bar,
+        **moving,
+        **{f"scrollbar-background{name}": colour for name, colour in grounds.items()},
+        "scrollbar-corner-color": ground,
+    }
+
+
+DARK: Final = Theme(
+    name="lab-dark",
+    primary="#6ea8fe",
+    secondary="#4a5d7e",
+    accent="#c792ea",
+    warning="#e5b567",
+    error="#f0717a",
+    success="#7fc98f",
+    foreground="#d8dee9",
+    background="#14171c",
+    surface="#191d24",
+    panel="#232933",
+    dark=True,
+    variables=_scrollbars("#3b4557", "#191d24"),
+)
+LIGHT: Final = Theme(
+    name="lab-light",
+    primary="#1f5fbf",
+    secondary="#9db4d6",
+    accent="#8a3fb0",
+    warning="#9a6700",
+    error="#c4273a",
+    success="#1f7a3d",
+    foreground="#1f2430",
+    background="#fbfbfc",
+    surface="#f3f4f7",
+    panel="#e4e8ef",
+    dark=False,
+    variables=_scrollbars("#c2cad8", "#f3f4f7"),
+)
+OWN: Final = (DARK, LIGHT)
+# One after the other by ctrl+t.
+CYCLE: Final = ("lab-dark", "lab-light", "ansi-dark", "ansi-light")
+
+
+def names() -> list[str]:
+    """Every theme that can be chosen, ours first."""
+    from textual.theme import BUILTIN_THEMES
+
+    return [theme.name for theme in OWN] + sorted(BUILTIN_THEMES)
