@@ -32,7 +32,7 @@ class Terminal:
         self.socket = str(folder / "tmux")
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         size = ("-x", str(WIDTH), "-y", str(HEIGHT))
-        shell = ("env", f"PATH={path}", "PS1=$ ", "bash", "--norc")
+        shell = ("env", f"PATH={path}", "PS1=$ ", "COLORTERM=truecolor", "bash", "--norc")
         self.tmux("new-session", "-d", *size, "-c", str(folder / "demo"), *shell)
 
     def tmux(self, *words: str) -> str:
@@ -53,7 +53,7 @@ class Terminal:
             time.sleep(0.1)
 
     def save(self, name: str, title: str) -> None:
-        lines = self.screen("-e").rstrip("\n").split("\n")
+        lines = self.screen("-e", "-N").rstrip("\n").split("\n")
         while lines and not Text.from_ansi(lines[-1]).plain.strip(" $"):
             lines.pop()
         console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
@@ -89,8 +89,22 @@ def main() -> None:
             terminal.save("query", "tui-lab query")
             terminal.run("tui-lab show 17")
             terminal.save("show", "tui-lab show 17")
+            screens(terminal)
         finally:
             terminal.close()
+
+
+def screens(terminal: Terminal) -> None:
+    """The panes of the full screen, on the lab that has just been made."""
+    terminal.type("clear; XDG_STATE_HOME=$PWD XDG_CONFIG_HOME=$PWD tui-lab")
+    terminal.wait(lambda text: "✓ done" in text)
+    panes = {"M-1": "to run", "M-3": "✓ done", "M-4": "best", "M-7": "came to"}
+    for (keys, ready), name in zip(panes.items(), ("experiment", "tasks", "results", "history"), strict=True):
+        terminal.tmux("send-keys", keys)
+        terminal.wait(lambda text, ready=ready: ready in text)  # type: ignore[misc]
+        time.sleep(1)  # what comes after: the log, the intervals
+        terminal.save(f"screen-{name}", f"tui-lab: {name}")
+    terminal.tmux("send-keys", "q")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def test_every_module_can_be_imported_from_the_bundle(python: str, tmp_path: Pat
 def test_a_traceback_names_the_module_and_its_line(tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-S", "-E", "-c", bundle().decode(), str(tmp_path), "files"],
-        input=b"\n",
+        input=b"no request\n",
         capture_output=True,
         check=False,
     )

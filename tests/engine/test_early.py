@@ -17,10 +17,10 @@ from tui_lab.store.lab import Lab
 
 def test_it_serves_the_lab_that_it_is_given(workshop: Workshop) -> None:
     lab = Lab.create(workshop.lab_path)
-    early = EarlyEngine()
+    early = EarlyEngine(lab.path)
     client = EngineClient.start(lab, early)
     assert client.request("status")["pid"] == early._process.pid
-    second = EarlyEngine()  # one engine is there: this one is not needed
+    second = EarlyEngine(lab.path)  # one engine is there: this one is not needed
     again = EngineClient.start(lab, second)
     assert again.request("status")["pid"] == early._process.pid
     second.dismiss()
@@ -32,7 +32,7 @@ def test_it_serves_the_lab_that_it_is_given(workshop: Workshop) -> None:
 @pytest.mark.parametrize("name", ["plain", "with spaces\nand a line", os.fsdecode(b"no \xff utf-8")])
 def test_any_path_of_a_lab(tmp_path: Path, name: str) -> None:
     lab = Lab.create(tmp_path / name)
-    early = EarlyEngine()
+    early = EarlyEngine(lab.path)
     client = EngineClient.start(lab, early)
     assert client.request("status")["ok"]
     client.close()
@@ -40,14 +40,20 @@ def test_any_path_of_a_lab(tmp_path: Path, name: str) -> None:
     early._process.wait(60)
 
 
-def test_it_ends_with_nothing_to_do() -> None:
-    early = EarlyEngine()
+def test_it_ends_with_nothing_to_do(tmp_path: Path) -> None:
+    early = EarlyEngine(tmp_path / "lab")
     early.dismiss()
     assert early._process.wait(60) == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_ends_with_a_follower_that_dies() -> None:
-    code = "from tui_lab.engine.early import EarlyEngine as E; print(E()._process.pid, flush=True); input()"
+    code = """
+from pathlib import Path
+from tui_lab.engine.early import EarlyEngine
+print(EarlyEngine(Path("/nowhere"))._process.pid, flush=True)
+input()
+"""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     follower = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     assert follower.stdout is not None

@@ -11,7 +11,8 @@ from tui_lab.spec.until import check
 
 METRICS = """command: ./main.py {lr}
 parameters: {lr: [0.1, 0.2]}
-metrics: {acc: 'acc (@float@)', hits: 'hits (@int@)', word: 'word (.*)', "val-acc": 'val (@float@)', n: {json: a, path: $}}
+metrics: {acc: 'acc (@float@)', hits: 'hits (@int@)', word: 'word (.*)',
+  "val-acc": 'val (@float@)', n: {json: a, path: $}}
 """
 
 
@@ -43,36 +44,92 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("repeat", "expected"),
     [
-        ("{max: 5, until: ci95(ac) < 1}", '4:30: there is no metric "ac"; did you mean "acc"?'),
-        ("{max: 5, until: mean(lr) < 1}", '4:30: there is no metric "lr"; there are acc, hits, word, val-acc, n, '
-         "duration, cpu_time, peak_rss"),
-        ("{max: 5, until: mean(val-acc) < 1}", '4:30: there is no metric "val"; write "val-acc" in double quotes'),
-        ("{max: 5, until: acc < 1}", '4:25: "acc" has a value for each repeat, and the condition needs one; '
-         "write mean(acc), ci95(acc), max(acc), ..."),
-        ("{max: 5, until: mean(acc)}", "4:25: a condition must be true or false, and this is of type DOUBLE; "
-         "compare, as in: ci95(loss) < 0.1"),
-        ("{max: 5, until: mean(word) > 1}", '4:25: the metric "word" holds text, no numbers; find numbers with @float@ '
-         "or @int@, or give it type: float"),
-        ("{max: 5, until: ci(acc) < 1}", "4:25: there is no function ci(); there are n, sd, se, ci95, mean, median, ..."),
-        ("{max: 5, until: ci95(mean(acc)) < 1}", "4:30: mean() stands inside ci95(), which summarises already"),
-        ("{max: 5, until: ci95(acc) FILTER (hits > 1) < 1}", "4:25: ci95() takes no FILTER, DISTINCT or OVER; write "
-         "ci95(CASE WHEN condition THEN value END)"),
-        ("{max: 5, until: 1 < 2}", "4:25: the condition summarises no metric; for example: ci95(loss) < 0.01 * mean(loss)"),
-        ("{max: 5, until: mean(acc) > random()}", "4:37: random would give another plan each time"),
-        ("{max: 5, until: ci95(acc < 1}", "4:36: a bracket is opened but not closed"),
-        ("{max: 5, until: (SELECT 1) > 1}", "4:25: a subquery is not possible in an expression"),
-        ("{max: 5, until: sum(acc) OVER () > 1}", "4:25: a window function is not possible in an expression: it sees one "
-         "row at a time"),
-        ("{max: 5}", '4:1: "repeat" needs "until", the condition that ends the repeats; add until: '
-         "'ci95(METRIC) < 0.1', or write repeat: 5"),
-        ("{until: n() > 3}", '4:1: "repeat" needs "max", for the condition may never be true; add, for instance, max: 30'),
-        ("{min: 6, max: 5, until: n() > 3}", '4:15: "min" (6) is larger than "max" (5)'),
-        ("{max: 2, until: n() > 3}", '4:15: "min" (3) is larger than "max" (2)'),
-        ("{max: 5, untill: n() > 3}", '4:18: "untill" is no key of "repeat"; did you mean "until"?'),
-        ("{max: 0, until: n() > 3}", '4:15: "max" must be at least 1, not 0'),
-        ("{max: x, until: n() > 3}", '4:15: "max" must be a whole number, not text ("x")'),
+        (
+            "{max: 5, until: ci95(ac) < 1}",
+            '5:30: there is no metric "ac"; did you mean "acc"?',
+        ),
+        (
+            "{max: 5, until: mean(lr) < 1}",
+            '5:30: there is no metric "lr"; there are acc, hits, word, val-acc, n, duration, cpu_time, peak_rss',
+        ),
+        (
+            "{max: 5, until: mean(val-acc) < 1}",
+            '5:30: there is no metric "val"; write "val-acc" in double quotes',
+        ),
+        (
+            "{max: 5, until: acc < 1}",
+            '5:25: "acc" has a value for each repeat, and the condition needs one; write mean(acc), ci95(acc), max(acc), ...',  # noqa: E501
+        ),
+        (
+            "{max: 5, until: mean(acc)}",
+            "5:25: a condition must be true or false, and this is of type DOUBLE; compare, as in: ci95(loss) < 0.1",
+        ),
+        (
+            "{max: 5, until: mean(word) > 1}",
+            '5:25: the metric "word" holds text, no numbers; find numbers with @float@ or @int@, or give it type: float',  # noqa: E501
+        ),
+        (
+            "{max: 5, until: ci(acc) < 1}",
+            "5:25: there is no function ci(); there are n, sd, se, ci95, mean, median, ...",
+        ),
+        (
+            "{max: 5, until: ci95(mean(acc)) < 1}",
+            "5:30: mean() stands inside ci95(), which summarises already",
+        ),
+        (
+            "{max: 5, until: ci95(acc) FILTER (hits > 1) < 1}",
+            "5:25: ci95() takes no FILTER, DISTINCT or OVER; write ci95(CASE WHEN condition THEN value END)",
+        ),
+        (
+            "{max: 5, until: 1 < 2}",
+            "5:25: the condition summarises no metric; for example: ci95(loss) < 0.01 * mean(loss)",
+        ),
+        (
+            "{max: 5, until: mean(acc) > random()}",
+            "5:37: random would give another plan each time",
+        ),
+        (
+            "{max: 5, until: ci95(acc < 1}",
+            "5:36: a bracket is opened but not closed",
+        ),
+        (
+            "{max: 5, until: (SELECT 1) > 1}",
+            "5:25: a subquery is not possible in an expression",
+        ),
+        (
+            "{max: 5, until: sum(acc) OVER () > 1}",
+            "5:25: a window function is not possible in an expression: it sees one row at a time",
+        ),
+        (
+            "{max: 5}",
+            '5:1: "repeat" needs "until", the condition that ends the repeats; add until: \'ci95(METRIC) < 0.1\', or write repeat: 5',  # noqa: E501
+        ),
+        (
+            "{until: n() > 3}",
+            '5:1: "repeat" needs "max", for the condition may never be true; add, for instance, max: 30',
+        ),
+        (
+            "{min: 6, max: 5, until: n() > 3}",
+            '5:15: "min" (6) is larger than "max" (5)',
+        ),
+        (
+            "{max: 2, until: n() > 3}",
+            '5:15: "min" (3) is larger than "max" (2)',
+        ),
+        (
+            "{max: 5, untill: n() > 3}",
+            '5:18: "untill" is no key of "repeat"; did you mean "until"?',
+        ),
+        (
+            "{max: 0, until: n() > 3}",
+            '5:15: "max" must be at least 1, not 0',
+        ),
+        (
+            "{max: x, until: n() > 3}",
+            '5:15: "max" must be a whole number, not text ("x")',
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes(repeat: str, expected: str) -> None:
     with pytest.raises(SpecError) as caught:
         load_text(f"{METRICS}repeat: {repeat}\n", "e")

@@ -246,3 +246,16 @@ def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, content: str) -> No
     again = Remembered(file, tmp_path)
     assert (again.of_lab("pane"), again.get("split", 50)) == ("nodes", 40)
     assert json.loads(file.read_text())["labs"] == {str(tmp_path): {"pane": "nodes"}}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (300, 100)])
+async def test_every_pane_fits_every_size(small_lab: Path, size: tuple[int, int]) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=size) as pilot:
+        await opened(app, pilot)
+        for number, name in enumerate(panes.NAMES, 1):
+            await pilot.press(f"alt+{number}")
+            await wait_until(pilot, lambda name=name: shown(app) == name)
+            assert app.pane is not None
+            assert app.pane.region.height == size[1] - 4 and app.pane.region.width == size[0]
+            assert app.screen.max_scroll_y == 0

@@ -12,7 +12,7 @@ from tests.conftest import Workshop
 from tests.test_docs import generator
 from tui_lab.cli.errors import UsageError
 from tui_lab.store.lab import Lab
-from tui_lab.tui import clipboard
+from tui_lab.tui import clipboard, entry
 from tui_lab.tui.config import Config, config_file, read_config
 from tui_lab.tui.news import news
 from tui_lab.tui.panes import registry
@@ -167,3 +167,12 @@ def test_the_configuration_of_the_page_is_a_good_one() -> None:
     found = read(page.partition("```toml\n")[2].partition("```")[0])
     known = [one.id for actions in registry().values() for one in actions]
     assert set(found.keys) <= set(known) and found.theme == "lab-light"
+
+
+def test_a_screen_that_dies_says_that_the_run_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "state" / "crash.log"
+    assert entry._crashed("Traceback ...", file) == 3
+    said = capsys.readouterr().err
+    assert "what ran goes on" in said and str(file) in said and said.count("\n") == 2
+    assert "Traceback" not in said
+    assert file.read_text() == "Traceback ..."

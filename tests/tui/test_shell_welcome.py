@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from textual.app import App
 
+from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
 from tui_lab.spec.load import load_text
 from tui_lab.tui.app import LabApp
-from tui_lab.tui.welcome import example_folder, write_example, write_new
+from tui_lab.tui.dialogs import Confirm, Menu
+from tui_lab.tui.welcome import example_folder, running_labs, write_example, write_new
 from tui_lab.tui.welcome_command import experiment_text, find_parameters
 
 COMMANDS = {
@@ -102,3 +105,35 @@ def test_the_first_screen(snap_compare, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tui_lab.tui.welcome.running_labs", lambda besides: ())
     assert snap_compare(LabApp(Path("lab")), terminal_size=(80, 24))
+
+
+async def test_a_run_of_this_machine_is_attached_to(
+    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = workshop.write(
+        "long.yaml", f"name: long\ncommand: until [ -e {workshop.folder}/go ]; do sleep 0.05; done\n"
+    )  # fmt: skip
+    assert workshop.call("--run", file, "--detach").returncode == 0
+    until(workshop.engine_pid)
+    assert workshop.lab_path in running_labs(Path("/nowhere"))
+    assert workshop.lab_path not in running_labs(workshop.lab_path)
+    monkeypatch.setattr("tui_lab.tui.welcome.running_labs", lambda besides: (workshop.lab_path,))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    app = LabApp(Path("lab"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: app.query_one(Menu).option_count == 4)
+        await pilot.press("4")
+        await wait_until(pilot, lambda: app.current == "long" and app.pane is not None and app.pane.NAME == "tasks")
+        assert app.lab_path == workshop.lab_path
+    (workshop.folder / "go").touch()
+
+
+@pytest.mark.parametrize(("key", "wanted"), [("y", True), ("enter", True), ("n", False), ("escape", False)])
+async def test_a_question_is_answered_by_a_key(key: str, wanted: bool) -> None:
+    app: App[None] = App()
+    answers: list[bool | None] = []
+    async with app.run_test() as pilot:
+        app.push_screen(Confirm("Stop 3 tasks?", "They run.", "Stop"), answers.append)
+        await pilot.pause()
+        await pilot.press(key)
+        await wait_until(pilot, lambda: answers == [wanted])

@@ -1,5 +1,5 @@
-"""Entry of the engine process: `python -m tui_lab.cli.engine [LAB]`. People use `tui-lab --run`, which starts it;
-without LAB it waits to be told (see `tui_lab.engine.early`)."""
+"""Entry of the engine process: `python -m tui_lab.cli.engine LAB`. People use `tui-lab --run`, which starts it; with
+--wait it waits to be told that it is wanted (see `tui_lab.engine.early`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.engine.early import awaited_lab
+from tui_lab.engine.early import WAIT, is_wanted
 from tui_lab.engine.process import main
 
 if TYPE_CHECKING:
@@ -22,5 +22,5 @@ def more(folder: ExperimentFolder) -> list[int]:
 
 
 if __name__ == "__main__":
-    lab = Path(sys.argv[1]) if len(sys.argv) > 1 else awaited_lab()
-    sys.exit(main(lab, more) if lab is not None else 0)
+    lab = Path(sys.argv[1])
+    sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or is_wanted(lab) else 0)

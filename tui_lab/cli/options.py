@@ -74,6 +74,14 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_take_over(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="go on here with a lab whose engine was on another machine that is gone",
+    )
+
+
 def lab_path(args: argparse.Namespace) -> Path:
     return Path(args.lab or os.environ.get("TUI_LAB_DIR") or "lab")
 
@@ -83,6 +91,27 @@ def open_lab(args: argparse.Namespace) -> Lab:
     from tui_lab.store.lab import Lab
 
     return Lab.open(lab_path(args))
+
+
+def lab_to_read(args: argparse.Namespace) -> Lab:
+    """For commands that only look; says so where an engine on another machine works on it. Raises LabError."""
+    from tui_lab.engine.place import engine_elsewhere
+
+    lab = open_lab(args)
+    error = engine_elsewhere(lab)
+    if error is not None:
+        print(f"note: {error.message}", file=sys.stderr)
+    return lab
+
+
+def lab_to_run(args: argparse.Namespace) -> Lab:
+    """For commands that start tasks; with --take-over also where an engine on another machine had it. Raises
+    LabError, StorageError where that engine has it still."""
+    from tui_lab.engine.place import claim
+
+    lab = open_lab(args)
+    claim(lab, args.take_over)
+    return lab
 
 
 def choose_experiments(lab: Lab, names: list[str]) -> list[ExperimentFolder]:

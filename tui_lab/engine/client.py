@@ -164,11 +164,13 @@ def _start(lab: Lab, early: EarlyEngine | None = None) -> socket.socket:
         if client is not None:
             return client._channel
         if process is None:
-            process, early = (_launch(lab), None) if early is None else (early.serve(lab.path), None)
+            process, early = (_launch(lab), None) if early is None else (early.serve(), None)
         elif process.poll() is not None:
             if process.returncode != 0:
                 raise StorageError(_why(process, lab))
             facts = EngineFacts.read(lab)
+            if facts is not None and not facts.here:
+                raise elsewhere(lab, facts.host, facts.pid)
             if facts is not None and _moved(lab, facts):
                 what = f"{lab.path}: was moved from {facts.lab} while its engine runs (pid {facts.pid})"
                 raise LabError(what, "move it back until the run is over, or end that engine")

@@ -17,9 +17,9 @@ from typing import Any
 
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.node_commands import NodeCommands
-from tui_lab.engine.place import EngineFacts, beat, process_start
+from tui_lab.engine.place import EngineFacts, beat
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import ranges
+from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Control:
         self.path = path
         self._server: asyncio.Server | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._facts: EngineFacts | None = None
 
     async def open(self) -> None:
         """Listen, and say so in engine.json."""
@@ -47,21 +48,30 @@ class Control:
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
         self.path.chmod(0o600)
-        pid = os.getpid()
-        lab = self.engine.lab
-        place = str(lab.path.resolve())
-        EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(self.path), place).write(lab)
+        self._facts = EngineFacts.own(self.engine.lab, self.path)
+        self._facts.write(self.engine.lab)
 
     async def _stay(self) -> None:
         """Listen again where someone removed the socket: a runtime folder goes when its user logs out."""
         while True:
             await asyncio.sleep(5)
+            changed = [run.journal.path for run in self.engine.runs.values() if run.journal.changed]
+            if self.taken_over or changed:
+                log.error("%s: another process works on it; ending", changed[0] if changed else self.engine.lab.path)
+                self.engine.leave_everything()
+                return
             beat(self.engine.lab)
             if not self.path.exists():
                 try:
                     await self._listen()
                 except OSError as error:
                     log.warning("%s: %s", self.path, error)
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether engine.json names another engine."""
+        facts = EngineFacts.read(self.engine.lab)
+        return facts is not None and facts != self._facts
 
     async def close(self) -> None:
         """Take no more commands; a follower that comes now starts the next engine."""
@@ -70,7 +80,8 @@ class Control:
         if self._server is not None:
             self._server.close()
         self.path.unlink(missing_ok=True)
-        (self.engine.lab.path / "engine.json").unlink(missing_ok=True)
+        if not self.taken_over:
+            (self.engine.lab.path / layout.ENGINE_FILE).unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer: socket.socket = writer.get_extra_info("socket")

@@ -1,7 +1,7 @@
-"""An engine process that is started before it is known what for: its imports run while the follower reads and plans.
+"""An engine process that is started before there is anything to run: its imports run while the follower plans.
 
-It waits at its standard input for the path of a lab. Where none comes, because there is nothing to run or the follower
-has died, it ends without having touched anything. Imports nothing heavy.
+It waits at its standard input for a word. Where none comes, because there is nothing to run or the follower has died,
+it ends without having touched anything. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
+
+WAIT: Final = "--wait"
 
 
 class EarlyEngine:
-    def __init__(self) -> None:
-        """Raises OSError."""
+    def __init__(self, lab: Path) -> None:
+        """lab: the absolute path of a lab, which need not be there yet. Raises OSError."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tui_lab.cli.engine"],
+            [sys.executable, "-m", "tui_lab.cli.engine", str(lab), WAIT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,  # until it knows the lab, whose log it writes to
+            stderr=subprocess.STDOUT,  # until it writes to the log of the lab
             cwd="/",
             env={name: value for name, value in os.environ.items() if not name.startswith("TUI_LAB_")},
             start_new_session=True,
         )
 
-    def serve(self, lab: Path) -> subprocess.Popen[bytes]:
-        """Let it serve a lab; the process, as if it had been started for that."""
+    def serve(self) -> subprocess.Popen[bytes]:
+        """Let it serve its lab; the process, as if it had been started just now."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended: its exit status says so
-            self._process.stdin.write(os.fsencode(lab))
+            self._process.stdin.write(b"serve")
             self._process.stdin.close()
         return self._process
 
@@ -41,27 +44,25 @@ class EarlyEngine:
         self._process.stdout.close()
 
 
-def start_early() -> EarlyEngine | None:
+def start_early(lab: Path) -> EarlyEngine | None:
     """None where no process can be started: then an engine is started when it is needed, and says why it can't be."""
     try:
-        return EarlyEngine()
+        return EarlyEngine(lab)
     except OSError:
         return None
 
 
-def awaited_lab() -> Path | None:
-    """In such a process: the lab that it is to serve, to whose log it then writes; None where it is not needed."""
-    name = sys.stdin.buffer.read()
-    if not name:
-        return None
+def is_wanted(lab: Path) -> bool:
+    """In such a process: wait for the word; whether it came. From then on it writes to the lab's log."""
+    if not sys.stdin.buffer.read():
+        return False
     from tui_lab.store import layout
 
-    path = Path(os.fsdecode(name))
     with contextlib.suppress(OSError):  # what can't be written to the log can't be served either, and is said then
-        log = os.open(path / layout.ENGINE_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        log = os.open(lab / layout.ENGINE_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         os.dup2(log, 2)
         os.close(log)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return path
+    return True

@@ -24,7 +24,7 @@ from tui_lab.engine.samples import Samples
 from tui_lab.engine.transports import transport_for
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout, ranges
-from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -279,10 +279,7 @@ class Engine:
                 return index
         if run.name in self.active:
             event["joins"] = True
-        if not run.submit(event):
-            raise StorageError(
-                f"{run.journal.path}: {run.journal.trouble}", "make room, then give the same command again"
-            )
+        run.submit(event)
         self._begin(run, environment, umask)
         return run.submission
 
@@ -385,6 +382,8 @@ class Engine:
         for run in list(self.runs.values()):
             if run.journal.removed:
                 self._forget(run)
+            elif run.unwritten:
+                self.disk.on_full(run)
         self._lose_nodes()
         for name in list(self.active):
             run = self.runs[name]

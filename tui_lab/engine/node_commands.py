@@ -165,7 +165,8 @@ class NodeCommands:
         size = 0
         try:
             async with self.engine.files.channel(node) as channel:
-                names = [file["name"] for file in (await channel.list_files(folder) if more else left)]
+                there = await channel.list_files(folder) if more else left
+                names = [file["name"] for file in there if "link" not in file]
                 wanted = list(filter(matcher(request["globs"] or None), names))  # type: ignore[no-untyped-call]
                 for name in wanted:
                     target = inside(run.folder.task_folder(task), name)

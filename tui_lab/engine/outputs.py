@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from tui_lab.engine.files import NodeFiles, Unreachable, absent
+from tui_lab.engine.files import NodeFiles, Unreachable
 from tui_lab.engine.node import Message, Node
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.transfer import TransferError
@@ -129,8 +129,8 @@ class Outputs:
                 await asyncio.sleep(AGAIN)
 
     async def _fetch(self, arrival: Arrival) -> None:
-        """Get the large files, one after the other; what was here already is not sent again. One that has vanished
-        from the node is left out."""
+        """Get the large files, one after the other; what was here already is not sent again. One that the node does
+        not give, as it has vanished or may not be read, is left out."""
         async with self.files.channel(arrival.node) as channel:
             for file in arrival.large:
                 target = inside(arrival.folder, file["name"])
@@ -139,9 +139,9 @@ class Outputs:
                     source = f"{arrival.message['folder']}/{file['name']}"
                     await channel.get(source, target, mode=file.get("mode", 0o644) & 0o777)
                 except TransferError as error:
-                    if not absent(error):
+                    if error.lost or error.storage:
                         raise
-                    log.warning("%s task %d: %s has gone", arrival.run.name, arrival.key[0], file["name"])
+                    log.warning("%s task %d: %s: %s", arrival.run.name, arrival.key[0], file["name"], error)
 
     def _hold(self, arrival: Arrival, error: OSError) -> None:
         self.trouble = f"{error.filename or arrival.folder}: {error.strerror or error}; waiting until there is room"

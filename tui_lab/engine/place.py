@@ -78,6 +78,12 @@ class EngineFacts:
         partial.write_text(json.dumps(asdict(self)) + "\n")
         partial.replace(path)
 
+    @classmethod
+    def own(cls, lab: Lab, socket: Path) -> EngineFacts:
+        """Of this process."""
+        pid = os.getpid()
+        return cls(pid, process_start(pid) or 0, os.uname().nodename, str(socket), str(lab.path.resolve()))
+
     @property
     def here(self) -> bool:
         return self.host == os.uname().nodename
@@ -94,6 +100,24 @@ def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
         f"{lab.path}: an engine on {host} (pid {pid}) works on this lab; looking at it works from here, too",
         f"run tui-lab on {host}; where that machine is gone for good, add --take-over",
     )
+
+
+def engine_elsewhere(lab: Lab) -> StorageError | None:
+    """The error that names the engine on another host that engine.json tells of; None where it tells of none. Not for
+    one that came here within a copy of its lab."""
+    facts = EngineFacts.read(lab)
+    if facts is None or facts.here or facts.lab not in ("", str(lab.path.resolve())):
+        return None
+    return elsewhere(lab, facts.host, facts.pid)
+
+
+def claim(lab: Lab, force: bool) -> None:
+    """See to it that the lab may be worked on from here. force: `--take-over`. Raises StorageError."""
+    if force:
+        take_over(lab)
+    error = engine_elsewhere(lab)
+    if error is not None:
+        raise error
 
 
 def beat(lab: Lab) -> None:
@@ -179,7 +203,7 @@ class EngineLock:
     def _take_file(self) -> bool:
         """Become the owner where there is none, or a dead one of this host. Raises OSError, StorageError."""
         pid = os.getpid()
-        mine = json.dumps({"pid": pid, "start_time": process_start(pid), "host": os.uname().nodename})
+        mine = self._own_name()
         for _ in range(2):
             try:
                 file = os.open(self.owner, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -210,6 +234,10 @@ class EngineLock:
                 aside.unlink(missing_ok=True)
         return False
 
+    def _own_name(self) -> str:
+        pid = os.getpid()
+        return json.dumps({"pid": pid, "start_time": process_start(pid), "host": os.uname().nodename})
+
     def raise_epoch(self, above: int) -> None:
         """The next epoch above one that was seen. Raises StorageError."""
         self.epoch = above + 1
@@ -219,6 +247,9 @@ class EngineLock:
             raise storage_error(self.path, error) from error
 
     def release(self) -> None:
-        if self._owns:
-            self.owner.unlink(missing_ok=True)
+        try:
+            if self._owns and self.owner.read_text() == self._own_name():  # else it was taken over
+                self.owner.unlink()
+        except OSError:
+            pass
         os.close(self._file)

@@ -84,6 +84,16 @@ class ExperimentRun:
         self.unwritten += events[written:]
         return not self.unwritten
 
+    def decide(self, event: Event) -> None:
+        """Record what a person asks for: whole, or not at all. Raises StorageError where the disk does not take it, or
+        has not taken yet what happened before."""
+        if not self.unwritten and self.record([event]):
+            return
+        self.unwritten = [earlier for earlier in self.unwritten if earlier is not event]
+        raise StorageError(
+            f"{self.journal.path}: {self.journal.trouble}", "make room, then give the same command again"
+        )
+
     def write_again(self) -> bool:
         """Try once more to write what the disk did not take."""
         events, self.unwritten = self.unwritten, []
@@ -120,7 +130,7 @@ class ExperimentRun:
 
     def place_on(self, nodes: list[dict[str, Any]], drained: Iterable[str]) -> None:
         """Other nodes from now on, or other slots."""
-        self.record([{"event": "nodes", "at": now(), "nodes": nodes, "drained": sorted(drained)}])
+        self.decide({"event": "nodes", "at": now(), "nodes": nodes, "drained": sorted(drained)})
 
     def recipe(self, submission: int | None = None) -> Recipe:
         """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
@@ -132,16 +142,12 @@ class ExperimentRun:
             self.recipes[number] = Recipe(spec, self.folder.plan(about["plan"]), self.folder.path, identity)
         return self.recipes[number]
 
-    def submit(self, event: Event) -> bool:
-        """Take a submission: `event` names a plan on disk and the tasks asked for. False where the disk is
-        full: then nothing has changed."""
+    def submit(self, event: Event) -> None:
+        """Take a submission: `event` names a plan on disk and the tasks asked for. Raises StorageError."""
         event["queued"] = self._not_ended_since(event.pop("seen"), event["queued"])
-        if self.unwritten or not self.record([event]):
-            self.unwritten = [earlier for earlier in self.unwritten if earlier is not event]
-            return False
+        self.decide(event)
         self.trials = Trials()
         self.queue_up()
-        return True
 
     def extend(self, tasks: Sequence[int]) -> None:
         """Run further repeats, too."""
@@ -160,25 +166,16 @@ class ExperimentRun:
         return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
 
     def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> None:
-        """Ask for tasks again, whatever became of them. Raises LabError."""
-        self._require_room()
+        """Ask for tasks again, whatever became of them. Raises LabError, StorageError."""
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
-        self.record([{"event": "requeued", "at": now(), "queued": tasks, "changes": changes}])
+        self.decide({"event": "requeued", "at": now(), "queued": tasks, "changes": changes})
         self.queue_up()
 
-    def _require_room(self) -> None:
-        """Raises StorageError while the disk does not take what has happened already."""
-        if self.unwritten:
-            raise StorageError(
-                f"{self.journal.path}: {self.journal.trouble}", "make room, then give the same command again"
-            )
-
     def resume(self) -> None:
-        """Go on with what was asked for and has not ended. Raises LabError."""
-        self._require_room()
+        """Go on with what was asked for and has not ended. Raises LabError, StorageError."""
         if self.state.paused is not None or self.state.drained or self.state.ended is not None:
-            self.record([{"event": "resumed", "at": now()}])
+            self.decide({"event": "resumed", "at": now()})
         self.queue_up()
 
     def queue_up(self) -> None:

@@ -29,6 +29,7 @@ class Journal:
         """Open for appending, and make it where it is missing. Raises StorageError."""
         self.path = path
         self.trouble = ""  # why the last append did not take everything
+        self.changed = False  # someone else has written to the file: only who opens it anew may go on
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -50,6 +51,10 @@ class Journal:
         view = memoryview(data)
         written = 0
         try:
+            self.changed = os.fstat(self._file).st_size != self.end
+            if self.changed:  # a stranger's lines are not written over
+                self.trouble = "another process has changed it"
+                return 0
             while written < len(data):
                 written += os.pwrite(self._file, view[written:], self.end + written)
         except OSError as error:

@@ -69,6 +69,7 @@ class LogPanel(Vertical):
         self._shown: list[str] = []
         self._origin = Place(0, 0)
         self._ascii = False
+        self._fetching = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="log-head")
@@ -167,36 +168,41 @@ class LogPanel(Vertical):
         detail = self.detail
         if detail is None or not detail.running or self.choice.attempt not in (None, detail.attempts):
             return
-        if self.is_on_screen and any(not self._here(name) for name in self._files):
-            self._fetch(detail, [name for name in self._files if not self._here(name)])
+        missing = [name for name in self._files if not self._here(name)]
+        if self.is_on_screen and missing and not self._fetching:
+            self._fetching = True
+            self._fetch(detail, missing)
 
     def _here(self, name: str) -> bool:
         assert self.detail is not None
         return (self.detail.folder / name).exists()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="fetch")
+    @work(thread=True, exit_on_error=False, group="fetch")
     def _fetch(self, detail: TaskDetail, names: list[str]) -> None:
-        ask = self.connect()
-        if ask is None:
-            return
-        worker = get_current_worker()
-        for name in names:
-            held = self._files.get(name)
-            file = (
-                held
-                if isinstance(held, RemoteFile)
-                else RemoteFile(detail.experiment, detail.task, max(1, detail.attempts), name)
-            )
-            try:
-                file.fetch(ask)
-                if self.view.top.offset <= file.start:
-                    file.fetch_before(ask)
-            except (LabError, OSError, ValueError, LookupError):
-                if file is not held:
-                    file.close()
-                continue
-            if not worker.is_cancelled:
-                self.app.call_from_thread(self._take, detail, name, file)
+        try:
+            ask = self.connect()
+            if ask is not None:
+                for name in names:
+                    self._fetch_one(ask, detail, name)
+        except (LabError, OSError, ValueError, LookupError):
+            pass  # the engine has gone, or no other machine has it: what is here stays
+        finally:
+            self._fetching = False
+
+    def _fetch_one(self, ask: Ask, detail: TaskDetail, name: str) -> None:
+        held = self._files.get(name)
+        new = not isinstance(held, RemoteFile)
+        file = RemoteFile(detail.experiment, detail.task, detail.attempts, name) if new else held
+        assert isinstance(file, RemoteFile)
+        try:
+            file.fetch(ask)
+            if self.view.top.offset <= file.start:
+                file.fetch_before(ask)
+        except (LabError, OSError, ValueError, LookupError):
+            if new:
+                file.close()
+            raise
+        self.app.call_from_thread(self._take, detail, name, file)
 
     def _take(self, detail: TaskDetail, name: str, file: RemoteFile) -> None:
         if self.detail is None or (detail.task, detail.attempts) != (self.detail.task, self.detail.attempts):

@@ -35,9 +35,12 @@ class RemoteFile:
         return before != self.size
 
     def fetch(self, ask: Ask) -> None:
-        """Take in what is new. Raises LabError."""
+        """Take in what is new. Raises LabError; LookupError where no other machine has it."""
         if not self._began:
-            total = int(ask("tail", **self._about, offset=0, most=0)["total"])
+            answer = ask("tail", **self._about, offset=0, most=0)
+            if answer["data"] is None:
+                raise LookupError(self.name)
+            total = int(answer["total"])
             self.start = self.size = max(0, total - TAIL)
             self._began = True
         self._take(ask, self.size, TAIL)
@@ -57,7 +60,7 @@ class RemoteFile:
         self.size = offset + len(data)
 
     def _bytes(self, ask: Ask, offset: int, most: int) -> bytes:
-        return base64.b64decode(ask("tail", **self._about, offset=offset, most=most)["data"])
+        return base64.b64decode(ask("tail", **self._about, offset=offset, most=most)["data"] or "")
 
     def close(self) -> None:
         self._held.close()

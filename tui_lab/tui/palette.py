@@ -28,7 +28,8 @@ def key_words(keys: str) -> str:
 
 def _key_word(key: str) -> str:
     *modifiers, name = key.split("+")
-    shown = name if len(name) == 1 else format_key(name) if "_" in name else name
+    letter = format_key(name)  # "slash" is /; but what would be a symbol stays a word, such as enter
+    shown = letter if len(letter) == 1 and letter.isascii() else name
     if modifiers == ["ctrl"]:
         return f"^{shown}"
     return "+".join([*modifiers, shown])

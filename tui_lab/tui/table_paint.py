@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.app import active_app
 from textual.strip import Strip
 
 from tui_lab.tui.table_cells import Cell, fitted
@@ -83,9 +84,15 @@ def segments(cell: Cell, width: int, right: bool, pad: int, style: Style, blank:
     text = fitted(cell.text, width, right, max(0, pad), ellipsis)
     space = Segment(" " * GAP, blank)
     if isinstance(text, Text):
-        parts = text.render(active_app.get().console)
+        parts = text.render(_console())
         style += (
             text.style if isinstance(text.style, Style) else Style.parse(text.style)
         )  # which `render` may leave out
         return [*(Segment(part.text, style + (part.style or Style.null())) for part in parts), space]
     return [Segment(text, style), space]
+
+
+@cache
+def _console() -> Console:
+    """Only looks up the names of styles."""
+    return Console()

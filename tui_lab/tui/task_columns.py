@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import SelectionList
-from textual.widgets.selection_list import Selection
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
 
 from tui_lab.cli.text import size, span
 from tui_lab.tui.table_cells import Column
@@ -66,7 +67,7 @@ class ChooseColumns(ModalScreen[tuple[str, ...] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Close"),
-        Binding("enter", "take", "Show", priority=True),
+        Binding("space", "turn", "Choose"),
         Binding("d", "usual", "Those that vary"),
         Binding("a", "all", "All"),
         Binding("j", "move(1)", show=False),
@@ -80,7 +81,7 @@ class ChooseColumns(ModalScreen[tuple[str, ...] | None]):
             border: round $primary; border-title-color: $text-primary; border-title-style: bold;
             border-subtitle-color: $text-muted; padding: 0 1;
         }
-        SelectionList { height: auto; max-height: 100%; border: none; background: transparent; padding: 0; }
+        OptionList { height: auto; max-height: 100%; border: none; background: transparent; padding: 0; }
     }
     """
 
@@ -92,24 +93,37 @@ class ChooseColumns(ModalScreen[tuple[str, ...] | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Columns"
-            dialog.border_subtitle = "space chooses · enter shows · a all · d those that vary"
-            yield SelectionList[str](
-                *[Selection(Content(_LABELS.get(name, name)), name, name in self.shown) for name in self.names]
-            )
+            dialog.border_subtitle = "space, enter · a all · d what varies"
+            yield OptionList(*[Option(self._line(name)) for name in self.names], compact=True)
+
+    def on_mount(self) -> None:
+        self._list.highlighted = 0 if self.names else None
+        self._list.focus()
 
     @property
-    def _list(self) -> SelectionList[str]:
-        return self.query_one(SelectionList)
+    def _list(self) -> OptionList:
+        return self.query_one(OptionList)
 
-    def action_take(self) -> None:
-        chosen = set(self._list.selected)
-        self.dismiss(tuple(name for name in self.names if name in chosen))
+    def _line(self, name: str) -> Content:
+        return Content(f"[{'x' if name in self.shown else ' '}] {_LABELS.get(name, name)}")
+
+    @on(OptionList.OptionSelected)
+    def _taken(self) -> None:
+        self.dismiss(tuple(name for name in self.names if name in self.shown))
+
+    def action_turn(self) -> None:
+        place = self._list.highlighted
+        if place is not None:
+            self.shown ^= {self.names[place]}
+            self._list.replace_option_prompt_at_index(place, self._line(self.names[place]))
 
     def action_usual(self) -> None:
         self.dismiss(())
 
     def action_all(self) -> None:
-        self._list.select_all()
+        self.shown = set(self.names)
+        for place, name in enumerate(self.names):
+            self._list.replace_option_prompt_at_index(place, self._line(name))
 
     def action_move(self, by: int) -> None:
         if by > 0:

@@ -19,6 +19,7 @@ def _scrollbars(bar: str, ground: str) -> dict[str, str]:
     }
 
 
+# The grounds have little colour: a terminal of 256 colours would make a bright blue of a dark bluish grey.
 DARK: Final = Theme(
     name="lab-dark",
     primary="#6ea8fe",
@@ -28,11 +29,11 @@ DARK: Final = Theme(
     error="#f0717a",
     success="#7fc98f",
     foreground="#d8dee9",
-    background="#14171c",
-    surface="#191d24",
-    panel="#232933",
+    background="#141619",
+    surface="#1b1d21",
+    panel="#262a30",
     dark=True,
-    variables=_scrollbars("#3b4557", "#191d24"),
+    variables=_scrollbars("#454a53", "#1b1d21"),
 )
 LIGHT: Final = Theme(
     name="lab-light",
@@ -43,11 +44,11 @@ LIGHT: Final = Theme(
     error="#c4273a",
     success="#1f7a3d",
     foreground="#1f2430",
-    background="#fbfbfc",
-    surface="#f3f4f7",
-    panel="#e4e8ef",
+    background="#fcfcfc",
+    surface="#f4f5f6",
+    panel="#e6e8eb",
     dark=False,
-    variables=_scrollbars("#c2cad8", "#f3f4f7"),
+    variables=_scrollbars("#c6cad0", "#f4f5f6"),
 )
 OWN: Final = (DARK, LIGHT)
 # One after the other by ctrl+t.

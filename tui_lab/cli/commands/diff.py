@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, open_lab, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
-    lab = open_lab(args)
+    lab = lab_to_read(args)
     matches = [_SUBMISSION.fullmatch(word) for word in (args.first, args.second)]
     for match in matches:
         if match and match["mark"] == "@":

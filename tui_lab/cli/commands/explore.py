@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tui_lab.cli import negative
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, FAILED
-from tui_lab.cli.options import Parser, add_common, add_json, lab_path
+from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, lab_path
 
 if TYPE_CHECKING:
     import argparse
@@ -105,6 +105,7 @@ def parser() -> Parser:
     it.add_argument("--detach", action="store_true", help="start the run and leave it")
     it.add_argument("--replace", action="store_true", help="take the place of another file of the same name")
     it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
+    add_take_over(it)
     add_json(it)
     add_common(it)
     return it
@@ -266,7 +267,7 @@ def _calls(files: list[Path], args: argparse.Namespace, redo: bool) -> Iterator[
     from tui_lab.spec.load import load
 
     common = ["--run", *(["--lab", args.lab] if args.lab else [])]
-    for option in ("detach", "replace", "keep_going", "json", "debug"):
+    for option in ("detach", "replace", "keep_going", "take_over", "json", "debug"):
         if getattr(args, option):
             common.append(f"--{option.replace('_', '-')}")
     if redo:

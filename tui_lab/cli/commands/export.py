@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, examples, open_lab
+from tui_lab.cli.options import Parser, add_common, examples, lab_to_read
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.results.tables import refresh
 
     file = Path(args.output) if args.output else None
-    lab = open_lab(args)
+    lab = lab_to_read(args)
     folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
     try:
         format = args.format or (choose_format(file, False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, open_lab, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
-    for folder in choose_experiments(open_lab(args), args.experiments):
+    for folder in choose_experiments(lab_to_read(args), args.experiments):
         found = submissions(folder)
         if args.json:
             print_json({"experiment": folder.name, "submissions": found})

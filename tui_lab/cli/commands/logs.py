@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import TASK, Parser, add_common, examples, open_lab
+from tui_lab.cli.options import TASK, Parser, add_common, examples, lab_to_read
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
         raise UsageError("-n takes a number from 0")
     from tui_lab.cli.address import resolve
 
-    addresses = resolve(open_lab(args), args.tasks)
+    lab = lab_to_read(args)
+    addresses = resolve(lab, args.tasks)
     if not addresses:
         raise UsageError("no task is meant by that")
     if args.follow and len(addresses) > 1:
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     for address in addresses:
         outputs = Outputs(address, streams)
         if args.follow:
-            _follow(outputs, open_lab(args), args)
+            _follow(outputs, lab, args)
         else:
             _print(outputs, args, title=len(addresses) > 1)
     return DONE
@@ -177,6 +178,7 @@ class Writer:
 
 def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
     """Print a task's output as it grows, until the task has ended, or nothing runs that could end it."""
+    from tui_lab.engine.place import engine_elsewhere
     from tui_lab.store import fold
 
     offsets: dict[Path, int] = {}
@@ -203,7 +205,7 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
         if time.monotonic() - asked > ASK or engine is None:
             asked = time.monotonic()
             engine = engine if engine is not None and not engine.wait(0) else _engine(lab)
-            if engine is None and outputs.state in (fold.PENDING, fold.RUNNING):
+            if engine is None and engine_elsewhere(lab) is None and outputs.state in (fold.PENDING, fold.RUNNING):
                 writer.end(line=True)
                 raise UsageError(f"{outputs.address} has not ended, and nothing is running in {lab.path}")
         time.sleep(LOOK)
@@ -235,5 +237,6 @@ def _from_node(engine: EngineClient, outputs: Outputs, path: Path, offset: int, 
 
 def _engine(lab: Lab) -> EngineClient | None:
     from tui_lab.engine.client import EngineClient
+    from tui_lab.engine.place import engine_elsewhere
 
-    return EngineClient.connect(lab)
+    return EngineClient.connect(lab) if engine_elsewhere(lab) is None else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
-from tui_lab.cli.options import Parser, add_common, open_lab
+from tui_lab.cli.options import Parser, add_common, lab_to_read
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.results.sql import QueryError
 
     try:
-        answer = _answer(open_lab(args), args)
+        answer = _answer(lab_to_read(args), args)
         if answer is None:
             return DONE
         chosen: Format | None = "markdown" if args.markdown else args.format

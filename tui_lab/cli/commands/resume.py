@@ -7,7 +7,7 @@ import sys
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, open_lab
+from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
 
 
 def main(arguments: list[str]) -> int:
@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all that have something left")
     parser.add_argument("--detach", action="store_true", help="start it and leave it")
+    add_take_over(parser)
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
 
-    lab = open_lab(args)
+    lab = lab_to_run(args)
     left = {}
     for folder in choose_experiments(lab, args.experiments):
         count = sum(folder.state().columns["queued"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab
+from tui_lab.cli.options import TASK, Parser, add_common, add_json, add_take_over, examples, lab_to_run
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
         help="by default all that did not end well, as they were",
     )
     parser.add_argument("--detach", action="store_true", help="start the run and leave it")
+    add_take_over(parser)
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import fold, ranges
 
-    lab = open_lab(args)
+    lab = lab_to_run(args)
     changes = read_changes([word for word in args.tasks if _CHANGE.fullmatch(word)])
     words = [word for word in args.tasks if not _CHANGE.fullmatch(word)] or [newest(lab).name]
     wanted: dict[str, list[int]] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import COMMANDS, DONE
-from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, lab_path
+from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
 
 if TYPE_CHECKING:
     from tui_lab.cli.nodes import Node
@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
     add_nodes(it)
+    add_take_over(it)
     it.add_argument("--version", action="store_true", help="print the version")
     add_json(it)
     add_common(it)
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
     from tui_lab.store.layout import ENGINE_FILE
 
     # First of all, for it needs as long for its imports as we for ours.
-    early = None if args.first or (lab_path(args) / ENGINE_FILE).exists() else start_early()
+    early = None if args.first or (lab_path(args) / ENGINE_FILE).exists() else start_early(lab_path(args).absolute())
     try:
         return _run(args, nodes, early)
     finally:
@@ -116,6 +117,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     from tui_lab.cli.nodes import read_nodes
     from tui_lab.cli.submission import Choice, find_lab, split_words
     from tui_lab.cli.submitting import submit
+    from tui_lab.engine.place import claim
     from tui_lab.store.lab import Lab
 
     files, overrides = split_words(args.words)
@@ -131,6 +133,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     if lab is None:
         _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
         lab = Lab.create(lab_path(args))
+    claim(lab, args.take_over)
     with lab.submitting():
         prepared = _prepare_all(lab, files, choice)
         for one in prepared:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
+from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, lab_to_read, print_json
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
     from tui_lab.cli.address import resolve
 
-    addresses = resolve(open_lab(args), args.tasks)
+    addresses = resolve(lab_to_read(args), args.tasks)
     if not addresses:
         raise UsageError("no task is meant by that")
     for number, address in enumerate(addresses):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, examples, open_lab, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_to_read, print_json
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.results.statistics_report import StatisticsError
     from tui_lab.results.tables import refresh
 
-    lab = open_lab(args)
+    lab = lab_to_read(args)
     folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
     with reading(folder.name, quiet=args.json) as progress:
         results = refresh(folder, progress)

@@ -74,13 +74,17 @@ def _engine(lab: Lab) -> dict[str, Any] | None:
 
 
 def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, Any]:
+    from tui_lab.store.spare import counts_without_spare
+
     state = folder.state()
+    counts, spare = counts_without_spare(state)
     columns = state.columns
     ended = [moment for moment in columns["ended"] if moment == moment]
     return {
         "name": folder.name,
         "tasks": state.planned,
-        "counts": state.counts_by_name(),
+        "counts": counts,
+        "spare": spare,
         "queued": sum(columns["queued"]),
         "active": engine is not None and folder.name in engine["active"],
         "paused": state.paused,

@@ -6,7 +6,6 @@ import select
 import socket
 import sys
 import time
-import traceback
 
 from tui_lab.engine.agent.places import Address, private, spool_path
 from tui_lab.engine.agent.processes import boot_id
@@ -75,6 +74,8 @@ def reach(spool: str) -> socket.socket:
                 os.close(read_end)
                 serve(spool, lock, write_end)
             except BaseException:  # noqa: BLE001 (the child of a fork must not go on as the relay)
+                import traceback  # late: it would take its time from every start
+
                 traceback.print_exc()
             finally:
                 os._exit(1)

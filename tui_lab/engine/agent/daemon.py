@@ -83,6 +83,7 @@ class Agent:
         # agent.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells let what they start in the background ignore it
         link = self.link
         self.reap()
         while True:

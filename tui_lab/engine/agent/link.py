@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import time
-import traceback
 
 from tui_lab.engine.agent.log import log
 from tui_lab.engine.agent.processes import decode, encode
@@ -80,6 +79,8 @@ class Link:
                 return 0
             self.handle(message, bytes(self.unread[end : end + size]))
         except Exception:  # noqa: BLE001 (one bad message is not the end of all tasks)
+            import traceback  # late: it would take its time from every start
+
             log("message %r: %s" % (line[:500], traceback.format_exc()))
             self.hang_up()  # the engine sees it, and settles what is open when it comes back
             return 0
