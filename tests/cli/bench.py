@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tui_lab.cli.main import main
+from tui_lab.engine.place import EngineFacts
+from tui_lab.store import layout
+from tui_lab.store.lab import Lab
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Bench:
         quiet = 0
         while quiet < 3:  # a process may be between two programs, and have no words for a moment
             pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-            found = [pid for pid in pids if _mentions(pid, marks)]
+            found = {pid for pid in pids if _mentions(pid, marks)} | self._engines()
             for pid in found:
                 try:
                     os.kill(pid, signal.SIGKILL)
@@ -149,6 +152,15 @@ class Bench:
         for place in Path(f"/tmp/tui-lab-{os.getuid()}").glob("*"):
             if any(place.name.startswith(identity) for identity in identities):
                 shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+    def _engines(self) -> set[int]:
+        """Pids of the engines of this folder's labs."""
+        engines = set()
+        for path in self.folder.rglob(layout.ENGINE_FILE):
+            facts = EngineFacts.read(Lab(path.parent, ""))
+            if facts is not None and facts.alive:
+                engines.add(facts.pid)
+        return engines
 
 
 def _mentions(pid: int, marks: list[bytes]) -> bool:

@@ -133,7 +133,8 @@ async def test_a_transfer_that_is_cut_off_goes_on_where_it_was(
                 assert files.lost
                 assert part_of(target).stat().st_size > 0
             else:
-                assert peak_memory(pid) < 60 * MB
+                if in_this_one >= 0:  # else it was killed when all was under way already
+                    assert peak_memory(pid) < 60 * MB
     assert kills == 3
     assert sha(target) == sha(source)
     assert carried < size + 3 * 40 * MB

@@ -188,7 +188,7 @@ def test_a_terminal_gets_a_table_that_fits() -> None:
     assert lines[-1] == "5 more rows: --format csv shows everything"
     narrow = on_terminal("default", 2, 20).splitlines()
     assert narrow[0].split() == ["number"]
-    assert narrow[-1] == "1 columns don't fit here (text): --format csv shows everything"
+    assert narrow[-1] == "1 column doesn't fit here (text): --format csv shows everything"
 
 
 def test_parquet_does_not_go_to_a_terminal() -> None:

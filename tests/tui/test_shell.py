@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -60,6 +61,18 @@ async def test_numbers_open_the_panes(small_lab: Path) -> None:
             await pilot.press(f"alt+{number}")
             await wait_until(pilot, lambda name=name: shown(app) == name)
             assert app.remembered.of_lab("pane") == name
+
+
+async def test_keys_may_be_pressed_before_the_first_pane_is_there(small_lab: Path) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for _ in range(3):
+            app.simulate_key("alt+3")
+            app.simulate_key("alt+4")
+            await asyncio.sleep(0)
+        app.simulate_key("alt+3")
+        await wait_until(pilot, lambda: shown(app) == "tasks" and app.focused in app.query("#tasks"))
+        assert len(app.query("TasksPane")) == len(app.query("ResultsPane")) == 1
 
 
 async def test_in_a_text_field_letters_are_text_and_escape_leaves_it(small_lab: Path) -> None:

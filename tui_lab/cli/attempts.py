@@ -63,6 +63,12 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
     return [found[number] for number in sorted(found)]
 
 
+def start_messages(folder: ExperimentFolder) -> dict[int, str]:
+    """Why tasks did not start, of each the last time. Raises LabError."""
+    events = (event for event, _ in journal.read(folder.journal, kinds=frozenset({"finished"})))
+    return {event["task"]: str(event.get("message", "")) for event in events if event.get("reason") == "start"}
+
+
 def _left(event: Event, place: Path) -> list[Left]:
     files = []
     for one in event.get("left") or ():

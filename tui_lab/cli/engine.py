@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.engine.early import WAIT, is_wanted
+from tui_lab.engine.early import SSH, WAIT, is_wanted
 from tui_lab.engine.process import main
 
 if TYPE_CHECKING:
@@ -23,4 +23,6 @@ def more(folder: ExperimentFolder) -> list[int]:
 
 if __name__ == "__main__":
     lab = Path(sys.argv[1])
+    if SSH in sys.argv[2:]:
+        import tui_lab.engine.transports.ssh_pool  # noqa: F401
     sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or is_wanted(lab) else 0)

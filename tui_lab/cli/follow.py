@@ -73,6 +73,28 @@ class Followed:
         return max(0, self.asked - self.ended) / rate if rate else None
 
 
+class Interrupts:
+    """Ctrl-C and SIGTERM, counted from the moment on at which tasks may begin: whoever follows passes them on.
+
+    Until someone follows, a second Ctrl-C leaves. Only for the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.followed = False
+        self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        # Only counted here: a handler may not touch the socket in the middle of a request.
+        self.count += 2 if number == signal.SIGTERM and self.count < 1 else 1
+        if not self.followed and self.count > 1 and number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
 class View(Protocol):
     """Shows a run while it is going."""
 
@@ -84,12 +106,12 @@ class View(Protocol):
 class Follower:
     """Watches runs until all are over."""
 
-    def __init__(self, lab: Lab, client: EngineClient, runs: list[Followed], view: View) -> None:
+    def __init__(self, lab: Lab, client: EngineClient, runs: list[Followed], view: View, heard: Interrupts) -> None:
         self.lab = lab
         self.client = client
         self.runs = runs
         self.view = view
-        self.interrupts = 0
+        self._heard = heard
         self._asked = 0.0
         self._restarts = 0
         self._ended = 0
@@ -101,7 +123,7 @@ class Follower:
         Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be
         reached.
         """
-        before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._heard.followed = True
         handled = 0
         tick = FIRST_TICK
         try:
@@ -117,8 +139,7 @@ class Follower:
                     self._replace_engine()
                 tick = min(TICK, tick * 1.2)
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._heard.restore()
             self.view.close(self.runs)
         if not self.interrupts:
             self._complain()
@@ -138,9 +159,9 @@ class Follower:
             if pause is not None and pause.get("reason") == "error":
                 raise LabError(f"{run.folder.name}: {pause['message']}")
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        # Only counted here: a handler may not touch the socket in the middle of a request.
-        self.interrupts += 2 if number == signal.SIGTERM and self.interrupts < 1 else 1
+    @property
+    def interrupts(self) -> int:
+        return self._heard.count
 
     def _leaves(self) -> bool:
         """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait
@@ -191,9 +212,16 @@ class Follower:
         for run in self.runs:
             if run.folder.name not in answer["active"] and not run.look():
                 if not run.folder.exists():
+                    self._require_lab()
                     raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
                 if not answer["notice"]:  # else its last words wait for room on the disk
                     self._resume(run)
+
+    def _require_lab(self) -> None:
+        """Raises StorageError where someone has taken the lab away."""
+        if not (self.lab.path / layout.LAB_FILE).exists():
+            what = f"{self.lab.path}: was moved or removed while its tasks ran; they have been stopped"
+            raise StorageError(what, "where it was moved, the same command goes on with --lab DIR")
 
     def _replace_engine(self) -> None:
         if not self._over():
@@ -206,6 +234,7 @@ class Follower:
         self._ended = ended
         if self._restarts > RESTARTS:
             raise StorageError("the engine keeps dying", f"see {self.lab.path / layout.ENGINE_LOG}")
+        self._require_lab()
         self.view.say("The engine has died; starting another one. Nothing is lost.")
         self.client.close()
         self.client = EngineClient.start(self.lab)

@@ -63,7 +63,8 @@ def look(lab: Lab) -> Nodes:
 
 
 def show(found: Nodes, console: Console | None = None) -> None:
-    """Print the table, and below it what each node runs and what is wrong with it."""
+    """Print the table, and below it what each node runs and what is wrong with it. Where there is little width,
+    columns that can be missed are left out."""
     console = console or Console(highlight=False)
     if not found.nodes:
         console.print(found.notice or "the engine has no nodes yet", soft_wrap=True)
@@ -71,10 +72,10 @@ def show(found: Nodes, console: Console | None = None) -> None:
     if not found.alive:
         console.print(f"{found.notice}; its nodes when they were seen last:", soft_wrap=True)
     columns = [column for column in _COLUMNS if any(column.cell(node) for node in found.nodes)]
-    wanted = sum(1 + max(len(text) for text in (c.title, *map(c.cell, found.nodes))) for c in columns)
-    cards_apart = wanted - 1 > console.width
-    if cards_apart:
-        columns = [column for column in columns if column.cell is not _gpus]
+    cards_apart = _wanted(columns, found.nodes) > console.width
+    for spare in (_gpus, _clock, _latency, _load, _seen, _memory):
+        if _wanted(columns, found.nodes) > console.width:
+            columns = [column for column in columns if column.cell is not spare]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for column in columns:
         name = column.title == "node"
@@ -87,6 +88,11 @@ def show(found: Nodes, console: Console | None = None) -> None:
     for node in found.nodes:
         for line in _remarks(node, cards_apart):
             console.print(Text(line), soft_wrap=True)
+
+
+def _wanted(columns: Sequence[_Column], nodes: Sequence[Node]) -> int:
+    """The width of the table where nothing is cut."""
+    return sum(1 + max(len(text) for text in (c.title, *map(c.cell, nodes))) for c in columns) - 1
 
 
 def _remarks(node: Node, cards_apart: bool) -> list[str]:

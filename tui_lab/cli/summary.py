@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tui_lab.cli.attempts import start_messages
 from tui_lab.cli.options import print_json
 from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, shortened
 from tui_lab.results.settings import leading_metric
@@ -74,6 +75,7 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
     columns = state.columns
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     examples: dict[tuple[str, str], str] = {}
+    told: dict[int, str] = {}
     read = 0
     for task in range(state.size):
         code = columns["state"][task]
@@ -87,7 +89,11 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
         line = ""
         if read < READ_AT_MOST:
             read += 1
-            line = last_line(folder.path, {"task": task, "attempt": columns["attempt"][task]})
+            ended: dict[str, Any] = {"task": task, "attempt": columns["attempt"][task]}
+            if reason == "start":  # nothing ran that could have said why
+                told = told or start_messages(folder)
+                ended["message"] = told.get(task, "")
+            line = last_line(folder.path, ended)
         key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
         examples.setdefault(key, line)
         groups[key].append(task)
@@ -123,9 +129,13 @@ def best_settings(results: Results) -> dict[str, Any] | None:
 
 def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
     """What a person may want to type next."""
-    words = []
-    if counts["pending"] and state.paused is None:
-        words.append(f"the same command again: it goes on with the {counts['pending']:,} that are left")
+    words, columns = [], state.columns
+    asked = zip(columns["queued"], columns["state"], strict=True)
+    left = sum(queued and code == fold.PENDING for queued, code in asked)
+    if left and state.paused is None:
+        words.append(f"the same command again: it goes on with the {plural(left, 'task')} left")
+    elif counts["pending"] and state.paused is None:  # this run chose by name=value, --only or a filter
+        words.append(f"--run the file alone: it goes on with the {plural(counts['pending'], 'task')} not asked for")
     if counts["failed"] or counts["lost"]:
         words.append(f"tui-lab retry{lab} {name}")
     if counts["done"]:
@@ -160,7 +170,10 @@ def _print(
         text = f"  ✗ {plural(group['count'], 'task')}: {group['reason']}"
         text += f": {shortened(group['line'], 160)}" if group["line"] else ""
         console.print(Text(text, style="red"))
-        console.print(Text(f"    tui-lab logs{lab} {name}/{group['task']} --stderr"))
+        if group["reason"] == "start":
+            console.print(Text(f"    tui-lab show{lab} {name}/{group['task']}"))
+        else:
+            console.print(Text(f"    tui-lab logs{lab} {name}/{group['task']} --stderr"))
     if len(failures) > GROUPS:
         console.print(f"  and {plural(len(failures) - GROUPS, 'further kind')} of failure")
     if best is not None and best["settings"]:

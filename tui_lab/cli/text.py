@@ -51,6 +51,14 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
+def shown_value(value: object) -> str:
+    """A parameter's value within a line: control characters as in \\n, an empty text as ''."""
+    if value is None or value == "":
+        return "''" if value == "" else "-"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def last_line(folder: Path, event: Event) -> str:
     """The last line that a failed attempt wrote to its standard error, or else what is known of it."""
     for step in _streams(folder, event):

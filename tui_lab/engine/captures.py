@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 5.0  # seconds that the end of a run waits for what is being found out
+LATER: Final = 0.5  # seconds after which it begins: first of all tasks are to start
+PATIENCE: Final = 30.0  # seconds that a node may take to list its packages
 PASSING: Final = ("clock",)  # facts that are none a minute later
 
 
@@ -27,38 +28,54 @@ class Captures:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._known: dict[str, dict[str, Any]] = {}
-        self._learning: dict[str, asyncio.Task[None]] = {}
+        self._known: dict[Node, dict[str, Any]] = {}
+        self._learning: dict[Node, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Something is being found out. It may take as long as the node's packages need to be listed, not longer."""
+        return bool(self._learning)
 
     def learn(self, node: Node) -> None:
         """Begin with a node that has just answered."""
-        if node.name in self._known:
-            self.write_down(node.name)
-        elif node.name not in self._learning:
-            self._learning[node.name] = asyncio.create_task(self._learn(node))
+        if node in self._known:
+            self.write_down(node)
+        elif node not in self._learning:
+            self._learning[node] = asyncio.create_task(self._learn(node))
 
     async def _learn(self, node: Node) -> None:
         facts = {name: value for name, value in node.facts.items() if name not in PASSING}
         try:
-            async with self.engine.files.channel(node) as channel:
+            await asyncio.sleep(LATER)
+            async with asyncio.timeout(PATIENCE), self.engine.files.channel(node) as channel:
                 facts["packages"] = await channel.packages(node.entry.get("python") or "python3")
-        except (TransferError, *Unreachable) as error:
-            log.warning("node %s: %s", node.name, error)
+        except (TransferError, *Unreachable) as error:  # also where it takes too long
+            log.warning("node %s: %s", node.name, error or "its packages are not known")
         finally:
-            self._learning.pop(node.name, None)
-        self._known[node.name] = facts
-        self.write_down(node.name)
+            self._learning.pop(node, None)
+        self._known[node] = facts
+        self.write_down(node)
+        self.engine.wake()
 
-    def write_down(self, name: str) -> None:
-        """Tell the experiments that run on a node what is known of it."""
-        facts = self._known.get(name)
+    def forget(self, node: Node) -> None:
+        """Another machine has its name."""
+        self._known.pop(node, None)
+        learning = self._learning.pop(node, None)
+        if learning is not None:
+            learning.cancel()
+
+    def write_down(self, node: Node) -> None:
+        """Tell the experiments that run on a node, or have just done so, what is known of it."""
+        facts = self._known.get(node)
         if facts is None:
             return
         for run in self.engine.runs.values():
-            if run.name in self.engine.active and any(node.name == name for node in self.engine.nodes_of(run)):
-                self._record(run, name, facts)
+            if run.environment is not None and any(entry["name"] == node.name for entry in run.nodes):
+                self._record(run, node.name, facts)
 
     def _record(self, run: ExperimentRun, name: str, facts: dict[str, Any]) -> None:
+        if run.journal.removed:
+            return  # the folder must not come back
         try:
             digest = environment.capture(run.folder.path, {"kind": "node", **facts})
         except LabError as error:
@@ -68,8 +85,6 @@ class Captures:
             run.record([{"event": "environment", "at": now(), "node": name, "digest": digest}])
 
     async def close(self) -> None:
-        """Wait a little for what is nearly known."""
-        if self._learning:
-            await asyncio.wait(self._learning.values(), timeout=PATIENCE)
         for task in list(self._learning.values()):
             task.cancel()
+        await asyncio.gather(*self._learning.values(), return_exceptions=True)

@@ -21,6 +21,7 @@ from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
 START_LIMIT: Final = 30.0  # seconds
+MOVED_LIMIT: Final = 10.0  # seconds that the engine of a lab which was moved may take to end
 # Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked
 # for.
 BEGINNING: Final = ("submit", "requeue", "resume", "fetch", "clean_nodes")
@@ -157,9 +158,9 @@ def _reach(facts: EngineFacts) -> socket.socket | None:
 
 
 def _start(lab: Lab, early: EarlyEngine | None = None) -> socket.socket:
-    deadline = time.monotonic() + START_LIMIT
+    began = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
-    while time.monotonic() < deadline:
+    while time.monotonic() - began < START_LIMIT:
         client = EngineClient.connect(lab)
         if client is not None:
             return client._channel
@@ -168,13 +169,15 @@ def _start(lab: Lab, early: EarlyEngine | None = None) -> socket.socket:
         elif process.poll() is not None:
             if process.returncode != 0:
                 raise StorageError(_why(process, lab))
+            process = None  # another engine had the lock
             facts = EngineFacts.read(lab)
             if facts is not None and not facts.here:
                 raise elsewhere(lab, facts.host, facts.pid)
-            if facts is not None and _moved(lab, facts):
-                what = f"{lab.path}: was moved from {facts.lab} while its engine runs (pid {facts.pid})"
-                raise LabError(what, "move it back until the run is over, or end that engine")
-            process = None  # another engine had the lock
+            if facts is not None and _moved(lab, facts):  # that engine ends when it sees it
+                if time.monotonic() - began > MOVED_LIMIT:
+                    what = f"{lab.path}: was moved from {facts.lab} while its engine runs (pid {facts.pid})"
+                    raise LabError(what, "move it back until the run is over, or end that engine")
+                time.sleep(0.2)
         time.sleep(0.005)
     raise StorageError("the engine did not answer in time", f"see {lab.path / layout.ENGINE_LOG}")
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.engine.node import Node
+from tui_lab.engine.earlier import Earlier
+from tui_lab.engine.node import Message, Node
 from tui_lab.engine.places import Places
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.spec.problem import SpecError
@@ -28,6 +29,7 @@ class Dispatch:
     def __init__(self, engine: Engine, places: Places) -> None:
         self.engine = engine
         self.places = places
+        self.earlier = Earlier(engine.files, engine.disk.sync, self._start)
         self._planned = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,35 +79,87 @@ class Dispatch:
         nodes = self.engine.nodes_of(run)
         quarantined = run.state.quarantined
         run.trials.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
-        takers = [
+        coming = (node for node in nodes if not node.ready and not node.drained)
+        run.trials.hoped_for = tuple(node.name for node in coming if not self.engine.reach.gone(run, node))
+        if run.order and not run.held and not self.engine.outputs.full:
+            takers = self._takers(run, nodes)
+            if not self._fill(run, takers):
+                return
+            if run.order and not run.flight and takers and not any(map(run.fits_some, takers)):
+                # What is left is not for those that might show whose fault the failures are.
+                for name in filter(run.trials.suspects, run.trials.usable):
+                    run.trials.trust(name)
+                if not self._fill(run, self._takers(run, nodes)):
+                    return
+            if run.order and takers and run.needy:
+                self._refuse_misfits(run, nodes)
+        elif not run.order:
+            takers = self._takers(run, nodes)
+            if len(takers) > 1:
+                self._even_out(run, takers)
+        if run.over:
+            self.engine.finish(run)
+
+    def _takers(self, run: ExperimentRun, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes that may get something of a run now."""
+        return [
             node
             for node in nodes
             if node.name in run.trials.usable
             and not run.trials.suspects(node.name)
             and self.places.place(run, node, run.submission) is not None
         ]
-        # Free slots first, on all nodes alike; a backlog only where there is more than that.
-        for node in sorted(takers, key=lambda node: -node.free):
-            if len(takers) > 1 and node.free and not self._hand_out(run, node, node.free):
-                return
+
+    def _fill(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:
+        """Give each node what it can take: free slots first, on all nodes alike, then a backlog. False where the disk
+        is full."""
+        if run.needy:
+            return self._fill_with_needs(run, takers)
+        free = sum(node.free for node in takers)
+        for node in sorted(takers, key=lambda node: -node.free) if len(takers) > 1 else ():
+            mine = node.free
+            if mine and not self._hand_out(run, node, min(mine, -(-len(run.order) * mine // free))):
+                return False
+            free -= mine
         for node in takers:
             share = max(node.slots, -(-len(run.order) // len(takers)))
             while node.hungry and run.order:
                 count = len(run.order)
                 if not self._hand_out(run, node, min(node.window, share)):
-                    return
+                    return False
                 if len(run.order) == count:
-                    break  # none of them fits
-        if run.order and takers and run.needy:
-            self._refuse_misfits(run, nodes)
-        if not run.order and len(takers) > 1:
-            self._even_out(run, takers)
-        if run.over:
-            self.engine.finish(run)
+                    break
+        return True
+
+    def _fill_with_needs(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:
+        """The same for tasks that need more than a slot: one after the other to the node with most room, and a few to
+        wait where they will fit."""
+        offers = {node: node.room() for node in takers}
+        chosen: dict[Node, list[Key]] = {node: [] for node in takers}
+        roomy = list(takers)
+        while roomy and run.order:
+            roomy.sort(key=lambda node: -offers[node][0].free)
+            for node in list(roomy):
+                keys = run.take(1, offers[node][0], now=True)
+                chosen[node] += keys
+                if not keys:
+                    roomy.remove(node)
+        for node in takers:
+            most = min(node.window - len(chosen[node]), node.waiting_room - len(offers[node][1]))
+            if most > 0 and run.order:
+                chosen[node] += run.take(most, node.resources)
+        for number, node in enumerate(takers):
+            if not self._assign(run, node, chosen[node]):
+                for later in takers[number + 1 :]:
+                    run.put_back(chosen[later])
+                return False
+        return True
 
     def _hand_out(self, run: ExperimentRun, node: Node, most: int) -> bool:
         """False where the disk is full."""
-        keys = run.take(most, node.resources if run.needy else None)
+        return self._assign(run, node, run.take(most, None))
+
+    def _assign(self, run: ExperimentRun, node: Node, keys: list[Key]) -> bool:
         if not keys:
             return True
         if not run.assign(keys, node.name, node.spool):
@@ -126,8 +180,10 @@ class Dispatch:
                 if row is None:
                     raise ValueError("the task is not in the plan any more")
                 message = recipe.start(row, key[1], place, run.state.changes.get(key[0]))
-                messages.append(message | {"experiment": run.wire_name})
-                node.open.add((run.wire_name, *key))
+                message["experiment"] = run.wire_name
+                node.open[run.wire_name, *key] = run.needs_of_node(key)
+                if not self.earlier.take_along(run, node, key, message):
+                    messages.append(message)
             except ValueError as error:
                 failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))
         if messages:
@@ -135,6 +191,12 @@ class Dispatch:
         if failures:
             run.record(failures)
             self.look_at_failures(run)
+
+    def _start(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> None:
+        """Have an attempt started whose files had to go there first; a person may have stopped it meanwhile."""
+        node.send(message)
+        if key in run.stopping:
+            self.engine.send_stop(run, node, key)
 
     def send_context(self, run: ExperimentRun, node: Node, submission: int) -> None:
         """Let a node know what the tasks of a submission have in common."""
@@ -147,6 +209,12 @@ class Dispatch:
         if place is not None:
             node.contexts.add(recipe.identity)
             node.send(recipe.context(run.environment, place) | {"umask": run.umask})
+
+    def count_needs(self, run: ExperimentRun, node: Node) -> None:
+        """What the open attempts of a run on a node use there, now that the run can be read."""
+        for name, task, attempt in node.open:
+            if name == run.wire_name:
+                node.open[name, task, attempt] = run.needs_of_node((task, attempt))
 
     def send_contexts(self, run: ExperimentRun, node: Node) -> None:
         """The contexts that open attempts of a run on a node may wait for."""
@@ -187,18 +255,42 @@ class Dispatch:
                 self._ask_for(run, node, self._waiting(run, node))
 
     def _even_out(self, run: ExperimentRun, takers: Sequence[Node]) -> None:
-        """Near the end: a node with nothing to do gets what waits on the one with the longest backlog."""
-        idle = sum(node.free for node in takers)
-        if not idle:
+        """Near the end: nodes with nothing to do get what waits on the one with the longest backlog."""
+        if run.needy:
+            self._even_out_needs(run, takers)
             return
+        idle = sum(node.free for node in takers)
         behind = max(takers, key=lambda node: len(node.open) - node.slots)
-        if time.monotonic() < behind.undisturbed_until or behind.free or len(behind.open) <= behind.slots:
+        if not idle or behind.free or len(behind.open) <= behind.slots:
+            return
+        if time.monotonic() < behind.undisturbed_until:
             return
         waiting = self._waiting(run, behind)
-        count = min(idle, len(waiting))
+        count = min(len(waiting), max(idle, (len(behind.open) - behind.slots) // 2))
         if count:
             behind.undisturbed_until = time.monotonic() + PATIENCE
             self._ask_for(run, behind, waiting[-count:])
+
+    def _even_out_needs(self, run: ExperimentRun, takers: Sequence[Node]) -> None:
+        """What waits on a node for its turn, and has room on another."""
+        offers = {node: node.room() for node in takers}
+        for behind, (_, waiting) in offers.items():
+            if time.monotonic() < behind.undisturbed_until:
+                continue
+            mine = [key for key in self._waiting(run, behind) if (run.wire_name, *key) in set(waiting)]
+            movable = [
+                key
+                for key in reversed(mine)
+                if any(
+                    node is not behind and not node.resources.fits_ever(needs) and room.grant(needs) is not None
+                    for node, (room, _) in offers.items()
+                    if node.resources is not None
+                    for needs in [run.needs_of_node(key)]
+                )
+            ]
+            if movable:
+                behind.undisturbed_until = time.monotonic() + PATIENCE
+                self._ask_for(run, behind, movable)
 
     def _waiting(self, run: ExperimentRun, node: Node) -> list[Key]:
         """Attempts of a run that a node has and, as far as we know, has not begun."""

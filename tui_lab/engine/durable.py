@@ -30,6 +30,7 @@ class Durability:
         self.dirty = asyncio.Event()
         self._checkpoints: dict[str, int] = {}  # size of the journal at the newest checkpoint
         self._planned = False
+        self._turn = asyncio.Lock()
 
     async def keep(self) -> None:
         """Make what was appended durable, in groups, and only then acknowledge it."""
@@ -40,6 +41,11 @@ class Durability:
             await self.sync()
 
     async def sync(self) -> None:
+        """On return all that had ended before is durable, and acknowledged."""
+        async with self._turn:
+            await self._sync()
+
+    async def _sync(self) -> None:
         for run in list(self.runs.values()):
             if not run.unacknowledged or run.unwritten:
                 continue

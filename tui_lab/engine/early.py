@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 WAIT: Final = "--wait"
+SSH: Final = "--ssh"  # what takes a while to import for machines reached by SSH is needed, too
 
 
 class EarlyEngine:
-    def __init__(self, lab: Path) -> None:
+    def __init__(self, lab: Path, *, ssh: bool = False) -> None:
         """lab: the absolute path of a lab, which need not be there yet. Raises OSError."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tui_lab.cli.engine", str(lab), WAIT],
+            [sys.executable, "-m", "tui_lab.cli.engine", str(lab), WAIT, *([SSH] if ssh else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # until it writes to the log of the lab
@@ -44,10 +45,11 @@ class EarlyEngine:
         self._process.stdout.close()
 
 
-def start_early(lab: Path) -> EarlyEngine | None:
-    """None where no process can be started: then an engine is started when it is needed, and says why it can't be."""
+def start_early(lab: Path, *, ssh: bool = False) -> EarlyEngine | None:
+    """None where no process can be started: then an engine is started when it is needed, and says why it can't be.
+    ssh: there will be machines to be reached by SSH."""
     try:
-        return EarlyEngine(lab)
+        return EarlyEngine(lab, ssh=ssh)
     except OSError:
         return None
 

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -19,11 +19,11 @@ from tui_lab.engine.hearing import Hearing
 from tui_lab.engine.node import Node
 from tui_lab.engine.outputs import Outputs
 from tui_lab.engine.places import Places
+from tui_lab.engine.reach import UNREACHABLE, Reach
 from tui_lab.engine.run import ExperimentRun, Key, now
 from tui_lab.engine.samples import Samples
-from tui_lab.engine.transports import transport_for
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import layout, ranges
+from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
@@ -34,7 +34,6 @@ LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
 LOOK: Final = 1.0  # seconds between looks at what nobody tells us
 ASLEEP: Final = 5.0  # seconds of silence of our own, from which on they don't count against nodes
 FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
-UNREACHABLE: Final = 5.0  # seconds of failed tries after which a node that was never there is given up
 
 # Which further tasks of an experiment are to be run, now that those that were asked for have ended.
 More = Callable[[ExperimentFolder], Sequence[int]]
@@ -48,7 +47,8 @@ class Engine:
         self.epoch = epoch
         self.more = more
         self.runs: dict[str, ExperimentRun] = {}
-        self.nodes: dict[str, Node] = {}
+        self.reach = Reach(self)
+        self.nodes = self.reach.nodes
         self.active: set[str] = set()  # experiments with a run that has not ended
         self.refused: dict[str, str] = {}  # experiments that can't be read, and why
         self.files = NodeFiles()
@@ -59,7 +59,6 @@ class Engine:
         self.facts = Captures(self)
         self.dispatch = Dispatch(self, self.places)
         self.hearing = Hearing(self, self.outputs, self.samples)
-        self._node_tasks: dict[str, asyncio.Task[None]] = {}
         self._extending: set[asyncio.Task[None]] = set()
         self._arrivals = 0
         self._begun = self._looked = time.monotonic()
@@ -106,10 +105,11 @@ class Engine:
         forsaking.cancel()
         await self.facts.close()
         await self.outputs.close()
+        await self.dispatch.earlier.close()
         await self.places.close()
-        syncing.cancel()
         await self.disk.sync()
-        await self._leave_nodes()
+        await self.reach.close(at_once=self._stop)  # what is being stopped ends meanwhile, and is acknowledged
+        syncing.cancel()
         for run in self.runs.values():
             self.disk.save(run)
             run.journal.close()
@@ -134,7 +134,7 @@ class Engine:
 
     def _busy(self) -> bool:
         """Something is going on, or will."""
-        if self.active or self.outputs.busy or self._extending or self._needed:
+        if self.active or self.outputs.busy or self.facts.busy or self._extending or self._needed:
             return True
         return any(
             run.unwritten
@@ -143,23 +143,6 @@ class Engine:
             )
             for run in self.runs.values()
         )
-
-    async def _leave_nodes(self) -> None:
-        """Let agents that have nothing left end; an agent that still works goes on alone."""
-        for node in self.nodes.values():
-            await self.files.forget(node)
-        if not self._stop:
-            working = {node for run in self.runs.values() for node in run.flight.values()}
-            leaving = [node for node in self.nodes.values() if node.ready and node.name not in working]
-            for node in leaving:
-                node.leave()
-            if leaving:
-                await asyncio.wait([self._node_tasks[node.name] for node in leaving], timeout=5)
-        for task in self._node_tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._node_tasks.values(), return_exceptions=True)
-        for node in self.nodes.values():
-            await node.transport.close()
 
     def leave_everything(self) -> None:
         """End at once; what runs goes on under the agents, and the next engine takes it up."""
@@ -180,7 +163,7 @@ class Engine:
                     run = self.load(name)
                     entries = entries_of(run)
                     for node in set(run.flight.values()):
-                        self.connect(entries.get(node, {"name": node}), {})
+                        self.reach.connect(entries.get(node, {"name": node}), {})
             except (LabError, SpecError) as error:
                 log.error("%s: %s", name, error)
                 self.refused[name] = str(error)
@@ -222,49 +205,12 @@ class Engine:
         self.runs.pop(run.name, None)
         self.active.discard(run.name)
         self.disk.full.pop(run.name, None)
-        self.outputs.forget(lambda arrival: arrival.run is not run)
+        ended = [(arrival.node.name, arrival.key) for arrival in self.outputs.forget(lambda one: one.run is not run)]
+        for name, key in ended + run.unacknowledged:  # nobody wants to know any more how these have ended
+            if name in self.nodes:
+                self.nodes[name].send({"type": "ack", "keys": [[run.wire_name, *key]]})
         run.journal.close()
         self._wake.set()
-
-    def connect(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> Node:
-        """The node of an entry; connects to it where that is new. environment: of whoever asks, for the way there.
-        Raises LabError where another machine goes by this name."""
-        name = entry["name"]
-        node = self.nodes.get(name)
-        if node is not None and any(node.entry.get(key) != entry.get(key) for key in ("host", "port", "user")):
-            if any(name in run.flight.values() for run in self.runs.values()) or any(
-                name in [one["name"] for one in self.runs[active].nodes] for active in self.active
-            ):
-                raise LabError(
-                    f'node "{name}" is another machine in a run that is going', "give one of them another name"
-                )
-            self._drop(node)
-            node = None
-        if node is None:
-            node = Node(
-                entry,
-                transport_for(dict(entry), self.lab, environment),
-                lab=self.lab.identity,
-                marker=self.lab.path.resolve() / layout.ENGINE_FILE,
-                epoch=self.epoch,
-                listener=self.hearing,
-            )
-            self.nodes[name] = node
-            self._node_tasks[name] = asyncio.create_task(node.keep_connected())
-        else:
-            slots = entry.get("slots", 0)
-            node.entry = dict(entry)
-            if slots and slots != node.slots:
-                node.set_slots(slots)
-            if not node.ready and node.hopeless:
-                node.transport = transport_for(dict(entry), self.lab, environment)
-                node.reconnect()
-        return node
-
-    def _drop(self, node: Node) -> None:
-        node.leave()
-        self._node_tasks.pop(node.name).cancel()
-        del self.nodes[node.name]
 
     # Commands of followers; each raises LabError for what can't be done.
 
@@ -277,6 +223,7 @@ class Engine:
                     self._begin(run, environment, umask)
                     run.queue_up()
                 return index
+        self.reach.check(event["nodes"])
         if run.name in self.active:
             event["joins"] = True
         run.submit(event)
@@ -294,6 +241,7 @@ class Engine:
         """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in
         seconds."""
         run = self.submitted(name)
+        self.reach.check(run.nodes)
         run.requeue(tasks, changes)
         self._begin(run, environment, umask)
         return run.submission
@@ -301,6 +249,7 @@ class Engine:
     def resume(self, name: str, environment: dict[str, str], umask: int | None) -> None:
         """Go on with what was asked for, after an engine's death or a pause."""
         run = self.submitted(name)
+        self.reach.check(run.nodes)
         run.resume()
         self._begin(run, environment, umask)
 
@@ -309,9 +258,11 @@ class Engine:
         self._arrivals += 1
         run.environment, run.umask, run.arrival = environment, umask, self._arrivals
         for entry in run.nodes:
-            node = self.connect(entry, environment)
+            node = self.reach.connect(entry, environment)
             node.drained = entry["name"] in run.drained_nodes
+            self.dispatch.count_needs(run, node)
             self.dispatch.send_contexts(run, node)
+            self.facts.write_down(node)
         self.active.add(run.name)
         self.dispatch.plan()
 
@@ -377,8 +328,7 @@ class Engine:
         passed = time.monotonic() - self._looked
         self._looked += passed
         if passed > ASLEEP:
-            for node in self.nodes.values():
-                node.asleep_for(passed - LOOK)
+            self.reach.asleep_for(passed - LOOK)
         for run in list(self.runs.values()):
             if run.journal.removed:
                 self._forget(run)
@@ -387,36 +337,19 @@ class Engine:
         self._lose_nodes()
         for name in list(self.active):
             run = self.runs[name]
-            nodes = self.nodes_of(run)
-            if nodes and all(self._gone(run, node) for node in nodes):
-                self.give_up(run, "no_node", "; ".join(f"node {node.name}: {node.error}" for node in nodes))
+            why = self.reach.stuck(run)
+            if why:
+                self.give_up(run, "no_node", why)
 
     def _lose_nodes(self) -> None:
-        """What is open on a node that stayed away too long runs elsewhere. While all are away at once it is
-        probably we who are: they have twice the time."""
-        remote = [node for node in self.nodes.values() if node.remote]
-        away = [node for node in remote if not node.ready and node.failing_since is not None]
-        for node in away:
-            patience = node.lost_after * (2 if len(away) == len(remote) else 1)
-            if node.lost or node.failing_for() <= patience:
-                continue
-            node.lost = True
+        """What is open on a node that stayed away too long runs elsewhere."""
+        for node in self.reach.too_long_away():
             self.outputs.forget(lambda arrival, gone=node: arrival.node is not gone)  # type: ignore[misc]
             for run in self.runs.values():
                 events = run.lose(node.name)
                 if events and not run.record(events):
                     self.disk.on_full(run)
             self.dispatch.plan()
-
-    def _gone(self, run: ExperimentRun, node: Node) -> bool:
-        """There is no use in waiting for a node."""
-        if node.ready:
-            return False
-        if node.name in run.flight.values():
-            return not node.remote and node.tries >= 3 and node.failing_for() > UNREACHABLE
-        if node.hopeless or node.lost:
-            return True
-        return not (node.met and node.remote) and node.tries >= 3 and node.failing_for() > UNREACHABLE
 
     @property
     def notice(self) -> str:
@@ -426,7 +359,14 @@ class Engine:
         held = [
             f"node {node.name}: {said}" for node in self.nodes.values() for said in (node.notice, node.doing) if said
         ]
-        return "; ".join(full + outputs + held)
+        return "; ".join(full + outputs + held + [said for run in self.runs.values() if (said := self._drained(run))])
+
+    def _drained(self, run: ExperimentRun) -> str:
+        """What a run waits for whose nodes a person has drained, all of them."""
+        nodes = self.nodes_of(run) if run.name in self.active and run.order and not run.held else []
+        if not nodes or not all(node.drained for node in nodes):
+            return ""
+        return f"{run.name}: all its nodes are drained; `tui-lab nodes resume {nodes[0].name}` lets it go on"
 
     # The end of a run.
 

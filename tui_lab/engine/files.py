@@ -20,16 +20,16 @@ class NodeFiles:
     """Lends channels to the file server of each node."""
 
     def __init__(self) -> None:
-        self._idle: dict[str, list[FileChannel]] = {}
+        self._idle: dict[Node, list[FileChannel]] = {}
         self._closing: set[asyncio.Future[None]] = set()
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._turns: dict[Node, asyncio.Semaphore] = {}
 
     @asynccontextmanager
     async def channel(self, node: Node) -> AsyncIterator[FileChannel]:
         """A channel for one transfer after another. Raises ChannelError where the node can't be reached; what goes
         wrong inside ends the channel."""
-        async with self._turns.setdefault(node.name, asyncio.Semaphore(AT_ONCE)):
-            idle = self._idle.setdefault(node.name, [])
+        async with self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE)):
+            idle = self._idle.setdefault(node, [])
             channel = idle.pop() if idle else FileChannel(await node.transport.open_files())
             try:
                 yield channel
@@ -48,7 +48,7 @@ class NodeFiles:
         if not node.ready:
             await channel.close()
             return
-        idle = self._idle[node.name]
+        idle = self._idle[node]
         idle.append(channel)
 
         def expire() -> None:
@@ -61,7 +61,7 @@ class NodeFiles:
 
     async def forget(self, node: Node) -> None:
         """Close what idles: the connection below it has gone."""
-        for channel in self._idle.pop(node.name, []):
+        for channel in self._idle.pop(node, []):
             await channel.close()
 
 

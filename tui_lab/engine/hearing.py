@@ -10,6 +10,7 @@ from tui_lab.engine.node import Message, Node
 from tui_lab.engine.outputs import Arrival, Outputs, write_piece
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.samples import Samples
+from tui_lab.store.fold import DONE
 from tui_lab.store.journal import Event
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 QUIET: Final = 1.0  # seconds that a node with nothing to give back is not asked again
 GRACE: Final = 1.0  # seconds between TERM and KILL for what nobody asks for any more
+
+
+News = dict[str, list[Event]]  # of each run, not yet recorded
 
 
 class Hearing:
@@ -34,7 +38,7 @@ class Hearing:
     def on_welcome(self, node: Node, message: Message) -> None:
         """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost."""
         node.spool = message["spool"]
-        node.open = set()
+        node.open = {}
         self.engine.places.forget(node)
         known = {(name, task, attempt) for name, task, attempt in message["open"]}
         for name, task, attempt in known:
@@ -49,24 +53,27 @@ class Hearing:
         self.engine.dispatch.plan()
 
     def _settle(self, run: ExperimentRun, node: Node, known: set[tuple[str, int, int]]) -> None:
-        events = []
+        events: list[Event] = []
         same_spool = run.state.spools.get(node.name) == node.spool
         for key in [key for key, where in run.flight.items() if where == node.name]:
             if (run.wire_name, *key) in known:
-                node.open.add((run.wire_name, *key))
+                node.open[run.wire_name, *key] = run.needs_of_node(key) if run.environment else {}
                 self.engine.dispatch.send_context(run, node, run.state.columns["submission"][key[0]])
                 if key in run.stopping:
                     self.engine.send_stop(run, node, key)
+                elif run.state.columns["state"][key[0]] == DONE:
+                    self._end(node, run.wire_name, key)  # another attempt was the first
             elif same_spool:
-                events.append(run.on_returned([key]))  # it never arrived
+                events += run.on_returned([key])  # it never arrived
             else:
                 events.append(run.on_finished(key, {"state": "lost", "reason": "node-lost"}))
-        if events:
-            run.record(events)
+        if events and not run.record(events):
+            self.engine.disk.on_full(run)
         if run.environment is None and self.engine.waited_long:
             self.engine.forsake()
 
     def on_trouble(self, node: Node) -> None:
+        self.samples.note(node)
         self.engine.wake()
         self.engine.look_around()
 
@@ -74,23 +81,20 @@ class Hearing:
 
     def on_messages(self, node: Node, messages: list[Message]) -> None:
         """Record what happened; acknowledgements follow once it is durable."""
-        events: dict[str, list[Event]] = {}
-        ended = 0
+        news: News = {}
+        durations = []
         for message in messages:
             kind = message["type"]
             if kind == "started":
                 run, key = self._of(message["key"])
                 if run is not None and key in run.flight:
-                    events.setdefault(run.name, []).append(run.on_started(key, message["ago"]))
+                    news.setdefault(run.name, []).append(run.on_started(key, message["ago"]))
             elif kind == "finished":
-                ended += 1
-                node.open.discard(tuple(message["key"]))
-                run, event = self._on_finished(node, message)
-                if run is not None and event is not None:
-                    events.setdefault(run.name, []).append(event)
+                durations.append(message.get("duration", 0.0))
+                node.open.pop(tuple(message["key"]), None)
+                self._on_finished(node, message, news)
             elif kind == "returned":
-                for run, event in self._on_returned(node, message["keys"]):
-                    events.setdefault(run.name, []).append(event)
+                self._on_returned(node, message["keys"], news)
             elif kind == "output":
                 self._on_output(message)
             elif kind == "sample":
@@ -100,16 +104,16 @@ class Hearing:
                 node.on_pong(message)
             elif kind == "notice":
                 node.notice = message["text"]
-        if ended:
-            node.measure(ended)
-        self._record(events)
+        if durations:
+            node.measure(len(durations), durations)
+        self._record(news)
 
     def _of(self, wire_key: list[Any]) -> tuple[ExperimentRun | None, Key]:
         name, task, attempt = wire_key
         return self.engine.run_of(name), (task, attempt)
 
-    def _record(self, events: dict[str, list[Event]]) -> None:
-        for name, happened in events.items():
+    def _record(self, news: News) -> None:
+        for name, happened in news.items():
             run = self.engine.runs[name]
             if not run.record(happened):
                 self.engine.disk.on_full(run)
@@ -118,50 +122,55 @@ class Hearing:
                 self.engine.dispatch.guarded(run, self.engine.dispatch.look_at_failures, run)
         self.engine.dispatch.plan()
 
-    def _on_returned(self, node: Node, keys: list[list[Any]]) -> list[tuple[ExperimentRun, Event]]:
-        back = []
+    def _on_returned(self, node: Node, keys: list[list[Any]], news: News) -> None:
+        came = False
         for wire_key in keys:
-            node.open.discard(tuple(wire_key))
+            node.open.pop(tuple(wire_key), None)
             run, key = self._of(wire_key)
             if run is not None and key in run.flight:
-                back.append((run, run.on_returned([key])))
-        node.undisturbed_until = 0.0 if back else time.monotonic() + QUIET
-        return back
+                news.setdefault(run.name, []).extend(run.on_returned([key]))
+                came = True
+        node.undisturbed_until = 0.0 if came else time.monotonic() + QUIET
 
-    def _on_finished(self, node: Node, message: Message) -> tuple[ExperimentRun | None, Event | None]:
-        """The event, if it is time for one: files of the attempt come home first."""
+    def _on_finished(self, node: Node, message: Message, news: News) -> None:
+        """An attempt has ended: that is an event as soon as its files are here."""
         run, key = self._of(message["key"])
         if run is None:
             node.send({"type": "ack", "keys": [message["key"]]})  # of an experiment that is gone
-            return None, None
+            return
+        self._settle_first(run, key, news)
         if message.get("files") and (key in run.flight or run.on_late(key, message, look=True)):
             self.outputs.bring(Arrival(run, node, key, message))
-            return run, None
-        return run, self._result(run, node, key, message)
+        else:
+            self._result(run, node, key, message, news)
 
-    def _result(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> Event | None:
+    def _settle_first(self, run: ExperimentRun, key: Key, news: News) -> None:
+        """Whether the first result counts is asked of the run's state: what came just before must be in it."""
+        if key not in run.flight and news.get(run.name):
+            self._record({run.name: news.pop(run.name)})
+
+    def _result(self, run: ExperimentRun, node: Node, key: Key, message: Message, news: News) -> None:
         run.unacknowledged.append((node.name, key))
         self.engine.disk.dirty.set()
         if key in run.flight:
-            return run.on_finished(key, message)
+            news.setdefault(run.name, []).append(run.on_finished(key, message))
+            return
         event = run.on_late(key, message)
         if event is not None:
+            self._record({run.name: [event]})
             replaced = run.replaced(key[0])
             if replaced is not None and run.flight[replaced] in self.engine.nodes:
                 self._end(self.engine.nodes[run.flight[replaced]], run.wire_name, replaced)
-        return event
 
     def on_arrived(self, arrivals: list[Arrival]) -> None:
         """Files of these attempts are here and durable: now they count as ended."""
-        events: dict[str, list[Event]] = {}
+        news: News = {}
         for arrival in arrivals:
             run = arrival.run
-            if self.engine.runs.get(run.name) is not run:
-                continue  # its folder has gone meanwhile
-            event = self._result(run, arrival.node, arrival.key, arrival.message)
-            if event is not None:
-                events.setdefault(run.name, []).append(event)
-        self._record(events)
+            if self.engine.runs.get(run.name) is run:  # else its folder has gone meanwhile
+                self._settle_first(run, arrival.key, news)
+                self._result(run, arrival.node, arrival.key, arrival.message, news)
+        self._record(news)
 
     def _on_output(self, message: Message) -> None:
         run, key = self._of(message["key"])

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -17,10 +17,12 @@ from tui_lab.engine.transports.channel import Channel, ChannelError, Transport
 log = logging.getLogger(__name__)
 
 Message = dict[str, Any]
+WireKey = tuple[str, int, int]  # what agents call an attempt
 RECONNECT: Final = (0.02, 0.2, 1.0, 5.0, 15.0)  # seconds before each further try
 HANDSHAKE: Final = 30.0  # seconds that an agent may take to answer
 STEADY: Final = 5.0  # seconds after which a channel counts as good, and the tries begin anew
 SAMPLE_EVERY: Final = 5.0  # seconds between samples of load and memory
+BACKLOG: Final = 100_000  # attempts that `ahead` may hand over at most
 LOST_AFTER: Final = 600.0  # seconds without a connection after which a node's tasks run elsewhere
 
 
@@ -60,7 +62,7 @@ class Node:
         self.facts: dict[str, Any] = {}
         self.gpus: list[int] = []
         self.contexts: set[str] = set()  # sent over this channel
-        self.open: set[tuple[str, int, int]] = set()  # handed over, not ended
+        self.open: dict[WireKey, dict[str, Any]] = {}  # handed over and not ended, in that order; what each needs
         self.spool = ""  # identity of the agent's ledger, as its welcome said
         self.drained = False  # a person wants nothing new to start there
         self.leaving = False
@@ -69,6 +71,7 @@ class Node:
         self.resources: Resources | None = None  # what it offers to the needs of tasks
         self.undisturbed_until = 0.0  # monotonic: until then it is not asked to give back what has not begun
         self.rate = 0.0  # attempts that end here, per second
+        self.pace: float | None = None  # seconds that an attempt takes here
         self.tries = 0  # in a row that failed
         self.failing_since: float | None = None  # monotonic
         self.error = ""  # why it can't be reached
@@ -77,6 +80,7 @@ class Node:
         self.sample: Message = {}
         self.latency: float | None = None  # seconds there and back
         self.clock_offset: float | None = None  # seconds that its clock is ahead
+        self._next_way: Transport | None = None
         self._measured = time.monotonic()
         self._unread = b""
         self._again = asyncio.Event()
@@ -113,9 +117,21 @@ class Node:
         wanted = self.entry.get("ahead")
         if isinstance(wanted, int):
             most = max(most, wanted)
-        elif wanted is not None:
-            most = max(most, int(self.rate * wanted["seconds"]))
+        elif wanted is not None and self.pace is not None:
+            most = max(most, min(BACKLOG, int(self.slots * wanted["seconds"] / max(self.pace, 1e-3))))
         return most
+
+    @property
+    def waiting_room(self) -> int:
+        """How many attempts with needs may wait here for what others use: so few that another node may have them."""
+        return max(2, int(self.rate * (0.1 + 4 * (self.latency or 0.0))))
+
+    def room(self) -> tuple[Resources, list[WireKey]]:
+        """What is free as far as we know, and the attempts that wait here because something is not."""
+        assert self.resources is not None
+        offered = self.resources
+        room = Resources(self.slots, offered.cpus, offered.memory, offered.gpus)
+        return room, [key for key, needs in self.open.items() if room.grant(needs) is None]
 
     @property
     def state(self) -> str:
@@ -138,13 +154,17 @@ class Node:
     def asleep_for(self, seconds: float) -> None:
         """The engine itself was held up: that time does not count against the node."""
         if self.failing_since is not None:
-            self.failing_since += seconds
+            self.failing_since = min(self.failing_since + seconds, time.monotonic())
 
     # Talking.
 
     def send(self, *messages: Message) -> None:
-        """Queue messages for the agent; they are lost if the channel breaks, and sent again after the next
-        welcome."""
+        """Queue messages for the agent; they are lost where it is not there or the channel breaks, for the next
+        welcome settles everything."""
+        if self.ready:
+            self._write(messages)
+
+    def _write(self, messages: Iterable[Message]) -> None:
         if self.channel is not None:
             # json, not orjson: an environment may hold bytes that are no UTF-8, as lone surrogates
             self.channel.writer.write("".join([json.dumps(message) + "\n" for message in messages]).encode())
@@ -169,6 +189,7 @@ class Node:
         while not self.leaving:
             began = time.monotonic()
             try:
+                await self._take_next_way()
                 await self._serve()
             except ChannelError as error:
                 self.hopeless = error.fatal
@@ -204,15 +225,24 @@ class Node:
         except TimeoutError:
             pass
 
-    def reconnect(self) -> None:
-        """Try at once."""
+    def reconnect(self, transport: Transport) -> None:
+        """Try at once, on another way or with other keys; whoever asks has it treated like a new node."""
+        self._next_way = transport
         self.hopeless = False
         self.tries = 0
+        if self.lost:
+            self.lost = self.met = False
+            self.failing_since = None
         self._again.set()
 
+    async def _take_next_way(self) -> None:
+        if self._next_way is not None:
+            before, self.transport, self._next_way = self.transport, self._next_way, None
+            await before.close()
+
     def _failed(self, why: str) -> None:
-        log.warning("node %s: %s", self.name, why)
-        self.error = why
+        self.error = why or "the connection has ended"
+        log.warning("node %s: %s", self.name, self.error)
         if self.failing_since is None:
             self.failing_since = time.monotonic()
         self.listener.on_trouble(self)
@@ -222,7 +252,7 @@ class Node:
         async with asyncio.timeout(HANDSHAKE) as patience:
             self.contexts.clear()
             self._unread = b""
-            self.send(self._hello())
+            self._write([self._hello()])
             while data := await channel.reader.read(1 << 18):
                 messages = self._whole(data)
                 if messages and not self.ready:
@@ -290,6 +320,11 @@ class Node:
         memory = self.entry.get("memory") or self.facts.get("memory", 0)
         self.resources = Resources(self.slots, self.facts.get("cores", 0), memory, self.gpus)
         self.error, self.failing_since = "", None
+        if self.leaving:
+            self.send({"type": "bye"})
+        wanted = self.entry.get("slots", 0)
+        if wanted and wanted != self.slots:
+            self.set_slots(wanted)  # someone has changed them since our hello
         self.ping()
         self.listener.on_welcome(self, first)
         return True
@@ -301,9 +336,12 @@ class Node:
         self.send({"type": "bye"})
         self._again.set()
 
-    def measure(self, ended: int) -> None:
-        """Take into account that attempts have just ended: a moving average over about half a second."""
+    def measure(self, ended: int, durations: Iterable[float]) -> None:
+        """Take into account that attempts have just ended: moving averages, of their rate over about half a
+        second."""
         self.tries = 0  # the channel is of use
+        for duration in durations:
+            self.pace = duration if self.pace is None else 0.9 * self.pace + 0.1 * duration
         moment = time.monotonic()
         passed, self._measured = moment - self._measured, moment
         weight = min(1.0, passed / 0.5)

@@ -17,11 +17,11 @@ from tui_lab.engine.outputs import inside
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
-from tui_lab.engine.transports import transport_for
 from tui_lab.store import journal, layout
 from tui_lab.store.errors import LabError
 
 ANSWER: Final = 60.0  # seconds that a node may take to be there for a command
+SETTLE: Final = 3.0  # seconds for news that an agent had for us
 MOST: Final = 1 << 20  # bytes of a file in one answer
 
 
@@ -80,10 +80,10 @@ class NodeCommands:
         self._write_down(name)
 
     def drain(self, name: str, drained: bool) -> None:
-        """Start nothing new on a node, or do so again; what runs there goes on."""
+        """Start nothing new on a node, or do so again, also where it was in quarantine; what runs there goes on."""
         node = self._node(name)
         node.drained = drained
-        self._write_down(name)
+        self._write_down(name, resumed=not drained)
         if drained:
             for run in self.engine.runs.values():
                 self.engine.dispatch.take_back(run, name)
@@ -93,8 +93,7 @@ class NodeCommands:
         """Try at once to reach a node, with what the caller's environment has for the way there."""
         node = self._node(name)
         if not node.ready:
-            node.transport = transport_for(node.entry, self.engine.lab, environment)
-            node.reconnect()
+            self.engine.reach.try_again(node, environment)
 
     def add(
         self, entry: dict[str, Any], experiments: Sequence[str] | None, environment: Mapping[str, str]
@@ -103,6 +102,7 @@ class NodeCommands:
         names = sorted(self.engine.active) if experiments is None else list(experiments)
         if not names:
             raise LabError("nothing is running that could use another node", "`--run FILE --node ...` starts with it")
+        self.engine.reach.check([entry])
         for name in names:
             run = self.engine.submitted(name)
             if run.environment is None:
@@ -111,19 +111,22 @@ class NodeCommands:
                 raise LabError(f'"{name}" has a node "{entry["name"]}" already', "give this one another name")
         for name in names:
             run = self.engine.runs[name]
-            self.engine.connect(entry, environment)
             run.place_on([*run.nodes, entry], run.drained_nodes)
+            self.engine.reach.connect(entry, environment)
         self.engine.dispatch.plan()
         return names
 
-    def _write_down(self, name: str) -> None:
+    def _write_down(self, name: str, resumed: bool = False) -> None:
         node = self.engine.nodes[name]
         for active in self.engine.active:
             run = self.engine.runs[active]
             if any(one["name"] == name for one in run.nodes):
                 entries = [one | {"slots": node.slots} if one["name"] == name else one for one in run.nodes]
                 drained = {one for one in run.drained_nodes if one != name} | ({name} if node.drained else set())
-                run.place_on(entries, drained)
+                released = [name] if resumed and name in run.state.quarantined else []
+                run.place_on(entries, drained, released)
+                if released:
+                    run.trials.forget(name)
         self.engine.dispatch.plan()
 
     # Files.
@@ -159,7 +162,7 @@ class NodeCommands:
         left, more = _left(run, task, attempt)
         if not left:
             return {"files": 0, "bytes": 0}
-        name = run.state.nodes[run.state.columns["node"][task]]
+        name = _node_of(run, task, attempt)
         node = await self._reach(entries_of(run).get(name, {"name": name}), environment)
         folder = f"{node.home}/{run.wire_name}/{layout.task_folder(Path(), task)}"
         size = 0
@@ -190,6 +193,11 @@ class NodeCommands:
             return {"name": name, "removed": [], "error": "a run that is going uses it"}
         try:
             node = await self._reach(entry, environment)
+            self.engine.forsake()  # what waits for an environment never begins
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE):
+                    while node.open:
+                        await asyncio.sleep(0.05)  # what has ended is being told
             if node.open:
                 return {"name": name, "removed": [], "error": f"{len(node.open)} tasks are still open there"}
             removed = [f"the agent and its spool ({node.spool})"]
@@ -197,18 +205,18 @@ class NodeCommands:
                 async with self.engine.files.channel(node) as channel:
                     await channel.remove([node.home], node.home)
                 removed.append(node.home)
-            await self.engine.files.forget(node)
-            node.leave()
+            self.engine.reach.drop(node)
         except (LabError, TransferError, *Unreachable) as error:
             return {"name": name, "removed": [], "error": str(error)}
         return {"name": name, "removed": removed, "error": ""}
 
     async def _reach(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> Node:
         """A node, once it answers. Raises LabError."""
-        node = self.engine.connect(entry, environment)
-        async with asyncio.timeout(ANSWER):
-            while not node.ready and not node.hopeless and node.tries < 2:
-                await asyncio.sleep(0.05)
+        node = self.engine.reach.connect(entry, environment)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER):
+                while not node.ready and not node.hopeless and node.tries < 2:
+                    await asyncio.sleep(0.05)
         if not node.ready:
             raise LabError(f"node {node.name}: {node.error or 'it does not answer'}")
         return node
@@ -220,3 +228,12 @@ def _left(run: ExperimentRun, task: int, attempt: int) -> tuple[list[dict[str, A
         if event.get("task") == task and event.get("attempt") == attempt and event.get("left"):
             return event["left"], "left_more" in event
     return [], False
+
+
+def _node_of(run: ExperimentRun, task: int, attempt: int) -> str:
+    """Where an attempt ran."""
+    found: str = run.state.nodes[run.state.columns["node"][task]]
+    for event, _ in journal.read(run.folder.journal, kinds=frozenset({"assigned"})):
+        if [task, attempt] in event.get("attempts", []):
+            found = event["node"]
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import logging
 import os
 from collections import deque
@@ -12,19 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from tui_lab.engine.files import NodeFiles, Unreachable
+from tui_lab.engine.files import NodeFiles
 from tui_lab.engine.node import Message, Node
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.transfer import TransferError
+from tui_lab.engine.transports.failures import ChannelError
 
 log = logging.getLogger(__name__)
 
 AGAIN: Final = 1.0  # seconds before a further try
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 BATCH: Final = 200  # attempts whose small files are written at once
 AT_ONCE: Final = 4  # attempts with large files that are carried at once
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arrival:
     """An attempt that ended on a node, and its files."""
 
@@ -50,7 +53,8 @@ class Outputs:
     def __init__(self, files: NodeFiles, arrived: Callable[[list[Arrival]], None]) -> None:
         self.files = files
         self.arrived = arrived
-        self.trouble = ""  # why nothing can be written
+        self.trouble = ""  # why something can't be written
+        self.full = False  # it is for want of room
         self._coming: dict[tuple[str, str, Key], Arrival] = {}
         self._small: deque[Arrival] = deque()
         self._writer: asyncio.Task[None] | None = None
@@ -76,10 +80,12 @@ class Outputs:
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._write())
 
-    def forget(self, wanted: Callable[[Arrival], bool]) -> None:
-        """Let go of attempts that nobody waits for any more."""
-        for identity in [identity for identity, arrival in self._coming.items() if not wanted(arrival)]:
+    def forget(self, wanted: Callable[[Arrival], bool]) -> list[Arrival]:
+        """Let go of attempts that nobody waits for any more: those."""
+        gone = {identity: arrival for identity, arrival in self._coming.items() if not wanted(arrival)}
+        for identity in gone:
             del self._coming[identity]
+        return list(gone.values())
 
     async def close(self) -> None:
         """Leave what is not here yet: the agent tells of it again."""
@@ -89,43 +95,49 @@ class Outputs:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _wanted(self, arrival: Arrival) -> bool:
-        return (arrival.node.name, arrival.run.wire_name, arrival.key) in self._coming
+        if arrival.run.journal.removed:
+            return False  # its folder must not come back
+        return self._coming.get((arrival.node.name, arrival.run.wire_name, arrival.key)) is arrival
 
     def _over(self, arrivals: Iterable[Arrival]) -> None:
         done = [arrival for arrival in arrivals if self._wanted(arrival)]
         for arrival in done:
             del self._coming[arrival.node.name, arrival.run.wire_name, arrival.key]
         if done:
-            self.trouble = ""
+            self.trouble, self.full = "", False
             self.arrived(done)
 
     async def _write(self) -> None:
         while self._small:
             batch = [self._small.popleft() for _ in range(min(BATCH, len(self._small)))]
-            while True:
-                try:
-                    await asyncio.to_thread(_write_all, batch)
-                    break
-                except OSError as error:
-                    self._hold(batch[0], error)
-                    await asyncio.sleep(AGAIN)
-                    batch = [arrival for arrival in batch if self._wanted(arrival)]
-            self._over(batch)
+            batch = [arrival for arrival in batch if self._wanted(arrival)]
+            refused = await asyncio.to_thread(_write_all, batch)
+            self._over(arrival for arrival in batch if arrival not in refused)
+            for arrival, error in refused.items():
+                self._hold(arrival, error)
+            if refused:
+                self._small.extend(refused)
+                await asyncio.sleep(AGAIN)
 
     async def _carry(self, arrival: Arrival) -> None:
         async with self._turns:
             while self._wanted(arrival):
-                try:
-                    await self._fetch(arrival)
-                    await asyncio.to_thread(_write_all, [arrival])
-                    self._over([arrival])
-                    return
-                except TransferError as error:
-                    if error.storage:
-                        self.trouble = f"{error}; waiting until there is room"
-                    log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
-                except Unreachable as error:
-                    log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
+                if arrival.node.ready:
+                    try:
+                        await self._fetch(arrival)
+                        refused = await asyncio.to_thread(_write_all, [arrival] if self._wanted(arrival) else [])
+                        if not refused:
+                            self._over([arrival])
+                            return
+                        self._hold(arrival, refused[arrival])
+                    except TransferError as error:
+                        if error.storage:
+                            self.trouble = f"{error}; waiting until that is mended"
+                        log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
+                    except ChannelError as error:
+                        log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
+                    except (OSError, ValueError) as error:
+                        self._hold(arrival, error)
                 await asyncio.sleep(AGAIN)
 
     async def _fetch(self, arrival: Arrival) -> None:
@@ -143,8 +155,13 @@ class Outputs:
                         raise
                     log.warning("%s task %d: %s: %s", arrival.run.name, arrival.key[0], file["name"], error)
 
-    def _hold(self, arrival: Arrival, error: OSError) -> None:
-        self.trouble = f"{error.filename or arrival.folder}: {error.strerror or error}; waiting until there is room"
+    def _hold(self, arrival: Arrival, error: OSError | ValueError) -> None:
+        """Wait with an attempt whose files the disk does not take."""
+        where, what, number = arrival.folder, str(error), None
+        if isinstance(error, OSError):
+            where, what, number = error.filename or where, error.strerror or what, error.errno
+        self.full = number in FULL
+        self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is mended'}"
         log.warning("%s", self.trouble)
 
 
@@ -156,28 +173,40 @@ def inside(folder: Path, name: str) -> Path:
     return folder / path
 
 
-def _write_all(arrivals: list[Arrival]) -> None:
-    """Write the small files of attempts; they are durable on return. Raises OSError."""
+def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError | ValueError]:
+    """Write the small files of attempts; they are durable on return. Those that could not be written, and why."""
+    refused: dict[Arrival, OSError | ValueError] = {}
     for arrival in arrivals:
-        data = memoryview(arrival.message.get("data", b""))
-        start = 0
-        arrival.folder.mkdir(parents=True, exist_ok=True)
-        for file in arrival.message["files"]:
-            path = inside(arrival.folder, file["name"])
-            if "link" in file:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.unlink(missing_ok=True)
-                path.symlink_to(file["link"])
-            elif file.get("inline"):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if path.is_symlink():
-                    path.unlink()
-                with open(path, "wb") as out:
-                    out.write(data[start : start + file["size"]])
-                    os.fchmod(out.fileno(), file.get("mode", 0o644) & 0o777)
-                start += file["size"]
+        try:
+            _write_one(arrival)
+        except (OSError, ValueError) as error:
+            refused[arrival] = error
     if arrivals:
-        _settle(arrivals[0].folder)
+        try:
+            _settle(arrivals[0].run.folder.path)
+        except OSError as error:
+            refused |= dict.fromkeys(arrivals, error)
+    return refused
+
+
+def _write_one(arrival: Arrival) -> None:
+    data = memoryview(arrival.message.get("data", b""))
+    start = 0
+    arrival.folder.mkdir(parents=True, exist_ok=True)
+    for file in arrival.message["files"]:
+        path = inside(arrival.folder, file["name"])
+        if "link" in file:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.symlink_to(file["link"])
+        elif file.get("inline"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                path.unlink()
+            with open(path, "wb") as out:
+                out.write(data[start : start + file["size"]])
+                os.fchmod(out.fileno(), file.get("mode", 0o644) & 0o777)
+            start += file["size"]
 
 
 def _settle(folder: Path) -> None:

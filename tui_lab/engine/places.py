@@ -28,14 +28,14 @@ class Places:
     def __init__(self, files: NodeFiles, ready: Callable[[], None]) -> None:
         self.files = files
         self.ready = ready
-        self._places: dict[tuple[str, str], Place] = {}  # by node and identity of a recipe
+        self._places: dict[tuple[Node, str], Place] = {}  # by node and identity of a recipe
         self._codes: dict[str, asyncio.Task[Code]] = {}  # by the identity of a recipe
-        self._sent: dict[tuple[str, str], str] = {}  # (node, identity of a recipe) -> folder there
-        self._sending: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._sent: dict[tuple[Node, str], str] = {}  # (node, identity of a recipe) -> folder there
+        self._sending: dict[tuple[Node, str], asyncio.Task[None]] = {}
 
     def place(self, run: ExperimentRun, node: Node, submission: int) -> Place | None:
         """None while the program's files are on their way. Raises LabError, SpecError."""
-        key = (node.name, run.recipe(submission).identity)
+        key = (node, run.recipe(submission).identity)
         if key not in self._places:
             place = self._make(run, node, submission)
             if place is None:
@@ -56,7 +56,7 @@ class Places:
             return Place(tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or str(experiment.folder), **common)
         workdir = node.entry.get("workdir")
         if workdir is None or experiment.code or experiment.inputs:
-            sent = self._sent.get((node.name, recipe.identity))
+            sent = self._sent.get((node, recipe.identity))
             if sent is None:
                 self._send(run, node, submission)
                 return None
@@ -71,7 +71,7 @@ class Places:
     def forget(self, node: Node) -> None:
         """Ask again what is there: the node has come back."""
         for known in (self._sent, self._places):
-            for key in [key for key in known if key[0] == node.name]:
+            for key in [key for key in known if key[0] is node]:
                 del known[key]
 
     async def close(self) -> None:
@@ -81,28 +81,28 @@ class Places:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _send(self, run: ExperimentRun, node: Node, submission: int) -> None:
-        key = (node.name, run.recipe(submission).identity)
+        key = (node, run.recipe(submission).identity)
         if key not in self._sending:
             self._sending[key] = asyncio.create_task(self._keep_sending(run, node, submission))
 
     async def _keep_sending(self, run: ExperimentRun, node: Node, submission: int) -> None:
         recipe = run.recipe(submission)
         try:
-            while node.ready:
+            while node.ready and not run.journal.removed:
                 try:
                     code = await self._code(run, submission)
                     folder = f"{node.home}/code/{code.digest}"
                     await self._put(node, folder, code)
-                    self._sent[node.name, recipe.identity] = folder
-                    node.doing = ""
+                    self._sent[node, recipe.identity] = folder
                     break
-                except (TransferError, *Unreachable) as error:
+                except (TransferError, *Unreachable, ValueError) as error:
                     log.warning("node %s: %s", node.name, error)
                     node.doing = f"can't send the code: {error}"
                     self._codes.pop(recipe.identity, None)
-                    await asyncio.sleep(AGAIN)
+                    await asyncio.sleep(0 if isinstance(error, TransferError) and error.lost else AGAIN)
         finally:
-            self._sending.pop((node.name, recipe.identity), None)
+            node.doing = ""
+            self._sending.pop((node, recipe.identity), None)
         self.ready()
 
     async def _code(self, run: ExperimentRun, submission: int) -> Code:

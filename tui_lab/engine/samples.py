@@ -26,11 +26,23 @@ class Samples:
 
     def __init__(self, lab: Lab) -> None:
         self.path = lab.path / layout.NODES_FILE
+        self._states: dict[str, str] = {}  # of each node, as it was written last
 
     def take(self, node: Node, message: Message) -> None:
         """Write down one sample."""
         node.sample = {name: message[name] for name in _MEASURED if name in message}
         node.sample["running"] = message.get("running", 0)
+        self._write(node)
+
+    def note(self, node: Node) -> None:
+        """Write down that a node has come or gone."""
+        if not node.ready:
+            node.sample = {}
+        if self._states.get(node.name) != node.state:
+            self._write(node)
+
+    def _write(self, node: Node) -> None:
+        self._states[node.name] = node.state
         try:
             data = orjson.dumps(sample_of(node)) + b"\n"
             with open(self.path, "ab") as file:

@@ -157,28 +157,37 @@ class FileChannel:
             await self._put_missing(home, sources, progress)  # a crash had damaged some
             await self._ask({"tree": folder, "home": home, "files": entries})
 
+    async def put_files(self, home: str, folder: str, files: Sequence[tuple[str, Path]]) -> None:
+        """Write files into a folder below the home, over what is there: (relative name, file here)."""
+        modes = await asyncio.to_thread(lambda: [_mode(path) for _, path in files])
+        heads: list[tuple[Answer, Path, int]] = [
+            ({"put": f"{folder}/{name}", "home": home, "mode": mode}, path, 0)
+            for (name, path), mode in zip(files, modes, strict=True)
+        ]
+        await self._pipeline(self._put_requests(heads), None)
+
     async def _put_missing(self, home: str, sources: dict[str, Path], progress: Progress | None) -> None:
         names = list(sources)
         for start in range(0, len(names), BATCH):
             answer = await self._ask({"have": names[start : start + BATCH], "home": home})
             partial = answer.get("partial", {})
-            requests = self._put_requests(home, [(sha, sources[sha]) for sha in answer["missing"]], partial)
+            heads = _object_heads(home, answer["missing"], sources, partial)
             try:
-                await self._pipeline(requests, progress)
+                await self._pipeline(self._put_requests(heads), progress)
             except TransferError as error:
                 if error.answer.get("at") is None:
                     raise
                 # What was there of one was of no use, and is gone: once more, from its beginning.
                 answer = await self._ask({"have": names[start : start + BATCH], "home": home})
-                again = [(sha, sources[sha]) for sha in answer["missing"]]
-                await self._pipeline(self._put_requests(home, again, {}), progress)
+                heads = _object_heads(home, answer["missing"], sources, {})
+                await self._pipeline(self._put_requests(heads), progress)
 
     async def _put_requests(
-        self, home: str, objects: Iterable[tuple[str, Path]], partial: dict[str, int]
+        self, heads: Iterable[tuple[Answer, Path, int]]
     ) -> AsyncGenerator[tuple[Answer, bytes], None]:
-        for sha, path in objects:
-            offset = partial.get(sha, 0)
-            request = {"put": f"{home}/objects/{sha}", "home": home, "mode": 0o600}
+        """What a file's requests have in common, the file, and the offset to begin at. `sha` goes with the last."""
+        for head, path, offset in heads:
+            request = {name: value for name, value in head.items() if name != "sha"}
             try:
                 file, data = await asyncio.to_thread(_begin, path, offset)
                 try:
@@ -190,7 +199,7 @@ class FileChannel:
                     file.close()
             except OSError as error:
                 raise TransferError(f"{path}: {error.strerror}", storage=True) from error
-            yield {**request, "offset": offset, "final": True, "sha": sha}, data
+            yield {**head, "offset": offset, "final": True}, data
 
     async def _pipeline(self, requests: AsyncGenerator[tuple[Answer, bytes], None], progress: Progress | None) -> None:
         """Send requests without waiting for each answer; the first refusal is raised when all are answered."""
@@ -307,6 +316,15 @@ class FileChannel:
         if not data:
             raise TransferError("the connection was lost", lost=True)
         self._unread += data
+
+
+def _object_heads(
+    home: str, shas: Iterable[str], sources: dict[str, Path], partial: dict[str, int]
+) -> list[tuple[Answer, Path, int]]:
+    return [
+        ({"put": f"{home}/objects/{sha}", "home": home, "mode": 0o600, "sha": sha}, sources[sha], partial.get(sha, 0))
+        for sha in shas
+    ]
 
 
 def part_of(target: Path) -> Path:

@@ -15,6 +15,8 @@ class Trial:
 
     done: int = 0
     failed: list[int] = field(default_factory=list)  # tasks
+    moved: int = 0  # of these, those that run again elsewhere
+    trusted: bool = False  # nobody else can try what fails here
 
     @property
     def fails(self) -> bool:
@@ -23,10 +25,11 @@ class Trial:
 
 
 class Trials:
-    """Since the submission. usable: the nodes that are up, and not in quarantine."""
+    """Since the submission. usable: the nodes that are up, and not in quarantine; hoped_for: those that may come."""
 
     def __init__(self) -> None:
         self.usable: tuple[str, ...] = ()
+        self.hoped_for: tuple[str, ...] = ()
         self._trials: dict[str, Trial] = {}
 
     def note(self, node: str, task: int, state: str) -> None:
@@ -39,12 +42,20 @@ class Trials:
 
     def suspects(self, node: str) -> bool:
         """It fails, and no other node has shown yet whether that is the node's fault."""
-        others = [name for name in self.usable if name != node]
+        others = [name for name in (*self.usable, *self.hoped_for) if name != node]
         return self._fails(node) and bool(others) and not all(map(self._fails, others))
 
     def _fails(self, node: str) -> bool:
         trial = self._trials.get(node)
-        return trial is not None and trial.fails
+        return trial is not None and trial.fails and not trial.trusted
+
+    def trust(self, node: str) -> None:
+        """Let a node go on, for there is none that could show whether its failures are its own."""
+        self._trials.setdefault(node, Trial()).trusted = True
+
+    def forget(self, node: str) -> None:
+        """Judge a node anew."""
+        self._trials.pop(node, None)
 
     @property
     def doubtful(self) -> int:
@@ -52,9 +63,13 @@ class Trials:
         return sum(len(trial.failed) for node, trial in self._trials.items() if self.suspects(node))
 
     def condemned(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:
-        """Nodes whose failures are their own, for another has done well; each with the tasks that failed there.
-        Never the last node."""
-        if any(trial.done for trial in self._trials.values()):
-            for node, trial in self._trials.items():
-                if trial.fails and node not in quarantined and any(name != node for name in self.usable):
-                    yield node, sorted(set(trial.failed))
+        """Nodes whose failures are their own, for another has done well; each with the tasks that failed there since
+        it was last asked. Never the last node."""
+        if not any(trial.done for trial in self._trials.values()) and not quarantined:
+            return
+        for node, trial in self._trials.items():
+            fails = trial.fails or (node in quarantined and not trial.done)
+            fresh = sorted(set(trial.failed[trial.moved :]))
+            if fails and fresh and any(name != node for name in self.usable):
+                trial.moved = len(trial.failed)
+                yield node, fresh

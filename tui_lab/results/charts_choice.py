@@ -45,6 +45,9 @@ def choose(request: Request, source: Source) -> dict[Role, str]:
             if name is not None:
                 chosen[role] = name
             elif not (kind == "box" and role == "x"):
+                if kind == "steps" and role == "y":
+                    raise ChartError("there are no values by step: a metric with `take: all` makes them, and so do "
+                        "lines such as {\"step\": 3, \"loss\": 0.2} in $TUI_LAB_METRICS")  # fmt: skip
                 have = ", ".join(source.frame.columns[:12]) or "none"
                 raise ChartError(f"{kind} needs --{role}-column; the columns are {have}")
     if kind in ("lines", "steps", "categories", "box") and not {"x", "hue", "style"} & request.columns.keys():

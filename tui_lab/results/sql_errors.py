@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.results.sql_text import Rewritten, tokens
@@ -72,6 +73,8 @@ def translate(
     subtype = details.get("error_subtype")
     if subtype == "MISSING_ENTRY" and details.get("type") == "Table":
         if re.search(r"[/.]\w+$", name) and ("/" in name or name.rsplit(".", 1)[-1].lower() in FILE_TYPES):
+            if name not in sql and Path(name).is_file():  # it was named by its path in the lab
+                return QueryError(f"{name} is no CSV, JSON or Parquet file by its ending", sql, offset)
             return QueryError(f"there is no file {name} in the lab", sql, offset, "paths are relative to the lab")
         hint = _unquoted(sql, offset, tables) or suggest(name, tables)
         return QueryError(f'there is no table "{name}"', sql, offset, hint or f"there are {_listed(tables)}")

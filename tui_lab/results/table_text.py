@@ -41,7 +41,8 @@ def print_table(frame: pl.DataFrame, stream: TextIO, terminal: bool) -> str:
     notes = []
     if left_out:
         few = ", ".join(left_out[:5]) + (", ..." if len(left_out) > 5 else "")
-        notes.append(f"{len(left_out)} columns don't fit here ({few})")
+        what = "1 column doesn't" if len(left_out) == 1 else f"{len(left_out)} columns don't"
+        notes.append(f"{what} fit here ({few})")
     if frame.height > TABLE_ROWS:
         notes.append(f"{frame.height - TABLE_ROWS:,} more rows")
     return "; ".join(notes) + (": --format csv shows everything" if notes else "")

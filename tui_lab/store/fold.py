@@ -157,6 +157,7 @@ class State:
 
     def _on_nodes(self, event: Event) -> None:
         self.placement = event
+        self.quarantined -= set(event.get("released", ()))
 
     def _on_environment(self, event: Event) -> None:
         self.environments[event["node"]] = event["digest"]

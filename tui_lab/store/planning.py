@@ -274,8 +274,8 @@ def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | N
         return None, ()
     if previous.about.get("meaning") != meaning:
         count = rows["combination"].n_unique()
-        what = "combination" if count == 1 else "combinations"
-        return None, (f"the file has changed, so {count:,} {what} added by name=value leave the plan; give them again",)
+        what = "combination added by name=value leaves" if count == 1 else "combinations added by name=value leave"
+        return None, (f"the file has changed, so {count:,} {what} the plan; give them again",)
     rows = rows.unique("combination", keep="first", maintain_order=True)
     return Plan(0, rows, previous.values).combinations, ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -48,8 +49,9 @@ class LabApp(App[int]):
     ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
     BINDINGS = bindings(ACTIONS)
 
-    current: reactive[str | None] = reactive(None, init=False)
-    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), init=False)
+    # What shows them is bound to them: the rest of the screen need not be painted again.
+    current: reactive[str | None] = reactive(None, init=False, repaint=False)
+    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), init=False, repaint=False)
 
     def __init__(self, lab_path: Path, *, file: Path | None = None, config: Config | None = None) -> None:
         super().__init__()
@@ -59,6 +61,8 @@ class LabApp(App[int]):
         self.config = config or Config()
         self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
+        self._panes: dict[str, Pane] = {}  # those that were opened, by name
+        self.pane: Pane | None = None  # the one that is visible
         for theme in themes.OWN:
             self.register_theme(theme)
         chosen = self.config.theme or self.remembered.get("theme", themes.DARK.name)
@@ -122,31 +126,28 @@ class LabApp(App[int]):
         if self.pane is None:  # else someone was quicker
             self.show_pane(name)
 
-    @property
-    def pane(self) -> Pane | None:
-        """The one that is visible."""
-        shown = self.screen_stack[0].query_one("#panes", ContentSwitcher).visible_content
-        return shown if isinstance(shown, Pane) else None
-
     def mounted_panes(self) -> list[Pane]:
-        switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
-        return [one for one in switcher.children if isinstance(one, Pane)]
+        return list(self._panes.values())
 
     def show_pane(self, name: str) -> None:
         """Make a pane visible, with the cursor where a person begins."""
         pane = self.open_pane(name)
-        pane.call_after_refresh(pane.focus_first)
+        pane.call_after_refresh(self._focus_in, pane)
+
+    def _focus_in(self, pane: Pane) -> None:
+        if pane is self.pane:  # else another one was opened meanwhile
+            pane.focus_first()
 
     def open_pane(self, name: str) -> Pane:
         """Make a pane visible, and let it show how the lab stands."""
         switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
-        identity = f"pane-{name}"
-        pane = next((one for one in self.mounted_panes() if one.id == identity), None)
+        pane = self._panes.get(name)
         if pane is None:
-            pane = panes.load(name)()
-            pane.id = identity
+            pane = self._panes[name] = panes.load(name)()
+            pane.id = f"pane-{name}"
             switcher.mount(pane)
-        switcher.current = identity
+        switcher.current = pane.id
+        self.pane = pane
         self.screen_stack[0].query_one(Tabs).shown = name
         if name in panes.NAMES:
             self.remembered.put_of_lab("pane", name)
@@ -161,7 +162,7 @@ class LabApp(App[int]):
     def _ask_pane(self, name: str, method: str, *words: Any) -> None:
         """Open a pane, and call its method once it is there."""
         pane = self.open_pane(name)
-        pane.call_after_refresh(pane.focus_first)
+        pane.call_after_refresh(self._focus_in, pane)
         if hasattr(pane, method):
             pane.call_after_refresh(getattr(pane, method), *words)
 
@@ -192,6 +193,8 @@ class LabApp(App[int]):
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, message: SnapshotTaken) -> None:
+        if not self.screen_stack[0].children:
+            return  # the screen is being taken down
         self.lab = message.snapshot.lab
         self.snapshot = message.snapshot
 
@@ -337,6 +340,11 @@ class LabApp(App[int]):
     def action_help_quit(self) -> None:
         """ctrl+c, where there is nothing to copy."""
         self.tell("q leaves; what runs goes on")
+
+    def hung_up(self) -> None:
+        """The terminal is gone: leave without a question. In a thread."""
+        with suppress(RuntimeError):  # it is not up yet, or already down
+            self.call_from_thread(self.exit, 0)
 
     async def action_quit(self) -> None:
         self.action_leave()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import string
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, cast
+from types import SimpleNamespace
+from typing import Final, NoReturn, cast
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import INFRASTRUCTURE, USAGE
+from tui_lab.cli.main import DONE, INFRASTRUCTURE, USAGE
 
 CRASH_FILE: Final = "crash.log"
 
@@ -24,31 +26,47 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
         raise UsageError("the screen needs a terminal; without one there are --run, status, query: see tui-lab --help")
     from rich.console import Console
 
+    from tui_lab.tui import hangup
     from tui_lab.tui.app import LabApp
     from tui_lab.tui.config import config_file, read_config, state_folder
 
-    _tell_alt_digits()
+    _tell_alt()
     app = LabApp(lab, file=file, config=read_config(config_file()))
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
+    gone = hangup.watch(sys.stdin.fileno(), app.hung_up)
     status = app.run()
+    if gone.is_set() or status == DONE:
+        _end()
     if app.return_code:
         return _crashed(said.getvalue(), state_folder() / CRASH_FILE)
     return status if status is not None else USAGE
 
 
-def _tell_alt_digits() -> None:
-    """Let alt+1 to alt+9 be keys.
+def _end() -> NoReturn:
+    """Give the shell back at once: to take down Python with all that is loaded takes half a second. Everything is
+    written by now, and no thread is left that has work to do."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(DONE)
 
-    Most terminals send them as escape and the digit. Textual takes these for what one terminal of macOS sends for the
-    letters on these keys (alt+3 would be a pound sign); there is no public way to tell it otherwise.
+
+def _tell_alt() -> None:
+    """Let alt with a digit or a small letter be a key at once.
+
+    Most terminals send it as escape and the character. Textual takes some of these for what one terminal of macOS sends
+    for the letters on these keys (alt+3 would be a pound sign), and with the others it waits whether there is more: a
+    key that comes within that tenth of a second makes two characters of it. There is no public way to tell it otherwise.
     """
     with suppress(ImportError, AttributeError):
         from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 
         sequences = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
-        for digit in "123456789":
-            sequences.pop(f"\x1b{digit}", None)
+        for character in string.digits + string.ascii_lowercase:
+            known = sequences.get(f"\x1b{character}")
+            if not isinstance(known, tuple):
+                sequences[f"\x1b{character}"] = (SimpleNamespace(value=f"alt+{character}"),)
 
 
 def _crashed(text: str, file: Path) -> int:

@@ -131,8 +131,9 @@ class LogPanel(Vertical):
         if force or names != self._shown:
             self._shown = names
             parts = [Part(name, self._files[name]) for name in names]
-            self.view.open(Document(parts, self._ascii), at_end, self._note())
-        self._say()
+            self.view.open(Document(parts, self._ascii), at_end, self._note())  # and `_moved` says the rest
+        else:
+            self._say()
 
     def _file(self, detail: TaskDetail, output: Output) -> Readable:
         if output.name not in self._files:
@@ -328,8 +329,8 @@ class LogPanel(Vertical):
             return
         detail = self.detail
         if detail is None:
-            head.update("")
-            command.update("")
+            head.update("", layout=False)
+            command.update("", layout=False)
             return
         room = max(20, self.size.width - 2)
         left = facts_line(detail, self.choice, self._ascii)
@@ -337,10 +338,10 @@ class LogPanel(Vertical):
         if left.cell_len + right.cell_len + 2 > room:
             left.truncate(max(10, room - right.cell_len - 2), overflow="ellipsis")
         left.pad_right(max(1, room - left.cell_len - right.cell_len))
-        head.update(left + right)
+        head.update(left + right, layout=False)  # its place and size stay
         script = " ; ".join(detail.commands).replace("\n", " \\n " if self._ascii else " ↵ ")
         line = Text(printable(script), no_wrap=True, overflow="ellipsis")
-        command.update(Text("$ ", no_wrap=True, overflow="ellipsis") + line)
+        command.update(Text("$ ", no_wrap=True, overflow="ellipsis") + line, layout=False)
 
     def _standing(self) -> str:
         view = self.view

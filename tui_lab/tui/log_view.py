@@ -87,6 +87,7 @@ class LogView(ScrollView, can_focus=True):
         self.hit: Place | None = None
         self.note = ""  # where there is nothing to show
         self._rows: list[Row] | None = None
+        self._style: Style | None = None  # to ask for it takes as long as to draw a line
 
     # What is shown.
 
@@ -143,7 +144,7 @@ class LogView(ScrollView, can_focus=True):
         return self._rows
 
     def _strips(self, item: Item) -> list[Strip]:
-        text, base = item.text, self.rich_style
+        text, base = item.text, self._base
         if item.line is None:
             base = self.get_component_rich_style("log--title")
         elif self.hit is not None and self.hit[:2] == item.place[:2]:
@@ -167,22 +168,32 @@ class LogView(ScrollView, can_focus=True):
         count = self._measure(text)
         return [strip.crop_extend(number * width, (number + 1) * width, base) for number in range(count)]
 
+    @property
+    def _base(self) -> Style:
+        if self._style is None:
+            self._style = self.rich_style
+        return self._style
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._rows, self._style = None, None
+
     def render_line(self, y: int) -> Strip:
         width, rows = self._width, self.rows
         if y < len(rows):
             strip = rows[y].strip
         elif y == 1 and not rows:
             style = self.get_component_rich_style("log--note")
-            strip = Strip([Segment(f"  {self.note}", style)]).crop_extend(0, width, self.rich_style)
+            strip = Strip([Segment(f"  {self.note}", style)]).crop_extend(0, width, self._base)
         else:
-            strip = Strip.blank(width, self.rich_style)
+            strip = Strip.blank(width, self._base)
         return Strip.join([strip, self._bar(y)])
 
     def _bar(self, y: int) -> Strip:
         """A cell of the bar at the right, which tells where in the outputs the window is."""
         total, rows = self.document.size, self.rows
         if not rows or total == 0 or (self.top == self.document.first and len(rows) < self._height):
-            return Strip.blank(1, self.rich_style)
+            return Strip.blank(1, self._base)
         low, high = self._byte(rows[0].item.place), self._byte(rows[-1].item.place, end=rows[-1].item)
         height = self._height
         start = min(height - 1, low * height // total)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import on
 from textual.containers import Vertical
+from textual.events import DescendantFocus
 from textual.widget import Widget
 
 from tui_lab.tui.actions import Action, bindings
@@ -30,6 +32,13 @@ class Pane(Vertical, can_focus=True):
     @property
     def lab_app(self) -> LabApp:
         return cast("LabApp", self.app)
+
+    @on(DescendantFocus)
+    def _focus_came(self) -> None:
+        """A pane that was left before it was ready takes no keys from the one that is visible now."""
+        shown = getattr(self.app, "pane", self)
+        if shown is not self and shown is not None:
+            shown.focus_first()
 
     @property
     def unsaved(self) -> str:

@@ -146,12 +146,16 @@ class FrameTable(ScrollView, can_focus=True):
 
     def refresh_rows(self) -> None:
         """Ask `overlay` again for the rows in sight."""
-        self._look(force=True)
-        self.refresh()
+        before = self._page
+        after = Page(self.frame, self._columns, before.start, before.stop, self.overlay, self._null)
+        if after.rows.rows() != before.rows.rows():
+            self._look(force=True)
 
     def _row_of(self, key: Any) -> int | None:
         if key is None or self.key is None or self.key not in self.frame.columns:
             return None
+        if self.key_at(self.cursor_row) == key:
+            return self.cursor_row  # mostly; to look through a million takes a while
         return self.frame[self.key].index_of(key)
 
     def key_at(self, index: int) -> Any:

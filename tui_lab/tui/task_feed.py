@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from tui_lab.tui.tasks_pane import TasksPane
 
 
+def count_of_tasks(table: TaskTable) -> str:
+    """How many there are; those that are in the plan no more are not in the counts at the top of the screen."""
+    left = table.unplanned
+    words = f"{table.frame.height - left:,} tasks"
+    return f"{words} and {left:,} no longer planned" if left else words
+
+
 class TaskFeed(Widget):
     """The part of the pane that keeps its tables up to date."""
 
@@ -134,7 +141,7 @@ class TaskFeed(Widget):
         if self._wrong:
             self._say(self._wrong.partition("\n")[0], wrong=True)
             return
-        words = [f"{table.frame.height:,} of {table.total:,}" if few else f"{table.total:,} tasks"]
+        words = [f"{table.frame.height:,} of {table.total:,}" if few else count_of_tasks(self.made)]
         if self.view.only is not None:
             words.insert(0, self.view.only[0])
         if table.marked:
@@ -151,6 +158,7 @@ class TaskFeed(Widget):
     # Metrics.
 
     def _want_metrics(self) -> None:
+        self._metrics.wanted = True  # also where it is too early: `_second` asks again, after the run has ended, too
         if self.source is None or self.made is None or not self.made.metrics or self._metrics.busy:
             return
         if not self._metrics.delay():
@@ -185,8 +193,11 @@ class TaskFeed(Widget):
     # What is in sight, several times a second.
 
     def _second(self) -> None:
-        if self._going and self.is_on_screen:
+        if not self.is_on_screen:
+            return
+        if self._going:
             self._look_live()
+        if self._going or self._metrics.wanted:
             self._want_metrics()
 
     def _look_live(self) -> None:

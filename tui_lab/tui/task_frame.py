@@ -39,6 +39,7 @@ class TaskTable:
     metrics: tuple[str, ...]
     still: frozenset[str]  # columns that have one value in all rows
     offset: int  # of the journal
+    unplanned: int = 0  # tasks that the newest plan does not have
 
     @property
     def columns(self) -> list[str]:
@@ -103,9 +104,9 @@ class TaskSource:
         parts += [known.select(name for name in KNOWN if name in known.columns), moving]
         whole = pl.concat([part for part in parts if part.width], how="horizontal")
         order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
-        return TaskTable(
-            whole.select(*dict.fromkeys(order)), self._parameters, metrics, self._still | _still(moving), offset
-        )
+        frame = whole.select(*dict.fromkeys(order))
+        unplanned = frame.height - int(moving["planned"].sum())
+        return TaskTable(frame, self._parameters, metrics, self._still | _still(moving), offset, unplanned)
 
     def _read_known(self, state: State) -> None:
         table = self.folder.tasks()
@@ -130,7 +131,7 @@ class TaskSource:
         values = results.tasks.select("task_id", *results.metrics.values())
         with self._lock:
             before, self._found = self._found, values
-        return before is None or results.read > 0 or results.live
+        return before is None or not values.equals(before)  # another pane, or a command, may have read them first
 
 
 def _beside(ids: pl.Series, found: pl.DataFrame | None, metrics: Sequence[str]) -> pl.DataFrame:

@@ -21,6 +21,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.journal import Event
 from tui_lab.store.lab import Lab
+from tui_lab.store.spare import counts_without_spare
 from tui_lab.tui.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
 
 RECENT: Final = 200  # ends of tasks that the rate is taken from
@@ -50,10 +51,11 @@ class WatchedExperiment:
             return self._last
         queued = int(np.frombuffer(state.columns["queued"], dtype=np.int8).sum()) if state.size else 0
         rate = self._rate() if active else None
+        counts, spare = counts_without_spare(state)
         self._last = ExperimentSnapshot(
             name=self.folder.name,
-            counts=state.counts_by_name(),
-            planned=state.planned,
+            counts=counts,
+            planned=state.planned - spare,
             queued=queued,
             active=active,
             paused=state.paused,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Kinds of event that are history; the rest is the life of single tasks.
 KINDS = frozenset({"submitted", "requeued", "paused", "resumed", "drained", "stopped", "ended", "cleaned"})
+_TABLE_WIDTH = 110  # below that, commands would be broken into slivers: each submission gets lines of its own
 
 
 def main(arguments: list[str]) -> int:
@@ -70,6 +71,8 @@ def _show(name: str, found: list[dict[str, Any]]) -> None:
     from tui_lab.cli.git_state import commit_line
     from tui_lab.cli.text import STATE_MARKS, printable
 
+    console = Console(highlight=False)
+    narrow = console.width < _TABLE_WIDTH
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("submission", "when", "by", "tasks", "asked", "then", "command"):
         table.add_column(title, justify="right" if title in ("tasks", "asked") else "left", overflow="fold")
@@ -80,8 +83,14 @@ def _show(name: str, found: list[dict[str, Any]]) -> None:
         words = printable(shlex.join(["tui-lab", *one["argv"][1:]]))
         if line := commit_line(one["git"]):
             words += f"\n{line}"
+        if narrow:
+            count = f"{one['tasks']:,} tasks, {one['asked']:,} asked: {then or 'not ended'}"
+            title = f"{name}#{one['number']}  {when}  {one['user']}@{one['host']}"
+            console.print(Text("\n  ".join([title, count, *words.split("\n")])), soft_wrap=True)
+            continue
         table.add_row(
             f"{name}#{one['number']}", when, f"{one['user']}@{one['host']}", f"{one['tasks']:,}", f"{one['asked']:,}",
             Text(then or "not ended"), Text(words),
         )  # fmt: skip
-    Console(highlight=False).print(table)
+    if not narrow:
+        console.print(table)

@@ -96,6 +96,13 @@ class Outputs:
         return [self.place / stream_file(stream, step, attempt) for step in self.steps for stream in self.streams]
 
     @property
+    def reason(self) -> str | None:
+        """Why the last attempt did not end well; None where it did."""
+        from tui_lab.store import fold
+
+        return fold.REASONS[self.address.folder.state().columns["reason"][self.address.task]]
+
+    @property
     def state(self) -> int:
         code: int = self.address.folder.state().columns["state"][self.address.task]
         return code
@@ -107,6 +114,8 @@ def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
     found = [path for path in outputs.files() if path.exists() and path.stat().st_size]
     if not found and not title:
         nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
+        if outputs.reason == "start":
+            nothing = f"did not start; tui-lab show {outputs.address} says why"
         print(f"{outputs.address} {nothing}", file=sys.stderr)
     for path in found:
         if title or len(found) > 1:

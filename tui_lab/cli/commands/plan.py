@@ -142,7 +142,9 @@ def and_more(prepared: Prepared) -> str:
 
 
 def _domain(prepared: Prepared, name: str) -> str:
+    from tui_lab.cli.text import shown_value
+
     plan = prepared.plan
     values = plan.typed()[name].unique(maintain_order=True)
-    words = ["-" if value is None else str(value) for value in values.head(12)]
+    words = [shown_value(value) for value in values.head(12)]
     return ", ".join(words) + (f", ... ({len(values):,} values)" if len(values) > 12 else "")

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.follow import Followed
+    from tui_lab.cli.follow import Followed, Interrupts
     from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> int:
     if not left:
         raise UsageError(f"nothing in {lab.path} is paused or interrupted")
     client = EngineClient.start(lab)
+    heard = Interrupts()
     runs = []
     for folder, count in left.items():
         state = folder.state()
@@ -47,5 +48,6 @@ def main(arguments: list[str]) -> int:
         client.request("resume", experiment=folder.name, environment=dict(os.environ))
         runs.append(Followed(folder, len(state.submissions) - 1, count, state))
     if args.detach:
+        heard.restore()
         return DONE
-    return watch(lab, client, runs, list(left), args)
+    return watch(lab, client, runs, list(left), args, heard)

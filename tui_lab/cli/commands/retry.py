@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.address import newest, resolve
-    from tui_lab.cli.follow import Followed
+    from tui_lab.cli.follow import Followed, Interrupts
     from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
@@ -64,6 +64,7 @@ def main(arguments: list[str]) -> int:
     for folder in folders.values():
         check_needs(folder, changes.get("needs", {}))
     client = EngineClient.start(lab)
+    heard = Interrupts()
     runs = []
     for name, tasks in wanted.items():
         folder = folders[name]
@@ -74,8 +75,9 @@ def main(arguments: list[str]) -> int:
         answer = client.request("requeue", experiment=name, tasks=asked, environment=dict(os.environ), changes=changes)
         runs.append(Followed(folder, answer["submission"], len(tasks), state))
     if args.detach:
+        heard.restore()
         return DONE
-    return watch(lab, client, runs, list(folders.values()), args)
+    return watch(lab, client, runs, list(folders.values()), args, heard)
 
 
 def read_changes(words: list[str]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _EPILOG: Final = """commands:
   tui-lab COMMAND --help says more of each.
 
 examples:
+  tui-lab experiment.yaml                      the screen: edit, run, watch, ask
   tui-lab --run experiment.yaml                run a sweep on this machine
   tui-lab --run experiment.yaml lr=0.1,0.2     only these values, or further ones
   tui-lab --run experiment.yaml --first        try one task, its output on screen
@@ -37,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
     it = Parser(
-        usage="tui-lab --run FILE... [name=value ...] [options]\n       tui-lab COMMAND [options]",
+        usage="tui-lab [FILE | LAB]                             the screen\n"
+        "       tui-lab --run FILE... [name=value ...] [options]\n       tui-lab COMMAND [options]",
         description="Sweeps over the settings of a program: run them, read their outputs, query the results.",
         epilog=_EPILOG.format(commands=listed),
     )
@@ -85,6 +87,8 @@ def _not_run(args: argparse.Namespace) -> int:
     from tui_lab.spec.problem import suggest
 
     if len(args.words) > 1:
+        if not Path(args.words[0]).exists() and (hint := suggest(args.words[0], COMMANDS)):
+            raise UsageError(f'there is no command "{args.words[0]}"; {hint}')
         raise UsageError(f"the screen opens one file; to run them, type: tui-lab --run {' '.join(args.words)}")
     path = Path(args.words[0]) if args.words else None
     if path is not None and not path.exists():
@@ -104,7 +108,9 @@ def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
     from tui_lab.store.layout import ENGINE_FILE
 
     # First of all, for it needs as long for its imports as we for ours.
-    early = None if args.first or (lab_path(args) / ENGINE_FILE).exists() else start_early(lab_path(args).absolute())
+    alive = (lab_path(args) / ENGINE_FILE).exists()
+    ssh = bool(args.cluster) or any(words[0] != "localhost" for words in args.node)
+    early = None if args.first or alive else start_early(lab_path(args).absolute(), ssh=ssh)
     try:
         return _run(args, nodes, early)
     finally:
@@ -113,7 +119,7 @@ def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine | None) -> int:
-    from tui_lab.cli.follow import Followed
+    from tui_lab.cli.follow import Followed, Interrupts
     from tui_lab.cli.nodes import read_nodes
     from tui_lab.cli.submission import Choice, find_lab, split_words
     from tui_lab.cli.submitting import submit
@@ -139,15 +145,17 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
         for one in prepared:
             if not args.json:
                 announce(one)
+        heard = Interrupts()
         client, submitted = submit(lab, prepared, nodes, args.keep_going, os.environ, early)
     runs = [Followed(one.prepared.folder, one.number, len(one.prepared.queued), one.state) for one in submitted]
     if args.detach:
+        heard.restore()
         if not args.json and runs:
             print("Started. `tui-lab status` says how it stands; without --detach it is followed.", file=sys.stderr)
         return DONE
     from tui_lab.cli.watch import watch  # while the first tasks run
 
-    return watch(lab, client, runs, [one.folder for one in prepared], args)
+    return watch(lab, client, runs, [one.folder for one in prepared], args, heard)
 
 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:

@@ -132,13 +132,13 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
 def _show(found: dict[str, Any], address: Address) -> None:
     from tui_lab.cli.git_state import commit_line
     from tui_lab.cli.node_table import facts_line
-    from tui_lab.cli.text import STATE_MARKS, last_line, plural, printable, size, span
+    from tui_lab.cli.text import STATE_MARKS, last_line, plural, shown_value, size, span
 
     reason = f" ({found['reason']})" if found["reason"] else ""
     print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
     for name, value in found["parameters"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        print(f"  {name} = {printable(shown)}")
+        print(f"  {name} = {shown_value(shown)}")
     facts_ = [f"{name} {found[name]}" for name in ("repeat", "seed", "version") if name in found]
     print(f"  {', '.join(facts_)}, key {found['key'][:12]}")
     for line in found["commands"]:

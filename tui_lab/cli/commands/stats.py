@@ -84,7 +84,7 @@ def _parser() -> Parser:
     )
     output.add_argument("-o", "--output", metavar="FILE", help="write there")
     output.add_argument(
-        "--limit", type=int, default=ROWS, metavar="N", help=f"rows of a table (default: {ROWS}; 0: all)"
+        "--limit", type=int, metavar="N", help=f"settings in a table (default: {ROWS}) or in Markdown (all); 0: all"
     )
     add_json(parser)
     add_common(parser)
@@ -145,6 +145,8 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
         found = front_frame(report, front)
     else:
         found = paper_table(report) if format == "markdown" else frame(report)
+        if format == "markdown" and args.limit:
+            found = found.head(args.limit)
     about = {"experiment": report.name, **method(report)}
     write_described(found, format, file, about, describe_statistics(report, found))
     for line in told:
@@ -310,7 +312,7 @@ def _lines(
     for place, metric in enumerate(shown):
         if place:
             yield Text()
-        yield from table.metric_lines(report, metric, width, args.limit)
+        yield from table.metric_lines(report, metric, width, ROWS if args.limit is None else args.limit)
     if len(report.metrics) > len(shown):
         yield Text()
         yield from table.best_lines(report, report.metrics, width)

@@ -98,7 +98,7 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
     from rich.text import Text
 
     from tui_lab.cli.summary import paused_line
-    from tui_lab.cli.text import STATE_MARKS, STATE_STYLES
+    from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, plural
 
     console = Console(highlight=False)
     if not found:
@@ -119,14 +119,15 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
     console.print(table)
     for one in found:
         if one["paused"] is not None:
-            console.print(f"{one['name']}: {paused_line(one['paused'])}")
+            console.print(Text(f"{one['name']}: {paused_line(one['paused'])}"), soft_wrap=True)
     if engine is None:
         unfinished = [one["name"] for one in found if one["counts"]["running"] and not one["active"]]
         print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
         return
     for node in engine["nodes"] if with_nodes else ():
         error = f", {node['error']}" if node["error"] else ""
-        print(f"node {node['name']}: {node['state']}, {node['slots']} slots, {node['open']} tasks there{error}")
+        held = f"{plural(node['slots'], 'slot')}, {plural(node['open'], 'task')} there"
+        print(f"node {node['name']}: {node['state']}, {held}{error}")
     if engine["notice"]:
         print(f"! {engine['notice']}")
 
@@ -134,4 +135,6 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
 def _how(one: dict[str, Any]) -> str:
     if one["active"]:
         return "going"
-    return "paused" if one["paused"] is not None else ""
+    if one["paused"] is not None:
+        return "paused"
+    return f"{one['spare']:,} not needed" if one["spare"] else ""

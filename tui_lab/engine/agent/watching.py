@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+FIRST = 0.2  # seconds until the first sample
 LIVE_EVERY = 1.0  # seconds between looks at live metrics
 
 
@@ -26,7 +27,7 @@ class Watching:
         self.every = every
         self.agent.timers.cancel(self.sampling)
         if every:
-            self.sampling.append(self.agent.timers.after(every, self.sample))
+            self.sampling.append(self.agent.timers.after(min(every, FIRST), self.sample))
         for attempt in self.agent.attempts.values():
             attempt.metrics_told = 0
         self.follow_live()

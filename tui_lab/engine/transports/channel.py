@@ -4,6 +4,7 @@ what can be wrong."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -111,6 +112,10 @@ class Transport(Protocol):
 
     async def open_files(self) -> Channel:
         """A new channel to a process on the node that reads and writes files for us. Raises ChannelError."""
+        ...
+
+    def renew(self, environment: Mapping[str, str]) -> None:
+        """From now on with the environment of a later submitter: the SSH agent of the first may have gone."""
         ...
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tui_lab.engine.transports.channel import Channel, Mode, boot_command
@@ -45,6 +46,9 @@ class LocalTransport:
 
     async def open_files(self) -> Channel:
         return await self._open("files")
+
+    def renew(self, environment: Mapping[str, str]) -> None:
+        """Nothing of it is needed."""
 
     async def close(self) -> None:
         """Nothing is kept beside the channels."""

@@ -26,7 +26,7 @@ LAST_WORDS: Final = 1 << 16  # bytes of standard error that are kept
 
 class SshTransport:
     """The way to one node. `entry`: as in a submission event, with `host`. `environment`: the submitter's, for HOME
-    and SSH_AUTH_SOCK; it may be replaced by that of a later submitter."""
+    and SSH_AUTH_SOCK."""
 
     def __init__(self, entry: Mapping[str, Any], spool: str, environment: Mapping[str, str]) -> None:
         self.entry = entry
@@ -39,6 +39,11 @@ class SshTransport:
 
     async def open_files(self) -> Channel:
         return await self._open("files")
+
+    def renew(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        if self._pool is not None:
+            self._pool.environment = environment  # further connections
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -74,7 +79,6 @@ class SshTransport:
         if self._pool is None:
             module = await asyncio.to_thread(_pool_module)
             self._pool = self._pool or module.Pool(self.entry, self.environment)
-        self._pool.environment = self.environment
         return self._pool
 
 

@@ -141,7 +141,8 @@ class Pool:
             apart = [line for line in free if not (bulk and line.control)]
             most = self.most if bulk else self.most + 1  # the agent's own channel never waits for files
             new = any(line.used and not line.proven for line in self.lines)  # it may yet have room
-            extend = len(self.lines) < most and not new and time.monotonic() >= self._full_until
+            full = bool(self.lines) and time.monotonic() < self._full_until
+            extend = len(self.lines) < most and not new and not full
             if apart or (free and not extend and not self._connecting):
                 line = (apart or free)[0]
                 line.used += 1

@@ -1,0 +1,277 @@
+"""Programs that misbehave, and people who meddle: what becomes of their tasks, and of everyone else's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Workshop, alive, until
+from tests.engine.test_behaviour import outcome, relatives
+
+PYTHON = "python3 -S -c"
+
+EXPERIMENTS = {
+    "writes": f"""
+        command: |
+          {PYTHON} "
+          import os
+          for number in range(1_000_000):
+              os.write(1, b'.\\n')
+          "
+        """,
+    "grandchildren": """
+        command: |
+          leaf='echo >>ready; exec sleep 1000'
+          (sh -c "$leaf" & setsid sh -c "$leaf" & (LEAF=$leaf setsid sh -c 'sh -c "$LEAF" & sh -c "$LEAF" &' &) )
+          nohup sh -c "$leaf" >kept.open 2>&1 &
+          until [ "$(cat ready | wc -l)" = 5 ]; do sleep 0.02; done
+        workdir: '{output}'
+        """,
+    "new_group": f"""
+        command: |
+          {PYTHON} "
+          import os, signal, time
+          signal.signal(signal.SIGTERM, signal.SIG_IGN)
+          os.setpgid(0, 0)
+          time.sleep(1000)
+          "
+        timeout: 0.5s
+        grace: 0.2s
+        """,
+    "new_session": f"""
+        command: |
+          {PYTHON} "
+          import os, signal, time
+          signal.signal(signal.SIGTERM, signal.SIG_IGN)
+          if os.fork() == 0:
+              os.setsid()
+              if os.fork():
+                  os._exit(0)
+          for number in range(3):
+              os.close(number)
+          time.sleep(1000)
+          "
+        timeout: 0.5s
+        grace: 0.2s
+        """,
+    "kills_its_group": """
+        command: 'kill -9 0'
+        """,
+    "kills_its_parent": """
+        command: 'kill -9 $PPID; sleep 1000'
+        """,
+    "stops_itself": """
+        command: 'kill -STOP $$; exit 0'
+        timeout: 0.5s
+        """,
+    "removes_its_folder": """
+        command: 'rm -r "$TUI_LAB_OUTPUT"; exit 4'
+        """,
+    "outputs_are_folders": """
+        command: 'rm stdout; mkdir stdout; touch stdout/x; exit 5'
+        workdir: '{output}'
+        """,
+    "many_files": """
+        command: 'ulimit -n 64; for i in $(seq 500); do : >$i; done; exit 6'
+        workdir: '{output}'
+        """,
+    "fine": """
+        command: 'echo {task_id}'
+        repeat: 20
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def ran(shared_workshop: Workshop) -> Workshop:
+    """All of them after one run."""
+    files = [shared_workshop.write(f"{name}.yaml", text) for name, text in EXPERIMENTS.items()]
+    ended = shared_workshop.call("--run", *files, "--node", "localhost", 4, "--keep-going", timeout=150)
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr + (shared_workshop.lab_path / "engine.log").read_text()
+    return shared_workshop
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("writes", ("done", None, 0, None)),
+        ("grandchildren", ("done", None, 0, None)),
+        ("new_group", ("failed", "timeout", 137, None)),
+        ("new_session", ("failed", "timeout", 137, None)),
+        ("removes_its_folder", ("failed", "exit", 4, None)),
+        ("outputs_are_folders", ("failed", "exit", 5, None)),
+        ("many_files", ("failed", "exit", 6, None)),
+    ],
+)
+def test_how_it_ended(ran: Workshop, name: str, expected: tuple[Any, ...]) -> None:
+    assert outcome(ran.tasks(name)[0]) == expected
+
+
+def test_a_million_small_writes_arrive(ran: Workshop) -> None:
+    assert ran.output(0, "stdout", "writes") == ".\n" * 1_000_000
+
+
+def test_what_a_task_leaves_behind_is_stopped_and_counted(ran: Workshop) -> None:
+    (finished,) = ran.events("finished", "grandchildren")
+    assert finished["leftover"] >= 5  # a shell may be just ending
+
+
+def test_a_task_that_kills_what_is_around_it(ran: Workshop) -> None:
+    for name in ("kills_its_group", "kills_its_parent"):
+        task = ran.tasks(name)[0]
+        assert task["state"] in ("failed", "lost"), name
+        assert task["reason"] in ("signal", "start"), name
+    assert outcome(ran.tasks("stops_itself")[0])[:2] == ("failed", "timeout")
+
+
+def test_the_others_never_notice(ran: Workshop) -> None:
+    assert {task["state"] for task in ran.tasks("fine")} == {"done"}
+    assert len(ran.events("finished", "fine")) == 20
+
+
+def test_nothing_of_them_is_left(ran: Workshop) -> None:
+    until(lambda: ran.engine_pid() is None and not ran.spool.exists())
+    until(lambda: not relatives(str(ran.folder).encode()))
+
+
+# From outside.
+
+
+WAIT = "while ! test -e {gate}; do sleep 0.02; done"
+GATED = f"""
+command: 'echo $$/$PPID >>$TRUTH; {WAIT}; echo over'
+parameters: {{gate: [go]}}
+"""
+
+
+def pids(shop: Workshop) -> tuple[int, int]:
+    """Of the program that began last, and of its wrapper."""
+    program, wrapper = shop.lines()[-1].split("/")
+    return int(program), int(wrapper)
+
+
+def test_a_program_that_someone_kills(workshop: Workshop) -> None:
+    run = workshop.start("--run", workshop.write("e.yaml", GATED), "--node", "localhost", 1)
+    until(workshop.lines)
+    os.kill(pids(workshop)[0], signal.SIGKILL)
+    assert run.wait(30) == 1
+    assert outcome(workshop.tasks()[0]) == ("failed", "signal", 137, 9)
+
+
+def test_a_wrapper_that_someone_kills(workshop: Workshop) -> None:
+    """Its program can't be waited for any more: it is stopped before the task has ended, or begins again."""
+    run = workshop.start("--run", workshop.write("e.yaml", GATED + "retries: 1\n"), "--node", "localhost", 1)
+    until(workshop.lines)
+    program, wrapper = pids(workshop)
+    os.kill(wrapper, signal.SIGKILL)
+    until(lambda: len(workshop.lines()) == 2)
+    assert not alive(program)
+    assert workshop.events("finished")[0]["leftover"] >= 1
+    (workshop.folder / "go").touch()
+    assert run.wait(30) == 0
+    assert [event["state"] for event in workshop.events("finished")][1:] == ["done"]
+
+
+@pytest.mark.parametrize("whom", ["program", "wrapper", "group"])
+def test_a_task_that_someone_stops_for_a_while(workshop: Workshop, whom: str) -> None:
+    run = workshop.start("--run", workshop.write("e.yaml", GATED), "--node", "localhost", 1)
+    until(workshop.lines)
+    program, wrapper = pids(workshop)
+    signaled = {"program": program, "wrapper": wrapper, "group": -wrapper}[whom]
+    os.kill(signaled, signal.SIGSTOP)
+    (workshop.folder / "go").touch()
+    watched = wrapper if whom == "wrapper" else program
+    until(lambda: state_of(watched) == "T")
+    assert workshop.call("status").returncode == 0
+    assert workshop.tasks()[0]["state"] == "running"
+    os.kill(signaled, signal.SIGCONT)
+    assert run.wait(30) == 0
+    assert workshop.output(0) == "over\n"
+
+
+def test_a_stopped_task_can_be_stopped_for_good(workshop: Workshop) -> None:
+    run = workshop.start("--run", workshop.write("e.yaml", GATED), "--node", "localhost", 1)
+    until(workshop.lines)
+    program, wrapper = pids(workshop)
+    os.kill(-wrapper, signal.SIGSTOP)
+    until(lambda: state_of(program) == "T")
+    assert workshop.call("stop").returncode == 0
+    assert run.wait(40) == 0
+    assert outcome(workshop.tasks()[0])[:2] == ("stopped", "stopped")
+    assert not alive(program)
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
+
+
+# Much output.
+
+
+def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop, request: pytest.FixtureRequest) -> None:
+    size = 10_000_000_000 if request.config.getoption("--long") else 200_000_000
+    text = f"""
+        command: |
+          echo >>$TRUTH; while ! test -e go; do sleep 0.02; done
+          yes 'loss: 0.5' | head -c {size} || :
+          head -c 9000000 /dev/zero >&2
+          echo >>$TRUTH; while ! test -e end; do sleep 0.02; done
+        metrics: {{loss: {{pattern: 'loss: (@float@)', take: last}}}}
+        """
+    run = workshop.start("--run", workshop.write("e.yaml", text), "--node", "localhost", 2, "--json")
+    until(lambda: len(workshop.lines()) == 1 and workshop.events("started"))
+    engine, agent = workshop.engine_pid(), workshop.agent_pid()
+    before = peak(engine), peak(agent)
+    (workshop.folder / "go").touch()
+    until(lambda: len(workshop.lines()) == 2, 600)
+    after = peak(engine), peak(agent)
+    (workshop.folder / "end").touch()
+    out, _ = run.communicate(timeout=600)
+    assert run.returncode == 0, out
+    folder = workshop.experiment().task_folder(0)
+    assert (folder / "stdout").stat().st_size == size
+    assert (folder / "stderr").stat().st_size == 9_000_000
+    (folder / "stdout").unlink()
+    assert after[0] - before[0] < 16 << 20
+    assert after[1] - before[1] < 8 << 20
+
+
+def peak(pid: int | None) -> int:
+    """Most memory that a process ever had, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+
+
+# The disk.
+
+
+@pytest.fixture
+def small(workshop: Workshop) -> Iterator[Path]:
+    """A file system of a megabyte, for the outputs of e."""
+    place = workshop.lab_path / "e/tasks"
+    assert workshop.run("command: 'true'\n").returncode == 0
+    until(lambda: workshop.engine_pid() is None)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    yield place
+    workshop.close()
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_task_that_fills_its_disk_fails_and_the_others_go_on(workshop: Workshop, small: Path) -> None:
+    e = workshop.write("experiment.yaml", "name: e\ncommand: 'echo begun; yes | head -c 3000000'\n")
+    o = workshop.write("o.yaml", "command: 'echo {task_id}'\nrepeat: 10\n")
+    ended = workshop.call("--run", e, o, "--node", "localhost", 1)
+    assert ended.returncode == 1, ended.stderr
+    assert outcome(workshop.tasks()[1])[:2] == ("failed", "exit")
+    assert {task["state"] for task in workshop.tasks("o")} == {"done"}
+    assert workshop.call("--run", e, timeout=60).returncode == 1
+    assert workshop.tasks()[1]["attempts"] == 2

@@ -1,0 +1,34 @@
+"""The log of a task that runs on another machine: what it has printed is to be seen while it runs."""
+
+from __future__ import annotations
+
+from tests.conftest import Workshop, until
+from tests.nodes.fleet import Fleet, fleet  # noqa: F401
+from tests.tui.conftest import wait_until
+from tui_lab.tui.app import LabApp
+from tui_lab.tui.tasks_pane import TasksPane
+
+FAR = """
+command: |
+  echo "first line from afar"
+  until [ -e /tmp/go ]; do sleep 0.05; done
+  echo "last line from afar"
+"""
+
+
+async def test_what_a_task_prints_on_another_machine(workshop: Workshop, fleet: Fleet) -> None:  # noqa: F811
+    node = fleet.node("attic", shared=False)
+    file = workshop.write("e.yaml", FAR)
+    words = ("--run", file, "--cluster", fleet.cluster_file(), "--detach")
+    result = workshop.call(*words, env=fleet.environment(workshop))
+    assert result.returncode == 0, result.stderr
+    until(lambda: workshop.tasks()[0]["state"] == "running")
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        pane = await wait_until(pilot, lambda: app.query_one(TasksPane))
+        await wait_until(pilot, lambda: "first line from afar" in pane.log_panel.view.text)
+        assert not (workshop.lab_path / "e" / "tasks" / "0" / "0" / "stdout").exists()
+        (node.machine.tmp / "go").touch()
+        await wait_until(pilot, lambda: "last line from afar" in pane.log_panel.view.text)
+        await wait_until(pilot, lambda: pane.detail is not None and pane.detail.state == "done")
+        assert pane.log_panel.view.text.count("first line from afar") == 1

@@ -1,0 +1,99 @@
+"""What earlier attempts of a task left, for its next attempt on a node that does not see the lab's folder: `{output}`
+is one folder for all attempts of a task, so a program finds its checkpoint wherever it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.engine.files import NodeFiles
+from tui_lab.engine.node import Message, Node
+from tui_lab.engine.run import ExperimentRun, Key
+from tui_lab.engine.transfer import PART, TransferError
+from tui_lab.engine.transports.failures import ChannelError
+
+log = logging.getLogger(__name__)
+
+MOST: Final = 2 << 30  # bytes that are taken along: as much as comes home
+AGAIN: Final = 1.0  # seconds before a further try
+
+# What each attempt writes anew: the outputs, and live metrics.
+_NUMBERED: Final = re.compile(r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.jsonl(?:\.\d+)?|params\.json")
+
+Files = list[tuple[str, Path]]
+
+
+class Earlier:
+    """Takes files along, and only then has an attempt started: `start` sends its message."""
+
+    def __init__(
+        self,
+        files: NodeFiles,
+        settle: Callable[[], Awaitable[None]],
+        start: Callable[[ExperimentRun, Node, Key, Message], None],
+    ) -> None:
+        self.files = files
+        self.settle = settle
+        self.start = start
+        self._on_their_way: dict[tuple[str, Key], asyncio.Task[None]] = {}
+
+    def take_along(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> bool:
+        """False where there is nothing to take along: the attempt may start at once."""
+        if key[1] == 1 or "collect" not in message:
+            return False
+        identity = (run.wire_name, key)
+        before = self._on_their_way.pop(identity, None)
+        if before is not None:
+            before.cancel()  # it was for a node that has given the attempt back
+        task = asyncio.create_task(self._carry(run, node, key, message))
+        self._on_their_way[identity] = task
+        task.add_done_callback(lambda done: self._arrived(identity, done))
+        return True
+
+    def _arrived(self, identity: tuple[str, Key], task: asyncio.Task[Any]) -> None:
+        if self._on_their_way.get(identity) is task:
+            del self._on_their_way[identity]
+
+    async def _carry(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> None:
+        def wanted() -> bool:
+            return (run.wire_name, *key) in node.open and run.flight.get(key) == node.name
+
+        await self.settle()  # at the acknowledgement of the attempt before, its files go from the node
+        files = await asyncio.to_thread(_found, run.folder.task_folder(key[0]))
+        while wanted() and files and key not in run.stopping:
+            try:
+                async with self.files.channel(node) as channel:
+                    await channel.put_files(node.home, message["folder"], files)
+                break
+            except (TransferError, ChannelError, OSError) as error:
+                log.warning("%s task %d: %s", run.name, key[0], error)
+                await asyncio.sleep(AGAIN)
+                files = [(name, path) for name, path in files if path.is_file()]
+        if wanted():
+            self.start(run, node, key, message)
+
+    async def close(self) -> None:
+        tasks = list(self._on_their_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _found(folder: Path) -> Files:
+    """The files in a task's folder that the next attempt may want, as far as they are not too much."""
+    found: Files = []
+    room = MOST
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+        name = str(path.relative_to(folder))
+        if path.is_symlink() or not path.is_file() or _NUMBERED.fullmatch(name) or name.endswith(PART):
+            continue
+        room -= path.stat().st_size
+        if room < 0:
+            log.warning("%s: too much to take along; the rest stays here", folder)
+            break
+        found.append((name, path))
+    return found

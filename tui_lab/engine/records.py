@@ -1,0 +1,121 @@
+"""One experiment's journal, state and submissions, as the engine holds them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tui_lab.engine.recipe import Recipe
+from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.journal import Event, Journal
+
+Key = tuple[int, int]  # task, attempt
+
+
+class Records:
+    """Writes to the journal, and applies what is written to the state."""
+
+    def __init__(self, folder: ExperimentFolder) -> None:
+        """Raises LabError, StorageError."""
+        self.folder = folder
+        self.name = folder.name
+        folder.state()  # a newer journal is refused before anything is opened for writing
+        self.journal = Journal(folder.journal)
+        self.state = folder.state()
+        self.unwritten: list[Event] = []  # what the disk would not take
+        self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
+        self.recipes: dict[int, Recipe] = {}
+
+    @property
+    def wire_name(self) -> str:
+        """What agents call the experiment: another one in a folder of the same name is not taken for it."""
+        return f"{self.name}@{self.state.identity[:8]}"
+
+    # Writing.
+
+    def record(self, events: Sequence[Event]) -> bool:
+        """Append events and apply them. False where the disk would not take all: the rest is kept for
+        `write_again`."""
+        if self.unwritten:
+            self.unwritten += events
+            return False
+        written = self.journal.append(events)
+        for event in events[:written]:
+            self.state.apply(event)
+        self.state.offset = self.journal.end
+        self.unwritten += events[written:]
+        return not self.unwritten
+
+    def decide(self, event: Event) -> None:
+        """Record what a person asks for: whole, or not at all. Raises StorageError where the disk does not take it."""
+        self._require_room()
+        if not self.record([event]):
+            self.unwritten = []
+            raise self._no_room()
+
+    def _require_room(self) -> None:
+        """Raises StorageError while the disk has not taken what happened before."""
+        if self.unwritten:
+            raise self._no_room()
+
+    def _no_room(self) -> StorageError:
+        what = f"{self.journal.path}: {self.journal.trouble}"
+        return StorageError(what, "make room, then give the same command again")
+
+    def write_again(self) -> bool:
+        """Try once more to write what the disk did not take."""
+        events, self.unwritten = self.unwritten, []
+        return self.record(events)
+
+    # Submissions.
+
+    @property
+    def submission(self) -> int:
+        return len(self.state.submissions) - 1
+
+    def require_submission(self) -> None:
+        """Raises LabError where nothing was submitted yet."""
+        if not self.state.submissions:
+            raise LabError(f'nothing of "{self.name}" was submitted yet')
+
+    @property
+    def newest(self) -> Event:
+        """The newest submission. Raises LabError where there is none."""
+        self.require_submission()
+        return self.state.submissions[-1]
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """Where the tasks of the newest submission run, as docs/journal.md has it."""
+        nodes: list[dict[str, Any]] = (self.state.placement or self.newest)["nodes"]
+        return nodes
+
+    @property
+    def drained_nodes(self) -> list[str]:
+        """Nodes on which a person wants nothing new to start."""
+        drained: list[str] = (self.state.placement or {}).get("drained", [])
+        return drained
+
+    def place_on(self, nodes: list[dict[str, Any]], drained: Iterable[str], released: Sequence[str] = ()) -> None:
+        """Other nodes from now on, or other slots. released: nodes whose quarantine is over."""
+        event: Event = {"event": "nodes", "at": now(), "nodes": nodes, "drained": sorted(drained)}
+        if released:
+            event["released"] = list(released)
+        self.decide(event)
+
+    def recipe(self, submission: int | None = None) -> Recipe:
+        """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
+        number = self.submission if submission is None else submission
+        if number not in self.recipes:
+            about = self.state.submissions[number]
+            spec = self.folder.spec(about["plan"])
+            identity = f"{self.wire_name}/{number}"
+            self.recipes[number] = Recipe(spec, self.folder.plan(about["plan"]), self.folder.path, identity)
+        return self.recipes[number]
+
+
+def now(ago: float = 0.0) -> float:
+    """Seconds since 1970, in milliseconds' steps."""
+    return round(time.time() - ago, 3)
