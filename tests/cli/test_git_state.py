@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -102,4 +103,6 @@ def test_without_a_repository_there_is_nothing_of_it(bench: Bench) -> None:
     bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1]}\n")
     bench.run("grid.yaml", env={"PATH": os.environ["PATH"]})
     assert "commit" not in bench("show", "0").out
-    assert not (bench.lab / "grid" / "environment").exists()
+    journal = (bench.lab / "grid" / "journal.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in journal]
+    assert ["environment" in event for event in events if event["event"] == "submitted"] == [False]

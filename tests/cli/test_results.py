@@ -92,6 +92,7 @@ def test_an_error_is_shown_at_its_place(bench: Bench) -> None:
 
 def test_other_patterns_need_no_rerun(bench: Bench) -> None:
     swept(bench)
+    bench.until(lambda: not (bench.lab / "engine.json").exists())  # it has written its last word
     before = (bench.lab / "grid" / "journal.jsonl").read_bytes()
     told = bench("parse", "-e", "lab/grid/", "-p", "train_time", r"Time to train \(ms\): (@float@)", "-o", "grid.csv")
     assert "train_time: in 12 of 12" in told.err

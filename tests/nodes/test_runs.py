@@ -171,7 +171,7 @@ def test_a_large_artefact_and_many_small_ones_come_home(
     assert {path.name: path.read_text() for path in small.glob("f*")} == {
         f"f{i}": f"{i}\n" for i in range(1, count + 1)
     }
-    assert not list(attic.machine.home.rglob("large.bin"))
+    until(lambda: not list(attic.machine.home.rglob("large.bin")))
 
 
 def test_logs_and_live_metrics_of_a_node_elsewhere(workshop: Workshop, fleet: Fleet) -> None:

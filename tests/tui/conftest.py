@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -36,15 +35,15 @@ metrics:
 async def wait_until(pilot: Pilot[Any], condition: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Let the app work until something holds, and return it; fail after a deadline."""
     deadline = time.monotonic() + seconds
+    await pilot.pause()
     while True:
-        await pilot.pause()
         try:
             if found := condition():
                 return found
-        except (LookupError, NoMatches):  # what is not there yet
+        except (AttributeError, LookupError, NoMatches):  # what is not there yet
             pass
         assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
-        await asyncio.sleep(0.01)
+        await pilot.pause(0.01)  # without a time it waits until all threads are idle, which may be a second
 
 
 @pytest.fixture

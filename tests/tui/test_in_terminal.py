@@ -117,9 +117,11 @@ def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: 
 
     # SQL, then a chart of its answer.
     terminal.press("5")
-    terminal.wait(lambda screen: "^j Run" in screen and "q Leave" not in screen)  # what is typed is text now
-    terminal.press("C-a", "C-k")
+    terminal.wait(lambda screen: "SELECT" in screen and "q Leave" not in screen)  # what is typed is text now
+    terminal.press("C-a", "C-k")  # a key with ctrl may act later than letters that come with it
+    terminal.wait(lambda screen: "SELECT" not in screen)
     terminal.type("SELECT x, score FROM results ORDER BY score DESC")
+    terminal.wait("score DESC")
     terminal.press("F5")
     terminal.wait(lambda screen: "5.5" in screen and "3.5" in screen)
     terminal.press("M-p")

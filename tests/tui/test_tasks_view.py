@@ -127,3 +127,15 @@ def test_newer_facts_take_the_place_of_older(source: TaskSource) -> None:
     found = overlaid(rows, newer)
     assert found["state"].to_list()[1:5] == ["done", "running", "running", "done"]
     assert found.columns == rows.columns and found.schema == rows.schema
+
+
+def test_values_that_another_reader_found_first(own_lab: Workshop) -> None:
+    found = TaskSource(Lab.open(own_lab.lab_path), "small")
+    found.read()
+    assert found.read_metrics(0)
+    assert not found.read_metrics(0)
+    file = own_lab.folder / "small.yaml"
+    ran = own_lab.call("--run", file, "--replace", "x=5", "--new", "--node", "localhost", 2)  # it reads them at its end
+    assert "4 tasks to run" in ran.stderr, ran.stderr
+    assert found.read_metrics(0)
+    assert found.read().frame["score"].to_list().count(5.5) == 4

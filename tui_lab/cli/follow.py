@@ -208,14 +208,18 @@ class Follower:
             self._notice = str(error)
             return
         errors = [f"node {node['name']}: {node['error']}" for node in answer["nodes"] if node["error"]]
-        self._notice = answer["notice"] or "; ".join(errors)
+        self._notice = "; ".join(filter(None, [answer["notice"], *errors]))
         for run in self.runs:
             if run.folder.name not in answer["active"] and not run.look():
-                if not run.folder.exists():
-                    self._require_lab()
-                    raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
+                self._require_experiment(run)
                 if not answer["notice"]:  # else its last words wait for room on the disk
                     self._resume(run)
+
+    def _require_experiment(self, run: Followed) -> None:
+        """Raises LabError where someone has taken its folder away, StorageError where it was the lab."""
+        if not run.folder.exists():
+            self._require_lab()
+            raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
 
     def _require_lab(self) -> None:
         """Raises StorageError where someone has taken the lab away."""
@@ -247,4 +251,5 @@ class Follower:
                 self.client.request("drain", experiment=run.folder.name)
 
     def _resume(self, run: Followed) -> None:
+        self._require_experiment(run)
         self.client.request("resume", experiment=run.folder.name, environment=dict(os.environ))

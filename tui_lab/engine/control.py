@@ -17,6 +17,7 @@ from typing import Any
 
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.node_commands import NodeCommands
+from tui_lab.engine.notice import notice_of
 from tui_lab.engine.place import EngineFacts, beat
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout, ranges
@@ -167,7 +168,7 @@ class Control:
         return {
             "pid": os.getpid(),
             "active": sorted(engine.active),
-            "notice": engine.notice,
+            "notice": notice_of(engine),
             "nodes": self.nodes.listing(),
             "refused": engine.refused,
         }

@@ -20,7 +20,7 @@ from tui_lab.engine.node import Node
 from tui_lab.engine.outputs import Outputs
 from tui_lab.engine.places import Places
 from tui_lab.engine.reach import UNREACHABLE, Reach
-from tui_lab.engine.run import ExperimentRun, Key, now
+from tui_lab.engine.run import ExperimentRun, Key, entries_of, now
 from tui_lab.engine.samples import Samples
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import ranges
@@ -351,23 +351,6 @@ class Engine:
                     self.disk.on_full(run)
             self.dispatch.plan()
 
-    @property
-    def notice(self) -> str:
-        """What followers should be told, besides the journal."""
-        full = [f"{self.lab.path / name}: {why}; waiting until there is room" for name, why in self.disk.full.items()]
-        outputs = [self.outputs.trouble] if self.outputs.trouble else []
-        held = [
-            f"node {node.name}: {said}" for node in self.nodes.values() for said in (node.notice, node.doing) if said
-        ]
-        return "; ".join(full + outputs + held + [said for run in self.runs.values() if (said := self._drained(run))])
-
-    def _drained(self, run: ExperimentRun) -> str:
-        """What a run waits for whose nodes a person has drained, all of them."""
-        nodes = self.nodes_of(run) if run.name in self.active and run.order and not run.held else []
-        if not nodes or not all(node.drained for node in nodes):
-            return ""
-        return f"{run.name}: all its nodes are drained; `tui-lab nodes resume {nodes[0].name}` lets it go on"
-
     # The end of a run.
 
     def finish(self, run: ExperimentRun) -> None:
@@ -413,11 +396,3 @@ class Engine:
             self.dispatch.take_back(run)
             self._end(run)
         self._wake.set()
-
-
-def entries_of(run: ExperimentRun) -> dict[str, dict[str, Any]]:
-    """The nodes of all submissions of an experiment by name, the newest of each."""
-    entries: dict[str, dict[str, Any]] = {}
-    for submission in run.state.submissions:
-        entries |= {entry["name"]: entry for entry in submission["nodes"]}
-    return entries | {entry["name"]: entry for entry in run.nodes}

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.engine.agent.globs import matcher
-from tui_lab.engine.engine import Engine, entries_of
+from tui_lab.engine.engine import Engine
 from tui_lab.engine.files import Unreachable, absent
 from tui_lab.engine.node import Node
 from tui_lab.engine.outputs import inside
-from tui_lab.engine.run import ExperimentRun
+from tui_lab.engine.run import ExperimentRun, entries_of
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
 from tui_lab.store import journal, layout

@@ -251,3 +251,11 @@ def _finished(key: Key, message: Mapping[str, Any]) -> Event:
         if name in message:
             event[name] = message[name]
     return event
+
+
+def entries_of(run: ExperimentRun) -> dict[str, dict[str, Any]]:
+    """The nodes of all submissions of an experiment by name, the newest of each."""
+    entries: dict[str, dict[str, Any]] = {}
+    for submission in run.state.submissions:
+        entries |= {entry["name"]: entry for entry in submission["nodes"]}
+    return entries | {entry["name"]: entry for entry in run.nodes}

@@ -57,7 +57,7 @@ def _tell_alt() -> None:
 
     Most terminals send it as escape and the character. Textual takes some of these for what one terminal of macOS sends
     for the letters on these keys (alt+3 would be a pound sign), and with the others it waits whether there is more: a
-    key that comes within that tenth of a second makes two characters of it. There is no public way to tell it otherwise.
+    key that comes within a tenth of a second makes two characters of it. There is no public way to tell it otherwise.
     """
     with suppress(ImportError, AttributeError):
         from textual._ansi_sequences import ANSI_SEQUENCES_KEYS

@@ -1,0 +1,77 @@
+"""What a person is told at the end of a run, and where an answer does not fit or is not there."""
+
+from __future__ import annotations
+
+from tests.cli.bench import Bench
+
+GRID = """
+name: grid
+command: echo v {x}
+parameters: {x: [1, 2, 3]}
+metrics: {v: {pattern: 'v (@int@)', goal: max}}
+"""
+
+
+def test_tasks_that_were_not_asked_for_are_not_promised(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID)
+    said = bench.run("grid.yaml", "--only", "x = 1").err
+    assert "next: --run the file alone: it goes on with the 2 tasks not asked for" in said
+    assert "the same command again" not in said
+    assert "next: tui-lab query" in bench.run("grid.yaml").err
+
+
+def test_why_nothing_started_is_said(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID + "needs: {cpus: 99999}\n")
+    said = bench.run("grid.yaml", "x=1", code=1).err
+    assert "1 task: start: no node can run it: localhost: needs 99999 cpus" in said
+    assert "tui-lab show grid/0" in said and "tui-lab logs" not in said
+    assert "grid/0 did not start; tui-lab show grid/0 says why" in bench.inside("logs", "0").err
+
+
+def test_values_stay_in_their_line(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID.replace("[1, 2, 3]", '["a\\nb", ""]'))
+    assert "  x: a\\nb, ''" in bench.inside("plan", "grid.yaml").out.splitlines()
+    bench.run("grid.yaml")
+    assert "  x = a\\nb" in bench.inside("show", "0").out.splitlines()
+
+
+def test_narrow_terminals_keep_words_whole(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml", "--node", "localhost", "1")
+    history = bench("history", env={"COLUMNS": "40"}).out.splitlines()
+    assert history[0].startswith("grid#1  ")
+    assert history[1:3] == ["  3 tasks, 3 asked: ✓ 3 done", "  tui-lab --run grid.yaml --node localhost 1"]
+    (bench.lab / "nodes.jsonl").write_text(
+        '{"at": 1.0, "node": "tower-of-babel", "state": "up", "slots": 16, "used": 3, "load": 2.5, "open": 19,'
+        ' "memory": 68719476736, "memory_used": 12884901888, "latency": 0.03, "clock_offset": 0.0}\n'
+    )
+    nodes = bench("nodes", env={"COLUMNS": "44"}).out.splitlines()
+    assert nodes[1].split()[:3] == ["node", "state", "slots"]
+    assert nodes[2].split()[:3] == ["tower-of-babel", "up", "3/16"]
+
+
+def test_a_near_miss_of_a_command_with_words(bench: Bench) -> None:
+    assert 'did you mean "query"?' in bench.inside("qurey", "SELECT 1", code=2).err
+
+
+def test_a_file_that_is_no_table(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml")
+    (bench.lab / "grid" / "notes.txt").write_text("hello\n")
+    said = bench.inside("query", "SELECT * FROM 'grid/notes.txt'", code=2).err
+    assert "is no CSV, JSON or Parquet file by its ending" in said
+    assert "there is no file /etc/hosts.txt" in bench.inside("query", "SELECT * FROM '/etc/hosts.txt'", code=2).err
+
+
+def test_markdown_is_limited_where_that_is_asked(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml")
+    assert len(bench.inside("stats", "--format", "markdown").out.splitlines()) == 2 + 3
+    assert len(bench.inside("stats", "--format", "markdown", "--limit", "1").out.splitlines()) == 2 + 1
+
+
+def test_steps_that_nobody_wrote(bench: Bench) -> None:
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml")
+    said = bench.inside("draw", "steps", code=2).err
+    assert "there are no values by step" in said and "$TUI_LAB_METRICS" in said

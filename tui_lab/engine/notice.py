@@ -1,0 +1,22 @@
+"""What followers should be told, besides the journal: what an engine waits for."""
+
+from __future__ import annotations
+
+from tui_lab.engine.engine import Engine
+from tui_lab.engine.run import ExperimentRun
+
+
+def notice_of(engine: Engine) -> str:
+    """Empty where all is well."""
+    full = [f"{engine.lab.path / name}: {why}; waiting until there is room" for name, why in engine.disk.full.items()]
+    held = [f"node {node.name}: {said}" for node in engine.nodes.values() for said in (node.notice, node.doing) if said]
+    drained = [_drained(engine, engine.runs[name]) for name in sorted(engine.active)]
+    return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *drained) if said)
+
+
+def _drained(engine: Engine, run: ExperimentRun) -> str:
+    """What a run waits for whose nodes a person has drained, all of them."""
+    nodes = engine.nodes_of(run)
+    if not run.order or run.held or not nodes or not all(node.drained for node in nodes):
+        return ""
+    return f"{run.name}: all its nodes are drained; `tui-lab nodes resume {nodes[0].name}` lets it go on"
