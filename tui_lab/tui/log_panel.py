@@ -61,6 +61,7 @@ class LogPanel(Vertical):
     def __init__(self, id: str | None = None, connect: Callable[[], Ask | None] = lambda: None) -> None:
         super().__init__(id=id)
         self.connect = connect
+        self._view = LogView(id="log-view")
         self.detail: TaskDetail | None = None
         self.choice = Choice()
         self.news = ""  # what a search found out
@@ -74,7 +75,7 @@ class LogPanel(Vertical):
     def compose(self) -> ComposeResult:
         yield Static(id="log-head")
         yield Static(id="log-command")
-        yield LogView(id="log-view")
+        yield self._view
         yield Input(id="log-search", placeholder="search", compact=True)
 
     def on_mount(self) -> None:
@@ -88,7 +89,7 @@ class LogPanel(Vertical):
 
     @property
     def view(self) -> LogView:
-        return self.query_one(LogView)
+        return self._view
 
     # The task.
 

@@ -36,6 +36,9 @@ ResultsPane {
     & #results-notes { height: auto; max-height: 5; padding: 0 1; }
     &.short #results-how, &.short #results-importance { max-height: 1; }
     &.short #results-notes { max-height: 2; }
+    &.short #results-how, &.short #results-importance, &.short #results-notes {
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
     & #results-message { height: 1fr; padding: 1 2; display: none; }
     &.empty #results-message { display: block; }
     &.empty #results-table, &.empty #results-how, &.empty #results-importance, &.empty #results-here {

@@ -129,7 +129,7 @@ class TaskGrouping(Widget):
         shown = [
             Column("tasks"),
             Column("reason", style=lambda _: "error"),
-            Column("last line", f"last line of standard error{left}"),
+            Column("last line", f"last line of standard error{left}", format=lambda line: line or "(it has none)"),
         ]
         groups.set_frame(found.frame, columns=shown)
         self._pane.say_count()
