@@ -79,31 +79,29 @@ TOOLS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
 }
 
 
-def measure(run: Callable[[Path, int], None], tasks: int) -> float:
-    """Wall seconds of one run in a new folder."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
-        began = time.monotonic()
-        run(Path(folder), tasks)
-        return time.monotonic() - began
+def measure(run: Callable[[Path, int], None], tasks: int, place: Path) -> float:
+    """Wall seconds of one run in a new folder in `place`, which stays: ext4 makes a file several times as slowly while
+    thousands of others have just been removed, and that would be the next tool's time."""
+    folder = Path(tempfile.mkdtemp(dir=place))
+    began = time.monotonic()
+    run(folder, tasks)
+    return time.monotonic() - began
 
 
-def engine_cpu(tasks: int) -> float:
+def engine_cpu(tasks: int, place: Path) -> float:
     """CPU seconds of the engine process alone, per task: the engine runs as our own child here."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        folder = Path(name)
-        (folder / "noop.yaml").write_text(f"name: noop\ncommand: /bin/true\nrepeat: {tasks}\n")
-        lab = folder / "lab"
-        from tui_lab.store.lab import Lab
+    folder = Path(tempfile.mkdtemp(dir=place))
+    (folder / "noop.yaml").write_text(f"name: noop\ncommand: /bin/true\nrepeat: {tasks}\n")
+    lab = folder / "lab"
+    from tui_lab.store.lab import Lab
 
-        Lab.create(lab)
-        engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)])
-        while not (lab / "engine.json").exists():
-            time.sleep(0.02)
-        subprocess.run(
-            [sys.executable, "-m", "tui_lab", "--run", "noop.yaml"], cwd=folder, check=True, capture_output=True
-        )
-        _, _, usage = os.wait4(engine.pid, 0)
-        return (usage.ru_utime + usage.ru_stime) / tasks
+    Lab.create(lab)
+    engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)])
+    while not (lab / "engine.json").exists():
+        time.sleep(0.02)
+    subprocess.run([sys.executable, "-m", "tui_lab", "--run", "noop.yaml"], cwd=folder, check=True, capture_output=True)
+    _, _, usage = os.wait4(engine.pid, 0)
+    return (usage.ru_utime + usage.ru_stime) / tasks
 
 
 def main() -> None:
@@ -112,29 +110,33 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--peers", nargs="*", default=list(TOOLS)[1:])
     args = parser.parse_args()
-    names = ["tui-lab", *[name for name in args.peers if shutil.which(TOOLS[name][0])]]
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    compiled = tempfile.TemporaryDirectory(prefix="benchmark-")
-    os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
+    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as place:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = f"{place}/compiled"
+        print(json.dumps(compare(args.tasks, args.runs, args.peers, Path(place)), indent=2))
+
+
+def compare(tasks: int, runs: int, peers: list[str], place: Path) -> dict[str, Any]:
+    names = ["tui-lab", *[name for name in peers if shutil.which(TOOLS[name][0])]]
     for name in names:
-        measure(TOOLS[name][1], 2)  # compiles
+        measure(TOOLS[name][1], 2, place)  # compiles
     times: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(args.runs):
+    for _ in range(runs):
         for name in names:
-            times[name].append(measure(TOOLS[name][1], args.tasks))
-    single = sorted(measure(tui_lab, 1) for _ in range(2 * args.runs))
+            times[name].append(measure(TOOLS[name][1], tasks, place))
+    single = sorted(measure(tui_lab, 1, place) for _ in range(2 * runs))
     base = times["tui-lab"]
     report: dict[str, Any] = {}
     for name in names:
         ratios = [mine / theirs for mine, theirs in zip(base, times[name], strict=True)]
         report[name] = {
             "seconds": round(statistics.median(times[name]), 2),
-            "tasks_per_second": round(args.tasks / statistics.median(times[name])),
+            "tasks_per_second": round(tasks / statistics.median(times[name])),
             "tui_lab_takes_times_as_long": round(statistics.median(ratios), 2),
         }
     report["one_task_seconds"] = {"least": round(single[0], 2), "median": round(statistics.median(single), 2)}
-    report["engine_cpu_ms_per_task"] = round(1000 * engine_cpu(args.tasks), 3)
-    print(json.dumps(report, indent=2))
+    report["engine_cpu_ms_per_task"] = round(1000 * engine_cpu(tasks, place), 3)
+    return report
 
 
 if __name__ == "__main__":

@@ -77,6 +77,10 @@ class Prepared:
     def recipe(self) -> Recipe:
         return Recipe(self.experiment, self.plan, self.folder.path, "")
 
+    def placed(self, lab: Lab) -> Prepared:
+        """What was prepared without a lab, in one that has no experiment yet."""
+        return replace(self, folder=lab.new_experiment(self.experiment.name))
+
 
 def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
     """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError."""
@@ -137,7 +141,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     planned = make_plan(
         experiment,
         combinations,
-        number=folder.next_plan_number(),
+        number=1 if lab is None else folder.next_plan_number(),
         plans=folder.plans,
         previous=previous,
         state=state,

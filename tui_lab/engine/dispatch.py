@@ -14,6 +14,7 @@ from tui_lab.engine.places import Places
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
+from tui_lab.store.fold import RUNNING
 
 if TYPE_CHECKING:
     from tui_lab.engine.engine import Engine
@@ -294,8 +295,8 @@ class Dispatch:
 
     def _waiting(self, run: ExperimentRun, node: Node) -> list[Key]:
         """Attempts of a run that a node has and, as far as we know, has not begun."""
-        states, running = run.state.columns["state"], 1
-        return [key for key, at in run.flight.items() if at == node.name and states[key[0]] != running]
+        states = run.state.columns["state"]
+        return [key for key, at in run.flight.items() if at == node.name and states[key[0]] != RUNNING]
 
     def _ask_for(self, run: ExperimentRun, node: Node, keys: Sequence[Key]) -> None:
         if keys:

@@ -19,6 +19,7 @@ from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
 from tui_lab.store import journal, layout
 from tui_lab.store.errors import LabError
+from tui_lab.store.fold import RUNNING
 
 ANSWER: Final = 60.0  # seconds that a node may take to be there for a command
 SETTLE: Final = 3.0  # seconds for news that an agent had for us
@@ -42,7 +43,7 @@ class NodeCommands:
             [run.name, *key]
             for run in self.engine.runs.values()
             for key, at in run.flight.items()
-            if at == node.name and run.state.columns["state"][key[0]] == 1
+            if at == node.name and run.state.columns["state"][key[0]] == RUNNING
         ]
         quarantined = node.ready and any(
             node.name in self.engine.runs[name].state.quarantined for name in self.engine.active

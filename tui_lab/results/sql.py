@@ -31,13 +31,13 @@ from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec.problem import suggest
+from tui_lab.store import layout
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
 __all__ = ["Database", "QueryError", "node_samples", "query"]
 
 SUFFIXES: Final = ("_tasks", "_steps", "_rows")
-NODES_FILE: Final = "nodes.jsonl"
 
 
 def query(
@@ -265,7 +265,7 @@ class Database:
             if table.lower() not in names:
                 continue
             if table == "nodes":
-                frames[table] = node_samples(self.lab.path / NODES_FILE)
+                frames[table] = node_samples(self.lab.path / layout.NODES_FILE)
                 continue
             unfinished = any(f"{experiment}{suffix}".lower() in names for suffix in SUFFIXES)
             ending = "" if table == "results" else table[len(experiment) :]

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from tui_lab.spec import seeds
 from tui_lab.spec.canonical import canonical
@@ -95,10 +94,7 @@ def task_table(
             columns.append(map(members.__getitem__, column))
         else:
             columns.append(keys.member(name, value) for value in column)
-    digests = _binary(
-        keys.keys(shared, columns, height, repeats, seeds=hashed_seeds, version=experiment.version),
-        height * repeats,
-    )
+    digests = _binary(keys.keys(shared, columns, height, repeats, seeds=hashed_seeds, version=experiment.version))
     combination = np.repeat(np.arange(height, dtype=np.int64), repeats)
     if "seed" in names:
         seed = combinations.typed()["seed"].cast(pl.Int64, strict=False).gather(combination)
@@ -121,13 +117,13 @@ def task_table(
     return table.unique(subset="key", keep="first", maintain_order=True)
 
 
-def _binary(digests: Iterable[bytes], count: int) -> pl.Series:
+def _binary(digests: Iterable[bytes]) -> pl.Series:
     """The keys as a column, without a million Python objects at once."""
-    data, rest = bytearray(), iter(digests)
-    while block := b"".join(islice(rest, _BLOCK)):
-        data += block
-    array = pa.FixedSizeBinaryArray.from_buffers(pa.binary(keys.SIZE), count, [None, pa.py_buffer(data)])
-    return pl.Series("key", array.cast(pa.large_binary()), dtype=pl.Binary)
+    rest = iter(digests)
+    blocks = [pl.Series("key", [], dtype=pl.Binary)]
+    while block := list(islice(rest, _BLOCK)):
+        blocks.append(pl.Series("key", block, dtype=pl.Binary))
+    return pl.concat(blocks, rechunk=True)
 
 
 def named_plans(state: State) -> list[int]:

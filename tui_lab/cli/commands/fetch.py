@@ -42,8 +42,10 @@ class Wanted:
 
     def come(self) -> int:
         """Bytes that are here already, also of files that are on their way."""
+        from tui_lab.engine.transfer import part_of
+
         place = self.address.folder.task_folder(self.address.task)
-        return sum(max(_size(place / file.name), _size(place / f"{file.name}.part")) for file in self.files)
+        return sum(max(_size(place / file.name), _size(part_of(place / file.name))) for file in self.files)
 
 
 def main(arguments: list[str]) -> int:

@@ -136,12 +136,16 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
         from tui_lab.cli.first import run_first
 
         return run_first(_prepare_all(lab, files[:1], choice)[0])
+    first = None
     if lab is None:
-        _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
+        first = _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
         lab = Lab.create(lab_path(args))
     claim(lab, args.take_over)
     with lab.submitting():
-        prepared = _prepare_all(lab, files, choice)
+        if first is not None and not lab.experiments():
+            prepared = [one.placed(lab) for one in first]
+        else:
+            prepared = _prepare_all(lab, files, choice)
         for one in prepared:
             if not args.json:
                 announce(one)

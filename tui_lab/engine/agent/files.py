@@ -231,7 +231,7 @@ class FileServer:
         found = {}
         try:
             said = subprocess.run(
-                [expand(request["packages"]), "-c", code],
+                ["nice", "-n", "19", expand(request["packages"]), "-c", code],  # tasks go first
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
