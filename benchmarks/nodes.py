@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class Loop:
     """An sshd on this machine, with `loop` and `far` as names for it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         for name in ("host", "key"):
             words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
             subprocess.run(words, check=True)
@@ -87,6 +89,7 @@ class Loop:
         program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {ssh}/config "$@"\n')
         program.chmod(0o755)
         self.environment = {**os.environ, "HOME": str(folder), "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        self.environment["PYTHONPYCACHEPREFIX"] = f"{folder}/compiled"
         with contextlib.suppress(PermissionError):
             Path("/run/sshd").mkdir(exist_ok=True)
         log = folder / "log"
@@ -130,23 +133,23 @@ def patas(it: Loop, folder: Path, tasks: int) -> None:
     subprocess.run([*words, "--node", node, "2", "-y"], cwd=folder, check=True, capture_output=True, env=it.environment)
 
 
-def measure(run: Callable[[Path], Any]) -> float:
-    """Wall seconds of one run in a new folder."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
-        time.sleep(PAUSE)  # what the run before has left behind is none of this one's business
-        began = time.monotonic()
-        run(Path(folder))
-        return time.monotonic() - began
+def measure(run: Callable[[Path], Any], place: Path) -> float:
+    """Wall seconds of one run in a new folder in `place`, which stays: ext4 makes a file several times as slowly while
+    thousands of others have just been removed, and that would be the next tool's time."""
+    folder = Path(tempfile.mkdtemp(dir=place))
+    time.sleep(PAUSE)  # what the run before has left behind is none of this one's business
+    began = time.monotonic()
+    run(folder)
+    return time.monotonic() - began
 
 
 def busy(it: Loop, tasks: int, slots: int, pause: float, node: str) -> float:
     """The part of the time between the first start and the last end in which the slots had something to do."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-", ignore_cleanup_errors=True) as folder:
-        lab = tui_lab(it, Path(folder), tasks, node, slots, f"sleep {pause}")
-        events = [json.loads(line) for line in (lab / "noop" / "journal.jsonl").read_text().splitlines()]
-        ends = [event for event in events if event["event"] == "finished"]
-        first = min(event["at"] - event["duration"] for event in ends)
-        return sum(event["duration"] for event in ends) / slots / (max(event["at"] for event in ends) - first)
+    lab = tui_lab(it, Path(tempfile.mkdtemp(dir=it.folder)), tasks, node, slots, f"sleep {pause}")
+    events = [json.loads(line) for line in (lab / "noop" / "journal.jsonl").read_text().splitlines()]
+    ends = [event for event in events if event["event"] == "finished"]
+    first = min(event["at"] - event["duration"] for event in ends)
+    return sum(event["duration"] for event in ends) / slots / (max(event["at"] for event in ends) - first)
 
 
 def main() -> None:
@@ -158,17 +161,16 @@ def main() -> None:
     args = parser.parse_args()
     peers = [name for name in args.peers if shutil.which(name)]
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    compiled = tempfile.TemporaryDirectory(prefix="benchmark-")
-    os.environ["PYTHONPYCACHEPREFIX"] = compiled.name
     times: dict[str, list[float]] = {}
     with loop() as it:
-        measure(lambda folder: tui_lab(it, folder, 2, "loop", 2))  # compiles
+        timed = partial(measure, place=it.folder)
+        timed(lambda folder: tui_lab(it, folder, 2, "loop", 2))  # compiles
         rounds: dict[str, Callable[[], float]] = {
-            "tui-lab": lambda: measure(lambda folder: tui_lab(it, folder, args.tasks, "loop", 2)),
-            "parallel": lambda: PARTS * measure(lambda folder: parallel(it, folder, args.tasks // PARTS)),
-            "patas": lambda: measure(lambda folder: patas(it, folder, args.tasks)),
-            "many over SSH": lambda: measure(lambda folder: tui_lab(it, folder, args.many, "loop", 8)),
-            "many here": lambda: measure(lambda folder: tui_lab(it, folder, args.many, "localhost", 8)),
+            "tui-lab": lambda: timed(lambda folder: tui_lab(it, folder, args.tasks, "loop", 2)),
+            "parallel": lambda: PARTS * timed(lambda folder: parallel(it, folder, args.tasks // PARTS)),
+            "patas": lambda: timed(lambda folder: patas(it, folder, args.tasks)),
+            "many over SSH": lambda: timed(lambda folder: tui_lab(it, folder, args.many, "loop", 8)),
+            "many here": lambda: timed(lambda folder: tui_lab(it, folder, args.many, "localhost", 8)),
         }
         for name in {"parallel", "patas"} - set(peers):
             del rounds[name]

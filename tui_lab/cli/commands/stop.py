@@ -31,14 +31,14 @@ def main(arguments: list[str]) -> int:
 
     lab = open_lab(args)
     client = EngineClient.connect(lab)
-    if client is None:
-        raise UsageError(f"nothing is running in {lab.path}")
-    wanted: dict[str, list[list[int]] | None]  # None: all of the experiment
-    if args.tasks:
+    wanted: dict[str, list[list[int]] | None] = {}  # None: all of the experiment
+    if client is not None and args.tasks:
         named = by_experiment(resolve(lab, args.tasks))
         wanted = {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
-    else:
+    elif client is not None:
         wanted = dict.fromkeys(client.request("status")["active"])
+    if client is None or not wanted:
+        raise UsageError(f"nothing is running in {lab.path}")
     for name, tasks in wanted.items():
         answer = client.request("stop", experiment=name, tasks=tasks)
         print(f"{name}: stopping {plural(answer['stopped'], 'task')}", file=sys.stderr)
