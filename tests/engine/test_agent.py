@@ -308,6 +308,45 @@ def test_a_neighbours_daemon_is_let_be(talk: Talk) -> None:
     assert gone(int(pid.read_text()))
 
 
+NAMELESS = "(env -i setsid sh -c 'echo $$ >>{pids}; exec sleep 1000' &) ; until test -s {pids}; do sleep 0.01; done"
+
+
+def test_a_daemon_that_says_nothing_of_its_origin_is_stopped_with_its_task(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    pids = talk.folder / "pids"
+    talk.start(0, NAMELESS.format(pids=pids))
+    assert talk.receive("finished")["leftover"] == 1
+    assert gone(int(pids.read_text()))
+
+
+def test_a_nameless_daemon_that_may_be_a_neighbours_waits_for_the_neighbour(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    pids, go = talk.folder / "pids", talk.folder / "go"
+    talk.start(0, f"until test -e {go}; do sleep 0.01; done")
+    until(lambda: talk.output(0).exists())
+    talk.start(1, NAMELESS.format(pids=pids))
+    message = talk.receive("finished")
+    assert (message["key"][1], message.get("leftover")) == (1, None)
+    assert not gone(int(pids.read_text()))
+    go.touch()
+    message = talk.receive("finished")
+    assert (message["key"][1], message["leftover"]) == (0, 1)
+    assert gone(int(pids.read_text()))
+
+
+def test_a_daemon_of_the_setup_serves_all_tasks(talk: Talk) -> None:
+    talk.connect()
+    pids = talk.folder / "pids"
+    talk.context(setup=NAMELESS.format(pids=pids))
+    talk.start(0, "true")
+    assert "leftover" not in talk.receive("finished")
+    pid = int(pids.read_text())
+    assert not gone(pid)
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_term_reaches_each_process_once(talk: Talk) -> None:
     talk.connect()
     talk.context()

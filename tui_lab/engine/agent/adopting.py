@@ -39,6 +39,7 @@ class Adopting:
             facts = process_stat(pid) if pid is not None else None
             if facts is not None:
                 attempt.pid, attempt.start_time = pid, facts[4]
+                attempt.began = attempt.began or facts[4]
                 attempt.sessions.append(pid)
                 self.agent.ledger.note(pid_record(attempt))
         if not attempt.begun:

@@ -46,6 +46,7 @@ class Attempt:
         self.since: Any = None  # monotonic: when it was overtaken first
         self.pid: Any = None  # of the wrapper of the current step
         self.start_time = 0  # of that wrapper, in clock ticks since boot
+        self.began = 0  # that of the first wrapper
         self.adopted = False  # started by an earlier agent: not our child
         self.pidfd: Any = None  # tells when an adopted wrapper ends
         self.sessions: Any = []
@@ -152,6 +153,7 @@ def replay(attempts: dict, record: dict) -> None:
         attempt.step = record["step"]
         attempt.pid = record["pid"]
         attempt.start_time = record["start_time"]
+        attempt.began = attempt.began or attempt.start_time
         attempt.slot = record["slot"]
         attempt.allocation = record.get("allocation")
         attempt.sessions.append(record["pid"])

@@ -3,7 +3,7 @@
 import os
 
 from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import encode
+from tui_lab.engine.agent.processes import children, encode, process_stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Contexts:
         self.spool = spool
         self.by_id: Any = {}
         self.setups: Any = {}  # pid of a running setup -> context id
+        self.daemons: Any = set()  # (pid, start time) of what ran when a setup had just ended
         self.shells: Any = {}
 
     def get(self, identity: str):
@@ -73,8 +74,14 @@ class Contexts:
         process.returncode = 0  # reaped by our own loop, not by Popen
         self.setups[process.pid] = context["id"]
 
+    def is_spared(self, pid: int, start_time: int) -> bool:
+        """Whether this may be a daemon that setup lines have started: it serves all tasks."""
+        return bool(self.setups) or (pid, start_time) in self.daemons
+
     def setup_ended(self, pid: int, status: int) -> None:
         context = self.by_id[self.setups.pop(pid)]
+        facts = [(child, process_stat(child)) for child in children()]
+        self.daemons.update((child, fact[4]) for child, fact in facts if fact is not None)
         environment_file, output = context["setup_files"]
         try:
             with open(environment_file, "rb") as file:

@@ -13,6 +13,7 @@ from tui_lab.engine.agent.processes import (
     has_variables,
     oom_kills,
     peak_memory,
+    process_file,
     process_stat,
 )
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
+OWNED = (b"TUI_LAB_OUTPUT=", b"TUI_LAB_SETUP_ENV=")  # whose environment has one of these is known to be somebody's
 LEFTOVER_LIMIT = 10.0  # seconds after KILL from which on a process that does not die is let be
 
 
@@ -158,18 +160,22 @@ class Ending:
     def survivors(self, attempt: Attempt) -> list:
         """(pid, process group) of an attempt's processes, besides the wrapper that is still running."""
         mark = attempt.variables()
-        if attempt.pid is None and self.subreaper and not self.left_anything(attempt, mark):
-            return []
+        strangers: Any = []
+        if attempt.pid is None and self.subreaper:
+            orphans = self.orphans()
+            strangers = self.strangers(attempt, orphans)
+            if not strangers and not self.left_anything(attempt, mark, orphans):
+                return []
         found = []
         for pid in all_pids():
             facts = process_stat(pid)
             if facts is None or facts[0] in "ZX" or pid == attempt.pid or pid == os.getpid():
                 continue
-            if facts[3] in attempt.sessions or has_variables(pid, mark):
+            if facts[3] in attempt.sessions or pid in strangers or has_variables(pid, mark):
                 found.append((pid, facts[2]))
         return found
 
-    def left_anything(self, attempt: Attempt, mark: tuple) -> bool:
+    def left_anything(self, attempt: Attempt, mark: tuple, orphans: list) -> bool:
         """Whether a look at every process of the machine is worth while, once the wrapper is gone."""
         for session in attempt.sessions:
             try:
@@ -177,16 +183,29 @@ class Ending:
                 return True
             except OSError:
                 pass
-        for pid in self.orphans():
-            facts = process_stat(pid)
-            if facts is not None and facts[0] not in "ZX":
-                if facts[3] in attempt.sessions or has_variables(pid, mark):
-                    return True
+        for pid, facts in orphans:
+            if facts[3] in attempt.sessions or has_variables(pid, mark):
+                return True
         return attempt.adopted  # what it left behind went to another subreaper
 
+    def strangers(self, attempt: Attempt, orphans: list) -> list:
+        """Pids of those that began after an attempt, in a session of their own, with an environment that names nobody:
+        daemons of it, or of another that ran just then. The last of those to end is taken for the one."""
+        others = [other for other in self.agent.by_pid.values() if other is not attempt]
+        return [
+            pid
+            for pid, facts in orphans
+            if attempt.began <= facts[4]
+            and not any(other.began <= facts[4] for other in others)
+            and not self.agent.contexts.is_spared(pid, facts[4])
+            and not any(name in process_file(pid, "environ") for name in OWNED)
+        ]
+
     def orphans(self) -> list:
-        """Our children that we did not start: what finished tasks left behind comes to their subreaper."""
-        return [pid for pid in children() if not self.agent.knows(pid)]
+        """Our children that we did not start, with what the kernel says of them: what finished tasks left behind comes
+        to their subreaper."""
+        found = [(pid, process_stat(pid)) for pid in children() if not self.agent.knows(pid)]
+        return [(pid, facts) for pid, facts in found if facts is not None and facts[0] not in "ZX"]
 
     def finish(self, attempt: Attempt) -> None:
         event = attempt.ending

@@ -261,6 +261,7 @@ class Starting:
         self.agent.by_pid[attempt.pid] = attempt
         facts = process_stat(attempt.pid)
         attempt.start_time = facts[4] if facts else 0
+        attempt.began = attempt.began or attempt.start_time
         self.agent.ledger.note(pid_record(attempt))
 
 
