@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.nodes.openssh import pytest_terminal_summary  # noqa: F401
 from tui_lab.engine.place import EngineFacts, process_start
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -24,6 +25,12 @@ from tui_lab.store.lab import Lab
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the longer mode of tests that have one")
+
+
+def below(folder: Path) -> list[str]:
+    """What is in a folder, while someone may be removing it."""
+    found = [Path(place, name) for place, folders, files in os.walk(folder) for name in folders + files]
+    return sorted(os.path.relpath(path, folder) for path in found)
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -145,6 +145,8 @@ def test_words_that_mean_nothing(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     assert 'did you mean "status"?' in bench("stattus", code=2).err
     assert "unrecognized arguments: --bogus" in bench.run("x.yaml", "--bogus", code=2).err
+    assert 'unrecognized arguments: --detatch; did you mean "--detach"?' in bench.run("--detatch", code=2).err
+    assert bench("export", "--json", code=2).err.endswith("--json; write --format json\n")
     assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "aa=3", code=2).err
     bench.write("y.yaml", "command: echo {aa}\nparameters: {aa: [1, 2]}\n")
     assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "y.yaml", "aa=3", code=2).err

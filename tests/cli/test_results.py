@@ -59,6 +59,11 @@ def test_formats_and_files(bench: Bench) -> None:
     assert [json.loads(line) for line in bench("query", sql, "--format", "jsonl").lines] == [
         {"neurons": 1, "word": "it's"}
     ] * 2
+    whole = json.loads(bench("query", sql, "--json").out)
+    assert whole["columns"] == [{"name": "neurons", "type": "Int64"}, {"name": "word", "type": "String"}]
+    assert whole["rows"] == [{"neurons": 1, "word": "it's"}] * 2
+    nested = "SELECT [1, NULL] AS list, 'nan'::DOUBLE AS none, 170141183460469231731687303715884105727::HUGEINT AS big"
+    assert json.loads(bench("query", nested, "--json").out)["rows"][0]["list"] == [1, None]
     assert "neurons" in bench("query", sql, "--format", "table").lines[0]
     bench("query", sql, "-o", "out.parquet")
     assert bench("query", sql).lines[0] == "neurons,word", "CSV where nobody looks"

@@ -12,6 +12,7 @@ import pytest
 import tui_lab.engine.agent
 from tests.engine.agent_talk import interpreters
 from tui_lab.engine.agent_bundle import PACKAGE, bare, bundle
+from tui_lab.engine.transports.channel import GREETING, boot_command
 
 MODULES = sorted(Path(tui_lab.engine.agent.__file__).parent.glob("*.py"))
 
@@ -50,6 +51,16 @@ def test_every_module_can_be_imported_from_the_bundle(python: str, tmp_path: Pat
     program.write_text(f"{text}\n{imports}\nassert 'typing' not in sys.modules\nprint({PACKAGE}.PROTOCOL)\n")
     said = subprocess.run([python, "-S", "-E", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (said.stdout, said.stderr) == (f"{tui_lab.engine.agent.PROTOCOL}\n", "")
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
+def test_files_of_the_login_folder_are_not_taken_for_pythons_own(python: str, tmp_path: Path) -> None:
+    for name in ("os", "json", "socket", "select", "fcntl", "subprocess", "heapq"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the folder')\n")
+    said = subprocess.run(
+        boot_command(python, str(tmp_path), "files"), input=bundle(), capture_output=True, cwd=tmp_path, check=False
+    )
+    assert (said.stdout, said.stderr) == (GREETING, b"")
 
 
 def test_a_traceback_names_the_module_and_its_line(tmp_path: Path) -> None:

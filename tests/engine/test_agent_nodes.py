@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import until
+from tests.conftest import below, until
 from tests.engine.agent_talk import Talk, wait_gone
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.collect import INLINE
@@ -164,7 +164,7 @@ def test_a_node_without_gpus(talk: Talk) -> None:
     talk.start(0, "true", needs={"gpus": 1})
     finished = talk.receive("finished")
     assert (finished["state"], finished["reason"]) == ("failed", "start")
-    assert "needs 1 gpus, the node offers 0" in finished["message"]
+    assert "needs gpus: 1, the node offers 0" in finished["message"]
 
 
 def test_a_hanging_nvidia_smi_holds_nothing_up(talk: Talk) -> None:
@@ -311,7 +311,7 @@ def test_only_what_is_kept_goes_home(talk: Talk) -> None:
     assert [file["name"] for file in finished["left"]] == ["a.pt", "data/c.csv", "stdout"]
     talk.ack(key)
     left = ["a.pt", "data", "data/c.csv", "stdout", "train.stderr.7"]
-    until(lambda: sorted(str(path.relative_to(talk.output(0))) for path in talk.output(0).rglob("*")) == left)
+    until(lambda: below(talk.output(0)) == left)
 
 
 @pytest.mark.parametrize(

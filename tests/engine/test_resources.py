@@ -97,9 +97,9 @@ def test_exclusive_is_alone() -> None:
     [
         ({}, ""),
         ({"gpus": 2, "cpus": 4, "memory": 4 * GIB, "exclusive": True}, ""),
-        ({"gpus": 3}, "needs 3 gpus, the node offers 2"),
-        ({"cpus": 5}, "needs 5 cpus, the node offers 4"),
-        ({"memory": 16 * GIB}, "needs 16 GiB of memory, the node offers 4 GiB"),
+        ({"gpus": 3}, "needs gpus: 3, the node offers 2"),
+        ({"cpus": 5}, "needs cpus: 5, the node offers 4"),
+        ({"memory": 16 * GIB}, "needs memory: 16 GiB, the node offers 4 GiB"),
     ],
 )
 def test_what_never_fits(needs: dict[str, Any], why: str) -> None:
@@ -107,7 +107,7 @@ def test_what_never_fits(needs: dict[str, Any], why: str) -> None:
 
 
 def test_half_a_gpu_of_none_and_one_and_a_half() -> None:
-    assert small(gpus=()).fits_ever({"gpus": 0.5}) == "needs 0.5 gpus, the node offers 0"
+    assert small(gpus=()).fits_ever({"gpus": 0.5}) == "needs gpus: 0.5, the node offers 0"
     with pytest.raises(ValueError, match=r"whole number or a part of one, not 1\.5"):
         small().fits_ever({"gpus": 1.5})
 

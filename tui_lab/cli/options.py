@@ -22,8 +22,21 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"tui-lab {name}".strip(), allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        hint = self._hint(message) or f"see {self.prog} --help"
+        print(f"{self.prog}: {message}; {hint}", file=sys.stderr)
         raise SystemExit(2)
+
+    def _hint(self, message: str) -> str:
+        """The option that was meant, where one that is not known is near it."""
+        what, _, words = message.partition(": ")
+        if what != "unrecognized arguments":
+            return ""
+        from tui_lab.spec.problem import suggest
+
+        options = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
+        if "--json" in options and "--format" in self._option_string_actions:
+            return "write --format json"
+        return next(filter(None, (suggest(option, self._option_string_actions) for option in options)), "")
 
 
 def _help_formatter() -> type[argparse.HelpFormatter]:

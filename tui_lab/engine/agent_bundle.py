@@ -10,11 +10,10 @@ from typing import Final
 
 PACKAGE: Final = "tui_lab.engine.agent"
 
-# Modules are compiled when they are imported, so each process pays for what it uses. Files of the folder that it runs
-# in must not take the place of Python's own modules. Line numbers in tracebacks are those of the modules.
+# Modules are compiled when they are imported, so each process pays for what it uses. Line numbers in tracebacks are
+# those of the modules.
 _HEAD: Final = """\
 import sys
-sys.path[:] = [path for path in sys.path if path]
 class Bundle:
     def find_spec(self, name, path=None, target=None):
         if name in SOURCES:

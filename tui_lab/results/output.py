@@ -139,7 +139,8 @@ def _tsv(frame: pl.DataFrame, file: BinaryIO) -> None:
     _csv(frame, file, "\t")
 
 
-def _objects(frame: pl.DataFrame) -> Iterator[bytes]:
+def objects(frame: pl.DataFrame) -> Iterator[bytes]:
+    """A JSON object for each row."""
     flat = [name for name, t in frame.schema.items() if not (t.is_nested() or t == pl.Object)]
     for part in frame.iter_slices(_SLICE):
         part = part.with_columns(plain_column(part[name]) for name in flat)
@@ -149,13 +150,13 @@ def _objects(frame: pl.DataFrame) -> Iterator[bytes]:
 
 def _json_array(frame: pl.DataFrame, file: BinaryIO) -> None:
     file.write(b"[")
-    for number, line in enumerate(_objects(frame)):
+    for number, line in enumerate(objects(frame)):
         file.write((b",\n" if number else b"\n") + line)
     file.write(b"\n]\n" if frame.height else b"]\n")
 
 
 def _json_lines(frame: pl.DataFrame, file: BinaryIO) -> None:
-    for line in _objects(frame):
+    for line in objects(frame):
         file.write(line + b"\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -36,7 +37,10 @@ def plain_column(series: pl.Series) -> pl.Series:
 
 def to_json(value: Any) -> bytes:
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
-    return orjson.dumps(value, default=_unknown, option=options)
+    try:
+        return orjson.dumps(value, default=_unknown, option=options)
+    except TypeError:  # integers beyond 64 bits
+        return json.dumps(value, default=_unknown).encode()
 
 
 def _unknown(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
-from tui_lab.cli.options import Parser, add_common, lab_to_read
+from tui_lab.cli.options import Parser, add_common, lab_to_read, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,19 +66,28 @@ def main(arguments: list[str]) -> int:
         "--format", choices=FORMATS, help="default: by the ending of -o; a table on a terminal; else CSV"
     )
     parser.add_argument("-m", "--markdown", action="store_true", help="the same as --format markdown")
+    parser.add_argument("--json", action="store_true", help="one JSON object: `columns` with their types, and `rows`")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there")
     parser.add_argument("-i", "--input", dest="lab", metavar="DIR", help="the same as --lab")
     add_common(parser)
     args = parser.parse_args(arguments)
+    if args.json and (args.format or args.markdown or args.output):
+        parser.error("--json prints an object of its own, and goes with no --format, -m or -o")
     if not args.words and not args.saved:
         parser.error("the following arguments are required: SQL")
 
-    from tui_lab.results.output import Format, OutputError, write
+    import orjson
+
+    from tui_lab.results.output import Format, OutputError, objects, write
     from tui_lab.results.sql import QueryError
 
     try:
         answer = _answer(lab_to_read(args), args)
         if answer is None:
+            return DONE
+        if args.json:
+            columns = [{"name": name, "type": str(dtype)} for name, dtype in answer.schema.items()]
+            print_json({"columns": columns, "rows": [orjson.Fragment(row) for row in objects(answer)]})
             return DONE
         chosen: Format | None = "markdown" if args.markdown else args.format
         note = write(answer, chosen, Path(args.output) if args.output else None)

@@ -42,11 +42,11 @@ class Resources:
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("gpus must be a whole number or a part of one, not %s" % gpus)
         if gpus and max(1, gpus) > len(self.gpus):
-            return "needs %g gpus, the node offers %d" % (gpus, len(self.gpus))
+            return "needs gpus: %g, the node offers %d" % (gpus, len(self.gpus))
         if needs.get("cpus", 0) > self.cpus:
-            return "needs %d cpus, the node offers %d" % (needs["cpus"], self.cpus)
+            return "needs cpus: %d, the node offers %d" % (needs["cpus"], self.cpus)
         if needs.get("memory", 0) > self.memory:
-            return "needs %s of memory, the node offers %s" % (as_size(needs["memory"]), as_size(self.memory))
+            return "needs memory: %s, the node offers %s" % (as_size(needs["memory"]), as_size(self.memory))
         return ""
 
     def room(self, needs: "Needs", beside: "Needs | None" = None) -> bool:

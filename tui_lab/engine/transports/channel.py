@@ -21,9 +21,11 @@ NOISE: Final = 1 << 20  # bytes that a login shell may print before the greeting
 
 # Runs on the node before anything of ours is there, in whatever Python there is: prints the greeting (what a
 # noisy login shell printed before it is skipped), reads the source from descriptor 0, and becomes it. Every login
-# shell must read it alike in single quotes (sh, fish, csh): no newline, no single quote, no exclamation mark.
+# shell must read it alike in single quotes (sh, fish, csh): no newline, no single quote, no exclamation mark. Files of
+# the folder that it runs in must not take the place of Python's own modules.
 _BOOT: Final = (
-    'import os,sys;v=sys.version_info;ok=v>=(3,6)and sys.platform.startswith("linux");'
+    "import sys;sys.path[:]=[p for p in sys.path if p];import os;v=sys.version_info;"
+    'ok=v>=(3,6)and sys.platform.startswith("linux");'
     'w="READY"if ok else"Python %d.%d on %s"%(v[0],v[1],sys.platform);'
     'os.write(1,("tui-lab agentNONCE, %s\\n"%w).encode());ok or sys.exit(1);'
     'exec("s=bytes()\\nwhile len(s)<SIZE:\\n c=os.read(0,SIZE-len(s))\\n if len(c)<1:raise SystemExit(1)\\n s+=c");'
