@@ -83,6 +83,12 @@ def test_learning_curves_and_fronts(draw: Call) -> None:
     ]
     front = list(csv.DictReader(io.StringIO(draw("pareto", "--table").out)))
     assert [(row["n"], row["front"]) for row in front] == [("5", "true")] * 2 + [(n, "false") for n in "1133"]
+    words = ("pareto", "--table", "--x-column", "in_n", "--y-column", "acc", "--goal", "in_n=min,acc=max")
+    assert {row["n"] for row in csv.DictReader(io.StringIO(draw(*words).out)) if row["front"] == "true"} == {
+        "1",
+        "3",
+        "5",
+    }
 
 
 def test_the_same_data_as_a_table_a_text_and_a_picture(draw: Call, folder: Path) -> None:

@@ -21,7 +21,7 @@ def pareto(prepared: Prepared) -> Chart:
     axes = {role: prepared.number(role, role in request.log) for role in _AXES}
     own = {role: prepared.columns[role] for role in _AXES}
     notes = [
-        f"{name} has no goal, so more is taken to be better; say otherwise with --goal {name} min"
+        f"{name} has no goal, so more is taken to be better; say otherwise with --goal {name}=min"
         for name in own.values()
         if name not in request.goals
     ]
@@ -39,8 +39,10 @@ def pareto(prepared: Prepared) -> Chart:
     )
     best, rest = ordered.filter("front"), ordered.filter(~pl.col("front"))
     columns = [settings[name].gather(ordered["setting"]) for name in names]
-    columns += [ordered[role].alias(name if name not in names else f"{name}_{role}") for role, name in own.items()]
-    columns += [ordered[name] for name in ("n", "front") if name not in names]
+    shown = {name: ordered[role] for role, name in own.items()}
+    for name in ("n", "front"):
+        shown.setdefault(name, ordered[name])
+    columns += [column.alias(name) for name, column in shown.items() if name not in names]
     wanted = ", ".join(f"{goals[role]} {name}" for role, name in own.items())
     return Chart(
         "pareto",
@@ -57,9 +59,8 @@ def pareto(prepared: Prepared) -> Chart:
 
 def _varying(prepared: Prepared) -> list[str]:
     """The parameters that make a setting; a parameter named `seed` counts as a repeat."""
-    frame, shown = prepared.source.frame, prepared.columns.values()
-    names = [name for name in prepared.source.parameters if name != "seed" and name not in shown]
-    return [name for name in names if frame[name].n_unique() > 1]
+    frame = prepared.source.frame
+    return [name for name in prepared.source.parameters if name != "seed" and frame[name].n_unique() > 1]
 
 
 def _settings(prepared: Prepared, names: list[str]) -> tuple[pl.DataFrame, pl.Series]:

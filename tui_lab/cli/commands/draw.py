@@ -84,11 +84,10 @@ def parser() -> Parser:
     )
     it.add_argument(
         "--goal",
-        nargs=2,
         action="append",
         default=[],
-        metavar=("METRIC", "GOAL"),
-        help="of pareto: max or min is better",
+        metavar="M=min|max",
+        help="of pareto: what is better, where the file does not say (M=min,M=max,...)",
     )
     it.add_argument(
         "--fig-size",
@@ -250,7 +249,7 @@ def _experiment(args: argparse.Namespace) -> Source:
         metrics = list(results.metrics.values())
     for name, metric in results.spec.metrics.items():
         if metric.goal is not None and results.metrics[name] in metrics:
-            args.goal.insert(0, [results.metrics[name], metric.goal])
+            args.goal.insert(0, f"{results.metrics[name]}={metric.goal}")
     return Source(frame, tuple(parameters), tuple(metrics), folder.name)
 
 
@@ -260,9 +259,10 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
     from tui_lab.results.charts_choice import find
 
     goals: dict[str, Any] = {}
-    for name, goal in args.goal:
-        if goal not in ("max", "min"):
-            raise UsageError(f"draw --goal {name} {goal}: max or min")
+    for part in ",".join(args.goal).split(",") if args.goal else ():
+        name, _, goal = part.strip().rpartition("=")
+        if not name or goal not in ("max", "min"):
+            raise UsageError(f'draw --goal {part}: it has the form "NAME=min" or "NAME=max"')
         goals[find(name, source.frame.columns)] = goal
     labels: dict[Any, str] = {"x": args.x_label, "y": args.y_label, "z": args.z_label}
     labels |= {"title": args.title, "legend": args.legend_label}
