@@ -122,6 +122,10 @@ def test_all_mistakes_of_all_files_are_said_at_once(bench: Bench) -> None:
     found = bench("check", "a.yaml", "b.yaml", code=2)
     assert len(found.lines) == 4
     assert found.lines[3] == "b.yaml: b: 2 tasks, no mistakes"
+    bench.write("nodes.yaml", "nodes:\n  - {name: tower, host: 192.0.2.9}\n  - {name: attic}\n")
+    assert bench("check", "nodes.yaml").out == "nodes.yaml: a cluster of 2 nodes, no mistakes\n"
+    bench.write("nodes.yaml", "nodes:\n  - {name: tower, hots: 192.0.2.9}\n")
+    assert 'nodes.yaml:2:19: "hots" is no key of a node' in bench("check", "nodes.yaml", code=2).out
     problems = bench("check", "a.yaml", "--json", code=2).json()["problems"]
     assert [(problem["line"], problem["column"]) for problem in problems] == [(1, 1), (2, 9), (3, 16)]
 

@@ -34,6 +34,13 @@ _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _EXAMPLE: Final = "as in: nodes: [{name: tower, host: 192.0.2.9, slots: 16}]"
 
 
+def is_cluster(path: Path) -> bool:
+    """Whether a file is meant as a cluster.yaml, not as an experiment. Raises SpecError where it can't be read."""
+    root = parse(read_text(path), str(path)).root
+    names = set(root.entries) if root is not None and root.kind == "mapping" else set()
+    return "nodes" in names and "command" not in names
+
+
 def load_cluster(path: Path, text: str | None = None) -> Cluster:
     """The cluster in a file; `text` stands for what the file holds. Raises SpecError with everything that is wrong
     with it."""
