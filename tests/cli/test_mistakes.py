@@ -74,7 +74,7 @@ FILES = {
     "template": (GOOD + "files: {f: none.tmpl}\n", 'x.yaml:3:12: the template "none.tmpl"'),
     "bare null": (
         "command: echo {a}\nparameters:\n  a:\n  - 1\n  - null\n",
-        "x.yaml:5:5: the value of a is null, which has no text",
+        "x.yaml:5:5: the value of a is null, which has no text; [a] is --a VALUE, and nothing where it is null",
     ),
     "NUL": ('command: echo {a}\nparameters: {a: ["x\\0y"]}\n', "x.yaml:2:18: the value of a holds a NUL"),
     "too long": (
@@ -149,6 +149,8 @@ def test_words_that_mean_nothing(bench: Bench) -> None:
     bench.write("x.yaml", GOOD)
     assert 'did you mean "status"?' in bench("stattus", code=2).err
     assert "unrecognized arguments: --bogus" in bench.run("x.yaml", "--bogus", code=2).err
+    bench.run("x.yaml")
+    assert bench.inside("query", ".tables", code=2).err.startswith("tui-lab: query knows no .tables; .schema")
     assert 'unrecognized arguments: --detatch; did you mean "--detach"?' in bench.run("--detatch", code=2).err
     assert bench("export", "--json", code=2).err.endswith("--json; write --format json\n")
     assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "aa=3", code=2).err

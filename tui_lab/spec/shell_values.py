@@ -95,7 +95,8 @@ class TaskValues:
         try:
             return render(value)
         except RenderError as error:
-            raise self._error(name, offset, str(error)) from None
+            hint = f"[{name}] is --{name} VALUE, and nothing where it is null" if value is None else ""
+            raise self._error(name, offset, str(error), hint) from None
 
-    def _error(self, name: str, offset: int, what: str) -> CommandError:
-        return CommandError(f"the value of {name} {what}", offset)
+    def _error(self, name: str, offset: int, what: str, hint: str = "") -> CommandError:
+        return CommandError(f"the value of {name} {what}", offset, hint)

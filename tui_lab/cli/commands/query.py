@@ -117,6 +117,8 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
             from tui_lab.results.sql_schema import schema
 
             return schema(database, _single(args.words[1:]) if args.words[1:] else None)
+        if args.words[0].startswith("."):
+            raise UsageError(f"query knows no {args.words[0]}; .schema lists the tables and their columns")
         sql = _sql(lab, args.words)
         if args.save:
             database.check(sql)
