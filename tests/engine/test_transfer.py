@@ -105,39 +105,46 @@ async def test_a_file_there_and_back(any_transport: LocalTransport, tmp_path: Pa
 # Under this one.
 
 
+class Killer:
+    """Kills the server of so many connections, each when it has carried 5 MB; counts the bytes of all."""
+
+    def __init__(self, connections: int) -> None:
+        self.left = connections
+        self.carried = 0
+
+    def meet(self, pid: int) -> None:
+        """The server of the next connection."""
+        self.pid, self.killed, self.end = pid, False, self.carried + 5 * MB
+
+    def count(self, size: int) -> None:
+        self.carried += size
+        if self.carried > self.end and self.left and not self.killed:
+            self.left -= 1
+            self.killed = True
+            os.kill(self.pid, 9)
+
+
 async def test_a_transfer_that_is_cut_off_goes_on_where_it_was(
     transport: LocalTransport, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     size = big_file(source, request)
-    carried = 0
-    kills = 0
+    killer = Killer(3)
     while not target.exists():
         async with opened(transport) as files:
-            pid = server(files)
-            in_this_one = 0
-
-            def count(size: int, pid: int = pid) -> None:
-                nonlocal carried, in_this_one, kills
-                carried += size
-                in_this_one += size
-                if in_this_one > 5 * MB and kills < 3:
-                    kills += 1
-                    in_this_one = -(1 << 60)
-                    os.kill(pid, 9)
-
+            killer.meet(server(files))
             try:
-                await files.get(str(source), target, progress=count)
+                await files.get(str(source), target, progress=killer.count)
             except TransferError as error:
                 assert error.lost
                 assert files.lost
                 assert part_of(target).stat().st_size > 0
             else:
-                if in_this_one >= 0:  # else it was killed when all was under way already
-                    assert peak_memory(pid) < 60 * MB
-    assert kills == 3
+                if not killer.killed:  # else all was under way already
+                    assert peak_memory(killer.pid) < 60 * MB
+    assert killer.left == 0
     assert sha(target) == sha(source)
-    assert carried < size + 3 * 40 * MB
+    assert killer.carried < size + 3 * 40 * MB
     assert not part_of(target).exists()
 
 
@@ -147,30 +154,18 @@ async def test_an_upload_that_is_cut_off_goes_on_where_it_was(
     source, home = tmp_path / "source", tmp_path / "home"
     size = big_file(source, request)
     entries = [("big", source, sha(source))]
-    carried = 0
-    kills = 0
+    killer = Killer(2)
     while not (home / "code/x").exists():
         async with opened(transport) as files:
-            pid = server(files)
-            in_this_one = 0
-
-            def count(size: int, pid: int = pid) -> None:
-                nonlocal carried, in_this_one, kills
-                carried += size
-                in_this_one += size
-                if in_this_one > 5 * MB and kills < 2:
-                    kills += 1
-                    in_this_one = -(1 << 60)
-                    os.kill(pid, 9)
-
+            killer.meet(server(files))
             try:
-                await files.put_tree(str(home), str(home / "code/x"), entries, count)
+                await files.put_tree(str(home), str(home / "code/x"), entries, killer.count)
             except TransferError as error:
                 assert error.lost
             else:
-                assert peak_memory(pid) < 60 * MB
-    assert kills == 2
-    assert carried <= size
+                assert peak_memory(killer.pid) < 60 * MB
+    assert killer.left == 0
+    assert killer.carried <= size
     assert sha(home / "code/x/big") == sha(source)
 
 
