@@ -23,7 +23,7 @@ def test_tasks_that_were_not_asked_for_are_not_promised(bench: Bench) -> None:
 def test_why_nothing_started_is_said(bench: Bench) -> None:
     bench.write("grid.yaml", GRID + "needs: {cpus: 99999}\n")
     said = bench.run("grid.yaml", "x=1", code=1).err
-    assert "1 task: start: no node can run it: localhost: needs 99999 cpus" in said
+    assert "1 task: start: no node can run it: localhost: needs cpus: 99999" in said
     assert "tui-lab show grid/0" in said and "tui-lab logs" not in said
     assert "grid/0 did not start; tui-lab show grid/0 says why" in bench.inside("logs", "0").err
 

@@ -75,6 +75,61 @@ def test_several_gpus_are_summed_up_and_told_one_by_one(bench: Bench) -> None:
     assert max(map(len, text.splitlines()[:2])) <= 80
 
 
+AWAY = {
+    **{name: value for name, value in DOWN.items() if name not in ("load", "memory_used", "latency", "clock_offset")},
+    "name": "far",
+    "state": "away",
+    "error": "no way to 192.0.2.10",
+    "slots": 2,
+    "open": 3,
+    "tasks": [["grid", 7, 1], ["grid", 8, 1]],
+    "away_for": 40.2,
+    "lost_in": 559.8,
+    "stopping": 0,
+    "memory": 64 * GIB,
+}
+
+
+def test_a_node_that_is_away_says_since_when_and_what_becomes_of_its_tasks(bench: Bench) -> None:
+    since = "! far: away for 40 s (no way to 192.0.2.10)"
+    for nodes, said in (
+        ([UP, AWAY], since + "; lost in 9 min 20 s, then its 3 tasks run elsewhere"),
+        ([AWAY], since + "; lost in 9 min 20 s, then its 3 tasks are pending again"),
+        ([UP, {**AWAY, "open": 1}], since + "; lost in 9 min 20 s, then its 1 task runs elsewhere"),
+        (
+            [UP, {**AWAY, "stopping": 1}],
+            since + "; lost in 9 min 20 s, then its 3 tasks run elsewhere, but 1 to be stopped",
+        ),
+        (
+            [UP, {**AWAY, "stopping": 3}],
+            since + "; its 3 tasks will be stopped when it is back: the engine waits 9 min 20 s more",
+        ),
+        ([UP, {**AWAY, "open": 0, "tasks": []}], since),
+        ([UP, {**AWAY, "state": "lost", "lost_in": None}], since.replace("away", "lost, away")),
+        (
+            [UP, {**AWAY, "state": "failed", "open": 0}],
+            "! far: no way to 192.0.2.10; once that is mended: tui-lab nodes reconnect far",
+        ),
+    ):
+        with standing_in(bench.lab, nodes={"nodes": nodes}):
+            lines = bench.inside("nodes").out.splitlines()
+        assert said in lines, lines
+    row = next(line for line in lines if line.startswith("far"))
+    assert row.split() == ["far", "failed", "0/2", "64G", "0"]  # nothing of the past
+
+
+def test_stop_says_where_tasks_can_not_be_stopped_now(bench: Bench) -> None:
+    there = {"experiment": "grid", "node": "near", "tasks": 2, "error": ""}
+    away = {"experiment": "grid", "node": "far", "tasks": 3, "error": "no way", "away_for": 5.0, "lost_in": 595.0}
+    going = {"active": ["grid"], "notice": "", "nodes": [], "pid": 1}
+    with standing_in(bench.lab, status=going, stop={"stopped": 9, "stopping": [there, away]}):
+        lines = bench("stop").err.splitlines()
+    assert lines[0] == "grid: stopping 9 tasks"
+    assert lines[1].startswith("grid: 3 tasks on far, which is away (no way): they are stopped as soon as it is back.")
+    assert lines[1].endswith(", for 9 min 55 s; `tui-lab nodes` says how it stands")
+    assert len(lines) == 2
+
+
 def test_json_is_what_the_engine_says(bench: Bench) -> None:
     with standing_in(bench.lab, nodes={"nodes": [UP, DOWN]}):
         found = bench("nodes", "--json").json()
@@ -101,24 +156,36 @@ def test_without_an_engine_the_last_samples_are_shown(bench: Bench) -> None:
     text = bench("nodes").out
     assert text.startswith("no engine is running; its nodes when they were seen last:\n")
     assert "2/16" in text and "2 h ago" in text and "1/16" not in text
+    facts = {"cores": 64, "python": "3.11.2", "memory": 64 * GIB, "memory_used": GIB, "load": 2.5, "latency": 0.1}
+    gpus = [{"index": 0, "used": 80, "memory_used": 5 * GIB, "memory": 24 * GIB}]
+    last = {"node": "big", "at": time.time() - 3600, "state": "away", "error": "no way", "gpus": gpus, **facts}
+    with (bench.lab / "nodes.jsonl").open("a") as file:
+        file.write(json.dumps(last) + "\n")
+    for width in (120, 50):  # of the past the age is told before all else
+        text = bench("nodes", env={"COLUMNS": str(width)}).out
+        assert "1 h ago" in text and "2 h ago" in text and "! big: no way" in text
+        assert max(map(len, text.splitlines()[1:4])) <= width
+    assert "64 3.11.2" in bench("nodes", env={"COLUMNS": "120"}).out
     found = bench("nodes", "--json").json()
     assert found["engine"] is False and found["nodes"][0]["used"] == 2
 
 
 def test_changes_are_asked_of_the_engine(bench: Bench) -> None:
     names = ("node_set", "node_drain", "node_resume", "node_reconnect", "node_add")
-    with standing_in(bench.lab, **{name: {} for name in names}) as engine:
+    there = [{**UP, "name": name} for name in ("tower", "localhost")]
+    with standing_in(bench.lab, nodes={"nodes": there}, **{name: {} for name in names}) as engine:
         assert "8 tasks at once" in bench("nodes", "set", "tower", "slots=8").err
         assert "tui-lab nodes resume tower" in bench("nodes", "drain", "tower", "big").err
         bench("nodes", "resume", "tower")
         done = bench("nodes", "reconnect", "tower", "--json").json()["done"]
-        assert done == [{"command": "node_reconnect", "node": "tower"}]
-        assert "joins what is going" in bench("nodes", "add", "--node", "localhost", "3", "gpu").err
+        assert done == [{"command": "node_reconnect", "node": "tower", "state": "up", "error": ""}]
+        said = bench("nodes", "add", "--node", "localhost", "3", "gpu").err
+        assert said == "localhost: joins what is going\nlocalhost: is up\n"
         assert engine.asked("node_set") == [{"node": "tower", "slots": 8}]
         assert engine.asked("node_drain") == [{"node": "tower"}, {"node": "big"}]
         assert engine.asked("node_resume") == engine.asked("node_reconnect") == [{"node": "tower"}]
         added = engine.asked("node_add")[0]
-        assert "PATH" in engine.requests[-1]["environment"]
+        assert all("PATH" in one["environment"] for one in engine.requests if one["command"] == "node_add")
         assert added["experiments"] is None
         assert added["entry"]["name"] == "localhost" and added["entry"]["slots"] == 3
         assert added["entry"]["tags"] == ["gpu"]

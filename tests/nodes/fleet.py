@@ -1,4 +1,4 @@
-"""Several machines to run tasks on, for tests: real OpenSSH servers on this machine.
+"""Several machines to run tasks on, for tests: real SSH servers on this machine.
 
     def test_something(workshop, fleet):
         fleet.node("tower", slots=2)                       # sees the lab's folder
@@ -16,6 +16,10 @@ hides the test's `tmp_path` from nodes with `shared=False` (root alone can have 
 - `node.machine.tmp` is the node's /tmp as it is reached from here, `node.machine.home` its HOME,
   `node.machine.processes()` what runs on it, `node.spools()` the spools in it, `node.agent_pid()` its agent.
 
+Nodes are OpenSSH's sshd. Where there is none, or TUI_LAB_TESTS_SSHD=asyncssh is in the environment, they are asyncssh's
+own servers; a test that needs what these can't do is skipped, and the end of the test run says so. In CI a missing sshd
+is a failure. `fleet.node(NAME, server="asyncssh")` has one in any case.
+
 A keepalive goes every second (`ServerAliveInterval` of `fleet.home/.ssh/config`), so that a silent node is noticed
 after about four seconds, where the environment is the fleet's.
 """
@@ -27,16 +31,18 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from getpass import getuser
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 import yaml
 
 from tests.conftest import alive
 from tests.nodes.machine import Machine, Options, can_hide
+from tests.nodes.openssh import NEEDS, SAID, chosen_server
 
 _ENTRY = ("workdir", "python", "setup", "ahead", "lost_after", "spool", "gpus", "memory")
 
@@ -110,15 +116,18 @@ class Fleet:
 
         Further options: those of `machine.Options` (`droppable`, `latency` in seconds, `max_sessions`,
         `max_startups`, `shell`: the login shell, `bashrc`, `banner`, `tmp_size` of a node that is not shared, `path`,
-        `sshd`: lines for its configuration, `env`: variables of its sessions) and keys of an entry (`workdir`,
-        `python`, `setup`, `ahead`, `lost_after`, `spool`, `gpus`; `variables` for `env`).
+        `sshd`: lines for its configuration, `env`: variables of its sessions, `server`: "openssh" or "asyncssh") and
+        keys of an entry (`workdir`, `python`, `setup`, `ahead`, `lost_after`, `spool`, `gpus`; `variables` for `env`).
         """
         if not shared and not can_hide():
-            pytest.skip("a node with a /tmp of its own needs root, and the right to mount")
+            pytest.skip("needs root and the right to mount: a node with a /tmp of its own")
         extra = {key: options.pop(key) for key in _ENTRY if key in options}
         variables = options.pop("variables", None)
+        how = Options(shared=shared, **options)
+        if how.server == "asyncssh" and (words := how.beyond_asyncssh()):
+            pytest.skip(f"{NEEDS}sshd: {', '.join(words)}")
         make_key(self.keys / name)
-        machine = Machine(name, self.folder / name, self.keys, self.hidden, Options(shared=shared, **options))
+        machine = Machine(name, self.folder / name, self.keys, self.hidden, how)
         entry = {
             "name": name,
             "slots": slots,
@@ -223,35 +232,22 @@ def labs(folders: Sequence[Path]) -> set[str]:
     return {found for text in texts for found in re.findall(r"[0-9a-f]{16}", text)}
 
 
-def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> None:
+def make_key(path: Path, passphrase: str = "", kind: str = "ssh-ed25519") -> None:
     """A pair of keys: PATH and PATH.pub."""
-    words = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(path)]
-    subprocess.run(words, check=True, capture_output=True)
-
-
-def need_sshd() -> None:
-    """Without an sshd nothing can be tested: a failure in CI, else the test is skipped."""
-    if not Path("/usr/sbin/sshd").exists() or shutil.which("ssh-keygen") is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no /usr/sbin/sshd: install openssh-server")
-        pytest.skip("there is no /usr/sbin/sshd")
+    key = asyncssh.generate_private_key(kind, comment="test")
+    path.touch(0o600)
+    key.write_private_key(str(path))
+    key.write_public_key(f"{path}.pub")
+    if passphrase:  # asyncssh would need a further package
+        words = ["ssh-keygen", "-q", "-p", "-P", "", "-N", passphrase, "-f", str(path)]
+        subprocess.run(words, check=True, capture_output=True)
 
 
 @pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    need_sshd()
+def fleet(tmp_path: Path, record_property: Callable[[str, str], None]) -> Iterator[Fleet]:
+    if chosen_server() == "asyncssh":
+        record_property(*SAID)
     it = Fleet([tmp_path])
-    try:
-        yield it
-    finally:
-        it.close()
-
-
-@pytest.fixture(scope="module")
-def shared_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """One for all tests of a file; nothing but the folder of all tests is hidden."""
-    need_sshd()
-    it = Fleet([tmp_path_factory.getbasetemp()])
     try:
         yield it
     finally:

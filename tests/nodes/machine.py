@@ -1,4 +1,4 @@
-"""One node of a fleet: a real sshd with a home of its own, where possible in namespaces of its own."""
+"""One node of a fleet: an SSH server with a home of its own, where possible in namespaces of its own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.conftest import alive, until
+from tests.nodes import asyncssh_server
+from tests.nodes.openssh import chosen_server, find_sshd
 from tests.nodes.proxy import Proxy
 
 
@@ -54,10 +57,17 @@ class Options:
     path: str = "/usr/local/bin:/usr/bin:/bin"
     sshd: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    server: str = field(default_factory=chosen_server)
+
+    def beyond_asyncssh(self) -> list[str]:
+        """The words of sshd's configuration that its stand-in does not know."""
+        named = [line.split()[0] for line in self.sshd]
+        named += ["MaxStartups"] * (self.max_startups != Options.max_startups)
+        return [word for word in named if word not in asyncssh_server.UNDERSTOOD]
 
 
 class Machine:
-    """An sshd as an ordinary process, and all that was started through it."""
+    """An SSH server as an ordinary process, and all that was started through it."""
 
     def __init__(self, name: str, folder: Path, keys: Path, hidden: tuple[Path, ...], options: Options) -> None:
         self.name = name
@@ -96,7 +106,7 @@ class Machine:
         """Start its sshd; returns when it answers."""
         (self.folder / "sshd_config").write_text(self._config())
         (self.folder / "start.sh").write_text(self._script())
-        words = ["/bin/sh", str(self.folder / "start.sh")]
+        words = self._server()
         spaces = ["-m"] * self.private + ["-n"] * self.networked
         if spaces:
             words = ["unshare", *spaces, *(["--propagation", "private"] if self.private else []), *words]
@@ -154,10 +164,12 @@ class Machine:
             self._link("down")
 
     def restore(self) -> None:
+        """Returns when the node answers: its neighbours may still take it for gone."""
         if self.proxy is not None:
             self.proxy.thaw()
         else:
             self._link("up")
+            until(self._answers)
 
     def power_off(self) -> None:
         """SIGKILL to sshd, the agent and all tasks."""
@@ -215,8 +227,15 @@ class Machine:
     def _second_address() -> list[str]:
         return ["ListenAddress ::1"] if Path("/proc/net/if_inet6").exists() else []
 
+    def _server(self) -> list[str]:
+        """The command that makes the node's surroundings and serves in them."""
+        script, config = str(self.folder / "start.sh"), str(self.folder / "sshd_config")
+        if self.options.server == "asyncssh":
+            return [sys.executable, "-P", asyncssh_server.__file__, script, config]
+        return ["/bin/sh", script, find_sshd() or "sshd", "-D", "-e", "-f", config]
+
     def _script(self) -> str:
-        """Makes the node's surroundings, waits for a line, and becomes sshd."""
+        """Makes the node's surroundings, waits for a line, and becomes what it is given."""
         lines = ["set -e"]
         if self.private:
             tmp, fleet = self.folder / "tmp", self.folder.parent
@@ -234,7 +253,7 @@ class Machine:
                 f"ip addr add {self.address}/30 dev {self._interface}n",
                 f"ip link set dev {self._interface}n up",
             ]
-        lines.append(f"exec /usr/sbin/sshd -D -e -f {_quoted(self.folder / 'sshd_config')}")
+        lines.append('exec "$@"')
         return "\n".join(lines) + "\n"
 
     def _answers(self) -> bool:
@@ -273,7 +292,7 @@ class Machine:
     def _sessions(self) -> list[int]:
         """The processes of sshd that serve connections."""
         assert self.process is not None
-        return [pid for pid in _descendants(self.process.pid) if _name(pid) == "sshd"]
+        return [pid for pid in _descendants(self.process.pid) if _name(pid).startswith("sshd")]
 
 
 def _kill(pids: list[int]) -> bool:

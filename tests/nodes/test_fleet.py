@@ -10,6 +10,9 @@ import pytest
 
 from tests.conftest import until
 from tests.nodes.fleet import Fleet, Node
+from tests.nodes.openssh import needs
+
+pytestmark = needs("ssh")
 
 
 def ssh(fleet: Fleet, node: Node, command: str, *options: str) -> subprocess.CompletedProcess[str]:

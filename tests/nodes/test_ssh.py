@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import alive, until
 from tests.nodes.echo import LAB, eventually, says, transport
 from tests.nodes.fleet import Fleet, Node, make_key
+from tests.nodes.openssh import needs
 from tui_lab.engine.transports import transport_for
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh import SshTransport
@@ -164,6 +165,7 @@ async def test_version_six_addresses(fleet: Fleet, echo: None) -> None:
         await (await way.open()).close()
 
 
+@needs("ssh-keygen")
 async def test_a_certificate_authority_vouches_for_a_host(fleet: Fleet, echo: None) -> None:
     """The key itself is not known, and where an old one is, the certificate still counts."""
     make_key(fleet.folder / "authority")

@@ -14,6 +14,7 @@ import asyncssh
 import pytest
 
 from tests.nodes.fleet import Fleet, make_key
+from tests.nodes.openssh import needs
 from tui_lab.engine.transports.failures import ChannelError, agent_failure
 from tui_lab.engine.transports.ssh import SshTransport
 from tui_lab.engine.transports.ssh_errors import explain
@@ -33,6 +34,7 @@ async def failure(fleet: Fleet, entry: dict[str, Any], **environment: str) -> Ch
     return caught.value
 
 
+@needs("ssh", "ssh-keygen")
 async def test_a_host_key_that_is_not_known(fleet: Fleet) -> None:
     node = fleet.node("tower", known=False)
     error = await failure(fleet, node.entry)
@@ -63,7 +65,7 @@ async def test_a_host_key_that_has_changed(fleet: Fleet) -> None:
 
 async def test_a_host_key_of_another_kind_is_a_changed_one(fleet: Fleet) -> None:
     node = fleet.node("tower", known=False)
-    make_key(fleet.folder / "other", kind="ecdsa")
+    make_key(fleet.folder / "other", kind="ecdsa-sha2-nistp256")
     public = (fleet.folder / "other.pub").read_text()
     fleet.known_hosts.write_text(f"a bad line\n[127.0.0.1]:{node.entry['port']} {public}")
     error = await failure(fleet, node.entry)
@@ -102,6 +104,7 @@ async def test_no_key_at_all(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> N
     assert "there is no SSH key to offer; type: ssh-keygen -t ed25519 && ssh-copy-id -p" in str(error)
 
 
+@needs("ssh-keygen", "ssh-agent", "ssh-add")
 async def test_a_key_with_a_passphrase_needs_an_agent(fleet: Fleet) -> None:
     node = fleet.node("tower")
     locked = fleet.folder / "locked"

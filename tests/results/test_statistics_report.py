@@ -22,8 +22,8 @@ from tui_lab.results.settings import settings
 from tui_lab.results.statistics import Sample, describe
 from tui_lab.results.statistics_frame import frame
 from tui_lab.results.statistics_report import MetricReport, Options, Report, StatisticsError, make
-from tui_lab.results.statistics_table import metric_lines
-from tui_lab.results.statistics_text import aligned, interval, number, plus_minus
+from tui_lab.results.statistics_table import joined, metric_lines
+from tui_lab.results.statistics_text import aligned, brackets, interval, number, plus_minus
 from tui_lab.results.statistics_warnings import warnings
 from tui_lab.results.tables import Results, refresh
 
@@ -289,14 +289,29 @@ def test_digits_follow_the_interval() -> None:
     assert interval(0.90541, 0.00916) == "0.9054 ± 0.0092"
     assert interval(0.90541, 0.0996) == "0.91 ± 0.10"
     assert interval(123456, 2345) == "123500 ± 2300"
-    assert interval(12.3, None) == "12.30"
-    assert interval(1.5, 0) == "1.50000 ± 0"
     assert interval(1.234e-9, 2.1e-11) == "1.234e-09 ± 0.021e-09"
     assert interval(3e12, 4e9) == "3.0000e+12 ± 0.0040e+12"
     assert plus_minus(0.031, 0.012, sign=True) == ("+0.031", "0.012")
     assert plus_minus(None, None) == ("", "")
     assert number(float("nan")) == "nan" and number(0.00001234) == "1.234e-05"
     assert aligned(["1.25", "10", ""]) == [" 1.25", "10   ", "     "]
+
+
+def test_what_has_no_interval_is_as_short_as_it_is() -> None:
+    assert interval(0.064, 0) == "0.064 ± 0"
+    assert interval(0.064, None) == interval(0.064, float("nan")) == "0.064"
+    assert interval(1234567, 0) == "1234567 ± 0" and interval(12.0, None) == "12"
+    assert interval(1 / 3, 0) == "0.333333 ± 0" and interval(1.5e-9, None) == "1.5e-09"
+    assert plus_minus(0.5, 0, sign=True) == ("+0.5", "0") and plus_minus(-2, None, sign=True) == ("-2", "")
+    assert interval(0, 0) == "0 ± 0" and interval(-0.0, None) == "0"
+    assert brackets(0.064, 0.064, 0.064) == ("0.064", "[0.064, 0.064]")
+    assert brackets(0.5, None, None) == ("0.5", "")
+    # In a column the points stand below each other.
+    assert joined([plus_minus(0.9054, 0.0092), plus_minus(0.5, 0), plus_minus(12, None)]) == [
+        " 0.9054 ± 0.0092",
+        " 0.5    ± 0     ",
+        "12              ",
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

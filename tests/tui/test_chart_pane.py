@@ -25,6 +25,7 @@ from tui_lab.tui.config import Config
 from tui_lab.tui.plot import Plot
 from tui_lab.tui.query_choice import ChoiceScreen
 from tui_lab.tui.query_prompt import PromptScreen
+from tui_lab.tui.tasks_pane import TasksPane
 
 FRAME = pl.DataFrame({"lr": [1, 2, 3] * 2, "act": ["a"] * 3 + ["b"] * 3, "acc": [1.0, 2.0, 3.0, 2.0, 3.0, 4.0]})
 
@@ -61,6 +62,31 @@ async def test_the_steps_of_the_current_experiment(small_lab: Path) -> None:
         assert pane.made is not None and pane.made.request.kind == "steps"
         assert pane.made.request.columns["hue"] == "task"
         assert "steps of small" in str(pane.title_line.content)
+
+
+async def test_steps_are_those_of_the_tasks_that_are_marked_or_filtered(small_lab: Path) -> None:
+    app = LabApp(small_lab, config=Config(ascii=True))
+
+    async def drawn(pilot: Pilot[Any], title: str) -> list[int]:
+        await pilot.press("alt+6")
+        await wait_until(pilot, lambda: title in str(app.query_one(ChartPane).title_line.content))
+        rows = app.query_one(ChartPane).rows
+        assert rows is not None
+        await pilot.press("alt+3")
+        await wait_until(pilot, lambda: app.query_one(TasksPane).table.has_focus)
+        return rows.source.frame["task_id"].unique().sort().to_list()
+
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.show_pane("tasks")
+        await wait_until(pilot, lambda: app.query_one(TasksPane).table.frame.height == 8)
+        app.show_tasks("small", "kind = 'a'")
+        await wait_until(pilot, lambda: app.chosen is not None)
+        assert await drawn(pilot, "steps of small, 4 tasks like kind = 'a', 12 rows") == [0, 1, 4, 5]
+        await pilot.press("space", "space")
+        assert await drawn(pilot, "steps of small, 2 tasks marked, 6 rows") == [0, 1]
+        await pilot.press("escape", "escape")
+        await wait_until(pilot, lambda: app.chosen is None)
+        assert await drawn(pilot, "steps of small, 24 rows") == list(range(8))
 
 
 async def test_the_answer_of_a_query(small_lab: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tui_lab.tui.experiment_launch import LaunchDialog, nodes_of, nodes_words, s
 from tui_lab.tui.experiment_pane import ExperimentPane
 from tui_lab.tui.experiment_plan import PlanView
 from tui_lab.tui.experiment_templates import TEMPLATES
-from tui_lab.tui.experiment_tester import PatternTester
+from tui_lab.tui.experiment_tester import PatternTester, columns_line
 from tui_lab.tui.experiment_trial import Trial
 
 Change = Callable[[str], str]
@@ -148,6 +149,36 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
         pane.side.replace_text(pane.side.text.replace("'scor: (@float@)'", "'((l|o)+)+$'"))
         on_metric("score")(pane)
         await wait_until(pilot, lambda: (found := trial_of(app)) and "(l|o)" in (found.asked.metric.pattern or ""))
+
+
+@pytest.mark.parametrize(
+    ("rows", "matches", "columns", "marked"),
+    [
+        ("{pattern: 'epoch (?P<epoch>@int@) loss (?P<loss>@float@)?'}", 3, ["epoch int 3", "loss float 2 of 3"], 3),
+        ("{each: '^epoch'}", 3, ["score float 1 of 3", "loss float 2 of 3"], 3),
+        ("{csv: t.csv}", 2, ["a 2", "b 1 of 2"], 0),
+        ("{pattern: '(?P<no>nothing)'}", 0, [], 0),
+    ],
+)
+async def test_rows_are_tried_on_a_real_output(
+    own_lab: Workshop, rows: str, matches: int, columns: list[str], marked: int
+) -> None:
+    output = "hi\nepoch 1 loss 0.5\nloss: 0.5\nepoch 2 loss 0.25\nloss: 0.25\nepoch 3 loss \nscore: 1\n"
+    for task in range(8):
+        folder = own_lab.experiment("small").task_folder(task)
+        (folder / "stdout").write_text(output)
+        (folder / "t.csv").write_text("a,b\n1,2\n3,\n")
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await rewrite(pilot, app, lambda text: f"{text}rows: {rows}\n")
+        pane.side.editor.go_to(pane.side.text.splitlines().index(f"rows: {rows}"), 0)
+        trial = await wait_until(pilot, lambda: trial_of(app))
+        assert trial.asked.name == "rows" and trial.matches == matches
+        assert [" ".join(str(columns_line(replace(trial, columns=(one,)))).split()) for one in trial.columns] == (
+            columns if matches else ["no text 0"]
+        )
+        assert sum(len(line.spans) for line in trial.lines) == marked
+        assert ("✓ 3 rows" if matches == 3 else "✓ 2 rows" if matches else "nothing matches") in shown(app, "#tester")
 
 
 async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,8 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app import LabApp
+from tui_lab.tui.dialogs import Confirm
+from tui_lab.tui.experiment_text import TextSide
 from tui_lab.tui.history_compare import Comparing
 from tui_lab.tui.history_pane import HistoryPane
 from tui_lab.tui.history_results import compare_results
@@ -55,7 +59,7 @@ def test_results_by_setting(twice: Workshop) -> None:
     rows = {row["x"]: row for row in found.frame.to_dicts()}
     assert (rows["2"]["n_1"], rows["2"]["n_2"], rows["2"]["change"]) == (3, 3, 20.0)
     assert rows["2"]["p"] < 0.001
-    assert (rows["1"]["n_2"], rows["3"]["n_1"], rows["3"]["mean_2"]) == (None, None, "61 ± 2.5")
+    assert (rows["1"]["n_2"], rows["3"]["n_1"], rows["3"]["mean_2"]) == (None, None, "61.0 ± 2.5")
     assert found.frame["x"][0] == "2"  # what differs most comes first
     assert compare_results((folder, 1), (folder, 1)).same
 
@@ -97,13 +101,91 @@ async def test_an_experiment_is_opened_again(own_lab: Workshop) -> None:
         assert app.pane is not None and app.pane.NAME == "tasks"
 
 
-async def test_the_file_of_a_submission_opens(own_lab: Workshop) -> None:
+def side_of(app: LabApp) -> TextSide:
+    return app.query_one(TextSide)
+
+
+def headline(app: LabApp) -> str:
+    return str(side_of(app).query_one("#file", Static).render())
+
+
+async def reopened(app: LabApp, pilot: Pilot[int], *keys: str) -> TextSide:
+    await opened(app, pilot)
+    await pilot.press(*keys)
+    await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "experiment" and side_of(app).file)
+    return side_of(app)
+
+
+async def test_an_unchanged_file_is_just_opened(own_lab: Workshop) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(app, pilot)
-        await pilot.press("e")
-        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "experiment")
-        assert app.file is not None and app.file.name == "small.yaml"
+        side = await reopened(app, pilot, "o")
+        await wait_until(pilot, lambda: "small.yaml" in headline(app))
+        assert side.file is not None and side.file.path.name == "small.yaml" and not side.unsaved
+        assert "submitted" not in headline(app)
+
+
+@pytest.fixture
+def changed(workshop: Workshop) -> Workshop:
+    """Two submissions of `e` from the same file, which is `echo 3` by now."""
+    for number in (1, 2, 3):
+        file = workshop.write("e.yaml", f"name: e\ncommand: echo {number}\n")
+        if number < 3:
+            assert workshop.call("--run", file, "--node", "localhost", 1).returncode == 0
+    return workshop
+
+
+async def test_a_submission_is_reopened_as_it_was(changed: Workshop) -> None:
+    app = LabApp(changed.lab_path)
+    file = changed.folder / "e.yaml"
+    async with app.run_test(size=(100, 30)) as pilot:
+        side = await reopened(app, pilot, "j", "o")
+        await wait_until(pilot, lambda: "echo 1" in side.text)
+        date = datetime.date.today().isoformat()
+        assert re.search(rf"● as submitted on {date} \d\d:\d\d \(#1\), unsaved  e.yaml", headline(app))
+        assert side.file is not None and side.file.path == file and side.unsaved
+        # Saving asks before the file of today is gone.
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("n")
+        await wait_until(pilot, lambda: not isinstance(app.screen, Confirm))
+        assert "echo 3" in file.read_text() and side.unsaved
+        side.editor.focus()
+        await pilot.press("#")
+        await wait_until(pilot, lambda: "(#1), edited  e.yaml" in headline(app))
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await wait_until(pilot, lambda: not side.unsaved)
+        assert file.read_text() == "#name: e\ncommand: echo 1\n"
+        await wait_until(pilot, lambda: "submitted" not in headline(app))
+
+
+async def test_reopening_asks_before_changes_are_given_up_and_can_be_undone(changed: Workshop) -> None:
+    app = LabApp(changed.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        side = await reopened(app, pilot, "o")
+        await wait_until(pilot, lambda: "echo 2" in side.text)
+        await reopened(app, pilot, "j", "o")
+        await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
+        await pilot.press("y")
+        await wait_until(pilot, lambda: "echo 1" in side.text and "(#1), unsaved" in headline(app))
+        side.editor.focus()
+        await pilot.press("ctrl+z")
+        await wait_until(pilot, lambda: "echo 3" in side.text)
+        assert not side.unsaved and "submitted" not in headline(app)
+
+
+async def test_a_submission_is_reopened_whose_file_is_gone(changed: Workshop) -> None:
+    file = changed.folder / "e.yaml"
+    file.unlink()
+    app = LabApp(changed.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        side = await reopened(app, pilot, "o")
+        await wait_until(pilot, lambda: "echo 2" in side.text)
+        await pilot.press("ctrl+s")
+        await wait_until(pilot, lambda: not side.unsaved)
+        assert file.read_text() == "name: e\ncommand: echo 2\n"
 
 
 async def test_a_submission_that_comes_is_added(own_lab: Workshop) -> None:

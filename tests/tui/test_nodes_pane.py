@@ -26,15 +26,18 @@ BUSY: dict[str, Any] = {
     "tasks": [["grid", number, 1 + number % 2] for number in range(100, 116)], "tags": ["x86", "gpu"],
     "gpus": [{"index": 0, "used": 88, "memory_used": 9 << 30, "memory": 24 << 30}, {"index": 1, "used": 12}],
 }  # fmt: skip
-AWAY = {"name": "slow", "state": "away", "slots": 2, "used": 0, "error": "connection refused\x1b[31m", "tasks": []}
+AWAY: dict[str, Any] = {
+    "name": "slow", "state": "away", "slots": 2, "used": 2, "error": "connection refused\x1b[31m",
+    "tasks": [["grid", 4, 1], ["grid", 5, 1]], "open": 2, "away_for": 40.0, "lost_in": 560.0, "cores": 4,
+}  # fmt: skip
 SAMPLES = {"tower": tuple(NodeSample(1000.0 + i, 1, i / 20, 0.5, 0.5) for i in range(20)), "old": (NodeSample(1.0),)}
 
 
 def test_a_row_says_all_in_words_and_symbols() -> None:
     snapshot = LabSnapshot(engine=EngineSnapshot(1, nodes=(BUSY, AWAY)), samples=SAMPLES)
     rows = nodes_frame(nodes_of(snapshot), SAMPLES, False, 120).to_dicts()
-    assert [row["state"] for row in rows] == ["● up", "! away", "· not in use"]
-    assert [row["slots"] for row in rows] == ["16/16", "0/2", None]
+    assert [row["state"] for row in rows] == ["● up", "! away 40 s", "· not in use"]
+    assert [row["slots"] for row in rows] == ["16/16", "2/2", None]
     assert rows[0]["load"].startswith("15.8 ") and rows[0]["memory"].startswith(" 50% ▄▄")
     assert rows[0]["note"] == "x86 gpu"
     assert rows[1]["note"] == "connection refused"
@@ -56,14 +59,35 @@ def test_marks_tell_every_state_apart() -> None:
 
 def test_the_node_under_the_cursor_in_full() -> None:
     for width in (78, 118, 298):
-        lines = detail(BUSY, SAMPLES["tower"], width, False).plain.split("\n")
+        lines = detail(BUSY, SAMPLES["tower"], width, False, [BUSY]).plain.split("\n")
         text = "\n".join(lines)
         assert "15.8 on 16 cores" in text and "32.0 GiB of 64.0 GiB" in text
         assert "grid/100 grid/101.2" in text
         assert "clock off by 3 s" in text and "answers in 32 ms" in text
         assert "0: 88% busy, 9.0 GiB of 24.0 GiB" in text
         assert all(len(line) <= width for line in lines[1:])
-    assert "and" in detail(BUSY, (), 78, False).plain
+    assert "and" in detail(BUSY, (), 78, False, [BUSY]).plain
+
+
+def test_a_node_that_is_away_shows_nothing_of_the_past_as_of_now() -> None:
+    seen = {"slow": SAMPLES["tower"]}
+    row = nodes_frame([AWAY], seen, False, 120).to_dicts()[0]
+    assert (row["load"], row["memory"], row["gpu"]) == (None, None, None)
+    lines = detail({**AWAY, "at": time.time() - 7200}, SAMPLES["tower"], 78, False, [BUSY, AWAY]).plain.split("\n")
+    assert lines[0] == "slow  4 cores  seen 2 h ago"
+    told = " ".join(line.strip() for line in lines[1:3])
+    assert told == "away for 40 s (connection refused); lost in 9 min 20 s, then its 2 tasks run elsewhere"
+    assert lines[3] == "it had   grid/4 grid/5"
+    assert all("before" in line and "%" not in line for line in lines[4:])
+    assert all(len(line) <= 78 for line in lines)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 59.9, 3599.0, 86399.0, 864000.0])
+def test_since_when_a_node_is_away_fits_its_column(seconds: float) -> None:
+    state = nodes_frame([{**AWAY, "away_for": seconds}], {}, False, 80)["state"][0]
+    column = next(column for column in columns(False, False, 80) if column.name == "state")
+    assert column.width is not None and len(state) <= column.width
+    assert column.style is not None and column.style(state) == "warning"
 
 
 def test_shares_come_from_what_is_known() -> None:
@@ -126,7 +150,8 @@ async def test_without_an_engine_there_is_nothing_to_change(small_lab: Path) -> 
         await wait_until(pilot, lambda: any("no engine is running" in one.message for one in app._notifications))
 
 
-def test_the_pane_looks_right(snap_compare: Any, small_lab: Path) -> None:
+@pytest.mark.parametrize("row", ["up", "away"])
+def test_the_pane_looks_right(snap_compare: Any, small_lab: Path, row: str) -> None:
     app = LabApp(small_lab)
 
     async def show(pilot: Pilot[int]) -> None:
@@ -134,11 +159,13 @@ def test_the_pane_looks_right(snap_compare: Any, small_lab: Path) -> None:
         app._watcher.close()
         app.lab_path = Path("lab")
         nodes = (BUSY, AWAY, {"name": "bad", "state": "quarantined", "slots": 2, "used": 0, "error": "10 failed"})
-        snapshot = replace(
-            app.snapshot, engine=EngineSnapshot(1, ("small",), "", nodes), samples=SAMPLES, taken=time.time()
-        )
-        app.snapshot = snapshot
+        samples = {**SAMPLES, "slow": SAMPLES["tower"]}
+        engine = EngineSnapshot(1, ("small",), "", nodes)
+        app.snapshot = replace(app.snapshot, engine=engine, samples=samples, taken=time.time())
         await wait_until(pilot, lambda: pane.table.frame.height == 4)
+        if row == "away":
+            await pilot.press("j")
+        await wait_until(pilot, lambda: pane.node is not None and pane.node["state"] == row)
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=show)

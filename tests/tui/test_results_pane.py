@@ -18,7 +18,7 @@ from tui_lab.results.tables import refresh
 from tui_lab.spec import expression
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.results_choice import ParametersDialog
-from tui_lab.tui.results_pane import ResultsPane
+from tui_lab.tui.results_pane import ResultsPane, SettingsTable
 from tui_lab.tui.results_rows import condition, key, rows
 from tui_lab.tui.results_view import Wish, look
 
@@ -118,7 +118,11 @@ async def test_metrics_goals_and_orders(grades: Workshop) -> None:
         pane.table.cursor_column = [column.label for column in pane._rows.columns].index("x")
         await pilot.press("s")
         await wait_until(pilot, lambda: [row["x"] for row in cells(app)] == ["1", "2", "3", "4"])
-        assert pane.table.row(pane.table.cursor_row)["setting"] == "x=3"  # type: ignore[index]
+        assert pane.table.key_at(pane.table.cursor_row) == "x=1"  # the first row, as nobody has moved the cursor
+        pane.table.go_to("x=3")
+        await pilot.press("s")
+        await wait_until(pilot, lambda: [row["x"] for row in cells(app)] == ["4", "3", "2", "1"])
+        assert pane.table.key_at(pane.table.cursor_row) == "x=3"
 
 
 async def test_a_baseline_adds_differences(grades: Workshop) -> None:
@@ -200,6 +204,62 @@ async def test_results_follow_a_run(workshop: Workshop) -> None:
         await wait_until(pilot, lambda: len(cells(app)) == 8)
         assert pane_of(app).table.key_at(pane_of(app).table.cursor_row) == "x=1"
     assert run.wait(20) == 0
+
+
+# Each task waits for its turn: the value of a setting grows with x, so every one that comes is the new best.
+IN_TURN = """
+command: 'until [ -e turn{x} ]; do sleep 0.02; done; echo "score: {x}.5"'
+parameters: {x: {range: [1, 31]}}
+metrics: {score: {pattern: 'score: (@float@)', goal: max}}
+"""
+
+
+@pytest.mark.parametrize("mouse", [False, True])
+async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, mouse: bool
+) -> None:
+    monkeypatch.setattr("tui_lab.tui.results_pane.PAUSE", 0.1)
+    run = workshop.start("--run", workshop.write("turns.yaml", IN_TURN), "--node", "localhost", 4)
+    app = LabApp(workshop.lab_path)
+
+    async def upto(pilot: Pilot[Any], count: int) -> None:
+        for x in range(1, count + 1):
+            (workshop.folder / f"turn{x}").touch()
+        await wait_until(pilot, lambda: len(cells(app)) == count)
+        await pilot.pause()
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.show_pane("results")
+        for count in (3, 20):
+            await upto(pilot, count)
+            table = pane_of(app).table
+            assert (table.cursor_row, table.scroll_offset.y) == (0, 0)
+            assert table.key_at(0) == f"x={count}"
+            await wait_until(pilot, lambda count=count: words(app, "#results-here") == f"x={count}")
+        if mouse:
+            await pilot.click(SettingsTable, offset=(10, 3))
+        else:
+            await pilot.press("j", "j")
+        assert table.key_at(table.cursor_row) == "x=18"
+        await upto(pilot, 30)
+        assert table.key_at(table.cursor_row) == "x=18" and table.cursor_row == 12
+    assert run.wait(20) == 0
+
+
+async def test_what_can_not_be_compared_is_not(workshop: Workshop) -> None:
+    metric = "metrics: {a: {pattern: 'a (@int@)', goal: max}}\n"
+    for name, rest in (("single", "command: echo a 5"), ("nulls", "command: echo {x}\nparameters: {x: [1, 2]}")):
+        file = workshop.write(f"{name}.yaml", f"{rest}\n{metric}")
+        assert workshop.call("--run", file, "--node", "localhost", 1).returncode == 0
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app)
+        for name, shown in (("single", ["5"]), ("nulls", ["no value", "no value"])):
+            app.current = name
+            await wait_until(pilot, lambda name=name: (view := pane_of(app)._view) and view.experiment == name)
+            assert [row["a ± 95 % ▾"] for row in cells(app)] == shown
+            assert words(app, "#results-how") == "interval: Student's t"
+            await wait_until(pilot, lambda: pane_of(app).table.has_focus)  # the keys act after a change, too
 
 
 async def test_no_lab_yet(tmp_path: Path) -> None:

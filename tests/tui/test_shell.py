@@ -18,7 +18,7 @@ from tui_lab.tui import panes
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.config import Config, Remembered, state_folder
 from tui_lab.tui.dialogs import Choose
-from tui_lab.tui.frame import Keys, LabLine, Line, Notice, RunLine
+from tui_lab.tui.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
 from tui_lab.tui.help import Help
 
 
@@ -50,7 +50,24 @@ async def test_the_screen_opens_on_a_lab_and_shows_how_it_stands(small_lab: Path
         assert (found.planned, found.counts["done"], found.counts["failed"]) == (8, 6, 2)
         await wait_until(pilot, lambda: "100%" in text(app.query_one(RunLine)))
         assert "✓ 6  ✗ 2" in text(app.query_one(RunLine))
-        assert "small" in text(app.query_one(LabLine)) and "no engine" in text(app.query_one(LabLine))
+        assert "small" in text(app.query_one(LabLine))
+        await wait_until(pilot, lambda: "no engine" in text(app.query_one(LabLine)))
+
+
+@pytest.mark.parametrize(
+    ("width", "panes"),
+    [
+        (120, " 1 Experiment  2 Nodes  3 Tasks  4 Results  5 Query  6 Chart  7 History "),
+        (70, " 1 Expe  2 Node  3 Tasks  4 Resu  5 Quer  6 Char  7 Hist "),
+        (40, " 1  2  3 Tasks  4  5  6  7 "),
+    ],
+)
+async def test_all_panes_are_in_sight_however_narrow(small_lab: Path, width: int, panes: str) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(width, 12)) as pilot:
+        await opened(app, pilot)
+        assert text(app.query_one(Tabs)) == panes
+        assert "? Help" in text(app.query_one(Keys)) and "/ Filter" in text(app.query_one(Keys))
 
 
 async def test_numbers_open_the_panes(small_lab: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
@@ -259,3 +260,27 @@ async def test_a_lab_without_experiments(tmp_path: Path) -> None:
         await wait_until(pilot, lambda: app.query_one(TasksPane).table.placeholder == "there are no experiments yet")
         await pilot.press("f", "F", "escape", "r", "x", "y", "space", "asterisk", "c", "t", "enter", "escape")
         assert app.is_running
+
+
+async def test_tasks_whose_file_can_not_be_read_are_there_all_the_same(own_lab: Workshop) -> None:
+    (own_lab.experiment("small").plans / "1.yaml").write_text("name: [broken")
+    async with screen(own_lab.lab_path, size=(160, 30)) as seen:
+        await seen.until(lambda: len(seen.ids) == 8 and seen.log())
+        assert "score" not in seen.titles and "x" in seen.titles
+        assert "8 tasks · no metrics: " in str(seen.pane.query_one("#task-count", Static).render())
+
+
+async def test_why_tasks_can_not_be_read_is_said(own_lab: Workshop) -> None:
+    (own_lab.experiment("small").plans / "1.parquet").unlink()
+    app = LabApp(own_lab.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: "1.parquet: can't be read" in app.query_one(TasksPane).table.placeholder)
+
+
+async def test_commands_that_do_not_fit_end_in_an_ellipsis(workshop: Workshop) -> None:
+    workshop.run("command: 'echo {x}'\nparameters: {x: ['" + "x" * 200 + "']}\n")
+    async with screen(workshop.lab_path, size=(80, 24)) as seen:
+        await seen.until(seen.log)
+        lines = ["".join(part.text for part in line) for line in seen.app.screen._compositor.render_strips()]
+        assert any(line.startswith(" $ echo xxxx") and line.rstrip().endswith("x…") for line in lines)
+        assert "1 task" in str(seen.pane.query_one("#task-count", Static).render()).split(" · ")

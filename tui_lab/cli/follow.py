@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
+from tui_lab.cli.node_words import StopThere, stop_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
@@ -116,6 +117,7 @@ class Follower:
         self._restarts = 0
         self._ended = 0
         self._notice = ""
+        self._stopping: list[StopThere] = []
 
     def follow(self) -> bool:
         """Until every run is over; whether a person interrupted it.
@@ -134,6 +136,8 @@ class Follower:
                         return True
                     self._pass_on()
                 self._ask()
+                if self._beyond_reach():
+                    return True
                 self.view.update(self.runs, self._notice)
                 if self.client.wait(tick):
                     self._replace_engine()
@@ -169,16 +173,25 @@ class Follower:
         self.view.say("Left. What still runs is being stopped; `tui-lab status` says how it stands.")
         return True
 
+    def _beyond_reach(self) -> bool:
+        """Whether all that is left are tasks to be stopped on nodes that are away: that may take long, and is up to
+        the engine. Says so."""
+        if self.interrupts < 2 or not self._stopping or any("away_for" not in one for one in self._stopping):
+            return False
+        going = {run.folder.name for run in self.runs if not run.look()}
+        if not going <= {one["experiment"] for one in self._stopping}:
+            return False
+        self.view.say("Left. What could be reached has been stopped, and the engine goes on with the rest:")
+        for one in self._stopping:
+            self.view.say(stop_line(one))
+        return True
+
     def _pass_on(self) -> None:
         """The first Ctrl-C lets running tasks finish, the second (and SIGTERM) stops them."""
         try:
             for run in self.runs:
-                if run.look():
-                    continue
-                if self.interrupts == 1:
-                    self.client.request("drain", experiment=run.folder.name, patience=PATIENCE)
-                else:
-                    self.client.request("stop", experiment=run.folder.name, interrupt=True, patience=PATIENCE)
+                if not run.look():
+                    self._interrupt(run)
         except EngineGone:
             self._restart(resume=False)
             self._pass_on()
@@ -189,7 +202,13 @@ class Follower:
         if self.interrupts == 1:
             self.view.say("Starting nothing more; running tasks may finish. Press Ctrl-C again to stop them.")
         else:
-            self.view.say("Stopping the running tasks.")
+            self.view.say("Stopping the running tasks. Ctrl-C again leaves that to the engine.")
+
+    def _interrupt(self, run: Followed) -> None:
+        if self.interrupts == 1:
+            self.client.request("drain", experiment=run.folder.name, patience=PATIENCE)
+        else:
+            self.client.request("stop", experiment=run.folder.name, interrupt=True, patience=PATIENCE)
 
     def _ask(self) -> None:
         """Ask the engine how it is, now and then; it may have lost sight of a run that we wait for."""
@@ -209,6 +228,8 @@ class Follower:
             return
         errors = [f"node {node['name']}: {node['error']}" for node in answer["nodes"] if node["error"]]
         self._notice = "; ".join(filter(None, [answer["notice"], *errors]))
+        names = [run.folder.name for run in self.runs]
+        self._stopping = [one for one in answer.get("stopping", ()) if one["experiment"] in names]
         for run in self.runs:
             if run.folder.name not in answer["active"] and not run.look():
                 self._require_experiment(run)
@@ -248,7 +269,7 @@ class Follower:
             if resume:
                 self._resume(run)
             else:
-                self.client.request("drain", experiment=run.folder.name)
+                self._interrupt(run)
 
     def _resume(self, run: Followed) -> None:
         self._require_experiment(run)

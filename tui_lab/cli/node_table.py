@@ -11,14 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tui_lab.cli.node_words import Node, trouble
 from tui_lab.cli.text import plural, printable, span
 from tui_lab.store import layout
 from tui_lab.store.errors import StorageError
 
 if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
-
-Node = Mapping[str, Any]
 
 # A state is told by its word; colour only repeats it.
 STYLES: Final = {
@@ -71,9 +70,11 @@ def show(found: Nodes, console: Console | None = None) -> None:
         return
     if not found.alive:
         console.print(f"{found.notice}; its nodes when they were seen last:", soft_wrap=True)
-    columns = [column for column in _COLUMNS if any(column.cell(node) for node in found.nodes)]
+    columns = [column for column in _COLUMNS if column.alive in (None, found.alive)]
+    columns = [column for column in columns if any(column.cell(node) for node in found.nodes)]
     cards_apart = _wanted(columns, found.nodes) > console.width
-    for spare in (_gpus, _clock, _latency, _load, _seen, _memory):
+    # How old it is matters most of what is no longer so.
+    for spare in (_gpus, _clock, _latency, _load, *((_seen, _memory) if found.alive else (_memory, _python, _slots))):
         if _wanted(columns, found.nodes) > console.width:
             columns = [column for column in columns if column.cell is not spare]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
@@ -86,7 +87,7 @@ def show(found: Nodes, console: Console | None = None) -> None:
         table.add_row(*(Text(c.cell(node), style if c.title == "state" else "") for c in columns))
     console.print(table)
     for node in found.nodes:
-        for line in _remarks(node, cards_apart):
+        for line in _remarks(node, found.nodes, cards_apart):
             console.print(Text(line), soft_wrap=True)
 
 
@@ -95,18 +96,18 @@ def _wanted(columns: Sequence[_Column], nodes: Sequence[Node]) -> int:
     return sum(1 + max(len(text) for text in (c.title, *map(c.cell, nodes))) for c in columns) - 1
 
 
-def _remarks(node: Node, cards_apart: bool) -> list[str]:
-    """What does not fit the table: an error, and the tasks that are there."""
+def _remarks(node: Node, nodes: Sequence[Node], cards_apart: bool) -> list[str]:
+    """What does not fit the table: what is wrong, and the tasks that are there."""
     name = printable(str(node["name"]))
     lines = []
-    if node.get("error"):
-        lines.append(f"! {name}: {printable(str(node['error']))}")
+    if wrong := trouble(node, nodes):
+        lines.append(f"! {name}: {wrong}")
     if len(_cards(node)) > (0 if cards_apart else 1):
         lines.append(f"  {name} GPUs {', '.join(map(_card, _cards(node)))}")
     if tasks := node.get("tasks"):
         shown = [_task(*task) for task in tasks[:_TASKS_SHOWN]]
         more = f" and {len(tasks) - len(shown):,} more" if len(tasks) > len(shown) else ""
-        lines.append(f"  {name} has {', '.join(shown)}{more}")
+        lines.append(f"  {name} {'has' if node.get('away_for') is None else 'had'} {', '.join(shown)}{more}")
     return lines
 
 
@@ -119,6 +120,14 @@ def _task(experiment: str, task: int, attempt: int) -> str:
 
 def _slots(node: Node) -> str:
     return "" if node.get("slots") is None else f"{node.get('used') or 0}/{node['slots']}"
+
+
+def _cores(node: Node) -> str:
+    return "" if node.get("cores") is None else str(node["cores"])
+
+
+def _python(node: Node) -> str:
+    return printable(str(node.get("python") or ""))
 
 
 def _load(node: Node) -> str:
@@ -189,18 +198,21 @@ class _Column:
     title: str
     cell: Callable[[Node], str]
     left: bool = False
+    alive: bool | None = None  # only with an engine, or only without
 
 
 _COLUMNS: Final = (
     _Column("node", lambda node: printable(str(node["name"])), left=True),
     _Column("state", lambda node: str(node.get("state") or ""), left=True),
     _Column("slots", _slots),
+    _Column("cores", _cores, alive=False),
+    _Column("Python", _python, alive=False),
     _Column("load", _load),
     _Column("memory", _memory),
     _Column("GPUs", _gpus),
     _Column("latency", _latency),
     _Column("clock", _clock),
-    _Column("tasks", _there),
+    _Column("tasks", _there, alive=True),
     _Column("seen", _seen),
 )
 

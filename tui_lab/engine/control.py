@@ -161,7 +161,8 @@ class Control:
     def _stop_command(self, request: dict[str, Any]) -> dict[str, Any]:
         tasks = request.get("tasks")
         chosen = None if tasks is None else set(ranges.each(tasks))
-        return {"stopped": self.engine.stop(request["experiment"], chosen, bool(request.get("interrupt")))}
+        count = self.engine.stop(request["experiment"], chosen, bool(request.get("interrupt")))
+        return {"stopped": count, "stopping": self.nodes.stopping(request["experiment"])}
 
     def _status_command(self, request: dict[str, Any]) -> dict[str, Any]:
         engine = self.engine
@@ -170,6 +171,7 @@ class Control:
             "active": sorted(engine.active),
             "notice": notice_of(engine),
             "nodes": self.nodes.listing(),
+            "stopping": self.nodes.stopping(),
             "refused": engine.refused,
         }
 

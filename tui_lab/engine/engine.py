@@ -257,6 +257,7 @@ class Engine:
         """Make a run active, with the environment that its tasks inherit."""
         self._arrivals += 1
         run.environment, run.umask, run.arrival = environment, umask, self._arrivals
+        run.spare({node.name for node in self.nodes.values() if node.ready})
         for entry in run.nodes:
             node = self.reach.connect(entry, environment)
             node.drained = entry["name"] in run.drained_nodes
@@ -296,16 +297,13 @@ class Engine:
             if waiting is not None:
                 run.record([waiting])
                 count += ranges.count(waiting["tasks"])
-        for key, node_name in run.flight.items():
-            if tasks is not None and key[0] not in tasks:
-                continue
-            count += 1
-            run.stopping[key] = "interrupted" if interrupt else "stopped"
-            node = self.nodes.get(node_name)
+        keys = run.stop_open(tasks, "interrupted" if interrupt else "stopped")
+        for key in keys:
+            node = self.nodes.get(run.flight[key])
             if node is not None:
                 self.send_stop(run, node, key)
         self.dispatch.plan()
-        return count
+        return count + len(keys)
 
     def send_stop(self, run: ExperimentRun, node: Node, key: Key) -> None:
         grace = run.recipe().experiment.grace
@@ -344,6 +342,7 @@ class Engine:
     def _lose_nodes(self) -> None:
         """What is open on a node that stayed away too long runs elsewhere."""
         for node in self.reach.too_long_away():
+            self.samples.note(node)
             self.outputs.forget(lambda arrival, gone=node: arrival.node is not gone)  # type: ignore[misc]
             for run in self.runs.values():
                 events = run.lose(node.name)

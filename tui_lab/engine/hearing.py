@@ -102,6 +102,7 @@ class Hearing:
                 node.ping()
             elif kind == "pong":
                 node.on_pong(message)
+                self.samples.note(node)
             elif kind == "notice":
                 node.notice = message["text"]
         if durations:

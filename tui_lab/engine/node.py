@@ -78,6 +78,7 @@ class Node:
         self.notice = ""  # what its agent waits for
         self.doing = ""  # what the engine does for it, as sending code
         self.sample: Message = {}
+        self.heard: float | None = None  # when it last said something, in seconds since 1970
         self.latency: float | None = None  # seconds there and back
         self.clock_offset: float | None = None  # seconds that its clock is ahead
         self._next_way: Transport | None = None
@@ -147,6 +148,11 @@ class Node:
     def lost_after(self) -> float:
         return float(self.entry.get("lost_after", LOST_AFTER))
 
+    @property
+    def away(self) -> bool:
+        """It can't be reached just now, as far as we know."""
+        return not self.ready and self.failing_since is not None
+
     def failing_for(self) -> float:
         """Seconds since the first try that failed, 0 while all is well."""
         return 0.0 if self.failing_since is None else time.monotonic() - self.failing_since
@@ -189,32 +195,39 @@ class Node:
         while not self.leaving:
             began = time.monotonic()
             try:
-                await self._take_next_way()
-                await self._serve()
-            except ChannelError as error:
-                self.hopeless = error.fatal
-                self._failed(str(error))
-            except TimeoutError:
-                self._failed("its agent does not answer")
-            except (OSError, asyncio.IncompleteReadError) as error:
-                self._failed(str(error) or type(error).__name__)
-            except Exception as error:
-                log.exception("node %s", self.name)
-                self._failed(f"a mistake of this program: {error!r}; see engine.log")
+                why = await self._connected()
+                welcomed, self.ready = self.ready, False
+                if welcomed and time.monotonic() - began > STEADY:
+                    self.tries = 0
+                if why:
+                    self._failed(why)
             finally:
-                welcomed = self.ready
-                steady = self.ready and time.monotonic() - began > STEADY
                 self.ready = False
                 channel, self.channel = self.channel, None
                 if channel is not None:
                     await channel.close()
-            if steady:
-                self.tries = 0
             if not self.leaving:
                 longest = 2 if welcomed else len(RECONNECT) - 1
                 await self._pause(None if self.hopeless else RECONNECT[min(self.tries, longest)])
                 self.tries += 1
         await self.transport.close()
+
+    async def _connected(self) -> str:
+        """Connect and serve, until that ends; why it did, empty where the agent hung up in peace."""
+        try:
+            await self._take_next_way()
+            await self._serve()
+        except ChannelError as error:
+            self.hopeless = error.fatal
+            return str(error) or "the connection has ended"
+        except TimeoutError:
+            return "its agent does not answer"
+        except (OSError, asyncio.IncompleteReadError) as error:
+            return str(error) or type(error).__name__
+        except Exception as error:
+            log.exception("node %s", self.name)
+            return f"a mistake of this program: {error!r}; see engine.log"
+        return ""
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait before the next try; without `seconds` until a person asks for one."""
@@ -229,6 +242,7 @@ class Node:
         """Try at once, on another way or with other keys; whoever asks has it treated like a new node."""
         self._next_way = transport
         self.hopeless = False
+        self.error = ""
         self.tries = 0
         if self.lost:
             self.lost = self.met = False
@@ -241,7 +255,7 @@ class Node:
             await before.close()
 
     def _failed(self, why: str) -> None:
-        self.error = why or "the connection has ended"
+        self.error = why
         log.warning("node %s: %s", self.name, self.error)
         if self.failing_since is None:
             self.failing_since = time.monotonic()
@@ -255,6 +269,7 @@ class Node:
             self._write([self._hello()])
             while data := await channel.reader.read(1 << 18):
                 messages = self._whole(data)
+                self.heard = time.time()
                 if messages and not self.ready:
                     patience.reschedule(None)
                     if not self._welcome(messages.pop(0)):

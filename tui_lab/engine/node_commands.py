@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -38,21 +39,40 @@ class NodeCommands:
         """Every node that the engine knows: what it samples of it, and what runs there."""
         return [self._of(node) for node in self.engine.nodes.values()]
 
+    def stopping(self, name: str | None = None) -> list[dict[str, Any]]:
+        """How many tasks are to be stopped on which node, of one experiment or all; with `away_for` where it can't be
+        reached: there they are stopped once it is back, and given up in `lost_in` seconds."""
+        found = []
+        for run in self.engine.runs.values():
+            places = Counter(run.flight[key] for key in run.stopping) if name in (None, run.name) else {}
+            for place, count in places.items():
+                node = self.engine.nodes.get(place)
+                away = {} if node is None else {"error": node.error, **self._away(node)}
+                found.append({"experiment": run.name, "node": place, "tasks": count, **away})
+        return found
+
+    def _away(self, node: Node) -> dict[str, Any]:
+        """Since when a node is away, and until when its tasks wait for it, in seconds."""
+        if not node.away:
+            return {}
+        lost_in = None if node.lost else max(0.0, round(self.engine.reach.lost_in(node), 1))
+        return {"away_for": round(node.failing_for(), 1), "lost_in": lost_in}
+
     def _of(self, node: Node) -> dict[str, Any]:
-        tasks = [
-            [run.name, *key]
-            for run in self.engine.runs.values()
-            for key, at in run.flight.items()
-            if at == node.name and run.state.columns["state"][key[0]] == RUNNING
-        ]
+        there = [(run, key) for run in self.engine.runs.values() for key, at in run.flight.items() if at == node.name]
+        tasks = [[run.name, *key] for run, key in there if run.state.columns["state"][key[0]] == RUNNING]
         quarantined = node.ready and any(
             node.name in self.engine.runs[name].state.quarantined for name in self.engine.active
         )
         return {
             **sample_of(node),
+            **self._away(node),
+            "at": node.heard,
             "name": node.name,
             "state": "quarantined" if quarantined else node.state,
             "used": min(len(tasks), node.slots),
+            "open": len(node.open) if node.ready else len(there),
+            "stopping": sum(key in run.stopping for run, key in there),
             "host": node.entry.get("host"),
             "tags": node.entry.get("tags", []),
             "error": node.error,
@@ -84,6 +104,7 @@ class NodeCommands:
         """Start nothing new on a node, or do so again, also where it was in quarantine; what runs there goes on."""
         node = self._node(name)
         node.drained = drained
+        self.engine.samples.note(node)
         self._write_down(name, resumed=not drained)
         if drained:
             for run in self.engine.runs.values():
@@ -99,7 +120,7 @@ class NodeCommands:
     def add(
         self, entry: dict[str, Any], experiments: Sequence[str] | None, environment: Mapping[str, str]
     ) -> list[str]:
-        """A further node for experiments that are going, by default all; which ones."""
+        """A further node for experiments that are going, by default all: those that have not got it yet."""
         names = sorted(self.engine.active) if experiments is None else list(experiments)
         if not names:
             raise LabError("nothing is running that could use another node", "`--run FILE --node ...` starts with it")
@@ -108,8 +129,7 @@ class NodeCommands:
             run = self.engine.submitted(name)
             if run.environment is None:
                 raise LabError(f'"{name}" is not running', f"tui-lab resume {name}")
-            if any(one["name"] == entry["name"] for one in run.nodes):
-                raise LabError(f'"{name}" has a node "{entry["name"]}" already', "give this one another name")
+        names = [name for name in names if entry["name"] not in [one["name"] for one in self.engine.runs[name].nodes]]
         for name in names:
             run = self.engine.runs[name]
             run.place_on([*run.nodes, entry], run.drained_nodes)

@@ -11,7 +11,15 @@ def notice_of(engine: Engine) -> str:
     full = [f"{engine.lab.path / name}: {why}; waiting until there is room" for name, why in engine.disk.full.items()]
     held = [f"node {node.name}: {said}" for node in engine.nodes.values() for said in (node.notice, node.doing) if said]
     drained = [_drained(engine, engine.runs[name]) for name in sorted(engine.active)]
-    return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *drained) if said)
+    waiting = [_waiting(engine, engine.runs[name]) for name in sorted(engine.active)]
+    return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *drained, *waiting) if said)
+
+
+def _waiting(engine: Engine, run: ExperimentRun) -> str:
+    """Where tasks are to be stopped that can't be told so."""
+    nodes = {run.flight[key] for key in run.stopping}
+    away = sorted(name for name in nodes if name in engine.nodes and engine.nodes[name].away)
+    return f"{run.name}: its tasks on {', '.join(away)} are stopped once that can be reached again" if away else ""
 
 
 def _drained(engine: Engine, run: ExperimentRun) -> str:

@@ -132,17 +132,18 @@ class Reach:
             node.asleep_for(seconds)
 
     def too_long_away(self) -> list[Node]:
-        """Nodes that have just become lost. While all are away at once it is probably we who are: they have twice the
-        time."""
-        nodes = [node for node in self.nodes.values() if node.remote] or list(self.nodes.values())
-        away = [node for node in self.nodes.values() if not node.ready and node.failing_since is not None]
-        all_away = all(node in away for node in nodes)
-        lost = []
-        for node in away:
-            if not node.lost and node.failing_for() > node.lost_after * (2 if all_away else 1):
-                node.lost = True
-                lost.append(node)
+        """Nodes that have just become lost."""
+        lost = [node for node in self.nodes.values() if node.away and not node.lost and self.lost_in(node) < 0]
+        for node in lost:
+            node.lost = True
         return lost
+
+    def lost_in(self, node: Node) -> float:
+        """Seconds until a node that is away becomes lost. While all are away at once it is probably we who are: they
+        have twice the time."""
+        nodes = [node for node in self.nodes.values() if node.remote] or list(self.nodes.values())
+        all_away = all(node.away for node in nodes)
+        return node.lost_after * (2 if all_away else 1) - node.failing_for()
 
     def gone(self, run: ExperimentRun, node: Node) -> bool:
         """There is no use in waiting for a node."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tui_lab.engine.agent.resources import Resources
@@ -37,7 +37,8 @@ class ExperimentRun(Queue):
     def __init__(self, folder: ExperimentFolder) -> None:
         """Raises LabError, StorageError."""
         super().__init__(folder)
-        self.stopping: dict[Key, str] = {}  # of the open attempts those to be stopped, and why
+        # Of the open attempts those to be stopped, and why.
+        self.stopping: dict[Key, str] = {k: why for k, why in self.state.stopping.items() if k in self.flight}
         self.trials = Trials()
         self.extending = False  # someone finds out which repeats are needed still
 
@@ -80,12 +81,32 @@ class ExperimentRun(Queue):
             self.decide({"event": "resumed", "at": now()})
         self.queue_up()
 
+    def stop_open(self, tasks: set[int] | None, why: str) -> list[Key]:
+        """Open attempts that are to be stopped, all or those of some tasks. That is written down, for the node of one
+        may be away for longer than this engine lives. What a person has stopped for good stays stopped."""
+        keys = [key for key in self.flight if tasks is None or key[0] in tasks]
+        new = [key for key in keys if self.stopping.get(key) not in (why, "stopped")]
+        if new:
+            self.stopping.update(dict.fromkeys(new, why))
+            self.record([{"event": "stopping", "at": now(), "attempts": new, "reason": why}])
+        return keys
+
+    def spare(self, told: Container[str]) -> None:
+        """What was interrupted is asked for again: it goes on where nobody has been told yet. told: nodes that have."""
+        spared = [key for key, why in self.stopping.items() if why == "interrupted" and self.flight[key] not in told]
+        if spared:
+            for key in spared:
+                del self.stopping[key]
+            self.record([{"event": "stopping", "at": now(), "attempts": spared, "reason": None}])
+
     # What happened.
 
     def regain(self, key: Key, node: str) -> bool:
         """Take back an attempt that counted as lost: its node is here again, and nothing has been started in its
-        place. False where it is too late for that."""
+        place. False where it is too late for that, or a person has interrupted the run meanwhile."""
         columns, (task, attempt) = self.state.columns, key
+        if self.state.drained and self.state.ended is not None:
+            return False
         if not 0 <= task < self.state.size or columns["assigned"][task] or not columns["queued"][task]:
             return False
         known = columns["attempts"][task]
@@ -119,6 +140,8 @@ class ExperimentRun(Queue):
         interrupted = event.get("reason") == "interrupted"
         if interrupted:
             event["reason"] = "stopped"
+        elif event["state"] == "lost":
+            interrupted = self.stopping.get(key) == "interrupted"
         if event["state"] == "lost" and self.stopping.get(key) == "stopped":
             event |= {"state": "stopped", "reason": "stopped"}  # a person wanted it to end: it does not run again
         node = self.flight.pop(key, "")
@@ -182,10 +205,10 @@ class ExperimentRun(Queue):
         """Seconds until the task's next attempt; None where this one decides."""
         task, attempt = key
         columns = self.state.columns
-        if not columns["planned"][task] or not columns["queued"][task]:
-            return 0.0 if interrupted else None
-        if event["state"] == "stopped":
-            return 0.0 if interrupted else None
+        if interrupted:
+            return 0.0
+        if not columns["planned"][task] or not columns["queued"][task] or event["state"] == "stopped":
+            return None
         if event["state"] == "lost":
             return BACKOFF if columns["losses"][task] < LOSS_BUDGET else None
         if event["state"] != "failed":

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 # What an agent measures; the rest is the engine's.
 _MEASURED: Final = ("load", "memory", "memory_used", "gpus")
+_KNOWN: Final = ("cores", "memory", "python")  # from its first word on
 
 
 class Samples:
@@ -35,7 +36,7 @@ class Samples:
         self._write(node)
 
     def note(self, node: Node) -> None:
-        """Write down that a node has come or gone."""
+        """Write down that a node stands otherwise than before: it has come, it has gone."""
         if not node.ready:
             node.sample = {}
         if self._states.get(node.name) != node.state:
@@ -72,8 +73,11 @@ def sample_of(node: Node) -> dict[str, Any]:
         "slots": node.slots,
         "used": min(node.sample.get("running", 0), node.slots),
         "open": len(node.open),
-        **{name: node.sample[name] for name in _MEASURED if name in node.sample},
+        **{name: node.facts[name] for name in _KNOWN if name in node.facts},
     }
+    if not node.ready:  # what was measured before it went is no news
+        return sample | ({"error": node.error} if node.error else {})
+    sample |= {name: node.sample[name] for name in _MEASURED if name in node.sample}
     if node.latency is not None and node.clock_offset is not None:
         sample |= {"latency": round(node.latency, 6), "clock_offset": round(node.clock_offset, 3)}
     return sample

@@ -27,6 +27,9 @@ COLUMNS: Final[dict[str, pl.DataType]] = {
     "latency": pl.Float64(),  # seconds
     "clock_offset": pl.Float64(),  # seconds
     "gpus": pl.String(),
+    "cores": pl.Int64(),
+    "python": pl.String(),
+    "error": pl.String(),  # why it could not be reached
 }
 _KINDS: Final = {pl.Int64(): "int", pl.Float64(): "float", pl.String(): "str"}
 _LATEST: Final = 253402300799.0  # seconds since 1970 of the year 9999: what is beyond is no time

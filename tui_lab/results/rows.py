@@ -28,17 +28,18 @@ class RowsReader(Reader):
         if spec.rows is None:
             return
         self._names = stream_names(spec.rows.source, tuple(step.name for step in spec.steps))
-        self._find: Find | None = None
+        self.find: Find | None = None
+        """The rows of a text, in order; None for a CSV file."""
         if spec.rows.pattern is not None:
-            self._find = self._by_pattern(spec.rows.pattern)
+            self.find = self._by_pattern(spec.rows.pattern)
         elif spec.rows.each is not None:
-            self._find = self._by_pieces(spec.rows.each, spec)
+            self.find = self._by_pieces(spec.rows.each, spec)
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
         if self._rows is None:
             return
         try:
-            if self._find is None:
+            if self.find is None:
                 yield from self._cells(locate(folder, self._rows.csv or ""), live)
                 return
             source = self._rows.source
@@ -46,7 +47,7 @@ class RowsReader(Reader):
             text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
         except (OSError, SourceError):
             return
-        for index, record in enumerate(self._find(text)):
+        for index, record in enumerate(self.find(text)):
             yield {INDEX: index, **record}
 
     def _by_pattern(self, pattern_text: str) -> Find:

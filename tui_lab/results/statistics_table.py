@@ -30,6 +30,7 @@ _VERDICTS: Final = {
     "can't tell": ("· can't tell", "dim"),
     None: ("", ""),
 }
+_CORRECTIONS: Final = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
 _WIDEST: Final = 24
 _BAR: Final = 30
 _IMPORTANT: Final = 5
@@ -149,21 +150,30 @@ def joined(parts: Sequence[tuple[str, str]]) -> list[str]:
 
 def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
     options = report.options
-    tests = "paired t" if report.paired else "Welch's t"
-    corrections = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
-    correction = f"correction: {corrections[options.correction]}"
     notes = [f"interval: {interval_name(options.bootstrap)}"]
-    if metric.best is None:
+    if metric.goal is None:
         notes.append(f"--goal {metric.name}=max (or min) says what is best")
-    else:
-        tied = sum(map(metric.tied, range(report.settings.count))) - 1
-        found = f"≈ {tied:,} can't be told from the best" if tied else "all others differ from the best"
-        notes.append(f"{found} ({tests}, {correction})")
+    elif told := told_apart(report, metric):
+        notes.append(told)
     if report.baseline is not None:
         ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
-        notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {tests}, {correction}")
+        notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {_test(report)}")
         notes.append(f"ratio: Fieller's interval; rank p: {ranks}; g: Hedges; delta: Cliff")
     yield from wrapped("; ".join(notes).split(" "), width)
+
+
+def told_apart(report: Report, metric: MetricReport, brief: bool = False) -> str:
+    """What can be told from the best, and by which test; empty where there is no best one, or no other."""
+    if metric.best is None or report.settings.count < 2:
+        return ""
+    tied = sum(map(metric.tied, range(report.settings.count))) - 1
+    found = f"≈ {tied:,} can't be told from the best" if tied else "all others differ from the best"
+    return f"{found} ({_test(report, brief)})"
+
+
+def _test(report: Report, brief: bool = False) -> str:
+    test = "paired t" if report.paired else "Welch's t"
+    return f"{test}, {'' if brief else 'correction: '}{_CORRECTIONS[report.options.correction]}"
 
 
 def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:

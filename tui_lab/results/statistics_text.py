@@ -18,6 +18,13 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
+def exact(value: float) -> str:
+    """A number without an interval, as short as it is: `0.064`, `1234567`, and six digits of what has more."""
+    if abs(value) < 1e15 and value == int(value):
+        return str(int(value))
+    return f"{value:.6g}"
+
+
 def p_value(value: float | None) -> str:
     """`0.012`, `<0.001`; an empty text for None."""
     if value is None:
@@ -33,12 +40,9 @@ def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tu
     plus = "+" if sign else ""
     if mean is None:
         return "", ""
-    if half is None or not math.isfinite(half):
-        text = number(mean)
-        return (text if text.startswith("-") else plus + text), ""
-    if half == 0:
-        text = number(mean, 6)
-        return (text if text.startswith("-") else plus + text), "0"
+    if not half or not math.isfinite(half):
+        text = exact(mean)
+        return (text if text.startswith("-") else plus + text), "0" if half == 0 else ""
     places = 1 - math.floor(math.log10(half))
     rounded = round(half, places)  # 0.0996 becomes 0.10, which has a digit less to show
     places = 1 - math.floor(math.log10(rounded)) if rounded else places
@@ -63,10 +67,14 @@ def interval(mean: float, half: float | None) -> str:
 
 def brackets(mean: float | None, low: float | None, high: float | None) -> tuple[str, str]:
     """The mean, and an interval that need not be symmetric: `0.912`, `[0.905, 0.921]`."""
-    if mean is None or low is None or high is None:
-        return number(mean), ""
+    if mean is None:
+        return "", ""
+    if low is None or high is None:
+        return exact(mean), ""
+    if high == low:
+        return exact(mean), f"[{exact(low)}, {exact(high)}]"
     text, _ = plus_minus(mean, (high - low) / 2)
-    if "e" in text or high == low:
+    if "e" in text:
         return number(mean), f"[{number(low)}, {number(high)}]"
     places = len(text.partition(".")[2])
     return text, f"[{low:.{places}f}, {high:.{places}f}]"

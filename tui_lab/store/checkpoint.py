@@ -47,6 +47,7 @@ def write(state: State, folder: Path) -> None:
     partial = path.with_suffix(".partial")
     facts: dict[str, Any] = {name: getattr(state, name) for name in _FACTS}
     facts["changes"] = list(state.changes.items())
+    facts["stopping"] = list(state.stopping.items())
     facts["quarantined"] = sorted(state.quarantined)
     facts["format"] = FORMAT
     try:
@@ -73,6 +74,7 @@ def read(folder: Path) -> State:
         for name in _FACTS:
             setattr(state, name, facts[name])
         state.changes = dict(facts["changes"])
+        state.stopping = {(task, attempt): why for (task, attempt), why in facts["stopping"]}
         state.quarantined = set(facts["quarantined"])
         for name, (code, _) in COLUMNS.items():
             column = array(code)

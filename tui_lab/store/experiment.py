@@ -40,6 +40,8 @@ FACTS: Final[dict[str, pl.DataType]] = {
     "cpu_time": pl.Float64(),
     "leftover": pl.Int32(),
 }
+# Those that only a submission changes.
+ASKED: Final = ("task_id", "repeat", "seed", "version")
 
 
 class ExperimentFolder:
@@ -154,12 +156,21 @@ class ExperimentFolder:
         """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in
         seconds, sizes in bytes). A parameter named `seed` takes the place of that fact."""
         state = self.state()
+        asked = self._asked(state)
+        split = asked.columns.index("task_id")
+        facts = asked[:, split:].join(self._facts(state), on="task_id", how="left", maintain_order="left")
+        facts = facts.select(pl.col(name).cast(FACTS[name]) for name in FACTS if name in facts.columns)
+        return pl.concat([asked[:, :split], facts], how="horizontal")
+
+    def asked(self) -> pl.DataFrame:
+        """The part of `tasks` that only a submission changes: parameters, then the facts in ASKED."""
+        return self._asked(self.state())
+
+    def _asked(self, state: State) -> pl.DataFrame:
         known = self._known(state)
         typed = known.combinations.typed().rename(self._columns(known.names))
-        planned = known.tasks.select("task_id", "repeat", "version", *([] if "seed" in typed.columns else ["seed"]))
-        facts = planned.join(self._facts(state), on="task_id", how="left", maintain_order="left")
-        order = [name for name in FACTS if name in facts.columns]
-        facts = facts.select(pl.col(name).cast(FACTS[name]) for name in order)
+        names = [name for name in ASKED if name not in typed.columns]
+        facts = known.tasks.select(pl.col(name).cast(FACTS[name]) for name in names)
         return pl.concat([typed, facts], how="horizontal").sort("task_id")
 
     def _known(self, state: State) -> Plan:

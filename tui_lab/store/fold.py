@@ -86,6 +86,7 @@ class State:
         self.ended: Event | None = None  # of the newest submission
         self.offset = 0  # of the journal, behind the last event applied
         self.changes: dict[int, dict[str, Any]] = {}  # task -> what a retry changed for it
+        self.stopping: dict[tuple[int, int], str] = {}  # open attempts that are to be stopped -> why
         self.counts = Counter[int]()  # planned tasks by state
 
     def grow(self, size: int) -> None:
@@ -228,6 +229,7 @@ class State:
             if self.columns["attempts"][task] == attempt:
                 self.columns["attempts"][task] = attempt - 1
                 self.columns["assigned"][task] = 0
+                self.stopping.pop((task, attempt), None)
 
     def _on_started(self, event: Event) -> None:
         columns, task = self.columns, event["task"]
@@ -250,6 +252,8 @@ class State:
             return  # a duplicate: the first result of an attempt wins
         else:
             columns["assigned"][task] = 0
+            if self.stopping:
+                self.stopping.pop((task, event["attempt"]), None)
             if get("duplicate"):
                 return
         columns["attempt"][task] = event["attempt"]
@@ -270,6 +274,15 @@ class State:
         else:
             self._move(task, state)
             columns["queued"][task] = 0
+
+    def _on_stopping(self, event: Event) -> None:
+        """Open attempts that someone wants to end; where there is no reason, nobody does any longer."""
+        columns, reason = self.columns, event["reason"]
+        for task, attempt in event["attempts"]:
+            if reason is None:
+                self.stopping.pop((task, attempt), None)
+            elif columns["assigned"][task] and columns["attempts"][task] == attempt:
+                self.stopping[task, attempt] = reason
 
     def _on_stopped(self, event: Event) -> None:
         """Tasks that a person stopped before they began."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
+    from tui_lab.tui.task_view import Chosen
 
 STATE_FILE: Final = "screen.json"
 
@@ -63,6 +64,7 @@ class LabApp(App[int]):
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
+        self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
         for theme in themes.OWN:
             self.register_theme(theme)
         chosen = self.config.theme or self.remembered.get("theme", themes.DARK.name)
@@ -188,6 +190,11 @@ class LabApp(App[int]):
         """The Experiment pane with a file."""
         self.file = path
         self._ask_pane("experiment", "open_file", path)
+
+    def open_text(self, path: Path, text: str, origin: str) -> None:
+        """The Experiment pane with another text of a file, not saved. origin: where the text is from, for people."""
+        self.file = path
+        self._ask_pane("experiment", "open_text", path, text, origin)
 
     # The lab.
 

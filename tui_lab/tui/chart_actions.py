@@ -8,7 +8,8 @@ from tui_lab.tui.actions import Action
 
 HELP: Final = """
 Draws the answer of a query (`p` in the Query pane), or an experiment's steps and results as they are now:
-with `o` choose which. Steps grow while tasks run; as hue, `task` gives each task a curve of its own.
+with `o` choose which. Steps grow while tasks run; as hue, `task` gives each task a curve of its own. They are those of
+the tasks that are marked in the Tasks pane, else of those that its filter shows: the line at the top says so.
 
 The line above the chart says what is drawn. Each of its keys opens a list. Null and NaN are left out, and
 counted in the line below. `T` shows the same in words and numbers.

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import polars as pl
 from rich.text import Text
 
+from tui_lab.cli.text import plural
 from tui_lab.results.charts import USED, Aggregate, Error, Kind, Request, Role, Source
 from tui_lab.results.charts_choice import is_number
 from tui_lab.tui.chart_source import TASK
@@ -99,4 +100,4 @@ def _about(source: Source, name: str) -> str:
     kind = "number" if is_number(series) else "time" if series.dtype.is_temporal() else "text"
     kind = "yes or no" if series.dtype == pl.Boolean else kind
     what = "parameter" if name in source.parameters else "metric" if name in source.metrics else ""
-    return f"{what} {kind}, {series.n_unique():,} values".strip()
+    return f"{what} {kind}, {plural(series.n_unique(), 'value')}".strip()

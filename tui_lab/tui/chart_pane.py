@@ -41,6 +41,7 @@ from tui_lab.tui.query_prompt import PromptScreen
 from tui_lab.tui.query_run import Problem
 from tui_lab.tui.snapshot import LabSnapshot
 from tui_lab.tui.table import FrameTable
+from tui_lab.tui.task_view import Chosen
 
 PAUSE: Final = 1.0  # seconds at least between two readings of what grows
 LONGEST: Final = 10.0  # seconds that it rests at most, where reading is slow
@@ -53,7 +54,7 @@ class ChartPane(Pane):
     HELP = HELP
     DEFAULT_CSS = """
     ChartPane {
-        & > #chart-title { height: 1; padding: 0 1; text-style: bold; }
+        & > #chart-title { height: 1; padding: 0 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #chart-choices { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
         & > #chart-notes { height: auto; max-height: 2; padding: 0 1; color: $text-warning; }
         & > #chart-words {
@@ -150,12 +151,12 @@ class ChartPane(Pane):
             self._seen = self._stand()
             self._count += 1
             self._reading = self._count
-            self._read(self._reading, folder, self._of[1])
+            self._read(self._reading, folder, self._of[1], self.lab_app.chosen)
 
     @work(thread=True, group="chart-read", exit_on_error=False)
-    def _read(self, number: int, folder: ExperimentFolder, what: What | None) -> None:
+    def _read(self, number: int, folder: ExperimentFolder, what: What | None, chosen: Chosen | None) -> None:
         try:
-            self.post_message(RowsRead(number, read(folder, what)))
+            self.post_message(RowsRead(number, read(folder, what, chosen)))
         except Exception as error:  # noqa: BLE001 - said in place of the chart
             self.post_message(RowsRead(number, None, Problem.of(error).message))
 
@@ -185,7 +186,8 @@ class ChartPane(Pane):
         if rows.what != "given" and not rows.source.frame.height:
             self.made, self._making = None, 0
             self._describe()
-            self._say(f"nothing to draw yet: no values in the {rows.title}")
+            which = f" ({rows.which})" if rows.which else ""
+            self._say(f"nothing to draw yet: no values in the {rows.title}{which}")
             return
         self._draw()
 
@@ -202,7 +204,9 @@ class ChartPane(Pane):
         one = self.lab_app.snapshot.experiment(self._of[0])
         if one is None:
             return None
-        return one.revision, one.active and self._of[1] != "results" and time.monotonic() // PAUSE
+        if self._of[1] == "results":
+            return one.revision
+        return one.revision, self.lab_app.chosen, one.active and time.monotonic() // PAUSE
 
     # The chart.
 
@@ -253,7 +257,9 @@ class ChartPane(Pane):
         live = " (live)" if rows.what != "given" and self._is_live() else ""
         height = rows.source.frame.height
         count = f"{height:,} row{'' if height == 1 else 's'}"
-        self.title_line.update(f"{rows.title}{live}, {count}" if rows.what != "given" else f"{count}: {rows.title}")
+        which = f", {rows.which}" if rows.which else ""
+        title = f"{rows.title}{live}{which}, {count}" if rows.what != "given" else f"{count}: {rows.title}"
+        self.title_line.update(title)
         self.choices.update(choices_line(request, self.errors, self.plot.ascii))
 
     def _is_live(self) -> bool:

@@ -13,6 +13,7 @@ from tui_lab.results.charts_choice import FACTS
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.tui.task_view import Chosen
 
 What = Literal["given", "steps", "results"]
 TASK: Final = "task"
@@ -31,11 +32,13 @@ class Rows:
     goals: tuple[tuple[str, Goal], ...] = ()
     seconds: float = 0.0
     """What reading took."""
+    which: str = ""
+    """Of which tasks alone, for people."""
 
 
-def read(folder: ExperimentFolder, what: What | None) -> Rows:
-    """Steps or results of an experiment; by default its steps where it has some. Raises what reading it
-    raises."""
+def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = None) -> Rows:
+    """Steps or results of an experiment; by default its steps where it has some, those of the `chosen` tasks alone.
+    Raises what reading it raises."""
     began = time.monotonic()
     results = refresh(folder, live=what != "results")
     goals = tuple(
@@ -44,10 +47,14 @@ def read(folder: ExperimentFolder, what: What | None) -> Rows:
     if what != "results":
         steps = results.steps
         if what == "steps" or steps.height:
+            which = ""
+            if chosen is not None and chosen.experiment == folder.name:
+                steps, which = steps.filter(pl.col("task_id").is_in(chosen.ids.implode())), chosen.words
             source = steps_source(steps, results)
-            return Rows(source, "steps", f"steps of {folder.name}", goals, time.monotonic() - began)
+            return Rows(source, "steps", f"steps of {folder.name}", goals, time.monotonic() - began, which)
     parameters = tuple(name for name in results.parameters if name in results.grid.columns)
-    source = Source(results.grid, parameters, tuple(results.metrics.values()), folder.name)
+    metrics = tuple(results.metrics.values()) or ("duration",)
+    source = Source(results.grid, parameters, metrics, folder.name)
     return Rows(source, "results", f"results of {folder.name}", goals, time.monotonic() - began)
 
 

@@ -8,9 +8,12 @@ import polars as pl
 
 from tui_lab.results.charts import Axis, Chart, Series
 from tui_lab.results.plots.ticks import number
+from tui_lab.tui.table_cells import visible
 
 MOST: Final = 12
 """Series that get a sentence."""
+WIDEST: Final = 40
+"""Characters of a category's name."""
 
 
 def summary(chart: Chart) -> list[str]:
@@ -77,7 +80,7 @@ def _number(value: Any) -> str:
 def _at(axis: Axis, value: float) -> str:
     if axis.kind == "category":
         place = int(value)
-        return axis.categories[place] if 0 <= place < len(axis.categories) else _number(value)
+        return visible(axis.categories[place], WIDEST) if 0 <= place < len(axis.categories) else _number(value)
     if axis.kind == "time":
         return str(pl.Series([value * 1e6]).cast(pl.Int64).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%d %H:%M:%S")[0])
     return _number(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -13,11 +14,12 @@ from rich.text import Text
 from textual import events
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
-from textual.color import Color, ColorParseError
 from textual.geometry import Offset
 from textual.strip import Strip
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
+
+from tui_lab.tui import themes
 
 Level = Literal["error", "notice"]
 _ROOM: Final = 16
@@ -179,17 +181,10 @@ def _word_end(text: str, start: int) -> int:
 
 
 def _syntax_styles(variables: dict[str, str]) -> dict[str, Style]:
-    def color(name: str, bold: bool | None = None, italic: bool | None = None) -> Style:
-        try:
-            found = Color.parse(variables[name]).rich_color
-        except (KeyError, ColorParseError):
-            found = None  # a theme of the terminal's own colours, or one that lacks this
-        return Style(color=found, bold=bold, italic=italic)
-
-    text = color("text-success")
+    color = partial(themes.style, variables)
     return {
         "yaml.field": color("text-primary", bold=True),
-        "string": text,
+        "string": color("text-success"),
         "string.escape": color("text-accent"),
         "number": color("text-warning"),
         "boolean": color("text-warning", italic=True),

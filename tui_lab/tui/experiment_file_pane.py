@@ -41,6 +41,27 @@ class FilePane(Pane):
         if await self._may_change_file():
             self.load_file(path)
 
+    @work(exclusive=True, group="experiment-open")
+    async def open_text(self, path: Path, text: str, origin: str) -> None:
+        """Edit a file with a text that it had before, which is not saved."""
+        side = self.side
+        if not await self._may_change_file():
+            return
+        if side.file is not None and path.absolute() == side.file.path:
+            try:
+                side.reload()
+            except FileError as error:
+                self.lab_app.tell(str(error), "error")
+                return
+        else:
+            self.load_file(path)
+        if side.file is None or side.file.path != path.absolute():
+            return  # it could not be read
+        if side.file.exists and text.splitlines() == side.file.text.splitlines():
+            self.lab_app.tell(f"{path.name} is still {origin}")
+        else:
+            side.replace_text(text, origin)
+
     def load_file(self, path: Path) -> None:
         if self.side.file is not None and path.absolute() == self.side.file.path:
             return
@@ -104,10 +125,13 @@ class FilePane(Pane):
         if side.file is None:
             self.lab_app.tell("there is no file: o opens one, n makes one", "warning")
             return False
+        body = ""
         if side.file.changed_on_disk():
             body = f"{side.file.path.name} was changed on disk since it was read here."
-            if not await self.lab_app.confirm("Write over the file?", body, "Write over"):
-                return False
+        elif side.origin and side.file.exists:
+            body = f"{side.file.path.name} says something else by now than the text here, which is {side.origin}."
+        if body and not await self.lab_app.confirm("Write over the file?", body, "Write over"):
+            return False
         try:
             side.save()
         except FileError as error:

@@ -26,8 +26,9 @@ _CSS = """
         & > Vertical {
             width: 76; max-width: 96%; height: auto; max-height: 80%;
             background: $surface; border: round $primary; padding: 0 1;
+            border-title-color: $text-primary; border-title-style: bold;
+            border-subtitle-color: $text-muted;
         }
-        & .title { text-style: bold; padding: 0 1; }
         & .label { color: $text-muted; padding: 0 1; }
         & Input { border: none; height: 1; margin: 0 1; background: $boost; }
         & Input:focus { border: none; background: $primary 20%; }
@@ -82,8 +83,9 @@ class OpenDialog(ModalScreen[Path | None]):
         self._paths: list[str] = []
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Static("Open an experiment file", classes="title")
+        with Vertical() as box:
+            box.border_title = "Open an experiment file"
+            box.border_subtitle = "enter opens, esc leaves"
             yield Input(placeholder="path; tab completes it", suggester=PathSuggester(self._start), compact=True)
             yield Static(classes="label")
             yield OptionList(compact=True)
@@ -164,8 +166,9 @@ class NewDialog(ModalScreen[tuple[Path, Template] | None]):
         self._template: Template = TEMPLATES[0]
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Static("A new experiment", classes="title")
+        with Vertical() as box:
+            box.border_title = "A new experiment"
+            box.border_subtitle = "enter makes it, esc leaves"
             yield OptionList(
                 *(
                     Option(Content.from_markup("$title  [dim]$about[/]", title=f"{one.title:<16}", about=one.about))

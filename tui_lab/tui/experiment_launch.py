@@ -127,7 +127,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
         align: center middle;
         & > Vertical {
             width: 76; max-width: 96%; height: auto; max-height: 96%;
-            background: $surface; border: round $primary; padding: 0 1;
+            background: $surface; border: round $primary; border-subtitle-color: $text-muted; padding: 0 1;
         }
         & #question { text-style: bold; padding: 0 1; }
         & #about { height: auto; max-height: 8; padding: 0 1; }
@@ -160,7 +160,8 @@ class LaunchDialog(ModalScreen[Launch | None]):
         prepared = self._forecast.prepared
         counts = prepared.counts
         failed, done = counts.get("failed", 0) + counts.get("lost", 0), counts.get("done", 0)
-        with Vertical():
+        with Vertical() as box:
+            box.border_subtitle = "enter runs it, tab goes on to the rest, esc leaves"
             yield Static(id="question")
             with VerticalScroll(id="about", can_focus=False):
                 yield Static(Content("\n").join(self._about()))

@@ -28,7 +28,8 @@ The file of an experiment, checked as you type: a mistake is marked at its line,
 text, where enter goes to one. Without mistakes the list makes room for the plan: what a run would do, why, how long
 it takes by past durations, and the first commands exactly as they would run.
 
-With the cursor on a metric its pattern is tried on a real output; `]` and `[` choose another task's.
+With the cursor on a metric its pattern is tried on a real output, and on `rows` all of them are found in it; `]` and
+`[` choose another task's.
 
 Saving keeps comments, layout, line ends and the file's mode. An unsaved text is kept aside every few seconds, and
 offered again should the machine die. A run asks one question first, and goes on when you leave.
@@ -38,12 +39,14 @@ ExperimentPane {
     & #body { height: 1fr; }
     & #text { width: 11fr; }
     & #side { width: 9fr; border-left: vkey $panel; }
-    & .title { height: 1; padding: 0 1; background: $panel; text-style: bold; }
+    & .title {
+        height: 1; padding: 0 1; background: $panel; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     & #plan { height: 3fr; }
     & #tester { height: 2fr; min-height: 7; }
     &.narrow #body { layout: vertical; }
     &.narrow #text { width: 1fr; height: 1fr; }
-    &.narrow #side { width: 1fr; height: 40%; min-height: 8; border-left: none; }
+    &.narrow #side { width: 1fr; height: 40%; min-height: 4; border-left: none; }
     &.narrow #plan, &.narrow #tester { height: 1fr; min-height: 0; }
     &.narrow.on-plan #tester, &.narrow.on-plan #tester-title { display: none; }
     &.narrow.on-tester #plan, &.narrow.on-tester #plan-title { display: none; }

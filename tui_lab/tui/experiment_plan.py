@@ -17,18 +17,11 @@ from tui_lab.cli.text import STATE_MARKS, plural, printable, shortened, span
 from tui_lab.store import fold
 from tui_lab.tui.editor import Mark
 from tui_lab.tui.experiment_check import Forecast, Planned, in_text
+from tui_lab.tui.words import STATE_STYLES
 
 _VALUES: Final = 8
 """Values of a parameter that are shown."""
-_STATE_COLORS: Final = {
-    "new": "$text-primary",
-    "done": "$text-success",
-    "failed": "$text-error",
-    "lost": "$text-error",
-    "running": "$text-accent",
-    "stopped": "$text-warning",
-    "pending": "$foreground 60%",
-}
+_STATE_COLORS: Final = {"new": "$text-primary", **STATE_STYLES}
 
 
 class PlanView(Vertical):

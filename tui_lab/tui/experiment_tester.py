@@ -1,8 +1,9 @@
-"""The pattern tester: the metric under the cursor, tried on a real output."""
+"""The pattern tester: the metric under the cursor, or `rows`, tried on a real output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from textual import events
 from textual.content import Content
@@ -10,7 +11,10 @@ from textual.style import Style
 from textual.widgets import Static
 
 from tui_lab.cli.text import plural, printable
+from tui_lab.spec.metric import Rows
 from tui_lab.tui.experiment_trial import Line, Trial
+
+_TYPES: Final = {"str": "text", "cells": ""}
 
 
 class PatternTester(Static, can_focus=False):
@@ -52,6 +56,9 @@ def trial_lines(trial: Trial, height: int) -> Iterator[Content]:
     yield Content.from_markup("[bold]$name[/][$foreground 60%]$place[/]", name=asked.name, place=place)
     yield verdict(trial)
     used = 2
+    if trial.columns:
+        yield columns_line(trial)
+        used += 1
     if trial.hint:
         yield Content.from_markup("[$text-warning]▲ $hint[/]", hint=printable(trial.hint))
         used += 1
@@ -60,7 +67,8 @@ def trial_lines(trial: Trial, height: int) -> Iterator[Content]:
     shown = trial.lines[first : first + room]
     width = len(str(shown[-1].number + 1)) if shown else 0
     for i, line in enumerate(shown, first):
-        yield output_line(line, width, trial.value_span if i == trial.focus else None, i == trial.focus and trial.found)
+        here = i == trial.focus and trial.found and not trial.columns
+        yield output_line(line, width, trial.value_span if here else None, here)
 
 
 def verdict(trial: Trial) -> Content:
@@ -69,6 +77,8 @@ def verdict(trial: Trial) -> Content:
         return Content.from_markup("[$foreground 60%]$it[/]", it=trial.message)
     if not trial.found:
         return Content.from_markup("[$text-error]✗ nothing matches here[/]")
+    if isinstance(trial.asked.what, Rows):
+        return Content.from_markup("[$text-success bold]✓ $it[/]", it=plural(trial.matches, "row"))
     unit = f" {trial.asked.metric.unit}" if trial.asked.metric.unit and trial.value is not None else ""
     take = trial.asked.metric.take
     of = (
@@ -87,6 +97,23 @@ def verdict(trial: Trial) -> Content:
         type=trial.type,
         of=of,
     )
+
+
+def columns_line(trial: Trial) -> Content:
+    """`epoch int 12 · loss float 11 of 12`: in how many rows each column has a value."""
+    parts = []
+    for column in trial.columns:
+        all_of_them = column.count == trial.matches
+        count = f"{column.count:,}" if all_of_them else f"{column.count:,} of {trial.matches:,}"
+        parts.append(
+            Content.from_markup(
+                "[bold]$name[/] [$foreground 60%]$type[/] " + ("$count" if all_of_them else "[$text-warning]$count[/]"),
+                name=printable(column.name),
+                type=_TYPES.get(column.type, column.type),
+                count=count,
+            )
+        )
+    return Content(" · ").join(parts)
 
 
 def output_line(line: Line, width: int, value: tuple[int, int] | None, focus: bool) -> Content:

@@ -37,7 +37,10 @@ class TextSide(Vertical):
 
     DEFAULT_CSS = """
     TextSide {
-        & #file { height: 1; padding: 0 1; background: $panel; color: $foreground; }
+        & #file {
+            height: 1; padding: 0 1; background: $panel; color: $foreground;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
         & #said { height: auto; max-height: 4; padding: 0 1; background: $panel; }
         & #said.empty { display: none; }
     }
@@ -56,6 +59,7 @@ class TextSide(Vertical):
         super().__init__(id=id)
         self.file: EditedFile | None = None
         self.conflict = False
+        self._origin: tuple[str, list[str]] = ("", [])
         self._ascii = ascii
         self._saved: list[str] = [""]
         self._latest: list[str] = [""]
@@ -90,6 +94,11 @@ class TextSide(Vertical):
     def unsaved(self) -> bool:
         return self.file is not None and self.editor.document.lines != self._saved
 
+    @property
+    def origin(self) -> str:
+        """Where the text is from, if that is another place than the file."""
+        return self._origin[0] if self.unsaved else ""
+
     # Files.
 
     def open(self, file: EditedFile) -> Kept | None:
@@ -102,14 +111,16 @@ class TextSide(Vertical):
         return file.kept()
 
     def _load(self, text: str) -> None:
+        self._origin = ("", [])
         self.editor.load_text(text)
         self._saved = self._latest = [*self.editor.document.lines]
         self._line = -1
         self._settle()
 
-    def replace_text(self, text: str) -> None:
-        """Another text in the editor, which can be undone; it is not saved."""
+    def replace_text(self, text: str, origin: str = "") -> None:
+        """Another text in the editor, which can be undone; it is not saved. origin: where it is from."""
         self.editor.replace(text, self.editor.document.start, self.editor.document.end)
+        self._origin = (origin, [*self.editor.document.lines])
         self.editor.move_cursor((0, 0))
 
     def save(self) -> None:
@@ -208,7 +219,9 @@ class TextSide(Vertical):
         if self.conflict:
             parts.insert(0, Content.from_markup("[$text-error bold]▲ changed on disk (F9 reads it)[/]"))
         elif self.unsaved:
-            parts.insert(0, Content.from_markup("[$text-warning bold]● unsaved[/]"))
+            words = [self.origin] if self.origin else []
+            words.append("edited" if words and self.editor.document.lines != self._origin[1] else "unsaved")
+            parts.insert(0, Content.from_markup("[$text-warning bold]● $it[/]", it=", ".join(words)))
         elif not self.file.exists:
             parts.insert(0, Content.from_markup("[$text-warning]new[/]"))
         errors = sum(mark.level == "error" for mark in self.editor.marks)

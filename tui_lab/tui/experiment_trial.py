@@ -1,8 +1,9 @@
-"""A metric tried on the real output of a task, as it will be read. Functions for thread workers."""
+"""A metric, or `rows`, tried on the real output of a task, as it will be read. Functions for thread workers."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -17,16 +18,20 @@ import numpy as np
 from tui_lab.results.extract import Task, extract, read_text
 from tui_lab.results.hints import explain
 from tui_lab.results.readers import TextReader
+from tui_lab.results.records import Record
+from tui_lab.results.rows import RowsReader
 from tui_lab.results.sources import locate, stream_names, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text, blocks_backwards
 from tui_lab.results.values import Scalar, reduce
-from tui_lab.spec.metric import Metric
+from tui_lab.spec.metric import Metric, Rows
 from tui_lab.spec.model import Experiment
+from tui_lab.spec.pattern import compile_pattern
 from tui_lab.spec.problem import SpecError
-from tui_lab.spec.read_metrics import read_metrics
+from tui_lab.spec.read_metrics import read_metrics, read_rows
 from tui_lab.spec.reading import Reader
 from tui_lab.spec.yaml12 import Document, parse
+from tui_lab.spec.yaml_document import Node
 from tui_lab.store import fold
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -55,13 +60,29 @@ print(json.dumps([count, len(found), found[:most // 2] + found[max(most // 2, le
 
 @dataclass(frozen=True)
 class Asked:
-    """What to try: a metric as the text has it, and which output (0: of the task that ended last)."""
+    """What to try: a metric or `rows` as the text has it, and which output (0: of the task that ended last)."""
 
     experiment: str
     name: str
-    metric: Metric
+    what: Metric | Rows
     steps: tuple[str | None, ...] = (None,)
     which: int = 0
+    metrics: tuple[tuple[str, Metric], ...] = ()
+    """Those that the pieces of an output are searched for: the columns of `rows` with `each`."""
+
+    @property
+    def metric(self) -> Metric:
+        assert isinstance(self.what, Metric)
+        return self.what
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `rows`: in how many of them it has a value."""
+
+    name: str
+    type: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -91,6 +112,8 @@ class Trial:
     found: bool = False
     value: Scalar | None = None
     type: str = ""
+    columns: tuple[Column, ...] = ()
+    """Those of `rows`, whose number is in `matches`."""
     message: str = ""
     """Why there is nothing to see."""
     hint: str = ""
@@ -103,11 +126,15 @@ def metric_at(document: Document, line: int) -> str | None:
         return None
     found = None
     for name, (key, value) in node.entries.items():
-        first = document.text.place(key.start)[0] - 1
-        last = document.text.place(max(value.end - 1, key.start))[0] - 1
-        if first <= line <= max(first, last):
+        if _within(document, key, value, line):
             found = name
     return found
+
+
+def _within(document: Document, key: Node, value: Node, line: int) -> bool:
+    first = document.text.place(key.start)[0] - 1
+    last = document.text.place(max(value.end - 1, key.start))[0] - 1
+    return first <= line <= max(first, last)
 
 
 def asked_at(path: Path, text: str, line: int, which: int = 0) -> Asked | str:
@@ -117,15 +144,23 @@ def asked_at(path: Path, text: str, line: int, which: int = 0) -> Asked | str:
     except SpecError:
         return "This can't be read as YAML yet."
     name = metric_at(document, line)
-    if name is None:
-        return "Put the cursor on a metric to try it on a real output."
-    metric = read_metrics(Reader(document, path.parent), ("metrics",)).get(name)
-    if metric is None:
+    top, reader = document.node(()), Reader(document, path.parent)
+    what: Metric | Rows | None = None
+    metrics: dict[str, Metric] = {}
+    if name is not None:
+        what = read_metrics(reader, ("metrics",)).get(name)
+    elif top is not None and not reader.empty(("rows",)) and _within(document, *top.entries["rows"], line):
+        name, what = "rows", read_rows(reader, ("rows",))
+        if what is not None and what.each is not None:
+            metrics = read_metrics(Reader(document, path.parent), ("metrics",))
+    else:
+        return "Put the cursor on a metric, or on rows, to try it on a real output."
+    if what is None:
         return f"{name} has a mistake: see its line."
     given, command = document.node(("name",)), document.node(("command",))
     named = given is not None and isinstance(given.value, str) and given.value
     steps = tuple(command.entries) if command is not None and command.kind == "mapping" else (None,)
-    return Asked(str(named or path.stem), name, metric, steps, which)
+    return Asked(str(named or path.stem), name, what, steps, which, tuple(metrics.items()))
 
 
 class Outputs:
@@ -166,6 +201,8 @@ def try_out(lab: Lab | None, asked: Asked, outputs: Outputs) -> Trial:
             nothing, message=f"No task of {asked.experiment} has ended yet: there is no output to try it on."
         )
     trial = replace(nothing, outputs=len(tasks), task=tasks[asked.which % len(tasks)])
+    if isinstance(asked.what, Rows):
+        return _try_rows(trial, asked.what, folder)
     metric = asked.metric
     if metric.sql is not None:
         return replace(trial, message="It is computed from other metrics when tables are read.")
@@ -203,10 +240,9 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
     began = time.monotonic()
-    matched = _match(reader.pattern.regex.pattern, reader.pattern.regex.flags, text.lines)
+    matched = _match(reader.pattern.regex, text.lines)
     if matched is None:
-        took = f"It takes more than {PATIENCE:g} s for this output."
-        return replace(trial, message=took, hint="Nested repeats such as (a+)+ do that: make it simpler.")
+        return _too_long(trial)
     count, found = matched
     spans = dict(found)
     if not spans:
@@ -231,9 +267,50 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
     )
 
 
-def _match(regex: str, flags: int, lines: Sequence[str]) -> tuple[int, list[tuple[int, list[list[int]]]]] | None:
+def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
+    asked, task = trial.asked, trial.task
+    assert task is not None
+    spec = _stub(asked).model_copy(update={"rows": rows, "metrics": dict(asked.metrics)})
+    reader = RowsReader(spec)
+    if rows.csv is not None:
+        records = list(reader.records(task_path(folder, task[0]), task[1], False))
+        return _rows_found(replace(trial, source=rows.csv), reader, records)
+    trial = replace(trial, source=rows.source)
+    try:
+        text, offset = _text(rows.source, folder, task, asked.steps)
+    except FileNotFoundError:
+        return replace(trial, hint=f"{rows.source} is missing")
+    except (OSError, SourceError) as error:
+        return replace(trial, message=str(error))
+    matched = _match(compile_pattern(rows.pattern or rows.each or "").regex, text.lines)
+    searched = [metric.pattern for _, metric in asked.metrics if metric.pattern and metric.source == rows.source]
+    if matched is None or any(_match(compile_pattern(pattern).regex, text.lines) is None for pattern in searched):
+        return _too_long(trial)
+    spans = dict(matched[1])
+    focus = max(spans, default=len(text.lines) - 1)
+    lines = _lines(text.lines, spans, focus, offset)
+    place = next((i for i, line in enumerate(lines) if line.number == focus + offset), 0)
+    trial = replace(trial, lines=lines, focus=place)
+    assert reader.find is not None
+    return _rows_found(trial, reader, list(reader.find(text)))
+
+
+def _rows_found(trial: Trial, reader: RowsReader, records: Sequence[Record]) -> Trial:
+    columns = [
+        Column(name, type, sum(record.get(name) is not None for record in records))
+        for name, type in reader.types.items()
+    ]
+    return replace(trial, found=bool(records), matches=len(records), columns=tuple(columns))
+
+
+def _too_long(trial: Trial) -> Trial:
+    took = f"It takes more than {PATIENCE:g} s for this output."
+    return replace(trial, message=took, hint="Nested repeats such as (a+)+ do that: make it simpler.")
+
+
+def _match(regex: re.Pattern[str], lines: Sequence[str]) -> tuple[int, list[tuple[int, list[list[int]]]]] | None:
     """Number of matches, and where they are by line; None where that takes too long."""
-    given = json.dumps([regex, flags, lines, MOST])
+    given = json.dumps([regex.pattern, regex.flags, lines, MOST])
     process = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _MATCHER],
         stdin=subprocess.PIPE,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.app import LabApp
 
 _BAR: Final = 40  # cells that the progress bar takes at most
+_NARROW: Final = 60  # cells below which the keys of a pane need the room of those that act everywhere
 _AWAY: Final = ("away", "lost", "failed", "quarantined")
 
 
@@ -156,15 +157,16 @@ class Tabs(Line):
     shown: reactive[str] = reactive("")
 
     def render(self) -> RenderResult:
-        wide = self.room >= sum(len(place.title) + 4 for place in PLACES)
+        # Where there is no room for all titles: their beginnings, or none but that of the pane that is shown.
+        longest = next((most for most in (12, 4) if self.room >= sum(len(p.title[:most]) + 4 for p in PLACES)), 0)
         parts = []
         for number, place in enumerate(PLACES, 1):
-            title = place.title if wide else place.title[:4]
+            title = place.title if place.name == self.shown else place.title[:longest]
             if place.name == self.shown:
                 chosen = "bold $block-cursor-foreground on $block-cursor-background"
                 name = Content.styled(f" {number} {title} ", chosen)
             else:
-                name = Content.assemble((f" {number}", "$text-primary"), f" {title} ")
+                name = Content.assemble((f" {number}", "$text-primary"), f" {title} " if title else " ")
             parts.append(clickable(name, f"app.show_pane('{place.name}')"))
         return Content.assemble(*parts)
 
@@ -216,7 +218,8 @@ class Keys(Line):
                     outer[binding.id] = self._key(binding, enabled)
                 else:
                     inner.append(self._key(binding, enabled))
-        right = Content("  ").join(outer[one.id] for one in self.lab_app.ACTIONS if one.id in outer)
+        always = [outer[one.id] for one in self.lab_app.ACTIONS if one.id in outer]
+        right = Content("  ").join(always if self.room >= _NARROW else always[:1])
         room = self.room - right.cell_length - 2
         fitting: list[Content] = []
         for number, key in enumerate(inner):

@@ -83,7 +83,7 @@ class Comparing(ModalScreen[None]):
             return
         goal = {"max": ", more is better", "min": ", less is better", None: ""}[compared.goal]
         same = " Both have the same tasks." if compared.same else ""
-        how.update(Content(f"{compared.metric}: mean with 95% interval{goal}; largest differences first.{same}"))
+        how.update(Content(f"{compared.metric}: mean with 95 % interval{goal}; largest differences first.{same}"))
         table.set_frame(compared.frame, columns=self._columns(compared))
 
     def _columns(self, compared: Compared) -> list[Column]:

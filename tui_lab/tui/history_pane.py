@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -15,7 +16,7 @@ from tui_lab.cli.commands.history import submissions
 from tui_lab.store.errors import LabError
 from tui_lab.tui.actions import Action
 from tui_lab.tui.history_compare import Comparing
-from tui_lab.tui.history_look import Submission, address, columns, detail, submissions_frame
+from tui_lab.tui.history_look import Submission, address, columns, command, detail, submissions_frame, when
 from tui_lab.tui.pane import Pane
 from tui_lab.tui.snapshot import LabSnapshot
 from tui_lab.tui.table import FrameTable
@@ -39,15 +40,18 @@ class HistoryPane(Pane):
     NAME = "history"
     TITLE = "History"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
-        Action("history.reopen", "enter,o", "Reopen", "Make its experiment the current one, and show its tasks."),
+        Action("history.tasks", "t,enter", "Tasks", "Make its experiment the current one, and show its tasks."),
+        Action("history.reopen", "o,e", "Reopen", "Open the experiment file as it was submitted, in the editor."),
         Action("history.mark", "space", "Mark", "Mark this submission, to compare two."),
         Action("history.compare", "c", "Compare", "Compare the two that are marked, or this one with the one before."),
-        Action("history.file", "e", "File", "Open the experiment file that it was submitted from."),
         Action("history.copy", "y", "Copy command", "Copy the command line as it was typed.", shown=False),
     )
     HELP = """
 Each run that was asked for is a **submission**: `grid#2` is the second one of the experiment `grid`. *tasks* counts the
 plan as a whole, *asked* those that were to run: the rest had their results already.
+
+Reopening puts the file's text of that time into the editor, not saved: undo brings the text of today back, saving puts
+it in the place of the file, and a run of it finds the results that are there.
 
 Comparing shows what changed in the file, which tasks came and went, which program files changed, and the results of
 both, setting by setting, those that differ most first.
@@ -129,7 +133,7 @@ both, setting by setting, those that differ most first.
         self.query_one("#submission", Static).update(text)
 
     @on(FrameTable.RowSelected)
-    def action_reopen(self) -> None:
+    def action_tasks(self) -> None:
         if self.submission is not None:
             self.lab_app.current = self.submission["experiment"]
             self.lab_app.show_pane("tasks")
@@ -139,26 +143,22 @@ both, setting by setting, those that differ most first.
 
     def action_copy(self) -> None:
         if self.submission is not None:
-            from tui_lab.tui.history_look import command
-
             self.lab_app.copy(command(self.submission), "the command")
 
     @work(thread=True, exit_on_error=False, group="history-file")
-    def action_file(self) -> None:
+    def action_reopen(self) -> None:
         one, lab = self.submission, self.lab_app.lab
         if one is None or lab is None:
             return
-        from pathlib import Path
-
+        folder = lab.experiment(one["experiment"])
         try:
-            path = Path(lab.experiment(one["experiment"]).plan(one["plan"]).about["file"])
-        except LabError as error:
-            self.lab_app.tell(str(error), "error")
+            path = Path(folder.plan(one["plan"]).about["file"])
+            text = folder.spec_text(one["plan"])
+        except (LabError, OSError, UnicodeDecodeError) as error:
+            self.lab_app.tell(f"{address(one)}: {error}", "error")
             return
-        if path.exists():
-            self.app.call_from_thread(self.lab_app.open_file, path)
-        else:
-            self.lab_app.tell(f"{path} is not there any more; c shows what changed", "warning")
+        origin = f"as submitted on {when(one['at'])[:16]} (#{one['number']})"
+        self.app.call_from_thread(self.lab_app.open_text, path, text, origin)
 
     def action_compare(self) -> None:
         """The older one first."""

@@ -12,6 +12,7 @@ from tui_lab.results.settings import Settings, leading_metric, varying
 from tui_lab.results.statistics import CONFIDENCE, Sample, describe
 from tui_lab.results.statistics_exact import moments
 from tui_lab.results.statistics_tests import welch
+from tui_lab.results.statistics_text import interval
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
 
@@ -91,9 +92,7 @@ def _row(one: Sample | None, two: Sample | None) -> dict[str, object]:
 
 def _mean(sample: Sample | None) -> str | None:
     """`0.812 ± 0.004`: the mean with its confidence interval."""
-    if sample is None or not sample.values:
+    if sample is None:
         return None
     found = describe(sample)
-    if found.high is None or found.mean is None:
-        return f"{found.mean:.4g}"
-    return f"{found.mean:.4g} ± {found.high - found.mean:.2g}"
+    return None if found.mean is None else interval(found.mean, found.half)

@@ -51,8 +51,9 @@ class LogPanel(Vertical):
     DEFAULT_CSS = """
     LogPanel {
         height: 1fr;
-        & > #log-head { height: 1; background: $panel; color: $foreground; padding: 0 1; }
-        & > #log-command { height: 1; background: $surface; color: $text-muted; padding: 0 1; }
+        & > #log-head, & > #log-command { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #log-head { background: $panel; color: $foreground; }
+        & > #log-command { background: $surface; color: $text-muted; }
         & > #log-search { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
         & > #log-search.-open { display: block; }
     }
@@ -341,8 +342,7 @@ class LogPanel(Vertical):
         left.pad_right(max(1, room - left.cell_len - right.cell_len))
         head.update(left + right, layout=False)  # its place and size stay
         script = " ; ".join(detail.commands).replace("\n", " \\n " if self._ascii else " ↵ ")
-        line = Text(printable(script), no_wrap=True, overflow="ellipsis")
-        command.update(Text("$ ", no_wrap=True, overflow="ellipsis") + line, layout=False)
+        command.update(Text("$ " + printable(script)), layout=False)
 
     def _standing(self) -> str:
         view = self.view

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any, Final
 
 import polars as pl
 from textual.content import Content
 
+from tui_lab.cli.node_words import trouble
 from tui_lab.cli.text import printable, size, span
 from tui_lab.tui.snapshot import LabSnapshot, NodeSample
 from tui_lab.tui.table import Column
@@ -34,7 +37,8 @@ def nodes_of(snapshot: LabSnapshot) -> list[dict[str, Any]]:
     """The engine's nodes; then those that the lab remembers, and that nothing uses now."""
     nodes = list(snapshot.engine.nodes) if snapshot.engine is not None else []
     known = {node["name"] for node in nodes}
-    return nodes + [{"name": name, "state": "not in use"} for name in sorted(snapshot.samples) if name not in known]
+    rest = {name: past[-1].at for name, past in sorted(snapshot.samples.items()) if name not in known and past}
+    return nodes + [{"name": name, "state": "not in use", "at": at} for name, at in rest.items()]
 
 
 def nodes_frame(nodes: Sequence[Mapping[str, Any]], samples: Samples, ascii: bool, width: int) -> pl.DataFrame:
@@ -43,15 +47,15 @@ def nodes_frame(nodes: Sequence[Mapping[str, Any]], samples: Samples, ascii: boo
     rows = []
     for node in nodes:
         past = samples.get(node["name"], ())
-        live = node.get("state") != "not in use"
+        live = _live(node)
         rows.append(
             {
                 "name": printable(str(node["name"])),
-                "state": state_words(str(node.get("state", "")), ascii),
+                "state": state_words(str(node.get("state", "")), ascii) + _since(node),
                 "slots": _slots(node),
                 "load": _number(node.get("load")) + _spark(past, "load", spark, ascii) if live else None,
                 "memory": _percent(past, "memory") + _spark(past, "memory", spark, ascii) if live else None,
-                "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.get("gpus") else None,
+                "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.get("gpus") and live else None,
                 "note": printable(str(node.get("error") or "")) or " ".join(map(str, node.get("tags") or ())),
             }
         )
@@ -60,11 +64,11 @@ def nodes_frame(nodes: Sequence[Mapping[str, Any]], samples: Samples, ascii: boo
 
 
 def columns(ascii: bool, gpus: bool, width: int) -> list[Column]:
-    tones = {state_words(state, ascii): tone for state, (_, _, tone) in STATES.items()}
+    tones = {words[ascii]: tone for *words, tone in STATES.values()}
     history = 5 + _spark_width(width)
     found = [
         Column("name", "node", width=max(8, min(16, width // 7))),
-        Column("state", width=13, style=lambda value: tones.get(value, "")),
+        Column("state", width=13, style=lambda value: tones.get(value[:1], "")),
         Column("slots", align="right", width=7),
         Column("load", width=history),
         Column("memory", width=history),
@@ -80,6 +84,18 @@ def columns(ascii: bool, gpus: bool, width: int) -> list[Column]:
 def state_words(state: str, ascii: bool) -> str:
     mark = STATES.get(state, ("·", ".", ""))[ascii]
     return f"{mark} {state}"
+
+
+def _live(node: Mapping[str, Any]) -> bool:
+    """What is known of it is of now."""
+    return node.get("state") != "not in use" and node.get("away_for") is None
+
+
+def _since(node: Mapping[str, Any]) -> str:
+    """For how long it has been away, as far as there is room."""
+    if node.get("state") != "away" or node.get("away_for") is None:
+        return ""
+    return " " + " ".join(span(max(1.0, node["away_for"])).split()[:2])
 
 
 def _slots(node: Mapping[str, Any]) -> str | None:
@@ -106,26 +122,39 @@ def _spark_width(width: int) -> int:
     return 4 if width < 100 else 10
 
 
-def detail(node: Mapping[str, Any], past: Sequence[NodeSample], width: int, ascii: bool) -> Content:
-    """All that is known of a node: what it is, its history, what is wrong, what runs there."""
+def detail(
+    node: Mapping[str, Any], past: Sequence[NodeSample], width: int, ascii: bool, nodes: Sequence[Mapping[str, Any]]
+) -> Content:
+    """All that is known of one of the nodes: what it is, its history, what is wrong, what runs there."""
+    live = _live(node)
     lines = [_what(node)]
-    if node.get("error"):
-        lines.append(Content.assemble(("error    ", MUTED), (printable(str(node["error"])), "$text-error")))
+    if wrong := trouble(node, nodes):
+        lines += _wrapped("error" if live else "", wrong, width)
     tasks = node.get("tasks")
     if tasks is not None:
-        lines.append(Content.assemble(("running  ", MUTED), _tasks(tasks, max(20, width - 10))))
+        label = "running  " if live else "it had   "
+        lines.append(Content.assemble((label, MUTED), _tasks(tasks, max(20, width - 10))))
     for name, label in (("load", "load"), ("memory", "memory"), ("gpu", "GPUs")):
         values = [getattr(one, name) for one in past]
         if any(value is not None for value in values):
             now = values[-1] or 0.0
-            cells = bar(BAR, [(min(now, 1), "$error" if now > 1 else "$primary")], 1, ascii)
+            cells = bar(BAR, [(min(now, 1), "$error" if now > 1 else "$primary")], 1, ascii) if live else [" " * BAR]
             line = sparkline(values, max(8, width - 9 - BAR - VALUE - 3), ascii)
-            words = f"  {_now(node, past, name):<{VALUE}}"
+            words = f"  {_now(node, past, name) if live else 'before':<{VALUE}}"
             lines.append(Content.assemble((f"{label:<9}", MUTED), *cells, words, (line, "$primary")))
-    gpus = [f"{gpu.get('index', '?')}: {_gpu(gpu)}" for gpu in node.get("gpus") or ()]
+    gpus = [f"{gpu.get('index', '?')}: {_gpu(gpu)}" for gpu in node.get("gpus") or () if live]
     if gpus:
         lines.append(Content.assemble(("each GPU ", MUTED), "   ".join(gpus)))
     return Content("\n").join(lines)
+
+
+def _wrapped(label: str, text: str, width: int) -> list[Content]:
+    """Text behind a label, in as many lines as it takes."""
+    lines = wrap(text, max(20, width - 9))
+    return [
+        Content.assemble((f"{'' if number else label:<9}", MUTED), (line, "$text-error"))
+        for number, line in enumerate(lines)
+    ]
 
 
 def _what(node: Mapping[str, Any]) -> Content:
@@ -136,10 +165,18 @@ def _what(node: Mapping[str, Any]) -> Content:
         f"Python {node['python']}" if node.get("python") else "",
         f"answers in {span(node['latency'])}" if node.get("latency") is not None else "",
         f"clock off by {span(abs(node['clock_offset']))}" if abs(node.get("clock_offset") or 0) > 1 else "",
+        _seen(node),
         f"tags {' '.join(map(str, node['tags']))}" if node.get("tags") else "",
     ]
     words = "  ".join(printable(fact) for fact in facts if fact)
     return Content.assemble((printable(str(node["name"])), "bold"), "  ", (words, MUTED))
+
+
+def _seen(node: Mapping[str, Any]) -> str:
+    at = node.get("at")
+    if _live(node) or not isinstance(at, int | float):
+        return ""
+    return f"seen {span(max(0.0, time.time() - at))} ago"
 
 
 def _now(node: Mapping[str, Any], past: Sequence[NodeSample], name: str) -> str:

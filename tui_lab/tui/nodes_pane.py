@@ -37,9 +37,9 @@ class NodesPane(Pane):
         Action("nodes.reconnect", "c", "Reconnect", "Try to reach the node now, without waiting."),
     )
     HELP = """
-Where tasks run. A node that is **away** is being tried again; its tasks go on there, and count once it is back. It is
-**lost** when it was away for too long: its tasks then run elsewhere. **drained** is what a person asked for;
-**quarantined** nodes failed too many tasks in a row.
+Where tasks run. A node that is **away** is being tried again; its tasks go on there, and count once it is back; what
+was measured **before** is history. It is **lost** when it was away for too long: its tasks then run elsewhere.
+**drained** is what a person asked for; **quarantined** nodes failed too many tasks in a row.
 
 Load is that of the whole machine, GPUs are the mean of those that the node offers. The small columns show the last
 minutes, the newest on the right.
@@ -86,7 +86,7 @@ minutes, the newest on the right.
         text = Content()
         if node is not None:
             past = self.lab_app.snapshot.samples.get(node["name"], ())
-            text = detail(node, past, self.size.width - 2, self.lab_app.config.ascii)
+            text = detail(node, past, self.size.width - 2, self.lab_app.config.ascii, list(self.known.values()))
         self.query_one("#node", Static).update(text)
 
     @on(FrameTable.RowSelected)

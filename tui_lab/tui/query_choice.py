@@ -11,8 +11,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 
@@ -47,14 +48,15 @@ class ChoiceScreen(ModalScreen[str | None]):
             max-width: 90%;
             height: auto;
             max-height: 80%;
-            border: round $border;
+            border: round $primary;
             border-title-color: $text-primary;
+            border-title-style: bold;
+            border-subtitle-color: $text-muted;
             background: $surface;
             padding: 0 1;
         }
         & Input { border: none; height: 1; padding: 0; background: $surface; }
         & OptionList { border: none; height: auto; max-height: 16; padding: 0; background: $surface; }
-        & Label { color: $text-muted; }
     }
     """
 
@@ -68,10 +70,10 @@ class ChoiceScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
-            box.border_title = self.heading
+            box.border_title = Content(self.heading)
+            box.border_subtitle = "enter takes it, esc leaves"
             yield Input(placeholder="type to narrow", compact=True)
             yield _Items(compact=True)
-            yield Label("enter: take   esc: leave")
 
     def on_mount(self) -> None:
         self._fill("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Final
 
 from rich.style import Style
@@ -10,11 +11,11 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.color import Color, ColorParseError
 from textual.containers import Container
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
+from tui_lab.tui import themes
 from tui_lab.tui.query_popup import Popup
 from tui_lab.tui.query_words import Candidate, Catalog
 from tui_lab.tui.query_words import complete as completions
@@ -238,13 +239,7 @@ def _word_end(text: str, start: int) -> int:
 
 
 def _syntax_styles(variables: dict[str, str]) -> dict[str, Style]:
-    def color(name: str, bold: bool = False, italic: bool = False) -> Style:
-        look = Style(bold=bold or None, italic=italic or None)
-        try:
-            return look + Style(color=Color.parse(variables[name]).rich_color)
-        except (KeyError, ColorParseError):
-            return look  # a theme of the terminal's own colours, or one that lacks this
-
+    color = partial(themes.style, variables)
     return {
         "keyword": color("text-primary", bold=True),
         "keyword.operator": color("text-primary", bold=True),

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
@@ -36,8 +37,10 @@ class PromptScreen(ModalScreen[str | None]):
             width: 72;
             max-width: 90%;
             height: auto;
-            border: round $border;
+            border: round $primary;
             border-title-color: $text-primary;
+            border-title-style: bold;
+            border-subtitle-color: $text-muted;
             background: $surface;
             padding: 0 1;
         }
@@ -56,12 +59,12 @@ class PromptScreen(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
-            box.border_title = self.heading
+            box.border_title = Content(self.heading)
+            box.border_subtitle = "enter does it, esc leaves"
             if self.about:
                 yield Label(self.about, markup=False)
             yield Input(self.value, compact=True)
             yield Label("", id="verdict", markup=False)
-            yield Label("enter: do it   esc: leave")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

@@ -20,10 +20,11 @@ _CSS = """
         & > Vertical {
             width: 60; max-width: 96%; height: auto; max-height: 80%;
             background: $surface; border: round $primary; padding: 0 1;
+            border-title-color: $text-primary; border-title-style: bold;
+            border-subtitle-color: $text-muted;
         }
-        & .title { text-style: bold; padding: 0 1; }
-        & .label { color: $text-muted; padding: 0 1; }
-        & OptionList { border: none; height: auto; max-height: 16; background: transparent; padding: 0; margin: 0 1; }
+        & .label { color: $text-muted; }
+        & OptionList { border: none; height: auto; max-height: 16; background: transparent; padding: 0; }
         & OptionList:focus { border: none; }
     }
 """
@@ -45,10 +46,11 @@ class ParametersDialog(ModalScreen[tuple[str, ...] | None]):
         self._chosen = set(chosen)
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Static("Parameters that make a setting", classes="title")
+        with Vertical() as box:
+            box.border_title = "Parameters that make a setting"
+            box.border_subtitle = "space chooses, enter takes them, esc leaves"
             yield OptionList(compact=True)
-            yield Static("space chooses, enter takes them; averaged over the others", classes="label")
+            yield Static("Results are averaged over the others.", classes="label")
 
     def on_mount(self) -> None:
         options = self.query_one(OptionList)
@@ -89,8 +91,9 @@ class MetricDialog(ModalScreen[str | None]):
         self._names = names
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            yield Static(Content(self._question), classes="title")
+        with Vertical() as box:
+            box.border_title = Content(self._question)
+            box.border_subtitle = "enter takes it, esc leaves"
             yield OptionList(*(Option(Content(name)) for name in self._names), compact=True)
 
     def on_mount(self) -> None:

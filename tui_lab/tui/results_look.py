@@ -28,10 +28,11 @@ The same on the command line: `tui-lab stats`.
 """
 CSS: Final = """
 ResultsPane {
-    & #results-title { height: 1; padding: 0 1; background: $panel; }
+    & #results-title, & #results-here {
+        height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     & #results-how { height: auto; max-height: 2; padding: 0 1; }
     & #results-table { height: 1fr; }
-    & #results-here { height: 1; padding: 0 1; background: $panel; }
     & #results-importance { height: auto; max-height: 2; padding: 0 1; }
     & #results-notes { height: auto; max-height: 5; padding: 0 1; }
     &.short #results-how, &.short #results-importance { max-height: 1; }

@@ -74,19 +74,16 @@ class ResultsPane(Pane):
         yield Static(id="results-message")
 
     def on_mount(self) -> None:
+        self.table.rests_on_first = True
         self.on_resize()
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
         self.show(self.lab_app.snapshot)
-        if self.has_focus:
-            self.table.focus()
 
     def focus_first(self) -> None:
-        if self.query(SettingsTable):
-            self.table.focus()
-        else:
-            self.focus()
+        shown = self.query(SettingsTable) and not self.has_class("empty")
+        (self.table if shown else self).focus()
 
     def on_resize(self) -> None:
         self.set_class(self.app.size.height < SHORT, "short")
@@ -121,6 +118,7 @@ class ResultsPane(Pane):
             return
         self._asked = asked
         if self._view is None or self._view.experiment != experiment.name:
+            self.table.rest()
             self._say(f"reading {experiment.name} …")
         self._looking = True
         self._look(asked)
@@ -171,6 +169,8 @@ class ResultsPane(Pane):
     # Showing.
 
     def _say(self, message: str) -> None:
+        if self.table.has_focus:
+            self.focus()  # the table is about to go
         self.set_class(True, "empty")
         self.query_one("#results-title", Static).update(self.lab_app.current or "Results")
         self.query_one("#results-message", Static).update(message)
@@ -188,6 +188,8 @@ class ResultsPane(Pane):
             return
         ascii = self.lab_app.config.ascii
         self.set_class(False, "empty")
+        if self.has_focus:
+            self.table.focus()
         self.query_one("#results-title", Static).update(title(report, metric, view))
         self.query_one("#results-how", Static).update(how(report, metric))
         self.query_one("#results-notes", Static).update(notes(view))

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import polars as pl
 
-from tui_lab.cli.text import printable
 from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_table import joined
 from tui_lab.results.statistics_text import aligned, number, p_value, plus_minus
 from tui_lab.tui.table import Column
+from tui_lab.tui.table_cells import visible
 
 KEY: Final = "setting"
 """Column that tells a setting apart, whatever order it is in."""
@@ -154,7 +154,7 @@ def words(report: Report, place: int) -> str:
     """`lr=0.1 optimizer=sgd`"""
     label = report.settings.label(place)
     said = [f"{name}={'null' if value is None else shown(value)}" for name, value in label.items()]
-    return printable(" ".join(said)) or "the only setting"
+    return visible(" ".join(said)) or "the only setting"
 
 
 def condition(report: Report, place: int, names: Mapping[str, str] | None = None) -> str:

@@ -7,12 +7,11 @@ from textual.content import Content
 from tui_lab.results.importance import Importance
 from tui_lab.results.statistics_intervals import interval_name
 from tui_lab.results.statistics_report import MetricReport, Report
-from tui_lab.results.statistics_table import GOALS
+from tui_lab.results.statistics_table import GOALS, told_apart
 from tui_lab.results.statistics_text import number, share
 from tui_lab.tui.results_rows import words
 from tui_lab.tui.results_view import View
 
-_CORRECTIONS = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
 _BAR = 10
 """Cells of a bar for all of the variance."""
 
@@ -30,14 +29,8 @@ def title(report: Report, metric: MetricReport, view: View) -> Content:
 
 def how(report: Report, metric: MetricReport) -> Content:
     """What can't be told apart, and by which test."""
-    test = "paired t" if report.paired else "Welch's t"
-    correction = _CORRECTIONS[report.options.correction]
-    if metric.best is None:
-        first = "d says what is better: no goal is given"
-    else:
-        tied = sum(map(metric.tied, range(report.settings.count))) - 1
-        first = f"≈ {tied:,} can't be told from the best" if tied else "all others differ from the best"
-    parts = [f"{first} ({test}, {correction})", f"interval: {interval_name(report.options.bootstrap)}"]
+    told = "d says what is better: no goal is given" if metric.goal is None else told_apart(report, metric, brief=True)
+    parts = [*([told] if told else []), f"interval: {interval_name(report.options.bootstrap)}"]
     if report.baseline is not None:
         parts.insert(0, f"◆ baseline {words(report, report.baseline)}")
     return Content.from_markup("[$foreground 60%]$it[/]", it=" · ".join(parts))

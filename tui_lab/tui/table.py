@@ -84,6 +84,7 @@ class FrameTable(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.key = key
         self.frozen = frozen
+        self.rests_on_first = False  # until a person moves the cursor, it stays on whatever row is the first
         self.placeholder = "nothing to show"
         self.overlay: Overlay | None = None  # newer values for the rows in sight, which are passed to it
         self.marked: set[Any] = set()
@@ -130,6 +131,8 @@ class FrameTable(ScrollView, can_focus=True):
         schema = frame.schema
         self._right = [is_right(column, schema[column.name]) for column in shown]
         row = self._row_of(self._chosen)
+        if row is None and self.rests_on_first and self._chosen is None:
+            row = 0
         if row is None:
             row = self._row_of(before)
         if row is None:
@@ -171,6 +174,10 @@ class FrameTable(ScrollView, can_focus=True):
         if self._page.holds(index, index + 1):
             return self._page.rows.row(index - self._page.start, named=True)
         return self.frame.row(index, named=True)
+
+    def rest(self) -> None:
+        """Forget the row that a person went to."""
+        self._chosen = None
 
     def go_to(self, key: Any) -> bool:
         """Put the cursor on the row with this key; whether there is one."""

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from tui_lab.cli.commands.show import repeating_line
-from tui_lab.engine.recipe import Recipe
+from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.tui.log_choice import TaskDetail
 from tui_lab.tui.task_frame import TaskSource, facts
@@ -20,7 +20,7 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
         if not 0 <= task < state.size:
             return None
         found = facts(state, np.array([task], dtype=np.int64), time.time()).row(0, named=True)
-        recipe, row = source.recipe(task)
+        steps, commands = _program(source, task)
         return TaskDetail(
             experiment=folder.name,
             task=task,
@@ -32,16 +32,22 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
             attempts=found["attempts"],
             node=found["node"],
             duration=found["duration"],
-            steps=tuple(dict.fromkeys(step.name for step in recipe.experiment.steps)) or (None,),
-            commands=_shown(recipe, row),
+            steps=steps,
+            commands=commands,
         )
 
 
-def _shown(recipe: Recipe, row: int) -> tuple[str, ...]:
+def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+    """The names of a task's steps, and its commands; none where the file as it was submitted can't be read."""
     try:
-        return tuple(recipe.shown(row))
+        recipe, row = source.recipe(task)
+    except SpecError:
+        return (None,), ()
+    steps = tuple(dict.fromkeys(step.name for step in recipe.experiment.steps)) or (None,)
+    try:
+        return steps, tuple(recipe.shown(row))
     except (LabError, ValueError):
-        return ()  # a value that no program can be given; the task says so when it starts
+        return steps, ()  # a value that no program can be given; the task says so when it starts
 
 
 def command_line(source: TaskSource, task: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from textual import on, work
@@ -13,22 +13,26 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
+from tui_lab.cli.text import plural, shortened
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import FACTS
 from tui_lab.tui import task_view
 from tui_lab.tui.task_columns import columns
 from tui_lab.tui.task_frame import TaskSource, TaskTable, overlaid
-from tui_lab.tui.task_view import View
+from tui_lab.tui.task_view import Chosen, View
 from tui_lab.tui.task_worker import METRICS_PACE, METRICS_SHARE, PACE, SHARE, Made, Pace, make, settle
 
 if TYPE_CHECKING:
     from tui_lab.tui.tasks_pane import TasksPane
 
+LIKE: Final = 30
+"""Characters of a filter that are said elsewhere."""
+
 
 def count_of_tasks(table: TaskTable) -> str:
     """How many there are; those that are in the plan no more are not in the counts at the top of the screen."""
     left = table.unplanned
-    words = f"{table.frame.height - left:,} tasks"
+    words = plural(table.frame.height - left, "task")
     return f"{words} and {left:,} no longer planned" if left else words
 
 
@@ -88,6 +92,9 @@ class TaskFeed(Widget):
     def _failed(self, source: TaskSource, problem: str) -> None:
         self._tables.ended(PACE)
         if source is self.source:
+            if self.made is None:
+                self._feeds.table.placeholder = problem
+                self._feeds.table.refresh()
             self._say(problem, wrong=True)
 
     def _made(self, made: Made, fresh: bool) -> None:
@@ -131,6 +138,7 @@ class TaskFeed(Widget):
 
     def say_count(self) -> None:
         table = self._feeds.table
+        self._feeds.lab_app.chosen = self._chosen()
         if self.made is None:
             self._say("")
             return
@@ -149,6 +157,20 @@ class TaskFeed(Widget):
         if self.source is not None and self.source.trouble:
             words.append(self.source.trouble)
         self._say(" · ".join(words))
+
+    def _chosen(self) -> Chosen | None:
+        """What charts of steps are narrowed to."""
+        table, source = self._feeds.table, self.source
+        if source is None or self.made is None:
+            return None
+        if table.marked:
+            words = f"{plural(len(table.marked), 'task')} marked"
+            return Chosen(source.folder.name, words, pl.Series(sorted(table.marked), dtype=pl.Int64))
+        if table.frame.height != table.total and not self._wrong:
+            like = self.view.only[0] if self.view.only is not None else f"like {self.view.text.strip()}"
+            words = f"{plural(table.frame.height, 'task')} {shortened(like, LIKE)}"
+            return Chosen(source.folder.name, words, table.frame["task_id"].cast(pl.Int64))
+        return None
 
     def _say(self, text: str, wrong: bool = False) -> None:
         widget = self.query_one("#task-count", Static)

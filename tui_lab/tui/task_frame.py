@@ -19,14 +19,14 @@ import polars as pl
 
 from tui_lab.engine.recipe import Recipe
 from tui_lab.results.tables import column_names, refresh
+from tui_lab.spec.problem import SpecError
 from tui_lab.store import fold
-from tui_lab.store.experiment import FACTS, ExperimentFolder
+from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 
 LIVE: Final = 256  # running tasks whose metrics are read while they run
-KNOWN: Final = ("task_id", "repeat", "seed", "version")  # facts that only a submission changes
-MOVING: Final = tuple(name for name in FACTS if name not in KNOWN)
+MOVING: Final = tuple(name for name in FACTS if name not in ASKED)
 _EMPTY_ID: Final = np.empty(0, dtype=np.int64)
 
 
@@ -101,7 +101,7 @@ class TaskSource:
         metrics = tuple(self._metrics.values())
         if metrics:
             parts.append(_beside(known["task_id"], found, metrics))
-        parts += [known.select(name for name in KNOWN if name in known.columns), moving]
+        parts += [known.select(name for name in ASKED if name in known.columns), moving]
         whole = pl.concat([part for part in parts if part.width], how="horizontal")
         order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
         frame = whole.select(*dict.fromkeys(order))
@@ -109,16 +109,18 @@ class TaskSource:
         return TaskTable(frame, self._parameters, metrics, self._still | _still(moving), offset, unplanned)
 
     def _read_known(self, state: State) -> None:
-        table = self.folder.tasks()
-        split = table.columns.index("task_id")
+        table = self.folder.asked()
+        parameters = table.columns[: table.columns.index("task_id")]
+        wanted: list[str] = []
         try:
             wanted = list(self.folder.spec().metrics)
+        except SpecError as error:
+            self.trouble = f"no metrics: {error}"
         except (LookupError, OSError):
-            wanted = []
-        renamed, self._metrics = column_names(table.columns[:split], wanted, table.columns[split:])
-        table = table.rename(renamed)
-        self._parameters = tuple(table.columns[:split])
-        self._known = table.select(*self._parameters, *(n for n in KNOWN if n in table.columns[split:]))
+            pass
+        renamed, self._metrics = column_names(parameters, wanted, [name for name in FACTS if name not in parameters])
+        self._known = table.rename(renamed)
+        self._parameters = tuple(self._known.columns[: len(parameters)])
         self._still = _still(self._known)
         self._submissions = len(state.submissions)
 

@@ -48,6 +48,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         & > #task-bar { height: 1; background: $panel; }
         #task-filter { width: 1fr; height: 1; border: none; padding: 0 1; background: $boost; }
         #task-count { width: auto; max-width: 60%; height: 1; padding: 0 1; color: $text-muted; }
+        #task-count, #task-count.-wrong { text-wrap: nowrap; text-overflow: ellipsis; }
         #task-count.-wrong { color: $text-error; }
         & > #tasks { height: 1fr; }
         & > #task-groups { height: 1fr; display: none; }

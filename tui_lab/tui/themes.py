@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from rich.style import Style
+from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 
@@ -53,6 +56,15 @@ LIGHT: Final = Theme(
 OWN: Final = (DARK, LIGHT)
 # One after the other by ctrl+t.
 CYCLE: Final = ("lab-dark", "lab-light", "ansi-dark", "ansi-light")
+
+
+def style(variables: Mapping[str, str], name: str, bold: bool | None = None, italic: bool | None = None) -> Style:
+    """A colour of the theme as a style for text; none where it is the terminal's own, or the theme lacks it."""
+    try:
+        color = Color.parse(variables[name]).rich_color
+    except (KeyError, ColorParseError):
+        color = None
+    return Style(color=color, bold=bold, italic=italic)
 
 
 def names() -> list[str]:

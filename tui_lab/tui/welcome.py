@@ -17,12 +17,13 @@ from textual.widgets.option_list import Option
 from tui_lab.tui.actions import Action
 from tui_lab.tui.dialogs import Menu
 from tui_lab.tui.pane import Pane
-from tui_lab.tui.words import MUTED, home
+from tui_lab.tui.words import MUTED, home, short
 
 if TYPE_CHECKING:
     from tui_lab.tui.snapshot import LabSnapshot
 
 EXAMPLE: Final = "basic_usage"
+PATH: Final = 46  # cells of a lab's path in the menu
 
 CHOICES: Final = (
     ("1", "Open the example", "a sweep over a mock training, to play with"),
@@ -82,7 +83,7 @@ here.
     def _find_labs(self) -> None:
         self.labs = running_labs(self.lab_app.lab_path)
         if self.labs:
-            self.app.call_from_thread(self._offer, "4", "Attach to a run", home(self.labs[0]))
+            self.app.call_from_thread(self._offer, "4", "Attach to a run", short(home(self.labs[0]), PATH))
             self.app.call_from_thread(self.refresh_bindings)
 
     def focus_first(self) -> None:

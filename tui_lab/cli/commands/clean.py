@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, INFRASTRUCTURE
@@ -18,7 +18,11 @@ from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments
 if TYPE_CHECKING:
     import polars as pl
 
+    from tui_lab.engine.place import EngineLock
     from tui_lab.store.experiment import ExperimentFolder
+    from tui_lab.store.lab import Lab
+
+ENDING: Final = 10.0  # seconds that an engine may take to end once nothing is left to run
 
 _EPILOG = """Without --attempts or --files whole tasks are removed: their folders go, and they are pending again.
 The conditions are joined by AND; one at least is needed.
@@ -57,20 +61,35 @@ def main(arguments: list[str]) -> int:
     if not any(conditions):
         raise UsageError("clean: say what is to go, for example --state failed; see tui-lab clean --help")
 
-    from tui_lab.engine.place import EngineLock
-    from tui_lab.store.errors import LabError
-
     lab = open_lab(args)
-    lock = EngineLock(lab)
-    if args.yes and not lock.take():
-        raise LabError("a run is going in this lab", "wait for it, or `tui-lab stop` it first")
+    lock = take_lock(lab) if args.yes else None
     try:
         for folder in choose_experiments(lab, args.experiments):
             clean(folder, args)
     finally:
-        if args.yes:
+        if lock is not None:
             lock.release()
     return DONE
+
+
+def take_lock(lab: Lab) -> EngineLock:
+    """The lab's lock; waits for an engine that has nothing left to run. Raises LabError where it has."""
+    from tui_lab.engine.client import EngineClient, EngineGone
+    from tui_lab.engine.place import EngineLock
+    from tui_lab.store.errors import LabError
+
+    lock = EngineLock(lab)
+    deadline = time.monotonic() + ENDING
+    while not lock.take():
+        client = EngineClient.connect(lab)
+        try:
+            active = client.request("status")["active"] if client is not None else []
+        except EngineGone:
+            active = []
+        if active or time.monotonic() > deadline:
+            raise LabError("a run is going in this lab", "wait for it, or `tui-lab stop` it first")
+        time.sleep(0.05)
+    return lock
 
 
 def clean_nodes(args: argparse.Namespace) -> int:

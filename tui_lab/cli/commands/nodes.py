@@ -6,16 +6,22 @@ import argparse
 import os
 import re
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import DONE
+from tui_lab.cli.main import DONE, INFRASTRUCTURE
+from tui_lab.cli.node_words import mended
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, examples, open_lab, print_json
+from tui_lab.cli.text import printable
 
 if TYPE_CHECKING:
+    from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
 
 _ACTIONS: Final = ("set", "drain", "resume", "reconnect", "add")
+_UP: Final = {"up": "is up", "drained": "is up, and drained", "quarantined": "is up, in quarantine"}
+_PATIENCE: Final = 30.0  # seconds that a node may take to be reached
 _SLOTS: Final = re.compile(r"slots=(-?\d+)")
 
 
@@ -25,16 +31,20 @@ def main(arguments: list[str]) -> int:
         usage="tui-lab nodes [--json]\n"
         "       tui-lab nodes set NAME slots=N\n"
         "       tui-lab nodes drain|resume|reconnect NAME...\n"
-        "       tui-lab nodes add [EXPERIMENT...] --node [USER@]HOST[:PORT] [SLOTS] [TAG...]",
+        "       tui-lab nodes add [EXPERIMENT...] --node [USER@]HOST[:PORT] [SLOTS] [TAG...]\n"
+        "       tui-lab nodes add [EXPERIMENT...] --cluster FILE",
         description="How the nodes of a lab are; without an engine, how they were seen last.\n\n"
         "While an engine is running: `set` changes how many tasks a node runs at once, `drain` lets it finish what\n"
         "it runs and gives it nothing more, `resume` takes it back in (also one in quarantine), `reconnect` tries\n"
-        "now to reach it, and `add` brings another node into what is going (by default into all of it).",
+        "now to reach it, and `add` brings another node into what is going (by default into all of it). The last\n"
+        "two say whether the node could be reached; status 3 where not.",
         epilog=examples(
             ("tui-lab nodes", "how they are"),
             ("tui-lab nodes set tower slots=8", "eight tasks at once there"),
             ("tui-lab nodes drain tower", "nothing new there; what runs may finish"),
             ("tui-lab nodes add --node ana@tower 16 gpu", "one more node for what is going"),
+            ("tui-lab nodes add --cluster more.yaml", "all nodes of a file that are not there yet"),
+            ("tui-lab nodes reconnect tower", "it was mended: try now"),
         ),
     )
     parser.add_argument("action", nargs="?", metavar="ACTION", help=", ".join(_ACTIONS))
@@ -49,7 +59,7 @@ def main(arguments: list[str]) -> int:
             raise UsageError("nodes: to bring one in, say: tui-lab nodes add --node ana@tower 16")
         _list(lab, args)
     elif args.action in _ACTIONS:
-        _change(lab, args)
+        return _change(lab, args)
     else:
         from tui_lab.spec.problem import suggest
 
@@ -71,8 +81,8 @@ def _list(lab: Lab, args: argparse.Namespace) -> None:
         show(found)
 
 
-def _change(lab: Lab, args: argparse.Namespace) -> None:
-    """Ask the engine, and say what it took on."""
+def _change(lab: Lab, args: argparse.Namespace) -> int:
+    """Ask the engine, and say what it took on, and how nodes that are to be reached came out."""
     from tui_lab.engine.client import EngineClient
 
     asked = _asked(lab, args)
@@ -82,17 +92,45 @@ def _change(lab: Lab, args: argparse.Namespace) -> None:
     done: list[dict[str, Any]] = []
     for command, fields, said in asked:
         # The caller's SSH agent and home are what a node is reached with.
-        reaching: dict[str, Any] = (
-            {"environment": dict(os.environ)} if command in ("node_add", "node_reconnect") else {}
-        )
-        answer = client.request(command, **fields, **reaching)
+        reaching = command in ("node_add", "node_reconnect")
+        sent: dict[str, Any] = fields | ({"environment": dict(os.environ)} if reaching else {})
+        answer = client.request(command, **sent)
         answer = {name: value for name, value in answer.items() if name not in ("ok", "id")}
+        name = fields["entry"]["name"] if command == "node_add" else fields["node"]
+        if answer.get("experiments") == []:
+            said, reaching = f"{name}: is there already; `tui-lab nodes set {name} slots=N` changes its slots", False
+        _say(said, args)
+        if reaching:
+            answer |= _reached(client, name)
+            _say(_outcome(name, **answer), args)
         done.append({"command": command, **fields, **answer})
-        if not args.json:
-            print(said, file=sys.stderr)
     client.close()
     if args.json:
         print_json({"lab": str(lab.path), "done": done})
+    return INFRASTRUCTURE if any(one.get("error") for one in done) else DONE
+
+
+def _outcome(name: str, *, state: str, error: str, **rest: Any) -> str:
+    if not error:
+        return f"{name}: {_UP[state]}"
+    return f"! {name}: " + (mended(name, error) if state == "failed" else f"{error}; the engine goes on trying")
+
+
+def _say(text: str, args: argparse.Namespace) -> None:
+    if not args.json:
+        print(printable(text), file=sys.stderr)
+
+
+def _reached(client: EngineClient, name: str) -> dict[str, str]:
+    """State and error of a node once it has answered, or a try has failed."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        node = next((node for node in client.request("nodes")["nodes"] if node["name"] == name), None)
+        if node is None or node["error"] or node["state"] in _UP or time.monotonic() > deadline:
+            state = "" if node is None else node["state"]
+            error = "" if state in _UP else (node or {}).get("error") or "it has not answered yet"
+            return {"state": state, "error": error}
+        time.sleep(0.1)
 
 
 def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:

@@ -97,6 +97,7 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
     from rich.table import Table
     from rich.text import Text
 
+    from tui_lab.cli.node_words import trouble
     from tui_lab.cli.summary import paused_line
     from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, plural
 
@@ -125,9 +126,9 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
         print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
         return
     for node in engine["nodes"] if with_nodes else ():
-        error = f", {node['error']}" if node["error"] else ""
+        wrong = trouble(node, engine["nodes"])
         held = f"{plural(node['slots'], 'slot')}, {plural(node['open'], 'task')} there"
-        print(f"node {node['name']}: {node['state']}, {held}{error}")
+        print(f"node {node['name']}: {node['state']}, {held}" + (f"; {wrong}" if wrong else ""))
     if engine["notice"]:
         print(f"! {engine['notice']}")
 

@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.address import by_experiment, resolve
+    from tui_lab.cli.node_words import stop_line
     from tui_lab.cli.text import plural
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import ranges
@@ -42,4 +43,7 @@ def main(arguments: list[str]) -> int:
     for name, tasks in wanted.items():
         answer = client.request("stop", experiment=name, tasks=tasks)
         print(f"{name}: stopping {plural(answer['stopped'], 'task')}", file=sys.stderr)
+        for one in answer.get("stopping", ()):
+            if "away_for" in one:
+                print(stop_line(one), file=sys.stderr)
     return DONE

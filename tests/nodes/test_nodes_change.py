@@ -1,0 +1,157 @@
+"""`tui-lab nodes add`, `reconnect`: further nodes for what is going, and those that were mended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Workshop, until
+from tests.nodes.fleet import Fleet
+from tests.nodes.test_away import go, listed, ran, remove_truth, running_on, states, until_running, waiting
+from tui_lab.engine import node as node_module
+from tui_lab.engine.node import Node
+from tui_lab.engine.transports.channel import Channel, ChannelError
+
+__all__ = ["remove_truth"]
+
+
+def cluster_of(fleet: Fleet, path: Path, *names: str) -> Path:
+    """A cluster.yaml with some of the nodes."""
+    entries = [{key: value for key, value in fleet.nodes[name].entry.items() if value != []} for name in names]
+    path.write_text(yaml.safe_dump({"name": "c", "nodes": entries}))
+    return path
+
+
+def test_all_nodes_of_a_cluster_join_what_is_going(workshop: Workshop, fleet: Fleet) -> None:
+    for name in ("one", "two", "three"):
+        fleet.node(name, slots=2)
+    env = fleet.environment(workshop)
+    first = cluster_of(fleet, workshop.folder / "first.yaml", "one")
+    all_of_them = cluster_of(fleet, workshop.folder / "all.yaml", "one", "two", "three")
+    run = workshop.start("--run", waiting(workshop, 12), "--cluster", first, env=env)
+    until_running(workshop, 2)
+    added = workshop.call("nodes", "add", "--cluster", all_of_them, env=env)
+    assert added.returncode == 0, added.stderr
+    assert "one: is there already; `tui-lab nodes set one slots=N` changes its slots" in added.stderr
+    for name in ("two", "three"):
+        assert f"{name}: joins what is going\n{name}: is up\n" in added.stderr
+    until(lambda: [running_on(workshop, name) for name in ("one", "two", "three")] == [2, 2, 2], 60)
+    go(workshop)
+    assert run.wait(60) == 0
+    assert states(workshop) == {"done": 12}
+    assert ran(workshop) == list(range(12))
+
+
+def test_what_can_not_be_added_is_said(workshop: Workshop, fleet: Fleet) -> None:
+    one = fleet.node("one", slots=1)
+    stranger = fleet.node("stranger", slots=1, known=False)
+    env = fleet.environment(workshop)
+    run = workshop.start("--run", waiting(workshop, 2), *one.words, env=env)
+    until_running(workshop, 1)
+    missing = workshop.call("nodes", "add", "--cluster", "missing.yaml", env=env)
+    assert missing.returncode == 2 and "missing.yaml" in missing.stderr
+    nothing = workshop.call("nodes", "add", "other", *stranger.words, env=env)
+    assert nothing.returncode == 2 and 'there is no experiment "other"' in nothing.stderr
+    refused = workshop.call("nodes", "add", "e", *stranger.words, env=env)
+    assert refused.returncode == 3, refused.stderr
+    assert "stranger: joins e" in refused.stderr and "! stranger: the host key of" in refused.stderr
+    assert "once that is mended: tui-lab nodes reconnect stranger" in refused.stderr
+    assert listed(workshop, fleet, "stranger")["state"] == "failed"
+    again = workshop.call("nodes", "reconnect", "stranger", "--json", env=env)
+    assert again.returncode == 3 and json.loads(again.stdout)["done"][0]["state"] == "failed"
+    fleet.know("stranger")
+    mended = workshop.call("nodes", "reconnect", "stranger", env=env)
+    assert (mended.returncode, mended.stderr) == (0, "stranger: is being reached\nstranger: is up\n")
+    until(lambda: running_on(workshop, "stranger") == 1, 60)
+    go(workshop)
+    assert run.wait(60) == 0
+
+
+def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workshop: Workshop, fleet: Fleet) -> None:
+    one, two = fleet.node("one", slots=1), fleet.node("two", slots=1, start=False)
+    env = fleet.environment(workshop)
+    run = workshop.start("--run", waiting(workshop, 2), *one.words, *two.words, env=env)
+    until_running(workshop, 1)
+    down = workshop.call("nodes", "reconnect", "two", env=env)
+    assert down.returncode == 3 and "nothing answers at" in down.stderr and "goes on trying" in down.stderr
+    authorized = fleet.keys / "authorized_keys"
+    keys = authorized.read_text()
+    authorized.write_text("")
+    fleet.start("two")
+    until(lambda: listed(workshop, fleet, "two")["state"] == "failed", 60)
+    said = workshop.call("nodes", env=env).stdout
+    assert "! two: " in said and "refuses the keys" in said and "tui-lab nodes reconnect two" in said
+    authorized.write_text(keys)
+    assert listed(workshop, fleet, "two")["state"] == "failed"  # it is not tried without being asked
+    mended = workshop.call("nodes", "reconnect", "two", env=env)
+    assert mended.returncode == 0 and "two: is up" in mended.stderr, mended.stderr
+    until(lambda: running_on(workshop, "two") == 1, 60)
+    assert "is up" in workshop.call("nodes", "reconnect", "two", env=env).stderr  # no harm where all is well
+    assert running_on(workshop, "two") == 1
+    go(workshop)
+    assert run.wait(60) == 0
+    assert ran(workshop) == [0, 1]
+
+
+def test_a_node_that_was_lost_is_reconnected(workshop: Workshop, fleet: Fleet) -> None:
+    fleet.node("one", slots=1)
+    fleet.node("two", slots=1, lost_after=0.5)
+    env = fleet.environment(workshop)
+    run = workshop.start("--run", waiting(workshop, 4), "--cluster", fleet.cluster_file(), env=env)
+    until_running(workshop, 2)
+    fleet.power_off("two")
+    until(lambda: listed(workshop, fleet, "two")["state"] == "lost", 60)
+    fleet.start("two")
+    assert workshop.call("nodes", "reconnect", "two", env=env).returncode == 0
+    until(lambda: running_on(workshop, "two") == 1, 60)
+    go(workshop)
+    assert run.wait(60) == 0
+    assert states(workshop) == {"done": 4}
+
+
+class Closed:
+    """A way on which nobody answers."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.tried = asyncio.Event()
+
+    async def open(self) -> Channel:
+        self.tries += 1
+        self.tried.set()
+        raise ChannelError("nothing answers")
+
+    open_files = open
+
+    def renew(self, environment: Any) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Silent:
+    def on_welcome(self, node: Node, message: Any) -> None: ...
+    def on_messages(self, node: Node, messages: Any) -> None: ...
+    def on_trouble(self, node: Node) -> None: ...
+
+
+async def test_a_reconnect_ends_the_pause_between_tries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(node_module, "RECONNECT", (0.0, 3600.0))
+    before, after = Closed(), Closed()
+    entry = {"name": "tower", "host": "tower", "slots": 1}
+    node = Node(entry, before, lab="l", marker=tmp_path / "m", epoch=1, listener=Silent())
+    life = asyncio.create_task(node.keep_connected())
+    async with asyncio.timeout(60):
+        while node.tries < 1 or before.tries < 2:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # now it waits for an hour
+        node.reconnect(after)
+        await after.tried.wait()
+        assert before.tries == 2
+        node.leave()
+        await life
+    assert node.error == "nothing answers"
