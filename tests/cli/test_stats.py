@@ -42,6 +42,7 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
     assert shown.lines[3].startswith("≈ tied  0.9020 ± 0.0020")
     assert max(map(len, shown.lines)) <= 80
     assert "best setting by metric" in shown.out
+    assert "the settings differ (analysis of variance: F(3, 16) = " in " ".join(shown.out.split())
     assert "\x1b" not in shown.out
     table = grid("stats").lines
     assert table[0].startswith("act,size,metric,unit,goal,n,n_null,n_nan,mean,sd,se,low,high,median,q1,q3,min,max")
@@ -53,6 +54,7 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
         "setting": {"act": "tanh", "size": 2},
         "tied": [{"act": "relu", "size": 2}],
     }
+    assert found["anova"]["acc"]["df_within"] == 16 and found["anova"]["acc"]["p"] < 0.001
     assert found["importance"][0]["part"] == "size" and found["importance"][0]["share"] > 0.9
 
     # A baseline in both of its forms, and what is wrong with others.

@@ -41,10 +41,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     stood_in = {report.nodeid for report in reports if SAID in map(tuple, getattr(report, "user_properties", ()))}
     if not stood_in:
         return
+    skips = [report for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    found = [(report.nodeid, report.longrepr[2].removeprefix("Skipped: ")) for report in skips]
     reasons = Counter(
-        report.longrepr[2].removeprefix("Skipped: ")
-        for report in terminalreporter.stats.get("skipped", [])
-        if isinstance(report.longrepr, tuple) and (NEEDS in report.longrepr[2] or report.nodeid in stood_in)
+        reason
+        for test, reason in found
+        if reason.startswith(NEEDS) or (test in stood_in and reason.startswith("needs "))
     )
     why = "no sshd here" if find_sshd() is None else f"TUI_LAB_TESTS_SSHD={os.environ.get('TUI_LAB_TESTS_SSHD')}"
     count = sum(number for reason, number in reasons.items() if reason.startswith(NEEDS))

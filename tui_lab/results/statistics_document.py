@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -72,6 +73,7 @@ def document(
                     if place != metric.best and metric.tied(place)
                 ],
             }
+    differ = {metric.name: asdict(metric.anova) for metric in report.metrics if metric.anova is not None}
     found: dict[str, Any] = {
         "experiment": report.name,
         "by": list(report.settings.by),
@@ -79,6 +81,7 @@ def document(
         **method(report),
         "settings": frame(report).to_dicts(),
         "best": best,
+        "anova": differ,
         "warnings": told,
     }
     if front is not None:

@@ -112,12 +112,6 @@ class Anova:
     f: float
     p: float
 
-    @property
-    def eta_squared(self) -> float:
-        """Share of the variance that lies between the groups: between / (between + within)."""
-        total = self.between + self.within
-        return self.between / total if total > 0 else 0.0
-
 
 def anova(groups: Sequence[Sequence[float]]) -> Anova | None:
     """Whether the means of groups differ (Fisher 1925); None below two groups, or without repeats.

@@ -13,6 +13,7 @@ import polars as pl
 from tui_lab.results.comparison import Comparison, Goal, against, against_best, best
 from tui_lab.results.settings import LESS_IS_BETTER, Settings, numeric_metrics, settings
 from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
+from tui_lab.results.statistics_exact import Anova, anova
 from tui_lab.results.statistics_intervals import Bootstrap
 from tui_lab.results.statistics_steps import StepsError, split, summary
 from tui_lab.results.statistics_tests import Correction
@@ -67,6 +68,11 @@ class MetricReport:
             return False
         p = self.p_best[place]
         return p is None or p >= 1 - self.level
+
+    @cached_property
+    def anova(self) -> Anova | None:
+        """Whether the settings differ at all; None where that can't be asked."""
+        return anova([sample.values for sample in self.samples])
 
     @cached_property
     def order(self) -> list[int]:

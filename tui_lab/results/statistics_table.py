@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -155,6 +156,11 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
         notes.append(f"--goal {metric.name}=max (or min) says what is best")
     elif told := told_apart(report, metric):
         notes.append(told)
+    if (found := metric.anova) is not None and not math.isnan(found.f):
+        differ = "the settings differ" if found.p < 1 - metric.level else "no sign that the settings differ at all"
+        test = f"F({found.df_between:,}, {found.df_within:,}) = {number(found.f)}"
+        p = p_value(found.p)
+        notes.append(f"{differ} (analysis of variance: {test}, p {p if p.startswith('<') else '= ' + p})")
     if report.baseline is not None:
         ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
         notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {_test(report)}")
