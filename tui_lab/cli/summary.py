@@ -186,7 +186,8 @@ def _print(
             table.add_row(Text(f"  {value}"), Text(where), Text(f"n = {setting['n']}"))
         console.print(table)
         if best["tied"]:
-            console.print(Text(f"  {best['tied']:,} others can't be told from the best: tui-lab stats{lab} {name}"))
+            others = "1 other" if best["tied"] == 1 else f"{best['tied']:,} others"
+            console.print(Text(f"  {others} can't be told from the best: tui-lab stats{lab} {name}"))
     for warning in results.warnings if results is not None else [trouble]:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:
