@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -184,6 +185,27 @@ def test_what_ends_while_a_submission_is_made_does_not_run_again(workshop: Works
     until(lambda: len(workshop.events("ended")) == 2)
     assert states(workshop) == {"done": 6}
     assert sorted(map(int, workshop.lines())) == list(range(6))
+
+
+def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workshop: Workshop) -> None:
+    other = workshop.write("o.yaml", f"command: '{TRUTH}; {WAIT}'\n")
+    run = workshop.start("--run", other, "--node", "localhost", 2)
+    until(lambda: began(workshop))
+    file = workshop.write("e.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\nrepeat: 4\n")
+    with workshop.lab.submitting():
+        prepared = prepare(workshop.lab, file, Choice())
+        event = submit_event(prepared, [{"name": "localhost", "slots": 2, "tags": []}], False)
+        with pytest.raises(LabError):  # of the table for people, which comes last
+            replace(prepared.plan, values={"x": []}).write(prepared.folder.plans, prepared.text)
+        client = EngineClient.start(workshop.lab)
+        client.request("submit", event=event, environment=workshop.environment())
+    until(lambda: workshop.events("ended"))
+    (paused,) = workshop.events("paused")
+    assert paused["reason"] == "error" and "a mistake of this program" in paused["message"]
+    assert workshop.experiment().state().counts_by_name()["pending"] == 8
+    (workshop.folder / "go").touch()
+    assert run.wait(20) == 0
+    until(lambda: workshop.engine_pid() is None)
 
 
 def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> None:

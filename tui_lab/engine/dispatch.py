@@ -166,7 +166,13 @@ class Dispatch:
         if not run.assign(keys, node.name, node.spool):
             self.engine.disk.on_full(run)
             return False
-        self._hand_over(run, node, keys)
+        try:
+            self._hand_over(run, node, keys)
+        except Exception:  # nothing has been sent: what is open nowhere must not keep the engine
+            for key in keys:
+                node.open.pop((run.wire_name, *key), None)
+            run.record(run.on_returned(keys))
+            raise
         return True
 
     def _hand_over(self, run: ExperimentRun, node: Node, keys: list[Key]) -> None:
