@@ -111,3 +111,14 @@ def test_an_engine_here_is_not_taken_over(lab: Lab) -> None:
     os.utime(lab.path / layout.ENGINE_FILE, (0, 0))
     take_over(lab)
     assert EngineFacts.read(lab) is not None
+
+
+def test_an_engine_that_its_starter_has_not_reaped_is_dead(lab: Lab) -> None:
+    """The screen starts engines, and looks for them while they are its children."""
+    process = subprocess.Popen(["sleep", "1000"])
+    facts = EngineFacts(process.pid, process_start(process.pid) or 0, os.uname().nodename, "", str(lab.path))
+    assert facts.alive
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+    assert not facts.alive
+    process.wait()

@@ -47,10 +47,11 @@ def _private(path: Path) -> Path:
 
 
 def process_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot; None where it is gone."""
+    """Start time of a process in clock ticks since boot; None where it has ended, also where whoever started it has not
+    asked how."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return int(fields[19])
+        return None if fields[0] in b"ZX" else int(fields[19])
     except (OSError, IndexError, ValueError):
         return None
 
