@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tui_lab.engine.transports.channel import GREETING, agent_source, boot_command
+from tui_lab.engine.agent_bundle import packed
+from tui_lab.engine.transports.channel import GREETING, boot_command
 
 PATIENCE = 20.0  # seconds
 
@@ -60,7 +61,7 @@ class Talk:
         self.unread = b""
         assert self.relay.stdin is not None
         assert self._read_to(b"\n") == GREETING
-        self.relay.stdin.write(agent_source())
+        self.relay.stdin.write(packed())
 
     def connect(self, *, epoch: int = 1, slots: int = 2, **more: Any) -> dict[str, Any]:
         """Open a channel and greet; the answer."""

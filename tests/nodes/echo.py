@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -42,7 +43,7 @@ async def transport(fleet: Fleet, entry: dict[str, Any]) -> AsyncIterator[SshTra
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels, "agent_source", lambda: ECHO)
+    monkeypatch.setattr(channels, "packed", lambda: zlib.compress(ECHO))
 
 
 async def says(channel: Channel, text: str = "hello") -> str:

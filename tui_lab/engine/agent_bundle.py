@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import tokenize
+import zlib
 from functools import cache
 from importlib import resources
 from typing import Final
@@ -31,31 +30,18 @@ if __name__ == "__main__":
 """
 
 
-@cache
-def bundle() -> bytes:
-    """What to send to a node: a program that is called with a spool and a mode, `relay` or `files`."""
+def bundle() -> str:
+    """The agent as a program that is called with a spool and a mode, `relay` or `files`."""
     packages = ["tui_lab", "tui_lab.engine", PACKAGE]
     sources = dict.fromkeys(packages[:2], "")
     for file in sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name):
         name = file.name.removesuffix(".py")
         if name != file.name:
-            module = PACKAGE if name == "__init__" else f"{PACKAGE}.{name}"
-            sources[module] = bare(file.read_text("utf-8"))
-    return f"{_HEAD}PACKAGES = {packages!r}\nSOURCES = {sources!r}\n{_TAIL}".encode()
+            sources[PACKAGE if name == "__init__" else f"{PACKAGE}.{name}"] = file.read_text("utf-8")
+    return f"{_HEAD}PACKAGES = {packages!r}\nSOURCES = {sources!r}\n{_TAIL}"
 
 
-def bare(source: str) -> str:
-    """A module without comments and docstrings, each line where it was."""
-    lines = source.splitlines(keepends=True)
-    at_start = True  # of a statement
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column].rstrip() + "\n"
-        elif token.type == tokenize.STRING and at_start and token.string.startswith('"""'):
-            (first, column), (last, _) = token.start, token.end
-            lines[first - 1] = lines[first - 1][:column] + '""' + lines[last - 1][token.end[1] :]
-            lines[first:last] = ["\n"] * (last - first)
-        if token.type not in (tokenize.NL, tokenize.COMMENT):
-            at_start = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING)
-    return "".join(lines)
+@cache
+def packed() -> bytes:
+    """The same as it is sent to a node: compressed by zlib, to about a quarter."""
+    return zlib.compress(bundle().encode())

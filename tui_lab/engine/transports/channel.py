@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from tui_lab.engine.agent_bundle import bundle
+from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.failures import ChannelError as ChannelError
 from tui_lab.engine.transports.failures import agent_failure, unfit
 
@@ -29,17 +29,13 @@ _BOOT: Final = (
     'w="READY"if ok else"Python %d.%d on %s"%(v[0],v[1],sys.platform);'
     'os.write(1,("tui-lab agentNONCE, %s\\n"%w).encode());ok or sys.exit(1);'
     'exec("s=bytes()\\nwhile len(s)<SIZE:\\n c=os.read(0,SIZE-len(s))\\n if len(c)<1:raise SystemExit(1)\\n s+=c");'
-    'exec(compile(s,"tui-lab-agent","exec"))'
+    'import zlib;exec(compile(zlib.decompress(s),"tui-lab-agent","exec"))'
 )
-
-
-def agent_source() -> bytes:
-    return bundle()
 
 
 def boot_command(python: str, spool: str, mode: Mode = "relay", *, nonce: str = "") -> list[str]:
     """The program that becomes the relay to the agent of a spool, or a file server beside it."""
-    size = str(len(agent_source()))
+    size = str(len(packed()))
     boot = _BOOT.replace("NONCE", nonce).replace("READY", READY).replace("SIZE", size)
     return [python, "-S", "-E", "-c", boot, spool, mode]
 
@@ -85,7 +81,7 @@ class Channel:
         what = found[1].decode(errors="replace")
         if what != READY:
             raise unfit(what, self.python)
-        self.writer.write(agent_source())
+        self.writer.write(packed())
         await self.writer.drain()
 
     async def last_words(self) -> str:
