@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_lab.engine.early import SSH, WAIT, is_wanted
-from tui_lab.engine.process import main
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -22,7 +22,12 @@ def more(folder: ExperimentFolder) -> list[int]:
 
 
 if __name__ == "__main__":
+    gc.disable()  # what is imported stays: to look through it for garbage is a tenth of the time that it takes
+    from tui_lab.engine.process import main
+
     lab = Path(sys.argv[1])
     if SSH in sys.argv[2:]:
         import tui_lab.engine.transports.ssh_pool  # noqa: F401
+    gc.freeze()
+    gc.enable()
     sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or is_wanted(lab) else 0)
