@@ -256,3 +256,15 @@ def test_any_text_is_read_or_refused(pieces: list[str], separator: str) -> None:
     # Apart from the placeholders, the text that runs is the text that was written.
     if not any(mark in source for mark in ("{lr", "[lr", "[[", "{neuron", "{{")):
         assert command.script(VALUES) == source
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("train --lr {lr} --batch {batch} -o a{out}b", ["batch", "out"]),
+        ("echo $(date {when})", ["when"]),
+        ("awk '{print}' \"{quoted}\" | f() { echo; }; find -exec echo {} + ; ls {a,b} ${HOME} \\{lr\\}", []),
+    ],
+)
+def test_names_in_braces_that_are_nobodys(source: str, found: list[str]) -> None:
+    assert compiled(source).strangers == found

@@ -275,6 +275,13 @@ def test_a_command_that_reads_all_parameters_uses_them(command: str) -> None:
     assert load_text(f"command: {command}\nparameters: {{a: 1}}\n").notices == ()
 
 
+def test_braces_that_name_nobody_are_noticed() -> None:
+    text = "command:\n- ./x {a}\n- ./y {n} '{quoted}' {forgotten}\nparameters: {a: 1, n: 2}\n"
+    assert load_text(text, "f.yaml").notices == (
+        "f.yaml:3:22: {forgotten} is no parameter, so the program gets it as it stands",
+    )
+
+
 # ---- what is wrong
 
 MISTAKES: list[tuple[str, list[str]]] = [

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from tui_lab.spec.names import NAME
 from tui_lab.spec.render import LONGEST, Value
 from tui_lab.spec.shell_reader import CommandError
 from tui_lab.spec.shell_script import read_script
@@ -34,6 +35,8 @@ source spack stop suspend test then time times trap true type typeset ulimit uma
 unlimit unset unsetopt until vared wait whence where which while zle zmodload
 """
 _RESERVED: Final = frozenset(_SHELL_NAMES.split())
+_OPEN: Final = Text("{", "{", plain=False)
+_CLOSE: Final = Text("}", "}", plain=False)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,17 @@ class Command:
     def shown(self, values: Mapping[str, Value]) -> str:
         """The command for people, with values quoted in place: pasted into bash or zsh it does the same."""
         return LineWriter(TaskValues(values)).line(_trimmed(self.parts))
+
+    @property
+    def strangers(self) -> list[str]:
+        """Names in braces outside of quotes that are nobody's: the shell leaves `{name}` as it stands, so hardly anyone
+        means that."""
+        found = [part for part, _ in walk(self.parts)]
+        return [
+            name.value
+            for before, name, after in zip(found, found[1:], found[2:], strict=False)
+            if before == _OPEN and after == _CLOSE and isinstance(name, Text) and NAME.fullmatch(name.source)
+        ]
 
     @property
     def program(self) -> str | None:

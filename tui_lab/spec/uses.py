@@ -26,6 +26,7 @@ class Uses:
         self.known = frozenset((*parameters, *BUILT_IN))
         self.names: set[str] = set()
         self.takes_all = False
+        self.notices: list[str] = []
 
     def read(self, given: Mapping[str, Any], texts: Mapping[str, str]) -> None:
         """Look into all that was read of the file; `texts` are the templates of `files`."""
@@ -47,7 +48,11 @@ class Uses:
     def _command(self, path: Keypath, command: str) -> None:
         self.takes_all = self.takes_all or PARAMS_VARIABLE in command
         try:
-            self._use(compile_command(command, self.known).names)
+            compiled = compile_command(command, self.known)
+            self._use(compiled.names)
+            for name in dict.fromkeys(compiled.strangers):
+                what = f"{{{name}}} is no parameter, so the program gets it as it stands"
+                self.notices.append(str(self.r.problem(path, what, offset=command.index(f"{{{name}}}"))))
         except PlaceholderError as error:
             hint = error.hint
             if not hint and self.r.document.cut_by_comment(self.r.node(path)):
