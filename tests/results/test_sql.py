@@ -147,6 +147,8 @@ def test_whatever_else_is_refused(lab: Any, sql: str) -> None:
         ('SELECT early-stop FROM "base-line"', 1, 8, 'write "early-stop" in double quotes'),
         ('SELECT * FROM grid WHERE act = "relu"', 1, 32, "a text stands in single quotes: 'relu'"),
         ("SELEC lr FROM grid", 1, 1, 'syntax error at "SELEC"'),
+        ("SELECT at, node FROM nodes", 1, 10, 'as a name, write "at" in double quotes'),
+        ("SELECT node FROM nodes ORDER BY at", 1, 33, 'as a name, write "at" in double quotes'),
         ("SELECT lr,, acc FROM grid", 1, 11, 'syntax error at ","'),
         ("SELECT acc FROM grid WHERE lr = 'high'", 1, 33, "could not convert"),
         ("SELECT avg(act) FROM grid", 1, 8, "no function matches"),

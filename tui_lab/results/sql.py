@@ -15,7 +15,8 @@ the query names are loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import duckdb
@@ -24,14 +25,15 @@ import pyarrow as pa
 
 from tui_lab.results import macros, sql_nan
 from tui_lab.results.answers import to_frame
-from tui_lab.results.node_samples import node_samples
+from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
 from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, connect
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.tables import Results, refresh
-from tui_lab.spec.problem import suggest
+from tui_lab.spec.problem import SpecError, suggest
 from tui_lab.store import layout
+from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -126,7 +128,8 @@ class Database:
             raise QueryError(f"the query needs more memory than it may have ({self.memory})", hint=hint) from None
         except duckdb.Error as error:
             columns = {name: frame.columns for name, frame in frames.items()}
-            raise translate(error, sql, rewritten, known, columns, self._reserved()) from None
+            columns = columns or self._named(known, mentioned(sql))
+            raise translate(error, sql, rewritten, known, columns, self._keywords()) from None
         if warn is not None:
             for line in _bad_lines(self._looked.values(), frames):
                 warn(line)
@@ -142,7 +145,7 @@ class Database:
         try:
             self._check(sql, Rewritten(sql, ()), None)
         except duckdb.Error as error:
-            raise translate(error, sql, Rewritten(sql, ()), (), {}, self._reserved()) from None
+            raise translate(error, sql, Rewritten(sql, ()), (), {}, self._keywords()) from None
 
     def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pa.Table:
         try:
@@ -155,8 +158,18 @@ class Database:
             self._connection.execute(text, parameters or None).fetchall()
             raise
 
-    def _reserved(self) -> set[str]:
-        query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    def _named(self, known: Mapping[str, str], names: Collection[str]) -> dict[str, list[str]]:
+        """What can be known of the columns of a query's tables before anything is loaded."""
+        columns = {"nodes": list(COLUMNS)} if "nodes" in names else {}
+        for name in {experiment for table, experiment in known.items() if table.lower() in names and experiment}:
+            with suppress(LabError, SpecError):
+                spec = self.lab.experiment(name).spec()
+                columns[name] = [parameter for sweep in spec.parameters for parameter in sweep] + list(spec.metrics)
+        return columns
+
+    def _keywords(self) -> set[str]:
+        """Words that are no names, or not everywhere."""
+        query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
         return {str(row[0]).lower() for row in self._connection.execute(query).fetchall()}
 
     # ---- what may run

@@ -54,11 +54,12 @@ def translate(
     rewritten: Rewritten,
     tables: Iterable[str],
     columns: Mapping[str, Iterable[str]],
-    reserved: Collection[str] = (),
+    keywords: Collection[str] = (),
 ) -> QueryError:
     """The QueryError for an error of DuckDB.
 
-    `tables` are all that could be named, `columns` those of the tables that the query names.
+    `tables` are all that could be named, `columns` those of the tables that the query names. `keywords` need double
+    quotes where they are meant as names.
     """
     details = _details(error)
     position = details.get("position")
@@ -98,9 +99,8 @@ def translate(
     if "configuration has been locked" in message:
         return QueryError("a query changes no settings", sql, offset)
     if near := _NEAR.match(message):
-        hint = _unquoted(sql, offset, [*tables, *all_columns]) or (
-            _reserved(near[1], [*tables, *all_columns]) if near[1].lower() in reserved else ""
-        )
+        names = [*tables, *all_columns]
+        hint = _unquoted(sql, offset, names) or _keyword(sql, offset, near[1], names, keywords)
         return QueryError(f'syntax error at "{near[1]}"', sql, offset, hint)
     plain = _REASONS.split(message)[0].strip().split("\n")[0].rstrip("!.")
     plain = plain.replace("STRING_LITERAL", "text").replace("INTEGER_LITERAL", "integer").replace("VARCHAR", "text")
@@ -135,11 +135,12 @@ def _unquoted(sql: str, offset: int | None, names: Iterable[str]) -> str:
     return ""
 
 
-def _reserved(word: str, names: Iterable[str]) -> str:
-    """A hint if the word that the parser stumbled on is a name of the lab."""
-    if word.lower() in {name.lower() for name in names}:
-        return f'as a name, write "{word}" in double quotes'
-    return ""
+def _keyword(sql: str, offset: int | None, near: str, names: Iterable[str], keywords: Collection[str]) -> str:
+    """A hint if the word that the parser stumbled on, or the one before it, is a name of the lab and a keyword."""
+    before = [token for token in tokens(sql) if offset is not None and token.end <= offset]
+    words = {near.lower(), before[-1].text.lower() if before and before[-1].kind == "name" else ""} & set(keywords)
+    found = next((name for name in names if name.lower() in words), None)
+    return "" if found is None else f'as a name, write "{found}" in double quotes'
 
 
 def _listed(names: list[str], most: int = 8) -> str:
