@@ -125,7 +125,7 @@ class LabApp(App[int]):
         return kept if kept in panes.NAMES else "tasks"
 
     def _open_first(self, name: str) -> None:
-        if self.pane is None:  # else someone was quicker
+        if self.pane is None and self.is_running:  # else someone was quicker, or has left
             self.show_pane(name)
 
     def mounted_panes(self) -> list[Pane]:
@@ -200,7 +200,7 @@ class LabApp(App[int]):
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, message: SnapshotTaken) -> None:
-        if not self.screen_stack[0].children:
+        if not self.is_running:
             return  # the screen is being taken down
         self.lab = message.snapshot.lab
         self.snapshot = message.snapshot
