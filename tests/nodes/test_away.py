@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet
-from tests.nodes.test_runs import commands_on, leftovers, remove_truth, table, truth_folder, write
+from tests.nodes.test_runs import commands_on, go, leftovers, remove_truth, running, states, table, truth_folder, write
 
 __all__ = ["remove_truth"]
 
@@ -30,17 +29,9 @@ def waiting(workshop: Workshop, repeat: int, name: str = "e") -> Path:
     return write(workshop, WAITS.replace("NAME", name).replace("REPEAT", str(repeat)), f"{name}.yaml")
 
 
-def go(workshop: Workshop) -> None:
-    (truth_folder(workshop) / "go").touch()
-
-
 def ran(workshop: Workshop) -> list[int]:
     """The tasks that really began, as often as they did."""
     return sorted(map(int, (truth_folder(workshop) / "ran").read_text().split()))
-
-
-def states(workshop: Workshop, name: str = "e") -> Counter[str]:
-    return Counter(task["state"] for task in workshop.tasks(name))
 
 
 def listed(workshop: Workshop, fleet: Fleet, name: str) -> dict[str, Any]:
@@ -48,10 +39,6 @@ def listed(workshop: Workshop, fleet: Fleet, name: str) -> dict[str, Any]:
     result = workshop.call("nodes", "--json", env=fleet.environment(workshop))
     assert result.returncode == 0, result.stderr
     return next((node for node in json.loads(result.stdout)["nodes"] if node["name"] == name), {})
-
-
-def running_on(workshop: Workshop, node: str) -> int:
-    return sum(task["node"] == node and task["state"] == "running" for task in workshop.tasks())
 
 
 def until_running(workshop: Workshop, count: int, name: str = "e") -> None:
@@ -128,7 +115,7 @@ def test_stop_says_what_is_out_of_reach_and_the_engine_sees_to_it(workshop: Work
     assert "tasks on far, which is away" in stopped.stderr and "stopped as soon as it is back" in stopped.stderr
     assert "The engine tries until" in stopped.stderr and "`tui-lab nodes`" in stopped.stderr
     assert "near" not in stopped.stderr
-    until(lambda: not running_on(workshop, "near"), 60)
+    until(lambda: not running(workshop)["near"], 60)
     said = workshop.call("nodes", env=env).stdout
     assert "will be stopped when it is back" in said and "run elsewhere" not in said
     assert "e: its tasks on far are stopped once that can be reached again" in workshop.call("status", env=env).stdout
@@ -169,7 +156,7 @@ def test_ctrl_c_twice_leaves_and_the_engine_goes_on_stopping(workshop: Workshop,
     assert run.wait(60) == 130
     assert "Left. What could be reached has been stopped" in said
     assert "tasks on far, which is away" in said and "`tui-lab nodes`" in said
-    assert running_on(workshop, "near") == 0 and running_on(workshop, "far") == 2
+    assert running(workshop)["near"] == 0 and running(workshop)["far"] == 2
     assert workshop.engine_pid() is not None
     fleet.start("far")
     until(lambda: workshop.engine_pid() is None, 60)

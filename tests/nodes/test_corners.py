@@ -7,11 +7,10 @@ import os
 import statistics
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet
-from tests.nodes.test_runs import commands_on, leftovers, remove_truth, seen, truth_folder, write
+from tests.nodes.test_runs import commands_on, go, leftovers, remove_truth, running, states, truth_folder, write
 
 __all__ = ["remove_truth"]
 
@@ -21,14 +20,6 @@ WAITS = "name: NAME\ncommand: 'while ! test -e TRUTH_FOLDER/go; do sleep 0.05; d
 def waiting(workshop: Workshop, name: str = "e") -> Path:
     """An experiment whose tasks wait for a file."""
     return write(workshop, WAITS.replace("NAME", name), f"{name}.yaml")
-
-
-def go(workshop: Workshop) -> None:
-    (truth_folder(workshop) / "go").touch()
-
-
-def states(workshop: Workshop, name: str = "e") -> Counter[str]:
-    return Counter(task["state"] for task in workshop.tasks(name))
 
 
 def engine_log(workshop: Workshop) -> str:
@@ -126,8 +117,7 @@ def test_tasks_with_needs_are_spread_over_the_nodes(workshop: Workshop, fleet: F
     fleet.node("two", slots=8, memory="2G")
     words = ["--cluster", fleet.cluster_file()]
     run = workshop.start("--run", write(workshop, text), *words, env=fleet.environment(workshop))
-    running = lambda: Counter(task["node"] for task in seen(workshop) if task["state"] == "running")  # noqa: E731
-    until(lambda: running() == {"one": 2, "two": 2}, 60)
+    until(lambda: running(workshop) == {"one": 2, "two": 2}, 60)
     go(workshop)
     assert run.wait(60) == 0
 
@@ -276,7 +266,10 @@ def test_samples_tell_when_a_node_has_gone(workshop: Workshop, fleet: Fleet) -> 
     until(lambda: workshop.events("started"), 60)
     fleet.stop("tower")
     samples = workshop.lab_path / "nodes.jsonl"
-    found: Any = lambda: [json.loads(line)["state"] for line in samples.read_text().splitlines()]  # noqa: E731
+
+    def found() -> list[str]:
+        return [json.loads(line)["state"] for line in samples.read_text().splitlines()]
+
     until(lambda: samples.exists() and "away" in found(), 60)
     fleet.start("tower")
     go(workshop)

@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet
-from tests.nodes.test_away import go, listed, ran, remove_truth, running_on, states, until_running, waiting
+from tests.nodes.test_away import go, listed, ran, remove_truth, running, states, until_running, waiting
 from tui_lab.engine import node as node_module
 from tui_lab.engine.node import Node
 from tui_lab.engine.transports.channel import Channel, ChannelError
@@ -40,7 +40,7 @@ def test_all_nodes_of_a_cluster_join_what_is_going(workshop: Workshop, fleet: Fl
     assert "one: is there already; `tui-lab nodes set one slots=N` changes its slots" in added.stderr
     for name in ("two", "three"):
         assert f"{name}: joins what is going\n{name}: is up\n" in added.stderr
-    until(lambda: [running_on(workshop, name) for name in ("one", "two", "three")] == [2, 2, 2], 60)
+    until(lambda: [running(workshop)[name] for name in ("one", "two", "three")] == [2, 2, 2], 60)
     go(workshop)
     assert run.wait(60) == 0
     assert states(workshop) == {"done": 12}
@@ -67,7 +67,7 @@ def test_what_can_not_be_added_is_said(workshop: Workshop, fleet: Fleet) -> None
     fleet.know("stranger")
     mended = workshop.call("nodes", "reconnect", "stranger", env=env)
     assert (mended.returncode, mended.stderr) == (0, "stranger: is being reached\nstranger: is up\n")
-    until(lambda: running_on(workshop, "stranger") == 1, 60)
+    until(lambda: running(workshop)["stranger"] == 1, 60)
     go(workshop)
     assert run.wait(60) == 0
 
@@ -90,9 +90,9 @@ def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workshop: W
     assert listed(workshop, fleet, "two")["state"] == "failed"  # it is not tried without being asked
     mended = workshop.call("nodes", "reconnect", "two", env=env)
     assert mended.returncode == 0 and "two: is up" in mended.stderr, mended.stderr
-    until(lambda: running_on(workshop, "two") == 1, 60)
+    until(lambda: running(workshop)["two"] == 1, 60)
     assert "is up" in workshop.call("nodes", "reconnect", "two", env=env).stderr  # no harm where all is well
-    assert running_on(workshop, "two") == 1
+    assert running(workshop)["two"] == 1
     go(workshop)
     assert run.wait(60) == 0
     assert ran(workshop) == [0, 1]
@@ -108,7 +108,7 @@ def test_a_node_that_was_lost_is_reconnected(workshop: Workshop, fleet: Fleet) -
     until(lambda: listed(workshop, fleet, "two")["state"] == "lost", 60)
     fleet.start("two")
     assert workshop.call("nodes", "reconnect", "two", env=env).returncode == 0
-    until(lambda: running_on(workshop, "two") == 1, 60)
+    until(lambda: running(workshop)["two"] == 1, 60)
     go(workshop)
     assert run.wait(60) == 0
     assert states(workshop) == {"done": 4}

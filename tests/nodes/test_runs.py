@@ -56,6 +56,19 @@ def seen(workshop: Workshop) -> list[dict[str, Any]]:
     return workshop.tasks() if workshop.events("submitted") else []
 
 
+def go(workshop: Workshop) -> None:
+    (truth_folder(workshop) / "go").touch()
+
+
+def states(workshop: Workshop, name: str = "e") -> Counter[str]:
+    return Counter(task["state"] for task in workshop.tasks(name))
+
+
+def running(workshop: Workshop) -> Counter[str]:
+    """How many tasks run on each node."""
+    return Counter(task["node"] for task in seen(workshop) if task["state"] == "running")
+
+
 def table(workshop: Workshop, fleet: Fleet, sql: str) -> list[dict[str, Any]]:
     result = workshop.call("query", sql, "--format", "json", env=fleet.environment(workshop))
     assert result.returncode == 0, result.stderr
@@ -257,17 +270,16 @@ def test_nodes_are_changed_while_a_run_goes_on(workshop: Workshop, fleet: Fleet)
     one, two = fleet.node("one", slots=1), fleet.node("two", slots=1)
     env = fleet.environment(workshop)
     run = workshop.start("--run", file, *one.words, env=env)
-    running = lambda: Counter(task["node"] for task in seen(workshop) if task["state"] == "running")  # noqa: E731
-    until(lambda: running() == {"one": 1})
+    until(lambda: running(workshop) == {"one": 1})
     assert workshop.call("nodes", "set", "one", "slots=3", env=env).returncode == 0
-    until(lambda: running() == {"one": 3})
+    until(lambda: running(workshop) == {"one": 3})
     added = workshop.call("nodes", "add", *two.words, env=env)
     assert added.returncode == 0, added.stderr
-    until(lambda: running() == {"one": 3, "two": 1})
+    until(lambda: running(workshop) == {"one": 3, "two": 1})
     assert workshop.call("nodes", "drain", "one", env=env).returncode == 0
     for x in range(8):
         (truth_folder(workshop) / f"go{x}").touch()
-    until(lambda: running() == {"two": 1})
+    until(lambda: running(workshop) == {"two": 1})
     client = EngineClient.connect(workshop.lab)
     assert client is not None
     states = {node["name"]: node["state"] for node in client.request("nodes")["nodes"]}

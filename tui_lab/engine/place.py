@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from tui_lab.engine.agent.processes import is_process, process_stat
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
@@ -47,13 +48,9 @@ def _private(path: Path) -> Path:
 
 
 def process_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot; None where it has ended, also where whoever started it has not
-    asked how."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return None if fields[0] in b"ZX" else int(fields[19])
-    except (OSError, IndexError, ValueError):
-        return None
+    """Start time of a process in clock ticks since boot; None where it is gone."""
+    facts = process_stat(pid)
+    return None if facts is None else int(facts[4])
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class EngineFacts:
     @property
     def alive(self) -> bool:
         """On this host, and the pid still is that process."""
-        return self.here and process_start(self.pid) == self.start_time
+        return self.here and is_process(self.pid, self.start_time)
 
 
 def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
@@ -216,7 +213,7 @@ class EngineLock:
             try:
                 text = self.owner.read_text()
                 facts = json.loads(text)
-                host, dead = facts["host"], process_start(facts["pid"]) != facts["start_time"]
+                host, dead = facts["host"], not is_process(facts["pid"], facts["start_time"])
             except (OSError, ValueError, KeyError):
                 return False  # it is just being made, or removed
             if host != os.uname().nodename:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -81,11 +82,11 @@ def take_lock(lab: Lab) -> EngineLock:
     lock = EngineLock(lab)
     deadline = time.monotonic() + ENDING
     while not lock.take():
+        active: list[str] = []
         client = EngineClient.connect(lab)
-        try:
-            active = client.request("status")["active"] if client is not None else []
-        except EngineGone:
-            active = []
+        if client is not None:
+            with contextlib.suppress(EngineGone), contextlib.closing(client):
+                active = client.request("status")["active"]
         if active or time.monotonic() > deadline:
             raise LabError("a run is going in this lab", "wait for it, or `tui-lab stop` it first")
         time.sleep(0.05)

@@ -29,7 +29,7 @@ def boot_id() -> str:
 def process_stat(pid: int):
     """(state, parent, group, session, start time in clock ticks) of a process, or None where it is gone."""
     try:
-        file = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
+        file = os.open("/proc/%s/stat" % pid, os.O_RDONLY)
     except OSError:
         return None
     try:
