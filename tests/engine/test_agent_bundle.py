@@ -11,10 +11,11 @@ import pytest
 
 import tui_lab.engine.agent
 from tests.engine.agent_talk import interpreters
-from tui_lab.engine.agent_bundle import PACKAGE, bundle, packed
+from tui_lab.engine.agent_bundle import PACKAGES, bundle, packed
 from tui_lab.engine.transports.channel import GREETING, boot_command
 
-MODULES = sorted(Path(tui_lab.engine.agent.__file__).parent.glob("*.py"))
+ROOT = Path(tui_lab.__file__).parent
+MODULES = sorted(path for name in PACKAGES for path in (ROOT.parent / name.replace(".", "/")).glob("*.py"))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
@@ -24,11 +25,13 @@ def test_a_module_is_written_for_python_3_6(path: Path) -> None:
 
 @pytest.mark.parametrize("python", interpreters(), ids=lambda path: Path(path).name)
 def test_every_module_can_be_imported_from_the_bundle(python: str, tmp_path: Path) -> None:
-    names = [PACKAGE if path.stem == "__init__" else f"{PACKAGE}.{path.stem}" for path in MODULES]
+    names = [
+        ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__") for path in MODULES
+    ]
     program = tmp_path / "program"
     imports = "\n".join(f"import {name}" for name in names)
     text = bundle().replace('if __name__ == "__main__":', "if False:")
-    program.write_text(f"{text}\n{imports}\nassert 'typing' not in sys.modules\nprint({PACKAGE}.PROTOCOL)\n")
+    program.write_text(f"{text}\n{imports}\nassert 'typing' not in sys.modules\nprint(tui_lab.engine.agent.PROTOCOL)\n")
     said = subprocess.run([python, "-S", "-E", program], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (said.stdout, said.stderr) == (f"{tui_lab.engine.agent.PROTOCOL}\n", "")
 

@@ -15,7 +15,7 @@ from tests.engine.agent_talk import Talk, wait_gone
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.collect import INLINE
 from tui_lab.engine.agent.facts import kill_user_processes, system_name
-from tui_lab.engine.agent.globs import matcher
+from tui_lab.portable.globs import matcher
 
 UUIDS = ("GPU-aa", "GPU-bb", "GPU-cc")
 
@@ -115,6 +115,91 @@ def test_outputs_go_home(any_talk: Talk) -> None:
     assert "big" not in contents
     talk.ack(key)
     until(lambda: sorted(path.name for path in talk.output(0).iterdir()) == ["fifo", "huge", "stdout.2"])
+
+
+LINKS = {
+    "link": 'rm -rf "$O"; ln -s "$TRAP" "$O"',
+    "file": 'rm -rf "$O"; ln -s "$TRAP/precious" "$O"',
+    "beside": 'mv "$O" "$O-moved"; ln -s "$O-moved" "$O"',
+    "gone": 'rm -rf "$O"',
+    "a file": 'rm -rf "$O"; echo x >"$O"',
+    "new": 'rm -rf "$O"; mkdir "$O"; echo x >"$O/x"',
+    "inner": 'ln -s "$TRAP" "$O/d"; ln -s "$TRAP/precious" "$O/f"; ln -s "$O/stdout" "$O/own"',
+    "above": 'mv "${O%/*}" "${O%/*}-moved"; ln -s "$TRAP" "${O%/*}"',
+}
+
+
+def test_nothing_behind_a_tasks_link_is_carried_or_removed(any_talk: Talk) -> None:
+    talk = any_talk
+    trap, home = talk.folder / "trap", talk.folder / "home"
+    (trap / "0").mkdir(parents=True)
+    (trap / "precious").write_text("precious")
+    (trap / "0/precious").write_text("precious")
+    talk.connect(slots=1)
+    talk.context()
+    for number, (name, script) in enumerate(LINKS.items()):
+        folder = home / f"tasks/{number}/0"
+        collect = {"keep": None, "most": 1 << 30, "home": str(home)}
+        env = {"O": str(folder), "TRAP": str(trap), "TUI_LAB_OUTPUT": str(folder), "TUI_LAB_ATTEMPT": "1"}
+        key = talk.start(number, script, folder=str(folder), collect=collect, env=env)
+        finished = talk.receive("finished")
+        assert finished["state"] == "done", finished
+        links = {"link": str(trap), "file": str(trap / "precious"), "beside": f"{folder}-moved"}
+        assert finished.get("folder_link") == links.get(name), name
+        carried = {file["name"]: file.get("link") for file in finished["files"]}
+        own = {"stderr": None, "stdout": None}
+        inner = own | {"d": str(trap), "f": str(trap / "precious"), "own": "stdout"}
+        assert carried == {"new": {"x": None}, "inner": inner}.get(name, {}), name
+        talk.ack(key)
+        talk.send({"type": "ping", "id": number})
+        talk.receive("pong")
+        left = {"a file": ["0"], "beside": ["0-moved"], "above": None}.get(name, [])
+        if left is not None:
+            assert [path.name for path in folder.parent.iterdir()] == left
+        assert below(trap) == ["0", "0/precious", "precious"]
+
+
+def test_an_attempt_writes_into_new_files(any_talk: Talk) -> None:
+    """Whatever bears their names, of an earlier attempt or of a copied lab."""
+    talk = any_talk
+    trap = talk.folder / "trap"
+    trap.mkdir()
+    (trap / "precious").write_text("precious")
+    talk.connect(slots=1)
+    talk.context(steps=[{"name": None, "script": None}] * 2)
+    folder = talk.output(0)
+    folder.mkdir(parents=True)
+    (folder / "stdout").write_text("of another attempt\n")
+    (folder / "stderr").symlink_to(trap / "precious")
+    (folder / "metrics.jsonl").write_text("{}\n")
+    (folder / "in").symlink_to(trap)
+    os.link(trap / "precious", folder / "hard")
+    files = {"in/put": "filled", "hard": "filled", "./plain": "filled"}
+    talk.start(0, "echo one; echo oops >&2", "echo two", files=files)
+    assert talk.receive("finished")["state"] == "done"
+    assert (folder / "stdout").read_text() == "one\ntwo\n"
+    assert (folder / "stderr").read_text() == "oops\n"
+    assert not (folder / "metrics.jsonl").exists()
+    assert [(folder / name).read_text() for name in files] == ["filled"] * 3
+    assert {path.name: path.read_text() for path in trap.iterdir()} == {"precious": "precious"}
+
+
+def test_a_step_does_not_write_where_the_one_before_leads(any_talk: Talk) -> None:
+    talk = any_talk
+    trap = talk.folder / "trap"
+    trap.mkdir()
+    (trap / "precious").write_text("precious")
+    talk.connect(slots=1)
+    talk.context(steps=[{"name": None, "script": None}] * 2)
+    env = {"O": str(talk.output(0)), "TRAP": str(trap), "TUI_LAB_OUTPUT": "", "TUI_LAB_ATTEMPT": "1"}
+    talk.start(0, 'rm "$O/stdout"; ln -s "$TRAP/precious" "$O/stdout"', "echo two", env=env)
+    assert talk.receive("finished")["state"] == "done"
+    assert (talk.output(0) / "stdout").read_text() == "two\n"
+    talk.start(1, 'rm -rf "$O"; ln -s "$TRAP" "$O"', "echo two", env={**env, "O": str(talk.output(1))})
+    finished = talk.receive("finished")
+    assert (finished["state"], finished["reason"]) == ("failed", "start")
+    assert finished["message"] == f"{talk.output(1)}: is a symbolic link, not a folder"
+    assert {path.name: path.read_text() for path in trap.iterdir()} == {"precious": "precious"}
 
 
 def test_a_task_gets_the_gpus_that_it_needs(any_talk: Talk) -> None:
@@ -415,7 +500,8 @@ def test_outputs_of_a_task_that_never_began(talk: Talk) -> None:
     talk.context(workdir=str(talk.folder / "nowhere"))
     collected(talk, 0, "true")
     finished = talk.receive("finished")
-    assert (finished["state"], finished["files"], finished["left"]) == ("failed", [], [])
+    assert (finished["state"], finished["left"]) == ("failed", [])
+    assert {file["name"]: file["size"] for file in finished["files"]} == {"stderr": 0, "stdout": 0}
 
 
 def test_a_wrapper_that_never_reached_the_ledger_keeps_its_gpus(talk: Talk) -> None:

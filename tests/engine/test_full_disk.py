@@ -92,7 +92,8 @@ def test_a_read_only_lab(workshop: Workshop, small_disk: Path) -> None:
 
 
 def test_a_task_that_fills_the_disk_of_its_lab_fails_and_nothing_is_lost(workshop: Workshop, small_disk: Path) -> None:
-    script = f"{TRUTH}; if test {{repeat}} = 3; then yes >$TUI_LAB_OUTPUT/much; fi; echo over"
+    fill = "if test {attempt} = 1; then yes >$TUI_LAB_OUTPUT/much; fi; exit 1"
+    script = f"{TRUTH}; if test {{repeat}} = 3; then {fill}; fi; echo over"
     file = workshop.write("e.yaml", f"command: '{script}'\nrepeat: 30\norder: listed\nretries: 1\n")
     run = workshop.start("--run", file, "--node", "localhost", 2)
     much = small_disk / "e/tasks/0/3/much"
@@ -100,8 +101,6 @@ def test_a_task_that_fills_the_disk_of_its_lab_fails_and_nothing_is_lost(worksho
     size = much.stat().st_size
     assert run.poll() is None
     much.unlink()
-    (small_disk / "e/tasks/0/3").rename(small_disk / "elsewhere")  # its second attempt must not do it again
-    (small_disk / "e/tasks/0/3").touch()
     assert run.wait(60) == 1
     assert size > 100_000
     counts = states(workshop)

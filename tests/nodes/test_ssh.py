@@ -46,11 +46,12 @@ async def test_an_agent_comes_up_and_is_found_again(fleet: Fleet) -> None:
 
 async def test_a_process_for_files(fleet: Fleet) -> None:
     node = fleet.node("attic", shared=False)
-    (node.machine.home / "made").write_text("x" * 7)
+    (node.machine.home / "top/made").mkdir(parents=True)
+    (node.machine.home / "top/made/file").write_text("x" * 7)
     async with transport(fleet, node.entry) as way:
         channel = await way.open_files()
-        answer = json.loads(await says(channel, json.dumps({"list": "~"})))
-        assert [(file["name"], file["size"]) for file in answer["files"]] == [("made", 7)]
+        answer = json.loads(await says(channel, json.dumps({"list": "~/top/made", "home": "~/top"})))
+        assert [(file["name"], file["size"]) for file in answer["files"]] == [("file", 7)]
         await channel.close()
 
 

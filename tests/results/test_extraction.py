@@ -15,6 +15,7 @@ from tui_lab.results.extract import Extraction, extract
 from tui_lab.results.structured import documents, parse_path, select
 from tui_lab.spec.load import load_text
 from tui_lab.spec.model import Experiment
+from tui_lab.store.task_files import TaskFile
 
 
 def experiment(metrics: str, command: str = "command: ./run") -> Experiment:
@@ -136,8 +137,10 @@ def test_large_outputs_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_line_without_an_end_is_cut_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text, "LONGEST_LINE", 1000)
     (tmp_path / "out").write_bytes(b"x" * 5000 + b"\nlast")
-    assert [line for part in text.blocks(tmp_path / "out", block=300) for line in part.lines][-1] == "last"
-    backwards = list(text.blocks_backwards(tmp_path / "out", block=300))
+    assert [line for part in text.blocks(TaskFile(str(tmp_path), "out"), block=300) for line in part.lines][
+        -1
+    ] == "last"
+    backwards = list(text.blocks_backwards(TaskFile(str(tmp_path), "out"), block=300))
     assert backwards[0].lines[-1] == "last"
     assert sum(len(part.data) for part in backwards) == 5005
 

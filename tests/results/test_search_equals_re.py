@@ -14,11 +14,17 @@ from tui_lab.results.search import all_matches, first_match, last_match
 from tui_lab.results.text import Text, blocks, blocks_backwards
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.store.task_files import TaskFile
 
 ESCAPE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*(?:(?P<move>[ABEFGHJdf])|[@-~])|[\]P^_X][^\x07\x1b\r\n]*(?:\x07|\x1b\\)"
     r"|[ -/]*[0-~])?"
 )
+
+
+def written(folder: Path, raw: bytes) -> TaskFile:
+    (folder / "out").write_bytes(raw)
+    return TaskFile(str(folder), "out")
 
 
 def plain_lines(raw: bytes) -> list[str]:
@@ -134,8 +140,7 @@ def test_the_same_matches_of_any_pattern(raw: bytes, written: str, any_case: boo
 @settings(max_examples=300, deadline=None)
 @given(raw=OUTPUTS, size=st.integers(1, 30))
 def test_blocks_hold_the_same_lines(tmp_path_factory: pytest.TempPathFactory, raw: bytes, size: int) -> None:
-    path = tmp_path_factory.mktemp("blocks") / "out"
-    path.write_bytes(raw)
+    path = written(tmp_path_factory.mktemp("blocks"), raw)
     forward = [line for text in blocks(path, block=size) for line in text.lines]
     backward = [line for text in reversed(list(blocks_backwards(path, block=size))) for line in text.lines]
     assert forward == plain_lines(raw)
@@ -149,8 +154,7 @@ def test_blocks_hold_the_same_lines(tmp_path_factory: pytest.TempPathFactory, ra
     size=st.integers(4, 40),
 )
 def test_blocks_give_the_same_value(tmp_path_factory: pytest.TempPathFactory, raw: bytes, take: str, size: int) -> None:
-    path = tmp_path_factory.mktemp("blocks") / "out"
-    path.write_bytes(raw)
+    path = written(tmp_path_factory.mktemp("blocks"), raw)
     reader = TextReader("m", Metric(pattern="(@float@)", take=take))  # type: ignore[arg-type]
     reader.begin()
     for text in blocks(path, block=size):
@@ -162,7 +166,6 @@ def test_blocks_give_the_same_value(tmp_path_factory: pytest.TempPathFactory, ra
 
 
 def test_a_torn_last_line_waits(tmp_path: Path) -> None:
-    path = tmp_path / "out"
-    path.write_bytes(b"loss: 1\nloss: 1")
+    path = written(tmp_path, b"loss: 1\nloss: 1")
     assert [line for text in blocks(path, torn_end=False) for line in text.lines] == ["loss: 1"]
     assert [line for text in blocks_backwards(path, torn_end=False, block=3) for line in text.lines] == ["loss: 1"]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
+from tui_lab.store.task_files import TaskFile
 from tui_lab.tui import log_file
 from tui_lab.tui.log_document import TITLE, Document, Part, Place
 from tui_lab.tui.log_file import LocalFile, after, before, line_start
@@ -200,7 +201,7 @@ def test_a_file_of_five_gigabytes_opens_at_once(tmp_path: Path, monkeypatch: pyt
         return data
 
     monkeypatch.setattr(os, "pread", counted)
-    document = Document([Part("stdout", LocalFile(path))])
+    document = Document([Part("stdout", LocalFile(TaskFile(str(path.parent), path.name)))])
     assert document.after(document.first, 1)[0].text.plain == "first"
     items = document.after(document.last(1), 2)
     assert items[-1].text.plain == "last line"
@@ -211,13 +212,13 @@ def test_a_file_of_five_gigabytes_opens_at_once(tmp_path: Path, monkeypatch: pyt
 def test_what_is_no_regular_file_is_empty(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, tmp_path / "missing"):
-        file = LocalFile(path)
+        file = LocalFile(TaskFile(str(path.parent), path.name))
         assert file.size == 0 and file.read(0, 10) == b""
         file.close()
 
 
 def test_a_file_that_comes_later_is_found(tmp_path: Path) -> None:
-    file = LocalFile(tmp_path / "stdout")
+    file = LocalFile(TaskFile(str(tmp_path), "stdout"))
     (tmp_path / "stdout").write_bytes(b"now\n")
     assert file.refresh()
     assert [line.data for line in after(file, 0, 5)] == [b"now"]

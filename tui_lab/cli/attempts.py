@@ -10,6 +10,7 @@ from tui_lab.store import journal
 from tui_lab.store.environment import recall
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Event
+from tui_lab.store.task_files import TaskFile
 
 _KINDS: Final = frozenset({"submitted", "environment", "assigned", "finished"})
 
@@ -73,8 +74,7 @@ def _left(event: Event, place: Path) -> list[Left]:
     files = []
     for one in event.get("left") or ():
         size = int(one.get("size") or 0)
-        path = place / one["name"]
-        files.append(Left(one["name"], size, path.is_file() and path.stat().st_size == size))
+        files.append(Left(one["name"], size, TaskFile(str(place), one["name"]).size == size))
     return files
 
 

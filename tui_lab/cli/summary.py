@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tui_lab.cli.attempts import start_messages
 from tui_lab.cli.options import print_json
-from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, shortened
+from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened
 from tui_lab.results.settings import leading_metric
 from tui_lab.results.statistics_report import Options, make
 from tui_lab.results.statistics_text import interval
@@ -25,6 +25,7 @@ from tui_lab.store.spare import counts_without_spare
 
 BEST: Final = 3
 GROUPS: Final = 5
+NOTES: Final = 3
 _NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
 
@@ -38,6 +39,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
     best = best_settings(results) if results is not None else None
     lab = f" --lab {args.lab}" if args.lab else ""
     following = next_words(folder.name, state, counts, lab)
+    notes = dict(sorted(state.notes.items()))
     if args.json:
         print_json(
             {
@@ -49,12 +51,13 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
                 "paused": state.paused,
                 "failures": failures,
                 "best": best,
+                "notes": [{"task": task, "note": note} for task, note in notes.items()],
                 "warnings": [str(warning) for warning in results.warnings] if results else [trouble],
                 "next": following,
             }
         )
     else:
-        _print(folder.name, state, counts, spare, failures, best, results, trouble, following, lab)
+        _print(folder.name, state, counts, spare, failures, best, results, trouble, notes, following, lab)
     return counts["failed"] + counts["lost"] > 0 or state.paused is not None
 
 
@@ -153,6 +156,7 @@ def _print(
     best: dict[str, Any] | None,
     results: Results | None,
     trouble: str,
+    notes: dict[int, str],
     following: list[str],
     lab: str,
 ) -> None:
@@ -188,6 +192,10 @@ def _print(
         if best["tied"]:
             others = "1 other" if best["tied"] == 1 else f"{best['tied']:,} others"
             console.print(Text(f"  {others} can't be told from the best: tui-lab stats{lab} {name}"))
+    for task, note in list(notes.items())[:NOTES]:
+        console.print(Text(f"! task {task}: {printable(note)}", style="yellow"))
+    if len(notes) > NOTES:
+        console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note: tui-lab show says it"))
     for warning in results.warnings if results is not None else [trouble]:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:

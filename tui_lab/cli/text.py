@@ -9,6 +9,7 @@ from typing import Final
 from tui_lab.results.text import strip_escapes
 from tui_lab.store import layout
 from tui_lab.store.journal import Event
+from tui_lab.store.task_files import TaskFile, listed
 
 # A state is told by its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
@@ -63,7 +64,7 @@ def last_line(folder: Path, event: Event) -> str:
     """The last line that a failed attempt wrote to its standard error, or else what is known of it."""
     for step in _streams(folder, event):
         try:
-            with open(step, "rb") as file:
+            with open(step.open(), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
                 lines = file.read().decode("utf-8", "replace").replace("\r", "\n").strip().splitlines()
         except OSError:
@@ -73,15 +74,13 @@ def last_line(folder: Path, event: Event) -> str:
     return str(event.get("message", ""))
 
 
-def _streams(folder: Path, event: Event) -> list[Path]:
+def _streams(folder: Path, event: Event) -> list[TaskFile]:
     """The standard error files of an attempt, the one written last first."""
     place = layout.task_folder(folder, event["task"])
     suffix = "" if event["attempt"] == 1 else f".{event['attempt']}"
-    try:
-        found = [path for path in place.iterdir() if path.name.endswith("stderr" + suffix) and path.stat().st_size]
-    except OSError:
-        return []
-    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    found = [(name, facts) for name, facts in listed(place) if name.endswith("stderr" + suffix) and facts.st_size]
+    found.sort(key=lambda one: one[1].st_mtime, reverse=True)
+    return [TaskFile(str(place), name) for name, _ in found]
 
 
 def printable(text: str) -> str:

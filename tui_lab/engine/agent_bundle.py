@@ -1,4 +1,4 @@
-"""The agent as one source: its package, folded into a text that any Python from 3.6 on can run without a file."""
+"""The agent as one source: its packages, folded into a text that any Python from 3.6 on can run without a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-PACKAGE: Final = "tui_lab.engine.agent"
+PACKAGES: Final = ("tui_lab.portable", "tui_lab.engine.agent")
 
 # Modules are compiled when they are imported, so each process pays for what it uses. Line numbers in tracebacks are
 # those of the modules.
@@ -32,12 +32,13 @@ if __name__ == "__main__":
 
 def bundle() -> str:
     """The agent as a program that is called with a spool and a mode, `relay` or `files`."""
-    packages = ["tui_lab", "tui_lab.engine", PACKAGE]
-    sources = dict.fromkeys(packages[:2], "")
-    for file in sorted(resources.files(PACKAGE).iterdir(), key=lambda file: file.name):
-        name = file.name.removesuffix(".py")
-        if name != file.name:
-            sources[PACKAGE if name == "__init__" else f"{PACKAGE}.{name}"] = file.read_text("utf-8")
+    sources = {"tui_lab": "", "tui_lab.engine": ""}
+    for package in PACKAGES:
+        for file in sorted(resources.files(package).iterdir(), key=lambda file: file.name):
+            name = file.name.removesuffix(".py")
+            if name != file.name:
+                sources[package if name == "__init__" else f"{package}.{name}"] = file.read_text("utf-8")
+    packages = ["tui_lab", "tui_lab.engine", *PACKAGES]
     return f"{_HEAD}PACKAGES = {packages!r}\nSOURCES = {sources!r}\n{_TAIL}"
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tui_lab.engine.node import Node
+from tui_lab.engine.node import Message, Node
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.store import checkpoint
 
@@ -58,9 +58,12 @@ class Durability:
                 asyncio.get_running_loop().call_later(FULL_RETRY, self.dirty.set)
                 continue
             for node in self.nodes.values():
-                mine = [[run.wire_name, *key] for name, key in keys if name == node.name]
+                mine = [key for name, key in keys if name == node.name]
                 if mine:
-                    node.send({"type": "ack", "keys": mine})
+                    message: Message = {"type": "ack", "keys": [[run.wire_name, *key] for key in mine]}
+                    if stay := [[[run.wire_name, *key], run.staying.pop(key)] for key in mine if key in run.staying]:
+                        message["stay"] = stay
+                    node.send(message)
             if run.journal.end - self._checkpoints.setdefault(run.name, run.journal.end) > CHECKPOINT:
                 self.save(run)
 

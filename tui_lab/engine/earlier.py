@@ -4,6 +4,7 @@ is one folder for all attempts of a task, so a program finds its checkpoint wher
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from tui_lab.engine.node import Message, Node
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.transfer import PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.store.task_files import TaskFile, listed
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,10 @@ AGAIN: Final = 1.0  # seconds before a further try
 # What each attempt writes anew: the outputs, and live metrics.
 _NUMBERED: Final = re.compile(r"(?:.*\.)?(?:stdout|stderr)(?:\.\d+)?|metrics\.jsonl(?:\.\d+)?|params\.json")
 
-Files = list[tuple[str, Path]]
+# The node has no room for the moment, or this machine could not read: the next try may do better.
+PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOENT)
+
+Files = list[tuple[str, TaskFile]]
 
 
 class Earlier:
@@ -71,8 +76,10 @@ class Earlier:
                 break
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s", run.name, key[0], error)
+                if isinstance(error, TransferError) and not error.lost and error.errno not in PASSING:
+                    break  # the node will not take them: the attempt begins with those that it has
                 await asyncio.sleep(AGAIN)
-                files = [(name, path) for name, path in files if path.is_file()]
+                files = [(name, file) for name, file in files if file.size is not None]
         if wanted():
             self.start(run, node, key, message)
 
@@ -87,13 +94,12 @@ def _found(folder: Path) -> Files:
     """The files in a task's folder that the next attempt may want, as far as they are not too much."""
     found: Files = []
     room = MOST
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        name = str(path.relative_to(folder))
-        if path.is_symlink() or not path.is_file() or _NUMBERED.fullmatch(name) or name.endswith(PART):
+    for name, facts in sorted(listed(folder, deep=True)):
+        if _NUMBERED.fullmatch(name) or name.endswith(PART):
             continue
-        room -= path.stat().st_size
+        room -= facts.st_size
         if room < 0:
             log.warning("%s: too much to take along; the rest stays here", folder)
             break
-        found.append((name, path))
+        found.append((name, TaskFile(str(folder), name)))
     return found

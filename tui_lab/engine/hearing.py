@@ -140,7 +140,8 @@ class Hearing:
             node.send({"type": "ack", "keys": [message["key"]]})  # of an experiment that is gone
             return
         self._settle_first(run, key, news)
-        if message.get("files") and (key in run.flight or run.on_late(key, message, look=True)):
+        home = message.get("files") or ("folder" in message and "folder_link" in message)
+        if home and (key in run.flight or run.on_late(key, message, look=True)):
             self.outputs.bring(Arrival(run, node, key, message))
         else:
             self._result(run, node, key, message, news)
@@ -152,6 +153,8 @@ class Hearing:
 
     def _result(self, run: ExperimentRun, node: Node, key: Key, message: Message, news: News) -> None:
         run.unacknowledged.append((node.name, key))
+        if unkept := message.get("unkept"):
+            run.staying[key] = [one["name"] for one in unkept]
         self.engine.disk.dirty.set()
         if key in run.flight:
             news.setdefault(run.name, []).append(run.on_finished(key, message))

@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.engine.agent.globs import matcher
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.files import Unreachable, absent
 from tui_lab.engine.node import Node
-from tui_lab.engine.outputs import inside
 from tui_lab.engine.run import ExperimentRun, entries_of
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
+from tui_lab.portable.globs import matcher
 from tui_lab.store import journal, layout
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import RUNNING
+from tui_lab.store.task_files import TaskFile
 
 ANSWER: Final = 60.0  # seconds that a node may take to be there for a command
 SETTLE: Final = 3.0  # seconds for news that an agent had for us
@@ -166,7 +166,7 @@ class NodeCommands:
         path = f"{Path(place.tasks).parent}/{layout.task_folder(Path(), key[0])}/{request['name']}"
         try:
             async with self.engine.files.channel(node) as channel:
-                data, total = await channel.read(path, offset, most)
+                data, total = await channel.read(node.home, path, offset, most)
         except TransferError as error:
             if absent(error):
                 return {"data": "", "total": 0}
@@ -189,13 +189,12 @@ class NodeCommands:
         size = 0
         try:
             async with self.engine.files.channel(node) as channel:
-                there = await channel.list_files(folder) if more else left
-                names = [file["name"] for file in there if "link" not in file]
-                wanted = list(filter(matcher(request["globs"] or None), names))  # type: ignore[no-untyped-call]
+                there = await channel.list_files(node.home, folder) if more else left
+                names = [file["name"] for file in there if "link" not in file and "mount" not in file]
+                wanted = list(filter(matcher(request["globs"] or None), names))
                 for name in wanted:
-                    target = inside(run.folder.task_folder(task), name)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    size += await channel.get(f"{folder}/{name}", target)
+                    target = TaskFile(str(run.folder.task_folder(task)), name)
+                    size += await channel.get(node.home, f"{folder}/{name}", target)
         except (TransferError, *Unreachable) as error:
             raise LabError(f"node {node.name}: {error}") from None
         return {"files": len(wanted), "bytes": size}

@@ -8,21 +8,26 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.engine.files import NodeFiles
+from tui_lab.engine.files import NodeFiles, absent
 from tui_lab.engine.node import Message, Node
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.transfer import TransferError
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.portable.beneath import Folder
+from tui_lab.store.task_files import TaskFile, task_folder
 
 log = logging.getLogger(__name__)
 
 AGAIN: Final = 1.0  # seconds before a further try
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+# A file system says so of a name, or of a kind of file, that it never takes: to wait would be in vain.
+NEVER: Final = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTSUP, errno.EPERM, errno.EFBIG)
 BATCH: Final = 200  # attempts whose small files are written at once
 AT_ONCE: Final = 4  # attempts with large files that are carried at once
 
@@ -40,10 +45,21 @@ class Arrival:
     def folder(self) -> Path:
         return self.run.folder.task_folder(self.key[0])
 
+    def leave(self, file: Mapping[str, Any], error: Exception) -> None:
+        """Let a file stay on the node, and have that said."""
+        if file["name"] in (one["name"] for one in self.message.get("unkept", ())):
+            return  # that was found before
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        size = file.get("size", 0)
+        self.message.setdefault("unkept", []).append({"name": file["name"], "size": size, "error": why})
+        log.warning("%s task %d: %s: %s", self.run.name, self.key[0], file["name"], why)
+
     @property
     def large(self) -> list[dict[str, Any]]:
         """The files that did not come with the message."""
-        return [file for file in self.message["files"] if "size" in file and not file.get("inline")]
+        gone = {one["name"] for one in self.message.get("unkept", ())}
+        files = self.message.get("files", ())
+        return [file for file in files if "size" in file and not file.get("inline") and file["name"] not in gone]
 
 
 class Outputs:
@@ -136,26 +152,28 @@ class Outputs:
                         log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
                     except ChannelError as error:
                         log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
-                    except (OSError, ValueError) as error:
+                    except OSError as error:
                         self._hold(arrival, error)
                 await asyncio.sleep(AGAIN)
 
     async def _fetch(self, arrival: Arrival) -> None:
-        """Get the large files, one after the other; what was here already is not sent again. One that the node does
-        not give, as it has vanished or may not be read, is left out."""
+        """Get the large files, one after the other; what was here already is not sent again. One that has vanished is
+        left out; one that the node does not give, or that can't bear its name here, stays there."""
         async with self.files.channel(arrival.node) as channel:
             for file in arrival.large:
-                target = inside(arrival.folder, file["name"])
-                target.parent.mkdir(parents=True, exist_ok=True)
+                target = TaskFile(str(arrival.folder), file["name"])
+                source = f"{arrival.message['folder']}/{file['name']}"
                 try:
-                    source = f"{arrival.message['folder']}/{file['name']}"
-                    await channel.get(source, target, mode=file.get("mode", 0o644) & 0o777)
+                    await channel.get(arrival.node.home, source, target, mode=file.get("mode", 0o644) & 0o777)
                 except TransferError as error:
-                    if error.lost or error.storage:
+                    if error.lost or (error.storage and error.errno not in NEVER):
                         raise
-                    log.warning("%s task %d: %s: %s", arrival.run.name, arrival.key[0], file["name"], error)
+                    if not absent(error):
+                        arrival.leave(file, error)
+                except ValueError as error:
+                    arrival.leave(file, error)
 
-    def _hold(self, arrival: Arrival, error: OSError | ValueError) -> None:
+    def _hold(self, arrival: Arrival, error: OSError) -> None:
         """Wait with an attempt whose files the disk does not take."""
         where, what, number = arrival.folder, str(error), None
         if isinstance(error, OSError):
@@ -165,48 +183,68 @@ class Outputs:
         log.warning("%s", self.trouble)
 
 
-def inside(folder: Path, name: str) -> Path:
-    """A file below a folder by a name that came from elsewhere. Raises ValueError for one that leads out of it."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise ValueError(f"{name!r} is no name of a file in a task's folder")
-    return folder / path
-
-
-def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError | ValueError]:
+def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
     """Write the small files of attempts; they are durable on return. Those that could not be written, and why."""
-    refused: dict[Arrival, OSError | ValueError] = {}
+    refused: dict[Arrival, OSError] = {}
     for arrival in arrivals:
         try:
             _write_one(arrival)
-        except (OSError, ValueError) as error:
+        except OSError as error:
             refused[arrival] = error
     if arrivals:
         try:
-            _settle(arrivals[0].run.folder.path)
+            _settle(arrivals[0].folder.parent)
         except OSError as error:
             refused |= dict.fromkeys(arrivals, error)
     return refused
 
 
 def _write_one(arrival: Arrival) -> None:
+    if "folder_link" in arrival.message:
+        _write_folder_link(arrival.folder, os.fsencode(arrival.message["folder_link"]))
+        return
     data = memoryview(arrival.message.get("data", b""))
     start = 0
-    arrival.folder.mkdir(parents=True, exist_ok=True)
-    for file in arrival.message["files"]:
-        path = inside(arrival.folder, file["name"])
-        if "link" in file:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            path.symlink_to(file["link"])
-        elif file.get("inline"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_symlink():
-                path.unlink()
-            with open(path, "wb") as out:
-                out.write(data[start : start + file["size"]])
-                os.fchmod(out.fileno(), file.get("mode", 0o644) & 0o777)
-            start += file["size"]
+    with task_folder(arrival.folder, make=True) as folder:
+        for file in arrival.message["files"]:
+            content: bytes | memoryview = b""
+            if file.get("inline"):
+                content = data[start : start + file["size"]]
+                start += file["size"]
+            elif "link" not in file:
+                continue
+            try:
+                _write_file(folder, file, content)
+            except (OSError, ValueError) as error:
+                if isinstance(error, OSError) and error.errno not in NEVER:
+                    raise
+                arrival.leave(file, error)
+
+
+def _write_file(folder: Folder, file: Mapping[str, Any], content: bytes | memoryview) -> None:
+    """A small file or a link. Raises OSError, ValueError for a name that is none."""
+    name = os.fsencode(file["name"])
+    if "link" in file:
+        folder.symlink(os.fsencode(file["link"]), name)
+        return
+    with open(folder.create(name), "wb") as out:
+        out.write(content)
+        os.fchmod(out.fileno(), file.get("mode", 0o644) & 0o777)
+
+
+def _write_folder_link(folder: Path, target: bytes) -> None:
+    """What a task has made of its folder, unless earlier attempts have left files in it. Raises OSError."""
+    with Folder.base(os.fsencode(folder.parent), make=True) as parent:
+        name = os.fsencode(folder.name)
+        try:
+            with suppress(FileNotFoundError):
+                parent.rmdir(name)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return
+            if error.errno != errno.ENOTDIR:
+                raise
+        parent.symlink(target, name)
 
 
 def _settle(folder: Path) -> None:
@@ -223,11 +261,11 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def write_piece(run: ExperimentRun, message: Message) -> None:
-    """Put what a running task has just reported of a file where readers look for it. Raises OSError."""
+    """Put what a running task has just reported of a file where readers look for it. Raises OSError, ValueError."""
     _, task, _ = message["key"]
-    path = inside(run.folder.task_folder(task), message["name"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    name = os.fsencode(message["name"])
+    with task_folder(run.folder.task_folder(task), make=True) as folder:
+        descriptor = folder.create(name) if message["offset"] == 0 else folder.reopen(name)
     try:
         os.pwrite(descriptor, message.get("data", b""), message["offset"])
     finally:

@@ -64,7 +64,7 @@ class Places:
         return Place(
             tasks=f"{node.home}/{run.wire_name}/{layout.TASKS}",
             workdir=workdir,
-            collect=brought_home(experiment),
+            collect={**brought_home(experiment), "home": node.home},
             **common,
         )
 

@@ -26,6 +26,7 @@ class Records:
         self.state = folder.state()
         self.unwritten: list[Event] = []  # what the disk would not take
         self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
+        self.staying: dict[Key, list[str]] = {}  # files of such events that could not be brought home
         self.recipes: dict[int, Recipe] = {}
 
     @property

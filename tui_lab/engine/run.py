@@ -29,6 +29,7 @@ _FACTS: Final = (
     *("state", "reason", "exit_code", "signal", "step", "steps", "duration"),
     *("cpu_time", "peak_rss", "leftover", "message", "left", "left_more"),
 )
+_NAMED: Final = 3  # files that a note names
 
 
 class ExperimentRun(Queue):
@@ -273,6 +274,15 @@ def _finished(key: Key, message: Mapping[str, Any]) -> Event:
     for name in _FACTS:
         if name in message:
             event[name] = message[name]
+    notes = []
+    if "folder_link" in message:
+        notes.append(f"its folder is a symbolic link to {message['folder_link']}: what is behind it is not read")
+    if unkept := message.get("unkept"):
+        event["left"] = [*event.get("left", ()), *unkept]
+        named = "; ".join(f"{one['name']}: {one['error']}" for one in unkept[:_NAMED])
+        notes.append(f"{len(unkept)} of its files could not be brought home, and stayed there ({named})")
+    if notes:
+        event["note"] = "; ".join(notes)
     return event
 
 

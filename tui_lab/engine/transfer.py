@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tui_lab.engine.transports.channel import Channel
+from tui_lab.store.task_files import TaskFile, task_folder
 
 Answer = dict[str, Any]
+Source = Path | TaskFile  # a file of the owner's, or one that a task has named
 Progress = Callable[[int], None]  # gets how many bytes have just been carried
 
 READ: Final = 1 << 18  # bytes asked of the channel at once
@@ -34,15 +36,23 @@ class TransferError(Exception):
 
     `lost`: the connection is gone; the same over another channel goes on where this one stopped.
     `storage`: this machine's disk is at fault. Else the node has said no: `missing` names objects that it lacks.
+    `errno`: the number of the error, where there is one.
     """
 
     def __init__(
-        self, message: str, *, lost: bool = False, storage: bool = False, answer: Answer | None = None
+        self,
+        message: str,
+        *,
+        lost: bool = False,
+        storage: bool = False,
+        errno: int | None = None,
+        answer: Answer | None = None,
     ) -> None:
         super().__init__(message)
         self.lost = lost
         self.storage = storage
         self.answer = answer or {}
+        self.errno: int | None = self.answer.get("errno", errno)
 
 
 class FileChannel:
@@ -63,50 +73,47 @@ class FileChannel:
 
     async def get(
         self,
+        home: str,
         path: str,
-        target: Path,
+        target: TaskFile,
         *,
         mode: int | None = None,
         progress: Progress | None = None,
         offset_from_part: bool = True,
     ) -> int:
-        """Bring a file home; its size. It grows beside the target (`part_of`), goes on there unless `offset_from_part`
-        is False, and has its name and its time of change once it is whole and durable. What is here already, of the
-        same size and time, is not sent again."""
-        part = part_of(target)
-        here = await _local(target, _facts, target)
-        if here is not None and here == await self._facts(path):
-            return int(here[0])
-        file = await _local(target, _open_part, part, offset_from_part)
+        """Bring a file below a node's home to this machine; its size. It grows beside the target (`part_of`), goes on
+        there unless `offset_from_part` is False, and has its name and its time of change once it is whole and durable.
+        What is here already, of the same size and time, is not sent again. Also raises ValueError for a target whose
+        name is none."""
+        landing: Landing = await _local(target, Landing, target, offset_from_part)
         try:
-            begin = file.tell()
+            here = landing.facts()
+            if here is not None and here == await self._facts(home, path):
+                return here[0]
+            begin: int = await _local(target, landing.open)
             async with self._exchange():
-                size, mtime = await self._get_into(file, path, begin, target, progress)
+                size, mtime = await self._get_into(landing, home, path, begin, progress)
                 if size < begin:  # it is another file by now, or the part is
-                    await _local(target, file.truncate, 0)
-                    await _local(target, file.seek, 0)
-                    size, mtime = await self._get_into(file, path, 0, target, progress)
-            await _local(target, _finish, file, part, target, mode, mtime)
+                    await _local(target, landing.restart)
+                    size, mtime = await self._get_into(landing, home, path, 0, progress)
+            await _local(target, landing.finish, mode, mtime)
         finally:
-            file.close()
-            with suppress(OSError):
-                if part.stat().st_size == 0:
-                    part.unlink()  # nothing to go on with
+            landing.close()
         return size
 
-    async def _facts(self, path: str) -> tuple[int, int]:
+    async def _facts(self, home: str, path: str) -> tuple[int, int]:
         """Size and time of change (ns) of a file of the node."""
         async with self._exchange():
-            self._send({"get": path, "offset": 0, "most": 0})
+            self._send({"get": path, "home": home, "offset": 0, "most": 0})
             facts = await self._answer()
             await self._answer()
         return facts["total"], facts["mtime_ns"]
 
     async def _get_into(
-        self, file: BinaryIO, path: str, begin: int, target: Path, progress: Progress | None
+        self, landing: Landing, home: str, path: str, begin: int, progress: Progress | None
     ) -> tuple[int, int]:
         """Append what the node has from there on; the file's size there, and its time of change (ns)."""
-        self._send({"get": path, "offset": begin, "most": None})
+        self._send({"get": path, "home": home, "offset": begin, "most": None})
         first = await self._answer()
         total = int(first["total"])
         gathered = bytearray()
@@ -114,34 +121,34 @@ class FileChannel:
             data = await self._exactly(answer["size"])
             gathered += data
             if len(gathered) >= WRITE:
-                await _local(target, _write, file, gathered)
+                await _local(landing.target, landing.write, gathered)
                 gathered = bytearray()
             if progress is not None:
                 progress(len(data))
-        await _local(target, _write, file, gathered)
-        if total >= begin and file.tell() < answer["total"]:
+        await _local(landing.target, landing.write, gathered)
+        if total >= begin and landing.size < answer["total"]:
             raise TransferError(f"{path} changed while it was being read")
         return min(total, int(answer["total"])), int(first["mtime_ns"])
 
-    async def read(self, path: str, offset: int = 0, most: int | None = None) -> tuple[bytes, int]:
+    async def read(self, home: str, path: str, offset: int = 0, most: int | None = None) -> tuple[bytes, int]:
         """A part of a file, and its size."""
         async with self._exchange():
-            self._send({"get": path, "offset": offset, "most": most})
+            self._send({"get": path, "home": home, "offset": offset, "most": most})
             await self._answer()
             data = bytearray()
             while "end" not in (answer := await self._answer()):
                 data += await self._exactly(answer["size"])
         return bytes(data), answer["total"]
 
-    async def list_files(self, folder: str) -> list[Answer]:
+    async def list_files(self, home: str, folder: str) -> list[Answer]:
         """The files below a folder: {"name" (relative), "size", "mtime", "link"?: target}."""
-        files: list[Answer] = (await self._ask({"list": folder}))["files"]
+        files: list[Answer] = (await self._ask({"list": folder, "home": home}))["files"]
         return files
 
     # To the node.
 
     async def put_tree(
-        self, home: str, folder: str, files: Sequence[tuple[str, Path, str]], progress: Progress | None = None
+        self, home: str, folder: str, files: Sequence[tuple[str, Source, str]], progress: Progress | None = None
     ) -> None:
         """Have a folder of files on the node: (relative name, file here, its SHA-256). What the node has already is
         not sent again, what was sent in part is gone on with, and the folder appears whole."""
@@ -157,16 +164,16 @@ class FileChannel:
             await self._put_missing(home, sources, progress)  # a crash had damaged some
             await self._ask({"tree": folder, "home": home, "files": entries})
 
-    async def put_files(self, home: str, folder: str, files: Sequence[tuple[str, Path]]) -> None:
+    async def put_files(self, home: str, folder: str, files: Sequence[tuple[str, Source]]) -> None:
         """Write files into a folder below the home, over what is there: (relative name, file here)."""
         modes = await asyncio.to_thread(lambda: [_mode(path) for _, path in files])
-        heads: list[tuple[Answer, Path, int]] = [
+        heads: list[tuple[Answer, Source, int]] = [
             ({"put": f"{folder}/{name}", "home": home, "mode": mode}, path, 0)
             for (name, path), mode in zip(files, modes, strict=True)
         ]
         await self._pipeline(self._put_requests(heads), None)
 
-    async def _put_missing(self, home: str, sources: dict[str, Path], progress: Progress | None) -> None:
+    async def _put_missing(self, home: str, sources: dict[str, Source], progress: Progress | None) -> None:
         names = list(sources)
         for start in range(0, len(names), BATCH):
             answer = await self._ask({"have": names[start : start + BATCH], "home": home})
@@ -183,7 +190,7 @@ class FileChannel:
                 await self._pipeline(self._put_requests(heads), progress)
 
     async def _put_requests(
-        self, heads: Iterable[tuple[Answer, Path, int]]
+        self, heads: Iterable[tuple[Answer, Source, int]]
     ) -> AsyncGenerator[tuple[Answer, bytes], None]:
         """What a file's requests have in common, the file, and the offset to begin at. `sha` goes with the last."""
         for head, path, offset in heads:
@@ -198,7 +205,7 @@ class FileChannel:
                 finally:
                     file.close()
             except OSError as error:
-                raise TransferError(f"{path}: {error.strerror}", storage=True) from error
+                raise TransferError(f"{path}: {error.strerror}", storage=True, errno=error.errno) from error
             yield {**head, "offset": offset, "final": True}, data
 
     async def _pipeline(self, requests: AsyncGenerator[tuple[Answer, bytes], None], progress: Progress | None) -> None:
@@ -319,75 +326,104 @@ class FileChannel:
 
 
 def _object_heads(
-    home: str, shas: Iterable[str], sources: dict[str, Path], partial: dict[str, int]
-) -> list[tuple[Answer, Path, int]]:
+    home: str, shas: Iterable[str], sources: dict[str, Source], partial: dict[str, int]
+) -> list[tuple[Answer, Source, int]]:
     return [
         ({"put": f"{home}/objects/{sha}", "home": home, "mode": 0o600, "sha": sha}, sources[sha], partial.get(sha, 0))
         for sha in shas
     ]
 
 
-def part_of(target: Path) -> Path:
-    """Where a file grows until it is whole: a name that no program gives."""
-    name = target.name + PART
-    if len(os.fsencode(name)) > NAME:
-        name = hashlib.sha256(os.fsencode(target.name)).hexdigest() + PART
-    return target.with_name(name)
+def part_of(name: str) -> str:
+    """Where a file grows until it is whole: beside it, under a name that no program gives."""
+    folder, slash, last = name.rpartition("/")
+    part = last + PART
+    if len(os.fsencode(part)) > NAME:
+        part = hashlib.sha256(os.fsencode(last)).hexdigest() + PART
+    return folder + slash + part
 
 
-async def _local(target: Path, do: Callable[..., Any], *arguments: Any) -> Any:
+async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> Any:
     """Something with this machine's disk, in a thread."""
     try:
         return await asyncio.to_thread(do, *arguments)
     except OSError as error:
-        raise TransferError(f"{target}: {error.strerror or error}", storage=True) from error
+        raise TransferError(f"{target}: {error.strerror or error}", storage=True, errno=error.errno) from error
 
 
-def _open_part(part: Path, go_on: bool) -> BinaryIO:
-    part.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | (0 if go_on else os.O_TRUNC), 0o666)
-    file = os.fdopen(descriptor, "wb", buffering=0)
-    file.seek(0, os.SEEK_END)
-    return file
+class Landing:
+    """A file of a task while it comes: it grows in the folder where it was begun, whatever happens to that name."""
+
+    def __init__(self, target: TaskFile, go_on: bool) -> None:
+        """Raises OSError, ValueError for a name that is none."""
+        self.target = target
+        with task_folder(Path(target.folder), make=True) as top:
+            self.folder, self.name = top.parent(os.fsencode(target.name), make=True, clear=True)
+        self.part = os.fsencode(part_of(os.fsdecode(self.name)))
+        self.go_on = go_on
+        self.file = -1
+
+    def facts(self) -> tuple[int, int] | None:
+        """Size and time of change (ns) of a plain file that is here already."""
+        try:
+            facts = self.folder.facts(self.name)
+        except FileNotFoundError:
+            return None
+        return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
+
+    def open(self) -> int:
+        """How much of it is here."""
+        self.file = self.folder.reopen(self.part) if self.go_on else self.folder.create(self.part)
+        return os.lseek(self.file, 0, os.SEEK_END)
+
+    def restart(self) -> None:
+        os.ftruncate(self.file, 0)
+        os.lseek(self.file, 0, os.SEEK_SET)
+
+    def write(self, data: bytearray) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.file, rest) :]
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.file).st_size
+
+    def finish(self, mode: int | None, mtime: int) -> None:
+        """Give it mode, time and name, all of it durable."""
+        if mode is not None:
+            os.fchmod(self.file, mode)
+        os.utime(self.file, ns=(mtime, mtime))
+        os.fsync(self.file)
+        self.folder.rename(self.part, self.name)
+        try:
+            os.fsync(self.folder.descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise  # else a file system that can't do it for folders
+
+    def close(self) -> None:
+        if self.file >= 0:
+            empty = self.size == 0
+            os.close(self.file)
+            if empty:
+                with suppress(OSError):
+                    if self.folder.facts(self.part).st_size == 0:
+                        self.folder.unlink(self.part)  # nothing to go on with
+        self.folder.close()
 
 
-def _write(file: BinaryIO, data: bytearray) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+def _open(source: Source) -> BinaryIO:
+    return open(source.open() if isinstance(source, TaskFile) else source, "rb")
 
 
-def _begin(path: Path, offset: int) -> tuple[BinaryIO, bytes]:
+def _begin(source: Source, offset: int) -> tuple[BinaryIO, bytes]:
     """A file, and of what stands behind the offset a piece and one byte: whether more follows must be known."""
-    file = open(path, "rb")  # noqa: SIM115 (the caller reads on)
+    file = _open(source)
     file.seek(offset)
     return file, file.read(PIECE + 1)
 
 
-def _facts(target: Path) -> tuple[int, int] | None:
-    """Size and time of change (ns) of a plain file of ours, None where there is none."""
-    try:
-        facts = target.lstat()
-    except FileNotFoundError:
-        return None
-    return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
-
-
-def _finish(file: BinaryIO, part: Path, target: Path, mode: int | None, mtime: int) -> None:
-    if mode is not None:
-        os.fchmod(file.fileno(), mode)
-    os.utime(file.fileno(), ns=(mtime, mtime))
-    os.fsync(file.fileno())
-    part.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise  # else a file system that can't do it for folders
-    finally:
-        os.close(folder)
-
-
-def _mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode) & 0o777
+def _mode(source: Source) -> int:
+    with _open(source) as file:
+        return stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o777

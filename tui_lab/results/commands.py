@@ -26,6 +26,7 @@ from tui_lab.spec.command import Command, CommandError, compile_command
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import BUILT_IN, Experiment, Value
 from tui_lab.store import layout
+from tui_lab.store.task_files import NoFolderError, task_folder
 
 TIMEOUT: Final = 60.0
 """Seconds that a command may take."""
@@ -79,6 +80,12 @@ def _one(
 ) -> tuple[Scalar | Nothing | None, str]:
     """What a command printed for one task, and what went wrong."""
     output = task_path(folder, task[0])
+    try:
+        task_folder(Path(output)).close()
+    except NoFolderError as error:
+        return Nothing(), f"its folder {error.strerror}"
+    except OSError as error:
+        return Nothing(), str(error)
     values: dict[str, Value] = {
         "output": output,
         "params": f"{output}/{layout.PARAMS_FILE}",

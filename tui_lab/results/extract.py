@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tui_lab.results.readers import NOTHING, CsvReader, FileReader, JsonReader, Nothing, Tally, TextReader
-from tui_lab.results.sources import Names, locate, stream_names, task_path
+from tui_lab.results.sources import Names, stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import BLOCK, Text, blocks, blocks_backwards, complete_lines, read_up_to
 from tui_lab.results.values import Scalar
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
+from tui_lab.store.task_files import TaskFile
 
 Task: TypeAlias = tuple[int, int]
 """A task id and the attempt to read."""
@@ -93,7 +94,7 @@ def _read_texts(
     for task in tasks:
         path = task_path(folder, task[0])
         try:
-            paths = [locate(path, source)] if names is None else [f"{path}/{name}" for name in names(task[1])]
+            paths = task_files(path, source, names, task[1])
             text = read_text(paths, live)
             found = [value_of(text) for value_of, *_ in sinks] if text else read_in_blocks(paths, readers, live)
         except (OSError, SourceError) as error:
@@ -122,7 +123,7 @@ def _read_files(
     append, tally = extraction.values[reader.name].append, extraction.tallies[reader.name]
     for task in tasks:
         path = task_path(folder, task[0])
-        streams = None if names is None else [f"{path}/{name}" for name in names(task[1])]
+        streams = None if names is None else task_files(path, "", names, task[1])
         try:
             value = reader.read(path, streams, live)
         except (OSError, SourceError) as error:
@@ -153,7 +154,7 @@ def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], ta
             tally.trouble = f"task {task[0]}: {text}"
 
 
-def read_text(paths: Sequence[str], live: bool = False) -> Text | None:
+def read_text(paths: Sequence[TaskFile], live: bool = False) -> Text | None:
     """The text of a stream, whose files belong one behind the other; None if it is too large for one piece.
 
     Raises FileNotFoundError if there is none of the files, OSError.
@@ -173,19 +174,19 @@ def read_text(paths: Sequence[str], live: bool = False) -> Text | None:
                 return None
             parts.append(part if part.endswith((b"\n", b"\r")) or live else part + b"\n")
         if not parts:
-            raise FileNotFoundError(paths[0])
+            raise FileNotFoundError(str(paths[0]))
         raw = b"".join(parts)
     return Text(complete_lines(raw) if live else raw)
 
 
 def read_in_blocks(
-    paths: Sequence[str], readers: Sequence[TextReader], live: bool = False
+    paths: Sequence[TaskFile], readers: Sequence[TextReader], live: bool = False
 ) -> list[Scalar | Nothing | None]:
     """The values of all readers in a large output, of which some MiB are in memory at once.
 
     Raises OSError.
     """
-    present = [path for path in paths if Path(path).exists()]
+    present = [path for path in paths if path.size is not None]
     if all(reader.take == "last" for reader in readers):
         found: list[Scalar | Nothing | None] = [NOTHING] * len(readers)
         for path in reversed(present):

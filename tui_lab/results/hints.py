@@ -13,12 +13,13 @@ from typing import Final
 from tui_lab.results.extract import Task, extract, read_text
 from tui_lab.results.readers import TextReader
 from tui_lab.results.search import last_match
-from tui_lab.results.sources import locate, stream_names, task_path
+from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import suggest
+from tui_lab.store.task_files import TaskFile, listed
 
 TAIL: Final = 1 << 16
 """Bytes at the end of an output too large to be read whole."""
@@ -114,15 +115,15 @@ def _text(source: str | None, folder: Path, task: Task, steps: tuple[str | None,
     names = stream_names(source or "", steps)
     path = task_path(folder, task[0])
     try:
-        paths = [locate(path, source or "")] if names is None else [f"{path}/{name}" for name in names(task[1])]
+        paths = task_files(path, source or "", names, task[1])
         return read_text(paths) or _end(paths[-1])
     except (OSError, SourceError):
         return None
 
 
-def _end(path: str) -> Text:
+def _end(path: TaskFile) -> Text:
     """The last lines of an output that is too large to be read for a hint."""
-    with open(path, "rb") as file:
+    with open(path.open(), "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
         data = file.read(TAIL)
     return Text(data.partition(b"\n")[2] or data)
@@ -130,14 +131,14 @@ def _end(path: str) -> Text:
 
 def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str:
     """What is there instead of a missing file."""
-    try:
-        found = sorted(path.name for path in Path(task_path(folder, task[0])).iterdir())
-    except OSError:
+    place = Path(task_path(folder, task[0]))
+    if not place.is_dir():
         return "the task's folder is not here"
+    found = [name for name, _ in listed(place)]
     if near := suggest(source, found):
         return near
-    listed = ", ".join(found[:6]) + (", ..." if len(found) > 6 else "")
-    return f"task {task[0]} has {listed}" if found else f"task {task[0]} wrote no file"
+    names = ", ".join(found[:6]) + (", ..." if len(found) > 6 else "")
+    return f"task {task[0]} has {names}" if found else f"task {task[0]} wrote no file"
 
 
 def _cut(text: str, most: int = 80) -> str:

@@ -23,6 +23,7 @@ from tui_lab.results.values import (
 from tui_lab.spec.column_type import NUMERIC, ColumnType, column_type
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.pattern import Kind, Pattern, compile_pattern
+from tui_lab.store.task_files import TaskFile
 
 
 class Nothing:
@@ -146,7 +147,7 @@ class FileReader(Protocol):
     metric: Metric
     type: ColumnType
 
-    def read(self, folder: str, files: Iterable[str] | None, live: bool) -> Scalar | Nothing | None: ...
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None: ...
 
 
 class JsonReader:
@@ -158,11 +159,11 @@ class JsonReader:
         self.type = column_type(metric, None)
         self.path = parse_path(metric.path or "$")
 
-    def read(self, folder: str, files: Iterable[str] | None, live: bool) -> Scalar | Nothing | None:
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
         values = list(self.values(folder, files, live))
         return reduce(self.metric.take, values) if values else NOTHING
 
-    def values(self, folder: str, files: Iterable[str] | None, live: bool) -> Iterator[Scalar | None]:
+    def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         paths = [locate(folder, self.metric.json_file or "")] if files is None else list(files)
         seen = False
         for path in paths:
@@ -187,11 +188,11 @@ class CsvReader:
         numeric = self.type == "cells" and metric.take in NUMERIC
         self.convert = to_number if numeric else converter(self.type, kind, metric.unit)
 
-    def read(self, folder: str, files: Iterable[str] | None, live: bool) -> Scalar | Nothing | None:
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
         values = list(self.values(folder, files, live))
         return reduce(self.metric.take, values) if values else NOTHING
 
-    def values(self, folder: str, files: Iterable[str] | None, live: bool) -> Iterator[Scalar | None]:
+    def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         path = locate(folder, self.metric.csv or "")
         for cell in cells(path, self.metric.column or "", torn_end=not live):
             yield self.convert(cell)

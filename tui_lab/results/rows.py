@@ -8,13 +8,14 @@ from tui_lab.results.extract import read_text
 from tui_lab.results.readers import Nothing, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
-from tui_lab.results.sources import locate, stream_names
+from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, table
 from tui_lab.results.text import Text, read_whole
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.pattern import compile_pattern
+from tui_lab.store.task_files import TaskFile
 
 Find = Callable[[Text], Iterator[Record]]
 
@@ -42,8 +43,7 @@ class RowsReader(Reader):
             if self.find is None:
                 yield from self._cells(locate(folder, self._rows.csv or ""), live)
                 return
-            source = self._rows.source
-            paths = [locate(folder, source)] if self._names is None else [f"{folder}/{n}" for n in self._names(attempt)]
+            paths = task_files(folder, self._rows.source, self._names, attempt)
             text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
         except (OSError, SourceError):
             return
@@ -90,7 +90,7 @@ class RowsReader(Reader):
 
         return find
 
-    def _cells(self, path: str, live: bool) -> Iterator[Record]:
+    def _cells(self, path: TaskFile, live: bool) -> Iterator[Record]:
         """A row for each line of a CSV file; its columns are the header's."""
         header, lines = table(path, torn_end=not live)
         names = [name or f"column{number + 1}" for number, name in enumerate(header)]

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from tui_lab.results.structured import SourceError
 from tui_lab.store import layout
+from tui_lab.store.task_files import TaskFile, matching
 
 Names: TypeAlias = Callable[[int], list[str]]
 """The names of the files in a task's folder, by attempt."""
@@ -29,22 +30,25 @@ def stream_names(source: str, steps: tuple[str | None, ...]) -> Names | None:
     return lambda attempt: [layout.stream_file(stream, step, attempt) for step in wanted]
 
 
-def locate(folder: str, name: str) -> str:
-    """The path of a file that a task wrote; `name` may be a glob that one file matches.
+def locate(folder: str, name: str) -> TaskFile:
+    """A file that a task wrote; `name` may be a glob that one file matches.
 
-    Raises FileNotFoundError, SourceError where several files match.
+    Raises FileNotFoundError where a glob matches none, SourceError where several files match.
     """
-    path = Path(folder, name)
-    if path.exists():
-        return str(path)
-    if any(mark in name for mark in "*?[") and not name.startswith("/"):
-        found = sorted(str(match) for match in Path(folder).glob(name))
-        if len(found) > 1:
-            listed = ", ".join(match.removeprefix(f"{folder}/") for match in found[:3])
-            raise SourceError(f"{len(found)} files match {name}: {listed}")
-        if found:
-            return found[0]
-    raise FileNotFoundError(str(path))
+    file = TaskFile(folder, name)
+    if not any(mark in name for mark in "*?[") or name.startswith("/") or file.size is not None:
+        return file
+    found = matching(folder, name)
+    if len(found) > 1:
+        raise SourceError(f"{len(found)} files match {name}: {', '.join(found[:3])}")
+    if not found:
+        raise FileNotFoundError(str(file))
+    return TaskFile(folder, found[0])
+
+
+def task_files(folder: str, source: str, names: Names | None, attempt: int) -> list[TaskFile]:
+    """The files of a stream, as `stream_names` has them, or of another source. Raises what `locate` does."""
+    return [locate(folder, source)] if names is None else [TaskFile(folder, name) for name in names(attempt)]
 
 
 def task_path(experiment: Path, task_id: int) -> str:

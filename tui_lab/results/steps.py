@@ -9,12 +9,13 @@ from tui_lab.results.extract import read_text
 from tui_lab.results.readers import CsvReader, JsonReader, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
-from tui_lab.results.sources import locate, stream_names
+from tui_lab.results.sources import stream_names, task_files
 from tui_lab.results.structured import SourceError, loads
 from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.results.values import Scalar, converter, from_json
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout
+from tui_lab.store.task_files import TaskFile
 
 
 class StepsReader(Reader):
@@ -48,11 +49,7 @@ class StepsReader(Reader):
         for reader in self._texts:
             names = stream_names(reader.metric.source, self._steps)
             try:
-                paths = (
-                    [locate(folder, reader.metric.source)]
-                    if names is None
-                    else [f"{folder}/{n}" for n in names(attempt)]
-                )
+                paths = task_files(folder, reader.metric.source, names, attempt)
                 text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
             except (OSError, SourceError):
                 continue
@@ -64,7 +61,7 @@ class StepsReader(Reader):
                 yield step, reader.name, reader.of(match)
         for file in self._files:
             names = stream_names(file.metric.json_file or "", self._steps)
-            streams = None if names is None else [f"{folder}/{name}" for name in names(attempt)]
+            streams = None if names is None else task_files(folder, "", names, attempt)
             try:
                 for count, value in enumerate(file.values(folder, streams, live)):
                     yield count, file.name, value
@@ -75,7 +72,7 @@ class StepsReader(Reader):
         """The file may be torn at its end, and may hold anything at all: lines that are no JSON object are
         counted."""
         try:
-            raw = read_whole(f"{folder}/{layout.attempt_file(layout.METRICS_FILE, attempt)}")
+            raw = read_whole(TaskFile(folder, layout.attempt_file(layout.METRICS_FILE, attempt)))
         except OSError:
             return
         count = 0

@@ -14,14 +14,14 @@ import csv
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from tui_lab.results.text import Text, complete_lines
+from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.spec.problem import suggest
 from tui_lab.spec.values import Value
+from tui_lab.store.task_files import TaskFile
 
 EVERY: Final = object()
 _STEP: Final = re.compile(
@@ -116,12 +116,12 @@ def _encodable(value: Any) -> Value:
     return value  # type: ignore[no-any-return]
 
 
-def table(path: str | Path, torn_end: bool = True) -> tuple[list[str], Iterator[list[str]]]:
+def table(path: TaskFile, torn_end: bool = True) -> tuple[list[str], Iterator[list[str]]]:
     """The header of a CSV file, and its lines. Raises OSError, SourceError.
 
     Without `torn_end` a last line that has no end yet is left out.
     """
-    raw = Path(path).read_bytes() if not torn_end else b""
+    raw = read_whole(path) if not torn_end else b""
     lines = _decoded(path) if torn_end else iter(Text(complete_lines(raw)).lines)
     first = next((line for line in lines if line.strip()), "").lstrip("\ufeff").rstrip("\r\n")
     if not first:
@@ -131,8 +131,8 @@ def table(path: str | Path, torn_end: bool = True) -> tuple[list[str], Iterator[
     return header, _records(lines, delimiter)
 
 
-def _decoded(path: str | Path) -> Iterator[str]:
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+def _decoded(path: TaskFile) -> Iterator[str]:
+    with open(path.open(), encoding="utf-8", errors="replace", newline="") as file:
         yield from file
 
 
@@ -145,7 +145,7 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
         raise SourceError(f"no CSV from here on: {error}") from None
 
 
-def cells(path: str | Path, name: str, torn_end: bool = True) -> Iterator[str]:
+def cells(path: TaskFile, name: str, torn_end: bool = True) -> Iterator[str]:
     """The cells of one column that are not empty, in order. Raises OSError, SourceError."""
     header, records = table(path, torn_end)
     if name not in header:

@@ -15,8 +15,9 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Final
+
+from tui_lab.store.task_files import TaskFile
 
 SMALL: Final = 1 << 16
 """Bytes of a first read: most outputs are read whole by it."""
@@ -67,9 +68,9 @@ def strip_escapes(raw: bytes) -> bytes:
     return _ESCAPE.sub(lambda match: b"\n" if match[1] else b"", raw)
 
 
-def read_up_to(path: str, limit: int) -> bytes | None:
+def read_up_to(path: TaskFile, limit: int) -> bytes | None:
     """All bytes of a file below `limit` bytes; None for a larger one. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = path.open()
     try:
         data = os.read(descriptor, SMALL)
         if len(data) < SMALL:
@@ -87,21 +88,21 @@ def read_up_to(path: str, limit: int) -> bytes | None:
     return b"".join(parts) if length < limit else None
 
 
-def read_whole(path: str | Path, limit: int = 512 << 20) -> bytes:
-    """All bytes of a file, which must be regular and hold at most `limit` bytes. Raises OSError."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+def read_whole(path: TaskFile, limit: int = 512 << 20) -> bytes:
+    """All bytes of a file, which must hold at most `limit` bytes. Raises OSError."""
+    with open(path.open(), "rb") as file:
         data = file.read(limit + 1)
-    if data is None or len(data) > limit:
+    if len(data) > limit:
         raise OSError(f"{path} is larger than {limit >> 20} MiB")
     return data
 
 
-def blocks(path: str | Path, torn_end: bool = True, block: int = BLOCK) -> Iterator[Text]:
+def blocks(path: TaskFile, torn_end: bool = True, block: int = BLOCK) -> Iterator[Text]:
     """The lines of a file from its beginning, some MiB at a time. Raises OSError.
 
     Without `torn_end` a last line that has no end yet is left out.
     """
-    with open(path, "rb") as file:
+    with open(path.open(), "rb") as file:
         rest = b""
         while data := file.read(block):
             rest += data
@@ -115,9 +116,9 @@ def blocks(path: str | Path, torn_end: bool = True, block: int = BLOCK) -> Itera
             yield Text(rest)
 
 
-def blocks_backwards(path: str | Path, torn_end: bool = True, block: int = BLOCK) -> Iterator[Text]:
+def blocks_backwards(path: TaskFile, torn_end: bool = True, block: int = BLOCK) -> Iterator[Text]:
     """The same lines, but the last block first; lines within a block keep their order. Raises OSError."""
-    with open(path, "rb") as file:
+    with open(path.open(), "rb") as file:
         start = file.seek(0, os.SEEK_END)
         rest = b""
         torn = not torn_end

@@ -20,7 +20,7 @@ import polars as pl
 from tui_lab.store import layout
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _METADATA: Final = "tui_lab"
 _FACTS: Final = (
     "size",
@@ -47,6 +47,7 @@ def write(state: State, folder: Path) -> None:
     partial = path.with_suffix(".partial")
     facts: dict[str, Any] = {name: getattr(state, name) for name in _FACTS}
     facts["changes"] = list(state.changes.items())
+    facts["notes"] = list(state.notes.items())
     facts["stopping"] = list(state.stopping.items())
     facts["quarantined"] = sorted(state.quarantined)
     facts["format"] = FORMAT
@@ -74,6 +75,7 @@ def read(folder: Path) -> State:
         for name in _FACTS:
             setattr(state, name, facts[name])
         state.changes = dict(facts["changes"])
+        state.notes = dict(facts["notes"])
         state.stopping = {(task, attempt): why for (task, attempt), why in facts["stopping"]}
         state.quarantined = set(facts["quarantined"])
         for name, (code, _) in COLUMNS.items():

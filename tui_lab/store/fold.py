@@ -38,6 +38,7 @@ _STATE_CODE: Final = {name: code for code, name in enumerate(STATES)}
 _REASON_CODE: Final = {name: code for code, name in enumerate(REASONS)}
 
 NONE: Final = -1  # an integer fact that is not known
+NOTES: Final = 1000  # tasks whose notes are at hand; the journal has all
 _UNKNOWN: Final = float("nan")  # a measured fact that is not known
 
 # name -> (array type code, value before anything happened)
@@ -87,6 +88,7 @@ class State:
         self.offset = 0  # of the journal, behind the last event applied
         self.changes: dict[int, dict[str, Any]] = {}  # task -> what a retry changed for it
         self.stopping: dict[tuple[int, int], str] = {}  # open attempts that are to be stopped -> why
+        self.notes: dict[int, str] = {}  # task -> what a person should know of its last attempt; of some tasks at most
         self.counts = Counter[int]()  # planned tasks by state
 
     def grow(self, size: int) -> None:
@@ -266,6 +268,10 @@ class State:
         columns["duration"][task] = get("duration", _UNKNOWN)
         columns["cpu_time"][task] = get("cpu_time", _UNKNOWN)
         columns["ended"][task] = event["at"]
+        if self.notes:
+            self.notes.pop(task, None)
+        if "note" in event and len(self.notes) < NOTES:
+            self.notes[task] = str(event["note"])
         state = _STATE_CODE[event["state"]]
         if state == LOST:
             columns["losses"][task] += 1
@@ -296,6 +302,7 @@ class State:
         columns = self.columns
         for task in ranges.each(event["tasks"]):
             self._move(task, PENDING)
+            self.notes.pop(task, None)
             for name, (code, empty) in COLUMNS.items():
                 if name not in ("state", "planned", "attempts", "assigned", "node", "submission"):
                     columns[name][task] = empty if code == "d" else int(empty)

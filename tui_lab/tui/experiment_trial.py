@@ -20,7 +20,7 @@ from tui_lab.results.hints import explain
 from tui_lab.results.readers import TextReader
 from tui_lab.results.records import Record
 from tui_lab.results.rows import RowsReader
-from tui_lab.results.sources import locate, stream_names, task_path
+from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text, blocks_backwards
 from tui_lab.results.values import Scalar, reduce
@@ -355,7 +355,7 @@ def _text(source: str, folder: Path, task: Task, steps: tuple[str | None, ...]) 
     SourceError."""
     names = stream_names(source, steps)
     path = task_path(folder, task[0])
-    paths = [locate(path, source)] if names is None else [f"{path}/{name}" for name in names(task[1])]
+    paths = task_files(path, source, names, task[1])
     text = read_text(paths)
     if text is not None:
         return text, 0

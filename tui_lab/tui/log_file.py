@@ -7,10 +7,10 @@ counted from the beginning of the file: so reading forwards and backwards finds 
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
+
+from tui_lab.store.task_files import TaskFile
 
 CHUNK: Final = 1 << 16
 PIECE: Final = 1 << 20
@@ -45,7 +45,7 @@ class Line:
 class LocalFile:
     """A regular file, open for as long as it is looked at. One that is not there (yet) is empty."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: TaskFile) -> None:
         self.path = path
         self.start = 0
         self.size = 0
@@ -62,13 +62,9 @@ class LocalFile:
 
     def _open(self) -> None:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            self._descriptor = self.path.open()
         except OSError:
-            return
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            self._descriptor = descriptor
-        else:
-            os.close(descriptor)
+            pass
 
     def read(self, offset: int, count: int) -> bytes:
         if self._descriptor is None:

@@ -16,6 +16,7 @@ from textual.worker import Worker, get_current_worker
 
 from tui_lab.cli.text import printable
 from tui_lab.store.errors import LabError
+from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.actions import Action, bindings
 from tui_lab.tui.log_choice import STREAMS, Choice, Output, TaskDetail, facts_line, outputs, telling
 from tui_lab.tui.log_document import Document, Part, Place
@@ -139,7 +140,7 @@ class LogPanel(Vertical):
 
     def _file(self, detail: TaskDetail, output: Output) -> Readable:
         if output.name not in self._files:
-            self._files[output.name] = LocalFile(detail.folder / output.name)
+            self._files[output.name] = LocalFile(TaskFile(str(detail.folder), output.name))
             self._numbers[output.name] = LineNumbers(self._files[output.name])
         return self._files[output.name]
 
@@ -178,7 +179,7 @@ class LogPanel(Vertical):
 
     def _here(self, name: str) -> bool:
         assert self.detail is not None
-        return (self.detail.folder / name).exists()
+        return TaskFile(str(self.detail.folder), name).size is not None
 
     @work(thread=True, exit_on_error=False, group="fetch")
     def _fetch(self, detail: TaskDetail, names: list[str]) -> None:

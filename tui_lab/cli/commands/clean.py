@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -137,24 +136,25 @@ def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
 def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
     """Find what is to go, say it, and with --yes remove it."""
     from tui_lab.cli.text import plural, size
+    from tui_lab.store.task_files import TaskFile, matching
 
     tasks = chosen(folder, args)
     whole = not args.attempts and not args.files
-    paths: list[Path] = []
+    paths: dict[Path, int] = {}  # and how many bytes they hold
     for task, attempt in tasks.select("task_id", "attempt").rows():
         place = folder.task_folder(task)
         if whole:
-            paths += [place] if place.exists() else []
+            paths |= {place: _whole_size(place)} if os.path.lexists(place) else {}
         else:
-            paths += [*_stale_attempts(place, attempt)] if args.attempts else []
-            paths += [path for path in place.glob(args.files) if path.is_file()] if args.files else []
-    paths = list(dict.fromkeys(paths))
-    amount = sum(map(_size, paths))
+            names = list(_stale_attempts(place, attempt)) if args.attempts else []
+            names += matching(str(place), args.files) if args.files else []
+            paths |= {place / name: TaskFile(str(place), name).size or 0 for name in names}
+    amount = sum(paths.values())
     if args.yes:
         if whole and tasks.height:
             _journal(folder, tasks)
         for path in paths:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove(folder, path)
     if args.json:
         print_json(
             {
@@ -170,7 +170,7 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
     done = "removed" if args.yes else "would remove"
     print(f"{folder.name}: {done} {what}, {size(amount)}" + ("" if args.yes else "; --yes does it"))
     if not args.yes:
-        for path in paths[:5]:
+        for path in list(paths)[:5]:
             print(f"  {path}")
         if len(paths) > 5:
             print(f"  and {len(paths) - 5:,} more")
@@ -214,25 +214,32 @@ def superseded(folder: ExperimentFolder) -> list[int]:
     return newest.filter(pl.col("version") < pl.col("newest"))["task_id"].to_list()
 
 
-def _stale_attempts(place: Path, counts: int | None) -> Iterator[Path]:
-    """Output files of attempts other than the one that counts."""
+def _stale_attempts(place: Path, counts: int | None) -> Iterator[str]:
+    """Names of the output files of attempts other than the one that counts."""
     from tui_lab.store.layout import METRICS_FILE
+    from tui_lab.store.task_files import listed
 
-    try:
-        entries = list(place.iterdir())
-    except OSError:
-        return
-    for path in entries:
-        stem, _, ending = path.name.rpartition(".")
-        base, attempt = (stem, int(ending)) if ending.isdecimal() else (path.name, 1)
+    for name, _ in listed(place):
+        stem, _, ending = name.rpartition(".")
+        base, attempt = (stem, int(ending)) if ending.isdecimal() else (name, 1)
         if attempt != counts and (base in ("stdout", "stderr", METRICS_FILE) or base.endswith((".stdout", ".stderr"))):
-            yield path
+            yield name
 
 
-def _size(path: Path) -> int:
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(found.lstat().st_size for found in path.rglob("*") if not found.is_dir())
+def _whole_size(place: Path) -> int:
+    from tui_lab.store.task_files import listed
+
+    return sum(facts.st_size for _, facts in listed(place, deep=True))
+
+
+def _remove(folder: ExperimentFolder, path: Path) -> None:
+    """A task's folder with all in it, or a file in one; never what is behind a link. Raises OSError."""
+    from tui_lab.portable.beneath import Folder
+    from tui_lab.store import layout
+
+    thousand, *below = path.relative_to(folder.path / layout.TASKS).parts
+    with Folder.base(os.fsencode(folder.path / layout.TASKS / thousand)) as tasks:
+        tasks.remove(os.fsencode("/".join(below)))
 
 
 def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tui_lab.cli.address import Address
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
+    from tui_lab.store.task_files import TaskFile
 
 _SUBMISSION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)(?P<mark>[#@])(?P<number>\d+)")
 OUTPUT_LIMIT: Final = 1 << 20  # bytes of an output that are compared line by line
@@ -65,6 +66,7 @@ def _task(lab: Lab, word: str) -> Address:
 def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
     """Changed columns, and the unified difference of each output."""
     from tui_lab.results.tables import refresh
+    from tui_lab.store.task_files import TaskFile, listed
 
     records = []
     for address in (first, second):
@@ -78,20 +80,19 @@ def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
     }
     outputs = {}
     folders = [address.folder.task_folder(address.task) for address in (first, second)]
-    files = sorted({path.name for folder in folders if folder.exists() for path in folder.iterdir() if path.is_file()})
-    for name in files:
-        before, after = (_text(folder / name) for folder in folders)
+    for name in sorted({name for folder in folders for name, _ in listed(folder)}):
+        before, after = (_text(TaskFile(str(folder), name)) for folder in folders)
         changes = list(difflib.unified_diff(before, after, f"{first}/{name}", f"{second}/{name}", lineterm="", n=1))
         if changes:
             outputs[name] = changes
     return {"columns": columns, "outputs": outputs}
 
 
-def _text(path: Path) -> list[str]:
+def _text(path: TaskFile) -> list[str]:
     from tui_lab.results.text import Text
 
     try:
-        with open(path, "rb") as file:
+        with open(path.open(), "rb") as file:
             return Text(file.read(OUTPUT_LIMIT)).lines
     except OSError:
         return []

@@ -9,7 +9,6 @@ import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from glob import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
@@ -43,9 +42,13 @@ class Wanted:
     def come(self) -> int:
         """Bytes that are here already, also of files that are on their way."""
         from tui_lab.engine.transfer import part_of
+        from tui_lab.store.task_files import TaskFile
 
         place = self.address.folder.task_folder(self.address.task)
-        return sum(max(_size(place / file.name), _size(part_of(place / file.name))) for file in self.files)
+        sizes = [
+            TaskFile(str(place), name).size or 0 for file in self.files for name in (file.name, part_of(file.name))
+        ]
+        return sum(map(max, sizes[::2], sizes[1::2]))
 
 
 def main(arguments: list[str]) -> int:
@@ -93,9 +96,9 @@ def split_words(lab: Lab, words: list[str]) -> tuple[list[str], list[str]]:
 def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
     """What is to come, of the attempt that was named, or of the last that left anything. Raises UsageError."""
     from tui_lab.cli.attempts import attempts
-    from tui_lab.engine.agent.globs import matcher
+    from tui_lab.portable.globs import matcher
 
-    wanted = matcher(globs or None)  # type: ignore[no-untyped-call]
+    wanted = matcher(globs or None)
     found: list[Wanted] = []
     seen: list[str] = []
     for address in addresses:
@@ -187,10 +190,3 @@ class _Request:
         if self._error is not None:
             raise self._error
         return self._answer
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

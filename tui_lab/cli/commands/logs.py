@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
     from tui_lab.store.layout import Stream
+    from tui_lab.store.task_files import TaskFile
 
 BLOCK: Final = 1 << 20
 LOOK: Final = 0.2  # seconds between looks at a growing file
@@ -83,17 +84,30 @@ class Outputs:
                 raise UsageError(f"{what}; {suggest(address.step, known) or listed}")
             self.steps = [address.step]
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[TaskFile]:
         """Those of the attempt that is meant, by default the newest. Raises UsageError for an unknown
         attempt."""
         from tui_lab.store.layout import stream_file
+        from tui_lab.store.task_files import TaskFile
 
         wanted = self.address.attempt
         had = self.address.folder.state().columns["attempts"][self.address.task]
         if wanted is not None and not 1 <= wanted <= had:
             raise UsageError(f"{self.address} has no attempt {wanted}; it had {had}")
         attempt = wanted or had or 1
-        return [self.place / stream_file(stream, step, attempt) for step in self.steps for stream in self.streams]
+        names = [stream_file(stream, step, attempt) for step in self.steps for stream in self.streams]
+        return [TaskFile(str(self.place), name) for name in names]
+
+    def trouble(self) -> str:
+        """Why its outputs can't be read, although they may be there; else empty."""
+        for file in self.files():
+            try:
+                os.close(file.open())
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                return f"can't be read: {file.name}: {error.strerror}"
+        return ""
 
     @property
     def reason(self) -> str | None:
@@ -111,39 +125,39 @@ class Outputs:
 def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
     from tui_lab.store import fold
 
-    found = [path for path in outputs.files() if path.exists() and path.stat().st_size]
+    found = [path for path in outputs.files() if path.size]
     if not found and not title:
         nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
         if outputs.reason == "start":
             nothing = f"did not start; tui-lab show {outputs.address} says why"
+        nothing = outputs.trouble() or nothing
         print(f"{outputs.address} {nothing}", file=sys.stderr)
     for path in found:
         if title or len(found) > 1:
             print(f"==> {outputs.address} {path.name} <==", flush=True)
         writer = Writer(args.raw)
-        with open(path, "rb") as file:
+        with open(path.open(), "rb") as file:
             if args.lines is not None:
-                file.seek(_start_of_last(path, args.lines))
+                file.seek(_start_of_last(file, args.lines))
             while block := file.read(BLOCK):
                 writer.write(block)
         writer.end(line=True)
 
 
-def _start_of_last(path: Path, lines: int) -> int:
+def _start_of_last(file: BinaryIO, lines: int) -> int:
     """Offset at which the last `lines` lines begin, read from the end: a file may be huge."""
-    size = position = path.stat().st_size
+    size = position = file.seek(0, os.SEEK_END)
     found = 0
-    with open(path, "rb") as file:
-        while position > 0 and lines > 0:
-            start = max(0, position - BLOCK)
-            file.seek(start)
-            block = file.read(position - start)
-            at = len(block) - (1 if position == size and block.endswith(b"\n") else 0)
-            while (at := block.rfind(b"\n", 0, at)) >= 0:
-                found += 1
-                if found == lines:
-                    return start + at + 1
-            position = start
+    while position > 0 and lines > 0:
+        start = max(0, position - BLOCK)
+        file.seek(start)
+        block = file.read(position - start)
+        at = len(block) - (1 if position == size and block.endswith(b"\n") else 0)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            found += 1
+            if found == lines:
+                return start + at + 1
+        position = start
     return 0 if lines > 0 else size
 
 
@@ -190,7 +204,7 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
     from tui_lab.engine.place import engine_elsewhere
     from tui_lab.store import fold
 
-    offsets: dict[Path, int] = {}
+    offsets: dict[TaskFile, int] = {}
     writer = Writer(args.raw)
     asked = time.monotonic()
     engine: EngineClient | None = None
@@ -198,9 +212,9 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
         ended = outputs.state not in (fold.PENDING, fold.RUNNING)
         for path in outputs.files():
             try:
-                with open(path, "rb") as file:
+                with open(path.open(), "rb") as file:
                     if path not in offsets:
-                        offsets[path] = _start_of_last(path, args.lines) if args.lines is not None else 0
+                        offsets[path] = _start_of_last(file, args.lines) if args.lines is not None else 0
                     file.seek(offsets[path])
                     while block := file.read(BLOCK):
                         writer.write(block)
@@ -220,7 +234,7 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
         time.sleep(LOOK)
 
 
-def _from_node(engine: EngineClient, outputs: Outputs, path: Path, offset: int, writer: Writer) -> int:
+def _from_node(engine: EngineClient, outputs: Outputs, path: TaskFile, offset: int, writer: Writer) -> int:
     """Print what a file on another machine has behind an offset, by way of the engine; the offset behind that."""
     from tui_lab.store.errors import LabError
 

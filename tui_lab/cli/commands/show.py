@@ -96,6 +96,7 @@ def _grouped(line: str) -> str:
 def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
     """All that is known of a task, its attempts from the journal included."""
     from tui_lab.cli.attempts import attempts, git_facts, node_facts
+    from tui_lab.store.task_files import listed
 
     folder = address.folder
     table = folder.tasks()
@@ -112,7 +113,7 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
         **{name: value for name, value in record.items() if name not in parameters and name != "task_id"},
         "commands": recipe.shown(row),
         "folder": str(place),
-        "files": sorted(str(p.relative_to(place)) for p in place.rglob("*") if p.is_file()) if place.exists() else [],
+        "files": sorted(name for name, _ in listed(place, deep=True)),
         "history": [attempt.finished for attempt in ended],
         "left": [
             {"attempt": attempt.number, "node": attempt.node, **file.as_json()}
@@ -132,7 +133,7 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
 def _show(found: dict[str, Any], address: Address) -> None:
     from tui_lab.cli.git_state import commit_line
     from tui_lab.cli.node_table import facts_line
-    from tui_lab.cli.text import STATE_MARKS, last_line, plural, shown_value, size, span
+    from tui_lab.cli.text import STATE_MARKS, last_line, plural, printable, shown_value, size, span
 
     reason = f" ({found['reason']})" if found["reason"] else ""
     print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
@@ -156,6 +157,8 @@ def _show(found: dict[str, Any], address: Address) -> None:
         if "leftover" in event:
             parts.append(f"{event['leftover']} processes left behind were stopped")
         print(f"  attempt {event['attempt']}: {', '.join(parts)}")
+        if "note" in event:
+            print(f"    {printable(event['note'])}")
         if event["state"] != "done" and (line := last_line(address.folder.path, event)):
             print(f"    {line}")
     if line := commit_line(found["git"]):

@@ -4,21 +4,19 @@ import os
 import time
 
 from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import encode
+from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.portable.beneath import Folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, $3 and $4 files for outputs,
-# then the program and its arguments. It outlives every signal that a program may be meant to get, and says
-# nothing itself, not even "Killed". It opens the outputs, not the agent: the agent would wait for the disk,
-# and start nothing else.
+# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, then the program and its arguments.
+# It outlives every signal that a program may be meant to get, and says nothing itself, not even "Killed".
 WRAPPER = (
-    'trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; command exec >>"$3" 2>>"$4" || exit 119; '
-    'cd "$2" || exit 125; shift 4; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
+    "trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; "
+    'cd "$2" || exit 125; shift 2; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
 )
-NOT_OPENED = 119  # exit status of a wrapper that could not open the outputs; it is not written down
 STREAMS = ("stdout", "stderr")
 METRICS = "metrics.jsonl"
 
@@ -33,8 +31,7 @@ class Attempt:
         self.exits = exits  # file that its wrappers write exit statuses to
         self.folder = expand(message.get("folder", ""))
         self.in_ledger = False
-        self.folder_made = False
-        self.outputs: Any = ()  # files of the current step
+        self.folder_made = False  # and in it the outputs of the first step
         self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps: Any = []  # exit status and duration of each step that ended
@@ -78,10 +75,45 @@ class Attempt:
         number = self.message["attempt"]
         return name if number == 1 else "%s.%d" % (name, number)
 
-    def output_files(self, step) -> tuple:
-        """Standard output and error of a step, by its name."""
+    def output_files(self, step) -> list:
+        """Names of the files for standard output and error of a step, by its name."""
         prefix = "" if step is None else step + "."
-        return tuple(os.path.join(self.folder, self.file(prefix + name)) for name in STREAMS)
+        return [encode(self.file(prefix + name)) for name in STREAMS]
+
+    def place(self) -> tuple:
+        """(base, path): the folder that is the owner's, and from there the way to the task's folder, which tasks may
+        change. On a node that does not see the lab's folder, the base is the lab's home there."""
+        home = expand((self.message.get("collect") or {}).get("home") or "").rstrip("/")
+        if not home or not self.folder.startswith(home + "/"):
+            home = os.path.dirname(self.folder).rstrip("/")
+        return encode(home or "/"), encode(self.folder[len(home) + 1 :])
+
+    def open_parent(self, make: bool = False) -> tuple:
+        """The folder that holds the task's folder, and the name of that. Raises OSError."""
+        base, path = self.place()
+        above, _, name = path.rpartition(b"/")
+        with Folder.base(base, make) as top:
+            return top.folder(above, make), name
+
+    def folder_link(self):
+        """Where a symbolic link leads that the task has put in the place of its folder; None where it has not."""
+        try:
+            parent, name = self.open_parent()
+            with parent:
+                return decode(parent.link(name))
+        except (OSError, ValueError):
+            return None
+
+    def open_folder(self, make: bool = False) -> Folder:
+        """The task's folder. make: where it does not exist; what stands in its place makes room. Raises OSError,
+        NoFolderError."""
+        try:
+            parent, name = self.open_parent(make)
+            with parent:
+                return parent.folder(name, make, make)
+        except OSError as error:
+            error.filename = encode(self.folder)
+            raise
 
     def variables(self) -> tuple:
         """What the environment of its processes holds: those who left its session are found by them."""

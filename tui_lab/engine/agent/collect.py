@@ -1,13 +1,13 @@
 """Outputs of attempts on a node that does not see the lab's folder: what there is, and its removal once it is home."""
 
-import errno
 import os
 import re
 import stat
 
 from tui_lab.engine.agent.attempt import METRICS, STREAMS, Attempt
-from tui_lab.engine.agent.globs import matcher
 from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.portable.beneath import Folder, NoFolderError
+from tui_lab.portable.globs import matcher
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,28 +17,6 @@ INLINE = 1 << 16  # bytes of a file that may ride in the event
 INLINE_ALL = 1 << 20  # of all those together
 LISTED = 1000  # files that stay behind and are named one by one
 LIVE = 1 << 18  # bytes of live metrics in a message
-
-
-def walk(folder: bytes):
-    """(path relative to the folder, status) of everything in it that is no folder; what vanishes meanwhile is left
-    out. Symbolic links are not followed."""
-    waiting = [b""]
-    while waiting:
-        below = waiting.pop()
-        try:
-            with os.scandir(os.path.join(folder, below)) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
-                    path = os.path.join(below, entry.name)
-                    try:
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(path)
-                        else:
-                            yield path, entry.stat(follow_symlinks=False)
-                    except OSError:
-                        pass
-        except OSError:
-            if not below:
-                raise
 
 
 class Outputs:
@@ -51,26 +29,33 @@ class Outputs:
         self.left_more = {"files": 0, "size": 0}
         self.body = b""
         self.room = attempt.message["collect"]["most"]
+        self.top = attempt.folder.rstrip("/") + "/"
         wanted = matcher(attempt.message["collect"]["keep"])
         own, others = streams(attempt)
-        folder = encode(attempt.folder)
         try:
-            found = [(decode(path), facts) for path, facts in walk(folder) if decode(path) not in others]
-        except OSError:
-            found = []  # it never came to a folder, or someone removed it
+            with attempt.open_folder() as folder:
+                self.add_files(folder, own, others, wanted)
+        except (OSError, ValueError):
+            pass  # it never came to a folder, or it is none any more: `folder_link` says what it has become
+
+    def add_files(self, folder: Folder, own: set, others: "Numbered", wanted) -> None:
+        found = [(decode(path), facts) for path, facts in folder.walk()]
+        found = [pair for pair in found if pair[0] not in others]
         found.sort(key=lambda pair: (pair[0] not in own, pair[0]))
         pieces = []
         inlined = 0
         for name, facts in found:
             if stat.S_ISLNK(facts.st_mode):
                 self.add_link(folder, name, wanted(name))
+            elif stat.S_ISDIR(facts.st_mode):
+                self.leave(name, 0, mount=True)  # another file system: what is in it is not the task's alone
             elif stat.S_ISREG(facts.st_mode):
                 if not (name in own or wanted(name)) or facts.st_size > self.room or not readable(facts):
                     self.leave(name, facts.st_size)
                     continue
                 entry = {"name": name, "size": facts.st_size, "mode": facts.st_mode & 0o777}
                 if facts.st_size <= INLINE and inlined + facts.st_size <= INLINE_ALL:
-                    data = content(os.path.join(folder, encode(name)), INLINE)
+                    data = content(folder, encode(name), INLINE)
                     if data is None:
                         continue  # it has just vanished
                     entry["size"], entry["inline"] = len(data), True
@@ -80,11 +65,13 @@ class Outputs:
                 self.files.append(entry)
         self.body = b"".join(pieces)
 
-    def add_link(self, folder: bytes, name: str, wanted) -> None:
+    def add_link(self, folder: Folder, name: str, wanted) -> None:
         try:
-            target = decode(os.readlink(os.path.join(folder, encode(name))))
+            target = decode(folder.link(encode(name)))
         except OSError:
             return
+        if target.startswith(self.top):  # the folder has another path at home
+            target = os.path.relpath(target, os.path.dirname(self.top + name))
         if wanted:
             self.files.append({"name": name, "link": target})
         else:
@@ -131,10 +118,10 @@ def readable(facts: os.stat_result) -> bool:
     return bool(facts.st_mode & (0o400 if facts.st_uid == os.getuid() else 0o044))
 
 
-def content(path: bytes, most: int):
+def content(folder: Folder, path: bytes, most: int):
     """The bytes of a small file, None where it is gone or no plain file any more."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = folder.read(path)
     except OSError:
         return None
     try:
@@ -155,7 +142,8 @@ def fresh_metrics(attempt: Attempt):
     """(message, bytes) with what a running attempt has appended to its live metrics; None where that is nothing."""
     name = attempt.file(METRICS)
     try:
-        file = os.open(encode(os.path.join(attempt.folder, name)), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with attempt.open_folder() as folder:
+            file = folder.read(encode(name))
     except OSError:
         return None
     try:
@@ -174,24 +162,26 @@ def fresh_metrics(attempt: Attempt):
 def remove(attempt: Attempt, files: list, shared: bool) -> None:
     """Remove what was carried home, and the folders that are empty then. shared: another attempt still uses the
     folder, so that only this one's own files may go."""
-    folder = encode(attempt.folder)
     own, _ = streams(attempt)
-    for entry in files:
-        if not shared or entry["name"] in own:
-            try:
-                os.unlink(os.path.join(folder, encode(entry["name"])))
-            except OSError:
-                pass
-    if not shared:
-        prune(folder)
-
-
-def prune(folder: bytes) -> None:
-    """Remove a folder and those below it, as far as they are empty."""
-    found = [path for path, _, _ in os.walk(folder)]
-    for path in reversed(found):
+    try:
+        parent, name = attempt.open_parent()
+    except OSError:
+        return
+    with parent:
         try:
-            os.rmdir(path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                return
+            with parent.folder(name) as folder:
+                for entry in files:
+                    if not shared or entry["name"] in own:
+                        try:
+                            folder.unlink(encode(entry["name"]))
+                        except OSError:
+                            pass
+                if not shared:
+                    folder.prune()
+            if not shared:
+                parent.rmdir(name)
+        except NoFolderError as error:
+            if error.link is not None and not shared:
+                parent.unlink(name)  # the link was carried home, and nothing behind it
+        except OSError:
+            pass  # something has stayed in it

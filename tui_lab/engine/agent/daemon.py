@@ -18,7 +18,7 @@ from tui_lab.engine.agent.greeting import Greeting
 from tui_lab.engine.agent.ledger import Ledger
 from tui_lab.engine.agent.link import Link
 from tui_lab.engine.agent.log import log
-from tui_lab.engine.agent.processes import become_subreaper, encode, oom_kills
+from tui_lab.engine.agent.processes import become_subreaper, oom_kills
 from tui_lab.engine.agent.starting import Starting
 from tui_lab.engine.agent.timers import Timers
 from tui_lab.engine.agent.watching import Watching
@@ -192,8 +192,9 @@ class Agent:
         elif kind == "return":
             self.give_back([tuple(key) for key in message["keys"]])
         elif kind == "ack":
-            for key in message["keys"]:
-                self.acknowledged(tuple(key))
+            stay = {tuple(key): names for key, names in message.get("stay") or ()}
+            for key in map(tuple, message["keys"]):
+                self.acknowledged(key, stay.get(key, ()))
             self.ledger.shorten(self.attempts)
         elif kind == "slots":
             self.starting.resize(message["slots"] or cores())
@@ -233,10 +234,7 @@ class Agent:
                 del self.attempts[key]
                 attempt.ending = {"state": "returned"}
                 if attempt.folder_made:
-                    try:
-                        os.rmdir(encode(attempt.folder))
-                    except OSError:
-                        pass  # an earlier attempt has left its outputs there
+                    self.starting.unmake_folder(attempt)
                 returned.append(attempt)
         self.starting.take_out(returned)
         self.link.send({"type": "returned", "keys": [attempt.key for attempt in returned]})
@@ -251,14 +249,15 @@ class Agent:
                 else:
                     self.give_back([attempt.key])
 
-    def acknowledged(self, key: tuple) -> None:
-        """The engine has the event for good, and all that was to come home."""
+    def acknowledged(self, key: tuple, stay) -> None:
+        """The engine has the event for good, and all that was to come home but the files in `stay`."""
         attempt = self.attempts.get(key)
         if attempt is None or attempt.event is None:
             return
         del self.attempts[key]
         if attempt.message.get("collect"):
             files = Outputs(attempt).files if attempt.carried is None else attempt.carried
+            files = [file for file in files if file["name"] not in stay]
             shared = any(other.folder == attempt.folder for other in self.attempts.values())
             remove(attempt, files, shared)
         self.ledger.note({"record": "ack", "key": attempt.key})

@@ -1,15 +1,13 @@
 """How attempts end: stopped, timed out, by themselves; and what they leave behind."""
 
-import errno
 import os
 import signal
 import time
 
-from tui_lab.engine.agent.attempt import NOT_OPENED, Attempt, intent_record
+from tui_lab.engine.agent.attempt import Attempt, intent_record
 from tui_lab.engine.agent.processes import (
     all_pids,
     children,
-    encode,
     has_variables,
     oom_kills,
     peak_memory,
@@ -91,9 +89,6 @@ class Ending:
         self.step_ended(attempt, code)
 
     def step_ended(self, attempt: Attempt, code: int) -> None:
-        if code == NOT_OPENED and not attempt.adopted and recorded_status(attempt) is None:
-            self.not_opened(attempt)
-            return
         duration = time.monotonic() - attempt.step_started
         attempt.steps.append([code, round(duration, 6)])
         attempt.pid = None
@@ -115,23 +110,6 @@ class Ending:
         else:
             event.update(state="failed", reason="exit")
         self.end(attempt, event)
-
-    def not_opened(self, attempt: Attempt) -> None:
-        """The outputs could not be opened: find out why, and wait or fail."""
-        attempt.pid = None
-        attempt.sessions.pop()
-        error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), attempt.outputs[0])
-        for path in attempt.outputs:
-            try:
-                os.close(os.open(encode(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
-            except OSError as found:
-                error = found
-        if attempt.steps or attempt.stopping is not None:
-            self.agent.starting.fail_to_start(attempt, error)
-            return
-        attempt.started = None
-        self.agent.timers.cancel(attempt.timers)
-        self.agent.starting.failed_to_start(attempt, error)
 
     def end(self, attempt: Attempt, event: dict) -> None:
         """Finish an attempt once nothing of it is left running."""
@@ -218,6 +196,9 @@ class Ending:
                 event["peak_rss"] = attempt.peak_rss
         if attempt.leftover:
             event["leftover"] = len(attempt.leftover)
+        link = attempt.folder_link()
+        if link is not None:
+            event["folder_link"] = link
         if attempt.message["steps"] > 1:
             event["steps"] = attempt.steps
         attempt.event, attempt.event_at = event, now

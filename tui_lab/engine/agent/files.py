@@ -1,8 +1,8 @@
 """The server of files: a process of its own beside the agent, so that no transfer ever holds the agent up.
 
 Requests and answers are JSON lines, some with bytes behind them, one after the other. It works in pieces, so a file
-of any size takes no more memory than a small one. It reads whatever plain file it is asked for, but follows no
-symbolic link in a path's last part; it removes and makes folders only below the given home.
+of any size takes no more memory than a small one. It reads, writes and removes only below the given home, and follows
+no symbolic link there (`beneath`).
 """
 
 import errno
@@ -11,9 +11,9 @@ import json
 import os
 import stat
 
-from tui_lab.engine.agent.collect import walk
-from tui_lab.engine.agent.places import expand, is_below
+from tui_lab.engine.agent.places import expand
 from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.portable.beneath import NAME, Folder, parts_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 18  # bytes
 LINE_LIMIT = 1 << 26  # bytes
+PART = b".tui-lab-part"  # a file that is not whole has this behind its name
+OBJECTS = b"objects/"
 
 
 class RefusedError(Exception):
@@ -108,9 +110,10 @@ class FileServer:
     # Files.
 
     def get(self, request: dict) -> None:
-        """{"get": PATH, "offset", "most"}: pieces of a file, from an offset on."""
-        path = encode(expand(request["get"]))
-        file = open_plain(path)
+        """{"get": PATH, "home", "offset", "most"}: pieces of a file, from an offset on."""
+        way = below(request["get"], request["home"])
+        with home_of(request) as home:
+            file = home.read(way)
         try:
             offset = request.get("offset") or 0
             most = request.get("most")
@@ -129,30 +132,30 @@ class FileServer:
             os.close(file)
 
     def put(self, request: dict) -> None:
-        """{"put": PATH, "offset", "size", "final", "mode", "sha", "home"} and bytes: into PATH.part, which gets its
-        name when all is there."""
+        """{"put": PATH, "home", "offset", "size", "final", "mode", "sha"} and bytes: into a file beside PATH, which
+        gets its name when all is there."""
         left = request["size"]
         try:
-            path = encode(expand(request["put"]))
-            if request.get("home") is not None:
-                within(path, request["home"])
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            file = os.open(path + b".part", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                at = os.fstat(file).st_size
-                if request["offset"] > at:
-                    raise RefusedError("%s.part has only %d bytes" % (decode(path), at), at=at)
-                os.ftruncate(file, request["offset"])
-                os.lseek(file, request["offset"], os.SEEK_SET)
-                while left:
-                    data = self.read_some(left)
-                    left -= len(data)
-                    while data:
-                        data = data[os.write(file, data) :]
-            finally:
-                os.close(file)
-            if request.get("final"):
-                finish(path, request)
+            way = below(request["put"], request["home"])
+            with home_of(request, make=True) as home:
+                folder, name = home.parent(way, make=True, clear=True)
+            with folder:
+                file = open_part(folder, part_of(name))
+                try:
+                    at = os.fstat(file).st_size
+                    if request["offset"] > at:
+                        raise RefusedError("of %s only %d bytes are here" % (request["put"], at), at=at)
+                    os.ftruncate(file, request["offset"])
+                    os.lseek(file, request["offset"], os.SEEK_SET)
+                    while left:
+                        data = self.read_some(left)
+                        left -= len(data)
+                        while data:
+                            data = data[os.write(file, data) :]
+                    if request.get("final"):
+                        finish(folder, name, file, request)
+                finally:
+                    os.close(file)
         except (RefusedError, OSError):
             while left:
                 left -= len(self.read_some(left))  # the next request begins behind them
@@ -162,60 +165,80 @@ class FileServer:
     def have(self, request: dict) -> None:
         """{"have": [SHA...], "home"}: which objects are not here yet, and how much there is of those begun."""
         missing, partial = [], {}
-        for sha in request["have"]:
-            path = object_path(request["home"], sha)
-            if not os.path.exists(path):
-                missing.append(sha)
-                try:
-                    partial[sha] = os.stat(path + b".part").st_size
-                except OSError:
-                    pass
+        with home_of(request, make=True) as home:
+            for sha in request["have"]:
+                if size_of(home, object_name(sha)) is None:
+                    missing.append(sha)
+                    begun = size_of(home, OBJECTS + part_of(encode(sha)))
+                    if begun is not None:
+                        partial[sha] = begun
         self.answer({"ok": True, "missing": missing, "partial": partial})
 
     def tree(self, request: dict) -> None:
         """{"tree": DIR, "home", "files": [[REL, SHA, MODE]...]}: a folder of copies of objects, which appears whole."""
-        folder = encode(expand(request["tree"]))
-        within(folder, request["home"])
-        if not os.path.isdir(folder):
-            part = folder + b".part-%d" % os.getpid()
-            remove_old_parts(folder)
-            try:
-                os.makedirs(part)
-                for name, sha, mode in request["files"]:
-                    copy_object(object_path(request["home"], sha), inside(part, name), sha, mode)
+        way = below(request["tree"], request["home"])
+        with home_of(request, make=True) as home:
+            parent, name = home.parent(way, make=True)
+            with parent:
                 try:
-                    os.rename(part, folder)
-                except OSError as error:
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                        raise  # else another was quicker
-            finally:
-                remove_tree(part)
+                    parent.folder(name).close()
+                except FileNotFoundError:
+                    self.make_tree(home, parent, name, request["files"])
         self.answer({"ok": True})
 
+    def make_tree(self, home: Folder, parent: Folder, name: bytes, files: list) -> None:
+        part = name + b".part-%d" % os.getpid()
+        remove_old_parts(parent, name)
+        try:
+            with parent.folder(part, make=True) as folder:
+                for path, sha, mode in files:
+                    copy_object(home, sha, folder, path, mode)
+            try:
+                os.rename(part, name, src_dir_fd=parent.descriptor, dst_dir_fd=parent.descriptor)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise  # else another was quicker
+        finally:
+            parent.remove(part)
+
     def list(self, request: dict) -> None:
-        """{"list": DIR}: every file below it."""
+        """{"list": DIR, "home"}: every file below it."""
         files: Any = []
-        folder = encode(expand(request["list"]))
-        for path, facts in walk(folder):
-            entry = {"name": decode(path), "size": facts.st_size, "mtime": facts.st_mtime}
-            if stat.S_ISLNK(facts.st_mode):
-                entry["link"] = decode(os.readlink(os.path.join(folder, path)))
-            if stat.S_ISLNK(facts.st_mode) or stat.S_ISREG(facts.st_mode):
-                files.append(entry)
+        way = below(request["list"], request["home"])
+        with home_of(request) as home:
+            folder = home.folder(way)
+        with folder:
+            for path, facts in folder.walk():
+                entry = {"name": decode(path), "size": facts.st_size, "mtime": facts.st_mtime}
+                if stat.S_ISLNK(facts.st_mode):
+                    try:
+                        entry["link"] = decode(folder.link(path))
+                    except OSError:
+                        continue  # it has just vanished
+                if stat.S_ISLNK(facts.st_mode) or stat.S_ISREG(facts.st_mode):
+                    files.append(entry)
         self.answer({"ok": True, "files": files})
 
     def remove(self, request: dict) -> None:
         """{"remove": [PATH...], "home"}: files and whole folders, the home itself too; those that are not there are
         fine."""
-        home = os.path.abspath(expand(request["home"]))
-        if home in ("/", os.path.abspath(os.path.expanduser("~"))):
-            raise RefusedError("%s is no folder of a lab" % home)
-        paths = [encode(os.path.abspath(expand(path))) for path in request["remove"]]
-        for path in paths:
-            if decode(path) != home:
-                within(path, home)
-        for path in paths:
-            remove_tree(path)
+        top = os.path.abspath(expand(request["home"]))
+        if top in ("/", os.path.abspath(os.path.expanduser("~"))):
+            raise RefusedError("%s is no folder of a lab" % top)
+        whole = [path for path in request["remove"] if os.path.abspath(expand(path)) == top]
+        ways = [below(path, request["home"]) for path in request["remove"] if path not in whole]
+        try:
+            home = home_of(request)
+        except FileNotFoundError:
+            home = None
+        if home is not None:
+            with home:
+                for way in ways:
+                    home.remove(way)
+                if whole:
+                    home.empty()
+            if whole and not os.path.islink(encode(top)):
+                os.rmdir(encode(top))
         self.answer({"ok": True})
 
     # Other questions that may take a while.
@@ -249,101 +272,113 @@ class FileServer:
         self.answer(dict(spool_facts(request["leave"]), ok=True))
 
 
-def open_plain(path: bytes) -> int:
-    """A file for reading. Raises OSError, RefusedError where it is no plain file."""
+def home_of(request: dict, make: bool = False) -> Folder:
+    return Folder.base(encode(os.path.abspath(expand(request["home"]))), make)
+
+
+def below(path: str, home: str) -> bytes:
+    """The way from the home to a path. Raises RefusedError for a path that is not below it."""
+    top = os.path.abspath(expand(home)).rstrip("/") + "/"
+    there = expand(path)
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise RefusedError("%s is a symbolic link" % decode(path))
-        raise
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise RefusedError("%s is no plain file" % decode(path))
-    return file
+        if not there.startswith(top):
+            raise ValueError(path)
+        return b"/".join(parts_of(encode(there[len(top) :])))
+    except ValueError:
+        raise RefusedError("%s is not below %s" % (path, home))
 
 
-def within(path: bytes, home: str) -> None:
-    """Raises RefusedError where a path leads out of the home, be it by symbolic links."""
-    if not is_below(decode(path), expand(home)):
-        raise RefusedError("%s is not below %s" % (decode(path), home))
-
-
-def inside(folder: bytes, name: str) -> bytes:
-    """The path of a relative name in a folder. Raises RefusedError where it is no such name."""
-    if name.startswith("/") or not name or any(part in ("", ".", "..") for part in name.split("/")):
-        raise RefusedError("%r is no name of a file in a folder" % name)
-    return os.path.join(folder, encode(name))
-
-
-def object_path(home: str, sha: str) -> bytes:
+def object_name(sha: str) -> bytes:
     if len(sha) != 64 or not all(letter in "0123456789abcdef" for letter in sha):
         raise RefusedError("%r is no SHA-256" % sha)
-    return encode(os.path.join(expand(home), "objects", sha))
+    return OBJECTS + encode(sha)
 
 
-def finish(path: bytes, request: dict) -> None:
+def part_of(name: bytes) -> bytes:
+    """Where a file grows until it is whole."""
+    return name[: NAME - len(PART)] + PART
+
+
+def size_of(folder: Folder, path: bytes):
+    """Bytes of a plain file, None where there is none."""
+    try:
+        facts = folder.facts(path)
+    except OSError:
+        return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
+
+
+def open_part(folder: Folder, name: bytes) -> int:
+    """For reading and writing: what is there already, unless it may be something else than what we began."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        file = os.open(name, flags, dir_fd=folder.descriptor)
+        facts = os.fstat(file)
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+            return file
+        os.close(file)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+    folder.clear(name, plain=True)
+    return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder.descriptor)
+
+
+def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
     """Give a whole file its name, after a look whether it is what it should be."""
-    part = path + b".part"
-    if request.get("sha") is not None and sha_of(part) != request["sha"]:
-        os.unlink(part)
-        raise RefusedError("%s came damaged" % decode(path), at=0)
-    os.chmod(part, request.get("mode") or 0o644)
-    os.rename(part, path)
+    part = part_of(name)
+    if request.get("sha") is not None and sha_of(file) != request["sha"]:
+        folder.unlink(part)
+        raise RefusedError("%s came damaged" % request["put"], at=0)
+    os.fchmod(file, request.get("mode") or 0o644)
+    folder.rename(part, name)
 
 
-def sha_of(path: bytes) -> str:
+def sha_of(file: int) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        while True:
-            data = file.read(PIECE)
-            if not data:
-                return digest.hexdigest()
-            digest.update(data)
+    os.lseek(file, 0, os.SEEK_SET)
+    while True:
+        data = os.read(file, PIECE)
+        if not data:
+            return digest.hexdigest()
+        digest.update(data)
 
 
-def copy_object(source: bytes, target: bytes, sha: str, mode: int) -> None:
+def copy_object(home: Folder, sha: str, folder: Folder, path: str, mode: int) -> None:
     """Copy an object; one that a crash of the node has damaged is removed. Raises RefusedError, with the
     object's name in `missing`."""
-    digest = hashlib.sha256()
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    source = object_name(sha)
     try:
-        reading = open(source, "rb", buffering=0)
-    except FileNotFoundError:
-        raise RefusedError("an object is not here: %s" % sha, missing=[sha])
-    with reading, open(target, "xb", buffering=0) as writing:
-        while True:
-            data = reading.read(PIECE)
-            if not data:
-                break
-            digest.update(data)
-            while data:
-                data = data[writing.write(data) :]
-    if digest.hexdigest() != sha:
-        os.unlink(source)
-        raise RefusedError("an object is damaged: %s" % sha, missing=[sha])
-    os.chmod(target, mode)
-
-
-def remove_tree(path: bytes) -> None:
-    """A file or a folder with all in it, without following symbolic links; nothing there is fine."""
-    import shutil
-
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-        return
+        target = folder.create(encode(path))
+    except ValueError as error:
+        raise RefusedError(str(error))
     try:
-        os.unlink(path)
-    except FileNotFoundError:
-        pass
+        try:
+            file = home.read(source)
+        except FileNotFoundError:
+            raise RefusedError("an object is not here: %s" % sha, missing=[sha])
+        try:
+            digest = hashlib.sha256()
+            while True:
+                data = os.read(file, PIECE)
+                if not data:
+                    break
+                digest.update(data)
+                while data:
+                    data = data[os.write(target, data) :]
+        finally:
+            os.close(file)
+        if digest.hexdigest() != sha:
+            home.unlink(source)
+            raise RefusedError("an object is damaged: %s" % sha, missing=[sha])
+        os.fchmod(target, mode)
+    finally:
+        os.close(target)
 
 
-def remove_old_parts(folder: bytes) -> None:
+def remove_old_parts(parent: Folder, name: bytes) -> None:
     """Of servers that have died while they made this tree."""
-    parent, name = os.path.split(folder)
-    if not os.path.isdir(parent):
-        return
-    for other in os.listdir(parent):
+    for other in map(os.fsencode, os.listdir(parent.descriptor)):
         pid = other.rpartition(b".part-")[2]
         if other.startswith(name + b".part-") and pid.isdigit() and not os.path.exists("/proc/%d" % int(pid)):
-            remove_tree(os.path.join(parent, other))
+            parent.remove(other)

@@ -49,13 +49,6 @@ def home_folder(data, lab: str, node: str) -> str:
     return os.path.join(os.path.abspath(expand(data)), ("%s-%s" % (lab, node)).replace("/", "_"))
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Whether a path really is within a folder, wherever symbolic links lead; the folder itself is not."""
-    parent = os.path.realpath(os.path.dirname(os.path.abspath(path)))
-    top = os.path.realpath(folder)
-    return os.path.basename(path) not in ("", ".", "..") and (parent == top or parent.startswith(top.rstrip("/") + "/"))
-
-
 class Address:
     """The socket of a spool as an address that is never too long: through a descriptor of the folder where it must
     be. Use it as `with Address(spool) as address`."""

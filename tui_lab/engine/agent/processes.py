@@ -105,15 +105,16 @@ def become_subreaper() -> bool:
         return False
 
 
-def launch(argv: list, environment: dict) -> int:
-    """Start a shell in a session of its own; its pid. Its descriptors are ours: /dev/null, and the agent's
-    log."""
+def launch(argv: list, environment: dict, outputs: list) -> int:
+    """Start a shell in a session of its own, with descriptors for its standard output and error; its pid. It reads
+    from /dev/null, as we do."""
     if sys.version_info >= (3, 8):
         try:
             return os.posix_spawn(  # novermin
                 "/bin/sh",
                 argv,
                 environment,
+                file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number, output in enumerate(outputs, 1)],
                 setsid=True,
                 setsigmask=[],
                 setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
@@ -122,6 +123,8 @@ def launch(argv: list, environment: dict) -> int:
             pass  # a libc without POSIX_SPAWN_SETSID
     import subprocess
 
-    process = subprocess.Popen(argv, executable="/bin/sh", env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        argv, executable="/bin/sh", env=environment, stdout=outputs[0], stderr=outputs[1], start_new_session=True
+    )
     process.returncode = 0  # reaped by our own loop, not by Popen
     return process.pid

@@ -7,7 +7,7 @@ import os
 import time
 
 from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.engine.agent.attempt import WRAPPER, Attempt, intent_record, pid_record
+from tui_lab.engine.agent.attempt import METRICS, WRAPPER, Attempt, intent_record, pid_record
 from tui_lab.engine.agent.places import expand
 from tui_lab.engine.agent.processes import encode, launch, process_stat
 from tui_lab.engine.agent.resources import Turn, overtake
@@ -168,10 +168,46 @@ class Starting:
             context = self.agent.contexts.get(attempt.message["context"])
             if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
                 try:
-                    os.makedirs(encode(attempt.folder))
-                    attempt.folder_made = True
-                except OSError:
+                    self.make_folder(attempt, context)
+                except (OSError, ValueError):
                     pass  # `prepare` says what is wrong, if it still is
+
+    def make_folder(self, attempt: Attempt, context: dict) -> None:
+        """The task's folder, and the first step's outputs: always new ones. A copied lab may know less of its attempts
+        than its folders hold, and what is there may be a link that an earlier attempt has made."""
+        attempt.names = [step["name"] for step in context["steps"]]
+        with attempt.open_folder(make=True) as folder:
+            folder.clear(encode(attempt.file(METRICS)), plain=True)
+            for name in attempt.output_files(attempt.names[0]):
+                os.close(folder.create(name))
+        attempt.folder_made = True
+
+    def unmake_folder(self, attempt: Attempt) -> None:
+        """Of an attempt that does not begin."""
+        try:
+            parent, name = attempt.open_parent()
+            with parent:
+                with parent.folder(name) as folder:
+                    for output in attempt.output_files(attempt.names[0]):
+                        folder.unlink(output)
+                parent.rmdir(name)
+        except OSError:
+            pass  # an earlier attempt has left its outputs there
+
+    def open_outputs(self, attempt: Attempt) -> list:
+        """Descriptors of the current step's outputs, for appending. Raises OSError."""
+        step, names = attempt.step, attempt.names
+        begun = step == 0 or names[step] in names[:step]  # else its files are still to be made
+        opened: Any = []
+        try:
+            with attempt.open_folder() as folder:
+                for name in attempt.output_files(names[step]):
+                    opened.append(folder.reopen(name, append=True) if begun else folder.create(name, append=True))
+        except OSError:
+            for output in opened:
+                os.close(output)
+            raise
+        return opened
 
     def note_begin(self, attempt: Attempt) -> None:
         """What is noted here is in the ledger before the program starts."""
@@ -186,18 +222,16 @@ class Starting:
         if context.get("umask") is not None and context["umask"] != self.umask:
             self.umask = context["umask"]
             os.umask(self.umask)
-        attempt.names = [step["name"] for step in context["steps"]]
         if attempt.steps:
+            attempt.names = [step["name"] for step in context["steps"]]
             return
-        folder = encode(attempt.folder)
         if not attempt.folder_made:
-            os.makedirs(folder, exist_ok=True)
-            attempt.folder_made = True
-        for name, text in attempt.message.get("files", {}).items():
-            path = os.path.join(folder, encode(name))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(encode(text.replace(SLOT_MARK, str(attempt.slot))))
+            self.make_folder(attempt, context)
+        if attempt.message.get("files"):
+            with attempt.open_folder() as folder:
+                for name, text in attempt.message["files"].items():
+                    with open(folder.create(encode(os.path.normpath(name))), "wb") as file:
+                        file.write(encode(text.replace(SLOT_MARK, str(attempt.slot))))
 
     # The program.
 
@@ -247,13 +281,16 @@ class Starting:
         workdir = expand(message.get("workdir") or context["workdir"])
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
-        attempt.outputs = attempt.output_files(step["name"])
         wrapped = ["sh", "-c", WRAPPER, "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
-        wrapped += attempt.outputs
         wrapped += [word.replace(SLOT_MARK, slot) for word in argv]
-        attempt.oom_before = self.agent.oom_count()
-        attempt.step_started = time.monotonic()
-        attempt.pid = launch([encode(word) for word in wrapped], variables(attempt, context))
+        outputs = self.open_outputs(attempt)
+        try:
+            attempt.oom_before = self.agent.oom_count()
+            attempt.step_started = time.monotonic()
+            attempt.pid = launch([encode(word) for word in wrapped], variables(attempt, context), outputs)
+        finally:
+            for output in outputs:
+                os.close(output)
         if attempt.started is None:
             attempt.started = attempt.step_started
         attempt.adopted = False

@@ -3,8 +3,12 @@ folder that matches brings all that is in it."""
 
 import re
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def matcher(globs):
+
+def matcher(globs: "Sequence[str] | None") -> "Callable[[str], object]":
     """A function that tells whether a path matches one of the globs; None matches everything."""
     if globs is None:
         return lambda path: True

@@ -1,0 +1,319 @@
+"""Files below a folder, reached without ever following a symbolic link.
+
+A task may put a link, or something of another kind, in the place of anything in its folder, at any moment. So nothing
+here goes by a whole path: each part is opened by itself, relative to the descriptor of the part before, and never
+through a link (`O_NOFOLLOW`; openat2's RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, on kernels and Pythons without it). File
+systems that are mounted below the folder are not entered: they may be another machine's. Only the base is different:
+it is the owner's, and may be a link or lie behind links.
+
+Paths are bytes, relative, without `.` and `..`.
+"""
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Entry = tuple[bytes, os.stat_result]  # name or path, and what the kernel says of it; links are not followed
+
+OLD = b".tui-lab-old"  # what stood in the way of a folder or file of another kind is kept under its name with this
+NAME = 255  # bytes of a name
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+class NoFolderError(OSError):
+    """Something else stands where a folder is expected; `link` is where it leads, if it is a symbolic link."""
+
+    link = None  # type: bytes | None
+
+
+def parts_of(path: bytes) -> "list[bytes]":
+    """Raises ValueError for a path that could lead out of a folder, or names nothing."""
+    parts = path.split(b"/")
+    if b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
+        raise ValueError("%r is no name of a file in a folder" % os.fsdecode(path))
+    return parts
+
+
+class Folder:
+    """An open folder. It is the same one for as long as it is open, whatever happens to its name."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    @classmethod
+    def base(cls, path: bytes, make: bool = False) -> "Folder":
+        """The owner's folder: links are followed. Raises OSError."""
+        while True:
+            try:
+                return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+            except FileNotFoundError:
+                if not make:
+                    raise
+                os.makedirs(path, exist_ok=True)
+
+    def __enter__(self) -> "Folder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    # The way down.
+
+    def folder(self, path: bytes, make: bool = False, clear: bool = False) -> "Folder":
+        """A folder below this one; b"" is this one itself. make: where it does not exist. clear: what has another kind
+        makes room for it. Raises OSError, NoFolderError."""
+        at = Folder(os.dup(self.descriptor))
+        for part in parts_of(path) if path else ():
+            with at:
+                at = at._enter(part, make, clear)
+        return at
+
+    def _enter(self, name: bytes, make: bool, clear: bool) -> "Folder":
+        while True:
+            try:
+                return Folder(os.open(name, _FOLDER, dir_fd=self.descriptor))
+            except FileNotFoundError:
+                if not make:
+                    raise
+                try:
+                    os.mkdir(name, dir_fd=self.descriptor)
+                except FileExistsError:
+                    pass
+            except OSError as error:
+                if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                    raise
+                if not clear:
+                    raise self._no_folder(name)
+                self.clear(name)
+
+    def _no_folder(self, name: bytes) -> NoFolderError:
+        try:
+            link = os.readlink(name, dir_fd=self.descriptor)
+        except OSError:
+            return NoFolderError(errno.ENOTDIR, "is no folder", name)
+        error = NoFolderError(errno.ENOTDIR, "is a symbolic link, not a folder", name)
+        error.link = link
+        return error
+
+    def parent(self, path: bytes, make: bool = False, clear: bool = False) -> "tuple[Folder, bytes]":
+        """The folder that holds the last part of a path, and that part. make, clear: as for `folder`."""
+        parts = parts_of(path)
+        return self.folder(b"/".join(parts[:-1]), make, clear), parts[-1]
+
+    # Looking.
+
+    def facts(self, path: bytes) -> os.stat_result:
+        """Of what a path names, be it a link. Raises OSError."""
+        folder, name = self.parent(path)
+        with folder:
+            return os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+
+    def link(self, path: bytes) -> bytes:
+        """Where a symbolic link leads. Raises OSError."""
+        folder, name = self.parent(path)
+        with folder:
+            return os.readlink(name, dir_fd=folder.descriptor)
+
+    def read(self, path: bytes) -> int:
+        """A descriptor for reading a plain file. Raises OSError, also where it is none."""
+        folder, name = self.parent(path)
+        with folder:
+            try:
+                file = os.open(name, _FILE, dir_fd=folder.descriptor)
+            except OSError as error:
+                if error.errno != errno.ELOOP:
+                    raise
+                raise OSError(errno.ELOOP, "is a symbolic link", path)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
+            raise OSError(errno.EINVAL, "is no plain file", path)
+        return file
+
+    def entries(self) -> "Iterator[Entry]":
+        """All that is in this folder, by name; what vanishes meanwhile is left out. Raises OSError."""
+        for name in sorted(map(os.fsencode, os.listdir(self.descriptor))):
+            try:
+                yield name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                pass
+
+    def walk(self) -> "Iterator[Entry]":
+        """(path, status) of everything below that is no folder, and of folders where another file system is mounted.
+        What vanishes meanwhile is left out. Raises OSError where this folder itself can't be read."""
+        for below, entries in self._tree():
+            for name, facts in entries:
+                yield below + name, facts
+
+    def _tree(self) -> "Iterator[tuple[bytes, list[Entry]]]":
+        """(path of a folder, ending in "/" unless it is this one; its entries but the folders that follow)."""
+        device = os.fstat(self.descriptor).st_dev
+        waiting = [b""]
+        while waiting:
+            below = waiting.pop()
+            entries = []  # type: list[Entry]
+            try:
+                with self.folder(below) as folder:
+                    for name, facts in folder.entries():
+                        if stat.S_ISDIR(facts.st_mode) and facts.st_dev == device:
+                            waiting.append(below + b"/" + name if below else name)
+                        else:
+                            entries.append((name, facts))
+            except OSError:
+                if not below:
+                    raise
+                continue
+            yield below + b"/" if below else b"", entries
+
+    # Writing.
+
+    def create(self, path: bytes, append: bool = False) -> int:
+        """A descriptor for writing a new file; what bore its name before makes room. Raises OSError."""
+        folder, name = self.parent(path, make=True, clear=True)
+        with folder:
+            while True:
+                try:
+                    return os.open(name, _NEW | (os.O_APPEND if append else 0), 0o666, dir_fd=folder.descriptor)
+                except FileExistsError:
+                    folder.clear(name, plain=True)
+
+    def reopen(self, path: bytes, append: bool = False) -> int:
+        """A descriptor for writing to a plain file; to a new one where there is none, or where the file may be known
+        outside of the folder, too, by a hard link: that one is kept under another name. Raises OSError."""
+        folder, name = self.parent(path)
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_APPEND if append else 0)
+        with folder:
+            try:
+                file = os.open(name, flags, dir_fd=folder.descriptor)
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                    raise
+                folder.clear(name)
+                return folder.create(name, append)
+            facts = os.fstat(file)
+            if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+                os.set_blocking(file, True)
+                return file
+            os.close(file)
+            folder.clear(name)
+            return folder.create(name, append)
+
+    def symlink(self, target: bytes, path: bytes) -> None:
+        """Make a symbolic link, or change where one leads. Raises OSError."""
+        folder, name = self.parent(path, make=True, clear=True)
+        with folder:
+            folder.clear(name)
+            os.symlink(target, name, dir_fd=folder.descriptor)
+
+    def rename(self, name: bytes, other: bytes) -> None:
+        """Give something in this very folder another name, in place of a file or link of that name. Raises OSError."""
+        try:
+            os.rename(name, other, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            self.clear(other)  # a folder is in the way
+            os.rename(name, other, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+
+    def clear(self, name: bytes, plain: bool = False) -> None:
+        """Make room for something of another kind: links, empty folders, and what is neither a file nor a folder go;
+        the others are kept under another name. plain: a plain file goes, too, for another takes its place."""
+        try:
+            facts = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+            if stat.S_ISDIR(facts.st_mode):
+                try:
+                    os.rmdir(name, dir_fd=self.descriptor)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                    self._keep(name)
+            elif stat.S_ISREG(facts.st_mode) and not plain:
+                self._keep(name)
+            else:
+                os.unlink(name, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            pass
+
+    def _keep(self, name: bytes) -> None:
+        number = 1
+        while True:
+            ending = OLD if number == 1 else OLD + b"-%d" % number
+            other = name[: NAME - len(ending)] + ending
+            try:
+                os.stat(other, dir_fd=self.descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                os.rename(name, other, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+                return
+            number += 1
+
+    # Removing.
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a file or link. Raises OSError."""
+        folder, name = self.parent(path)
+        with folder:
+            os.unlink(name, dir_fd=folder.descriptor)
+
+    def remove(self, path: bytes) -> None:
+        """Remove a file, a link, or a folder with all in it; nothing there is fine. Raises OSError."""
+        try:
+            folder, name = self.parent(path)
+        except FileNotFoundError:
+            return
+        with folder:
+            try:
+                with folder.folder(name) as whole:
+                    whole.empty()
+                os.rmdir(name, dir_fd=folder.descriptor)
+            except FileNotFoundError:
+                pass
+            except NoFolderError:
+                folder.unlink(name)
+
+    def empty(self) -> None:
+        """Remove all that is in this folder. Raises OSError, at the end, where something can't be removed."""
+        trouble = None
+        folders = []
+        for below, entries in self._tree():
+            folders.append(below)
+            with self.folder(below[:-1]) as folder:
+                for name, facts in entries:
+                    try:
+                        if stat.S_ISDIR(facts.st_mode):
+                            raise OSError(errno.EBUSY, "another file system is mounted there", below + name)
+                        os.unlink(name, dir_fd=folder.descriptor)
+                    except FileNotFoundError:
+                        pass
+                    except OSError as error:
+                        trouble = trouble or error
+        for below in reversed(folders[1:]):
+            try:
+                self.rmdir(below[:-1])
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                trouble = trouble or error
+        if trouble is not None:
+            raise trouble
+
+    def prune(self) -> None:
+        """Remove the folders below that are empty, and those that are so then."""
+        for below in reversed([below for below, _ in self._tree()][1:]):
+            try:
+                self.rmdir(below[:-1])
+            except OSError:
+                pass  # something is in it, or it is gone
+
+    def rmdir(self, path: bytes) -> None:
+        """Remove an empty folder. Raises OSError."""
+        folder, name = self.parent(path)
+        with folder:
+            os.rmdir(name, dir_fd=folder.descriptor)
