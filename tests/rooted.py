@@ -22,7 +22,7 @@ from tests.engine.agent_talk import interpreters
 from tests.nodes.machine import can_hide
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-MODULES: Final = ("tests/portable/test_beneath.py", "tests/nodes/test_links.py")
+MODULES: Final = ("tests/portable/test_beneath.py", "tests/engine/test_outputs.py", "tests/nodes/test_links.py")
 _INSIDE: Final = "TUI_LAB_TESTS_ROOTED"
 _SYSTEM: Final = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "opt")
 
