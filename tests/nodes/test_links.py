@@ -177,6 +177,27 @@ def test_the_next_attempt_gets_a_folder_of_its_own(workshop: Workshop, fleet: Fl
         assert (folder_of(workshop, task) / "file").read_text() == "kept\n"
 
 
+def test_names_that_are_no_text(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+    text = """\
+        name: e
+        command: |
+          cd {output}
+          if [ {repeat} = 0 ]; then printf far > "$(printf 'l\\351x')"; exit; fi
+          rm -rf {output}; ln -s "$(printf '/tmp/l\\351x\\033[31m')" {output}
+        repeat: 2
+        keep: []
+        """
+    ran = run(workshop, fleet, traps, text)
+    assert ran.returncode == 0, ran.stderr
+    assert "/tmp/l\N{REPLACEMENT CHARACTER}x: what" in ran.stderr
+    assert os.fsencode(folder_of(workshop, 1).readlink()) == b"/tmp/l\xe9x\x1b[31m"
+    assert workshop.call("show", "e/0", "e/1", "--json").returncode == 0
+    fetched = workshop.call("fetch", "e/0", env=fleet.environment(workshop))
+    assert fetched.returncode == 0, fetched.stderr
+    assert (folder_of(workshop) / os.fsdecode(b"l\xe9x")).read_text() == "far"
+    assert workshop.call("show", "e/0").returncode == 0
+
+
 def test_here_too(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
     """Tasks of this machine write into the lab itself."""
     text = """\

@@ -22,6 +22,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.fold import RUNNING
 from tui_lab.store.task_files import TaskFile
 
+UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"  # what the journal has for a byte of a name that is no UTF-8
 ANSWER: Final = 60.0  # seconds that a node may take to be there for a command
 SETTLE: Final = 3.0  # seconds for news that an agent had for us
 MOST: Final = 1 << 20  # bytes of a file in one answer
@@ -189,9 +190,11 @@ class NodeCommands:
         size = 0
         try:
             async with self.engine.files.channel(node) as channel:
-                there = await channel.list_files(node.home, folder) if more else left
+                unsaid = more or any(UNKNOWN in file["name"] for file in left)
+                there = await channel.list_files(node.home, folder) if unsaid else left
                 names = [file["name"] for file in there if "link" not in file and "mount" not in file]
-                wanted = list(filter(matcher(request["globs"] or None), names))
+                globs = [glob.replace(UNKNOWN, "?") for glob in request["globs"] or ()]
+                wanted = list(filter(matcher(globs or None), names))
                 for name in wanted:
                     target = TaskFile(str(run.folder.task_folder(task)), name)
                     size += await channel.get(node.home, f"{folder}/{name}", target)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from tui_lab.engine.node import Message, Node
-from tui_lab.store import layout
+from tui_lab.store import json_text, layout
 from tui_lab.store.lab import Lab
 
 LIMIT: Final = 16 << 20  # bytes of the file, beyond which its older half goes
@@ -45,7 +45,7 @@ class Samples:
     def _write(self, node: Node) -> None:
         self._states[node.name] = node.state
         try:
-            data = orjson.dumps(sample_of(node)) + b"\n"
+            data = json_text.dumps(sample_of(node), orjson.OPT_APPEND_NEWLINE)
             with open(self.path, "ab") as file:
                 file.write(data)
                 size = file.tell()

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import orjson
 
+from tui_lab.store import json_text
 from tui_lab.store.errors import LabError, StorageError
 
 FORMAT: Final = 1
@@ -47,7 +48,7 @@ class Journal:
 
         What was written stays: a reader may have seen it.
         """
-        data = b"".join([orjson.dumps(event) + b"\n" for event in events])
+        data = b"".join([json_text.dumps(event, orjson.OPT_APPEND_NEWLINE) for event in events])
         view = memoryview(data)
         written = 0
         try:
