@@ -70,7 +70,7 @@ def strip_escapes(raw: bytes) -> bytes:
 
 def read_up_to(path: TaskFile, limit: int) -> bytes | None:
     """All bytes of a file below `limit` bytes; None for a larger one. Raises OSError."""
-    descriptor = path.open()
+    descriptor = path.open(plain=False)
     try:
         data = os.read(descriptor, SMALL)
         if len(data) < SMALL:

@@ -30,8 +30,9 @@ class TaskFile(NamedTuple):
     def __str__(self) -> str:
         return self.name if self.name.startswith("/") else f"{self.folder}/{self.name}"
 
-    def open(self) -> int:
-        """A descriptor for reading. A link is followed where it leads to a file of the same task.
+    def open(self, plain: bool = True) -> int:
+        """A descriptor for reading, which never waits. A link is followed where it leads to a file of the same task.
+        plain: a pipe or a folder is refused; without it, whoever reads finds out.
 
         Raises OSError: FileNotFoundError where there is none, or a link leads nowhere; else its `strerror` says what
         is wrong, to stand behind the file's name.
@@ -50,7 +51,7 @@ class TaskFile(NamedTuple):
             file = self._open_link(folder)
         finally:
             os.close(folder)
-        return _plain(file, self.name)
+        return _plain(file, self.name) if plain else file
 
     def _open_deep(self, folder: int) -> int:
         if self.name.startswith("/") or ".." in self.name.split("/"):

@@ -168,9 +168,14 @@ class Starting:
             context = self.agent.contexts.get(attempt.message["context"])
             if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
                 try:
-                    self.make_folder(attempt, context)
+                    attempt.open_folder().close()
+                except FileNotFoundError:
+                    try:
+                        self.make_folder(attempt, context)
+                    except (OSError, ValueError):
+                        pass  # `prepare` says what is wrong, if it still is
                 except (OSError, ValueError):
-                    pass  # `prepare` says what is wrong, if it still is
+                    pass  # something is in the way: it makes room when the attempt begins, no earlier
 
     def make_folder(self, attempt: Attempt, context: dict) -> None:
         """The task's folder, and the first step's outputs: always new ones. A copied lab may know less of its attempts
