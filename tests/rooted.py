@@ -26,7 +26,9 @@ MODULES: Final = ("tests/portable/test_beneath.py", "tests/engine/test_outputs.p
 _INSIDE: Final = "TUI_LAB_TESTS_ROOTED"
 _SYSTEM: Final = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "opt")
 
-only = pytest.mark.skipif(can_hide() and _INSIDE not in os.environ, reason="runs in a root of its own, by tests/test_own_root.py")
+only = pytest.mark.skipif(
+    can_hide() and _INSIDE not in os.environ, reason="runs in a root of its own, by tests/test_own_root.py"
+)
 alone = pytest.mark.skipif(not can_hide() or _INSIDE in os.environ, reason="needs root and the right to mount")
 
 _ENTER: Final = r"""

@@ -195,6 +195,9 @@ def test_a_step_does_not_write_where_the_one_before_leads(any_talk: Talk) -> Non
     talk.start(0, 'rm "$O/stdout"; ln -s "$TRAP/precious" "$O/stdout"', "echo two", env=env)
     assert talk.receive("finished")["state"] == "done"
     assert (talk.output(0) / "stdout").read_text() == "two\n"
+    talk.start(2, 'echo one; ln "$O/stdout" "$O/log"', "echo two", env={**env, "O": str(talk.output(2))})
+    assert talk.receive("finished")["state"] == "done"
+    assert (talk.output(2) / "log").read_text() == "one\ntwo\n"  # it is its own
     talk.start(1, 'rm -rf "$O"; ln -s "$TRAP" "$O"', "echo two", env={**env, "O": str(talk.output(1))})
     finished = talk.receive("finished")
     assert (finished["state"], finished["reason"]) == ("failed", "start")

@@ -185,9 +185,10 @@ class Folder:
                 except FileExistsError:
                     folder.clear(name, plain=True)
 
-    def reopen(self, path: bytes, append: bool = False) -> int:
+    def reopen(self, path: bytes, append: bool = False, made: "int | None" = None) -> int:
         """A descriptor for writing to a plain file; to a new one where there is none, or where the file may be known
-        outside of the folder, too, by a hard link: that one is kept under another name. Raises OSError."""
+        outside of the folder, too, by a hard link: that one is kept under another name. made: the inode of a file that
+        was made here, and may have as many names as it will. Raises OSError."""
         folder, name = self.parent(path)
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_APPEND if append else 0)
         with folder:
@@ -199,7 +200,7 @@ class Folder:
                 folder.clear(name)
                 return folder.create(name, append)
             facts = os.fstat(file)
-            if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
+            if stat.S_ISREG(facts.st_mode) and (facts.st_nlink == 1 or facts.st_ino == made):
                 os.set_blocking(file, True)
                 return file
             os.close(file)

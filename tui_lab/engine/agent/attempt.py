@@ -32,6 +32,7 @@ class Attempt:
         self.folder = expand(message.get("folder", ""))
         self.in_ledger = False
         self.folder_made = False  # and in it the outputs of the first step
+        self.made: Any = {}  # name of an output -> inode
         self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps: Any = []  # exit status and duration of each step that ended

@@ -184,7 +184,9 @@ class Starting:
         with attempt.open_folder(make=True) as folder:
             folder.clear(encode(attempt.file(METRICS)), plain=True)
             for name in attempt.output_files(attempt.names[0]):
-                os.close(folder.create(name))
+                output = folder.create(name)
+                attempt.made[name] = os.fstat(output).st_ino
+                os.close(output)
         attempt.folder_made = True
 
     def unmake_folder(self, attempt: Attempt) -> None:
@@ -207,7 +209,8 @@ class Starting:
         try:
             with attempt.open_folder() as folder:
                 for name in attempt.output_files(names[step]):
-                    opened.append(folder.reopen(name, append=True) if begun else folder.create(name, append=True))
+                    made = attempt.made.get(name)
+                    opened.append(folder.reopen(name, True, made) if begun else folder.create(name, append=True))
         except OSError:
             for output in opened:
                 os.close(output)
