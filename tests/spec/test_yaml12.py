@@ -6,14 +6,27 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+import yaml
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tui_lab.spec import yaml12
 from tui_lab.spec.problem import SpecError
 from tui_lab.spec.yaml12 import MAX_DEPTH, parse, read_text, resolve
+
+
+@pytest.fixture(scope="module", params=["libyaml", "python"], autouse=True)
+def loader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Either parser of PyYAML: a build of it may lack libyaml."""
+    if request.param == "libyaml" and not yaml.__with_libyaml__:
+        pytest.skip("this PyYAML was built without libyaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml12, "LOADER", yaml.CSafeLoader if request.param == "libyaml" else yaml.SafeLoader)
+        yield
 
 
 def value(text: str) -> object:
@@ -165,6 +178,7 @@ def test_core_tags() -> None:
 @example("\ud800")
 @example("\ufeff\ufeffa: 1")
 @example("a: \x85b\u2028c")
+@settings(deadline=None)  # the parser in Python takes its time for what is nested deep
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         document = parse(text, "f.yaml")
@@ -225,8 +239,57 @@ def test_aliases_can_not_blow_up_a_file() -> None:
     assert problems("\n".join(lines)) == ["f.yaml:5:5: aliases make this 111111 values large; write fewer aliases"]
 
 
-def test_depth_is_bounded() -> None:
-    assert problems("[" * 100_000) == [f"f.yaml:1:{MAX_DEPTH + 2}: nested more than {MAX_DEPTH} levels deep"]
+def nested(levels: int) -> dict[str, tuple[str, int, int]]:
+    """Texts of so many levels, each with line and column of the first level beyond the bound."""
+    first = MAX_DEPTH + 1  # levels count from 0
+    return {
+        "lists": ("[" * levels, 1, first + 1),
+        "closed": ("[" * levels + "]" * levels, 1, first + 1),
+        "a list a line": ("[\n" * levels, first + 1, 1),
+        "mappings": ("{a: " * levels, 1, 4 * MAX_DEPTH + 2),
+        "dashes": ("- " * levels + "x", 1, 2 * first + 1),
+        "questions": ("? " * levels + "x", 1, 2 * first + 1),
+        "keys": ("".join(f"{' ' * level}a:\n" for level in range(min(levels, 3000))), first, first),
+        "dashes, then lists": ("- " * 60 + "[" * levels, 1, 120 + first - 60 + 1),
+        "a key before": ("a: 1\nb: " + "[" * levels, 2, 3 + first),
+    }
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 2, 999, 1001, 100_000])
+@pytest.mark.parametrize("kind", nested(1))
+def test_depth_is_bounded(kind: str, levels: int) -> None:
+    """Also where the parser has a bound of its own (1000 in PyYAML 6.0.4), or looks ahead and stumbles behind ours."""
+    text, line, column = nested(levels)[kind]
+    assert problems(text) == [f"f.yaml:{line}:{column}: nested more than {MAX_DEPTH} levels deep"]
+
+
+def test_depth_is_told_before_what_stands_behind_it() -> None:
+    said = f"f.yaml:1:{MAX_DEPTH + 2}: nested more than {MAX_DEPTH} levels deep"
+    for behind in ("@", "%", "'never closed", '"\\d"', "}", "*nothing", "\n\t- x"):
+        assert problems("[" * 100 + behind) == [said]
+    assert problems("a: 1\na: 2\nb: " + "[" * 5000) == [
+        'f.yaml:2:1: "a" is given twice, the first time in line 1',
+        f"f.yaml:3:{MAX_DEPTH + 4}: nested more than {MAX_DEPTH} levels deep",
+    ]
+
+
+def test_a_mistake_above_the_bound_is_told_as_ever() -> None:
+    deep = "[" * (MAX_DEPTH + 1)
+    assert problems(deep + "@") == [
+        f'f.yaml:1:{MAX_DEPTH + 2}: a value can\'t begin with "@" in YAML; put the value in single quotes'
+    ]
+    key = '2:1: this line is no "key: value"; write a colon and a space after the key, as in "repeat: 3"'
+    assert problems("a: 1\n" + "[" * 5000) == [f"f.yaml:{key}"]
+    assert problems("a: @x\nb: " + "[" * 5000) == [
+        'f.yaml:1:4: a value can\'t begin with "@" in YAML; put the value in single quotes'
+    ]
+
+
+def test_as_deep_as_the_bound_is_read() -> None:
+    inner: object = []
+    for _ in range(MAX_DEPTH):
+        inner = [inner]
+    assert value("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1)) == inner
 
 
 def test_numbers_are_bounded() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.document._document import Document
+from textual.widgets.text_area import Document
 
 from tui_lab.tui.editor_file import EditedFile, FileError, recent_files, remember, with_line_ends
 

@@ -1,4 +1,4 @@
-"""YAML 1.2's core schema over libyaml's parser, with the place of everything.
+"""YAML 1.2's core schema over PyYAML's events, with the place of everything.
 
     `1e-3` is a number; `on`, `no`, `1:30`, `2026-01-31` and `010` are text; a duplicate key is an error.
 
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from yaml._yaml import CParser
 from yaml.events import (
     AliasEvent,
     DocumentEndEvent,
@@ -29,9 +28,12 @@ from yaml.events import (
 
 from tui_lab.spec.problem import Problem, SpecError
 from tui_lab.spec.yaml_document import Document, Node, Text
-from tui_lab.spec.yaml_errors import explain
+from tui_lab.spec.yaml_errors import explain, is_depth_bound, read_without_error
 
 __all__ = ["Document", "Node", "parse", "read_text", "resolve"]
+
+# PyYAML is also built without libyaml. Its own parser gives the same events, and takes some 20 times as long.
+LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 MAX_DEPTH: Final = 64
 MAX_ALIAS_GROWTH: Final = 100_000  # nodes that aliases may add to those that the file really has
@@ -112,7 +114,26 @@ def parse(text: str, file: str) -> Document:
     try:
         return _Composer(source, file).document()
     except yaml.YAMLError as error:
-        raise SpecError([explain(error, source, file)]) from None
+        raise _refusal(error, source, file) from None
+
+
+def _refusal(error: yaml.YAMLError, source: Text, file: str) -> SpecError:
+    """What to say where the parser stumbled.
+
+    It looks ahead, and some versions of it bound the depth themselves, so it may stumble behind a place where this
+    module would have stopped. What stands first is told: the text before the error is read once more.
+    """
+    before = Text(source.source[: read_without_error(error, source)])
+    composer = _Composer(before, file)
+    try:
+        composer.document()
+    except SpecError as found:
+        if composer.too_deep:
+            return found
+    except yaml.YAMLError as earlier:
+        if is_depth_bound(error):
+            return SpecError([explain(earlier, before, file)])
+    return SpecError([explain(error, source, file)])
 
 
 def _end(event: Any) -> int:
@@ -121,7 +142,7 @@ def _end(event: Any) -> int:
 
 
 class _Composer:
-    """Builds nodes from libyaml's events; one object per text."""
+    """Builds nodes from the parser's events; one object per text."""
 
     def __init__(self, source: Text, file: str) -> None:
         self.source = source
@@ -129,10 +150,11 @@ class _Composer:
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
         self.made = 0
-        self.parser = CParser(source.source)
+        self.too_deep = False
+        self.events = yaml.parse(source.source, Loader=LOADER)
 
     def next(self) -> Any:  # the stubs give every event's marks and anchor as perhaps missing
-        return self.parser.get_event()
+        return next(self.events)
 
     def document(self) -> Document:
         while isinstance(event := self.next(), StreamStartEvent):
@@ -166,6 +188,7 @@ class _Composer:
         if isinstance(event, AliasEvent):
             return self.alias(event)
         if depth > MAX_DEPTH:
+            self.too_deep = True
             raise self.fatal(start, f"nested more than {MAX_DEPTH} levels deep")
         self.made += 1
         if isinstance(event, ScalarEvent):

@@ -1,4 +1,4 @@
-"""What libyaml's errors mean, in plain words."""
+"""What the errors of PyYAML's two parsers mean, in plain words: libyaml's, and the one in Python."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def explain(error: yaml.YAMLError, text: Text, file: str) -> Problem:
     return Problem(file, *text.place(index), message, hint)
 
 
+def read_without_error(error: yaml.YAMLError, text: Text) -> int:
+    """How far the parser came: to the beginning of the word that it could not read."""
+    at = _index(getattr(error, "problem_mark", None), text)
+    if isinstance(error, yaml.scanner.ScannerError):
+        return min(at, _index(error.context_mark, text, at))
+    return at
+
+
+def is_depth_bound(error: yaml.YAMLError) -> bool:
+    """Whether the parser refuses a text as nested too deep (libyaml since PyYAML 6.0.4: 1000 levels)."""
+    return "nesting depth" in str(getattr(error, "problem", None))
+
+
 def _index(mark: Any, text: Text, default: int = 0) -> int:
     return default if mark is None else min(int(mark.index), len(text.source))
 
@@ -40,6 +53,8 @@ def _words(problem: str, context: str, at: int, opened: int, text: Text) -> tupl
     value_at = first + value.start(1) if value else at
     leading = value[1] if value else ""
     here = source[at] if at < len(source) else ""
+    if problem.startswith("expected <block end>, but found"):  # the parser in Python
+        problem = "did not find expected key"
 
     if "mapping values are not allowed" in problem:
         if ": " in source[first:at].strip() + " " or value_at < at:
@@ -52,6 +67,7 @@ def _words(problem: str, context: str, at: int, opened: int, text: Text) -> tupl
         return opened, "this quote is never closed", "end the text with the same quote"
     if "unknown escape" in problem:
         hint = "put the value in single quotes, where a backslash is a backslash"
+        at -= here != "\\"  # the parser in Python names the character behind it
         return at, f'"\\{source[at + 1 : at + 2]}" is no escape of YAML\'s double quotes', hint
     if here == "\t" or "tab character" in problem:
         return at, "a tab where YAML wants spaces", "indent with spaces"
@@ -84,7 +100,7 @@ def _words(problem: str, context: str, at: int, opened: int, text: Text) -> tupl
             'this line is no "key: value"',
             'write a colon and a space after the key, as in "repeat: 3"',
         )
-    if "block sequence entries are not allowed" in problem:
+    if "sequence entries are not allowed" in problem:
         return (
             at,
             "a list item can't begin on the line of its key",
