@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +39,58 @@ def test_ci_runs_the_readmes_test_command() -> None:
     commands = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
     test_command = next(text for text in commands if "pytest" in text).strip()
     assert test_command in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+# Stands for a program of the README: it does what the next one needs, and refuses to work in a wrong folder.
+STAND_IN = """\
+#!/bin/bash
+case "${0##*/} $*" in
+  "python3 -m venv "*) mkdir -p "${!#}/bin" && touch "${!#}/bin/activate" ;;
+  "pip install -e "*) test -e pyproject.toml ;;
+  "python -m pytest"*) test -d tests ;;
+  "tui-lab --run "*) test -e "${!#}" ;;
+  *) false ;;
+esac || { echo "${0##*/} $* can't work in $PWD" >&2; exit 1; }
+echo "${0##*/} $*" >>"$DONE"
+"""
+
+
+def blocks(page: Path, kind: str = "sh") -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+@pytest.mark.parametrize("order", ["as written", "backwards", "each twice"])
+def test_commands_of_the_readme_can_follow_one_another(shell: str, order: str, tmp_path: Path) -> None:
+    """They are pasted into one shell, at the top of a clone."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    programs, clone = tmp_path / "bin", tmp_path / "clone"
+    programs.mkdir()
+    clone.mkdir()
+    for name in ("python3", "python", "pip", "tui-lab"):
+        (programs / name).write_text(STAND_IN)
+        (programs / name).chmod(0o755)
+    for name in ("pyproject.toml", "tests", "examples", "tui_lab"):
+        (clone / name).symlink_to(ROOT / name)
+    pasted = blocks(ROOT / "README.md")
+    assert len(pasted) == 2
+    pasted = {"as written": pasted, "backwards": pasted[::-1], "each twice": [p for p in pasted for _ in "12"]}[order]
+    done = tmp_path / "done"
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "DONE": str(done)}
+    script = "".join(f"{block}\ntest $? = 0 || exit 1\n" for block in pasted)
+    result = subprocess.run([shell, "-c", script], cwd=clone, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    last = [line for line in done.read_text().splitlines() if line.startswith(("tui-lab --run", "python -m pytest"))]
+    assert len(last) == len(pasted)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))], ids=lambda page: page.name)
+def test_no_block_of_a_page_leaves_the_shell_elsewhere(page: Path) -> None:
+    """Nobody knows which of them were pasted before."""
+    lines = [line for block in blocks(page) for line in block.splitlines()]
+    lines += [line.removeprefix("$ ") for block in blocks(page, "console") for line in block.splitlines()]
+    assert [line for line in lines if re.search(r"(^|&&|;)\s*(cd|pushd|chdir)\b", line)] == []
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:

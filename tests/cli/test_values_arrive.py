@@ -210,7 +210,9 @@ def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
     bench.run("plain.yaml")
     line = bench("show", "--command", "plain/0").out
     folder = shlex.quote(str(bench.folder))
-    assert line == f'cd {folder} && B="it\'s b" ./args "it\'s" --x\n' or shlex.split(line)[3] == "B=it's b"
+    # in parentheses: whoever pastes it stays where they are
+    assert line == f'( cd {folder} && B="it\'s b" ./args "it\'s" --x )\n' or shlex.split(line)[4] == "B=it's b"
+    assert line.startswith(f"( cd {folder} && ") and line.endswith(" )\n")
     ran = subprocess.run(["bash", "-c", line], cwd="/", check=True, capture_output=True, text=True)
     assert ran.stdout == bench.stdout(0, "plain")
 

@@ -64,8 +64,8 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
 def repeating_line(recipe: Recipe, row: int) -> str:
     """What to paste into bash or zsh to do what the task does: its folder, its variables, its commands.
 
-    Scripts stand in parentheses, for they end at the first failure, which an interactive shell should
-    survive.
+    All stands in parentheses: the shell stays in its folder, and survives a script that ends at its first
+    failure.
     """
     from tui_lab.engine.recipe import placeholders
     from tui_lab.spec.render import quote
@@ -82,7 +82,7 @@ def repeating_line(recipe: Recipe, row: int) -> str:
     shown = recipe.shown(row)
     if not any(command.needs_shell for command in recipe.commands) and experiment.setup is None:
         assignments = [f"{name}={quote(value)} " for name, value in variables.items()]
-        return " && ".join([*begin, *("".join([*assignments, line]) for line in shown)])
+        return _grouped(" && ".join([*begin, *("".join([*assignments, line]) for line in shown)]))
     setup = [] if experiment.setup is None else experiment.setup.splitlines()
     steps = [_grouped(line) for line in shown]
     return _grouped("; ".join(["set -e -o pipefail", *begin, *setup, *exports, *steps]))
