@@ -6,6 +6,8 @@ import csv
 import io
 import json
 
+import pytest
+
 from tests.cli.bench import Bench
 
 TRAINER = """#!/bin/sh
@@ -124,6 +126,41 @@ def test_a_row_for_each_epoch(bench: Bench) -> None:
         {"neurons": 3, "row": 0, "epoch": 1, "loss": 0.9},
         {"neurons": 3, "row": 1, "epoch": 2, "loss": 0.3},
     ]
+
+
+def test_a_row_for_each_epoch_where_some_tasks_have_none(bench: Bench) -> None:
+    bench.write("run.sh", "#!/bin/sh\necho acc 0.$1\nfor e in $(seq $1); do echo Epoch $e; echo acc $e; done\n", True)
+    bench.write("grid.yaml", "name: grid\ncommand: ./run.sh {n}\nparameters: {n: [0, 1, 2]}\n")
+    bench.run("grid.yaml")
+    told = bench("parse", "grid", "-p", "acc", "acc (@float@)", "-n", "^Epoch", "-o", "rows.csv")
+    assert "acc: in 3 of 3" in told.err
+    rows = [{"n": 1, "row": 0, "acc": 1.0}, {"n": 2, "row": 0, "acc": 1.0}, {"n": 2, "row": 1, "acc": 2.0}]
+    assert bench.table("SELECT n, row, acc FROM grid_rows ORDER BY n, row") == rows
+    assert len((bench.folder / "rows.csv").read_text().splitlines()) == 1 + 3
+    bench("parse", "grid", "-p", "acc", "acc (@float@)", "-n", "^no such line")
+    assert bench.table("SELECT n, row, acc FROM grid_rows") == []
+
+
+def test_parse_that_fails_keeps_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept(bench)
+    bench("parse", "grid", "-p", "epoch", "Epoch (@int@)")
+    kept = (bench.lab / "grid" / "parsed.yaml").read_bytes()
+    more = ("parse", "grid", "-p", "loss", "loss (@float@)", "-n", "^Epoch")
+    bench.inside(*more, "-o", "no/such/folder/x.csv", code=2)
+    bench.inside("parse", "grid", "-p", "a b", "loss (@float@)", code=2)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("as a mistake of ours would")
+
+    for part in ("long.refresh", "hints.explain", "extract"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"tui_lab.results.tables.{part}", fails)
+            bench.inside(*more, "-p", "x", "not there (@int@)", code=3)
+    assert (bench.lab / "grid" / "parsed.yaml").read_bytes() == kept
+    assert "loss" not in bench.table("SELECT * FROM grid LIMIT 1")[0]
+    assert bench.table("SELECT * FROM grid_rows") == []
+    bench.inside(*more)
+    assert bench.table("SELECT count(*) AS n FROM grid_rows WHERE loss > 0")[0]["n"] > 0
 
 
 def test_a_pattern_that_matches_nothing_is_told_with_a_hint(bench: Bench) -> None:

@@ -300,5 +300,5 @@ def test_a_database_sees_what_was_added_between_two_queries(disk: Any) -> None:
         assert database.query("SELECT m FROM grid_tasks ORDER BY n").rows() == [(5,), (8,)], "a running task prints on"
         disk.finish(folder, 1, attempt)
         assert database.query("SELECT m FROM grid ORDER BY n").rows() == [(5,), (8,)]
-        folder.write_metrics(folder.spec_text().replace("'m (@int@)'", "'m (@float@)'"))
+        folder.write_metrics(folder.spec_text().replace("'m (@int@)'", "'m (@float@)'"), 1)
         assert database.query("SELECT typeof(m) FROM grid LIMIT 1").rows() == [("DOUBLE",)]

@@ -152,6 +152,95 @@ def test_rows_of_a_csv_file(disk: Any) -> None:
     assert steps(table, "epoch", "loss", "out_N", "row") == [(1, 0.5, "a", 0), (2, None, "b", 1)]
 
 
+EACH = (
+    "command: ./run {n}\nparameters: {n: [1, 2, 3, 4, 5, 6]}\n"
+    "metrics: {epoch: 'Epoch (@int@)', acc: 'acc (@float@)', seen: {pattern: acc, take: count}}\n"
+    "rows: {each: ^Epoch}\n"
+)
+
+
+def test_rows_of_pieces_where_tasks_have_none(disk: Any) -> None:
+    """No such line, no output, no text, no file: a task has no rows then, and the others have theirs."""
+    folder = disk.submit(EACH)
+    disk.run(folder, 0, "acc 0.1\nEpoch 1\nacc 0.5\nacc 0.6\nEpoch 2\nEpoch 3\nacc nothing\n")
+    disk.run(folder, 1, "acc 0.9\nNo Epoch\n")
+    disk.run(folder, 2, "")
+    disk.run(folder, 3, {"stdout": b"\x00\xff\xfe Epoch 1\n\x80\n"})
+    disk.run(folder, 4, {"other": "Epoch 1"}, state="failed")
+    table = refresh(folder).rows
+    assert table["task_id"].unique().to_list() == [0]
+    assert steps(table, "row", "epoch", "acc", "seen") == [(0, 1, 0.6, 2), (1, 2, None, 0), (2, 3, None, 1)]
+    assert refresh(folder).rows.equals(table), "from the cache, too"
+    attempt = disk.start(folder, 5, {"stdout": "starting\n"})
+    assert refresh(folder, live=True).rows.equals(table)
+    (folder.task_folder(5) / "stdout").write_text("starting\nEpoch 1\nacc 0.25\nEpoch 2\nacc 0.")
+    assert steps(refresh(folder, live=True).rows, "epoch", "acc", task=5) == [(1, 0.25), (2, None)]
+    disk.finish(folder, 5, attempt)
+    assert steps(refresh(folder).rows, "epoch", "acc", task=5) == [(1, 0.25), (2, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        ("{each: ^Epoch}", {"epoch": pl.Int64, "acc": pl.Float64, "seen": pl.Int64}),
+        ("{pattern: 'Epoch (?P<epoch>@int@) (?P<word>\\w+)'}", {"epoch": pl.Int64, "word": pl.String}),
+        ("{csv: h.csv}", {}),
+    ],
+)
+@pytest.mark.parametrize("output", ["", "nothing of it\n", b"\xff\x00", None])
+def test_a_table_without_a_row_has_its_columns(
+    rows: str, columns: dict[str, Any], output: str | bytes | None, disk: Any
+) -> None:
+    folder = disk.submit(EACH.replace("{each: ^Epoch}", rows))
+    for task in range(6):
+        disk.run(folder, task, {} if output is None else {"stdout": output})
+    for _ in range(2):  # read, and from the cache
+        table = refresh(folder).rows
+        assert table.height == 0
+        assert {name: table.schema[name] for name in columns} == columns
+        assert {"n", "row", "task_id"} <= set(table.columns)
+    disk.run(folder, 5, {"stdout": "Epoch 7 on\nacc 1\n", "h.csv": "epoch,acc\n7,1\n"})
+    assert steps(refresh(folder).rows, "n", "epoch", "row", task=5) == [(6, 7, 0)]
+
+
+def test_a_csv_file_of_rows_that_is_missing_empty_or_no_csv(disk: Any) -> None:
+    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3, 4, 5, 6]}\nrows: {csv: h.csv}\n")
+    disk.run(folder, 0, {"h.csv": "epoch,loss\n1,0.5\n2\n"})
+    disk.run(folder, 1, {"h.csv": ""})
+    disk.run(folder, 2, {"h.csv": "epoch,loss\n"})
+    disk.run(folder, 3, {"h.csv": b"\x00\xff" * 100_000})
+    disk.run(folder, 4, {"other": ""})
+    attempt = disk.start(folder, 5, {"h.csv": "epoch,l"})
+    for live in (False, True, False):
+        table = refresh(folder, live=live).rows
+        assert table["task_id"].unique().to_list() == [0]
+        assert steps(table, "epoch", "loss") == [(1, 0.5), (2, None)]
+    disk.finish(folder, 5, attempt)
+
+
+def test_rows_of_a_file_that_comes_later(disk: Any) -> None:
+    """As `fetch` brings it from a node."""
+    folder = disk.submit(ONE + "rows: {csv: h.csv}\n")
+    disk.run(folder, 0, {"h.csv": "a\n1\n"})
+    disk.run(folder, 1, {})
+    assert steps(refresh(folder).rows, "a", task=1) == []
+    (folder.task_folder(1) / "h.csv").write_text("a\n2\n")
+    assert steps(refresh(folder).rows, "a", task=1) == [(2,)]
+    (folder.task_folder(1) / "h.csv").write_text("a\n3\n")
+    assert steps(refresh(folder).rows, "a", task=1) == [(2,)], "it was read"
+    assert steps(refresh(folder, force=True).rows, "a", task=1) == [(3,)]
+
+
+def test_rows_of_a_large_stream_of_which_a_step_is_missing(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 100_000)
+    folder = disk.submit("command: {one: ./one, two: ./two}\nmetrics: {acc: 'acc (@int@)'}\nrows: {each: ^Epoch}\n")
+    text = "".join(f"Epoch {i}\nacc {i}\n" for i in range(10_000))
+    attempt = disk.start(folder, 0, {"one.stdout": text + "Epoch 9"})
+    assert refresh(folder, live=True).rows["acc"].to_list() == list(range(10_000))
+    disk.finish(folder, 0, attempt, state="failed")
+    assert refresh(folder).rows["acc"].to_list() == [*range(10_000), None]
+
+
 def test_changed_rows_are_read_again(disk: Any) -> None:
     folder = disk.submit(ONE + "rows: {pattern: 'a=(?P<a>@int@)'}\n")
     disk.run(folder, 0, "a=1 b=2")

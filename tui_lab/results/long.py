@@ -52,16 +52,17 @@ def refresh(
     tasks: pl.DataFrame,
     parameters: Sequence[str],
     live: bool = False,
+    force: bool = False,
 ) -> LongTable:
     """The table `kind` (`steps` or `rows`) for the tasks of the table of all tasks, from the cache and what
-    is new."""
+    is new; `force` reads everything again."""
     reader: Reader = StepsReader(spec) if kind == "steps" else RowsReader(spec)
     index = "step" if kind == "steps" else "row"
     print_ = cache.fingerprint([kind, *definition(kind, spec)])
     path = folder.path / FILES[kind]
     ended = tasks.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
     with cache.writing(folder.path) as may_write:
-        found = cache.read(path)
+        found = None if force else cache.read(path)
         known = pl.DataFrame(schema=ended.schema)
         kept, skipped = pl.DataFrame(), 0
         if found is not None and found[1].get("fingerprint") == print_:
@@ -70,15 +71,17 @@ def refresh(
             skipped = found[1]["skipped"]
         new = ended.join(known, on=["task_id", "attempt"], how="anti")
         if new.height or known.height != ended.height or found is None:
-            fresh = _read(reader, folder.path, new.rows(), False)
+            fresh, absent = _read(reader, folder.path, new.rows(), False)
             kept = _below(kept, fresh)
             skipped += reader.skipped
-            if may_write:
-                cache.write(path, kept, {"fingerprint": print_, "covered": cache.covered(ended), "skipped": skipped})
+            covered = cache.covered(ended.filter(~pl.col("task_id").is_in(absent)))
+            about = {"fingerprint": print_, "covered": covered, "skipped": skipped}
+            if may_write and (found is None or any(found[1].get(key) != value for key, value in about.items())):
+                cache.write(path, kept, about)
     if live:
         running = tasks.filter(pl.col("state") == "running").select("task_id", "attempts").rows()
         ids = [task_id for task_id, _ in running]
-        fresh = _read(reader, folder.path, running, True)
+        fresh, _ = _read(reader, folder.path, running, True)
         kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh)
     return LongTable(_with_facts(kept, tasks, parameters, index), skipped)
 
@@ -94,11 +97,13 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     return [steps, {n: m.model_dump(exclude={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
 
 
-def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> pl.DataFrame:
+def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tuple[pl.DataFrame, list[int]]:
+    """The records of tasks, and the tasks that lack the file."""
     columns: dict[str, list[Scalar | None]] = {name: [] for name in reader.types}
     ids: list[int] = []
     attempts: list[int] = []
     indices: list[Scalar | None] = []
+    absent: list[int] = []
     for task_id, attempt in tasks:
         for record in reader.records(task_path(folder, task_id), attempt, live):
             ids.append(task_id)
@@ -109,11 +114,13 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> pl
                 # Names may come and go from row to row.
                 column.extend([None] * (len(ids) - 1 - len(column)))
                 column.append(value)
+        if reader.absent:
+            absent.append(task_id)
     series = [
         build(PREFIX + name, values + [None] * (len(ids) - len(values)), reader.types.get(name, "json")).series
         for name, values in columns.items()
     ]
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         [
             pl.Series("task_id", ids, dtype=pl.Int64),
             pl.Series("attempt", attempts, dtype=pl.Int32),
@@ -121,6 +128,7 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> pl
             *series,
         ]
     )
+    return frame, absent
 
 
 def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,8 @@ class Reader:
     def __init__(self) -> None:
         self.types = {}
         self.skipped = 0
+        self.absent = False
+        """The task that was read last lacks the file, which may come later (from a node)."""
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         raise NotImplementedError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from tui_lab.results.extract import read_text
 from tui_lab.results.readers import Nothing, TextReader
@@ -10,7 +11,7 @@ from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
 from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, table
-from tui_lab.results.text import Text, read_whole
+from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
@@ -37,6 +38,7 @@ class RowsReader(Reader):
             self.find = self._by_pieces(spec.rows.each, spec)
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
+        self.absent = False
         if self._rows is None:
             return
         try:
@@ -44,7 +46,10 @@ class RowsReader(Reader):
                 yield from self._cells(locate(folder, self._rows.csv or ""), live)
                 return
             paths = task_files(folder, self._rows.source, self._names, attempt)
-            text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
+            text = read_text(paths, live) or _large(paths, live)
+        except FileNotFoundError:
+            self.absent = True
+            return
         except (OSError, SourceError):
             return
         for index, record in enumerate(self.find(text)):
@@ -83,7 +88,7 @@ class RowsReader(Reader):
 
         def find(text: Text) -> Iterator[Record]:
             cuts = [number for number, line in enumerate(text.lines) if regex.search(line)]
-            for start, end in zip(cuts, [*cuts[1:], len(text.lines)], strict=True):
+            for start, end in pairwise([*cuts, len(text.lines)]):  # without a cut there is no pair, and no row
                 piece = Text("\n".join(text.lines[start:end]).encode())
                 found = {reader.name: reader.value(piece) for reader in metrics}
                 yield {n: empty[n] if isinstance(value, Nothing) else value for n, value in found.items()}
@@ -101,3 +106,9 @@ class RowsReader(Reader):
                 INDEX: index,
                 **{name: cell.strip() or None for name, cell in zip(names, line, strict=False)},
             }
+
+
+def _large(paths: Sequence[TaskFile], live: bool) -> Text:
+    """The text of a stream that is too large for one piece: of those of its files that are there. Raises OSError."""
+    raw = b"\n".join(read_whole(path) for path in paths if path.size is not None)
+    return Text(complete_lines(raw) if live else raw)

@@ -127,8 +127,8 @@ def table(path: TaskFile, torn_end: bool = True) -> tuple[list[str], Iterator[li
     if not first:
         raise SourceError("the file is empty")
     delimiter = max(",;\t", key=lambda character: (first.count(character), character == ","))
-    header = [name.strip().lstrip("#").strip() for name in next(csv.reader([first], delimiter=delimiter))]
-    return header, _records(lines, delimiter)
+    names = next(_records(iter([first]), delimiter))
+    return [name.strip().lstrip("#").strip() for name in names], _records(lines, delimiter)
 
 
 def _decoded(path: TaskFile) -> Iterator[str]:

@@ -54,6 +54,8 @@ class Results:
     read: int = 0
     """Attempts whose outputs were read by this refresh; the others came from the cache."""
     live: bool = False
+    force: bool = False
+    """Whether `steps` and `rows`, too, are read from the outputs and not from their caches."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with `sql` metrics that can't be computed, by metric."""
     troubles: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +122,9 @@ class Results:
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
-            self._long[kind] = long.refresh(kind, self.folder, self.spec, self.tasks, self.parameters, self.live)
+            self._long[kind] = long.refresh(
+                kind, self.folder, self.spec, self.tasks, self.parameters, self.live, self.force
+            )
         return self._long[kind]
 
 
@@ -161,7 +165,7 @@ def refresh(
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
     tables = (tuple(parameters), metrics, full)
     settled = not reading.again and not (live and (table["state"] == "running").any())
-    return Results(folder, spec, *tables, reading.read, live, problems, reading.troubles, settled)
+    return Results(folder, spec, *tables, reading.read, live, force, problems, reading.troubles, settled)
 
 
 def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:

@@ -116,9 +116,12 @@ class ExperimentFolder:
         """The experiment's file with other metrics, where `parse` set them since the submission."""
         return self.path / "parsed.yaml"
 
-    def write_metrics(self, text: str) -> None:
-        """Let tables be read by the metrics of this text from now on. Raises StorageError."""
+    def write_metrics(self, text: str, plan: int) -> None:
+        """Let tables be read by the metrics of this text, made for this plan, from now on. Raises StorageError, and
+        LabError where there is a newer plan, for the text would hide its file."""
         with locked(self.path.parent / layout.SUBMIT_LOCK):
+            if self.state().plan != plan:
+                raise LabError(f'{self.path}: "{self.name}" was submitted again meanwhile', "type the same once more")
             self._replace(self.metrics_file, text)
 
     def write_spec(self, text: str) -> None:

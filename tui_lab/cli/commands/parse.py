@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from tui_lab.results.tables import Results
+    from tui_lab.spec.model import Experiment
     from tui_lab.store.experiment import ExperimentFolder
 
 _EPILOG = """Without -p, the metrics are taken anew from the experiment's file, if that still exists.
@@ -47,14 +48,19 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
     folder = choose(args)
-    set_metrics(folder, args)
+    plan = folder.plan().number
+    text, spec = wanted(folder, args)
 
     from tui_lab.cli.reading import reading
     from tui_lab.results.tables import refresh
 
+    # All that may fail comes before the metrics are kept: what can't be read would stay in the way.
     with reading(folder.name, quiet=args.json) as progress:
-        results = refresh(folder, progress, force=args.force)
+        results = refresh(folder, progress, force=args.force, spec=spec)
         rows = results.rows if results.spec.rows is not None else None
+        if args.force:
+            results.steps  # noqa: B018 (its cache is made anew)
+        results.warnings  # noqa: B018 (read here once, and told below)
     if args.output:
         from tui_lab.results.output import ENDINGS, OutputError, write
 
@@ -63,6 +69,8 @@ def main(arguments: list[str]) -> int:
             write(results.grid if rows is None else rows, ENDINGS.get(path.suffix.lower(), "csv"), path)
         except OutputError as error:
             raise UsageError(str(error)) from None
+    if text is not None:
+        folder.write_metrics(text, plan)
     report(results, args.json)
     return DONE
 
@@ -80,8 +88,9 @@ def choose(args: argparse.Namespace) -> ExperimentFolder:
     return newest(lab) if args.experiment is None else lab.experiment(args.experiment)
 
 
-def set_metrics(folder: ExperimentFolder, args: argparse.Namespace) -> None:
-    """Let the experiment have the metrics of the command line, or those that its file has now. Raises SpecError."""
+def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | None, Experiment | None]:
+    """The experiment with the metrics of the command line, or with those that its file has now, as text and read; None
+    where they are in force. Raises SpecError, UsageError."""
     from tui_lab.spec.load import load
     from tui_lab.spec.yaml12 import parse
 
@@ -92,9 +101,9 @@ def set_metrics(folder: ExperimentFolder, args: argparse.Namespace) -> None:
         if source.exists():
             edited = load(source)
             if (edited.metrics, edited.rows) != (folder.spec().metrics, folder.spec().rows):
-                wanted = parse(source.read_text(encoding="utf-8-sig"), str(source)).value
-                _keep(folder, text, {key: wanted.get(key) for key in ("metrics", "rows")})
-        return
+                document = parse(source.read_text(encoding="utf-8-sig"), str(source)).value
+                return _changed(folder, text, {key: document.get(key) for key in ("metrics", "rows")})
+        return None, None
     check_patterns(args)
     current = parse(text, str(source)).value
     metrics = dict(current.get("metrics") or {})
@@ -104,7 +113,7 @@ def set_metrics(folder: ExperimentFolder, args: argparse.Namespace) -> None:
         rest = {key: value for key, value in old.items() if key in kept} if isinstance(old, dict) else {}
         metrics[name] = {"pattern": pattern, **rest} if rest else pattern
     rows = {"each": args.each} if args.each is not None else current.get("rows")
-    _keep(folder, text, {"metrics": metrics, "rows": rows})
+    return _changed(folder, text, {"metrics": metrics, "rows": rows})
 
 
 def check_patterns(args: argparse.Namespace) -> None:
@@ -125,8 +134,8 @@ def check_patterns(args: argparse.Namespace) -> None:
             )
 
 
-def _keep(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> None:
-    """Write the file with other metrics beside the journal; it is valid until the next submission."""
+def _changed(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
+    """The experiment's file with other metrics, as text and read. Raises SpecError."""
     import yaml
 
     from tui_lab.spec.load import load
@@ -136,8 +145,7 @@ def _keep(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> None:
     source = Path(plan.about["file"])
     document = {**parse(text, str(source)).value, **changes}
     written = yaml.safe_dump({k: v for k, v in document.items() if v is not None}, sort_keys=False, allow_unicode=True)
-    load(source, text=written, templates=plan.about["templates"])
-    folder.write_metrics(written)
+    return written, load(source, text=written, templates=plan.about["templates"])
 
 
 def report(results: Results, as_json: bool) -> None:
