@@ -280,6 +280,40 @@ def test_a_terminal_is_asked_before_a_start(bench: Bench) -> None:
         assert b"grid: 2 combinations" in err and b"Run? [Y/n]" in err
         assert (b"Nothing was started" in err) is not started
         assert (bench.lab / "grid" / "journal.jsonl").exists() is started
+        assert bench.lab.exists() is started, "a no leaves nothing behind"
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_what_was_refused_leaves_no_file(bench: Bench, earlier: bool) -> None:
+    """It would pass for an edit of a person that was not run since."""
+    file = bench.lab / "grid.yaml"
+    if earlier:
+        bench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
+    before = file.read_text() if earlier else None
+    for words, said in (
+        (("--cmd", "./nowhere {x}"), "nowhere"),
+        (("--cmd", "echo {x} {y}", "--vl", "y", "1", "--filter-tasks", "other:1:2"), "no experiment of this name"),
+        (("--cmd", "echo {x}", "--cluster", "none.yaml"), "none.yaml"),
+        (("--cmd", "echo new {x}", "--name", "GRID") if earlier else ("--cmd", "./none {x}"), ""),
+    ):
+        assert said in bench("explore", *words, "--vl", "x", "2", "-y", code=2).err
+        assert (file.read_text() if file.exists() else None) == before
+        assert list(bench.folder.glob("lab/*.yaml")) == ([file] if earlier else [])
+    bench("explore", "--cmd", "echo {x}", "--vl", "x", "2", "-q")
+    assert bench.stdout(1 if earlier else 0) == "2\n"
+
+
+def test_a_refusal_keeps_the_file_that_a_person_edits_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bench.folder)
+    file = bench.lab / "grid.yaml"
+
+    def refuses(*_: object) -> int:
+        file.write_text(file.read_text() + "# mine\n")
+        raise UsageError("no")
+
+    monkeypatch.setattr("tui_lab.cli.commands.run.main", refuses)
+    assert main(["explore", "--cmd", "echo {x}", "--vl", "x", "1", "-y"]) == 2
+    assert "# mine" in file.read_text()
 
 
 # ---- pieces

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from tui_lab.cli.exploring import Sweep
     from tui_lab.store.lab import Lab
+
+    Wanted = tuple[Path, str | None]
+    """An experiment file, and its text where it is not written yet."""
 
 _EPILOG = """The sweep is kept as LAB/NAME.yaml, an experiment file like any other: metrics may be added
 there, and `tui-lab --run LAB/NAME.yaml` runs it again. Placeholders are those of --run: values are data,
@@ -120,21 +123,23 @@ def main(arguments: list[str]) -> int:
     patas_files.task_condition(args.filter_tasks, "")
     sweeps, files = _wanted(args)
     made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
+    from tui_lab.cli.submission import find_lab
     from tui_lab.store.lab import Lab
 
-    lab = Lab.create(lab_path(args))
+    lab = find_lab(lab_path(args))
     for path, text in made:
-        _keep(lab, path, text, args.replace)
-    files = [*files, *(path for path, _ in made)]
+        _check_edited(lab, path, text, args.replace)
+    wanted = [*((file, None) for file in files), *made]
     redo = args.redo or any(sweep.redo for sweep in sweeps)
-    calls = list(_calls(files, args, redo))
-    if not args.yes and not args.quiet and sys.stdin.isatty() and not _confirmed(lab, files, args, redo):
+    calls = list(_calls(wanted, args, redo))
+    if not args.yes and not args.quiet and sys.stdin.isatty() and not _confirmed(lab, wanted, args, redo):
         print("Nothing was started.", file=sys.stderr)
         return DONE
     from tui_lab.cli.commands import run
 
+    lab = Lab.create(lab_path(args))
     worst = DONE
-    with _silence(args.quiet):
+    with _kept(lab, made), _silence(args.quiet):
         for words in calls:
             status = run.main(words, nodes)
             worst = status if status not in (DONE, FAILED) else max(worst, status)
@@ -235,23 +240,55 @@ def _metrics(folder: Path) -> dict[str, Any]:
     return {key: document[key] for key in ("metrics", "rows") if document.get(key)}
 
 
-def _keep(lab: Lab, path: Path, text: str, may_replace: bool) -> None:
-    """Write the file; one that a person edited and never ran stays. Raises UsageError, StorageError."""
+def _check_edited(lab: Lab | None, path: Path, text: str, may_replace: bool) -> None:
+    """A file that a person edited and never ran stays. Raises UsageError, StorageError."""
+    old = _read(path)
+    if old not in (None, text) and not may_replace and not (lab is not None and _submitted(lab, path.stem, old)):
+        raise UsageError(
+            f"{path} was changed and not run since: run it with `tui-lab --run {path}`, "
+            "or give --replace or another --name"
+        )
+
+
+@contextlib.contextmanager
+def _kept(lab: Lab, made: list[tuple[Path, str]]) -> Iterator[None]:
+    """Write the files of sweeps. One whose sweep was refused after all is as before: it would pass for an edit that
+    was not run yet. Raises StorageError."""
+    before = {path: _read(path) for path, _ in made}
+    try:
+        for path, text in made:
+            if before[path] != text:
+                _write(path, text)
+        yield
+    finally:
+        for path, text in made:
+            old = before[path]
+            if old != text and _read(path) == text and not _submitted(lab, path.stem, text):
+                if old is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    _write(path, old)
+
+
+def _read(path: Path) -> str | None:
     from tui_lab.store.errors import storage_error
 
     try:
-        old = path.read_text(encoding="utf-8") if path.exists() else None
-        if old == text:
-            return
-        if old is not None and not may_replace and not _submitted(lab, path.stem, old):
-            raise UsageError(
-                f"{path} was changed and not run since: run it with `tui-lab --run {path}`, "
-                "or give --replace or another --name"
-            )
-        partial = path.with_name(f".{path.name}.partial")
+        return path.read_text(encoding="utf-8") if path.exists() else None
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def _write(path: Path, text: str) -> None:
+    from tui_lab.store.errors import storage_error
+
+    partial = path.with_name(f".{path.name}.partial")
+    try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise storage_error(path, error) from error
 
 
@@ -261,7 +298,7 @@ def _submitted(lab: Lab, name: str, text: str) -> bool:
     return any(file.read_text(encoding="utf-8") == text for file in plans.glob("*.yaml"))
 
 
-def _calls(files: list[Path], args: argparse.Namespace, redo: bool) -> Iterator[list[str]]:
+def _calls(wanted: Sequence[Wanted], args: argparse.Namespace, redo: bool) -> Iterator[list[str]]:
     """The words for --run: one call for all files, or where tasks are chosen one for each."""
     from tui_lab.cli.patas_files import task_condition
     from tui_lab.spec.load import load
@@ -273,11 +310,11 @@ def _calls(files: list[Path], args: argparse.Namespace, redo: bool) -> Iterator[
     if redo:
         common.append("--rerun")
     if not args.filter_tasks:
-        yield [*map(_word, files), *common]
+        yield [*(_word(file) for file, _ in wanted), *common]
         return
     found = False
-    for file in files:
-        condition = task_condition(args.filter_tasks, load(file).name)
+    for file, text in wanted:
+        condition = task_condition(args.filter_tasks, load(file, text).name)
         if condition is not None:
             found = True
             yield [_word(file), *common, "--only", condition]
@@ -292,18 +329,18 @@ def _word(file: Path) -> str:
 # ---- asking
 
 
-def _confirmed(lab: Lab, files: list[Path], args: argparse.Namespace, redo: bool) -> bool:
-    """Show what would run, and ask."""
+def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespace, redo: bool) -> bool:
+    """Show what would run, and ask. Raises SpecError, LabError, UsageError for what would be refused."""
     from tui_lab.cli.commands import plan
     from tui_lab.cli.patas_files import task_condition
     from tui_lab.cli.submission import Choice, prepare
     from tui_lab.spec.load import load
 
-    for file in files:
-        only = task_condition(args.filter_tasks, load(file).name)
+    for file, text in wanted:
+        only = task_condition(args.filter_tasks, load(file, text).name)
         choice = Choice(only=only, rerun=redo, replace=args.replace)
         with contextlib.redirect_stdout(sys.stderr):
-            plan.show(prepare(lab, file, choice), everything=False)
+            plan.show(prepare(lab, file, choice, text), everything=False)
     print("Run? [Y/n] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     return answer.strip().lower() in ("", "y", "yes") and bool(answer)
