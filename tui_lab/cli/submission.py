@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import socket
 import sys
@@ -26,7 +27,7 @@ from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import fold, layout, ranges
+from tui_lab.store import fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -137,7 +138,9 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     state = folder.state() if lab is not None and folder.exists() else fold.State()
     previous = folder.plan() if state.plan else None
     if lab is not None:
-        _check_name(lab, experiment, previous, choice)
+        _check_name(lab, experiment)
+    before = None if previous is None else folder.file()
+    moved = _check_file(experiment, folder, before, choice)
     planned = make_plan(
         experiment,
         combinations,
@@ -160,10 +163,11 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         planned = rerun(planned, selected, state)
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
-    notices = [*experiment.notices, *combinations.notices, *planned.notices]
+    notices = [*moved, *experiment.notices, *combinations.notices, *planned.notices]
     if not choice.rerun:
         notices += stale(planned.plan, state, scripts)
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
+    unchanged = unchanged and before is not None and spec_file.same(before, experiment.file.absolute())
     if unchanged and previous is not None:
         planned = replace(planned, plan=previous)
     return Prepared(
@@ -171,12 +175,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     )
 
 
-def _check_name(lab: Lab, experiment: Experiment, previous: Plan | None, choice: Choice) -> None:
-    if previous is not None and previous.about["file"] != str(experiment.file.absolute()) and not choice.replace:
-        raise OtherFileError(
-            f'"{experiment.name}" in {lab.path} came from another file, {previous.about["file"]}',
-            "give this one another name, or go on with --replace if it is the same experiment",
-        )
+def _check_name(lab: Lab, experiment: Experiment) -> None:
     for name in lab.experiments():
         if name != experiment.name and name.lower() == experiment.name.lower():
             raise LabError(
@@ -185,8 +184,25 @@ def _check_name(lab: Lab, experiment: Experiment, previous: Plan | None, choice:
             )
 
 
+def _check_file(
+    experiment: Experiment, folder: ExperimentFolder, before: Path | None, choice: Choice
+) -> tuple[str, ...]:
+    """Raise OtherFileError where another file, which is still there, has the name. One that is gone was renamed or
+    moved, and does not compete: that is told."""
+    if before is None or choice.replace or spec_file.same(before, experiment.file.absolute()):
+        return ()
+    if os.path.exists(before):  # noqa: PTH110 (False also where it can't be looked at)
+        raise OtherFileError(
+            f'"{experiment.name}" in {folder.path.parent} came from another file, {before}',
+            "give this one another name, or go on with --replace if it is the same experiment",
+        )
+    return (f'"{experiment.name}" came from {before}, which is not there any more: this file takes its place',)
+
+
 def _same(previous: Plan, plan: Plan) -> bool:
-    return previous.values == plan.values and previous.about == plan.about and previous.tasks.equals(plan.tasks)
+    """Whether two plans mean the same, wherever their files are."""
+    abouts = [{k: v for k, v in one.about.items() if k not in spec_file.PARTS} for one in (previous, plan)]
+    return previous.values == plan.values and abouts[0] == abouts[1] and previous.tasks.equals(plan.tasks)
 
 
 def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
@@ -256,7 +272,8 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
     """Write the plan where it is new; the event that submits it. Raises StorageError."""
     plan = prepared.plan
     if not prepared.unchanged:
-        plan.write(prepared.folder.plans, prepared.text)
+        place = spec_file.recorded(prepared.experiment.file, prepared.folder.path.parent)
+        replace(plan, about={**plan.about, **place}).write(prepared.folder.plans, prepared.text)
         prepared.folder.write_spec(prepared.text)
     return {
         "event": "submitted",

@@ -13,7 +13,7 @@ import polars as pl
 from tui_lab.spec.axes import frame as as_frame
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment
-from tui_lab.store import checkpoint, fold, layout
+from tui_lab.store import checkpoint, fold, layout, spec_file
 from tui_lab.store.errors import LabError, storage_error
 from tui_lab.store.fold import State
 from tui_lab.store.locking import locked
@@ -90,7 +90,11 @@ class ExperimentFolder:
         force."""
         plan = self.plan(number)
         text = self.spec_text(plan.number if number is not None else None)
-        return load(Path(plan.about["file"]), text=text, templates=plan.about["templates"])
+        return load(self.file(number), text=text, templates=plan.about["templates"])
+
+    def file(self, number: int | None = None) -> Path:
+        """Where the file of a plan (by default the newest) is, also after the project was moved; it may be gone."""
+        return spec_file.found(self.plan(number).about, self.path.parent)
 
     def plan_of(self, task_id: int) -> Plan:
         """The newest plan that has a task. Raises LabError where none has."""

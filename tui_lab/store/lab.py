@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +16,10 @@ from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.locking import locked
+from tui_lab.store.spec_file import former_places
 
 FORMAT: Final = 1
+MOST_PLACES: Final = 20  # where a lab was, of which lab.json knows
 
 
 class Lab:
@@ -25,7 +27,7 @@ class Lab:
 
     lab.json says where the lab was when it got its identity: path and inode. Where either differs, it is
     another lab to the agents that may still run tasks of the first: their outputs belong there. (The device
-    is left out: its number may change with a reboot.)
+    is left out: its number may change with a reboot.) `before` in it has the paths of earlier places.
     """
 
     def __init__(self, path: Path, identity: str, place: object = None) -> None:
@@ -92,7 +94,7 @@ class Lab:
             return self
         partial = self.path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"
         try:
-            partial.write_text(_marker(self.path))
+            partial.write_text(_marker(self.path, former_places(self.path)))
             partial.replace(self.path / layout.LAB_FILE)
         except OSError as error:
             raise storage_error(self.path, error) from error
@@ -135,5 +137,8 @@ def _place(path: Path) -> dict[str, Any]:
     return {"path": os.path.realpath(path), "inode": path.stat().st_ino}
 
 
-def _marker(path: Path) -> str:
-    return json.dumps({"format": FORMAT, "id": secrets.token_hex(8), "place": _place(path)}) + "\n"
+def _marker(path: Path, former: Sequence[str] = ()) -> str:
+    place = _place(path)
+    before = [one for one in dict.fromkeys(former) if one != place["path"]][:MOST_PLACES]
+    marker = {"format": FORMAT, "id": secrets.token_hex(8), "place": place, **({"before": before} if before else {})}
+    return json.dumps(marker) + "\n"

@@ -125,7 +125,7 @@ class ExperimentPane(FilePane):
         lab = self.lab_app.lab
         try:
             assert lab is not None
-            path = Path(lab.experiment(name).plan().about["file"])
+            path = lab.experiment(name).file()
         except (LabError, OSError, KeyError, AssertionError):
             return
         if path.is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -152,7 +151,7 @@ both, setting by setting, those that differ most first.
             return
         folder = lab.experiment(one["experiment"])
         try:
-            path = Path(folder.plan(one["plan"]).about["file"])
+            path = folder.file(one["plan"])
             text = folder.spec_text(one["plan"])
         except (LabError, OSError, UnicodeDecodeError) as error:
             self.lab_app.tell(f"{address(one)}: {error}", "error")

@@ -94,8 +94,7 @@ def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | No
     from tui_lab.spec.load import load
     from tui_lab.spec.yaml12 import parse
 
-    plan = folder.plan()
-    source = Path(plan.about["file"])
+    source = folder.file()
     text = folder.spec_text()
     if not args.patterns and args.each is None:
         if source.exists():
@@ -141,11 +140,10 @@ def _changed(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> tu
     from tui_lab.spec.load import load
     from tui_lab.spec.yaml12 import parse
 
-    plan = folder.plan()
-    source = Path(plan.about["file"])
+    source = folder.file()
     document = {**parse(text, str(source)).value, **changes}
     written = yaml.safe_dump({k: v for k, v in document.items() if v is not None}, sort_keys=False, allow_unicode=True)
-    return written, load(source, text=written, templates=plan.about["templates"])
+    return written, load(source, text=written, templates=folder.plan().about["templates"])
 
 
 def report(results: Results, as_json: bool) -> None:

@@ -1,0 +1,159 @@
+"""A project that is renamed, moved or copied goes on, and what is done stays done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.cli.bench import Bench
+from tui_lab.store.lab import Lab
+from tui_lab.tui import experiment_check
+
+GRID = "name: grid\ncommand: 'echo {a} >> \"$PWD\"/ran; test {a} != 2 || test -e mended'\nparameters: {a: [1, 2]}\n"
+GONE = "which is not there any more: this file takes its place"
+
+
+def ran(folder: Path) -> list[str]:
+    return sorted((folder / "ran").read_text().split())
+
+
+def keys(lab: Path) -> list[Any]:
+    plans = [pl.read_parquet(path) for path in sorted(lab.glob("grid/plans/*.parquet"))]
+    return [plan.select("task_id", "key", "version").rows() for plan in plans]
+
+
+def forget(lab: Path) -> None:
+    """Make the plan one of before, with the absolute path of its file alone."""
+    path = lab / "grid" / "plans" / "1.parquet"
+    about = json.loads(pl.read_parquet_metadata(path)["tui_lab"])
+    for name in ("lab", "from_lab"):
+        del about["about"][name]
+    pl.read_parquet(path).write_parquet(path, metadata={"tui_lab": json.dumps(about)})
+
+
+@pytest.mark.parametrize(
+    ("way", "old"),
+    [
+        ("renamed", False),
+        ("copied", False),
+        ("copied", True),
+        ("copied, the original gone", True),
+        ("copied, lab deeper", False),
+    ],
+)
+def test_a_project_that_is_elsewhere_now(bench: Bench, way: str, old: bool) -> None:
+    lab = "runs/lab" if way.endswith("deeper") else "lab"
+    first, second = bench.folder / "first", bench.folder / "second"
+    bench.write("first/experiment.yaml", GRID)
+    bench.run("experiment.yaml", "--lab", lab, cwd=first, code=1)
+    if old:
+        forget(first / lab)
+    before = keys(first / lab)
+    bench.until(lambda: not (first / lab / "engine.json").exists())
+    if way == "renamed":
+        first.rename(second)
+    else:
+        shutil.copytree(first, second)
+        if way.endswith("gone"):
+            shutil.rmtree(first)
+    here: dict[str, Any] = {"cwd": second}
+    assert ran(second) == ["1", "2"]
+    told = bench("plan", "experiment.yaml", "--lab", lab, **here)
+    assert "1 done, 1 failed" in told.out and "note:" not in told.out
+    shown = bench("show", "--command", "0", "--lab", lab, **here).out
+    assert f"cd {second}" in shown and str(first) not in shown
+    bench("retry", "1", "--lab", lab, **here, code=1)
+    assert ran(second) == ["1", "2", "2"], "in its new folder"
+    (second / "mended").touch()
+    again = bench.run("experiment.yaml", "--lab", lab, **here)
+    assert "1 task to run (1 done, 1 failed)" in again.err and "note:" not in again.err
+    assert ran(second) == ["1", "2", "2", "2"]
+    if first.exists():
+        assert ran(first) == ["1", "2"], "nothing is done to the original"
+        assert "1 done, 1 failed" in bench("plan", "experiment.yaml", "--lab", lab, cwd=first).out
+    assert keys(second / lab) == before, "not even a plan is new"
+    assert bench.run("experiment.yaml", "--lab", lab, **here).err.startswith("grid: 0 tasks to run (2 done)")
+    bench.write("second/experiment.yaml", GRID + "metrics: {seen: {pattern: x, take: count}}\n")
+    assert "seen: in 0 of 2" in bench("parse", "--lab", lab, **here).err, "the file beside it is its file"
+    bench.write("second/experiment.yaml", GRID.replace("2]", "2, 3]"))
+    assert "1 task to run (2 done, 1 new)" in bench.run("experiment.yaml", "--lab", lab, **here).err
+
+
+def test_the_screen_asks_nothing_of_a_moved_project(bench: Bench) -> None:
+    text = GRID.replace("1, 2", "1, 3")
+    bench.write("first/experiment.yaml", text)
+    bench.run("experiment.yaml", cwd=bench.folder / "first")
+    shutil.copytree(bench.folder / "first", bench.folder / "second")
+    lab = Lab.open(bench.folder / "second" / "lab")
+    for path, replaces in (("second/experiment.yaml", False), ("second/other.yaml", True)):
+        file = bench.write(path, text)
+        planned = experiment_check.plan(lab, experiment_check.check(file, text), file, 2, True)
+        assert planned.forecast is not None
+        assert bool(planned.forecast.replaces) is replaces
+        assert not len(planned.forecast.prepared.queued)
+    assert lab.experiment("grid").file() == bench.folder / "second" / "experiment.yaml"
+
+
+def test_a_project_whose_lab_is_elsewhere(bench: Bench) -> None:
+    lab = ("--lab", str(bench.folder / "labs" / "one"))
+    bench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
+    bench.run("first/experiment.yaml", *lab)
+    shutil.copytree(bench.folder / "first", bench.folder / "second")
+    for words in (("plan",), ("--run",)):
+        said = bench(*words, "second/experiment.yaml", *lab, code=2).err
+        assert "came from another file" in said and "first/experiment.yaml" in said
+    shutil.rmtree(bench.folder / "first")
+    note = (
+        f'"grid" came from {bench.folder}/first/experiment.yaml, which is not there any more: this file takes its place'
+    )
+    assert f"note: {note}" in bench("plan", "second/experiment.yaml", *lab).out
+    told = bench.run("second/experiment.yaml", *lab)
+    assert f"note: {note}" in told.err and "0 tasks to run (2 done)" in told.err
+    assert "note:" not in bench.run("second/experiment.yaml", *lab).err, "it is known by now"
+    assert len({tuple(one) for one in keys(Path(lab[1]))}) == 1
+    bench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
+    assert "came from another file" in bench.run("first/experiment.yaml", *lab, code=2).err
+
+
+def test_a_file_that_is_renamed_or_copied_in_its_folder(bench: Bench) -> None:
+    file = bench.write("one.yaml", GRID.replace("1, 2", "1, 3"))
+    bench.run("one.yaml")
+    bench.write("two.yaml", file.read_text() + "tags: [two]\n")
+    assert "came from another file" in bench.run("two.yaml", code=2).err
+    (bench.folder / "latest.yaml").symlink_to("one.yaml")
+    assert "0 tasks to run (2 done)" in bench.run("latest.yaml").err
+    (bench.folder / "latest.yaml").unlink()
+    file.unlink()
+    told = bench.run("two.yaml").err
+    assert (
+        "one.yaml, which is not there any more: this file takes its place" in told and "0 tasks to run (2 done)" in told
+    )
+    assert len({tuple(one) for one in keys(bench.lab)}) == 1
+
+
+def test_a_folder_that_is_reached_by_a_link(bench: Bench) -> None:
+    bench.write("real/experiment.yaml", GRID.replace("1, 2", "1, 3"))
+    (bench.folder / "link").symlink_to("real")
+    bench.run("experiment.yaml", cwd=bench.folder / "real")
+    lab = ("--lab", str(bench.folder / "link" / "lab"))
+    for file in ("link/experiment.yaml", "real/experiment.yaml"):
+        told = bench.run(file, *lab)
+        assert "0 tasks to run (2 done)" in told.err and "note:" not in told.err
+    assert len(keys(bench.folder / "real" / "lab")) == 1
+
+
+def test_what_explore_made_moves_along(bench: Bench) -> None:
+    words = ("explore", "--cmd", "echo {x}", "--vl", "x", "1", "2")
+    (bench.folder / "first").mkdir()
+    bench(*words, cwd=bench.folder / "first")
+    shutil.copytree(bench.folder / "first", bench.folder / "second")
+    told = bench(*words, "3", cwd=bench.folder / "second")
+    assert "1 task to run (2 done, 1 new)" in told.err
+    (bench.folder / "first").rename(bench.folder / "third")
+    assert "0 tasks to run (2 done)" in bench(*words, cwd=bench.folder / "third").err
+    assert "0 tasks to run (2 done)" in bench.run("lab/grid.yaml", cwd=bench.folder / "third").err
