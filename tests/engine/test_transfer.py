@@ -52,9 +52,9 @@ def sha(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def part(target: Path) -> Path:
-    """Where a file grows until it is whole."""
-    return target.with_name(part_of(target.name))
+def parts(target: Path) -> list[Path]:
+    """What is here of a file that is not whole."""
+    return list(target.parent.glob(f"{target.name}.*{PART}"))
 
 
 def big_file(path: Path, request: pytest.FixtureRequest) -> int:
@@ -145,14 +145,14 @@ async def test_a_transfer_that_is_cut_off_goes_on_where_it_was(
             except TransferError as error:
                 assert error.lost
                 assert files.lost
-                assert part(target).stat().st_size > 0
+                assert [path.stat().st_size > 0 for path in parts(target)] == [True]
             else:
                 if not killer.killed:  # else all was under way already
                     assert peak_memory(killer.pid) < 60 * MB
     assert killer.left == 0
     assert sha(target) == sha(source)
     assert killer.carried < size + 3 * 40 * MB
-    assert not part(target).exists()
+    assert not parts(target)
 
 
 async def test_an_upload_that_is_cut_off_goes_on_where_it_was(
@@ -194,18 +194,34 @@ async def test_what_was_sent_in_part_and_is_of_no_use_is_sent_again(transport: L
         assert not files.lost
 
 
-async def test_another_file_than_the_part_is_fetched_anew(transport: LocalTransport, tmp_path: Path) -> None:
+async def test_only_a_part_of_the_same_file_is_gone_on_with(transport: LocalTransport, tmp_path: Path) -> None:
+    """Another attempt, or the same one later, may have written another file of that name."""
     source, target = tmp_path / "source", tmp_path / "target"
     to = TaskFile(str(tmp_path), "target")
-    source.write_bytes(b"short")
-    part(target).write_bytes(b"x" * 100)
+    source.write_bytes(b"a file")
+
+    def begin(data: bytes, of: Path) -> None:
+        facts = of.stat().st_size, of.stat().st_mtime_ns
+        (tmp_path / part_of("target", f"{of} {facts}")).write_bytes(data)
+
     async with opened(transport) as files:
-        assert await files.get(str(tmp_path), str(source), to) == 5
-        assert target.read_bytes() == b"short"
-        source.write_bytes(b"another")
-        part(target).write_bytes(b"x" * 3)
-        await files.get(str(tmp_path), str(source), to, offset_from_part=False)
-        assert target.read_bytes() == b"another"
+        begin(b"A F", source)
+        assert await files.get(str(tmp_path), str(source), to) == 6
+        assert target.read_bytes() == b"A File"  # it went on where it was
+        other = tmp_path / "other"
+        other.write_bytes(b"of another attempt")
+        begin(b"of anoth", other)
+        begin(b"A F", source)
+        (tmp_path / "target.own.tui-lab-part").write_bytes(b"a name that a task gave")
+        source.write_bytes(b"newer!")
+        os.utime(source, ns=(1, 1))
+        assert await files.get(str(tmp_path), str(source), to) == 6
+        assert target.read_bytes() == b"newer!"
+        assert [path.name for path in parts(target)] == ["target.own.tui-lab-part"]
+        begin(b"longer than all of it", source)
+        target.unlink()
+        await files.get(str(tmp_path), str(source), to)
+        assert target.read_bytes() == b"newer!"
 
 
 async def test_what_is_here_already_is_not_sent_again(transport: LocalTransport, tmp_path: Path) -> None:
@@ -287,7 +303,7 @@ async def test_a_no_of_the_node_is_a_line_and_the_channel_goes_on(transport: Loc
             assert "\n" not in str(caught.value)
             assert not caught.value.lost
             assert not caught.value.storage
-        assert not part(tmp_path / "target").exists()
+        assert not parts(tmp_path / "target")
         assert await files.read(str(tmp_path), str(tmp_path / "file")) == (b"here", 4)
 
 
@@ -330,9 +346,10 @@ async def test_a_full_disk_here_and_there(transport: LocalTransport, tmp_path: P
         source.write_bytes(os.urandom(4 * MB))
         async with opened(transport) as files:
             with pytest.raises(TransferError, match="No space left") as caught:
-                await files.get(str(tmp_path), str(source), TaskFile(str(small), "target"))
+                await files.get(str(tmp_path), str(source), TaskFile(str(small / "task"), "target"))
             assert caught.value.storage
-        part(small / "target").unlink(missing_ok=True)
+        for path in parts(small / "task/target"):
+            path.unlink()
         async with opened(transport) as files:
             home = str(small / "home")
             with pytest.raises(TransferError, match=r"the node says: .*No space left") as caught:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,43 @@ def test_names_that_are_no_text(workshop: Workshop, fleet: Fleet, traps: list[No
     assert fetched.returncode == 0, fetched.stderr
     assert (folder_of(workshop) / os.fsdecode(b"l\xe9x")).read_text() == "far"
     assert workshop.call("show", "e/0").returncode == 0
+
+
+MOUNTS = {
+    "whole": "mount -t tmpfs none {output}; echo x > {output}/x",
+    "bound": "mount --bind /tmp/trap {output}",
+    "below": "mkdir {output}/d; mount --bind /tmp/trap {output}/d",
+    "file": "rm -rf {output}; echo x > {output}",
+    "gone": "rm -rf {output}",
+}
+
+
+def test_what_can_not_come_home_is_said(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+    cases = " ".join(f"{name}) {script};;" for name, script in MOUNTS.items())
+    text = f"name: e\ncommand: |\n  case {{how}} in {cases} esac\nparameters: {{how: [{', '.join(MOUNTS)}]}}\n"
+    ran = run(workshop, fleet, traps[:1], text)
+    assert ran.returncode == 0, ran.stderr
+    ended = {event["task"]: event for event in workshop.events("finished")}
+    notes = {task: event.get("note", "") for task, event in ended.items()}
+    mounted = "its folder can't be read: another file system is mounted there; nothing of it came home"
+    assert notes[0] == notes[1] == mounted
+    (left,) = ended[2]["left"]
+    assert (left["name"], left["error"]) == ("d", "another file system is mounted there")
+    assert notes[3] == "its folder is a file; nothing of it came home"
+    assert notes[4] == "its folder is gone; nothing of it came home"
+    assert "task 0: its folder can't be read" in ran.stderr
+
+
+def test_clean_goes_on_where_it_is_stuck(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+    text = "name: e\ncommand: mkdir {output}/m\nrepeat: 4\n"
+    assert workshop.call("--run", write(workshop, text), "--node", "localhost", 2).returncode == 0
+    mount = folder_of(workshop, 1) / "m"
+    subprocess.run(["mount", "--bind", TRAP, mount], check=True)
+    cleaned = workshop.call("clean", "e", "--state", "done", "--yes")
+    assert cleaned.returncode == 3
+    assert f"! {mount}: another file system is mounted there" in cleaned.stderr
+    assert [os.path.lexists(folder_of(workshop, task)) for task in range(4)] == [False, True, False, False]
+    subprocess.run(["umount", mount], check=True)
 
 
 def test_here_too(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:

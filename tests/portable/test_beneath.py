@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import rooted
-from tui_lab.portable.beneath import Folder, NoFolderError, parts_of
+from tui_lab.portable.beneath import DEEPEST, Folder, MountError, NoFolderError, parts_of
 
 pytestmark = rooted.only
 
@@ -195,7 +196,7 @@ def test_a_file_gets_its_name_whatever_has_it(make: Kind, mine: Path, outside: P
 def test_looking_and_removing_stay_inside(make: Kind, mine: Path, outside: Path) -> None:
     make(mine / "d", outside)
     with opened(mine) as folder:
-        listed = {os.fsdecode(path) for path, _ in folder.walk()}
+        listed = {os.fsdecode(entry.path) for entry in folder.walk()}
         assert listed == {make_full_folder: {"d/inner"}, make_empty_folder: set()}.get(make, {"d"})
         for path in (b"d/precious", b"d/deep/precious", b"d/new"):
             for do in (folder.read, folder.unlink, folder.facts, folder.rmdir):
@@ -249,25 +250,83 @@ def test_names_that_are_kept_never_meet(mine: Path) -> None:
     assert sorted(kept(mine).values()) == ["0", "1", "2"]
 
 
-def test_file_systems_that_are_mounted_are_not_entered(mine: Path, outside: Path) -> None:
+@pytest.mark.parametrize("kind", [["-t", "tmpfs", "none"], ["--bind", "OUTSIDE"]], ids=["other", "part of the same"])
+def test_what_is_mounted_is_not_entered(kind: list[str], mine: Path, outside: Path) -> None:
     mount = mine / "a/mount"
     mount.mkdir(parents=True)
     (mine / "a/file").touch()
-    if subprocess.run(["mount", "--bind", outside, mount], check=False, capture_output=True).returncode != 0:
+    words = ["mount", *(word.replace("OUTSIDE", str(outside)) for word in kind), str(mount)]
+    if subprocess.run(words, check=False, capture_output=True).returncode != 0:
         pytest.skip("needs root and the right to mount")
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "none", mount], check=True)
-        (mount / "inner").touch()
+        if "--bind" not in kind:
+            (mount / "precious").touch()
         with opened(mine) as folder:
-            found = {os.fsdecode(path): stat.S_ISDIR(facts.st_mode) for path, facts in folder.walk()}
-            assert found == {"a/file": False, "a/mount": True}
+            found = {os.fsdecode(entry.path): str(entry.error) for entry in folder.walk()}
+            assert set(found) == {"a/file", "a/mount"}
+            assert "another file system is mounted there" in found["a/mount"]
+            for do in (folder.read, folder.unlink, folder.create, folder.reopen, folder.remove):
+                with pytest.raises(MountError):
+                    do(b"a/mount/precious")
+            with pytest.raises(MountError):
+                folder.folder(b"a/mount", make=True, clear=True)
+            with pytest.raises(OSError, match="mounted"):
+                folder.remove(b"a/mount")
             with pytest.raises(OSError, match="mounted"):
                 folder.remove(b"a")
-        assert (mount / "inner").exists()
+        assert (mount / "precious").exists()
         assert not (mine / "a/file").exists()
     finally:
         subprocess.run(["umount", mount], check=True)
-        subprocess.run(["umount", mount], check=True)
+
+
+def test_deep_folders_take_no_long(mine: Path, outside: Path) -> None:
+    at = os.open(mine, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=at)
+        os.close(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+        at, before = os.open("d", os.O_RDONLY, dir_fd=at), at
+        os.close(before)
+    os.symlink(outside, "link", dir_fd=at)
+    os.close(at)
+    with opened(mine) as folder:
+        found = list(folder.walk())
+        assert len(found) == DEEPEST + 2
+        assert "deep" in str(found[-1].error) or "deep" in str(found[-2].error)
+        folder.empty()
+    assert not list(mine.iterdir())
+
+
+def test_what_can_not_be_read_is_told(mine: Path, outside: Path) -> None:
+    """For a user who is not root."""
+    (mine / "open").mkdir()
+    (mine / "open/file").touch()
+    for name, mode in (("closed", 0), ("blind", 0o311), ("stuck", 0o644)):
+        (mine / name).mkdir()
+        (mine / name / "file").touch()
+        (mine / name).chmod(mode)
+    code = (
+        "import os, sys\n"
+        "from tui_lab.portable.beneath import Folder\n"
+        "for entry in Folder.base(b'.').walk(): print(os.fsdecode(entry.path), entry.error and entry.error.strerror)\n"
+    )
+    words = [sys.executable, "-c", code]
+    if os.geteuid() == 0:
+        os.chown(mine, 65534, 65534)
+        for path in mine.rglob("*"):
+            os.chown(path, 65534, 65534)
+        for parent in [mine, *mine.parents]:
+            if parent.is_relative_to("/tmp/pytest-of-root"):
+                parent.chmod(0o755)
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words]
+    env = {**os.environ, "PYTHONPATH": str(rooted.REPOSITORY)}
+    said = subprocess.run(words, cwd=mine, env=env, capture_output=True, text=True, check=False)
+    assert said.stdout.splitlines() == [
+        "stuck/file Permission denied",
+        "open/file None",
+        "closed Permission denied",
+        "blind Permission denied",
+    ], said.stderr
 
 
 # Something is put in the way while we are at it.
@@ -327,6 +386,6 @@ def test_any_tree_can_be_walked_and_emptied(tree: list[tuple[list[str], Kind]], 
     with opened(mine) as folder:
         found = [Path(at, name) for at, folders, files in os.walk(mine) for name in folders + files]
         expected = {str(path.relative_to(mine)) for path in found if path.is_symlink() or not path.is_dir()}
-        assert {os.fsdecode(path) for path, _ in folder.walk()} == expected
+        assert {os.fsdecode(entry.path) for entry in folder.walk()} == expected
         folder.empty()
     assert not list(mine.iterdir())

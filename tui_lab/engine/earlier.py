@@ -69,6 +69,8 @@ class Earlier:
 
         await self.settle()  # at the acknowledgement of the attempt before, its files go from the node
         files = await asyncio.to_thread(_found, run.folder.task_folder(key[0]))
+        if files and not await node.caught_up():
+            return  # the node has gone; its welcome settles what becomes of the attempt
         while wanted() and files and key not in run.stopping:
             try:
                 async with self.files.channel(node) as channel:
@@ -77,11 +79,21 @@ class Earlier:
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s", run.name, key[0], error)
                 if isinstance(error, TransferError) and not error.lost and error.errno not in PASSING:
-                    break  # the node will not take them: the attempt begins with those that it has
+                    await self._carry_each(run, node, key, message, files)
+                    break
                 await asyncio.sleep(AGAIN)
                 files = [(name, file) for name, file in files if file.size is not None]
         if wanted():
             self.start(run, node, key, message)
+
+    async def _carry_each(self, run: ExperimentRun, node: Node, key: Key, message: Message, files: Files) -> None:
+        """Take along what the node takes, one after the other: it has refused some."""
+        for name, file in files:
+            try:
+                async with self.files.channel(node) as channel:
+                    await channel.put_files(node.home, message["folder"], [(name, file)])
+            except (TransferError, ChannelError, OSError) as error:
+                log.warning("%s task %d: %s is not taken along: %s", run.name, key[0], name, error)
 
     async def close(self) -> None:
         tasks = list(self._on_their_way.values())

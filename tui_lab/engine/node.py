@@ -22,6 +22,7 @@ Message = dict[str, Any]
 WireKey = tuple[str, int, int]  # what agents call an attempt
 RECONNECT: Final = (0.02, 0.2, 1.0, 5.0, 15.0)  # seconds before each further try
 HANDSHAKE: Final = 30.0  # seconds that an agent may take to answer
+PATIENCE: Final = 10.0  # seconds until an agent is asked once more
 STEADY: Final = 5.0  # seconds after which a channel counts as good, and the tries begin anew
 SAMPLE_EVERY: Final = 5.0  # seconds between samples of load and memory
 BACKLOG: Final = 100_000  # attempts that `ahead` may hand over at most
@@ -88,6 +89,8 @@ class Node:
         self._unread = b""
         self._again = asyncio.Event()
         self._pinged = (0, 0.0)  # number of the newest ping, and when it left
+        self._answered = 0  # number of the newest ping that was answered
+        self._pong = asyncio.Event()
 
     # What it can take.
 
@@ -181,7 +184,24 @@ class Node:
         self._pinged = (self._pinged[0] + 1, time.monotonic())
         self.send({"type": "ping", "id": self._pinged[0]})
 
+    async def caught_up(self) -> bool:
+        """Wait until the agent has done what it was sent before; False where it is not there, or the channel breaks."""
+        while self.ready:
+            self.ping()
+            number = self._pinged[0]
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    while self.ready and self._answered < number:
+                        self._pong.clear()
+                        await self._pong.wait()
+                return self.ready
+            except TimeoutError:
+                pass
+        return False
+
     def on_pong(self, message: Message) -> None:
+        self._answered = max(self._answered, message["id"])
+        self._pong.set()
         number, left = self._pinged
         if message["id"] == number:
             self.latency = time.monotonic() - left
@@ -204,6 +224,7 @@ class Node:
                     self._failed(why)
             finally:
                 self.ready = False
+                self._pong.set()
                 channel, self.channel = self.channel, None
                 if channel is not None:
                     await channel.close()

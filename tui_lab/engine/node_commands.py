@@ -187,7 +187,7 @@ class NodeCommands:
         name = _node_of(run, task, attempt)
         node = await self._reach(entries_of(run).get(name, {"name": name}), environment)
         folder = f"{node.home}/{run.wire_name}/{layout.task_folder(Path(), task)}"
-        size = 0
+        size, refused = 0, ""
         try:
             async with self.engine.files.channel(node) as channel:
                 unsaid = more or any(UNKNOWN in file["name"] for file in left)
@@ -197,9 +197,16 @@ class NodeCommands:
                 wanted = list(filter(matcher(globs or None), names))
                 for name in wanted:
                     target = TaskFile(str(run.folder.task_folder(task)), name)
-                    size += await channel.get(node.home, f"{folder}/{name}", target)
+                    try:
+                        size += await channel.get(node.home, f"{folder}/{name}", target)
+                    except (TransferError, ValueError) as error:
+                        if isinstance(error, TransferError) and (error.lost or error.storage):
+                            raise
+                        refused = refused or f"node {node.name}: {name}: {error}"
         except (TransferError, *Unreachable) as error:
             raise LabError(f"node {node.name}: {error}") from None
+        if refused:
+            raise LabError(refused)
         return {"files": len(wanted), "bytes": size}
 
     async def clean(self, environment: Mapping[str, str]) -> list[dict[str, Any]]:

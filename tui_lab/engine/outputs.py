@@ -54,6 +54,16 @@ class Arrival:
         self.message.setdefault("unkept", []).append({"name": file["name"], "size": size, "error": why})
         log.warning("%s task %d: %s: %s", self.run.name, self.key[0], file["name"], why)
 
+    def refuse(self, error: Exception) -> None:
+        """Leave all files on the node, for what it says of them makes no sense."""
+        log.warning("%s task %d: %s says of its files: %r", self.run.name, self.key[0], self.node.name, error)
+        self.message["folder_trouble"] = f"what its node says of its files makes no sense ({error!r})"
+        files = self.message.get("files")
+        names = [file.get("name") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+        self.message["unkept"] = [
+            {"name": name, "size": 0, "error": "not brought home"} for name in names if isinstance(name, str)
+        ]
+
     @property
     def large(self) -> list[dict[str, Any]]:
         """The files that did not come with the message."""
@@ -191,6 +201,8 @@ def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
             _write_one(arrival)
         except OSError as error:
             refused[arrival] = error
+        except (ValueError, TypeError, LookupError) as error:  # no agent of ours says such a thing
+            arrival.refuse(error)
     if arrivals:
         try:
             _settle(arrivals[0].folder.parent)
@@ -200,7 +212,7 @@ def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
 
 
 def _write_one(arrival: Arrival) -> None:
-    if "folder_link" in arrival.message:
+    if "folder_link" in arrival.message and not arrival.message["files"]:
         _write_folder_link(arrival.folder, os.fsencode(arrival.message["folder_link"]))
         return
     data = memoryview(arrival.message.get("data", b""))
@@ -244,7 +256,14 @@ def _write_folder_link(folder: Path, target: bytes) -> None:
                 return
             if error.errno != errno.ENOTDIR:
                 raise
-        parent.symlink(target, name)
+        try:
+            parent.symlink(target, name)
+        except OSError as error:
+            if error.errno not in (*NEVER, errno.ENOENT):
+                raise
+            log.warning(
+                "%s: %s", folder, error.strerror
+            )  # a target that no link can have; the note says where it leads
 
 
 def _settle(folder: Path) -> None:

@@ -277,6 +277,8 @@ def _finished(key: Key, message: Mapping[str, Any]) -> Event:
     notes = []
     if "folder_link" in message:
         notes.append(f"its folder is a symbolic link to {message['folder_link']}: what is behind it is not read")
+    if message.get("folder_trouble"):
+        notes.append(f"{message['folder_trouble']}; nothing of it came home")
     if unkept := message.get("unkept"):
         event["left"] = [*event.get("left", ()), *unkept]
         named = "; ".join(f"{one['name']}: {one['error']}" for one in unkept[:_NAMED])

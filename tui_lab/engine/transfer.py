@@ -29,6 +29,7 @@ BATCH: Final = 2000  # objects asked for at once
 LINE: Final = 1 << 26  # bytes of an answer
 NAME: Final = 255  # bytes of a file's name
 PART: Final = ".tui-lab-part"
+DIGITS: Final = 12  # of a hash in the name of a part
 
 
 class TransferError(Exception):
@@ -79,18 +80,17 @@ class FileChannel:
         *,
         mode: int | None = None,
         progress: Progress | None = None,
-        offset_from_part: bool = True,
     ) -> int:
-        """Bring a file below a node's home to this machine; its size. It grows beside the target (`part_of`), goes on
-        there unless `offset_from_part` is False, and has its name and its time of change once it is whole and durable.
-        What is here already, of the same size and time, is not sent again. Also raises ValueError for a target whose
-        name is none."""
-        landing: Landing = await _local(target, Landing, target, offset_from_part)
+        """Bring a file below a node's home to this machine; its size. It grows beside the target (`part_of`), and has
+        its name and its time of change once it is whole and durable. What is here already, of the same size and time,
+        is not sent again; what is here in part is gone on with where it is of the same file, unchanged since. Also
+        raises ValueError for a target whose name is none."""
+        facts = await self._facts(home, path)
+        landing: Landing = await _local(target, Landing, target)
         try:
-            here = landing.facts()
-            if here is not None and here == await self._facts(home, path):
-                return here[0]
-            begin: int = await _local(target, landing.open)
+            if landing.facts() == facts:
+                return facts[0]
+            begin: int = await _local(target, landing.open, f"{path} {facts}")
             async with self._exchange():
                 size, mtime = await self._get_into(landing, home, path, begin, progress)
                 if size < begin:  # it is another file by now, or the part is
@@ -334,13 +334,19 @@ def _object_heads(
     ]
 
 
-def part_of(name: str) -> str:
-    """Where a file grows until it is whole: beside it, under a name that no program gives."""
+def part_of(name: str, source: str) -> str:
+    """Where a file grows until it is whole: beside it, under a name that no program gives. source: what it is a part
+    of, for what another attempt has begun is of no use to this one."""
     folder, slash, last = name.rpartition("/")
-    part = last + PART
-    if len(os.fsencode(part)) > NAME:
-        part = hashlib.sha256(os.fsencode(last)).hexdigest() + PART
-    return folder + slash + part
+    ending = f".{hashlib.sha256(os.fsencode(source)).hexdigest()[:DIGITS]}{PART}"
+    cut = os.fsencode(last)[: NAME - len(ending)]
+    return folder + slash + os.fsdecode(cut) + ending
+
+
+def is_part_of(part: str, name: str) -> bool:
+    """Whether a file is a part of this one, whichever attempt has begun it."""
+    end = len(PART) + DIGITS
+    return part.endswith(PART) and part[:-end] == part_of(name, "")[:-end]
 
 
 async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> Any:
@@ -354,13 +360,12 @@ async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> A
 class Landing:
     """A file of a task while it comes: it grows in the folder where it was begun, whatever happens to that name."""
 
-    def __init__(self, target: TaskFile, go_on: bool) -> None:
+    def __init__(self, target: TaskFile) -> None:
         """Raises OSError, ValueError for a name that is none."""
         self.target = target
         with task_folder(Path(target.folder), make=True) as top:
             self.folder, self.name = top.parent(os.fsencode(target.name), make=True, clear=True)
-        self.part = os.fsencode(part_of(os.fsdecode(self.name)))
-        self.go_on = go_on
+        self.part = b""
         self.file = -1
 
     def facts(self) -> tuple[int, int] | None:
@@ -371,9 +376,14 @@ class Landing:
             return None
         return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
 
-    def open(self) -> int:
-        """How much of it is here."""
-        self.file = self.folder.reopen(self.part) if self.go_on else self.folder.create(self.part)
+    def open(self, source: str) -> int:
+        """How much of it is here. What was begun of others by this name goes."""
+        name = os.fsdecode(self.name)
+        self.part = os.fsencode(part_of(name, source))
+        for entry in self.folder.entries():
+            if entry.is_file and entry.path != self.part and is_part_of(os.fsdecode(entry.path), name):
+                self.folder.unlink(entry.path)
+        self.file = self.folder.reopen(self.part)
         return os.lseek(self.file, 0, os.SEEK_END)
 
     def restart(self) -> None:

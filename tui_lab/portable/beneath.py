@@ -2,9 +2,9 @@
 
 A task may put a link, or something of another kind, in the place of anything in its folder, at any moment. So nothing
 here goes by a whole path: each part is opened by itself, relative to the descriptor of the part before, and never
-through a link (`O_NOFOLLOW`; openat2's RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS, on kernels and Pythons without it). File
-systems that are mounted below the folder are not entered: they may be another machine's. Only the base is different:
-it is the owner's, and may be a link or lie behind links.
+through a link (`O_NOFOLLOW`; openat2's RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV, on kernels and Pythons
+without it). File systems that are mounted below are not entered: they may be another machine's. Only the base is
+different: it is the owner's, and may be a link or lie behind links.
 
 Paths are bytes, relative, without `.` and `..`.
 """
@@ -17,10 +17,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Entry = tuple[bytes, os.stat_result]  # name or path, and what the kernel says of it; links are not followed
-
 OLD = b".tui-lab-old"  # what stood in the way of a folder or file of another kind is kept under its name with this
 NAME = 255  # bytes of a name
+DEEPEST = 200  # folders within folders that are walked: each is reached from the top
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -30,6 +29,28 @@ class NoFolderError(OSError):
     """Something else stands where a folder is expected; `link` is where it leads, if it is a symbolic link."""
 
     link = None  # type: bytes | None
+
+
+class MountError(OSError):
+    """Another file system is mounted where a folder is expected, or another part of the same one."""
+
+
+class Entry:
+    """Something below a folder that is no folder, or is one that was not entered: `error` says why. facts: of itself,
+    not of what a link leads to; None where the kernel does not tell."""
+
+    def __init__(self, path: bytes, facts: "os.stat_result | None", error: "OSError | None" = None) -> None:
+        self.path = path
+        self.facts = facts
+        self.error = error
+
+    @property
+    def is_file(self) -> bool:
+        return self.facts is not None and stat.S_ISREG(self.facts.st_mode)
+
+    @property
+    def is_link(self) -> bool:
+        return self.facts is not None and stat.S_ISLNK(self.facts.st_mode)
 
 
 def parts_of(path: bytes) -> "list[bytes]":
@@ -45,6 +66,16 @@ class Folder:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._system = None  # type: tuple[int, bytes] | None
+
+    @property
+    def system(self) -> "tuple[int, bytes]":
+        """The file system, and the mount, that it is in. Only root can mount a part of a file system elsewhere in it,
+        so no other user pays for that question."""
+        if self._system is None:
+            mount = mount_of(self.descriptor) if os.geteuid() == 0 else b""
+            self._system = os.fstat(self.descriptor).st_dev, mount
+        return self._system
 
     @classmethod
     def base(cls, path: bytes, make: bool = False) -> "Folder":
@@ -80,7 +111,7 @@ class Folder:
     def _enter(self, name: bytes, make: bool, clear: bool) -> "Folder":
         while True:
             try:
-                return Folder(os.open(name, _FOLDER, dir_fd=self.descriptor))
+                found = Folder(os.open(name, _FOLDER, dir_fd=self.descriptor))
             except FileNotFoundError:
                 if not make:
                     raise
@@ -94,6 +125,11 @@ class Folder:
                 if not clear:
                     raise self._no_folder(name)
                 self.clear(name)
+            else:
+                if found.system == self.system:
+                    return found
+                found.close()
+                raise MountError(errno.EXDEV, "another file system is mounted there", name)
 
     def _no_folder(self, name: bytes) -> NoFolderError:
         try:
@@ -139,39 +175,54 @@ class Folder:
         return file
 
     def entries(self) -> "Iterator[Entry]":
-        """All that is in this folder, by name; what vanishes meanwhile is left out. Raises OSError."""
+        """All that is in this very folder, by name, folders too; what vanishes meanwhile is left out. Raises
+        OSError."""
         for name in sorted(map(os.fsencode, os.listdir(self.descriptor))):
             try:
-                yield name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
+                yield Entry(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
             except FileNotFoundError:
                 pass
+            except OSError as error:  # a FUSE mount whose server has died
+                yield Entry(name, None, error)
 
     def walk(self) -> "Iterator[Entry]":
-        """(path, status) of everything below that is no folder, and of folders where another file system is mounted.
-        What vanishes meanwhile is left out. Raises OSError where this folder itself can't be read."""
-        for below, entries in self._tree():
-            for name, facts in entries:
-                yield below + name, facts
+        """Everything below that is no folder, and folders that can't be entered. What vanishes meanwhile is left out.
+        Raises OSError where this folder itself can't be read."""
+        for _, _, entries in self._tree():
+            for entry in entries:
+                yield entry
 
-    def _tree(self) -> "Iterator[tuple[bytes, list[Entry]]]":
-        """(path of a folder, ending in "/" unless it is this one; its entries but the folders that follow)."""
-        device = os.fstat(self.descriptor).st_dev
+    def _tree(self) -> "Iterator[tuple[bytes, Folder | None, list[Entry]]]":
+        """(path of a folder, b"" for this one; the folder, open until the next is asked for; its entries but the
+        folders that follow). Of a folder that can't be entered it gives None, and an entry that says so."""
         waiting = [b""]
         while waiting:
             below = waiting.pop()
             entries = []  # type: list[Entry]
             try:
-                with self.folder(below) as folder:
-                    for name, facts in folder.entries():
-                        if stat.S_ISDIR(facts.st_mode) and facts.st_dev == device:
-                            waiting.append(below + b"/" + name if below else name)
-                        else:
-                            entries.append((name, facts))
-            except OSError:
-                if not below:
-                    raise
+                folder = self.folder(below)
+            except FileNotFoundError:
                 continue
-            yield below + b"/" if below else b"", entries
+            except OSError as error:
+                yield below, None, [Entry(below, None, error)]
+                continue
+            with folder:
+                try:
+                    for entry in folder.entries():
+                        path = below + b"/" + entry.path if below else entry.path
+                        is_folder = entry.facts is not None and stat.S_ISDIR(entry.facts.st_mode)
+                        if is_folder and path.count(b"/") < DEEPEST:
+                            waiting.append(path)
+                            continue
+                        if is_folder:
+                            entry.error = OSError(errno.ENAMETOOLONG, "it is more than %d folders deep" % DEEPEST)
+                        entry.path = path
+                        entries.append(entry)
+                except OSError as error:
+                    if not below:
+                        raise
+                    entries.append(Entry(below, None, error))
+                yield below, folder, entries
 
     # Writing.
 
@@ -281,35 +332,59 @@ class Folder:
 
     def empty(self) -> None:
         """Remove all that is in this folder. Raises OSError, at the end, where something can't be removed."""
-        trouble = None
+        trouble = self._empty()
+        while isinstance(trouble, _TooDeepError):
+            trouble = self._empty()
+        if trouble is not None:
+            raise trouble
+
+    def _empty(self) -> "OSError | None":
+        """What was in the way; what lies too deep has been brought up, for another time."""
+        trouble = None  # type: OSError | None
         folders = []
-        for below, entries in self._tree():
-            folders.append(below)
-            with self.folder(below[:-1]) as folder:
-                for name, facts in entries:
-                    try:
-                        if stat.S_ISDIR(facts.st_mode):
-                            raise OSError(errno.EBUSY, "another file system is mounted there", below + name)
+        for below, folder, entries in self._tree():
+            if folder is not None and below:
+                folders.append(below)
+            for entry in entries:
+                try:
+                    name = entry.path.rpartition(b"/")[2]
+                    if entry.error is None and folder is not None:
                         os.unlink(name, dir_fd=folder.descriptor)
-                    except FileNotFoundError:
-                        pass
-                    except OSError as error:
-                        trouble = trouble or error
-        for below in reversed(folders[1:]):
+                    elif entry.facts is not None and folder is not None:  # a folder
+                        self._bring_up(folder, name)
+                        trouble = _TooDeepError()
+                    else:
+                        raise entry.error or OSError(errno.EIO, os.strerror(errno.EIO))
+                except FileNotFoundError:
+                    pass
+                except OSError as error:
+                    error.filename = entry.path
+                    trouble = trouble or error
+        for below in reversed(folders):
             try:
-                self.rmdir(below[:-1])
+                self.rmdir(below)
             except FileNotFoundError:
                 pass
             except OSError as error:
                 trouble = trouble or error
-        if trouble is not None:
-            raise trouble
+        return trouble
+
+    def _bring_up(self, folder: "Folder", name: bytes) -> None:
+        number = 1
+        while True:
+            try:
+                other = OLD + b"-%d" % number
+                os.stat(other, dir_fd=self.descriptor, follow_symlinks=False)
+                number += 1
+            except FileNotFoundError:
+                os.rename(name, other, src_dir_fd=folder.descriptor, dst_dir_fd=self.descriptor)
+                return
 
     def prune(self) -> None:
         """Remove the folders below that are empty, and those that are so then."""
-        for below in reversed([below for below, _ in self._tree()][1:]):
+        for below in reversed([below for below, folder, _ in self._tree() if folder is not None and below]):
             try:
-                self.rmdir(below[:-1])
+                self.rmdir(below)
             except OSError:
                 pass  # something is in it, or it is gone
 
@@ -318,3 +393,19 @@ class Folder:
         folder, name = self.parent(path)
         with folder:
             os.rmdir(name, dir_fd=folder.descriptor)
+
+
+class _TooDeepError(OSError):
+    pass
+
+
+def mount_of(descriptor: int) -> bytes:
+    """Which mount an open file is in; empty where the kernel does not tell."""
+    try:
+        file = os.open("/proc/self/fdinfo/%d" % descriptor, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 1000).partition(b"mnt_id:")[2].partition(b"\n")[0].strip()
+    finally:
+        os.close(file)

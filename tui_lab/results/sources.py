@@ -38,7 +38,10 @@ def locate(folder: str, name: str) -> TaskFile:
     file = TaskFile(folder, name)
     if not any(mark in name for mark in "*?[") or name.startswith("/") or file.size is not None:
         return file
-    found = matching(folder, name)
+    if ".." in name.split("/"):  # the owner's, as TaskFile has it
+        found = sorted(str(path.relative_to(folder)) for path in Path(folder).glob(name) if path.is_file())
+    else:
+        found = matching(folder, name)
     if len(found) > 1:
         raise SourceError(f"{len(found)} files match {name}: {', '.join(found[:3])}")
     if not found:

@@ -80,6 +80,8 @@ class TaskFile(NamedTuple):
         real = os.path.realpath(f"{top}/{self.name}")
         if not os.path.lexists(real):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        if real == top:
+            raise OSError(errno.EINVAL, "is no plain file", str(self))
         if not real.startswith(f"{top}/"):
             raise OSError(errno.ELOOP, "is a symbolic link out of the task's folder, which is not followed", str(self))
         with Folder(os.dup(folder)) as whole:
@@ -128,7 +130,7 @@ def listed(path: Path, deep: bool = False) -> list[tuple[str, os.stat_result]]:
     try:
         with task_folder(path) as folder:
             found = folder.walk() if deep else folder.entries()
-            return [(os.fsdecode(name), facts) for name, facts in found if stat.S_ISREG(facts.st_mode)]
+            return [(os.fsdecode(one.path), one.facts) for one in found if one.facts is not None and one.is_file]
     except OSError:
         return []
 
@@ -141,14 +143,13 @@ def matching(folder: str, glob: str) -> list[str]:
     wanted = re.compile(translate(glob), re.DOTALL).fullmatch
     try:
         with task_folder(Path(folder)) as top:
-            found = [(os.fsdecode(name), facts) for name, facts in top.walk()]
+            found = [(os.fsdecode(entry.path), entry) for entry in top.walk()]
     except OSError:
         return []
     return sorted(
         name
-        for name, facts in found
-        if wanted(name)
-        and (stat.S_ISREG(facts.st_mode) or (stat.S_ISLNK(facts.st_mode) and TaskFile(folder, name).size is not None))
+        for name, entry in found
+        if wanted(name) and (entry.is_file or (entry.is_link and TaskFile(folder, name).size is not None))
     )
 
 

@@ -64,12 +64,11 @@ def main(arguments: list[str]) -> int:
     lab = open_lab(args)
     lock = take_lock(lab) if args.yes else None
     try:
-        for folder in choose_experiments(lab, args.experiments):
-            clean(folder, args)
+        stuck = [clean(folder, args) for folder in choose_experiments(lab, args.experiments)]
     finally:
         if lock is not None:
             lock.release()
-    return DONE
+    return INFRASTRUCTURE if any(stuck) else DONE
 
 
 def take_lock(lab: Lab) -> EngineLock:
@@ -133,9 +132,9 @@ def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
     return list(names)
 
 
-def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
-    """Find what is to go, say it, and with --yes remove it."""
-    from tui_lab.cli.text import plural, size
+def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
+    """Find what is to go, say it, and with --yes remove it; whether something could not be removed."""
+    from tui_lab.cli.text import plural, printable, size
     from tui_lab.store.task_files import TaskFile, matching
 
     tasks = chosen(folder, args)
@@ -150,11 +149,11 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
             names += matching(str(place), args.files) if args.files else []
             paths |= {place / name: TaskFile(str(place), name).size or 0 for name in names}
     amount = sum(paths.values())
+    stuck: list[str] = []
     if args.yes:
         if whole and tasks.height:
             _journal(folder, tasks)
-        for path in paths:
-            _remove(folder, path)
+        stuck = [why for path in paths if (why := _remove(folder, path))]
     if args.json:
         print_json(
             {
@@ -162,10 +161,11 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
                 "tasks": tasks.height,
                 "paths": len(paths),
                 "bytes": amount,
-                "removed": args.yes,
+                "removed": args.yes and not stuck,
+                "errors": stuck,
             }
         )
-        return
+        return bool(stuck)
     what = plural(tasks.height, "task") if whole else plural(len(paths), "file")
     done = "removed" if args.yes else "would remove"
     print(f"{folder.name}: {done} {what}, {size(amount)}" + ("" if args.yes else "; --yes does it"))
@@ -174,6 +174,9 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> None:
             print(f"  {path}")
         if len(paths) > 5:
             print(f"  and {len(paths) - 5:,} more")
+    for why in stuck:
+        print(f"! {printable(why)}", file=sys.stderr)
+    return bool(stuck)
 
 
 def chosen(folder: ExperimentFolder, args: argparse.Namespace) -> pl.DataFrame:
@@ -232,14 +235,20 @@ def _whole_size(place: Path) -> int:
     return sum(facts.st_size for _, facts in listed(place, deep=True))
 
 
-def _remove(folder: ExperimentFolder, path: Path) -> None:
-    """A task's folder with all in it, or a file in one; never what is behind a link. Raises OSError."""
+def _remove(folder: ExperimentFolder, path: Path) -> str:
+    """Remove a task's folder with all in it, or a file in one; never what is behind a link. What is in the way, if
+    anything is."""
     from tui_lab.portable.beneath import Folder
     from tui_lab.store import layout
 
     thousand, *below = path.relative_to(folder.path / layout.TASKS).parts
-    with Folder.base(os.fsencode(folder.path / layout.TASKS / thousand)) as tasks:
-        tasks.remove(os.fsencode("/".join(below)))
+    try:
+        with Folder.base(os.fsencode(folder.path / layout.TASKS / thousand)) as tasks:
+            tasks.remove(os.fsencode("/".join(below)))
+    except OSError as error:
+        inner = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else ""
+        return f"{path / inner if inner and inner != below[-1] else path}: {error.strerror}"
+    return ""
 
 
 def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:

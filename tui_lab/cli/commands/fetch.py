@@ -41,14 +41,13 @@ class Wanted:
 
     def come(self) -> int:
         """Bytes that are here already, also of files that are on their way."""
-        from tui_lab.engine.transfer import part_of
-        from tui_lab.store.task_files import TaskFile
+        from tui_lab.engine.transfer import is_part_of
+        from tui_lab.store.task_files import listed
 
         place = self.address.folder.task_folder(self.address.task)
-        sizes = [
-            TaskFile(str(place), name).size or 0 for file in self.files for name in (file.name, part_of(file.name))
-        ]
-        return sum(map(max, sizes[::2], sizes[1::2]))
+        here = [(name, facts.st_size) for name, facts in listed(place, deep=True)]
+        found = [[size for name, size in here if name == one.name or is_part_of(name, one.name)] for one in self.files]
+        return sum(max(sizes, default=0) for sizes in found)
 
 
 def main(arguments: list[str]) -> int:

@@ -222,8 +222,12 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
             except FileNotFoundError:
                 if not ended and engine is not None:
                     offsets[path] = _from_node(engine, outputs, path, offsets.get(path, 0), writer)
+            except OSError:
+                pass  # its folder has become a link, or the file something else: said at the end
         if ended:
             writer.end(line=True)
+            if trouble := outputs.trouble():
+                print(f"{outputs.address} {trouble}", file=sys.stderr)
             return
         if time.monotonic() - asked > ASK or engine is None:
             asked = time.monotonic()

@@ -5,7 +5,7 @@ import time
 
 from tui_lab.engine.agent.places import expand
 from tui_lab.engine.agent.processes import decode, encode
-from tui_lab.portable.beneath import Folder
+from tui_lab.portable.beneath import Folder, NoFolderError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Attempt:
         self.ending: Any = None  # the event, while leftovers are being stopped
         self.event: Any = None
         self.event_at: Any = None
-        self.carried: Any = None  # files that the event has named, once it was told
+        self.carried: Any = None  # what the event has said of its files, once it was told
 
     @property
     def over(self) -> bool:
@@ -94,7 +94,10 @@ class Attempt:
         base, path = self.place()
         above, _, name = path.rpartition(b"/")
         with Folder.base(base, make) as top:
-            return top.folder(above, make), name
+            try:
+                return top.folder(above, make), name
+            except NoFolderError as error:
+                raise OSError(error.errno, "a folder above it is none any more", encode(self.folder))
 
     def folder_link(self):
         """Where a symbolic link leads that the task has put in the place of its folder; None where it has not."""

@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 
 from tui_lab.engine.agent.attempt import METRICS, STREAMS, Attempt
 from tui_lab.engine.agent.processes import decode, encode
@@ -26,6 +25,8 @@ class Outputs:
     def __init__(self, attempt: Attempt) -> None:
         self.files: Any = []
         self.left: Any = []
+        self.link: Any = None  # where a symbolic link leads that stands in the place of the folder
+        self.trouble = ""  # why nothing can be said of the files
         self.left_more = {"files": 0, "size": 0}
         self.body = b""
         self.room = attempt.message["collect"]["most"]
@@ -35,34 +36,44 @@ class Outputs:
         try:
             with attempt.open_folder() as folder:
                 self.add_files(folder, own, others, wanted)
-        except (OSError, ValueError):
-            pass  # it never came to a folder, or it is none any more: `folder_link` says what it has become
+        except NoFolderError as error:
+            self.link = None if error.link is None else decode(error.link)
+            self.trouble = "" if self.link is not None else "its folder is a file"
+        except FileNotFoundError:
+            self.trouble = "its folder is gone"
+        except OSError as error:
+            self.trouble = "its folder can't be read: %s" % error.strerror
 
     def add_files(self, folder: Folder, own: set, others: "Numbered", wanted) -> None:
-        found = [(decode(path), facts) for path, facts in folder.walk()]
+        found = [(decode(entry.path), entry) for entry in folder.walk()]
         found = [pair for pair in found if pair[0] not in others]
         found.sort(key=lambda pair: (pair[0] not in own, pair[0]))
         pieces = []
         inlined = 0
-        for name, facts in found:
-            if stat.S_ISLNK(facts.st_mode):
+        for name, entry in found:
+            facts = entry.facts
+            if entry.error is not None:
+                self.leave(name, 0, error=entry.error.strerror)
+            elif entry.is_link:
                 self.add_link(folder, name, wanted(name))
-            elif stat.S_ISDIR(facts.st_mode):
-                self.leave(name, 0, mount=True)  # another file system: what is in it is not the task's alone
-            elif stat.S_ISREG(facts.st_mode):
+            elif facts is not None and entry.is_file:
                 if not (name in own or wanted(name)) or facts.st_size > self.room or not readable(facts):
                     self.leave(name, facts.st_size)
                     continue
-                entry = {"name": name, "size": facts.st_size, "mode": facts.st_mode & 0o777}
+                file = {"name": name, "size": facts.st_size, "mode": facts.st_mode & 0o777}
                 if facts.st_size <= INLINE and inlined + facts.st_size <= INLINE_ALL:
-                    data = content(folder, encode(name), INLINE)
-                    if data is None:
+                    try:
+                        data = content(folder, entry.path, INLINE)
+                    except FileNotFoundError:
                         continue  # it has just vanished
-                    entry["size"], entry["inline"] = len(data), True
+                    except OSError as error:
+                        self.leave(name, facts.st_size, error=error.strerror)
+                        continue
+                    file["size"], file["inline"] = len(data), True
                     inlined += len(data)
                     pieces.append(data)
-                self.room -= entry["size"]
-                self.files.append(entry)
+                self.room -= file["size"]
+                self.files.append(file)
         self.body = b"".join(pieces)
 
     def add_link(self, folder: Folder, name: str, wanted) -> None:
@@ -89,6 +100,10 @@ class Outputs:
         found = {"files": self.files, "left": self.left}
         if self.left_more["files"]:
             found["left_more"] = self.left_more
+        if self.link is not None:
+            found["folder_link"] = self.link
+        if self.trouble:
+            found["folder_trouble"] = self.trouble
         return found
 
 
@@ -118,12 +133,9 @@ def readable(facts: os.stat_result) -> bool:
     return bool(facts.st_mode & (0o400 if facts.st_uid == os.getuid() else 0o044))
 
 
-def content(folder: Folder, path: bytes, most: int):
-    """The bytes of a small file, None where it is gone or no plain file any more."""
-    try:
-        file = folder.read(path)
-    except OSError:
-        return None
+def content(folder: Folder, path: bytes, most: int) -> bytes:
+    """The bytes of a small file. Raises OSError."""
+    file = folder.read(path)
     try:
         data = b""
         while len(data) < most:
@@ -132,8 +144,6 @@ def content(folder: Folder, path: bytes, most: int):
                 break
             data += more
         return data
-    except OSError:
-        return None
     finally:
         os.close(file)
 
@@ -159,9 +169,9 @@ def fresh_metrics(attempt: Attempt):
     return message, data
 
 
-def remove(attempt: Attempt, files: list, shared: bool) -> None:
-    """Remove what was carried home, and the folders that are empty then. shared: another attempt still uses the
-    folder, so that only this one's own files may go."""
+def remove(attempt: Attempt, files: list, link, shared: bool) -> None:
+    """Remove what was carried home, and the folders that are empty then. link: where the one leads that was carried in
+    the place of the folder. shared: another attempt still uses the folder, so that only this one's own files may go."""
     own, _ = streams(attempt)
     try:
         parent, name = attempt.open_parent()
@@ -170,7 +180,7 @@ def remove(attempt: Attempt, files: list, shared: bool) -> None:
     with parent:
         try:
             with parent.folder(name) as folder:
-                for entry in files:
+                for entry in files if link is None else ():
                     if not shared or entry["name"] in own:
                         try:
                             folder.unlink(encode(entry["name"]))
@@ -181,7 +191,7 @@ def remove(attempt: Attempt, files: list, shared: bool) -> None:
             if not shared:
                 parent.rmdir(name)
         except NoFolderError as error:
-            if error.link is not None and not shared:
-                parent.unlink(name)  # the link was carried home, and nothing behind it
+            if link is not None and not shared and error.link == encode(link):
+                parent.unlink(name)  # it was carried home, and nothing behind it
         except OSError:
             pass  # something has stayed in it

@@ -256,10 +256,11 @@ class Agent:
             return
         del self.attempts[key]
         if attempt.message.get("collect"):
-            files = Outputs(attempt).files if attempt.carried is None else attempt.carried
-            files = [file for file in files if file["name"] not in stay]
+            if attempt.carried is None:
+                attempt.carried = Outputs(attempt)
+            files = [file for file in attempt.carried.files if file["name"] not in stay]
             shared = any(other.folder == attempt.folder for other in self.attempts.values())
-            remove(attempt, files, shared)
+            remove(attempt, files, attempt.carried.link, shared)
         self.ledger.note({"record": "ack", "key": attempt.key})
 
 
@@ -269,6 +270,9 @@ def event_message(attempt: Attempt) -> tuple:
     if not attempt.message.get("collect"):
         return message, b""
     outputs = Outputs(attempt)
-    attempt.carried = outputs.files
+    body, outputs.body = outputs.body, b""
+    attempt.carried = outputs
+    if attempt.started is None:
+        outputs.trouble = ""  # it never came to a folder
     message.update(outputs.members(), folder=attempt.folder)
-    return message, outputs.body
+    return message, body

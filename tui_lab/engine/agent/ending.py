@@ -196,7 +196,7 @@ class Ending:
                 event["peak_rss"] = attempt.peak_rss
         if attempt.leftover:
             event["leftover"] = len(attempt.leftover)
-        link = attempt.folder_link()
+        link = None if attempt.message.get("collect") else attempt.folder_link()
         if link is not None:
             event["folder_link"] = link
         if attempt.message["steps"] > 1:

@@ -208,15 +208,16 @@ class FileServer:
         with home_of(request) as home:
             folder = home.folder(way)
         with folder:
-            for path, facts in folder.walk():
-                entry = {"name": decode(path), "size": facts.st_size, "mtime": facts.st_mtime}
-                if stat.S_ISLNK(facts.st_mode):
+            for found in folder.walk():
+                if found.facts is None or not (found.is_link or found.is_file):
+                    continue
+                entry = {"name": decode(found.path), "size": found.facts.st_size, "mtime": found.facts.st_mtime}
+                if found.is_link:
                     try:
-                        entry["link"] = decode(folder.link(path))
+                        entry["link"] = decode(folder.link(found.path))
                     except OSError:
                         continue  # it has just vanished
-                if stat.S_ISLNK(facts.st_mode) or stat.S_ISREG(facts.st_mode):
-                    files.append(entry)
+                files.append(entry)
         self.answer({"ok": True, "files": files})
 
     def remove(self, request: dict) -> None:
