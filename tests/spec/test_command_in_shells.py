@@ -178,6 +178,8 @@ PIECES = [
     many=values,
     before=st.sampled_from(BEFORE),
 )
+@example(pieces=[" [--o {f}]", "\\\n", "a", "]"], x="", f="", many="", before="")
+@example(pieces=[" [--o {f}", "\\\n", "b]"], x="", f="v", many="", before="")
 @moderate(200)
 def test_direct_execution_gives_what_a_shell_gives(
     pieces: list[str], x: Value, f: Value, many: Value, before: str, tmp_path: Path

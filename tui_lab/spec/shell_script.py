@@ -13,6 +13,7 @@ from tui_lab.spec.shell_text import Blank, Code, Flag, Group, Part, Place, Raw, 
 from tui_lab.spec.shell_words import WordReader, numeric
 
 _BLANK = re.compile(r"(?:[ \t]|\\\n)+")
+_GAP = re.compile(r"(?:\\\n)*[ \t](?:[ \t]|\\\n)*")  # ends a word, which the end of a line alone does not
 _COMMENT = re.compile(r"#[^\n]*")
 _WORD_END = re.compile(r"(?=[ \t\n;&|<>()]|\\\n[ \t\n]|\Z)")
 _FLAG = re.compile(rf"\[({NAME})\]{_WORD_END.pattern}")
@@ -274,7 +275,7 @@ class _ScriptReader(WordReader):
         self.word_start = self.position
         while (character := self.peek()) and character not in "\n;&|<>()":
             before = self.position
-            if blank := self.matched(_BLANK):
+            if blank := self.matched(_BLANK if before == self.word_start else _GAP):
                 self.add(Blank(self.peek(blank)), blank)
                 self.word_start = self.position
             elif character == "]" and depth == 0 and _WORD_END.match(self.text, before + 1):
