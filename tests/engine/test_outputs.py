@@ -58,6 +58,30 @@ def test_a_name_that_is_none_stays_on_the_node(name: str, folder: Path, outside:
     assert digest(folder.parents[4]) == before
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"files": [{"name": 5, "size": 0, "inline": True}]},
+        {"files": ["stdout"]},
+        {"files": [{"size": 3, "inline": True}]},
+        {"files": [], "folder_link": "a\0b"},
+        {"files": [], "folder_link": 7},
+        {"files": [], "folder_link": ""},
+        {"files": [], "folder_link": "x" * 5000},
+        {"files": [{"name": "l", "link": ""}]},
+        {"files": [{"name": "l", "link": "y" * 5000}]},
+    ],
+)
+def test_no_message_stops_the_others(message: dict[str, Any], folder: Path, outside: Path) -> None:
+    """What makes no sense is said, and is not waited for."""
+    files = message.pop("files")
+    arrival, why = arrive(folder, *files, **message)
+    assert why == ""
+    assert arrival.large == [] or files == []
+    assert {"unkept", "folder_trouble", "folder_link"} & set(arrival.message)
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
 @some_kind
 def test_files_arrive_whatever_is_in_their_way(make: Kind, folder: Path, outside: Path) -> None:
     make(folder / "d", outside)

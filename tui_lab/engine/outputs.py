@@ -63,6 +63,7 @@ class Arrival:
         self.message["unkept"] = [
             {"name": name, "size": 0, "error": "not brought home"} for name in names if isinstance(name, str)
         ]
+        self.message["files"] = []
 
     @property
     def large(self) -> list[dict[str, Any]]:
@@ -97,6 +98,8 @@ class Outputs:
         if identity in self._coming:
             return
         self._coming[identity] = arrival
+        if not _is_sound(arrival.message):
+            arrival.refuse(ValueError("it is no list of files"))
         if arrival.large:
             carrier = asyncio.create_task(self._carry(arrival))
             self._carriers.add(carrier)
@@ -193,6 +196,18 @@ class Outputs:
         log.warning("%s", self.trouble)
 
 
+def _is_sound(message: Message) -> bool:
+    """Whether a node speaks of files as an agent does."""
+    files = message.get("files", [])
+    return isinstance(files, list) and all(
+        isinstance(file, dict)
+        and isinstance(file.get("name"), str)
+        and isinstance(file.get("link", ""), str)
+        and isinstance(file.get("size", 0), int)
+        for file in files
+    )
+
+
 def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
     """Write the small files of attempts; they are durable on return. Those that could not be written, and why."""
     refused: dict[Arrival, OSError] = {}
@@ -201,7 +216,7 @@ def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
             _write_one(arrival)
         except OSError as error:
             refused[arrival] = error
-        except (ValueError, TypeError, LookupError) as error:  # no agent of ours says such a thing
+        except (ValueError, TypeError, LookupError, AttributeError) as error:  # no agent of ours says such a thing
             arrival.refuse(error)
     if arrivals:
         try:
@@ -237,6 +252,8 @@ def _write_file(folder: Folder, file: Mapping[str, Any], content: bytes | memory
     """A small file or a link. Raises OSError, ValueError for a name that is none."""
     name = os.fsencode(file["name"])
     if "link" in file:
+        if not file["link"]:
+            raise ValueError("a link that leads nowhere")
         folder.symlink(os.fsencode(file["link"]), name)
         return
     with open(folder.create(name), "wb") as out:
