@@ -32,3 +32,16 @@ async def test_what_a_task_prints_on_another_machine(workshop: Workshop, fleet: 
         await wait_until(pilot, lambda: "last line from afar" in pane.log_panel.view.text)
         await wait_until(pilot, lambda: pane.detail is not None and pane.detail.state == "done")
         assert pane.log_panel.view.text.count("first line from afar") == 1
+
+
+async def test_a_folder_that_has_become_a_link_is_said(workshop: Workshop) -> None:
+    elsewhere = workshop.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "stdout").write_text("of somebody else")
+    workshop.run(f"command: 'rm -rf {{output}}; ln -s {elsewhere} {{output}}'\n")
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(160, 30)) as pilot:
+        pane = await wait_until(pilot, lambda: app.query_one(TasksPane))
+        said = f"stdout can't be read: its folder is a symbolic link to {elsewhere}, which is not followed"
+        await wait_until(pilot, lambda: said in pane.log_panel._note())
+        assert "somebody" not in pane.log_panel.view.text

@@ -87,6 +87,16 @@ class TaskFile(NamedTuple):
         with Folder(os.dup(folder)) as whole:
             return whole.read(os.fsencode(real[len(top) + 1 :]))
 
+    def trouble(self) -> str:
+        """Why it can't be read although something is there, to stand behind its name; else empty."""
+        try:
+            os.close(self.open())
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
+
     def __fspath__(self) -> str:
         return str(self)
 

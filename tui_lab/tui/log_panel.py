@@ -150,6 +150,9 @@ class LogPanel(Vertical):
             return "no task"
         if not detail.attempts:
             return "it has not begun"
+        for output in outputs(detail, self.choice):
+            if why := TaskFile(str(detail.folder), output.name).trouble():
+                return f"{output.name} can't be read: {printable(why)}"
         return "it has printed nothing yet" if detail.running else "it printed nothing here"
 
     def _close(self) -> None:

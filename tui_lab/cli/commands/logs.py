@@ -100,14 +100,7 @@ class Outputs:
 
     def trouble(self) -> str:
         """Why its outputs can't be read, although they may be there; else empty."""
-        for file in self.files():
-            try:
-                os.close(file.open())
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                return f"can't be read: {file.name}: {error.strerror}"
-        return ""
+        return next((f"can't be read: {file.name}: {why}" for file in self.files() if (why := file.trouble())), "")
 
     @property
     def reason(self) -> str | None:
