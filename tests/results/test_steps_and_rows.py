@@ -241,6 +241,17 @@ def test_rows_of_a_large_stream_of_which_a_step_is_missing(disk: Any, monkeypatc
     assert refresh(folder).rows["acc"].to_list() == [*range(10_000), None]
 
 
+def test_steps_of_a_large_stream_of_which_a_step_is_missing(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 100_000)
+    metric = "metrics: {acc: {pattern: 'acc (@int@)', take: all}}\n"
+    folder = disk.submit("command: {one: ./one, two: ./two}\n" + metric)
+    text = "".join(f"acc {i}\n" for i in range(20_000))
+    attempt = disk.start(folder, 0, {"one.stdout": text + "acc 7"})
+    assert refresh(folder, live=True).steps["acc"].to_list() == list(range(20_000))
+    disk.finish(folder, 0, attempt, state="failed")
+    assert refresh(folder).steps["acc"].to_list() == [*range(20_000), 7]
+
+
 def test_changed_rows_are_read_again(disk: Any) -> None:
     folder = disk.submit(ONE + "rows: {pattern: 'a=(?P<a>@int@)'}\n")
     disk.run(folder, 0, "a=1 b=2")

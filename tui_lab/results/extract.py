@@ -15,7 +15,7 @@ from typing import TypeAlias
 from tui_lab.results.readers import NOTHING, CsvReader, FileReader, JsonReader, Nothing, Tally, TextReader
 from tui_lab.results.sources import Names, stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
-from tui_lab.results.text import BLOCK, Text, blocks, blocks_backwards, complete_lines, read_up_to
+from tui_lab.results.text import BLOCK, Text, blocks, blocks_backwards, complete_lines, read_up_to, read_whole
 from tui_lab.results.values import Scalar
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Metric
@@ -177,6 +177,16 @@ def read_text(paths: Sequence[TaskFile], live: bool = False) -> Text | None:
             raise FileNotFoundError(str(paths[0]))
         raw = b"".join(parts)
     return Text(complete_lines(raw) if live else raw)
+
+
+def read_all(paths: Sequence[TaskFile], live: bool = False) -> Text:
+    """The text of a stream in one piece, however large it is: of those of its files that are there. Raises
+    FileNotFoundError if there is none of the files, OSError."""
+    text = read_text(paths, live)
+    if text is None:
+        raw = b"\n".join(read_whole(path) for path in paths if path.size is not None)
+        text = Text(complete_lines(raw) if live else raw)
+    return text
 
 
 def read_in_blocks(

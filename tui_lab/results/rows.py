@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from tui_lab.results.extract import read_text
+from tui_lab.results.extract import read_all
 from tui_lab.results.readers import Nothing, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
 from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, table
-from tui_lab.results.text import Text, complete_lines, read_whole
+from tui_lab.results.text import Text
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
@@ -46,7 +46,7 @@ class RowsReader(Reader):
                 yield from self._cells(locate(folder, self._rows.csv or ""), live)
                 return
             paths = task_files(folder, self._rows.source, self._names, attempt)
-            text = read_text(paths, live) or _large(paths, live)
+            text = read_all(paths, live)
         except FileNotFoundError:
             self.absent = True
             return
@@ -106,9 +106,3 @@ class RowsReader(Reader):
                 INDEX: index,
                 **{name: cell.strip() or None for name, cell in zip(names, line, strict=False)},
             }
-
-
-def _large(paths: Sequence[TaskFile], live: bool) -> Text:
-    """The text of a stream that is too large for one piece: of those of its files that are there. Raises OSError."""
-    raw = b"\n".join(read_whole(path) for path in paths if path.size is not None)
-    return Text(complete_lines(raw) if live else raw)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tui_lab.results.extract import read_text
+from tui_lab.results.extract import read_all
 from tui_lab.results.readers import CsvReader, JsonReader, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
 from tui_lab.results.sources import stream_names, task_files
 from tui_lab.results.structured import SourceError, loads
-from tui_lab.results.text import Text, complete_lines, read_whole
+from tui_lab.results.text import complete_lines, read_whole
 from tui_lab.results.values import Scalar, converter, from_json
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout
@@ -50,7 +50,7 @@ class StepsReader(Reader):
             names = stream_names(reader.metric.source, self._steps)
             try:
                 paths = task_files(folder, reader.metric.source, names, attempt)
-                text = read_text(paths, live) or Text(b"\n".join(read_whole(path) for path in paths))
+                text = read_all(paths, live)
             except (OSError, SourceError):
                 continue
             step_group = reader.pattern.step
