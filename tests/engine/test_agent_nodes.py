@@ -162,14 +162,19 @@ def test_nothing_behind_a_tasks_link_is_carried_or_removed(any_talk: Talk) -> No
         assert below(trap) == ["0", "0/precious", "precious"]
 
 
-def test_an_attempt_writes_into_new_files(any_talk: Talk) -> None:
-    """Whatever bears their names, of an earlier attempt or of a copied lab."""
-    talk = any_talk
+def trapped(talk: Talk) -> Path:
+    """Connect for tasks of two steps; a folder that they must not touch."""
     trap = talk.folder / "trap"
     trap.mkdir()
     (trap / "precious").write_text("precious")
     talk.connect(slots=1)
     talk.context(steps=[{"name": None, "script": None}] * 2)
+    return trap
+
+
+def test_an_attempt_writes_into_new_files(any_talk: Talk) -> None:
+    """Whatever bears their names, of an earlier attempt or of a copied lab."""
+    talk, trap = any_talk, trapped(any_talk)
     folder = talk.output(0)
     folder.mkdir(parents=True)
     (folder / "stdout").write_text("of another attempt\n")
@@ -188,12 +193,7 @@ def test_an_attempt_writes_into_new_files(any_talk: Talk) -> None:
 
 
 def test_a_step_does_not_write_where_the_one_before_leads(any_talk: Talk) -> None:
-    talk = any_talk
-    trap = talk.folder / "trap"
-    trap.mkdir()
-    (trap / "precious").write_text("precious")
-    talk.connect(slots=1)
-    talk.context(steps=[{"name": None, "script": None}] * 2)
+    talk, trap = any_talk, trapped(any_talk)
     env = {"O": str(talk.output(0)), "TRAP": str(trap), "TUI_LAB_OUTPUT": "", "TUI_LAB_ATTEMPT": "1"}
     talk.start(0, 'rm "$O/stdout"; ln -s "$TRAP/precious" "$O/stdout"', "echo two", env=env)
     assert talk.receive("finished")["state"] == "done"

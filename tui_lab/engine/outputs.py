@@ -188,10 +188,8 @@ class Outputs:
 
     def _hold(self, arrival: Arrival, error: OSError) -> None:
         """Wait with an attempt whose files the disk does not take."""
-        where, what, number = arrival.folder, str(error), None
-        if isinstance(error, OSError):
-            where, what, number = error.filename or where, error.strerror or what, error.errno
-        self.full = number in FULL
+        where, what = error.filename or arrival.folder, error.strerror or str(error)
+        self.full = error.errno in FULL
         self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is mended'}"
         log.warning("%s", self.trouble)
 
@@ -266,21 +264,18 @@ def _write_folder_link(folder: Path, target: bytes) -> None:
     with Folder.base(os.fsencode(folder.parent), make=True) as parent:
         name = os.fsencode(folder.name)
         try:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 parent.rmdir(name)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return
-            if error.errno != errno.ENOTDIR:
-                raise
+            raise
         try:
             parent.symlink(target, name)
         except OSError as error:
             if error.errno not in (*NEVER, errno.ENOENT):
                 raise
-            log.warning(
-                "%s: %s", folder, error.strerror
-            )  # a target that no link can have; the note says where it leads
+            log.warning("%s: %s", folder, error.strerror)  # no link can lead there; the note says where it was to
 
 
 def _settle(folder: Path) -> None:

@@ -7,8 +7,6 @@ import os
 import time
 from typing import Any, Final
 
-import orjson
-
 from tui_lab.engine.node import Message, Node
 from tui_lab.store import json_text, layout
 from tui_lab.store.lab import Lab
@@ -45,7 +43,7 @@ class Samples:
     def _write(self, node: Node) -> None:
         self._states[node.name] = node.state
         try:
-            data = json_text.dumps(sample_of(node), orjson.OPT_APPEND_NEWLINE)
+            data = json_text.line(sample_of(node))
             with open(self.path, "ab") as file:
                 file.write(data)
                 size = file.tell()

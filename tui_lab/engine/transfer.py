@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tui_lab.engine.transports.channel import Channel
+from tui_lab.portable.beneath import NAME
 from tui_lab.store.task_files import TaskFile, task_folder
 
 Answer = dict[str, Any]
@@ -27,7 +28,6 @@ PIECE: Final = 1 << 18  # bytes of a file in one request to the node
 AHEAD: Final = 64  # requests on their way without an answer: a small file must not cost a round trip
 BATCH: Final = 2000  # objects asked for at once
 LINE: Final = 1 << 26  # bytes of an answer
-NAME: Final = 255  # bytes of a file's name
 PART: Final = ".tui-lab-part"
 DIGITS: Final = 12  # of a hash in the name of a part
 

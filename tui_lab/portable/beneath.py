@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 OLD = b".tui-lab-old"  # what stood in the way of a folder or file of another kind is kept under its name with this
 NAME = 255  # bytes of a name
 DEEPEST = 200  # folders within folders that are walked: each is reached from the top
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
@@ -111,7 +111,7 @@ class Folder:
     def _enter(self, name: bytes, make: bool, clear: bool) -> "Folder":
         while True:
             try:
-                found = Folder(os.open(name, _FOLDER, dir_fd=self.descriptor))
+                found = Folder(os.open(name, FOLDER, dir_fd=self.descriptor))
             except FileNotFoundError:
                 if not make:
                     raise
@@ -164,7 +164,7 @@ class Folder:
         folder, name = self.parent(path)
         with folder:
             try:
-                file = os.open(name, _FILE, dir_fd=folder.descriptor)
+                file = os.open(name, FILE, dir_fd=folder.descriptor)
             except OSError as error:
                 if error.errno != errno.ELOOP:
                     raise
@@ -241,22 +241,28 @@ class Folder:
         outside of the folder, too, by a hard link: that one is kept under another name. made: the inode of a file that
         was made here, and may have as many names as it will. Raises OSError."""
         folder, name = self.parent(path)
-        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_APPEND if append else 0)
         with folder:
-            try:
-                file = os.open(name, flags, dir_fd=folder.descriptor)
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                    raise
+            file = folder.open_own(name, os.O_WRONLY | (os.O_APPEND if append else 0), made)
+            if file is None:
                 folder.clear(name)
-                return folder.create(name, append)
-            facts = os.fstat(file)
-            if stat.S_ISREG(facts.st_mode) and (facts.st_nlink == 1 or facts.st_ino == made):
-                os.set_blocking(file, True)
-                return file
-            os.close(file)
-            folder.clear(name)
-            return folder.create(name, append)
+                file = folder.create(name, append)
+            return file
+
+    def open_own(self, name: bytes, flags: int, made: "int | None" = None) -> "int | None":
+        """A descriptor of a plain file that is known by this name alone, or was made here; None where there is none.
+        Raises OSError."""
+        try:
+            file = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.descriptor)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise
+            return None
+        facts = os.fstat(file)
+        if stat.S_ISREG(facts.st_mode) and (facts.st_nlink == 1 or facts.st_ino == made):
+            os.set_blocking(file, True)
+            return file
+        os.close(file)
+        return None
 
     def symlink(self, target: bytes, path: bytes) -> None:
         """Make a symbolic link, or change where one leads. Raises OSError."""

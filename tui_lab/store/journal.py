@@ -48,7 +48,7 @@ class Journal:
 
         What was written stays: a reader may have seen it.
         """
-        data = b"".join([json_text.dumps(event, orjson.OPT_APPEND_NEWLINE) for event in events])
+        data = b"".join([json_text.line(event) for event in events])
         view = memoryview(data)
         written = 0
         try:

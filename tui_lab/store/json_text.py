@@ -1,4 +1,4 @@
-"""JSON of what came from outside: file names and the words of programs, whatever their bytes are."""
+"""Lines of JSON with what came from outside: file names and the words of programs, whatever their bytes are."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 
 
-def dumps(value: Any, option: int = 0) -> bytes:
-    """JSON in UTF-8. Bytes of a name that are no UTF-8, which Python holds as lone surrogates, become U+FFFD, each."""
+def line(value: Any) -> bytes:
+    """JSON in UTF-8, with a newline. Bytes of a name that are no UTF-8, which Python holds as lone surrogates, become
+    U+FFFD, each."""
     try:
-        return orjson.dumps(value, option=option)
+        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
-        return orjson.dumps(_encodable(value), option=option)
+        return orjson.dumps(_encodable(value), option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _encodable(value: Any) -> Any:

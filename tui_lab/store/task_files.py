@@ -12,11 +12,9 @@ import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tui_lab.portable.beneath import Folder, NoFolderError
+from tui_lab.portable.beneath import FILE, FOLDER, Folder, NoFolderError
 from tui_lab.portable.globs import translate
 
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NO_FOLDER: Final = (errno.ENOTDIR, errno.ELOOP)
 
 
@@ -38,13 +36,13 @@ class TaskFile(NamedTuple):
         is wrong, to stand behind the file's name.
         """
         try:
-            folder = os.open(self.folder, _FOLDER)
+            folder = os.open(self.folder, FOLDER)
         except OSError as error:
             if error.errno in _NO_FOLDER:
                 raise _no_folder(self.folder) from None
             raise
         try:
-            file = os.open(self.name, _FILE, dir_fd=folder) if "/" not in self.name else self._open_deep(folder)
+            file = os.open(self.name, FILE, dir_fd=folder) if "/" not in self.name else self._open_deep(folder)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
@@ -54,15 +52,16 @@ class TaskFile(NamedTuple):
         return _plain(file, self.name) if plain else file
 
     def _open_deep(self, folder: int) -> int:
+        """By parts, as `beneath` does it; but what is mounted here may be read."""
         if self.name.startswith("/") or ".." in self.name.split("/"):
-            return os.open(self, _FILE & ~os.O_NOFOLLOW)
+            return os.open(self, FILE & ~os.O_NOFOLLOW)
         parts = [part for part in self.name.split("/") if part not in ("", ".")]
         try:
             at = os.dup(folder)
             for part in parts[:-1]:
                 before = at
                 try:
-                    at = os.open(part, _FOLDER, dir_fd=before)
+                    at = os.open(part, FOLDER, dir_fd=before)
                 finally:
                     os.close(before)
         except OSError as error:
@@ -70,7 +69,7 @@ class TaskFile(NamedTuple):
                 raise OSError(errno.ELOOP, "is behind a symbolic link", self.name) from None
             raise
         try:
-            return os.open(parts[-1], _FILE, dir_fd=at)
+            return os.open(parts[-1], FILE, dir_fd=at)
         finally:
             os.close(at)
 
@@ -136,7 +135,7 @@ def task_folder(path: Path, make: bool = False) -> Folder:
 
 
 def listed(path: Path, deep: bool = False) -> list[tuple[str, os.stat_result]]:
-    """The plain files in a task's folder, by name; deep: at any depth. None where there is no such folder."""
+    """The plain files in a task's folder, by name; deep: at any depth. Empty where there is no such folder."""
     try:
         with task_folder(path) as folder:
             found = folder.walk() if deep else folder.entries()

@@ -64,7 +64,7 @@ class Attempt:
         self.ending: Any = None  # the event, while leftovers are being stopped
         self.event: Any = None
         self.event_at: Any = None
-        self.carried: Any = None  # what the event has said of its files, once it was told
+        self.carried: Any = None  # files that the event has named, and the link, once it was told
 
     @property
     def over(self) -> bool:

@@ -95,6 +95,11 @@ class Outputs:
             self.left_more["files"] += 1
             self.left_more["size"] += size
 
+    @property
+    def carried(self) -> tuple:
+        """What goes from here once it is home: files, and where the link leads that stands for the folder."""
+        return self.files, self.link
+
     def members(self) -> dict:
         """What the event says of them."""
         found = {"files": self.files, "left": self.left}

@@ -256,11 +256,10 @@ class Agent:
             return
         del self.attempts[key]
         if attempt.message.get("collect"):
-            if attempt.carried is None:
-                attempt.carried = Outputs(attempt)
-            files = [file for file in attempt.carried.files if file["name"] not in stay]
+            files, link = attempt.carried or Outputs(attempt).carried
+            files = [file for file in files if file["name"] not in stay]
             shared = any(other.folder == attempt.folder for other in self.attempts.values())
-            remove(attempt, files, attempt.carried.link, shared)
+            remove(attempt, files, link, shared)
         self.ledger.note({"record": "ack", "key": attempt.key})
 
 
@@ -270,9 +269,8 @@ def event_message(attempt: Attempt) -> tuple:
     if not attempt.message.get("collect"):
         return message, b""
     outputs = Outputs(attempt)
-    body, outputs.body = outputs.body, b""
-    attempt.carried = outputs
+    attempt.carried = outputs.carried
     if attempt.started is None:
         outputs.trouble = ""  # it never came to a folder
     message.update(outputs.members(), folder=attempt.folder)
-    return message, body
+    return message, outputs.body

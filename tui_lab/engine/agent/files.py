@@ -311,18 +311,12 @@ def size_of(folder: Folder, path: bytes):
 
 def open_part(folder: Folder, name: bytes) -> int:
     """For reading and writing: what is there already, unless it may be something else than what we began."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
-    try:
-        file = os.open(name, flags, dir_fd=folder.descriptor)
-        facts = os.fstat(file)
-        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
-            return file
-        os.close(file)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise
-    folder.clear(name, plain=True)
-    return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder.descriptor)
+    file = folder.open_own(name, os.O_RDWR)
+    if file is None:
+        folder.clear(name, plain=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        file = os.open(name, flags, 0o600, dir_fd=folder.descriptor)  # nobody else's to read until it has its mode
+    return file
 
 
 def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
