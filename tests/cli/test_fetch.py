@@ -47,6 +47,17 @@ def come(bench: Bench) -> Any:
     return fetch
 
 
+def test_a_name_that_a_node_gave_leads_to_no_file_of_ours(bench: Bench) -> None:
+    place = bench.lab / "grid" / "tasks" / "0" / "0"
+    outside = bench.lab / "outside"
+    names = ["../../../../outside", str(outside)]
+    ran(bench, left=[{"name": name, "size": 4} for name in names])
+    outside.write_text("ours")
+    assert (place / names[0]).resolve() == outside.resolve()
+    found = bench.inside("show", "0", "--json").json()
+    assert [(one["name"], one["home"]) for one in found["left"]] == [(name, False) for name in names]
+
+
 def test_show_lists_what_stayed_and_fetch_brings_it(bench: Bench) -> None:
     ran(bench)
     text = bench.inside("show", "0").out

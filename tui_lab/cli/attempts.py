@@ -10,7 +10,7 @@ from tui_lab.store import journal
 from tui_lab.store.environment import recall
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Event
-from tui_lab.store.task_files import TaskFile
+from tui_lab.store.task_files import listed
 
 _KINDS: Final = frozenset({"submitted", "environment", "assigned", "finished"})
 
@@ -71,10 +71,12 @@ def start_messages(folder: ExperimentFolder) -> dict[int, str]:
 
 
 def _left(event: Event, place: Path) -> list[Left]:
+    left = event.get("left") or ()
+    here = {name: facts.st_size for name, facts in listed(place, deep=True)} if left else {}  # a node gave the names
     files = []
-    for one in event.get("left") or ():
+    for one in left:
         size = int(one.get("size") or 0)
-        files.append(Left(one["name"], size, TaskFile(str(place), one["name"]).size == size))
+        files.append(Left(one["name"], size, here.get(one["name"]) == size))
     return files
 
 

@@ -192,7 +192,7 @@ class NodeCommands:
             async with self.engine.files.channel(node) as channel:
                 unsaid = more or any(UNKNOWN in file["name"] for file in left)
                 there = await channel.list_files(node.home, folder) if unsaid else left
-                names = [file["name"] for file in there if "link" not in file and "mount" not in file]
+                names = [file["name"] for file in there if "link" not in file]
                 globs = [glob.replace(UNKNOWN, "?") for glob in request["globs"] or ()]
                 wanted = list(filter(matcher(globs or None), names))
                 for name in wanted:
