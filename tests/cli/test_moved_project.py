@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.cli.bench import Bench
+from tui_lab.engine.place import EngineLock
 from tui_lab.store.lab import Lab
 from tui_lab.tui import experiment_check
 
@@ -54,7 +55,9 @@ def test_a_project_that_is_elsewhere_now(bench: Bench, way: str, old: bool) -> N
     if old:
         forget(first / lab)
     before = keys(first / lab)
-    bench.until(lambda: not (first / lab / "engine.json").exists())
+    lock = EngineLock(Lab.open(first / lab))
+    bench.until(lock.take)  # the engine writes a checkpoint after its last word
+    lock.release()
     if way == "renamed":
         first.rename(second)
     else:
