@@ -23,9 +23,9 @@ from tui_lab.spec.needs import NeedError
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem, SpecError
 from tui_lab.spec.shell_text import Blank, Syntax, Text
-from tui_lab.store import fold
+from tui_lab.store import declared_files, fold
 from tui_lab.store.plan import PREFIX, Plan
-from tui_lab.store.planning import file_digest, file_digests, surroundings
+from tui_lab.store.planning import surroundings
 
 _LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
 _LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
@@ -191,13 +191,13 @@ def _at_value(experiment: Experiment, name: str, value: Value, error: Placeholde
 def program_files(experiment: Experiment) -> dict[str, str]:
     """Digests of the files that the commands name, and of those declared as `code`; and of what else tasks
     run under (`env`, `setup`, ...), as `key:` entries."""
-    found = dict(file_digests(experiment.folder, experiment.code))
+    found = declared_files.digests(experiment, "code")
     for step in experiment.steps:
         for word in _WORDS.findall(step.command):
             path = experiment.folder / word
             try:
                 if path.is_file() and path.stat().st_size < _LARGEST:
-                    found[os.path.relpath(path, experiment.folder)] = file_digest(path)
+                    found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
             except OSError:
                 continue
     return found | {f"{name}:": digest for name, digest in surroundings(experiment).items()}

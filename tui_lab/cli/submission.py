@@ -27,7 +27,7 @@ from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import fold, layout, ranges, spec_file
+from tui_lab.store import declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -163,7 +163,8 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         planned = rerun(planned, selected, state)
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
-    notices = [*moved, *experiment.notices, *combinations.notices, *planned.notices]
+    declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]
+    notices = [*moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
     if not choice.rerun:
         notices += stale(planned.plan, state, scripts)
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text

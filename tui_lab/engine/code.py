@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_lab.spec.model import Experiment
-from tui_lab.store.planning import file_digest, file_digests
+from tui_lab.store import declared_files
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,13 @@ class Code:
 
 
 def code_of(experiment: Experiment, scripts: Iterable[str]) -> Code:
-    """What `code` and `inputs` name, and the scripts that a submission found in the commands. Raises OSError."""
-    digests = file_digests(experiment.folder, (*experiment.code, *experiment.inputs))
+    """What `code` and `inputs` name, and the scripts that a submission found in the commands. Raises OSError,
+    SpecError."""
+    digests = declared_files.digests(experiment, "code") | declared_files.digests(experiment, "inputs")
     for name in scripts:
         path = experiment.folder / name
         if name not in digests and not name.startswith("../") and path.is_file():
-            digests[name] = file_digest(path)
+            digests[name] = declared_files.file_digest(path)
     files = tuple((name, experiment.folder / name, digest) for name, digest in sorted(digests.items()))
     listing = "".join(f"{digest} {path.stat().st_mode & 0o111:o} {name}\0" for name, path, digest in files)
-    return Code(hashlib.sha256(listing.encode()).hexdigest()[:16], files)
+    return Code(hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16], files)

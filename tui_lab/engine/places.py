@@ -14,6 +14,7 @@ from tui_lab.engine.recipe import Place
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.engine.transfer import TransferError
 from tui_lab.spec.needs import brought_home
+from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Places:
                     await self._put(node, folder, code)
                     self._sent[node, recipe.identity] = folder
                     break
-                except (TransferError, *Unreachable, ValueError) as error:
+                except (TransferError, *Unreachable, ValueError, SpecError) as error:
                     log.warning("node %s: %s", node.name, error)
                     node.doing = f"can't send the code: {error}"
                     self._codes.pop(recipe.identity, None)

@@ -1,5 +1,5 @@
-"""Globs of paths relative to a folder, as `keep` has them: `*` and `?` stay within a name, `**` spans folders, and a
-folder that matches brings all that is in it."""
+"""Globs of paths relative to a folder, as `keep`, `code` and `inputs` have them: `*` and `?` stay within a name, `**`
+spans folders, and a folder that matches brings all that is in it."""
 
 import re
 
@@ -19,9 +19,7 @@ def matcher(globs: "Sequence[str] | None") -> "Callable[[str], object]":
 
 def translate(glob: str) -> str:
     """A glob as a regular expression."""
-    glob = glob.strip("/")
-    while glob.startswith("./"):
-        glob = glob[2:]
+    glob = plain(glob) or "**"
     parts = []
     position = 0
     while position < len(glob):
@@ -41,3 +39,8 @@ def translate(glob: str) -> str:
             parts.append({"*": "[^/]*", "?": "[^/]"}.get(rest[0]) or re.escape(rest[0]))
             position += 1
     return "".join(parts)
+
+
+def plain(glob: str) -> str:
+    """A glob, or a path, without what changes nothing: `./a//b/` is `a/b`, and the folder itself is empty."""
+    return "/".join(part for part in glob.split("/") if part not in ("", "."))

@@ -11,7 +11,7 @@ from tui_lab.spec.model import LATER, Experiment, FileTemplate, Metric, Order, O
 from tui_lab.spec.names import experiment_name_error
 from tui_lab.spec.problem import SpecError, closest
 from tui_lab.spec.read_metrics import read_metrics, read_rows
-from tui_lab.spec.read_needs import check_needs, read_keep, read_limits, read_needs
+from tui_lab.spec.read_needs import check_needs, read_globs, read_keep, read_limits, read_needs
 from tui_lab.spec.read_sweep import (
     read_defaults,
     read_derive,
@@ -68,8 +68,8 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "limits": read_limits,
     "metrics": read_metrics,
     "rows": read_rows,
-    "code": Reader.texts,
-    "inputs": Reader.texts,
+    "code": read_globs,
+    "inputs": read_globs,
     "keep": read_keep,
     "version": at_least(1),
     "unhashed": Reader.texts,

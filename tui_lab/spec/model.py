@@ -293,8 +293,9 @@ class Experiment(Model):
     )
     code: tuple[str, ...] = Field(
         default=(),
-        description="Globs of the program's files: recorded, compared, sent to nodes that don't share the folder.",
-        examples=["*.py", ["main.py", "lib/**"]],
+        description="Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. "
+        "A folder means all in it, without labs, environments and caches.",
+        examples=["*.py", ["main.py", "lib/**"], "."],
     )
     inputs: tuple[str, ...] = Field(
         default=(),

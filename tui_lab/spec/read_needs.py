@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from tui_lab.spec.domains import listing
@@ -122,12 +121,21 @@ def read_keep(r: Reader, path: Keypath) -> Keep | None:
 
 
 def _globs(r: Reader, path: Keypath) -> tuple[str, ...]:
+    return read_globs(r, path, "{output}", "globs are relative to the task's folder")
+
+
+def read_globs(
+    r: Reader,
+    path: Keypath,
+    inside: str = "the experiment's folder",
+    hint: str = "globs start in the folder of this file: move the file up, or make a link there",
+) -> tuple[str, ...]:
+    """Globs of `code` and `inputs`, by default."""
     globs = r.texts(path)
     single = r.node(path).kind == "scalar"
     for i, text in enumerate(globs):
-        if PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts:
-            place = path if single else (*path, i)
-            r.add(place, f'"{text}" is not inside {{output}}', "globs are relative to the task's folder")
+        if text.startswith(("/", "~/")) or text == "~" or ".." in text.split("/"):
+            r.add(path if single else (*path, i), f'"{text}" is not inside {inside}', hint)
     return globs
 
 

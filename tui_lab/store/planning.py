@@ -6,7 +6,6 @@ combination from two sweeps is one task. Nothing is written here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,7 +19,7 @@ from tui_lab.spec import seeds
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Experiment, Value
-from tui_lab.store import keys
+from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
 from tui_lab.store.plan import PREFIX, Plan, merge
@@ -52,24 +51,13 @@ def components(experiment: Experiment) -> dict[str, Any]:
     return {
         "command": [[step.name, step.command] for step in experiment.steps],
         "files": dict(experiment.templates),
-        "inputs": file_digests(experiment.folder, experiment.inputs),
+        "inputs": declared_files.digests(experiment, "inputs"),
     }
 
 
 def surroundings(experiment: Experiment) -> dict[str, str]:
     """Digests of what tasks run under and no key holds, so that a change can be said."""
     return {name: keys.digest(getattr(experiment, name)) for name in _SURROUNDINGS}
-
-
-def file_digests(folder: Path, globs: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of each file that the globs name, by its path relative to the folder."""
-    found = {path for pattern in globs for path in folder.glob(pattern) if path.is_file()}
-    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(found)}
-
-
-def file_digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def task_table(
