@@ -26,7 +26,7 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
-from tui_lab.store import ranges
+from tui_lab.store import parquet, ranges
 
 FORMAT: Final = 1
 """Another number makes every cache old: raise it when the same definitions would be read to other values."""
@@ -81,10 +81,10 @@ def _lock(path: Path) -> int:
 def read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]] | None:
     """A cache and what it says about itself; None if there is none, or it is torn or of another version."""
     try:
-        about = json.loads(pl.read_parquet_metadata(path)[_KEY])
+        about = parquet.about(path, _KEY)
         if about["format"] != FORMAT:
             return None
-        return pl.read_parquet(path), about
+        return parquet.read(path), about
     except (
         OSError,
         KeyError,

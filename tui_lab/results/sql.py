@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from glob import escape
 from typing import Any, Final
 
 import duckdb
@@ -217,19 +219,29 @@ class Database:
         called = list(macros.calls(words))
         pieces = [(call.start, call.end, self._written(call, sql)) for call in called]
         before: list[str] = []
-        calls: list[bool] = []
+        calls: list[_Call] = []
         for token in words:
             if any(call.start <= token.start < call.end for call in called):
                 continue
             if token.text == "(" and token.kind == "other":
-                calls.append(bool(before) and bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", before[-1])))
+                calls.append(_Call(before[-1] if before else ""))
             elif token.text == ")" and token.kind == "other" and calls:
-                calls.pop()
+                if (closed := calls.pop()).partitioned and not closed.told:
+                    pieces.append((token.start, token.start, f", {_AS_IT_IS}"))
             elif token.kind in ("string", "quoted"):
-                reads = bool(before) and before[-1] in ("from", "join", ",") and not (calls and calls[-1])
-                wanted = reads or (token.kind == "string" and bool(calls) and calls[-1])
+                inside = calls[-1] if calls and calls[-1].reads else None
+                named = bool(before) and before[-1] in ("from", "join", ",") and inside is None
+                wanted = named or (token.kind == "string" and inside is not None)
                 if wanted and (path := self._file(token.text)):
-                    pieces.append((token.start, token.end, "'" + path.replace("'", "''") + "'"))
+                    written = "'" + path.replace("'", "''") + "'"
+                    reader = _reader(path) if "=" in path else ""
+                    if inside is not None:
+                        inside.partitioned |= "=" in path and inside.name.startswith("read_")
+                    elif reader and before[-1] != ",":
+                        written = f"(FROM {reader}({written}, {_AS_IT_IS}))"
+                    pieces.append((token.start, token.end, written))
+            elif calls and token.text.lower() == "hive_partitioning":
+                calls[-1].told = True
             before = [*before[-1:], token.text.lower()]
         return replace(sql, sorted(pieces))
 
@@ -261,16 +273,19 @@ class Database:
         return self._looked[name, live]
 
     def _file(self, text: str) -> str | None:
-        """The absolute path of a file of the lab (or of files, for a glob), if `text` names one."""
-        if text.startswith("/") or "\0" in text or text.rsplit(".", 1)[-1].lower() not in FILE_TYPES:
+        """The absolute path of a file of the lab (or of files, for a glob), if `text` names one; DuckDB takes it for
+        a glob, so the signs of one are written out in what is a name."""
+        if "\0" in text or text.rsplit(".", 1)[-1].lower() not in FILE_TYPES:
             return None
-        if any(mark in text for mark in "*?["):
-            return str(self.lab.path / text)
         path = self.lab.path / text
         try:
-            return str(path) if path.is_file() else None
+            if path.is_file():
+                return escape(str(path))
         except OSError:
             return None
+        if text.startswith("/") or not any(mark in text for mark in "*?["):
+            return None
+        return f"{escape(str(self.lab.path))}/{text}"
 
     def _load(self, known: dict[str, str], names: set[str]) -> dict[str, pl.DataFrame]:
         frames: dict[str, pl.DataFrame] = {}
@@ -311,6 +326,30 @@ class Database:
                 f"NaN in {listed}: it sorts above every number, and means and sums with it are NaN; "
                 f"leave it out with WHERE NOT isnan({_identifier(found[0])})"
             )
+
+
+_AS_IT_IS: Final = "hive_partitioning=false"  # a folder such as `lr=0.1` makes no column
+
+
+@dataclass
+class _Call:
+    """A pair of parentheses in a query, behind the name of a function."""
+
+    name: str
+    partitioned: bool = False  # it reads a file below a folder such as `lr=0.1`
+    told: bool = False  # it says itself whether folders make columns
+
+    @property
+    def reads(self) -> bool:
+        return bool(re.match(r"read_|sniff_csv|glob$|parquet_|json_", self.name))
+
+
+def _reader(path: str) -> str:
+    """The function that reads a file of this type; empty where DuckDB can tell by more than the name."""
+    name = re.sub(r"\.(gz|zst)$", "", path.lower())
+    readers = {"csv": "read_csv", "tsv": "read_csv", "parquet": "read_parquet"}
+    readers |= dict.fromkeys(("json", "jsonl", "ndjson"), "read_json")
+    return readers.get(name.rsplit(".", 1)[-1], "")
 
 
 def _check_parameters(wanted: set[str], given: Mapping[str, Any]) -> None:

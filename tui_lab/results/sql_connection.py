@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from glob import escape
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,9 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     if not _MEMORY.fullmatch(memory):
         raise QueryError(f"{memory} is no amount of memory", hint="for example: 4GB or 50%")
     connection = duckdb.connect(":memory:")
-    inside = str(folder.resolve()).replace("'", "''")
-    written = str(folder.absolute()).replace("'", "''")
+    names = {str(folder.resolve()), str(folder.absolute())}
+    names |= {escape(name) for name in names}  # paths are given to DuckDB as globs
+    allowed = ", ".join(f"'{name}/'" for name in (name.replace("'", "''") for name in sorted(names)))
     for setting in (
         f"memory_limit = '{memory}'",
         "enable_progress_bar = false",
@@ -37,7 +39,7 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
         "temp_directory = ''",
         "TimeZone = 'UTC'",
         "errors_as_json = true",
-        f"allowed_directories = ['{inside}/', '{written}/']",
+        f"allowed_directories = [{allowed}]",
         "enable_external_access = false",
         "lock_configuration = true",
     ):

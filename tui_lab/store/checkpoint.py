@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.store import layout
+from tui_lab.store import layout, parquet
 from tui_lab.store.fold import COLUMNS, STATES, State
 
 FORMAT: Final = 3
@@ -67,10 +67,10 @@ def read(folder: Path) -> State:
     """The state that the checkpoint holds; a state from before the first event where it is of no use."""
     path = folder / layout.CHECKPOINT_FILE
     try:
-        facts = json.loads(pl.read_parquet_metadata(path)[_METADATA])
+        facts = parquet.about(path, _METADATA)
         if facts["format"] != FORMAT or facts["tail"] != _tail(folder / layout.JOURNAL_FILE, facts["offset"]):
             return State()
-        frame = pl.read_parquet(path)
+        frame = parquet.read(path)
         state = State()
         for name in _FACTS:
             setattr(state, name, facts[name])

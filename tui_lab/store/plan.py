@@ -37,6 +37,7 @@ from tui_lab.spec.axes import frame as as_frame
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Value
+from tui_lab.store import parquet
 from tui_lab.store.errors import LabError, StorageError, storage_error
 
 PREFIX: Final = "parameters."
@@ -120,10 +121,10 @@ class Plan:
         """Read a plan, or some of its columns. Raises LabError."""
         path = folder / f"{number}.parquet"
         try:
-            metadata = json.loads(pl.read_parquet_metadata(path)[_METADATA])
+            metadata = parquet.about(path, _METADATA)
             if metadata["format"] > FORMAT:
                 raise LabError(f"{path}: written by a newer tui-lab", "upgrade tui-lab")
-            tasks = pl.read_parquet(path, columns=columns)
+            tasks = parquet.read(path, columns)
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
             raise LabError(f"{path}: can't be read: {error}") from error
         return cls(number, tasks, metadata["values"], metadata["about"])

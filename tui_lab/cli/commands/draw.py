@@ -205,14 +205,17 @@ def _file(path: Path) -> Any:
     import polars as pl
 
     from tui_lab.results.charts import ChartError
+    from tui_lab.store import parquet
 
     if path.is_dir():
         raise ChartError(f"{path} is a folder; --input takes a CSV or Parquet file")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
+            return parquet.read(path)
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        table = pl.read_csv(path, separator=separator, infer_schema_length=None, try_parse_dates=True)
+        table = pl.read_csv(
+            path.absolute(), separator=separator, infer_schema_length=None, try_parse_dates=True, glob=False
+        )
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
     except pl.exceptions.NoDataError:

@@ -1,0 +1,54 @@
+"""Labs below folders whose names mean something to a reader of files: signs of globs, partitions, quotes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workshop
+
+NAMES = ["layers=[64,64]", "lr=0.1", "a*b?", "{x}", 'it\'s "one"', "two\nlines", "100% ~ 😀", "-lr"]
+
+
+@pytest.fixture(params=NAMES)
+def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
+    sibling = tmp_path / "layers=6" / "lab" / "e"  # what the glob would match
+    sibling.mkdir(parents=True)
+    (sibling / "own.csv").write_text("a\n7\n")
+    folder = tmp_path / request.param
+    folder.mkdir()
+    workshop = Workshop(folder)
+    try:
+        yield workshop
+    finally:
+        workshop.close()
+
+
+def test_every_path_is_a_path(odd: Workshop) -> None:
+    text = (
+        "command: 'echo {x} > {output}/o.csv; echo acc={x}'\nparameters: {x: [1, 2]}\nmetrics: {acc: 'acc=(@float@)'}\n"
+    )
+    assert odd.run(text).returncode == 0
+    grown = odd.run(text.replace("[1, 2]", "[1, 2, 3]"))
+    assert grown.returncode == 0, grown.stderr
+    assert "1 task to run (2 done, 1 new)" in grown.stderr
+    (odd.lab_path / "e" / "own.csv").write_text("a\n5\n")
+
+    def rows(sql: str) -> list[dict[str, object]]:
+        answer = odd.call("query", "--json", sql)
+        assert answer.returncode == 0, answer.stderr
+        found: list[dict[str, object]] = json.loads(answer.stdout)["rows"]
+        return found
+
+    assert rows("FROM 'e/own.csv'") == [{"a": 5}]
+    assert rows("SELECT a FROM 'e/own.csv' x JOIN 'e/*.csv' y USING (a)") == [{"a": 5}]
+    assert rows("FROM read_csv('e/own.csv', header = true)") == [{"a": 5}]
+    assert rows("FROM read_csv('e/tasks/0/*/o.csv', header = false) ORDER BY 1") == [{"column0": x} for x in (1, 2, 3)]
+    assert rows("SELECT count(*) AS n FROM 'e/plans/2.parquet'") == [{"n": 3}]
+    assert rows("SELECT sum(acc) AS s FROM e") == [{"s": 6.0}]
+    drawn = odd.call("draw", "hist", "--input", "lab/e/own.csv")
+    assert drawn.returncode == 0, drawn.stderr
+    assert odd.call("stats").returncode == 0

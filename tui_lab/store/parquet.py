@@ -1,0 +1,22 @@
+"""Reading Parquet files by their very names: a folder may be called `layers=[64,64]` or `lr=0.1`, which Polars would
+take for a pattern, or for a column."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+
+def read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """A table, or some of its columns. Raises OSError, PolarsError."""
+    return pl.read_parquet(path.absolute(), columns=columns, glob=False, hive_partitioning=False)
+
+
+def about(path: Path, key: str) -> dict[str, Any]:
+    """What a file says of itself under a key of its metadata, as JSON. Raises OSError, PolarsError, KeyError,
+    ValueError."""
+    found: dict[str, Any] = json.loads(pl.read_parquet_metadata(path.absolute())[key])
+    return found
