@@ -22,13 +22,19 @@ from tests.engine.agent_talk import interpreters
 from tests.nodes.machine import can_hide
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-MODULES: Final = ("tests/portable/test_beneath.py", "tests/engine/test_outputs.py", "tests/nodes/test_links.py")
+MODULES: Final = (
+    "tests/portable/test_beneath.py",
+    "tests/engine/test_outputs.py",
+    "tests/nodes/test_links.py",
+    "tests/nodes/test_ssh_as_ssh.py",
+)
 _INSIDE: Final = "TUI_LAB_TESTS_ROOTED"
 _SYSTEM: Final = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "opt")
 
 only = pytest.mark.skipif(
     can_hide() and _INSIDE not in os.environ, reason="runs in a root of its own, by tests/test_own_root.py"
 )
+inside = pytest.mark.skipif(_INSIDE not in os.environ, reason="writes to the system's own files: needs root, to mount")
 alone = pytest.mark.skipif(not can_hide() or _INSIDE in os.environ, reason="needs root and the right to mount")
 
 _ENTER: Final = r"""
@@ -66,7 +72,9 @@ def run(module: str, tmp_path: Path) -> None:
     scratch.mkdir(mode=0o1777)
     scratch.chmod(0o1777)
     pythons = {str(Path(python).resolve().parent.parent) for python in interpreters()}
-    paths = sorted({str(REPOSITORY), sys.prefix, sys.base_prefix, *pythons} - {"/", "/usr", "/usr/local"})
+    modules = {path for path in sys.path if Path(path).is_dir() and Path(path).is_absolute()}
+    wanted = {str(REPOSITORY), sys.prefix, sys.base_prefix, *pythons, *modules} - {"/", "/usr", "/usr/local"}
+    paths = [path for path in sorted(wanted) if not any(other in wanted for other in map(str, Path(path).parents))]
     script = _ENTER.replace("SYSTEM", " ".join(_SYSTEM)).replace("PATHS", " ".join(f"'{path}'" for path in paths))
     words = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-rs", "--durations=10", module]
     environment = {

@@ -95,6 +95,12 @@ class Fleet:
         self.key.parent.mkdir(parents=True, mode=0o700)
         make_key(self.key)
         self.known_hosts.touch()
+        self.programs = self.folder / "programs"
+        self.programs.mkdir()
+        if (real := shutil.which("ssh")) is not None:
+            script = f'#!/bin/sh\ntest -e "$HOME/.ssh/config" && set -- -F "$HOME/.ssh/config" "$@"\nexec {real} "$@"\n'
+            (self.programs / "ssh").write_text(script)
+            (self.programs / "ssh").chmod(0o755)
         shutil.copy(self.key.with_suffix(".pub"), self.keys / "authorized_keys")
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it to be there
@@ -172,9 +178,11 @@ class Fleet:
     # ---- for the command line
 
     def environment(self, workshop: Any = None, **more: str) -> dict[str, str]:
-        """Variables for `tui-lab`: a HOME whose ~/.ssh knows the fleet."""
+        """Variables for `tui-lab`: a HOME whose ~/.ssh knows the fleet, and an `ssh` that reads it, for OpenSSH's own
+        takes the home from passwd."""
         base: Mapping[str, str] = os.environ if workshop is None else workshop.environment()
-        return {**base, "HOME": str(self.home), "SSH_AUTH_SOCK": "", **more}
+        path = f"{self.programs}:{base.get('PATH', os.defpath)}"
+        return {**base, "HOME": str(self.home), "SSH_AUTH_SOCK": "", "PATH": path, **more}
 
     def cluster_file(self, name: str = "cluster.yaml") -> Path:
         """A cluster.yaml with all nodes."""

@@ -94,16 +94,6 @@ async def test_a_key_that_is_refused(fleet: Fleet) -> None:
     assert "it holds no private key" in str(await failure(fleet, {**node.entry, "key": "~/text"}))
 
 
-async def test_no_key_at_all(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = fleet.node("tower")
-    home = fleet.folder / "empty"
-    (home / ".ssh").mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(home))
-    error = await failure(fleet, {**node.entry, "key": None}, HOME=str(home))
-    assert error.fatal
-    assert "there is no SSH key to offer; type: ssh-keygen -t ed25519 && ssh-copy-id -p" in str(error)
-
-
 @needs("ssh-keygen", "ssh-agent", "ssh-add")
 async def test_a_key_with_a_passphrase_needs_an_agent(fleet: Fleet) -> None:
     node = fleet.node("tower")
@@ -236,8 +226,9 @@ async def test_mistakes_of_the_configuration(fleet: Fleet) -> None:
     fleet.node("tower")
     config = fleet.home / ".ssh" / "config"
     config.write_text("Host tower\n  Port many\n")
-    error = await failure(fleet, {"name": "tower", "host": "tower"})
-    assert error.fatal and str(error).startswith(f"{config}: ") and "line 2" in str(error)
+    for path in (None, "/nowhere"):  # with an `ssh`, and without one
+        error = await failure(fleet, {"name": "tower", "host": "tower"}, **({"PATH": path} if path else {}))
+        assert error.fatal and str(error).startswith(str(config)) and "line 2" in str(error)
     config.write_text("Host a\n ProxyJump b\nHost b\n ProxyJump a\n")
     error = await failure(fleet, {"name": "a", "host": "a"})
     assert error.fatal and "leads in a circle" in str(error)

@@ -11,7 +11,7 @@ from typing import Final
 import asyncssh
 
 from tui_lab.engine.transports.failures import ChannelError
-from tui_lab.engine.transports.ssh_options import CONNECT, Target
+from tui_lab.engine.transports.ssh_options import Target
 
 # The server hung up before it had asked who we are: it has too many logins under way, or is just starting.
 HUNG_UP: Final = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
@@ -38,9 +38,8 @@ def explain(error: BaseException, target: Target) -> ChannelError:
     if isinstance(error, socket.gaierror):
         return _unresolved(error, target)
     if isinstance(error, TimeoutError):
-        return ChannelError(
-            f"no answer from {target.place} within {CONNECT:.0f} s: is the machine on, and no firewall before it?"
-        )
+        what = f"no answer from {target.place} within {target.patience:.0f} s"
+        return ChannelError(f"{what}: is the machine on, and no firewall before it?")
     if isinstance(error, OSError):
         return ChannelError(_network(error, target))
     return ChannelError(f"{target.place}: {error or type(error).__name__}")
@@ -71,7 +70,8 @@ def _host_key(text: str, target: Target) -> ChannelError:
         return ChannelError(f"{target.place}: {text}", fatal=True)
     shown = f"{key.get_algorithm()} {key.get_fingerprint()}"
     if target.known_keys:
-        return _changed(target, f"it is {shown} now")
+        lines = target.known_lines()
+        return _changed(target, f"it is {shown} now" + (f", another one in {', '.join(lines)}" if lines else ""))
     return ChannelError(
         f"the host key of {target.place} is not known: {shown}; to compare and accept it, type: ssh {target.words()}",
         fatal=True,
@@ -80,8 +80,10 @@ def _host_key(text: str, target: Target) -> ChannelError:
 
 def _changed(target: Target, now: str) -> ChannelError:
     place = target.host if target.port == 22 else f"'[{target.host}]:{target.port}'"
-    own = target.entry.get("known_hosts")
-    forget = f"ssh-keygen {f'-f {own} ' if own else ''}-R {place}"
+    lines = target.known_lines()
+    file = lines[0].rpartition(":")[0] if lines else ""
+    usual = file in ("", str(target.settings.home / ".ssh" / "known_hosts"))
+    forget = f"ssh-keygen {'' if usual else f'-f {file} '}-R {place}"
     return ChannelError(
         f"the host key of {target.place} has CHANGED ({now}): someone may listen in; if it was set up anew, "
         f"type: {forget} && ssh {target.words()}",

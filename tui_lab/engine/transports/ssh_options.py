@@ -1,28 +1,57 @@
-"""How a node is reached by SSH: its entry, ~/.ssh/config, keys, the SSH agent and known_hosts put together.
+"""How a node is reached by SSH: its entry, the SSH configuration, keys, the SSH agent and known_hosts put together.
 
 Everything is read anew for each connection: what a person mends is in force at the next try.
 """
 
 from __future__ import annotations
 
-import os
+import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import asyncssh
-from asyncssh.public_key import get_default_public_key_algs
+from asyncssh.encryption import get_encryption_algs
+from asyncssh.kex import get_kex_algs
+from asyncssh.mac import get_mac_algs
+from asyncssh.public_key import (
+    get_certificate_algs,
+    get_default_certificate_algs,
+    get_default_public_key_algs,
+    get_public_key_algs,
+)
 
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.engine.transports.ssh_config import Settings, read_settings
 
 CONNECT: Final = 20.0  # seconds for a connection, its handshake and the login
 KEEPALIVE: Final = (10.0, 3)  # seconds between signs of life; so many unanswered end the connection
 
-_DEFAULT_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
-_KNOWN: Final = ("known_hosts", "known_hosts2")
-_GLOBAL_KNOWN: Final = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_FAMILIES: Final = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+_NOT_HERE: Final = ("bindinterface", "pkcs11provider")  # keywords that change the way there, and can't be followed
+
+
+class _Watching(asyncssh.SSHClient):
+    """Takes note of a host key that is not known; it is never accepted, but on this machine where the person's
+    configuration asks for no check there."""
+
+    def __init__(self, met: list[asyncssh.SSHKey], *, loopback: bool) -> None:
+        self.met = met
+        self.loopback = loopback
+        self.on_end: Callable[[], None] = lambda: None
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        if not self.loopback:
+            self.met.append(key)
+        return self.loopback
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.on_end()
 
 
 @dataclass
@@ -31,17 +60,22 @@ class Target:
 
     name: str  # as the person wrote it: an alias, a host name, an address
     entry: Mapping[str, Any]
+    settings: Settings
     host: str
     port: int
     user: str
     alias: str  # its name in known_hosts
     jumps: tuple[str, ...]  # [USER@]HOST[:PORT], the first one first
+    proxy: str  # the command line whose standard input and output lead there, empty for a connection of our own
     known_files: list[Path]
     known: asyncssh.SSHKnownHosts
     keys: list[str]  # files whose keys are offered
     locked: list[str]  # files with keys that have a passphrase
     agent: str  # socket of the SSH agent
+    skipped: list[str]  # what the configuration says and this can't do
     met: list[asyncssh.SSHKey]  # host keys that were shown to us and are not known
+    client: _Watching
+    patience: float  # seconds for the connection
     arguments: dict[str, Any]  # for asyncssh.connect
 
     @property
@@ -58,6 +92,20 @@ class Target:
         """Whether a certificate authority may vouch for its host key."""
         return bool(self._match()[1])
 
+    def known_lines(self) -> list[str]:
+        """Where the host keys stand that it may have, as FILE:LINE."""
+        return [
+            f"{path}:{number}"
+            for path in self.known_files
+            for number, line in enumerate(_lines(path), 1)
+            if any(self._matches(line)[:2])
+        ]
+
+    def _matches(self, line: str) -> Sequence[Any]:
+        known = asyncssh.SSHKnownHosts()
+        _load_lines(known, [line])
+        return known.match(self.alias, "", self.port if self.port != 22 else None)
+
     def _match(self) -> Sequence[Any]:
         return self.known.match(self.alias, "", self.port if self.port != 22 else None)
 
@@ -70,40 +118,26 @@ class Target:
         return " ".join([*words, user + self.name])
 
 
-class _Watching(asyncssh.SSHClient):
-    """Takes note of a host key that is not known; it is never accepted."""
-
-    def __init__(self, met: list[asyncssh.SSHKey]) -> None:
-        self.met = met
-
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        self.met.append(key)
-        return False
-
-
 def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Target:
-    """Put an entry of a node together with the person's SSH configuration. Reads files; raises ChannelError."""
+    """Put an entry of a node together with the person's SSH configuration. Reads files and may run programs; raises
+    ChannelError."""
+    settings = read_settings(entry, environment)
     home = Path(environment.get("HOME") or Path.home())
-    config_file = home / ".ssh" / "config"
-    who = {
-        "config": [str(config_file)] if os.access(config_file, os.R_OK) else [],
-        "host": entry["host"],
-        "port": entry.get("port") or (),
-        "username": entry.get("user") or (),
-        "tunnel": None,
-        "x509_trusted_certs": None,
-    }
-    try:
-        bare = asyncssh.SSHClientConnectionOptions(**who, known_hosts=None, client_keys=None)
-    except (ValueError, OSError) as error:  # asyncssh's own errors of configuration are ValueErrors
-        raise ChannelError(f"{config_file}: {error}", fatal=True) from None
-    settings = bare.config
-    known_files = [_expanded(path, home) for path in _known_files(entry, settings, home)]
+    known_files = (
+        [_own_path(entry["known_hosts"], home)]
+        if entry.get("known_hosts")
+        else [
+            *settings.several_paths("userknownhostsfile"),
+            *settings.several_paths("globalknownhostsfile"),
+        ]
+    )
     known = _read_known(known_files)
+    _revoke(known, settings)
     offered, locked, pairs = [], [], []
     files = _key_files(entry, settings, home)
+    certificates = [str(path) for path in settings.paths("certificatefile") if path.exists()]
     for path in files:
-        found = _load_key(path, named=bool(entry.get("key")))
+        found = _load_key(path, certificates, named=bool(entry.get("key")))
         if found is None:
             locked.append(str(path))
         elif found:
@@ -111,47 +145,122 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
             pairs += found
     public = [str(half) for path in files if (half := _public(path)).exists()]
     # An agent with many keys would use up the tries that a server allows: of a node's own key it is asked that one.
-    only = settings.get("IdentitiesOnly") or (entry.get("key") and (public or not locked))
-    agent = "" if only and not public else _agent(settings, environment)
+    only = settings.on("identitiesonly") or (entry.get("key") and (public or not locked))
+    agent = "" if only and not public else _agent(settings)
+    by_key = not settings.off("pubkeyauthentication")
     met: list[asyncssh.SSHKey] = []
+    client = _Watching(met, loopback=settings.on("nohostauthenticationforlocalhost") and _is_loopback(settings.host))
+    algorithms, unknown = _algorithms(settings)
+    patience = settings.number("connecttimeout") or CONNECT
     arguments = {
-        **who,
+        "config": None,
+        "host": settings.host,
+        "port": settings.port,
+        "username": settings.user,
+        "x509_trusted_certs": None,
         "known_hosts": known,
-        "client_keys": pairs,
+        "host_key_alias": settings.text("hostkeyalias") or None,
+        "client_keys": pairs if by_key else None,
         "agent_path": agent,
         "agent_identities": public if only and public else None,
+        "public_key_auth": by_key,
         "password_auth": False,
         "kbdint_auth": False,
+        "gss_auth": settings.on("gssapiauthentication"),
+        "gss_kex": settings.on("gssapikeyexchange"),
+        "gss_delegate_creds": settings.on("gssapidelegatecredentials"),
         "agent_forwarding": False,
-        "client_factory": lambda: _Watching(met),
-        "connect_timeout": CONNECT,
-        "login_timeout": CONNECT,
-        "keepalive_interval": settings.get("ServerAliveInterval") or KEEPALIVE[0],
-        "keepalive_count_max": settings.get("ServerAliveCountMax") or KEEPALIVE[1],
+        "client_factory": lambda: client,
+        "connect_timeout": patience,
+        "login_timeout": max(CONNECT, patience),
+        "keepalive_interval": settings.number("serveraliveinterval") or KEEPALIVE[0],
+        "keepalive_count_max": int(settings.number("serveralivecountmax")) or KEEPALIVE[1],
+        "tcp_keepalive": not settings.off("tcpkeepalive"),
+        **algorithms,
     }
-    jumps = tuple(part.strip() for part in str(settings.get("ProxyJump") or "").split(",") if part.strip())
+    if chosen := settings.chosen("preferredauthentications"):
+        arguments["preferred_auth"] = chosen.split(",")
+    if family := _FAMILIES.get(settings.text("addressfamily")):
+        arguments["family"] = family
+    if address := settings.text("bindaddress"):
+        arguments["local_addr"] = (address, 0)
+    ways = settings.text("proxyjump")
     target = Target(
         name=entry["host"],
         entry=entry,
-        host=bare.host,
-        port=bare.port,
-        user=bare.username,
-        alias=str(settings.get("HostKeyAlias") or bare.host),
-        jumps=jumps,
+        settings=settings,
+        host=settings.host,
+        port=settings.port,
+        user=settings.user,
+        alias=settings.text("hostkeyalias") or settings.host,
+        jumps=tuple(part.strip() for part in ways.split(",") if part.strip()),
+        proxy=settings.expand(settings.text("proxycommand")),
         known_files=known_files,
         known=known,
-        keys=offered,
+        keys=offered if by_key else [],
         locked=locked,
-        agent=agent,
+        agent=agent if by_key else "",
+        skipped=[*unknown, *(word for word in _NOT_HERE if settings.chosen(word))],
         met=met,
+        client=client,
+        patience=patience,
         arguments=arguments,
     )
-    if target.known_keys and not target.vouched and not settings.get("HostKeyAlgorithms"):
-        # Those of the known keys first. Others, too: a key that has changed is then shown, and can be told.
-        first = [name for key in target.known_keys for name in key.sig_algorithms]
-        names = dict.fromkeys([*first, *get_default_public_key_algs()])
-        arguments["server_host_key_algs"] = [name.decode() for name in names]
+    ask_known_hosts(target)
     return target
+
+
+def prefer_known(target: Target) -> None:
+    """Ask the server for host keys of the kinds that are known first, as ssh does. Others, too: a key that has changed
+    is then shown, and can be told."""
+    chosen = target.arguments.get("server_host_key_algs")
+    allowed = chosen or [name.decode() for name in (*get_default_certificate_algs(), *get_default_public_key_algs())]
+    certified = {name.decode() for name in get_certificate_algs()}
+    first = [name.decode() for key in target.known_keys for name in key.sig_algorithms]
+    if target.vouched:
+        first = [name for name in allowed if name in certified] + first
+    else:  # a certificate that nobody here has heard of would hide the key in it
+        allowed = [name for name in allowed if name not in certified] or allowed
+    names = dict.fromkeys(name for name in [*first, *allowed] if name in allowed or not chosen)
+    target.arguments["server_host_key_algs"] = list(names)
+
+
+def ask_known_hosts(target: Target, key: asyncssh.SSHKey | None = None) -> None:
+    """Run what KnownHostsCommand names, and take the host keys that it prints for known. key: the one that the server
+    has shown; without it, so that its kinds are asked for first. May take a while; raises ChannelError."""
+    settings = target.settings
+    command = settings.text("knownhostscommand")
+    if command and not target.entry.get("known_hosts"):
+        place = target.alias if target.port == 22 or target.alias != target.host else f"[{target.host}]:{target.port}"
+        said = key.export_public_key().decode().split() if key is not None else ["NONE", "NONE"]
+        more = {
+            "H": target.alias if key is None else place,
+            "I": "ORDER" if key is None else "HOSTNAME",
+            "K": said[1],
+            "f": key.get_fingerprint() if key is not None else "NONE",
+            "t": said[0],
+        }
+        try:
+            words = [settings.expand(word, **more) for word in shlex.split(command)]
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=dict(settings.environment),
+                timeout=CONNECT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ChannelError(f"KnownHostsCommand {command}: no answer within {CONNECT:.0f} s") from None
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise ChannelError(f"KnownHostsCommand {command}: {why}", fatal=True) from None
+        if done.returncode != 0:
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            said_last = last[0] if last else f"exit status {done.returncode}"
+            raise ChannelError(f"KnownHostsCommand {command}: {said_last}", fatal=True)
+        _load_lines(target.known, done.stdout.decode(errors="replace").splitlines())
+    prefer_known(target)
 
 
 def jump_entry(text: str) -> dict[str, Any]:
@@ -163,55 +272,96 @@ def jump_entry(text: str) -> dict[str, Any]:
     return {"host": match[1] or match[3] or match[5], "user": user, "port": int(port) if port else None}
 
 
-def _expanded(path: str, home: Path) -> Path:
-    """A path with ~ and relative to nothing but home: engines start anywhere."""
+def _own_path(path: str, home: Path) -> Path:
+    """A path of an entry with ~ and relative to nothing but home: engines start anywhere."""
     if path == "~" or path.startswith("~/"):
         return home / path[2:]
     return home / Path(path).expanduser()
-
-
-def _known_files(entry: Mapping[str, Any], settings: Any, home: Path) -> Iterator[str]:
-    if entry.get("known_hosts"):
-        yield entry["known_hosts"]
-        return
-    users = settings.get("UserKnownHostsFile")
-    yield from (str(home / ".ssh" / name) for name in _KNOWN) if users is None else users
-    yield from settings.get("GlobalKnownHostsFile") or _GLOBAL_KNOWN
 
 
 def _read_known(files: list[Path]) -> asyncssh.SSHKnownHosts:
     """The hosts of all files that are there; a line that can't be read does not hide the others."""
     known = asyncssh.SSHKnownHosts()
     for path in files:
-        try:
-            lines = path.read_text(errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            try:
-                known.load(line)
-            except ValueError:
-                continue
+        _load_lines(known, _lines(path))
     return known
 
 
-def _agent(settings: Any, environment: Mapping[str, str]) -> str:
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+def _load_lines(known: asyncssh.SSHKnownHosts, lines: Sequence[str]) -> None:
+    for line in lines:
+        try:
+            known.load(line)
+        except ValueError:
+            continue
+
+
+def _revoke(known: asyncssh.SSHKnownHosts, settings: Settings) -> None:
+    """Take the keys of RevokedHostKeys as revoked. Raises ChannelError where they can't be read, as no key may be
+    trusted then."""
+    for path in settings.paths("revokedhostkeys"):
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ChannelError(f"RevokedHostKeys {path}: {error.strerror}", fatal=True) from None
+        if data.startswith(b"SSHKRL\n"):
+            what = "a key revocation list; tui-lab reads public keys, one a line"
+            raise ChannelError(f"RevokedHostKeys {path}: {what}", fatal=True)
+        lines = data.decode(errors="replace").splitlines()
+        _load_lines(known, [f"@revoked * {line}" for line in lines if line.strip() and not line.startswith("#")])
+
+
+def _agent(settings: Settings) -> str:
     """The socket of the SSH agent; empty where there is none."""
-    chosen = settings.get("IdentityAgent", "SSH_AUTH_SOCK")
-    if chosen == "SSH_AUTH_SOCK":
-        chosen = environment.get("SSH_AUTH_SOCK")
-    elif isinstance(chosen, str) and chosen.startswith("$"):
-        chosen = environment.get(chosen.strip("${}"))
-    path = str(Path(chosen).expanduser()) if chosen else ""
+    chosen = settings.found.get("identityagent", ["SSH_AUTH_SOCK"])[0]
+    if chosen == "none":
+        return ""
+    if chosen == "SSH_AUTH_SOCK" or chosen.startswith("$"):
+        chosen = settings.environment.get(chosen.strip("${}"), "")
+    path = str(settings.path(chosen)) if chosen else ""
     return path if path and Path(path).exists() else ""
 
 
-def _key_files(entry: Mapping[str, Any], settings: Any, home: Path) -> list[Path]:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _algorithms(settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """The algorithms that somebody has chosen, for asyncssh; and what of them it does not know."""
+    known = {
+        "ciphers": ("encryption_algs", get_encryption_algs()),
+        "macs": ("mac_algs", get_mac_algs()),
+        "kexalgorithms": ("kex_algs", get_kex_algs()),
+        "hostkeyalgorithms": ("server_host_key_algs", [*get_certificate_algs(), *get_public_key_algs()]),
+        "pubkeyacceptedalgorithms": ("signature_algs", get_public_key_algs()),
+    }
+    found: dict[str, Any] = {}
+    unknown = []
+    for keyword, (argument, names) in known.items():
+        chosen = settings.chosen(keyword).split(",")
+        usable = [name for name in chosen if name.encode() in names]
+        if usable:
+            found[argument] = usable
+        elif any(chosen):
+            unknown.append(f"{keyword} {','.join(chosen)}")
+    if settings.on("compression"):
+        found["compression_algs"] = ["zlib@openssh.com", "none"]
+    return found, unknown
+
+
+def _key_files(entry: Mapping[str, Any], settings: Settings, home: Path) -> list[Path]:
     if entry.get("key"):
-        return [_expanded(entry["key"], home)]
-    named = settings.get("IdentityFile")
-    found = [home / ".ssh" / name for name in _DEFAULT_KEYS] if named is None else [_expanded(n, home) for n in named]
-    return [path for path in found if path.exists() or _public(path).exists()]
+        return [_own_path(entry["key"], home)]
+    return [path for path in settings.paths("identityfile") if path.exists() or _public(path).exists()]
 
 
 def _public(path: Path) -> Path:
@@ -219,13 +369,13 @@ def _public(path: Path) -> Path:
     return path if path.suffix == ".pub" else Path(f"{path}.pub")
 
 
-def _load_key(path: Path, *, named: bool) -> list[asyncssh.SSHKeyPair] | None:
+def _load_key(path: Path, certificates: Sequence[str], *, named: bool) -> list[asyncssh.SSHKeyPair] | None:
     """The key in a file, with its certificate; None where it has a passphrase, empty where it is none of ours to
     judge. Raises ChannelError where the entry names it."""
     if path.suffix == ".pub" or (not path.exists() and _public(path).exists()):
         return []
     try:
-        return list(asyncssh.load_keypairs(str(path), ignore_encrypted=True)) or None
+        return list(asyncssh.load_keypairs(str(path), certlist=certificates, ignore_encrypted=True)) or None
     except FileNotFoundError:
         why = "there is no such file"
     except OSError as error:

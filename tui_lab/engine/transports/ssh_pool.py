@@ -20,7 +20,8 @@ import asyncssh
 
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh_errors import HUNG_UP, explain
-from tui_lab.engine.transports.ssh_options import CONNECT, Target, find_target, jump_entry
+from tui_lab.engine.transports.ssh_options import CONNECT, Target, ask_known_hosts, find_target, jump_entry
+from tui_lab.engine.transports.ssh_proxy import ProxyCommand
 
 log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
@@ -76,6 +77,7 @@ class Pool:
         self._full_until = 0.0  # monotonic: the node has refused a further connection
         self._changed = asyncio.Event()  # a place is free, or a connection has come or gone
         self._closed = False
+        self._told: set[str] = set()  # what of the configuration is left out, and was told
 
     async def open(self, command: str, *, bulk: bool = False) -> tuple[Line, Streams]:
         """Run a command: the line that carries it, and its streams; `release` gives the place back. `bulk`: keep
@@ -214,6 +216,9 @@ class Pool:
     async def _connect(self, entry: Mapping[str, Any], way: Any = None, depth: int = 0) -> asyncssh.SSHClientConnection:
         """A new connection, over the machines on the way. Raises ChannelError."""
         target = await asyncio.to_thread(find_target, entry, self.environment)
+        for skipped in set(target.skipped) - self._told:
+            self._told.add(skipped)
+            log.warning("%s: the SSH configuration has %s, which is left out", target.name, skipped)
         if way is None:
             for jump in target.jumps:
                 way = await self._way(jump, way, depth)
@@ -233,12 +238,12 @@ class Pool:
         return self._ways[jump]
 
     async def _log_in(self, target: Target, way: Any) -> asyncssh.SSHClientConnection:
-        arguments = {**target.arguments, "tunnel": way}
-        deadline, tries = time.monotonic() + CONNECT, 0
+        deadline, tries = time.monotonic() + max(CONNECT, target.patience), 0
+        asked = False
         while True:
             try:
                 async with _turn():
-                    return await asyncssh.connect(**arguments)
+                    return await self._log_in_once(target, way)
             except HUNG_UP as error:
                 tries += 1
                 pause = min(2.0, 0.1 * 2**tries) * random.uniform(0.5, 1.5)
@@ -246,8 +251,34 @@ class Pool:
                 if tries == most or time.monotonic() + pause > deadline or target.met:
                     raise explain(error, target) from error
                 await asyncio.sleep(pause)
+            except asyncssh.HostKeyNotVerifiable as error:
+                if asked or not target.met:
+                    raise explain(error, target) from error
+                asked = True  # KnownHostsCommand wants to see the key
+                key = target.met.pop()
+                await asyncio.to_thread(ask_known_hosts, target, key)
+                if key not in target.known_keys:
+                    target.met.append(key)
+                    raise explain(error, target) from error
             except (asyncssh.Error, OSError, ValueError) as error:
                 raise explain(error, target) from error
+
+    async def _log_in_once(self, target: Target, way: Any) -> asyncssh.SSHClientConnection:
+        """Raises asyncssh's errors, OSError, ChannelError."""
+        if way is not None or not target.proxy:
+            return await asyncssh.connect(**target.arguments, tunnel=way)
+        settings = target.settings
+        hands_over = settings.on("proxyusefdpass")
+        proxy = await ProxyCommand.start(target.proxy, settings.environment, hands_over=hands_over)
+        target.client.on_end = proxy.end
+        try:
+            return await asyncssh.connect(**target.arguments, sock=proxy.socket)
+        except BaseException as error:
+            why = await proxy.why() if isinstance(error, HUNG_UP) else ""
+            proxy.end()
+            if why:
+                raise ChannelError(f"{target.place}: its ProxyCommand ({target.proxy}): {why}") from error
+            raise
 
 
 def _turn() -> asyncio.Semaphore:
