@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_lab.engine.agent_bundle import packed
-from tui_lab.engine.transports.channel import GREETING, boot_command
+from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 
 PATIENCE = 20.0  # seconds
 
@@ -61,7 +61,7 @@ class Talk:
         self.unread = b""
         assert self.relay.stdin is not None
         assert self._read_to(b"\n") == GREETING
-        self.relay.stdin.write(packed())
+        self.relay.stdin.write(MARK + packed())
 
     def connect(self, *, epoch: int = 1, slots: int = 2, **more: Any) -> dict[str, Any]:
         """Open a channel and greet; the answer."""

@@ -118,9 +118,62 @@ async def test_a_noisy_login(fleet: Fleet, echo: None) -> None:
 
 async def test_a_login_that_waits(fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_lab.engine.transports.ssh.BOOT", 1.0)
-    node = fleet.node("asking", bashrc="read answer\n")
+    node = fleet.node("asking", bashrc="cat >/dev/null\nsleep 100\n")
     async with transport(fleet, node.entry) as way:
         with pytest.raises(ChannelError, match="do its start files wait for input"):
+            await way.open()
+
+
+@pytest.mark.parametrize(
+    "bashrc",
+    [
+        "sleep 0.3; echo hello\n",
+        "set -e\n",
+        "seq 200000\n",  # more than a megabyte
+        "read answer; echo $answer\n",
+        "read -t 0.1 answer; read -n 1 letter\n",
+        "exec zsh\n",
+        'test "$0" = zsh || exec zsh -l\n',
+        "exec tcsh\n",
+        "exec dash\n",
+        "sleep 1.5\n",
+    ],
+)
+async def test_start_files_that_do_much(fleet: Fleet, bashrc: str) -> None:
+    shell = bashrc.partition("exec ")[2].split()[:1]
+    if shell and shutil.which(shell[0]) is None:
+        pytest.skip(f"there is no {shell[0]}")
+    node = fleet.node("tower", bashrc=bashrc)
+    hello = {"type": "hello", "epoch": 1, "lab": LAB, "node": "tower", "slots": 3}
+    async with transport(fleet, node.entry) as way:
+        for _ in range(2):
+            channel = await way.open()
+            assert json.loads(await says(channel, json.dumps(hello)))["type"] == "welcome"
+            await channel.close()
+        channel = await way.open()
+        channel.writer.write((json.dumps(hello) + "\n" + json.dumps({"type": "bye"}) + "\n").encode())
+        await eventually(lambda: not node.agent_pid())
+        await channel.close()
+
+
+async def test_a_shell_that_waits_for_the_end_of_its_input(
+    fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_lab.engine.transports.ssh.BOOT", 2.0)
+    reader = fleet.folder / "reader"  # as fish does
+    reader.write_text('#!/bin/sh\nall=$(cat)\neval "$all"\n')
+    reader.chmod(0o755)
+    node = fleet.node("tower", bashrc=f"exec {reader}\n")
+    async with transport(fleet, node.entry) as way:
+        with pytest.raises(ChannelError, match=r"write before that line: \[\[ \$- == \*i\* \]\] \|\| return") as caught:
+            await way.open()
+    assert caught.value.fatal
+
+
+async def test_a_start_file_that_ends_the_login(fleet: Fleet, echo: None) -> None:
+    node = fleet.node("tower", bashrc="echo no entry >&2\nexit 3\n")
+    async with transport(fleet, node.entry) as way:
+        with pytest.raises(ChannelError, match="its login shell started no agent: no entry"):
             await way.open()
 
 

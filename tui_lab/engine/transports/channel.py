@@ -17,17 +17,20 @@ Mode = Literal["relay", "files"]  # what becomes of the process: a relay to the 
 _LINE: Final = "tui-lab agent{nonce}, {what}\n"
 READY: Final = "send the source"
 GREETING: Final = _LINE.format(nonce="", what=READY).encode()
-NOISE: Final = 1 << 20  # bytes that a login shell may print before the greeting
+MARK: Final = bytes(1)  # before the source; what comes earlier is a command line that no shell has read
+NOISE: Final = 1 << 22  # bytes that a login shell may print before the greeting
+_TAIL: Final = 1 << 12  # bytes of it that may hold the beginning of the greeting
 
 # Runs on the node before anything of ours is there, in whatever Python there is: prints the greeting (what a
-# noisy login shell printed before it is skipped), reads the source from descriptor 0, and becomes it. Every login
-# shell must read it alike in single quotes (sh, fish, csh): no newline, no single quote, no exclamation mark. Files of
-# the folder that it runs in must not take the place of Python's own modules.
+# noisy login shell printed before it is skipped), reads the source behind a mark from descriptor 0, and becomes it.
+# Every login shell must read it alike in single quotes (sh, fish, csh): no newline, no single quote, no exclamation
+# mark. Files of the folder that it runs in must not take the place of Python's own modules.
 _BOOT: Final = (
     "import sys;sys.path[:]=[p for p in sys.path if p];import os;v=sys.version_info;"
     'ok=v>=(3,6)and sys.platform.startswith("linux");'
     'w="READY"if ok else"Python %d.%d on %s"%(v[0],v[1],sys.platform);'
     'os.write(1,("tui-lab agentNONCE, %s\\n"%w).encode());ok or sys.exit(1);'
+    'exec("c=os.read(0,1)\\nwhile c>bytes(1):c=os.read(0,1)");'
     'exec("s=bytes()\\nwhile len(s)<SIZE:\\n c=os.read(0,SIZE-len(s))\\n if len(c)<1:raise SystemExit(1)\\n s+=c");'
     'import zlib;exec(compile(zlib.decompress(s),"tui-lab-agent","exec"))'
 )
@@ -65,24 +68,34 @@ class Channel:
     writer: Writer
     python: str = field(default="python3", kw_only=True)
     greeted: bool = field(default=False, kw_only=True)  # the node's Python has come up
+    _seen: bytes = field(default=b"", init=False, repr=False)
+    _noise: int = field(default=0, init=False, repr=False)
 
-    async def boot(self, nonce: str = "") -> None:
-        """Skip what a login shell prints, and send the source. Raises ChannelError, OSError."""
-        start = _LINE.format(nonce=nonce, what="").rstrip().encode()
-        seen = b""
-        while not (found := re.search(re.escape(start) + rb" ([^\n]*)\n", seen)):
+    async def boot(self, *nonces: str) -> str:
+        """Skip what a login shell prints, and send the source; which of the nonces was greeted with. Raises
+        ChannelError, OSError."""
+        nonce, what = await self.greeting(*nonces)
+        self.greeted = True
+        if what != READY:
+            raise unfit(what, self.python)
+        self.writer.write(MARK + packed())
+        await self.writer.drain()
+        return nonce
+
+    async def greeting(self, *nonces: str) -> tuple[str, str]:
+        """The nonce of the program that has come up, and what it says of itself. Raises ChannelError, OSError."""
+        starts = b"|".join(re.escape(_LINE.format(nonce=nonce, what="").rstrip().encode()) for nonce in nonces or ("",))
+        pattern = re.compile(rb"(" + starts + rb") ([^\n%]*)\n")  # a start file may echo the command
+        while not (found := pattern.search(self._seen)):
             data = await self.reader.read(1 << 16)
             if not data:
                 raise await self.failure()
-            seen += data
-            if len(seen) > NOISE:
+            self._noise += len(data)
+            if self._noise > NOISE:
                 raise ChannelError("its login shell prints without end: no agent can be started", fatal=True)
-        self.greeted = True
-        what = found[1].decode(errors="replace")
-        if what != READY:
-            raise unfit(what, self.python)
-        self.writer.write(packed())
-        await self.writer.drain()
+            self._seen = self._seen[-_TAIL:] + data
+        start, what = found[1].decode(), found[2].decode(errors="replace")
+        return next(nonce for nonce in nonces or ("",) if f"agent{nonce}," in start), what
 
     async def last_words(self) -> str:
         """What the far end said on its standard error, once the stream has ended."""

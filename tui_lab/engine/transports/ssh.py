@@ -20,7 +20,10 @@ if TYPE_CHECKING:  # asyncssh takes a quarter of a second to import
 T = TypeVar("T")
 
 PYTHON: Final = "python3"
+TYPED: Final = 1.0  # seconds after which the command is typed, too, for a shell that has taken the first one's place
+AT_END: Final = 5.0  # seconds for a shell that waits for the end of its input to show itself
 BOOT: Final = 30.0  # seconds for a login shell to come to the command, and Python to come up
+GUARD: Final = "[[ $- == *i* ]] || return"
 LAST_WORDS: Final = 1 << 16  # bytes of standard error that are kept
 
 
@@ -33,6 +36,7 @@ class SshTransport:
         self.spool = spool
         self.environment = environment
         self._pool: Pool | None = None
+        self._types = False  # the last command had to be typed
 
     async def open(self) -> Channel:
         return await self._open("relay")
@@ -53,27 +57,52 @@ class SshTransport:
     async def _open(self, mode: Mode) -> Channel:
         pool = await self._ready_pool()
         python = self.entry.get("python") or PYTHON
-        nonce = " " + secrets.token_hex(8)
+        said, typed = " " + secrets.token_hex(8), " " + secrets.token_hex(8)
         bulk = mode == "files"
         line, (stdin, stdout, stderr) = await pool.open(
-            command_line(boot_command(python, self.spool, mode, nonce=nonce)), bulk=bulk
+            command_line(boot_command(python, self.spool, mode, nonce=said)), bulk=bulk
         )
         channel = SshChannel(SshReader(stdout), SshWriter(stdin), python=python)
         channel.attach(pool, line, bulk, stderr)
+        # A start file may replace the login shell, as `exec zsh` in .bashrc does: the command is lost with it, and what
+        # is there instead reads its standard input.
+        again = command_line(boot_command(python, self.spool, mode, nonce=typed)).encode() + b"\n"
+        loop = asyncio.get_running_loop()
+        typing = loop.call_later(
+            0 if self._types else TYPED, lambda: None if channel.greeted else channel.writer.write(again)
+        )
         try:
             async with asyncio.timeout(BOOT):
-                await channel.boot(nonce)
+                self._types = await channel.boot(said, typed) == typed
         except TimeoutError:
+            error = await self._silent(channel, typed)
             await channel.close()
-            hint = "do its start files wait for input?"
-            raise ChannelError(f"its login shell did not start the agent within {BOOT:.0f} s; {hint}") from None
+            raise error from None
         except OSError as error:
             await channel.close()
             raise ChannelError(f"the SSH connection broke while the agent was started: {error}") from error
         except BaseException:
             await channel.close()
             raise
+        finally:
+            typing.cancel()
         return channel
+
+    @staticmethod
+    async def _silent(channel: SshChannel, typed: str) -> ChannelError:
+        """Why the agent did not come up, for a login that says nothing."""
+        channel.writer.end()
+        try:
+            async with asyncio.timeout(AT_END):
+                await channel.greeting(typed)
+        except (TimeoutError, OSError, ChannelError):
+            hint = "do its start files wait for input?"
+            return ChannelError(f"its login shell did not start the agent within {BOOT:.0f} s; {hint}")
+        return ChannelError(
+            "its start files replace the login shell by one that runs no command (as `exec fish` in .bashrc does); "
+            f"write before that line: {GUARD}",
+            fatal=True,
+        )
 
     async def _ready_pool(self) -> Pool:
         if self._pool is None:
@@ -133,6 +162,11 @@ class SshWriter:
 
     async def drain(self) -> None:
         await _network(self._stream.drain())
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        with contextlib.suppress(OSError):
+            self._stream.write_eof()
 
     def close(self) -> None:
         self._stream.close()
