@@ -11,6 +11,7 @@ import polars as pl
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.spec import expression
+from tui_lab.spec.model import Experiment
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -65,7 +66,7 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
         experiment, _, condition = word.partition("/") if re.match(r"[A-Za-z_][\w.-]*/", word) else ("", "", word)
         folders = [lab.experiment(experiment)] if experiment else [newest(lab)]
         for folder in folders:
-            table = folder.tasks()
+            table = task_table(folder, condition)
             yield from (Address(folder, task) for task in table["task_id"].filter(matching(condition, table)))
 
 
@@ -77,14 +78,42 @@ def newest(lab: Lab) -> ExperimentFolder:
     return lab.experiment(names[-1])
 
 
+def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None = None) -> pl.DataFrame:
+    """The table `NAME_tasks` as a condition on tasks needs it: outputs are read only where it names a metric. spec: has
+    other metrics than those in force. Raises UsageError for a condition that can't be understood."""
+    from tui_lab.results.tables import column_names, refresh
+
+    spec = folder.spec() if spec is None else spec
+    table = folder.tasks()
+    split = table.columns.index("task_id")
+    renamed, metrics = column_names(table.columns[:split], list(spec.metrics), table.columns[split:])
+    if metrics:
+        table = table.rename(renamed).with_columns(pl.lit(None).alias(name) for name in metrics.values())
+        if not set(metrics.values()).isdisjoint(used(condition, table.columns)):
+            return refresh(folder, live=True, spec=spec).tasks
+    return table
+
+
+def used(condition: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a SQL condition names. Raises UsageError that points at a mistake."""
+    try:
+        return expression.check(condition, columns)
+    except expression.ExpressionError as error:
+        raise _usage_error(condition, error) from None
+
+
 def matching(condition: str, table: pl.DataFrame) -> pl.Series:
     """The rows for which a SQL condition is true. Raises UsageError that points at the mistake."""
     try:
         return expression.condition(condition, table)
     except expression.ExpressionError as error:
-        place = "" if error.offset is None else f"\n  {condition}\n  {' ' * error.offset}^"
-        hint = f"; {error.hint}" if error.hint else ""
-        raise UsageError(f"{error.message}{hint}{place}") from None
+        raise _usage_error(condition, error) from None
+
+
+def _usage_error(condition: str, error: expression.ExpressionError) -> UsageError:
+    place = "" if error.offset is None else f"\n  {condition}\n  {' ' * error.offset}^"
+    hint = f"; {error.hint}" if error.hint else ""
+    return UsageError(f"{error.message}{hint}{place}")
 
 
 def by_experiment(addresses: Sequence[Address]) -> dict[str, list[int]]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from tui_lab.cli.address import matching
+from tui_lab.cli.address import matching, task_table
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.git_state import git_state
 from tui_lab.cli.program import check_program, program_files, stale
@@ -30,7 +30,7 @@ from tui_lab.spec.problem import SpecError
 from tui_lab.store import declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture
 from tui_lab.store.errors import LabError
-from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan
 from tui_lab.store.planning import Planned, make_plan, rerun
@@ -156,7 +156,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")
     check_program(experiment, planned.plan, folder.path)
     try:
-        selected = select(planned, choice, state)
+        selected = select(planned, choice, experiment, folder if previous is not None else None)
     except UsageError as error:
         raise UsageError(f"{experiment.file}, --only: {error}") from None
     if choice.rerun:
@@ -213,19 +213,30 @@ def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
         return None
 
 
-def select(planned: Planned, choice: Choice, state: fold.State) -> pl.Series:
-    """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. Raises
-    UsageError."""
+def select(planned: Planned, choice: Choice, experiment: Experiment, folder: ExperimentFolder | None) -> pl.Series:
+    """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. folder: of what was
+    submitted before. Raises UsageError."""
     chosen = planned.chosen
     if choice.only is None:
         return chosen
+    from tui_lab.results.tables import column_names
+
     plan = planned.plan
-    taken = {name.lower() for name in plan.names}
-    facts = plan.tasks.select([name for name in ("task_id", "repeat", "seed", "version") if name not in taken])
-    table = pl.concat([plan.typed(), facts], how="horizontal")
-    if "state" not in taken:
-        names = pl.Series(fold.STATES, dtype=pl.String)
-        table = table.with_columns(names.gather(_states(plan, state)).alias("state"))
+    columns = ExperimentFolder.columns(plan.names)
+    renamed, metrics = column_names(list(columns.values()), list(experiment.metrics), FACTS)
+    table = plan.typed().rename(columns).rename(renamed)
+    given = [name for name in ASKED if name not in table.columns]
+    table = pl.concat([table, plan.tasks.select(given)], how="horizontal")
+    names = [name for name in (*metrics.values(), *FACTS) if name not in table.columns]
+    known = None if folder is None else task_table(folder, choice.only, experiment)
+    if known is None:
+        table = table.with_columns(pl.lit(None, FACTS.get(name)).alias(name) for name in names)
+    else:
+        names = [name for name in names if name in known.columns]
+        table = table.join(known.select("task_id", *names), on="task_id", how="left", maintain_order="left")
+    table = table.with_columns(
+        pl.col("state").fill_null("pending"), pl.col("attempts").fill_null(0), pl.lit(True).alias("planned")
+    )
     return chosen & matching(choice.only, table)
 
 

@@ -157,7 +157,7 @@ class ExperimentFolder:
         names = dict.fromkeys(self.plan().names)
         for number in sorted({event["plan"] for event in self.state().submissions}, reverse=True):
             names.update(dict.fromkeys(self.plan(number).names))
-        return list(self._columns(list(names)).values())
+        return list(self.columns(list(names)).values())
 
     def tasks(self) -> pl.DataFrame:
         """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in
@@ -175,7 +175,7 @@ class ExperimentFolder:
 
     def _asked(self, state: State) -> pl.DataFrame:
         known = self._known(state)
-        typed = known.combinations.typed().rename(self._columns(known.names))
+        typed = known.combinations.typed().rename(self.columns(known.names))
         names = [name for name in ASKED if name not in typed.columns]
         facts = known.tasks.select(pl.col(name).cast(FACTS[name]) for name in names)
         return pl.concat([typed, facts], how="horizontal").sort("task_id")
@@ -208,7 +208,7 @@ class ExperimentFolder:
         )
 
     @staticmethod
-    def _columns(names: list[str]) -> dict[str, str]:
+    def columns(names: list[str]) -> dict[str, str]:
         """Parameter -> its column in `tasks`: `in_NAME` where a fact has the name (SQL does not tell
         case)."""
         return {name: f"in_{name}" if name.lower() in FACTS and name != "seed" else name for name in names}

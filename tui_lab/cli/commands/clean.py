@@ -183,12 +183,11 @@ def chosen(folder: ExperimentFolder, args: argparse.Namespace) -> pl.DataFrame:
     """The tasks that all conditions mean. Raises UsageError."""
     import polars as pl
 
-    from tui_lab.cli.address import matching
-    from tui_lab.results.tables import refresh
+    from tui_lab.cli.address import matching, task_table
     from tui_lab.spec.problem import suggest
     from tui_lab.store.fold import STATES
 
-    table = refresh(folder).tasks if args.where else folder.tasks()
+    table = task_table(folder, args.where) if args.where else folder.tasks()
     if args.where:
         table = table.filter(matching(args.where, table))
     if args.state:
