@@ -118,7 +118,7 @@ def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: 
     # SQL, then a chart of its answer.
     terminal.press("5")
     terminal.wait(lambda screen: "SELECT" in screen and "q Leave" not in screen)  # what is typed is text now
-    terminal.press("C-a", "C-k")  # a key with ctrl may act later than letters that come with it
+    terminal.press("C-a", "C-k")
     terminal.wait(lambda screen: "SELECT" not in screen)
     terminal.type("SELECT x, score FROM results ORDER BY score DESC")
     terminal.wait("score DESC")

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual import on, work
-from textual.app import App, ComposeResult
+from textual import events, on, work
+from textual.app import App, ComposeResult, ScreenStackError
 from textual.command import Provider
 from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
@@ -19,6 +19,7 @@ from tui_lab.tui.actions import Action, bindings
 from tui_lab.tui.app_actions import ACTIONS
 from tui_lab.tui.config import Config, Remembered, state_folder
 from tui_lab.tui.frame import Keys, LabLine, Notice, RunLine, Tabs
+from tui_lab.tui.input_order import LONGEST, InputOrder
 from tui_lab.tui.pane import Pane, is_text
 from tui_lab.tui.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.watcher import Watcher
@@ -62,6 +63,7 @@ class LabApp(App[int]):
         self.config = config or Config()
         self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
+        self._input = InputOrder(self)
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
@@ -83,7 +85,7 @@ class LabApp(App[int]):
         first = self._first()
         if first == panes.WELCOME.name:  # it needs nothing heavy
             self.show_pane(first)
-        self.call_after_refresh(self._begin, first)
+        self.call_after_refresh(self._begin, first, self.hold_input())
 
     def on_unmount(self) -> None:
         self._watcher.close()
@@ -91,14 +93,46 @@ class LabApp(App[int]):
         self.remembered.put_of_lab("experiment", self.current)
         self.remembered.write()
 
+    # Input.
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take what a person does in its order, and each thing only when the one before has had its effects."""
+        if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
+            if not self.screen_stack or not self._input.admit(event):
+                return
+            if isinstance(event, events.Key) and (letter := self._letter_after_escape(event)):
+                self._input.after(letter)
+                event = events.Key("escape", "\x1b")
+            with suppress(ScreenStackError):  # the screen is being taken down
+                await super().on_event(event)
+            return
+        await super().on_event(event)
+
+    def _letter_after_escape(self, event: events.Key) -> events.Key | None:
+        """The letter of a key with alt that does nothing: a terminal sends escape and a letter in the same way."""
+        alt, _, letter = event.key.rpartition("+")
+        if alt != "alt" or len(letter) != 1 or letter.isdigit() or event.key in self.screen.active_bindings:
+            return None
+        return events.Key(letter, letter)
+
+    async def action_simulate_key(self, key: str) -> None:
+        """A key of the footer that was clicked comes before what is typed after the click."""
+        self._input.after(events.Key(key, None))
+
+    def hold_input(self, seconds: float = LONGEST) -> Callable[[], None]:
+        """Let what is typed wait until the function is called that this returns: what it is meant for, a pane, a
+        question, other rows, is on its way. Only on the screen's thread."""
+        return self._input.hold(seconds)
+
     # Panes.
 
     @work(thread=True, exit_on_error=False, group="begin")
-    def _begin(self, first: str) -> None:
+    def _begin(self, first: str, release: Callable[[], None]) -> None:
         """The frame stands: now the first pane, then the watcher, then the rest of the panes. What they import takes
-        longer than all of the above, so a thread does it."""
+        longer than all of the above, so a thread does it. What is typed meanwhile is meant for the pane."""
         panes.load(first)
         self.call_from_thread(self._open_first, first)
+        self.call_from_thread(release)
         self._watcher.start()
         for name in panes.NAMES:
             panes.load(name)

@@ -287,6 +287,19 @@ class ExperimentPane(FilePane):
 
     # The launch.
 
+    async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[Node]]:
+        """What a text would run, and the nodes that its experiment ran on before."""
+        checked = await asyncio.to_thread(check, path, text)
+        planned = Planned(text, problems=checked.problems)
+        if not checked.problems:
+            planned = await asyncio.to_thread(plan, self.lab_app.lab, checked, path, self._slots, True)
+        if planned.forecast is None:
+            return checked, planned, []
+        folder = planned.forecast.prepared.folder
+        if folder.name not in self._nodes_used:
+            self._nodes_used[folder.name] = await asyncio.to_thread(last_nodes, folder)
+        return checked, planned, self._nodes_used[folder.name]
+
     @work(exclusive=True, group="experiment-ask")
     async def action_launch(self) -> None:
         side, app = self.side, self.lab_app
@@ -294,10 +307,11 @@ class ExperimentPane(FilePane):
             app.tell("there is no file: o opens one, n makes one", "warning")
             return
         path, text = side.file.path, side.text
-        checked = await asyncio.to_thread(check, path, text)
-        planned = Planned(text, problems=checked.problems)
-        if not checked.problems:
-            planned = await asyncio.to_thread(plan, app.lab, checked, path, self._slots, True)
+        release = app.hold_input()  # what is typed is meant for the question
+        try:
+            checked, planned, known = await self._prepare(path, text)
+        finally:
+            release()
         self._show_checked(checked)
         if planned.forecast is None:
             self._show_planned(planned)
@@ -308,9 +322,6 @@ class ExperimentPane(FilePane):
             return
         self._show_planned(planned)
         folder = planned.forecast.prepared.folder
-        if folder.name not in self._nodes_used:
-            self._nodes_used[folder.name] = await asyncio.to_thread(last_nodes, folder)
-        known = self._nodes_used[folder.name]
         unsaved = path.name if side.unsaved or not side.file.exists else ""
         replan = partial(forecast_of, app.lab, path, text, self._slots, planned.forecast.replaces)
         dialog = LaunchDialog(planned.forecast, known, unsaved, replan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on
@@ -39,6 +41,23 @@ class Pane(Vertical, can_focus=True):
         shown = getattr(self.app, "pane", self)
         if shown is not self and shown is not None:
             shown.focus_first()
+
+    def call_after_refresh(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+        """What is typed meanwhile waits for the callback: it may move the focus, or be what a key asked for."""
+        release = self.lab_app.hold_input()
+
+        async def call() -> None:
+            try:
+                found = callback(*args, **kwargs)
+                if isawaitable(found):
+                    await found
+            finally:
+                release()
+
+        asked = super().call_after_refresh(call)
+        if not asked:
+            release()
+        return asked
 
     @property
     def unsaved(self) -> str:

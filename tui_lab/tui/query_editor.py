@@ -169,7 +169,7 @@ class SqlEditor(TextArea):
             return
         if event.is_printable or event.key == "backspace":
             if event.is_printable or popup.is_open:
-                self.call_after_refresh(self._offer)
+                self.call_later(self._offer)  # before the next key: it may be meant for the list
         else:
             popup.close()
 

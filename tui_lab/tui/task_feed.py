@@ -44,6 +44,7 @@ class TaskFeed(Widget):
         self.source: TaskSource | None = None
         self.made: TaskTable | None = None
         self.view = View()
+        self.shown_view: View | None = None  # what the rows on the screen answer
         self._going = 0  # tasks that run
         self._wrong = ""  # what is wrong with the filter
         self._tables = Pace(PACE, SHARE)
@@ -91,6 +92,7 @@ class TaskFeed(Widget):
 
     def _failed(self, source: TaskSource, problem: str) -> None:
         self._tables.ended(PACE)
+        self._feeds.rows_came()
         if source is self.source:
             if self.made is None:
                 self._feeds.table.placeholder = problem
@@ -117,6 +119,8 @@ class TaskFeed(Widget):
 
     def _show_made(self, made: Made) -> None:
         table, shown = self._feeds.table, made.shown
+        self.shown_view = made.view
+        self._feeds.rows_came()
         self._wrong = shown.problem
         if shown.problem and table.frame.height:  # what was shown stays while someone is typing
             self.say_count()
@@ -207,6 +211,7 @@ class TaskFeed(Widget):
         """A worker that failed in a way that nobody thought of: say so, and go on."""
         if event.state == WorkerState.ERROR:
             event.stop()
+            self._feeds.rows_came()
             self._tables.busy = self._tables.busy and event.worker.group != "tables"
             self._metrics.busy = self._metrics.busy and event.worker.group != "metrics"
             self._live_busy = self._live_busy and event.worker.group != "live"

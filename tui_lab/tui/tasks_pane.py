@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 REST: Final = 0.06  # seconds that the cursor rests on a task before its log is opened
 TYPING: Final = 0.12
+PATIENT: Final = 2.0  # seconds that keys wait for the rows that they are meant for
 PATIENCE: Final = 5.0  # seconds that the engine may take to answer
 
 
@@ -69,6 +71,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         self._resting: Timer | None = None
         self._engine: EngineClient | None = None  # for the logs of other machines
         self._at: int | None = None  # the task whose log is wanted
+        self._rows_came: Callable[[], None] = lambda: None  # lets the keys go on that wait for rows
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="task-bar"):
@@ -100,7 +103,18 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         return self.query_one("#task-filter", Input)
 
     def focus_first(self) -> None:
+        self.await_rows()
         self.call_after_refresh((self.groups if self.has_class("-grouped") else self.table).focus)
+
+    def await_rows(self) -> None:
+        """Keys for the table wait until the rows are there that were asked for: they act on the one under the
+        cursor."""
+        if self.source is not None and self.shown_view != self.view:
+            self._rows_came()
+            self._rows_came = self.lab_app.hold_input(PATIENT)
+
+    def rows_came(self) -> None:
+        self._rows_came()
 
     def leave_text(self) -> None:
         focused = self.screen.focused
@@ -141,7 +155,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
             self._views[self._about] = self.view
         self._about, self._revision, self.made, self.detail, self._live = about, -1, None, None, {}
         self.leave_groups()
-        self.view = self._views.get(about, View())
+        self.view, self.shown_view = self._views.get(about, View()), None
         self.table.marked.clear()
         self.table.sort_by = self.view.order
         with self.prevent(Input.Changed):
@@ -155,6 +169,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         self.table.placeholder = "reading the tasks"
         self.table.set_frame(pl.DataFrame())
         self.log_panel.clear("")
+        self.await_rows()
 
     def _connect(self) -> Ask | None:
         """The engine's `request`, where an engine runs. In a thread, one at a time."""
@@ -223,7 +238,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
     @on(Input.Submitted, "#task-filter")
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
-        self.table.focus()
+        self.focus_first()
 
     def set_view(self, view: View, delay: float = 0.0) -> None:
         """Show other tasks, or in another order."""
@@ -235,6 +250,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
             self._timer = self.set_timer(delay, self._start)
         else:
             self._want(soon=True)
+            self.await_rows()
 
     def set_text(self, text: str) -> None:
         with self.prevent(Input.Changed):
