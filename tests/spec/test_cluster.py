@@ -143,6 +143,7 @@ nodes:
         ("nodes: [{host: a, memory: 4}]\n", 'the memory "4" has no unit'),
         ("nodes: [{host: a, lost_after: never}]\n", '"never" is no time'),
         ("nodes: [{host: a, env: {TUI_LAB_NODE: x}}]\n", "is set for every task already"),
+        ("nodes: [{host: a, env: {PATH: '/x:$PATH'}}]\n", "setup may do that: `export PATH="),
         ("nodes: [{host: a, dask: x, ray: y}]\n", '"dask" is not supported yet'),
         ("lost_after: x\nnodes: [{host: a}]\n", '"x" is no time'),
         (f"nodes: [{{host: {'a' * 60}}}]\n", "is too long for a node"),

@@ -640,6 +640,18 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        "command: x\nenv: {PATH: '/x:$PATH', LD_LIBRARY_PATH: '/x:${LD_LIBRARY_PATH:-}', A: '$A', PYTHONPATH: $HOME}\n",
+        [
+            f'2:{column}: {name} stands for no value here: "env" takes texts as they are; setup may do that: `{line}`'
+            for column, name, line in (
+                (17, "$PATH", 'export PATH="/x:$PATH"'),
+                (46, "${LD_LIBRARY_PATH:-}", 'export LD_LIBRARY_PATH="/x:${LD_LIBRARY_PATH:-}"'),
+                (73, "$A", 'export A="$A"'),
+                (90, "$HOME", 'export PYTHONPATH="$HOME"'),
+            )
+        ],
+    ),
+    (
         "command: x\nfiles: {../a: x, /b: y, c: {form: q}, d: {from: x, marks: ['#']}}\n",
         [
             '2:9: "../a" is not inside {output}; files are written into the task\'s folder',

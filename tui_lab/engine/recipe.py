@@ -212,7 +212,7 @@ class Recipe:
             "timeout": (changes or {}).get("timeout", self.timeout(values)),
             "ok": list(experiment.ok_exit_codes),
         }
-        argv = [command.argv(values) for command in self.commands]
+        argv = [command.argv(values) if experiment.shell is None else None for command in self.commands]
         if any(words is not None for words in argv):
             message["argv"] = argv
         scripts = {str(i): c.script(values) for i, c in enumerate(self.commands) if not c.constant}

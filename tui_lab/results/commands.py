@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.portable.login import without_login
 from tui_lab.results.extract import Extraction, Task
 from tui_lab.results.readers import Nothing, Tally, TextReader
 from tui_lab.results.sources import task_path
@@ -101,7 +102,7 @@ def _one(
         process = subprocess.Popen(
             ["sh", "-c", script],
             cwd=output,
-            env={**os.environ, **variables},
+            env={**without_login(os.environ), **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -28,10 +28,10 @@ __all__ = ["Command", "CommandError", "compile_command"]
 _SHELL_NAMES: Final = """
 ! . : [ [[ ]] { } alias autoload bg bind bindkey break builtin bye caller case cd chdir command compgen
 complete compopt conda continue coproc declare dirs disable disown do done echo elif else emulate enable
-esac eval exec exit export false fc fg fi float for foreach function functions getopts hash help history if
+esac eval exec exit export fc fg fi float for foreach function functions getopts hash help history if
 in integer jobs kill let limit local logout mamba mapfile micromamba ml module newgrp nocorrect noglob nvm
 popd print printf pushd pwd read readarray readonly rehash repeat return select set setopt shift shopt
-source spack stop suspend test then time times trap true type typeset ulimit umask unalias unfunction unhash
+source spack stop suspend test then time times trap type typeset ulimit umask unalias unfunction unhash
 unlimit unset unsetopt until vared wait whence where which while zle zmodload
 """
 _RESERVED: Final = frozenset(_SHELL_NAMES.split())

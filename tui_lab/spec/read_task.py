@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from tui_lab.spec.units import TIME_HINT, duration
 
 RETRY_REASONS: Final[tuple[str, ...]] = get_args(RetryReason)
 _TAG: Final = re.compile(r"(?:not\s+)?[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_REFERENCE: Final = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)[^}]*\})", re.ASCII)
+_OF_THE_LINKER: Final = ("ORIGIN", "LIB", "PLATFORM")  # ld.so reads these itself
 ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 # Reasons that are never a matter of retries.
@@ -173,7 +176,21 @@ def read_env(r: Reader, path: Keypath) -> dict[str, str]:
         value = r.text((*path, name), blank=True)
         if value is not None:
             env[name] = value
+            _no_reference(r, (*path, name), name, value)
     return env
+
+
+def _no_reference(r: Reader, path: Keypath, name: str, value: str) -> None:
+    """A variable that builds on itself, or a list of folders: no shell reads these, so `$NAME` would stay as it is."""
+    for found in _REFERENCE.finditer(value):
+        if name.startswith("LD_") and found[0].strip("${}") in _OF_THE_LINKER:
+            continue
+        if name.endswith("PATH") or name in found.groups():
+            hint = f"setup may do that: `export {name}={shortened(json.dumps(value, ensure_ascii=False), 80)}`"
+            r.add(
+                path, f'{found[0]} stands for no value here: "env" takes texts as they are', hint, offset=found.start()
+            )
+            return
 
 
 def read_setup(r: Reader, path: Keypath) -> str | None:

@@ -103,8 +103,8 @@ def find_strays() -> dict:
     found = {}
     for pid in all_pids():
         words = process_file(pid, "cmdline").split(b"\0")
-        if len(words) > 4 and words[2] == WRAPPER.encode():
+        if len(words) > 5 and words[2] == WRAPPER.encode():
             facts = process_stat(pid)
             if facts is not None and facts[3] == pid and facts[0] != "Z":
-                found[words[3], words[4]] = pid
+                found[words[4], words[5]] = pid
     return found

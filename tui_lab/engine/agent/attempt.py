@@ -11,11 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Arguments: $0 name of the step, $1 file for the exit status, $2 working folder, then the program and its arguments.
-# It outlives every signal that a program may be meant to get, and says nothing itself, not even "Killed".
+# Arguments: $0 what a shell's own words begin with, $1 name of the step, $2 file for the exit status, $3 working
+# folder, then the program and its arguments. It outlives every signal that a program may be meant to get, and says
+# nothing itself, not even "Killed".
 WRAPPER = (
-    "trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$0 f=$1; "
-    'cd "$2" || exit 125; shift 2; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
+    "trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$1 f=$2; "
+    'cd "$3" || exit 125; shift 3; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
 )
 STREAMS = ("stdout", "stderr")
 METRICS = "metrics.jsonl"

@@ -3,6 +3,8 @@
 import os
 import signal
 
+from tui_lab.portable.login import without_login
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -25,6 +27,7 @@ class Commands:
         try:
             process = subprocess.Popen(
                 argv,
+                env=without_login(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

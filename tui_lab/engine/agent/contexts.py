@@ -3,7 +3,9 @@
 import os
 
 from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import children, encode, process_stat
+from tui_lab.engine.agent.processes import children, decode, encode, process_stat
+from tui_lab.engine.agent.programs import USUAL
+from tui_lab.portable.login import without_login
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ OF_A_TASK = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
     for name in (b"EXPERIMENT", b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"NODE", b"SLOT", b"METRICS")
     + (b"PARAMS",)
 )
+START_FILE = b"BASH_ENV"
 
 
 class Contexts:
@@ -22,6 +25,7 @@ class Contexts:
 
     def __init__(self, spool: str) -> None:
         self.spool = spool
+        self.own = {k: v for k, v in os.environb.items() if not k.startswith(OF_A_TASK)}
         self.by_id: Any = {}
         self.setups: Any = {}  # pid of a running setup -> context id
         self.daemons: Any = set()  # (pid, start time) of what ran when a setup had just ended
@@ -35,20 +39,20 @@ class Contexts:
         if old is not None and old["ready"] is not False:
             return
         given = message["environment"]
-        if given is None:
-            environment = {k: v for k, v in os.environb.items() if not k.startswith(OF_A_TASK)}
-        else:
-            environment = {encode(k): encode(v) for k, v in given.items()}
+        inherited = self.own if given is None else {encode(k): encode(v) for k, v in given.items()}
+        environment = without_login(inherited)
         environment.update((encode(k), encode(v)) for k, v in (message.get("extra") or {}).items())
         message["environment"] = environment
         message["workdir"] = expand(message["workdir"])
         message["ready"] = True
         self.by_id[message["id"]] = message
         if message.get("setup"):
+            message["login"] = {k: v for k, v in inherited.items() if k not in environment}
             self.run_setup(message)
 
     def run_setup(self, context: dict) -> None:
-        """Run the setup lines once; the variables that they leave behind are inherited by every task."""
+        """Run the setup lines once; the variables that they leave behind are inherited by every task. They may read a
+        start file that tasks don't: on clusters it is what defines `module`."""
         import subprocess
 
         context["ready"] = None
@@ -56,6 +60,8 @@ class Contexts:
         context["setup_files"] = (base + ".env", base + ".log")
         script = context["setup"] + '\nexec env -0 >"$TUI_LAB_SETUP_ENV"'
         environment = dict(context["environment"])
+        if START_FILE in context["login"]:
+            environment[START_FILE] = context["login"][START_FILE]
         environment[b"TUI_LAB_SETUP_ENV"] = encode(base + ".env")
         try:
             with open(base + ".log", "wb") as output:
@@ -89,7 +95,9 @@ class Contexts:
         except OSError:
             pairs = []
         if status == 0 and pairs:
-            context["environment"] = {k: v for k, _, v in pairs if k != b"TUI_LAB_SETUP_ENV"}
+            own = {b"_", b"TUI_LAB_SETUP_ENV"}
+            login = context["login"]  # the start file may have set these once more
+            context["environment"] = {k: v for k, _, v in pairs if k not in own and login.get(k) != v}
             context["ready"] = True
             return
         try:
@@ -102,14 +110,17 @@ class Contexts:
 
     def shell(self, context: dict) -> list:
         """The program and options that run a script: the one asked for, else bash where the node has it, else
-        sh."""
-        wanted = context.get("shell")
-        path = context["environment"].get(b"PATH", b"").decode("utf-8", "surrogateescape")
-        if wanted is None:
-            if path not in self.shells:
-                found = any(os.access(os.path.join(p, "bash"), os.X_OK) for p in path.split(":") if p)
-                self.shells[path] = "bash" if found else "sh"
-            wanted = self.shells[path]
-        if os.path.basename(wanted) in ("bash", "zsh", "ksh"):
-            return [wanted, "-e", "-o", "pipefail"]
-        return [wanted, "-e"]
+        sh. zsh alone would read a start file for each."""
+        shell = context.get("shell") or self.usual_shell(context["environment"].get(b"PATH", USUAL))
+        name = os.path.basename(shell)
+        if name in ("bash", "zsh", "ksh"):
+            return [shell] + ["-f"] * (name == "zsh") + ["-e", "-o", "pipefail"]
+        return [shell, "-e"]
+
+    def usual_shell(self, path: bytes) -> str:
+        """By its path: a PATH of the experiment is for its programs."""
+        if path not in self.shells:
+            folders = [decode(folder) for folder in path.split(b":") if folder[:1] == b"/"] + ["/bin", "/usr/bin"]
+            files = [os.path.join(folder, "bash") for folder in folders]
+            self.shells[path] = next((file for file in files if os.access(file, os.X_OK)), "/bin/sh")
+        return self.shells[path]

@@ -14,6 +14,7 @@ import stat
 from tui_lab.engine.agent.places import expand
 from tui_lab.engine.agent.processes import decode, encode
 from tui_lab.portable.beneath import NAME, Folder, parts_of
+from tui_lab.portable.login import without_login
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -256,6 +257,7 @@ class FileServer:
         try:
             said = subprocess.run(
                 ["nice", "-n", "19", expand(request["packages"]), "-c", code],  # tasks go first
+                env=without_login(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -4,12 +4,14 @@ import collections
 import errno
 import heapq
 import os
+import re
 import time
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.agent.attempt import METRICS, WRAPPER, Attempt, intent_record, pid_record
 from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import encode, launch, process_stat
+from tui_lab.engine.agent.processes import decode, encode, launch, process_stat
+from tui_lab.engine.agent.programs import Programs
 from tui_lab.engine.agent.resources import Turn, overtake
 
 TYPE_CHECKING = False
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 100  # attempts without room that are looked past for one that has
 # The node lacks something for the moment: an attempt waits, it does not fail.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+IDENTIFIER = re.compile(b"[A-Za-z_][A-Za-z0-9_]*\\Z").match  # of a variable that every shell passes on
 
 
 class Starting:
@@ -31,6 +35,7 @@ class Starting:
         self.slots = 0
         self.free_slots: Any = []
         self.umask: Any = None
+        self.programs = Programs()
 
     # What is offered, and who has it.
 
@@ -281,21 +286,34 @@ class Starting:
 
     def spawn(self, attempt: Attempt, context: dict) -> None:
         message, slot = attempt.message, str(attempt.slot)
-        step = context["steps"][attempt.step]
-        argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
-        if argv is None:
-            script = (message.get("scripts") or {}).get(str(attempt.step), step["script"])
-            argv = self.agent.contexts.shell(context) + ["-c", script]
         workdir = expand(message.get("workdir") or context["workdir"])
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
-        wrapped = ["sh", "-c", WRAPPER, "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
-        wrapped += [word.replace(SLOT_MARK, slot) for word in argv]
+        environment = variables(attempt, context)
+        # Functions that bash has exported have names that not every shell passes on.
+        odd = [name for name in environment if not IDENTIFIER(name)]
+        shell = self.agent.contexts.shell(context)
+        argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
+        if argv is None or b"BASH_FUNC_%s%%%%" % encode(argv[0]) in odd:
+            script = (message.get("scripts") or {}).get(str(attempt.step), context["steps"][attempt.step]["script"])
+            name = os.path.basename(shell[0])
+            argv = self.programs.runnable(shell, context["environment"], workdir, shell[0]) + [
+                "-c",
+                script.replace(SLOT_MARK, slot),
+                name,
+            ]
+        else:
+            argv = [word.replace(SLOT_MARK, slot) for word in argv]
+            argv = self.programs.runnable(argv, environment, workdir, shell[0])
+        wrapped = ["sh", "-c", WRAPPER, "tui-lab", "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
+        if odd:
+            wrapped += ["/usr/bin/env"] + [decode(name + b"=" + environment[name]) for name in odd]
+        wrapped += argv
         outputs = self.open_outputs(attempt)
         try:
             attempt.oom_before = self.agent.oom_count()
             attempt.step_started = time.monotonic()
-            attempt.pid = launch([encode(word) for word in wrapped], variables(attempt, context), outputs)
+            attempt.pid = launch([encode(word) for word in wrapped], environment, outputs)
         finally:
             for output in outputs:
                 os.close(output)
