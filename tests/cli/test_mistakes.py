@@ -197,10 +197,10 @@ def test_a_lab_and_a_journal_from_a_newer_version(bench: Bench) -> None:
     assert "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
     assert "newer tui-lab" in bench.run("x.yaml", code=2).err
     bench.write("lab/lab.json", '{"format": 1, "id": "x"}')
-    journal = bench.write("lab/x/journal.jsonl", '{"event":"journal","format":2}\n')
-    assert "newer tui-lab (journal format 2, this one reads 1)" in bench.run("x.yaml", code=2).err
+    journal = bench.write("lab/x/journal.jsonl", '{"event":"journal","format":3}\n')
+    assert "newer tui-lab (journal format 3, this one reads 2)" in bench.run("x.yaml", code=2).err
     assert "newer tui-lab" in bench("status", code=2).err
-    assert journal.read_text() == '{"event":"journal","format":2}\n'
+    assert journal.read_text() == '{"event":"journal","format":3}\n'
     bench.write("lab/lab.json", "{")
     assert "is damaged" in bench("status", code=2).err
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.journal import FORMAT, Journal, read
+from tui_lab.store.journal import FORMAT, Damage, Journal, read
 
 
 def events(path: Path, offset: int = 0) -> list[dict[str, Any]]:
@@ -73,13 +73,112 @@ def test_offsets_lead_on_where_reading_stopped(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+def test_lines_of_the_first_format_stay_readable_and_are_followed_by_sealed_ones(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    journal = Journal(path)
+    old = [{"event": "journal", "format": 1, "id": "abc"}, {"event": "x", "n": 1}]
+    path.write_text("".join(json.dumps(event) + "\n" for event in old))
+    assert events(path) == old
+    for number in (2, 3):
+        journal = Journal(path)
+        assert journal.append([{"event": "x", "n": number}]) == 1
+        journal.close()
+    mark = {"event": "journal", "format": FORMAT, "id": "abc"}
+    assert events(path) == [*old, mark, {"event": "x", "n": 2}, {"event": "x", "n": 3}]
+    damage: list[Damage] = []
+    assert len(list(read(path, damage=damage))) == 5
+    assert damage == []
+    path.write_bytes(path.read_bytes().replace(b'"n":2', b'"n":7'))
+    assert [event["n"] for event, _ in read(path, damage=damage) if "n" in event] == [1, 3]
+    assert len(damage) == 1
+
+
+def _written(path: Path, count: int) -> list[dict[str, Any]]:
+    journal = Journal(path, "0123456789abcdef")
+    said = [
+        {"event": "x", "n": number, "inner": {"of": [number]}, "text": "y" * (number % 7)} for number in range(count)
+    ]
+    journal.append(said)
     journal.close()
+    return [{"event": "journal", "format": FORMAT, "id": "0123456789abcdef"}, *said]
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_an_altered_byte_is_found_wherever_it_is(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """Every event that is read is one that was written, and a line that is not read is told."""
+    path = tmp_path_factory.mktemp("journal") / "j"
+    said = _written(path, 5)
+    whole = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(whole)
+    damage: list[Damage] = []
+    found = [event for event, _ in read(path, damage=damage)]
+    assert damage
+    assert len(found) >= len(said) - 2
+    assert all(event in said for event in found)
+    assert sorted(found, key=said.index) == found
+    # Who reads only some kinds, or only what is new, sees it as well.
+    some: list[Damage] = []
+    assert [event for event, _ in read(path, kinds=frozenset({"x"}), damage=some)] == found
+    assert some and set(some) <= set(damage)
+
+
+@given(st.data())
+def test_blocks_of_zeros_missing_and_moved_lines_are_found(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "j"
+    said = _written(path, 8)
+    lines = path.read_bytes().splitlines(keepends=True)
+    how = data.draw(st.sampled_from(["zeros", "missing", "moved", "twice"]))
+    at = data.draw(st.integers(0, len(lines) - 2))
+    if how == "zeros":
+        start = data.draw(st.integers(0, sum(map(len, lines)) - 40))
+        whole = b"".join(lines)
+        path.write_bytes(whole[:start] + bytes(30) + whole[start + 30 :])
+    else:
+        line = lines.pop(at)
+        if how != "missing":
+            lines[at + 1 : at + 1] = [line]
+        if how == "twice":
+            lines[at:at] = [line]
+        path.write_bytes(b"".join(lines))
+    damage: list[Damage] = []
+    found = [event for event, _ in read(path, damage=damage)]
+    assert damage
+    assert sorted(found, key=said.index) == found
+    assert len({json.dumps(event) for event in found}) == len(found)
+
+
+def test_damage_is_told_in_a_line_with_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "lab" / "grid" / "j"
+    said = _written(path, 5)
+    path.write_bytes(path.read_bytes().replace(b'"n":1', b'"n":9').replace(b'"n":3', b'"n":8'))
+    assert [event for event in events(path) if event not in said] == []
+    assert caplog.messages == [f"{path}:3: damaged, and 1 more; `tui-lab check {tmp_path}/lab` says what can be done"]
+
+
+def test_what_was_damaged_stays_so_when_more_is_appended(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    _written(path, 3)
+    path.write_bytes(path.read_bytes().replace(b'"n":2', b'"n":5'))
+    journal = Journal(path)
+    journal.append([{"event": "x", "n": 9}])
+    journal.close()
+    damage: list[Damage] = []
+    assert [event.get("n") for event, _ in read(path, damage=damage)] == [None, 0, 1, 9]
+    assert len(damage) == 1
+
+
+def test_lines_of_others_are_no_events(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    said = _written(path, 2)
     with open(path, "ab") as file:
-        file.write(b"\0\0\0\n[1, 2]\nno json\n" + json.dumps({"event": "good"}).encode() + b"\n")
-    assert [event["event"] for event in events(path)] == ["journal", "good"]
+        file.write(b'\0\0\0\n[1, 2]\nno json\n{"event":"good"}\n')
+    damage: list[Damage] = []
+    assert [event for event, _ in read(path, damage=damage)] == said
+    assert len(damage) == 4
 
 
 def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from typing import Final
 COMMANDS: Final = {
     "explore": "a sweep from the command line alone, with the options of patas",
     "plan": "say what would run, and why",
-    "check": "find every mistake in experiment files",
+    "check": "find every mistake in experiment files, and damage in labs",
     "schema": "print the JSON Schema of experiment.yaml, or its reference",
     "status": "how the experiments of a lab stand",
     "nodes": "where tasks run: how the nodes are, more or fewer of them",
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     infrastructure failed, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
+    _tell_warnings()
     leading = _leading_options(words)
     rest = words[len(leading) :]
     name = rest[0] if rest and rest[0] in COMMANDS else "run"
@@ -77,6 +79,26 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the process)
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Notes(logging.Handler):
+    """What a lab's files are found to be while they are read, once each, on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._told:
+            self._told.add(text)
+            print(f"note: {text}", file=sys.stderr)
+
+
+def _tell_warnings() -> None:
+    logger = logging.getLogger("tui_lab")
+    logger.handlers = [_Notes()]
+    logger.propagate = False
 
 
 def _leading_options(words: list[str]) -> list[str]:

@@ -32,10 +32,10 @@ from tui_lab.store.environment import capture
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.lab import Lab
-from tui_lab.store.plan import Plan
+from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import Planned, make_plan, rerun
 
-_OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
+OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 
 
 class OtherFileError(LabError):
@@ -87,7 +87,7 @@ def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
     """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError."""
     overrides: dict[str, list[Value]] = {}
     for word in words:
-        match = _OVERRIDE.fullmatch(word)
+        match = OVERRIDE.fullmatch(word)
         if match is None:
             raise UsageError(f'"{word}" is neither a file nor name=value')
         if not word.isascii() and "\N{REPLACEMENT CHARACTER}" in printable(word):
@@ -118,7 +118,7 @@ def _values(text: str) -> list[Value]:
 
 def split_words(words: Sequence[str]) -> tuple[list[Path], dict[str, list[Value]]]:
     """Files and overrides of a command line. Raises UsageError."""
-    files = [Path(word) for word in words if Path(word).exists() or not _OVERRIDE.fullmatch(word)]
+    files = [Path(word) for word in words if Path(word).exists() or not OVERRIDE.fullmatch(word)]
     return files, read_overrides([word for word in words if Path(word) not in files])
 
 
@@ -293,6 +293,8 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "at": round(time.time(), 3),
         "experiment": prepared.experiment.name,
         "plan": plan.number,
+        "plan_crc": file_crc(prepared.folder.plans / f"{plan.number}.parquet"),
+        "keys": keys_digest(plan.tasks),
         "planned": ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
         "queued": ranges.to_ranges(prepared.queued.to_numpy()),
         **({"spare": ranges.to_ranges(prepared.spare.to_numpy())} if len(prepared.spare) else {}),

@@ -35,6 +35,9 @@ def submit(
     """Submit what has anything to run or to say; starts an engine where none is alive. `environment` is the
     submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of the
     nodes (then none is submitted), LabError."""
+    for one in prepared:
+        if one.folder.exists():
+            one.folder.require_whole()
     wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
     usable_nodes = [usable(one.experiment, nodes) for one in wanted]
     client = EngineClient.start(lab, early) if wanted else None

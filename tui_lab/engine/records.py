@@ -21,7 +21,7 @@ class Records:
         """Raises LabError, StorageError."""
         self.folder = folder
         self.name = folder.name
-        folder.state()  # a newer journal is refused before anything is opened for writing
+        folder.require_whole()  # nor is a newer one opened for writing
         self.journal = Journal(folder.journal)
         self.state = folder.state()
         self.unwritten: list[Event] = []  # what the disk would not take

@@ -16,7 +16,7 @@ from tui_lab.engine.trials import Trials
 from tui_lab.store import journal, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.store.fold import DONE
+from tui_lab.store.fold import DONE, REASONS
 from tui_lab.store.journal import Event
 
 LOSS_BUDGET: Final = 3  # lost attempts of a task that use none of its retries
@@ -113,6 +113,9 @@ class ExperimentRun(Queue):
         known = columns["attempts"][task]
         # One more than we know of: the machine went down before the disk had what we wrote of it.
         if columns["state"][task] == DONE or attempt not in (known, known + 1) or attempt == columns["base"][task]:
+            return False
+        # It has told us of its end, and did not get our word that it is written down.
+        if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != "node-lost":
             return False
         self.flight[key] = node
         self._hold_tokens(key)

@@ -6,21 +6,23 @@ format, or where the journal is not the one that it was made from.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+import os
 from array import array
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 import polars as pl
 
-from tui_lab.store import layout, parquet
+from tui_lab.store import journal, layout, parquet
+from tui_lab.store.errors import LabError
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _METADATA: Final = "tui_lab"
 _FACTS: Final = (
     "size",
@@ -36,13 +38,14 @@ _FACTS: Final = (
     "environments",
     "placement",
 )
-_TAIL: Final = 4096  # bytes of the journal that tell it from another
+_BLOCK: Final = 1 << 22
 
 log = logging.getLogger(__name__)
 
 
 def write(state: State, folder: Path) -> None:
-    """Write a state, in place of an older one. A disk that does not take it is no error: it is a cache."""
+    """Write a state, in place of an older one; not that of a damaged journal, for it would hide the damage. A disk that
+    does not take it is no error: it is a cache."""
     path = folder / layout.CHECKPOINT_FILE
     partial = path.with_suffix(".partial")
     facts: dict[str, Any] = {name: getattr(state, name) for name in _FACTS}
@@ -52,13 +55,18 @@ def write(state: State, folder: Path) -> None:
     facts["quarantined"] = sorted(state.quarantined)
     facts["format"] = FORMAT
     try:
-        facts["tail"] = _tail(folder / layout.JOURNAL_FILE, state.offset)
+        if state.damage or not journal.whole(folder / layout.JOURNAL_FILE, state.proof[0]):
+            return
+        with open(folder / layout.JOURNAL_FILE, "rb") as file:
+            facts["crc"] = _crc(file.fileno(), state.offset, state.proof)
+            facts["stamp"] = _stamp(file.fileno())
+        state.proof = (state.offset, facts["crc"])
         frame = pl.DataFrame(
             {name: np.frombuffer(state.columns[name], dtype=code) for name, (code, _) in COLUMNS.items()}
         )
         frame.write_parquet(partial, compression="lz4", metadata={_METADATA: json.dumps(facts)})
         partial.replace(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, LabError, pl.exceptions.PolarsError) as error:
         log.warning("%s: %s", path, error)
         partial.unlink(missing_ok=True)
 
@@ -68,12 +76,18 @@ def read(folder: Path) -> State:
     path = folder / layout.CHECKPOINT_FILE
     try:
         facts = parquet.about(path, _METADATA)
-        if facts["format"] != FORMAT or facts["tail"] != _tail(folder / layout.JOURNAL_FILE, facts["offset"]):
+        if facts["format"] != FORMAT:
             return State()
+        with open(folder / layout.JOURNAL_FILE, "rb") as file:
+            # An untouched file needs no second look; all of another one must be what it was made from.
+            touched = facts["stamp"] != _stamp(file.fileno())
+            if touched and facts["crc"] != _crc(file.fileno(), facts["offset"]):
+                return State()
         frame = parquet.read(path)
         state = State()
         for name in _FACTS:
             setattr(state, name, facts[name])
+        state.proof = (facts["offset"], facts["crc"])
         state.changes = dict(facts["changes"])
         state.notes = dict(facts["notes"])
         state.stopping = {(task, attempt): why for (task, attempt), why in facts["stopping"]}
@@ -92,12 +106,20 @@ def read(folder: Path) -> State:
         return State()
 
 
-def _tail(journal: Path, offset: int) -> str:
-    """A hash of what the journal holds just before an offset. Raises OSError, ValueError where it is
+def _stamp(file: int) -> list[int]:
+    """What tells an untouched file. Raises OSError."""
+    facts = os.fstat(file)
+    return [facts.st_ino, facts.st_size, facts.st_mtime_ns]
+
+
+def _crc(file: int, end: int, known: tuple[int, int] = (0, 0)) -> int:
+    """CRC-32 of a file up to an offset, from one on where it is known. Raises OSError, ValueError where the file is
     shorter."""
-    with open(journal, "rb") as file:
-        file.seek(max(0, offset - _TAIL))
-        data = file.read(min(offset, _TAIL))
-    if len(data) != min(offset, _TAIL):
-        raise ValueError("the journal is shorter")
-    return hashlib.sha256(data).hexdigest()
+    offset, value = known
+    while offset < end:
+        block = os.pread(file, min(_BLOCK, end - offset), offset)
+        if not block:
+            raise ValueError("the journal is shorter")
+        value = crc32(block, value)
+        offset += len(block)
+    return value

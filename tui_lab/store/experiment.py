@@ -13,8 +13,8 @@ import polars as pl
 from tui_lab.spec.axes import frame as as_frame
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment
-from tui_lab.store import checkpoint, fold, layout, spec_file
-from tui_lab.store.errors import LabError, storage_error
+from tui_lab.store import checkpoint, fold, journal, layout, spec_file
+from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import State
 from tui_lab.store.locking import locked
 from tui_lab.store.plan import PREFIX, Plan, merge, only
@@ -71,13 +71,19 @@ class ExperimentFolder:
         self._state.follow(self.journal)
         return self._state
 
+    def require_whole(self) -> None:
+        """Raises StorageError where the journal is damaged: what is written behind that would rest on what is not
+        known."""
+        if damage := self.state().damage:
+            raise StorageError(journal.told(self.journal, damage), "until then nothing of it is run or changed")
+
     def plan(self, number: int | None = None) -> Plan:
         """A plan by number, by default the newest that the journal names. Raises LabError."""
         number = self.state().plan if number is None else number
         if number == 0:
             raise LabError(f"{self.path}: nothing was submitted yet")
         if number not in self._plans:
-            self._plans[number] = Plan.read(self.plans, number)
+            self._plans[number] = Plan.read(self.plans, number, crc=self.state().plan_crc(number))
         return self._plans[number]
 
     def next_plan_number(self) -> int:

@@ -7,6 +7,7 @@ construction.
 
 from __future__ import annotations
 
+import logging
 from array import array
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_lab.store import journal, ranges
-from tui_lab.store.journal import Event
+from tui_lab.store.journal import Damage, Event
+
+log = logging.getLogger(__name__)
 
 # Codes are the index. The first state is what a task is before anything happened to it.
 STATES: Final = ("pending", "running", "done", "failed", "stopped", "lost")
@@ -86,6 +89,8 @@ class State:
         self.drained = False  # a person asked to start nothing more
         self.ended: Event | None = None  # of the newest submission
         self.offset = 0  # of the journal, behind the last event applied
+        self.damage: list[Damage] = []  # lines of the journal that were passed over
+        self.proof = (0, 0)  # an offset, and the CRC-32 of the journal before it, as a checkpoint had them
         self.changes: dict[int, dict[str, Any]] = {}  # task -> what a retry changed for it
         self.stopping: dict[tuple[int, int], str] = {}  # open attempts that are to be stopped -> why
         self.notes: dict[int, str] = {}  # task -> what a person should know of its last attempt; of some tasks at most
@@ -102,7 +107,7 @@ class State:
     # Reading the journal.
 
     def follow(self, path: Path, listen: Callable[[Event], None] | None = None) -> None:
-        """Apply what the journal holds behind `offset`, and pass each event on to `listen`.
+        """Apply what the journal holds behind `offset`, and pass each event on to `listen`. Damage is kept and logged.
 
         Begins anew where the journal has become another, shorter one. Raises LabError, StorageError.
         """
@@ -111,20 +116,26 @@ class State:
                 vars(self).update(vars(State()))
         except OSError:
             pass
-        for event, offset in journal.read(path, self.offset):
+        found: list[Damage] = []
+        for event, offset in journal.read(path, self.offset, damage=found):
             self.apply(event)
             self.offset = offset
             if listen is not None:
                 listen(event)
+        new = [one for one in found if one not in self.damage]
+        if new:
+            self.damage += new
+            log.warning("%s", journal.told(path, new))
 
     def apply(self, event: Event) -> None:
-        """Take one event into account. Events of unknown kinds change nothing, nor do damaged ones."""
-        handler = self._handlers.get(event.get("event", ""))
-        if handler is not None:
-            try:
+        """Take one event into account. Events of unknown kinds change nothing, nor do those that name what is not
+        there."""
+        try:
+            handler = self._handlers.get(event["event"])
+            if handler is not None:
                 handler(self, event)
-            except (LookupError, TypeError, ValueError, OverflowError):
-                pass  # it names what is not there: someone else's hand has been in the file
+        except (LookupError, TypeError, ValueError, OverflowError):
+            pass
 
     def _on_journal(self, event: Event) -> None:
         self.identity = event.get("id", "")
@@ -153,6 +164,12 @@ class State:
             queued[:] = 0
             self.changes = {}
         self._queue(event["queued"])
+
+    def _on_plan(self, event: Event) -> None:
+        """The file of a plan was made again."""
+        for submission in self.submissions:
+            if submission["plan"] == event["plan"]:
+                submission["plan_crc"] = event["plan_crc"]
 
     def _on_extended(self, event: Event) -> None:
         """More repeats were found to be needed."""
@@ -220,6 +237,8 @@ class State:
         node = self._node(event["node"])
         columns = self.columns
         for task, attempt in event["attempts"]:
+            if columns["attempts"][task] == attempt == columns["attempt"][task] and columns["losses"][task]:
+                columns["losses"][task] -= 1  # its node has come back with it: it was not lost
             columns["attempts"][task] = attempt
             columns["assigned"][task] = 1
             columns["node"][task] = node
@@ -321,6 +340,11 @@ class State:
         self.ended = event
 
     # Questions.
+
+    def plan_crc(self, number: int) -> str | None:
+        """CRC-32 of the file of a plan; None where the journal does not have it."""
+        named = (event for event in reversed(self.submissions) if event["plan"] == number)
+        return next((event["plan_crc"] for event in named if "plan_crc" in event), None)
 
     def count(self, state: int) -> int:
         """Planned tasks in a state."""

@@ -2,32 +2,73 @@
 
 One writer (the engine, which holds the lab's lock), any number of readers while it writes. A reader stops at
 the last newline. A writer cuts what a crash or a short write left behind it before it appends.
-docs/journal.md lists the events.
+
+The last member of each line is `sum`, a CRC-32 over the file from its first sealed line up to there. So one look at the
+last line of a block proves all of it, and a line that was altered, removed or moved is found. docs/journal.md has the
+details, and lists the events.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
+from zlib import crc32
 
 import orjson
 
 from tui_lab.store import json_text
 from tui_lab.store.errors import LabError, StorageError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 Event = dict[str, Any]
 _BLOCK: Final = 1 << 22
+_SUM: Final = b',"sum":"'
+_DIGITS: Final = 8
+_END: Final = len(b'01234567"}')  # of a sealed line, from its sum on
+_SEAL: Final = len(_SUM) + _END
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A line that is not as it was written, or that can't be told to be."""
+
+    offset: int  # of the line, in bytes
+    size: int  # without its newline
+    what: str
+
+
+def _sealed(line: bytes) -> bool:
+    return line[-_SEAL:-_END] == _SUM and line.endswith(b'"}')
+
+
+def _recorded(line: bytes) -> int:
+    """The sum that a sealed line has; -1 where that is no number as we write it."""
+    digits = line[-_END : _DIGITS - _END]
+    try:
+        value = int(digits, 16)
+    except ValueError:
+        return -1
+    return value if digits == b"%08x" % value else -1
+
+
+def _behind(value: int) -> int:
+    """What the sum of the next line begins with."""
+    return crc32(b'%08x"}\n' % value, value)
 
 
 class Journal:
     """The writing end. `end` is the size of the part that is written, in bytes."""
 
-    def __init__(self, path: Path) -> None:
-        """Open for appending, and make it where it is missing. Raises StorageError."""
+    def __init__(self, path: Path, identity: str = "") -> None:
+        """Open for appending, and make it where it is missing, by default with an identity of its own. Raises
+        StorageError."""
         self.path = path
         self.trouble = ""  # why the last append did not take everything
         self.changed = False  # someone else has written to the file: only who opens it anew may go on
@@ -36,10 +77,14 @@ class Journal:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             self.end = _whole_lines(self._file)
             os.ftruncate(self._file, self.end)
+            last = os.pread(self._file, _SEAL, max(0, self.end - 1 - _SEAL))
+            identity = identity or (_identity(self._file) if self.end else "") or secrets.token_hex(8)
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
-        first = {"event": "journal", "format": FORMAT, "id": secrets.token_hex(8)}
-        if self.end == 0 and not self.append([first]):
+        sealed = self.end > _SEAL and _sealed(last)
+        self._sum = _behind(_recorded(last)) if sealed else 0
+        # In a journal of an earlier format this line says that from here on every one has a sum.
+        if not sealed and not self.append([{"event": "journal", "format": FORMAT, "id": identity}]):
             self.close()
             raise StorageError(f"{path}: {self.trouble}")
 
@@ -48,7 +93,15 @@ class Journal:
 
         What was written stays: a reader may have seen it.
         """
-        data = b"".join([json_text.line(event) for event in events])
+        parts: list[bytes] = []
+        value = self._sum
+        for event in events:
+            line = json_text.line(event)[:-2] + _SUM
+            value = crc32(line, value)
+            seal = b'%08x"}\n' % value
+            value = crc32(seal, value)
+            parts += (line, seal)
+        data = b"".join(parts)
         view = memoryview(data)
         written = 0
         try:
@@ -61,10 +114,13 @@ class Journal:
         except OSError as error:
             self.trouble = error.strerror or str(error)
             whole = data.rfind(b"\n", 0, written) + 1
+            if whole:
+                self._sum = _behind(_recorded(data[whole - 1 - _SEAL : whole - 1]))
             self.end += whole
             os.ftruncate(self._file, self.end)
             return data.count(b"\n", 0, whole)
         self.end += written
+        self._sum = value
         return len(events)
 
     @property
@@ -96,37 +152,161 @@ def _whole_lines(file: int) -> int:
     return 0
 
 
-def read(path: Path, offset: int = 0, kinds: frozenset[str] | None = None) -> Iterator[tuple[Event, int]]:
+def _identity(file: int) -> str:
+    """The `id` of a journal's first line; empty where there is none. Raises OSError."""
+    try:
+        return str(orjson.loads(os.pread(file, 4096, 0).partition(b"\n")[0])["id"])
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return ""
+
+
+def read(
+    path: Path, offset: int = 0, kinds: frozenset[str] | None = None, damage: list[Damage] | None = None
+) -> Iterator[tuple[Event, int]]:
     """Events from a byte offset on, each with the offset behind it; a torn last line is left for later.
 
-    kinds: only these events, without so much as parsing the others. Every line begins with its kind.
+    kinds: only these events, without so much as parsing the others. Every line begins with its kind. damage: takes in
+    the lines that are damaged, which are passed over; without it they are logged.
 
-    A line that is no JSON object (damage from outside) is passed over. Raises LabError for a journal of a
-    newer format, and StorageError where it can't be read. A missing journal has no events.
+    Raises LabError for a journal of a newer format, and StorageError where it can't be read. A missing journal has no
+    events.
     """
     wanted = None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
+    found: list[Damage] = []
     try:
         with open(path, "rb") as file:
+            check = _Check(file, offset)
             file.seek(offset)
             rest = b""
             while block := file.read(_BLOCK):
-                lines = (rest + block).split(b"\n")
-                rest = lines.pop()
-                for line in lines:
-                    offset += len(line) + 1
+                data = rest + block
+                cut = data.rfind(b"\n") + 1
+                rest = data[cut:]
+                if not cut:
+                    continue
+                lines = data[: cut - 1].split(b"\n")
+                bad = {} if check.whole(data, cut) else check.lines(lines)
+                for number, line in enumerate(lines):
+                    start, offset = offset, offset + len(line) + 1
+                    if bad and number in bad:
+                        found.append(Damage(start, len(line), bad[number]))
+                        continue
                     if wanted is not None and not line.startswith(wanted):
                         continue
                     try:
                         event = orjson.loads(line)
-                    except orjson.JSONDecodeError:
+                        if event["event"] == "journal" and event.get("format", 0) > FORMAT:
+                            formats = f"journal format {event['format']}, this one reads {FORMAT}"
+                            raise LabError(f"{path}: written by a newer tui-lab ({formats})", "upgrade tui-lab")
+                    except (orjson.JSONDecodeError, LookupError, TypeError):
+                        found.append(Damage(start, len(line), "is no event"))
                         continue
-                    if not isinstance(event, dict):
-                        continue
-                    if event.get("event") == "journal" and event.get("format", 0) > FORMAT:
-                        formats = f"journal format {event['format']}, this one reads {FORMAT}"
-                        raise LabError(f"{path}: written by a newer tui-lab ({formats})", "upgrade tui-lab")
+                    event.pop("sum", None)
                     yield event, offset
+            if check.lacks_newline(rest):
+                found.append(Damage(offset, len(rest), "has lost its newline"))
     except FileNotFoundError:
         return
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
+    finally:
+        if damage is not None:
+            damage += found
+        elif found:
+            log.warning("%s", told(path, found))
+
+
+def whole(path: Path, offset: int) -> bool:
+    """Whether all lines behind an offset are as they were written. Raises LabError, StorageError as `read` does."""
+    damage: list[Damage] = []
+    for _ in read(path, offset, kinds=frozenset(), damage=damage):
+        pass
+    return not damage
+
+
+def told(path: Path, damage: Sequence[Damage]) -> str:
+    """The damage of a journal in one line."""
+    more = f", and {len(damage) - 1:,} more" if len(damage) > 1 else ""
+    where = line_number(path, damage[0].offset)
+    return f"{path}:{where}: damaged{more}; `tui-lab check {path.parent.parent}` says what can be done"
+
+
+def line_number(path: Path, offset: int) -> int:
+    """Number of the line at an offset, from 1; 0 where the file has gone."""
+    number = 1
+    try:
+        with open(path, "rb") as file:
+            while offset > 0 and (block := file.read(min(offset, _BLOCK))):
+                number += block.count(b"\n")
+                offset -= len(block)
+    except OSError:
+        return 0
+    return number
+
+
+class _Check:
+    """Compares the lines of a journal with their sums."""
+
+    def __init__(self, file: BinaryIO, offset: int) -> None:
+        """For what stands behind an offset."""
+        self._behind: list[int] = []  # what the sum of the next line may begin with; empty where that is not known
+        self._strict = False  # every line must have a sum
+        if offset:
+            self._strict = _claims_sums(file.readline())
+            file.seek(max(0, offset - 1 - _SEAL))
+            last = file.read(min(offset, 1 + _SEAL))[:-1]
+            if _sealed(last) and (value := _recorded(last)) >= 0:
+                self._behind, self._strict = [_behind(value)], True
+
+    def whole(self, data: bytes, end: int) -> bool:
+        """Whether all lines up to the newline before `end` are as they were written; False where that takes a look at
+        each."""
+        last = data[max(0, end - 1 - _SEAL) : end - 1]
+        if len(self._behind) != 1 or not _sealed(last):
+            return False
+        value = crc32(memoryview(data)[: end - 1 - _END], self._behind[0])
+        if value != _recorded(last):
+            return False
+        self._behind = [_behind(value)]
+        return True
+
+    def lines(self, lines: Sequence[bytes]) -> dict[int, str]:
+        """What is wrong with which of the lines."""
+        bad: dict[int, str] = {}
+        for number, line in enumerate(lines):
+            if not _sealed(line):
+                if self._strict or _claims_sums(line):
+                    bad[number] = "has no checksum"
+                    recorded = _recorded(line)
+                    self._behind, self._strict = [_behind(recorded)] if recorded >= 0 else [], True
+                continue
+            if not self._strict:  # the first one with a sum
+                self._behind, self._strict = [0], True
+            recorded = _recorded(line)
+            values = [crc32(line[:-_END], before) for before in self._behind]
+            if recorded in values:
+                if values.index(recorded) and number - 1 in bad:
+                    bad[number - 1] = "has a damaged checksum"
+                self._behind = [_behind(recorded)]
+                continue
+            if values or recorded < 0:
+                bad[number] = "does not match its checksum, or lines before it are missing"
+            # Either the text was altered, or the sum: the next line tells which sum it was written after.
+            self._behind = [_behind(value) for value in ([recorded] if recorded >= 0 else []) + values[:1]]
+        return bad
+
+    def lacks_newline(self, rest: bytes) -> bool:
+        """Whether what stands behind the last newline is a whole line with another character in its newline's place: a
+        write that was cut short does not look so."""
+        line = rest[:-1]
+        return _sealed(line) and _recorded(line) in [crc32(line[:-_END], before) for before in self._behind or [0]]
+
+
+def _claims_sums(line: bytes) -> bool:
+    """Whether this is the first line of a journal whose lines have sums as we know them."""
+    if not line.startswith(b'{"event":"journal"'):
+        return False
+    try:
+        return bool(1 < orjson.loads(line)["format"] <= FORMAT)
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return False

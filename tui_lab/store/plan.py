@@ -20,6 +20,7 @@ people (up to 100,000 tasks).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -101,10 +103,7 @@ class Plan:
             self.tasks.write_parquet(partial, metadata={_METADATA: json.dumps(metadata)})
             partial.replace(folder / f"{self.number}.parquet")
             if self.tasks.height <= CSV_LIMIT:
-                facts = self.tasks.select("task_id", "repeat", "version")
-                taken = {name: f"in_{name}" for name in self.names if name.lower() in facts.columns}
-                table = pl.concat([facts, self.typed().rename(taken)], how="horizontal")
-                partial.write_bytes(table.write_csv().encode())
+                partial.write_bytes(self.csv().encode())
                 partial.replace(folder / f"{self.number}.csv")
         except (OSError, pl.exceptions.PolarsError) as error:
             with suppress(OSError):
@@ -116,18 +115,46 @@ class Plan:
                 raise storage_error(folder, error) from error
             raise StorageError(f"{folder}: the plan can't be written: {error}") from error
 
+    def csv(self) -> str:
+        """The tasks as a table for people."""
+        facts = self.tasks.select("task_id", "repeat", "version")
+        taken = {name: f"in_{name}" for name in self.names if name.lower() in facts.columns}
+        return pl.concat([facts, self.typed().rename(taken)], how="horizontal").write_csv()
+
     @classmethod
-    def read(cls, folder: Path, number: int, columns: list[str] | None = None) -> Plan:
-        """Read a plan, or some of its columns. Raises LabError."""
+    def read(cls, folder: Path, number: int, columns: list[str] | None = None, crc: str | None = None) -> Plan:
+        """Read a plan, or some of its columns. crc: of the file, as the journal has it. Raises LabError, StorageError
+        where it is damaged."""
         path = folder / f"{number}.parquet"
         try:
+            if crc is not None and file_crc(path) != crc:
+                raise ValueError("its bytes are not those that were written")
             metadata = parquet.about(path, _METADATA)
             if metadata["format"] > FORMAT:
                 raise LabError(f"{path}: written by a newer tui-lab", "upgrade tui-lab")
             tasks = parquet.read(path, columns)
-        except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
-            raise LabError(f"{path}: can't be read: {error}") from error
+        except (OSError, KeyError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            hint = f"`tui-lab check --repair {folder.parent.parent}` makes it again from what lies beside it"
+            raise StorageError(f"{path}: can't be read: {why}", hint) from error
         return cls(number, tasks, metadata["values"], metadata["about"])
+
+
+def file_crc(path: Path) -> str:
+    """CRC-32 of a file's bytes. Raises OSError."""
+    value = 0
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            value = crc32(block, value)
+    return f"{value:08x}"
+
+
+def keys_digest(tasks: pl.DataFrame) -> str:
+    """SHA-256 over the ids and the keys of a plan's tasks, in order: what a plan that is made again must equal."""
+    digest = hashlib.sha256(tasks["task_id"].to_numpy().tobytes())
+    for key in tasks["key"]:
+        digest.update(key)
+    return digest.hexdigest()
 
 
 def merge(first: Combinations, second: Combinations) -> Combinations:

@@ -19,7 +19,7 @@ from tui_lab.spec import seeds
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Experiment, Value
-from tui_lab.store import declared_files, keys, parquet
+from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
 from tui_lab.store.plan import PREFIX, Plan, merge
@@ -124,7 +124,7 @@ def known_tasks(plans: Path, state: State) -> pl.DataFrame:
     """key, version, task_id of every task that a submission ever had."""
     found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64})
     for number in named_plans(state):
-        part = parquet.read(plans / f"{number}.parquet", found.columns)
+        part = Plan.read(plans, number, found.columns, state.plan_crc(number)).tasks
         found = pl.concat([found, part.join(found, on=["key", "version"], how="anti")])
     return found
 
@@ -138,7 +138,7 @@ def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
         if not wanted.height:
             break
         # Versions only grow, so the newest plan with a key has its newest version.
-        part = parquet.read(plans / f"{number}.parquet", ["key", "version", "task_id"])
+        part = Plan.read(plans, number, ["key", "version", "task_id"], state.plan_crc(number)).tasks
         part = part.join(wanted, on="key", how="semi").with_columns(pl.lit(number, dtype=pl.Int64).alias("plan"))
         wanted = wanted.join(part, on="key", how="anti")
         found = pl.concat([found, part.select(found.columns)])

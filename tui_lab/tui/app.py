@@ -267,6 +267,8 @@ class LabApp(App[int]):
             line.show("The engine has died. Nothing is lost: F6 starts another one, and what was going goes on.", True)
         elif snapshot.problem:
             line.show(snapshot.problem, True)
+        elif damaged := [one.damage for one in snapshot.experiments if one.damage]:
+            line.show(damaged[0], True)
         else:
             line.show(snapshot.engine.notice if snapshot.engine is not None else "")
 

@@ -31,6 +31,7 @@ class ExperimentSnapshot:
     drained: bool = False  # a person asked to start nothing more
     failure: str = ""  # the last task that failed, in a line
     problem: str = ""  # why it can't be read
+    damage: str = ""  # of its journal
 
     @property
     def settled(self) -> int:

@@ -19,7 +19,7 @@ from tui_lab.store import layout
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
-from tui_lab.store.journal import Event
+from tui_lab.store.journal import Event, told
 from tui_lab.store.lab import Lab
 from tui_lab.store.spare import counts_without_spare
 from tui_lab.tui.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
@@ -66,6 +66,7 @@ class WatchedExperiment:
             remaining=queued / rate if rate else None,
             drained=state.drained,
             failure=self._failed(),
+            damage=told(self.folder.journal, state.damage) if state.damage else "",
         )
         return self._last
 

@@ -1,32 +1,49 @@
-"""`tui-lab check FILE...`: every mistake of the files, without running anything."""
+"""`tui-lab check FILE|LAB...`: every mistake of the files and all damage of labs, without running anything."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, print_json
+
+if TYPE_CHECKING:
+    from tui_lab.spec.problem import Problem
 
 
 def main(arguments: list[str]) -> int:
     parser = Parser(
         "check",
-        description="Find every mistake in experiment files and cluster files. Exit status 2 where there is one.",
-        epilog=examples(("tui-lab check *.yaml", "what is wrong with these files")),
+        description="Find every mistake in experiment files and cluster files, and whatever is damaged in labs. "
+        "Exit status 2 where there is anything.",
+        epilog=examples(
+            ("tui-lab check *.yaml", "what is wrong with these files"),
+            ("tui-lab check lab", "whether all of a lab is as it was written"),
+            ("tui-lab check --repair lab", "make again what can be made again"),
+        ),
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="experiment files; those with `nodes` are cluster files"
+        "files",
+        nargs="+",
+        metavar="FILE | LAB",
+        help="experiment files; those with `nodes` are cluster files; folders are labs",
     )
+    parser.add_argument("--repair", action="store_true", help="make damaged files of labs again; the old ones are kept")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.spec.problem import Problem, SpecError
+    from tui_lab.spec.problem import SpecError
 
+    paths = [Path(name) for name in args.files]
+    if args.repair and (files := [path for path in paths if not path.is_dir()]):
+        raise UsageError(f"{files[0]}: --repair is for labs")
     problems: list[Problem] = []
-    for name in args.files:
+    for path in paths:
         try:
-            said = _checked(Path(name))
+            said = _checked_lab(path, args.repair, problems) if path.is_dir() else _checked(path)
         except SpecError as error:
             problems += error.problems
             said = list(map(str, error.problems))
@@ -38,6 +55,29 @@ def main(arguments: list[str]) -> int:
         ]
         print_json({"problems": shown})
     return USAGE if problems else DONE
+
+
+def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]:
+    """What there is to say of a lab; its damage joins the problems. Raises LabError."""
+    from tui_lab.cli.commands.clean import take_lock
+    from tui_lab.cli.mending import findings, mend
+    from tui_lab.cli.text import plural
+    from tui_lab.spec.problem import Problem
+    from tui_lab.store.lab import Lab
+
+    lab = Lab.open(path)
+    said: list[str] = []
+    if repair:
+        lock = take_lock(lab)
+        try:
+            said = mend(lab)
+        finally:
+            lock.release()
+    found = findings(lab)
+    problems += [Problem(str(one.file), one.line, 1 if one.line else 0, one.what, one.way) for one in found]
+    if not found:
+        return [*said, f"{path}: {plural(len(lab.experiments()), 'experiment')}, nothing is damaged"]
+    return [*said, *map(str, found)]
 
 
 def _checked(path: Path) -> list[str]:

@@ -261,6 +261,7 @@ def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:
         "tasks": ranges.to_ranges(tasks["task_id"].to_numpy()),
         "argv": [word.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for word in sys.argv],
     }
+    folder.require_whole()
     journal = Journal(folder.journal)
     try:
         journal.append([event])

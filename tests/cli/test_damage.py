@@ -1,0 +1,128 @@
+"""Damaged files of a lab: said wherever it is read, never the cause of work that is done again, mended on request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.bench import Bench
+from tui_lab.store.lab import Lab
+
+GRID = "name: grid\ncommand: echo {a} >>{output}/log; echo {a}\nparameters: {a: [1, 2, 3, 4]}\n"
+
+
+@pytest.fixture
+def done(bench: Bench) -> Bench:
+    """A lab with four tasks that are done."""
+    bench.write("grid.yaml", GRID)
+    bench.run("grid.yaml")
+    return bench
+
+
+def journal(bench: Bench) -> Path:
+    return bench.lab / "grid" / "journal.jsonl"
+
+
+def damage(bench: Bench, which: Callable[[dict[str, Any]], bool], old: bytes, new: bytes) -> int:
+    """Alter the first line that is so; its number."""
+    lines = journal(bench).read_bytes().splitlines(keepends=True)
+    number = next(number for number, line in enumerate(lines) if which(json.loads(line)))
+    assert old in lines[number]
+    lines[number] = lines[number].replace(old, new, 1)
+    journal(bench).write_bytes(b"".join(lines))
+    return number + 1
+
+
+def counts(bench: Bench) -> dict[str, int]:
+    found: dict[str, int] = bench("status", "--json").json()["experiments"][0]["counts"]
+    return {state: count for state, count in found.items() if count}
+
+
+def logs(bench: Bench) -> list[str]:
+    return [path.read_text() for path in sorted(bench.lab.glob("grid/tasks/0/*/log"))]
+
+
+def test_a_whole_lab(done: Bench) -> None:
+    assert done("check", "lab").lines == ["lab: 1 experiment, nothing is damaged"]
+    assert done("check", "lab", "grid.yaml", "--json").json()["problems"] == []
+    assert done("check", "--repair", "lab").lines == ["lab: 1 experiment, nothing is damaged"]
+
+
+def test_how_a_task_ended_is_damaged(done: Bench) -> None:
+    line = damage(done, lambda event: event.get("task") == 2 and event["event"] == "finished", b"finished", b"finishes")
+    place = f"{journal(done)}:{line}: damaged"
+    for words in (["status"], ["plan", "grid.yaml"], ["show", "0"]):
+        said = done(*words).err
+        assert said.count(place) == 1, (words, said)
+    assert place in done("clean", "grid", "--state", "done", "--yes", code=3).err
+    assert done("--run", "grid.yaml", code=3).err.splitlines()[-1].startswith(f"tui-lab: {place}")
+    assert logs(done) == ["1\n", "2\n", "3\n", "4\n"]
+    found = done("check", "lab", code=2)
+    assert found.lines[0].startswith(f"{journal(done)}:{line}: does not match its checksum")
+    assert "--repair" in found.out
+    assert done("check", "lab", "--json", code=2).json()["problems"][0]["line"] == line
+
+    mended = done("check", "--repair", "lab")
+    assert "lost: 2" in mended.out
+    assert mended.lines[-1] == "lab: 1 experiment, nothing is damaged"
+    assert (journal(done).parent / "journal.jsonl.damaged-1").exists()
+    assert counts(done) == {"done": 3, "lost": 1}
+    done.run("grid.yaml")
+    assert counts(done) == {"done": 4}
+    assert (done.lab / "grid" / "tasks" / "0" / "2" / "stdout").read_text() == "3\n"
+    assert (done.lab / "grid" / "tasks" / "0" / "2" / "stdout.2").read_text() == "3\n"
+
+
+def test_a_submission_is_damaged(done: Bench) -> None:
+    before = journal(done).read_bytes()
+    damage(done, lambda event: event["event"] == "submitted", b'"plan":1', b'"plan":7')
+    assert "damaged" in done.run("grid.yaml", code=3).err
+    assert "the submission of plan 1 was put in its place" in done("check", "lab", "--repair").out
+    assert counts(done) == {"done": 4}
+    assert "0 tasks to run" in done.run("grid.yaml").err
+    assert logs(done) == ["1\n", "2\n", "3\n", "4\n"]
+    assert journal(done).with_name("journal.jsonl.damaged-1").read_bytes() != before
+
+
+def test_the_newline_of_the_last_line_is_damaged(done: Bench) -> None:
+    whole = journal(done).read_bytes()
+    journal(done).write_bytes(whole[:-1] + b"x")
+    assert "damaged" in done.run("grid.yaml", "a=9", code=3).err
+    done("check", "lab", "--repair")
+    assert counts(done) == {"done": 4}
+
+
+@pytest.mark.parametrize("words", [[], ["a=8,9"], ["--rerun"]])
+def test_a_plan_is_damaged(done: Bench, words: list[str]) -> None:
+    if words:
+        done.run("grid.yaml", *words)
+    number = 2 if words else 1
+    folder = Lab.open(done.lab).experiment("grid")
+    plan = folder.plan(number)
+    path = done.lab / "grid" / "plans" / f"{number}.parquet"
+    whole = path.read_bytes()
+    if words:
+        path.unlink()
+    else:
+        path.write_bytes(whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    said = done.run("grid.yaml", code=3).err
+    assert f"{path}: can't be read" in said
+    assert "`tui-lab check --repair" in said
+    found = done("check", "lab", "--repair").out
+    assert f"made again from {number}.yaml" in found
+    again = Lab.open(done.lab).experiment("grid").plan(number)
+    assert again.tasks.equals(plan.tasks)
+    assert again.values == plan.values
+    assert "0 tasks to run" in done.run("grid.yaml").err
+
+
+def test_a_plan_that_would_be_another_is_not_made_again(done: Bench) -> None:
+    folder = done.lab / "grid" / "plans"
+    (folder / "1.parquet").write_bytes(b"")
+    (folder / "1.yaml").write_text(GRID.replace("echo", "printf"))
+    said = done("check", "lab", "--repair", code=2).out
+    assert "can't be made again: the keys of its tasks would be others than the journal has" in said

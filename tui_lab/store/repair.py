@@ -1,0 +1,207 @@
+"""Writing a damaged journal anew: what is whole stays, what can be concluded is added, and nothing is guessed.
+
+A line that was lost may have said that an attempt has ended. Its task would look as if it were still open, and would
+run again: so what is open behind the damage ends as lost, which says to a person what happened. Of a submission that
+was lost the plan is still there, and which of its tasks were given out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.store import journal, layout, ranges
+from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.journal import Damage, Event, Journal
+from tui_lab.store.plan import Plan
+
+LOST: Final = "what the journal said of its end is damaged"
+_GROUP: Final = 1000  # events that are written at once
+_OF_A_SUBMISSION: Final = (b"submitted", b'"plan"', b'"planned"', b'"queued"', b'"argv"', b'"scripts"', b'"host"')
+
+
+def repair(folder: ExperimentFolder) -> list[str]:
+    """Write the journal anew where it is damaged; what was done, in lines for a person. The old one is kept beside it.
+    Only for the holder of the engine's lock. Raises LabError, StorageError."""
+    path = folder.journal
+    damage: list[Damage] = []
+    survey = _Survey(folder.path)
+    for event, offset in journal.read(path, damage=damage):
+        survey.take(event, offset)
+    if not damage:
+        return []
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    work = _Repair(folder.path, survey, Journal(partial, survey.identity))
+    try:
+        work.write_all(path, damage)
+        work.journal.sync()
+    except OSError as error:
+        raise storage_error(partial, error) from error
+    finally:
+        work.journal.close()
+    number = 1
+    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        os.link(path, kept)
+        partial.replace(path)
+        (folder.path / layout.CHECKPOINT_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return [*work.said, f"{path}: written anew; the damaged one is {kept.name}"]
+
+
+class _Survey:
+    """What the whole lines of a journal tell about those that are lost."""
+
+    def __init__(self, folder: Path) -> None:
+        self.identity = ""
+        self.named: list[tuple[int, int]] = []  # (offset, plan) of each submission
+        self.nodes: dict[str, dict[str, Any]] = {}  # by name, the newest of each
+        self.given: list[tuple[int, Event]] = []  # (offset, event) of each `assigned`
+        self.on_disk = sorted(
+            int(file.stem) for file in (folder / layout.PLANS).glob("*.parquet") if file.stem.isdecimal()
+        )
+
+    def take(self, event: Event, offset: int) -> None:
+        kind = event["event"]
+        if kind == "journal":
+            self.identity = self.identity or str(event.get("id", ""))
+        elif kind == "submitted":
+            self.named.append((offset, event["plan"]))
+        elif kind == "assigned":
+            self.given.append((offset, event))
+        if kind in ("submitted", "nodes"):
+            self.nodes |= {entry["name"]: entry for entry in event.get("nodes", ())}
+
+    def plans(self, offset: int) -> list[int]:
+        """Plans that a submission at an offset may have named: those between its neighbours that nobody names."""
+        before = max((plan for at, plan in self.named if at <= offset), default=0)
+        behind = min((plan for at, plan in self.named if at > offset), default=1 << 62)
+        return [number for number in self.on_disk if before < number < behind]
+
+    def given_after(self, offset: int) -> list[Event]:
+        """What was given out between a submission at an offset and the next one."""
+        end = min((at for at, _ in self.named if at > offset), default=1 << 62)
+        return [event for at, event in self.given if offset < at < end]
+
+
+class _Repair:
+    def __init__(self, folder: Path, survey: _Survey, target: Journal) -> None:
+        self.folder = folder
+        self.survey = survey
+        self.journal = target
+        self.state = State()
+        self.said: list[str] = []
+        self._at = 0.0
+        self._unwritten: list[Event] = []
+
+    def write_all(self, path: Path, damage: list[Damage]) -> None:
+        left = iter(sorted(damage, key=lambda one: one.offset))
+        lost = next(left, None)
+        for event, offset in journal.read(path, damage=[]):
+            while lost is not None and lost.offset < offset:
+                self._replace(path, lost)
+                lost = next(left, None)
+            self._at = event.get("at", self._at)
+            if event["event"] != "journal":
+                for missing in self._missing(event):
+                    self._write(missing)
+                self._write(event)
+        while lost is not None:
+            self._replace(path, lost)
+            lost = next(left, None)
+        self._close()
+        self._flush()
+
+    def _write(self, event: Event) -> None:
+        self.state.apply(event)
+        self._unwritten.append(event)
+        if len(self._unwritten) >= _GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        events, self._unwritten = self._unwritten, []
+        if self.journal.append(events) < len(events):
+            raise StorageError(
+                f"{self.journal.path}: {self.journal.trouble}", "make room, then give the same command again"
+            )
+
+    def _missing(self, event: Event) -> Iterator[Event]:
+        """An attempt that began or ended was given out before, also where the line that says so is lost."""
+        if event["event"] not in ("started", "finished"):
+            return
+        task, attempt = event.get("task"), event.get("attempt")
+        if not isinstance(task, int) or not isinstance(attempt, int) or not 0 <= task < self.state.size:
+            return
+        if attempt > self.state.columns["attempts"][task]:
+            nodes = self.state.nodes or list(self.survey.nodes) or ["localhost"]
+            yield {"event": "assigned", "at": self._at, "node": nodes[-1], "attempts": [[task, attempt]]}
+
+    def _replace(self, path: Path, lost: Damage) -> None:
+        """Put what can be concluded in the place of a line."""
+        with open(path, "rb") as file:
+            file.seek(lost.offset)
+            text = file.read(lost.size)
+        where = f"{path}:{journal.line_number(path, lost.offset)}: {lost.what}"
+        event = self._submission(text, lost.offset) if sum(word in text for word in _OF_A_SUBMISSION) > 1 else None
+        if event is None:
+            self.said.append(f"{where}; it was left out")
+            return
+        self._write(event)
+        self.said.append(f"{where}; the submission of plan {event['plan']} was put in its place")
+
+    def _submission(self, text: bytes, offset: int) -> Event | None:
+        """The submission that a line told of, by what its plan and the rest of the journal say."""
+        plans = self.survey.plans(offset)
+        read = re.search(rb'"plan":(\d+),', text)
+        if read is not None and int(read[1]) in plans:
+            plans = [int(read[1])]
+        if not plans:
+            return None
+        try:
+            ids = Plan.read(self.folder / layout.PLANS, plans[-1], ["task_id"]).tasks["task_id"]
+        except LabError as error:
+            self.said.append(str(error))
+            return None
+        given = self.survey.given_after(offset)
+        tasks = {task for event in given for task, _ in event["attempts"]} & set(ids.to_list())
+        names = dict.fromkeys([event["node"] for event in given] or self.survey.nodes)
+        return {
+            "event": "submitted",
+            "id": uuid.uuid4().hex,
+            "at": self._at,
+            "experiment": self.folder.name,
+            "plan": plans[-1],
+            "planned": ranges.to_ranges(ids.to_numpy()),
+            "queued": ranges.to_ranges(sorted(tasks)),
+            "reasons": {},
+            "adopted": [],
+            "argv": [],
+            "cwd": "",
+            "user": "",
+            "host": "",
+            "nodes": [self.survey.nodes.get(name, {"name": name, "slots": 0}) for name in names],
+            "scripts": {},
+            "keep_going": False,
+        }
+
+    def _close(self) -> None:
+        """End what looks open: whether it is, the lost lines may have said."""
+        columns = self.state.columns
+        tasks = [task for task in range(self.state.size) if columns["assigned"][task]]
+        for task in tasks:
+            end = {"state": "lost", "reason": "start", "message": LOST}
+            self._write(
+                {"event": "finished", "at": self._at, "task": task, "attempt": columns["attempts"][task], **end}
+            )
+        if tasks:
+            which = ranges.shown(tasks)
+            self.said.append(f"{self.folder.name}: nobody knows how the last attempts of these ended, lost: {which}")
