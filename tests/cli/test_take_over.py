@@ -12,6 +12,7 @@ from tests.conftest import Workshop, alive, until
 from tests.engine.test_crashes import check
 from tui_lab.engine.place import SILENCE, EngineFacts
 from tui_lab.store import layout
+from tui_lab.store.journal import Journal
 
 RAN = "command: 'echo {task_id}/{attempt} >>$TRUTH; test -e go; echo over'\nmetrics: {word: '(over)'}\nrepeat: 2\n"
 
@@ -114,11 +115,11 @@ def test_a_journal_that_someone_else_writes_to_is_not_written_over(workshop: Wor
     workshop.write("e.yaml", f"command: '{script}'\nrepeat: 4\n")
     run = workshop.start("--run", "e.yaml", "--node", "localhost", 2)
     until(lambda: len(workshop.lines()) == 2 and len(workshop.events("started")) == 2)
-    line = b'{"event":"remark","text":"from someone else"}\n'
-    with open(workshop.lab_path / "e/journal.jsonl", "ab") as journal:
-        journal.write(line)
+    journal = Journal(workshop.lab_path / "e/journal.jsonl")
+    journal.append([{"event": "remark", "text": "from someone else"}])
+    journal.close()
     (workshop.folder / "go").touch()
     _, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
-    assert line in (workshop.lab_path / "e/journal.jsonl").read_bytes()
+    assert [event["text"] for event in workshop.events("remark")] == ["from someone else"]
     check(workshop)
