@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -384,3 +385,16 @@ async def test_a_transfer_that_is_given_up_ends_the_channel(transport: LocalTran
     finally:
         await files.close()
     assert not alive(pid)
+
+
+async def test_a_server_that_is_frozen_is_given_up(
+    transport: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_lab.engine.transfer.STALLED", 0.3)
+    (tmp_path / "file").write_text("x")
+    async with opened(transport) as files:
+        assert await files.read(str(tmp_path), str(tmp_path / "file")) == (b"x", 1)
+        os.kill(server(files), signal.SIGSTOP)
+        with pytest.raises(TransferError, match="no answer for 0 s") as caught:
+            await files.read(str(tmp_path), str(tmp_path / "file"))
+        assert caught.value.lost

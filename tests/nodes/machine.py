@@ -146,6 +146,10 @@ class Machine:
         _kill(sessions)
         until(lambda: not any(map(alive, sessions)))
 
+    def session_pids(self) -> list[int]:
+        """The processes of sshd that serve connections."""
+        return self._sessions()
+
     def sessions(self) -> int:
         """How many connections are open."""
         return 0 if self.process is None else len(_children(self.process.pid))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -82,6 +83,81 @@ def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
     assert order[0] == order[-1] == "up" and "away" in order
     away = rows[order.index("away")]
     assert away["load"] is None and away["latency"] is None and away["error"]
+
+
+def frozen(fleet: Fleet, name: str, what: str) -> list[int]:
+    """Processes of a node that are one of its parts."""
+    machine = fleet.nodes[name].machine
+    if what == "agent":
+        return [pid for pid in [fleet.nodes[name].agent_pid()] if pid is not None]
+    if what == "session":
+        return machine.session_pids()
+    command = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in machine.processes()}
+    agent = fleet.nodes[name].agent_pid()
+    return [pid for pid, words in command.items() if words.endswith(b"\0relay\0") and pid != agent]
+
+
+@pytest.mark.parametrize("part", ["agent", "relay", "session"])
+def test_a_part_that_is_frozen_is_noticed(workshop: Workshop, fleet: Fleet, part: str) -> None:
+    near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
+    env = fleet.environment(workshop)
+    run = workshop.start("--run", waiting(workshop, 6), *near.words, *far.words, env=env)
+    until_running(workshop, 3)
+    pids = frozen(fleet, "far", part)
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    until_away(workshop, "far")
+    if part == "agent":  # the others have a new one in their place at once
+        node = listed(workshop, fleet, "far")
+        assert node["state"] == "away" and node["error"].startswith("its agent has not answered for ")
+        assert "lost in" in workshop.call("nodes", env=env).stdout
+        go(workshop)
+        until(lambda: states(workshop).get("done", 0) >= 1, 60)
+        assert listed(workshop, fleet, "far")["state"] == "away"
+    else:
+        until(lambda: listed(workshop, fleet, "far")["state"] == "up", 60)
+        go(workshop)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    assert run.wait(120) == 0
+    assert {task["attempts"] for task in workshop.tasks() if task["state"] == "done"} == {1}
+    assert sorted(set(ran(workshop))) == ran(workshop)
+
+
+def test_what_a_frozen_agent_had_runs_elsewhere_and_counts_once(workshop: Workshop, fleet: Fleet) -> None:
+    fleet.node("near", slots=1)
+    fleet.node("far", slots=2, lost_after=3)
+    env = fleet.environment(workshop)
+    run = workshop.start("--run", waiting(workshop, 6), "--cluster", fleet.cluster_file(), env=env)
+    until_running(workshop, 3)
+    pid = fleet.nodes["far"].agent_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    go(workshop)
+    assert run.wait(120) == 0
+    assert states(workshop) == {"done": 6}
+    assert {task["node"] for task in workshop.tasks()} == {"near"}
+    os.kill(pid, signal.SIGCONT)
+    assert (
+        workshop.call("--run", workshop.folder / "e.yaml", "--cluster", fleet.cluster_file(), env=env).returncode == 0
+    )
+    assert states(workshop) == {"done": 6}
+
+
+def test_a_frozen_agent_on_this_machine_is_waited_for(workshop: Workshop) -> None:
+    run = workshop.start("--run", waiting(workshop, 3), "--node", "localhost", 1)
+    until_running(workshop, 1)
+    lock = next(Path(f"/tmp/tui-lab-{os.getuid()}").glob(f"{workshop.lab.identity}-*/lock"))
+    pid = int(lock.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    until_away(workshop, "localhost")
+    assert "its agent has not answered for" in workshop.call("nodes").stdout
+    os.kill(pid, signal.SIGCONT)
+    go(workshop)
+    assert run.wait(60) == 0
+    assert ran(workshop) == [0, 1, 2]
 
 
 def test_a_node_becomes_lost_and_that_is_sampled(workshop: Workshop, fleet: Fleet) -> None:

@@ -327,6 +327,7 @@ class Engine:
         self._looked += passed
         if passed > ASLEEP:
             self.reach.asleep_for(passed - LOOK)
+        self.reach.listen()
         for run in list(self.runs.values()):
             if run.journal.removed:
                 self._forget(run)

@@ -22,6 +22,8 @@ Message = dict[str, Any]
 WireKey = tuple[str, int, int]  # what agents call an attempt
 RECONNECT: Final = (0.02, 0.2, 1.0, 5.0, 15.0)  # seconds before each further try
 HANDSHAKE: Final = 30.0  # seconds that an agent may take to answer
+QUIET: Final = 8.0  # seconds without a word after which an agent is asked for one: it sends a sample every 5
+SILENCE: Final = 20.0  # seconds without a word after which it counts as away
 PATIENCE: Final = 10.0  # seconds until an agent is asked once more
 STEADY: Final = 5.0  # seconds after which a channel counts as good, and the tries begin anew
 SAMPLE_EVERY: Final = 5.0  # seconds between samples of load and memory
@@ -77,6 +79,7 @@ class Node:
         self.pace: float | None = None  # seconds that an attempt takes here
         self.tries = 0  # in a row that failed
         self.failing_since: float | None = None  # monotonic
+        self.silent = False  # the way there is open, and its agent says nothing
         self.error = ""  # why it can't be reached
         self.notice = ""  # what its agent waits for
         self.doing = ""  # what the engine does for it, as sending code
@@ -85,7 +88,8 @@ class Node:
         self.latency: float | None = None  # seconds there and back
         self.clock_offset: float | None = None  # seconds that its clock is ahead
         self._next_way: Transport | None = None
-        self._measured = time.monotonic()
+        self._measured = self._heard = time.monotonic()  # that moment, and when it last said something
+        self._patience: asyncio.Timeout | None = None  # with the agent that is connected
         self._unread = b""
         self._again = asyncio.Event()
         self._pinged = (0, 0.0)  # number of the newest ping, and when it left
@@ -164,8 +168,19 @@ class Node:
 
     def asleep_for(self, seconds: float) -> None:
         """The engine itself was held up: that time does not count against the node."""
+        self._heard = min(self._heard + seconds, time.monotonic())
         if self.failing_since is not None:
             self.failing_since = min(self.failing_since + seconds, time.monotonic())
+
+    def listen(self) -> None:
+        """Ask for a word where the agent has been quiet for long, and give the channel up where none comes: it may be
+        stopped, or hang on a disk. What it does have goes on, and is settled when it is back."""
+        quiet = time.monotonic() - self._heard
+        if self.ready and self._patience is not None and not self._patience.expired():
+            if quiet > SILENCE:
+                self._patience.reschedule(0)
+            elif quiet > QUIET:
+                self.ping()
 
     # Talking.
 
@@ -236,6 +251,7 @@ class Node:
 
     async def _connected(self) -> str:
         """Connect and serve, until that ends; why it did, empty where the agent hung up in peace."""
+        self.silent = False
         try:
             await self._take_next_way()
             await self._serve()
@@ -243,7 +259,11 @@ class Node:
             self.hopeless = error.fatal
             return str(error) or "the connection has ended"
         except TimeoutError:
-            return "its agent does not answer"
+            self.silent = True
+            if self.channel is not None:
+                self.channel.doubt()
+            quiet = time.monotonic() - self._heard if self.ready else HANDSHAKE
+            return f"its agent has not answered for {quiet:.0f} s"
         except (OSError, asyncio.IncompleteReadError) as error:
             return str(error) or type(error).__name__
         except Exception as error:
@@ -285,15 +305,15 @@ class Node:
 
     async def _serve(self) -> None:
         self.channel = channel = await self.transport.open()
-        async with asyncio.timeout(HANDSHAKE) as patience:
+        async with asyncio.timeout(HANDSHAKE) as self._patience:
             self.contexts.clear()
             self._unread = b""
             self._write([self._hello()])
             while data := await channel.reader.read(1 << 18):
                 messages = self._whole(data)
-                self.heard = time.time()
+                self.heard, self._heard = time.time(), time.monotonic()
                 if messages and not self.ready:
-                    patience.reschedule(None)
+                    self._patience.reschedule(None)
                     if not self._welcome(messages.pop(0)):
                         return
                 if messages:

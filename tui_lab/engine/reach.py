@@ -131,6 +131,11 @@ class Reach:
         for node in self.nodes.values():
             node.asleep_for(seconds)
 
+    def listen(self) -> None:
+        """See that agents which are connected say something."""
+        for node in self.nodes.values():
+            node.listen()
+
     def too_long_away(self) -> list[Node]:
         """Nodes that have just become lost."""
         lost = [node for node in self.nodes.values() if node.away and not node.lost and self.lost_in(node) < 0]
@@ -152,7 +157,7 @@ class Reach:
         if node.ready:
             return False
         if node.name in run.flight.values():
-            return not node.remote and node.tries >= 3 and node.failing_for() > UNREACHABLE
+            return not node.remote and not node.silent and node.tries >= 3 and node.failing_for() > UNREACHABLE
         if node.hopeless or node.lost:
             return True
         return not (node.met and node.remote) and node.tries >= 3 and node.failing_for() > UNREACHABLE

@@ -27,6 +27,8 @@ WRITE: Final = 1 << 20  # bytes gathered for one write to the disk
 PIECE: Final = 1 << 18  # bytes of a file in one request to the node
 AHEAD: Final = 64  # requests on their way without an answer: a small file must not cost a round trip
 BATCH: Final = 2000  # objects asked for at once
+STALLED: Final = 60.0  # seconds without a byte after which a file server counts as gone
+LENGTHY: Final = 900.0  # the same for what goes through whole folders before it is answered
 LINE: Final = 1 << 26  # bytes of an answer
 PART: Final = ".tui-lab-part"
 DIGITS: Final = 12  # of a hash in the name of a part
@@ -64,6 +66,7 @@ class FileChannel:
         self.channel = channel
         self._unread = bytearray()
         self._lock = asyncio.Lock()
+        self._patience = STALLED
         self.lost = False
 
     async def close(self) -> None:
@@ -142,7 +145,7 @@ class FileChannel:
 
     async def list_files(self, home: str, folder: str) -> list[Answer]:
         """The files below a folder: {"name" (relative), "size", "mtime", "link"?: target}."""
-        files: list[Answer] = (await self._ask({"list": folder, "home": home}))["files"]
+        files: list[Answer] = (await self._ask({"list": folder, "home": home}, LENGTHY))["files"]
         return files
 
     # To the node.
@@ -157,12 +160,12 @@ class FileChannel:
         entries = [[name, sha, mode] for (name, _, sha), mode in zip(files, modes, strict=True)]
         await self._put_missing(home, sources, progress)
         try:
-            await self._ask({"tree": folder, "home": home, "files": entries})
+            await self._ask({"tree": folder, "home": home, "files": entries}, LENGTHY)
         except TransferError as error:
             if not error.answer.get("missing"):
                 raise
             await self._put_missing(home, sources, progress)  # a crash had damaged some
-            await self._ask({"tree": folder, "home": home, "files": entries})
+            await self._ask({"tree": folder, "home": home, "files": entries}, LENGTHY)
 
     async def put_files(self, home: str, folder: str, files: Sequence[tuple[str, Source]]) -> None:
         """Write files into a folder below the home, over what is there: (relative name, file here)."""
@@ -260,13 +263,13 @@ class FileChannel:
 
     async def remove(self, paths: Sequence[str], home: str) -> None:
         """Remove files and folders below the home; those that are not there are fine."""
-        await self._ask({"remove": list(paths), "home": home})
+        await self._ask({"remove": list(paths), "home": home}, LENGTHY)
 
     # Questions.
 
     async def packages(self, python: str) -> dict[str, str]:
         """What an interpreter of the node has installed; empty where it can't tell."""
-        found: dict[str, str] = (await self._ask({"packages": python}))["packages"]
+        found: dict[str, str] = (await self._ask({"packages": python}, LENGTHY))["packages"]
         return found
 
     async def leave(self, spool: str) -> Answer:
@@ -275,8 +278,9 @@ class FileChannel:
 
     # The stream.
 
-    async def _ask(self, request: Answer) -> Answer:
+    async def _ask(self, request: Answer, patience: float = STALLED) -> Answer:
         async with self._exchange():
+            self._patience = patience
             self._send(request)
             return await self._answer()
 
@@ -286,6 +290,7 @@ class FileChannel:
             if self.lost:
                 raise TransferError("the connection was lost", lost=True)
             self.lost = True  # unless it is gone through to its end
+            self._patience = STALLED
             try:
                 yield
             except TransferError as error:
@@ -319,7 +324,11 @@ class FileChannel:
         return data
 
     async def _more(self) -> None:
-        data = await self.channel.reader.read(READ)
+        try:
+            async with asyncio.timeout(self._patience):
+                data = await self.channel.reader.read(READ)
+        except TimeoutError:
+            raise TransferError(f"no answer for {self._patience:.0f} s", lost=True) from None
         if not data:
             raise TransferError("the connection was lost", lost=True)
         self._unread += data

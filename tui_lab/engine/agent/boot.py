@@ -86,15 +86,21 @@ def reach(spool: str) -> socket.socket:
         os.close(read_end)
         if not started:
             break
+    from tui_lab.engine.agent.leaving import is_held  # late: it would take its time from every start
+
+    if is_held(os.path.join(spool, "lock")):
+        raise SystemExit("its agent does not answer")
     raise SystemExit("the agent did not start: %s" % last_word(os.path.join(spool, "agent.log")))
 
 
 def connect(spool: str):
-    """A connection to the agent of a spool, None where none is alive."""
+    """A connection to the agent of a spool, None where none is alive, or it takes no more of them."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    channel.settimeout(PATIENCE)  # to an agent that is stopped, connections pile up
     try:
         with Address(spool) as address:
             channel.connect(address)
+        channel.settimeout(None)
     except OSError:
         channel.close()
         return None

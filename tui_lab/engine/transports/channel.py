@@ -110,6 +110,9 @@ class Channel:
         status = await self.exit_status()
         return agent_failure(await self.last_words(), status, self.python, started=self.greeted)
 
+    def doubt(self) -> None:
+        """The far end says nothing: no further channel goes over the same connection."""
+
     async def close(self) -> None:
         self.writer.close()
 

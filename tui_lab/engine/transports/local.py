@@ -12,6 +12,7 @@ from tui_lab.engine.transports.channel import Channel, Mode, boot_command
 from tui_lab.engine.transports.failures import ChannelError
 
 LIMIT = 1 << 24  # bytes of a line
+BOOT = 30.0  # seconds for Python to come up
 
 
 class LocalChannel(Channel):
@@ -69,7 +70,11 @@ class LocalTransport:
         channel = LocalChannel(process.stdout, process.stdin, python=self.python)
         channel.process = process
         try:
-            await channel.boot()
+            async with asyncio.timeout(BOOT):
+                await channel.boot()
+        except TimeoutError:
+            await channel.close()
+            raise ChannelError(f"{self.python} did not start the agent within {BOOT:.0f} s") from None
         except BaseException:
             await channel.close()
             raise

@@ -205,6 +205,9 @@ class SshChannel(Channel):
         status: int | None = self.writer.channel.get_exit_status()
         return status
 
+    def doubt(self) -> None:
+        self._line.connection.abort()
+
     async def close(self) -> None:
         if self._closed:
             return
