@@ -238,6 +238,93 @@ def test_a_task_gets_the_gpus_that_it_needs(any_talk: Talk) -> None:
     assert message["state"] == "done"
 
 
+ROCM = """Some words before
+{"card0": {"Unique ID": "0xa1", "VRAM Total Memory (B)": "68702699520", "VRAM Total Used Memory (B)": "10960896",
+"GPU use (%)": "0", "Card Series": "AMD INSTINCT MI250"}, "card1": {"Unique ID": "0xb2", "GPU use (%)": "99"},
+"card2": {"Unique ID": "0xc3", "VRAM Total Used Memory (B)": "20000000000", "GPU use (%)": "0"}, "system": {}}
+"""
+
+
+def install_rocm_smi(talk: Talk) -> None:
+    folder = talk.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / "rocm-smi").write_text(f"#!/bin/sh\ncat <<'END'\n{ROCM}END\n")
+    (folder / "rocm-smi").chmod(0o755)
+    talk.environment["PATH"] = f"{folder}:{talk.environment['PATH']}"
+
+
+SEEN = "echo $CUDA_VISIBLE_DEVICES/$CUDA_DEVICE_ORDER/$ROCR_VISIBLE_DEVICES/$HIP_VISIBLE_DEVICES"
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted", "offered", "seen"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "2,1"}, None, [2, 1], "2/PCI_BUS_ID//"),
+        ({"CUDA_VISIBLE_DEVICES": " 1 , 7, 0"}, None, [1], "1/PCI_BUS_ID//"),  # as CUDA: nothing behind what is none
+        ({"CUDA_VISIBLE_DEVICES": UUIDS[2][:12]}, "all", [2], "2/PCI_BUS_ID//"),
+        ({"CUDA_VISIBLE_DEVICES": "MIG-a/1/0,MIG-b"}, None, ["MIG-a/1/0", "MIG-b"], "MIG-a/1/0///"),
+        ({"CUDA_VISIBLE_DEVICES": "1,2"}, [0, 1], [1], "1/PCI_BUS_ID//"),
+        ({"CUDA_VISIBLE_DEVICES": "1,2"}, "free", [2], "2/PCI_BUS_ID//"),
+        ({}, ["MIG-c"], ["MIG-c"], "MIG-c///"),
+        ({}, [UUIDS[1]], [1], "1/PCI_BUS_ID//"),
+        *(({"CUDA_VISIBLE_DEVICES": none}, None, [], "") for none in ("", "-1", "NoDevFiles", "x")),
+    ],
+)
+def test_only_what_the_environment_grants(
+    talk: Talk, variables: dict[str, str], wanted: Any, offered: list[Any], seen: str
+) -> None:
+    install_nvidia_smi(talk, foreign=f"999999999, {UUIDS[1]}\n")
+    check_granted(talk, variables, wanted, offered, seen)
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted", "offered", "seen"),
+    [
+        ({}, None, [0, 1, 2], "//0/"),
+        ({}, "free", [0], "//0/"),
+        ({"ROCR_VISIBLE_DEVICES": "2,GPU-a1"}, None, [2, 0], "//2/"),
+        ({"ROCR_VISIBLE_DEVICES": "1,2", "HIP_VISIBLE_DEVICES": "1"}, None, [2], "//2/"),
+        ({"HIP_VISIBLE_DEVICES": "2,0"}, [0, 1], [0], "//0/"),
+        ({"ROCR_VISIBLE_DEVICES": ""}, None, [], ""),
+        ({"HIP_VISIBLE_DEVICES": "-1"}, None, [], ""),
+    ],
+)
+def test_cards_of_amd(talk: Talk, variables: dict[str, str], wanted: Any, offered: list[Any], seen: str) -> None:
+    install_rocm_smi(talk)
+    check_granted(talk, variables, wanted, offered, seen)
+
+
+def check_granted(talk: Talk, variables: dict[str, str], wanted: Any, offered: list[Any], seen: str) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+        talk.environment.pop(name, None)
+    talk.environment.update(variables)
+    assert talk.connect(gpus=wanted)["gpus"] == offered
+    talk.context(environment=None)
+    talk.start(0, SEEN, needs={"gpus": 1})
+    finished = talk.receive("finished")
+    if seen:
+        assert (talk.output(0) / "stdout").read_text() == seen + "\n"
+    else:
+        assert "needs gpus: 1, the node offers 0" in finished["message"]
+
+
+def test_each_submitter_has_the_gpus_of_its_own_environment(talk: Talk) -> None:
+    install_nvidia_smi(talk)
+    talk.environment["CUDA_VISIBLE_DEVICES"] = "0"
+    talk.connect(slots=4)
+    path = {"PATH": os.environ["PATH"]}
+    talk.context(id="other", environment={**path, "CUDA_VISIBLE_DEVICES": "2"})
+    talk.context(id="all", environment=path)
+    talk.start(0, SEEN, context="other", needs={"gpus": 1})
+    talk.receive("finished")
+    talk.start(1, SEEN, context="all", needs={"gpus": 3})
+    talk.receive("finished")
+    talk.start(2, SEEN, context="other", needs={"gpus": 2})
+    assert "the node offers 1 to what its environment grants" in talk.receive("finished")["message"]
+    assert (talk.output(0) / "stdout").read_text().startswith("2/")
+    assert sorted((talk.output(1) / "stdout").read_text()[:5]) == sorted("0,1,2")
+
+
 # Facts.
 
 

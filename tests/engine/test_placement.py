@@ -99,6 +99,15 @@ def test_each_task_sees_its_own_cards(workshop: Workshop, cards: dict[str, str])
         assert sum(1 for other, last, same in times if same == card and other < end and last > begin) == 1
 
 
+@pytest.mark.parametrize("where", ["shell", "file"])
+def test_only_cards_that_are_left_to_this_shell(workshop: Workshop, cards: dict[str, str], where: str) -> None:
+    env = {**cards, "CUDA_VISIBLE_DEVICES": "1"} if where == "shell" else cards
+    text = TIMED + "repeat: 3\nneeds: {gpus: 1}\n" + "env: {CUDA_VISIBLE_DEVICES: '1'}\n" * (where == "file")
+    run = workshop.run(text, slots=4, env=env)
+    assert run.returncode == 0, run.stderr
+    assert {card for _, _, card in spans(workshop, 3)} == {"1"}
+
+
 def test_two_tasks_share_a_card(workshop: Workshop, cards: dict[str, str]) -> None:
     run = workshop.run(TIMED + "repeat: 8\nneeds: {gpus: 0.5}\n", slots=8, env=cards)
     assert run.returncode == 0, run.stderr

@@ -65,7 +65,7 @@ class Node:
         self.shared = True  # it sees the lab's folder
         self.home = ""  # folder on the node for what it does not share
         self.facts: dict[str, Any] = {}
-        self.gpus: list[int] = []
+        self.gpus: list[int | str] = []
         self.contexts: set[str] = set()  # sent over this channel
         self.open: dict[WireKey, dict[str, Any]] = {}  # handed over and not ended, in that order; what each needs
         self.spool = ""  # identity of the agent's ledger, as its welcome said

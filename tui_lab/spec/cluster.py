@@ -15,7 +15,7 @@ MAX_NODE_NAME: Final = 50  # it is part of the path of a Unix socket, which has 
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 LATER: Final = ("slurm", "dask", "ray")
 
-Gpus = tuple[int, ...] | Literal["all", "free"]
+Gpus = tuple[int | str, ...] | Literal["all", "free"]
 
 
 class Ahead(Model):
@@ -64,8 +64,9 @@ class ClusterNode(Model):
     )
     gpus: Gpus | None = Field(
         default=None,
-        description="GPUs for tasks: their indices, `all`, or `free` for those that nobody else uses at the start. "
-        "Default: all.",
+        description="GPUs for tasks: their indices or names (`MIG-...`, `GPU-...`), `all`, or `free` for those "
+        "that nobody else uses at the start. Default: all. Never one that "
+        "`CUDA_VISIBLE_DEVICES` and its like there leave out.",
         examples=[[0, 1], "free"],
     )
     memory: int | None = Field(

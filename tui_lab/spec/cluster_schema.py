@@ -7,6 +7,7 @@ from typing import Final
 from tui_lab.spec.cluster import MAX_NODE_NAME, NODE_NAME, Cluster, ClusterNode
 from tui_lab.spec.schema import ANY_TEXT, DIALECT, TEXT, Schema, closed_object, key_table, one_or_many, or_null
 
+_GPU: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(MIG|GPU)-."}]}
 _PATH_THERE: Final[Schema] = {"type": "string", "pattern": "^(/|~/|~$)"}
 _TIME: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, TEXT]}
 _WHOLE: Final[Schema] = {"type": "integer", "minimum": 1}
@@ -20,9 +21,7 @@ _NODE_KEYS: Final[dict[str, Schema]] = {
     "known_hosts": or_null(TEXT),
     "slots": or_null(_WHOLE),
     "tags": or_null(one_or_many(ANY_TEXT)),
-    "gpus": or_null(
-        {"anyOf": [{"enum": ["all", "free"]}, {"type": "array", "items": {"type": "integer", "minimum": 0}}]}
-    ),
+    "gpus": or_null({"anyOf": [{"enum": ["all", "free"]}, {"type": "array", "items": _GPU}]}),
     "memory": or_null({"anyOf": [TEXT, {"enum": [0]}]}),
     "workdir": or_null(_PATH_THERE),
     "python": or_null({"type": "string", "pattern": "^([^/]+$|/|~/)"}),

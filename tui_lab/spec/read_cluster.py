@@ -182,7 +182,7 @@ def _tags(r: Reader, path: Keypath) -> tuple[str, ...]:
     return tags
 
 
-def _gpus(r: Reader, path: Keypath) -> tuple[int, ...] | str | None:
+def _gpus(r: Reader, path: Keypath) -> tuple[int | str, ...] | str | None:
     if r.empty(path):
         return None
     node = r.node(path)
@@ -191,8 +191,15 @@ def _gpus(r: Reader, path: Keypath) -> tuple[int, ...] | str | None:
     if node.kind != "list":
         r.add(path, f'"gpus" takes indices, all or free, not {described(node)}', "as in gpus: [0, 1]")
         return None
-    found = [r.whole(item, 0) for item in r.items(path)]
-    return tuple(dict.fromkeys(index for index in found if index is not None))
+    found = [_gpu(r, item) for item in r.items(path)]
+    return tuple(dict.fromkeys(card for card in found if card is not None))
+
+
+def _gpu(r: Reader, path: Keypath) -> int | str | None:
+    """An index, or a name as the driver gives."""
+    node = r.node(path)
+    named = node.kind == "scalar" and node.text.startswith(("MIG-", "GPU-")) and len(node.text) > 4
+    return node.text if named else r.whole(path, 0)
 
 
 def _memory(r: Reader, path: Keypath) -> int | None:

@@ -71,9 +71,9 @@ class Commands:
         return pid in self.running or pid in self.given_up
 
 
-def on_path(name: str):
-    """Where a program is, or None."""
-    for folder in os.environ.get("PATH", os.defpath).split(":") + ["/usr/bin", "/usr/local/bin"]:
+def on_path(name: str, *further: str):
+    """Where a program is, or None. Some folders are searched that PATH may lack, and further ones."""
+    for folder in os.environ.get("PATH", os.defpath).split(":") + ["/usr/bin", "/usr/local/bin"] + list(further):
         path = os.path.join(folder, name)
         if folder and os.access(path, os.X_OK) and os.path.isfile(path):
             return path

@@ -43,6 +43,7 @@ class Contexts:
         environment = without_login(inherited)
         environment.update((encode(k), encode(v)) for k, v in (message.get("extra") or {}).items())
         message["environment"] = environment
+        message["submitted"] = given is not None
         message["workdir"] = expand(message["workdir"])
         message["ready"] = True
         self.by_id[message["id"]] = message

@@ -1,5 +1,9 @@
-"""The node's GPUs, as `nvidia-smi` tells them."""
+"""The node's GPUs, as `nvidia-smi` or `rocm-smi` tells them, and which of them an environment grants.
 
+A card is named by its index; a part of one that NVIDIA's driver was told to make by its own name, as `MIG-...`.
+"""
+
+import json
 import os
 
 from tui_lab.engine.agent.commands import on_path
@@ -9,7 +13,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 COLUMNS = "index,uuid,memory.total,memory.used,utilization.gpu,name"
+ROCM = ["--showuniqueid", "--showmeminfo", "vram", "--showuse", "--showproductname", "--json"]
 MIB = 1 << 20
+IDLE = 512 * MIB  # a card of AMD with less memory in use counts as free: nothing tells whose processes use it
+NVIDIA, AMD = "nvidia", "amd"
+ORDER = b"CUDA_DEVICE_ORDER"
+CUDA, ROCR, HIP = b"CUDA_VISIBLE_DEVICES", b"ROCR_VISIBLE_DEVICES", b"HIP_VISIBLE_DEVICES"
+ORDINAL = b"GPU_DEVICE_ORDINAL"
 
 
 class Gpus:
@@ -18,33 +28,43 @@ class Gpus:
     def __init__(self, commands) -> None:
         self.commands = commands
         self.program = on_path("nvidia-smi")
-        self.known: Any = None  # a list, once `nvidia-smi` has answered
+        self.rocm = on_path("rocm-smi", "/opt/rocm/bin")
+        self.maker = NVIDIA if self.program or not self.rocm else AMD
+        self.known: Any = None  # a list, once a program has answered
         self.free: Any = None  # indices, once it was asked who uses them
         self.asking = False
 
     def look(self, then) -> None:
         """`then(gpus)` with how busy each is now."""
-        if self.program is None:
+        if self.maker == AMD:
+            self.commands.run([self.rocm] + ROCM, lambda text: self.seen(parse_rocm(text or ""), then))
+        elif self.program is None:
             self.known = []
             then([])
-            return
-        argv = [self.program, "--query-gpu=" + COLUMNS, "--format=csv,noheader,nounits"]
-        self.commands.run(argv, lambda text: self.seen(text, then))
+        else:
+            argv = [self.program, "--query-gpu=" + COLUMNS, "--format=csv,noheader,nounits"]
+            self.commands.run(argv, lambda text: self.seen(parse(text or ""), then))
 
-    def seen(self, text, then) -> None:
-        gpus = parse(text or "")
+    def seen(self, gpus: list, then) -> None:
+        if self.known is None and not gpus and self.maker == NVIDIA and self.rocm is not None:
+            self.maker = AMD  # both are installed, and the cards are not NVIDIA's
+            self.look(then)
+            return
         if self.known is None:
             self.known = gpus
         then(gpus)
 
     def look_who(self, then) -> None:
         """Find out which are free: without a process of another user. `then()` when that is known."""
-        if self.program is None or not self.known:
+        if not self.known:
             self.free = []
             then()
-            return
-        argv = [self.program, "--query-compute-apps=pid,gpu_uuid", "--format=csv,noheader"]
-        self.commands.run(argv, lambda text: self.seen_who(text, then))
+        elif self.maker == AMD:
+            self.free = [gpu["index"] for gpu in self.known if gpu["used"] == 0 and (gpu["memory_used"] or 0) < IDLE]
+            then()
+        else:
+            argv = [self.program, "--query-compute-apps=pid,gpu_uuid", "--format=csv,noheader"]
+            self.commands.run(argv, lambda text: self.seen_who(text, then))
 
     def seen_who(self, text, then) -> None:
         taken = set()
@@ -56,13 +76,66 @@ class Gpus:
         self.free = [] if text is None else [gpu["index"] for gpu in self.known if gpu["uuid"] not in taken]
         then()
 
-    def offered(self, wanted) -> list:
-        """Indices that tasks may use: those of the list, `free` ones, or all."""
+    def offered(self, wanted, environment) -> list:
+        """Names of those that tasks may use: those of the list, `free` ones, or all; but never one that the environment
+        does not grant."""
+        granted = self.granted(environment)
         if isinstance(wanted, list):
-            return wanted
+            names = [self.name_of(str(name)) for name in wanted]
+            return [name for name in names if granted is None or name in granted]
+        names = [gpu["index"] for gpu in self.known or []] if granted is None else granted
         if wanted == "free":
-            return self.free or []
-        return [gpu["index"] for gpu in self.known or []]
+            return [name for name in names if name in (self.free or []) or not isinstance(name, int)]
+        return names
+
+    def granted(self, environment):
+        """Names of the GPUs that the variables of an environment leave to programs, None where they say nothing."""
+        if self.maker == NVIDIA:
+            return None if CUDA not in environment else self.listed(environment[CUDA])
+        cards = None if ROCR not in environment else self.listed(environment[ROCR])
+        for variable in (HIP, CUDA):  # HIP counts among the cards that the layer below it sees; it knows CUDA's, too
+            if variable in environment:
+                among = [gpu["index"] for gpu in self.known or []] if cards is None else cards
+                chosen = self.listed(environment[variable], range(len(among)))
+                return [among[place] for place in chosen if place in range(len(among))]
+        return cards
+
+    def listed(self, value: bytes, indices=None) -> list:
+        """The names in such a variable. The first that means no card ends the list, as for CUDA itself: so `-1` and an
+        empty text are none."""
+        if indices is None:
+            indices = [gpu["index"] for gpu in self.known or []]
+        found: Any = []
+        for word in value.decode("ascii", "replace").split(","):
+            name = self.name_of(word.strip())
+            if isinstance(name, int) and name not in indices and self.known or not is_name(name):
+                break
+            if name not in found:
+                found.append(name)
+        return found
+
+    def name_of(self, word: str):
+        """A word as our own name of a card: an index where there is one."""
+        if word.isdigit():
+            return int(word)
+        same = [gpu["index"] for gpu in self.known or [] if len(word) > 4 and gpu["uuid"].startswith(word)]
+        return same[0] if len(same) == 1 else word
+
+    def show(self, names: list, environment: dict) -> None:
+        """Leave these to a program, by the variables of its environment."""
+        value = ",".join(map(str, names)).encode()
+        if self.maker == AMD:
+            for variable in (HIP, CUDA, ORDINAL):  # they would count among those that are left
+                environment.pop(variable, None)
+            environment[ROCR] = value
+            return
+        environment[CUDA] = value
+        if all(isinstance(name, int) for name in names):
+            environment[ORDER] = b"PCI_BUS_ID"  # as nvidia-smi counts; CUDA by itself begins with the fastest
+
+
+def is_name(name) -> bool:
+    return isinstance(name, int) or name.startswith(("MIG-", "GPU-"))
 
 
 def is_ours(pid: int) -> bool:
@@ -89,6 +162,31 @@ def parse(text: str) -> list:
                 }
             )
     return gpus
+
+
+def parse_rocm(text: str) -> list:
+    """The answer of `rocm-smi`: an object with a member for each card. Its releases differ in capitals."""
+    try:
+        cards = json.loads(text[text.index("{") :])
+    except ValueError:
+        return []
+    gpus = []
+    for card, told in cards.items():
+        if not (card.startswith("card") and card[4:].isdigit() and isinstance(told, dict)):
+            continue
+        facts = {name.lower(): str(value) for name, value in told.items()}
+        unique = facts.get("unique id", "")
+        gpus.append(
+            {
+                "index": int(card[4:]),
+                "uuid": "GPU-" + (unique[2:] if unique.startswith("0x") else unique),
+                "memory": number(facts.get("vram total memory (b)", ""), 1),
+                "memory_used": number(facts.get("vram total used memory (b)", ""), 1),
+                "used": number(facts.get("gpu use (%)", ""), 1),
+                "name": facts.get("card series") or facts.get("card model") or "AMD GPU",
+            }
+        )
+    return sorted(gpus, key=lambda gpu: gpu["index"])
 
 
 def number(word: str, unit: int):

@@ -53,9 +53,9 @@ class Greeting:
             return  # that engine has gone meanwhile
         agent.link.greeted = True
         slots = hello["slots"] or cores()
-        gpus = agent.gpus.offered(hello.get("gpus"))
+        gpus = agent.gpus.offered(hello.get("gpus"), os.environb)
         memory = hello.get("memory") or memory_facts()[0]
-        agent.starting.offer(Resources(slots, cores(), memory, gpus), slots)
+        agent.starting.offer(Resources(slots, cores(), memory, gpus), slots, hello.get("gpus"))
         agent.link.send(
             {
                 "type": "welcome",

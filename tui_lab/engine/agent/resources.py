@@ -1,7 +1,8 @@
 """What a node offers to tasks and who has how much of it, and which of the waiting tasks may go next.
 
 Needs are what a `start` message carries: {"cpus": 2, "memory": BYTES, "gpus": 0.5, "exclusive": True}, each only where
-it is asked for; every task takes a slot besides. An allocation names the GPUs: {"gpus": [0, 1]}, or is empty.
+it is asked for; every task takes a slot besides; `among` names the GPUs that it may use, where that is not all. An
+allocation names the GPUs: {"gpus": [0, 1]}, or is empty.
 """
 
 TYPE_CHECKING = False
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     Needs = dict[str, Any]
     Allocation = dict[str, Any]
+    Card = int | str  # its index, or the name of a part
 
 CARD = 1000  # parts of a GPU: sums of fractions would not come out even
 PASSES = 20  # times that a task may be overtaken before it reserves what it needs
@@ -20,7 +22,7 @@ PATIENCE = 30.0  # seconds since it was overtaken first, likewise
 class Resources:
     """Slots, cores, bytes of memory and GPUs by index. Everything that a task needs is granted at once, or nothing."""
 
-    def __init__(self, slots: int, cpus: int, memory: int, gpus: "Iterable[int]") -> None:
+    def __init__(self, slots: int, cpus: int, memory: int, gpus: "Iterable[Card]") -> None:
         self.slots = slots
         self.cpus = cpus
         self.memory = memory
@@ -29,7 +31,7 @@ class Resources:
         self.used_cpus = 0
         self.used_memory = 0
         self.exclusive = 0  # tasks that have the node for themselves
-        self.loads = {}  # type: dict[int, int]  # parts in use of each GPU that is in use
+        self.loads = {}  # type: dict[Card, int]  # parts in use of each GPU that is in use
 
     @property
     def free(self) -> int:
@@ -41,8 +43,10 @@ class Resources:
         gpus = needs.get("gpus", 0)
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("gpus must be a whole number or a part of one, not %s" % gpus)
-        if gpus and max(1, gpus) > len(self.gpus):
-            return "needs gpus: %g, the node offers %d" % (gpus, len(self.gpus))
+        offered = self._offered(needs)
+        if gpus and max(1, gpus) > len(offered):
+            granted = " to what its environment grants" if len(offered) < len(self.gpus) else ""
+            return "needs gpus: %g, the node offers %d%s" % (gpus, len(offered), granted)
         if needs.get("cpus", 0) > self.cpus:
             return "needs cpus: %d, the node offers %d" % (needs["cpus"], self.cpus)
         if needs.get("memory", 0) > self.memory:
@@ -56,7 +60,7 @@ class Resources:
         for name, used, offered in self._amounts():
             if needs.get(name) and used + needs[name] > offered:
                 return False
-        if needs.get("gpus") and self._cards(needs["gpus"], self.loads) is None:
+        if needs.get("gpus") and self._cards(needs, self.loads) is None:
             return False
         return beside is None or self._room_for_both(needs, beside)
 
@@ -72,17 +76,23 @@ class Resources:
                 return False
         if needs.get("gpus") and other.get("gpus"):
             loads = dict(self.loads)
-            for card in self._cards(needs["gpus"], loads) or ():
+            for card in self._cards(needs, loads) or ():
                 loads[card] = loads.get(card, 0) + parts_of(needs["gpus"])
-            return self._cards(other["gpus"], loads) is not None
+            return self._cards(other, loads) is not None
         return True
 
-    def _cards(self, gpus: float, loads: "dict[int, int]") -> "list[int] | None":
+    def _offered(self, needs: "Needs") -> "list[Card]":
+        """The GPUs that a task may use at all."""
+        among = needs.get("among")
+        return self.gpus if among is None else [card for card in self.gpus if card in among]
+
+    def _cards(self, needs: "Needs", loads: "dict[Card, int]") -> "list[Card] | None":
         """The GPUs to take: whole ones are empty; for a part of one, the fullest with room."""
+        gpus = needs["gpus"]
         if gpus >= 1:
-            empty = [card for card in self.gpus if not loads.get(card)]
+            empty = [card for card in self._offered(needs) if not loads.get(card)]
             return empty[: int(gpus)] if len(empty) >= gpus else None
-        fitting = [card for card in self.gpus if loads.get(card, 0) + parts_of(gpus) <= CARD]
+        fitting = [card for card in self._offered(needs) if loads.get(card, 0) + parts_of(gpus) <= CARD]
         fitting.sort(key=lambda card: -loads.get(card, 0))
         return fitting[:1] or None
 
@@ -90,7 +100,7 @@ class Resources:
         """What a task gets, None where there is no room for all of it now."""
         if not self.room(needs):
             return None
-        allocation = {"gpus": self._cards(needs["gpus"], self.loads)} if needs.get("gpus") else {}
+        allocation = {"gpus": self._cards(needs, self.loads)} if needs.get("gpus") else {}
         self.take(needs, allocation)
         return allocation
 

@@ -32,6 +32,7 @@ class Starting:
         self.agent = agent
         self.queue: Any = collections.deque()
         self.resources: Any = None  # once an engine has said what is offered
+        self.offers_all = True
         self.slots = 0
         self.free_slots: Any = []
         self.umask: Any = None
@@ -39,9 +40,10 @@ class Starting:
 
     # What is offered, and who has it.
 
-    def offer(self, resources, slots: int) -> None:
-        """From now on; what runs keeps what it has."""
+    def offer(self, resources, slots: int, gpus) -> None:
+        """From now on; what runs keeps what it has. gpus: which of them, as `hello` says."""
         self.resources = resources
+        self.offers_all = gpus in (None, "all")
         for attempt in self.holders():
             resources.take(attempt.needs, attempt.allocation)
         self.number(slots)
@@ -137,6 +139,7 @@ class Starting:
                 waiting.append(attempt)
                 continue
             if attempt.slot is None:
+                self.narrow(attempt, context)
                 if not turn.allows(attempt):
                     if not self.is_impossible(attempt):
                         waiting.append(attempt)
@@ -156,6 +159,21 @@ class Starting:
             ready.append(attempt)
         self.queue.extendleft(reversed(waiting))
         return ready
+
+    def narrow(self, attempt: Attempt, context: dict) -> None:
+        """An attempt gets GPUs only among those that its own environment grants: the agent's may be that of an earlier
+        submitter, who was granted others."""
+        if not attempt.needs.get("gpus") or "among" in attempt.needs:
+            return
+        gpus = self.agent.gpus
+        environment = dict(context["environment"])
+        environment.update((encode(k), encode(v)) for k, v in attempt.message["env"].items())
+        granted = gpus.granted(environment)
+        if context["submitted"] and self.offers_all:
+            names = [gpu["index"] for gpu in gpus.known or []] if granted is None else granted
+            self.resources.gpus += [name for name in names if name not in self.resources.gpus]
+        if granted is not None:
+            attempt.needs = dict(attempt.needs, among=tuple(granted))
 
     def is_impossible(self, attempt: Attempt) -> bool:
         """Whether it needs what this node has not got at all: then it has failed."""
@@ -290,6 +308,8 @@ class Starting:
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
         environment = variables(attempt, context)
+        if (attempt.allocation or {}).get("gpus"):
+            self.agent.gpus.show(attempt.allocation["gpus"], environment)
         # Functions that bash has exported have names that not every shell passes on.
         odd = [name for name in environment if not IDENTIFIER(name)]
         shell = self.agent.contexts.shell(context)
@@ -335,9 +355,6 @@ def variables(attempt: Attempt, context: dict) -> dict:
     for name, value in attempt.message["env"].items():
         environment[encode(name)] = encode(value.replace(SLOT_MARK, slot))
     environment[b"TUI_LAB_SLOT"] = slot.encode()
-    gpus = (attempt.allocation or {}).get("gpus")
-    if gpus:
-        environment[b"CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus)).encode()
     if attempt.needs.get("cpus"):
         environment.setdefault(b"OMP_NUM_THREADS", b"%d" % attempt.needs["cpus"])
     return environment
