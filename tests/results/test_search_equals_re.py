@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tui_lab.results.readers import NOTHING, TextReader
 from tui_lab.results.search import all_matches, first_match, last_match
+from tui_lab.results.slow_search import Match
 from tui_lab.results.text import Text, blocks, blocks_backwards
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
@@ -38,7 +39,7 @@ def plain_matches(pattern: Pattern, raw: bytes) -> list[tuple[str, tuple[str | N
     return [shown(match) for line in plain_lines(raw) for match in pattern.regex.finditer(line)]
 
 
-def shown(match: re.Match[str]) -> tuple[str, tuple[str | None, ...], tuple[int, int]]:
+def shown(match: Match) -> tuple[str, tuple[str | None, ...], tuple[int, int]]:
     return match[0], match.groups(), match.span()
 
 

@@ -44,8 +44,8 @@ def test_live_metrics_that_are_torn_or_no_json(disk: Any) -> None:
     assert [step for step, _ in found] == [0, 1, 2]
     assert found[0][1] == 1.0
     assert math.isnan(found[1][1])
-    assert results.bad_lines == "grid: 4 lines of live metrics are no JSON objects and were left out"
-    assert "4 lines" in refresh(folder).bad_lines
+    assert results.left_out("steps") == ["grid: 4 lines of live metrics are no JSON objects and were left out"]
+    assert "4 lines" in refresh(folder).left_out("steps")[0]
 
 
 def test_a_last_line_without_an_end_counts_if_it_is_whole(disk: Any) -> None:

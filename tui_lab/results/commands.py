@@ -19,7 +19,7 @@ import polars as pl
 
 from tui_lab.portable.login import without_login
 from tui_lab.results.extract import Extraction, Task
-from tui_lab.results.readers import Nothing, Tally, TextReader
+from tui_lab.results.readers import TOO_SLOW, Nothing, Tally, TextReader
 from tui_lab.results.sources import task_path
 from tui_lab.results.text import Text
 from tui_lab.results.values import Scalar
@@ -67,7 +67,10 @@ def run_metrics(
                 found, trouble = job.result()
                 if trouble and not tally.trouble:
                     tally.trouble = f"task {task[0]}: {trouble}"
-                if isinstance(found, Nothing):
+                if found is TOO_SLOW:
+                    tally.slow.append(task[0])
+                    values.append(None)
+                elif isinstance(found, Nothing):
                     tally.miss(task)
                     values.append(0 if metric.take == "count" and not trouble else None)
                 else:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from tui_lab.results.readers import NOTHING, CsvReader, FileReader, JsonReader, Nothing, Tally, TextReader
+from tui_lab.results.readers import NOTHING, TOO_SLOW, CsvReader, FileReader, JsonReader, Nothing, Tally, TextReader
 from tui_lab.results.sources import Names, stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import BLOCK, Text, blocks, blocks_backwards, complete_lines, read_up_to, read_whole
@@ -104,6 +104,9 @@ def _read_texts(
             if value is NOTHING:
                 append(0 if reader.take == "count" else None)
                 tally.miss(task)
+            elif value is TOO_SLOW:
+                append(None)
+                tally.slow.append(task[0])
             else:
                 append(value)  # type: ignore[arg-type]
                 tally.found += 1

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tui_lab.results.extract import Task, extract, read_text
 from tui_lab.results.readers import TextReader
-from tui_lab.results.search import last_match
+from tui_lab.results.search import last_match, lines_with_match
+from tui_lab.results.slow_search import LIMIT, TooSlowError
 from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
+from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.spec.problem import suggest
 from tui_lab.store.task_files import TaskFile, listed
 
@@ -25,6 +27,8 @@ TAIL: Final = 1 << 16
 """Bytes at the end of an output too large to be read whole."""
 LINES: Final = 5000
 """Lines of an output that are compared with a pattern."""
+WORDS: Final = 200
+"""Characters of a pattern's plain text that lines are compared with."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,16 @@ class Hint:
         return f"{text}; {self.hint}" if self.hint else text
 
 
+def too_slow(name: str, tasks: Sequence[int]) -> Hint:
+    """That a pattern took too long on the output of some tasks."""
+    where = f"task {tasks[0]}" + (f" and {len(tasks) - 1:,} more" if len(tasks) > 1 else "")
+    return Hint(
+        name,
+        f"no value for {where}: the pattern took longer than {LIMIT:g} s on the output, and was stopped",
+        "nested repeats such as (a+)+ or several .* do that: make it simpler",
+    )
+
+
 def explain(
     name: str, metric: Metric, experiment: Experiment, folder: Path, samples: Sequence[Task], tasks: int
 ) -> Hint:
@@ -51,6 +65,8 @@ def explain(
     source = metric.json_file or metric.csv or metric.source
     if tally.missing == len(samples):
         return Hint(name, f"{source} is missing in {where}", _files(source, folder, samples[0], experiment))
+    if tally.slow:
+        return too_slow(name, tally.slow)
     if tally.trouble:
         return Hint(name, f"no value in {where}", f"{source} of {tally.trouble}")
     if metric.pattern is None:
@@ -60,7 +76,11 @@ def explain(
     steps = tuple(step.name for step in experiment.steps)
     for task in samples:
         text = _text(metric.source, folder, task, steps)
-        if text is not None and (match := last_match(reader.pattern, text)):
+        try:
+            match = None if text is None else last_match(reader.pattern, text)
+        except TooSlowError:
+            return too_slow(name, [task[0]])
+        if match is not None:
             kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(reader.type, "a value")
             unit = f" in {metric.unit}" if metric.unit else ""
             group = reader.pattern.value
@@ -80,23 +100,30 @@ def _elsewhere(
     text = None
     for task in samples:
         beside = _text(other, folder, task, steps) if other else None
-        if beside is not None and last_match(reader.pattern, beside):
+        if beside is not None and _matches(reader.pattern, beside):
             return f"{other} matches: write `from: {other}`"
         text = text or _text(metric.source, folder, task, steps)
     if text is None or not text.lines:
         return f"{metric.source} of task {samples[0][0]} is empty"
     lines = text.lines[-LINES:]
-    loose = re.compile(reader.pattern.regex.pattern, reader.pattern.regex.flags | re.IGNORECASE)
-    for line in reversed(lines):
-        if loose.search(line):
-            return f'without regard to case it would match "{_cut(line)}": begin it with (?i)'
+    with suppress(PatternError, TooSlowError):
+        loose = compile_pattern(f"(?i){reader.pattern.text}")
+        if numbers := lines_with_match(loose, Text("\n".join(lines).encode())):
+            return f'without regard to case it would match "{_cut(lines[numbers[-1]])}": begin it with (?i)'
     near = nearest(reader.pattern.words, lines)
     return f'the nearest line is "{_cut(near)}"' if near else f'the last line is "{_cut(lines[-1])}"'
 
 
+def _matches(pattern: Pattern, text: Text) -> bool:
+    try:
+        return last_match(pattern, text) is not None
+    except TooSlowError:
+        return False
+
+
 def nearest(words: Sequence[str], lines: Sequence[str]) -> str | None:
     """The line that is most like the plain text of a pattern; None where none is like it."""
-    wanted = " ".join(word.strip() for word in words if word.strip()).lower()
+    wanted = " ".join(word.strip() for word in words if word.strip()).lower()[:WORDS]
     if not wanted:
         return None
     matcher = difflib.SequenceMatcher(autojunk=False)

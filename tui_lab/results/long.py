@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from tui_lab.results import cache
@@ -26,10 +27,12 @@ from tui_lab.results.columns import build
 from tui_lab.results.extract import Task
 from tui_lab.results.records import INDEX, Reader
 from tui_lab.results.rows import RowsReader
+from tui_lab.results.slow_search import TooSlowError
 from tui_lab.results.sources import task_path
 from tui_lab.results.steps import StepsReader
 from tui_lab.results.values import Scalar
 from tui_lab.spec.model import Experiment
+from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 
 FACTS: Final = ("task_id", "repeat", "seed", "version", "planned", "state", "attempt")
@@ -43,6 +46,8 @@ class LongTable:
     frame: pl.DataFrame
     skipped: int
     """Lines that could not be read."""
+    slow: tuple[int, ...] = ()
+    """Tasks of which something is missing, as a pattern took too long on their output."""
 
 
 def refresh(
@@ -65,25 +70,34 @@ def refresh(
         found = None if force else cache.read(path)
         known = pl.DataFrame(schema=ended.schema)
         kept, skipped = pl.DataFrame(), 0
+        slow: list[int] = []
         if found is not None and found[1].get("fingerprint") == print_:
             known = ended.join(cache.pairs(found[1]["covered"]), on=["task_id", "attempt"], how="semi")
             kept = found[0].join(known, on=["task_id", "attempt"], how="semi")
             skipped = found[1]["skipped"]
+            slow = [int(task) for task in np.intersect1d(ranges.to_ids(found[1].get("slow", [])), known["task_id"])]
         new = ended.join(known, on=["task_id", "attempt"], how="anti")
         if new.height or known.height != ended.height or found is None:
-            fresh, absent = _read(reader, folder.path, new.rows(), False)
+            fresh, absent, too_slow = _read(reader, folder.path, new.rows(), False)
+            slow = sorted({*slow, *too_slow})
             kept = _below(kept, fresh)
             skipped += reader.skipped
             covered = cache.covered(ended.filter(~pl.col("task_id").is_in(absent)))
-            about = {"fingerprint": print_, "covered": covered, "skipped": skipped}
+            about = {
+                "fingerprint": print_,
+                "covered": covered,
+                "skipped": skipped,
+                "slow": ranges.to_ranges(slow),
+            }
             if may_write and (found is None or any(found[1].get(key) != value for key, value in about.items())):
                 cache.write(path, kept, about)
     if live:
         running = tasks.filter(pl.col("state") == "running").select("task_id", "attempts").rows()
         ids = [task_id for task_id, _ in running]
-        fresh, _ = _read(reader, folder.path, running, True)
+        fresh, _, too_slow = _read(reader, folder.path, running, True)
+        slow = sorted({*slow, *too_slow})
         kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh)
-    return LongTable(_with_facts(kept, tasks, parameters, index), skipped)
+    return LongTable(_with_facts(kept, tasks, parameters, index), skipped, tuple(slow))
 
 
 def definition(kind: str, spec: Experiment) -> list[Any]:
@@ -97,23 +111,34 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     return [steps, {n: m.model_dump(exclude={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
 
 
-def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tuple[pl.DataFrame, list[int]]:
-    """The records of tasks, and the tasks that lack the file."""
+def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tuple[pl.DataFrame, list[int], list[int]]:
+    """The records of tasks, the tasks that lack the file, and those of which a pattern took too long."""
     columns: dict[str, list[Scalar | None]] = {name: [] for name in reader.types}
     ids: list[int] = []
     attempts: list[int] = []
     indices: list[Scalar | None] = []
     absent: list[int] = []
+    slow: list[int] = []
     for task_id, attempt in tasks:
-        for record in reader.records(task_path(folder, task_id), attempt, live):
-            ids.append(task_id)
-            attempts.append(attempt)
-            indices.append(record.pop(INDEX))
-            for name, value in record.items():
-                column = columns.setdefault(name, [])
-                # Names may come and go from row to row.
-                column.extend([None] * (len(ids) - 1 - len(column)))
-                column.append(value)
+        before = len(ids)
+        try:
+            for record in reader.records(task_path(folder, task_id), attempt, live):
+                ids.append(task_id)
+                attempts.append(attempt)
+                indices.append(record.pop(INDEX))
+                for name, value in record.items():
+                    column = columns.setdefault(name, [])
+                    # Names may come and go from row to row.
+                    column.extend([None] * (len(ids) - 1 - len(column)))
+                    column.append(value)
+        except TooSlowError:
+            slow.append(task_id)
+            del ids[before:], attempts[before:], indices[before:]
+            for column in columns.values():
+                del column[before:]
+            continue
+        if reader.slow:
+            slow.append(task_id)
         if reader.absent:
             absent.append(task_id)
     series = [
@@ -128,7 +153,7 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tu
             *series,
         ]
     )
-    return frame, absent
+    return frame, absent, slow
 
 
 def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tui_lab.results.search import all_matches, first_match, last_match
+from tui_lab.results.slow_search import Match, TooSlowError
 from tui_lab.results.sources import locate
 from tui_lab.results.structured import SourceError, cells, documents, parse_path, select
 from tui_lab.results.text import Text, complete_lines, read_whole
@@ -31,6 +31,8 @@ class Nothing:
 
 
 NOTHING: Final = Nothing()
+TOO_SLOW: Final = Nothing()
+"""The pattern took too long: what it would have found is not known, and the column is null for `count`, too."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class Tally:
     """Such a text."""
     trouble: str = ""
     """The first thing that was wrong with a file, and where."""
+    slow: list[int] = field(default_factory=list)
+    """Tasks on whose output the pattern took too long."""
     without: list[tuple[int, int]] = field(default_factory=list)
     """The first tasks, with their attempts, in which nothing was found."""
 
@@ -56,7 +60,7 @@ class Tally:
             self.without.append(task)
 
 
-MatchValue = Callable[["re.Match[str]"], "Scalar | None"]
+MatchValue = Callable[[Match], "Scalar | None"]
 
 
 def match_value(pattern: Pattern, wanted: ColumnType, unit: str | None) -> MatchValue:
@@ -65,21 +69,21 @@ def match_value(pattern: Pattern, wanted: ColumnType, unit: str | None) -> Match
     if group < 0:
         convert_first = converter(wanted, pattern.kind, unit)
 
-        def first_group(match: re.Match[str]) -> Scalar | None:
+        def first_group(match: Match) -> Scalar | None:
             text = next((text for text in match.groups() if text is not None), None)
             return None if text is None else convert_first(text)
 
         return first_group
     if unit_group is not None and wanted == "float":
 
-        def with_unit(match: re.Match[str]) -> Scalar | None:
+        def with_unit(match: Match) -> Scalar | None:
             text = match[group]
             return None if text is None else quantity(text, match[unit_group], unit)
 
         return with_unit
     convert = converter(wanted, pattern.kind, unit)
 
-    def plain(match: re.Match[str]) -> Scalar | None:
+    def plain(match: Match) -> Scalar | None:
         text = match[group]
         return None if text is None else convert(text)
 
@@ -97,7 +101,14 @@ class TextReader:
         self.pattern = compile_pattern(metric.pattern or "")
         self.type = column_type(metric, self.pattern)
         self.of = match_value(self.pattern, self.type, metric.unit)
-        self.value = {"last": self._last, "first": self._first}.get(self.take, self._reduced)
+        self._value = {"last": self._last, "first": self._first}.get(self.take, self._reduced)
+
+    def value(self, text: Text) -> Scalar | Nothing | None:
+        """The value in a text as a whole."""
+        try:
+            return self._value(text)
+        except TooSlowError:
+            return TOO_SLOW
 
     def _last(self, text: Text) -> Scalar | Nothing | None:
         match = last_match(self.pattern, text)
@@ -116,10 +127,18 @@ class TextReader:
     def begin(self) -> None:
         self._parts: list[Scalar | None] = []
         self._count = self._known = 0
+        self._slow = False
 
     def feed(self, text: Text) -> None:
+        if not self._slow:
+            try:
+                self._feed(text)
+            except TooSlowError:
+                self._slow = True
+
+    def _feed(self, text: Text) -> None:
         if self.take in ("last", "first"):
-            found = self.value(text)
+            found = self._value(text)
             if not isinstance(found, Nothing) and not (self.take == "first" and self._parts):
                 self._parts = [found]
             return
@@ -130,6 +149,8 @@ class TextReader:
             self._parts.append(reduce("sum" if self.take == "mean" else self.take, values))
 
     def end(self) -> Scalar | Nothing | None:
+        if self._slow:
+            return TOO_SLOW
         if not self._parts:
             return NOTHING
         if self.take == "count":

@@ -23,6 +23,9 @@ class Reader:
         self.skipped = 0
         self.absent = False
         """The task that was read last lacks the file, which may come later (from a node)."""
+        self.slow = False
+        """A pattern took too long on the output of that task: what it would have found is missing."""
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
+        """Raises TooSlowError where nothing can be said of a task, whose records so far don't count either."""
         raise NotImplementedError

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from tui_lab.results.extract import read_all
-from tui_lab.results.readers import Nothing, TextReader
+from tui_lab.results.readers import TOO_SLOW, Nothing, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
-from tui_lab.results.search import all_matches
+from tui_lab.results.search import all_matches, lines_with_match
 from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, table
 from tui_lab.results.text import Text
@@ -22,7 +22,9 @@ Find = Callable[[Text], Iterator[Record]]
 
 
 class RowsReader(Reader):
-    """Reads what `rows` asks for; an output that is missing or unreadable has no rows."""
+    """Reads what `rows` asks for; an output that is missing or unreadable has no rows.
+
+    `records` raises TooSlowError where a pattern takes too long."""
 
     def __init__(self, spec: Experiment) -> None:
         super().__init__()
@@ -38,7 +40,7 @@ class RowsReader(Reader):
             self.find = self._by_pieces(spec.rows.each, spec)
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
-        self.absent = False
+        self.absent = self.slow = False
         if self._rows is None:
             return
         try:
@@ -76,7 +78,7 @@ class RowsReader(Reader):
     def _by_pieces(self, each: str, spec: Experiment) -> Find:
         """A row for each piece of the output, cut before the lines that `each` matches; what stands before
         the first of them is no row. Columns are the metrics that are patterns over the same output."""
-        regex = compile_pattern(each).regex
+        pattern = compile_pattern(each)
         source = spec.rows.source if spec.rows else ""
         metrics = [
             TextReader(name, metric)
@@ -87,10 +89,12 @@ class RowsReader(Reader):
         empty = {reader.name: 0 if reader.take == "count" else None for reader in metrics}
 
         def find(text: Text) -> Iterator[Record]:
-            cuts = [number for number, line in enumerate(text.lines) if regex.search(line)]
+            cuts = lines_with_match(pattern, text)
             for start, end in pairwise([*cuts, len(text.lines)]):  # without a cut there is no pair, and no row
                 piece = Text("\n".join(text.lines[start:end]).encode())
                 found = {reader.name: reader.value(piece) for reader in metrics}
+                if TOO_SLOW in found.values():
+                    self.slow = True
                 yield {n: empty[n] if isinstance(value, Nothing) else value for n, value in found.items()}
 
         return find

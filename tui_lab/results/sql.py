@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import escape
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import duckdb
 import polars as pl
@@ -133,7 +133,7 @@ class Database:
             columns = columns or self._named(known, mentioned(sql))
             raise translate(error, sql, rewritten, known, columns, self._keywords()) from None
         if warn is not None:
-            for line in _bad_lines(self._looked.values(), frames):
+            for line in _left_out(self._looked.values(), frames):
                 warn(line)
             self._warn_of_nan(rewritten.text, frames, warn)
         if limit and answer.height > limit:
@@ -378,9 +378,19 @@ def _stamp(folder: ExperimentFolder) -> _Stamp:
     return tuple(found)
 
 
-def _bad_lines(results: Iterable[Results], frames: Mapping[str, pl.DataFrame]) -> list[str]:
-    """What to say of the tables of steps that a query has seen."""
-    return [one.bad_lines for one in results if f"{one.name}_steps" in frames and one.bad_lines]
+def _left_out(results: Iterable[Results], frames: Mapping[str, pl.DataFrame]) -> list[str]:
+    """What to say of outputs that could not be read for the tables that a query has seen."""
+    told: dict[str, None] = {}
+    for one in results:
+        if frames.keys() - {f"{one.name}_steps", f"{one.name}_rows"}:
+            told |= dict.fromkeys(one.left_out())
+        for kind in _LONG:
+            if f"{one.name}_{kind}" in frames:
+                told |= dict.fromkeys(one.left_out(kind))
+    return list(told)
+
+
+_LONG: Final[tuple[Literal["steps", "rows"], ...]] = ("steps", "rows")
 
 
 def _identifier(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.results.hints import too_slow
 from tui_lab.results.statistics import FENCE, outliers
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_steps import split
@@ -32,9 +33,11 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
 
 def _lines(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
     results = report.results
-    by_step = any(split(one.name) for one in metrics if one.name not in results.metrics)
-    if by_step and results.bad_lines:
-        yield results.bad_lines
+    for one in metrics:
+        if one.name in results.slow:
+            yield str(too_slow(one.name, results.slow[one.name]))
+    if any(split(one.name) for one in metrics if one.name not in results.metrics):
+        yield from results.left_out("steps")
 
 
 def _unfinished(report: Report) -> Iterator[str]:

@@ -9,9 +9,10 @@ from tui_lab.results.extract import read_all
 from tui_lab.results.readers import CsvReader, JsonReader, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
+from tui_lab.results.slow_search import TooSlowError
 from tui_lab.results.sources import stream_names, task_files
 from tui_lab.results.structured import SourceError, loads
-from tui_lab.results.text import complete_lines, read_whole
+from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.results.values import Scalar, converter, from_json
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout
@@ -39,6 +40,7 @@ class StepsReader(Reader):
         self.types = {reader.name: reader.type for reader in [*self._texts, *self._files]}
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
+        self.slow = False
         by_step: dict[Any, Record] = {}
         for step, name, value in self._values(folder, attempt, live):
             by_step.setdefault(step, {INDEX: step})[name] = value
@@ -53,12 +55,13 @@ class StepsReader(Reader):
                 text = read_all(paths, live)
             except (OSError, SourceError):
                 continue
-            step_group = reader.pattern.step
-            for count, match in enumerate(all_matches(reader.pattern, text)):
-                step: Any = count
-                if step_group is not None and match[step_group] is not None:
-                    step = _number(match[step_group])
-                yield step, reader.name, reader.of(match)
+            try:
+                found = list(_by_step(reader, text))
+            except TooSlowError:
+                self.slow = True
+                continue
+            for step, value in found:
+                yield step, reader.name, value
         for file in self._files:
             names = stream_names(file.metric.json_file or "", self._steps)
             streams = None if names is None else task_files(folder, "", names, attempt)
@@ -93,6 +96,15 @@ class StepsReader(Reader):
             for name, value in document.items():
                 if name != INDEX:
                     yield step, name, from_json(value, "json")
+
+
+def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None]]:
+    step_group = reader.pattern.step
+    for count, match in enumerate(all_matches(reader.pattern, text)):
+        step: Any = count
+        if step_group is not None and match[step_group] is not None:
+            step = _number(match[step_group])
+        yield step, reader.of(match)
 
 
 def _number(text: str) -> int | float | str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,8 @@ class Results:
     """What is wrong with `sql` metrics that can't be computed, by metric."""
     troubles: Mapping[str, str] = field(default_factory=dict)
     """The first thing that went wrong with the command of a `run` metric, by metric."""
+    slow: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Tasks on whose output the pattern of a metric took too long, by metric: it is null there."""
     settled: bool = False
     """What was read stays as it is until something is added to the journal, or other metrics are set."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
@@ -87,11 +89,12 @@ class Results:
     def warnings(self) -> tuple[Hint, ...]:
         """What has to be mended: metrics that no done task has, and `sql` metrics that can't be computed."""
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
+        warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         samples = done.select("task_id", "attempt").head(3).rows()
         for name, count in self.matched.items():
             metric = self.spec.metrics[name]
-            if count > 0 or not samples or metric.sql is not None or metric.take == "count":
+            if count > 0 or not samples or metric.sql is not None or metric.take == "count" or name in self.slow:
                 continue
             if metric.run is not None and name in self.troubles:
                 warnings.append(Hint(name, "no value in any finished task", self.troubles[name]))
@@ -109,16 +112,20 @@ class Results:
         """The rows that `rows` finds: the table `NAME_rows`."""
         return self._table("rows").frame
 
-    @property
-    def bad_lines(self) -> str:
-        """What to say of lines of live metrics that could not be read; empty where all could."""
-        count = self._table("steps").skipped
-        what = (
-            "line of live metrics is no JSON object and was"
-            if count == 1
-            else "lines of live metrics are no JSON objects and were"
-        )
-        return f"{self.name}: {count:,} {what} left out" if count else ""
+    def left_out(self, kind: Literal["", "steps", "rows"] = "") -> list[str]:
+        """What to say of outputs that could not be read for a table: by default for those with a row per task."""
+        if not kind:
+            return [str(hints.too_slow(name, tasks)) for name, tasks in self.slow.items()]
+        table, told = self._table(kind), []
+        if count := table.skipped:
+            what = "line of live metrics is no JSON object and was"
+            if count > 1:
+                what = "lines of live metrics are no JSON objects and were"
+            told.append(f"{self.name}: {count:,} {what} left out")
+        if table.slow:
+            hint = hints.too_slow("", table.slow)
+            told.append(f"{self.name}_{kind} is incomplete: {hint.message}; {hint.hint}")
+        return told
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
@@ -157,15 +164,17 @@ def refresh(
             "metrics": {name: [metrics[name], reading.prints[name], c.form] for name, c in columns.items()},
             "again": ranges.to_ranges(sorted(reading.again)),
             "troubles": reading.troubles,
+            "slow": {name: ranges.to_ranges(sorted(tasks)) for name, tasks in reading.slow.items()},
         }
         if may_write and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0])):
             cache.write(path, full, about)
+    slow = reading.slow
     if live:
         columns, ids = reading.with_running(columns)
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
     tables = (tuple(parameters), metrics, full)
     settled = not reading.again and not (live and (table["state"] == "running").any())
-    return Results(folder, spec, *tables, reading.read, live, force, problems, reading.troubles, settled)
+    return Results(folder, spec, *tables, reading.read, live, force, problems, reading.troubles, slow, settled)
 
 
 def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
@@ -177,7 +186,7 @@ def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
 
 
 def _said(about: Mapping[str, Any]) -> list[Any]:
-    return [about.get("metrics"), about.get("again")]
+    return [about.get("metrics"), about.get("again"), about.get("slow", {})]
 
 
 def _assembled(
@@ -241,6 +250,7 @@ class _Reading:
         self.ids = pl.Series("task_id", [], dtype=pl.Int64)
         self.again: set[int] = set()
         self.troubles: dict[str, str] = {}
+        self.slow: dict[str, list[int]] = {}
         self.read = 0
 
     def from_cache_and_files(
@@ -260,6 +270,11 @@ class _Reading:
             for name, (column, print_, form) in about["metrics"].items():
                 if self.prints.get(name) == print_ and column in cached.columns:
                     kept[name] = Column(cached[column].gather(rows), form)
+                    slow = np.intersect1d(
+                        ranges.to_ids(about.get("slow", {}).get(name, [])), ended["task_id"].filter(known)
+                    )
+                    if len(slow):
+                        self.slow[name] = slow.tolist()
                     if name in about["troubles"]:
                         self.troubles[name] = about["troubles"][name]
             if not kept:
@@ -315,6 +330,8 @@ class _Reading:
                 whole.types |= part.types
                 self.again |= part.again
                 for name, tally in part.tallies.items():
+                    if tally.slow:
+                        self.slow[name] = sorted({*self.slow.get(name, ()), *tally.slow})
                     if metrics[name].run is not None and tally.trouble:
                         self.troubles.setdefault(name, tally.trouble)
             if self.progress and tasks and metrics:

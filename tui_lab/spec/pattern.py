@@ -22,23 +22,27 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal
+
+from tui_lab.spec.effort import longest_line
 
 Kind = Literal["float", "int", "str", "quantity", "text"]
 """What a group holds: one of the shorthands, or `text` for anything else (and for `@slug@`)."""
 
+# Runs of digits are possessive (`++`): a number is never cut in two, and a long one isn't tried at each of its digits.
 FLOAT: Final = (
-    r"(?:[-+]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+|[dD][-+][0-9]+)?"
+    r"(?:[-+]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++|[dD][-+][0-9]++)?"
     r"|(?<![A-Za-z0-9_])(?ai:inf(?:inity)?|nan(?:\([a-z0-9]*\))?)(?![a-zA-Z0-9_])))"
 )
-INT: Final = r"(?:[-+]?[0-9]+)"
-STR: Final = r"""(?:"[^"]*"|'[^']*'|\S+)"""
+INT: Final = r"(?:[-+]?[0-9]++)"
+STR: Final = r"""(?:"[^"]*+"|'[^']*+'|\S+)"""
 SLUG: Final = r"(?:[-0-9A-Za-z_]+)"
 # Clock times and durations in parts first: their head alone would also be a number with a suffix.
 QUANTITY: Final = (
-    r"(?:[0-9]+(?::[0-5]?[0-9]){1,2}(?:\.[0-9]+)?(?![0-9:])"
-    r"|(?:[0-9]+[dhm][ ]?){1,3}[0-9]+(?:\.[0-9]+)?s(?![A-Za-z0-9/])"
-    r"|[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
+    r"(?:[0-9]++(?::[0-5]?[0-9]){1,2}(?:\.[0-9]++)?(?![0-9:])"
+    r"|(?:[0-9]++[dhm][ ]?){1,3}[0-9]++(?:\.[0-9]++)?s(?![A-Za-z0-9/])"
+    r"|[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})++(?:\.[0-9]++)?|(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?)"
     r"(?!,?[0-9]|\.[0-9])(?:[ ]?(?:[A-Za-zµμ][A-Za-zµμ]*|%)(?:/[A-Za-zµμ]+)?)?)"
 )
 SHORTHANDS: Final[Mapping[str, tuple[str, Kind]]] = {
@@ -81,8 +85,16 @@ class Pattern:
     """Bytes that every line with a match contains, or None. In UTF-8, without line breaks."""
     folded: bool
     """Whether `literal` is in lower case, to be looked for without case (sound in ASCII text only)."""
+    needs: tuple[str, ...]
+    """All such texts, in the order in which a match contains them."""
     words: tuple[str, ...]
     """All plain text in the pattern, in order: to find the line that a pattern just missed."""
+
+    @cached_property
+    def reach(self) -> int:
+        """Characters of a line that can be searched at once. What is longer may take for ever, and is for
+        a process that can be ended."""
+        return longest_line(self.regex)
 
     @property
     def kind(self) -> Kind:
@@ -105,7 +117,7 @@ def compile_pattern(text: str) -> Pattern:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of `[[`, which may mean something else one day
             regex = re.compile(expansion.text)
-            literal, words = _literals(text, expansion.text, regex)
+            needs, words = _literals(text, expansion.text, regex)
     except re.error as error:
         raise PatternError(str(error.msg), expansion.origin(error.pos or 0)) from None
     except (OverflowError, RecursionError):
@@ -125,8 +137,9 @@ def compile_pattern(text: str) -> Pattern:
         value=value,
         unit=regex.groupindex.get("unit"),
         step=regex.groupindex.get("step"),
-        literal=literal,
+        literal=max((run.encode() for run in needs), key=len, default=None),
         folded=folded,
+        needs=needs,
         words=words,
     )
 
@@ -250,15 +263,14 @@ class _Expansion:
         return place if shorthand else place + offset - start
 
 
-def _literals(text: str, expanded: str, regex: re.Pattern[str]) -> tuple[bytes | None, tuple[str, ...]]:
-    """The longest text that every match must contain, and all plain text of the pattern as written."""
+def _literals(text: str, expanded: str, regex: re.Pattern[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The texts that every match must contain, in order, and all plain text of the pattern as written."""
     runs = _runs(expanded)
     required = [piece for run, needed in runs if needed for piece in UNSEARCHABLE.split(run)]
     if regex.flags & re.IGNORECASE:
         required = [run.lower() for run in required if run.isascii()]
-    longest = max((run.encode() for run in required), key=len, default=b"")
     words = _runs(SHORTHAND.sub(lambda match: "." if match[1] in SHORTHANDS else match[0], text))
-    return (longest or None), tuple(run for run, _ in words)
+    return tuple(run for run in required if run), tuple(run for run, _ in words)
 
 
 def _runs(expression: str) -> list[tuple[str, bool]]:

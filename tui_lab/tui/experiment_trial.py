@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +16,7 @@ from tui_lab.results.hints import explain
 from tui_lab.results.readers import TextReader
 from tui_lab.results.records import Record
 from tui_lab.results.rows import RowsReader
+from tui_lab.results.slow_search import SlowSearch, TooSlowError
 from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text, blocks_backwards
@@ -38,24 +35,11 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
 PATIENCE: Final = 2.0
-"""Seconds that a pattern may take for one output: some take years, and nothing else runs meanwhile."""
+"""Seconds of CPU time that a pattern may take for one output: some take years."""
 QUICK: Final = 0.3
 """Seconds below which a pattern is tried again, for a hint."""
 MOST: Final = 5000
 """Lines with a match that are looked at closely."""
-# Patterns run in a process of their own, which can be ended: Python's `re` can't be interrupted.
-_MATCHER: Final = """
-import json, re, sys
-regex, flags, lines, most = json.load(sys.stdin)
-finditer = re.compile(regex, flags).finditer
-found, count = [], 0
-for number, line in enumerate(lines):
-    spans = [match.span() for match in finditer(line)]
-    if spans:
-        count += len(spans)
-        found.append((number, spans))
-print(json.dumps([count, len(found), found[:most // 2] + found[max(most // 2, len(found) - most // 2):]]))
-"""
 
 
 @dataclass(frozen=True)
@@ -240,22 +224,20 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
     began = time.monotonic()
-    matched = _match(reader.pattern.regex, text.lines)
-    if matched is None:
+    try:
+        count, found = SlowSearch(reader.pattern, PATIENCE).where(text.lines, MOST)
+    except TooSlowError:
         return _too_long(trial)
-    count, found = matched
-    spans = dict(found)
-    if not spans:
+    spans = {number: [match.span() for match in matches] for number, matches in found.items()}
+    if not found:
         quick = time.monotonic() - began < QUICK
         lines = _lines(text.lines, spans, len(text.lines) - 1, offset)
         hint = _hint(trial, _stub(asked), folder) if quick else ""
         return _at_nearest(replace(trial, lines=lines, focus=len(lines) - 1, hint=hint), text.lines, offset)
-    regex = reader.pattern.regex
-    numbers = sorted(spans)
+    numbers = sorted(found)
     focus = numbers[0] if reader.take == "first" else numbers[-1]
-    values = [reader.of(match) for number in numbers for match in regex.finditer(text.lines[number])]
-    matches = list(regex.finditer(text.lines[focus]))
-    chosen = matches[0] if reader.take == "first" else matches[-1]
+    values = [reader.of(match) for number in numbers for match in found[number]]
+    chosen = found[focus][0] if reader.take == "first" else found[focus][-1]
     group = reader.pattern.value
     if group < 0:
         group = next((i for i, part in enumerate(chosen.groups(), 1) if part is not None), 0)
@@ -282,17 +264,21 @@ def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
         return replace(trial, hint=f"{rows.source} is missing")
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
-    matched = _match(compile_pattern(rows.pattern or rows.each or "").regex, text.lines)
-    searched = [metric.pattern for _, metric in asked.metrics if metric.pattern and metric.source == rows.source]
-    if matched is None or any(_match(compile_pattern(pattern).regex, text.lines) is None for pattern in searched):
+    assert reader.find is not None
+    try:
+        pattern = compile_pattern(rows.pattern or rows.each or "")
+        _, found = SlowSearch(pattern, PATIENCE).where(text.lines, MOST)
+        records = list(reader.find(text))
+    except TooSlowError:
         return _too_long(trial)
-    spans = dict(matched[1])
+    if reader.slow:
+        return _too_long(trial)
+    spans = {number: [match.span() for match in matches] for number, matches in found.items()}
     focus = max(spans, default=len(text.lines) - 1)
     lines = _lines(text.lines, spans, focus, offset)
     place = next((i for i, line in enumerate(lines) if line.number == focus + offset), 0)
     trial = replace(trial, lines=lines, focus=place)
-    assert reader.find is not None
-    return _rows_found(trial, reader, list(reader.find(text)))
+    return _rows_found(trial, reader, records)
 
 
 def _rows_found(trial: Trial, reader: RowsReader, records: Sequence[Record]) -> Trial:
@@ -308,33 +294,14 @@ def _too_long(trial: Trial) -> Trial:
     return replace(trial, message=took, hint="Nested repeats such as (a+)+ do that: make it simpler.")
 
 
-def _match(regex: re.Pattern[str], lines: Sequence[str]) -> tuple[int, list[tuple[int, list[list[int]]]]] | None:
-    """Number of matches, and where they are by line; None where that takes too long."""
-    given = json.dumps([regex.pattern, regex.flags, lines, MOST])
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", _MATCHER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        out, _ = process.communicate(given.encode(), timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return None
-    count, _, found = json.loads(out) if process.returncode == 0 else (0, 0, [])
-    return count, found
-
-
 AROUND: Final = 40
 """Lines on either side of the match that are kept for the screen."""
 
 
-def _lines(lines: Sequence[str], spans: dict[int, list[list[int]]], focus: int, offset: int) -> tuple[Line, ...]:
+def _lines(lines: Sequence[str], spans: dict[int, list[tuple[int, int]]], focus: int, offset: int) -> tuple[Line, ...]:
     first = max(0, focus - AROUND)
     shown = range(first, min(len(lines), focus + AROUND + 1))
-    return tuple(Line(i + offset, lines[i], tuple((start, end) for start, end in spans.get(i, ()))) for i in shown)
+    return tuple(Line(i + offset, lines[i], tuple(spans.get(i, ()))) for i in shown)
 
 
 def _at_nearest(trial: Trial, lines: Sequence[str], offset: int) -> Trial:

@@ -103,7 +103,7 @@ def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
         places=tuple(places),
         front=front,
         explained=_explained(report, metric),
-        notes=tuple(told),
+        notes=tuple(dict.fromkeys(told)),
     )
 
 

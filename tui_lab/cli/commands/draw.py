@@ -243,8 +243,8 @@ def _experiment(args: argparse.Namespace) -> Source:
     with reading(folder.name, quiet=args.follow) as progress:
         results = refresh(folder, progress, live=steps)
         frame = results.steps if steps else results.grid
-    if steps and results.bad_lines and not args.follow:
-        print(f"note: {results.bad_lines}", file=sys.stderr)
+    for line in () if args.follow else results.left_out("steps" if steps else ""):
+        print(f"note: {line}", file=sys.stderr)
     parameters = [name for name in results.parameters if name in frame.columns]
     if steps:
         metrics = [n for n in frame.columns if n not in FACTS and n not in parameters]
