@@ -14,6 +14,7 @@ from tui_lab.spec.combinations import expand, typed
 from tui_lab.spec.domains import identity, values
 from tui_lab.spec.load import load_text
 from tui_lab.spec.model import Experiment
+from tui_lab.spec.overrides import read_values
 from tui_lab.spec.problem import SpecError
 from tui_lab.spec.values import Choice, Geomspace, Listed, LogUniform, RandInt, Range, Uniform
 
@@ -325,11 +326,10 @@ def test_overrides_replace_domains():
     text = "defaults: {c: 1, d: 2}\nparameters: [{a: [1, 2], b: [x, y]}, {a: 3, c: 5}]"
     assert rows(text, a=[9]) == [(9, "x", 1, 2), (9, "y", 1, 2), (9, None, 5, 2)]
     assert rows(text, a=[9], b=["z"], c=[6], d=[7, 8]) == [
-        (9, "z", 1, 7),
-        (9, "z", 1, 8),
-        (9, None, 6, 7),
-        (9, None, 6, 8),
+        (9, "z", 6, 7),
+        (9, "z", 6, 8),
     ]
+    assert rows(text, a=[9], c=[6], d=[7]) == [(9, None, 6, 7)]
 
 
 def test_overrides_keep_to_floats_where_the_file_does():
@@ -348,6 +348,85 @@ def test_overrides_in_groups_and_cases():
     assert rows(text, m=["b"]) == [("b", 3, 4, 0)]
     assert rows(text, w=[8, 9]) == [("s", 8, 2, 0), ("s", 9, 2, 0), ("b", 8, 4, 0), ("b", 9, 4, 0)]
     assert problems(text, m=["bb"]) == ['m=bb: "m" has no case "bb"']
+
+
+def test_values_that_the_file_lists_choose_its_combinations():
+    text = "parameters: [{norm: [new, batch]}, {norm: [batch], early-stop: [true, false]}]"
+    assert rows(text, norm=["new"]) == [("new", None)]
+    assert rows(text, norm=["batch"]) == [("batch", None), ("batch", True), ("batch", False)]
+    assert rows(text, **{"early-stop": [True]}) == [("batch", True)]
+    assert rows(text, norm=["batch", "other"]) == [
+        *(("batch", None), ("other", None)),
+        *(("batch", True), ("batch", False), ("other", True), ("other", False)),
+    ]
+    text = "defaults: {lr: 1, depth: 1}\nparameters: [{lr: [1, 2]}, {depth: [1, 2]}]"
+    assert rows(text, lr=[2]) == [(2, 1)]
+    assert rows(text, lr=[1]) == [(1, 1), (1, 2)]
+    text = "zip: [[a, b]]\nparameters: {a: [1, 2, 3], b: [4, 5, 6], c: [0, 9]}"
+    assert rows(text, a=[2]) == [(2, 5, 0), (2, 5, 9)]
+    assert rows(text, a=[3, 1]) == [(1, 4, 0), (1, 4, 9), (3, 6, 0), (3, 6, 9)]
+    text = "parameters: {m: {cases: {s: {w: 1, h: 2}, b: {w: 3, h: 2}}}, n: {range: [0, 2]}}"
+    assert rows(text, w=[3], n=[1]) == [("b", 3, 2, 1)]
+    text = "sample: {n: 9}\nparameters: [{x: {uniform: [0, 1]}}, {x: [0.5], y: {choice: [a, b]}}]"
+    assert sorted(rows(text, y=["b"])) == [(0.5, "b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1", [1]),
+        ("0.1,0.2", [0.1, 0.2]),
+        ("a, b", ["a", "b"]),
+        ("c d", ["c d"]),
+        ("", [""]),
+        ('""', [""]),
+        ("'q, r'", ["q, r"]),
+        ("[u, v]", [["u", "v"]]),
+        ("{a: 1}", [{"a": 1}]),
+        ("a: b", ["a: b"]),
+        ("@home", ["@home"]),
+        ("it's: $(touch x) #1", ["it's: $(touch x) #1"]),
+        ("f(x)", ["f(x)"]),
+        ("C:\\", ["C:\\"]),
+        ("two\nlines, one text", ["two\nlines, one text"]),
+        ("!!str 1", ["1"]),
+        ("{range: [0, 3]}", [0, 1, 2]),
+        ("{linspace: [0, 1, 3]}", [0.0, 0.5, 1.0]),
+        ("{geomspace: [1, 100, 3]}", [1, 10, 100]),
+    ],
+)
+def test_words_behind_a_name(text, values):
+    assert [(type(v), v) for v in read_values("x", text)] == [(type(v), v) for v in values]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("range(0,3)", "this is no domain; write 'x={range: [0,3]}'"),
+        ("range(3)", "this is no domain; write 'x={range: [0, 3]}'"),
+        ("np.logspace(0, 3, 4)", "this is no domain; write 'x={geomspace: [1, 1000, 4]}'"),
+        ("f(0,3)", "the comma behind f(0 parts two values; in quotes it is one text: 'x=\"f(0,3)\"'"),
+        ("a\\,b", "the comma behind a\\ parts two values; in quotes it is one text"),
+        ("a,,b", "neither a list of values nor a text"),
+        ("a,", "there is an empty value"),
+        (",", "neither a list of values nor a text"),
+        ("&a", "YAML reads &a as something else than a text"),
+        ("&a 1", "YAML reads &a 1 as something else than a text"),
+        ("*a", "neither a list of values nor a text"),
+        ("1 2 3", "this is one text; several values are given as x=1,2,3"),
+        ("[1", "neither a list of values nor a text"),
+        ("@a,@b", "neither a list of values nor a text"),
+        ("{rang: [0, 3]}", '"rang" is no kind of domain; did you mean "range"?'),
+        ("{range: [0, 3]},5", "a domain can't stand beside other values"),
+        ("{range: [0, 3, 0]}", "the step of a range can't be 0"),
+        ("{uniform: [0, 3]}", '"uniform" stands in the file only'),
+    ],
+)
+def test_words_that_can_be_read_in_several_ways_are_refused(text, said):
+    with pytest.raises(SpecError) as error:
+        read_values("x", text)
+    assert str(error.value).startswith(f"x={text}: ")
+    assert said in str(error.value)
 
 
 def test_overrides_may_replace_what_is_drawn():

@@ -254,6 +254,30 @@ parameters:
 # ---- notices
 
 
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("1e-2,1e-3", "as a list: [1e-2, 1e-3]"),
+        ("1 2 3", "as a list: [1, 2, 3]"),
+        ("sgd, adam", "as a list: [sgd, adam]"),
+        ("range(0, 3)", "as a domain: {range: [0, 3]}"),
+        ("range(3)", "as a domain: {range: [0, 3]}"),
+        ("np.logspace(-3, 0, 4)", "as a domain: {geomspace: [0.001, 1, 4]}"),
+    ],
+)
+def test_a_text_that_looks_like_a_list_is_told(value: str, hint: str) -> None:
+    said = load_text(f"command: echo {{x}}\nparameters:\n  x: {value}\n", "f.yaml").notices
+    assert said == (f"f.yaml:3:6: \"x\" has the one text {value} here; {hint}; as a text: '{value}'",)
+    assert not load_text(f"command: echo {{x}}\nparameters:\n  x: '{value}'\n").notices
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-01-31", "1:30", "a b", "--fast", "f(1)", "hello, world!", "127.0.0.1", "1.2.3"]
+)
+def test_a_plain_text_is_nothing_to_tell(value: str) -> None:
+    assert not load_text(f"command: echo {{x}}\nparameters:\n  x: {value}\n").notices
+
+
 def test_unused_parameters_are_noticed() -> None:
     text = """
 command: ./x {a} {b}

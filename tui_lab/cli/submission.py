@@ -26,7 +26,7 @@ from tui_lab.engine.recipe import Recipe, placeholders
 from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
-from tui_lab.spec.problem import SpecError
+from tui_lab.spec.overrides import read_values
 from tui_lab.store import declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture
 from tui_lab.store.errors import LabError
@@ -84,7 +84,7 @@ class Prepared:
 
 
 def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
-    """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError."""
+    """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError, SpecError."""
     overrides: dict[str, list[Value]] = {}
     for word in words:
         match = OVERRIDE.fullmatch(word)
@@ -92,32 +92,12 @@ def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
             raise UsageError(f'"{word}" is neither a file nor name=value')
         if not word.isascii() and "\N{REPLACEMENT CHARACTER}" in printable(word):
             raise UsageError(f"{printable(word)}: this is not valid UTF-8")
-        overrides.setdefault(match[1], []).extend(_values(match[2]))
+        overrides.setdefault(match[1], []).extend(read_values(match[1], match[2]))
     return overrides
 
 
-def _values(text: str) -> list[Value]:
-    """What stands behind `name=`: a list as YAML writes it inside brackets, or else one text, taken as it
-    is."""
-    from tui_lab.spec.yaml12 import parse
-
-    if not text.isprintable():
-        return [text]  # YAML would fold its lines
-    try:
-        document = parse(f"[{text}]", "")
-    except SpecError:
-        return [text]
-    root = document.root
-    if document.problems or root is None or root.kind != "list" or not root.items:
-        return [text]
-    if any(item.kind == "mapping" and not document.source_of(item).startswith("{") for item in root.items):
-        return [text]  # `a: b`
-    values: list[Value] = root.plain()
-    return values
-
-
 def split_words(words: Sequence[str]) -> tuple[list[Path], dict[str, list[Value]]]:
-    """Files and overrides of a command line. Raises UsageError."""
+    """Files and overrides of a command line. Raises UsageError, SpecError."""
     files = [Path(word) for word in words if Path(word).exists() or not OVERRIDE.fullmatch(word)]
     return files, read_overrides([word for word in words if Path(word) not in files])
 

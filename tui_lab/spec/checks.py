@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Set
+from typing import Final
 
 from tui_lab.spec.model import RESERVED_PARAMETERS
 from tui_lab.spec.names import name_error
 from tui_lab.spec.problem import closest, suggest
+from tui_lab.spec.read_domains import called_like
 from tui_lab.spec.read_sweep import sweep_paths
-from tui_lab.spec.reading import Keypath, Reader
+from tui_lab.spec.reading import Keypath, Reader, shortened
 from tui_lab.spec.values import Cases, Domain, Drawn
+
+_NUMBER: Final = r"[-+]?\.?\d[\w.+-]*"
+_NUMBERS: Final = re.compile(rf"{_NUMBER}(?:\s*[,;\s]\s*{_NUMBER})+")
+_WORDS: Final = re.compile(r"[\w.+-]+(?:\s*,\s*[\w.+-]+)+")
 
 
 def mentioned_names(r: Reader) -> dict[str, Keypath]:
@@ -52,6 +58,27 @@ def check_names(r: Reader) -> None:
                 "give what is derived its own name",
                 at_key=True,
             )
+
+
+def texts_like_lists(r: Reader) -> list[str]:
+    """A notice for each unquoted text among the values that looks like several, or like a domain."""
+    found = []
+    for sweep in sweep_paths(r):
+        for name in r.keys(sweep):
+            for path in r.items((*sweep, name)):
+                node = r.node(path)
+                if node.kind != "scalar" or node.style is not None or not isinstance(node.value, str):
+                    continue
+                if called := called_like(node.text):
+                    hint = f"as a domain: {{{called[0]}: [{called[1]}]}}"
+                elif _NUMBERS.fullmatch(node.text) or (len(path) == len(sweep) + 1 and _WORDS.fullmatch(node.text)):
+                    parts = re.split(r"[,;\s]+", node.text)
+                    hint = f"as a list: [{', '.join(parts)}]"
+                else:
+                    continue
+                hint += f"; as a text: '{node.text}'"
+                found.append(str(r.problem(path, f'"{name}" has the one text {shortened(node.text)} here', hint)))
+    return found
 
 
 def _check_cases(r: Reader) -> None:

@@ -205,7 +205,7 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
     checks.check_unhashed(r, given.get("unhashed") or ())
     uses = Uses(r, checks.mentioned_names(r))
     uses.read(given, texts)
-    notices = (*check_needs(r, given, uses.known), *uses.notices)
+    notices = (*checks.texts_like_lists(r), *check_needs(r, given, uses.known), *uses.notices)
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
     if uses.takes_all:

@@ -2,14 +2,122 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 from tui_lab.spec.axes import inner_names
-from tui_lab.spec.domains import as_floats, listing, same_numbers
+from tui_lab.spec.domains import as_floats, identity, listing, same_numbers
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import Problem, SpecError, suggest
-from tui_lab.spec.values import Cases, Domain, Listed, LogUniform, RandInt, Uniform, Value
+from tui_lab.spec.read_domains import KINDS, called_like, read_domain
+from tui_lab.spec.reading import Reader
+from tui_lab.spec.values import (
+    Cases,
+    Choice,
+    Domain,
+    Geomspace,
+    Linspace,
+    Listed,
+    LogUniform,
+    RandInt,
+    Range,
+    Uniform,
+    Value,
+)
+from tui_lab.spec.yaml12 import parse
+from tui_lab.spec.yaml_document import Document, Node
+
+# ---- what stands behind `name=`
+
+_SIGNS: Final = ("[", "{", '"', "'", "&", "*", "!")  # with which YAML begins something else than a plain text
+_NUMBERS: Final = re.compile(r"[-+]?\.?\d\S*(?:\s+[-+]?\.?\d\S*)+")
+
+
+def read_values(name: str, text: str) -> list[Value]:
+    """The values that `name=text` gives: a list as YAML writes it inside brackets, a domain that can be listed as the
+    file has it, or one text, taken as it is. Raises SpecError for what can be read in several ways."""
+    written = f"{name}={text}"
+
+    def wrong(message: str, hint: str) -> SpecError:
+        return SpecError([Problem(written, 0, 0, message, hint)])
+
+    quoted = f"in quotes it is one text: '{name}={json.dumps(text, ensure_ascii=False)}'"
+    if not text.isprintable():
+        return [text]  # YAML would fold its lines
+    if called := called_like(text):
+        raise wrong("this is no domain", f"write '{name}={{{called[0]}: [{called[1]}]}}'")
+    try:
+        document = parse(f"[{text}]", "")
+    except SpecError as error:
+        if "," in text or text.startswith(_SIGNS):
+            raise wrong(f"this is neither a list of values nor a text: {error.problems[0].message}", quoted) from None
+        return [text]
+    root = document.root
+    if root is None or root.kind != "list" or document.problems:
+        raise wrong("this is neither a list of values nor a text", quoted)
+    if not root.items:
+        return [text]
+    if any(item.kind == "mapping" and not document.source_of(item).startswith("{") for item in root.items):
+        if len(root.items) == 1 and not text.startswith(_SIGNS):
+            return [text]  # `a: b`
+        raise wrong("this is neither a list of values nor a text", quoted)
+    if _left(document, root).count(",") != len(root.items) - 1:
+        raise wrong("there is an empty value", f'write it as "", or without the comma; {quoted}')
+    for item in root.items:
+        if item.kind == "scalar" and item.style is None:
+            source = document.source_of(item)
+            if item.text != source and not source.startswith("!!"):
+                raise wrong(f"YAML reads {source} as something else than a text", quoted)
+            last = item is root.items[-1]
+            if not last and (source.endswith("\\") or _is_open(source)):
+                raise wrong(f"the comma behind {source} parts two values", quoted)
+            if last and len(root.items) > 1 and _is_open(source):
+                raise wrong(f"{source} is only a part of something", quoted)
+            if _NUMBERS.fullmatch(source):
+                raise wrong(
+                    "this is one text", f"several values are given as {name}={','.join(source.split())}; {quoted}"
+                )
+    domains = [item for item in root.items if item.kind == "mapping" and len(item.entries) == 1]
+    domains = [item for item in domains if (kind := next(iter(item.entries))) in KINDS or suggest(kind, KINDS)]
+    if domains and len(root.items) > 1:
+        raise wrong("a domain can't stand beside other values", f"give it alone, or list its values: {name}=1,2,3")
+    if domains:
+        return _listed(written, document)
+    values: list[Value] = root.plain()
+    return values
+
+
+def _is_open(text: str) -> bool:
+    """Whether a bracket of a text has no counterpart in it."""
+    return any(text.count(first) != text.count(second) for first, second in ("()", "[]", "{}"))
+
+
+def _left(document: Document, root: Node) -> str:
+    """What a list has between its items."""
+    source, at, left = document.text.source, root.start, ""
+    for item in root.items:
+        left += source[at : item.start]
+        at = item.end
+    return left + source[at : root.end]
+
+
+def _listed(written: str, document: Document) -> list[Value]:
+    """The values of a domain. Raises SpecError."""
+    reader = Reader(document, Path())
+    domain = read_domain(reader, (0,))
+    if domain is None:
+        raise SpecError([replace(problem, file=written, line=0, column=0) for problem in reader.problems])
+    if not isinstance(domain, (Range, Linspace, Geomspace)):
+        message = f'"{domain.kind}" stands in the file only'
+        raise SpecError([Problem(written, 0, 0, message, "here are values, or a range, linspace or geomspace")])
+    return listing(domain)
+
+
+# ---- the values in the plan
 
 
 @dataclass(frozen=True)
@@ -25,14 +133,16 @@ class Plan:
 def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Plan:
     """The experiment's plan with the values that `overrides` names.
 
-    The values replace the parameter's domain in every mapping that has it, or its default if only that is
-    there (several values then cross with everything else). Integers become floats where the file's numbers
-    are floats, so that `lr=1` finds the tasks of `lr: [1.0, 0.5]`.
+    Values that the file lists choose those of its combinations that have them: in a union of mappings, in zipped
+    groups and in cases, no combination comes up that nobody has written down. Values that no mapping lists take the
+    place of the parameter's domain in every mapping that has it, or of its default if only that is there (several
+    values then cross with everything else). Integers become floats where the file's numbers are floats, so that
+    `lr=1` finds the tasks of `lr: [1.0, 0.5]`.
 
-    - In a zipped group, as many values as the group has take the place of the old ones; a single value is
-      held fixed while the others advance without it; any other number is a problem.
-    - The values of a parameter with `cases` are names of cases: those are kept.
-    - A parameter that cases set leaves the bundle and crosses with the cases.
+    - In a zipped group, as many new values as the group has take the place of the old ones; a single one is held
+      fixed while the others advance without it; any other number is a problem.
+    - The values of a parameter with `cases` are names of cases. A new value of a parameter that cases set crosses
+      with the cases.
 
     Raises SpecError for unknown names and unknown cases, whose place is the override as it was written.
     """
@@ -76,18 +186,66 @@ def _override(old: Plan, name: str, given: list[Value]) -> Plan:
     if not any(name in m or any(name in inner_names(d) for d in m.values()) for m in old.mappings):
         default = Listed(values=tuple(_like(Listed(values=(old.defaults[name],)), given)))
         return replace(old, mappings=tuple({**mapping, name: default} for mapping in old.mappings))
+    offered = [_offered(mapping, name, old.defaults) for mapping in old.mappings]
+    listed = [values for values in offered if values is not None]
+    new = [value for value in given if not any(_positions(values, [value]) for values in listed)]
+    mappings: list[Mapping[str, Domain]] = []
     groups = old.groups
-    if len(given) == 1:
+    for mapping, values in zip(old.mappings, offered, strict=True):
+        if values is None:  # drawn: any value is one of it
+            mappings.append(_replaced(mapping, name, given))
+            continue
+        if chosen := _positions(values, given):
+            mappings.append(_chosen(mapping, name, chosen, old.groups))
+        if new and _has(mapping, name):
+            mappings.append(_replaced(mapping, name, new))
+    if new and len(given) == 1:
         groups = tuple(tuple(member for member in group if member != name) for group in groups)
-    return replace(old, mappings=tuple(_replaced(m, name, given) for m in old.mappings), groups=groups)
+    return replace(old, mappings=tuple(mappings), groups=groups)
+
+
+def _has(mapping: Mapping[str, Domain], name: str) -> bool:
+    return name in mapping or any(name in inner_names(domain) for domain in mapping.values())
+
+
+def _offered(mapping: Mapping[str, Domain], name: str, defaults: Mapping[str, Value]) -> list[Value] | None:
+    """The values that a parameter takes in a mapping, one for each position of its domain; None where it is drawn."""
+    for key, domain in mapping.items():
+        if key == name:
+            return None if domain.drawn and not isinstance(domain, Choice) else listing(domain)
+        if isinstance(domain, Cases) and name in inner_names(domain):
+            return [case.get(name, defaults.get(name)) for case in domain.cases.values()]
+    return [defaults.get(name)]
+
+
+def _positions(values: Sequence[Value], given: Sequence[Value]) -> list[int]:
+    """Where any of the given values stands among others."""
+    wanted = set(map(identity, _as_in(values, given)))
+    return [i for i, value in enumerate(values) if identity(value) in wanted]
+
+
+def _chosen(
+    mapping: Mapping[str, Domain], name: str, positions: Sequence[int], groups: Sequence[tuple[str, ...]]
+) -> dict[str, Domain]:
+    """A mapping with some of the positions of a parameter, and of what is bound to it."""
+    own = next((key for key, domain in mapping.items() if name == key or name in inner_names(domain)), None)
+    bound = {own, *next((group for group in groups if own in group), ())}
+    return {key: _at(domain, positions) if key in bound else domain for key, domain in mapping.items()}
+
+
+def _at(domain: Domain, positions: Sequence[int]) -> Domain:
+    if isinstance(domain, Cases):
+        cases = list(domain.cases.items())
+        return Cases(cases=dict(cases[i] for i in positions))
+    values = listing(domain)
+    chosen = tuple(values[i] for i in positions if i < len(values))
+    return Choice(values=chosen) if isinstance(domain, Choice) else Listed(values=chosen)
 
 
 def _replaced(mapping: Mapping[str, Domain], name: str, given: list[Value]) -> dict[str, Domain]:
     result: dict[str, Domain] = {}
     for key, domain in mapping.items():
-        if isinstance(domain, Cases) and key == name:
-            result[key] = Cases(cases={str(v): domain.cases[str(v)] for v in given if str(v) in domain.cases})
-        elif isinstance(domain, Cases) and name in inner_names(domain):
+        if isinstance(domain, Cases) and name in inner_names(domain):
             others = {case: {n: v for n, v in inner.items() if n != name} for case, inner in domain.cases.items()}
             before = Listed(values=tuple(inner[name] for inner in domain.cases.values() if name in inner))
             result[key] = Cases(cases=others)
@@ -103,5 +261,8 @@ def _like(domain: Domain, given: list[Value]) -> list[Value]:
     """The values, with integers as floats where the numbers of the domain are floats."""
     if isinstance(domain, RandInt):
         return same_numbers(given)
-    floats = isinstance(domain, (Uniform, LogUniform)) or any(isinstance(v, float) for v in listing(domain))
-    return as_floats(given) if floats else same_numbers(given)
+    return as_floats(given) if isinstance(domain, (Uniform, LogUniform)) else _as_in(listing(domain), given)
+
+
+def _as_in(values: Sequence[Value], given: Sequence[Value]) -> list[Value]:
+    return as_floats(given) if any(isinstance(value, float) for value in values) else same_numbers(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -54,6 +55,31 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
             r.add((*path, kind), f'"{kind}" is no kind of domain', hint, at_key=True)
         return None
     return KINDS[kind](r, (*path, kind))
+
+
+_CALL: Final = re.compile(
+    r"(?:np\.|numpy\.)?(range|arange|linspace|geomspace|logspace|uniform|loguniform|randint|choice)\((.*)\)"
+)
+
+
+def called_like(text: str) -> tuple[str, str] | None:
+    """The kind of domain, and what stands in its list, of a text that looks like a call in Python: `range(0, 3)`."""
+    call = _CALL.fullmatch(text.strip())
+    if call is None:
+        return None
+    if call[1] == "logspace":
+        return "geomspace", _powers(call[2])
+    stop_alone = call[1] in ("range", "arange") and "," not in call[2]
+    return "range" if call[1] == "arange" else call[1], f"0, {call[2]}" if stop_alone else call[2].strip()
+
+
+def _powers(arguments: str) -> str:
+    """What geomspace takes where NumPy's logspace takes exponents of 10."""
+    try:
+        low, high, *count = (float(argument) for argument in arguments.split(","))
+        return f"{10**low:g}, {10**high:g}, {int(count[0]) if count else 50}"
+    except (ValueError, OverflowError):
+        return "start, stop, n"
 
 
 def looks_like_domain(r: Reader, path: Keypath) -> bool:
