@@ -378,3 +378,20 @@ def test_nodes() -> None:
         read_nodes(given, [], ["c"])
     with pytest.raises(UsageError, match="how many workers"):
         read_nodes([["localhost"], ["localhost", "2"]], [], [])
+
+
+def test_nodes_of_this_machine_keep_their_names(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "nodes:\n- {name: one, hostname: localhost, workers: 2}\n- {name: two, hostname: localhost, workers: 1}\n"
+    )
+    found = read_nodes([["localhost", "3", "a"], ["localhost", "1", "b"]], [str(file)], [])
+    assert [(node["name"], node["slots"], node["tags"]) for node in found or ()] == [
+        ("localhost", 4, ["a", "b"]),
+        ("one", 2, []),
+        ("two", 1, []),
+    ]
+    with pytest.raises(UsageError, match="localhost is given twice; say how many workers each has"):
+        read_nodes([["localhost"], ["localhost", "1"]], [], [])
+    with pytest.raises(UsageError, match="two nodes are called far"):
+        read_nodes([["far", "1"], ["far", "1"]], [], [])

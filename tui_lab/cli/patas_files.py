@@ -127,7 +127,7 @@ def _node(path: Path, given: Any, number: int) -> Node:
 
 def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Sequence[str]) -> list[Node] | None:
     """The nodes of all `--node` and `--cluster` that have all the tags; None where none was given. What is said of
-    this machine more than once adds up. Raises UsageError, SpecError."""
+    this machine under one name adds up. Raises UsageError, SpecError."""
     nodes = [read_node(words) for words in given]
     nodes += [node for name in clusters for node in read_cluster(Path(name))]
     if not nodes:
@@ -137,17 +137,18 @@ def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Se
     chosen = [node for node in nodes if set(tags) <= set(node["tags"])]
     if not chosen:
         raise UsageError(f"explore --filter-nodes {' '.join(tags)}: no node has all of these tags")
-    here = [node for node in chosen if "host" not in node]
-    if len(here) > 1:
-        if not all(node["slots"] for node in here):
-            raise UsageError("explore: localhost is given twice; say how many workers each has")
-        merged = {**here[0], "slots": sum(node["slots"] for node in here)}
-        chosen = [merged, *(node for node in chosen if "host" in node)]
-    names = [node["name"] for node in chosen]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"explore: two nodes are called {name}; give one of them another name")
-    return chosen
+    found: dict[str, Node] = {}
+    for node in chosen:
+        before = found.setdefault(node["name"], node)
+        if before is node:
+            continue
+        if "host" in before or "host" in node:
+            raise UsageError(f"explore: two nodes are called {node['name']}; give one of them another name")
+        if not before["slots"] or not node["slots"]:
+            raise UsageError(f"explore: {node['name']} is given twice; say how many workers each has")
+        tags = list(dict.fromkeys([*before["tags"], *node["tags"]]))
+        found[node["name"]] = {**before, "slots": before["slots"] + node["slots"], "tags": tags}
+    return list(found.values())
 
 
 # ---- which tasks
