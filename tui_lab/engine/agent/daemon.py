@@ -27,7 +27,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for an engine
+IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for a word from an engine
+TIDY_AFTER = 2.0  # seconds after which it looks for what dead agents have left
 HOLD = 1.0  # seconds between tries where the node has no room for a task
 OOM_EVERY = 1.0  # seconds that a count of the kernel's out-of-memory kills stays good
 FRESHEN = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp remove what looks old
@@ -60,6 +61,13 @@ class Agent:
         self.attempts.update(self.ledger.read())
         self.adopting.take_over_all()
         self.timers.after(FRESHEN, self.freshen)
+        self.timers.after(TIDY_AFTER, self.tidy)
+
+    def tidy(self) -> None:
+        """Remove what dead agents have left beside this spool."""
+        from tui_lab.engine.agent.leaving import remove_left  # late: it would take its time from every start
+
+        remove_left(self.spool)
 
     def freshen(self) -> None:
         """Keep the spool from those who remove old files."""
@@ -73,8 +81,8 @@ class Agent:
     # The loop.
 
     def run(self, listener: socket.socket) -> bool:
-        """True when the engine has let it go; False when nobody has needed it for long: what was not acknowledged
-        stays in the ledger for the next agent."""
+        """True when all is acknowledged, and the engine has let it go or nobody has needed it for long; False when
+        nobody has, and something is not: that stays in the ledger for the next agent."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
@@ -95,13 +103,16 @@ class Agent:
             if link.patience(now, IDLE_LIMIT) <= 0 or not self.starting.saturated:
                 link.tell()
             link.flush()
-            patience = link.patience(now, IDLE_LIMIT)
+            limit = max(self.idle_since, link.heard) + IDLE_LIMIT
+            patience = link.patience(now, max(0.0, limit - now) + 0.01)
             if self.leaving and not self.attempts:
                 return True
-            if link.channel is not None or self.busy():
+            if self.by_pid or self.contexts.setups:
+                self.idle_since = now  # with something that runs
+            elif now > limit:
+                if not self.busy():
+                    return not self.attempts
                 self.idle_since = now
-            elif now - self.idle_since > IDLE_LIMIT:
-                return False
             reading: Any = [listener, wake_read] + list(self.adopting.by_pidfd)
             writing: Any = []
             if link.channel is not None:
@@ -123,7 +134,9 @@ class Agent:
             self.timers.run()
 
     def busy(self) -> bool:
-        return bool(self.starting.queue) or any(attempt.event is None for attempt in self.attempts.values())
+        """Something goes on without an engine. What waits for its context does not: that only an engine has."""
+        stuck = {a.key for a in self.starting.queue if self.contexts.get(a.message["context"]) is None}
+        return any(a.event is None and a.key not in stuck for a in self.attempts.values())
 
     def reap(self) -> None:
         while True:

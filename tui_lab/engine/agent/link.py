@@ -25,6 +25,7 @@ class Link:
         self.handle = handle
         self.channel: Any = None
         self.greeted = False
+        self.heard = 0.0  # monotonic: when something came last
         self.unread = bytearray()
         self.unsent = bytearray()
         self.news: Any = []  # (how to make the message and its bytes, moment of what it tells), not yet in `unsent`
@@ -36,6 +37,7 @@ class Link:
             return
         self.hang_up()  # the newest connection is the engine's: the old one is dead or half open
         connection.setblocking(False)
+        self.heard = time.monotonic()
         self.channel = connection
 
     def hang_up(self) -> None:
@@ -54,6 +56,7 @@ class Link:
         if not data:
             self.hang_up()
             return
+        self.heard = time.monotonic()
         self.unread += data
         done = 0
         while self.channel is not None:
