@@ -102,6 +102,8 @@ def _remarks(node: Node, nodes: Sequence[Node], cards_apart: bool) -> list[str]:
     lines = []
     if wrong := trouble(node, nodes):
         lines.append(f"! {name}: {wrong}")
+    if doing := node.get("doing"):
+        lines.append(f"  {name}: {printable(str(doing))}")
     if len(_cards(node)) > (0 if cards_apart else 1):
         lines.append(f"  {name} GPUs {', '.join(map(_card, _cards(node)))}")
     if tasks := node.get("tasks"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Final
@@ -94,6 +95,9 @@ def failure_line(run: Followed) -> str:
     return f"✗ task {event['task']}: {reason}" + (f": {line}" if line else "")
 
 
+_LASTING: Final = re.compile(r" \([0-9.]+ (s|min)\)")  # how long something has lasted: no reason to say it again
+
+
 class LinesView:
     """A line every ten seconds, and one for the first failure: for logs and pipes."""
 
@@ -107,8 +111,9 @@ class LinesView:
             if run.failure is not None and run.folder.name not in self.told:
                 self.told.add(run.folder.name)
                 self.say(f"{run.folder.name}: {failure_line(run)}")
-        if notice and notice not in self.told:
-            self.told.add(notice)
+        same = _LASTING.sub("", notice)
+        if notice and same not in self.told:
+            self.told.add(same)
             self.say(notice)
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + LINES_EVERY

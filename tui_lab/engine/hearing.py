@@ -105,6 +105,8 @@ class Hearing:
                 self.samples.note(node)
             elif kind == "notice":
                 node.notice = message["text"]
+            elif kind == "setup":
+                node.on_setup(message["running_for"])
         if durations:
             node.measure(len(durations), durations)
         self._record(news)

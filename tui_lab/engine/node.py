@@ -14,6 +14,7 @@ import orjson
 
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.resources import Resources
+from tui_lab.engine.agent.setups import lasting
 from tui_lab.engine.transports.channel import Channel, ChannelError, Transport
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Node:
         self.error = ""  # why it can't be reached
         self.notice = ""  # what its agent waits for
         self.doing = ""  # what the engine does for it, as sending code
+        self.setup_since: float | None = None  # monotonic: since then its agent runs setup lines, and tasks wait
         self.sample: Message = {}
         self.heard: float | None = None  # when it last said something, in seconds since 1970
         self.latency: float | None = None  # seconds there and back
@@ -221,6 +223,17 @@ class Node:
         if message["id"] == number:
             self.latency = time.monotonic() - left
             self.clock_offset = message["time"] - (time.time() - self.latency / 2)
+
+    def on_setup(self, running_for: float | None) -> None:
+        """Setup lines have begun there so many seconds ago, or have ended."""
+        self.setup_since = None if running_for is None else time.monotonic() - running_for
+
+    @property
+    def said(self) -> str:
+        """What its tasks wait for, for a person; empty where all is well."""
+        if self.doing or self.setup_since is None or not self.ready:
+            return self.doing or self.notice
+        return f"setup is running ({lasting(round(time.monotonic() - self.setup_since))})"
 
     def set_slots(self, slots: int) -> None:
         self.slots = self.entry["slots"] = slots
@@ -367,6 +380,7 @@ class Node:
             raise ChannelError("an agent of another tui-lab version is at work there; it ends when its tasks have")
         self.slots = first["slots"]
         self.notice = first.get("notice", "")
+        self.on_setup(first.get("setup"))
         self.shared = first.get("shared", True)
         self.home = first.get("home", "")
         self.facts = first.get("facts", {})

@@ -77,7 +77,7 @@ class NodeCommands:
             "host": node.entry.get("host"),
             "tags": node.entry.get("tags", []),
             "error": node.error,
-            "doing": node.doing or node.notice,
+            "doing": node.said,
             "python": node.facts.get("python"),
             "cores": node.facts.get("cores"),
             "shared": node.shared,

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from tui_lab.engine.engine import Engine
+from tui_lab.engine.node import Node
 from tui_lab.engine.run import ExperimentRun
 
 
 def notice_of(engine: Engine) -> str:
     """Empty where all is well."""
     full = [f"{engine.lab.path / name}: {why}; waiting until there is room" for name, why in engine.disk.full.items()]
-    held = [f"node {node.name}: {said}" for node in engine.nodes.values() for said in (node.notice, node.doing) if said]
+    held = [f"node {node.name}: {said}" for node in engine.nodes.values() for said in _said(node) if said]
     drained = [_drained(engine, engine.runs[name]) for name in sorted(engine.active)]
     waiting = [_waiting(engine, engine.runs[name]) for name in sorted(engine.active)]
     return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *drained, *waiting) if said)
+
+
+def _said(node: Node) -> tuple[str, ...]:
+    """What a node waits for, each once."""
+    return (node.said,) if node.notice in node.said else (node.notice, node.said)
 
 
 def _waiting(engine: Engine, run: ExperimentRun) -> str:

@@ -127,6 +127,7 @@ class Recipe:
             "workdir": self._workdir(place) or place.workdir,
             "shell": self.experiment.shell,
             "setup": "\n".join(setup) or None,
+            "setup_timeout": self.experiment.setup_timeout,
             "ok_exit_codes": list(self.experiment.ok_exit_codes),
             "steps": [
                 {"name": step.name, "script": command.script({}) if command.constant else None}

@@ -32,6 +32,7 @@ from tui_lab.spec.read_task import (
     read_retry_on,
     read_run_on,
     read_setup,
+    read_time,
     read_timeout,
     read_workdir,
 )
@@ -56,6 +57,7 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "env": read_env,
     "shell": Reader.optional_text,
     "setup": read_setup,
+    "setup_timeout": read_time,
     "timeout": read_timeout,
     "grace": read_grace,
     "retries": at_least(0),

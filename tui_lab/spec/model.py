@@ -237,6 +237,11 @@ class Experiment(Model):
         description="Lines that run once on each node, and whose environment tasks inherit.",
         examples=["module load cuda", ["module load cuda", "conda activate lab"]],
     )
+    setup_timeout: float = Field(
+        default=1800.0,
+        description="Time that `setup` may take on a node; after that its tasks there have failed.",
+        examples=["2h", "90s"],
+    )
     timeout: float | str | None = Field(
         default=None,
         description="Time that an attempt may take, in seconds or with units; placeholders work.",

@@ -214,6 +214,11 @@ def read_timeout(r: Reader, path: Keypath) -> float | str | None:
     return _time(r, path)
 
 
+def read_time(r: Reader, path: Keypath) -> float | None:
+    """Seconds, more than none."""
+    return _time(r, path)
+
+
 def read_grace(r: Reader, path: Keypath) -> float | None:
     return _time(r, path, zero=True)
 

@@ -242,6 +242,7 @@ _KEYS: Final[dict[str, Schema]] = {
     ),
     "shell": or_null(TEXT),
     "setup": or_null(one_or_many(TEXT)),
+    "setup_timeout": _QUANTITY,
     "timeout": or_null(_QUANTITY),
     "grace": _QUANTITY,
     "retries": {"type": "integer", "minimum": 0},

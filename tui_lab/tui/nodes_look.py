@@ -56,7 +56,8 @@ def nodes_frame(nodes: Sequence[Mapping[str, Any]], samples: Samples, ascii: boo
                 "load": _number(node.get("load")) + _spark(past, "load", spark, ascii) if live else None,
                 "memory": _percent(past, "memory") + _spark(past, "memory", spark, ascii) if live else None,
                 "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.get("gpus") and live else None,
-                "note": printable(str(node.get("error") or "")) or " ".join(map(str, node.get("tags") or ())),
+                "note": printable(str(node.get("error") or node.get("doing") or ""))
+                or " ".join(map(str, node.get("tags") or ())),
             }
         )
     names = ("name", "state", "slots", "load", "memory", "gpu", "note")

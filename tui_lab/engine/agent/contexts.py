@@ -1,10 +1,12 @@
 """Contexts: what the tasks of a submission have in common. Held in memory only: they carry the environment."""
 
 import os
+import time
 
 from tui_lab.engine.agent.places import expand
 from tui_lab.engine.agent.processes import children, decode, encode, process_stat
 from tui_lab.engine.agent.programs import USUAL
+from tui_lab.engine.agent.setups import TIMEOUT, Setup, end_strays, lasting
 from tui_lab.portable.login import without_login
 
 TYPE_CHECKING = False
@@ -18,18 +20,24 @@ OF_A_TASK = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
     + (b"PARAMS",)
 )
 START_FILE = b"BASH_ENV"
+UNNEEDED = "was stopped"
+LOOK_AGAIN = 0.1  # seconds between looks at processes that were asked to end
 
 
 class Contexts:
-    """By id. `ready` is None while the setup runs, False where it failed (`error` says why)."""
+    """By id. `ready` is None until the setup has ended, False where it failed (`error` says why)."""
 
-    def __init__(self, spool: str) -> None:
-        self.spool = spool
+    def __init__(self, agent) -> None:
+        self.agent = agent
         self.own = {k: v for k, v in os.environb.items() if not k.startswith(OF_A_TASK)}
         self.by_id: Any = {}
-        self.setups: Any = {}  # pid of a running setup -> context id
+        self.count = 0  # of setups so far
+        self.setups: Any = {}  # pid of a running setup -> Setup
+        self.ran: Any = []  # those that have ended: what they have left running serves all tasks
+        self.dying: Any = []  # those whose processes are being ended
         self.daemons: Any = set()  # (pid, start time) of what ran when a setup had just ended
         self.shells: Any = {}
+        end_strays(agent.spool)
 
     def get(self, identity: str):
         return self.by_id.get(identity)
@@ -45,69 +53,114 @@ class Contexts:
         message["environment"] = environment
         message["submitted"] = given is not None
         message["workdir"] = expand(message["workdir"])
-        message["ready"] = True
+        message["login"] = {k: v for k, v in inherited.items() if k not in environment}
+        message["ready"] = None if message.get("setup") else True
         self.by_id[message["id"]] = message
-        if message.get("setup"):
-            message["login"] = {k: v for k, v in inherited.items() if k not in environment}
-            self.run_setup(message)
+
+    # Setup.
+
+    def settled(self, context: dict) -> bool:
+        """Whether it is known that its tasks can run, or can't. The first that asks has its setup run."""
+        if context["ready"] is None and not any(setup.context is context for setup in self.setups.values()):
+            self.run_setup(context)
+        return context["ready"] is not None
 
     def run_setup(self, context: dict) -> None:
         """Run the setup lines once; the variables that they leave behind are inherited by every task. They may read a
         start file that tasks don't: on clusters it is what defines `module`."""
-        import subprocess
-
-        context["ready"] = None
-        base = os.path.join(self.spool, "setup-%d" % len(self.by_id))
-        context["setup_files"] = (base + ".env", base + ".log")
-        script = context["setup"] + '\nexec env -0 >"$TUI_LAB_SETUP_ENV"'
+        self.count += 1
+        setup = Setup(context, os.path.join(self.agent.spool, "setup-%d" % self.count))
         environment = dict(context["environment"])
         if START_FILE in context["login"]:
             environment[START_FILE] = context["login"][START_FILE]
-        environment[b"TUI_LAB_SETUP_ENV"] = encode(base + ".env")
         try:
-            with open(base + ".log", "wb") as output:
-                process = subprocess.Popen(
-                    self.shell(context) + ["-c", encode(script)],
-                    env=environment,
-                    cwd=encode(context["workdir"]),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,
-                )
+            setup.start(self.shell(context), environment)
         except OSError as error:
             context["ready"], context["error"] = False, "setup: %s" % error
             return
-        process.returncode = 0  # reaped by our own loop, not by Popen
-        self.setups[process.pid] = context["id"]
+        self.setups[setup.pid] = setup
+        limit = context.get("setup_timeout") or TIMEOUT
+        setup.timers.append(
+            self.agent.timers.after(limit, self.stop_setup, setup, "took longer than " + lasting(limit))
+        )
+        self.tell()
 
     def is_spared(self, pid: int, start_time: int) -> bool:
         """Whether this may be a daemon that setup lines have started: it serves all tasks."""
         return bool(self.setups) or (pid, start_time) in self.daemons
 
     def setup_ended(self, pid: int, status: int) -> None:
-        context = self.by_id[self.setups.pop(pid)]
-        facts = [(child, process_stat(child)) for child in children()]
-        self.daemons.update((child, fact[4]) for child, fact in facts if fact is not None)
-        environment_file, output = context["setup_files"]
-        try:
-            with open(environment_file, "rb") as file:
-                pairs = [part.partition(b"=") for part in file.read().split(b"\0") if b"=" in part]
-        except OSError:
-            pairs = []
-        if status == 0 and pairs:
-            own = {b"_", b"TUI_LAB_SETUP_ENV"}
-            login = context["login"]  # the start file may have set these once more
-            context["environment"] = {k: v for k, _, v in pairs if k not in own and login.get(k) != v}
-            context["ready"] = True
+        setup = self.setups.pop(pid)
+        setup.ended()
+        self.agent.timers.cancel(setup.timers)
+        context, variables = setup.context, setup.variables()
+        self.tell()
+        if setup.stopping == UNNEEDED:
+            self.dying.append(setup)  # it runs once more if someone wants it
+            self.end_dying()
             return
-        try:
-            with open(output, "rb") as file:
-                tail = file.read()[-500:].decode("utf-8", "replace").strip()
-        except OSError:
-            tail = ""
-        what = "exited with %d" % status if status else "left no environment behind (does it `exit`?)"
-        context["ready"], context["error"] = False, "setup %s%s" % (what, ": " + tail if tail else "")
+        if status == 0 and variables and not setup.stopping:
+            facts = [(child, process_stat(child)) for child in children()]
+            self.daemons.update((child, fact[4]) for child, fact in facts if fact is not None)
+            login = context["login"]  # the start file may have set these once more
+            context["environment"] = {k: v for k, v in variables.items() if login.get(k) != v}
+            context["ready"] = True
+            self.ran.append(setup)
+            return
+        what = setup.stopping or (
+            "exited with %d" % status if status else "left no environment behind (does it `exit`?)"
+        )
+        words = setup.words()
+        context["ready"], context["error"] = False, "setup %s%s" % (what, ": " + words if words else "")
+        self.dying.append(setup)
+        self.end_dying()
+
+    def stop_setup(self, setup: Setup, why: str) -> None:
+        """End a running setup, with all that it has started. The first reason stands."""
+        if not setup.stopping:
+            setup.stopping = why
+            self.agent.timers.cancel(setup.timers)
+            self.go_on_stopping(setup)
+
+    def go_on_stopping(self, setup: Setup) -> None:
+        if setup.pid in self.setups:
+            setup.signal()
+            setup.timers.append(self.agent.timers.after(LOOK_AGAIN, self.go_on_stopping, setup))
+
+    def end_dying(self) -> None:
+        """End what is left of setups that nobody wants any more."""
+        self.dying = [setup for setup in self.dying if setup.signal()]
+        if self.dying:
+            self.agent.timers.after(LOOK_AGAIN, self.end_dying)
+
+    def stop_unneeded(self, wanted: set) -> None:
+        """End the setups of contexts that no task waits for."""
+        for setup in list(self.setups.values()):
+            if setup.context["id"] not in wanted:
+                self.stop_setup(setup, UNNEEDED)
+
+    def close(self) -> None:
+        """The run is over: nothing of a setup goes on."""
+        self.stop_unneeded(set())
+        if self.ran:
+            self.dying += self.ran
+            self.ran = []
+            self.end_dying()
+
+    @property
+    def quiet(self) -> bool:
+        return not self.setups and not self.dying
+
+    @property
+    def setup_for(self):
+        """Seconds that a setup has been running, None where none is."""
+        began = [setup.began for setup in self.setups.values()]
+        return round(time.monotonic() - min(began), 3) if began else None
+
+    def tell(self) -> None:
+        self.agent.link.send({"type": "setup", "running_for": self.setup_for})
+
+    # Shells.
 
     def shell(self, context: dict) -> list:
         """The program and options that run a script: the one asked for, else bash where the node has it, else

@@ -42,7 +42,7 @@ class Agent:
         self.timers = Timers()
         self.ledger = Ledger(spool, self.hold)
         self.link = Link(self.handle)
-        self.contexts = Contexts(spool)
+        self.contexts = Contexts(self)
         self.commands = Commands(self.timers)
         self.gpus = Gpus(self.commands)
         self.attempts: Any = {}  # key -> Attempt: everything that the engine has not acknowledged
@@ -105,8 +105,13 @@ class Agent:
             link.flush()
             limit = max(self.idle_since, link.heard) + IDLE_LIMIT
             patience = link.patience(now, max(0.0, limit - now) + 0.01)
+            if self.contexts.setups:
+                waiting = [attempt.message["context"] for attempt in self.starting.queue if not attempt.over]
+                self.contexts.stop_unneeded(set(waiting))
             if self.leaving and not self.attempts:
-                return True
+                self.contexts.close()
+                if self.contexts.quiet:
+                    return True
             if self.by_pid or self.contexts.setups:
                 self.idle_since = now  # with something that runs
             elif now > limit:

@@ -13,6 +13,7 @@ from tui_lab.engine.agent.processes import (
     peak_memory,
     process_file,
     process_stat,
+    signal_each,
 )
 
 TYPE_CHECKING = False
@@ -208,15 +209,6 @@ class Ending:
         self.agent.ledger.note({"record": "event", "key": attempt.key, "event": event})
         self.agent.starting.release(attempt)
         self.agent.report_event(attempt)
-
-
-def signal_each(pids: list, number: int) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-            os.kill(pid, signal.SIGCONT)
-        except OSError:
-            pass
 
 
 def recorded_status(attempt: Attempt):

@@ -68,6 +68,7 @@ class Greeting:
                 "gpus": gpus,
                 "open": [attempt.key for attempt in agent.attempts.values()],
                 "notice": agent.notice,
+                "setup": agent.contexts.setup_for,
                 "shared": sees(hello.get("marker")),
                 "home": home_folder(hello.get("data"), hello["lab"], hello["node"]),
                 "facts": facts(agent.gpus.known),

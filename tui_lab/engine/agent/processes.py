@@ -80,6 +80,15 @@ def has_variables(pid: int, variables: tuple) -> bool:
     return all(variable in environment for variable in variables)
 
 
+def signal_each(pids: list, number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+            os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
+
+
 def oom_kills() -> int:
     """How many processes the kernel has killed for want of memory since boot; 0 where it does not say."""
     try:

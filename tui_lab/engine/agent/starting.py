@@ -135,7 +135,7 @@ class Starting:
             if attempt.over:
                 continue
             context = self.agent.contexts.get(attempt.message["context"])
-            if context is None or context["ready"] is None:
+            if context is None or not self.agent.contexts.settled(context):
                 waiting.append(attempt)
                 continue
             if attempt.slot is None:

@@ -1,0 +1,142 @@
+"""Setup lines: run once for a context, before its tasks, in a session of their own, no longer than someone waits."""
+
+import os
+import signal
+import time
+
+from tui_lab.engine.agent.processes import (
+    all_pids,
+    encode,
+    has_variables,
+    is_process,
+    process_stat,
+    signal_each,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+GRACE = 5.0  # seconds between TERM and KILL
+TIMEOUT = 1800.0  # seconds that setup may take, where the context does not say
+VARIABLE = b"TUI_LAB_SETUP_ENV"
+END = '\nexec env -0 >"$TUI_LAB_SETUP_ENV"'
+# `conda activate` is a function of the shell, which start files define for interactive shells alone.
+CONDA = """\
+tui_lab_conda() {
+  tui_lab_name=$1; shift; unset -f conda mamba
+  tui_lab_exe=$(command -v conda) || :
+  for tui_lab_root in "${CONDA_EXE%/*/*}" "${MAMBA_ROOT_PREFIX:-}" "${tui_lab_exe%/*/*}" \\
+      ~/miniforge3 ~/mambaforge ~/miniconda3 ~/anaconda3 ~/miniconda ~/anaconda \\
+      /opt/conda /opt/miniforge3 /opt/miniconda3 /opt/anaconda3; do
+    if [ -n "$tui_lab_root" ] && [ -r "$tui_lab_root/etc/profile.d/conda.sh" ]; then
+      . "$tui_lab_root/etc/profile.d/conda.sh"
+      if [ -r "$tui_lab_root/etc/profile.d/mamba.sh" ]; then . "$tui_lab_root/etc/profile.d/mamba.sh"; fi
+      break
+    fi
+  done
+  unset -f tui_lab_conda; unset tui_lab_root tui_lab_exe
+  "$tui_lab_name" "$@"
+}
+case $(command -v conda) in */*|"") conda() { tui_lab_conda conda "$@"; } ;; esac
+case $(command -v mamba) in */*|"") mamba() { tui_lab_conda mamba "$@"; } ;; esac
+"""
+
+
+class Setup:
+    """One run of setup lines. `stopping`: why it was ended."""
+
+    def __init__(self, context: dict, base: str) -> None:
+        self.context = context
+        self.base = base
+        self.mark = (b"\0" + VARIABLE + b"=" + encode(base + ".env") + b"\0",)
+        self.began = time.monotonic()
+        self.pid = 0
+        self.stopping = ""
+        self.kill_at = 0.0
+        self.timers: Any = []
+
+    def start(self, shell: list, environment: dict) -> None:
+        """Raises OSError."""
+        import subprocess
+
+        lines = self.context["setup"]
+        script = (CONDA if "conda" in lines or "mamba" in lines else "") + lines + END
+        environment = dict(environment)
+        environment[VARIABLE] = encode(self.base + ".env")
+        with open(self.base + ".log", "wb") as output:
+            process = subprocess.Popen(
+                shell + ["-c", encode(script), "setup"],
+                env=environment,
+                cwd=encode(self.context["workdir"]),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        process.returncode = 0  # reaped by the agent's loop, not by Popen
+        self.pid = process.pid
+        facts = process_stat(self.pid)
+        with open(self.base + ".pid", "w") as file:
+            file.write("%d %d" % (self.pid, facts[4] if facts else 0))
+
+    def variables(self) -> dict:
+        """What the lines have left behind; empty where they did not come to their end."""
+        try:
+            with open(self.base + ".env", "rb") as file:
+                pairs = [part.partition(b"=") for part in file.read().split(b"\0") if b"=" in part]
+        except OSError:
+            return {}
+        return {name: value for name, _, value in pairs if name not in (b"_", VARIABLE)}
+
+    def words(self) -> str:
+        """The end of what they have printed."""
+        try:
+            with open(self.base + ".log", "rb") as file:
+                return file.read()[-500:].decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+    def ended(self) -> None:
+        try:
+            os.unlink(self.base + ".pid")
+        except OSError:
+            pass
+
+    def members(self) -> list:
+        """Pids of what it has started and what is still there."""
+        found = []
+        for pid in all_pids():
+            facts = process_stat(pid)
+            if facts is not None and facts[0] not in "ZX" and (facts[3] == self.pid or has_variables(pid, self.mark)):
+                found.append(pid)
+        return found
+
+    def signal(self) -> bool:
+        """TERM to each once, KILL when the grace is over. False where nothing is left."""
+        left = self.members()
+        if not self.kill_at:
+            self.kill_at = time.monotonic() + GRACE
+            signal_each(left, signal.SIGTERM)
+        elif time.monotonic() >= self.kill_at:
+            signal_each(left, signal.SIGKILL)
+        return bool(left)
+
+
+def end_strays(spool: str) -> None:
+    """End the setups that an agent which was killed has left running: their contexts died with it."""
+    for name in os.listdir(spool):
+        if name.startswith("setup-") and name.endswith(".pid"):
+            path = os.path.join(spool, name)
+            try:
+                with open(path) as file:
+                    pid, start_time = map(int, file.read().split())
+                if is_process(pid, start_time):
+                    os.killpg(pid, signal.SIGKILL)
+                os.unlink(path)
+            except (OSError, ValueError):
+                pass
+
+
+def lasting(seconds: float) -> str:
+    return "%g s" % seconds if seconds < 120 else "%g min" % round(seconds / 60, 1)
