@@ -496,3 +496,37 @@ def test_the_timers_of_ended_tasks_are_dropped() -> None:
     for _ in range(5000):
         timers.cancel([timers.after(7200, print)])
     assert len(timers.waiting) < 2500
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"context": ["c"]},
+        {"folder": None},
+        {"steps": "two"},
+        {"env": None},
+        {"env": {"A": 5}},
+        {"grace": None},
+        {"timeout": "long"},
+        {"ok": None},
+        {"argv": 4},
+        {"argv": [["a", 1]]},
+        {"scripts": {"0": 5}},
+        {"files": 3},
+        {"workdir": 7},
+        {"needs": {"cpus": "many"}},
+        {"needs": [1]},
+        {"collect": {"keep": 5, "home": 7}},
+    ],
+    ids=str,
+)
+def test_a_start_that_is_none_fails_alone(talk: Talk, more: dict[str, object]) -> None:
+    talk.connect()
+    talk.context()
+    bad, good = talk.start(0, "true", **more), talk.start(1, "true")
+    ended = {message["key"][1]: message for message in (talk.receive("finished"), talk.receive("finished"))}
+    assert [ended[0]["key"], ended[1]["key"]] == [bad, good]
+    assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
+    name, value = next(iter(more.items()))
+    assert ended[0]["message"] == f"a start that no agent understands: {name}: {value!r}"
+    assert not gone(talk.pid)

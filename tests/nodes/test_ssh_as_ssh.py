@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import rooted
-from tests.nodes.echo import LAB
+from tests.nodes.echo import LAB, eventually
 from tests.nodes.fleet import Fleet, Node, fleet, make_key
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh import SshTransport
@@ -193,6 +193,23 @@ async def test_a_proxy_command_that_fails(fleet: Fleet) -> None:
     assert "not found" in str(error) and "exit status 127" in str(error)
     config("Host tower\n  ProxyCommand sh -c 'echo the gate is closed >&2; exit 3'\n")
     assert str(await refused("tower")).endswith(": the gate is closed (exit status 3)")
+
+
+async def test_a_proxy_command_that_says_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui_lab.engine.transports import ssh_options
+
+    monkeypatch.setattr(ssh_options, "CONNECT", 1.0)
+    config("Host tower\n  ConnectTimeout 1\n  ProxyCommand sleep 98.76\n")
+    error = await refused("tower")
+    assert str(error).startswith("no answer from tower port 22 within 1 s")
+    await eventually(lambda: not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"98.76" in said_of(path)])
+
+
+def said_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 async def test_a_proxy_command_that_hands_a_connection_over(fleet: Fleet, tmp_path: Path) -> None:

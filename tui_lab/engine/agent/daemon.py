@@ -7,7 +7,7 @@ import socket
 import time
 
 from tui_lab.engine.agent.adopting import Adopting
-from tui_lab.engine.agent.attempt import Attempt
+from tui_lab.engine.agent.attempt import Attempt, is_key, start_flaw
 from tui_lab.engine.agent.collect import Outputs, remove
 from tui_lab.engine.agent.commands import Commands
 from tui_lab.engine.agent.contexts import Contexts
@@ -233,9 +233,25 @@ class Agent:
     # Attempts.
 
     def start(self, message: dict) -> None:
+        if not is_key(message):
+            raise ValueError("a start without a key")
         key = (message["experiment"], message["task"], message["attempt"])
         known = self.attempts.get(key)
-        if known is None:
+        flaw = start_flaw(message) if known is None else ""
+        if flaw:
+            bare = {
+                "experiment": key[0],
+                "task": key[1],
+                "attempt": key[2],
+                "folder": "/",
+                "env": {},
+                "grace": 0.0,
+                "steps": 1,
+            }
+            attempt = self.attempts[key] = Attempt(bare, self.ledger.exits)
+            what = "a start that no agent understands: %s" % flaw
+            self.ending.end(attempt, {"state": "failed", "reason": "start", "message": what})
+        elif known is None:
             attempt = Attempt(message, self.ledger.exits)
             self.attempts[key] = attempt
             self.starting.add(attempt)
