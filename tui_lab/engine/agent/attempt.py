@@ -176,7 +176,9 @@ START = {
     "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
     "collect": lambda value: (
         value is None
-        or (isinstance(value["home"], str) and is_number(value["most"]) and are_texts(value.get("keep") or ()))
+        or (
+            isinstance(value.get("home") or "", str) and is_number(value["most"]) and are_texts(value.get("keep") or ())
+        )
     ),
 }  # type: Any
 
