@@ -102,7 +102,7 @@ def _written(path: Path, count: int) -> list[dict[str, Any]]:
     return [{"event": "journal", "format": FORMAT, "id": "0123456789abcdef"}, *said]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_an_altered_byte_is_found_wherever_it_is(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Every event that is read is one that was written, and a line that is not read is told."""
@@ -124,6 +124,7 @@ def test_an_altered_byte_is_found_wherever_it_is(tmp_path_factory: pytest.TempPa
     assert some and set(some) <= set(damage)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_blocks_of_zeros_missing_and_moved_lines_are_found(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

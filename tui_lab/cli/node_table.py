@@ -43,7 +43,7 @@ class Nodes:
 
 def look(lab: Lab) -> Nodes:
     """What is known of the nodes of a lab. Raises LabError where the engine refuses."""
-    from tui_lab.engine.client import EngineClient, EngineGone
+    from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
     from tui_lab.results.node_samples import last_samples
 
     notice = "no engine is running"
@@ -55,6 +55,8 @@ def look(lab: Lab) -> Nodes:
             return Nodes(True, answer["nodes"])
     except EngineGone:
         pass
+    except EngineSilent:
+        raise
     except StorageError as error:  # one on another host
         notice = error.message
     samples = last_samples(lab.path / layout.NODES_FILE)

@@ -283,13 +283,21 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
         "argv": [_printable(word) for word in sys.argv],
         "cwd": _printable(str(Path.cwd())),
-        "user": getpass.getuser(),
+        "user": _user(),
         "host": socket.gethostname(),
         "nodes": nodes,
         "scripts": prepared.scripts,
         "keep_going": keep_going,
         **_environment(prepared),
     }
+
+
+def _user() -> str:
+    """Who submits; the number of one that the machine knows by no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _environment(prepared: Prepared) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,60 +12,68 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+from tui_lab.engine.agent.places import is_private
+from tui_lab.engine.agent.processes import process_stat
 from tui_lab.engine.early import EarlyEngine
-from tui_lab.engine.place import EngineFacts, elsewhere
+from tui_lab.engine.place import EngineFacts, elsewhere, peer_uid, require_linux
 from tui_lab.engine.recipe import inherited_environment
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
 
 START_LIMIT: Final = 30.0  # seconds
+LOOK: Final = 1.0  # seconds between looks at an engine that has not answered yet
+SIGN_OF_LIFE: Final = 10.0  # seconds without an answer after which it is asked for a sign of life, and has for that
 MOVED_LIMIT: Final = 10.0  # seconds that the engine of a lab which was moved may take to end
 # Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked
 # for.
 BEGINNING: Final = ("submit", "requeue", "resume", "fetch", "clean_nodes")
 
 
-class EngineGone(LabError):  # noqa: N818
+class EngineGone(StorageError):  # noqa: N818
     """The engine ended while a follower was talking to it."""
 
 
-class EngineSilent(LabError):  # noqa: N818
+class EngineSilent(StorageError):  # noqa: N818
     """The engine is there and does not answer: stopped by a signal, or on a disk that hangs."""
 
 
 class EngineClient:
-    """One connection. Every method raises EngineGone where the engine has ended, LabError where it
-    refuses."""
+    """One connection. Every method raises EngineGone where the engine has ended, EngineSilent where it gives no sign of
+    life, LabError where it refuses."""
 
-    def __init__(self, channel: socket.socket, lab: Lab) -> None:
+    def __init__(self, channel: socket.socket, lab: Lab, facts: EngineFacts) -> None:
         self.lab = lab
+        self.facts = facts
         self._channel = channel
+        self._channel.setblocking(False)
         self._unread = b""
         self._numbers = itertools.count(1)
 
     @classmethod
     def connect(cls, lab: Lab) -> EngineClient | None:
-        """A line to the engine that is running, None where none is. Raises LabError for one on another
-        host."""
+        """A line to the engine that is running, None where none is. Raises StorageError for one on another host, or of
+        another user."""
         facts = EngineFacts.read(lab)
         if facts is None or _moved(lab, facts):
             return None
         if not facts.here:
             raise elsewhere(lab, facts.host, facts.pid)
-        channel = _reach(facts)
-        return None if channel is None else cls(channel, lab)
+        channel = _reach(lab, facts)
+        return None if channel is None else cls(channel, lab, facts)
 
     @classmethod
     def start(cls, lab: Lab, early: EarlyEngine | None = None) -> EngineClient:
         """A line to the lab's engine; starts it, detached, where none is alive: the early one, if there is one. Raises
         StorageError."""
-        return cls(_start(lab, early), lab)
+        return _start(lab, early)
 
     def request(self, command: str, *, patience: float | None = None, **fields: Any) -> dict[str, Any]:
-        """Send one command; its answer. patience: seconds to wait, then EngineSilent is raised.
+        """Send one command; its answer. patience: seconds to wait, then EngineSilent is raised; by default as long as
+        the engine gives signs of life.
 
         A command that begins work starts another engine where this one has just ended.
         """
@@ -78,7 +87,8 @@ class EngineClient:
                 if last or command not in BEGINNING:
                     raise
                 self._channel.close()
-                self._channel, self._unread = _start(self.lab), b""
+                again = _start(self.lab)
+                self._channel, self.facts, self._unread = again._channel, again.facts, b""
         if not answer["ok"]:
             raise _refusal(answer)
         return answer
@@ -86,33 +96,65 @@ class EngineClient:
     def _exchange(self, command: str, fields: Mapping[str, Any], patience: float | None) -> dict[str, Any]:
         number = next(self._numbers)
         deadline = None if patience is None else time.monotonic() + patience
+        # json, not orjson: an environment may hold bytes that are no UTF-8
+        rest = memoryview(json.dumps({"command": command, "id": number, **fields}).encode() + b"\n")
         try:
-            # json, not orjson: an environment may hold bytes that are no UTF-8
-            self._channel.settimeout(patience)
-            self._channel.sendall(json.dumps({"command": command, "id": number, **fields}).encode() + b"\n")
+            while rest:
+                self._until(select.POLLOUT, deadline)
+                with contextlib.suppress(BlockingIOError):
+                    rest = rest[self._channel.send(rest) :]
             while True:
-                line = self._line(deadline)
-                answer: dict[str, Any] = json.loads(line)
-                if answer.get("id") in (
-                    number,
-                    None,
-                ):  # else it belongs to a question that we no longer wait for
+                answer: dict[str, Any] = json.loads(self._line(deadline))
+                if answer.get("id") in (number, None):  # else it belongs to a question that we no longer wait for
                     return answer
-        except TimeoutError:
-            raise EngineSilent("the engine does not answer", f"see {self.lab.path / layout.ENGINE_LOG}") from None
         except OSError:
             raise EngineGone("the engine has ended", "start the same command again: nothing is lost") from None
 
     def _line(self, deadline: float | None) -> bytes:
         while b"\n" not in self._unread:
-            if deadline is not None:
-                self._channel.settimeout(max(0.01, deadline - time.monotonic()))
-            data = self._channel.recv(1 << 16)
+            self._until(select.POLLIN, deadline)
+            try:
+                data = self._channel.recv(1 << 16)
+            except BlockingIOError:
+                continue
             if not data:
                 raise OSError("closed")
             self._unread += data
         line, _, self._unread = self._unread.partition(b"\n")
         return line
+
+    def _until(self, what: int, deadline: float | None) -> None:
+        """Wait for the channel. Raises EngineSilent at a deadline; without one where there is no sign of life."""
+        channel = select.poll()
+        channel.register(self._channel, what)
+        heard = time.monotonic()
+        while True:
+            now = time.monotonic()
+            left = LOOK if deadline is None else min(LOOK, max(0.01, deadline - now))
+            if channel.poll(left * 1000):
+                return
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                raise self._silent()
+            if deadline is None and self._is_stopped():
+                raise self._silent()
+            if deadline is None and now - heard >= SIGN_OF_LIFE:
+                self._ask_for_a_sign()
+                heard = time.monotonic()
+
+    def _ask_for_a_sign(self) -> None:
+        """What takes long is answered late; the engine itself answers others meanwhile. Raises EngineSilent."""
+        other = _reach(self.lab, self.facts)
+        if other is not None:
+            with contextlib.closing(EngineClient(other, self.lab, self.facts)) as client:
+                client.request("status", patience=SIGN_OF_LIFE)
+
+    def _is_stopped(self) -> bool:
+        found = process_stat(self.facts.pid)
+        return found is not None and found[0] in "Tt"
+
+    def _silent(self) -> EngineSilent:
+        return silent(self.lab, self.facts, stopped=self._is_stopped())
 
     def wait(self, seconds: float) -> bool:
         """Wait a while; True, at once, where the engine has ended meanwhile."""
@@ -120,7 +162,6 @@ class EngineClient:
         if not readable:
             return False
         try:
-            self._channel.settimeout(0.0)
             return not self._channel.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return False
@@ -147,23 +188,52 @@ def _umask() -> int:
     return mask
 
 
-def _reach(facts: EngineFacts) -> socket.socket | None:
+def silent(lab: Lab, facts: EngineFacts, *, stopped: bool) -> EngineSilent:
+    """The error that says how to get rid of an engine that does not answer."""
+    how = "is stopped by a signal" if stopped else "does not answer"
+    wake = f"`kill -CONT {facts.pid}` lets it go on; else " if stopped else f"see {lab.path / layout.ENGINE_LOG}; "
+    return EngineSilent(
+        f"{lab.path}: the engine (pid {facts.pid} on {facts.host}) {how}",
+        f"{wake}`kill -9 {facts.pid}`, then the same command again: nothing is lost",
+    )
+
+
+def _reach(lab: Lab, facts: EngineFacts) -> socket.socket | None:
+    """A connection to an engine of this user; None where none listens there. Raises StorageError for another's,
+    EngineSilent where it takes no more connections."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    channel.setblocking(False)
+    deadline = time.monotonic() + SIGN_OF_LIFE
     try:
-        channel.connect(facts.socket)
-    except OSError:
+        while True:
+            try:
+                channel.connect(facts.socket)
+                break
+            except BlockingIOError:  # its queue is full
+                if time.monotonic() > deadline:
+                    raise silent(lab, facts, stopped=False) from None
+                time.sleep(0.05)
+            except OSError:
+                channel.close()
+                return None
+        uid = peer_uid(channel)
+        if uid != os.getuid() or not is_private(str(Path(facts.socket).parent)):
+            what = f"{lab.path / layout.ENGINE_FILE}: names a socket of another user (uid {uid})"
+            raise StorageError(what, "nothing was sent there; work in a lab that only you can write to")
+    except BaseException:
         channel.close()
-        return None
+        raise
     return channel
 
 
-def _start(lab: Lab, early: EarlyEngine | None = None) -> socket.socket:
+def _start(lab: Lab, early: EarlyEngine | None = None) -> EngineClient:
+    require_linux()
     began = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
     while time.monotonic() - began < START_LIMIT:
         client = EngineClient.connect(lab)
         if client is not None:
-            return client._channel
+            return client
         if process is None:
             process, early = (_launch(lab), None) if early is None else (early.serve(), None)
         elif process.poll() is not None:

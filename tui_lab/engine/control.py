@@ -11,14 +11,14 @@ import json
 import logging
 import os
 import socket
-import struct
 from pathlib import Path
 from typing import Any
 
+from tui_lab.engine.agent.places import is_private
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.node_commands import NodeCommands
 from tui_lab.engine.notice import notice_of
-from tui_lab.engine.place import EngineFacts, beat
+from tui_lab.engine.place import EngineFacts, beat, peer_uid, runtime_folder
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
@@ -45,7 +45,8 @@ class Control:
     async def _listen(self) -> None:
         if self._server is not None:
             self._server.close()
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        if not is_private(str(self.path.parent)):  # it was removed, and someone else may have been quicker
+            self.path = runtime_folder() / self.path.name
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
         self.path.chmod(0o600)
@@ -86,10 +87,9 @@ class Control:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer: socket.socket = writer.get_extra_info("socket")
-        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _, uid, _ = struct.unpack("3i", credentials)
+        uid = peer_uid(peer)
         try:
-            while uid in (os.getuid(), 0) and (line := await reader.readline()):
+            while uid == os.getuid() and (line := await reader.readline()):
                 request = json.loads(line)
                 answer = {"id": request.get("id"), **await self.answer(request)}
                 writer.write(json.dumps(answer).encode() + b"\n")

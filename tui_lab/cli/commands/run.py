@@ -105,7 +105,10 @@ def _not_run(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
     from tui_lab.engine.early import start_early
+    from tui_lab.engine.place import require_linux
     from tui_lab.store.layout import ENGINE_FILE
+
+    require_linux()
 
     # First of all, for it needs as long for its imports as we for ours.
     alive = (lab_path(args) / ENGINE_FILE).exists()

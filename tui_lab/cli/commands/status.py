@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tui_lab.cli.main import DONE
+from tui_lab.cli.main import DONE, INFRASTRUCTURE
 from tui_lab.cli.options import (
     Parser,
     add_common,
@@ -36,41 +36,42 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
     lab = open_lab(args)
-    engine = _engine(lab)
+    engine, code = _engine(lab)
     found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
     nodes = None
-    if args.nodes:
+    if args.nodes and code == DONE:
         from tui_lab.cli.node_table import look, show
 
         nodes = look(lab)
     if args.json:
         detail = {} if nodes is None else {"nodes": nodes.nodes}
         print_json({"lab": str(lab.path), "engine": engine, "experiments": found, **detail})
-        return DONE
+        return code
     _show(lab, engine, found, with_nodes=nodes is None)
     if nodes is not None:
         print()
         show(nodes)
-    return DONE
+    return code
 
 
-def _engine(lab: Lab) -> dict[str, Any] | None:
-    """What the engine says of itself; None where none is running."""
-    from tui_lab.engine.client import EngineClient, EngineGone
+def _engine(lab: Lab) -> tuple[dict[str, Any] | None, int]:
+    """What the engine says of itself, None where none is running; and the exit status that belongs to it."""
+    from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
     from tui_lab.store.errors import StorageError
 
     try:
         client = EngineClient.connect(lab)
         if client is None:
-            return None
+            return None, DONE
         answer = client.request("status")
         client.close()
     except EngineGone:
-        return None
+        return None, DONE
     except StorageError as error:
-        return {"active": [], "notice": str(error), "nodes": [], "pid": None}
+        code = INFRASTRUCTURE if isinstance(error, EngineSilent) else DONE
+        return {"active": [], "notice": str(error), "nodes": [], "pid": None}, code
     del answer["ok"]
-    return answer
+    return answer, DONE
 
 
 def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import TASK, Parser, add_common, examples, open_lab
+from tui_lab.cli.options import TASK, Parser, add_common, choose_experiments, examples, open_lab
 
 
 def main(arguments: list[str]) -> int:
@@ -32,12 +32,17 @@ def main(arguments: list[str]) -> int:
 
     lab = open_lab(args)
     client = EngineClient.connect(lab)
+    if client is None:  # its engine was killed: tasks go on under their agents
+        left = [folder.name for folder in choose_experiments(lab, []) if any(folder.state().columns["assigned"])]
+        client = EngineClient.start(lab) if left else None
+    else:
+        left = []
     wanted: dict[str, list[list[int]] | None] = {}  # None: all of the experiment
     if client is not None and args.tasks:
         named = by_experiment(resolve(lab, args.tasks))
         wanted = {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
     elif client is not None:
-        wanted = dict.fromkeys(client.request("status")["active"])
+        wanted = dict.fromkeys([*client.request("status")["active"], *left])
     if client is None or not wanted:
         raise UsageError(f"nothing is running in {lab.path}")
     for name, tasks in wanted.items():

@@ -1,5 +1,6 @@
 """One execution of a task, and what the ledger says of it."""
 
+import errno
 import os
 import time
 
@@ -94,6 +95,10 @@ class Attempt:
         """The folder that holds the task's folder, and the name of that. Raises OSError."""
         base, path = self.place()
         above, _, name = path.rpartition(b"/")
+        experiment, tasks, _ = self.folder.rpartition("/tasks/")
+        if make and tasks and not self.message.get("collect") and not os.path.isdir(encode(experiment)):
+            # A lab that was moved or removed does not come back at its old place.
+            raise OSError(errno.ENOENT, "its experiment has gone", encode(experiment))
         with Folder.base(base, make) as top:
             try:
                 return top.folder(above, make), name

@@ -13,11 +13,35 @@ def expand(path: str) -> str:
     return os.path.expanduser(path) if path.startswith("~") else path
 
 
-def own_folder() -> str:
-    """The user's folder in /tmp, where spools are by default. Raises SystemExit where it is someone else's."""
-    path = "/tmp/tui-lab-%d" % os.getuid()
-    private(path)
-    return path
+def own_folder(holding: str = "") -> str:
+    """The user's folder in /tmp, where spools are by default: the one that holds a name already, where there are
+    several. Someone else may have taken the common name; then it has a further ending. Raises OSError."""
+    common = "/tmp/tui-lab-%d" % os.getuid()
+    try:
+        private(common)
+        usable = [common]
+    except (SystemExit, OSError):
+        usable = []
+    if not usable or not (holding and os.path.lexists(os.path.join(common, holding))):
+        folder, name = os.path.split(common)
+        others = [os.path.join(folder, one) for one in sorted(os.listdir(folder)) if one.startswith(name + ".")]
+        usable += [path for path in others if is_private(path)]
+        for path in usable if holding else ():
+            if os.path.lexists(os.path.join(path, holding)):
+                return path
+    if not usable:
+        usable = ["%s.%s" % (common, "".join("%02x" % byte for byte in os.urandom(6)))]
+        os.mkdir(usable[0], 0o700)
+    return usable[0]
+
+
+def is_private(path: str) -> bool:
+    """Whether a folder is this user's, and nobody else may enter it."""
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return False
+    return facts.st_mode & 0o170077 == 0o040000 and facts.st_uid == os.getuid()
 
 
 def spool_path(name: str) -> str:
@@ -26,7 +50,7 @@ def spool_path(name: str) -> str:
     if os.path.isabs(path):
         return path
     if "/" not in path:
-        return os.path.join(own_folder(), path)
+        return os.path.join(own_folder(path), path)
     return os.path.join(os.path.expanduser("~"), path)
 
 

@@ -1,0 +1,200 @@
+"""Requests to an engine that is frozen, is someone else's, or has gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workshop, until
+from tui_lab.cli.main import main
+from tui_lab.engine.place import EngineFacts, process_start
+
+SLEEPS = "name: e\ncommand: echo {task_id} >>$TRUTH; sleep 600\nrepeat: 3\n"
+
+
+@pytest.fixture
+def frozen(workshop: Workshop) -> Iterator[int]:
+    """The pid of an engine with two running tasks, which a signal has stopped."""
+    workshop.write("e.yaml", SLEEPS)
+    assert workshop.call("--run", "e.yaml", "--node", "localhost", 2, "--detach").returncode == 0
+    until(lambda: len(workshop.events("started")) == 2)
+    pid = workshop.engine_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def test_a_frozen_engine_is_named_with_a_way_out(workshop: Workshop, frozen: int) -> None:
+    commands = [["status"], ["nodes"], ["pause"], ["stop"], ["clean", "e", "--state", "done", "--yes"]]
+    commands += [["--run", "e.yaml", "--detach", "--rerun"], ["resume"]]
+    running = [(words, workshop.start(*words)) for words in commands]
+    for words, process in running:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 3, (words, out, err)
+        said = " ".join((out + err).split())
+        assert f"the engine (pid {frozen} on {os.uname().nodename}) is stopped by a signal" in said, (words, said)
+        assert f"`kill -9 {frozen}`" in said
+    # The way out: the tasks are stopped by the next engine.
+    os.kill(frozen, signal.SIGKILL)
+    stopped = workshop.call("stop")
+    assert stopped.returncode == 0, stopped.stderr
+    until(lambda: len(workshop.events("finished")) >= 2)
+    assert {event["state"] for event in workshop.events("finished")} == {"stopped"}
+
+
+def test_ctrl_c_is_heard_while_an_engine_is_silent(workshop: Workshop) -> None:
+    """One that accepts, and never answers."""
+    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    assert workshop.call("--run", "e.yaml").returncode == 0
+    until(lambda: workshop.engine_pid() is None)
+    place = workshop.folder / "own"
+    place.mkdir(mode=0o700)
+    listener = Listener(place / "s")
+    _pretend(workshop, place / "s", os.getpid())
+    for words in (["status"], ["pause"], ["stop"]):
+        process = workshop.start(*words)
+        one, _ = listener.channel.accept()
+        assert json.loads(one.recv(1 << 16))["command"] == "status"
+        asked = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        assert process.returncode == 130
+        assert time.monotonic() - asked < 5  # it takes a fraction of a second on a machine with nothing else to do
+    (workshop.lab_path / "engine.json").unlink()
+
+
+class Listener:
+    """Someone who listens at a socket, and what was heard."""
+
+    def __init__(self, path: Path) -> None:
+        self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.channel.bind(str(path))
+        self.channel.listen(1)
+
+
+def _pretend(workshop: Workshop, path: Path, pid: int) -> None:
+    facts = EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(path), str(workshop.lab_path.resolve()))
+    facts.write(workshop.lab)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
+def test_nothing_is_sent_to_a_socket_of_another_user(
+    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    assert workshop.call("--run", "e.yaml").returncode == 0
+    until(lambda: workshop.engine_pid() is None)
+    place = Path("/tmp") / f"tui-lab-test-{os.getpid()}"
+    place.mkdir(mode=0o777)
+    program = f"""if True:
+        import os, socket
+        os.setgid(54321); os.setuid(54321)
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server.bind({str(place / "s")!r})
+        os.chmod({str(place / "s")!r}, 0o777)
+        server.listen(5)
+        print("ready", flush=True)
+        while True:
+            one, _ = server.accept()
+            print(len(one.recv(100000)), flush=True)
+    """
+    place.chmod(0o777)
+    other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "ready\n"
+        _pretend(workshop, place / "s", other.pid)
+        ran = workshop.call("--run", "e.yaml", "a=2")
+        assert ran.returncode == 3
+        assert "names a socket of another user (uid 54321); nothing was sent there" in ran.stderr
+        assert other.stdout.readline() == "0\n"
+        assert "another user" in " ".join(workshop.call("status").stdout.split())
+    finally:
+        other.kill()
+        other.communicate()
+        (place / "s").unlink(missing_ok=True)
+        place.rmdir()
+        (workshop.lab_path / "engine.json").unlink(missing_ok=True)
+
+
+def test_a_socket_where_others_may_write_is_not_trusted(workshop: Workshop) -> None:
+    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    assert workshop.call("--run", "e.yaml").returncode == 0
+    until(lambda: workshop.engine_pid() is None)
+    place = workshop.folder / "open"
+    place.mkdir()
+    place.chmod(0o777)
+    listener = Listener(place / "s")
+    _pretend(workshop, place / "s", os.getpid())
+    assert workshop.call("--run", "e.yaml", "a=2").returncode == 3
+    one, _ = listener.channel.accept()
+    assert one.recv(1000) == b""
+    (workshop.lab_path / "engine.json").unlink()
+
+
+def test_without_linux_it_says_so_at_the_start(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    monkeypatch.chdir(workshop.folder)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert main(["--run", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tui-lab: running tasks needs Linux, this is darwin; run tui-lab on a Linux machine")
+    assert said.count("\n") == 1
+    assert not workshop.lab_path.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
+def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
+    """A further folder serves, which is found again, also where the common name is free again."""
+    uid = 54000 + os.getpid() % 1000
+    taken = Path(f"/tmp/tui-lab-{uid}")
+    program = f"""if True:
+        import os, sys
+        from tui_lab.engine.agent.places import own_folder, spool_path
+        from tui_lab.engine.place import runtime_folder
+        os.environ.pop("XDG_RUNTIME_DIR", None)
+        os.setgid({uid}); os.setuid({uid})
+        spool = spool_path("lab-node")
+        os.makedirs(spool, exist_ok=True)
+        print(spool)
+        print(runtime_folder())
+    """
+
+    def found() -> list[str]:
+        ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.split()
+
+    folders = [taken]
+    try:
+        for kind in (taken.mkdir, taken.touch, lambda: taken.symlink_to("/tmp")):
+            kind()
+            spool, sockets = found()
+            assert spool == f"{sockets}/lab-node"
+            assert sockets.startswith(f"/tmp/tui-lab-{uid}.")
+            folders = [taken, *Path("/tmp").glob(f"tui-lab-{uid}.*")]
+            assert len(folders) == 2
+            assert folders[1].stat().st_mode & 0o777 == 0o700
+            assert folders[1].stat().st_uid == uid
+            taken.rmdir() if taken.is_dir() and not taken.is_symlink() else taken.unlink()
+        assert found() == [spool, str(taken)]
+    finally:
+        for path in folders:
+            shutil.rmtree(path, ignore_errors=True)
