@@ -9,6 +9,7 @@ from typing import Final
 
 from tui_lab.engine.place import EngineFacts
 from tui_lab.results.charts import Chart, NothingToDraw
+from tui_lab.results.terminal_guard import own
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -56,6 +57,6 @@ class Place:
 
     def put(self, text: str) -> None:
         back = f"\x1b[{self._lines}F\x1b[J" if self._lines else ""
-        sys.stdout.write(back + text)
+        own(sys.stdout).write(back + text)
         sys.stdout.flush()
         self._lines = text.count("\n")

@@ -6,12 +6,13 @@ Nothing heavy is imported here: each subcommand is a module of its own, imported
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from tui_lab.results.terminal_guard import guard_streams
 
 # name -> one line; the module is `tui_lab.cli.commands.NAME`.
 COMMANDS: Final = {
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; its exit status: 0 all done, 1 some task failed, 2 usage or a bad file, 3 the
     infrastructure failed, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
-    _prepare_streams()
+    guard_streams()
     _tell_warnings()
     leading = _leading_options(words)
     rest = words[len(leading) :]
@@ -59,26 +60,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does: that is no error. What is left must not be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # its reader has gone, as `| head` does: that is no error
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
         if "--debug" in words:
             raise
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk: said below, and not once more by Python at its end
+            _discard_output()
         return _explain(error)
 
 
-def _prepare_streams() -> None:
-    """Let every text be printed, whatever the terminal's encoding; a stream that is closed takes all and shows
-    nothing."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (it lives as long as the process)
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _discard_output() -> None:
+    """Let what is left for standard output go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Notes(logging.Handler):
@@ -98,7 +96,6 @@ class _Notes(logging.Handler):
 def _tell_warnings() -> None:
     logger = logging.getLogger("tui_lab")
     logger.handlers = [_Notes()]
-    logger.propagate = False
 
 
 def _leading_options(words: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tui_lab.cli.node_words import Node, trouble
 from tui_lab.cli.text import plural, printable, span
+from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.store import layout
 from tui_lab.store.errors import StorageError
 
@@ -66,7 +67,7 @@ def look(lab: Lab) -> Nodes:
 def show(found: Nodes, console: Console | None = None) -> None:
     """Print the table, and below it what each node runs and what is wrong with it. Where there is little width,
     columns that can be missed are left out."""
-    console = console or Console(highlight=False)
+    console = console or new_console(highlight=False)
     if not found.nodes:
         console.print(found.notice or "the engine has no nodes yet", soft_wrap=True)
         return

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from tui_lab.results.terminal_guard import own
+
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
@@ -20,6 +22,9 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, name: str = "", **options: Any) -> None:
         options.setdefault("formatter_class", _help_formatter())
         super().__init__(prog=f"tui-lab {name}".strip(), allow_abbrev=False, **options)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        own(file or sys.stderr).write(message)  # our own words, with colours
 
     def error(self, message: str) -> NoReturn:
         hint = self._hint(message) or f"see {self.prog} --help"

@@ -16,6 +16,7 @@ from rich.text import Text
 from tui_lab.cli.follow import Followed, View
 from tui_lab.cli.options import print_json
 from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, shortened, span
+from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.store.spare import counts_without_spare
 
 LINES_EVERY: Final = 10.0  # seconds between plain lines
@@ -25,7 +26,7 @@ JSON_EVERY: Final = 1.0
 def make_view(json: bool) -> View:
     if json:
         return JsonView()
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     return LiveView(console) if sys.stderr.isatty() and not console.is_dumb_terminal else LinesView(console)
 
 

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tui_lab.results.terminal_guard import console as new_console
+
 PATIENCE = 1.0  # seconds before a bar appears
 
 
 @contextmanager
 def reading(name: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A function to call with (tasks read, tasks to read)."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     columns = (TextColumn(f"reading {name}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     began = time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as bar:

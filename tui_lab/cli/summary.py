@@ -7,7 +7,6 @@ import re
 from collections import defaultdict
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from tui_lab.results.settings import leading_metric
 from tui_lab.results.statistics_report import Options, make
 from tui_lab.results.statistics_text import interval
 from tui_lab.results.tables import Results, refresh
+from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.store import fold
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -160,7 +160,7 @@ def _print(
     following: list[str],
     lab: str,
 ) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = new_console(stderr=True, highlight=False, soft_wrap=True)
     line = Text(f"{name}: ")
     for state_name, count in counts.items():
         if count:

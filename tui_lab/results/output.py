@@ -80,9 +80,9 @@ def write(
     try:
         if format == "table":
             return print_table(frame, target, terminal)
-        binary = getattr(target, "buffer", None)
+        binary = None if terminal else getattr(target, "buffer", None)
         if binary is None:
-            # A stream without bytes below it.
+            # A stream without bytes below it, or with a guard before them.
             if format == "parquet":
                 raise OutputError("parquet is no text: name a file with -o FILE")
             buffer = io.BytesIO()

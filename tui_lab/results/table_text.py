@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from typing import Any, Final, TextIO
 
 import polars as pl
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.text import Text
 
 from tui_lab.results.plain import plain, shown
+from tui_lab.results.terminal_guard import console as new_console
+from tui_lab.results.terminal_guard import neutral
 
 TABLE_ROWS: Final = 1000
 """Rows of a table on a terminal."""
 WIDEST: Final = 60
 """Cells of a table on a terminal are cut to this width."""
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Cell = tuple[str, str]
 """Text of the width of its column, and the style on a terminal."""
@@ -31,7 +30,7 @@ def print_table(frame: pl.DataFrame, stream: TextIO, terminal: bool) -> str:
             stream.write(line.encode(encoding, "replace").decode(encoding))
         stream.flush()
         return ""
-    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console = new_console(stream, highlight=False, soft_wrap=True)
     width = console.width or shutil.get_terminal_size().columns
     lines, left_out = table_lines(frame.head(TABLE_ROWS), width)
     for cells in lines:
@@ -79,7 +78,7 @@ def _cell(value: Any) -> str:
 
 def _visible(text: str) -> str:
     """Without characters that would do something to a terminal or to the table."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+    return neutral(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _cut(text: str, width: int) -> str:

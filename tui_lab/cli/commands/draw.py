@@ -13,6 +13,7 @@ from tui_lab.cli import negative
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, open_lab
+from tui_lab.results.terminal_guard import own
 
 if TYPE_CHECKING:
     import argparse
@@ -318,7 +319,7 @@ def show(chart: Chart, args: argparse.Namespace) -> None:
     elif file is not None:
         file.write_text(_as_text(chart, args), encoding="utf-8")
     else:
-        sys.stdout.write(_as_text(chart, args))
+        own(sys.stdout).write(_as_text(chart, args))
 
 
 def _as_text(chart: Chart, args: argparse.Namespace) -> str:

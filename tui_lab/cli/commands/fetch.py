@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
+from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
@@ -123,12 +124,11 @@ def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
 
 def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[dict[str, Any]]:
     """Ask for one task after the other, and show how far it is."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tui_lab.cli.text import plural, size
 
-    console = Console(stderr=True, highlight=False)
+    console = new_console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True) if console.is_terminal and not quiet else None
     fetched = []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
+from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -64,14 +65,13 @@ def _show(name: str, found: list[dict[str, Any]]) -> None:
     import datetime
     import shlex
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from tui_lab.cli.git_state import commit_line
     from tui_lab.cli.text import STATE_MARKS, printable
 
-    console = Console(highlight=False)
+    console = new_console(highlight=False)
     narrow = console.width < _TABLE_WIDTH
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("submission", "when", "by", "tasks", "asked", "then", "command"):

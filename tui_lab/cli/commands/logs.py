@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, examples, lab_to_read
+from tui_lab.results.terminal_guard import own
 
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
@@ -185,7 +186,11 @@ class Writer:
             from tui_lab.results.text import strip_escapes
 
             text = strip_escapes(block).decode("utf-8", "replace")
-            block = "".join(c for c in text if c.isprintable() or c in "\n\t\r").encode()
+            text = "".join(c for c in text if c.isprintable() or c in "\n\t\r")
+            own(sys.stdout).write(text)
+            sys.stdout.flush()
+            self.last = text.encode() or self.last
+            return
         sys.stdout.flush()
         sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()

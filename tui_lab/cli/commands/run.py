@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import COMMANDS, DONE
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
+from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.cli.nodes import Node
@@ -167,14 +168,13 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:
     """Prepare every file, so that the mistakes of all are told at once. Raises SpecError, LabError."""
-    from rich.console import Console
 
     from tui_lab.cli.submission import prepare
     from tui_lab.spec.problem import SpecError
 
     prepared: list[Prepared] = []
     problems: list[Problem] = []
-    with Console(stderr=True).status("planning") if sys.stderr.isatty() else nullcontext():
+    with new_console(stderr=True).status("planning") if sys.stderr.isatty() else nullcontext():
         for file in files:
             try:
                 prepared.append(prepare(lab, file, choice))

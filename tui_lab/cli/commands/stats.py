@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_to_read, print_json
+from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -265,18 +266,17 @@ def _print(
     told: list[str],
     file: Path | None,
 ) -> None:
-    from rich.console import Console
 
     from tui_lab.results.statistics_table import wrapped
 
     if file is not None:
         with open(file, "w", encoding="utf-8") as stream:
-            console = Console(file=stream, highlight=False, soft_wrap=True, width=200)
+            console = new_console(stream, highlight=False, soft_wrap=True, width=200)
             _show(console, _lines(report, args, front, explained, console.width))
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = new_console(highlight=False, soft_wrap=True)
         _show(console, _lines(report, args, front, explained, console.width))
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = new_console(stderr=True, highlight=False, soft_wrap=True)
     for line in told:
         _show(errors, wrapped(f"! {line}".split(" "), errors.width, style="yellow"))
 

@@ -14,6 +14,7 @@ from tui_lab.cli.options import (
     open_lab,
     print_json,
 )
+from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -94,7 +95,6 @@ def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, An
 
 
 def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], *, with_nodes: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -102,7 +102,7 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
     from tui_lab.cli.summary import paused_line
     from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, plural
 
-    console = Console(highlight=False)
+    console = new_console(highlight=False)
     if not found:
         print(f"{lab.path}: no experiments yet; `tui-lab --run FILE` makes one")
         return

@@ -6,7 +6,6 @@ colour, and with ASCII alone, the series differ by their marks.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from rich.cells import cell_len, set_cell_size
@@ -16,13 +15,13 @@ from tui_lab.results.plots import marks
 from tui_lab.results.plots.canvas import Canvas
 from tui_lab.results.plots.style import RAMP, Look
 from tui_lab.results.plots.ticks import number, ticks
+from tui_lab.results.terminal_guard import neutral
 
 LEAST: Final = (20, 5)
 """Columns and lines below which nothing is drawn."""
 MOST_LABELS: Final = 24
 """Columns for the texts of the y axis."""
 LEGEND_LINES: Final = 3
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def draw(chart: Chart, width: int, height: int, look: Look) -> str:
@@ -168,7 +167,7 @@ def _tinted(text: str, color: int | None) -> str:
 
 def _visible(text: str) -> str:
     """One line, without characters that would do something to a terminal."""
-    return _CONTROL.sub(lambda match: repr(match[0])[1:-1], text)
+    return neutral(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _cut(text: str, width: int, look: Look | None) -> str:

@@ -1,0 +1,109 @@
+"""What comes from outside can't touch the terminal; a pipe gets every byte."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cli.bench import Bench
+from tui_lab.results.terminal_guard import neutral
+
+SOURCE = Path(__file__).parents[2] / "tui_lab"
+EVIL = "a\x1b]0;title\x07b\x1b[2Jc\x9b1md\u202ee\u2066f\x08"
+
+
+def on_terminal(bench: Bench, *words: str) -> bytes:
+    """What a terminal is sent by a command."""
+    master, slave = pty.openpty()
+    environment = {**bench.environment, "COLUMNS": "150", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "tui_lab", *words]
+    with subprocess.Popen(
+        command, cwd=bench.folder, env=environment, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave
+    ) as process:
+        os.close(slave)
+        said = b""
+        while True:
+            try:
+                block = os.read(master, 1 << 16)
+            except OSError:
+                break
+            if not block:
+                break
+            said += block
+        process.wait(60)
+    os.close(master)
+    return said
+
+
+@given(st.text())
+def test_neutral_text_is_printable_but_for_lines_and_tabs(text: str) -> None:
+    shown = neutral(text)
+    assert neutral(shown) == shown
+    assert not any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 or c in "\u202e\u2066" for c in shown)
+    if text.isprintable():
+        assert shown == text
+
+
+@pytest.fixture
+def evil(bench: Bench) -> Bench:
+    value = "".join(c if 32 <= ord(c) < 127 else f"\\u{ord(c):04x}" for c in EVIL)
+    bench.write("prog.sh", """printf 'a %s\\n' "$1"; : >"$2/$1"\n""")
+    bench.write(
+        "grid.yaml",
+        "name: grid\ncommand: sh prog.sh {a} {output}\n"
+        f'parameters: {{a: ["{value}"]}}\nmetrics: {{it: {{pattern: "a (.*)"}}}}\n',
+    )
+    bench.run("grid.yaml")
+    return bench
+
+
+def test_nothing_from_outside_touches_the_terminal(evil: Bench) -> None:
+    sql = "SELECT a, a || 'x' AS b FROM grid"
+    for words in (
+        ["query", sql],
+        ["query", sql, "--format", "csv"],
+        ["query", "-m", f"note {EVIL}", sql],
+        ["show", "0"],
+        ["logs", "0"],
+        ["--run", f"{EVIL}.yaml"],
+        ["draw", "line", sql],
+    ):
+        said = on_terminal(evil, *words)
+        for bad in (b"\x1b]0", b"\x1b[2J", b"\x07", "\x9b".encode(), "\u202e".encode(), "\u2066".encode(), b"\x08"):
+            assert bad not in said, (words, said)
+    assert evil.table(sql)[0]["a"] == EVIL
+
+
+def test_nothing_goes_past_the_guard() -> None:
+    """Everything is printed by `print`, or by a console and a stream of the guard's module."""
+    guard = SOURCE / "results" / "terminal_guard.py"
+    past = []
+    for folder in ("cli", "results"):
+        for path in sorted((SOURCE / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    name = ast.unparse(node.func)
+                    direct = name == "Console" or name.endswith(
+                        (".buffer.write", "__stdout__.write", "__stderr__.write")
+                    )
+                    if (direct or name in ("os.write", "sys.stdout.write", "sys.stderr.write")) and path != guard:
+                        past.append(f"{path.relative_to(SOURCE)}: {name}")
+    # `logs` hands on the bytes of an output, to a pipe or where --raw asks for them.
+    assert past == ["cli/commands/logs.py: sys.stdout.buffer.write"]
+
+
+def test_a_full_disk_behind_the_streams(bench: Bench) -> None:
+    bench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2]}\n")
+    with open("/dev/full", "w") as full:
+        bench.run("grid.yaml", stderr=full, stdout=full)
+        assert bench.stdout(1) == "2\n"
+        said = bench("status", stdout=full, code=3).err
+        assert said == "tui-lab: No space left on device\n"
