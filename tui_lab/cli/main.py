@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "export": "write the results for other tools",
 }
 
+LEAST_MEMORY: Final = 1 << 30  # bytes of address space with which this program begins
 DONE, FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -64,8 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:
-        if "--debug" in words:
+    except BaseException as error:
+        # Polars' panics, as where no thread can be started, are no Exception.
+        if "--debug" in words or not (isinstance(error, Exception) or _is_panic(error)):
             raise
         try:
             sys.stdout.flush()
@@ -111,7 +113,29 @@ def _leading_options(words: list[str]) -> list[str]:
     return words[:end]
 
 
-def _explain(error: Exception) -> int:
+def _shortage(error: BaseException) -> str:
+    """What the system did not give, where an error comes of that."""
+    import errno
+    import resource
+
+    memory, _ = resource.getrlimit(resource.RLIMIT_AS)
+    processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    text = str(error)
+    no_process = getattr(error, "errno", None) == errno.EAGAIN or "can't start new thread" in text
+    if no_process or (_is_panic(error) and processes != resource.RLIM_INFINITY and "ThreadPool" in text):
+        return f"no further process or thread can be started; the limit is {processes} for all that you run (ulimit -u)"
+    limited = memory != resource.RLIM_INFINITY
+    if isinstance(error, MemoryError) or (limited and memory < LEAST_MEMORY and not isinstance(error, OSError)):
+        limit = f"; the limit is {memory >> 20} MiB (ulimit -v)" if limited else ""
+        return f"there is not enough memory{limit}"
+    return ""
+
+
+def _is_panic(error: BaseException) -> bool:
+    return type(error).__name__ == "PanicException"
+
+
+def _explain(error: BaseException) -> int:
     """Say what went wrong in a line or two; the exit status that belongs to it."""
     from tui_lab.cli.errors import UsageError
     from tui_lab.spec.problem import SpecError
@@ -127,6 +151,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, (LabError, UsageError)):
         print(f"tui-lab: {error}", file=sys.stderr)
         return USAGE
+    if shortage := _shortage(error):
+        print(f"tui-lab: {shortage}", file=sys.stderr)
+        return INFRASTRUCTURE
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         print(f"tui-lab: {place}{error.strerror or error}", file=sys.stderr)

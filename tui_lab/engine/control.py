@@ -63,11 +63,21 @@ class Control:
                 self.engine.leave_everything()
                 return
             beat(self.engine.lab)
+            self._stay_known()
             if not self.path.exists():
                 try:
                     await self._listen()
                 except OSError as error:
                     log.warning("%s: %s", self.path, error)
+
+    def _stay_known(self) -> None:
+        """Say again who serves this lab, where someone removed or damaged engine.json."""
+        lab = self.engine.lab
+        if self._facts is not None and EngineFacts.read(lab) is None and (lab.path / layout.LAB_FILE).exists():
+            try:
+                self._facts.write(lab)
+            except OSError as error:
+                log.warning("%s: %s", lab.path, error)
 
     @property
     def taken_over(self) -> bool:

@@ -30,8 +30,8 @@ def neutral(text: str) -> str:
 
 
 class Guarded(io.TextIOWrapper):
-    """A stream that writes neutral text only, where it is a terminal. lenient: what can't be written (a full disk) is lost
-    and no error, for messages must not keep work from being done."""
+    """A stream that writes neutral text only to a terminal. lenient: what can't be written, as on a full disk,
+    is lost, for messages must not keep work from being done."""
 
     def __init__(self, below: TextIO, *, lenient: bool) -> None:
         super().__init__(below.buffer, below.encoding, "backslashreplace", line_buffering=lenient or below.isatty())
