@@ -122,7 +122,7 @@ def _shortage(error: BaseException) -> str:
     processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     text = str(error)
     no_process = getattr(error, "errno", None) == errno.EAGAIN or "can't start new thread" in text
-    if no_process or (_is_panic(error) and processes != resource.RLIM_INFINITY and "ThreadPool" in text):
+    if no_process or (_is_panic(error) and "thread" in text):
         return f"no further process or thread can be started; the limit is {processes} for all that you run (ulimit -u)"
     limited = memory != resource.RLIM_INFINITY
     if isinstance(error, MemoryError) or (limited and memory < LEAST_MEMORY and not isinstance(error, OSError)):

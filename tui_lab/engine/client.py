@@ -267,7 +267,7 @@ def _launch(lab: Lab) -> subprocess.Popen[bytes]:
                 start_new_session=True,
             )
     except OSError as error:
-        raise storage_error(path, error) from error
+        raise storage_error(Path(error.filename or path), error) from error
 
 
 def _why(process: subprocess.Popen[bytes], lab: Lab) -> str:
