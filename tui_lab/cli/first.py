@@ -1,26 +1,41 @@
 """`--run FILE --first`: one task in the foreground, its output on screen, nothing of it kept in the lab.
 
-Everyone tries one before three thousand.
+Everyone tries one before three thousand. It goes the way of every task: an agent starts it, in a folder of its own that
+is removed afterwards.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, FAILED, INTERRUPTED
 from tui_lab.cli.submission import Prepared
 from tui_lab.cli.text import span
-from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.engine.recipe import Recipe, inherited_environment
+from tui_lab.engine.agent_bundle import packed
+from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 from tui_lab.spec.model import Experiment
+from tui_lab.store import layout
 from tui_lab.store.plan import Plan
+
+_LOOK: Final = 0.05  # seconds between looks at what the task has printed
+_CHUNK: Final = 1 << 16
+_END: Final = 10.0  # seconds that the agent has to end once its task has
+
+Message = dict[str, Any]
 
 
 def run_first(prepared: Prepared) -> int:
@@ -39,54 +54,177 @@ def run_first(prepared: Prepared) -> int:
 def run_row(experiment: Experiment, plan: Plan, row: int) -> int:
     """Run one task of a plan in the foreground; its exit status tells success. Raises UsageError."""
     with tempfile.TemporaryDirectory(prefix="tui-lab-first-") as folder:
-        return _run(experiment, plan, row, Path(folder))
+        recipe = Recipe(experiment, plan, Path(folder), "first")
+        with _term_as_interrupt(), _Agent(Path(folder) / "agent") as agent:
+            return _run(recipe, row, agent)
 
 
-def _run(experiment: Experiment, plan: Plan, row: int, folder: Path) -> int:
-    recipe = Recipe(experiment, plan, folder, "first")
+def _run(recipe: Recipe, row: int, agent: _Agent) -> int:
     message = recipe.start(row, 1)
-    output = Path(message["folder"])
-    output.mkdir(parents=True)
-    for name, text in message.get("files", {}).items():
-        path = output / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace(SLOT_MARK, "0"), encoding="utf-8")
-    environment = inherited_environment(os.environ)
-    environment |= {name: value.replace(SLOT_MARK, "0") for name, value in message["env"].items()}
-    environment["TUI_LAB_SLOT"] = "0"
-    context = recipe.context({})
-    workdir = message.get("workdir", context["workdir"])
+    agent.send({"type": "hello", "epoch": 1, "lab": "first", "node": "localhost", "slots": 1})
+    agent.send(recipe.context(os.environ) | {"umask": None}, message)
+    outputs = _Outputs(recipe, row, Path(message["folder"]))
     began = time.monotonic()
-    for number, shown in enumerate(recipe.shown(row)):
-        print(f"$ {shown}", file=sys.stderr, flush=True)
-        argv = (message.get("argv") or [None] * message["steps"])[number]
-        if argv is None:
-            script = message.get("scripts", {}).get(str(number), context["steps"][number]["script"])
-            argv = [*_shell(context["shell"]), "-c", _with_setup(context["setup"], script)]
-        argv = [word.replace(SLOT_MARK, "0") for word in argv]
+    interrupts = pid = 0
+    while True:
         try:
-            code = subprocess.run(argv, cwd=workdir, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
-        except KeyboardInterrupt:
-            return INTERRUPTED
-        except OSError as error:
-            raise UsageError(f"{argv[0]}: {error.strerror}") from None
-        if code not in experiment.ok_exit_codes:
-            what = f"signal {-code}" if code < 0 else f"exit {code}"
-            print(f"✗ {what} after {span(time.monotonic() - began)}", file=sys.stderr)
-            return FAILED
-    wrote = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
-    files = f"; it wrote {', '.join(wrote)}" if wrote else ""
-    print(f"✓ done in {span(time.monotonic() - began)}{files}", file=sys.stderr)
-    return DONE
+            found = agent.receive(_LOOK)
+            outputs.copy()
+        except (KeyboardInterrupt, BrokenPipeError):
+            interrupts += 1
+            _end(agent, message, pid if interrupts > 1 else 0)
+            continue
+        match found and found["type"]:
+            case "setup" if found is not None and found["running_for"] is not None:
+                print("setup is running", file=sys.stderr)
+            case "started" if found is not None:
+                pid = found["pid"]
+            case "finished" if found is not None:
+                outputs.copy()
+                agent.send({"type": "ack", "keys": [found["key"]]})
+                return INTERRUPTED if interrupts else _told(found, outputs, time.monotonic() - began)
 
 
-def _shell(wanted: str | None) -> list[str]:
-    shell = wanted or shutil.which("bash") or "sh"
-    return [shell, "-e", "-o", "pipefail"] if Path(shell).name in ("bash", "zsh", "ksh") else [shell, "-e"]
+def _end(agent: _Agent, message: Message, pid: int) -> None:
+    """TERM and its grace; a second time KILL, where the pid is given."""
+    if pid:
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+    key = [message["experiment"], message["task"], message["attempt"]]
+    agent.send({"type": "stop", "key": key, "reason": "stopped", "grace": message["grace"]})
 
 
-def _with_setup(setup: str | None, script: str) -> str:
-    return script if setup is None else f"{setup}\n{script}"
+def _told(finished: Message, outputs: _Outputs, seconds: float) -> int:
+    """Say how it ended; the exit status for that."""
+    if finished["state"] == "done":
+        wrote = outputs.others()
+        files = f"; it wrote {', '.join(wrote)}" if wrote else ""
+        print(f"✓ done in {span(seconds)}{files}", file=sys.stderr)
+        return DONE
+    reason = finished["reason"]
+    if reason == "start":
+        print(f"✗ it did not start: {finished.get('message', '')}", file=sys.stderr)
+    else:
+        what = {"exit": f"exit {finished.get('exit_code')}", "signal": f"signal {finished.get('signal')}"}
+        print(f"✗ {what.get(reason, reason)} after {span(seconds)}", file=sys.stderr)
+    return FAILED
+
+
+class _Outputs:
+    """What the task prints, copied to our own outputs while it runs; the commands of its steps in front."""
+
+    def __init__(self, recipe: Recipe, row: int, folder: Path) -> None:
+        self.folder = folder
+        self.steps = list(zip([step.name for step in recipe.experiment.steps], recipe.shown(row), strict=True))
+        self.said: set[str | None] = set()
+        self.files: dict[str, BinaryIO] = {}
+
+    def copy(self) -> None:
+        """Raises BrokenPipeError where nobody reads ours any more."""
+        for name, _ in self.steps:
+            for stream, ours in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+                file = self.open(layout.stream_file("stdout" if stream == "stdout" else "stderr", name, 1))
+                if file is None:
+                    break  # this step has not begun
+                if name not in self.said:
+                    self.said.add(name)
+                    for other, shown in self.steps:
+                        if other == name:
+                            print(f"$ {shown}", file=sys.stderr, flush=True)
+                while data := file.read(_CHUNK):
+                    ours.flush()
+                    ours.buffer.write(data)
+                    ours.buffer.flush()
+
+    def open(self, name: str) -> BinaryIO | None:
+        if name not in self.files:
+            with suppress(OSError):
+                self.files[name] = (self.folder / name).open("rb")
+        return self.files.get(name)
+
+    def others(self) -> list[str]:
+        """Files that the task has made besides."""
+        own = {self.folder / name for name in self.files}
+        return sorted(
+            str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file() and path not in own
+        )
+
+
+class _Agent:
+    """An agent for one task, over a pipe. It ends with the block."""
+
+    def __init__(self, spool: Path) -> None:
+        self.spool = spool
+        self.unread = b""
+
+    def __enter__(self) -> _Agent:
+        self.relay = subprocess.Popen(
+            boot_command(sys.executable, str(self.spool)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # a Ctrl-C is for us
+        )
+        while GREETING not in self.unread:
+            self.read()
+        self.unread = b""
+        self.write(MARK + packed())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.send({"type": "bye"})
+        assert self.relay.stdin is not None and self.relay.stdout is not None and self.relay.stderr is not None
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            self.relay.wait(_END)  # it ends with the agent
+        for stream in (self.relay.stdin, self.relay.stdout, self.relay.stderr):
+            stream.close()
+        self.relay.wait()
+
+    def send(self, *messages: Message) -> None:
+        self.write("".join(json.dumps(message) + "\n" for message in messages).encode())
+
+    def write(self, data: bytes) -> None:
+        assert self.relay.stdin is not None
+        with suppress(BrokenPipeError):  # its own words say why, to who reads
+            self.relay.stdin.write(data)
+
+    def receive(self, seconds: float) -> Message | None:
+        """The next message; None where there is none within that time. Raises UsageError where the agent is gone."""
+        assert self.relay.stdout is not None
+        if b"\n" not in self.unread:
+            readable, _, _ = select.select([self.relay.stdout], [], [], seconds)
+            if not readable:
+                return None
+            self.read()
+        line, newline, rest = self.unread.partition(b"\n")
+        if not newline:
+            return None
+        self.unread = rest
+        message: Message = json.loads(line)
+        return message
+
+    def read(self) -> None:
+        assert self.relay.stdout is not None and self.relay.stderr is not None
+        data = self.relay.stdout.read(_CHUNK)
+        if not data:
+            raise UsageError(f"no agent for it: {self.relay.stderr.read().decode(errors='replace').strip()}")
+        self.unread += data
+
+
+@contextmanager
+def _term_as_interrupt() -> Iterator[None]:
+    """SIGTERM and a hangup end the task as Ctrl-C does: it must not outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _say_metrics(prepared: Prepared) -> None:

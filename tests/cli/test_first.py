@@ -1,0 +1,69 @@
+"""`--first` goes the way of every task: it shows what a run would do."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workshop, until
+from tests.engine.agent_talk import gone
+
+
+def test_steps_variables_and_files(workshop: Workshop) -> None:
+    text = """\
+command:
+  train: 'echo "$TUI_LAB_NODE $TUI_LAB_SLOT $FROM_SETUP"; echo made >{output}/made.txt'
+  test: 'cat {output}/made.txt; ps -o sid= $$ >&2; exit 3'
+parameters: {x: [1, 2]}
+setup: echo words; export FROM_SETUP=yes
+env: {X: '{x}'}
+ok_exit_codes: [0, 3]
+"""
+    run = workshop.call("--run", workshop.write("e.yaml", text), "--first")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == "localhost 0 yes\nmade\n"
+    lines = run.stderr.splitlines()
+    assert [line for line in lines if line.startswith("$ ")][1].startswith("$ cat ")
+    assert lines[-2].endswith("; it wrote made.txt")
+    assert not workshop.lab_path.exists() or not list(workshop.lab_path.glob("e/journal.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("command: sleep 1000\ntimeout: 0.5s\n", "✗ timeout after"),
+        ("command: echo hi\nneeds: {gpus: 1}\n", "✗ it did not start: needs gpus: 1, the node offers 0"),
+        ("command: 'kill -9 $$; true'\n", "✗ signal 9 after"),
+        ("command: echo hi\nsetup: echo why; false\n", "setup exited with 1: why"),
+        ("command: sleep 1000\nsetup: sleep 1000\nsetup_timeout: 0.5s\n", "setup took longer than 0.5 s"),
+        ("command: 'exit 4'\n", "✗ exit 4 after"),
+    ],
+)
+def test_what_a_run_would_say(workshop: Workshop, text: str, said: str) -> None:
+    env = workshop.environment(PATH="/usr/bin:/bin", CUDA_VISIBLE_DEVICES="")
+    run = workshop.call("--run", workshop.write("e.yaml", text), "--first", env=env)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert said in run.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_by_signal_leaves_nothing(workshop: Workshop, number: int) -> None:
+    pids = workshop.folder / "pids"
+    text = "command: 'sleep 1000 & echo $! $$ >pids; wait'\n"
+    run = workshop.start("--run", workshop.write("e.yaml", text), "--first")
+    until(lambda: pids.exists() and pids.read_text())
+    run.send_signal(number)
+    run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+    assert not [path for path in Path("/proc").glob("[0-9]*") if here(path, workshop.folder)]
+
+
+def here(process: Path, folder: Path) -> bool:
+    """Whether a process works in a folder."""
+    try:
+        return (process / "cwd").resolve() == folder
+    except OSError:
+        return False
