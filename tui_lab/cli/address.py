@@ -81,7 +81,8 @@ def newest(lab: Lab) -> ExperimentFolder:
 def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None = None) -> pl.DataFrame:
     """The table `NAME_tasks` as a condition on tasks needs it: outputs are read only where it names a metric. spec: has
     other metrics than those in force. Raises UsageError for a condition that can't be understood."""
-    from tui_lab.results.tables import column_names, refresh
+    from tui_lab.results.tables import refresh
+    from tui_lab.store.naming import column_names
 
     spec = folder.spec() if spec is None else spec
     table = folder.tasks()

@@ -199,7 +199,7 @@ def select(planned: Planned, choice: Choice, experiment: Experiment, folder: Exp
     chosen = planned.chosen
     if choice.only is None:
         return chosen
-    from tui_lab.results.tables import column_names
+    from tui_lab.store.naming import column_names
 
     plan = planned.plan
     columns = ExperimentFolder.columns(plan.names)

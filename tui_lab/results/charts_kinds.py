@@ -230,13 +230,13 @@ def hist(prepared: Prepared) -> Chart:
             )
         )
     found = pl.concat(parts).sort([*groups.keys, "left"])
-    table = groups.named(found, None, ["left", "right", "y"]).rename({"y": "count"})
+    counted = found.with_columns(pl.col("y").cast(pl.Int64).alias("count"))
     return Chart(
         "hist",
         x,
         Axis(request.labels.get("y", "count"), log="y" in request.log, whole=True),
         groups.split(found, ("left", "right", "y")),
-        table.with_columns(pl.col("count").cast(pl.Int64)),
+        groups.named(counted, None, ["left", "right", "count"]),
         title=request.labels.get("title", ""),
         legend=groups.legend,
         caption=f"{prepared.rows.height:,} value{'' if prepared.rows.height == 1 else 's'}",
@@ -275,7 +275,7 @@ def box(prepared: Prepared) -> Chart:
         x,
         y,
         groups.split(found, (*numbers, "outliers")),
-        groups.named(found, x, numbers).with_columns(found["outliers"].list.len().alias("outliers")),
+        groups.named(found.with_columns(pl.col("outliers").list.len()), x, [*numbers, "outliers"]),
         title=request.labels.get("title", ""),
         legend=groups.legend,
         caption="box: quartiles; whiskers: within 1.5 times the box's height of it",

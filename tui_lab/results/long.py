@@ -34,6 +34,7 @@ from tui_lab.results.values import Scalar
 from tui_lab.spec.model import Experiment
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.naming import parameter_columns
 
 FACTS: Final = ("task_id", "repeat", "seed", "version", "planned", "state", "attempt")
 PREFIX: Final = "values."
@@ -163,17 +164,19 @@ def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
 
 def _with_facts(frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[str], index: str) -> pl.DataFrame:
     facts = [name for name in FACTS if name in tasks.columns and name not in parameters]
-    taken = {name.lower() for name in [*parameters, *facts, index]}
+    asked = parameter_columns([*parameters], [index])
+    taken = {name.lower() for name in [*asked.values(), *facts, index]}
     names = [name for name in frame.columns if name.startswith(PREFIX)]
-    renamed: dict[str, str] = {}
+    renamed = {}
     for name in names:
         column = name.removeprefix(PREFIX)
         while column.lower() in taken:
             column = f"out_{column}"
         taken.add(column.lower())
         renamed[name] = column
+    known = tasks.select(*parameters, *facts).rename(asked)
     frame = frame.drop("attempt").rename({**renamed, INDEX: index})
-    frame = frame.join(tasks.select(*parameters, *facts), on="task_id", how="left", maintain_order="left")
+    frame = frame.join(known, on="task_id", how="left", maintain_order="left")
     values = [renamed[name] for name in names]
     order = [index, *values] if index == "step" else [*values, index]
-    return frame.select(*parameters, *order, *facts).sort("task_id", index, maintain_order=True)
+    return frame.select(*asked.values(), *order, *facts).sort("task_id", index, maintain_order=True)

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tui_lab.results.settings import SEED, leading_metric, numeric_metrics, varying
+from tui_lab.results.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.results.sql_text import Token
 from tui_lab.results.tables import Results
 from tui_lab.spec.problem import suggest
+from tui_lab.store.naming import SEED
 
 Find = Callable[[str | None], Results]
 """The results of an experiment, by default of the current one. Raises QueryError."""

@@ -12,15 +12,14 @@ import polars as pl
 
 from tui_lab.results.statistics import Sample
 from tui_lab.results.tables import Results
+from tui_lab.store.naming import SEED
 
-SEED: Final = "seed"
-"""A parameter of this name makes repeats, not settings."""
 LESS_IS_BETTER: Final = ("duration", "peak_rss", "cpu_time")
 """Facts of a task that can be asked for like metrics."""
 
 
 def varying(results: Results) -> list[str]:
-    """The parameters with more than one value in the plan, without one named `seed`."""
+    """The parameters with more than one value in the plan, without one named `seed`, which makes repeats."""
     planned = results.tasks.filter(pl.col("planned"))
     table = planned if planned.height else results.tasks
     return [name for name in results.parameters if name != SEED and table[name].n_unique() > 1]

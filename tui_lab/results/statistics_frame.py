@@ -9,6 +9,7 @@ import polars as pl
 
 from tui_lab.results.comparison import Comparison
 from tui_lab.results.statistics_report import MetricReport, Report
+from tui_lab.store.naming import parameter_columns
 
 _FLOATS: Final = ("mean", "sd", "se", "low", "high", "median", "q1", "q3", "min", "max")
 SUMMARY: Final[dict[str, Any]] = {
@@ -58,8 +59,7 @@ def frame(report: Report) -> pl.DataFrame:
         rows = pl.DataFrame(list(_rows(report, metric)), schema=schema, orient="row")
         if report.settings.by:
             keys = report.settings.keys[order]
-            taken = {name.lower() for name in schema}
-            keys = keys.rename({name: f"in_{name}" for name in keys.columns if name.lower() in taken})
+            keys = keys.rename(parameter_columns(keys.columns, schema))
             rows = pl.concat([keys, rows], how="horizontal")
         parts.append(rows)
     return pl.concat(parts)

@@ -11,7 +11,7 @@ metric with the name of a fact is `out_NAME`, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -31,6 +31,7 @@ from tui_lab.spec.model import Experiment
 from tui_lab.store import layout, ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
+from tui_lab.store.naming import column_names
 
 Progress = Callable[[int, int], None]
 """Called with the number of tasks read so far, and of all to be read."""
@@ -157,7 +158,8 @@ def refresh(
     ended = table.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
     with cache.writing(folder.path) as may_write:
         found = None if force else cache.read(path)
-        reading = _Reading(folder, spec, table, metrics, progress)
+        own = {name: renamed.get(column, column) for name, column in folder.parameter_columns().items()}
+        reading = _Reading(folder, spec, table, own, metrics, progress)
         columns = reading.from_cache_and_files(ended, found)
         full, problems = _assembled(spec, table, parameters, metrics, columns, reading.ids)
         about = {
@@ -208,27 +210,6 @@ def _assembled(
     return full.select(*parameters, *metrics.values(), *facts), problems
 
 
-def column_names(
-    parameters: Sequence[str], metrics: Sequence[str], facts: Iterable[str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """The columns of those parameters that are called otherwise, and of all metrics."""
-    parameters_, metrics_ = {n.lower() for n in parameters}, {n.lower() for n in metrics}
-    taken = {name.lower() for name in facts}
-    taken |= {name for name in parameters_ | metrics_ if not (name in parameters_ and name in metrics_)}
-    renamed = {name: _free(f"in_{name}", taken) for name in parameters if name.lower() in metrics_}
-    facts_ = {name.lower() for name in facts}
-    return renamed, {
-        name: _free(f"out_{name}", taken) if name.lower() in parameters_ | facts_ else name for name in metrics
-    }
-
-
-def _free(name: str, taken: set[str]) -> str:
-    while name.lower() in taken:
-        name += "_"
-    taken.add(name.lower())
-    return name
-
-
 class _Reading:
     """The values of all metrics that are read, in the order of `ids`; computed ones are not."""
 
@@ -237,10 +218,13 @@ class _Reading:
         folder: ExperimentFolder,
         spec: Experiment,
         table: pl.DataFrame,
+        parameters: Mapping[str, str],
         metrics: Mapping[str, str],
         progress: Progress | None,
     ) -> None:
+        """parameters, metrics: their columns in the table."""
         self.folder, self.spec, self.table, self.names, self.progress = folder, spec, table, metrics, progress
+        self.parameters = parameters
         self.metrics = {name: metric for name, metric in spec.metrics.items() if metric.sql is None}
         steps = [step.name for step in spec.steps]
         self.prints = {
@@ -342,10 +326,8 @@ class _Reading:
 
     def _placeholders(self, tasks: Sequence[Task]) -> pl.DataFrame:
         """The values of parameters under their own names, for the tasks in their order."""
-        own = {
-            column: next((n for n in self.spec.parameter_names if column in (n, f"in_{n}")), column)
-            for column in [*self.table.columns[: self.table.columns.index("task_id")], "repeat", "seed"]
-        }
+        own = {column: name for name, column in self.parameters.items()}
+        own |= {name: name for name in ("repeat", "seed") if name not in self.parameters}
         wanted = pl.DataFrame({"task_id": pl.Series([task_id for task_id, _ in tasks], dtype=pl.Int64)})
         rows = wanted.join(self.table, on="task_id", how="left", maintain_order="left")
         return rows.select(pl.col(column).alias(name) for column, name in own.items())

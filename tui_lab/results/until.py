@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
-from tui_lab.results.settings import SEED, codes
+from tui_lab.results.settings import codes
 from tui_lab.results.sql_connection import add_summaries
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec import until
@@ -24,6 +24,7 @@ from tui_lab.spec.model import Experiment
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, PENDING, State
+from tui_lab.store.naming import SEED
 from tui_lab.store.plan import Plan
 from tui_lab.store.spare import spare_tasks
 

@@ -17,6 +17,7 @@ from tui_lab.store import checkpoint, fold, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import State
 from tui_lab.store.locking import locked
+from tui_lab.store.naming import parameter_columns
 from tui_lab.store.plan import PREFIX, Plan, merge, only
 
 # Facts of a task in the order of the table's columns, behind the parameters.
@@ -160,10 +161,11 @@ class ExperimentFolder:
     def parameters(self) -> list[str]:
         """Columns of `tasks` that are parameters, in order. One that collides with a fact is called
         `in_NAME`."""
-        names = dict.fromkeys(self.plan().names)
-        for number in sorted({event["plan"] for event in self.state().submissions}, reverse=True):
-            names.update(dict.fromkeys(self.plan(number).names))
-        return list(self.columns(list(names)).values())
+        return list(self.parameter_columns().values())
+
+    def parameter_columns(self) -> dict[str, str]:
+        """Parameter -> its column in `tasks`."""
+        return self.columns(self._known(self.state()).names)
 
     def tasks(self) -> pl.DataFrame:
         """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in
@@ -217,7 +219,7 @@ class ExperimentFolder:
     def columns(names: list[str]) -> dict[str, str]:
         """Parameter -> its column in `tasks`: `in_NAME` where a fact has the name (SQL does not tell
         case)."""
-        return {name: f"in_{name}" if name.lower() in FACTS and name != "seed" else name for name in names}
+        return parameter_columns(names, FACTS)
 
     def _facts(self, state: State) -> pl.DataFrame:
         column = state.columns

@@ -41,6 +41,7 @@ from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Value
 from tui_lab.store import parquet
 from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.naming import parameter_columns
 
 PREFIX: Final = "parameters."
 CSV_LIMIT: Final = 100_000
@@ -118,8 +119,8 @@ class Plan:
     def csv(self) -> str:
         """The tasks as a table for people."""
         facts = self.tasks.select("task_id", "repeat", "version")
-        taken = {name: f"in_{name}" for name in self.names if name.lower() in facts.columns}
-        return pl.concat([facts, self.typed().rename(taken)], how="horizontal").write_csv()
+        columns = parameter_columns(self.names, facts.columns)
+        return pl.concat([facts, self.typed().rename(columns)], how="horizontal").write_csv()
 
     @classmethod
     def read(cls, folder: Path, number: int, columns: list[str] | None = None, crc: str | None = None) -> Plan:

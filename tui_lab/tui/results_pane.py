@@ -253,8 +253,7 @@ class ResultsPane(Pane):
         if view is None or view.report is None:
             return
         report = view.report
-        names = dict(zip(report.results.parameters, report.results.folder.parameters(), strict=True))
-        self.lab_app.show_tasks(view.experiment, condition(report, int(event.row[PLACE]), names))
+        self.lab_app.show_tasks(view.experiment, condition(report, int(event.row[PLACE])))
 
     def action_metric(self, step: int = 1) -> None:
         if self._shown is not None and self._view is not None:

@@ -157,11 +157,9 @@ def words(report: Report, place: int) -> str:
     return visible(" ".join(said)) or "the only setting"
 
 
-def condition(report: Report, place: int, names: Mapping[str, str] | None = None) -> str:
-    """A SQL condition that the tasks of a setting fulfil; empty where there is a single setting. `names` says what
-    columns are called elsewhere."""
-    label = report.settings.label(place)
-    parts = [_equal((names or {}).get(name, name), value) for name, value in label.items()]
+def condition(report: Report, place: int) -> str:
+    """A SQL condition that the tasks of a setting fulfil; empty where there is a single setting."""
+    parts = [_equal(name, value) for name, value in report.settings.label(place).items()]
     return " AND ".join(parts)
 
 

@@ -18,12 +18,13 @@ import numpy.typing as npt
 import polars as pl
 
 from tui_lab.engine.recipe import Recipe
-from tui_lab.results.tables import column_names, refresh
+from tui_lab.results.tables import refresh
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import fold
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
+from tui_lab.store.naming import column_names
 
 LIVE: Final = 256  # running tasks whose metrics are read while they run
 MOVING: Final = tuple(name for name in FACTS if name not in ASKED)
@@ -101,7 +102,8 @@ class TaskSource:
         metrics = tuple(self._metrics.values())
         if metrics:
             parts.append(_beside(known["task_id"], found, metrics))
-        parts += [known.select(name for name in ASKED if name in known.columns), moving]
+        asked = [name for name in ASKED if name in known.columns and name not in self._parameters]
+        parts += [known.select(asked), moving]
         whole = pl.concat([part for part in parts if part.width], how="horizontal")
         order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
         frame = whole.select(*dict.fromkeys(order))

@@ -1,0 +1,144 @@
+"""Names of parameters, metrics and experiments collide with nothing: not with facts, not with each other, not with
+columns that a table, a chart or a pane has of its own."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.conftest import Workshop
+from tests.tui.conftest import wait_until
+from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
+from tui_lab.store.experiment import FACTS
+from tui_lab.store.naming import column_names, parameter_columns
+from tui_lab.tui.app import LabApp
+
+SQL = ("select", "from", "order", "group", "table", "all", "left", "right", "key", "value", "results", "nodes")
+OWN = ("setting", "place", "tasks", "step", "row", "code", "index", "x", "y", "z", "hue", "style", "label", "count")
+PREFIXED = ("in_x", "out_x", "in_n", "out_n", "in_state", "out_state", "in_", "out_", "c0", "a.b", "a-b", "_")
+NAMES = (*FACTS, *SUMMARY, *COMPARISON, *SQL, *OWN, *PREFIXED)
+UNIQUE = list({name.lower(): name for name in NAMES}.values())
+some = st.lists(st.sampled_from(UNIQUE) | st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,3}", fullmatch=True), max_size=12)
+
+
+@given(some, some)
+def test_columns_are_told_apart_whatever_their_names(parameters: list[str], metrics: list[str]) -> None:
+    parameters, metrics = list(dict.fromkeys(parameters)), list(dict.fromkeys(metrics))
+    asked = parameter_columns(parameters, FACTS)
+    facts = [name for name in FACTS if name != "seed" or "seed" not in asked.values()]
+    renamed, found = column_names(list(asked.values()), metrics, facts)
+    columns = [*(renamed.get(name, name) for name in asked.values()), *found.values(), *facts]
+    assert len({name.lower() for name in columns}) == len(columns)
+    assert list(asked) == parameters and list(found) == metrics
+    for name in parameters:  # a name that is nobody else's stays
+        others = [*metrics, *FACTS, *(one for one in parameters if one != name)]
+        if name.lower() not in {one.lower() for one in others}:
+            assert renamed.get(asked[name], asked[name]) == name
+
+
+def test_the_names_that_the_design_promises() -> None:
+    assert parameter_columns(["lr", "node", "seed"], FACTS) == {"lr": "lr", "node": "in_node", "seed": "seed"}
+    assert parameter_columns(["node", "in_node", "Seed"], FACTS) == {
+        "node": "in_node_", "in_node": "in_node", "Seed": "in_Seed"}  # fmt: skip
+    assert column_names(["x"], ["X", "n"], FACTS) == ({"x": "in_x"}, {"X": "out_X", "n": "n"})
+    assert column_names(["seed"], ["seed"], [name for name in FACTS if name != "seed"]) == ({}, {"seed": "out_seed"})
+
+
+def file(name: str, parameters: list[str], metrics: list[str], vary: list[str]) -> str:
+    report = f'{{\\"step\\": 1, \\"{metrics[0]}\\": $TUI_LAB_TASK_ID}}'
+    return yaml.safe_dump(
+        {
+            "name": name,
+            "command": f'echo "found $TUI_LAB_TASK_ID.5"; echo "{report}" >>"$TUI_LAB_METRICS"; : {{params}}',
+            "parameters": {one: ["a", "b"] if one in vary else [1] for one in parameters},
+            "repeat": 2,
+            "metrics": {one: {"pattern": "found (@float@)", "goal": "max"} for one in metrics},
+            "rows": {"pattern": "found (?P<count>@float@)"},
+        },
+        sort_keys=False,
+    )
+
+
+EXPERIMENTS = {
+    "parameters": (UNIQUE, ["acc"], ["n", "step"]),
+    "metrics": (["lr"], UNIQUE, ["lr"]),
+    "select": (UNIQUE, UNIQUE, ["state", "in_x"]),
+    "count": (["seed", "lr"], ["seed", "n"], ["seed", "lr"]),
+}
+
+
+@pytest.fixture(scope="module")
+def lab(shared_workshop: Workshop) -> Workshop:
+    files = []
+    for name, about in EXPERIMENTS.items():
+        files.append(shared_workshop.write(f"{name}.yaml", file(name, *about)))
+    result = shared_workshop.call("--run", *files, "--node", "localhost", 2)
+    assert result.returncode == 0, result.stderr
+    return shared_workshop
+
+
+def table(lab: Workshop, *words: Any) -> pl.DataFrame:
+    result = lab.call(*words, "--format", "csv")
+    assert result.returncode == 0, result.stderr
+    return pl.read_csv(io.StringIO(result.stdout), infer_schema_length=None)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_command_tells_them_apart(lab: Workshop, name: str) -> None:
+    parameters, metrics, vary = EXPERIMENTS[name]
+    tasks = 2 * 2 ** len(vary)
+    for which, rows in (("", tasks), ("_tasks", tasks), ("_steps", tasks), ("_rows", tasks)):
+        found = table(lab, "query", f'SELECT * FROM "{name}{which}"')
+        assert found.height == rows
+        assert len({column.lower() for column in found.columns}) == found.width
+        assert found.width >= len(parameters) + (len(metrics) if which in ("", "_tasks") else 1)
+    for more in ((), ("--all",), ("--steps",), ("--rows",), ("--settings",)):
+        table(lab, "export", name, *more)
+    settings = table(lab, "stats", name)
+    assert set(settings["metric"]) == set(metrics)
+    for kind in ("lines", "categories", "hist", "box"):
+        result = lab.call("draw", kind, name)
+        assert result.returncode in (0, 2) and "mistake" not in result.stderr, result.stderr
+    if name == "parameters":
+        for kind, hue in (("hist", "count"), ("hist", "left"), ("box", "outliers"), ("categories", "in_n")):
+            columns = ("--x-column", "acc") if kind == "hist" else ("--x-column", "n", "--y-column", "acc")
+            result = lab.call("draw", kind, name, "--table", *columns, "--hue-column", hue)
+            assert result.returncode == 0, result.stderr
+    assert lab.call("--run", lab.folder / f"{name}.yaml", "--only", "task_id = 0").returncode == 0
+    assert lab.call("show", f"{name}/0").returncode == 0
+
+
+def test_a_parameter_named_seed_makes_repeats_beside_a_metric_of_that_name(lab: Workshop) -> None:
+    settings = table(lab, "stats", "count")
+    assert settings.filter(pl.col("metric") == "seed")["n"].to_list() == [4, 4]
+
+
+async def test_every_pane_shows_them(lab: Workshop) -> None:
+    for name in EXPERIMENTS:
+        app = LabApp(lab.lab_path)
+        app.remembered.put_of_lab("experiment", name)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await wait_until(pilot, lambda app=app, name=name: app.current == name)
+            pane: Any = await wait_until(pilot, lambda app=app: app.pane)
+            await wait_until(pilot, lambda pane=pane: pane.table.frame.height)
+            assert not pane.source.trouble
+            await pilot.press("v", "down", "down", "enter", "escape")
+            for key, ready in (
+                ("4", lambda pane: pane._view is not None and pane._view.report is not None),
+                ("5", lambda pane: pane.schema.catalog is not None),
+                ("6", lambda pane: True),
+                ("7", lambda pane: True),
+            ):
+                await pilot.press("escape", f"alt+{key}")
+                await wait_until(pilot, lambda app=app, key=key: app.pane is not None and app.pane.has_focus_within)
+                await wait_until(pilot, lambda app=app, ready=ready: ready(app.pane))
+            await pilot.press("alt+4", "enter")
+            await wait_until(pilot, lambda app=app: app.pane.NAME == "tasks")
+            await wait_until(pilot, lambda pane=pane: 0 < pane.table.frame.height < pane.table.total)
+            assert [one.message for one in app._notifications if one.severity == "error"] == []
