@@ -136,7 +136,7 @@ async def test_a_login_that_waits(fleet: Fleet, echo: None, monkeypatch: pytest.
         'test "$0" = zsh || exec zsh -l\n',
         "exec tcsh\n",
         "exec dash\n",
-        "sleep 1.5\n",
+        "sleep 6\n",
     ],
 )
 async def test_start_files_that_do_much(fleet: Fleet, bashrc: str) -> None:
@@ -156,10 +156,7 @@ async def test_start_files_that_do_much(fleet: Fleet, bashrc: str) -> None:
         await channel.close()
 
 
-async def test_a_shell_that_waits_for_the_end_of_its_input(
-    fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tui_lab.engine.transports.ssh.BOOT", 2.0)
+async def test_a_shell_that_waits_for_the_end_of_its_input(fleet: Fleet, echo: None) -> None:
     reader = fleet.folder / "reader"  # as fish does
     reader.write_text('#!/bin/sh\nall=$(cat)\neval "$all"\n')
     reader.chmod(0o755)

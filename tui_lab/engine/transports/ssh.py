@@ -21,9 +21,13 @@ T = TypeVar("T")
 
 PYTHON: Final = "python3"
 TYPED: Final = 1.0  # seconds after which the command is typed, too, for a shell that has taken the first one's place
-AT_END: Final = 5.0  # seconds for a shell that waits for the end of its input to show itself
+SLOW: Final = 4.0  # seconds after which a login that says nothing is looked into
 BOOT: Final = 30.0  # seconds for a login shell to come to the command, and Python to come up
-GUARD: Final = "[[ $- == *i* ]] || return"
+GUARD: Final = "[[ $- == *i* ]] || return"  # in a start file: what follows is for terminals alone
+NO_COMMAND: Final = (
+    "its start files replace the login shell by one that runs no command (as `exec fish` in .bashrc does); "
+    f"write before that line: {GUARD}"
+)
 LAST_WORDS: Final = 1 << 16  # bytes of standard error that are kept
 
 
@@ -71,13 +75,20 @@ class SshTransport:
         typing = loop.call_later(
             0 if self._types else TYPED, lambda: None if channel.greeted else channel.writer.write(again)
         )
+        booting = asyncio.ensure_future(channel.boot(said, typed))
+        trying: asyncio.Future[bool] = loop.create_future()
         try:
             async with asyncio.timeout(BOOT):
-                self._types = await channel.boot(said, typed) == typed
+                if not (await asyncio.wait({booting}, timeout=SLOW))[0]:
+                    trying = asyncio.ensure_future(self._runs_no_command(pool))
+                    await asyncio.wait({booting, trying}, return_when=asyncio.FIRST_COMPLETED)
+                    if not booting.done() and trying.result():
+                        raise ChannelError(NO_COMMAND, fatal=True)
+                self._types = await booting == typed
         except TimeoutError:
-            error = await self._silent(channel, typed)
             await channel.close()
-            raise error from None
+            hint = f"do its start files wait for input? Write at the top of them: {GUARD}"
+            raise ChannelError(f"its login shell did not start the agent within {BOOT:.0f} s; {hint}") from None
         except OSError as error:
             await channel.close()
             raise ChannelError(f"the SSH connection broke while the agent was started: {error}") from error
@@ -85,24 +96,31 @@ class SshTransport:
             await channel.close()
             raise
         finally:
-            typing.cancel()
+            for task in (typing, booting, trying):
+                task.cancel()
+            await asyncio.gather(booting, trying, return_exceptions=True)
         return channel
 
     @staticmethod
-    async def _silent(channel: SshChannel, typed: str) -> ChannelError:
-        """Why the agent did not come up, for a login that says nothing."""
-        channel.writer.end()
+    async def _runs_no_command(pool: Pool) -> bool:
+        """Whether the start files replace the login shell by one that reads all of its input before it does any of it:
+        here that has an end."""
+        said, typed = secrets.token_hex(8), secrets.token_hex(8)
         try:
-            async with asyncio.timeout(AT_END):
-                await channel.greeting(typed)
-        except (TimeoutError, OSError, ChannelError):
-            hint = "do its start files wait for input?"
-            return ChannelError(f"its login shell did not start the agent within {BOOT:.0f} s; {hint}")
-        return ChannelError(
-            "its start files replace the login shell by one that runs no command (as `exec fish` in .bashrc does); "
-            f"write before that line: {GUARD}",
-            fatal=True,
-        )
+            line, (stdin, stdout, _) = await pool.open(f"echo {said}", bulk=True)
+        except ChannelError:
+            return False
+        writer = SshWriter(stdin)
+        try:
+            writer.write(f"echo {typed}\n".encode())
+            writer.end()
+            heard = await SshReader(stdout).read()
+        except OSError:
+            return False
+        finally:
+            writer.close()
+            pool.release(line, True)
+        return typed.encode() in heard and said.encode() not in heard
 
     async def _ready_pool(self) -> Pool:
         if self._pool is None:
