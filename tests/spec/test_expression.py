@@ -262,3 +262,34 @@ def test_errors_survive_pickling():
 def test_importing_it_does_not_load_duckdb():
     code = "import sys, tui_lab.spec.expression; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "repeat('x', 900000000)",
+        "repeat(opt, n * 900000000)",
+        "lpad(opt, 2000000000, 'x')",
+        "len(range(5000000000))",
+        "len(generate_series(1, 5000000000))",
+        "len(range(0, 1000000000, 10))",
+    ],
+)
+def test_what_takes_all_memory_is_refused(text):
+    assert "makes more than 1,000,000 at once" in error(text).message
+
+
+def test_functions_with_a_limit_do_what_they_did():
+    assert evaluate("repeat('ab', n)", FRAME).to_list() == ["ab", "abab", "ababab"]
+    assert evaluate("repeat('ab', nullif(n, 2))", FRAME).to_list() == ["ab", None, "ababab"]
+    assert evaluate("lpad('7', n, '0') || rpad('7', 3, '0')", FRAME).to_list() == ["7700", "07700", "007700"]
+    assert evaluate("len(range(n)) + len(range(1, n)) + len(range(n, 0, -1))", FRAME).to_list() == [2, 5, 8]
+
+
+def test_an_expression_has_a_limit_of_time(monkeypatch):
+    monkeypatch.setattr("tui_lab.spec.expression.SECONDS", 0.2)
+    frame = pl.DataFrame({"n": range(100_000)})
+    with pytest.raises(ExpressionError, match="takes longer than"):
+        evaluate("md5(repeat('x', 100000 + n))", frame)
+    monkeypatch.setattr("tui_lab.spec.expression.SECONDS", 60)
+    assert evaluate("n + 1", FRAME).to_list() == [2, 3, 4]

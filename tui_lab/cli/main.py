@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.results.terminal_guard import guard_streams
 
 # name -> one line; the module is `tui_lab.cli.commands.NAME`.
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     infrastructure failed, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
     guard_streams()
+    keep_interruptible()
     _tell_warnings()
     leading = _leading_options(words)
     rest = words[len(leading) :]

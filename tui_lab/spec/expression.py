@@ -11,12 +11,13 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import polars as pl
 
+from tui_lab.spec.bounded import bounded
 from tui_lab.spec.expression_syntax import (
     CASE_WHEN,
     MACRO,
@@ -31,8 +32,14 @@ from tui_lab.spec.expression_syntax import (
 if TYPE_CHECKING:
     import duckdb
 
+T = TypeVar("T")
+
 __all__ = ["ExpressionError", "check", "condition", "evaluate"]
 
+SECONDS: Final = 60.0
+"""That an expression may take for a block of rows."""
+LONGEST: Final = 1_000_000
+"""Characters, or items of a list, that a function may make of nothing."""
 _VIEW: Final = "rows of an expression"
 _BARE: Final = "SELECT {}\n"
 _WRAPPED: Final = "SELECT ({}\n)"
@@ -131,7 +138,7 @@ def _column(expression: str, frame: pl.DataFrame, names: tuple[str, ...], cast: 
     source = _source(frame, names)
     query = f"SELECT {cast} AS result FROM (SELECT ({expression}\n) AS result FROM {source})"
     try:
-        table = _connection().sql(query).to_arrow_table()
+        table = _bounded(lambda connection: connection.sql(query).to_arrow_table())
     except _duckdb_error() as error:
         raise translated(expression, error, query.index(f"({expression}\n)") + 1) from None
     finally:
@@ -145,12 +152,26 @@ def _column(expression: str, frame: pl.DataFrame, names: tuple[str, ...], cast: 
 def _result_type(expression: str, frame: pl.DataFrame, names: tuple[str, ...]) -> str:
     """DuckDB's name of the type that the expression has."""
     prefix = "DESCRIBE SELECT ("
+    query = f"{prefix}{expression}\n) FROM {_source(frame, names)}"
     try:
-        return str(_connection().execute(f"{prefix}{expression}\n) FROM {_source(frame, names)}").fetchall()[0][1])
+        return str(_bounded(lambda connection: connection.execute(query).fetchall())[0][1])
     except _duckdb_error() as error:
         raise translated(expression, error, len(prefix)) from None
     finally:
         _connection().unregister(_VIEW)
+
+
+def _bounded(ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    """What `ask` returns; it may be interrupted, and has SECONDS. Raises ExpressionError, and what `ask` raises."""
+    connection = _connection()
+    try:
+        return bounded(lambda: ask(connection), connection.interrupt, SECONDS)
+    except (KeyboardInterrupt, TimeoutError) as error:
+        _connection.cache_clear()  # what can't be interrupted goes on with the old one
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        hint = "make it simpler, or the values that it makes shorter"
+        raise ExpressionError(f"this takes longer than {SECONDS:g} s", 0, hint) from None
 
 
 def _source(frame: pl.DataFrame, names: tuple[str, ...]) -> str:
@@ -177,6 +198,7 @@ def _connection() -> duckdb.DuckDBPyConnection:
         "threads": str(min(4, os.cpu_count() or 1)),
         "errors_as_json": "true",
         "temp_directory": "''",
+        "memory_limit": "'50%'",
         "TimeZone": "'UTC'",
         "python_enable_replacements": "false",
         "python_scan_all_frames": "false",
@@ -186,7 +208,31 @@ def _connection() -> duckdb.DuckDBPyConnection:
         "lock_configuration": "true",
     }.items():
         connection.execute(f"SET {setting} = {value}")
+    for macro in _LIMITED:
+        connection.execute(f"CREATE MACRO {macro}")
     return connection
+
+
+def _at_most(count: str, function: str) -> str:
+    """The number that an expression has, unless it is too large."""
+    message = f"{function}() makes more than {LONGEST:,} at once here"
+    return f"CASE WHEN {count} > {LONGEST} THEN error('{message}') ELSE 0 END"
+
+
+# DuckDB itself would take all memory for them.
+_LIMITED: Final = (
+    f"repeat(s, n) AS system.main.repeat(s, n + {_at_most('n', 'repeat')})",
+    *(
+        f"{name}(s, n, c) AS system.main.{name}(s, (n + {_at_most('n', name)})::INTEGER, c)"
+        for name in ("lpad", "rpad")
+    ),
+    *(
+        f"{name}(a) AS system.main.{name}(a + {_at_most('a', name)}), "
+        f"(a, b) AS system.main.{name}(a, b + {_at_most('b - a', name)}), "
+        f"(a, b, c) AS system.main.{name}(a, b + {_at_most('(b - a) / nullif(c, 0)', name)}, c)"
+        for name in ("range", "generate_series")
+    ),
+)
 
 
 def catalog() -> Catalog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tui_lab.spec.model import Repeat, Sample, Seed, SeedPer
-from tui_lab.spec.read_domains import looks_like_domain, read_domain
+from tui_lab.spec.read_domains import MAX_SIZE, looks_like_domain, read_domain
 from tui_lab.spec.reading import Keypath, Reader
 from tui_lab.spec.values import Domain, Value
 
@@ -99,7 +99,7 @@ def read_sample(r: Reader, path: Keypath) -> Sample | None:
     if "n" not in keys:
         r.add(path, '"sample" needs "n", the number of combinations', at_key=True)
     else:
-        found["n"] = r.whole((*path, "n"), 1)
+        found["n"] = r.whole((*path, "n"), 1, MAX_SIZE)
     if "seed" in keys:
         found["seed"] = r.whole((*path, "seed"))
     return Sample(**found) if "n" in found and None not in found.values() else None
@@ -109,9 +109,9 @@ def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
     """A number of repeats, or from how many to how many and until what."""
     node = r.node(path)
     if node.kind != "mapping":
-        return r.whole(path, 1)
+        return r.whole(path, 1, MAX_SIZE)
     keys = r.fields(path, Repeat.model_fields, '"repeat"')
-    found: dict[str, Any] = {key: r.whole((*path, key), 1) for key in ("min", "max") if key in keys}
+    found: dict[str, Any] = {key: r.whole((*path, key), 1, MAX_SIZE) for key in ("min", "max") if key in keys}
     if "until" in keys:
         found["until"] = r.text((*path, "until"))
     if len(keys) < len(r.keys(path)):

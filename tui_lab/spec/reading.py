@@ -140,14 +140,17 @@ class Reader:
         """A text, or None where there is none."""
         return None if self.empty(path) else self.text(path)
 
-    def whole(self, path: Keypath, least: int | None = None) -> int | None:
-        """A whole number, not below `least`."""
+    def whole(self, path: Keypath, least: int | None = None, most: int | None = None) -> int | None:
+        """A whole number, not below `least` or above `most`."""
         node = self.node(path)
         if type(node.value) is not int:
             self.wrong(path, "a whole number")
             return None
         if least is not None and node.value < least:
             self.add(path, f"{title(path)} must be at least {least}, not {node.text}")
+            return None
+        if most is not None and node.value > most:
+            self.add(path, f"{title(path)} must be at most {most:,}, not {node.text}")
             return None
         return node.value
 

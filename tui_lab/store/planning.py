@@ -19,6 +19,7 @@ from tui_lab.spec import seeds
 from tui_lab.spec.canonical import canonical
 from tui_lab.spec.combinations import Combinations
 from tui_lab.spec.model import Experiment, Value
+from tui_lab.spec.problem import SpecError
 from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
@@ -32,6 +33,7 @@ _COSMETIC: Final = (
 # Parts that tasks run under, though no key holds them.
 _SURROUNDINGS: Final = ("env", "setup", "shell", "workdir")
 _BLOCK: Final = 1 << 16  # keys at a time
+MAX_TASKS: Final = 20_000_000  # of one plan
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def task_table(
     Combinations that differ only in unhashed parameters are one task: the first.
     """
     height, repeats = combinations.height, experiment.repeats
+    if height * repeats > MAX_TASKS:
+        message = f"{height:,} combinations with {repeats:,} repeats are too many tasks (at most {MAX_TASKS:,})"
+        raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
     names = combinations.frame.columns
     own_seeds = [seeds.seed(experiment.seed.base, repeat) for repeat in range(repeats)]
     per_task = experiment.seed.per == "task"

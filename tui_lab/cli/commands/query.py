@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import Parser, add_common, lab_to_read, print_json
+from tui_lab.spec.bounded import bounded
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from tui_lab.results.sql import Database
     from tui_lab.store.lab import Lab
 
 FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
 ROWS: Final = 1_000_000
-PATIENCE: Final = 5.0  # seconds in which an interrupted query may end
 _EPILOG: Final = """tables:
   NAME          the done tasks of experiment NAME: parameters, metrics, facts
   NAME_tasks    every task ever, with state and reason
@@ -126,7 +123,7 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
             print(f"saved as {path}; tui-lab query @{args.save} runs it", file=sys.stderr)
             return None
         parameters = _parameters(args.param)
-        return interruptible(database, lambda: database.query(sql, _warn, parameters, args.limit))
+        return bounded(lambda: database.query(sql, _warn, parameters, args.limit), database.interrupt)
 
 
 def _sql(lab: Lab, words: list[str]) -> str:
@@ -168,33 +165,3 @@ def _count(text: str) -> int:
 def _warn(text: str) -> None:
     hint = ": --limit 0 shows all" if text.startswith("these are the first") else ""
     print(f"note: {text}{hint}", file=sys.stderr)
-
-
-def interruptible(database: Database, ask: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """What `ask` returns. It runs in another thread, as a running query does not see Ctrl-C: that stops it,
-    and is raised here as KeyboardInterrupt."""
-    answers: list[pl.DataFrame] = []
-    errors: list[BaseException] = []
-    ended = threading.Event()
-
-    def run() -> None:
-        try:
-            answers.append(ask())
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that asked
-            errors.append(error)
-        finally:
-            ended.set()
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        while not ended.wait(0.1):  # a wait without an end might not see the signal
-            pass
-    except KeyboardInterrupt:
-        for _ in range(int(PATIENCE / 0.05)):
-            database.interrupt()
-            if ended.wait(0.05):
-                break
-        raise
-    if errors:
-        raise errors[0]
-    return answers[0]
