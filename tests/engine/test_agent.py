@@ -104,6 +104,27 @@ def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     assert (finished["key"], finished["state"], len(finished["steps"])) == (keys[0], "done", 2)
 
 
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+def test_a_clock_that_was_set_changes_no_duration(talk: Talk, step: float) -> None:
+    """The machine's clock went hours forwards or backwards while no agent was there."""
+    talk.connect()
+    talk.context()
+    go = talk.folder / "go"
+    talk.start(0, f"while ! test -e {go}; do sleep 0.02; done")
+    talk.receive("started")
+    talk.kill()
+    records = talk.records()
+    for record in records:
+        if record["record"] == "pid":
+            record["started"] += step
+    (talk.spool / "ledger.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    talk.connect(epoch=2)
+    go.touch()
+    finished = talk.receive("finished")
+    assert 0 <= finished["duration"] < 3600
+    assert 0 <= finished["ago"] < 3600
+
+
 # Under this one.
 
 

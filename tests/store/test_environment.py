@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_lab.store.environment import capture, looks_secret, public, recall, without_secrets
+from tui_lab.store.environment import capture, looks_secret, public, public_words, recall, without_secrets
 
 
 def test_equal_facts_are_one_file(tmp_path: Path) -> None:
@@ -94,3 +94,23 @@ def test_texts_without_secrets(text: str, shown: str | None) -> None:
 def test_a_megabyte_of_one_word_takes_no_time() -> None:
     text = json.dumps("token" * 50_000) + "x" * 500_000 + "password_" * 20_000
     assert len(without_secrets(text)) <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--run", "x.yaml", "api_token=abcdef"], ["--run", "x.yaml", "api_token=***"]),
+        (["--run", "x.yaml", "lr=0.1,0.2", "max_tokens=4096"], ["--run", "x.yaml", "lr=0.1,0.2", "max_tokens=4096"]),
+        (["--token", "abc", "--password=x y", "x.yaml"], ["--token", "***", "--password=***", "x.yaml"]),
+        (
+            ["explore", "--vl", "password", "a1", "b2", "--vl", "n", "1"],
+            ["explore", "--vl", "password", "***", "***", "--vl", "n", "1"],
+        ),
+        (["--cmd", "run --api-key abc --n 3"], ["--cmd", "run --api-key *** --n 3"]),
+        (["--cmd", "run --api-key {key} --n 3"], ["--cmd", "run --api-key {key} --n 3"]),
+        (["x=https://ana:hunter2@example.org/"], ["x=https://***@example.org/"]),
+        (["--run", "secrets.yaml", "n=1"], ["--run", "secrets.yaml", "n=1"]),
+    ],
+)
+def test_command_lines_without_secrets(words: list[str], shown: list[str]) -> None:
+    assert public_words(words) == shown

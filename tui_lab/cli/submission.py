@@ -28,7 +28,7 @@ from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.overrides import read_values
 from tui_lab.store import declared_files, fold, layout, ranges, spec_file
-from tui_lab.store.environment import capture
+from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.lab import Lab
@@ -266,7 +266,6 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
     if not prepared.unchanged:
         place = spec_file.recorded(prepared.experiment.file, prepared.folder.path.parent)
         replace(plan, about={**plan.about, **place}).write(prepared.folder.plans, prepared.text)
-        prepared.folder.write_spec(prepared.text)
     return {
         "event": "submitted",
         "id": uuid.uuid4().hex,
@@ -281,7 +280,7 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "seen": prepared.seen,
         "reasons": prepared.planned.reasons,
         "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
-        "argv": [_printable(word) for word in sys.argv],
+        "argv": public_words(sys.argv),
         "cwd": _printable(str(Path.cwd())),
         "user": _user(),
         "host": socket.gethostname(),

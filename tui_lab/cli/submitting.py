@@ -47,5 +47,7 @@ def submit(
         state = one.folder.state()
         event = submit_event(one, its_nodes, keep_going)
         answer = client.request("submit", event=event, environment=dict(environment))
+        if not one.unchanged:  # what was refused changes nothing of what is there
+            one.folder.write_spec(one.text)
         submitted.append(Submitted(one, answer["submission"], state))
     return client, submitted

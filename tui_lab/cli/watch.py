@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from tui_lab.cli.follow import Followed, Follower, Interrupts
-from tui_lab.cli.main import DONE, FAILED, INTERRUPTED
+from tui_lab.cli.main import DONE, FAILED, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.cli.progress import make_view
 from tui_lab.cli.summary import summarize
+from tui_lab.cli.text import plural
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
@@ -28,4 +30,19 @@ def watch(
         heard.restore()
     interrupted = client is not None and Follower(lab, client, runs, make_view(args.json), heard).follow()
     failed = [summarize(folder, args, interrupted) for folder in folders]
-    return INTERRUPTED if interrupted else FAILED if any(failed) else DONE
+    if interrupted:
+        return INTERRUPTED
+    if any(failed):
+        return FAILED
+    left = [run for run in runs if _left_open(run)]
+    return INFRASTRUCTURE if left else DONE
+
+
+def _left_open(run: Followed) -> bool:
+    """Say it where a run ended while tasks that were asked for have not: nobody is there who could run them."""
+    columns = run.folder.state().columns
+    count = sum(1 for queued, planned in zip(columns["queued"], columns["planned"], strict=True) if queued and planned)
+    if count:
+        what = f"{plural(count, 'task')} of {run.folder.name} did not come to an end, for no node is left to run them"
+        print(f"tui-lab: {what}; the same command goes on", file=sys.stderr)
+    return count > 0

@@ -49,6 +49,8 @@ class LongTable:
     """Lines that could not be read."""
     slow: tuple[int, ...] = ()
     """Tasks of which something is missing, as a pattern took too long on their output."""
+    waits: bool = False
+    """Files of ended tasks are missing; they may come yet."""
 
 
 def refresh(
@@ -67,6 +69,7 @@ def refresh(
     print_ = cache.fingerprint([kind, *definition(kind, spec)])
     path = folder.path / FILES[kind]
     ended = tasks.filter(pl.col("attempt").is_not_null()).select("task_id", "attempt")
+    absent: list[int] = []
     with cache.writing(folder.path) as may_write:
         found = None if force else cache.read(path)
         known = pl.DataFrame(schema=ended.schema)
@@ -98,7 +101,7 @@ def refresh(
         fresh, _, too_slow = _read(reader, folder.path, running, True)
         slow = sorted({*slow, *too_slow})
         kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh)
-    return LongTable(_with_facts(kept, tasks, parameters, index), skipped, tuple(slow))
+    return LongTable(_with_facts(kept, tasks, parameters, index), skipped, tuple(slow), bool(absent))
 
 
 def definition(kind: str, spec: Experiment) -> list[Any]:

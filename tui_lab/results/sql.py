@@ -264,7 +264,7 @@ class Database:
             folder = self.lab.experiment(name)
             stamp = _stamp(folder)
             before = self._loaded.pop((name, live), None)
-            if before is not None and before[0] == stamp and before[1].settled:
+            if before is not None and before[0] == stamp and before[1].stays:
                 results = before[1]
             else:
                 results = refresh(folder, live=live)

@@ -71,6 +71,11 @@ class Results:
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def stays(self) -> bool:
+        """Also what was read of `steps` and `rows` stays as it is."""
+        return self.settled and not any(table.waits for table in self._long.values())
+
     @cached_property
     def grid(self) -> pl.DataFrame:
         """The done tasks of the newest plan: the table `NAME`."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +39,10 @@ _TELLING: Final = re.compile(
     r"|\bsk-[\w-]{20,}|\bxox[abprs]-[\w-]{10,}|\bA(?:KIA|SIA)[A-Z0-9]{16}\b|\bAIza[\w-]{30,}"
     r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*"
 )
+# `--token value` within a command, but not a placeholder or the next option.
+_OPTION: Final = re.compile(rf"(?P<keep>--?[\w-]{{0,40}}(?:{_WORDS})[\w-]{{0,40}}[ \t]+)(?![-{{$])\S+", re.IGNORECASE)
+_NAMED: Final = re.compile(r"(-{0,2}[\w.-]+)=(.+)", re.DOTALL)
+_SMALL: Final = re.compile(r"\d{1,6}")
 _KEY_BLOCK: Final = re.compile(
     r"(-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----).*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
 )
@@ -98,3 +102,25 @@ def without_secrets(text: str) -> str:
     text = _KEY_BLOCK.sub(rf"\1 {MASK}", text)
     text = _TELLING.sub(MASK, text)
     return _ASSIGNED.sub(lambda match: match["keep"] + MASK, text)
+
+
+def public_words(words: Iterable[str]) -> list[str]:
+    """A command line that may be written down: the values of options and parameters whose names look secret are
+    masked, and bytes that are no UTF-8 replaced."""
+    shown: list[str] = []
+    hiding = False  # what follows are the values of a name that looks secret
+    before = ""
+    for word in words:
+        text = word.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        named = _NAMED.fullmatch(text)
+        hiding = hiding and not text.startswith("-")
+        if hiding:
+            shown.append(MASK)
+        elif named is not None and looks_secret(named[1]) and not _SMALL.fullmatch(named[2]):
+            shown.append(f"{named[1]}={MASK}")
+        else:
+            shown.append(_OPTION.sub(lambda match: match["keep"] + MASK, without_secrets(text)))
+            names = text.startswith("-") or before.startswith("--v")  # an option, or a parameter of `explore`
+            hiding = names and named is None and looks_secret(text)
+        before = text
+    return shown

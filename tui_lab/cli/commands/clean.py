@@ -253,13 +253,14 @@ def _remove(folder: ExperimentFolder, path: Path) -> str:
 def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:
     """Write down, before anything goes, that these tasks have no results any more. The caller holds the lock."""
     from tui_lab.store import ranges
+    from tui_lab.store.environment import public_words
     from tui_lab.store.journal import Journal
 
     event: dict[str, Any] = {
         "event": "cleaned",
         "at": round(time.time(), 3),
         "tasks": ranges.to_ranges(tasks["task_id"].to_numpy()),
-        "argv": [word.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for word in sys.argv],
+        "argv": public_words(sys.argv),
     }
     folder.require_whole()
     journal = Journal(folder.journal)

@@ -32,7 +32,9 @@ class Adopting:
         now, wall = time.monotonic(), time.time()
         attempt.adopted = True
         attempt.measured = False
-        attempt.started = attempt.step_started = now - max(0.0, wall - (attempt.started_wall or wall))
+        # A clock that was set meanwhile does not change how long it has run.
+        before = now - max(0.0, wall - (attempt.started_wall or wall))
+        attempt.started = attempt.step_started = min(now, attempt.started_before or before)
         attempt.oom_before = self.agent.oom_count()
         if attempt.pid is None and attempt.begun:
             pid = strays.get((encode("%s/%d" % (attempt.id, attempt.step)), encode(attempt.exits)))

@@ -52,6 +52,7 @@ class Attempt:
         self.sessions: Any = []
         self.started: Any = None  # monotonic
         self.started_wall: Any = None  # as an earlier agent wrote it down
+        self.started_before: Any = None  # monotonic, as it wrote that down
         self.step_started: Any = None
         self.cpu_time = 0.0
         self.peak_rss = 0
@@ -211,6 +212,7 @@ def pid_record(attempt: Attempt) -> dict:
         "slot": attempt.slot,
         "allocation": attempt.allocation,
         "started": time.time() - (time.monotonic() - attempt.started),
+        "clock": attempt.started,  # monotonic, and so the same for all agents of this boot
     }
 
 
@@ -255,6 +257,7 @@ def replay(attempts: dict, record: dict) -> None:
         attempt.allocation = record.get("allocation")
         attempt.sessions.append(record["pid"])
         attempt.started_wall = record["started"]
+        attempt.started_before = record.get("clock")
     elif kind == "step":
         attempt.steps.append(record["ended"])
         attempt.step += 1
