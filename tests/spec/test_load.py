@@ -607,11 +607,11 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # how tasks run
     ("command: x\nretries: -1\n", ['2:10: "retries" must be at least 0, not -1']),
     (
-        "command: x\nretry_on: [exitt, stopped, 3]\n",
+        "command: x\nretry_on: [exitt, stopped, 300]\n",
         [
             '2:12: "exitt" is no value of "retry_on"; did you mean "exit"?',
             '2:19: "stopped" can\'t be retried; what a person stopped waits for that person',
-            '2:28: "3" is no value of "retry_on"; it takes one of exit, signal, timeout, oom, start',
+            "2:28: the exit status of a failure lies between 1 and 255, and this is 300",
         ],
     ),
     (

@@ -61,11 +61,11 @@ class Dispatch:
             self.engine.give_up(run, "error", what)
 
     def _set_timer(self) -> None:
-        """Wake up for the next retry."""
+        """Wake up for what waits for its time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = [run.next_retry for run in self.engine.runs.values() if run.next_retry is not None]
+        due = [moment for run in self.engine.runs.values() for moment in run.due]
         if due:
             delay = max(0.0, min(due) - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self.plan)
@@ -114,6 +114,8 @@ class Dispatch:
     def _fill(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:
         """Give each node what it can take: free slots first, on all nodes alike, then a backlog. False where the disk
         is full."""
+        if run.stagger:
+            return self._start_one(run, takers)
         if run.needy:
             return self._fill_with_needs(run, takers)
         free = sum(node.free for node in takers)
@@ -130,6 +132,19 @@ class Dispatch:
                     return False
                 if len(run.order) == count:
                     break
+        return True
+
+    def _start_one(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:
+        """Hand out one attempt that starts at once, where the last start was long enough ago. A node whose setup is
+        running would keep several, and start them together."""
+        if time.monotonic() < run.next_start:
+            return True
+        for node in sorted(takers, key=lambda node: -node.free):
+            if node.free and node.setup_since is None:
+                keys = run.take(1, node.room()[0] if run.needy else None, now=True)
+                if keys:
+                    run.next_start = time.monotonic() + run.stagger
+                    return self._assign(run, node, keys)
         return True
 
     def _fill_with_needs(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:

@@ -37,6 +37,8 @@ class Queue(Records):
         self.finished_since = [0, 0]  # done, failed since the submission
         self.tokens: dict[Key, Mapping[str, int]] = {}  # of the limits, held by open attempts
         self._needs: dict[Key, dict[str, Any]] = {}
+        self.stagger = 0.0  # seconds between two starts
+        self.next_start = 0.0  # monotonic: nothing starts before
         self.priority = 0
         self.arrival = 0
         columns = self.state.columns
@@ -49,6 +51,7 @@ class Queue(Records):
         columns = self.state.columns
         recipe = self.recipe()
         self.priority = recipe.experiment.priority
+        self.stagger = recipe.experiment.stagger or 0.0
         tasks = recipe.plan.tasks.select("task_id", "repeat")
         ids = tasks["task_id"].to_numpy()
         queued = np.frombuffer(columns["queued"], dtype=np.int8)[ids]
@@ -185,6 +188,12 @@ class Queue(Records):
         for key in reversed(list(keys)):
             self.tokens.pop(key, None)
             self.order.appendleft(key[0])
+
+    @property
+    def due(self) -> list[float]:
+        """When something is to be given out that waits for its time only, in monotonic seconds."""
+        staggered = self.stagger and self.order and not self.held and self.next_start > time.monotonic()
+        return [moment for moment in (self.next_retry, self.next_start if staggered else None) if moment is not None]
 
     @property
     def next_retry(self) -> float | None:

@@ -256,6 +256,8 @@ class Recipe:
     def timeout(self, values: Mapping[str, Value]) -> float | None:
         """Seconds that an attempt may take, None without a limit."""
         timeout = self.experiment.timeout
+        if isinstance(timeout, tuple):
+            timeout = timeout[min(int(str(values["attempt"])), len(timeout)) - 1]
         if isinstance(timeout, str):
             return duration(fill(timeout, values, known=self.known))
         return timeout

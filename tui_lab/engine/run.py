@@ -123,6 +123,8 @@ class ExperimentRun(Queue):
         return True
 
     def on_started(self, key: Key, ago: float) -> Event:
+        if self.stagger:
+            self.next_start = max(self.next_start, time.monotonic() - ago + self.stagger)
         return {"event": "started", "at": now(ago), "task": key[0], "attempt": key[1]}
 
     def on_returned(self, keys: list[Key]) -> list[Event]:
@@ -219,7 +221,8 @@ class ExperimentRun(Queue):
             return None
         spec = self.recipe().experiment
         tries = attempt - columns["base"][task] - columns["losses"][task]
-        if event["reason"] in spec.retry_on and tries <= spec.retries:
+        status = event.get("exit_code") if event["reason"] in ("exit", "signal") else None
+        if (event["reason"] in spec.retry_on or status in spec.retry_on) and tries <= spec.retries:
             delay: float = min(BACKOFF_LIMIT, BACKOFF * 2 ** (tries - 1))
             return delay
         return None

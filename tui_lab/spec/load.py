@@ -62,6 +62,7 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "grace": read_grace,
     "retries": at_least(0),
     "retry_on": read_retry_on,
+    "stagger": lambda r, path: None if r.empty(path) else read_time(r, path),
     "ok_exit_codes": read_ok_exit_codes,
     "max_failures": lambda r, path: None if r.empty(path) else r.whole(path, 1),
     "order": lambda r, path: r.one_of(path, get_args(Order)),

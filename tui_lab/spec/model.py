@@ -242,22 +242,28 @@ class Experiment(Model):
         description="Time that `setup` may take on a node; after that its tasks there have failed.",
         examples=["2h", "90s"],
     )
-    timeout: float | str | None = Field(
+    timeout: float | str | tuple[float | str, ...] | None = Field(
         default=None,
-        description="Time that an attempt may take, in seconds or with units; placeholders work.",
-        examples=["30s", "1h30m", 90, "{minutes}m"],
+        description="Time that an attempt may take, in seconds or with units; a list goes by attempt, and placeholders "
+        "work.",
+        examples=["30s", "1h30m", 90, "{minutes}m", ["10m", "1h"]],
     )
     grace: float = Field(
         default=10.0, description="Time between asking a task to stop and killing it.", examples=["30s", 10]
     )
     retries: int = Field(default=0, description="Further attempts at a task that failed.", examples=[2])
-    retry_on: tuple[RetryReason, ...] = Field(
+    retry_on: tuple[RetryReason | int, ...] = Field(
         default=("exit", "signal", "timeout", "oom"),
-        description="Reasons of failure after which a task is tried again.",
-        examples=["timeout", ["exit", "oom"]],
+        description="Reasons of failure after which a task is tried again; a number is an exit status.",
+        examples=["timeout", ["exit", "oom"], [75, "timeout"]],
     )
     ok_exit_codes: tuple[int, ...] = Field(
         default=(0,), description="Exit statuses that mean success.", examples=[0, [0, 3]]
+    )
+    stagger: float | None = Field(
+        default=None,
+        description="Least time between the starts of two tasks, on all nodes together.",
+        examples=["2s", "500ms"],
     )
     max_failures: int | None = Field(
         default=None, description="Failed tasks after which the experiment stops.", examples=[20]

@@ -204,10 +204,22 @@ def read_setup(r: Reader, path: Keypath) -> str | None:
 # ---- times and failures
 
 
-def read_timeout(r: Reader, path: Keypath) -> float | str | None:
-    """Seconds, or a text with a placeholder."""
+def read_timeout(r: Reader, path: Keypath) -> float | str | tuple[float | str, ...] | None:
+    """Seconds, or a text with a placeholder; of several, one for each attempt."""
     if r.empty(path):
         return None
+    if r.node(path).kind != "list":
+        return _limit(r, path)
+    items = r.items(path)
+    if not items or (len(items) == 1 and r.misread(path)):
+        if not items:
+            r.add(path, '"timeout" is an empty list', TIME_HINT)
+        return None
+    found = [_limit(r, item) for item in items]
+    return tuple(limit for limit in found if limit is not None) if None not in found else None
+
+
+def _limit(r: Reader, path: Keypath) -> float | str | None:
     node = r.node(path)
     if node.kind == "scalar" and "{" in node.text:
         return node.text
@@ -242,13 +254,19 @@ def _time(r: Reader, path: Keypath, *, zero: bool = False) -> float | None:
     return seconds
 
 
-def read_retry_on(r: Reader, path: Keypath) -> tuple[str, ...] | None:
+def read_retry_on(r: Reader, path: Keypath) -> tuple[str | int, ...] | None:
     if r.empty(path):
         r.wrong(path, f"some of {', '.join(RETRY_REASONS)}")
         return None
-    found: list[str] = []
+    found: list[str | int] = []
     for item in r.items(path):
         word = r.node(item).text
+        status = r.node(item).value
+        if isinstance(status, int) and not isinstance(status, bool):
+            if not 1 <= status <= 255:
+                r.add(item, f"the exit status of a failure lies between 1 and 255, and this is {status}")
+            found.append(status)
+            continue
         if word in _NOT_RETRIED:
             r.add(item, f'"{word}" can\'t be retried', _NOT_RETRIED[word])
         else:

@@ -39,8 +39,9 @@ class Uses:
                 self._template(template, texts[target])
         if given.get("workdir"):
             self._text(("workdir",), self.r.node(("workdir",)).text)
-        if isinstance(given.get("timeout"), str) and not self._text(("timeout",), given["timeout"]):
-            self.r.add(("timeout",), f'"{given["timeout"]}" is no time', TIME_HINT)
+        for path, text in _limits(given.get("timeout")):
+            if not self._text(path, text):
+                self.r.add(path, f'"{text}" is no time', TIME_HINT)
         for path, name, text in placeholder_needs(self.r, given):
             if not self._text(path, text):
                 check_amount(self.r, path, name, text)
@@ -81,6 +82,16 @@ class Uses:
     def _use(self, names: Collection[str]) -> None:
         self.names.update(names)
         self.takes_all = self.takes_all or "params" in names
+
+
+def _limits(timeout: object) -> Iterator[tuple[Keypath, str]]:
+    """The texts among the limits of time."""
+    if isinstance(timeout, str):
+        yield ("timeout",), timeout
+    elif isinstance(timeout, tuple):
+        for i, text in enumerate(timeout):
+            if isinstance(text, str):
+                yield ("timeout", i), text
 
 
 def _commands(given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str]]:

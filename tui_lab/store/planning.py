@@ -28,7 +28,7 @@ from tui_lab.store.plan import PREFIX, Plan, merge
 # Parts of a file that change neither a task nor a combination.
 _COSMETIC: Final = (
     *("metrics", "rows", "description", "tags", "priority", "order", "grace", "run_on", "setup_timeout"),
-    *("retries", "retry_on", "max_failures", "timeout"),
+    *("retries", "retry_on", "max_failures", "timeout", "stagger"),
 )
 # Parts that tasks run under, though no key holds them.
 _SURROUNDINGS: Final = ("env", "setup", "shell", "workdir")
