@@ -42,10 +42,12 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
     assert shown.lines[3].startswith("≈ tied  0.9020 ± 0.0020")
     assert max(map(len, shown.lines)) <= 80
     assert "best setting by metric" in shown.out
-    assert "the settings differ (analysis of variance: F(3, 16) = " in " ".join(shown.out.split())
+    assert "the settings differ (analysis of variance, Brown and Forsythe: F(3, 16) = " in " ".join(shown.out.split())
     assert "\x1b" not in shown.out
     table = grid("stats").lines
-    assert table[0].startswith("act,size,metric,unit,goal,n,n_null,n_nan,mean,sd,se,low,high,median,q1,q3,min,max")
+    assert table[0].startswith(
+        "act,size,metric,unit,goal,n,asked,n_null,n_nan,n_failed,n_open,mean,sd,se,low,high,median,q1,q3,min,max"
+    )
     assert len(table) == 1 + 2 * 4
     found = grid("stats", "grid", "--metric", "acc", "--importance", "--json").json()
     assert found["schema_version"] == 1
@@ -53,8 +55,10 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
         "goal": "max",
         "setting": {"act": "tanh", "size": 2},
         "tied": [{"act": "relu", "size": 2}],
+        "untested": [],
+        "incomplete": [],
     }
-    assert found["anova"]["acc"]["df_within"] == 16 and found["anova"]["acc"]["p"] < 0.001
+    assert found["anova"]["acc"]["df_within"] == pytest.approx(16) and found["anova"]["acc"]["p"] < 0.001
     assert found["importance"][0]["part"] == "size" and found["importance"][0]["share"] > 0.9
 
     # A baseline in both of its forms, and what is wrong with others.
@@ -78,9 +82,14 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
     assert front[0] == "Pareto front of acc (max) and time (min): 2 of 4 settings"
     averaged = grid("stats", "--by", "size", "--metric", "acc", "--format", "table").lines
     assert averaged[0] == "acc, more is better: 2 settings, averaged over act"
-    booted = ("stats", "--bootstrap", "grid", "--format", "table")
+    assert (
+        "--bootstrap needs 8 values of a setting, and here each has at most 5"
+        in grid("stats", "--bootstrap", code=2).err
+    )
+    booted = ("stats", "--bootstrap", "grid", "--by", "size", "--format", "table")
     assert "BCa bootstrap, 10,000 resamples, seed 0" in grid(*booted).out
     assert grid(*booted).out == grid(*booted).out
+    assert "normal" not in grid(*booted).err
     assert "time [ms], more is better" in grid("stats", "--metric", "time", "--goal", "max", "--format", "table").out
     assert "█" in grid("stats", "--importance", "--format", "table").out
 

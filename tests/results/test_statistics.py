@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from tui_lab.results.statistics import Sample, describe, outliers, quantile
 from tui_lab.results.statistics_exact import anova, moments
 from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_difference, bootstrap_interval, t_interval
-from tui_lab.results.statistics_ratio import ratio_of_means
+from tui_lab.results.statistics_ratio import Ratio, ratio_of_means
 from tui_lab.results.statistics_tests import (
     adjusted,
     cliffs_delta,
@@ -137,7 +138,8 @@ def test_few_values() -> None:
     one = describe(Sample((3.5,)))
     assert (one.mean, one.median, one.sd, one.half) == (3.5, 3.5, None, None)
     same = describe(Sample((0.1,) * 3))
-    assert (same.mean, same.sd, same.low, same.high) == (0.1, 0, 0.1, 0.1)
+    assert (same.mean, same.sd) == (0.1, 0)
+    assert same.half is not None and same.half > 0.1, "printed with one decimal, it may be anything near"
     assert quantile([1.0, 2.0], 0.5) == 1.5
 
 
@@ -279,12 +281,17 @@ def test_bootstrap_resamples_two_samples_apart() -> None:
 # ---- ratios
 
 
+def ratio(a: Sequence[float], b: Sequence[float], df: float, level: float, paired: bool) -> Ratio | None:
+    differences = moments([x - y for x, y in zip(a, b, strict=True)]) if paired else None
+    return ratio_of_means(moments(a), moments(b), df, level, differences)
+
+
 def test_a_paired_ratio_is_the_one_that_the_t_test_allows() -> None:
     """Fieller's limits are the ratios r at which a - r b is just not told from 0."""
     rng = np.random.default_rng(2)
     b = rng.normal(5, 1, 12)
     a = 1.3 * b + rng.normal(0, 0.5, 12)
-    found = ratio_of_means(a.tolist(), b.tolist(), 11, 0.95, paired=True)
+    found = ratio(a.tolist(), b.tolist(), 11, 0.95, paired=True)
     assert found is not None and found.low is not None and found.high is not None
     assert found.low < found.value < found.high
     for limit in (found.low, found.high):
@@ -295,7 +302,7 @@ def test_a_ratio_of_two_samples_solves_its_equation() -> None:
     rng = np.random.default_rng(3)
     a, b = rng.normal(8, 2, 10), rng.normal(4, 0.5, 7)
     df = stats.ttest_ind(a, b, equal_var=False).df
-    found = ratio_of_means(a.tolist(), b.tolist(), df, 0.99, paired=False)
+    found = ratio(a.tolist(), b.tolist(), df, 0.99, paired=False)
     assert found is not None and found.low is not None and found.high is not None
     assert found.value == pytest.approx(a.mean() / b.mean())
     for limit in (found.low, found.high):
@@ -309,18 +316,18 @@ def test_a_ratio_holds_1_where_the_difference_holds_0(shift: float) -> None:
     for _ in range(50):
         a, b = rng.normal(5 + shift, 1, 6), rng.normal(5, 2, 9)
         test = stats.ttest_ind(a, b, equal_var=False)
-        found = ratio_of_means(a.tolist(), b.tolist(), test.df, 0.95, paired=False)
+        found = ratio(a.tolist(), b.tolist(), test.df, 0.95, paired=False)
         if found is not None and found.low is not None and found.high is not None:
             assert (found.low <= 1 <= found.high) == (test.pvalue >= 0.05)
 
 
 def test_ratios_without_an_interval() -> None:
-    assert ratio_of_means([1.0, 2.0], [0.0, 0.0], 2, 0.95, False) is None
-    noisy = ratio_of_means([1.0, 2.0], [-1.0, 2.0], 2, 0.95, False)
+    assert ratio([1.0, 2.0], [0.0, 0.0], 2, 0.95, False) is None
+    noisy = ratio([1.0, 2.0], [-1.0, 2.0], 2, 0.95, False)
     assert noisy is not None and (noisy.value, noisy.low, noisy.high) == (3.0, None, None), "b may be 0"
-    single = ratio_of_means([3.0], [2.0, 2.5], 1, 0.95, False)
+    single = ratio([3.0], [2.0, 2.5], 1, 0.95, False)
     assert single is not None and single.low is None
-    same = ratio_of_means([3.0, 3.0], [2.0, 2.0], 2, 0.95, False)
+    same = ratio([3.0, 3.0], [2.0, 2.0], 2, 0.95, False)
     assert same is not None and (same.low, same.high) == (1.5, 1.5)
-    huge = ratio_of_means([1e300, 3e300], [1e300, 1.1e300], 1.1, 0.5, False)
+    huge = ratio([1e300, 3e300], [1e300, 1.1e300], 1.1, 0.5, False)
     assert huge is not None and huge.low is not None and 0 < huge.low < huge.value

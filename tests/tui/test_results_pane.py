@@ -92,7 +92,7 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workshop
         assert [row["x"] for row in table] == ["3", "2", "1", "4"]
         assert [row["c0"] for row in table] == ["★ best", "≈ tied", "", ""]
         assert table[0]["score ± 95 % ▾"].startswith("5.20 ± 0.2") and table[3]["score ± 95 % ▾"] == "no value"
-        assert [row["n"] for row in table] == ["3", "3", "3", "0"]
+        assert [row["n"] for row in table] == ["3", "3", "3", "0/3"]
         assert table[3]["NaN"] == "1" and table[3]["null"] == "2"
         assert table[0]["cost [B/s] ± 95 %"].startswith("3500")
         assert words(app, "#results-title") == "score, more is better: 4 settings"

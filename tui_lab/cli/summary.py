@@ -15,7 +15,8 @@ from tui_lab.cli.options import print_json
 from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened
 from tui_lab.results.settings import leading_metric
 from tui_lab.results.statistics_report import Options, make
-from tui_lab.results.statistics_text import interval
+from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
+from tui_lab.results.statistics_text import mean_and_interval
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.store import fold
@@ -117,17 +118,40 @@ def best_settings(results: Results) -> dict[str, Any] | None:
         "metric": name,
         "goal": metric.goal,
         "unit": metric.unit,
-        "tied": max(0, sum(map(metric.tied, range(report.settings.count))) - 1),
+        "best": metric.best is not None,
+        "tied": metric.count("tied"),
+        "untested": metric.count("untested"),
+        "deterministic": metric.known.deterministic,
+        "why_not": uncrowned(report, metric),
         "settings": [
             {
                 "parameters": report.settings.label(place),
                 "n": metric.summaries[place].n,
+                "asked": metric.asked[place].asked,
+                "n_nan": metric.summaries[place].n_nan,
+                "n_null": metric.summaries[place].n_null,
+                "n_failed": metric.asked[place].failed,
+                "standing": metric.standing(place),
                 "mean": metric.summaries[place].mean,
                 "half": metric.summaries[place].half,
+                "low": metric.summaries[place].low,
+                "high": metric.summaries[place].high,
             }
             for place in places
         ],
     }
+
+
+def _finished(setting: dict[str, Any]) -> str:
+    """`n = 6`, or `n = 1/6 (5 NaN)`."""
+    if setting["n"] >= setting["asked"]:
+        return f"n = {setting['n']}"
+    reasons = [
+        f"{setting[key]} {word}"
+        for key, word in (("n_nan", "NaN"), ("n_null", "without a value"), ("n_failed", "failed"))
+        if setting[key]
+    ]
+    return f"n = {setting['n']}/{setting['asked']}" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
 def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
@@ -182,16 +206,24 @@ def _print(
         console.print(f"  and {plural(len(failures) - GROUPS, 'further kind')} of failure")
     if best is not None and best["settings"]:
         goal = {"max": "highest", "min": "lowest"}[best["goal"]]
-        console.print(Text(f"{goal} {best['metric']} (mean ± 95 % interval):"))
+        of = "mean" if best["deterministic"] else "mean, 95 % interval of each by itself"
+        console.print(Text(f"{goal} {best['metric']} ({of}):"))
         table = Table.grid(padding=(0, 2))
         for setting in best["settings"]:
             where = " ".join(f"{key}={value}" for key, value in setting["parameters"].items()) or "all tasks"
-            value = interval(setting["mean"], setting["half"])
-            table.add_row(Text(f"  {value}"), Text(where), Text(f"n = {setting['n']}"))
+            value = mean_and_interval(setting["mean"], setting["low"], setting["high"])
+            table.add_row(Text(f"  {value}"), Text(where), Text(_finished(setting)))
         console.print(table)
         if best["tied"]:
             others = "1 other" if best["tied"] == 1 else f"{best['tied']:,} others"
-            console.print(Text(f"  {others} can't be told from the best: tui-lab stats{lab} {name}"))
+            told = "are equal to the best" if best["deterministic"] else "can't be told from the best"
+            console.print(Text(f"  {others} {told}: tui-lab stats{lab} {name}"))
+        if best["untested"]:
+            console.print(Text(f"  ? {best['untested']:,} not tested, for want of repeats"))
+        if best["deterministic"]:
+            console.print(Text(f"  {NOTHING_SCATTERS}"))
+        if best["why_not"]:
+            console.print(Text(f"! {best['why_not']}", style="yellow"))
     for task, note in list(notes.items())[:NOTES]:
         console.print(Text(f"! task {task}: {printable(note)}", style="yellow"))
     if len(notes) > NOTES:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tui_lab.results.statistics import Sample, Summary
-from tui_lab.results.statistics_exact import deviations, moments
-from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_difference, bootstrap_interval
-from tui_lab.results.statistics_ratio import ratio_of_means
+from tui_lab.results.statistics_exact import Anova, Moments, anova, blocked_anova, deviations, moments
+from tui_lab.results.statistics_intervals import (
+    FEWEST,
+    Bootstrap,
+    bootstrap_difference,
+    bootstrap_interval,
+    newcombe,
+)
+from tui_lab.results.statistics_ratio import Ratio, ratio_of_means
+from tui_lab.results.statistics_resolution import Resolution, root_mean_square
 from tui_lab.results.statistics_tests import (
     Correction,
-    TTest,
     adjusted,
     cliffs_delta,
+    fisher_exact,
     hedges_g,
     mann_whitney,
+    mcnemar_exact,
     paired_delta,
     paired_g,
     paired_t,
@@ -52,33 +61,88 @@ class Comparison:
     g: float | None = None
     delta: float | None = None
 
+    sure: bool = False
+    """Nothing scatters in this metric, so the difference is what it is, without a test."""
+
     def verdict(self, goal: Goal | None, level: float) -> Verdict | None:
-        """By the corrected t test; None without a goal or without a test."""
-        if self.p_adjusted is None or self.difference is None or goal is None:
+        """By the corrected test; None without a goal or without a test."""
+        if self.difference is None or goal is None or (self.p_adjusted is None and not self.sure):
             return None
-        if self.p_adjusted >= 1 - level:
+        if self.difference == 0 or (self.p_adjusted is not None and self.p_adjusted >= 1 - level):
             return "can't tell"
         return "better" if (self.difference > 0) == (goal == "max") else "worse"
 
 
-def best(summaries: Sequence[Summary], goal: Goal) -> int | None:
-    """The setting with the best mean, the first of equal ones; None where no setting has a value."""
-    chosen: tuple[float, int] | None = None
-    for place, summary in enumerate(summaries):
-        if summary.mean is not None:
-            value = -summary.mean if goal == "max" else summary.mean
-            if chosen is None or value < chosen[0]:
-                chosen = (value, place)
-    return None if chosen is None else chosen[1]
+@dataclass(frozen=True)
+class Asked:
+    """What one setting has of what it was asked for, in tasks."""
+
+    asked: int = 0
+    failed: int = 0
+    open: int = 0
+    """Tasks that have not ended yet, or were never begun."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How settings are compared."""
+
+    level: float
+    correction: Correction
+    pair: bool
+    """Within pairs, where there are some."""
+    known: Resolution
+    bootstrap: Bootstrap | None = None
+
+
+def complete(summary: Summary, asked: Asked) -> bool:
+    """Whether a setting has a finite value of each repeat that was asked for: only then may it be called best unasked.
+    What diverged, failed or is missing might have been the bad half."""
+    return 0 < summary.n >= asked.asked
+
+
+def ranked(summaries: Sequence[Summary], goal: Goal | None, behind: Sequence[bool] = ()) -> list[int]:
+    """Settings, best mean first (in their own order without a goal); then those that stand `behind`, then those
+    without values."""
+
+    def rank(place: int) -> tuple[bool, bool, float]:
+        mean = summaries[place].mean
+        sign = -1.0 if goal == "max" else 1.0
+        return mean is None, bool(behind) and behind[place], 0.0 if mean is None or goal is None else sign * mean
+
+    return sorted(range(len(summaries)), key=rank)
+
+
+def best(summaries: Sequence[Summary], goal: Goal, behind: Sequence[bool] = ()) -> int | None:
+    """The setting with the best mean, the first of equal ones, of those that do not stand `behind`; None where there
+    is none."""
+    for place in ranked(summaries, goal, behind)[:1]:
+        if summaries[place].mean is not None and not (behind and behind[place]):
+            return place
+    return None
+
+
+def overall(samples: Sequence[Sample], summaries: Sequence[Summary], how: How) -> Anova | None:
+    """Whether the settings differ at all: within blocks where values pair, else whatever their spreads. None where
+    that can't be asked, as in a deterministic program."""
+    if how.known.deterministic:
+        return None
+    repeated = [sample for sample in samples if sample.n > 1]
+    if how.pair and len(repeated) > 1:
+        shared = set.intersection(*(set(sample.pairs) for sample in repeated))
+        if len(shared) > 1:
+            tables = [dict(zip(sample.pairs, sample.values, strict=True)) for sample in repeated]
+            blocks = [[table[pair] for table in tables] for pair in sorted(shared)]
+            return blocked_anova(blocks, how.known.floor, [how.known.hidden(sample.values) for sample in repeated])
+    return anova([sample.values for sample in samples], [summary.spread for summary in summaries])
 
 
 def against_best(
     samples: Sequence[Sample],
     summaries: Sequence[Summary],
     best: int,
-    level: float,
-    correction: Correction,
-    pair: bool,
+    how: How,
+    together: Anova | None,
 ) -> list[float | None]:
     """The corrected p-value of each setting's difference from the best (1 for the best itself, None where
     there is no test).
@@ -86,38 +150,31 @@ def against_best(
     Those with 1 - level or more can't be told from the best. With Bonferroni's correction the setting that is
     best in truth is among them with at least the confidence of the level, whichever it is: it is left out
     only if one of the others beats it in a test at (1 - level) / (number of others) (subset selection, Gupta,
-    Technometrics 7, 1965). Holm's is uniformly more powerful.
+    Technometrics 7, 1965). Holm's is uniformly more powerful. No p-value is below that of the question whether the
+    settings differ at all (`together`, by `overall`), so that the two answers agree.
     """
-    tests: list[float | None] = []
-    for place, sample in enumerate(samples):
-        found = (
-            None if place == best else _t_test(sample, samples[best], summaries[place], summaries[best], level, pair)
-        )
-        tests.append(None if found is None else found[0].p)
-    corrected = _adjusted(tests, correction)
+    tests = _tests(samples, summaries, best, how)
+    corrected = _adjusted([None if one is None else one.p for one in tests], how.correction)
+    if together is not None and not math.isnan(together.f):
+        corrected = [None if p is None else max(p, together.p) for p in corrected]
     corrected[best] = 1.0
     return corrected
 
 
 def against(
-    samples: Sequence[Sample],
-    summaries: Sequence[Summary],
-    baseline: int,
-    level: float,
-    correction: Correction,
-    pair: bool,
-    bootstrap: Bootstrap | None = None,
+    samples: Sequence[Sample], summaries: Sequence[Summary], baseline: int, how: How
 ) -> list[Comparison | None]:
     """Each setting against the baseline; None for the baseline itself and for settings without values. With a
     bootstrap, that gives the interval of the difference; tests and the ratio are the same."""
+    tests = _tests(samples, summaries, baseline, how)
     found = [
         None
         if place == baseline
-        else _compared(sample, samples[baseline], summaries[place], summaries[baseline], level, pair, bootstrap)
-        for place, sample in enumerate(samples)
+        else _compared(samples[place], samples[baseline], summaries[place], summaries[baseline], tests[place], how)
+        for place in range(len(samples))
     ]
-    p = _adjusted([None if one is None else one.p for one in found], correction)
-    p_rank = _adjusted([None if one is None else one.p_rank for one in found], correction)
+    p = _adjusted([None if one is None else one.p for one in found], how.correction)
+    p_rank = _adjusted([None if one is None else one.p_rank for one in found], how.correction)
     return [
         None if one is None else replace(one, p_adjusted=p[place], p_rank_adjusted=p_rank[place])
         for place, one in enumerate(found)
@@ -135,40 +192,105 @@ def within_pairs(a: Sample, b: Sample) -> list[float]:
     return [deviations((first, second), second)[0] for first, second in pairs(a, b)]
 
 
-def _t_test(
-    a: Sample, b: Sample, of_a: Summary, of_b: Summary, level: float, pair: bool
-) -> tuple[TTest, list[float] | None] | None:
-    differences = within_pairs(a, b) if pair else []
-    if len(differences) > 1:
-        test = paired_t(moments(differences), level)
-        return None if test is None else (test, differences)
-    if of_a.moments is None or of_b.moments is None:
+@dataclass(frozen=True)
+class _Test:
+    """One setting against another: `t` and `df` are those of a t test, which values of 0 and 1 do without."""
+
+    p: float
+    difference: float
+    low: float
+    high: float
+    t: float | None = None
+    df: float | None = None
+    differences: tuple[float, ...] | None = None
+    """Within pairs, where the test is one of pairs."""
+    spread: float | None = None
+    """Of the differences."""
+
+
+def _tests(samples: Sequence[Sample], summaries: Sequence[Summary], reference: int, how: How) -> list[_Test | None]:
+    """Each setting against one of them; None for itself, and where a single value allows no test."""
+    if how.known.deterministic:
+        return [None] * len(samples)
+    other = samples[reference]
+    differences = [
+        within_pairs(sample, other) if how.pair and place != reference else [] for place, sample in enumerate(samples)
+    ]
+    usual = root_mean_square(differences)
+    return [
+        None
+        if place == reference
+        else _test(sample, other, summaries[place], summaries[reference], differences[place], usual, how)
+        for place, sample in enumerate(samples)
+    ]
+
+
+def _test(
+    a: Sample, b: Sample, of_a: Summary, of_b: Summary, differences: list[float], usual: float, how: How
+) -> _Test | None:
+    if of_a.moments is None or of_b.moments is None or (min(a.n, b.n) < 2 and len(differences) < 2):
         return None
-    test = welch(of_a.moments, of_b.moments, level)
-    return None if test is None else (test, None)
+    if how.known.binary:
+        return _binary_test(a, b, differences, how)
+    if len(differences) > 1:
+        found = moments(differences)
+        spread = how.known.spread_of_differences(found.sd, usual, a.values, b.values)
+        test = paired_t(Moments(found.n, found.mean, spread), how.level)
+    else:
+        test, spread = welch(of_a.moments, of_b.moments, how.level), None
+    if test is None:
+        return None
+    return _Test(
+        test.p,
+        test.difference,
+        test.low,
+        test.high,
+        test.t,
+        test.df,
+        tuple(differences) if len(differences) > 1 else None,
+        spread,
+    )
 
 
-def _compared(
-    a: Sample, b: Sample, of_a: Summary, of_b: Summary, level: float, pair: bool, bootstrap: Bootstrap | None
-) -> Comparison | None:
+def _binary_test(a: Sample, b: Sample, differences: list[float], how: How) -> _Test:
+    """Of shares. The interval of the difference takes no notice of pairs: it is wider than it need be."""
+    of_a, of_b = ((round(math.fsum(sample.values)), sample.n) for sample in (a, b))
+    low, high = newcombe(of_a, of_b, how.level)
+    if len(differences) > 1:
+        p = mcnemar_exact(differences.count(1.0), differences.count(-1.0))
+        return _Test(p, moments(differences).mean, low, high, differences=tuple(differences))
+    return _Test(fisher_exact(of_a, of_b), of_a[0] / a.n - of_b[0] / b.n, low, high)
+
+
+def _compared(a: Sample, b: Sample, of_a: Summary, of_b: Summary, test: _Test | None, how: How) -> Comparison | None:
     if of_a.mean is None or of_b.mean is None or of_a.moments is None or of_b.moments is None:
         return None
-    found = _t_test(a, b, of_a, of_b, level, pair)
-    if found is None:
-        return Comparison(of_a.mean - of_b.mean, ratio=of_a.mean / of_b.mean if of_b.mean != 0 else None)
-    test, differences = found
+    if test is None:
+        quotient = of_a.mean / of_b.mean if of_b.mean != 0 else None
+        return Comparison(of_a.mean - of_b.mean, ratio=quotient, sure=how.known.deterministic)
+    differences = test.differences
+    first, second, apart = of_a.moments, of_b.moments, None
     if differences is None:
-        first, second = a.values, b.values
-        rank = mann_whitney(first, second)
+        rank = mann_whitney(a.values, b.values)
     else:
-        first, second = zip(*pairs(a, b), strict=True)
         rank = wilcoxon(differences)
-    ratio = ratio_of_means(first, second, test.df, level, paired=differences is not None)
+        found = moments(differences)
+        apart = Moments(found.n, found.mean, test.spread)
+        both = list(zip(*pairs(a, b), strict=True))
+        first, second = (replace(moments(values), sd=how.known.spread(values, moments(values).sd)) for values in both)
+    ratio = None
+    if test.df is not None:
+        ratio = ratio_of_means(first, second, test.df, how.level, apart)
+    elif second.mean:
+        ratio = Ratio(first.mean / second.mean)
     interval: tuple[float, float] | None = (test.low, test.high)
-    if bootstrap is not None and differences is None:
-        interval = bootstrap_difference(a.values, b.values, test.difference, level, bootstrap)
-    elif bootstrap is not None and differences is not None:
-        interval = bootstrap_interval(differences, test.difference, level, bootstrap)
+    if how.bootstrap is not None and not how.known.binary:
+        if min(a.n, b.n) < FEWEST or (differences is not None and len(differences) < FEWEST):
+            interval = None
+        elif differences is None:
+            interval = bootstrap_difference(a.values, b.values, test.difference, how.level, how.bootstrap)
+        else:
+            interval = bootstrap_interval(differences, test.difference, how.level, how.bootstrap)
     return Comparison(
         difference=test.difference,
         low=None if interval is None else interval[0],
@@ -183,7 +305,7 @@ def _compared(
         rank_test="mann-whitney" if differences is None else "wilcoxon",
         statistic=None if rank is None else rank.statistic,
         p_rank=None if rank is None else rank.p,
-        g=hedges_g(of_a.moments, of_b.moments) if differences is None else paired_g(moments(differences)),
+        g=hedges_g(of_a.moments, of_b.moments) if apart is None else paired_g(apart),
         delta=cliffs_delta(a.values, b.values) if differences is None else paired_delta(differences),
     )
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tui_lab.results.output import Format, OutputError, write
 from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics_report import MetricReport, Report
-from tui_lab.results.statistics_text import interval
+from tui_lab.results.statistics_text import mean_and_interval
 from tui_lab.results.tables import Results
 
 METADATA: Final = "tui_lab"
@@ -94,8 +94,10 @@ def paper_table(report: Report) -> pl.DataFrame:
         title = f"{metric.name} [{metric.unit}]" if metric.unit else metric.name
         columns.append(pl.Series(f"{title} (mean)" if title in taken else title, _paper_cells(metric, order)))
     counts = [[metric.summaries[place].n for metric in report.metrics] for place in order]
+    asked = [report.metrics[0].asked[place].asked for place in order]
     texts = [str(min(one)) if min(one) == max(one) else f"{min(one)} to {max(one)}" for one in counts]
-    if all(min(one) == max(one) for one in counts):
+    texts = [text if min(one) >= of else f"{text} of {of}" for text, one, of in zip(texts, counts, asked, strict=True)]
+    if all(text.isdigit() for text in texts):
         columns.append(pl.Series("n" if "n" not in taken else "n (tasks)", [min(one) for one in counts]))
     else:
         columns.append(pl.Series("n" if "n" not in taken else "n (tasks)", texts))
@@ -106,6 +108,6 @@ def _paper_cells(metric: MetricReport, order: list[int]) -> list[str]:
     cells = []
     for place in order:
         summary = metric.summaries[place]
-        text = "" if summary.mean is None else interval(summary.mean, summary.half)
+        text = mean_and_interval(summary.mean, summary.low, summary.high)
         cells.append(f"**{text}**" if place == metric.best else text)
     return cells

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tui_lab.results.statistics_exact import Moments, moments
-from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_interval, t_interval
+from tui_lab.results.statistics_intervals import FEWEST, Bootstrap, bootstrap_interval, t_interval, wilson
+from tui_lab.results.statistics_resolution import Resolution, resolution
 
 CONFIDENCE: Final = 0.95
 FENCE: Final = 3.0
@@ -37,8 +38,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a sample says. Everything but the counts is None without values, `sd`, `se`, `low` and `high` (the
-    confidence interval of the mean) also for a single one."""
+    """What a sample says. Everything but the counts is None without values, `sd`, `se`, `spread`, `low` and `high`
+    (the confidence interval of the mean) also for a single one. Nothing scatters in a deterministic program: then
+    there is no interval either."""
 
     n: int
     n_null: int = 0
@@ -54,6 +56,8 @@ class Summary:
     min: float | None = None
     max: float | None = None
     outliers: int = 0
+    spread: float | None = None
+    """The standard deviation that tests rest on: `sd`, but never less than the printed digits allow."""
 
     @property
     def half(self) -> float | None:
@@ -62,21 +66,28 @@ class Summary:
 
     @property
     def moments(self) -> Moments | None:
-        return None if self.mean is None else Moments(self.n, self.mean, self.sd)
+        """Mean and spread, for tests."""
+        return None if self.mean is None else Moments(self.n, self.mean, self.spread)
 
 
-def describe(sample: Sample, level: float = CONFIDENCE, bootstrap: Bootstrap | None = None) -> Summary:
-    """The summary of a sample. The interval is Student's t, or the bootstrap's where one is given."""
+def describe(
+    sample: Sample, level: float = CONFIDENCE, bootstrap: Bootstrap | None = None, known: Resolution | None = None
+) -> Summary:
+    """The summary of a sample. `known` is what all settings together tell of the metric.
+
+    The interval is Student's t, Wilson's for values of 0 and 1, or the bootstrap's where one is given (none below
+    FEWEST values).
+    """
     if not sample.values:
         return Summary(0, sample.n_null, sample.n_nan)
+    known = known or resolution([sample.values])
     found = moments(sample.values)
+    spread = known.spread(sample.values, found.sd)
     ordered = sorted(sample.values)
     q1, median, q3 = (quantile(ordered, share) for share in (0.25, 0.5, 0.75))
-    interval = (
-        t_interval(found, level)
-        if bootstrap is None
-        else bootstrap_interval(sample.values, found.mean, level, bootstrap)
-    )
+    interval = None
+    if spread is not None and not known.deterministic:
+        interval = _interval(sample, Moments(found.n, found.mean, spread), level, bootstrap, known)
     low, high = interval if interval is not None else (None, None)
     return Summary(
         n=sample.n,
@@ -93,7 +104,20 @@ def describe(sample: Sample, level: float = CONFIDENCE, bootstrap: Bootstrap | N
         min=ordered[0],
         max=ordered[-1],
         outliers=len(outliers(sample.values, q1, q3)),
+        spread=spread,
     )
+
+
+def _interval(
+    sample: Sample, found: Moments, level: float, bootstrap: Bootstrap | None, known: Resolution
+) -> tuple[float, float] | None:
+    if known.binary:
+        return wilson(round(math.fsum(sample.values)), sample.n, level)
+    if bootstrap is None:
+        return t_interval(found, level)
+    if sample.n < FEWEST or min(sample.values) == max(sample.values):
+        return None
+    return bootstrap_interval(sample.values, found.mean, level, bootstrap)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -11,7 +11,11 @@ from tui_lab.results.importance import Importance, as_rows
 from tui_lab.results.pareto import front
 from tui_lab.results.statistics_frame import frame
 from tui_lab.results.statistics_intervals import as_dict
-from tui_lab.results.statistics_report import Report, StatisticsError
+from tui_lab.results.statistics_report import Report, Standing, StatisticsError
+from tui_lab.spec.model import Repeat
+
+_NOT_TOLD: Final[tuple[Standing, ...]] = ("tied", "untested", "incomplete")
+"""Settings that may be the best in truth."""
 
 
 def method(report: Report) -> dict[str, Any]:
@@ -24,7 +28,14 @@ def method(report: Report) -> dict[str, Any]:
         "quartiles": "linear interpolation (type 7)",
         "correction": report.options.correction,
         "paired": report.paired,
+        "allow_incomplete": report.options.allow_incomplete,
+        "not_corrected_for": ["the choice of the best", *looking(report)],
     }
+
+
+def looking(report: Report) -> list[str]:
+    """`until` looks at the interval again and again, and stops where it happens to be narrow."""
+    return ["repeated looks (until)"] if isinstance(report.results.spec.repeat, Repeat) else []
 
 
 def pareto_front(report: Report) -> list[bool]:
@@ -61,18 +72,13 @@ def document(
 ) -> dict[str, Any]:
     """Everything of a report. `front` and `explained` are left out where they are None; `told` are
     warnings."""
-    best = {}
+    best: dict[str, dict[str, Any]] = {}
     for metric in report.metrics:
         if metric.best is not None:
-            best[metric.name] = {
-                "goal": metric.goal,
-                "setting": report.settings.label(metric.best),
-                "tied": [
-                    report.settings.label(place)
-                    for place in metric.order
-                    if place != metric.best and metric.tied(place)
-                ],
-            }
+            best[metric.name] = {"goal": metric.goal, "setting": report.settings.label(metric.best)}
+            for standing in _NOT_TOLD:
+                places = [place for place in metric.order if metric.standing(place) == standing]
+                best[metric.name][standing] = [report.settings.label(place) for place in places]
     differ = {metric.name: asdict(metric.anova) for metric in report.metrics if metric.anova is not None}
     found: dict[str, Any] = {
         "experiment": report.name,
@@ -82,6 +88,7 @@ def document(
         "settings": frame(report).to_dicts(),
         "best": best,
         "anova": differ,
+        "deterministic": [metric.name for metric in report.metrics if metric.known.deterministic],
         "warnings": told,
     }
     if front is not None:

@@ -17,15 +17,20 @@ SUMMARY: Final[dict[str, Any]] = {
     "unit": pl.String,
     "goal": pl.String,
     "n": pl.Int64,
+    "asked": pl.Int64,
     "n_null": pl.Int64,
     "n_nan": pl.Int64,
+    "n_failed": pl.Int64,
+    "n_open": pl.Int64,
     **dict.fromkeys(_FLOATS, pl.Float64),
     "outliers": pl.Int64,
     "best": pl.Boolean,
     "tied": pl.Boolean,
     "p_best": pl.Float64,
+    "standing": pl.String,
 }
-"""`low` and `high` are the confidence interval of the mean; `tied` can't be told from the best."""
+"""`low` and `high` are the confidence interval of the mean. `asked` are the tasks of the plan, of which `n_failed`
+failed and `n_open` have not ended. `tied` was tested and can't be told from the best; null where nothing was tested."""
 COMPARISON: Final[dict[str, Any]] = {
     "baseline": pl.Boolean,
     "difference": pl.Float64,
@@ -69,11 +74,14 @@ def _rows(report: Report, metric: MetricReport) -> Iterator[list[Any]]:
     for place in metric.order:
         summary = metric.summaries[place]
         about: list[Any] = [metric.name, metric.unit, metric.goal]
-        about += [summary.n, summary.n_null, summary.n_nan]
+        asked = metric.asked[place]
+        about += [summary.n, asked.asked, summary.n_null, summary.n_nan, asked.failed, asked.open]
         about += [getattr(summary, name) for name in _FLOATS]
         about.append(summary.outliers)
+        standing = metric.standing(place)
+        tied = None if standing in ("untested", "no value", None) else metric.tied(place)
         known = metric.best is not None
-        about += [place == metric.best, metric.tied(place), metric.p_best[place]] if known else [None] * 3
+        about += [place == metric.best if known else None, tied, metric.p_best[place], standing]
         if report.baseline is not None:
             about.append(place == report.baseline)
             about += _compared(metric.comparisons[place], metric)

@@ -16,6 +16,8 @@ from tui_lab.results.statistics_exact import Moments
 Method = Literal["BCa", "percentile"]
 RESAMPLES: Final = 10_000
 SEED: Final = 0
+FEWEST: Final = 8
+"""Values that a bootstrap needs: of fewer, resamples say too little of what was not drawn."""
 _AT_ONCE: Final = 4_000_000
 """Resampled values in memory at a time."""
 
@@ -44,6 +46,32 @@ def t_interval(sample: Moments, level: float) -> tuple[float, float] | None:
         return None
     half = t_quantile((1 + level) / 2, sample.n - 1) * sample.se if sample.se else 0.0
     return sample.mean - half, sample.mean + half
+
+
+def wilson(successes: int, n: int, level: float) -> tuple[float, float]:
+    """The interval of a share: Wilson's score interval with the correction for continuity (Newcombe, Statistics in
+    Medicine 17, 1998, method 4), which holds what it promises at small n, too."""
+    from scipy import special
+
+    z = float(special.ndtri((1 + level) / 2))
+    share = successes / n
+    low = high = 0.0
+    for sign in (-1, 1):
+        inner = z * z - 1 / n + 4 * n * share * (1 - share) - sign * (4 * share - 2)
+        limit = (2 * n * share + z * z + sign * (z * math.sqrt(max(0.0, inner)) + 1)) / (2 * (n + z * z))
+        low, high = (limit, high) if sign < 0 else (low, limit)
+    return 0.0 if successes == 0 else max(0.0, low), 1.0 if successes == n else min(1.0, high)
+
+
+def newcombe(a: tuple[int, int], b: tuple[int, int], level: float) -> tuple[float, float]:
+    """The interval of a difference of two shares, each given as successes and n: the limits of `wilson` of both put
+    together (Newcombe, Statistics in Medicine 17, 1998, method 11)."""
+    (low_a, high_a), (low_b, high_b) = wilson(*a, level), wilson(*b, level)
+    share_a, share_b = a[0] / a[1], b[0] / b[1]
+    difference = share_a - share_b
+    below = math.hypot(share_a - low_a, high_b - share_b)
+    above = math.hypot(high_a - share_a, share_b - low_b)
+    return max(-1.0, difference - below), min(1.0, difference + above)
 
 
 def bootstrap_interval(
@@ -120,8 +148,10 @@ def _corrected(
     return shares[0], shares[1]
 
 
-def interval_name(how: Bootstrap | None) -> str:
+def interval_name(how: Bootstrap | None, binary: bool = False) -> str:
     """The method, for people."""
+    if binary:
+        return "Wilson's for shares"
     return "Student's t" if how is None else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
 
 

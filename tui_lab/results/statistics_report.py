@@ -5,21 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final, Literal
 
 import polars as pl
 
-from tui_lab.results.comparison import Comparison, Goal, against, against_best, best
+from tui_lab.results.comparison import (
+    Asked,
+    Comparison,
+    Goal,
+    How,
+    against,
+    against_best,
+    best,
+    complete,
+    overall,
+    ranked,
+)
 from tui_lab.results.settings import LESS_IS_BETTER, Settings, numeric_metrics, settings
 from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
-from tui_lab.results.statistics_exact import Anova, anova
-from tui_lab.results.statistics_intervals import Bootstrap
+from tui_lab.results.statistics_exact import Anova
+from tui_lab.results.statistics_intervals import FEWEST, Bootstrap
+from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.statistics_steps import StepsError, split, summary
 from tui_lab.results.statistics_tests import Correction
 from tui_lab.results.tables import Results
 from tui_lab.spec import expression
 from tui_lab.spec.problem import suggest
+from tui_lab.store.spare import spare_tasks
 
 Pairing = Literal["auto", "paired", "unpaired"]
 MOSTLY: Final = 0.5
@@ -44,6 +56,13 @@ class Options:
     bootstrap: Bootstrap | None = None
     pairing: Pairing = "auto"
     correction: Correction = "holm"
+    allow_incomplete: bool = False
+    """Whether a setting may be best that lacks values: NaN, without a value, failed or unfinished."""
+
+
+Standing = Literal["best", "tied", "worse", "untested", "incomplete", "no value"]
+"""What a setting is, by one metric: the best, not to be told from it, told from it; without a test (a single value);
+not told from the best, and short of values that were asked for."""
 
 
 @dataclass(frozen=True)
@@ -55,37 +74,103 @@ class MetricReport:
     goal: Goal | None
     samples: list[Sample]
     summaries: list[Summary]
+    asked: list[Asked]
     best: int | None
     p_best: list[float | None]
     """Corrected p-value of the difference from the best; all None without a goal."""
     comparisons: list[Comparison | None]
     """With the baseline; all None without one."""
+    anova: Anova | None
+    """Whether the settings differ at all; None where that can't be asked."""
+    order: list[int]
+    """Settings, best mean first (in the order of the grid without a goal), then incomplete ones, those without values
+    last."""
+    known: Resolution
     level: float
 
-    def tied(self, place: int) -> bool:
-        """Whether a setting can't be told from the best: no test, or none that says so."""
-        if self.best is None or self.summaries[place].mean is None:
-            return False
+    def standing(self, place: int) -> Standing | None:
+        """None without a best setting."""
+        if self.summaries[place].mean is None:
+            return "no value"
+        if self.best is None:
+            return None
+        if place == self.best:
+            return "best"
         p = self.p_best[place]
-        return p is None or p >= 1 - self.level
+        if p is not None and p < 1 - self.level:
+            return "worse"
+        lacking = not complete(self.summaries[place], self.asked[place])
+        if p is None and self.known.deterministic:
+            mean, top = self.summaries[place].mean, self.summaries[self.best].mean
+            if mean == top and not lacking:
+                return "tied"
+            return "incomplete" if lacking and self._before_best(place) else "worse"
+        if lacking:
+            return "incomplete"
+        return "untested" if p is None else "tied"
 
-    @cached_property
-    def anova(self) -> Anova | None:
-        """Whether the settings differ at all; None where that can't be asked."""
-        return anova([sample.values for sample in self.samples])
+    def tied(self, place: int) -> bool:
+        """Whether a setting was tested and can't be told from the best; true of the best itself."""
+        return self.standing(place) in ("best", "tied")
 
-    @cached_property
-    def order(self) -> list[int]:
-        """Settings, best mean first (in the order of the grid without a goal), those without values last."""
-        means = [one.mean for one in self.summaries]
-        sign = -1.0 if self.goal == "max" else 1.0
+    def count(self, standing: Standing) -> int:
+        """How many settings are that."""
+        return sum(self.standing(place) == standing for place in range(len(self.samples)))
+
+    def _before_best(self, place: int) -> bool:
+        mean = self.summaries[place].mean
+        top = None if self.best is None else self.summaries[self.best].mean
+        return mean is not None and (top is None or (mean > top if self.goal == "max" else mean < top))
+
+    def uncrowned(self) -> list[int]:
+        """Settings whose mean would be the best, but that lack values, the best first."""
         if self.goal is None:
-            return sorted(range(len(means)), key=lambda place: means[place] is None)
-        return sorted(range(len(means)), key=lambda place: _rank(means[place], sign))
+            return []
+        return [place for place in ranked(self.summaries, self.goal) if self._before_best(place)]
 
 
-def _rank(mean: float | None, sign: float) -> tuple[bool, float]:
-    return (mean is None, 0.0 if mean is None else sign * mean)
+def judge(
+    name: str,
+    samples: list[Sample],
+    goal: Goal | None = None,
+    *,
+    unit: str | None = None,
+    asked: Sequence[Asked] | None = None,
+    allow_incomplete: bool = False,
+    baseline: int | None = None,
+    level: float = CONFIDENCE,
+    correction: Correction = "holm",
+    pair: bool = False,
+    bootstrap: Bootstrap | None = None,
+) -> MetricReport:
+    """All that is said of one metric. The only place that decides which setting is best.
+
+    asked: what each setting has of what it was asked for; by default all. allow_incomplete: a setting that lacks
+    values may be the best.
+    """
+    known = resolution(sample.values for sample in samples)
+    summaries = [describe(sample, level, bootstrap, known) for sample in samples]
+    asked = list(asked) if asked is not None else [Asked(sample.n + sample.n_null + sample.n_nan) for sample in samples]
+    behind = [not (allow_incomplete or complete(*one)) for one in zip(summaries, asked, strict=True)]
+    first = None if goal is None else best(summaries, goal, behind)
+    how = How(level, correction, pair, known, bootstrap)
+    together = overall(samples, summaries, how)
+    nothing: list[None] = [None] * len(samples)
+    return MetricReport(
+        name=name,
+        unit=unit,
+        goal=goal,
+        samples=samples,
+        summaries=summaries,
+        asked=asked,
+        best=first,
+        p_best=list(nothing) if first is None else against_best(samples, summaries, first, how, together),
+        comparisons=list(nothing) if baseline is None else against(samples, summaries, baseline, how),
+        anova=together,
+        order=ranked(summaries, goal, behind if goal is not None and first is not None else ()),
+        known=known,
+        level=level,
+    )
 
 
 @dataclass(frozen=True)
@@ -116,31 +201,53 @@ def make(results: Results, options: Options | None = None) -> Report:
         known = ", ".join(LESS_IS_BETTER)
         raise StatisticsError(f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}")
     metrics = [_metric(results, found, name, baseline, pair, options) for name in names]
+    if options.bootstrap is not None:
+        _enough_to_resample(metrics)
     return Report(results, found, metrics, baseline, pair, options)
+
+
+def _enough_to_resample(metrics: Sequence[MetricReport]) -> None:
+    most = max((sample.n for metric in metrics for sample in metric.samples), default=0)
+    if most < FEWEST:
+        said = "a single value" if most == 1 else f"at most {most} values"
+        raise StatisticsError(
+            f"--bootstrap needs {FEWEST} values of a setting, and here each has {said}; "
+            "leave it out, and intervals are Student's t"
+        )
 
 
 def _metric(
     results: Results, found: Settings, name: str, baseline: int | None, pair: bool, options: Options
 ) -> MetricReport:
-    goal = goal_of(results, name, options.goals)
-    samples = found.samples(done_values(results, name, options.goals))
-    summaries = [describe(sample, options.level, options.bootstrap) for sample in samples]
-    first = None if goal is None else best(summaries, goal)
-    nothing: list[None] = [None] * len(samples)
-    how = (options.level, options.correction, pair)
-    return MetricReport(
-        name=name,
+    return judge(
+        name,
+        found.samples(done_values(results, name, options.goals)),
+        goal_of(results, name, options.goals),
         unit=unit_of(results, name),
-        goal=goal,
-        samples=samples,
-        summaries=summaries,
-        best=first,
-        p_best=list(nothing) if first is None else against_best(samples, summaries, first, *how),
-        comparisons=list(nothing)
-        if baseline is None
-        else against(samples, summaries, baseline, *how, options.bootstrap),
+        asked=_asked(results, found),
+        allow_incomplete=options.allow_incomplete,
+        baseline=baseline,
         level=options.level,
+        correction=options.correction,
+        pair=pair,
+        bootstrap=options.bootstrap,
     )
+
+
+def _asked(results: Results, found: Settings) -> list[Asked]:
+    """Tasks of the plan in each setting, without repeats that turned out not to be needed."""
+    spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=results.tasks["task_id"].dtype)
+    planned = results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
+    failed = pl.col("state").is_in(["failed", "lost", "stopped"])
+    counts = (pl.len().alias("asked"), failed.sum().alias("failed"), (~failed & (pl.col("state") != "done")).sum())
+    if not found.by:
+        return [Asked(*planned.select(*counts).row(0))] * found.count
+    names = {name: f"p{number}" for number, name in enumerate(found.by)}
+    table = planned.select(pl.col(name).alias(short) for name, short in names.items())
+    table = table.with_columns(planned["state"]).group_by(names.values()).agg(*counts)
+    keys = found.keys.rename(names)
+    joined = keys.join(table, on=list(names.values()), how="left", nulls_equal=True, maintain_order="left")
+    return [Asked(*row[len(names) :]) for row in joined.iter_rows()]
 
 
 # ---- what is asked for

@@ -16,12 +16,24 @@ from tui_lab.results.plain import shown
 from tui_lab.results.statistics import Summary
 from tui_lab.results.statistics_intervals import interval_name
 from tui_lab.results.statistics_report import MetricReport, Report
-from tui_lab.results.statistics_text import aligned, brackets, number, p_value, plus_minus, share
+from tui_lab.results.statistics_text import (
+    aligned,
+    brackets,
+    exact,
+    mean_and_interval,
+    number,
+    p_value,
+    plus_minus,
+    share,
+)
+from tui_lab.spec.model import Repeat
 
 GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal"}
 _MARKS: Final = {
     "best": ("★ best", "bold green"),
     "tied": ("≈ tied", "green"),
+    "untested": ("?", "dim"),
+    "incomplete": ("! incomplete", "yellow"),
     "base": ("◆ base", "bold cyan"),
     "": ("", ""),
 }
@@ -32,6 +44,11 @@ _VERDICTS: Final = {
     None: ("", ""),
 }
 _CORRECTIONS: Final = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
+_METHODS: Final = {"Brown-Forsythe": "Brown and Forsythe", "blocks": "in blocks of pairs"}
+NOTHING_SCATTERS: Final = (
+    "every repeat of every setting gives the same: a deterministic program, an ignored seed, or coarse printing; "
+    "nothing is tested"
+)
 _WIDEST: Final = 24
 _BAR: Final = 30
 _IMPORTANT: Final = 5
@@ -79,21 +96,24 @@ def _heading(report: Report, metric: MetricReport) -> Text:
 
 
 def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Column:
-    marks = []
+    marks: list[str] = []
     for place in places:
         if place == metric.best:
             marks.append("best")
         elif place == report.baseline:
             marks.append("base")
         else:
-            marks.append("tied" if metric.tied(place) else "")
+            standing = metric.standing(place)
+            marks.append(standing if standing in _MARKS else "")
     return Column("", [_MARKS[mark][0] for mark in marks], styles=[_MARKS[mark][1] for mark in marks])
 
 
 def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
     summaries = [metric.summaries[place] for place in places]
-    yield from _means(report, summaries, f"{report.options.level * 100:g} %")
-    yield Column("n", [str(one.n) for one in summaries], right=True, keep=9)
+    yield from _means(report, metric, summaries, f"{report.options.level * 100:g} %")
+    yield Column("n", [finished(metric, place) for place in places], right=True, keep=9)
+    for title, counts in lacking(metric, places):
+        yield Column(title, counts, right=True, keep=8)
     if report.baseline is not None:
         yield from _differences(report, metric, places)
     for title, keep, value in (
@@ -107,9 +127,58 @@ def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iter
         yield Column(title, aligned([number(one) for one in value]), right=True, keep=keep)
 
 
-def _means(report: Report, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
-    """Means with their intervals, which a bootstrap need not make symmetric."""
-    if report.options.bootstrap is None:
+def finished(metric: MetricReport, place: int) -> str:
+    """`6`, or `1/6` where a setting has fewer values than it was asked for."""
+    n, asked = metric.summaries[place].n, metric.asked[place].asked
+    return str(n) if n >= asked else f"{n}/{asked}"
+
+
+def lacking(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
+    """How many values of each setting are missing, by the reason, where any are."""
+    summaries, asked = [metric.summaries[place] for place in places], [metric.asked[place] for place in places]
+    for title, counts in (
+        ("NaN", [one.n_nan for one in summaries]),
+        ("null", [one.n_null for one in summaries]),
+        ("failed", [one.failed for one in asked]),
+        ("open", [one.open for one in asked]),
+    ):
+        if any(counts):
+            yield title, [str(count) if count else "" for count in counts]
+
+
+def why_incomplete(metric: MetricReport, place: int) -> str:
+    """`1 of 6 values (5 NaN)`"""
+    reasons = [f"{counts[0]} {title}" for title, counts in lacking(metric, [place])]
+    reasons = [reason.replace(" null", " without one").replace(" open", " not finished") for reason in reasons]
+    told = f" ({', '.join(reasons)})" if reasons else ""
+    return f"{metric.summaries[place].n} of {metric.asked[place].asked} values{told}"
+
+
+def uncrowned(report: Report, metric: MetricReport) -> str:
+    """Why the setting with the best mean is not the best; empty where it is."""
+    places = metric.uncrowned()
+    if not places:
+        return ""
+    first = places[0]
+    where = words(report, first) or "the only setting"
+    why = f"{where} has {why_incomplete(metric, first)}"
+    if metric.best is None:
+        none = "no setting has all its values" if report.settings.count > 1 else "values are missing"
+        return f"no best {metric.name}, for {none}: {why}; --allow-incomplete takes what is there"
+    mean = exact(metric.summaries[first].mean or 0.0)
+    more = f" and {len(places) - 1:,} more like it" if len(places) > 1 else ""
+    return f"{metric.name} of {mean} is not called the best, for {why}{more}; --allow-incomplete does"
+
+
+def words(report: Report, place: int) -> str:
+    """`lr=0.1 optimizer=sgd`"""
+    label = report.settings.label(place)
+    return " ".join(f"{name}={'null' if value is None else _cut(shown(value))}" for name, value in label.items())
+
+
+def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
+    """Means with their intervals, which a bootstrap and shares need not make symmetric."""
+    if report.options.bootstrap is None and not metric.known.binary:
         yield Column(f"mean ± {level or 'interval'}", joined([plus_minus(one.mean, one.half) for one in summaries]))
         return
     parts = [brackets(one.mean, one.low, one.high) for one in summaries]
@@ -120,7 +189,7 @@ def _means(report: Report, summaries: Sequence[Summary], level: str = "") -> Ite
 def _differences(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
     found = [metric.comparisons[place] for place in places]
     known = [one or Comparison(None) for one in found]
-    if report.options.bootstrap is None:
+    if report.options.bootstrap is None and not metric.known.binary:
         halves = [None if one.low is None or one.high is None else (one.high - one.low) / 2 for one in known]
         parts = [plus_minus(one.difference, half, sign=True) for one, half in zip(known, halves, strict=True)]
         yield Column("difference", joined(parts))
@@ -150,35 +219,79 @@ def joined(parts: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
-    options = report.options
-    notes = [f"interval: {interval_name(options.bootstrap)}"]
+    notes = [] if metric.known.deterministic else [interval_note(report, metric)]
     if metric.goal is None:
         notes.append(f"--goal {metric.name}=max (or min) says what is best")
     elif told := told_apart(report, metric):
         notes.append(told)
-    if (found := metric.anova) is not None and not math.isnan(found.f):
-        differ = "the settings differ" if found.p < 1 - metric.level else "no sign that the settings differ at all"
-        test = f"F({found.df_between:,}, {found.df_within:,}) = {number(found.f)}"
-        p = p_value(found.p)
-        notes.append(f"{differ} (analysis of variance: {test}, p {p if p.startswith('<') else '= ' + p})")
-    if report.baseline is not None:
+    if together := _together(metric):
+        notes.append(together)
+    if report.baseline is not None and metric.known.deterministic:
+        notes.append("◆ baseline: ▲ better, ▼ worse, · equal")
+    elif report.baseline is not None:
         ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
-        notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {_test(report)}")
+        notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {_test(report, metric)}")
         notes.append(f"ratio: Fieller's interval; rank p: {ranks}; g: Hedges; delta: Cliff")
     yield from wrapped("; ".join(notes).split(" "), width)
+
+
+def interval_note(report: Report, metric: MetricReport) -> str:
+    """Which intervals these are, and what they don't take account of."""
+    said = f"interval: {interval_name(report.options.bootstrap, metric.known.binary)}"
+    if metric.best is not None and report.settings.count > 1:
+        said += ", that of the best not corrected for its having been chosen"
+    if isinstance(report.results.spec.repeat, Repeat):
+        said += ", none corrected for looking again and again (until)"
+    return said
+
+
+def _together(metric: MetricReport) -> str:
+    """Whether the settings differ at all; empty where that can't be said, or would contradict what is said of one."""
+    found = metric.anova
+    if found is None or math.isnan(found.f):
+        return ""
+    verdicts = [one.verdict(metric.goal, metric.level) for one in metric.comparisons if one is not None]
+    told = "better" in verdicts or "worse" in verdicts
+    if found.p >= 1 - metric.level:
+        if told:
+            return ""
+        said = "no sign that the settings differ at all"
+    elif metric.best is None or metric.count("worse") or told:
+        said = "the settings differ"
+    else:
+        said = "some settings differ, though none can be told from the best"
+    p = p_value(found.p)
+    test = f"F({found.df_between:.3g}, {found.df_within:.3g}) = {number(found.f)}"
+    return f"{said} (analysis of variance, {_METHODS[found.method]}: {test}, p {p if p.startswith('<') else '= ' + p})"
 
 
 def told_apart(report: Report, metric: MetricReport, brief: bool = False) -> str:
     """What can be told from the best, and by which test; empty where there is no best one, or no other."""
     if metric.best is None or report.settings.count < 2:
         return ""
-    tied = sum(map(metric.tied, range(report.settings.count))) - 1
-    found = f"≈ {tied:,} can't be told from the best" if tied else "all others differ from the best"
-    return f"{found} ({_test(report, brief)})"
+    tied, untested = metric.count("tied"), metric.count("untested")
+    if metric.known.deterministic:
+        equal = f"≈ {tied:,} equal to the best; " if tied else ""
+        return f"{equal}{NOTHING_SCATTERS}"
+    said = []
+    if tied:
+        said.append(f"≈ {tied:,} can't be told from the best ({_test(report, metric, brief)})")
+    elif metric.count("worse") == report.settings.count - 1:
+        said.append(f"all others differ from the best ({_test(report, metric, brief)})")
+    elif worse := metric.count("worse"):
+        said.append(f"{worse:,} differ from the best ({_test(report, metric, brief)})")
+    if untested:
+        said.append(f"? {untested:,} not tested, for want of repeats")
+    if short := metric.count("incomplete"):
+        said.append(f"! {short:,} incomplete")
+    return "; ".join(said)
 
 
-def _test(report: Report, brief: bool = False) -> str:
-    test = "paired t" if report.paired else "Welch's t"
+def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
+    if metric.known.binary:
+        test = "McNemar's exact test" if report.paired else "Fisher's exact test"
+    else:
+        test = "paired t" if report.paired else "Welch's t"
     return f"{test}, {'' if brief else 'correction: '}{_CORRECTIONS[report.options.correction]}"
 
 
@@ -270,12 +383,12 @@ def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> I
         return
     places = [metric.best for metric in known if metric.best is not None]
     summaries = [metric.summaries[place] for metric, place in zip(known, places, strict=True)]
-    ties = [sum(map(metric.tied, range(report.settings.count))) - 1 for metric in known]
+    ties = [metric.count("tied") for metric in known]
     yield Text("best setting by metric", style="bold")
     columns = [
         Column("metric", [metric.name for metric in known]),
         Column("goal", [metric.goal or "" for metric in known]),
-        *_means(report, summaries),
+        Column("mean", [mean_and_interval(one.mean, one.low, one.high) for one in summaries]),
         Column("tied", [f"≈ {count:,}" if count else "" for count in ties], keep=1),
     ]
     yield from table(columns, parameter_columns(report, places), width)
@@ -293,7 +406,7 @@ def pareto_lines(
     columns = [
         Column(
             metric.name,
-            joined([plus_minus(one.mean, one.half) for one in (metric.summaries[p] for p in places)]),
+            [mean_and_interval(one.mean, one.low, one.high) for one in (metric.summaries[p] for p in places)],
         )
         for metric in metrics
     ]

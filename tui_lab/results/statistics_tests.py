@@ -9,7 +9,10 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
+
+import numpy as np
 
 from tui_lab.results.statistics_exact import Moments
 from tui_lab.results.statistics_intervals import t_quantile
@@ -34,14 +37,13 @@ def welch(a: Moments, b: Moments, level: float) -> TTest | None:
     a sample has a single value."""
     if a.sd is None or b.sd is None:
         return None
-    part_a, part_b = a.sd**2 / a.n, b.sd**2 / b.n
-    total = part_a + part_b
-    largest = max(part_a, part_b)
+    error_a, error_b = a.sd / math.sqrt(a.n), b.sd / math.sqrt(b.n)
+    largest = max(error_a, error_b)
     df = float(a.n + b.n - 2)
     if largest > 0 and math.isfinite(largest):
-        ra, rb = part_a / largest, part_b / largest
+        ra, rb = (error_a / largest) ** 2, (error_b / largest) ** 2  # squares of the errors themselves may overflow
         df = (ra + rb) ** 2 / (ra**2 / (a.n - 1) + rb**2 / (b.n - 1))
-    return _t_test(a.mean - b.mean, math.sqrt(total), df, level)
+    return _t_test(a.mean - b.mean, math.hypot(error_a, error_b), df, level)
 
 
 def paired_t(differences: Moments, level: float) -> TTest | None:
@@ -60,6 +62,23 @@ def _t_test(difference: float, se: float, df: float, level: float) -> TTest:
     t = difference / se
     half = t_quantile((1 + level) / 2, df) * se
     return TTest(difference, difference - half, difference + half, t, df, float(2 * special.stdtr(df, -abs(t))))
+
+
+@lru_cache(maxsize=65536)
+def fisher_exact(a: tuple[int, int], b: tuple[int, int]) -> float:
+    """Fisher's exact test (1922) of two shares, each given as successes and n: the p-value."""
+    from scipy import stats
+
+    table = np.array([[a[0], a[1] - a[0]], [b[0], b[1] - b[0]]])
+    return min(1.0, float(stats.fisher_exact(table).pvalue))
+
+
+def mcnemar_exact(more: int, less: int) -> float:
+    """McNemar's test (1947) in its exact form: of the pairs that differ, in `more` the first is 1, in `less` the
+    second. The p-value."""
+    from scipy import special
+
+    return min(1.0, 2 * float(special.bdtr(min(more, less), more + less, 0.5))) if more + less else 1.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,7 @@ def hedges_g(a: Moments, b: Moments) -> float | None:
     if a.sd is None or b.sd is None:
         return None
     df = a.n + b.n - 2
-    pooled = math.sqrt(((a.n - 1) * a.sd**2 + (b.n - 1) * b.sd**2) / df)
+    pooled = math.hypot(math.sqrt((a.n - 1) / df) * a.sd, math.sqrt((b.n - 1) / df) * b.sd)
     return _standardized(a.mean - b.mean, pooled, df)
 
 

@@ -65,6 +65,22 @@ def interval(mean: float, half: float | None) -> str:
     return f"{first} ± {second}" if second else first
 
 
+def mean_and_interval(mean: float | None, low: float | None, high: float | None) -> str:
+    """`0.912 ± 0.004`, or `0.912 [0.905, 0.921]` where the interval is not symmetric; empty for None."""
+    if mean is None:
+        return ""
+    if low is None or high is None:
+        return interval(mean, None)
+    if symmetric(mean, low, high):
+        return interval(mean, (high - low) / 2)
+    return " ".join(brackets(mean, low, high))
+
+
+def symmetric(mean: float, low: float, high: float) -> bool:
+    """Whether a mean is in the middle of its interval."""
+    return abs((high - mean) - (mean - low)) <= 1e-6 * (high - low)
+
+
 def brackets(mean: float | None, low: float | None, high: float | None) -> tuple[str, str]:
     """The mean, and an interval that need not be symmetric: `0.912`, `[0.905, 0.921]`."""
     if mean is None:

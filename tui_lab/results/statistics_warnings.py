@@ -9,8 +9,10 @@ import polars as pl
 
 from tui_lab.results.hints import too_slow
 from tui_lab.results.statistics import FENCE, outliers
+from tui_lab.results.statistics_intervals import FEWEST
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_steps import split
+from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
 from tui_lab.store.spare import spare_tasks
 
 FEW_REPEATS: Final = 5
@@ -23,7 +25,10 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
     metrics = report.metrics if metrics is None else metrics
     return [
         *_unfinished(report),
-        *_repeats(report),
+        *(told for one in metrics if (told := uncrowned(report, one))),
+        *_repeats(report, metrics),
+        *_equal(metrics),
+        *_averages(report),
         *_values(metrics),
         *_outliers(metrics),
         *_nodes(report, metrics),
@@ -47,19 +52,48 @@ def _unfinished(report: Report) -> Iterator[str]:
     if states.height:
         told = ", ".join(f"{count:,} {state}" for state, count in states.rows())
         yield f"{states['count'].sum():,} of {planned.height:,} planned tasks are not in it: {told}"
+    if report.settings.by:
+        asked = planned.select(report.settings.by).unique(maintain_order=True)
+        absent = asked.join(report.settings.keys, on=list(report.settings.by), how="anti", nulls_equal=True).height
+        if absent:
+            yield f"{absent:,} of {asked.height:,} settings {'has' if absent == 1 else 'have'} no finished task at all"
 
 
-def _repeats(report: Report) -> Iterator[str]:
+def _repeats(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
     counts = [
         max((one.summaries[place].n for one in report.metrics), default=0) for place in range(report.settings.count)
     ]
     single = sum(count == 1 for count in counts)
-    few = sum(1 < count < FEW_REPEATS for count in counts)
     if single:
         yield f"{_settings(single, len(counts))} a single value: no interval, and no difference can be shown"
+    if all(one.known.binary or one.known.deterministic for one in metrics):
+        return
+    fewest = FEW_REPEATS if report.options.bootstrap is None else FEWEST
+    trust = "intervals rest on a normal distribution"
+    if report.options.bootstrap is not None:
+        trust = "no bootstrap interval"
+    few = sum(1 < count < fewest for count in counts)
     if few:
-        trust = "intervals rest on a normal distribution"
-        yield f"{_settings(few, len(counts))} fewer than {FEW_REPEATS} values: {trust}"
+        yield f"{_settings(few, len(counts))} fewer than {fewest} values: {trust}"
+
+
+def _equal(metrics: Sequence[MetricReport]) -> Iterator[str]:
+    """Settings without any spread."""
+    for metric in metrics:
+        flat = sum(one.sd == 0 for one in metric.summaries)
+        if metric.known.deterministic:
+            yield f"{metric.name}: {NOTHING_SCATTERS}"
+        elif flat and not metric.known.binary:
+            yield (
+                f"{metric.name}: {_settings(flat, len(metric.samples))} equal values (chance, or printed in steps of "
+                f"{metric.known.step:g}), which is no certainty: taken to scatter as the others do"
+            )
+
+
+def _averages(report: Report) -> Iterator[str]:
+    if report.settings.averaged:
+        names = ", ".join(report.settings.averaged)
+        yield f"averaged over {names}: ± and sd hold what its values change, too, not the noise of repeats alone"
 
 
 def _settings(count: int, all_: int) -> str:

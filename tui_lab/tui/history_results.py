@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tui_lab.results.comparison import Goal
+from tui_lab.results.comparison import Goal, How, against
 from tui_lab.results.settings import Settings, leading_metric, varying
 from tui_lab.results.statistics import CONFIDENCE, Sample, describe
-from tui_lab.results.statistics_exact import moments
-from tui_lab.results.statistics_tests import welch
-from tui_lab.results.statistics_text import interval
+from tui_lab.results.statistics_resolution import Resolution, resolution
+from tui_lab.results.statistics_text import mean_and_interval
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
 
+_NOTHING = Sample(())
 LIKELY = 0.05  # p-values below this tell two means apart
 
 
@@ -43,8 +43,9 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     wanted = dict.fromkeys([*varying(results[0]), *varying(results[1])])
     by = [name for name in wanted if all(name in one.parameters for one in results)]
     sides = [_samples(table, by, one.metrics[metric]) for table, one in zip(tables, results, strict=True)]
+    known = resolution(sample.values for side in sides for sample in side.values())
     rows = [
-        {**dict(zip(by, key, strict=True)), **_row(sides[0].get(key), sides[1].get(key))}
+        {**dict(zip(by, key, strict=True)), **_row(sides[0].get(key), sides[1].get(key), known)}
         for key in dict.fromkeys([*sides[1], *sides[0]])
     ]
     schema = dict.fromkeys(by, pl.String) | {
@@ -71,28 +72,15 @@ def _samples(table: pl.DataFrame, by: Sequence[str], column: str) -> dict[tuple[
     return dict(zip(keys, settings.samples(column), strict=True))
 
 
-def _row(one: Sample | None, two: Sample | None) -> dict[str, object]:
-    both = one is not None and two is not None and one.values and two.values
-    change = p = None
-    if both:
-        assert one is not None and two is not None
-        before, after = moments(one.values), moments(two.values)
-        change = after.mean - before.mean
-        test = welch(after, before, CONFIDENCE)
-        p = test.p if test is not None else None
+def _row(one: Sample | None, two: Sample | None, known: Resolution) -> dict[str, object]:
+    samples = [one or _NOTHING, two or _NOTHING]
+    summaries = [describe(sample, CONFIDENCE, None, known) for sample in samples]
+    found = against(samples, summaries, 0, How(CONFIDENCE, "none", False, known))[1]
     return {
         "n_1": len(one.values) if one else None,
-        "mean_1": _mean(one),
+        "mean_1": mean_and_interval(summaries[0].mean, summaries[0].low, summaries[0].high) or None,
         "n_2": len(two.values) if two else None,
-        "mean_2": _mean(two),
-        "change": change,
-        "p": p,
+        "mean_2": mean_and_interval(summaries[1].mean, summaries[1].low, summaries[1].high) or None,
+        "change": found.difference if found else None,
+        "p": found.p if found else None,
     }
-
-
-def _mean(sample: Sample | None) -> str | None:
-    """`0.812 ± 0.004`: the mean with its confidence interval."""
-    if sample is None:
-        return None
-    found = describe(sample)
-    return None if found.mean is None else interval(found.mean, found.half)

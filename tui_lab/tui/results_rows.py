@@ -11,9 +11,9 @@ import polars as pl
 
 from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
-from tui_lab.results.statistics_report import MetricReport, Report
-from tui_lab.results.statistics_table import joined
-from tui_lab.results.statistics_text import aligned, number, p_value, plus_minus
+from tui_lab.results.statistics_report import MetricReport, Report, Standing
+from tui_lab.results.statistics_table import finished, joined, lacking
+from tui_lab.results.statistics_text import aligned, mean_and_interval, number, p_value, plus_minus
 from tui_lab.tui.table import Column
 from tui_lab.tui.table_cells import visible
 
@@ -27,7 +27,22 @@ _VERDICTS: Final[dict[Verdict | None, str]] = {
     "can't tell": "≈ can't tell",
     None: "",
 }
-_TONES: Final = {"★": "success", "≈": "success", "◆": "primary", "◇": "accent", "▲": "success", "▼": "error"}
+_STANDINGS: Final[dict[Standing | None, str]] = {
+    "best": "★ best",
+    "tied": "≈ tied",
+    "untested": "?",
+    "incomplete": "! incomplete",
+}
+_TONES: Final = {
+    "★": "success",
+    "≈": "success",
+    "◆": "primary",
+    "◇": "accent",
+    "▲": "success",
+    "▼": "error",
+    "!": "warning",
+    "?": "muted",
+}
 _ASCII: Final = str.maketrans({"★": "*", "≈": "~", "◆": "#", "◇": "o", "▲": "+", "▼": "-", "±": "+"})
 
 
@@ -68,8 +83,8 @@ def rows(
 
     add(" ", [mark(report, current, place, front) for place in places], style=_tone)
     metrics[add(metric_title(report, current, "▾"), _means(current, places), style=_bold)] = current.name
-    add("n", [str(current.summaries[place].n) for place in places], align="right")
-    for title, counts in _left_out(current, places):
+    add("n", [finished(current, place) for place in places], align="right", style=_short)
+    for title, counts in lacking(current, places):
         add(title, counts, align="right", style=_warn)
     if report.baseline is not None:
         for title, cells, look in _differences(current, places):
@@ -95,10 +110,7 @@ def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool]
     words = []
     if front is not None and front[place]:
         words.append("◇ front")
-    if place == metric.best:
-        words.append("★ best")
-    elif metric.tied(place):
-        words.append("≈ tied")
+    words += [_STANDINGS[standing]] if (standing := metric.standing(place)) in _STANDINGS else []
     if place == report.baseline:
         words.append("◆ base")
     return " ".join(words)
@@ -106,15 +118,11 @@ def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool]
 
 def _means(metric: MetricReport, places: Sequence[int]) -> list[str]:
     summaries = [metric.summaries[place] for place in places]
-    cells = joined([plus_minus(one.mean, one.half) for one in summaries])
+    if metric.known.binary:
+        cells = [mean_and_interval(one.mean, one.low, one.high) for one in summaries]
+    else:
+        cells = joined([plus_minus(one.mean, one.half) for one in summaries])
     return [cell if one.mean is not None else "no value" for cell, one in zip(cells, summaries, strict=True)]
-
-
-def _left_out(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
-    summaries = [metric.summaries[place] for place in places]
-    for title, counts in (("NaN", [one.n_nan for one in summaries]), ("null", [one.n_null for one in summaries])):
-        if any(counts):
-            yield title, [str(count) if count else "" for count in counts]
 
 
 def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
@@ -137,6 +145,10 @@ def _tone(text: str) -> str:
 
 def _bold(text: str) -> str:
     return "muted" if text == "no value" else "bold"
+
+
+def _short(text: str) -> str:
+    return "warning" if "/" in text else ""
 
 
 def _warn(text: str) -> str:

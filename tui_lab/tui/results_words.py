@@ -5,9 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 
 from tui_lab.results.importance import Importance
-from tui_lab.results.statistics_intervals import interval_name
 from tui_lab.results.statistics_report import MetricReport, Report
-from tui_lab.results.statistics_table import GOALS, told_apart
+from tui_lab.results.statistics_table import GOALS, interval_note, told_apart
 from tui_lab.results.statistics_text import number, share
 from tui_lab.tui.results_rows import words
 from tui_lab.tui.results_view import View
@@ -30,7 +29,8 @@ def title(report: Report, metric: MetricReport, view: View) -> Content:
 def how(report: Report, metric: MetricReport) -> Content:
     """What can't be told apart, and by which test."""
     told = "d says what is better: no goal is given" if metric.goal is None else told_apart(report, metric, brief=True)
-    parts = [*([told] if told else []), f"interval: {interval_name(report.options.bootstrap)}"]
+    parts = [told] if told else []
+    parts += [] if metric.known.deterministic else [interval_note(report, metric)]
     if report.baseline is not None:
         parts.insert(0, f"◆ baseline {words(report, report.baseline)}")
     return Content.from_markup("[$foreground 60%]$it[/]", it=" · ".join(parts))

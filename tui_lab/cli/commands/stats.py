@@ -52,6 +52,11 @@ def _parser() -> Parser:
     what.add_argument(
         "--importance", action="store_true", help="the share of the variance that each parameter explains"
     )
+    what.add_argument(
+        "--allow-incomplete",
+        action="store_true",
+        help="let a setting be best that has NaN, no value, failed or unfinished repeats",
+    )
     how = parser.add_argument_group("how")
     how.add_argument("--ci", type=_level, default=0.95, metavar="LEVEL", help="confidence (default: 0.95)")
     how.add_argument(
@@ -60,7 +65,7 @@ def _parser() -> Parser:
         type=_resamples,
         const=10_000,
         metavar="N",
-        help="intervals by N (10000) bootstrap resamples instead of Student's t; reproducible",
+        help="intervals by N (10000) bootstrap resamples instead of Student's t, of 8 values or more; reproducible",
     )
     how.add_argument("--percentile", action="store_true", help="the bootstrap's plain percentiles (default: BCa)")
     pairing = how.add_mutually_exclusive_group()
@@ -203,6 +208,7 @@ def _options(results: Results, args: argparse.Namespace) -> Options:
         bootstrap=bootstrap,
         pairing=args.pairing,
         correction=args.correction,
+        allow_incomplete=args.allow_incomplete,
     )
 
 
