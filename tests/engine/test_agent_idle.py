@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import zlib
@@ -14,6 +15,7 @@ from tests.engine import agent_talk
 from tests.engine.agent_talk import Talk, gone, wait_gone
 from tui_lab.engine import agent_bundle
 from tui_lab.engine.transports import channel
+from tui_lab.engine.transports.local import LocalChannel, LocalTransport
 
 LIMIT = 1.0  # seconds that an agent with nothing to do waits here
 
@@ -47,6 +49,13 @@ def test_a_connection_that_says_nothing_keeps_nobody(talk: Talk) -> None:
     wait_gone(talk.pid)
     assert talk.receive_end() == ""
     until(lambda: not talk.spool.exists())
+
+
+async def test_a_file_server_that_is_asked_nothing_ends(tmp_path: Path) -> None:
+    files = await LocalTransport(tmp_path / "spool").open_files()
+    assert isinstance(files, LocalChannel)
+    assert await asyncio.wait_for(files.process.wait(), 20) == 0
+    await files.close()
 
 
 def test_an_engine_that_speaks_keeps_it(talk: Talk) -> None:

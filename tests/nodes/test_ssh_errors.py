@@ -229,6 +229,12 @@ async def test_mistakes_of_the_configuration(fleet: Fleet) -> None:
     for path in (None, "/nowhere"):  # with an `ssh`, and without one
         error = await failure(fleet, {"name": "tower", "host": "tower"}, **({"PATH": path} if path else {}))
         assert error.fatal and str(error).startswith(str(config)) and "line 2" in str(error)
+    other = fleet.folder / "other"
+    other.mkdir()
+    (other / "ssh").write_text("#!/bin/sh\necho Dropbear v2022.83 >&2\ntest $1 = -V || sleep 100\n")
+    (other / "ssh").chmod(0o755)
+    error = await failure(fleet, {"name": "tower", "host": "tower"}, PATH=str(other))
+    assert str(error).startswith(f"{config}: ") and "line 2" in str(error)  # which no OpenSSH has read
     config.write_text("Host a\n ProxyJump b\nHost b\n ProxyJump a\n")
     error = await failure(fleet, {"name": "a", "host": "a"})
     assert error.fatal and "leads in a circle" in str(error)

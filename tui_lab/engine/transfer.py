@@ -269,7 +269,7 @@ class FileChannel:
 
     async def packages(self, python: str) -> dict[str, str]:
         """What an interpreter of the node has installed; empty where it can't tell."""
-        found: dict[str, str] = (await self._ask({"packages": python}, LENGTHY))["packages"]
+        found: dict[str, str] = (await self._ask({"packages": python}))["packages"]
         return found
 
     async def leave(self, spool: str) -> Answer:

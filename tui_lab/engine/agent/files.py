@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import select
 import stat
 
 from tui_lab.engine.agent.places import expand
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PIECE = 1 << 18  # bytes
+IDLE_LIMIT = 600.0  # seconds; an engine closes the channels that it does not use after some
 LINE_LIMIT = 1 << 26  # bytes
 PART = b".tui-lab-part"  # a file that is not whole has this behind its name
 OBJECTS = b"objects/"
@@ -85,7 +87,7 @@ class FileServer:
                 del self.unread[: end + 1]
                 return line
             start = len(self.unread)
-            data = os.read(self.source, PIECE)
+            data = self.receive(PIECE)
             if not data or start > LINE_LIMIT:
                 return b""
             self.unread += data
@@ -96,10 +98,16 @@ class FileServer:
             data = bytes(self.unread[:most])
             del self.unread[:most]
             return data
-        data = os.read(self.source, min(most, PIECE))
+        data = self.receive(min(most, PIECE))
         if not data:
             raise SystemExit(0)
         return data
+
+    def receive(self, most: int) -> bytes:
+        """What comes next; nothing at the end, or where nobody says anything for long: the connection may be dead, and
+        open all the same."""
+        readable, _, _ = select.select([self.source], [], [], IDLE_LIMIT)
+        return os.read(self.source, most) if readable else b""
 
     def answer(self, message: dict, data: bytes = b"") -> None:
         if data:

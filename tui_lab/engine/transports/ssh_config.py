@@ -134,9 +134,10 @@ class Settings:
 def read_settings(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """What holds for the host of an entry; what the entry itself says of user and port goes before it. environment:
     the submitter's. May take a while; raises ChannelError."""
-    ssh = shutil.which("ssh", path=environment.get("PATH", os.environ.get("PATH")))
-    if ssh is not None:
-        known = {**os.environ, **environment}
+    path = environment.get("PATH", os.environ.get("PATH", os.defpath))
+    ssh = shutil.which("ssh", path=path)
+    if ssh is not None and _is_openssh(ssh):
+        known = {"PATH": path, **environment} if environment else dict(os.environ)
         words = [f"-p{entry['port']}"] if entry.get("port") else []
         words += [f"-l{entry['user']}"] if entry.get("user") else []
         found = _ask(ssh, [*words, "--", entry["host"]], known)
@@ -176,6 +177,16 @@ def _ask(ssh: str, words: Sequence[str], environment: Mapping[str, str]) -> dict
 
 
 @functools.cache
+def _is_openssh(ssh: str) -> bool:
+    """Others take `-G` for something else, and would log in."""
+    try:
+        said = subprocess.run([ssh, "-V"], stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"OpenSSH" in said.stderr + said.stdout
+
+
+@functools.cache
 def _defaults(ssh: str) -> Mapping[str, list[str]]:
     """What holds without any configuration."""
     return _ask(ssh, ["-F", "/dev/null", "--", "localhost"], os.environ) or {}
@@ -210,7 +221,7 @@ def _read_files(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Set
         "userknownhostsfile": [str(folder / "known_hosts"), str(folder / "known_hosts2")],
         "globalknownhostsfile": ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"],
     }
-    return Settings(entry["host"], {**defaults, **found}, defaults, home, {**os.environ, **environment})
+    return Settings(entry["host"], {**defaults, **found}, defaults, home, environment or os.environ)
 
 
 def _text(value: object) -> str:
