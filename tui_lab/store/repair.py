@@ -17,11 +17,13 @@ from typing import Any, Final
 from tui_lab.store import journal, layout, ranges
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.store.fold import State
+from tui_lab.store.fold import DONE, State
 from tui_lab.store.journal import Damage, Event, Journal
 from tui_lab.store.plan import Plan
+from tui_lab.store.task_files import listed
 
 LOST: Final = "what the journal said of its end is damaged"
+_OUTPUT: Final = re.compile(r"(?:.+\.)?stdout(?:\.(\d+))?")
 _GROUP: Final = 1000  # events that are written at once
 _OF_A_SUBMISSION: Final = (b"submitted", b'"plan"', b'"planned"', b'"queued"', b'"argv"', b'"scripts"', b'"host"')
 
@@ -66,6 +68,7 @@ class _Survey:
         self.named: list[tuple[int, int]] = []  # (offset, plan) of each submission
         self.nodes: dict[str, dict[str, Any]] = {}  # by name, the newest of each
         self.given: list[tuple[int, Event]] = []  # (offset, event) of each `assigned`
+        self.ran: list[tuple[int, int]] = []  # (offset, task) of all that began or ended
         self.on_disk = sorted(
             int(file.stem) for file in (folder / layout.PLANS).glob("*.parquet") if file.stem.isdecimal()
         )
@@ -78,6 +81,8 @@ class _Survey:
             self.named.append((offset, event["plan"]))
         elif kind == "assigned":
             self.given.append((offset, event))
+        elif kind in ("started", "finished"):
+            self.ran.append((offset, event["task"]))
         if kind in ("submitted", "nodes"):
             self.nodes |= {entry["name"]: entry for entry in event.get("nodes", ())}
 
@@ -89,8 +94,17 @@ class _Survey:
 
     def given_after(self, offset: int) -> list[Event]:
         """What was given out between a submission at an offset and the next one."""
-        end = min((at for at, _ in self.named if at > offset), default=1 << 62)
+        end = self._next(offset)
         return [event for at, event in self.given if offset < at < end]
+
+    def ran_after(self, offset: int) -> set[int]:
+        """The tasks that ran, or were to, between a submission at an offset and the next one."""
+        end = self._next(offset)
+        tasks = {task for at, task in self.ran if offset < at < end}
+        return tasks | {task for event in self.given_after(offset) for task, _ in event["attempts"]}
+
+    def _next(self, offset: int) -> int:
+        return min((at for at, _ in self.named if at > offset), default=1 << 62)
 
 
 class _Repair:
@@ -151,7 +165,10 @@ class _Repair:
             file.seek(lost.offset)
             text = file.read(lost.size)
         where = f"{path}:{journal.line_number(path, lost.offset)}: {lost.what}"
-        event = self._submission(text, lost.offset) if sum(word in text for word in _OF_A_SUBMISSION) > 1 else None
+        tells = sum(word in text for word in _OF_A_SUBMISSION) > 1
+        # Or what follows is about tasks that nobody has submitted.
+        tells = tells or max(self.survey.ran_after(lost.offset), default=-1) >= self.state.size
+        event = self._submission(text, lost.offset) if tells else None
         if event is None:
             self.said.append(f"{where}; it was left out")
             return
@@ -172,7 +189,7 @@ class _Repair:
             self.said.append(str(error))
             return None
         given = self.survey.given_after(offset)
-        tasks = {task for event in given for task, _ in event["attempts"]} & set(ids.to_list())
+        tasks = self.survey.ran_after(offset) & set(ids.to_list())
         names = dict.fromkeys([event["node"] for event in given] or self.survey.nodes)
         return {
             "event": "submitted",
@@ -196,6 +213,11 @@ class _Repair:
     def _close(self) -> None:
         """End what looks open: whether it is, the lost lines may have said."""
         columns = self.state.columns
+        for task in range(self.state.size):
+            written = _last_attempt(layout.task_folder(self.folder, task)) if columns["state"][task] != DONE else 0
+            if written > columns["attempts"][task]:  # it has outputs, and no line says so
+                node = (self.state.nodes or ["localhost"])[-1]
+                self._write({"event": "assigned", "at": self._at, "node": node, "attempts": [[task, written]]})
         tasks = [task for task in range(self.state.size) if columns["assigned"][task]]
         for task in tasks:
             end = {"state": "lost", "reason": "start", "message": LOST}
@@ -205,3 +227,12 @@ class _Repair:
         if tasks:
             which = ranges.shown(tasks)
             self.said.append(f"{self.folder.name}: nobody knows how the last attempts of these ended, lost: {which}")
+
+
+def _last_attempt(place: Path) -> int:
+    """The highest number of an attempt that has written into a task's folder; 0 where none has."""
+    try:
+        found = [_OUTPUT.fullmatch(name) for name, _ in listed(place)]
+    except OSError:
+        return 0
+    return max((int(match[1] or 1) for match in found if match), default=0)
