@@ -41,7 +41,7 @@ class LabOnDisk:
             plans=folder.plans,
             previous=folder.plan() if folder.exists() and number > 1 else None,
             state=folder.state(),
-            uses_seed=False,
+            seed="none",
         )
         planned.plan.write(folder.plans, file.read_text())
         tasks = ranges.to_ranges(planned.plan.tasks["task_id"].to_numpy())

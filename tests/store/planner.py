@@ -12,12 +12,12 @@ import polars as pl
 from tui_lab.engine.recipe import placeholders
 from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
-from tui_lab.spec.model import Value
+from tui_lab.spec.model import Experiment, Value
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
-from tui_lab.store.planning import Planned, make_plan, rerun
+from tui_lab.store.planning import Planned, SeedUse, make_plan, rerun, seed_use
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,12 @@ class Planner:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lab = Lab.create(path / "lab")
+        self.given_seeds_count = True
+        """False: only {seed} makes the seed a part of a task, as it was once."""
+
+    def seed(self, experiment: Experiment) -> SeedUse:
+        use = seed_use(experiment, "seed" in placeholders(experiment))
+        return "none" if use == "given" and not self.given_seeds_count else use
 
     @property
     def folder(self) -> ExperimentFolder:
@@ -87,7 +93,7 @@ class Planner:
             plans=folder.plans,
             previous=folder.plan() if state.plan else None,
             state=state,
-            uses_seed="seed" in placeholders(experiment),
+            seed=self.seed(experiment),
             overridden=expand(experiment, overrides) if overrides else None,
             adopt=adopt,
         )

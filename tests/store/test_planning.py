@@ -183,15 +183,49 @@ def test_a_sweep_without_parameters_has_one_task(planner: Planner) -> None:
     assert planner.submit("command: date\nrepeat: 4\n").new == [3]
 
 
-def test_seeds_join_the_key_only_where_they_are_used(planner: Planner) -> None:
+def test_seeds_join_the_key_where_they_are_used_or_given(planner: Planner) -> None:
     planner.submit(SIX)
-    assert planner.plan(SIX + "seed: 5\n").new == []
     used = SIX.replace("{a}", "{a} {seed}", 1)
     planner.submit(used)
     changed = planner.plan(used + "seed: 5\n")
     assert len(changed.new) == 6
     assert changed.planned.reasons == {"seed changed": 6}
     assert planner.plan(used + "seed: {base: 0, per: task}\n").planned.reasons == {"seed changed": 6}
+
+
+@pytest.mark.parametrize("program", [SIX, SIX.replace("{a}", '{a} "$TUI_LAB_SEED"', 1)])
+def test_a_seed_that_the_file_gives_counts_as_used(planner: Planner, program: str) -> None:
+    """A program may read TUI_LAB_SEED without a word of it in the file."""
+    first = planner.submit(program + "seed: 1\n")
+    assert planner.plan(program + "seed: 1\n").new == []
+    second = planner.submit(program + "seed: 2\n")
+    assert len(second.new) == 6 and second.planned.reasons == {"seed changed": 6}
+    seeds = planner.folder.tasks().group_by("task_id").agg("seed")
+    assert seeds.height == 12
+    back = planner.plan(program + "seed: 1\n")
+    assert back.new == [] and back.ids == first.ids
+    assert back.planned.plan.tasks["seed"].to_list() == first.planned.plan.tasks["seed"].to_list()
+
+
+def test_the_seed_that_was_there_unsaid_may_be_said(planner: Planner) -> None:
+    planner.submit(SIX)
+    assert planner.plan(SIX + "seed: 0\n").new == []
+    assert planner.plan(SIX + "seed: 5\n").planned.reasons == {"seed changed": 6}
+
+
+@pytest.mark.parametrize("seed", ["1", "{base: 1, per: task}"])
+def test_tasks_whose_keys_are_without_the_seed_stay_where_it_is_theirs(planner: Planner, seed: str) -> None:
+    planner.given_seeds_count = False
+    first = planner.submit(SIX + f"seed: {seed}\n")
+    planner.given_seeds_count = True
+    same = planner.submit(SIX.replace("6]", "6, 7]") + f"seed: {seed}\n")
+    assert same.ids[:6] == first.ids and same.new == [6]
+    # A plan that gave old outputs a new seed does not make it theirs.
+    planner.given_seeds_count = False
+    assert planner.submit(SIX + "seed: 2\n").new == []
+    planner.given_seeds_count = True
+    assert len(planner.plan(SIX + "seed: 2\n").new) == 6
+    assert planner.plan(SIX + f"seed: {seed}\n").new == []
 
 
 def test_seeds_pair_settings_or_differ_by_task(planner: Planner) -> None:

@@ -23,7 +23,7 @@ from tui_lab.store.fold import State
 from tui_lab.store.journal import Damage, Event, Journal
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
-from tui_lab.store.planning import make_plan
+from tui_lab.store.planning import make_plan, seed_use
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
         plans=folder.plans,
         previous=Plan.read(folder.plans, before.plan) if before.plan else None,
         state=before,
-        uses_seed="seed" in placeholders(experiment),
+        seed=seed_use(experiment, "seed" in placeholders(experiment)),
         overridden=expand(experiment, overrides) if overrides else None,
         adopt="--adopt" in words,
     )

@@ -33,7 +33,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
-from tui_lab.store.planning import Planned, make_plan, rerun
+from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
 
 OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 
@@ -128,7 +128,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         plans=folder.plans,
         previous=previous,
         state=state,
-        uses_seed="seed" in placeholders(experiment),
+        seed=seed_use(experiment, "seed" in placeholders(experiment)),
         overridden=overridden,
         adopt=choice.adopt,
     )

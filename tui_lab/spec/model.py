@@ -208,7 +208,8 @@ class Experiment(Model):
     )
     seed: Seed = Field(
         default_factory=Seed,
-        description="Base of `{seed}`. A parameter named `seed` replaces it and counts as repeats.",
+        description="Base of `{seed}` and `TUI_LAB_SEED`; another one runs every task again. A parameter named `seed` "
+        "replaces it and counts as repeats.",
         examples=[3, {"base": 1, "per": "task"}],
     )
     files: dict[str, FileTemplate] = Field(

@@ -10,7 +10,8 @@ key. The members are
     inputs       path -> digest of each declared input file
     parameters   name -> value, without those that are `unhashed`
     repeat       index from 0
-    seed         where the command, its environment or a template uses {seed}
+    seed         where the command, its environment or a template uses {seed}, the command reads TUI_LAB_SEED,
+                 or the file gives a seed
     version      of the file, where it is above 1
 
 A task is a key and a version. The version is that of the file at first, and `--rerun` gives the next one.

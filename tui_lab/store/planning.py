@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
@@ -62,10 +62,26 @@ def surroundings(experiment: Experiment) -> dict[str, str]:
     return {name: keys.digest(getattr(experiment, name)) for name in _SURROUNDINGS}
 
 
+SEED_VARIABLE: Final = "TUI_LAB_SEED"
+SeedUse = Literal["named", "given", "none"]
+"""Why the seed is part of a task's identity: a placeholder names it; the file gives one, or the command reads the
+variable; or it is no part, and then it is the same for ever."""
+
+
+def seed_use(experiment: Experiment, named: bool) -> SeedUse:
+    """`named`: `{seed}` stands in what a task is made of. A program may take the variable without a word of it in the
+    file, so whoever gives a seed is believed to use it."""
+    if named:
+        return "named"
+    given = "seed" in experiment.model_fields_set
+    return "given" if given or any(SEED_VARIABLE in step.command for step in experiment.steps) else "none"
+
+
 def task_table(
-    experiment: Experiment, combinations: Combinations, uses_seed: bool, shared: Mapping[str, Any]
+    experiment: Experiment, combinations: Combinations, seed: SeedUse, shared: Mapping[str, Any]
 ) -> pl.DataFrame:
-    """All tasks of the combinations, repeats innermost: key, combination, repeat, seed and the parameters.
+    """All tasks of the combinations, repeats innermost: key, combination, repeat, seed and the parameters; where the
+    seed is given, also "plain", the key without it.
 
     Combinations that differ only in unhashed parameters are one task: the first.
     """
@@ -77,32 +93,39 @@ def task_table(
     own_seeds = [seeds.seed(experiment.seed.base, repeat) for repeat in range(repeats)]
     per_task = experiment.seed.per == "task"
     hashed_seeds = None
-    if uses_seed and "seed" not in names:
+    if seed != "none" and "seed" not in names:
         hashed_seeds = [experiment.seed.base] * repeats if per_task else own_seeds
-    columns: list[Iterable[bytes]] = []
-    for name in sorted(set(names) - set(experiment.unhashed)):
-        column = combinations.frame[name]
-        if name in combinations.values:
-            members = [keys.member(name, value) for value in combinations.values[name]]
-            columns.append(map(members.__getitem__, column))
-        else:
-            columns.append(keys.member(name, value) for value in column)
-    digests = _binary(keys.keys(shared, columns, height, repeats, seeds=hashed_seeds, version=experiment.version))
+
+    def digested(seeds: list[int] | None) -> pl.Series:
+        columns: list[Iterable[bytes]] = []
+        for name in sorted(set(names) - set(experiment.unhashed)):
+            column = combinations.frame[name]
+            if name in combinations.values:
+                members = [keys.member(name, value) for value in combinations.values[name]]
+                columns.append(map(members.__getitem__, column))
+            else:
+                columns.append(keys.member(name, value) for value in column)
+        return _binary(keys.keys(shared, columns, height, repeats, seeds=seeds, version=experiment.version))
+
+    digests = digested(hashed_seeds)
+    plain = digested(None) if seed == "given" and hashed_seeds is not None else digests
     combination = np.repeat(np.arange(height, dtype=np.int64), repeats)
     if "seed" in names:
-        seed = combinations.typed()["seed"].cast(pl.Int64, strict=False).gather(combination)
+        values = combinations.typed()["seed"].cast(pl.Int64, strict=False).gather(combination)
     elif per_task:
-        seed = pl.Series([seeds.task_seed(experiment.seed.base, key) for key in digests], dtype=pl.Int64)
+        values = pl.Series([seeds.task_seed(experiment.seed.base, key) for key in plain], dtype=pl.Int64)
     else:
-        seed = pl.Series(np.tile(np.array(own_seeds, dtype=np.int64), height))
+        values = pl.Series(np.tile(np.array(own_seeds, dtype=np.int64), height))
     table = pl.DataFrame(
         {
             "key": digests,
             "combination": combination,
             "repeat": np.tile(np.arange(repeats, dtype=np.int32), height),
-            "seed": seed,
+            "seed": values,
         }
     )
+    if seed == "given":
+        table = table.with_columns(plain.alias("plain"))
     parameters = [combinations.frame[name].gather(combination).alias(PREFIX + name) for name in names]
     table = table.with_columns(pl.lit(None, dtype=pl.String).alias("stage"), *parameters)
     if digests.n_unique() == table.height:
@@ -150,6 +173,24 @@ def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
     return found
 
 
+def _ran_with(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
+    """key, version, task_id, plan of tasks whose keys did not hold the seed when they ran, and that ran with the seed
+    that they have in `table`. They began in the oldest plan that has them; what later ones say of the seed is none that
+    they have seen."""
+    plain = table.select("plain", "key", "seed").unique("plain", keep="first")
+    before = recall(plain.select(pl.col("plain").alias("key")), plans, state).rename({"key": "plain"})
+    began = pl.DataFrame(schema={"plain": pl.Binary, "began_with": pl.Int64})
+    for number in reversed(named_plans(state)):
+        rest = before.join(began, on="plain", how="anti")
+        if not rest.height:
+            break
+        part = Plan.read(plans, number, ["key", "seed"], state.plan_crc(number)).tasks
+        part = part.rename({"key": "plain", "seed": "began_with"}).unique("plain")
+        began = pl.concat([began, part.join(rest, on="plain", how="semi").select(began.columns)])
+    found = before.join(began, on="plain").join(plain, on="plain").filter(pl.col("began_with") == pl.col("seed"))
+    return found.select("key", "version", "task_id", "plan")
+
+
 def make_plan(
     experiment: Experiment,
     combinations: Combinations,
@@ -158,7 +199,7 @@ def make_plan(
     plans: Path,
     previous: Plan | None,
     state: State,
-    uses_seed: bool,
+    seed: SeedUse,
     overridden: Combinations | None = None,
     adopt: bool = False,
 ) -> Planned:
@@ -174,7 +215,7 @@ def make_plan(
         "file": str(experiment.file.absolute()),
         "templates": dict(experiment.templates),
         "components": {name: keys.digest(value) for name, value in shared.items() if value},
-        "seed": [experiment.seed.base, experiment.seed.per] if uses_seed else None,
+        "seed": [experiment.seed.base, experiment.seed.per] if seed != "none" else None,
         "version": experiment.version,
         "defaults": dict(experiment.defaults),
         "unhashed": sorted(experiment.unhashed),
@@ -185,15 +226,17 @@ def make_plan(
     for extra in (added, overridden):
         if extra is not None:
             combinations = merge(combinations, extra)
-    table = task_table(experiment, combinations, uses_seed, shared)
+    table = task_table(experiment, combinations, seed, shared)
     values = combinations.values
     chosen = pl.repeat(True, table.height, dtype=pl.Boolean, eager=True)
     if overridden is not None:
-        asked = task_table(experiment, overridden, uses_seed, shared)
+        asked = task_table(experiment, overridden, seed, shared)
         chosen = table["key"].is_in(asked["key"].implode())
         table, values = _as_asked(table, values, Plan(0, asked, overridden.values), experiment.unhashed)
     table = table.with_columns((pl.col("combination") >= from_file).alias("added"))
     known = recall(table, plans, state)
+    if seed == "given":
+        known = pl.concat([known, _ran_with(table.join(known, on="key", how="anti"), plans, state)])
     table = table.join(known, on="key", how="left", maintain_order="left").with_columns(
         pl.col("version").fill_null(experiment.version)
     )
