@@ -169,10 +169,13 @@ def test_the_configuration_of_the_page_is_a_good_one() -> None:
     assert set(found.keys) <= set(known) and found.theme == "lab-light"
 
 
-def test_a_screen_that_dies_says_that_the_run_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    file = tmp_path / "state" / "crash.log"
-    assert entry._crashed("Traceback ...", file) == 3
+def test_a_screen_that_dies_says_that_the_run_goes_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file = tmp_path / "state" / "tui-lab" / "crash.log"
+    assert entry._crashed("Traceback ...") == 3
     said = capsys.readouterr().err
     assert "what ran goes on" in said and str(file) in said and said.count("\n") == 2
     assert "Traceback" not in said
-    assert file.read_text() == "Traceback ..."
+    assert file.read_text().endswith("\nTraceback ...\n")

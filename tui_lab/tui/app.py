@@ -8,16 +8,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import App, ComposeResult, ScreenStackError
 from textual.command import Provider
+from textual.dom import DOMNode
 from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
 
 from tui_lab.tui import panes, themes
 from tui_lab.tui.actions import Action, bindings
 from tui_lab.tui.app_actions import ACTIONS
-from tui_lab.tui.config import Config, Remembered, state_folder
+from tui_lab.tui.background import work
+from tui_lab.tui.config import Config, Remembered, keep_traceback, state_folder
 from tui_lab.tui.frame import Keys, LabLine, Notice, RunLine, Tabs
 from tui_lab.tui.input_order import LONGEST, InputOrder
 from tui_lab.tui.pane import Pane, is_text
@@ -126,7 +128,7 @@ class LabApp(App[int]):
 
     # Panes.
 
-    @work(thread=True, exit_on_error=False, group="begin")
+    @work(thread=True, group="begin")
     def _begin(self, first: str, release: Callable[[], None]) -> None:
         """The frame stands: now the first pane, then the watcher, then the rest of the panes. What they import takes
         longer than all of the above, so a thread does it. What is typed meanwhile is meant for the pane."""
@@ -306,6 +308,18 @@ class LabApp(App[int]):
         if text:
             self.notify(text, severity=severity, markup=False)
 
+    def worker_failed(self, node: DOMNode, error: Exception, told: str) -> None:
+        """Say what nobody foresaw in a worker of a part of the screen, there too, and keep its traceback."""
+        pane = next((one for one in node.ancestors_with_self if isinstance(one, Pane)), None)
+        text = f"a mistake of this program: {type(error).__name__}: {error}"
+        try:
+            where = f"; its traceback is in {keep_traceback(told)}"
+        except OSError:
+            where = ""
+        self.tell(f"{pane.TITLE}: {text}{where}" if pane is not None else f"{text}{where}", "error")
+        if pane is not None:
+            pane.worker_failed(text)
+
     def copy(self, text: str, what: str) -> None:
         """Put a text where it can be pasted from, also over SSH, and say so. what: "the command", for people."""
         from tui_lab.tui import clipboard
@@ -349,7 +363,7 @@ class LabApp(App[int]):
         chosen = await self.push_screen_wait(Choose("Experiments", choices, self.current))
         self.current = chosen or self.current
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="engine")
+    @work(thread=True, exclusive=True, group="engine")
     def action_start_engine(self) -> None:
         from tui_lab.tui.mending import start_engine
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
@@ -17,6 +17,7 @@ from textual.widgets import Static
 from tui_lab.results.charts import USED, Error, Request, Role, Source
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui import chart_files
+from tui_lab.tui.background import work
 from tui_lab.tui.chart_actions import ACTIONS, HELP
 from tui_lab.tui.chart_choices import (
     AGGREGATES,
@@ -153,7 +154,7 @@ class ChartPane(Pane):
             self._reading = self._count
             self._read(self._reading, folder, self._of[1], self.lab_app.chosen)
 
-    @work(thread=True, group="chart-read", exit_on_error=False)
+    @work(thread=True, group="chart-read")
     def _read(self, number: int, folder: ExperimentFolder, what: What | None, chosen: Chosen | None) -> None:
         try:
             self.post_message(RowsRead(number, read(folder, what, chosen)))
@@ -216,7 +217,7 @@ class ChartPane(Pane):
             self._making = self._count
             self._make(self._making, self.request, self.rows.source, self.errors, instead)
 
-    @work(thread=True, group="chart-make", exit_on_error=False)
+    @work(thread=True, group="chart-make")
     def _make(self, number: int, request: Request, source: Source, errors: str | None, instead: Request | None) -> None:
         if number == self._making:
             try:
@@ -382,7 +383,7 @@ class ChartPane(Pane):
         if text is not None and self.made is not None and self.made.chart is not None:
             self._write(self.made, text)
 
-    @work(thread=True, group="chart-write", exit_on_error=False)
+    @work(thread=True, group="chart-write")
     def _write(self, chart: Made, text: str) -> None:
         try:
             assert chart.chart is not None

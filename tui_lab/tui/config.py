@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from tui_lab.cli.errors import UsageError
 
 REFRESH: Final = (0.2, 10.0)
 LABS: Final = 100  # that the screen remembers
+CRASH_FILE: Final = "crash.log"
+CRASH_LIMIT: Final = 1 << 20  # bytes
 # Keys that terminals can't tell from enter, backspace and tab.
 _UNTOLD: Final = {"ctrl+m": "enter", "ctrl+h": "backspace", "ctrl+i": "tab"}
 _KEY: Final = re.compile(r"(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z0-9_]+|\S)", re.IGNORECASE)
@@ -37,6 +40,16 @@ def config_file() -> Path:
 
 def state_folder() -> Path:
     return _folder("XDG_STATE_HOME", ".local/state")
+
+
+def keep_traceback(text: str) -> Path:
+    """Add a traceback to the file of those, which begins anew where it is large; its path. Raises OSError."""
+    file = state_folder() / CRASH_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    large = file.exists() and file.stat().st_size > CRASH_LIMIT
+    with open(file, "w" if large else "a", encoding="utf-8", errors="backslashreplace") as out:
+        out.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}\n{text}\n")
+    return file
 
 
 def _folder(variable: str, usual: str) -> Path:

@@ -9,12 +9,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Final, NoReturn, cast
+from typing import NoReturn, cast
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, INFRASTRUCTURE, USAGE
-
-CRASH_FILE: Final = "crash.log"
 
 
 def open_screen(lab: Path, file: Path | None = None) -> int:
@@ -28,7 +26,7 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
 
     from tui_lab.tui import hangup
     from tui_lab.tui.app import LabApp
-    from tui_lab.tui.config import config_file, read_config, state_folder
+    from tui_lab.tui.config import config_file, read_config
 
     _tell_alt()
     app = LabApp(lab, file=file, config=read_config(config_file()))
@@ -39,7 +37,7 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     if gone.is_set() or status == DONE:
         _end()
     if app.return_code:
-        return _crashed(said.getvalue(), state_folder() / CRASH_FILE)
+        return _crashed(said.getvalue())
     return status if status is not None else USAGE
 
 
@@ -69,12 +67,12 @@ def _tell_alt() -> None:
                 sequences[f"\x1b{character}"] = (SimpleNamespace(value=f"alt+{character}"),)
 
 
-def _crashed(text: str, file: Path) -> int:
+def _crashed(text: str) -> int:
     """A mistake of the screen: what ran goes on, and that is what a person wants to know first."""
+    from tui_lab.tui.config import keep_traceback
+
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        where = f"its traceback is in {file}"
+        where = f"its traceback is in {keep_traceback(text)}"
     except OSError:
         where = "it could not be written down"
     print("tui-lab: the screen ended by a mistake of this program; what ran goes on: tui-lab status", file=sys.stderr)

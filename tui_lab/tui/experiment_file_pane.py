@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from textual import on, work
+from textual import on
 
+from tui_lab.tui.background import work
 from tui_lab.tui.editor_file import EditedFile, FileError, Kept, recent_files
 from tui_lab.tui.experiment_files import NewDialog, OpenDialog
 from tui_lab.tui.experiment_templates import Template

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -27,6 +27,7 @@ from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
+from tui_lab.tui.background import work
 from tui_lab.tui.experiment_check import Forecast, in_text
 from tui_lab.tui.experiment_plan import counts_content
 
@@ -220,7 +221,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
             self._read()
             self._plan(self._choice())
 
-    @work(thread=True, exclusive=True, exit_on_error=False)
+    @work(thread=True, exclusive=True)
     def _plan(self, choice: Choice) -> None:
         worker = get_current_worker()
         try:

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
-from textual.worker import Worker, WorkerState, get_current_worker
+from textual.worker import get_current_worker
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.nodes import Node
@@ -22,6 +22,7 @@ from tui_lab.cli.text import plural
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.tui import experiment_look as look
+from tui_lab.tui.background import work
 from tui_lab.tui.experiment_check import Checked, Planned, check, forecast_of, mark_of, plan
 from tui_lab.tui.experiment_file_pane import FilePane
 from tui_lab.tui.experiment_launch import Launch, LaunchDialog, cores, last_nodes, slots_of, submit_file
@@ -119,7 +120,7 @@ class ExperimentPane(FilePane):
         elif self.side.file is None and current is None and snapshot.taken and here.is_file():
             self.load_file(here)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="experiment-find")
+    @work(thread=True, exclusive=True, group="experiment-find")
     def _open_experiment(self, name: str) -> None:
         """The file that an experiment of the lab came from."""
         lab = self.lab_app.lab
@@ -133,11 +134,6 @@ class ExperimentPane(FilePane):
         else:
             self.lab_app.tell(f"the file of {name} is not there any more: {path}", "warning")
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What nobody foresaw is told, and the screen goes on."""
-        if event.state is WorkerState.ERROR:
-            self.lab_app.tell(f"{self.TITLE}: {event.worker.error}", "error")
-
     # Reading the text.
 
     @on(TextSide.Edited)
@@ -147,7 +143,7 @@ class ExperimentPane(FilePane):
             self._check(file.path, self.side.text)
             self._try()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="experiment-check")
+    @work(thread=True, exclusive=True, group="experiment-check")
     def _check(self, path: Path, text: str, asked: bool = False) -> None:
         worker, app = get_current_worker(), self.app
         checked = check(path, text)
@@ -258,7 +254,7 @@ class ExperimentPane(FilePane):
     def action_side(self) -> None:
         self._turn("plan" if self.has_class("on-tester") else "tester")
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="experiment-try")
+    @work(thread=True, exclusive=True, group="experiment-try")
     def _try_out(self, asked: Asked) -> None:
         worker = get_current_worker()
         trial = try_out(self.lab_app.lab, asked, self._outputs)

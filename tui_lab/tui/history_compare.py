@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -16,6 +15,7 @@ from tui_lab.cli.commands.diff import compare_submissions
 from tui_lab.cli.errors import UsageError
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
+from tui_lab.tui.background import work
 from tui_lab.tui.history_look import Submission, address, difference
 from tui_lab.tui.history_results import LIKELY, Compared, compare_results
 from tui_lab.tui.table import Column, FrameTable
@@ -62,7 +62,7 @@ class Comparing(ModalScreen[None]):
         self.query_one(FrameTable).placeholder = "reading the results"
         self._compare()
 
-    @work(thread=True, exit_on_error=False)
+    @work(thread=True)
     def _compare(self) -> None:
         first, second = self.sides
         try:
@@ -74,6 +74,10 @@ class Comparing(ModalScreen[None]):
             self.app.call_from_thread(self._show, compare_results(sides[0], sides[1]))
         except (LabError, UsageError, SpecError, OSError) as error:
             self.app.call_from_thread(self.query_one("#difference", Static).update, Content(str(error)))
+        except Exception as error:
+            said = Content(f"a mistake of this program: {type(error).__name__}: {error}")
+            self.app.call_from_thread(self.query_one("#difference", Static).update, said)
+            raise
 
     def _show(self, compared: Compared) -> None:
         how, table = self.query_one("#how", Static), self.query_one(FrameTable)

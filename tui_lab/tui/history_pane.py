@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tui_lab.cli.commands.history import submissions
 from tui_lab.store.errors import LabError
 from tui_lab.tui.actions import Action
+from tui_lab.tui.background import work
 from tui_lab.tui.history_compare import Comparing
 from tui_lab.tui.history_look import Submission, address, columns, command, detail, submissions_frame, when
 from tui_lab.tui.pane import Pane
@@ -87,7 +88,7 @@ both, setting by setting, those that differ most first.
     def on_resize(self, event: Resize) -> None:
         self._fill()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="history")
+    @work(thread=True, exclusive=True, group="history")
     def _read(self, lab: Lab, state: dict[str, Any]) -> None:
         """Read the submissions of experiments in which something has changed."""
         found: dict[str, tuple[object, list[Submission]]] = {}
@@ -106,6 +107,10 @@ both, setting by setting, those that differ most first.
             ]
             found[name] = (seen, listed)
         self.app.call_from_thread(self._take, found)
+
+    def worker_failed(self, text: str) -> None:
+        self.table.placeholder = text
+        self.table.refresh()
 
     def _take(self, found: dict[str, tuple[object, list[Submission]]]) -> None:
         self.known = found
@@ -144,7 +149,7 @@ both, setting by setting, those that differ most first.
         if self.submission is not None:
             self.lab_app.copy(command(self.submission), "the command")
 
-    @work(thread=True, exit_on_error=False, group="history-file")
+    @work(thread=True, group="history-file")
     def action_reopen(self) -> None:
         one, lab = self.submission, self.lab_app.lab
         if one is None or lab is None:

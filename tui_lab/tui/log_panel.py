@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.css.query import NoMatches
@@ -18,6 +18,7 @@ from tui_lab.cli.text import printable
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.actions import Action, bindings
+from tui_lab.tui.background import work
 from tui_lab.tui.log_choice import STREAMS, Choice, Output, TaskDetail, facts_line, outputs, telling
 from tui_lab.tui.log_document import Document, Part, Place
 from tui_lab.tui.log_file import LocalFile, Readable
@@ -184,7 +185,7 @@ class LogPanel(Vertical):
         assert self.detail is not None
         return TaskFile(str(self.detail.folder), name).size is not None
 
-    @work(thread=True, exit_on_error=False, group="fetch")
+    @work(thread=True, group="fetch")
     def _fetch(self, detail: TaskDetail, names: list[str]) -> None:
         try:
             ask = self.connect()
@@ -291,7 +292,7 @@ class LogPanel(Vertical):
         self._say()
         self._seek(self.view.document, needle, start, direction, first)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="search")
+    @work(thread=True, exclusive=True, group="search")
     def _seek(self, document: Document, needle: Needle, start: Place, direction: int, first: bool) -> None:
         worker = get_current_worker()
         found, round_ = seek(document, needle, start, direction, first, lambda: not worker.is_cancelled)
@@ -321,7 +322,7 @@ class LogPanel(Vertical):
             if self._numbers[name].wanted(rows[0].item.line.start):
                 self._count(name, rows[0].item.line.start)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="count")
+    @work(thread=True, exclusive=True, group="count")
     def _count(self, name: str, offset: int) -> None:
         worker: Worker[None] = get_current_worker()
         self._numbers[name].count(offset, lambda: not worker.is_cancelled)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
@@ -12,6 +12,7 @@ from textual.widgets import Static
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
 from tui_lab.tui.actions import Action
+from tui_lab.tui.background import work
 from tui_lab.tui.dialogs import Ask
 from tui_lab.tui.nodes_look import columns, detail, nodes_frame, nodes_of
 from tui_lab.tui.pane import Pane
@@ -134,7 +135,7 @@ minutes, the newest on the right.
         if self.node is not None:
             self._request(command, then, node=self.node["name"], **words)
 
-    @work(thread=True, exit_on_error=False, group="nodes")
+    @work(thread=True, group="nodes")
     def _request(self, command: str, then: str, **words: Any) -> None:
         app = self.lab_app
         try:

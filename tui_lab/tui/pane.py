@@ -67,6 +67,9 @@ class Pane(Vertical, can_focus=True):
     def show(self, snapshot: LabSnapshot) -> None:
         """Take in a new snapshot. Called only while the pane is visible, and once when it becomes visible."""
 
+    def worker_failed(self, text: str) -> None:
+        """A worker of this pane ended with an error that nobody foresaw: show it where its answer is waited for."""
+
     def focus_first(self) -> None:
         """Put the cursor where a person begins, each time the pane is opened."""
         for widget in self.query("*"):

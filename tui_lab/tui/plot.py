@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
@@ -14,6 +14,7 @@ from textual.widget import Widget
 from tui_lab.results.charts import Chart
 from tui_lab.results.plots.style import Look
 from tui_lab.results.plots.terminal import LEAST, draw
+from tui_lab.tui.background import work
 
 CALM: Final = 0.06
 """Seconds without another size after which a chart is drawn anew."""
@@ -83,7 +84,7 @@ class Plot(Widget, can_focus=True):
             return
         self._draw_in_thread(self._number, self.chart, width, height, self.look)
 
-    @work(thread=True, group="plot", exit_on_error=False)
+    @work(thread=True, group="plot")
     def _draw_in_thread(self, number: int, chart: Chart, width: int, height: int, look: Look) -> None:
         if number != self._number:
             return  # another one is wanted by now

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from textual import events, on, work
+from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -15,6 +15,7 @@ from textual.containers import Horizontal, Vertical
 from tui_lab.results import saved_queries
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.tui import query_files, query_history
+from tui_lab.tui.background import work
 from tui_lab.tui.pane import Pane
 from tui_lab.tui.query_actions import ACTIONS, HELP
 from tui_lab.tui.query_answer import AnswerView
@@ -215,7 +216,7 @@ class QueryPane(Pane):
     def on_unmount(self) -> None:
         self._stop()  # threads are waited for when the screen ends
 
-    @work(thread=True, group="query-run", exit_on_error=False)
+    @work(thread=True, group="query-run")
     def _work(self, run: Run) -> None:
         try:
             answer = run.answer()
@@ -340,7 +341,7 @@ class QueryPane(Pane):
         if text is not None and self.last is not None:
             self._write(self.last, text)
 
-    @work(thread=True, group="query-export", exit_on_error=False)
+    @work(thread=True, group="query-export")
     def _write(self, run: Run, text: str) -> None:
         frame = self.view.answer.frame
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Tree
@@ -16,6 +16,7 @@ from textual.widgets.tree import TreeNode
 from tui_lab.results.sql import Database
 from tui_lab.results.sql_schema import schema
 from tui_lab.store.lab import Lab
+from tui_lab.tui.background import work
 from tui_lab.tui.query_run import Problem
 from tui_lab.tui.query_words import Catalog, ColumnFacts, quoted
 
@@ -112,7 +113,7 @@ class SchemaTree(Tree[Place]):
         self._lab, self._current = lab, current
         self._list(lab, current)
 
-    @work(thread=True, group="schema-tables", exclusive=True, exit_on_error=False)
+    @work(thread=True, group="schema-tables", exclusive=True)
     def _list(self, lab: Lab, current: str | None) -> None:
         try:
             self.post_message(_TablesRead(tables(lab, current)))
@@ -140,7 +141,7 @@ class SchemaTree(Tree[Place]):
                 self._reading.add(table)
                 self._read(self._lab, self._current, table)
 
-    @work(thread=True, group="schema-columns", exit_on_error=False)
+    @work(thread=True, group="schema-columns")
     def _read(self, lab: Lab, current: str | None, table: str) -> None:
         try:
             found = columns(lab, current, table)

@@ -7,18 +7,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from textual import on, work
+from textual import on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widgets import Static
-from textual.worker import Worker, WorkerState, get_current_worker
+from textual.worker import get_current_worker
 
 from tui_lab.results.comparison import Goal
 from tui_lab.results.export import paper_table
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.tui import results_look
+from tui_lab.tui.background import work
 from tui_lab.tui.pane import Pane
 from tui_lab.tui.results_choice import MetricDialog, ParametersDialog
 from tui_lab.tui.results_rows import KEY, PLACE, Rows, condition, rows, words
@@ -128,7 +129,7 @@ class ResultsPane(Pane):
         if self.is_on_screen:
             self.show(self.lab_app.snapshot)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="results")
+    @work(thread=True, exclusive=True, group="results")
     def _look(self, asked: tuple[str, Wish, int]) -> None:
         worker, lab = get_current_worker(), self.lab_app.lab
         if lab is None:
@@ -154,11 +155,11 @@ class ResultsPane(Pane):
         self._draw()
         self._again()
 
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What nobody foresaw is told, and the screen goes on."""
-        if event.state is WorkerState.ERROR:
+    def worker_failed(self, text: str) -> None:
+        if self._looking:
             self._looking = False
-            self.lab_app.tell(f"{self.TITLE}: {event.worker.error}", "error")
+            if self._view is None:
+                self._say(text)
 
     def _wish(self, **changes: Any) -> None:
         name = self.lab_app.current

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from textual import on, work
+from textual import on
 from textual.app import SuspendNotSupported
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.text import plural
 from tui_lab.store.errors import LabError
 from tui_lab.tui import task_actions
+from tui_lab.tui.background import work
 from tui_lab.tui.dialogs import Ask, Choose
 from tui_lab.tui.table import FrameTable
 from tui_lab.tui.task_detail import command_line
@@ -124,7 +125,7 @@ class TaskCommands(TaskGrouping):
             pane.lab_app.tell(str(error), "error")
             return None
 
-    @work(thread=True, exit_on_error=False, group="do")
+    @work(thread=True, group="do")
     def _do(self, act: Callable[[], str]) -> None:
         app = self._pane.lab_app
         try:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-from textual import on, work
+from textual import on
 from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
@@ -17,6 +17,7 @@ from tui_lab.cli.text import plural, shortened
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import FACTS
 from tui_lab.tui import task_view
+from tui_lab.tui.background import work
 from tui_lab.tui.task_columns import columns
 from tui_lab.tui.task_frame import TaskSource, TaskTable, overlaid
 from tui_lab.tui.task_view import Chosen, View
@@ -81,7 +82,7 @@ class TaskFeed(Widget):
             self._stale = False
         self._make(self.source, self.view, None if fresh else self.made)
 
-    @work(thread=True, exit_on_error=False, group="tables")
+    @work(thread=True, group="tables")
     def _make(self, source: TaskSource, view: View, table: TaskTable | None) -> None:
         try:
             made = make(source, view, table)
@@ -191,7 +192,7 @@ class TaskFeed(Widget):
             self._metrics.began()
             self._read_metrics(self.source, self._going)
 
-    @work(thread=True, exit_on_error=False, group="metrics")
+    @work(thread=True, group="metrics")
     def _read_metrics(self, source: TaskSource, running: int) -> None:
         began = time.monotonic()
         try:
@@ -215,7 +216,9 @@ class TaskFeed(Widget):
             self._tables.busy = self._tables.busy and event.worker.group != "tables"
             self._metrics.busy = self._metrics.busy and event.worker.group != "metrics"
             self._live_busy = self._live_busy and event.worker.group != "live"
-            self._feeds.lab_app.tell(f"{event.worker.group}: {event.worker.error}", "error")
+            if self.made is None and event.worker.group == "tables":
+                self._feeds.table.placeholder = f"{type(event.worker.error).__name__}: {event.worker.error}"
+                self._feeds.table.refresh()
 
     # What is in sight, several times a second.
 
@@ -236,7 +239,7 @@ class TaskFeed(Widget):
         self._live_busy = True
         self._read_live(self.source, ids)
 
-    @work(thread=True, exit_on_error=False, group="live")
+    @work(thread=True, group="live")
     def _read_live(self, source: TaskSource, ids: list[int]) -> None:
         try:
             found: dict[int, dict[str, Any]] | None = source.live(ids)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from textual import on, work
+from textual import on
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
@@ -15,6 +15,7 @@ from tui_lab.cli.text import plural
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import FACTS
 from tui_lab.tui import task_view
+from tui_lab.tui.background import work
 from tui_lab.tui.dialogs import Choose
 from tui_lab.tui.table import Column, FrameTable, next_order
 from tui_lab.tui.task_columns import TONES, columns
@@ -108,7 +109,7 @@ class TaskGrouping(Widget):
         groups.set_frame(frame, columns=shown)
         pane.say_count()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="failures")
+    @work(thread=True, exclusive=True, group="failures")
     def _read_failures(self, reader: FailureReader) -> None:
         worker = get_current_worker()
         try:

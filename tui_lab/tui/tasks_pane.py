@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.timer import Timer
@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
 from tui_lab.tui import task_view
+from tui_lab.tui.background import work
 from tui_lab.tui.log_choice import TaskDetail
 from tui_lab.tui.log_panel import LogPanel
 from tui_lab.tui.log_remote import Ask
@@ -212,7 +213,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         if self.source is not None and self._at is not None:
             self._read_detail(self.source, self._at)
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="detail")
+    @work(thread=True, exclusive=True, group="detail")
     def _read_detail(self, source: TaskSource, task: int) -> None:
         try:
             found = read_detail(source, task)

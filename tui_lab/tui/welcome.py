@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -15,6 +15,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_lab.tui.actions import Action
+from tui_lab.tui.background import work
 from tui_lab.tui.dialogs import Menu
 from tui_lab.tui.pane import Pane
 from tui_lab.tui.words import MUTED, home, short
@@ -79,7 +80,7 @@ here.
         line = Content.assemble((f" {key}  ", "bold $text-accent"), f"{title:<18}", (what, MUTED))
         self.query_one(Menu).add_option(Option(line))
 
-    @work(thread=True, exit_on_error=False)
+    @work(thread=True)
     def _find_labs(self) -> None:
         self.labs = running_labs(self.lab_app.lab_path)
         if self.labs:

@@ -1,0 +1,61 @@
+"""What nobody foresaw in a worker reaches the person, in every pane; the screen goes on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tui_lab.tui
+from tests.tui.conftest import wait_until
+from tui_lab.tui.app import LabApp
+
+# Where a pane's worker gets what it waits for.
+SOURCES = {
+    "tasks": "task_feed.make",
+    "results": "results_pane.look",
+    "history": "history_pane.submissions",
+    "chart": "chart_pane.read",
+    "query": "query_schema.tables",
+    "experiment": "experiment_pane.check",
+}
+
+
+class UnforeseenError(Exception):
+    """Caught by its own name nowhere."""
+
+
+@pytest.mark.parametrize("pane", SOURCES)
+async def test_it_is_shown(pane: str, small_lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def broken(*given: Any, **more: Any) -> None:
+        raise UnforeseenError("brokenonpurpose")
+
+    monkeypatch.setattr(f"tui_lab.tui.{SOURCES[pane]}", broken)
+    app = LabApp(small_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current is not None)
+        if pane == "experiment":
+            app.open_file(small_lab.parent / "small.yaml")
+        else:
+            app.show_pane(pane)
+        await wait_until(pilot, lambda: "brokenonpurpose" in app.export_screenshot())
+        app.show_pane("nodes")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "nodes")
+    if pane in ("tasks", "results", "history"):
+        kept = (tmp_path / "tui-lab" / "crash.log").read_text()
+        assert "Traceback" in kept and "UnforeseenError: brokenonpurpose" in kept
+
+
+def test_no_other_workers_are_used() -> None:
+    """Textual's own end the screen, or nothing at all."""
+    for path in Path(tui_lab.tui.__file__).parent.glob("*.py"):
+        if path.name == "background.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.module == "textual":
+                assert "work" not in [alias.name for alias in node.names], path
+            assert not (isinstance(node, ast.Attribute) and node.attr == "run_worker"), path

@@ -1,0 +1,74 @@
+"""Workers of the screen: what nobody foresaw in one of them is said, and its traceback is kept. The screen goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, cast, overload
+
+from textual import work as textual_work
+from textual.dom import DOMNode
+from textual.worker import Worker
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app import LabApp
+
+P = ParamSpec("P")
+
+
+class _Decorator(Protocol):
+    def __call__(self, method: Callable[P, Any], /) -> Callable[P, Worker[Any]]: ...
+
+
+@overload
+def work(method: Callable[P, Any], /) -> Callable[P, Worker[Any]]: ...
+@overload
+def work(*, group: str = ..., exclusive: bool = ..., thread: bool = ...) -> _Decorator: ...
+def work(
+    method: Callable[..., Any] | None = None,
+    /,
+    *,
+    group: str = "default",
+    exclusive: bool = False,
+    thread: bool = False,
+) -> Any:
+    """Textual's `work`; an error ends no screen, but reaches `LabApp.worker_failed`. The worker then has the state
+    ERROR, for who has something to clear away."""
+
+    def decorated(method: Callable[..., Any]) -> Callable[..., Worker[Any]]:
+        if inspect.iscoroutinefunction(method):
+
+            @wraps(method)
+            async def guarded(self: DOMNode, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    return await method(self, *args, **kwargs)
+                except Exception as error:
+                    _report(self, error)
+                    raise
+        else:
+
+            @wraps(method)
+            def guarded(self: DOMNode, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    return method(self, *args, **kwargs)
+                except Exception as error:
+                    _report(self, error)
+                    raise
+
+        made = textual_work(exit_on_error=False, group=group, exclusive=exclusive, thread=thread)(guarded)
+        return cast("Callable[..., Worker[Any]]", made)
+
+    return decorated if method is None else decorated(method)
+
+
+def _report(node: DOMNode, error: Exception) -> None:
+    app = cast("LabApp", node.app)
+    if not app.is_running or isinstance(error, asyncio.CancelledError):
+        return
+    told = "".join(traceback.format_exception(error))
+    with suppress(RuntimeError):  # the screen is just ending
+        app.call_later(app.worker_failed, node, error, told)
