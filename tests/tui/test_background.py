@@ -35,6 +35,8 @@ async def test_it_is_shown(pane: str, small_lab: Path, tmp_path: Path, monkeypat
         raise UnforeseenError("brokenonpurpose")
 
     monkeypatch.setattr(f"tui_lab.tui.{SOURCES[pane]}", broken)
+    told: list[str] = []
+    monkeypatch.setattr(LabApp, "notify", lambda self, message, **more: told.append(message))
     app = LabApp(small_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         await wait_until(pilot, lambda: app.current is not None)
@@ -42,10 +44,10 @@ async def test_it_is_shown(pane: str, small_lab: Path, tmp_path: Path, monkeypat
             app.open_file(small_lab.parent / "small.yaml")
         else:
             app.show_pane(pane)
-        await wait_until(pilot, lambda: "brokenonpurpose" in app.export_screenshot())
+        await wait_until(pilot, lambda: "brokenonpurpose" in app.export_screenshot() + "".join(told))
         app.show_pane("nodes")
         await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "nodes")
-    if pane in ("tasks", "results", "history"):
+    if pane in ("tasks", "results", "history", "experiment"):
         kept = (tmp_path / "tui-lab" / "crash.log").read_text()
         assert "Traceback" in kept and "UnforeseenError: brokenonpurpose" in kept
 
