@@ -198,3 +198,17 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
     finally:
         for path in folders:
             shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_an_engine_says_again_where_it_is(workshop: Workshop, content: str | None) -> None:
+    """Someone has removed or damaged engine.json."""
+    workshop.write("e.yaml", SLEEPS)
+    assert workshop.call("--run", "e.yaml", "--node", "localhost", 1, "--detach").returncode == 0
+    pid = workshop.engine_pid()
+    path = workshop.lab_path / "engine.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    until(lambda: workshop.engine_pid() == pid, 60)
+    assert workshop.call("stop").returncode == 0

@@ -125,6 +125,18 @@ def test_a_clock_that_was_set_changes_no_duration(talk: Talk, step: float) -> No
     assert 0 <= finished["ago"] < 3600
 
 
+def test_an_experiment_that_has_gone_does_not_come_back(talk: Talk) -> None:
+    """Its lab was moved or removed while attempts were on their way."""
+    talk.connect()
+    talk.context()
+    gone_place = talk.folder / "lab" / "e"
+    talk.start(0, "true", folder=str(gone_place / "tasks" / "0" / "0"))
+    finished = talk.receive("finished")
+    assert (finished["state"], finished["reason"]) == ("failed", "start")
+    assert "its experiment has gone" in finished["message"]
+    assert not (talk.folder / "lab").exists()
+
+
 # Under this one.
 
 

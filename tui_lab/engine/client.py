@@ -134,9 +134,7 @@ class EngineClient:
             if channel.poll(left * 1000):
                 return
             now = time.monotonic()
-            if deadline is not None and now >= deadline:
-                raise self._silent()
-            if deadline is None and self._is_stopped():
+            if self._is_stopped() or (deadline is not None and now >= deadline):
                 raise self._silent()
             if deadline is None and now - heard >= SIGN_OF_LIFE:
                 self._ask_for_a_sign()

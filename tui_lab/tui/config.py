@@ -52,10 +52,18 @@ def keep_traceback(text: str) -> Path:
     return file
 
 
+def home_folder() -> Path:
+    """The user's home; for a user id that the machine knows by no name, and without HOME, one that is nowhere."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
 def _folder(variable: str, usual: str) -> Path:
     """XDG: a relative path in the variable counts as none."""
     given = os.environ.get(variable, "")
-    return (Path(given) if given.startswith("/") else Path.home() / usual) / "tui-lab"
+    return (Path(given) if given.startswith("/") else home_folder() / usual) / "tui-lab"
 
 
 def read_config(path: Path) -> Config:

@@ -20,6 +20,7 @@ from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
 from tui_lab.cli.text import plural
+from tui_lab.tui.config import home_folder
 from tui_lab.tui.editor import Editor, Mark
 from tui_lab.tui.editor_file import EditedFile, FileError, Kept, remember
 from tui_lab.tui.experiment_plan import problem_line
@@ -277,6 +278,6 @@ def when(at: float) -> str:
 
 
 def _short(folder: Path) -> str:
-    home = str(Path.home())
+    home = str(home_folder())
     text = str(folder)
     return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
