@@ -117,6 +117,7 @@ class Follower:
         self._restarts = 0
         self._ended = 0
         self._notice = ""
+        self._unheard = False  # the engine did not take the last Ctrl-C
         self._stopping: list[StopThere] = []
 
     def follow(self) -> bool:
@@ -170,7 +171,8 @@ class Follower:
     def _leaves(self) -> bool:
         """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait
         for."""
-        self.view.say("Left. What still runs is being stopped; `tui-lab status` says how it stands.")
+        stopping = "The engine did not answer: tasks may go on" if self._unheard else "What still runs is being stopped"
+        self.view.say(f"Left. {stopping}; `tui-lab status` says how it stands.")
         return True
 
     def _beyond_reach(self) -> bool:
@@ -197,8 +199,10 @@ class Follower:
             self._pass_on()
             return
         except EngineSilent as error:
+            self._unheard = True
             self.view.say(str(error))
             return
+        self._unheard = False
         if self.interrupts == 1:
             self.view.say("Starting nothing more; running tasks may finish. Press Ctrl-C again to stop them.")
         else:
