@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,37 @@ def test_csv_dialects(tmp_path: Path, content: str) -> None:
 def test_broken_csv_stops_nothing(tmp_path: Path) -> None:
     for content in (b"", b"\n", b"a,b", b"a,b\n1", b'a,b\n"1', b"\xff\xfe\x00", b'a,b\n"' + b"x" * 200_000):
         assert one(tmp_path, "  m: {csv: h.csv, column: b}", {"h.csv": content}) is None
+
+
+LATENCY = '{"latency": %s, "samples": [\n{"latency": 3.0},\n{"latency": 4.0}]}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"loss": 2}\n{"loss": nan}\n', math.nan), ('{"loss": 2}\n{"loss": -nan}\n', math.nan),
+        ('{"loss": NaN}', math.nan),
+        ('{"loss": 2}\n{"loss": inf}\n', math.inf), ('{"loss": -Infinity}', -math.inf),
+        ('{"loss": -nan(ind)}', math.nan),
+        ('{"loss": 2}\n{"loss": 1.#INF}\n', math.inf), ('{"loss": 2}\n{"loss": 0,5}\n', None),
+        ('{"loss": 2}\n{"loss": ', None),
+        ('{"loss": 2} {"loss": 3}\n', 3), ('{"loss": 2}{"loss": 3}{"loss": x}\n', None),
+        ('[INFO] go\n{"loss": 2}\n[1/3] end {"loss": 9}\n', 2),
+        ('{"loss": 2}\n["a", nope]\n', 2), ('{"a": "nan, inf", "loss": nan}', math.nan),
+        ('{"loss": 2}\n{not json}\n', 2),
+        (LATENCY.replace("latency", "loss") % "-nan", math.nan), (LATENCY.replace("latency", "loss") % "?", None),
+        ('{"x": [oops,\n{"loss": 4}\n]}\n{"loss": 5}\n', 5),
+        ('{"loss": 12345678901234567890123}', 12345678901234567890123),
+    ],
+)  # fmt: skip
+def test_broken_json_lends_nothing_to_another(tmp_path: Path, text: str, expected: float | None) -> None:
+    found = read(tmp_path, "  m: {json: out, path: $.loss}", {"out": text})
+    assert repr(found.values["m"][0]) == repr(expected)
+    if expected is None:
+        assert "broken JSON in line" in found.tallies["m"].trouble
+
+
+def test_a_broken_document_makes_the_smallest_unknown(tmp_path: Path) -> None:
+    metrics = "  m: {json: stdout, path: $.loss, take: min}"
+    assert one(tmp_path, metrics, {"stdout": '{"loss": 3}\n{"loss": 0,5}\n{"loss": 2}\n'}) is None
+    assert one(tmp_path, metrics, {"stdout": '{"loss": "10"}\n{"loss": "9"}\n'}) == 9

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import multiprocessing
 import os
 import stat
@@ -12,6 +14,8 @@ import polars as pl
 import pytest
 
 from tui_lab.results import cache
+from tui_lab.results.output import WRITERS
+from tui_lab.results.sql import query
 from tui_lab.results.tables import Results, column_names, refresh
 from tui_lab.store.experiment import FACTS, ExperimentFolder
 
@@ -322,7 +326,55 @@ def test_no_hint_while_there_is_nothing_to_tell(disk: Any) -> None:
     disk.run(folder, 0, "x", state="failed", reason="exit")
     assert refresh(folder).warnings == ()  # the failure says it
     disk.run(folder, 1, "v=1")
-    disk.run(folder, 2, "nothing")
-    results = refresh(folder)
-    assert results.warnings == ()
-    assert results.matched == {"m": 1, "c": 0}
+    assert refresh(folder).warnings == ()
+    assert refresh(folder).matched == {"m": 1, "c": 0}
+
+
+def test_a_metric_that_some_done_tasks_lack_is_told(disk: Any) -> None:
+    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {m: 'v=(@float@)'}\n")
+    for task, text in enumerate(("v=1", "v=1,234", "v=2")):
+        disk.run(folder, task, text)
+    told = 'm: in 2 of 3 done tasks; task 1: it matched "1,234", not a number: write thousands: ","'
+    assert [str(warning) for warning in refresh(folder).warnings] == [told]
+    folder = disk.submit(
+        "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {j: {json: r, path: $.a}}\n", "other"
+    )
+    for task in range(3):
+        disk.run(folder, task, {"r": '{"a": 1}'} if task else {})
+    assert str(refresh(folder).warnings[0]) == "j: in 2 of 3 done tasks; r is missing; task 0 wrote no file"
+
+
+def test_several_units_in_a_column(disk: Any) -> None:
+    """What they have in common is the unit of all; where there is nothing, that is told."""
+    spec = "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {m: {pattern: 'v=(@quantity@)', goal: max}}\n"
+    folder = disk.submit(spec)
+    disk.run(folder, 0, "v=950 Mfoo/s")
+    assert refresh(folder).grid["m"].to_list() == [950.0]
+    disk.run(folder, 1, "v=3.4 Gfoo/s")
+    disk.run(folder, 2, "v=5 foo/s")
+    for _ in range(2):  # from the outputs, and from the cache
+        results = refresh(folder)
+        assert results.grid["m"].to_list() == [950e6, 3.4e9, 5.0]
+        assert results.warnings == ()
+    other = disk.submit(spec, "other")
+    for task, text in enumerate(("v=3 MB", "v=4 s", "v=5 kB")):
+        disk.run(other, task, text)
+    assert "several units: MB (1), s (1), kB (1); give its unit" in str(refresh(other).warnings[0])
+
+
+def test_integers_of_any_size_stay_what_they_are(disk: Any) -> None:
+    spec = "command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {m: 'v=(@int@)', j: {json: r, path: $.a}}\n"
+    for name, values in (("u", [2**64 - 1, 1, 0]), ("h", [-(10**37), 2**63, 1]), ("t", [10**60, 10**60 + 1, -1])):
+        folder = disk.submit(spec, name)
+        for task, number in enumerate(values):
+            disk.run(folder, task, {"stdout": f"v={number}", "r": f'{{"a": {number}}}'})
+            refresh(folder)  # one by one: columns become wider
+        for _ in range(2):
+            grid = refresh(folder).grid
+            assert [int(number) for number in grid["m"]] == values
+            assert [int(number) for number in grid["j"]] == values
+        found = query(disk.lab, f'SELECT m::VARCHAR AS m FROM "{name}" ORDER BY task_id')
+        assert found["m"].to_list() == list(map(str, values))
+        written = io.BytesIO()
+        WRITERS["json"](query(disk.lab, f'SELECT m FROM "{name}" ORDER BY task_id'), written)
+        assert [int(row["m"]) for row in json.loads(written.getvalue())] == values

@@ -45,7 +45,7 @@ def test_integers_stay_integers() -> None:
     assert value("n=(@int@)", "n=1\nn=2", take="sum") == 3
     assert isinstance(value("n=(@int@)", "n=1\nn=2", take="max"), int)
     assert value("n=(@int@)", "n=1\nn=2", take="mean") == 1.5
-    assert value("n=(@int@)", f"n={2**62}\nn={2**62}", take="sum") is None
+    assert value("n=(@int@)", f"n={2**62}\nn={2**62}", take="sum") == 2**63
 
 
 def test_nan_hides_from_min_and_max_but_not_from_sums() -> None:
@@ -100,7 +100,7 @@ def test_without_a_type_text_stays_text_but_numbers_are_taken_from_it() -> None:
         ("5m", None, 300.0), ("5 min", "s", 300.0), ("0m1.234s", "s", 1.234), ("1h2m3s", "s", 3723.0),
         ("1:02:03.5", "s", 3723.5), ("02:03", "s", 123.0), ("95%", None, 95.0), ("95%", "1", 0.95),
         ("95%", "%", 95.0),
-        ("1,234,567", None, 1234567.0), ("12.5", "ms", 12.5), ("18.6k", "IOPS", 18600.0),
+        ("1,234,567", None, None), ("12.5", "ms", 12.5), ("18.6k", "IOPS", 18600.0),
         ("18.6k", "k", 18.6),
         ("1 GiB", "MiB", 1024.0), ("8 b", "B", 1.0), ("2 KiB", "KB", 2.048), ("60 req/min", "req/s", 1.0),
         ("3.1 GHz", "MHz", 3100.0), ("1e3 ms", "s", 1.0), ("5 apples", None, 5.0),
@@ -113,7 +113,8 @@ def test_quantities(text: str, unit: str | None, expected: float | None) -> None
 
 
 def test_a_decimal_comma_is_refused() -> None:
-    assert value("took (@quantity@)", "took 1,5 s") == "nothing"
+    assert value("took (@quantity@)", "took 1,5 s") is None
+    assert value("took (@quantity@)", "took 1,5 s", decimal=",") == 1.5
 
 
 def test_value_and_unit_apart() -> None:
@@ -143,8 +144,9 @@ def test_json_columns_take_the_type_of_their_values() -> None:
     assert typed([True, None], "json").series.dtype == pl.Boolean
     assert typed(["a", "1"], "json").series.to_list() == ["a", "1"]
     assert typed(["a", 1, True], "json").series.to_list() == ['"a"', "1", "true"]
-    assert typed([from_json(2**70, "json"), 1], "json").series.to_list() == [2.0**70, 1.0]
-    assert from_json(10**400, "json") == math.inf
+    assert typed([from_json(2**70, "json"), 1], "json").series.to_list() == [2**70, 1]
+    assert typed([10**400, 1], "json").series.to_list() == [str(10**400), "1"]
+    assert from_json(10**400, "float") == math.inf
 
 
 def test_cells_are_numbers_only_where_all_are() -> None:

@@ -76,6 +76,7 @@ def run_metrics(
                 else:
                     tally.found += 1
                     values.append(found)
+        tally.units = reader.units
     return extraction
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tui_lab.results.columns import portable
 from tui_lab.results.output import Format, OutputError, write
 from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics_report import MetricReport, Report
@@ -55,7 +56,7 @@ def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, dict[s
 def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], columns: Columns) -> None:
     """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA; each column's own
     metadata has its kind, unit and goal. Raises OutputError."""
-    table = frame.to_arrow()
+    table = portable(frame).to_arrow()
     fields = []
     for field in table.schema:
         texts = {key: value for key, value in columns.get(field.name, {}).items() if isinstance(value, str)}

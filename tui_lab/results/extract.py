@@ -112,6 +112,9 @@ def _read_texts(
                 tally.found += 1
                 if value is None:
                     tally.unread += 1
+                    tally.example = tally.example or reader.refused
+    for reader in readers:
+        extraction.tallies[reader.name].units = reader.units
 
 
 def _read_files(
@@ -127,6 +130,7 @@ def _read_files(
     for task in tasks:
         path = task_path(folder, task[0])
         streams = None if names is None else task_files(path, "", names, task[1])
+        reader.trouble = ""
         try:
             value = reader.read(path, streams, live)
         except (OSError, SourceError) as error:
@@ -140,6 +144,10 @@ def _read_files(
             tally.found += 1
             if value is None:
                 tally.unread += 1
+                tally.example = tally.example or reader.refused
+        if value is None and reader.trouble and not tally.trouble:
+            tally.trouble = f"task {task[0]}: {reader.trouble}"
+    tally.units = reader.units
 
 
 def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], task: Task, error: Exception) -> None:

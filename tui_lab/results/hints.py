@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import polars as pl
+
 from tui_lab.results.extract import Task, extract, read_text
+from tui_lab.results.numbers import Notation, number
 from tui_lab.results.readers import TextReader
 from tui_lab.results.search import last_match, lines_with_match
 from tui_lab.results.slow_search import LIMIT, TooSlowError
 from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text
+from tui_lab.results.units import kinds, quantity, reciprocal
+from tui_lab.spec.column_type import ColumnType, column_type
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
@@ -31,6 +37,10 @@ WORDS: Final = 200
 """Characters of a pattern's plain text that lines are compared with."""
 
 
+SAMPLES: Final = 3
+"""Tasks without a value that are looked at."""
+
+
 @dataclass(frozen=True)
 class Hint:
     """A warning about a metric: what is wrong, and what to do about it (or an empty text)."""
@@ -40,7 +50,8 @@ class Hint:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f'metric "{self.metric}": {self.message}'
+        name = self.metric if self.message.startswith("in ") else f'metric "{self.metric}"'
+        text = f"{name}: {self.message}"
         return f"{text}; {self.hint}" if self.hint else text
 
 
@@ -54,42 +65,108 @@ def too_slow(name: str, tasks: Sequence[int]) -> Hint:
     )
 
 
+def without(found: int, tasks: int) -> str:
+    """That a metric has no value in some or any of the done tasks."""
+    if found:
+        return f"in {found:,} of {tasks:,} done tasks"
+    return "no value in the one finished task" if tasks == 1 else f"no value in any of {tasks:,} finished tasks"
+
+
 def explain(
-    name: str, metric: Metric, experiment: Experiment, folder: Path, samples: Sequence[Task], tasks: int
+    name: str,
+    metric: Metric,
+    experiment: Experiment,
+    folder: Path,
+    samples: Sequence[Task],
+    tasks: int,
+    lacking: int | None = None,
 ) -> Hint:
-    """Why `metric` has no value in any of a number of `tasks`, of which `samples` are some."""
-    where = "the one finished task" if tasks == 1 else f"any of {tasks:,} finished tasks"
+    """Why `metric` has no value in `lacking` (by default all) of a number of `tasks`, of which `samples` are some."""
+    found = 0 if lacking is None else tasks - lacking
+    no_value = without(found, tasks)
+    where = no_value.removeprefix("no value ")
     tally = extract(experiment, folder, samples, {name: metric}).tallies.get(name)
     if tally is None:
-        return Hint(name, f"no value in {where}")
+        return Hint(name, no_value)
     source = metric.json_file or metric.csv or metric.source
+    task = "" if not found else f"task {samples[0][0]}: "
     if tally.missing == len(samples):
-        return Hint(name, f"{source} is missing in {where}", _files(source, folder, samples[0], experiment))
+        files = _files(source, folder, samples[0], experiment)
+        missing = f"{source} is missing"
+        return Hint(name, no_value, f"{missing}; {files}") if found else Hint(name, f"{missing} {where}", files)
     if tally.slow:
         return too_slow(name, tally.slow)
     if tally.trouble:
-        return Hint(name, f"no value in {where}", f"{source} of {tally.trouble}")
+        return Hint(name, no_value, f"{source} of {tally.trouble}")
+    if tally.unread:
+        kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(_type(name, metric), "a value")
+        unit = f" in {metric.unit}" if metric.unit else ""
+        advice = _how_to_read(tally.example, metric)
+        matched = "it matched" if metric.pattern is not None else "it is"
+        text = f'{task}{matched} "{_cut(tally.example)}", not {kind}{unit}'
+        return Hint(name, no_value, f"{text}: {advice}" if advice else text)
     if metric.pattern is None:
         what = f"path {metric.path} leads nowhere in" if metric.json_file else f'column "{metric.column}" is empty in'
-        return Hint(name, f"no value in {where}", f"{what} {source}")
+        return Hint(name, no_value, f"{task}{what} {source}")
     reader = TextReader(name, metric)
     steps = tuple(step.name for step in experiment.steps)
-    for task in samples:
-        text = _text(metric.source, folder, task, steps)
-        try:
-            match = None if text is None else last_match(reader.pattern, text)
-        except TooSlowError:
-            return too_slow(name, [task[0]])
-        if match is not None:
-            kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(reader.type, "a value")
-            unit = f" in {metric.unit}" if metric.unit else ""
-            group = reader.pattern.value
-            return Hint(
-                name,
-                f"no value in {where}",
-                f'it matched "{_cut(match[max(group, 0)] or match[0])}", not {kind}{unit}',
-            )
-    return Hint(name, f"its pattern matched nothing in {where}", _elsewhere(reader, metric, folder, samples, steps))
+    elsewhere = _elsewhere(reader, metric, folder, samples, steps)
+    if found:
+        return Hint(name, no_value, f"{task}its pattern matched nothing; {elsewhere}")
+    return Hint(name, f"its pattern matched nothing {where}", elsewhere)
+
+
+def _type(name: str, metric: Metric) -> ColumnType:
+    return column_type(metric, TextReader(name, metric).pattern if metric.pattern is not None else None)
+
+
+def _how_to_read(text: str, metric: Metric) -> str:
+    """What to write so that a number is read that was refused; empty where that can't be told."""
+    text = text.strip()
+    for marks, written in _NOTATIONS:
+        if number(text, marks) is not None or quantity(text, None, metric.unit, marks) is not None:
+            return f"write {written}"
+    if metric.pattern is None or _type("", metric) not in ("float", "int"):
+        return ""
+    if number(text) is not None:
+        return "@float@ reads it"
+    return "@quantity@ reads it" if quantity(text) is not None else ""
+
+
+_NOTATIONS: Final = (
+    (Notation(".", ","), 'thousands: ","'),
+    (Notation(",", ""), 'decimal: ","'),
+    (Notation(",", "."), 'decimal: ",", thousands: "."'),
+    (Notation(".", " "), 'thousands: " "'),
+    (Notation(",", " "), 'decimal: ",", thousands: " "'),
+    (Notation(".", "'"), 'thousands: "\'"'),
+    (Notation(".", "_"), "thousands: _"),
+)
+
+
+def several_units(name: str, units: Mapping[str, int], wanted: str | None) -> Hint | None:
+    """That the values of a metric are in units that can't be compared."""
+    found = kinds(units, wanted)
+    target = kinds([wanted]) if wanted else set()
+    others = found - target - set(map(reciprocal, target))
+    if len(found) < 2 or not (others or not wanted):
+        return None
+    listed = ", ".join(f"{unit} ({count:,})" for unit, count in sorted(units.items(), key=lambda item: -item[1])[:4])
+    advice = "give its unit, or a pattern that one of them matches" if not wanted else ""
+    return Hint(name, f"its values are in several units: {listed}", advice)
+
+
+def written_otherwise(name: str, metric: Metric, values: pl.Series) -> Hint | None:
+    """That the values of a metric in a file are text, though they look like numbers."""
+    if values.dtype != pl.String or metric.pattern is not None or metric.take == "count":
+        return None
+    for text in values.drop_nulls().head(LINES).to_list():
+        if _NUMBER_LIKE.fullmatch(text) and (advice := _how_to_read(text, metric)):
+            return Hint(name, f'its values are text: "{_cut(text)}" is no number', advice)
+    return None
+
+
+_NUMBER_LIKE: Final = re.compile(r"[-+]?[0-9]{1,3}(?:[.,' ][0-9]+)+")
 
 
 def _elsewhere(

@@ -23,7 +23,8 @@ from typing import BinaryIO, Final, Literal, TextIO, get_args
 
 import polars as pl
 
-from tui_lab.results.plain import plain, plain_column, shown, to_json
+from tui_lab.results.columns import portable
+from tui_lab.results.plain import exact, plain, plain_column, shown, to_json
 from tui_lab.results.table_text import print_table, table_lines
 from tui_lab.spec.problem import suggest
 
@@ -141,11 +142,12 @@ def _tsv(frame: pl.DataFrame, file: BinaryIO) -> None:
 
 def objects(frame: pl.DataFrame) -> Iterator[bytes]:
     """A JSON object for each row."""
-    flat = [name for name, t in frame.schema.items() if not (t.is_nested() or t == pl.Object)]
+    flat = [name for name, t in frame.schema.items() if not (t.is_nested() or t in (pl.Object, pl.Decimal))]
+    wide = any(dtype in (pl.Int128, pl.Decimal) for dtype in frame.dtypes)
     for part in frame.iter_slices(_SLICE):
         part = part.with_columns(plain_column(part[name]) for name in flat)
         for row in part.iter_rows(named=True):
-            yield to_json(row)
+            yield to_json({name: exact(value) for name, value in row.items()} if wide else row)
 
 
 def _json_array(frame: pl.DataFrame, file: BinaryIO) -> None:
@@ -162,7 +164,7 @@ def _json_lines(frame: pl.DataFrame, file: BinaryIO) -> None:
 
 def _parquet(frame: pl.DataFrame, file: BinaryIO) -> None:
     buffer = io.BytesIO()
-    frame.write_parquet(buffer)
+    portable(frame).write_parquet(buffer)
     file.write(buffer.getbuffer())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -28,7 +29,7 @@ def plain_column(series: pl.Series) -> pl.Series:
     if dtype == pl.Null or dtype in (pl.Categorical, pl.Enum):
         return series.cast(pl.String)
     if isinstance(dtype, pl.Decimal):
-        return series.cast(pl.Float64)
+        return series.cast(pl.String)
     if dtype.is_nested() or dtype == pl.Object:
         texts = [None if value is None else to_json(value).decode() for value in series.to_list()]
         return pl.Series(series.name, texts, dtype=pl.String)
@@ -41,6 +42,13 @@ def to_json(value: Any) -> bytes:
         return orjson.dumps(value, default=_unknown, option=options)
     except TypeError:  # integers beyond 64 bits
         return json.dumps(value, default=_unknown).encode()
+
+
+def exact(value: Any) -> Any:
+    """A number for JSON with all its digits, also where it has more than 64 bits."""
+    if isinstance(value, Decimal) or (isinstance(value, int) and not -(2**63) <= value < 2**64):
+        return orjson.Fragment(f"{value:f}" if isinstance(value, Decimal) else str(value))
+    return value
 
 
 def _unknown(value: Any) -> Any:

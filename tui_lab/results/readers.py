@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from tui_lab.results.numbers import USUAL, Notation, as_float, as_usual, number
 from tui_lab.results.search import all_matches, first_match, last_match
 from tui_lab.results.slow_search import Match, TooSlowError
 from tui_lab.results.sources import locate
-from tui_lab.results.structured import SourceError, cells, documents, parse_path, select
+from tui_lab.results.structured import Broken, SourceError, cells, documents, parse_path, select
 from tui_lab.results.text import Text, complete_lines, read_whole
-from tui_lab.results.units import quantity
-from tui_lab.results.values import (
-    Scalar,
-    converter,
-    exact_sum,
-    from_json,
-    reduce,
-    to_number,
-)
+from tui_lab.results.units import quantity, unit_of
+from tui_lab.results.values import Scalar, converter, exact_sum, from_json, json_text, reduce
 from tui_lab.spec.column_type import NUMERIC, ColumnType, column_type
-from tui_lab.spec.metric import Metric
-from tui_lab.spec.pattern import Kind, Pattern, compile_pattern
+from tui_lab.spec.metric import Metric, Rows
+from tui_lab.spec.pattern import compile_pattern
+from tui_lab.spec.shorthands import Kind
+from tui_lab.spec.values import Value
 from tui_lab.store.task_files import TaskFile
 
 
@@ -33,6 +30,8 @@ class Nothing:
 NOTHING: Final = Nothing()
 TOO_SLOW: Final = Nothing()
 """The pattern took too long: what it would have found is not known, and the column is null for `count`, too."""
+MISSING: Final = frozenset(("na", "n/a", "null", "none", "-", "--"))
+"""Words in CSV files for a number that is not there; an empty cell is one, too."""
 
 
 @dataclass
@@ -48,6 +47,8 @@ class Tally:
     """Tasks where something matched and could not be read as the type."""
     example: str = ""
     """Such a text."""
+    units: Counter[str] = field(default_factory=Counter)
+    """Units of the quantities that were read, as they are written, and how often."""
     trouble: str = ""
     """The first thing that was wrong with a file, and where."""
     slow: list[int] = field(default_factory=list)
@@ -60,34 +61,14 @@ class Tally:
             self.without.append(task)
 
 
-MatchValue = Callable[[Match], "Scalar | None"]
+MatchValue = Callable[[Match], "Scalar | Nothing | None"]
 
 
-def match_value(pattern: Pattern, wanted: ColumnType, unit: str | None) -> MatchValue:
-    """The function that takes the value from a match; None for what cannot be read, or took no part."""
-    group, unit_group = pattern.value, pattern.unit
-    if group < 0:
-        convert_first = converter(wanted, pattern.kind, unit)
-
-        def first_group(match: Match) -> Scalar | None:
-            text = next((text for text in match.groups() if text is not None), None)
-            return None if text is None else convert_first(text)
-
-        return first_group
-    if unit_group is not None and wanted == "float":
-
-        def with_unit(match: Match) -> Scalar | None:
-            text = match[group]
-            return None if text is None else quantity(text, match[unit_group], unit)
-
-        return with_unit
-    convert = converter(wanted, pattern.kind, unit)
-
-    def plain(match: Match) -> Scalar | None:
-        text = match[group]
-        return None if text is None else convert(text)
-
-    return plain
+def notation(what: Metric | Rows) -> Notation:
+    """How numbers are written in what a metric, or `rows`, is read from."""
+    if what.decimal in (None, ".") and what.thousands is None:
+        return USUAL
+    return Notation(what.decimal or ".", what.thousands or "")
 
 
 class TextReader:
@@ -98,9 +79,13 @@ class TextReader:
         self.name = name
         self.metric = metric
         self.take = "last" if metric.take == "all" else metric.take
-        self.pattern = compile_pattern(metric.pattern or "")
+        self.pattern = compile_pattern(metric.pattern or "", metric.thousands == " ")
         self.type = column_type(metric, self.pattern)
-        self.of = match_value(self.pattern, self.type, metric.unit)
+        self.refused = ""
+        """The text that could not be read last."""
+        self.units: Counter[str] = Counter()
+        """Units of the quantities that were read, as they are written."""
+        self.of = self._match_value()
         self._value = {"last": self._last, "first": self._first}.get(self.take, self._reduced)
 
     def value(self, text: Text) -> Scalar | Nothing | None:
@@ -110,23 +95,56 @@ class TextReader:
         except TooSlowError:
             return TOO_SLOW
 
+    def _match_value(self) -> MatchValue:
+        """The function that takes the value from a match: None for what cannot be read, NOTHING where the group of the
+        value took no part."""
+        pattern, wanted, unit = self.pattern, self.type, self.metric.unit
+        marks = notation(self.metric)
+        group, unit_group = pattern.value, pattern.unit
+        apart = unit_group is not None and wanted == "float"
+        convert = converter(wanted, pattern.kind, unit, marks)
+
+        def of(match: Match) -> Scalar | Nothing | None:
+            text = match[group] if group >= 0 else next((part for part in match.groups() if part is not None), None)
+            if text is None:
+                return NOTHING
+            own = match[unit_group] if apart and unit_group is not None else None
+            value = quantity(text, own, unit, marks) if apart else convert(text)
+            if value is None:
+                self.refused = f"{text} {own}" if own else text
+            elif apart or measures:
+                self.units[unit_of(text, own, marks)] += 1
+            return value
+
+        measures = pattern.kind == "quantity" and wanted in ("float", "int")
+        return of
+
+    def of_all(self, text: Text) -> list[Scalar | None]:
+        """The values of all matches; None for those that can't be read."""
+        values = map(self.of, all_matches(self.pattern, text))
+        return [value for value in values if not isinstance(value, Nothing)]
+
     def _last(self, text: Text) -> Scalar | Nothing | None:
         match = last_match(self.pattern, text)
-        return NOTHING if match is None else self.of(match)
+        return NOTHING if match is None else self._one(match)
 
     def _first(self, text: Text) -> Scalar | Nothing | None:
         match = first_match(self.pattern, text)
-        return NOTHING if match is None else self.of(match)
+        return NOTHING if match is None else self._one(match)
+
+    def _one(self, match: Match) -> Scalar | None:
+        value = self.of(match)
+        return None if isinstance(value, Nothing) else value
 
     def _reduced(self, text: Text) -> Scalar | Nothing | None:
-        values = list(map(self.of, all_matches(self.pattern, text)))
+        values = self.of_all(text)
         return reduce(self.take, values) if values else NOTHING
 
     # In blocks.
 
     def begin(self) -> None:
         self._parts: list[Scalar | None] = []
-        self._count = self._known = 0
+        self._count = 0
         self._slow = False
 
     def feed(self, text: Text) -> None:
@@ -142,9 +160,8 @@ class TextReader:
             if not isinstance(found, Nothing) and not (self.take == "first" and self._parts):
                 self._parts = [found]
             return
-        values = list(map(self.of, all_matches(self.pattern, text)))
+        values = self.of_all(text)
         self._count += len(values)
-        self._known += sum(value is not None for value in values)
         if values:
             self._parts.append(reduce("sum" if self.take == "mean" else self.take, values))
 
@@ -156,8 +173,9 @@ class TextReader:
         if self.take == "count":
             return self._count
         if self.take == "mean":
-            sums = [part for part in self._parts if part is not None and not isinstance(part, str)]
-            return exact_sum(sums) / self._known if sums else None
+            total = exact_sum([part for part in self._parts if part is not None and not isinstance(part, str)])
+            mean = (as_float(total) if isinstance(total, int) else total) / self._count
+            return None if None in self._parts else mean
         return reduce(self.take, self._parts)
 
 
@@ -167,6 +185,12 @@ class FileReader(Protocol):
     name: str
     metric: Metric
     type: ColumnType
+    refused: str
+    """The text that could not be read last."""
+    trouble: str
+    """What was wrong with a file of which some could be read."""
+    units: Counter[str]
+    """Units of the quantities that were read, as they are written."""
 
     def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None: ...
 
@@ -179,6 +203,8 @@ class JsonReader:
         self.metric = metric
         self.type = column_type(metric, None)
         self.path = parse_path(metric.path or "$")
+        self.refused = self.trouble = ""
+        self.units: Counter[str] = Counter()
 
     def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
         values = list(self.values(folder, files, live))
@@ -191,11 +217,30 @@ class JsonReader:
             raw = read_whole(path)
             for document in documents(complete_lines(raw) if live and files is not None else raw):
                 seen = True
+                if isinstance(document, Broken):
+                    if not document.may_hold(self.path):
+                        continue
+                    self.trouble = f"broken JSON in line {document.line}: {document.why}"
+                    yield None
+                    continue
                 for value in select(document, self.path):
                     if value is not None:
-                        yield from_json(value, self.type, self.metric.unit)
+                        yield self._converted(value)
         if not seen:
             raise SourceError("no JSON in it")
+
+    def _converted(self, value: Value) -> Scalar | None:
+        marks, unit = notation(self.metric), self.metric.unit
+        found = from_json(value, self.type, unit, marks)
+        if isinstance(value, str):
+            if self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
+                read = number(value, marks)
+                found = found if read is None else read
+            if unit and self.type == "float" and found is not None:
+                self.units[unit_of(value, None, marks)] += 1
+        if found is None:
+            self.refused = value if isinstance(value, str) else json_text(value)
+        return found
 
 
 class CsvReader:
@@ -205,9 +250,13 @@ class CsvReader:
         self.name = name
         self.metric = metric
         self.type = column_type(metric, None)
-        kind: Kind = "quantity" if metric.unit and self.type == "float" else "text"
-        numeric = self.type == "cells" and metric.take in NUMERIC
-        self.convert = to_number if numeric else converter(self.type, kind, metric.unit)
+        self.marks = notation(metric)
+        self.measures = metric.unit is not None and self.type == "float"
+        kind: Kind = "quantity" if self.measures else "text"
+        self.numeric = self.type in ("float", "int") or (self.type == "cells" and metric.take in NUMERIC)
+        self.convert = converter(self.type, kind, metric.unit, self.marks)
+        self.refused = self.trouble = ""
+        self.units: Counter[str] = Counter()
 
     def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
         values = list(self.values(folder, files, live))
@@ -216,4 +265,15 @@ class CsvReader:
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         path = locate(folder, self.metric.csv or "")
         for cell in cells(path, self.metric.column or "", torn_end=not live):
-            yield self.convert(cell)
+            if self.numeric and cell.lower() in MISSING:
+                continue
+            value = self._cell(cell) if self.type == "cells" else self.convert(cell)
+            if value is None:
+                self.refused = cell
+            elif self.measures:
+                self.units[unit_of(cell, None, self.marks)] += 1
+            yield value
+
+    def _cell(self, cell: str) -> Scalar | None:
+        """A cell of a column whose type its values decide: as it is, or as the usual way to write its number."""
+        return number(cell, self.marks) if self.numeric else as_usual(cell, self.marks)

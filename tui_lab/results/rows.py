@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from tui_lab.results.extract import read_all
-from tui_lab.results.readers import TOO_SLOW, Nothing, TextReader
+from tui_lab.results.numbers import Notation, as_usual
+from tui_lab.results.readers import TOO_SLOW, Nothing, TextReader, notation
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches, lines_with_match
 from tui_lab.results.sources import locate, stream_names, task_files
@@ -14,6 +15,7 @@ from tui_lab.results.structured import SourceError, table
 from tui_lab.results.text import Text
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
+from tui_lab.spec.metric import Rows
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.pattern import compile_pattern
 from tui_lab.store.task_files import TaskFile
@@ -35,7 +37,7 @@ class RowsReader(Reader):
         self.find: Find | None = None
         """The rows of a text, in order; None for a CSV file."""
         if spec.rows.pattern is not None:
-            self.find = self._by_pattern(spec.rows.pattern)
+            self.find = self._by_pattern(spec.rows)
         elif spec.rows.each is not None:
             self.find = self._by_pieces(spec.rows.each, spec)
 
@@ -45,7 +47,7 @@ class RowsReader(Reader):
             return
         try:
             if self.find is None:
-                yield from self._cells(locate(folder, self._rows.csv or ""), live)
+                yield from self._cells(locate(folder, self._rows.csv or ""), notation(self._rows), live)
                 return
             paths = task_files(folder, self._rows.source, self._names, attempt)
             text = read_all(paths, live)
@@ -57,16 +59,16 @@ class RowsReader(Reader):
         for index, record in enumerate(self.find(text)):
             yield {INDEX: index, **record}
 
-    def _by_pattern(self, pattern_text: str) -> Find:
+    def _by_pattern(self, rows: Rows) -> Find:
         """A row for each match; its columns are the named groups."""
-        pattern = compile_pattern(pattern_text)
+        pattern = compile_pattern(rows.pattern or "", rows.thousands == " ")
         groups: dict[str, tuple[int, Callable[[str], Scalar | None]]] = {}
         for name in pattern.groups:
             number = pattern.regex.groupindex[name]
             kind = pattern.kinds.get(number, "text")
             wanted: ColumnType = "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
             self.types[name] = wanted
-            groups[name] = number, converter(wanted, kind)
+            groups[name] = number, converter(wanted, kind, None, notation(rows))
 
         def find(text: Text) -> Iterator[Record]:
             for match in all_matches(pattern, text):
@@ -99,7 +101,7 @@ class RowsReader(Reader):
 
         return find
 
-    def _cells(self, path: TaskFile, live: bool) -> Iterator[Record]:
+    def _cells(self, path: TaskFile, marks: Notation, live: bool) -> Iterator[Record]:
         """A row for each line of a CSV file; its columns are the header's."""
         header, lines = table(path, torn_end=not live)
         names = [name or f"column{number + 1}" for number, name in enumerate(header)]
@@ -108,5 +110,5 @@ class RowsReader(Reader):
         for index, line in enumerate(lines):
             yield {
                 INDEX: index,
-                **{name: cell.strip() or None for name, cell in zip(names, line, strict=False)},
+                **{name: as_usual(cell.strip(), marks) or None for name, cell in zip(names, line, strict=False)},
             }

@@ -137,11 +137,11 @@ class SlowSearch:
         return True
 
     def _ask(self, what: str, lines: Sequence[str], *more: Any) -> Any:
-        text = self._pattern.text
+        text, spaced = self._pattern.text, self._pattern.spaced
         if self._counts and _strikes.get(text, 0) >= STRIKES:
             raise TooSlowError
         try:
-            answer, took = _HELPERS.ask((what, text, self._left, lines, *more))
+            answer, took = _HELPERS.ask((what, (text, spaced), self._left, lines, *more))
         except TooSlowError:
             if self._counts:
                 _strikes[text] = _strikes.get(text, 0) + 1
@@ -224,7 +224,7 @@ def main() -> None:
             return
         began = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-        answer = _ANSWERS[what](compiled(text).regex.finditer, *given)
+        answer = _ANSWERS[what](compiled(*text).regex.finditer, *given)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         pickle.dump((answer, time.process_time() - began), answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()

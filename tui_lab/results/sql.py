@@ -27,6 +27,7 @@ import pyarrow as pa
 
 from tui_lab.results import macros, sql_nan
 from tui_lab.results.answers import to_frame
+from tui_lab.results.columns import portable
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
 from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, connect
@@ -117,12 +118,13 @@ class Database:
             add_summaries(self._connection, names & SUMMARIES)
             frames.update(self._load(known, names))
             for name, frame in frames.items():
-                self._connection.register(name, frame.to_arrow())
+                self._register(name, frame)
             try:
                 answer = to_frame(self._answer(rewritten.text, given, limit))
             finally:
                 for name in frames:
                     self._connection.unregister(name)
+                    self._connection.execute(f"DROP VIEW IF EXISTS {macros.name(name)}")
         except duckdb.InterruptException:
             raise QueryError("the query was interrupted") from None
         except duckdb.OutOfMemoryException:
@@ -148,6 +150,16 @@ class Database:
             self._check(sql, Rewritten(sql, ()), None)
         except duckdb.Error as error:
             raise translate(error, sql, Rewritten(sql, ()), (), {}, self._keywords()) from None
+
+    def _register(self, name: str, frame: pl.DataFrame) -> None:
+        """Make a frame a table. Arrow has no integers of 128 bits: they travel as decimals."""
+        wide = [column for column, dtype in frame.schema.items() if dtype == pl.Int128]
+        if not wide:
+            self._connection.register(name, frame.to_arrow())
+            return
+        table = portable(frame).to_arrow()
+        casts = ", ".join(f"{macros.name(column)}::HUGEINT AS {macros.name(column)}" for column in wide)
+        self._connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
 
     def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pa.Table:
         try:

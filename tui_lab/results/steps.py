@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tui_lab.results.extract import read_all
-from tui_lab.results.readers import CsvReader, JsonReader, TextReader
+from tui_lab.results.numbers import number
+from tui_lab.results.readers import CsvReader, JsonReader, Nothing, TextReader
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches
 from tui_lab.results.slow_search import TooSlowError
 from tui_lab.results.sources import stream_names, task_files
 from tui_lab.results.structured import SourceError, loads
 from tui_lab.results.text import Text, complete_lines, read_whole
-from tui_lab.results.values import Scalar, converter, from_json
+from tui_lab.results.values import Scalar, from_json
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout
 from tui_lab.store.task_files import TaskFile
@@ -104,12 +105,10 @@ def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | Non
         step: Any = count
         if step_group is not None and match[step_group] is not None:
             step = _number(match[step_group])
-        yield step, reader.of(match)
+        value = reader.of(match)
+        yield step, None if isinstance(value, Nothing) else value
 
 
 def _number(text: str) -> int | float | str:
-    try:
-        return int(text)
-    except ValueError:
-        number = converter("float")(text)
-        return text if number is None else float(number)
+    found = number(text)
+    return text if found is None else found

@@ -14,10 +14,12 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from tui_lab.results.numbers import to_float
 from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.spec.problem import suggest
 from tui_lab.spec.values import Value
@@ -71,8 +73,22 @@ def _children(value: Value, step: Any) -> list[Value]:
     return []
 
 
-def documents(raw: bytes) -> Iterator[Value]:
-    """All JSON documents of an output, in order."""
+@dataclass(frozen=True)
+class Broken:
+    """In place of a JSON document that can't be read."""
+
+    line: int
+    why: str
+    text: str
+
+    def may_hold(self, path: tuple[Any, ...]) -> bool:
+        """Whether a parsed path may lead somewhere in it: the last name of the path is there."""
+        last = next((step for step in reversed(path) if isinstance(step, str)), None)
+        return last is None or json.dumps(last) in self.text or json.dumps(last, ensure_ascii=False) in self.text
+
+
+def documents(raw: bytes) -> Iterator[Value | Broken]:
+    """All JSON documents of an output, in order, with a Broken for each that begins as one and isn't."""
     text = Text(raw).data.removeprefix(b"\xef\xbb\xbf")
     try:
         yield loads(text)
@@ -80,29 +96,88 @@ def documents(raw: bytes) -> Iterator[Value]:
     except ValueError:
         pass
     # The whole is no document: those that begin a line.
-    decoder = json.JSONDecoder()
-    decoded = text.decode("utf-8", "replace")
-    at = 0
-    for start in re.finditer(r"^[ \t]*(?=[{\[])", decoded, re.MULTILINE):
-        if start.end() < at:
-            continue
-        try:
-            document, at = decoder.raw_decode(decoded, start.end())
-        except (ValueError, RecursionError):
-            continue
-        yield _encodable(document)
+    decoded = _usual_numbers(text.decode("utf-8", "replace"))
+    at, decoder = 0, json.JSONDecoder()
+    while start := _START.search(decoded, at):
+        at = start.end()
+        while True:
+            try:
+                document, at = decoder.raw_decode(decoded, at)
+                yield _encodable(document)
+            except (ValueError, RecursionError) as error:
+                if not _LIKE_JSON.match(decoded, at):  # a line that begins with a bracket, as `[INFO] ...`
+                    break
+                place = error.pos if isinstance(error, json.JSONDecodeError) else at
+                why = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+                # Nothing begins within it: an item of a list would be taken for the whole.
+                end = _end(decoded, at) or len(decoded)
+                yield Broken(decoded.count("\n", 0, place) + 1, why, decoded[at:end])
+                at = end
+            more = _NEXT.match(decoded, at)
+            if more is None:
+                break
+            at = more.end()
+        at = _line_end(decoded, at)
+
+
+_START: Final = re.compile(r"^[ \t]*(?=[{\[])", re.MULTILINE)
+_NEXT: Final = re.compile(r"[ \t]*(?=[{\[])")
+_LIKE_JSON: Final = re.compile(
+    r"""\{\s*(?:"|\}|$)|\[\s*(?:[\[{"\]]|$"""
+    r"|(?:-?[0-9.]+(?:[eE][-+]?[0-9]+)?|-?Infinity|NaN|true|false|null)\s*,?[ ]*$)",
+    re.MULTILINE,
+)
+_BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}\[\]]')
+_LONE_NUMBER: Final = re.compile(
+    r'"(?:[^"\\\n]|\\.)*+"|(?<![\w.)])[-+]?(?:(?i:[qs]?nan(?:\([^()"]*\))?|inf(?:inity)?)|1\.\#[A-Z]+[0-9]*)(?![\w"])'
+)
+
+
+def _end(text: str, at: int) -> int | None:
+    """Where what a bracket opens is closed again; None where it isn't."""
+    depth = 0
+    for match in _BRACKETS.finditer(text, at):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.end()
+    return None
+
+
+def _line_end(text: str, at: int) -> int:
+    found = text.find("\n", at)
+    return len(text) if found < 0 else found
+
+
+def _usual_numbers(text: str) -> str:
+    """JSON with NaN and infinities as Python reads them, as any program writes them."""
+
+    def usual(match: re.Match[str]) -> str:
+        found = None if match[0].startswith('"') else to_float(match[0])
+        return match[0] if found is None else json.dumps(found)
+
+    return _LONE_NUMBER.sub(usual, text)
 
 
 def loads(text: bytes) -> Value:
-    """One JSON document; NaN and infinities, which JSON does not have, are read, too. Raises ValueError."""
+    """One JSON document; NaN and infinities, which JSON does not have, are read in any way that programs write them,
+    and integers of any size. Raises ValueError."""
     try:
-        return orjson.loads(text)  # type: ignore[no-any-return]
+        # Integers of more digits would become floats.
+        if not _LONG_INTEGER.search(text):
+            return orjson.loads(text)  # type: ignore[no-any-return]
     except ValueError:
         pass
+    decoded = text.decode("utf-8", "replace")
     try:
-        return _encodable(json.loads(text.decode("utf-8", "replace")))
+        try:
+            return _encodable(json.loads(decoded))
+        except ValueError:
+            return _encodable(json.loads(_usual_numbers(decoded)))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+_LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
 
 
 def _encodable(value: Any) -> Value:

@@ -25,6 +25,8 @@ from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.commands import run_metrics
 from tui_lab.results.extract import Extraction, Task, extract
 from tui_lab.results.hints import Hint
+from tui_lab.results.readers import Tally
+from tui_lab.results.units import common_unit
 from tui_lab.results.values import Scalar
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
@@ -65,6 +67,10 @@ class Results:
     """Tasks on whose output the pattern of a metric took too long, by metric: it is null there."""
     settled: bool = False
     """What was read stays as it is until something is added to the journal, or other metrics are set."""
+    units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Units of the quantities of each metric, as programs wrote them, and how often."""
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """The unit that the values of a metric without `unit` were read in, where they have several."""
     _long: dict[str, long.LongTable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -93,19 +99,30 @@ class Results:
 
     @cached_property
     def warnings(self) -> tuple[Hint, ...]:
-        """What has to be mended: metrics that no done task has, and `sql` metrics that can't be computed."""
+        """What has to be mended: metrics that not every done task has, or whose values can't be compared, and `sql`
+        metrics that can't be computed."""
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
         warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
-        samples = done.select("task_id", "attempt").head(3).rows()
-        for name, count in self.matched.items():
-            metric = self.spec.metrics[name]
-            if count > 0 or not samples or metric.sql is not None or metric.take == "count" or name in self.slow:
+        metrics = _in_units(self.spec.metrics, self.bases)
+        for name, column in self.metrics.items():
+            metric = metrics[name]
+            if metric.sql is not None:
                 continue
-            if metric.run is not None and name in self.troubles:
-                warnings.append(Hint(name, "no value in any finished task", self.troubles[name]))
-            else:
-                warnings.append(hints.explain(name, metric, self.spec, self.folder.path, samples, done.height))
+            without = done.filter(pl.col(column).is_null()).select("task_id", "attempt")
+            if without.height and metric.take != "count" and name not in self.slow:
+                if metric.run is not None:
+                    found = done.height - without.height
+                    where = hints.without(found, done.height)
+                    warnings.append(Hint(name, where, self.troubles.get(name, "")))
+                else:
+                    samples = without.head(hints.SAMPLES).rows()
+                    tasks = done.height, without.height
+                    warnings.append(hints.explain(name, metric, self.spec, self.folder.path, samples, *tasks))
+            if several := hints.several_units(name, self.units.get(name, {}), metric.unit):
+                warnings.append(several)
+            elif metric.type is None and (text := hints.written_otherwise(name, metric, done[column])):
+                warnings.append(text)
         return tuple(warnings)
 
     @property
@@ -135,8 +152,15 @@ class Results:
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
+            spec = self.spec.model_copy(update={"metrics": _in_units(self.spec.metrics, self.bases)})
             self._long[kind] = long.refresh(
-                kind, self.folder, self.spec, self.tasks, self.parameters, self.live, self.force
+                kind,
+                self.folder,
+                spec,
+                self.tasks,
+                self.parameters,
+                self.live,
+                self.force,
             )
         return self._long[kind]
 
@@ -172,6 +196,8 @@ def refresh(
             "again": ranges.to_ranges(sorted(reading.again)),
             "troubles": reading.troubles,
             "slow": {name: ranges.to_ranges(sorted(tasks)) for name, tasks in reading.slow.items()},
+            "units": reading.units,
+            "bases": reading.bases,
         }
         if may_write and (found is None or _said(found[1]) != _said(about) or not full.equals(found[0])):
             cache.write(path, full, about)
@@ -181,7 +207,20 @@ def refresh(
         full, problems = _assembled(spec, table, parameters, metrics, columns, ids)
     tables = (tuple(parameters), metrics, full)
     settled = not reading.again and not (live and (table["state"] == "running").any())
-    return Results(folder, spec, *tables, reading.read, live, force, problems, reading.troubles, slow, settled)
+    return Results(
+        folder,
+        spec,
+        *tables,
+        reading.read,
+        live,
+        force,
+        problems=problems,
+        troubles=reading.troubles,
+        slow=slow,
+        settled=settled,
+        units=reading.units,
+        bases=reading.bases,
+    )
 
 
 def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
@@ -193,7 +232,7 @@ def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
 
 
 def _said(about: Mapping[str, Any]) -> list[Any]:
-    return [about.get("metrics"), about.get("again"), about.get("slow", {})]
+    return [*(about.get(key) for key in ("metrics", "again", "units", "bases")), about.get("slow", {})]
 
 
 def _assembled(
@@ -213,6 +252,14 @@ def _assembled(
     full, problems = computed.add(full, spec, metrics)
     facts = table.columns[len(parameters) :]
     return full.select(*parameters, *metrics.values(), *facts), problems
+
+
+def _in_units(metrics: Mapping[str, Metric], bases: Mapping[str, str]) -> dict[str, Metric]:
+    """The metrics, with the unit that their values have together where they name none."""
+    return {
+        name: metric.model_copy(update={"unit": bases[name]}) if name in bases else metric
+        for name, metric in metrics.items()
+    }
 
 
 class _Reading:
@@ -240,6 +287,8 @@ class _Reading:
         self.again: set[int] = set()
         self.troubles: dict[str, str] = {}
         self.slow: dict[str, list[int]] = {}
+        self.units: dict[str, dict[str, int]] = {}
+        self.bases: dict[str, str] = {}
         self.read = 0
 
     def from_cache_and_files(
@@ -264,8 +313,9 @@ class _Reading:
                     )
                     if len(slow):
                         self.slow[name] = slow.tolist()
-                    if name in about["troubles"]:
-                        self.troubles[name] = about["troubles"][name]
+                    for said in ("troubles", "units", "bases"):
+                        if name in about[said]:
+                            getattr(self, said)[name] = about[said][name]
             if not kept:
                 known[:] = False
         old, new = ended.filter(known), ended.filter(~known)
@@ -280,15 +330,39 @@ class _Reading:
         columns: dict[str, Column] = {}
         for name in self.metrics:
             wanted = fresh.types[name]
+            for part in (changed, fresh):
+                if name in part.tallies:
+                    self._count_units(name, part.tallies[name].units)
+            if self._other_base(name):
+                # The values have another unit together than those before had: all of them are read in that.
+                columns[name] = build(name, self._values(name, old) + self._values(name, new), wanted)
+                continue
             if name in kept:
                 merged = merge(kept[name], build(name, fresh.values[name], wanted), wanted)
                 if merged is not None:
                     columns[name] = merged
                     continue
                 # Values of another kind than before: the type of the column changes, for all of them.
-                changed = self._extract(old.rows(), {name: self.metrics[name]})
+                columns[name] = build(name, self._values(name, old) + fresh.values[name], wanted)
+                continue
             columns[name] = build(name, changed.values[name] + fresh.values[name], wanted)
         return columns
+
+    def _values(self, name: str, tasks: pl.DataFrame) -> list[Scalar | None]:
+        return self._extract(tasks.rows(), {name: self.metrics[name]}).values[name]
+
+    def _count_units(self, name: str, units: Mapping[str, int]) -> None:
+        counted = self.units.setdefault(name, {}) if units else {}
+        for unit, count in units.items():
+            counted[unit] = counted.get(unit, 0) + count
+
+    def _other_base(self, name: str) -> bool:
+        """Whether the values of a metric without `unit` have to be read in another one than so far."""
+        base = None if self.metrics[name].unit else common_unit(self.units.get(name, {}))
+        if base is None or base == self.bases.get(name):
+            return False
+        self.bases[name] = base
+        return True
 
     def with_running(self, columns: Mapping[str, Column]) -> tuple[dict[str, Column], pl.Series]:
         """The columns with what running tasks have printed so far in place of their last attempt's values."""
@@ -308,6 +382,7 @@ class _Reading:
 
     def _extract(self, tasks: Sequence[Task], metrics: Mapping[str, Metric], live: bool = False) -> Extraction:
         whole = Extraction()
+        metrics = _in_units(metrics, self.bases)
         for start in range(0, max(len(tasks), 1), BATCH):
             batch = tasks[start : start + BATCH]
             parts = [extract(self.spec, self.folder.path, batch, metrics, live)]
@@ -321,6 +396,7 @@ class _Reading:
                 for name, tally in part.tallies.items():
                     if tally.slow:
                         self.slow[name] = sorted({*self.slow.get(name, ()), *tally.slow})
+                    whole.tallies.setdefault(name, Tally()).units += tally.units
                     if metrics[name].run is not None and tally.trouble:
                         self.troubles.setdefault(name, tally.trouble)
             if self.progress and tasks and metrics:

@@ -1,25 +1,29 @@
 """Quantities as programs print them, and what they are in another unit.
 
-    prefixes    k (or K) M G T P E are powers of 1000, Ki Mi Gi Ti Pi Ei powers of 1024
+    prefixes    k (or K) M G T P E are powers of 1000, Ki Mi Gi Ti Pi Ei powers of 1024; m u n before the symbols of SI
     data        B is a byte, b or bit a bit; bps and Bps are per second; MB is 10^6 bytes, MiB 2^20
-    time        ns us ms s m (or min) h d, and their longer names; `1m23.4s` and `1:02:03.5` are times, too
-    rates       any of them per time: MiB/s, req/min, s/it
+    time        ns us ms s m (or min) h d w, and their longer names; durations in parts, see `numbers`
+    rates       any of them per time: MiB/s, req/min, `images per second`; `GFLOPS` is GFLOP/s
     percent     `95%`; as the unit `1` it is 0.95
-    others      a name of its own, with a prefix if it is one of OTHERS: 3.1 GHz, 18 kIOPS, 2 GFLOP/s
+    others      any name. Before those in BASES, and before what ends in `ps` (pps, tps, LUPS), a prefix is one;
+                before any other where the wanted unit, or another value, has the rest: `950 Melem/s` in `elem/s`
 
 Without a unit to convert to, the value is in the unit without its prefix: bytes, bits, seconds, per second;
 percent stays percent. A number without a unit is taken to be in the wanted unit already; one with a bare
-prefix (`18.6k`) in the wanted unit without its prefix. Units of different kinds do not convert: the value is
-null.
+prefix (`18.6k`) in the wanted unit without its prefix. A rate and its reciprocal (`s/it`, `it/s`) are each
+other's inverse. Otherwise units of different kinds do not convert: the value is null.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final
+
+from tui_lab.results.numbers import TIMES, USUAL, Notation, duration, split
 
 PREFIXES: Final = {
     **{letter: 1000 ** (power + 1) for power, letter in enumerate("kMGTPE")},
@@ -27,33 +31,38 @@ PREFIXES: Final = {
     **{f"{letter}i": 1024 ** (power + 1) for power, letter in enumerate("KMGTPE")},
     "ki": 1024,
 }
-TIMES: Final = {
-    name: Fraction(seconds)
-    for names, seconds in (
-        ("ns nsec nsecs nanosecond nanoseconds", "1e-9"),
-        ("us µs μs usec usecs microsecond microseconds", "1e-6"),
-        ("ms msec msecs millisecond milliseconds", "1e-3"),
-        ("s sec secs second seconds", "1"),
-        ("m min mins minute minutes", "60"),
-        ("h hr hrs hour hours", "3600"),
-        ("d day days", "86400"),
-    )
-    for name in names.split()
+SMALL: Final = {
+    name: Fraction(1, 1000**power) for power, names in enumerate(("m", "u\u00b5\u03bc", "n", "p"), 1) for name in names
 }
+"""Prefixes of SYMBOLS alone: before a word they are letters."""
 BYTES: Final = ("B", "byte", "bytes", "Byte", "Bytes")
 BITS: Final = ("b", "bit", "bits", "Bit", "Bits")
-SYMBOLS: Final = frozenset(("Hz", "W", "Wh", "J", "V", "A", "eV", "g", "Pa", "N"))
-_OTHERS: Final = """
-    iops op ops flop flops it iter iters iterations req reqs requests tok tokens event events cycle cycles
-    row rows line lines packet packets transactions samples
+SYMBOLS: Final = frozenset(("Hz", "W", "Wh", "J", "V", "A", "eV", "g", "Pa", "N", "\u03a9", "cal"))
+_BASES: Final = """
+    atom call cell cycle dof edge elem entry event file flip flop frame hash hit i image insn instr instruction
+    iop iops it job key line message node op packet page particle pixel point query record req row sample scan sentence
+    sequence site step task tok transaction update vertex voxel word
 """
-OTHERS: Final = SYMBOLS | frozenset(_OTHERS.split())
-
-_NUMBER: Final = re.compile(
-    r"\s*([-+]?(?:[0-9][0-9,]*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*", re.DOTALL
+BASES: Final = SYMBOLS | frozenset(_BASES.split())
+_SAME: Final = {
+    "element": "elem",
+    "img": "image",
+    "iter": "it",
+    "iteration": "it",
+    "msg": "message",
+    "operation": "op",
+    "pkt": "packet",
+    "pt": "point",
+    "px": "pixel",
+    "rec": "record",
+    "request": "req",
+    "token": "tok",
+    "txn": "transaction",
+}
+_PER_SECOND: Final = frozenset(
+    ["cps", "cups", "fps", "iops", "lups", "pps", "qps", "rps", "sps", "sups", "teps", "tps", "ups", "wps"]
 )
-_CLOCK: Final = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]+(?:\.[0-9]+)?)")
-_PARTS: Final = re.compile(r"(?:([0-9]+)d ?)?(?:([0-9]+)h ?)?(?:([0-9]+)m ?)?([0-9]+(?:\.[0-9]+)?)s")
+"""Words of something per second, with a prefix in front: MLUPS, kQPS."""
 
 
 @dataclass(frozen=True)
@@ -68,107 +77,177 @@ class Unit:
     prefix: Fraction
 
 
-def quantity(text: str, unit: str | None = None, wanted: str | None = None) -> float | None:
+ONE: Final = Fraction(1)
+
+
+def quantity(text: str, unit: str | None = None, wanted: str | None = None, notation: Notation = USUAL) -> float | None:
     """The number in `text`, in the wanted unit. Its own unit is the rest of `text`, or `unit` if it stands
     apart.
 
-    None where there is no number, or where the units are of different kinds.
+    None where there is no number, or more than one, or where the units are of different kinds.
     """
-    seconds = None if unit else _duration(text.strip())
+    seconds = None if unit else duration(text, notation)
     if seconds is not None:
-        return _converted(seconds, _parse("s"), _parse(wanted or ""), bool(wanted))
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        return _special(text)
-    digits = match[1].replace(",", "")
-    if "e" in digits.lower():
-        # As a fraction a huge exponent would be a number of that many digits.
-        if abs(float(digits)) > 1e300:
-            return float(digits)
-        digits = repr(float(digits))
-    rest = unit.strip() if unit else match[2]
-    return _converted(Fraction(digits), _parse(rest), _parse(wanted or ""), bool(wanted))
-
-
-def _duration(text: str) -> Fraction | None:
-    """Seconds of `1:02:03.5`, `62:03.5` or `1h2m3.5s`."""
-    for expression, scales in ((_CLOCK, (3600, 60, 1)), (_PARTS, (86400, 3600, 60, 1))):
-        if match := expression.fullmatch(text):
-            parts = zip(match.groups(), scales, strict=True)
-            return sum((Fraction(part) * scale for part, scale in parts if part), Fraction(0))
-    return None
-
-
-def _special(text: str) -> float | None:
-    try:
-        return float(text)  # nan and inf have no unit
-    except ValueError:
+        return _converted(seconds, "s", wanted)
+    found = split(text, notation)
+    if found is None:
         return None
+    return _converted(found[0], unit.strip() if unit else found[1], wanted)
 
 
-def _converted(number: Fraction, unit: Unit, wanted: Unit, convert: bool) -> float | None:
+def unit_of(text: str, unit: str | None = None, notation: Notation = USUAL) -> str:
+    """The unit of a quantity as it is written; empty for a bare number, or where there is none."""
+    if unit:
+        return unit.strip()
+    if duration(text, notation) is not None:
+        return "s"
+    found = split(text, notation)
+    return "" if found is None else found[1]
+
+
+def _converted(number: Fraction | float, own: str, wanted: str | None) -> float | None:
     try:
-        if not convert:
-            return float(number * unit.prefix)
-        if not unit.kind:
-            return float(number if unit.factor == 1 else number * unit.factor / wanted.prefix)
-        if unit.kind == wanted.kind:
-            return float(number * unit.factor / wanted.factor)
-        if not wanted.kind and unit.kind == "%":
-            return float(number / 100 / wanted.factor)
-        if not wanted.kind and wanted.factor != 1:
-            return float(number * unit.prefix / wanted.factor)
+        if not wanted:
+            return float(number * _scale(number, _units(own)[0].prefix))
+        for unit in _units(own):
+            for target in _units(wanted):
+                found = _between(number, unit, target)
+                if found is not None:
+                    return found
     except OverflowError:
         pass
     return None
 
 
-@lru_cache(maxsize=1024)
-def _parse(text: str) -> Unit:
-    numerator, slash, denominator = text.partition("/")
+def _scale(number: Fraction | float, factor: Fraction) -> Fraction | float:
+    """The factor as what the number can be multiplied by."""
+    return factor if isinstance(number, Fraction) else float(factor)
+
+
+def _between(number: Fraction | float, unit: Unit, wanted: Unit) -> float | None:
+    """A number of one unit in another; None where they are of different kinds."""
+    factor: Fraction | None = None
+    if not unit.kind:
+        factor = ONE if unit.factor == 1 else unit.factor / wanted.prefix
+    elif unit.kind == wanted.kind:
+        factor = unit.factor / wanted.factor
+    elif not wanted.kind and unit.kind == "%":
+        factor = 1 / (100 * wanted.factor)
+    elif not wanted.kind and wanted.factor != 1:
+        factor = unit.prefix / wanted.factor
+    elif "/" in unit.kind and reciprocal(unit.kind) == wanted.kind:
+        # A time for each is no rate where it is 0, and none that is known where it was rounded to that.
+        return float(1 / (number * _scale(number, unit.factor * wanted.factor))) if number else None
+    return None if factor is None else float(number * _scale(number, factor))
+
+
+def common_unit(units: Mapping[str, int]) -> str | None:
+    """The unit without a prefix that most of a column's values can be read in, of the units as they are written and how
+    often; None where each means the same wherever it stands, or no two have anything in common."""
+    written = {unit: count for unit, count in units.items() if unit}
+    if len(written) < 2:
+        return None
+    readings = {unit: [reading.kind for reading in _units(unit)] for unit in written}
+    if len({kinds[0] for kinds in readings.values()}) == 1:
+        return None
+    votes: dict[str, tuple[int, int]] = {}
+    for unit, found in readings.items():
+        for kind in found:
+            inverse = reciprocal(kind)
+            every, direct = votes.get(kind, (0, 0))
+            votes[kind] = every + written[unit], direct + written[unit]
+            if inverse != kind:
+                every, direct = votes.get(inverse, (0, 0))
+                votes[inverse] = every + written[unit], direct
+    best = max(votes, key=lambda kind: votes[kind])
+    shares = (found[0] for found in readings.values() if best in found or reciprocal(best) in found)
+    return _written(best) if len(set(shares)) > 1 else None
+
+
+def reciprocal(kind: str) -> str:
+    """What `it/time` is to `time/it`."""
+    return "/".join(reversed(kind.split("/")))
+
+
+def kinds(units: Iterable[str], wanted: str | None = None) -> set[str]:
+    """What units measure, as seen from the wanted one: more than one where they can't be compared."""
+    targets = {unit.kind for unit in _units(wanted)} if wanted else set()
+    found = set()
+    for unit in units:
+        readings = [reading.kind for reading in _units(unit)]
+        found.add(next((kind for kind in readings if kind in targets), readings[0]))
+    return found - {""}
+
+
+def _written(kind: str) -> str:
+    base, slash, per = kind.partition("/")
+    names = {"time": "s", "byte": "B"}
+    return names.get(base, base) + slash + names.get(per, per)
+
+
+@lru_cache(maxsize=4096)
+def _units(text: str) -> tuple[Unit, ...]:
+    """The readings of a unit, the likeliest first: with an unknown word its first letters may be a prefix."""
+    text = " ".join(text.split())
+    numerator, slash, denominator = text.replace(" per ", "/").partition("/")
     numerator, denominator = numerator.strip(), denominator.strip()
     if not slash and len(numerator) > 2 and numerator.endswith("ps"):
-        inner = _simple(numerator[:-2])
+        inner = _words(numerator[:-2])[0]
         if inner.kind == "byte":
-            return Unit("byte/time", inner.factor, inner.prefix)
-    if not slash and numerator.endswith("FLOPS"):
+            return (Unit("byte/time", inner.factor, inner.prefix),)
+    if not slash and re.search(r"(?:FLOPS|[Ff]lops)\Z", numerator):
         numerator, slash, denominator = numerator[:-1], "/", "s"
-    unit = _simple(numerator)
+    units = _words(numerator)
     if not slash:
-        return unit
+        return units
     if denominator in TIMES:
         # The base of a rate is per second, whichever time it was measured over.
         per = TIMES[denominator]
-        return Unit(f"{unit.kind}/time", unit.factor / per, unit.prefix / per)
-    return Unit(f"{unit.kind}/{denominator.lower().rstrip('s')}", unit.factor, unit.prefix)
+        return tuple(Unit(f"{unit.kind}/time", unit.factor / per, unit.prefix / per) for unit in units)
+    # What a rate is per may have a prefix, too; its base is per one.
+    per_units = _words(denominator)
+    return tuple(
+        Unit(f"{unit.kind}/{per_unit.kind}", unit.factor / per_unit.factor, unit.prefix / per_unit.prefix)
+        for unit in units
+        for per_unit in per_units
+    )
 
 
-def _simple(text: str) -> Unit:
-    one = Fraction(1)
+def _words(text: str) -> tuple[Unit, ...]:
+    """The readings of a unit without a denominator."""
     if text in ("", "1"):
-        return Unit("", one, one)
+        return (Unit("", ONE, ONE),)
     if text == "%":
-        return Unit("%", one, one)
+        return (Unit("%", ONE, ONE),)
     if text in TIMES:
-        return Unit("time", TIMES[text], TIMES[text])
+        return (Unit("time", TIMES[text], TIMES[text]),)
     if text in PREFIXES:
-        return Unit("", Fraction(PREFIXES[text]), Fraction(PREFIXES[text]))
-    for prefix in ("", text[:2], text[:1]):
+        return (Unit("", Fraction(PREFIXES[text]), Fraction(PREFIXES[text])),)
+    known: list[Unit] = []
+    others: list[Unit] = []
+    for prefix in ("", text[:1], text[:2]):
         rest = text[len(prefix) :]
         scale = Fraction(PREFIXES.get(prefix, 0 if prefix else 1))
-        if not scale:
+        if rest in SYMBOLS and prefix in SMALL:
+            scale = SMALL[prefix]
+        if not scale or not rest:
             continue
         if rest in BYTES:
-            return Unit("byte", scale, scale)
+            return (Unit("byte", scale, scale),)
         if rest in BITS:
-            return Unit("byte", scale / 8, scale)
-        if rest in OTHERS or (rest.lower() in OTHERS and len(rest) > 2):
-            return Unit(_singular(rest), scale, scale)
-    return Unit(_singular(text), one, one)
+            return (Unit("byte", scale / 8, scale),)
+        unit = Unit(singular(rest), scale, scale)
+        certain = rest in SYMBOLS or (len(rest) > 1 and unit.kind in BASES) or unit.kind in _PER_SECOND
+        (known if certain else others).append(unit)
+    return (*known, *others)
 
 
-def _singular(word: str) -> str:
+def singular(word: str) -> str:
+    """The one name of a unit that is written in several ways: `Tokens`, `tok`."""
     if word in SYMBOLS:
         return word
     lower = word.lower()
-    return lower[:-1] if lower.endswith("s") and lower != "iops" else lower
+    if len(lower) > 2 and lower.endswith("s") and not lower.endswith("ss") and lower not in _PER_SECOND:
+        lower = lower[:-1]
+    lower = {"entrie": "entry", "querie": "query", "vertice": "vertex", "hashe": "hash"}.get(lower, lower)
+    return _SAME.get(lower, lower)

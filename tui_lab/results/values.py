@@ -7,23 +7,24 @@ Types of a metric's column. A `type` in the file decides; `count` is an integer,
 How values are taken. `count` counts matches and is 0 without any; every other is null without any. `all` is
 the last here, and every value is in the table of steps. `min` and `max` leave NaN out unless there is nothing
 else; `mean` and `sum` are NaN where a value is, so that a run that diverged shows. Sums are exact and rounded
-once. What cannot be read as the type is null, and no value for `min`, `max`, `mean` and `sum`; integers
-beyond 64 bits cannot.
+once. What cannot be read as the type is null, and so are `min`, `max`, `mean` and `sum` where one of their
+values is: nobody can tell what they are.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import orjson
 
+from tui_lab.results.numbers import USUAL, Notation, as_float, digits_to_int, to_float, to_int
 from tui_lab.results.units import quantity
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Take
-from tui_lab.spec.pattern import Kind
+from tui_lab.spec.shorthands import Kind
 from tui_lab.spec.values import Value
 
 Scalar: TypeAlias = float | int | str | bool
@@ -36,39 +37,9 @@ FALSE: Final = frozenset(("false", "no", "off", "0", "f", "n"))
 # ---- one text
 
 
-def to_float(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    lower = text.strip().lower()
-    if "nan(" in lower:  # C prints what kind of NaN
-        return math.nan
-    try:
-        return float(lower.replace("d", "e"))  # Fortran's double precision
-    except ValueError:
-        return None
-
-
-def to_int(text: str) -> int | None:
-    try:
-        number = int(text)
-    except ValueError:
-        fraction = to_float(text)
-        if fraction is None or not fraction.is_integer():
-            return None
-        number = int(fraction)
-    return number if -(2**63) <= number < 2**63 else None
-
-
 def to_bool(text: str) -> bool | None:
     word = text.strip().lower()
     return True if word in TRUE else False if word in FALSE else None
-
-
-def to_number(text: str) -> Scalar | None:
-    """An integer where it is one, else a float."""
-    return to_float(text) if any(mark in text for mark in ".eEdDnN") else to_int(text)
 
 
 def unquoted(text: str) -> str:
@@ -76,52 +47,45 @@ def unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0] else text
 
 
-def converter(wanted: ColumnType, kind: Kind = "text", unit: str | None = None) -> Convert:
+def converter(wanted: ColumnType, kind: Kind = "text", unit: str | None = None, notation: Notation = USUAL) -> Convert:
     """The function that reads a text of `kind` as the wanted type; it returns None for what it can't read."""
     if kind == "quantity" and wanted in ("float", "int"):
         if wanted == "float":
-            return lambda text: quantity(text, None, unit)
-        return lambda text: _whole(quantity(text, None, unit))
+            return lambda text: quantity(text, None, unit, notation)
+        return lambda text: _whole(quantity(text, None, unit, notation))
     if wanted == "float":
-        return to_float
+        return to_float if notation is USUAL else lambda text: to_float(text, notation)
     if wanted == "int":
-        return to_int
+        read = digits_to_int if kind == "int" else to_int
+        return read if notation is USUAL else lambda text: read(text, notation)
     if wanted == "bool":
         return to_bool
     return unquoted if kind == "str" else str
 
 
-def _whole(number: float | None) -> int | None:
-    return to_int(repr(number)) if number is not None else None
+def _whole(found: float | None) -> int | None:
+    return int(found) if found is not None and found.is_integer() else None
 
 
-def from_json(value: Value, wanted: ColumnType, unit: str | None = None) -> Scalar | None:
+def from_json(value: Value, wanted: ColumnType, unit: str | None = None, notation: Notation = USUAL) -> Scalar | None:
     """A value found in JSON as the wanted type; with `json` as it is, and as JSON text where it is nested."""
     if value is None:
         return None
     if isinstance(value, str):
         if wanted == "float" and unit:
-            return quantity(value, None, unit)
-        return value if wanted in ("json", "str") else converter(wanted)(value)
+            return quantity(value, None, unit, notation)
+        return value if wanted in ("json", "str") else converter(wanted, notation=notation)(value)
     if isinstance(value, (dict, list)):
         return Nested(json_text(value)) if wanted in ("json", "str") else None
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        value = big_float(value)
     if wanted == "json":
         return value
     if wanted == "str":
         return json_text(value)
     if wanted == "bool":
         return value if isinstance(value, bool) else to_bool(json_text(value))
-    return converter(wanted)(repr(int(value) if isinstance(value, bool) else value))
-
-
-def big_float(number: int) -> float:
-    """The nearest float, an infinity beyond the largest."""
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
+    if wanted == "float":
+        return as_float(value) if isinstance(value, int) else value
+    return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
 class Nested(str):
@@ -141,7 +105,7 @@ def json_text(value: Value) -> str:
 # ---- many values
 
 
-def reduce(take: Take, values: list[Scalar | None]) -> Scalar | None:
+def reduce(take: Take, values: Sequence[Scalar | None]) -> Scalar | None:
     """The one value of a metric from all its matches, in order. See the module's text for NaN and null."""
     if take == "count":
         return len(values)
@@ -151,22 +115,19 @@ def reduce(take: Take, values: list[Scalar | None]) -> Scalar | None:
         return values[-1]
     if take == "first":
         return values[0]
-    known = [value for value in values if value is not None]
-    if not all(isinstance(value, str) for value in known):
-        known = [value for value in known if not isinstance(value, str)]
-    if not known:
-        return None
+    numbers = [value for value in values if value is not None and not isinstance(value, str)]
+    if len(numbers) < len(values):
+        texts = [value for value in values if isinstance(value, str)]
+        whole = len(texts) == len(values) and take in ("min", "max")
+        return (min if take == "min" else max)(texts) if whole else None
     if take == "min" or take == "max":
         # A comparison with NaN is false, so that NaN would win or lose by its place.
-        ordered = [value for value in known if value == value] or known
+        ordered = [value for value in numbers if value == value] or numbers
         return (min if take == "min" else max)(ordered)
-    numbers = [value for value in known if not isinstance(value, str)]
-    if not numbers:
-        return None
     total = exact_sum(numbers)
     if take == "sum":
-        return total if isinstance(total, float) or -(2**63) <= total < 2**63 else None
-    return total / len(numbers)
+        return total
+    return (as_float(total) if isinstance(total, int) else total) / len(numbers)
 
 
 def exact_sum(numbers: Iterable[float]) -> float | int:
@@ -174,7 +135,8 @@ def exact_sum(numbers: Iterable[float]) -> float | int:
     numbers = list(numbers)
     if all(isinstance(number, int) for number in numbers):
         return sum(numbers)
+    floats = [as_float(number) if isinstance(number, int) else number for number in numbers]
     try:
-        return math.fsum(numbers)
+        return math.fsum(floats)
     except (OverflowError, ValueError):  # beyond the largest float, or infinities of both signs
-        return sum(numbers)
+        return sum(floats)

@@ -11,6 +11,8 @@ from tui_lab.spec.values import Model
 Take = Literal["last", "first", "min", "max", "mean", "sum", "count", "all"]
 MetricType = Literal["float", "int", "str", "bool"]
 Goal = Literal["min", "max"]
+Decimal = Literal[".", ","]
+Thousands = Literal[",", ".", "'", " ", "_"]
 
 
 class Metric(Model):
@@ -30,6 +32,14 @@ class Metric(Model):
     type: MetricType | None = Field(default=None, description="Type of the column, where the pattern does not say.")
     unit: str | None = Field(
         default=None, description="Unit of the values; quantities are converted to it.", examples=["MB/s"]
+    )
+    decimal: Decimal | None = Field(
+        default=None, description="Mark before decimals, where it is no point.", examples=[","]
+    )
+    thousands: Thousands | None = Field(
+        default=None,
+        description="Mark between thousands. Without it `1,234` is no number.",
+        examples=[",", ".", "'", " "],
     )
     goal: Goal | None = Field(default=None, description="What is better: less or more.")
     json_file: str | None = Field(
@@ -72,3 +82,11 @@ class Rows(Model):
         examples=["^Epoch"],
     )
     source: str = Field(default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file.")
+    decimal: Decimal | None = Field(
+        default=None, description="Mark before decimals, where it is no point.", examples=[","]
+    )
+    thousands: Thousands | None = Field(
+        default=None,
+        description="Mark between thousands. Without it `1,234` is no number.",
+        examples=[",", ".", "'", " "],
+    )

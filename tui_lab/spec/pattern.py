@@ -1,17 +1,15 @@
 """Patterns: Python regular expressions with shorthands for the values that programs print.
 
-    @float@     a number: `5`, `-.5`, `5.`, `1E-5`, Fortran's `1D-05`, `nan`, `inf`, `Infinity`    Float64
-    @int@       a whole number with an optional sign                                               Int64
-    @str@       a quoted string (the quotes are dropped), else a run of characters without space   text
-    @slug@      letters, digits, `_` and `-`                                                       text
-    @quantity@  a number with its suffix: `18.6k`, `3.2 MiB/s`, `95%`, `1,234,567`, `0m1.234s`     Float64
+    @float@     a number: `5`, `-.5`, `5.`, `1E-5`, Fortran's `1.5D-05`, `nan`, `inf`, `Infinity`        Float64
+    @int@       a whole number with an optional sign                                                   Int64
+    @str@       a quoted string (the quotes are dropped), else a run of characters without space       text
+    @slug@      letters, digits, `_` and `-`                                                           text
+    @quantity@  a number with its unit, or a duration: `18.6k`, `3.2 MiB/s`, `95%`, `nan s`, `1h 23m`   Float64
 
 `\\@` is a plain `@`. A pattern is matched line by line, and every match in a line counts. The value of a
 match: the group named `value`; else the first group that took part; else, where there is no group but
 exactly one shorthand, what that matched; else the whole match. A group named `unit` holds the unit of the
 value, a group named `step` its step.
-
-Commas: a number ends at one (`1,5` is `1`), but `@quantity@` reads thousands (`1,234`) and refuses `1,5`.
 """
 
 from __future__ import annotations
@@ -23,35 +21,11 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from tui_lab.spec.effort import longest_line
+from tui_lab.spec.shorthands import KINDS, Kind, bounded, expansion
 
-Kind = Literal["float", "int", "str", "quantity", "text"]
-"""What a group holds: one of the shorthands, or `text` for anything else (and for `@slug@`)."""
-
-# Runs of digits are possessive (`++`): a number is never cut in two, and a long one isn't tried at each of its digits.
-FLOAT: Final = (
-    r"(?:[-+]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++|[dD][-+][0-9]++)?"
-    r"|(?<![A-Za-z0-9_])(?ai:inf(?:inity)?|nan(?:\([a-z0-9]*\))?)(?![a-zA-Z0-9_])))"
-)
-INT: Final = r"(?:[-+]?[0-9]++)"
-STR: Final = r"""(?:"[^"]*+"|'[^']*+'|\S+)"""
-SLUG: Final = r"(?:[-0-9A-Za-z_]+)"
-# Clock times and durations in parts first: their head alone would also be a number with a suffix.
-QUANTITY: Final = (
-    r"(?:[0-9]++(?::[0-5]?[0-9]){1,2}(?:\.[0-9]++)?(?![0-9:])"
-    r"|(?:[0-9]++[dhm][ ]?){1,3}[0-9]++(?:\.[0-9]++)?s(?![A-Za-z0-9/])"
-    r"|[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})++(?:\.[0-9]++)?|(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?)"
-    r"(?!,?[0-9]|\.[0-9])(?:[ ]?(?:[A-Za-zµμ][A-Za-zµμ]*|%)(?:/[A-Za-zµμ]+)?)?)"
-)
-SHORTHANDS: Final[Mapping[str, tuple[str, Kind]]] = {
-    "float": (FLOAT, "float"),
-    "int": (INT, "int"),
-    "str": (STR, "str"),
-    "slug": (SLUG, "text"),
-    "quantity": (QUANTITY, "quantity"),
-}
 # Line breaks and escape sequences are gone before a line is searched; what is not UTF-8 reads as U+FFFD.
 UNSEARCHABLE: Final = re.compile("[\n\r\x1b\ufffd\ud800-\udfff]")
 SHORTHAND: Final = re.compile(r"@([A-Za-z]+)@")
@@ -72,6 +46,8 @@ class Pattern:
 
     text: str
     """As the user wrote it."""
+    spaced: bool
+    """Whether numbers may have spaces between their thousands."""
     regex: re.Pattern[str]
     groups: tuple[str, ...]
     """Names of the named groups, in order of their numbers."""
@@ -94,7 +70,15 @@ class Pattern:
     def reach(self) -> int:
         """Characters of a line that can be searched at once. What is longer may take for ever, and is for
         a process that can be ended."""
-        return longest_line(self.regex)
+        plain = re.sub(
+            r"\\.|@([A-Za-z]+)@",
+            lambda match: bounded(match[1]) if match[1] in KINDS else match[0],
+            self.text,
+            flags=re.DOTALL,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return longest_line(re.compile(plain))
 
     @property
     def kind(self) -> Kind:
@@ -105,32 +89,34 @@ class Pattern:
         return kinds.pop() if len(kinds) == 1 else "text"
 
 
-def compile_pattern(text: str) -> Pattern:
-    """Compile a pattern; raises PatternError at the place in `text` where it is wrong."""
+def compile_pattern(text: str, spaced: bool = False) -> Pattern:
+    """Compile a pattern; `spaced` says that numbers may have spaces between their thousands. Raises PatternError at the
+    place in `text` where it is wrong."""
     scan = _Scan(text)
     if scan.captures == 0 and len(scan.shorthands) == 1:
         start, end = scan.shorthands[0]
-        expansion = _Expansion(text, ((start, end),))
+        expanded = _Expansion(text, ((start, end),), spaced)
     else:
-        expansion = _Expansion(text, ())
+        expanded = _Expansion(text, (), spaced)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of `[[`, which may mean something else one day
-            regex = re.compile(expansion.text)
-            needs, words = _literals(text, expansion.text, regex)
+            regex = re.compile(expanded.text)
+            needs, words = _literals(text, expanded.text, regex)
     except re.error as error:
-        raise PatternError(str(error.msg), expansion.origin(error.pos or 0)) from None
+        raise PatternError(str(error.msg), expanded.origin(error.pos or 0)) from None
     except (OverflowError, RecursionError):
         raise PatternError("this pattern is too large", 0) from None
     names = sorted(regex.groupindex, key=lambda name: regex.groupindex[name])
     # The scan does not know verbose comments; where it counted differently, nothing is said about groups.
     kinds = scan.kinds if scan.captures == regex.groups else {}
-    if expansion.captured:
+    if expanded.captured:
         kinds = {1: scan.shorthand_kind(0)}
     value = regex.groupindex.get("value", _default_value(regex, names))
     folded = bool(regex.flags & re.IGNORECASE)
     return Pattern(
         text=text,
+        spaced=spaced,
         regex=regex,
         groups=tuple(names),
         kinds=kinds,
@@ -187,7 +173,7 @@ class _Scan:
 
     def shorthand_kind(self, index: int) -> Kind:
         start, end = self.shorthands[index]
-        return SHORTHANDS[self.text[start + 1 : end - 1]][1]
+        return KINDS[self.text[start + 1 : end - 1]]
 
     def _open(self, position: int, open_groups: list[tuple[int, int]]) -> int:
         text = self.text
@@ -213,16 +199,16 @@ class _Scan:
         while position < len(text) and text[position] != "]":
             position += 2 if text[position] == "\\" else 1
         for match in SHORTHAND.finditer(text, start, position):
-            if match[1] in SHORTHANDS:
+            if match[1] in KINDS:
                 raise PatternError(f"{match[0]} cannot stand inside [...]", match.start())
         return position + 1
 
     def _shorthand(self, match: re.Match[str]) -> int:
         word = match[1]
-        if word in SHORTHANDS:
+        if word in KINDS:
             self.shorthands.append(match.span())
             return match.end()
-        close = difflib.get_close_matches(word.lower(), SHORTHANDS, 1, 0.6)
+        close = difflib.get_close_matches(word.lower(), KINDS, 1, 0.6)
         if close:
             raise PatternError(f'unknown shorthand {match[0]}, did you mean "@{close[0]}@"?', match.start())
         # Some other text between two signs; the second sign may begin a shorthand.
@@ -237,15 +223,15 @@ class _Scan:
 class _Expansion:
     """The pattern with its shorthands written out, and the way back from an offset in it."""
 
-    def __init__(self, text: str, captured: Iterable[tuple[int, int]]) -> None:
+    def __init__(self, text: str, captured: Iterable[tuple[int, int]], spaced: bool) -> None:
         self.captured = tuple(captured)
         self._pieces: list[tuple[int, int, bool]] = []  # start here, start in the text, is it a shorthand
         parts: list[str] = []
         length, position = 0, 0
         for match in re.finditer(r"\\.|@([A-Za-z]+)@", text, re.DOTALL):
-            if match[1] not in SHORTHANDS:
+            if match[1] not in KINDS:
                 continue
-            regex = SHORTHANDS[match[1]][0]
+            regex = expansion(match[1], text[: match.start()], spaced)
             if match.span() in self.captured:
                 regex = f"({regex})"
             before = text[position : match.start()]
@@ -269,7 +255,7 @@ def _literals(text: str, expanded: str, regex: re.Pattern[str]) -> tuple[tuple[s
     required = [piece for run, needed in runs if needed for piece in UNSEARCHABLE.split(run)]
     if regex.flags & re.IGNORECASE:
         required = [run.lower() for run in required if run.isascii()]
-    words = _runs(SHORTHAND.sub(lambda match: "." if match[1] in SHORTHANDS else match[0], text))
+    words = _runs(SHORTHAND.sub(lambda match: "." if match[1] in KINDS else match[0], text))
     return tuple(run for run in required if run), tuple(run for run, _ in words)
 
 

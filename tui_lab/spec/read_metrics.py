@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
-from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
+from tui_lab.spec.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
 from tui_lab.spec.names import name_error
 from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.spec.reading import QUOTE, Keypath, Reader
@@ -13,14 +13,17 @@ from tui_lab.spec.reading import QUOTE, Keypath, Reader
 ATTRIBUTES: Final = {"from": "source", "json": "json_file"}
 KINDS: Final = ("pattern", "json", "csv", "sql", "run")
 METRIC_KEYS: Final = (
-    *("pattern", "take", "from", "type", "unit", "goal", "json", "path", "csv", "column", "sql", "run"),
+    *("pattern", "take", "from", "type", "unit", "decimal", "thousands", "goal"),
+    *("json", "path", "csv", "column", "sql", "run"),
 )
-ROWS_KEYS: Final = ("pattern", "csv", "each", "from")
+ROWS_KEYS: Final = ("pattern", "csv", "each", "from", "decimal", "thousands")
 _ROW_KINDS: Final = ("pattern", "csv", "each")
 _ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "take": get_args(Take),
     "type": get_args(MetricType),
     "goal": get_args(Goal),
+    "decimal": get_args(Decimal),
+    "thousands": get_args(Thousands),
 }
 # Keys that mean something with some kinds only.
 _ONLY_WITH: Final = {"path": ("json",), "column": ("csv",), "from": ("pattern",)}
@@ -72,6 +75,11 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
     for key, with_kinds in _ONLY_WITH.items():
         if key in keys and not set(kinds) & set(with_kinds):
             r.add((*path, key), f'"{key}" goes with "{with_kinds[0]}", not with "{kinds[0]}"', at_key=True)
+    _check_marks(r, path, found, keys)
+    if "sql" in keys:
+        for key in ("decimal", "thousands"):
+            if key in keys:
+                r.add((*path, key), f'"{key}" says how numbers are read; "sql" computes them', at_key=True)
     if "run" in keys and "from" in keys:
         r.add((*path, "from"), '"from" goes with "pattern" alone, not with "run"', at_key=True)
     if "json" in keys and "path" not in keys:
@@ -92,6 +100,13 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
             at_key=True,
         )
     return Metric(**found) if len(r.problems) == before else None
+
+
+def _check_marks(r: Reader, path: Keypath, found: dict[str, Any], keys: tuple[str, ...]) -> None:
+    """The marks in numbers must differ."""
+    if "thousands" in keys and found.get("thousands") == (found.get("decimal") or "."):
+        other = "." if found["thousands"] == "," else ","
+        r.add((*path, "thousands"), "this mark stands before decimals", f'write decimal: "{other}", too')
 
 
 def _one_kind(r: Reader, path: Keypath, keys: tuple[str, ...], owner: str) -> bool:
@@ -152,7 +167,11 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
         return None
     before = len(r.problems)
     keys = r.fields(path, ROWS_KEYS, '"rows"')
-    found = {ATTRIBUTES.get(key, key): r.text((*path, key)) for key in keys}
+    found = {
+        ATTRIBUTES.get(key, key): r.one_of((*path, key), _ENUMS[key]) if key in _ENUMS else r.text((*path, key))
+        for key in keys
+    }
+    _check_marks(r, path, found, keys)
     kinds = [key for key in keys if key in _ROW_KINDS]
     if len(kinds) > 1:
         r.add((*path, kinds[1]), f'"rows" has both "{kinds[0]}" and "{kinds[1]}"', at_key=True)

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from pydantic.fields import FieldInfo
 
-from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
+from tui_lab.spec.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
 from tui_lab.spec.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.spec.names import MAX_NAME
 from tui_lab.spec.needs import Keep, Needs
@@ -170,6 +170,8 @@ _METRIC_KEYS: Final[dict[str, Schema]] = {
     "source": TEXT,
     "type": _words(MetricType),
     "unit": ANY_TEXT,
+    "decimal": _words(Decimal),
+    "thousands": _words(Thousands),
     "goal": _words(Goal),
     "json_file": TEXT,
     "path": {"type": "string", "pattern": "^\\$"},
@@ -177,6 +179,15 @@ _METRIC_KEYS: Final[dict[str, Schema]] = {
     "column": ANY_TEXT,
     "sql": ANY_TEXT,
     "run": ANY_TEXT,
+}
+
+_ROWS_KEYS: Final[dict[str, Schema]] = {
+    "pattern": TEXT,
+    "csv": TEXT,
+    "each": TEXT,
+    "source": TEXT,
+    "decimal": _words(Decimal),
+    "thousands": _words(Thousands),
 }
 
 _AMOUNT: Final = one_or_many(_QUANTITY, minItems=1)
@@ -255,7 +266,7 @@ _KEYS: Final[dict[str, Schema]] = {
     "needs": or_null(_needs()),
     "limits": or_null(_named({"type": "integer", "minimum": 1})),
     "metrics": or_null(_named({"$ref": "#/$defs/metric"})),
-    "rows": or_null(closed_object(Rows, {"pattern": TEXT, "csv": TEXT, "each": TEXT, "source": TEXT})),
+    "rows": or_null(closed_object(Rows, _ROWS_KEYS)),
     "code": or_null(one_or_many(TEXT)),
     "inputs": or_null(one_or_many(TEXT)),
     "keep": or_null(

@@ -13,7 +13,7 @@ import numpy as np
 
 from tui_lab.results.extract import Task, extract, read_text
 from tui_lab.results.hints import explain
-from tui_lab.results.readers import TextReader
+from tui_lab.results.readers import Nothing, TextReader
 from tui_lab.results.records import Record
 from tui_lab.results.rows import RowsReader
 from tui_lab.results.slow_search import SlowSearch, TooSlowError
@@ -236,7 +236,8 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
         return _at_nearest(replace(trial, lines=lines, focus=len(lines) - 1, hint=hint), text.lines, offset)
     numbers = sorted(found)
     focus = numbers[0] if reader.take == "first" else numbers[-1]
-    values = [reader.of(match) for number in numbers for match in found[number]]
+    of_matches = [reader.of(match) for number in numbers for match in found[number]]
+    values = [value for value in of_matches if not isinstance(value, Nothing)]
     chosen = found[focus][0] if reader.take == "first" else found[focus][-1]
     group = reader.pattern.value
     if group < 0:
