@@ -90,7 +90,7 @@ def test_every_key() -> None:
     assert experiment.seed == Seed(base=1, per="task")
     assert experiment.files["mesh.json"] == FileTemplate(source="mesh.tmpl", marks=("#", "#"))
     assert experiment.templates["input.nml"] == "dt = {lr:.3e}\nsteps = {steps}\n"
-    assert experiment.workdir == str(FILES / "runs")
+    assert experiment.workdir == "runs"
     assert experiment.env == {"OMP_NUM_THREADS": "4", "WARMUP": "{warmup}", "EMPTY": ""}
     assert experiment.setup == "module load cuda\nconda activate lab"
     assert (experiment.timeout, experiment.grace) == (5400.0, 30.0)
@@ -212,14 +212,15 @@ def test_workdir(monkeypatch: pytest.MonkeyPatch) -> None:
     def workdir(text: str) -> str | None:
         return load_text(f"command: ./x {{p}}\nparameters: {{p: 1}}\nworkdir: {text}\n", "/lab/f.yaml").workdir
 
-    assert workdir("runs/../r") == "/lab/r"
+    assert workdir("runs/../r") == "r"
     assert workdir("/abs") == "/abs"
     assert workdir("~/w") == "/home/ana/w"
     assert workdir("$PROJECT/w") == "/data/p/w"
     assert workdir("${PROJECT}") == "/data/p"
-    assert workdir("$NOWHERE/w") == "/lab/$NOWHERE/w"
+    assert workdir("$NOWHERE/w") == "$NOWHERE/w"
     assert workdir("'{output}'") == "{output}"
-    assert workdir("'runs/{p}'") == "/lab/runs/{p}"
+    assert workdir("'runs/{p}'") == "runs/{p}"
+    assert workdir("../w") == "/w"
 
 
 def test_a_copy_in_a_lab_means_what_the_original_meant(tmp_path: Path) -> None:

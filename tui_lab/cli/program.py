@@ -30,6 +30,13 @@ from tui_lab.store.planning import surroundings
 _LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
 _LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
 _TRIED: Final = 200  # values of a parameter that are tried
+_SOURCES: Final = frozenset(
+    (
+        *(".py", ".sh", ".bash", ".zsh", ".R", ".r", ".jl", ".pl", ".rb", ".lua", ".js", ".mjs", ".ts", ".m"),
+        *(".awk", ".tcl", ".php", ".jar"),
+    )
+)
+_REDIRECTED: Final = re.compile(r">[>|&]?\s*[\"']?$")
 _WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
 
 
@@ -193,14 +200,25 @@ def program_files(experiment: Experiment) -> dict[str, str]:
     run under (`env`, `setup`, ...), as `key:` entries."""
     found = declared_files.digests(experiment, "code")
     for step in experiment.steps:
-        for word in _WORDS.findall(step.command):
+        for match in _WORDS.finditer(step.command):
+            word = match[0]
             path = experiment.folder / word
+            if _REDIRECTED.search(step.command, 0, match.start()):
+                continue  # written, not read
             try:
                 if path.is_file() and path.stat().st_size < _LARGEST:
                     found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
             except OSError:
                 continue
     return found | {f"{name}:": digest for name, digest in surroundings(experiment).items()}
+
+
+def is_program(path: Path) -> bool:
+    """Whether a file that a command names is run, and not data."""
+    try:
+        return path.is_file() and (path.suffix in _SOURCES or os.access(path, os.X_OK))
+    except OSError:
+        return False
 
 
 def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:

@@ -20,14 +20,14 @@ import polars as pl
 from tui_lab.cli.address import matching, task_table
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.git_state import git_state
-from tui_lab.cli.program import check_program, program_files, stale
+from tui_lab.cli.program import check_program, is_program, program_files, stale
 from tui_lab.cli.text import printable
 from tui_lab.engine.recipe import Recipe, placeholders
 from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.overrides import read_values
-from tui_lab.store import declared_files, fold, layout, ranges, spec_file
+from tui_lab.store import code_snapshot, declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
@@ -35,6 +35,7 @@ from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
 
+_WATCHED: Final = 10_000  # files whose changes are told; of more, looking would take too long
 OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 
 
@@ -69,6 +70,7 @@ class Prepared:
     counts: dict[str, int]  # selected tasks by state, "new" among them
     scripts: dict[str, str]  # file -> digest, of the program's own files
     notices: tuple[str, ...]
+    began: float  # when this was prepared: seconds since 1970
 
     @property
     def plan(self) -> Plan:
@@ -110,6 +112,7 @@ def find_lab(path: Path) -> Lab | None:
 def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
     """Read, expand and plan; `text` stands for what the file holds, while it is being edited. Raises SpecError,
     LabError, UsageError; writes nothing."""
+    began = time.time()
     experiment = load(file, text)
     text = file.read_text(encoding="utf-8-sig") if text is None else text
     combinations = expand(experiment)
@@ -152,7 +155,18 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     if unchanged and previous is not None:
         planned = replace(planned, plan=previous)
     return Prepared(
-        experiment, folder, text, planned, queued, spare, state.offset, unchanged, counts, scripts, tuple(notices)
+        experiment,
+        folder,
+        text,
+        planned,
+        queued,
+        spare,
+        state.offset,
+        unchanged,
+        counts,
+        scripts,
+        tuple(notices),
+        began,
     )
 
 
@@ -261,11 +275,12 @@ def queue(
 
 
 def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bool) -> dict[str, Any]:
-    """Write the plan where it is new; the event that submits it. Raises StorageError."""
+    """Write the plan where it is new; the event that submits it. Raises StorageError, SpecError."""
     plan = prepared.plan
     if not prepared.unchanged:
         place = spec_file.recorded(prepared.experiment.file, prepared.folder.path.parent)
         replace(plan, about={**plan.about, **place}).write(prepared.folder.plans, prepared.text)
+    program = _program(prepared)
     return {
         "event": "submitted",
         "id": uuid.uuid4().hex,
@@ -285,7 +300,7 @@ def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bo
         "user": _user(),
         "host": socket.gethostname(),
         "nodes": nodes,
-        "scripts": prepared.scripts,
+        **program,
         "keep_going": keep_going,
         **_environment(prepared),
     }
@@ -297,6 +312,35 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return str(os.getuid())
+
+
+def _program(prepared: Prepared) -> dict[str, Any]:
+    """The snapshot of the program, where `code` is declared; the digests of its files; and what the files that are not
+    in it look like, so that a change of one is seen when a task starts. Raises LabError, StorageError, SpecError."""
+    experiment = prepared.experiment
+    scripts = dict(prepared.scripts)
+    found: dict[str, Any] = {}
+    copied: dict[str, str] = {}
+    if experiment.code:
+        named = {name: path for name in scripts if is_program(path := experiment.folder / name) and "../" not in name}
+        found["code"], copied = code_snapshot.take(experiment, named, prepared.folder.path)
+        scripts |= copied
+    if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
+        copied = {}  # tasks start where the files themselves are
+    inputs = declared_files.declared(experiment, "inputs").files
+    seen: dict[str, list[int]] = {}
+    for name in [*(name for name in scripts if not name.endswith(":")), *inputs]:
+        if name in copied:
+            continue
+        with suppress(OSError):
+            facts = (experiment.folder / name).stat()
+            seen[name] = [facts.st_size, facts.st_mtime_ns]
+            if name in scripts:
+                scripts[name] = declared_files.file_digest(experiment.folder / name)
+            elif facts.st_mtime > prepared.began:
+                what = f"{experiment.folder / name} changed while {experiment.name} was planned"
+                raise LabError(what, "type the same once more")
+    return {"scripts": scripts, **found, **({"files": seen} if 0 < len(seen) <= _WATCHED else {})}
 
 
 def _environment(prepared: Prepared) -> dict[str, str]:

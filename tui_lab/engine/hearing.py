@@ -89,6 +89,8 @@ class Hearing:
                 run, key = self._of(message["key"])
                 if run is not None and key in run.flight:
                     news.setdefault(run.name, []).append(run.on_started(key, message["ago"]))
+                    if node.shared:
+                        run.look_for_drift(key)
             elif kind == "finished":
                 durations.append(message.get("duration", 0.0))
                 node.open.pop(tuple(message["key"]), None)

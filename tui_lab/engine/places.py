@@ -54,7 +54,7 @@ class Places:
             "setup": node.entry.get("setup"),
         }
         if node.shared:
-            return Place(tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or str(experiment.folder), **common)
+            return Place(tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or recipe.here.workdir, **common)
         workdir = node.entry.get("workdir")
         if workdir is None or experiment.code or experiment.inputs:
             sent = self._sent.get((node, recipe.identity))
@@ -111,7 +111,7 @@ class Places:
         recipe = run.recipe(submission)
         if recipe.identity not in self._codes:
             scripts = [name for name in run.state.submissions[submission].get("scripts", {}) if not name.endswith(":")]
-            work = asyncio.to_thread(code_of, recipe.experiment, scripts)
+            work = asyncio.to_thread(code_of, recipe.experiment, scripts, recipe.folder, recipe.code)
             self._codes[recipe.identity] = asyncio.create_task(work)
         return await self._codes[recipe.identity]
 

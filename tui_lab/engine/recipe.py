@@ -19,7 +19,7 @@ from tui_lab.spec.model import BUILT_IN, Experiment, Value
 from tui_lab.spec.needs import Needs, needs_of
 from tui_lab.spec.template import fill, names_in
 from tui_lab.spec.units import duration
-from tui_lab.store import layout
+from tui_lab.store import code_snapshot, layout
 from tui_lab.store.plan import Plan
 
 # Variables that belong to one task: a lab run from inside a task must not pass them on.
@@ -82,9 +82,12 @@ class Place:
 
 
 class Recipe:
-    """How the tasks of one plan are run. `identity` names its context to agents."""
+    """How the tasks of one plan are run. `identity` names its context to agents, `code` the snapshot of the program."""
 
-    def __init__(self, experiment: Experiment, plan: Plan, folder: Path, identity: str) -> None:
+    def __init__(
+        self, experiment: Experiment, plan: Plan, folder: Path, identity: str, code: str | None = None
+    ) -> None:
+        self.code = code
         self.experiment = experiment
         self.plan = plan
         self.folder = folder
@@ -100,7 +103,8 @@ class Recipe:
     @cached_property
     def here(self) -> Place:
         """This machine, with the lab's own folder."""
-        return Place("localhost", str(self.folder / layout.TASKS), str(self.experiment.folder))
+        program = self.experiment.folder if self.code is None else code_snapshot.snapshot(self.folder, self.code)
+        return Place("localhost", str(self.folder / layout.TASKS), str(program))
 
     @property
     def workdir(self) -> str | None:

@@ -113,7 +113,9 @@ class Records:
             about = self.state.submissions[number]
             spec = self.folder.spec(about["plan"])
             identity = f"{self.wire_name}/{number}"
-            self.recipes[number] = Recipe(spec, self.folder.plan(about["plan"]), self.folder.path, identity)
+            self.recipes[number] = Recipe(
+                spec, self.folder.plan(about["plan"]), self.folder.path, identity, about.get("code")
+            )
         return self.recipes[number]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from tui_lab.engine.agent.resources import Resources
+from tui_lab.engine.drift import Drift
 from tui_lab.engine.queue import Queue
 from tui_lab.engine.records import Key as Key
 from tui_lab.engine.records import now as now
@@ -38,6 +39,8 @@ class ExperimentRun(Queue):
     def __init__(self, folder: ExperimentFolder) -> None:
         """Raises LabError, StorageError."""
         super().__init__(folder)
+        self.drifts: dict[int, Drift] = {}  # by submission
+        self.drifted: dict[Key, str] = {}  # open attempts that started after a change of their program -> what to note
         # Of the open attempts those to be stopped, and why.
         self.stopping: dict[Key, str] = {k: why for k, why in self.state.stopping.items() if k in self.flight}
         self.trials = Trials()
@@ -127,6 +130,14 @@ class ExperimentRun(Queue):
             self.next_start = max(self.next_start, time.monotonic() - ago + self.stagger)
         return {"event": "started", "at": now(ago), "task": key[0], "attempt": key[1]}
 
+    def look_for_drift(self, key: Key) -> None:
+        """Note it where the files that an attempt on this machine reads have changed since it was submitted."""
+        number = self.state.columns["submission"][key[0]]
+        if number not in self.drifts:
+            self.drifts[number] = Drift(self.recipe(number).experiment.folder, self.state.submissions[number])
+        if note := self.drifts[number].note():
+            self.drifted[key] = note
+
     def on_returned(self, keys: list[Key]) -> list[Event]:
         """The events of attempts that had not begun: their tasks go back to the queue, or have been stopped."""
         events: list[Event] = [{"event": "returned", "at": now(), "attempts": keys}]
@@ -143,6 +154,8 @@ class ExperimentRun(Queue):
         """The event of an attempt that ended, with `again` where the task goes back to the queue."""
         task = key[0]
         event = _finished(key, message)
+        if drifted := self.drifted.pop(key, ""):
+            event["note"] = "; ".join(filter(None, (event.get("note"), drifted)))
         interrupted = event.get("reason") == "interrupted"
         if interrupted:
             event["reason"] = "stopped"

@@ -219,7 +219,8 @@ class Experiment(Model):
     )
     workdir: str | None = Field(
         default=None,
-        description="Folder that tasks start in, relative to the file; by default the file's folder. "
+        description="Folder that tasks start in, relative to the file (with `code`, to the copy); by default that "
+        "folder itself. "
         '`"{output}"` suits programs that write fixed file names.',
         examples=["~/project", "{output}"],
     )
@@ -306,7 +307,8 @@ class Experiment(Model):
     code: tuple[str, ...] = Field(
         default=(),
         description="Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. "
-        "A folder means all in it, without labs, environments and caches.",
+        "Tasks run a read-only copy of how they were at the submission. A folder means all in it, without labs, "
+        "environments and caches.",
         examples=["*.py", ["main.py", "lib/**"], "."],
     )
     inputs: tuple[str, ...] = Field(

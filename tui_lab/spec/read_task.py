@@ -149,14 +149,16 @@ def _marks(r: Reader, path: Keypath) -> tuple[str, str] | None:
 
 
 def read_workdir(r: Reader, path: Keypath) -> str | None:
-    """The folder as a path: `~` and `$NAME` filled in, relative to the file's folder."""
+    """The folder as a path: `~` and `$NAME` filled in. One in the file's folder stays relative: it stands for that of
+    the program's copy, too."""
     text = None if r.empty(path) else r.text(path)
     if text is None:
         return None
     expanded = os.path.expandvars(os.path.expanduser(text))  # noqa: PTH111  (a placeholder may follow)
     if expanded.startswith("{"):  # {output}, or a parameter
         return expanded
-    return os.path.normpath(r.folder / expanded)
+    inside = os.path.normpath(expanded)
+    return inside if not inside.startswith(("/", "..")) else os.path.normpath(r.folder / expanded)
 
 
 def read_env(r: Reader, path: Keypath) -> dict[str, str]:

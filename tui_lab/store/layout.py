@@ -3,6 +3,7 @@
 lab/lab.json, engine.json, engine.log, nodes.jsonl
 lab/EXPERIMENT/experiment.yaml, journal.jsonl, state.parquet, results.parquet
 lab/EXPERIMENT/environment/DIGEST.json
+lab/EXPERIMENT/code/HASH/, code/HASH.json
 lab/EXPERIMENT/plans/N.parquet, N.csv, N.yaml
 lab/EXPERIMENT/tasks/THOUSAND/TASK/stdout, stderr, ...
 """
@@ -28,6 +29,7 @@ PARAMS_FILE: Final = "params.json"
 PLANS: Final = "plans"
 ENVIRONMENT: Final = "environment"
 TASKS: Final = "tasks"
+CODE: Final = "code"
 
 TASKS_PER_FOLDER: Final = 1000
 

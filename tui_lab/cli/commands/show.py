@@ -58,7 +58,10 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
     plan = folder.plan_of(address.task)
     row = plan.row(address.task)
     assert row is not None
-    return Recipe(folder.spec(plan.number), plan, folder.path, ""), row
+    state = folder.state()
+    ran = state.columns["submission"][address.task]
+    code = state.submissions[ran].get("code") if ran >= 0 else None
+    return Recipe(folder.spec(plan.number), plan, folder.path, "", code), row
 
 
 def repeating_line(recipe: Recipe, row: int) -> str:
