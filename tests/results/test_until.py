@@ -12,7 +12,7 @@ from tui_lab.cli.submission import Choice, Prepared, prepare, submit_event
 from tui_lab.results.statistics_report import make
 from tui_lab.results.statistics_warnings import warnings
 from tui_lab.results.tables import refresh
-from tui_lab.results.until import more
+from tui_lab.results.until import more, unreached
 from tui_lab.spec.model import Experiment
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
@@ -163,11 +163,57 @@ def test_conditions_are_sql(disk: Any, condition: str, expected: dict[str, int])
 def test_a_parameter_named_seed_makes_repeats(disk: Any) -> None:
     text = SWEEP.replace("[calm, wild, sick]", "[calm, wild], seed: [7, 8]").replace("max: 6", "max: 4")
     played = Played(disk, text.replace("min: 3", "min: 1"))
-    rounds = played.whole(lambda row: f"acc {1 + (row['opt'] == 'wild') * (row['repeat'] + 1) * row['seed']}\n")
+
+    def put(row: dict[str, Any]) -> str:
+        return f"acc {1 + row['seed'] / 1000 if row['opt'] == 'calm' else (row['repeat'] + 2) * row['seed']}\n"
+
+    rounds = played.whole(put)
     assert [len(tasks) for tasks in rounds] == [4, 1, 1, 1, 1, 1, 1]
     # Both seeds of the wild setting are repeats of it: one further task at a time.
     assert played.repeats()["calm"] == 2
     assert played.repeats()["wild"] == 8
+
+
+def told(played: Played) -> str:
+    return unreached(played.folder, refresh(played.folder))
+
+
+def test_equal_values_are_no_reason_to_stop(disk: Any) -> None:
+    """Wild repeats of a program that prints one decimal, and calm ones that all print the same."""
+    played = Played(disk, SWEEP.replace("[calm, wild, sick]", "[calm, wild]"))
+    played.whole(lambda row: f"acc {1.0 if row['opt'] == 'calm' else 1 + row['repeat'] / 10}\n")
+    assert played.repeats()["calm"] > 3
+    text = SWEEP.replace("[calm, wild, sick]", "[calm, wild]").replace(
+        "ci95(acc) < 0.05 * mean(acc)", "ci95(acc) < 0.1"
+    )
+    coins = Played(disk, text, "coins")
+    coins.whole(lambda row: f"acc {1 if row['opt'] == 'calm' else row['repeat'] % 2}\n")
+    assert coins.repeats()["calm"] == 6, "three heads are no certainty"
+    assert "is not true of 2 of 2 settings after all 6 repeats" in told(coins)
+    sd = Played(disk, text.replace("ci95(acc) < 0.1", "sd(acc) < 0.1"), "shares")
+    sd.whole(lambda row: f"acc {1 if row['opt'] == 'calm' else row['repeat'] % 2}\n")
+    assert sd.repeats()["calm"] == 6
+
+
+def test_a_deterministic_program_needs_no_further_repeats(disk: Any) -> None:
+    played = Played(disk, SWEEP)
+    assert played.whole(lambda row: f"acc {len(row['opt'])}\n") == [[0, 1, 2, 6, 7, 8, 12, 13, 14]]
+    assert told(played) == ""
+
+
+def test_a_condition_that_can_not_become_true_is_told(disk: Any) -> None:
+    played = Played(disk, SWEEP)
+    played.whole(lambda row: f"acc {-5 + NOISE[row['repeat'] % 6] * (1 if row['opt'] == 'calm' else 3)}\n")
+    assert "not true of 3 of 3 settings after all 6 repeats; of 3 it can't become true" in told(played)
+    mended = Played(disk, SWEEP.replace("* mean(acc)", "* abs(mean(acc))"), "mended")
+    mended.whole(lambda row: f"acc {-5 + NOISE[row['repeat'] % 6]}\n")
+    assert told(mended) == ""
+
+
+def test_values_whose_squares_overflow(disk: Any) -> None:
+    played = Played(disk, SWEEP)
+    played.whole(lambda row: f"acc {1 + NOISE[row['repeat'] % 6]}e160\n")
+    assert played.repeats() == {"calm": 3, "wild": 3, "sick": 3}
 
 
 def test_an_experiment_without_a_condition_asks_for_no_more(disk: Any) -> None:

@@ -294,4 +294,4 @@ def test_signs_without_unicode(grades: Workshop) -> None:
     assert all(text.isascii() for row in found.frame.drop("place").rows() for text in row)
     assert found.frame["c0"].to_list()[:2] == ["* best", "~ tied"]
     assert [key(report, place) for place in (0, 1)] == ["x=1", "x=2"]
-    assert condition(report, 0, {"x": "in_x"}) == '"in_x" = 1'
+    assert condition(report, 0) == '"x" = 1'

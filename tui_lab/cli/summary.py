@@ -38,6 +38,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
     failures = failure_groups(folder, state)
     results, trouble = _results(folder, quiet=args.json)
     best = best_settings(results) if results is not None else None
+    missed = _missed(folder, results)
     lab = f" --lab {args.lab}" if args.lab else ""
     following = next_words(folder.name, state, counts, lab)
     notes = dict(sorted(state.notes.items()))
@@ -52,13 +53,14 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
                 "paused": state.paused,
                 "failures": failures,
                 "best": best,
+                "until": missed,
                 "notes": [{"task": task, "note": note} for task, note in notes.items()],
                 "warnings": [str(warning) for warning in results.warnings] if results else [trouble],
                 "next": following,
             }
         )
     else:
-        _print(folder.name, state, counts, spare, failures, best, results, trouble, notes, following, lab)
+        _print(folder.name, state, counts, spare, failures, best, results, trouble, notes, missed, following, lab)
     return counts["failed"] + counts["lost"] > 0 or state.paused is not None
 
 
@@ -71,6 +73,18 @@ def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str
             return refresh(folder, progress), ""
     except (LabError, OSError) as error:
         return None, f"the results could not be read: {error}"
+
+
+def _missed(folder: ExperimentFolder, results: Results | None) -> str:
+    """Whether the condition of `until` is left without a hope, or without repeats."""
+    if results is None or isinstance(results.spec.repeat, int):
+        return ""
+    from tui_lab.results.until import unreached
+
+    try:
+        return unreached(folder, results)
+    except (LabError, OSError) as error:
+        return f"until: {error}"
 
 
 def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str, Any]]:
@@ -181,6 +195,7 @@ def _print(
     results: Results | None,
     trouble: str,
     notes: dict[int, str],
+    missed: str,
     following: list[str],
     lab: str,
 ) -> None:
@@ -228,6 +243,8 @@ def _print(
         console.print(Text(f"! task {task}: {printable(note)}", style="yellow"))
     if len(notes) > NOTES:
         console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note: tui-lab show says it"))
+    if missed:
+        console.print(Text(f"! {missed}", style="yellow"))
     for warning in results.warnings if results is not None else [trouble]:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from typing import Final
@@ -11,13 +13,12 @@ from typing import Final
 import duckdb
 
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.statistics_intervals import t_quantile
+from tui_lab.results.statistics_exact import moments
+from tui_lab.results.statistics_intervals import t_interval, wilson
 from tui_lab.spec import until
 
 MEMORY: Final = "50%"
 _MEMORY: Final = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?b|%)", re.IGNORECASE)
-_TABULATED: Final = 100
-"""Degrees of freedom up to which `ci95` looks its quantile up."""
 
 
 def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
@@ -51,39 +52,41 @@ SUMMARIES: Final = frozenset(until.SUMMARIES)
 """Functions that `add_summaries` defines."""
 _VALUE: Final = "CAST(x AS DOUBLE)"
 _FINITE: Final = f"FILTER (WHERE isfinite({_VALUE}))"
+_LEVEL: Final = 0.95
 
 
-def add_summaries(connection: duckdb.DuckDBPyConnection, names: Collection[str] = SUMMARIES) -> None:
+def add_summaries(
+    connection: duckdb.DuckDBPyConnection, names: Collection[str] = SUMMARIES, flat: float | None = None
+) -> None:
     """Define, of `n(x)`, `sd(x)`, `se(x)` and `ci95(x)`, those in `names`. All leave out nulls, NaN and infinities;
-    `n()` counts rows. Where there are too few values they are null."""
-    sd, n = f"stddev_samp({_VALUE}) {_FINITE}", f"count({_VALUE}) {_FINITE}"
-    macros = {
-        "n": f"n() AS count(*), (x) AS {n}",
-        "sd": f"sd(x) AS {sd}",
-        "se": f"se(x) AS {sd} / sqrt({n})",
-    }
-    for name, definition in macros.items():
-        if name in names:
-            connection.execute(f"CREATE OR REPLACE MACRO {definition}")
-    if "ci95" in names:
-        connection.execute(f"CREATE OR REPLACE MACRO ci95(x) AS {_ci95(sd, n)}")
+    `n()` counts rows. Where there are too few values they are null.
 
-
-def _ci95(sd: str, n: str) -> str:
-    """Half the width of the 95 % confidence interval of the mean, by Student's t; below two values null.
-
-    Above _TABULATED degrees of freedom the quantile is Fisher's expansion in 1 / df (Abramowitz and Stegun,
-    1964, 26.7.5), which there is exact to 10 digits.
+    They are computed as `stats` computes them, which DuckDB's own are not where leading digits agree or squares
+    overflow. `flat` is the `ci95` of values that are all equal: such values tell nothing of their spread.
     """
-    df = f"({n} - 1)"
-    known = ", ".join(repr(t_quantile(0.975, number)) for number in range(1, _TABULATED + 1))
-    z = 1.959963984540054
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    expansion = " + ".join([repr(z), *(f"{term!r} / {df} ** {power}" for power, term in enumerate(terms, 1))])
-    quantile = f"CASE WHEN {df} <= {_TABULATED} THEN list_extract([{known}], {df}) ELSE {expansion} END"
-    return f"CASE WHEN {df} > 0 THEN ({quantile}) * {sd} / sqrt({n}) END"
+
+    def sd(values: list[float]) -> float | None:
+        return moments(values).sd if values else None
+
+    def se(values: list[float]) -> float | None:
+        return moments(values).se if values else None
+
+    def ci95(values: list[float]) -> float | None:
+        found = moments(values) if len(values or ()) > 1 else None
+        if found is None or found.sd is None:
+            return None
+        if set(values) <= {0.0, 1.0}:
+            low, high = wilson(round(math.fsum(values)), found.n, _LEVEL)
+            return (high - low) / 2
+        interval = t_interval(found, _LEVEL)
+        return flat if found.sd == 0 or interval is None else (interval[1] - interval[0]) / 2
+
+    n = f"count({_VALUE}) {_FINITE}"
+    if "n" in names:
+        connection.execute(f"CREATE OR REPLACE MACRO n() AS count(*), (x) AS {n}")
+    for name, function in {"sd": sd, "se": se, "ci95": ci95}.items():
+        if name in names:
+            of_list = f"tui_lab_{name}"
+            with suppress(duckdb.NotImplementedException):  # an earlier query of this connection has made it
+                connection.create_function(of_list, function, ["DOUBLE[]"], "DOUBLE", null_handling="special")  # type: ignore[call-overload]
+            connection.execute(f"CREATE OR REPLACE MACRO {name}(x) AS {of_list}(list({_VALUE}) {_FINITE})")

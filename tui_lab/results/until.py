@@ -4,19 +4,26 @@ With `repeat: {min, max, until}` a plan holds all `max` repeats of every setting
 once. Whenever nothing more is under way, each setting whose condition is not true yet gets one further repeat: its
 first that was never asked for. A setting is a combination of all parameters but one named `seed`.
 
+Who looks again and again stops where the interval happens to be narrow, and no interval here is corrected for that.
+
 A condition sees finite values alone: a task that failed, or printed NaN, costs a repeat and adds nothing. One that
 can't be told (of too few values, say) is not true yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import duckdb
 import polars as pl
 
 from tui_lab.results.settings import codes
 from tui_lab.results.sql_connection import add_summaries
+from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec import until
 from tui_lab.spec.metric import Metric
@@ -87,23 +94,116 @@ def further(
     return table.unique("setting", keep="first", maintain_order=True)["task_id"]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """The settings of which a condition was asked, by what came of it."""
+
+    true: pl.Series
+    hopeless: pl.Series
+    """It is not true, and would not be if all values of the setting were their mean: no repeat can make it so."""
+
+
 def settings_where(condition: str, metrics: Mapping[str, Metric], results: Results, done: pl.DataFrame) -> pl.Series:
     """The settings among those of `done` (`task_id`, `setting`) for which a condition is true."""
+    return judged(condition, metrics, results, done).true
+
+
+def judged(condition: str, metrics: Mapping[str, Metric], results: Results, done: pl.DataFrame) -> Verdict:
+    """What a condition says of the settings among those of `done` (`task_id`, `setting`).
+
+    Equal values are no certainty: where a condition asks for their spread, they scatter as `stats` takes them to.
+    """
     names = until.check(condition, metrics)
     values = results.tasks.select(
         "task_id", *(_finite(results.metrics.get(name, name)).alias(f"v{i}") for i, name in enumerate(names))
     )
-    table = done.select("task_id", pl.col("setting").alias("a setting")).join(values, on="task_id", how="left")
+    table = done.select("task_id", pl.col("setting").alias("a setting")).join(
+        values, on="task_id", how="left", maintain_order="left"
+    )
+    columns = [f"v{i}" for i in range(len(names))]
+    flat = table.with_columns(
+        pl.when(pl.col(one).is_not_null()).then(pl.col(one).mean().over("a setting")) for one in columns
+    )
+    unsure = pl.Series([], dtype=pl.Int64)
+    if _SPREAD.search(condition):
+        for column in columns:
+            table, doubtful = _scattered(table, column, bool(_OTHER_SPREAD.search(condition)))
+            unsure = unsure.append(doubtful)
+    true = _true(condition, names, table)
+    true = true.filter(~true.is_in(unsure.implode()))
+    possible = _true(condition, names, flat)
+    asked = flat.drop_nulls(columns)["a setting"].unique(maintain_order=True)
+    known = pl.concat([true, possible]).implode()
+    return Verdict(true, asked.filter(~asked.is_in(known)))
+
+
+_SPREAD: Final = re.compile(r"\b(sd|se|ci95|stddev\w*|var(iance)?(_\w+)?|sem|mad|max|range)\s*\(", re.IGNORECASE)
+"""What says how values scatter; a range is a maximum less a minimum."""
+_OTHER_SPREAD: Final = re.compile(r"\b(sd|se|stddev\w*|var(iance)?(_\w+)?|sem|mad)\s*\(", re.IGNORECASE)
+
+
+def _scattered(table: pl.DataFrame, column: str, asks_for_sd: bool) -> tuple[pl.DataFrame, pl.Series]:
+    """The table with values in the place of equal ones that scatter about them as they are taken to, and the settings
+    of which nothing can be said yet: of shares there are no such values, and ci95() does without."""
+    nothing = pl.Series([], dtype=pl.Int64)
+    groups = table.drop_nulls(column).group_by("a setting", maintain_order=True).agg(column)
+    samples = [values.to_list() for values in groups[column]]
+    known = resolution(samples)
+    if known.deterministic:
+        return table, nothing
+    equal = [len(one) > 1 and min(one) == max(one) for one in samples]
+    settings = groups["a setting"].filter(pl.Series(equal, dtype=pl.Boolean))
+    if known.binary:
+        return table, settings.cast(pl.Int64) if asks_for_sd else nothing
+    moved: dict[int, list[float]] = {}
+    for setting, one, is_equal in zip(groups["a setting"], samples, equal, strict=True):
+        if is_equal:
+            n, spread = len(one), known.spread(one, 0.0) or 0.0
+            far = spread if n % 2 else spread * math.sqrt((n - 1) / n)  # so that this is their standard deviation
+            moved[setting] = [one[0] + far * (0 if n % 2 and place == n - 1 else (-1) ** place) for place in range(n)]
+    found = [
+        value if value is None or setting not in moved else moved[setting].pop()
+        for setting, value in zip(table["a setting"], table[column], strict=True)
+    ]
+    return table.with_columns(pl.Series(column, found, dtype=pl.Float64)), nothing
+
+
+def _true(condition: str, names: Sequence[str], table: pl.DataFrame) -> pl.Series:
+    """The settings for which a condition is true of the values of a table."""
     columns = ", ".join(['"a setting"', *(f'v{i} AS "{name}"' for i, name in enumerate(names))])
     grouped = f'SELECT ({condition}\n) AS holds, "a setting" FROM (SELECT {columns} FROM done) GROUP BY "a setting"'
     with duckdb.connect(":memory:") as connection:
-        add_summaries(connection)
+        add_summaries(connection, flat=0.0)
         connection.register("done", table.to_arrow())
         try:
             answer = connection.execute(f'SELECT "a setting" FROM ({grouped}) WHERE holds').fetchall()
         except duckdb.Error as error:
             raise LabError(f"repeat.until: {str(error).splitlines()[0]}", "mend the condition") from None
     return pl.Series("setting", [setting for (setting,) in answer], dtype=pl.Int64)
+
+
+def unreached(folder: ExperimentFolder, results: Results) -> str:
+    """Settings whose repeats are used up though the condition of `until` is not true, in one line; empty for none."""
+    experiment = results.spec
+    if isinstance(experiment.repeat, int):
+        return ""
+    rows = Rows(folder.plan(), folder.state())
+    table = rows.tasks.with_columns(rows.settings.alias("setting"), (rows.asked & ~rows.waits).alias("ended"))
+    over = table.group_by("setting").agg(pl.col("ended").all()).filter("ended")["setting"]
+    done = rows.tasks.with_columns(rows.settings.alias("setting")).filter(rows.state == DONE)
+    found = judged(experiment.repeat.until, experiment.metrics, results, done)
+    missed = over.filter(~over.is_in(found.true.implode()))
+    if not missed.len():
+        return ""
+    count = rows.settings.n_unique()
+    hopeless = missed.is_in(found.hopeless.implode()).sum()
+    said = (
+        f"until: {experiment.repeat.until} is not true of {missed.len():,} of {count:,} settings "
+        f"after all {experiment.repeat.max} repeats"
+    )
+    if hopeless:
+        said += f"; of {hopeless:,} it can't become true, however little they scatter (a negative mean? abs(mean(x)))"
+    return said
 
 
 def _settings(plan: Plan) -> pl.Series:
