@@ -100,6 +100,8 @@ class Dispatch:
                 self._even_out(run, takers)
         if run.over:
             self.engine.finish(run)
+            if run.limits:
+                self.plan()  # its limits bound others, too
 
     def _takers(self, run: ExperimentRun, nodes: Sequence[Node]) -> list[Node]:
         """The nodes that may get something of a run now."""

@@ -179,7 +179,12 @@ class Engine:
         if run is None:
             folder = self.lab.new_experiment(name) if new else self.lab.experiment(name)
             run = self.runs[name] = ExperimentRun(folder)
+            run.sharing = self._at_work
         return run
+
+    def _at_work(self) -> list[ExperimentRun]:
+        """The runs that have attempts, or will have: they share the tokens of their limits."""
+        return [run for run in self.runs.values() if run.flight or run.name in self.active]
 
     def submitted(self, name: str) -> ExperimentRun:
         """The run of an experiment that has a submission. Raises LabError, StorageError."""

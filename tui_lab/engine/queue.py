@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,8 @@ class Queue(Records):
         self.flight: dict[Key, str] = {}  # open attempts -> node
         self.finished_since = [0, 0]  # done, failed since the submission
         self.tokens: dict[Key, Mapping[str, int]] = {}  # of the limits, held by open attempts
+        self.limits: Mapping[str, int] = {}
+        self.sharing: Callable[[], Iterable[Queue]] = lambda: (self,)  # whoever takes tokens of the same limits
         self._needs: dict[Key, dict[str, Any]] = {}
         self.stagger = 0.0  # seconds between two starts
         self.next_start = 0.0  # monotonic: nothing starts before
@@ -65,7 +67,8 @@ class Queue(Records):
         self.order = deque(wanted.tolist())
         self.later = []
         self._needs.clear()
-        if recipe.experiment.limits:
+        self.limits = recipe.experiment.limits
+        if self.limits:
             for key in self.flight:
                 self._hold_tokens(key)
         states = np.frombuffer(columns["state"], dtype=np.int8)
@@ -170,16 +173,15 @@ class Queue(Records):
         return offered is not None and any(not self.misfit((task, attempts[task] + 1), offered) for task in heads)
 
     def _hold_tokens(self, key: Key) -> bool:
-        """Take an attempt's tokens of the run's limits: all, or False."""
+        """Take an attempt's tokens of the limits, which all runs of a lab share: all, or False. Where the files give a
+        limit several numbers, the smallest counts; an attempt that needs more than that runs when no other has any."""
         wanted = self.needs(key).get("tokens")
         if not wanted:
             return True
-        limits = self.recipe().experiment.limits
-        for name, count in wanted.items():
-            if (
-                sum(held.get(name, 0) for held in self.tokens.values()) + count > limits[name]
-                and key not in self.flight
-            ):
+        runs = [run for run in {self, *self.sharing()} if run is self or run.limits]
+        for name, count in wanted.items() if key not in self.flight else ():
+            held = sum(tokens.get(name, 0) for run in runs for tokens in run.tokens.values())
+            if held and held + count > min(run.limits[name] for run in runs if name in run.limits):
                 return False
         self.tokens[key] = wanted
         return True

@@ -287,7 +287,8 @@ class Experiment(Model):
     )
     limits: dict[str, int] = Field(
         default={},
-        description="Tokens that the running tasks share, by name: a task takes those that its `needs` name.",
+        description="Tokens that the running tasks of a lab share, by name: a task takes those that its `needs` name. "
+        "Where several experiments name one, the smallest number counts.",
         examples=[{"license": 2}],
     )
     metrics: dict[str, Metric] = Field(
