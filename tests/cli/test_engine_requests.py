@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import Workshop, until
 from tui_lab.cli.main import main
+from tui_lab.engine.client import EngineClient
 from tui_lab.engine.place import EngineFacts, process_start
 
 SLEEPS = "name: e\ncommand: echo {task_id} >>$TRUTH; sleep 600\nrepeat: 3\n"
@@ -212,3 +213,19 @@ def test_an_engine_says_again_where_it_is(workshop: Workshop, content: str | Non
         path.write_text(content)
     until(lambda: workshop.engine_pid() == pid, 60)
     assert workshop.call("stop").returncode == 0
+
+
+def test_a_run_that_ends_with_open_tasks_does_not_end_well(workshop: Workshop) -> None:
+    """Here someone else has interrupted it."""
+    workshop.write("e.yaml", "name: e\ncommand: while ! test -e go; do sleep 0.02; done\nrepeat: 3\n")
+    run = workshop.start("--run", "e.yaml", "--node", "localhost", 1)
+    until(lambda: len(workshop.events("started")) == 1)
+    client = EngineClient.connect(workshop.lab)
+    assert client is not None
+    client.request("drain", experiment="e")
+    client.close()
+    (workshop.folder / "go").touch()
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 3, err
+    assert "2 tasks of e did not come to an end: someone else interrupted the run; the same command goes on" in err
+    assert workshop.call("--run", "e.yaml").returncode == 0

@@ -39,10 +39,12 @@ def watch(
 
 
 def _left_open(run: Followed) -> bool:
-    """Say it where a run ended while tasks that were asked for have not: nobody is there who could run them."""
-    columns = run.folder.state().columns
+    """Say it where a run ended while tasks that were asked for have not."""
+    state = run.folder.state()
+    columns = state.columns
     count = sum(1 for queued, planned in zip(columns["queued"], columns["planned"], strict=True) if queued and planned)
     if count:
-        what = f"{plural(count, 'task')} of {run.folder.name} did not come to an end, for no node is left to run them"
+        why = "someone else interrupted the run" if state.drained else "no node was left to run them"
+        what = f"{plural(count, 'task')} of {run.folder.name} did not come to an end: {why}"
         print(f"tui-lab: {what}; the same command goes on", file=sys.stderr)
     return count > 0
