@@ -53,7 +53,7 @@ def test_a_whole_lab(done: Bench) -> None:
 
 
 def test_how_a_task_ended_is_damaged(done: Bench) -> None:
-    line = damage(done, lambda event: event.get("task") == 2 and event["event"] == "finished", b"finished", b"finishes")
+    line = damage(done, lambda event: event.get("task") == 2 and event["event"] == "finished", b"finished", b"FINISHED")
     place = f"{journal(done)}:{line}: damaged"
     for words in (["status"], ["plan", "grid.yaml"], ["show", "0"]):
         said = done(*words).err
@@ -79,7 +79,7 @@ def test_how_a_task_ended_is_damaged(done: Bench) -> None:
 
 def test_a_submission_is_damaged(done: Bench) -> None:
     before = journal(done).read_bytes()
-    damage(done, lambda event: event["event"] == "submitted", b'"plan":1', b'"plan":7')
+    damage(done, lambda event: event["event"] == "submitted", b'"plan":1', b'"plan":77')
     assert "damaged" in done.run("grid.yaml", code=3).err
     assert "the submission of plan 1 was put in its place" in done("check", "lab", "--repair").out
     assert counts(done) == {"done": 4}

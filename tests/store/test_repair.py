@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ def _put_back(folder: ExperimentFolder, whole: bytes) -> ExperimentFolder:
     return ExperimentFolder(folder.path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_is_damaged_what_was_done_stays_so_or_is_lost(done: ExperimentFolder, data: st.DataObject) -> None:
     whole = done.journal.read_bytes()
@@ -52,8 +53,10 @@ def test_whatever_is_damaged_what_was_done_stays_so_or_is_lost(done: ExperimentF
     else:
         for number in range(first, first + count):
             line = bytearray(lines[number])
-            line[data.draw(st.integers(0, len(line) - 1))] ^= data.draw(st.integers(1, 255))
+            for _ in range(2):
+                line[data.draw(st.integers(0, len(line) - 1))] ^= data.draw(st.integers(1, 255))
             lines[number] = bytes(line)
+        hypothesis.assume(b"".join(lines) != whole)
     try:
         folder = _put_back(done, b"".join(lines))
         assert folder.state().damage
@@ -67,6 +70,20 @@ def test_whatever_is_damaged_what_was_done_stays_so_or_is_lost(done: ExperimentF
         assert mended.tasks()["a"].to_list() == [1, 2, 3, 4, 5]
         assert repair.repair(mended) == []
         assert [path.read_bytes() for path in done.path.glob("*.damaged-1")] == [b"".join(lines)]
+    finally:
+        _put_back(done, whole)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_single_byte_is_put_right(done: ExperimentFolder, data: st.DataObject) -> None:
+    whole = done.journal.read_bytes()
+    damaged = bytearray(whole)
+    damaged[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        folder = _put_back(done, bytes(damaged))
+        assert "one byte was wrong" in repair.repair(folder)[0]
+        assert done.journal.read_bytes() == whole
     finally:
         _put_back(done, whole)
 

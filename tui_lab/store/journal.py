@@ -310,3 +310,26 @@ def _claims_sums(line: bytes) -> bool:
         return bool(1 < orjson.loads(line)["format"] <= FORMAT)
     except (orjson.JSONDecodeError, LookupError, TypeError):
         return False
+
+
+def restored(lines: bytes, before: bytes, after: bytes) -> bytes | None:
+    """Damaged lines, with their newlines, as they were, if a single byte is wrong: the one change that makes them fit
+    their sums. before, after: the whole lines around them, without newlines, empty where there is none."""
+    if before and not _sealed(before):
+        return None
+    start = _behind(_recorded(before)) if before else 0
+
+    def fits(text: bytes) -> bool:
+        value = start
+        for line in text[:-1].split(b"\n"):
+            if not _sealed(line) or (recorded := _recorded(line)) != crc32(line[:-_END], value):
+                return False
+            value = _behind(recorded)
+        return text.endswith(b"\n") and (not after or crc32(after[:-_END], value) == _recorded(after))
+
+    for place, byte in enumerate(lines):
+        head, tail = lines[:place], lines[place + 1 :]
+        for other in range(256):
+            if other != byte and fits(text := head + bytes((other,)) + tail):
+                return text
+    return None

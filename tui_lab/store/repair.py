@@ -1,5 +1,7 @@
 """Writing a damaged journal anew: what is whole stays, what can be concluded is added, and nothing is guessed.
 
+Where a single byte is wrong, the sums tell which: the line is as it was again, and nothing is lost.
+
 A line that was lost may have said that an attempt has ended. Its task would look as if it were still open, and would
 run again: so what is open behind the damage ends as lost, which says to a person what happened. Of a submission that
 was lost the plan is still there, and which of its tasks were given out.
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +27,8 @@ from tui_lab.store.task_files import listed
 
 LOST: Final = "what the journal said of its end is damaged"
 _OUTPUT: Final = re.compile(r"(?:.+\.)?stdout(?:\.(\d+))?")
+_RESTORABLE: Final = 4096  # bytes of damaged lines that lie together, of which each one is tried
+_TRIES: Final = 50  # such places in a journal
 _GROUP: Final = 1000  # events that are written at once
 _OF_A_SUBMISSION: Final = (b"submitted", b'"plan"', b'"planned"', b'"queued"', b'"argv"', b'"scripts"', b'"host"')
 
@@ -32,32 +37,76 @@ def repair(folder: ExperimentFolder) -> list[str]:
     """Write the journal anew where it is damaged; what was done, in lines for a person. The old one is kept beside it.
     Only for the holder of the engine's lock. Raises LabError, StorageError."""
     path = folder.journal
-    damage: list[Damage] = []
-    survey = _Survey(folder.path)
-    for event, offset in journal.read(path, damage=damage):
-        survey.take(event, offset)
+    damage = _damage(path)
     if not damage:
         return []
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    work = _Repair(folder.path, survey, Journal(partial, survey.identity))
+    copy, anew = path.with_suffix(".restored"), path.with_suffix(".partial")
     try:
-        work.write_all(path, damage)
-        work.journal.sync()
-    except OSError as error:
-        raise storage_error(partial, error) from error
-    finally:
-        work.journal.close()
-    number = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    try:
+        said = _restore(path, copy, damage)
+        if left := _damage(copy):
+            said += _write_anew(folder, copy, anew, left)
+        else:
+            copy.replace(anew)
+        with open(anew, "rb") as file:
+            os.fsync(file.fileno())
+        number = 1
+        while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+            number += 1
         os.link(path, kept)
-        partial.replace(path)
+        anew.replace(path)
         (folder.path / layout.CHECKPOINT_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(path, error) from error
-    return [*work.said, f"{path}: written anew; the damaged one is {kept.name}"]
+    finally:
+        for partial in (copy, anew):
+            partial.unlink(missing_ok=True)
+    return [*said, f"{path}: mended; the damaged one is {kept.name}"]
+
+
+def _damage(path: Path) -> list[Damage]:
+    found: list[Damage] = []
+    for _ in journal.read(path, damage=found):
+        pass
+    return sorted(found, key=lambda one: one.offset)
+
+
+def _restore(path: Path, copy: Path, damage: list[Damage]) -> list[str]:
+    """Copy a journal with those lines as they were of which one byte is wrong; what was done. Raises OSError."""
+    shutil.copyfile(path, copy)
+    parts: list[tuple[int, int]] = []  # lines that lie together
+    for one in damage:
+        end = one.offset + one.size + 1
+        if parts and one.offset <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], end)
+        else:
+            parts.append((one.offset, end))
+    said = []
+    with open(copy, "r+b") as file:
+        for start, end in [part for part in parts if part[1] - part[0] <= _RESTORABLE][:_TRIES]:
+            file.seek(max(0, start - _RESTORABLE))
+            before = file.read(min(start, _RESTORABLE))[:-1].rpartition(b"\n")[2]
+            text = file.read(end - start)
+            after = file.read(_RESTORABLE).partition(b"\n")[0]
+            was = journal.restored(text, before, after)
+            if was is not None:
+                said.append(f"{path}:{journal.line_number(path, start)}: one byte was wrong; it is as it was again")
+                file.seek(start)
+                file.write(was)
+    return said
+
+
+def _write_anew(folder: ExperimentFolder, source: Path, target: Path, damage: list[Damage]) -> list[str]:
+    """Write what is whole, and what can be concluded of the rest; what was done. Raises StorageError, OSError."""
+    survey = _Survey(folder.path)
+    for event, offset in journal.read(source, damage=[]):
+        survey.take(event, offset)
+    target.unlink(missing_ok=True)
+    work = _Repair(folder.path, survey, Journal(target, survey.identity))
+    try:
+        work.write_all(source, damage)
+    finally:
+        work.journal.close()
+    return work.said
 
 
 class _Survey:
@@ -164,7 +213,7 @@ class _Repair:
         with open(path, "rb") as file:
             file.seek(lost.offset)
             text = file.read(lost.size)
-        where = f"{path}:{journal.line_number(path, lost.offset)}: {lost.what}"
+        where = f"{self.folder / layout.JOURNAL_FILE}:{journal.line_number(path, lost.offset)}: {lost.what}"
         tells = sum(word in text for word in _OF_A_SUBMISSION) > 1
         # Or what follows is about tasks that nobody has submitted.
         tells = tells or max(self.survey.ran_after(lost.offset), default=-1) >= self.state.size
