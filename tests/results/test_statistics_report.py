@@ -101,6 +101,54 @@ def test_averages_pair_by_what_is_averaged_over(disk: Any) -> None:
     assert (found.t, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
 
 
+def test_what_follows_from_a_setting_breaks_no_pairs(disk: Any) -> None:
+    folder = disk.submit(
+        "command: ./x {a} {b} {h}\nparameters: {a: [1, 2], b: [5, 6, 7]}\nderive: {h: 2 * a}\nrepeat: 2\n"
+        "metrics: {m: {pattern: 'm (@float@)', goal: max}}\n"
+    )
+    for row in folder.tasks().iter_rows(named=True):
+        disk.run(folder, row["task_id"], f"m {10 * row['b'] + row['a'] + row['repeat'] / 10 + row['task_id'] / 1000}\n")
+    report = make(refresh(folder), Options(by=("a",), baseline="a=1"))
+    assert report.settings.averaged == ("b",)
+    found = next(one for one in metric(report, "m").comparisons if one)
+    assert found.pairs == 6 and found.verdict("max", 0.95) == "better"
+    table = report.settings.table
+    shares = importance(table, ["a", "b", "h"], table["m"])
+    assert shares is not None and list(shares.parameters) == ["b", "a = h"]
+
+
+def test_a_baseline_whose_value_looks_like_an_option(disk: Any) -> None:
+    folder = disk.submit(
+        "command: ./x {march}\nparameters: {march: [-march=native, -O2]}\nrepeat: 2\nmetrics: {m: 'm (@float@)'}\n"
+    )
+    for task in range(4):
+        disk.run(folder, task, f"m {task}\n")
+    report = make(refresh(folder), Options(baseline="march=-march=native"))
+    assert report.baseline == 0
+
+
+def test_a_diverged_setting_is_not_the_best(disk: Any) -> None:
+    folder = disk.submit(
+        "command: ./x {lr}\nparameters: {lr: [1, 10, 100]}\nrepeat: 6\n"
+        "metrics: {loss: {pattern: 'loss (@float@)', goal: min}}\n"
+    )
+    for task in range(6):
+        disk.run(folder, task, f"loss {0.5 + task / 100}\n")
+        disk.run(folder, 6 + task, "loss 0.01\n" if task == 0 else "loss nan\n")
+        disk.run(folder, 12 + task, "loss 0.02\n", "done" if task < 2 else "failed")
+    report = make(refresh(folder))
+    loss = metric(report, "loss")
+    assert [report.settings.label(place)["lr"] for place in loss.order] == [1, 10, 100]
+    assert [loss.standing(place) for place in loss.order] == ["best", "incomplete", "incomplete"]
+    lines = "\n".join(line.plain for line in metric_lines(report, loss, 120, 0))
+    assert "1/6" in lines and "2/6" in lines and "! incomplete" in lines
+    told = " / ".join(warnings(report))
+    assert "loss of 0.01 is not called the best, for lr=10 has 1 of 6 values (5 NaN) and 1 more like it" in told
+    row = frame(report).row(1, named=True)
+    assert (row["n"], row["asked"], row["n_nan"], row["standing"]) == (1, 6, 5, "incomplete")
+    assert metric(make(refresh(folder), Options(allow_incomplete=True)), "loss").best == 1
+
+
 def test_missing_nan_and_infinite_values_are_left_out_and_counted(disk: Any) -> None:
     folder = disk.submit("command: ./x {p}\nparameters: {p: [1, 2]}\nrepeat: 4\nmetrics: {m: 'm (@float@)'}\n")
     for task, out in enumerate(["m 1", "m nan", "m inf", "", "m 1", "m 2", "m 3"]):

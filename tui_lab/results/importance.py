@@ -39,7 +39,7 @@ class Importance:
     """Shares of the variance; they add up to 1."""
 
     parameters: dict[str, float]
-    """Most important first."""
+    """Most important first. Parameters that always change together are one, `a = b`: nothing tells them apart."""
     interactions: float
     repeats: float
     binned: tuple[str, ...] = ()
@@ -69,13 +69,16 @@ def importance(table: pl.DataFrame, parameters: Sequence[str], values: pl.Series
     cells = codes(table, parameters).to_numpy()
     levels: dict[str, NDArray[np.int64]] = {}
     binned, left_out = [], []
+    same: dict[bytes, list[str]] = {}
     for name in parameters:
         coded, how = _levels(table[name], int(cells.max()) + 1)
         if how == "left out":
             left_out.append(name)
         else:
-            levels[name] = coded
+            same.setdefault(coded.tobytes(), []).append(name)
             binned += [name] if how == "binned" else []
+    for coded_as, names in same.items():
+        levels[" = ".join(names)] = np.frombuffer(coded_as, dtype=np.int64)
     explained = _r_squared(list(levels.values()), response, total)
     shares = _shares(len(levels), explained)
     between = _between(cells, response) / total

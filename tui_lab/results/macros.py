@@ -1,6 +1,6 @@
 """Questions that everyone asks, as tables in SQL.
 
-    best('METRIC'[, 'EXPERIMENT'])     a row per setting: n, mean, ci95, min, max; best first
+    best('METRIC'[, 'EXPERIMENT'])     a row per setting, best first, what lacks values last
     compare('A', 'B')                  means of two experiments where their shared parameters are equal
     compare('A@1', 'A@2')              of two versions of the tasks of one
     failures(['EXPERIMENT'])           tasks that failed or were lost or stopped
@@ -22,7 +22,9 @@ from tui_lab.results.sql_errors import QueryError
 from tui_lab.results.sql_text import Token
 from tui_lab.results.tables import Results
 from tui_lab.spec.problem import suggest
+from tui_lab.store import ranges
 from tui_lab.store.naming import SEED
+from tui_lab.store.spare import spare_tasks
 
 Find = Callable[[str | None], Results]
 """The results of an experiment, by default of the current one. Raises QueryError."""
@@ -75,18 +77,30 @@ def best(arguments: list[str], find: Find) -> str:
         hint = suggest(metric, metrics) or f"there are {', '.join(metrics) or 'none'}"
         raise QueryError(f'{results.name} has no metric "{metric}" with numbers', hint=hint)
     value = f"{name(metrics[metric])}::DOUBLE"
-    finite = f"FILTER (WHERE isfinite({value}))"
+    finite = f"FILTER (WHERE isfinite({value}) AND state = 'done')"
     order = "ASC" if results.spec.metrics[metric].goal == "min" else "DESC"
     columns = [name(parameter) for parameter in varying(results)]
     columns += [
         f"count({value}) {finite} AS n",
         f"avg({value}) {finite} AS mean",
-        f"ci95({value}) AS ci95",
+        f"ci95(CASE WHEN state = 'done' THEN {value} END) AS ci95",
         f"min({value}) {finite} AS min",
         f"max({value}) {finite} AS max",
+        "count(*) AS asked",
     ]
-    last = f"ORDER BY avg({value}) {finite} {order} NULLS LAST"
-    return f"SELECT {', '.join(columns)} FROM {name(results.name)} GROUP BY ALL {last}"
+    # As in `stats`: what lacks values stands behind what is complete.
+    incomplete = f"count({value}) {finite} < count(*)"
+    last = f"ORDER BY avg({value}) {finite} IS NULL, {incomplete}, avg({value}) {finite} {order}"
+    rows = f"(SELECT * FROM {name(f'{results.name}_tasks')} WHERE planned{_without_spare(results)})"
+    return (
+        f"SELECT {', '.join(columns)} FROM {rows} GROUP BY ALL HAVING count(*) FILTER (WHERE state = 'done') > 0 {last}"
+    )
+
+
+def _without_spare(results: Results) -> str:
+    """A condition that leaves out repeats which turned out not to be needed."""
+    spare = ranges.to_ranges(spare_tasks(results.folder.state()))
+    return "".join(f" AND NOT task_id BETWEEN {first} AND {last}" for first, last in spare)
 
 
 def compare(arguments: list[str], find: Find) -> str:

@@ -117,9 +117,17 @@ def settings(results: Results, by: Sequence[str] | None = None, table: pl.DataFr
     table = results.grid if table is None else table
     chosen = varying(results) if by is None else list(by)
     vary = varying(results)
-    averaged = [name for name in vary if name not in chosen]
-    others = [name for name in results.parameters if name not in chosen]
+    others = [name for name in results.parameters if name not in chosen and not _follows(table, name, chosen)]
+    averaged = [name for name in vary if name in others]
     return Settings(table, tuple(chosen), tuple(averaged), (*others, "repeat"))
+
+
+def _follows(table: pl.DataFrame, name: str, chosen: Sequence[str]) -> bool:
+    """Whether a parameter that varies has one value in each setting: as one that is derived from what makes settings,
+    which is no part of what pairs across them."""
+    if not chosen or table[name].n_unique() < 2:
+        return False
+    return table.select(*chosen, name).n_unique() == table.select(chosen).n_unique()
 
 
 def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

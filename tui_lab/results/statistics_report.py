@@ -97,14 +97,14 @@ class MetricReport:
         if place == self.best:
             return "best"
         p = self.p_best[place]
+        lacking = not complete(self.summaries[place], self.asked[place])
+        if lacking and self._before_best(place):
+            return "incomplete"
         if p is not None and p < 1 - self.level:
             return "worse"
-        lacking = not complete(self.summaries[place], self.asked[place])
         if p is None and self.known.deterministic:
-            mean, top = self.summaries[place].mean, self.summaries[self.best].mean
-            if mean == top and not lacking:
-                return "tied"
-            return "incomplete" if lacking and self._before_best(place) else "worse"
+            equal = self.summaries[place].mean == self.summaries[self.best].mean
+            return "tied" if equal and not lacking else "worse"
         if lacking:
             return "incomplete"
         return "untested" if p is None else "tied"
@@ -333,7 +333,9 @@ def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
 
 # ---- the baseline
 
-_ASSIGNMENT = re.compile(r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=]+)(?=[\s,]|$)""")
+_ASSIGNMENT = re.compile(
+    r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=][^\s,'"]*)(?=[\s,]|$)"""
+)
 
 
 def find_setting(found: Settings, text: str) -> int:
