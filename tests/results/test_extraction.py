@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from tui_lab.results import text
 from tui_lab.results.extract import Extraction, extract
-from tui_lab.results.structured import documents, parse_path, select
+from tui_lab.results.structured import documents, parse_path, select, table
 from tui_lab.spec.load import load_text
 from tui_lab.spec.model import Experiment
+from tui_lab.spec.problem import SpecError
 from tui_lab.store.task_files import TaskFile
 
 
@@ -272,3 +273,51 @@ def test_a_broken_document_makes_the_smallest_unknown(tmp_path: Path) -> None:
     metrics = "  m: {json: stdout, path: $.loss, take: min}"
     assert one(tmp_path, metrics, {"stdout": '{"loss": 3}\n{"loss": 0,5}\n{"loss": 2}\n'}) is None
     assert one(tmp_path, metrics, {"stdout": '{"loss": "10"}\n{"loss": "9"}\n'}) == 9
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "expected"),
+    [
+        ("", "epoch,loss\n1,0,5\n", None), ("decimal: ','", 'epoch,loss\n1,"0,5"\n', 0.5),
+        ("", 'epoch,loss\n1,"0,5"\n', "0,5"),
+        ("decimal: ','", "epoch;loss\n1;0,5\n", 0.5), ("type: float", "epoch;loss\n1;0,5\n", None),
+        ("decimal: ',', thousands: .", "epoch;loss\n1;1.234,5\n", 1234.5), ("take: min", "loss\n3\n1,234\n", None),
+        ("take: min", 'loss\n3\n"1,234"\n', None), ("take: min", "loss\n3\nNA\n2\n", 2),
+        ("", '"a;b;c;d",loss\n1,2\n', 2), ("", "loss,loss\n1,2\n", 1), ("delimiter: '||'", 'a||loss\n"x||y"||2\n', 2),
+        ("delimiter: ' '", "a   loss\n 1  \t 2 \n", 2), ("comment: '#'", "# made by x\nloss\n# more, of it\n2\n", 2),
+        ("skip: 2", "run 7\nof today, or so\nloss,a\n2,3\n", 2), ("", "loss,a\n2,3,\n", 2),
+    ],
+)  # fmt: skip
+def test_layouts_of_csv_files(tmp_path: Path, keys: str, text: str, expected: object) -> None:
+    found = read(tmp_path, f"  m: {{csv: out.csv, column: loss, {keys}}}", {"out.csv": text})
+    value = found.values["m"][0]
+    assert (float(value) if isinstance(expected, int) and isinstance(value, str) else value) in (
+        expected,
+        str(expected),
+    )
+    if expected is None:
+        assert found.tallies["m"].trouble or found.tallies["m"].example
+
+
+def test_columns_with_one_name(tmp_path: Path) -> None:
+    second = "  m: {csv: out.csv, column: loss_2, type: int}"
+    assert one(tmp_path, second, {"out.csv": "loss,loss,a\n1,2,3\n"}) == 2
+    header, _ = table(TaskFile(str(tmp_path / "tasks/0/7"), "out.csv"))
+    assert header == ["loss", "loss_2", "a"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("{csv: a, column: b, delimiter: ''}", "this can't stand between cells"),
+        ("{csv: a, column: b, skip: -1}", "skip"),
+        ("{pattern: 'a(@int@)', comment: x}", '"comment" goes with "csv"'),
+        ("{csv: a, column: b, decimal: ';'}", '";" is no value of "decimal"; it takes one of ".", ","'),
+        ("{csv: a, column: b, decimal: ',', thousands: ','}", "this mark stands before decimals"),
+        ("{sql: a + 1, decimal: ','}", '"sql" computes them'),
+    ],
+)  # fmt: skip
+def test_mistakes_in_the_keys_of_numbers(metric: str, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        experiment(f"  m: {metric}")
+    assert words in str(caught.value)

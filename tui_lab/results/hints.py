@@ -97,7 +97,9 @@ def explain(
     if tally.slow:
         return too_slow(name, tally.slow)
     if tally.trouble:
-        return Hint(name, no_value, f"{source} of {tally.trouble}")
+        uneven = metric.csv is not None and " cells, the header " in tally.trouble
+        advice = "; with decimal commas, the program has to put quotes around its numbers" if uneven else ""
+        return Hint(name, no_value, f"{source} of {tally.trouble}{advice}")
     if tally.unread:
         kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(_type(name, metric), "a value")
         unit = f" in {metric.unit}" if metric.unit else ""

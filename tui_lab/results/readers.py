@@ -11,7 +11,7 @@ from tui_lab.results.numbers import USUAL, Notation, as_float, as_usual, number
 from tui_lab.results.search import all_matches, first_match, last_match
 from tui_lab.results.slow_search import Match, TooSlowError
 from tui_lab.results.sources import locate
-from tui_lab.results.structured import Broken, SourceError, cells, documents, parse_path, select
+from tui_lab.results.structured import Broken, Form, SourceError, Uneven, cells, documents, parse_path, select
 from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.results.units import quantity, unit_of
 from tui_lab.results.values import Scalar, converter, exact_sum, from_json, json_text, reduce
@@ -69,6 +69,11 @@ def notation(what: Metric | Rows) -> Notation:
     if what.decimal in (None, ".") and what.thousands is None:
         return USUAL
     return Notation(what.decimal or ".", what.thousands or "")
+
+
+def csv_form(what: Metric | Rows) -> Form:
+    """How the CSV file is laid out that a metric, or `rows`, is read from."""
+    return Form(what.delimiter, what.comment, what.skip or 0)
 
 
 class TextReader:
@@ -264,7 +269,11 @@ class CsvReader:
 
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         path = locate(folder, self.metric.csv or "")
-        for cell in cells(path, self.metric.column or "", torn_end=not live):
+        for cell in cells(path, self.metric.column or "", csv_form(self.metric), torn_end=not live):
+            if isinstance(cell, Uneven):
+                self.trouble = self.trouble or str(cell)
+                yield None
+                continue
             if self.numeric and cell.lower() in MISSING:
                 continue
             value = self._cell(cell) if self.type == "cells" else self.convert(cell)

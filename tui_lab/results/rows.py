@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from tui_lab.results.extract import read_all
-from tui_lab.results.numbers import Notation, as_usual
-from tui_lab.results.readers import TOO_SLOW, Nothing, TextReader, notation
+from tui_lab.results.numbers import as_usual
+from tui_lab.results.readers import TOO_SLOW, Nothing, TextReader, csv_form, notation
 from tui_lab.results.records import INDEX, Reader, Record
 from tui_lab.results.search import all_matches, lines_with_match
 from tui_lab.results.sources import locate, stream_names, task_files
-from tui_lab.results.structured import SourceError, table
+from tui_lab.results.structured import SourceError, Uneven, table
 from tui_lab.results.text import Text
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
@@ -47,7 +47,7 @@ class RowsReader(Reader):
             return
         try:
             if self.find is None:
-                yield from self._cells(locate(folder, self._rows.csv or ""), notation(self._rows), live)
+                yield from self._cells(locate(folder, self._rows.csv or ""), self._rows, live)
                 return
             paths = task_files(folder, self._rows.source, self._names, attempt)
             text = read_all(paths, live)
@@ -101,13 +101,17 @@ class RowsReader(Reader):
 
         return find
 
-    def _cells(self, path: TaskFile, marks: Notation, live: bool) -> Iterator[Record]:
+    def _cells(self, path: TaskFile, rows: Rows, live: bool) -> Iterator[Record]:
         """A row for each line of a CSV file; its columns are the header's."""
-        header, lines = table(path, torn_end=not live)
+        marks = notation(rows)
+        header, lines = table(path, csv_form(rows), torn_end=not live)
         names = [name or f"column{number + 1}" for number, name in enumerate(header)]
         for name in names:
             self.types.setdefault(name, "cells")
         for index, line in enumerate(lines):
+            if isinstance(line, Uneven):
+                yield {INDEX: index}
+                continue
             yield {
                 INDEX: index,
                 **{name: as_usual(cell.strip(), marks) or None for name, cell in zip(names, line, strict=False)},

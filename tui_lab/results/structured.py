@@ -5,12 +5,13 @@ them). Output that is no JSON document as a whole is searched for documents that
 around a report, or one document a line. A value that is a list counts as its values.
 
 A CSV file has a header line; its delimiter is the one of comma, semicolon and tab that the header has most
-of.
+of, outside quotes, unless the metric names one.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -191,19 +192,76 @@ def _encodable(value: Any) -> Value:
     return value  # type: ignore[no-any-return]
 
 
-def table(path: TaskFile, torn_end: bool = True) -> tuple[list[str], Iterator[list[str]]]:
+@dataclass(frozen=True)
+class Form:
+    """How a CSV file is laid out; see the keys of a metric."""
+
+    delimiter: str | None = None
+    comment: str | None = None
+    skip: int = 0
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """In place of a line that has more cells than the header: which is which can't be told."""
+
+    row: int
+    cells: int
+    columns: int
+
+    def __str__(self) -> str:
+        return f"row {self.row} has {self.cells} cells, the header {self.columns}"
+
+
+def table(path: TaskFile, form: Form = Form(), torn_end: bool = True) -> tuple[list[str], Iterator[list[str] | Uneven]]:
     """The header of a CSV file, and its lines. Raises OSError, SourceError.
 
-    Without `torn_end` a last line that has no end yet is left out.
+    Of columns with one name the second is `NAME_2`, and so on. Without `torn_end` a last line that has no end yet is
+    left out.
     """
     raw = read_whole(path) if not torn_end else b""
     lines = _decoded(path) if torn_end else iter(Text(complete_lines(raw)).lines)
+    lines = _meant(lines, form)
     first = next((line for line in lines if line.strip()), "").lstrip("\ufeff").rstrip("\r\n")
     if not first:
         raise SourceError("the file is empty")
-    delimiter = max(",;\t", key=lambda character: (first.count(character), character == ","))
+    delimiter = form.delimiter or _delimiter(first)
     names = next(_records(iter([first]), delimiter))
-    return [name.strip().lstrip("#").strip() for name in names], _records(lines, delimiter)
+    header = _unique([name.strip().lstrip("#").strip() for name in names])
+    return header, _even(_records(lines, delimiter), len(header))
+
+
+def _meant(lines: Iterator[str], form: Form) -> Iterator[str]:
+    """The lines without those before the header, and without comments."""
+    for line in itertools.islice(lines, form.skip, None):
+        if form.comment is None or not line.lstrip("\ufeff \t").startswith(form.comment):
+            yield line
+
+
+def _delimiter(header: str) -> str:
+    """The delimiter that a header has most of, outside quotes."""
+    bare = _QUOTED.sub("", header)
+    return max(",;\t", key=lambda character: (bare.count(character), character == ","))
+
+
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
+
+
+def _unique(names: list[str]) -> list[str]:
+    taken, found = set(names), []
+    for name in names:
+        free, number = name, 1
+        while free in found or (number > 1 and free in taken):
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found
+
+
+def _even(records: Iterator[list[str]], columns: int) -> Iterator[list[str] | Uneven]:
+    for number, record in enumerate(records, 1):
+        even = len(record) <= columns or not any(cell.strip() for cell in record[columns:])
+        yield record if even else Uneven(number, len(record), columns)
 
 
 def _decoded(path: TaskFile) -> Iterator[str]:
@@ -212,6 +270,8 @@ def _decoded(path: TaskFile) -> Iterator[str]:
 
 
 def _records(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    if len(delimiter) > 1 or delimiter == " ":
+        lines, delimiter = _delimited(lines, delimiter), _UNIT_SEPARATOR
     try:
         for record in csv.reader(lines, delimiter=delimiter):
             if record:
@@ -220,14 +280,34 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
         raise SourceError(f"no CSV from here on: {error}") from None
 
 
-def cells(path: TaskFile, name: str, torn_end: bool = True) -> Iterator[str]:
+_UNIT_SEPARATOR: Final = "\x1f"
+
+
+def _delimited(lines: Iterator[str], delimiter: str) -> Iterator[str]:
+    """Lines with one character in place of the delimiter, where it does not stand in quotes."""
+    between = re.compile("[ \t]+" if delimiter == " " else re.escape(delimiter))
+    quoted = False
+    for line in lines:
+        parts = (line.strip(" \t") if delimiter == " " and not quoted else line).split('"')
+        for number, part in enumerate(parts):
+            if quoted == bool(number % 2):
+                end = part.rstrip(" \t\r\n") if delimiter == " " and number == len(parts) - 1 else part
+                parts[number] = between.sub(_UNIT_SEPARATOR, end) + part[len(end) :].lstrip(" \t")
+        quoted ^= len(parts) % 2 == 0
+        yield '"'.join(parts)
+
+
+def cells(path: TaskFile, name: str, form: Form = Form(), torn_end: bool = True) -> Iterator[str | Uneven]:
     """The cells of one column that are not empty, in order. Raises OSError, SourceError."""
-    header, records = table(path, torn_end)
+    header, records = table(path, form, torn_end)
     if name not in header:
         listed = ", ".join(header[:8]) + (", ..." if len(header) > 8 else "")
         raise SourceError(f'there is no column "{name}"; {suggest(name, header) or f"it has {listed}"}')
     index = header.index(name)
     for record in records:
+        if isinstance(record, Uneven):
+            yield record
+            continue
         cell = record[index].strip() if index < len(record) else ""
         if cell:
             yield cell

@@ -56,6 +56,16 @@ class Metric(Model):
     column: str | None = Field(
         default=None, description="Column of the CSV file. Needed with `csv`.", examples=["val_loss"]
     )
+    delimiter: str | None = Field(
+        default=None,
+        description="What stands between the cells of the CSV file; a blank means any number of blanks and tabs. "
+        "Default: the one of comma, semicolon and tab that the header has most of.",
+        examples=["||", " "],
+    )
+    comment: str | None = Field(
+        default=None, description="Lines of the CSV file that begin with it are left out.", examples=["#"]
+    )
+    skip: int | None = Field(default=None, description="Lines of the CSV file before its header.", examples=[3])
     sql: str | None = Field(
         default=None, description="SQL expression over the other metrics.", examples=["in_size / out_size"]
     )
@@ -90,3 +100,13 @@ class Rows(Model):
         description="Mark between thousands. Without it `1,234` is no number.",
         examples=[",", ".", "'", " "],
     )
+    delimiter: str | None = Field(
+        default=None,
+        description="What stands between the cells of the CSV file; a blank means any number of blanks and tabs. "
+        "Default: the one of comma, semicolon and tab that the header has most of.",
+        examples=["||", " "],
+    )
+    comment: str | None = Field(
+        default=None, description="Lines of the CSV file that begin with it are left out.", examples=["#"]
+    )
+    skip: int | None = Field(default=None, description="Lines of the CSV file before its header.", examples=[3])

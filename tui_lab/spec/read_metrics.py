@@ -14,9 +14,9 @@ ATTRIBUTES: Final = {"from": "source", "json": "json_file"}
 KINDS: Final = ("pattern", "json", "csv", "sql", "run")
 METRIC_KEYS: Final = (
     *("pattern", "take", "from", "type", "unit", "decimal", "thousands", "goal"),
-    *("json", "path", "csv", "column", "sql", "run"),
+    *("json", "path", "csv", "column", "delimiter", "comment", "skip", "sql", "run"),
 )
-ROWS_KEYS: Final = ("pattern", "csv", "each", "from", "decimal", "thousands")
+ROWS_KEYS: Final = ("pattern", "csv", "each", "from", "decimal", "thousands", "delimiter", "comment", "skip")
 _ROW_KINDS: Final = ("pattern", "csv", "each")
 _ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "take": get_args(Take),
@@ -26,7 +26,14 @@ _ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "thousands": get_args(Thousands),
 }
 # Keys that mean something with some kinds only.
-_ONLY_WITH: Final = {"path": ("json",), "column": ("csv",), "from": ("pattern",)}
+_ONLY_WITH: Final = {
+    "path": ("json",),
+    "column": ("csv",),
+    "from": ("pattern",),
+    "delimiter": ("csv",),
+    "comment": ("csv",),
+    "skip": ("csv",),
+}
 
 
 def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
@@ -70,7 +77,7 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
             take = r.node((*path, "take")).text if "take" in keys else "last"
             value = _value_pattern(r, at, take)
         else:
-            value = r.text(at)
+            value = _plain(r, at)
         found[ATTRIBUTES.get(key, key)] = value
     for key, with_kinds in _ONLY_WITH.items():
         if key in keys and not set(kinds) & set(with_kinds):
@@ -100,6 +107,19 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
             at_key=True,
         )
     return Metric(**found) if len(r.problems) == before else None
+
+
+def _plain(r: Reader, at: Keypath) -> Any:
+    """The value of a key that is no word and no pattern."""
+    if at[-1] == "skip":
+        return r.whole(at, least=0)
+    if at[-1] != "delimiter":
+        return r.text(at)
+    text = r.text(at, blank=True)
+    if text is not None and (not text or any(mark in text for mark in '"\r\n')):
+        r.add(at, "this can't stand between cells", "write the characters that do, a blank for any number of blanks")
+        return None
+    return text
 
 
 def _check_marks(r: Reader, path: Keypath, found: dict[str, Any], keys: tuple[str, ...]) -> None:
@@ -168,7 +188,7 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
     before = len(r.problems)
     keys = r.fields(path, ROWS_KEYS, '"rows"')
     found = {
-        ATTRIBUTES.get(key, key): r.one_of((*path, key), _ENUMS[key]) if key in _ENUMS else r.text((*path, key))
+        ATTRIBUTES.get(key, key): r.one_of((*path, key), _ENUMS[key]) if key in _ENUMS else _plain(r, (*path, key))
         for key in keys
     }
     _check_marks(r, path, found, keys)
@@ -177,6 +197,8 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
         r.add((*path, kinds[1]), f'"rows" has both "{kinds[0]}" and "{kinds[1]}"', at_key=True)
     elif not kinds and len(keys) == len(r.keys(path)):
         r.add(path, '"rows" does not say where they come from', "give pattern, csv or each", at_key=True)
+    elif others := [key for key in keys if key in _ONLY_WITH and _ONLY_WITH[key] == ("csv",) and "csv" not in keys]:
+        r.add((*path, others[0]), f'"{others[0]}" goes with "csv", not with "{kinds[0]}"', at_key=True)
     elif "csv" in keys and "from" in keys:
         r.add((*path, "from"), '"from" goes with "pattern", not with "csv"', at_key=True)
     if found.get("pattern"):
@@ -186,4 +208,4 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
             r.add((*path, "pattern"), "the pattern of rows needs named groups", hint)
     if found.get("each"):
         _pattern(r, (*path, "each"))
-    return Rows(**found) if len(r.problems) == before else None  # type: ignore[arg-type]
+    return Rows(**found) if len(r.problems) == before else None

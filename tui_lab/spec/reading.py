@@ -168,11 +168,12 @@ class Reader:
     def one_of(self, path: Keypath, words: Sequence[str]) -> Any:
         """One of some words."""
         node = self.node(path)
+        listed = ", ".join(word if word[0].isalnum() else f'"{word}"' for word in words)
         if node.kind != "scalar" or node.value is None:
-            self.wrong(path, f"one of {', '.join(words)}")
+            self.wrong(path, f"one of {listed}")
             return None
         if node.text not in words:
-            hint = suggest(node.text, words) or f"it takes one of {', '.join(words)}"
+            hint = suggest(node.text, words) or f"it takes one of {listed}"
             owner = title(path).removeprefix("an item of ")
             self.add(path, f'"{shortened(node.text)}" is no value of {owner}', hint)
             return None

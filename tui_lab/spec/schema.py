@@ -164,6 +164,7 @@ def _metric() -> Schema:
     return {"anyOf": [TEXT, closed_object(Metric, _METRIC_KEYS)]}
 
 
+_DELIMITER: Final[Schema] = {"type": "string", "minLength": 1}
 _METRIC_KEYS: Final[dict[str, Schema]] = {
     "pattern": TEXT,
     "take": _words(Take),
@@ -177,6 +178,9 @@ _METRIC_KEYS: Final[dict[str, Schema]] = {
     "path": {"type": "string", "pattern": "^\\$"},
     "csv": TEXT,
     "column": ANY_TEXT,
+    "delimiter": _DELIMITER,
+    "comment": TEXT,
+    "skip": {"type": "integer", "minimum": 0},
     "sql": ANY_TEXT,
     "run": ANY_TEXT,
 }
@@ -188,6 +192,9 @@ _ROWS_KEYS: Final[dict[str, Schema]] = {
     "source": TEXT,
     "decimal": _words(Decimal),
     "thousands": _words(Thousands),
+    "delimiter": _DELIMITER,
+    "comment": TEXT,
+    "skip": {"type": "integer", "minimum": 0},
 }
 
 _AMOUNT: Final = one_or_many(_QUANTITY, minItems=1)
