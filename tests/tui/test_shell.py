@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from tests.conftest import Workshop, alive, until
 from tests.tui.conftest import wait_until
@@ -289,3 +289,25 @@ async def test_every_pane_fits_every_size(small_lab: Path, size: tuple[int, int]
             assert app.pane is not None
             assert app.pane.region.height == size[1] - 4 and app.pane.region.width == size[0]
             assert app.screen.max_scroll_y == 0
+
+
+async def test_the_footer_has_the_keys_that_act_in_a_text(own_lab: Workshop) -> None:
+    app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await wait_until(pilot, lambda: shown(app) == "experiment" and app.focused is not None)
+        assert "esc Leave text" not in text(app.query_one(Keys))
+        await pilot.press("i")
+        await wait_until(pilot, lambda: "esc Leave text" in text(app.query_one(Keys)))
+        assert "^r Run" in text(app.query_one(Keys)) and "^s Save" in text(app.query_one(Keys))
+        await pilot.press("escape")
+        await wait_until(pilot, lambda: "esc Leave text" not in text(app.query_one(Keys)))
+
+
+async def test_a_colon_opens_the_commands_outside_of_texts(small_lab: Path) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("ctrl+l", "slash", "colon", "escape")
+        assert app.query_one("#task-filter", Input).value == ":" and len(app.screen_stack) == 1
+        await pilot.press("colon")
+        await wait_until(pilot, lambda: len(app.screen_stack) == 2)

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app import LabApp
-from tui_lab.tui.dialogs import Choose
+from tui_lab.tui.dialogs import Choose, Confirm
 from tui_lab.tui.task_columns import ChooseColumns
 from tui_lab.tui.tasks_pane import TasksPane
 
@@ -237,7 +237,7 @@ async def test_zoom_and_the_way_back(small_lab: Path) -> None:
 
 async def test_a_task_can_only_be_tried_on_a_terminal(small_lab: Path) -> None:
     async with screen(small_lab) as s:
-        await s.press("t")
+        await s.press("t", "y")
         await s.until(lambda: any("terminal" in toast.message for toast in s.app._notifications))
 
 
@@ -284,3 +284,36 @@ async def test_commands_that_do_not_fit_end_in_an_ellipsis(workshop: Workshop) -
         lines = ["".join(part.text for part in line) for line in seen.app.screen._compositor.render_strips()]
         assert any(line.startswith(" $ echo xxxx") and line.rstrip().endswith("x…") for line in lines)
         assert "1 task" in str(seen.pane.query_one("#task-count", Static).render()).split(" · ")
+
+
+async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workshop: Workshop) -> None:
+    command = f"echo begin {{x}}; until [ -e {workshop.folder}/go{{x}} ]; do sleep 0.05; done; echo end {{x}}"
+    file = workshop.write("waits.yaml", f"command: '{command}'\nparameters: {{x: [1, 2]}}\n")
+    assert workshop.call("--run", file, "--detach", "--node", "localhost", 2).returncode == 0
+    async with screen(workshop.lab_path) as it:
+        it.pane.set_text("state = 'running'")
+        await it.until(lambda: it.ids == [0, 1])
+        await it.until(lambda: "begin 1" in it.log())
+        await it.press("enter")
+        head = it.pane.query_one("#log-head", Static)
+        before = str(head.render())
+        await it.until(lambda: str(head.render()) != before)  # seconds go by
+        (workshop.folder / "go1").touch()
+        await it.until(lambda: it.ids == [1])
+        await it.until(lambda: "end 1" in it.log())
+        assert it.pane.detail is not None
+        await it.until(lambda: it.pane.detail is not None and it.pane.detail.state == "done")
+        assert it.pane.detail.task == 0
+        await it.press("escape")  # back to the rows: the log is that of the cursor's
+        await it.until(lambda: "begin 2" in it.log())
+        (workshop.folder / "go2").touch()
+
+
+async def test_a_task_is_tried_only_after_a_question(own_lab: Workshop) -> None:
+    tried: list[int] = []
+    async with screen(own_lab.lab_path) as it:
+        it.pane.lab_app.foreground = lambda: tried.append(1)  # type: ignore[method-assign]
+        await it.press("t")
+        await it.until(lambda: isinstance(it.app.screen, Confirm))
+        await it.press("n", "j", "enter")
+        assert tried == [] and len(it.app.screen_stack) == 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ from tui_lab.tui.app_actions import ACTIONS
 from tui_lab.tui.background import work
 from tui_lab.tui.config import Config, Remembered, keep_traceback, state_folder
 from tui_lab.tui.frame import Keys, LabLine, Notice, RunLine, Tabs
-from tui_lab.tui.input_order import LONGEST, InputOrder
+from tui_lab.tui.input_order import LONGEST, InputOrder, drop_typed
 from tui_lab.tui.pane import Pane, is_text
 from tui_lab.tui.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.watcher import Watcher
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.task_view import Chosen
 
 STATE_FILE: Final = "screen.json"
+RESUMED: Final = 0.1  # seconds after `fg` in which the terminal changes to the screen's own page
 
 
 def _commands() -> type[Provider]:
@@ -88,6 +89,7 @@ class LabApp(App[int]):
         if first == panes.WELCOME.name:  # it needs nothing heavy
             self.show_pane(first)
         self.call_after_refresh(self._begin, first, self.hold_input())
+        self.app_resume_signal.subscribe(self, lambda _: self.set_timer(RESUMED, self.action_redraw))
 
     def on_unmount(self) -> None:
         self._watcher.close()
@@ -297,6 +299,16 @@ class LabApp(App[int]):
 
         return EngineClient.start(self.lab or Lab.create(self.lab_path))
 
+    @contextmanager
+    def foreground(self) -> Iterator[None]:
+        """Lend the terminal to another program. What was typed meanwhile and is left unread was not meant for the
+        screen, and is dropped. Raises SuspendNotSupported."""
+        with self.suspend():
+            try:
+                yield
+            finally:
+                drop_typed()
+
     def command_environment(self) -> dict[str, str]:
         """The environment of commands that are launched from here."""
         return dict(os.environ)
@@ -342,6 +354,8 @@ class LabApp(App[int]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Behind a question nothing moves, also not by keys that go before everything."""
+        if action == "leave_text":
+            return is_text(self.focused)
         return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette")
 
     def action_show_pane(self, name: str) -> None:
@@ -373,6 +387,12 @@ class LabApp(App[int]):
     def action_next_theme(self) -> None:
         place = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
         self.theme = themes.CYCLE[(place + 1) % len(themes.CYCLE)]
+
+    def action_redraw(self) -> None:
+        """Textual paints what it believes to have changed: to write over a foreign text it has to begin anew."""
+        if self._driver is not None:
+            self._driver.write("\x1b[2J")
+        self.screen.refresh(layout=True)
 
     def action_write_screenshot(self) -> None:
         folder = self.lab_path if self.lab is not None else Path.cwd()

@@ -105,8 +105,10 @@ def described(nodes: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(said[:4]) + (f" and {len(said) - 4} more nodes" if len(said) > 4 else "")
 
 
-class Tick(Checkbox):
-    """A check box that does not tell its state by colour alone."""
+class Tick(Checkbox, inherit_bindings=False):
+    """A check box that does not tell its state by colour alone. Enter is left to the dialog."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "toggle_button", "Tick", show=False)]
 
     BUTTON_LEFT = BUTTON_RIGHT = ""
     BUTTON_INNER = "[ ]"
@@ -121,7 +123,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "no", "No", show=False),
-        Binding("ctrl+r,ctrl+j", "yes", "Run", show=False),
+        Binding("ctrl+r,ctrl+j,enter", "yes", "Run", show=False),
     ]
     DEFAULT_CSS = """
     LaunchDialog {
@@ -136,7 +138,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
         & Input { border: none; height: 1; margin: 0 1; background: $boost; }
         & Input:focus { border: none; background: $primary 20%; }
         & #wrong { padding: 0 1; color: $text-error; height: auto; }
-        & Tick { border: none; height: 1; padding: 0 1; background: transparent; }
+        & Tick { border: none; height: 1; margin-left: 1; padding: 0 1; background: transparent; }
         & Tick > .toggle--button, & Tick.-on > .toggle--button { color: $foreground; background: transparent; }
         & Tick:focus { border: none; background: $primary 20%; }
         & Horizontal { height: auto; align-horizontal: right; }
@@ -162,7 +164,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
         counts = prepared.counts
         failed, done = counts.get("failed", 0) + counts.get("lost", 0), counts.get("done", 0)
         with Vertical() as box:
-            box.border_subtitle = "enter runs it, tab goes on to the rest, esc leaves"
+            box.border_subtitle = "enter runs it, tab goes on, space ticks, esc leaves"
             yield Static(id="question")
             with VerticalScroll(id="about", can_focus=False):
                 yield Static(Content("\n").join(self._about()))

@@ -267,7 +267,7 @@ class ExperimentPane(FilePane):
         self.query_one(PatternTester).show_trial(trial)
         title = Content("Pattern")
         if trial.outputs:
-            place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, ] and [ choose"
+            place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, esc, then ] or [ for others"
             title += Content.from_markup("[not bold $foreground 60%]  $place[/]", place=place)
         self.query_one("#tester-title", Static).update(title)
 
@@ -325,6 +325,7 @@ class ExperimentPane(FilePane):
         if launch is None or (unsaved and not await self._save()):
             return
         self._nodes_used[folder.name] = list(launch.nodes)
+        app.tell(f"{planned.forecast.prepared.experiment.name}: submitting; the engine starts where none runs")
         submit = partial(submit_file, app.lab_path, path, launch, app.command_environment())
         try:
             name, count = await asyncio.to_thread(submit)

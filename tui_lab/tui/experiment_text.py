@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from textual import on
 from textual.app import ComposeResult, SuspendNotSupported
@@ -24,6 +24,9 @@ from tui_lab.tui.config import home_folder
 from tui_lab.tui.editor import Editor, Mark
 from tui_lab.tui.editor_file import EditedFile, FileError, Kept, remember
 from tui_lab.tui.experiment_plan import problem_line
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app import LabApp
 
 PAUSE: Final = 0.3
 """Seconds after the last key until the text is read."""
@@ -183,7 +186,7 @@ class TextSide(Vertical):
         line = self.editor.cursor_location[0] + 1
         place = [f"+{line}"] if Path(command[0]).name in ("vi", "vim", "nvim", "nano", "emacs", "micro", "kak") else []
         try:
-            with self.app.suspend():
+            with cast("LabApp", self.app).foreground():
                 code = subprocess.run([*command, *place, str(self.file.path)], check=False).returncode
         except SuspendNotSupported:
             return "this terminal can't be lent to another editor"

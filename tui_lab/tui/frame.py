@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, cast
 
 from rich.cells import cell_len
 from textual.app import RenderResult
+from textual.binding import Binding
 from textual.content import Content
 from textual.events import Click
 from textual.reactive import reactive
@@ -13,13 +15,12 @@ from textual.screen import Screen
 from textual.style import Style
 from textual.widget import Widget
 
+from tui_lab.tui.pane import is_text
 from tui_lab.tui.panes import PLACES
 from tui_lab.tui.snapshot import ExperimentSnapshot, LabSnapshot
 from tui_lab.tui.words import MUTED, STATE_STYLES, bar, count_words, home, mark, rate_words, short, span_words
 
 if TYPE_CHECKING:
-    from textual.binding import Binding
-
     from tui_lab.tui.app import LabApp
 
 _BAR: Final = 40  # cells that the progress bar takes at most
@@ -211,13 +212,18 @@ class Keys(Line):
         inner: list[Content] = []
         outer: dict[str | None, Content] = {}
         seen: set[str] = set()
+        passed: set[str] = set()  # keys that a text hands on to its pane
         for node, binding, enabled, _ in self.screen.active_bindings.values():
-            if binding.show and binding.description and binding.action not in seen:
+            if binding.action == "pass_on":
+                passed.add(binding.key)
+            elif binding.show and binding.description and binding.action not in seen:
                 seen.add(binding.action)
                 if node is self.app:
                     outer[binding.id] = self._key(binding, enabled)
                 else:
                     inner.append(self._key(binding, enabled))
+        if is_text(self.app.focused):
+            inner[:0] = self._handed_on(passed, seen)
         always = [outer[one.id] for one in self.lab_app.ACTIONS if one.id in outer]
         right = Content("  ").join(always if self.room >= _NARROW else always[:1])
         room = self.room - right.cell_length - 2
@@ -229,6 +235,14 @@ class Keys(Line):
                 break
             fitting.append(key)
         return self.fitted(Content("  ").join(fitting), right)
+
+    def _handed_on(self, passed: set[str], seen: set[str]) -> Iterator[Content]:
+        pane = self.lab_app.pane
+        for one in pane.ACTIONS if pane is not None else ():
+            keys = [key.strip() for key in self.lab_app.config.keys.get(one.id, one.keys).split(",")]
+            key = next((key for key in keys if key in passed), None)
+            if one.shown and key is not None and one.action not in seen:
+                yield self._key(Binding(key, one.action, one.label), True)
 
     def _key(self, binding: Binding, enabled: bool) -> Content:
         key = "bold $text-accent" if enabled else "dim"

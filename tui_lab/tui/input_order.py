@@ -8,9 +8,12 @@ other. Here each of them waits until the one before has had all its effects.
 from __future__ import annotations
 
 import asyncio
+import sys
+import termios
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from textual import events
@@ -101,6 +104,12 @@ class InputOrder:
         if not stack or not isinstance(stack[-1], CommandPalette):
             return False
         return any(worker.node is stack[-1] and not worker.is_finished for worker in self._app.workers)
+
+
+def drop_typed() -> None:
+    """Forget what was typed and nobody has read yet."""
+    with suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def _ready() -> bool:

@@ -117,6 +117,12 @@ class LogPanel(Vertical):
         elif before is not None and before.running and not detail.running:
             self._drop_remote()
 
+    def tick(self, duration: float | None) -> None:
+        """Say how long the task has been running."""
+        if self.detail is not None and self.detail.running:
+            self.detail = replace(self.detail, duration=duration)
+            self._say()
+
     def _arrange(self, at_end: bool, force: bool = False) -> None:
         """Choose the files to show."""
         detail = self.detail

@@ -19,6 +19,7 @@ from tui_lab.engine.client import EngineClient
 from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
+from tui_lab.tui.input_order import drop_typed
 from tui_lab.tui.task_frame import TaskSource
 
 AGAIN: Final = (fold.FAILED, fold.STOPPED, fold.LOST)
@@ -96,6 +97,7 @@ def try_one(source: TaskSource, task: int) -> None:
             run_row(recipe.experiment, recipe.plan, row)
         except (LabError, UsageError, OSError, ValueError) as error:
             print(error, file=sys.stderr)
+        drop_typed()  # while the task ran: it answers nothing
         print("\nEnter goes back to the screen.", end="", file=sys.stderr, flush=True)
         sys.stdin.readline()
     except KeyboardInterrupt:

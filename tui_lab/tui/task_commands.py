@@ -142,14 +142,18 @@ class TaskCommands(TaskGrouping):
 
     # One in the foreground.
 
-    def action_try_one(self) -> None:
+    @work(exclusive=True, group="dialog")
+    async def action_try_one(self) -> None:
         pane = self._pane
-        task = pane.table.key_at(pane.table.cursor_row)
-        if pane.source is None or task is None:
+        source, task = pane.source, pane.table.key_at(pane.table.cursor_row)
+        if source is None or task is None or self.has_class("-grouped"):
+            return
+        body = "It runs on this machine, its output on the terminal; nothing of it is kept. Ctrl-C ends it."
+        if not await pane.lab_app.confirm(f"Try {source.folder.name}/{task} in the foreground?", body, "Try"):
             return
         try:
-            with self.app.suspend():
-                task_actions.try_one(pane.source, task)
+            with pane.lab_app.foreground():
+                task_actions.try_one(source, task)
         except SuspendNotSupported:
             pane.lab_app.tell("a task can be tried only where the screen is on a terminal", "warning")
 
@@ -213,6 +217,7 @@ class TaskCommands(TaskGrouping):
         choice = pane.log_panel.choice
         pane.log_panel.choice = replace(choice, streams=None, attempt=None, step=None)
         pane.table.go_to(pane.table.key_at(row))
+        pane.rest_on(pane.table.key_at(row))
         pane.focus_first()
 
     def action_zoom(self) -> None:

@@ -257,12 +257,12 @@ class TaskFeed(Widget):
         self._feeds.table.refresh_rows()
         detail = self._feeds.detail
         now = found.get(detail.task) if detail is not None else None
-        if (
-            detail is not None
-            and now is not None
-            and (now["state"], now["attempts"]) != (detail.state, detail.attempts)
-        ):
+        if detail is None or now is None:
+            return
+        if (now["state"], now["attempts"]) != (detail.state, detail.attempts):
             self._feeds._read_detail(source, detail.task)
+        else:
+            self._feeds.log_panel.tick(now["duration"])
 
     def _overlay(self, rows: pl.DataFrame) -> pl.DataFrame:
         return overlaid(rows, self._live) if self._live and "task_id" in rows.columns else rows

@@ -30,7 +30,12 @@ ACTIONS: Final = (
     _action("retry", "r", "Retry", "Run the marked tasks again, or the one under the cursor.", True),
     _action("retry_changed", "R", "Retry with changes", "Run them again with more time or memory."),
     _action("stop", "x,delete", "Stop", "Stop the marked tasks, or the one under the cursor.", True),
-    _action("try_one", "t", "Try", "Run the task in the foreground, its output on the terminal; nothing is kept."),
+    _action(
+        "try_one",
+        "t",
+        "Try",
+        "Run the task in the foreground, after a question; its output is on the terminal, nothing is kept.",
+    ),
     _action("copy", "y", "Copy", "Copy the command that repeats the task, a cell, the row, or the log.", True),
     _action("columns", "c", "Columns", "Choose the columns.", True),
     _action("group", "v", "Group", "Group the tasks by state, by a parameter, or see them one by one.", True),

@@ -10,6 +10,7 @@ import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.events import DescendantFocus
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
@@ -197,8 +198,22 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
     @on(FrameTable.RowHighlighted, "#tasks")
     def _highlighted(self, event: FrameTable.RowHighlighted) -> None:
         event.stop()
-        if event.row is not None and not self.has_class("-grouped"):
+        if event.row is not None and not self.has_class("-grouped") and not self.in_log:
             self.rest_on(event.row["task_id"])
+
+    @property
+    def in_log(self) -> bool:
+        """Whether a person reads the log: then it stays with its task, also where that leaves the rows."""
+        return self.detail is not None and (
+            self.has_class("-zoomed") or self.log_panel.has_pseudo_class("focus-within")
+        )
+
+    @on(DescendantFocus, "#tasks")
+    def _back_in_rows(self) -> None:
+        """The log is that of the task under the cursor again."""
+        task = self.table.key_at(self.table.cursor_row)
+        if task is not None:
+            self.rest_on(task)
 
     def rest_on(self, task: int) -> None:
         """Open the log of a task, unless the cursor goes on at once."""
