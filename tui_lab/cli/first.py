@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, FAILED, INTERRUPTED
 from tui_lab.cli.submission import Prepared
-from tui_lab.cli.text import span
+from tui_lab.cli.text import PIPE, span
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.recipe import Recipe
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
@@ -106,7 +106,8 @@ def _told(finished: Message, outputs: _Outputs, seconds: float) -> int:
         print(f"✗ it did not start: {finished.get('message', '')}", file=sys.stderr)
     else:
         what = {"exit": f"exit {finished.get('exit_code')}", "signal": f"signal {finished.get('signal')}"}
-        print(f"✗ {what.get(reason, reason)} after {span(seconds)}", file=sys.stderr)
+        why = f": {PIPE}" if finished.get("signal") == signal.SIGPIPE else ""
+        print(f"✗ {what.get(reason, reason)} after {span(seconds)}{why}", file=sys.stderr)
     return FAILED
 
 

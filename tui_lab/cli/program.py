@@ -22,7 +22,7 @@ from tui_lab.spec.model import Experiment, Listed, Value
 from tui_lab.spec.needs import NeedError
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem, SpecError
-from tui_lab.spec.shell_text import Blank, Syntax, Text
+from tui_lab.spec.shell_text import Blank, Place, Syntax, Text
 from tui_lab.store import declared_files, fold
 from tui_lab.store.plan import PREFIX, Plan
 from tui_lab.store.planning import surroundings
@@ -62,6 +62,7 @@ def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
     if shell is not None and shutil.which(shell) is None:
         yield experiment.problem(("shell",), f'the shell "{shell}" is not found')
         return
+    yield from _several_words(experiment, recipe)
     if experiment.setup is not None or "PATH" in experiment.env:
         return  # either may bring programs along
     for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
@@ -75,6 +76,24 @@ def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
             if not isinstance(experiment.command, str):
                 keypath = ("command", step.name if step.name is not None else number)
             yield experiment.problem(keypath, *problem, offset=offset)
+
+
+def _several_words(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+    """A value that is to be the program and its arguments: it is one word."""
+    for command in recipe.commands:
+        parts = [part for part in command.parts if not (isinstance(part, Blank | Syntax) and not part.source.strip())]
+        if not parts or not isinstance(parts[0], Place) or parts[0].state != "bare":
+            continue
+        name = parts[0].name
+        behind = command.parts[command.parts.index(parts[0]) + 1 :]
+        if behind and not isinstance(behind[0], Blank | Syntax):
+            continue
+        for value in recipe.plan.values.get(name, ()):
+            if isinstance(value, str) and len(value.split()) > 1 and shutil.which(value) is None:
+                what = f'"{value}" is one word here, and no program has this name'
+                error = PlaceholderError(what, 0, f"{{{name}:raw}} makes it several; or give a parameter to each word")
+                yield _at_value(experiment, name, value, error)
+                break
 
 
 def first_program(command: Command) -> tuple[str, int] | None:

@@ -108,6 +108,8 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
         if read < READ_AT_MOST:
             read += 1
             ended: dict[str, Any] = {"task": task, "attempt": columns["attempt"][task]}
+            if reason.startswith("signal"):
+                ended["signal"] = columns["signal"][task]
             if reason == "start":  # nothing ran that could have said why
                 told = told or start_messages(folder)
                 ended["message"] = told.get(task, "")

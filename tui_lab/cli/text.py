@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +61,11 @@ def shown_value(value: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+PIPE: Final = (
+    "nobody read its output to the end, as in `... | head`, and pipefail counts that: put `set +o pipefail` in front"
+)
+
+
 def last_line(folder: Path, event: Event) -> str:
     """The last line that a failed attempt wrote to its standard error, or else what is known of it."""
     for step in _streams(folder, event):
@@ -71,7 +77,7 @@ def last_line(folder: Path, event: Event) -> str:
             continue
         if lines:
             return printable(lines[-1])
-    return str(event.get("message", ""))
+    return str(event.get("message") or (PIPE if event.get("signal") == signal.SIGPIPE else ""))
 
 
 def _streams(folder: Path, event: Event) -> list[TaskFile]:

@@ -208,12 +208,14 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
     checks.check_unhashed(r, given.get("unhashed") or ())
     uses = Uses(r, checks.mentioned_names(r))
     uses.read(given, texts)
-    notices = (*checks.texts_like_lists(r), *check_needs(r, given, uses.known), *uses.notices)
+    notices = (*checks.texts_like_lists(r), *check_needs(r, given, uses.known), *uses.notices, *uses.literal_values())
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
     if uses.takes_all:
         return notices
     unused = checks.unused(r, uses.names, sweeps, expressions)
+    if unused and uses.program_takes_all(given):
+        return notices
     what = "no command, file or variable uses the parameter"
     return (*notices, *(str(r.problem(path, f'{what} "{name}"', at_key=True)) for name, path in unused))
 

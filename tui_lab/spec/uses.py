@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
+from tui_lab.portable.globs import matcher
 from tui_lab.spec.command import compile_command
 from tui_lab.spec.model import BUILT_IN, FileTemplate
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem
 from tui_lab.spec.read_needs import check_amount, placeholder_needs
+from tui_lab.spec.read_sweep import sweep_paths
 from tui_lab.spec.reading import QUOTE, Keypath, Reader
+from tui_lab.spec.shell_text import Raw, walk
 from tui_lab.spec.template import names_in
 from tui_lab.spec.units import TIME_HINT
 from tui_lab.spec.yaml_document import Text
 
 PARAMS_VARIABLE: Final = "TUI_LAB_PARAMS"  # holds all parameters, as does the file {params}
+_FILES: Final = 200  # that are looked into
+_LARGEST: Final = 1 << 20  # bytes of such a file
+_WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
+# A home, or a variable, as shells read them.
+_FOR_SHELLS: Final = re.compile(r"^~[\w.-]*(?=/|$)|\$(?:[A-Z_][A-Z0-9_]*|\{[A-Za-z_]\w*\})", re.ASCII)
 
 
 class Uses:
@@ -25,6 +38,7 @@ class Uses:
         self.r = r
         self.known = frozenset((*parameters, *BUILT_IN))
         self.names: set[str] = set()
+        self.raw: set[str] = set()  # those whose text becomes part of a command
         self.takes_all = False
         self.notices: list[str] = []
 
@@ -51,6 +65,7 @@ class Uses:
         try:
             compiled = compile_command(command, self.known)
             self._use(compiled.names)
+            self.raw.update(part.name for part, _ in walk(compiled.parts) if isinstance(part, Raw))
             for name in dict.fromkeys(compiled.strangers):
                 what = f"{{{name}}} is no parameter, so the program gets it as it stands"
                 self.notices.append(str(self.r.problem(path, what, offset=command.index(f"{{{name}}}"))))
@@ -59,6 +74,51 @@ class Uses:
             if not hint and self.r.document.cut_by_comment(self.r.node(path)):
                 hint = f'YAML takes " #" for a comment: {QUOTE}'
             self.r.add(path, error.message, hint, offset=error.offset)
+
+    def program_takes_all(self, given: Mapping[str, Any]) -> bool:
+        """Whether a file that the command names, one of `code`, or one of the same kind beside these reads the variable
+        that holds all parameters."""
+        named = {self.r.folder / word for _, command in _commands(given) for word in _WORDS.findall(command)}
+        if given.get("code"):
+            wanted = matcher(given["code"])
+            files = (Path(place, file) for place, _, found in os.walk(self.r.folder) for file in found)
+            near = islice(files, 10 * _FILES)
+            named.update(file for file in near if wanted(str(file.relative_to(self.r.folder))))
+        for file in list(named)[:_FILES]:
+            with suppress(OSError, ValueError):
+                if file.suffix and file.is_file():
+                    named.update(islice(file.parent.glob(f"*{file.suffix}"), _FILES))
+        return any(map(_reads_all, list(named)[:_FILES]))
+
+    def literal_values(self) -> list[str]:
+        """A notice for the first value of each parameter that looks as if a shell were to read it, which none does."""
+        found = []
+        for sweep in sweep_paths(self.r):
+            for name in self.r.keys(sweep):
+                if name not in self.names or name in self.raw:
+                    continue
+                for path in self.r.items((*sweep, name)):
+                    node = self.r.node(path)
+                    if node.kind != "scalar" or not isinstance(node.value, str):
+                        continue
+                    what = self._unread(node.text)
+                    if what:
+                        message = f"{what} in a value reaches the program as it stands"
+                        hint = f"in the command itself it is read, and in {{{name}:raw}}"
+                        if what.startswith("{"):
+                            hint = "it belongs into the command"
+                        found.append(str(self.r.problem(path, message, hint)))
+                        break
+        return found
+
+    def _unread(self, text: str) -> str:
+        """What of a value would mean something in a command."""
+        home = _FOR_SHELLS.search(text)
+        if home is not None:
+            return home[0]
+        with suppress(PlaceholderError):
+            return next((f"{{{name}}}" for name in sorted(names_in(text, self.known))), "")
+        return ""
 
     def _text(self, path: Keypath, text: str) -> bool:
         """Whether the text uses a name, or tries to."""
@@ -82,6 +142,13 @@ class Uses:
     def _use(self, names: Collection[str]) -> None:
         self.names.update(names)
         self.takes_all = self.takes_all or "params" in names
+
+
+def _reads_all(file: Path) -> bool:
+    try:
+        return file.is_file() and file.stat().st_size <= _LARGEST and PARAMS_VARIABLE.encode() in file.read_bytes()
+    except (OSError, ValueError):
+        return False
 
 
 def _limits(timeout: object) -> Iterator[tuple[Keypath, str]]:

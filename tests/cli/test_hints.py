@@ -1,0 +1,56 @@
+"""Notes on what is easily meant otherwise, before a run and after one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Workshop
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "command: 'echo {d}'\nparameters: {d: [/x, ~/data]}\n",
+            ["2:22: ~ in a value reaches the program as"],
+        ),
+        ("command: 'echo {d}'\nparameters: {d: ['${HOME}/x', $HOME]}\n", ["2:18: ${HOME} in a value"]),
+        ("command: 'echo {d}'\nparameters: {d: ['{output}/x']}\n", ["2:18: {output} in a value"]),
+        ("command: 'echo {d:raw}'\nparameters: {d: [~/data, $HOME]}\n", []),
+        ("command: 'echo {d}'\nparameters: {d: [a$b, '$5', '{a}', a~/b, '5~']}\n", []),
+        (
+            "command: 'true {d}'\nparameters: {d: [1], e: [1]}\n",
+            ["2:22: no command, file or variable uses"],
+        ),
+        ("command: ./main.py\nparameters: {d: [1]}\n", []),
+        ("command: ./other.py {d}\nparameters: {d: [1], e: [1]}\n", []),
+        ("command: 'true'\ncode: 'lib/**'\nparameters: {d: [1]}\n", []),
+    ],
+)
+def test_notes_of_check(workshop: Workshop, text: str, said: list[str]) -> None:
+    (workshop.folder / "lib").mkdir()
+    workshop.write("lib/deep.py", "TUI_LAB_PARAMS\n")
+    workshop.write("helper.py", "import os\nos.environ['TUI_LAB_PARAMS']\n")
+    for name in ("main.py", "other.py"):
+        workshop.write(name, "#!/usr/bin/env python3\nimport helper\n").chmod(0o755)
+    check = workshop.call("check", workshop.write("e.yaml", text))
+    assert check.returncode == 0, check.stderr
+    notes = [line for line in (check.stdout + check.stderr).splitlines() if line.startswith("note: ")]
+    assert len(notes) == len(said)
+    for note, wanted in zip(notes, said, strict=True):
+        assert f"e.yaml:{wanted}" in note
+
+
+def test_a_program_and_its_arguments_in_one_value(workshop: Workshop) -> None:
+    text = "command: '{{prog{}}} {{n}}'\nparameters: {{prog: [/bin/echo, /bin/echo a], n: [1]}}\n"
+    check = workshop.call("check", workshop.write("e.yaml", text.format("")))
+    assert check.returncode == 2
+    assert 'e.yaml:2:32: "/bin/echo a" is one word here, and no program has this name; {prog:raw} makes' in check.stdout
+    assert workshop.call("check", workshop.write("e.yaml", text.format(":raw"))).returncode == 0
+
+
+@pytest.mark.parametrize("words", [(), ("--first",)])
+def test_a_pipe_that_nobody_reads_to_its_end(workshop: Workshop, words: tuple[str, ...]) -> None:
+    run = workshop.run("command: 'seq 1000000 | head -1'\n", *words)
+    assert run.returncode == 1
+    assert "signal 13" in run.stderr and "pipefail counts that" in run.stderr
