@@ -117,6 +117,19 @@ def test_what_follows_from_a_setting_breaks_no_pairs(disk: Any) -> None:
     assert shares is not None and list(shares.parameters) == ["b", "a = h"]
 
 
+def test_only_tasks_that_fulfil_a_condition(disk: Any) -> None:
+    results = swept(disk)
+    report = make(results, Options(where="lr < 0.1"))
+    acc = metric(report)
+    assert [report.settings.label(place) for place in acc.order] == [{"opt": "adam"}, {"opt": "sgd"}]
+    assert acc.standing(acc.order[0]) == "best"
+    assert [one.asked for one in acc.asked] == [5, 5], "what is left out is not missing"
+    assert not any("not in it" in line for line in warnings(report))
+    for where, told in (("lrr < 1", 'did you mean "lr"'), ("lr > 5", "no finished task of grid fulfils lr > 5")):
+        with pytest.raises(StatisticsError, match=told):
+            make(results, Options(where=where))
+
+
 def test_a_baseline_whose_value_looks_like_an_option(disk: Any) -> None:
     folder = disk.submit(
         "command: ./x {march}\nparameters: {march: [-march=native, -O2]}\nrepeat: 2\nmetrics: {m: 'm (@float@)'}\n"

@@ -28,6 +28,7 @@ def method(report: Report) -> dict[str, Any]:
         "quartiles": "linear interpolation (type 7)",
         "correction": report.options.correction,
         "paired": report.paired,
+        "where": report.options.where,
         "allow_incomplete": report.options.allow_incomplete,
         "not_corrected_for": ["the choice of the best", *looking(report)],
     }

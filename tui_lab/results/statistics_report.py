@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import polars as pl
@@ -56,6 +56,8 @@ class Options:
     bootstrap: Bootstrap | None = None
     pairing: Pairing = "auto"
     correction: Correction = "holm"
+    where: str | None = None
+    """A SQL condition that tasks fulfil; others don't count, nor are they missing."""
     allow_incomplete: bool = False
     """Whether a setting may be best that lacks values: NaN, without a value, failed or unfinished."""
 
@@ -193,6 +195,8 @@ def make(results: Results, options: Options | None = None) -> Report:
     options = options or Options()
     if not results.grid.height:
         raise StatisticsError(f"{results.name} has no finished tasks yet")
+    if options.where is not None:
+        results = _chosen(results, options.where)
     found = settings(results, _known_parameters(results, options.by))
     baseline = None if options.baseline is None else find_setting(found, options.baseline)
     pair = _paired(results, found, options.pairing)
@@ -204,6 +208,23 @@ def make(results: Results, options: Options | None = None) -> Report:
     if options.bootstrap is not None:
         _enough_to_resample(metrics)
     return Report(results, found, metrics, baseline, pair, options)
+
+
+def _chosen(results: Results, where: str) -> Results:
+    """The results with the tasks alone that fulfil a condition."""
+    try:
+        chosen = replace(results, tasks=results.tasks.filter(expression.condition(where, results.tasks)))
+    except expression.ExpressionError as error:
+        raise StatisticsError(_pointed("--where", where, error)) from None
+    if not chosen.grid.height:
+        raise StatisticsError(f"--where: no finished task of {results.name} fulfils {where}")
+    return chosen
+
+
+def _pointed(option: str, text: str, error: expression.ExpressionError) -> str:
+    place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
+    hint = f"; {error.hint}" if error.hint else ""
+    return f"{option}: {error.message}{hint}{place}"
 
 
 def _enough_to_resample(metrics: Sequence[MetricReport]) -> None:
@@ -349,9 +370,7 @@ def find_setting(found: Settings, text: str) -> int:
         try:
             matching = expression.condition(text, found.keys)
         except expression.ExpressionError as error:
-            place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
-            hint = f"; {error.hint}" if error.hint else ""
-            raise StatisticsError(f"--baseline: {error.message}{hint}{place}") from None
+            raise StatisticsError(_pointed("--baseline", text, error)) from None
     places = matching.arg_true().to_list()
     if len(places) == 1:
         return int(places[0])

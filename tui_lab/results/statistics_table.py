@@ -92,6 +92,8 @@ def _heading(report: Report, metric: MetricReport) -> Text:
     words = f", {GOALS[metric.goal]}: {count:,} setting{'' if count == 1 else 's'}"
     if report.settings.averaged:
         words += f", averaged over {', '.join(report.settings.averaged)}"
+    if report.options.where is not None:
+        words += f", where {report.options.where}"
     return Text.assemble((metric.name + unit, "bold"), words)
 
 

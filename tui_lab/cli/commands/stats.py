@@ -39,6 +39,7 @@ def _parser() -> Parser:
     what.add_argument(
         "--by", metavar="P,...", help="parameters that make a setting (default: all that vary but `seed`)"
     )
+    what.add_argument("--where", metavar="SQL", help="only tasks of which this is true, as `lr < 0.1 AND opt = 'sgd'`")
     what.add_argument(
         "--metric",
         metavar="M,...",
@@ -209,6 +210,7 @@ def _options(results: Results, args: argparse.Namespace) -> Options:
         pairing=args.pairing,
         correction=args.correction,
         allow_incomplete=args.allow_incomplete,
+        where=args.where,
     )
 
 
