@@ -8,7 +8,6 @@ are made by arithmetic on whole columns, in blocks, so a million of them takes a
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +18,7 @@ import polars as pl
 from tui_lab.spec import expression
 from tui_lab.spec.axes import Sweep, ValueTable, ZipError, sweep
 from tui_lab.spec.axes import frame as as_frame
+from tui_lab.spec.domains import as_float
 from tui_lab.spec.expression import ExpressionError
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.overrides import Plan, plan
@@ -64,32 +64,40 @@ def typed(values: Sequence[Value], codes: pl.Series) -> pl.Series:
     return column(values).gather(codes).alias(codes.name)
 
 
-def column(values: Sequence[Value]) -> pl.Series:
-    """The values as Int64, Float64 (integers among floats, or beyond 64 bits), Boolean or String; null stays.
+_INTEGERS: Final[tuple[tuple[pl.DataType, int, int], ...]] = (
+    (pl.Int64(), -(1 << 63), (1 << 63) - 1),
+    (pl.UInt64(), 0, (1 << 64) - 1),
+    (pl.Int128(), 1 - 10**38, 10**38 - 1),  # what a DECIMAL of DuckDB, Parquet and Arrow holds, too
+)
 
-    Values of several types, lists and mappings become text: JSON, in which a text stands without quotes
-    unless one of these values would then look like another.
+
+def column(values: Sequence[Value]) -> pl.Series:
+    """The values as integers (Int64, else UInt64, else Int128), Float64, Boolean or String; null stays.
+
+    Integers that none of these holds exactly, values of several types, lists and mappings become text: JSON, in which a
+    text stands without quotes unless one of these values would then look like another.
     """
     kinds = {type(value) for value in values} - {type(None)}
     if kinds <= {str}:
         return pl.Series(values, dtype=pl.String)
     if kinds == {bool}:
         return pl.Series(values, dtype=pl.Boolean)
-    if kinds == {int} and all(value is None or -(1 << 63) <= value < 1 << 63 for value in values):  # type: ignore[operator]
-        return pl.Series(values, dtype=pl.Int64)
-    if kinds <= {int, float}:
-        return pl.Series([None if value is None else _float(value) for value in values], dtype=pl.Float64)
+    if kinds == {int}:
+        known = [value for value in values if isinstance(value, int)]
+        for dtype, least, most in _INTEGERS:
+            if min(known) >= least and max(known) <= most:
+                return pl.Series(values, dtype=dtype)
+    elif kinds <= {int, float} and all(map(_is_float, values)):
+        return pl.Series([None if value is None else float(value) for value in values], dtype=pl.Float64)  # type: ignore[arg-type]
     texts = [_json(value) for value in values]
     plain = [value if isinstance(value, str) else text for value, text in zip(values, texts, strict=True)]
     distinct = len(set(plain)) == len(set(texts))
     return pl.Series(plain if distinct else texts, dtype=pl.String)
 
 
-def _float(number: Value) -> float:
-    try:
-        return float(number)  # type: ignore[arg-type]
-    except OverflowError:
-        return math.copysign(math.inf, number)  # type: ignore[arg-type]
+def _is_float(value: Value) -> bool:
+    """Whether a float holds a number exactly."""
+    return type(value) is not int or isinstance(as_float(value), float)
 
 
 def _json(value: Value) -> str | None:

@@ -74,13 +74,14 @@ def same_numbers(items: Iterable[Value]) -> list[Value]:
 
 
 def as_floats(items: Sequence[Value]) -> list[Value]:
-    """The values with integers as floats, as far as a float can hold them."""
-    return [_float(item) if type(item) is int else item for item in items]
+    """The values with integers as floats, as far as a float holds them exactly."""
+    return [as_float(item) if type(item) is int else item for item in items]
 
 
-def _float(number: int) -> Value:
+def as_float(number: int) -> int | float:
+    """The number as a float; as it is where that would be another number."""
     try:
-        return float(number)
+        return float(number) if int(float(number)) == number else number
     except OverflowError:
         return number
 

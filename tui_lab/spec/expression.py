@@ -53,7 +53,8 @@ _NESTED: Final = re.compile(r"(STRUCT|MAP|TUPLE|ROW|UNION|VARIANT)\b|.*\]$", re.
 def evaluate(expression: str, frame: pl.DataFrame) -> pl.Series:
     """The value of `expression` in each row of `frame`, as Int64, Float64, Boolean or String.
 
-    Decimals become floats; integers beyond 64 bits become floats, too; dates and times become text, lists
+    Decimals become floats; integers beyond 64 bits floats, or text where floats
+    don't hold them; dates and times become text, lists
     and structures JSON. Raises ExpressionError.
     """
     names = _names(expression, frame.columns)
@@ -120,9 +121,12 @@ def parsed(expression: str, columns: tuple[str, ...]) -> Any:
 def _evaluate(expression: str, frame: pl.DataFrame, names: tuple[str, ...]) -> pl.Series:
     kind = _result_type(expression, frame, names)
     if kind in _BIG_INTEGERS:
-        exact = _column(expression, frame, names, "TRY_CAST(result AS BIGINT)")
-        floats = _column(expression, frame, names, "CAST(result AS DOUBLE)")
-        return exact if exact.null_count() == floats.null_count() else floats
+        texts = _column(expression, frame, names, "CAST(result AS VARCHAR)")
+        exact = texts.cast(pl.Int64, strict=False)
+        if exact.null_count() == texts.null_count():
+            return exact
+        floats = all(int(float(text)) == int(text) for text in texts.drop_nulls())
+        return texts.cast(pl.Float64) if floats else texts
     if kind in _SMALL_INTEGERS:
         return _column(expression, frame, names, "CAST(result AS BIGINT)")
     if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
@@ -180,8 +184,12 @@ def _source(frame: pl.DataFrame, names: tuple[str, ...]) -> str:
         return f"range({frame.height})"
     columns = [frame[name] for name in names]
     used = pl.DataFrame([c.cast(pl.String) if c.dtype == pl.Null else c for c in columns])
-    _connection().register(_VIEW, used.to_arrow())
-    return f'"{_VIEW}"'
+    wide = [name for name, dtype in used.schema.items() if dtype == pl.Int128]
+    _connection().register(_VIEW, used.with_columns(pl.col(wide).cast(pl.Decimal(38, 0))).to_arrow())
+    if not wide:
+        return f'"{_VIEW}"'
+    casts = ", ".join(f'"{name}"::HUGEINT AS "{name}"' for name in wide)
+    return f'(SELECT * REPLACE ({casts}) FROM "{_VIEW}")'
 
 
 def _text(query: str, argument: str) -> str:
