@@ -186,11 +186,14 @@ def read(
                     continue
                 lines = data[: cut - 1].split(b"\n")
                 bad = {} if check.whole(data, cut) else check.lines(lines)
-                for number, line in enumerate(lines):
-                    start, offset = offset, offset + len(line) + 1
-                    if bad and number in bad:
-                        found.append(Damage(start, len(line), bad[number]))
-                        continue
+                number = -1
+                for line in lines:  # each step of it counts: there are millions
+                    offset += len(line) + 1
+                    if bad:
+                        number += 1
+                        if number in bad:
+                            found.append(Damage(offset - len(line) - 1, len(line), bad[number]))
+                            continue
                     if wanted is not None and not line.startswith(wanted):
                         continue
                     try:
@@ -199,7 +202,7 @@ def read(
                             formats = f"journal format {event['format']}, this one reads {FORMAT}"
                             raise LabError(f"{path}: written by a newer tui-lab ({formats})", "upgrade tui-lab")
                     except (orjson.JSONDecodeError, LookupError, TypeError):
-                        found.append(Damage(start, len(line), "is no event"))
+                        found.append(Damage(offset - len(line) - 1, len(line), "is no event"))
                         continue
                     event.pop("sum", None)
                     yield event, offset
