@@ -96,8 +96,9 @@ def test_nothing_goes_past_the_guard() -> None:
                     )
                     if (direct or name in ("os.write", "sys.stdout.write", "sys.stderr.write")) and path != guard:
                         past.append(f"{path.relative_to(SOURCE)}: {name}")
-    # `logs` hands on the bytes of an output, to a pipe or where --raw asks for them.
-    assert past == ["cli/commands/logs.py: sys.stdout.buffer.write"]
+    # `logs` hands on the bytes of an output, to a pipe or where --raw asks for them; --first is as if a person had
+    # started the task in this terminal.
+    assert past == ["cli/commands/logs.py: sys.stdout.buffer.write", "cli/first.py: ours.buffer.write"]
 
 
 def test_a_full_disk_behind_the_streams(bench: Bench) -> None:
