@@ -28,6 +28,7 @@ MODULES: Final = (
     "tests/nodes/test_links.py",
     "tests/nodes/test_ssh_as_ssh.py",
 )
+OF_OPENSSH: Final = ("tests/nodes/test_ssh_as_ssh.py",)  # of these: what compares with OpenSSH itself
 _INSIDE: Final = "TUI_LAB_TESTS_ROOTED"
 _SYSTEM: Final = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "opt")
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests import rooted
+from tests.nodes.openssh import NEEDS, chosen_server
 
 pytestmark = rooted.alone
 
 
 @pytest.mark.parametrize("module", rooted.MODULES)
 def test_in_a_root_of_its_own(module: str, tmp_path: Path) -> None:
+    if module in rooted.OF_OPENSSH and (chosen_server() != "openssh" or shutil.which("ssh") is None):
+        pytest.skip(f"{NEEDS}ssh, sshd")
     rooted.run(module, tmp_path)
