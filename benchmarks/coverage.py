@@ -1,6 +1,6 @@
 """How often the statistics of `tui-lab stats` keep what they promise: simulated experiments, judged by the real code.
 
-    python benchmarks/coverage.py [--trials N] [--only KIND]
+    python benchmarks/coverage.py [--trials N] [--only KIND] [--bootstrap]
 
 Each line is one kind of experiment: how its values are drawn, settings, repeats, pairs. `best` is how often the setting
 that is best in truth is the best or tied; `interval` how often the interval of a setting's mean holds its true mean;
@@ -173,17 +173,20 @@ def _interval(tally: Tally, name: str, summary: Any, mean: float) -> None:
 
 COLUMNS: Final = ("best", "interval", "of the best", "difference", "false alarm", "told apart")
 SIZES: Final = ((2, 2), (2, 3), (2, 10), (20, 2), (20, 3), (20, 10), (20, 30), (1000, 3), (1000, 10))
+RESAMPLED: Final = ((2, 8), (2, 10), (2, 20))
 
 
-def lines(trials: int, only: str | None) -> Iterator[str]:
+def lines(trials: int, only: str | None, bootstrap: bool) -> Iterator[str]:
     yield f"{'values':30} {'settings':>8} {'n':>3} {'pairs':>5} " + " ".join(f"{name:>11}" for name in COLUMNS)
     for kind in KINDS:
         if only is not None and only != kind:
             continue
-        for count, n in SIZES:
+        for count, n in RESAMPLED if bootstrap else SIZES:
             for paired in (False, True):
                 # Large experiments tell much at once; the number of trials follows from what they take.
-                tally = simulate(kind, count, n, paired, max(10, min(trials, trials * 10 // count)))
+                tally = simulate(
+                    kind, count, n, paired, max(10, min(trials, trials * 10 // count)), bootstrap=bootstrap
+                )
                 rates = " ".join(f"{tally.rate(name):11.3f}" for name in COLUMNS)
                 yield f"{kind:30} {count:8} {n:3} {'yes' if paired else 'no':>5} {rates}"
 
@@ -192,8 +195,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--only", choices=KINDS)
+    parser.add_argument("--bootstrap", action="store_true", help="intervals by resampling, of 8 values and more")
     args = parser.parse_args()
-    for line in lines(args.trials, args.only):
+    for line in lines(args.trials, args.only, args.bootstrap):
         print(line, flush=True)
 
 
