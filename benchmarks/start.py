@@ -1,5 +1,8 @@
 """How fast tasks are started: 3000 tasks that do nothing, two at a time, a folder and two output files each.
 
+Commands are written as users write them, with a placeholder; `true {x}` and a line for the shell are compared with the
+same under xargs.
+
     python benchmarks/start.py [--tasks 3000] [--runs 5] [--peers xargs parallel patas hyperqueue]
 
 Peers that are not on PATH are left out. Runs alternate, and the ratio to xargs is taken within each round, so that a
@@ -27,17 +30,49 @@ from typing import Any
 SLOTS = 2
 
 
-def tui_lab(folder: Path, tasks: int) -> None:
-    (folder / "noop.yaml").write_text(f"name: noop\ncommand: /bin/true\nrepeat: {tasks}\n")
+PLAIN = "/bin/true {x}"
+BUILTIN = "true {x}"
+SHELL = "/bin/true {x} && true"
+
+
+def tui_lab(folder: Path, tasks: int, line: str = PLAIN) -> None:
+    text = f"name: noop\ncommand: '{line}'\nparameters: {{x: {{range: [0, {tasks}]}}}}\n"
+    (folder / "noop.yaml").write_text(text if tasks > 1 else text.replace("{range: [0, 1]}", "[0]"))
     command = [sys.executable, "-m", "tui_lab", "--run", "noop.yaml", "--node", "localhost", str(SLOTS)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
-def xargs(folder: Path, tasks: int) -> None:
-    script = 'mkdir -p "t/$1" && exec /bin/true >"t/$1/stdout" 2>"t/$1/stderr"'
+def xargs(folder: Path, tasks: int, line: str = PLAIN) -> None:
+    """The same lines. The shell that makes the folder runs it, but for the last, which is one for bash here, too."""
+    line = line.replace("{x}", '"$1"')
+    run = f"exec bash -c '{line}' bash \"$1\"" if "&&" in line else line if line.startswith("true") else f"exec {line}"
+    script = f'mkdir -p "t/$1" && {run} >"t/$1/stdout" 2>"t/$1/stderr"'
     numbers = "\n".join(map(str, range(tasks)))
     command = ["xargs", f"-P{SLOTS}", "-I{}", "sh", "-c", script, "sh", "{}"]
     subprocess.run(command, cwd=folder, check=True, input=numbers, text=True)
+
+
+def tui_lab_builtin(folder: Path, tasks: int) -> None:
+    tui_lab(folder, tasks, BUILTIN)
+
+
+def xargs_builtin(folder: Path, tasks: int) -> None:
+    xargs(folder, tasks, BUILTIN)
+
+
+def tui_lab_shell(folder: Path, tasks: int) -> None:
+    tui_lab(folder, tasks, SHELL)
+
+
+def xargs_shell(folder: Path, tasks: int) -> None:
+    xargs(folder, tasks, SHELL)
+
+
+# The same line, here and under xargs.
+FORMS: dict[str, tuple[Callable[[Path, int], None], Callable[[Path, int], None]]] = {
+    BUILTIN: (tui_lab_builtin, xargs_builtin),
+    SHELL: (tui_lab_shell, xargs_shell),
+}
 
 
 def parallel(folder: Path, tasks: int) -> None:
@@ -116,6 +151,12 @@ def main() -> None:
         print(json.dumps(compare(args.tasks, args.runs, args.peers, Path(place)), indent=2))
 
 
+def pair(line: str, tasks: int, place: Path) -> float:
+    """How many times as long as xargs a command takes, in one round."""
+    mine, theirs = FORMS[line]
+    return measure(mine, tasks, place) / measure(theirs, tasks, place)
+
+
 def compare(tasks: int, runs: int, peers: list[str], place: Path) -> dict[str, Any]:
     names = ["tui-lab", *[name for name in peers if shutil.which(TOOLS[name][0])]]
     for name in names:
@@ -124,6 +165,7 @@ def compare(tasks: int, runs: int, peers: list[str], place: Path) -> dict[str, A
     for _ in range(runs):
         for name in names:
             times[name].append(measure(TOOLS[name][1], tasks, place))
+    forms = {line: [pair(line, tasks, place) for _ in range(runs)] for line in FORMS}
     single = sorted(measure(tui_lab, 1, place) for _ in range(2 * runs))
     base = times["tui-lab"]
     report: dict[str, Any] = {}
@@ -134,6 +176,9 @@ def compare(tasks: int, runs: int, peers: list[str], place: Path) -> dict[str, A
             "tasks_per_second": round(tasks / statistics.median(times[name])),
             "tui_lab_takes_times_as_long": round(statistics.median(ratios), 2),
         }
+    for line, ratios in forms.items():
+        report[f"{line}, times xargs"] = round(statistics.median(ratios), 2)
+    report["load"] = os.getloadavg()
     report["one_task_seconds"] = {"least": round(single[0], 2), "median": round(statistics.median(single), 2)}
     report["engine_cpu_ms_per_task"] = round(1000 * engine_cpu(tasks, place), 3)
     return report
