@@ -929,3 +929,28 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory: pytest.TempPathFactory,
         load(path)
     except SpecError as error:
         assert error.problems
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("[3.9, 3.10]", "3.10 is read as 3.1"),
+        ("0o17", "0o17 is read as 15"),
+        ("0x1F", "0x1F is read as 31"),
+        ("1e3", "1e3 is read as 1000.0"),
+        ("+5", "+5 is read as 5"),
+        ("1_000", "1_000 is read as a text"),
+        ("0.10000000000000001", "0.10000000000000001 is read as 0.1"),
+        ("[0.1, 1e-3, .5, 1.0, 5, -0.25, 1.5e-7, '3.10', 2.5]", ""),
+    ],
+)
+def test_what_yaml_alters_is_told(value: str, said: str) -> None:
+    notices = load_text(f"command: echo {{x}}\nparameters: {{x: {value}}}\n", "f.yaml").notices
+    assert [notice.partition('"x": ')[2] for notice in notices] == (
+        [f"{said}; in quotes it stays as it is written"] if said else []
+    )
+
+
+def test_keys_with_x_are_the_users_own() -> None:
+    text = "x-common: &all {lr: [0.1]}\ncommand: echo {lr}\nparameters:\n  <<: *all\n"
+    assert load_text(text).parameter_names == ("lr",)

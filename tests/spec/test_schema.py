@@ -55,7 +55,13 @@ def always(*_: Any) -> bool:
 
 
 def additional(value: dict[str, Any], wanted: Any, schema: Any) -> bool:
-    return all(fits(v, wanted) for k, v in value.items() if k not in schema.get("properties", {}))
+    patterns = schema.get("patternProperties", {})
+    rest = {k: v for k, v in value.items() if not any(re.search(pattern, k) for pattern in patterns)}
+    return all(fits(v, wanted) for k, v in rest.items() if k not in schema.get("properties", {}))
+
+
+def by_pattern(value: dict[str, Any], wanted: Any, _: Any) -> bool:
+    return all(fits(v, s) for pattern, s in wanted.items() for k, v in value.items() if re.search(pattern, k))
 
 
 KEYWORDS: dict[str, Any] = {
@@ -82,6 +88,7 @@ KEYWORDS: dict[str, Any] = {
     "required": unless(dict, lambda v, names, _: all(name in v for name in names)),
     "propertyNames": unless(dict, lambda v, s, _: all(fits(name, s) for name in v)),
     "properties": unless(dict, lambda v, s, _: all(fits(v[k], s[k]) for k in v if k in s)),
+    "patternProperties": unless(dict, by_pattern),
     "additionalProperties": unless(dict, additional),
 }
 

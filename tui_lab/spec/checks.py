@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Set
+from decimal import Decimal
 from typing import Final
 
 from tui_lab.spec.model import RESERVED_PARAMETERS
@@ -16,6 +18,7 @@ from tui_lab.spec.values import Cases, Domain, Drawn
 
 _NUMBER: Final = r"[-+]?\.?\d[\w.+-]*"
 _NUMBERS: Final = re.compile(rf"{_NUMBER}(?:\s*[,;\s]\s*{_NUMBER})+")
+_TRAP: Final = re.compile(r"\.\d+0$|^[-+]?\d+[eE]\+?\d+$")  # `3.10`, `1e3`: versions, and whole numbers
 _WORDS: Final = re.compile(r"[\w.+-]+(?:\s*,\s*[\w.+-]+)+")
 
 
@@ -79,6 +82,36 @@ def texts_like_lists(r: Reader) -> list[str]:
                 hint += f"; as a text: '{node.text}'"
                 found.append(str(r.problem(path, f'"{name}" has the one text {shortened(node.text)} here', hint)))
     return found
+
+
+def altered_numbers(r: Reader) -> list[str]:
+    """A notice for each parameter with unquoted numbers that are passed in another form than they are written in:
+    `3.10` is 3.1, `0o17` is 15, `1e3` is 1000.0. Small ones with an exponent (`1e-3`) surprise nobody."""
+    found = []
+    for sweep in sweep_paths(r):
+        for name in r.keys(sweep):
+            changed = []
+            for path in r.items((*sweep, name)):
+                node = r.node(path)
+                if node.kind == "scalar" and node.style is None and (passed := _altered(node.text, node.value)):
+                    changed.append((path, f"{shortened(node.text)} is read as {passed}"))
+            if changed:
+                more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+                what = f'"{name}": {", ".join(text for _, text in changed[:3])}{more}'
+                found.append(str(r.problem(changed[0][0], what, "in quotes it stays as it is written")))
+    return found
+
+
+def _altered(text: str, value: object) -> str:
+    """How a number is passed on, where that is another form than it is written in; empty where it is not."""
+    if type(value) is int:
+        return "" if text == str(value) else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        same = text in (repr(value), f"{value:g}") or (Decimal(text) == Decimal(repr(value)) and not _TRAP.search(text))
+        return "" if same else repr(value)
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(_\d+)+", text):
+        return "a text"
+    return ""
 
 
 def _check_cases(r: Reader) -> None:

@@ -87,6 +87,8 @@ TASK_FACTS: Final = (
     *("started_at", "ended_at", "node", "exit_code", "signal", "peak_rss", "cpu_time", "leftover"),
 )
 
+OWN: Final = "x-"  # with which a key begins that is not ours: a place for anchors
+
 # What other tools call these keys.
 _ELSEWHERE: Final = {
     "cmd": "command",
@@ -106,6 +108,30 @@ _ELSEWHERE: Final = {
     "resources": "needs",
     "requires": "needs",
     "cwd": "workdir",
+    "program": "command",
+    "commands": "command",
+    "matrix": "parameters",
+    "axes": "parameters",
+    "variables": "parameters",
+    "search_space": "parameters",
+    "exclude": "where",
+    "constraints": "where",
+    "conditions": "where",
+    "trials": "repeat",
+    "runs": "repeat",
+    "replicates": "repeat",
+    "num_samples": "sample",
+    "gpus": "needs",
+    "cpus": "needs",
+    "memory": "needs",
+    "conda": "setup",
+    "modules": "setup",
+    "before": "setup",
+    "time_limit": "timeout",
+    "walltime": "timeout",
+    "outputs": "keep",
+    "seeds": "seed",
+    "labels": "tags",
 }
 
 
@@ -156,6 +182,8 @@ def _check_keys(r: Reader) -> list[str]:
     """Notes the keys that are none; returns those that were probably meant."""
     meant = []
     for key in r.keys(()):
+        if key.startswith(OWN):
+            continue
         if key in LATER:
             r.add((key,), f'"{key}" is not supported yet', at_key=True)
         elif key not in READERS:
@@ -208,7 +236,13 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
     checks.check_unhashed(r, given.get("unhashed") or ())
     uses = Uses(r, checks.mentioned_names(r))
     uses.read(given, texts)
-    notices = (*checks.texts_like_lists(r), *check_needs(r, given, uses.known), *uses.notices, *uses.literal_values())
+    notices = (
+        *checks.texts_like_lists(r),
+        *checks.altered_numbers(r),
+        *check_needs(r, given, uses.known),
+        *uses.notices,
+        *uses.literal_values(),
+    )
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
     if uses.takes_all:

@@ -38,6 +38,7 @@ def json_schema() -> Schema:
         "title": "experiment.yaml",
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
         **closed_object(Experiment, _KEYS, required=("command",)),
+        "patternProperties": {"^x-": {}},
         "$defs": {"domain": _domain(), "sweep": _named({"$ref": "#/$defs/domain"}), "metric": _metric()},
     }
 
