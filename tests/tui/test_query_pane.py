@@ -332,3 +332,16 @@ async def test_an_error_or_a_cancel_ends_following(small_lab: Path) -> None:
         assert pane.auto
         await ask(pilot, pane, "SELECT nothing")
         assert not pane.auto and "there is no column" in pane.view.said
+
+
+async def test_another_experiment_asks_about_its_own_results(own_lab: Workshop) -> None:
+    file = own_lab.write("other.yaml", "command: echo {x}\nparameters: {x: [7]}\n")
+    assert own_lab.call("--run", file, "--node", "localhost", 1).returncode == 0
+    app = LabApp(own_lab.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.snapshot.experiments)
+        app.current = "small"
+        app.open_query("SELECT count(*) AS tasks FROM results")
+        await wait_until(pilot, lambda: app.pane.view.table.frame.to_dict(as_series=False) == {"tasks": [6]})  # type: ignore[union-attr]
+        app.current = "other"
+        await wait_until(pilot, lambda: app.pane.view.table.frame.to_dict(as_series=False) == {"tasks": [1]})  # type: ignore[union-attr]

@@ -120,7 +120,8 @@ class RunLine(Line):
             words.pop(0)  # the rate goes first, the time left later
         width = min(_BAR, room - len(share) - 1 - sum(cell_len(word) + 2 for word in words))
         done, bad = one.counts.get("done", 0), one.counts.get("failed", 0) + one.counts.get("lost", 0)
-        cells = bar(width, [(done, "$success"), (bad, "$error")], one.planned, self.ascii) if width >= 4 else []
+        parts = [(done, "$success"), (one.counts.get("stopped", 0), "$warning"), (bad, "$error")]
+        cells = bar(width, parts, one.planned, self.ascii) if width >= 4 else []
         tail = "".join(f"  {word}" for word in words)
         return self.fitted(Content.assemble(*cells, " " if cells else "", (share, "bold"), tail), counts)
 

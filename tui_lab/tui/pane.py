@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from textual import on
 from textual.containers import Vertical
@@ -16,6 +16,9 @@ from tui_lab.tui.actions import Action, bindings
 if TYPE_CHECKING:
     from tui_lab.tui.app import LabApp
     from tui_lab.tui.snapshot import LabSnapshot
+
+
+NO_LAB: Final = "there is no lab yet: run an experiment first"
 
 
 class Pane(Vertical, can_focus=True):

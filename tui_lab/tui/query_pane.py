@@ -16,7 +16,7 @@ from tui_lab.results import saved_queries
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.tui import query_files, query_history
 from tui_lab.tui.background import work
-from tui_lab.tui.pane import Pane
+from tui_lab.tui.pane import NO_LAB, Pane
 from tui_lab.tui.query_actions import ACTIONS, HELP
 from tui_lab.tui.query_answer import AnswerView
 from tui_lab.tui.query_choice import ChoiceScreen, Item
@@ -70,6 +70,7 @@ class QueryPane(Pane):
         self._from = (0, 0)  # where the text that runs begins in the editor
         self._asked: bool | None = None  # whether the tables are to be seen; None: where there is room
         self._known: object = None  # what the tables were read for
+        self._about: str | None = None  # the experiment that `results` is of
         self._seen: object = None  # how the lab stood when the last query began
         self._ended = 0.0
 
@@ -98,7 +99,7 @@ class QueryPane(Pane):
 
     def show(self, snapshot: LabSnapshot) -> None:
         if snapshot.lab is None:
-            self.view.say(snapshot.problem or "there is no lab yet: run an experiment first")
+            self.view.say(snapshot.problem or (NO_LAB if snapshot.taken else "reading the lab"))
             return
         current = self.lab_app.current
         known = (
@@ -107,7 +108,8 @@ class QueryPane(Pane):
             *(one.submissions for one in snapshot.experiments),
         )
         if known != self._known:
-            first, self._known = self._known is None, known
+            first, before, self._known = self._known is None, self._about, known
+            self._about = current
             self.box.border_title = f"SQL, results = {current}" if current else "SQL"
             self.schema.read_tables(snapshot.lab, current)
             if first:
@@ -116,6 +118,8 @@ class QueryPane(Pane):
                     self.view.say(HINT)
                 if not self.editor.text.strip():
                     self.editor.set_text(self.walk.entries[-1] if self.walk.entries else FIRST)
+            elif before != current and self.last is not None and "results" in self.last.typed.lower():
+                self._start(self.last.typed, self.last.parameters)  # the name means another table now
 
     def _stand(self) -> object:
         """Another value when anything happened in the lab."""
@@ -173,7 +177,7 @@ class QueryPane(Pane):
     def _begin(self, typed: str) -> None:
         lab = self.lab_app.lab
         if lab is None:
-            self.view.fail("there is no lab yet: run an experiment first")
+            self.view.fail(NO_LAB)
             return
         if not typed.strip():
             self.view.fail(f"there is no query; for example: {FIRST}")

@@ -91,13 +91,24 @@ def rows(
             add(title, cells, **look)
     for name in report.settings.by:
         values = report.settings.keys[name]
-        cells = ["null" if values[place] is None else shown(values[place]) for place in places]
+        texts = _told_apart(values)
+        cells = [texts[place] for place in places]
         numeric = values.dtype.is_numeric()
         parameters[add(name, aligned(cells) if numeric else cells, align="right" if numeric else None)] = name
     for metric in report.metrics:
         if metric is not current:
             metrics[add(metric_title(report, metric), _means(metric, places))] = metric.name
     return Rows(pl.DataFrame(data), tuple(columns), metrics, parameters)
+
+
+def _told_apart(values: pl.Series) -> list[str]:
+    """The values of a parameter: floats with as many digits as it takes to tell them apart, at least six."""
+    if values.dtype.is_float():
+        known = values.drop_nulls().unique().to_list()
+        digits = next((n for n in range(6, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
+        if any(len(repr(one)) > digits + 2 for one in known):
+            return ["null" if one is None else shown(float(f"{one:.{digits}g}")) for one in values]
+    return ["null" if one is None else shown(one) for one in values]
 
 
 def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:

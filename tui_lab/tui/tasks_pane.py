@@ -131,7 +131,8 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         name, lab = self.lab_app.current, snapshot.lab
         found = snapshot.experiment(name)
         if lab is None or name is None or found is None:
-            self._leave(snapshot.problem or ("there are no experiments yet" if lab is not None else "no lab yet"))
+            nothing = "there are no experiments yet" if lab is not None else "no lab yet"
+            self._leave(snapshot.problem or (nothing if snapshot.taken else "reading the lab"))
             return
         about = (lab.identity + str(lab.path), name)
         if about != self._about:
