@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.results.test_charts import GRID, SOURCE, chart
+from tui_lab.cli.main import main
 from tui_lab.results.charts import KINDS, Axis, ChartError
 from tui_lab.results.plots import files
 from tui_lab.results.plots.style import Look
@@ -190,3 +191,25 @@ def test_pictures_of_odd_data(tmp_path: Path) -> None:
     )
     files.write(chart("box", GRID.head(1), columns={"y": "acc"}), tmp_path / "b.png")
     assert SOURCE.name == "grid"
+
+
+@pytest.mark.parametrize("kind", ["scatter", "box", "hist", "lines", "categories", "heatmap", "pareto"])
+@pytest.mark.parametrize("log", [False, True])
+def test_values_near_the_ends_of_floats(
+    kind: str, log: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The largest, the smallest, all equal, one point, and none that is finite."""
+    largest = "1.7976931348623157e308"
+    for name, values in {
+        "ends": [f"-{largest}", largest, "1e-300", "5e-324", "1e300"],
+        "equal": [largest] * 3,
+        "one": ["1e-308"],
+        "others": ["nan", "inf", "-inf", "1e160"],
+    }.items():
+        rows = "".join(f"{number % 3},{value},{number}\n" for number, value in enumerate(values))
+        (tmp_path / f"{name}.csv").write_text("x,y,w\n" + rows)
+        words = ["draw", kind, "--input", str(tmp_path / f"{name}.csv"), "--x-column", "y" if kind == "hist" else "x"]
+        words += {"hist": [], "heatmap": ["--y-column", "w", "--z-column", "y"]}.get(kind, ["--y-column", "y"])
+        main([*words, *(["--log", "y"] if log else [])])
+        said = capfd.readouterr().err
+        assert "mistake" not in said and "Warning" not in said, (name, said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -247,9 +248,14 @@ def hist(prepared: Prepared) -> Chart:
 def _edges(
     values: np.ndarray[tuple[int], np.dtype[np.float64]], bins: int | None
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(high - low):  # ends near the largest float
+        return np.linspace(low / 4, high / 4, (bins or MOST_BINS) + 1).clip(low / 4, high / 4) * 4
+    if low == high and low + 0.5 == low:  # half a unit, which bins have beside them else, is nothing here
+        return np.array(sorted((low, low * 0.9)))
     if bins is not None:
         return np.histogram_bin_edges(values, bins)
-    if values.min() == values.max():
+    if low == high:
         return np.histogram_bin_edges(values, 1)
     edges = np.histogram_bin_edges(values, "auto") if np.ptp(values) < 1e300 else np.empty(0)
     return edges if 2 <= len(edges) <= MOST_BINS + 1 else np.histogram_bin_edges(values, MOST_BINS)

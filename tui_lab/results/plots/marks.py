@@ -91,7 +91,7 @@ def _y_scale(chart: Chart, height: int) -> Scale:
 
 def _extent(chart: Chart, columns: Iterable[str], log: bool = False) -> tuple[float, float]:
     values = [series.points[column].drop_nulls() for series in chart.series for column in columns]
-    values = [v.filter(v > 0) if log else v for v in values]
+    values = [v.filter(v.is_finite() & (v > 0)) if log else v.filter(v.is_finite()) for v in values]
     lows = [float(v.min()) for v in values if v.len()]  # type: ignore[arg-type]
     highs = [float(v.max()) for v in values if v.len()]  # type: ignore[arg-type]
     return (min(lows), max(highs)) if lows else (1.0, 1.0)
@@ -334,7 +334,9 @@ def heatmap(field: Field) -> None:
 def _shade(z: float, axis: Axis, count: int) -> int:
     assert axis.range is not None
     low, high = axis.range
-    part = (z - low) / (high - low) if high > low else 0.5
+    part = (z / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+    if not math.isfinite(part):  # the mean of values near the largest float
+        part = 1.0 if z > 0 else 0.0
     return min(count - 1, max(0, int(part * count)))
 
 

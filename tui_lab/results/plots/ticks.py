@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -43,12 +44,12 @@ def scale(low: float, high: float, log: bool = False, room: float = 0.0) -> Scal
     if log:
         a, b = (math.log10(min(max(end, _LEAST), _MOST)) for end in (low, high))
         margin = (b - a) * room if b > a else 0.5
-        return Scale(max(10 ** (a - margin), _LEAST), min(10 ** (b + margin), _MOST * 10), True)
+        return Scale(10 ** max(a - margin, math.log10(_LEAST)), 10 ** min(b + margin, math.log10(_MOST) + 1), True)
     if low == high:
         margin = abs(low) * 0.1 or 0.5
     else:
         margin = (high - low) * room if math.isfinite((high - low) * (1 + 2 * room)) else 0.0
-    return Scale(low - margin, high + margin)
+    return Scale(max(low - margin, -sys.float_info.max), min(high + margin, sys.float_info.max))
 
 
 def ticks(axis: Axis, on: Scale, most: int) -> list[tuple[float, str]]:
