@@ -13,7 +13,7 @@ from textual.widgets import Static
 from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app import LabApp
-from tui_lab.tui.dialogs import Choose, Confirm
+from tui_lab.tui.dialogs import Choose
 from tui_lab.tui.task_columns import ChooseColumns
 from tui_lab.tui.tasks_pane import TasksPane
 
@@ -235,12 +235,6 @@ async def test_zoom_and_the_way_back(small_lab: Path) -> None:
         await s.until(lambda: s.pane.table.has_focus)
 
 
-async def test_a_task_can_only_be_tried_on_a_terminal(small_lab: Path) -> None:
-    async with screen(small_lab) as s:
-        await s.press("t", "y")
-        await s.until(lambda: any("terminal" in toast.message for toast in s.app._notifications))
-
-
 async def test_it_fits_a_small_terminal(small_lab: Path) -> None:
     for size in ((80, 24), (40, 12), (20, 8)):
         async with screen(small_lab, size) as s:
@@ -307,13 +301,3 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(worksho
         await it.press("escape")  # back to the rows: the log is that of the cursor's
         await it.until(lambda: "begin 2" in it.log())
         (workshop.folder / "go2").touch()
-
-
-async def test_a_task_is_tried_only_after_a_question(own_lab: Workshop) -> None:
-    tried: list[int] = []
-    async with screen(own_lab.lab_path) as it:
-        it.pane.lab_app.foreground = lambda: tried.append(1)  # type: ignore[method-assign]
-        await it.press("t")
-        await it.until(lambda: isinstance(it.app.screen, Confirm))
-        await it.press("n", "j", "enter")
-        assert tried == [] and len(it.app.screen_stack) == 1

@@ -1,5 +1,8 @@
 """`--run FILE --first`: one task in the foreground, its output on screen, nothing of it kept in the lab.
 
+`python -m tui_lab.cli.first LAB EXPERIMENT TASK`, which the screen starts, does so for any task of a lab, and ends when
+its standard input does.
+
 Everyone tries one before three thousand. It goes the way of every task: an agent starts it, in a folder of its own that
 is removed afterwards.
 """
@@ -21,14 +24,17 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import DONE, FAILED, INTERRUPTED
+from tui_lab.cli.main import DONE, FAILED, INTERRUPTED, USAGE
 from tui_lab.cli.submission import Prepared
 from tui_lab.cli.text import PIPE, span
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.recipe import Recipe
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
+from tui_lab.results.terminal_guard import guard_streams
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout
+from tui_lab.store.errors import LabError
+from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan
 
 _LOOK: Final = 0.05  # seconds between looks at what the task has printed
@@ -57,6 +63,16 @@ def run_row(experiment: Experiment, plan: Plan, row: int) -> int:
         recipe = Recipe(experiment, plan, Path(folder), "first")
         with _term_as_interrupt(), _Agent(Path(folder) / "agent") as agent:
             return _run(recipe, row, agent)
+
+
+def run_planned(lab: str, name: str, task: int) -> int:
+    """Run a task in the foreground by the newest plan that has it. Raises UsageError, LabError."""
+    folder = Lab.open(Path(lab)).experiment(name)
+    plan = folder.plan_of(task)
+    row = plan.row(task)
+    if row is None:
+        raise UsageError(f"there is no task {task}")
+    return run_row(folder.spec(plan.number), plan, row)
 
 
 def _run(recipe: Recipe, row: int, agent: _Agent) -> int:
@@ -232,3 +248,28 @@ def _say_metrics(prepared: Prepared) -> None:
     count = len(prepared.queued)
     if count > 1:
         print(f"To run all {count:,}: the same command without --first.", file=sys.stderr)
+
+
+def _end_with_input() -> None:
+    """SIGTERM to this process once nobody holds the other end of its standard input."""
+    while sys.stdin.buffer.read(_CHUNK):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(lab: str, name: str, task: str) -> int:
+    guard_streams()
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        return run_planned(lab, name, int(task))
+    except (LabError, UsageError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # the thread may be in the middle of a read

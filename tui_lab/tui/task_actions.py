@@ -1,10 +1,7 @@
-"""What a person does to tasks from the screen: retry, stop, and one in the foreground. Functions for threads, except
-`try_one`."""
+"""What a person does to tasks from the screen: retry, stop. Functions for threads."""
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,13 +10,11 @@ import numpy as np
 
 from tui_lab.cli.commands.retry import check_needs, read_changes
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.first import run_row
 from tui_lab.cli.text import plural
 from tui_lab.engine.client import EngineClient
 from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
-from tui_lab.tui.input_order import drop_typed
 from tui_lab.tui.task_frame import TaskSource
 
 AGAIN: Final = (fold.FAILED, fold.STOPPED, fold.LOST)
@@ -83,24 +78,3 @@ def stop(lab: Lab, source: TaskSource, tasks: Sequence[int]) -> str:
     finally:
         engine.close()
     return f"stopping {plural(int(answer['stopped']), 'task')}"
-
-
-def try_one(source: TaskSource, task: int) -> None:
-    """Run a task in the foreground, on a terminal that is free for it, and wait for a key. Nothing is kept."""
-    # The loop of the screen would take a Ctrl-C that is meant for the task.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        try:
-            with source.reading():
-                recipe, row = source.recipe(task)
-            print(f"\n{source.folder.name}/{task} in the foreground; Ctrl-C ends it\n", file=sys.stderr)
-            run_row(recipe.experiment, recipe.plan, row)
-        except (LabError, UsageError, OSError, ValueError) as error:
-            print(error, file=sys.stderr)
-        drop_typed()  # while the task ran: it answers nothing
-        print("\nEnter goes back to the screen.", end="", file=sys.stderr, flush=True)
-        sys.stdin.readline()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGINT, before)

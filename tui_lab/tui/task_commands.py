@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from textual import on
-from textual.app import SuspendNotSupported
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.text import plural
@@ -19,6 +18,7 @@ from tui_lab.tui.table import FrameTable
 from tui_lab.tui.task_detail import command_line
 from tui_lab.tui.task_grouping import TaskGrouping
 from tui_lab.tui.task_table import TaskTableView
+from tui_lab.tui.task_try import TaskTry
 
 if TYPE_CHECKING:
     pass
@@ -140,22 +140,19 @@ class TaskCommands(TaskGrouping):
         self._pane.table.refresh()
         self._pane.lab_app.tell(said)
 
-    # One in the foreground.
+    # One on its own.
 
     @work(exclusive=True, group="dialog")
     async def action_try_one(self) -> None:
         pane = self._pane
-        source, task = pane.source, pane.table.key_at(pane.table.cursor_row)
-        if source is None or task is None or self.has_class("-grouped"):
+        source, task, lab = pane.source, pane.table.key_at(pane.table.cursor_row), pane.lab_app.lab
+        if source is None or task is None or lab is None or self.has_class("-grouped"):
             return
-        body = "It runs on this machine, its output on the terminal; nothing of it is kept. Ctrl-C ends it."
-        if not await pane.lab_app.confirm(f"Try {source.folder.name}/{task} in the foreground?", body, "Try"):
-            return
-        try:
-            with pane.lab_app.foreground():
-                task_actions.try_one(source, task)
-        except SuspendNotSupported:
-            pane.lab_app.tell("a task can be tried only where the screen is on a terminal", "warning")
+        name = f"{source.folder.name}/{task}"
+        body = "It runs on this machine, beside what is going; nothing of it is kept."
+        if await pane.lab_app.confirm(f"Try {name}?", body, "Try"):
+            words = (str(lab.path), source.folder.name, str(task))
+            await self.app.push_screen_wait(TaskTry(name, words, pane.lab_app.command_environment()))
 
     # Copying.
 

@@ -34,7 +34,7 @@ ACTIONS: Final = (
         "try_one",
         "t",
         "Try",
-        "Run the task in the foreground, after a question; its output is on the terminal, nothing is kept.",
+        "Run the task here, after a question, and see its output; nothing of it is kept.",
     ),
     _action("copy", "y", "Copy", "Copy the command that repeats the task, a cell, the row, or the log.", True),
     _action("columns", "c", "Columns", "Choose the columns.", True),
