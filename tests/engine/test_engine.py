@@ -13,6 +13,7 @@ from tests.conftest import Workshop, alive, until
 from tui_lab.cli.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
+from tui_lab.store.plan import file_crc
 
 TRUTH = "echo {task_id} >>$TRUTH"
 WAIT = "while ! test -e go; do sleep 0.02; done"
@@ -197,6 +198,8 @@ def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workshop: Workshop
         event = submit_event(prepared, [{"name": "localhost", "slots": 2, "tags": []}], False)
         with pytest.raises(LabError):  # of the table for people, which comes last
             replace(prepared.plan, values={"x": []}).write(prepared.folder.plans, prepared.text)
+        # It was written so: whoever damages it later is found by its checksum.
+        event["plan_crc"] = file_crc(prepared.folder.plans / "1.parquet")
         client = EngineClient.start(workshop.lab)
         client.request("submit", event=event, environment=workshop.environment())
     until(lambda: workshop.events("ended"))
