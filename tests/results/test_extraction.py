@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from tui_lab.results import text
 from tui_lab.results.extract import Extraction, extract
 from tui_lab.results.structured import documents, parse_path, select, table
 from tui_lab.spec.load import load_text
+from tui_lab.spec.metric import Take
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.task_files import TaskFile
@@ -126,11 +128,10 @@ def test_a_named_pipe_stops_nothing(tmp_path: Path) -> None:
 def test_large_outputs_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"step {number} loss={number % 977 / 8}" for number in range(30_000)]
     output = "\n".join(lines) + "\nend"
-    metrics = "\n".join(
-        f"  {take}: {{pattern: loss=(@float@), take: {take}}}"
-        for take in ["last", "first", "min", "max", "mean", "sum", "count"]
-    )
+    metrics = "\n".join(f"  {take}: {{pattern: loss=(@float@), take: {take}}}" for take in get_args(Take))
     whole = read(tmp_path, metrics, {"stdout": output}).values
+    numbers = [number % 977 / 8 for number in range(30_000)]
+    assert whole["median"] == [statistics.median(numbers)] and whole["sd"] == [pytest.approx(statistics.stdev(numbers))]
     monkeypatch.setattr("tui_lab.results.extract.BLOCK", 1 << 17)
     assert read(tmp_path, metrics, {"stdout": output}).values == whole
     assert read(tmp_path, "  m: loss=(@float@)", {"stdout": output}).values["m"] == whole["last"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import polars as pl
 import pytest
@@ -14,14 +15,15 @@ from tui_lab.results.columns import Column, build, merge
 from tui_lab.results.units import quantity
 from tui_lab.results.values import Scalar, from_json, reduce
 from tui_lab.spec.column_type import ColumnType
+from tui_lab.spec.metric import Take
 
 LINES = "loss 3\nloss 1\nother\nloss 2\n"
 
 
 @pytest.mark.parametrize(
     ("take", "expected"),
-    [("last", 2.0), ("first", 3.0), ("min", 1.0), ("max", 3.0), ("mean", 2.0), ("sum", 6.0), ("count", 3),
-    ("all", 2.0)],
+    [("last", 2.0), ("first", 3.0), ("min", 1.0), ("max", 3.0), ("mean", 2.0), ("median", 2.0), ("sd", 1.0),
+    ("sum", 6.0), ("count", 3), ("all", 2.0)],
 )  # fmt: skip
 def test_takes(take: str, expected: float) -> None:
     found = value("loss (@float@)", LINES, take=take)
@@ -29,7 +31,7 @@ def test_takes(take: str, expected: float) -> None:
     assert type(found) is type(expected)
 
 
-@pytest.mark.parametrize("take", ["last", "first", "min", "max", "mean", "sum", "count", "all"])
+@pytest.mark.parametrize("take", get_args(Take))
 def test_takes_of_nothing(take: str) -> None:
     assert value("loss (@float@)", "no such line", take=take) == "nothing"
 
@@ -61,12 +63,29 @@ def test_sums_are_exact() -> None:
     assert value("x (@float@)", "x 1e16\nx 1\nx -1e16\n" + "x 0.1\n" * 10, take="sum") == 2.0
 
 
+def test_median_and_sd() -> None:
+    assert value("x (@int@)", "x 1\nx 9\nx 2", take="median") == 2.0
+    assert value("x (@int@)", "x 1\nx 2", take="median") == 1.5
+    assert value("x (@int@)", "x 1\nx 2\nx 3", take="sd") == 1.0
+    assert value("x (@float@)", "x 5", take="median") == 5.0
+    assert value("x (@float@)", "x 5", take="sd") is None
+    assert value("x (@float@)", "x 1000000000.3\nx 1000000000.4\nx 1000000000.5", take="sd") == 0.1
+    assert value("x (@quantity@)", "x 1 ms\nx 3 ms\nx 1 s", take="median", unit="ms") == 3.0
+    assert value("x (.*)", "x 1\nx 3\nx y", take="median") is None
+    assert value("x (.*)", "x 1\nx 4", take="median") == 2.5
+    for take in ("median", "sd"):
+        assert math.isnan(value("x (@float@)", "x 1\nx nan\nx 2", take=take))  # type: ignore[arg-type]
+        assert value("x (@float@)", "y 1", take=take) == "nothing"
+
+
 @given(st.lists(st.floats(allow_nan=False), min_size=1))
 def test_min_and_max(values: list[Scalar | None]) -> None:
     assert reduce("min", values) == min(values)  # type: ignore[type-var]
     assert reduce("max", values) == max(values)  # type: ignore[type-var]
     reduce("sum", values)
     reduce("mean", values)
+    reduce("median", values)
+    reduce("sd", values)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,9 @@ class TextReader:
             return
         values = self.of_all(text)
         self._count += len(values)
-        if values:
+        if self.take in ("median", "sd"):
+            self._parts += values
+        elif values:
             self._parts.append(reduce("sum" if self.take == "mean" else self.take, values))
 
     def end(self) -> Scalar | Nothing | None:

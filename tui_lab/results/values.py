@@ -1,14 +1,14 @@
 """From texts to typed values, and from many values to the one of a metric.
 
-Types of a metric's column. A `type` in the file decides; `count` is an integer, `mean` a float; `@float@` and
-`@quantity@` are floats, `@int@` an integer; any other pattern is text, but a float under `sum`, `min` and
-`max`. JSON and CSV columns without a `type` take theirs from all their values: see `tui_lab.results.columns`.
+Types of a metric's column. `count` is an integer; `mean`, `median` and `sd` are floats; else a `type` in the
+file decides; `@float@` and `@quantity@` are floats, `@int@` an integer; any other pattern is text, but a float
+under `sum`, `min` and `max`. JSON and CSV columns without a `type` take theirs from all their values: see `tui_lab.results.columns`.
 
 How values are taken. `count` counts matches and is 0 without any; every other is null without any. `all` is
 the last here, and every value is in the table of steps. `min` and `max` leave NaN out unless there is nothing
-else; `mean` and `sum` are NaN where a value is, so that a run that diverged shows. Sums are exact and rounded
-once. What cannot be read as the type is null, and so are `min`, `max`, `mean` and `sum` where one of their
-values is: nobody can tell what they are.
+else; `mean`, `median`, `sd` and `sum` are NaN where a value is, so that a run that diverged shows. Sums are exact and
+rounded once; `sd` divides by n - 1, and is null of a single value. What cannot be read as the type is null, and so are
+all but `last`, `first`, `count` and `all` where one of their values is: they can't be known.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Final, TypeAlias
 import orjson
 
 from tui_lab.results.numbers import USUAL, Notation, as_float, digits_to_int, to_float, to_int
+from tui_lab.results.statistics import quantile
+from tui_lab.results.statistics_exact import moments
 from tui_lab.results.units import quantity
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Take
@@ -127,7 +129,16 @@ def reduce(take: Take, values: Sequence[Scalar | None]) -> Scalar | None:
     total = exact_sum(numbers)
     if take == "sum":
         return total
-    return (as_float(total) if isinstance(total, int) else total) / len(numbers)
+    if take == "mean":
+        return (as_float(total) if isinstance(total, int) else total) / len(numbers)
+    floats = [as_float(value) if isinstance(value, int) else value for value in numbers]
+    if take == "sd" and len(floats) < 2:
+        return None
+    if any(math.isnan(value) for value in floats):
+        return math.nan
+    if take == "median":
+        return quantile(sorted(floats), 0.5)
+    return moments(floats).sd if all(map(math.isfinite, floats)) else math.nan
 
 
 def exact_sum(numbers: Iterable[float]) -> float | int:

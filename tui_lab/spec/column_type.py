@@ -10,14 +10,16 @@ from tui_lab.spec.pattern import Pattern
 ColumnType = Literal["float", "int", "str", "bool", "json", "cells"]
 """`json` and `cells` (of a CSV file) are typed by all their values."""
 
-NUMERIC: Final = frozenset(("sum", "mean", "min", "max"))
+FRACTIONS: Final = frozenset(("mean", "median", "sd"))
+"""What gives a float, of whole numbers as well."""
+NUMERIC: Final = FRACTIONS | {"sum", "min", "max"}
 
 
 def column_type(metric: Metric, pattern: Pattern | None) -> ColumnType:
     """The type of a metric's column; `json` and `cells` where only the values can tell."""
     if metric.take == "count":
         return "int"
-    if metric.take == "mean":
+    if metric.take in FRACTIONS:
         return "float"
     if metric.type is not None:
         return metric.type

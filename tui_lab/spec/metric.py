@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tui_lab.spec.values import Model
 
-Take = Literal["last", "first", "min", "max", "mean", "sum", "count", "all"]
+Take = Literal["last", "first", "min", "max", "mean", "median", "sd", "sum", "count", "all"]
 MetricType = Literal["float", "int", "str", "bool"]
 Goal = Literal["min", "max"]
 Decimal = Literal[".", ","]
