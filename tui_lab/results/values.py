@@ -2,7 +2,8 @@
 
 Types of a metric's column. `count` is an integer; `mean`, `median` and `sd` are floats; else a `type` in the
 file decides; `@float@` and `@quantity@` are floats, `@int@` an integer; any other pattern is text, but a float
-under `sum`, `min` and `max`. JSON and CSV columns without a `type` take theirs from all their values: see `tui_lab.results.columns`.
+under `sum`, `min` and `max`. JSON and CSV columns without a `type` take theirs from all their values: see
+`tui_lab.results.columns`.
 
 How values are taken. `count` counts matches and is 0 without any; every other is null without any. `all` is
 the last here, and every value is in the table of steps. `min` and `max` leave NaN out unless there is nothing
