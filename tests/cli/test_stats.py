@@ -94,6 +94,33 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
     assert "█" in grid("stats", "--importance", "--format", "table").out
 
 
+def test_the_best_setting_per_value_of_a_parameter(grid: Bench) -> None:
+    """Each value is judged by itself; what every form of the answer says agrees."""
+    shown = grid("stats", "--per", "act", "--format", "table", env={"COLUMNS": "100"})
+    assert shown.lines[0] == "acc, more is better: the best setting per act"
+    assert shown.lines[1].split() == ["act", "best", "mean", "±", "95", "%", "n", "settings", "size"]
+    assert [line.split() for line in shown.lines[2:4]] == [
+        ["relu", "0.9020", "±", "0.0020", "5", "2", "2"],
+        ["tanh", "0.9040", "±", "0.0020", "5", "2", "2"],
+    ]
+    assert "best or tied for every act: size=2" in shown.out
+    rows = [json.loads(line) for line in grid("stats", "--per", "act", "--metric", "acc", "--format", "jsonl").lines]
+    assert [(row["act"], row["size"], row["standing"]) for row in rows] == [
+        ("relu", 2, "best"), ("relu", 1, "worse"), ("tanh", 2, "best"), ("tanh", 1, "worse")
+    ]  # fmt: skip
+    found = grid("stats", "--per", "act", "--json").json()
+    assert found["per"] == "act"
+    assert [(one["value"], one["best"]["acc"]["setting"]) for one in found["values"]] == [
+        ("relu", {"size": 2}),
+        ("tanh", {"size": 2}),
+    ]
+    alone = grid("stats", "--where", "act = 'relu'", "--metric", "acc", "--json").json()["settings"]
+    assert [row for row in found["values"][0]["settings"] if row["metric"] == "acc"] == alone
+    assert 'no parameter "acts"' in grid("stats", "--per", "acts", code=2).err
+    assert "no other parameter varies" in grid("stats", "--per", "act", "--by", "act", code=2).err
+    assert "--per goes without --importance" in grid("stats", "--per", "act", "--importance", code=2).err
+
+
 def test_export_and_query(grid: Bench) -> None:
     grid("export", "-o", "grid.csv")
     assert (grid.folder / "grid.csv").read_text().splitlines()[0].startswith("act,size,acc,time,task_id,repeat")

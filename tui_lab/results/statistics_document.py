@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -66,6 +67,16 @@ def importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
     """A row for each metric and part of its variance."""
     rows = [{"metric": name, **row} for name, found in explained.items() if found is not None for row in as_rows(found)]
     return pl.DataFrame(rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64})
+
+
+def document_per(reports: Sequence[Report], told: Sequence[list[str]]) -> dict[str, Any]:
+    """The documents on each value of a parameter; `told` are the warnings of each."""
+    name = reports[0].per[0] if reports[0].per else ""
+    parts = [
+        {"value": report.per[1] if report.per else None, **document(report, None, None, lines)}
+        for report, lines in zip(reports, told, strict=True)
+    ]
+    return {"experiment": reports[0].name, "per": name, "values": parts}
 
 
 def document(

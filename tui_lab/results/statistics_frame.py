@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -68,6 +68,17 @@ def frame(report: Report) -> pl.DataFrame:
             rows = pl.concat([keys, rows], how="horizontal")
         parts.append(rows)
     return pl.concat(parts)
+
+
+def frame_per(reports: Sequence[Report], tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Tables of the reports on each value of a parameter, one below the other, with that value first."""
+    parts = []
+    for report, table in zip(reports, tables, strict=True):
+        name, value = report.per or ("", None)
+        column = parameter_columns([name], table.columns).get(name, name)
+        values = pl.Series(column, [value] * table.height, dtype=report.results.tasks[name].dtype)
+        parts.append(table.select(values, pl.all()))
+    return pl.concat(parts, how="vertical_relaxed")
 
 
 def _rows(report: Report, metric: MetricReport) -> Iterator[list[Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -21,7 +21,8 @@ from tui_lab.results.comparison import (
     overall,
     ranked,
 )
-from tui_lab.results.settings import LESS_IS_BETTER, Settings, numeric_metrics, settings
+from tui_lab.results.plain import shown
+from tui_lab.results.settings import LESS_IS_BETTER, Settings, numeric_metrics, settings, varying
 from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics_exact import Anova
 from tui_lab.results.statistics_intervals import FEWEST, Bootstrap
@@ -184,6 +185,8 @@ class Report:
     paired: bool
     """Whether comparisons are made within pairs."""
     options: Options
+    per: tuple[str, Any] | None = None
+    """A parameter and its value, where the report is on the tasks with that value alone."""
 
     @property
     def name(self) -> str:
@@ -208,6 +211,37 @@ def make(results: Results, options: Options | None = None) -> Report:
     if options.bootstrap is not None:
         _enough_to_resample(metrics)
     return Report(results, found, metrics, baseline, pair, options)
+
+
+def make_per(results: Results, options: Options, name: str) -> list[Report]:
+    """A report for each value of a parameter that has finished tasks, on the tasks with that value; all by the same
+    parameters. Raises StatisticsError."""
+    _known_parameters(results, [name])
+    if not results.grid.height:
+        raise StatisticsError(f"{results.name} has no finished tasks yet")
+    if options.where is not None:
+        results = _chosen(results, options.where)
+    planned = results.tasks.filter("planned")
+    values = [value for value in planned[name].unique(maintain_order=True) if _has(results.grid, name, value).any()]
+    parts = [replace(results, tasks=results.tasks.filter(_has(results.tasks, name, value))) for value in values]
+    by = _known_parameters(results, options.by)
+    if by is None:
+        by = [one for one in varying(results) if any(part.grid[one].n_unique() > 1 for part in parts)]
+    by = [one for one in by if one != name]
+    if not by:
+        raise StatisticsError(f"--per {name}: no other parameter varies, so there is nothing to choose from")
+    found = []
+    for value, part in zip(values, parts, strict=True):
+        try:
+            found.append(replace(make(part, replace(options, by=tuple(by))), per=(name, value)))
+        except StatisticsError as error:
+            raise StatisticsError(f"{name}={shown(value)}: {error}") from None
+    return found
+
+
+def _has(table: pl.DataFrame, name: str, value: Any) -> pl.Series:
+    """The rows with a value, which may be null."""
+    return table.select(pl.col(name).eq_missing(pl.lit(value, dtype=table[name].dtype))).to_series()
 
 
 def _chosen(results: Results, where: str) -> Results:

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.results.hints import too_slow
+from tui_lab.results.plain import shown
 from tui_lab.results.statistics import FENCE, outliers
 from tui_lab.results.statistics_intervals import FEWEST
 from tui_lab.results.statistics_report import MetricReport, Report
@@ -34,6 +35,21 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
         *_nodes(report, metrics),
         *_lines(report, metrics),
     ]
+
+
+def warnings_per(reports: Sequence[Report], told: Sequence[Sequence[str]]) -> list[str]:
+    """The warnings of the reports on each value of a parameter, each line once, with the values that it is of."""
+    of_line: dict[str, list[str]] = {}
+    for report, lines in zip(reports, told, strict=True):
+        value = shown(report.per[1]) if report.per and report.per[1] is not None else "null"
+        for line in lines:
+            of_line.setdefault(line, []).append(value)
+    name = reports[0].per[0] if reports[0].per else ""
+    found = []
+    for line, values in of_line.items():
+        some = ",".join(values[:3]) + (f" and {len(values) - 3:,} more" if len(values) > 3 else "")
+        found.append(line if len(values) == len(reports) else f"{name}={some}: {line}")
+    return found
 
 
 def _lines(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +25,7 @@ ROWS: Final = 15
 _EPILOG: Final = examples(
     ("tui-lab stats", "the newest experiment, best setting first"),
     ("tui-lab stats --by activation", "averaged over everything else"),
+    ("tui-lab stats --per dataset", "the best setting for each data set"),
     ("tui-lab stats --baseline 'lr=0.1 opt=sgd'", "differences from one setting, with tests"),
     ("tui-lab stats --metric loss@last --goal min", "the last of the values by step"),
     ("tui-lab stats --pareto test_acc duration", "settings that no other beats in both"),
@@ -39,6 +40,7 @@ def _parser() -> Parser:
     what.add_argument(
         "--by", metavar="P,...", help="parameters that make a setting (default: all that vary but `seed`)"
     )
+    what.add_argument("--per", metavar="P", help="the best setting for each value of a parameter, judged by itself")
     what.add_argument("--where", metavar="SQL", help="only tasks of which this is true, as `lr < 0.1 AND opt = 'sgd'`")
     what.add_argument(
         "--metric",
@@ -129,6 +131,8 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
     from tui_lab.results.statistics_report import make
     from tui_lab.results.statistics_warnings import warnings
 
+    if args.per:
+        return _per(results, args)
     report = make(results, _options(results, args))
     front = pareto_front(report) if args.pareto else None
     explained = _importance(report, args) if args.importance else None
@@ -157,6 +161,42 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
     about = {"experiment": report.name, **method(report)}
     write_described(found, format, file, about, describe_statistics(report, found))
     for line in told:
+        print(f"note: {line}", file=sys.stderr)
+    return DONE
+
+
+def _per(results: Results, args: argparse.Namespace) -> int:
+    """The best setting for each value of a parameter."""
+    from tui_lab.results.export import describe_statistics, paper_table, write_described
+    from tui_lab.results.output import choose_format
+    from tui_lab.results.statistics_document import document_per, method
+    from tui_lab.results.statistics_frame import frame, frame_per
+    from tui_lab.results.statistics_report import make_per
+    from tui_lab.results.statistics_table import per_lines
+    from tui_lab.results.statistics_warnings import warnings, warnings_per
+
+    if args.pareto or args.importance:
+        raise UsageError(
+            f"--per goes without {'--pareto' if args.pareto else '--importance'}; use --where for one value"
+        )
+    reports = make_per(results, _options(results, args), args.per)
+    file = Path(args.output) if args.output else None
+    format = args.format or choose_format(file, sys.stdout.isatty())
+    names = [metric.name for metric in _shown_metrics(reports[0], args)]
+    shown = [[one for one in report.metrics if one.name in names] for report in reports]
+    all_of_it = args.json or format != "table"
+    told = [warnings(report, None if all_of_it else one) for report, one in zip(reports, shown, strict=True)]
+    if args.json:
+        print_json(document_per(reports, told))
+        return DONE
+    if format == "table":
+        _write_table(file, lambda width: (line for name in names for line in per_lines(reports, name, width)))
+        _tell(warnings_per(reports, told))
+        return DONE
+    found = frame_per(reports, [paper_table(one) if format == "markdown" else frame(one) for one in reports])
+    about = {"experiment": results.name, "per": args.per, **method(reports[0])}
+    write_described(found, format, file, about, describe_statistics(reports[0], found))
+    for line in warnings_per(reports, told):
         print(f"note: {line}", file=sys.stderr)
     return DONE
 
@@ -275,15 +315,24 @@ def _print(
     file: Path | None,
 ) -> None:
 
-    from tui_lab.results.statistics_table import wrapped
+    _write_table(file, lambda width: _lines(report, args, front, explained, width))
+    _tell(told)
 
+
+def _write_table(file: Path | None, lines: Callable[[int], Iterator[Text]]) -> None:
+    """Lines for a width, to a file or the terminal."""
     if file is not None:
         with open(file, "w", encoding="utf-8") as stream:
             console = new_console(stream, highlight=False, soft_wrap=True, width=200)
-            _show(console, _lines(report, args, front, explained, console.width))
+            _show(console, lines(console.width))
     else:
         console = new_console(highlight=False, soft_wrap=True)
-        _show(console, _lines(report, args, front, explained, console.width))
+        _show(console, lines(console.width))
+
+
+def _tell(told: Sequence[str]) -> None:
+    from tui_lab.results.statistics_table import wrapped
+
     errors = new_console(stderr=True, highlight=False, soft_wrap=True)
     for line in told:
         _show(errors, wrapped(f"! {line}".split(" "), errors.width, style="yellow"))
