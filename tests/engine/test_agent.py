@@ -82,10 +82,11 @@ def test_a_task_that_ignores_term_is_killed_after_the_grace(any_talk: Talk) -> N
 def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     talk = any_talk
     spool = talk.connect(slots=3)["spool"]
-    talk.context()
+    steps = [{"name": "one", "script": None}, {"name": "two", "script": None}]
+    talk.context(steps=steps)
     go = talk.folder / "go"
     keys = [talk.start(task, f"while ! test -e {go}; do sleep 0.02; done; exit {task}", "true") for task in range(2)]
-    keys.append(talk.start(2, "exit 5"))
+    keys.append(talk.start(2, "exit 5", "true"))
     assert talk.receive("finished")["key"] == keys[2]
     talk.kill()
     go.touch()  # they may end while no agent is there
@@ -99,7 +100,7 @@ def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     assert (ended[1]["state"], ended[1]["reason"], ended[1]["exit_code"]) == ("failed", "exit", 1)
     assert (ended[2]["state"], ended[2]["exit_code"]) == ("failed", 5)
     assert "peak_rss" not in ended[1]
-    talk.context(steps=[{"name": "one", "script": None}, {"name": "two", "script": None}])
+    talk.context(steps=steps)
     finished = talk.receive("finished")  # its first step went well: the second needs the context
     assert (finished["key"], finished["state"], len(finished["steps"])) == (keys[0], "done", 2)
 
@@ -563,3 +564,89 @@ def test_a_start_that_is_none_fails_alone(talk: Talk, more: dict[str, object]) -
     name, value = next(iter(more.items()))
     assert ended[0]["message"] == f"a start that no agent understands: {name}: {value!r}"
     assert not gone(talk.pid)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"environment": {"A": 5}},
+        {"extra": ["A"]},
+        {"workdir": None},
+        {"shell": 5},
+        {"setup": 5},
+        {"setup_timeout": "long"},
+        {"umask": 1 << 40},
+        {"steps": [None]},
+        {"steps": [{"name": 1, "script": "true"}]},
+    ],
+    ids=str,
+)
+def test_a_context_that_is_none_fails_with_its_tasks(talk: Talk, more: dict[str, object]) -> None:
+    talk.connect()
+    talk.context(id="bad", **more)
+    talk.context()
+    talk.start(0, "true", context="bad")
+    talk.start(1, "true")
+    ended = {message["key"][1]: message for message in (talk.receive("finished"), talk.receive("finished"))}
+    assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
+    name, value = next(iter(more.items()))
+    assert ended[0]["message"] == f"a context that no agent understands: {name}: {value!r}"
+    assert not gone(talk.pid)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"setup": "true", "workdir": "/a\0b"},
+        {"setup": "true", "shell": "/bin/\0sh"},
+        {"setup": "true", "environment": {"A=B": "1", "": "2"}},
+        {"setup": "true", "extra": {"A\0": "1"}},
+        {"steps": [{"name": None, "script": None}] * 2},
+        {"steps": [{"name": None, "script": None}], "scripts": {}},
+    ],
+    ids=str,
+)
+def test_what_no_program_can_be_started_from_fails_alone(talk: Talk, more: dict[str, object]) -> None:
+    talk.connect()
+    start = {"scripts": more["scripts"]} if "scripts" in more else {}
+    talk.context(id="bad", **{name: value for name, value in more.items() if name != "scripts"})
+    talk.context()
+    talk.start(0, "true", context="bad", **start)
+    talk.start(1, "true")
+    ended = {message["key"][1]: message for message in (talk.receive("finished"), talk.receive("finished"))}
+    assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
+    assert not gone(talk.pid)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "hello", "epoch": 1, "lab": "lab", "node": "here", "slots": "two"},
+        {"type": "hello", "epoch": 1, "lab": "lab", "node": "here", "slots": 1 << 60},
+        {"type": "hello", "epoch": "1", "lab": "lab", "node": "here", "slots": 2},
+        {"type": "hello", "epoch": 1, "lab": "lab", "node": "here", "slots": 2, "sample": "often"},
+        {"type": "hello", "epoch": 1, "lab": "lab", "node": "here", "slots": 2, "marker": {"path": 1}},
+        {"type": "hello", "epoch": 1, "lab": "lab", "node": "here", "slots": 2, "gpus": [[0]]},
+        {"type": "slots", "slots": -1},
+        {"type": "slots", "slots": [2]},
+        {"type": "stop", "key": ["e", 0, 1], "reason": "stopped", "grace": "long"},
+        {"type": "context"},
+        {"type": ["hello"]},
+        {"type": "ping", "id": 1, "size": -20},
+        {"type": "ping", "id": 1, "size": "5"},
+    ],
+    ids=str,
+)
+def test_messages_that_are_none_end_the_connection_alone(talk: Talk, message: dict[str, object]) -> None:
+    talk.connect()
+    talk.context()
+    talk.start(0, "sleep 1000")
+    talk.receive("started")
+    pid = talk.pid
+    talk.send(message)
+    assert talk.receive_end() == ""
+    assert talk.connect()["open"] == [["e", 0, 1]] and talk.pid == pid
+
+
+def test_a_marker_that_is_no_path_is_not_seen(talk: Talk) -> None:
+    assert talk.connect(marker={"path": "/a\0b", "text": "x"})["shared"] is False

@@ -82,7 +82,8 @@ def test_what_is_not_acknowledged_waits_for_the_next_agent(talk: Talk) -> None:
 
 def test_a_task_that_waits_for_its_next_step_keeps_nobody(talk: Talk) -> None:
     talk.connect()
-    talk.context()
+    steps = [{"name": "one", "script": None}, {"name": "two", "script": None}]
+    talk.context(steps=steps)
     go = talk.folder / "go"
     key = talk.start(0, f"while ! test -e {go}; do sleep 0.02; done", "true")
     talk.receive("started")
@@ -94,7 +95,7 @@ def test_a_task_that_waits_for_its_next_step_keeps_nobody(talk: Talk) -> None:
     go.touch()
     wait_gone(talk.pid)
     assert talk.connect()["open"] == [key]
-    talk.context(steps=[{"name": "one", "script": None}, {"name": "two", "script": None}])
+    talk.context(steps=steps)
     finished = talk.receive("finished")
     assert (finished["state"], len(finished["steps"])) == ("done", 2)
 

@@ -134,61 +134,6 @@ class Attempt:
         )
 
 
-def start_flaw(message: dict) -> str:
-    """What is wrong with a start message, whose key is sound; empty where nothing is. A program is started from it
-    long after it was read: what can't be one must not end the agent then."""
-    for name, sound in START.items():
-        if name in message or name in ALWAYS:
-            try:
-                if sound(message[name]):
-                    continue
-            except (KeyError, TypeError, AttributeError):
-                pass
-            return "%s: %.100r" % (name, message.get(name))
-    return ""
-
-
-def is_key(message: dict) -> bool:
-    """Whether a message names an attempt."""
-    numbers = (message.get("task"), message.get("attempt"))
-    return isinstance(message.get("experiment"), str) and all(type(number) is int for number in numbers)
-
-
-def is_number(value) -> bool:
-    return isinstance(value, (int, float)) and value >= 0
-
-
-def are_texts(values) -> bool:
-    return all(isinstance(value, str) for value in values)
-
-
-def are_pairs(values) -> bool:
-    return are_texts(values) and are_texts(values.values())
-
-
-ALWAYS = ("context", "folder", "steps", "env", "grace", "timeout", "ok")
-START = {
-    "context": lambda value: isinstance(value, str),
-    "folder": lambda value: isinstance(value, str) and value != "",
-    "steps": lambda value: type(value) is int and value > 0,
-    "env": are_pairs,
-    "grace": is_number,
-    "timeout": lambda value: value is None or is_number(value),
-    "ok": lambda value: isinstance(value, list),
-    "argv": lambda value: all(one is None or (one != [] and isinstance(one, list) and are_texts(one)) for one in value),
-    "scripts": are_pairs,
-    "files": are_pairs,
-    "workdir": lambda value: value is None or isinstance(value, str),
-    "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
-    "collect": lambda value: (
-        value is None
-        or (
-            isinstance(value.get("home") or "", str) and is_number(value["most"]) and are_texts(value.get("keep") or ())
-        )
-    ),
-}  # type: Any
-
-
 def intent_record(attempt: Attempt) -> dict:
     record = {
         "record": "intent",

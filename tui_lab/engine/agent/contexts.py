@@ -42,9 +42,15 @@ class Contexts:
     def get(self, identity: str):
         return self.by_id.get(identity)
 
-    def add(self, message: dict) -> None:
+    def add(self, message: dict, wrong: str) -> None:
+        """wrong: what no task can be started from; all that want it fail for it."""
         old = self.by_id.get(message["id"])
         if old is not None and old["ready"] is not False:
+            return
+        if wrong:
+            error = "a context that no agent understands: " + wrong
+            bare: Any = {"environment": {}, "submitted": False, "ready": False, "error": error}
+            self.by_id[message["id"]] = dict(bare, id=message["id"])
             return
         given = message["environment"]
         inherited = self.own if given is None else {encode(k): encode(v) for k, v in given.items()}
@@ -75,7 +81,7 @@ class Contexts:
             environment[START_FILE] = context["login"][START_FILE]
         try:
             setup.start(self.shell(context), environment)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             context["ready"], context["error"] = False, "setup: %s" % error
             return
         self.setups[setup.pid] = setup

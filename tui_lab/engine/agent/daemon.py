@@ -7,7 +7,7 @@ import socket
 import time
 
 from tui_lab.engine.agent.adopting import Adopting
-from tui_lab.engine.agent.attempt import Attempt, is_key, start_flaw
+from tui_lab.engine.agent.attempt import Attempt
 from tui_lab.engine.agent.collect import Outputs, remove
 from tui_lab.engine.agent.commands import Commands
 from tui_lab.engine.agent.contexts import Contexts
@@ -18,6 +18,7 @@ from tui_lab.engine.agent.greeting import Greeting
 from tui_lab.engine.agent.ledger import Ledger
 from tui_lab.engine.agent.link import Link
 from tui_lab.engine.agent.log import log
+from tui_lab.engine.agent.messages import flaw, is_key
 from tui_lab.engine.agent.processes import become_subreaper, oom_kills
 from tui_lab.engine.agent.starting import Starting
 from tui_lab.engine.agent.timers import Timers
@@ -194,15 +195,18 @@ class Agent:
     # Messages.
 
     def handle(self, message: dict, body: bytes) -> None:
-        kind = message["type"]
-        if kind == "hello":
-            self.greeting.hello(message)
-        elif not self.link.greeted:
+        """Raises ValueError, KeyError, TypeError, AttributeError where it is none."""
+        kind, wrong = message["type"], flaw(message)
+        if kind != "hello" and not self.link.greeted:
             self.link.hang_up()
         elif kind == "context":
-            self.contexts.add(message)
+            self.contexts.add(message, wrong)
         elif kind == "start":
-            self.start(message)
+            self.start(message, wrong)
+        elif wrong:
+            raise ValueError(wrong)
+        elif kind == "hello":
+            self.greeting.hello(message)
         elif kind == "stop":
             attempt = self.attempts.get(tuple(message["key"]))
             if attempt is not None:
@@ -232,13 +236,13 @@ class Agent:
 
     # Attempts.
 
-    def start(self, message: dict) -> None:
+    def start(self, message: dict, wrong: str) -> None:
+        """wrong: what no task can be started from."""
         if not is_key(message):
             raise ValueError("a start without a key")
         key = (message["experiment"], message["task"], message["attempt"])
         known = self.attempts.get(key)
-        flaw = start_flaw(message) if known is None else ""
-        if flaw:
+        if known is None and wrong:
             bare = {
                 "experiment": key[0],
                 "task": key[1],
@@ -249,7 +253,7 @@ class Agent:
                 "steps": 1,
             }
             attempt = self.attempts[key] = Attempt(bare, self.ledger.exits)
-            what = "a start that no agent understands: %s" % flaw
+            what = "a start that no agent understands: %s" % wrong
             self.ending.end(attempt, {"state": "failed", "reason": "start", "message": what})
         elif known is None:
             attempt = Attempt(message, self.ledger.exits)

@@ -76,8 +76,8 @@ class Link:
         try:
             message = json.loads(decode(line))
             size = message.get("size", 0)
-            if size > BODY_LIMIT:
-                raise ValueError("%d bytes behind a message" % size)
+            if type(size) is not int or not 0 <= size <= BODY_LIMIT:
+                raise ValueError("%.100r bytes behind a message" % size)
             if len(self.unread) < end + size:
                 return 0
             self.handle(message, bytes(self.unread[end : end + size]))

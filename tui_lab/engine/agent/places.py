@@ -100,5 +100,5 @@ def sees(marker) -> bool:
     try:
         with open(encode(marker["path"]), "rb") as file:
             return decode(file.read(1 << 16)) == marker["text"]
-    except OSError:
+    except (OSError, ValueError):  # a NUL in its path
         return False

@@ -9,6 +9,7 @@ import time
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.agent.attempt import METRICS, WRAPPER, Attempt, intent_record, pid_record
+from tui_lab.engine.agent.messages import misfit
 from tui_lab.engine.agent.places import expand
 from tui_lab.engine.agent.processes import decode, encode, launch, process_stat
 from tui_lab.engine.agent.programs import Programs
@@ -147,8 +148,9 @@ class Starting:
                     continue
                 self.grant(attempt)
                 overtake(roomless, turn.now)
-            if context["ready"] is False:
-                self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": context["error"]})
+            wrong = context["error"] if context["ready"] is False else misfit(attempt.message, context)
+            if wrong:
+                self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": wrong})
                 continue
             try:
                 self.prepare(attempt, context)
@@ -189,7 +191,8 @@ class Starting:
         """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
         for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
             context = self.agent.contexts.get(attempt.message["context"])
-            if not attempt.folder_made and not attempt.over and context is not None and context["umask"] == self.umask:
+            fit = context is not None and context["ready"] and not misfit(attempt.message, context)
+            if fit and not attempt.folder_made and not attempt.over and context.get("umask") == self.umask:
                 try:
                     attempt.open_folder().close()
                 except FileNotFoundError:

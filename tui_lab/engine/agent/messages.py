@@ -1,0 +1,126 @@
+"""What messages hold. Most of it is used long after it was read, where what can't be used would end the agent."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MOST_SLOTS = 1000000
+
+
+def flaw(message: dict) -> str:
+    """What is wrong with a message; empty where nothing is. Members that may be absent may be null, too."""
+    kinds: Any = MEMBERS
+    needed, optional = kinds.get(message["type"], ({}, {}))
+    for name, is_sound in list(needed.items()) + list(optional.items()):
+        value = message.get(name)
+        if name in optional and value is None:
+            continue
+        try:
+            if is_sound(value):
+                continue
+        except (KeyError, TypeError, AttributeError):
+            pass
+        return "%s: %.100r" % (name, value)
+    return ""
+
+
+def misfit(message: dict, context: dict) -> str:
+    """Why a start can't be carried out with its context; empty where it can."""
+    steps = message["steps"]
+    argv, scripts = message.get("argv") or [None] * steps, message.get("scripts") or {}
+    if steps != len(context["steps"]) or len(argv) != steps:
+        return "steps: %d, and its context has %d" % (steps, len(context["steps"]))
+    for step, (words, common) in enumerate(zip(argv, context["steps"])):
+        if words is None and scripts.get(str(step), common["script"]) is None:
+            return "steps: nothing to run in %d" % step
+    return ""
+
+
+def is_key(message: dict) -> bool:
+    """Whether a message names an attempt."""
+    numbers = (message.get("task"), message.get("attempt"))
+    return is_text(message.get("experiment")) and all(type(number) is int for number in numbers)
+
+
+def is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def is_number(value) -> bool:
+    return isinstance(value, (int, float)) and value >= 0
+
+
+def is_count(value) -> bool:
+    return type(value) is int and value >= 0
+
+
+def are_slots(value) -> bool:
+    return is_count(value) and value <= MOST_SLOTS
+
+
+def are_texts(values) -> bool:
+    return not isinstance(values, str) and all(map(is_text, values))
+
+
+def are_pairs(values) -> bool:
+    return are_texts(values) and are_texts(values.values())
+
+
+def are_steps(values) -> bool:
+    names = [text for step in values for text in (step["name"], step["script"])]
+    return bool(values) and are_texts(text for text in names if text is not None)
+
+
+def are_gpus(value) -> bool:
+    return value in ("all", "free") or (isinstance(value, list) and all(type(one) in (int, str) for one in value))
+
+
+# For each kind, the members that must be there, and those that may be. `key` of a start: see `is_key`.
+MEMBERS = {
+    "hello": (
+        {"epoch": is_count, "lab": is_text, "node": is_text, "slots": are_slots},
+        {
+            "marker": lambda value: is_text(value["path"]) and is_text(value["text"]),
+            "gpus": are_gpus,
+            "memory": is_number,
+            "data": is_text,
+            "sample": is_number,
+        },
+    ),
+    "context": (
+        {"workdir": is_text, "steps": are_steps},
+        {
+            "environment": are_pairs,
+            "extra": are_pairs,
+            "umask": lambda value: is_count(value) and value <= 0o777,
+            "shell": is_text,
+            "setup": is_text,
+            "setup_timeout": is_number,
+        },
+    ),
+    "start": (
+        {
+            "context": is_text,
+            "folder": lambda value: is_text(value) and value != "",
+            "steps": lambda value: is_count(value) and value > 0,
+            "env": are_pairs,
+            "grace": is_number,
+            "ok": lambda value: isinstance(value, list),
+        },
+        {
+            "timeout": is_number,
+            "argv": lambda value: all(
+                one is None or (one != [] and isinstance(one, list) and are_texts(one)) for one in value
+            ),
+            "scripts": are_pairs,
+            "files": are_pairs,
+            "workdir": is_text,
+            "needs": lambda value: are_texts(value) and all(map(is_number, value.values())),
+            "collect": lambda value: (
+                is_text(value.get("home") or "") and is_number(value["most"]) and are_texts(value.get("keep") or ())
+            ),
+        },
+    ),
+    "stop": ({"key": lambda value: isinstance(value, list), "reason": is_text, "grace": is_number}, {}),
+    "slots": ({"slots": are_slots}, {}),
+}
