@@ -172,3 +172,19 @@ def _threads(process: subprocess.Popen[str]) -> int:
 def test_nothing_heavy_is_imported_for_help_and_runs(bench: Bench) -> None:
     code = "import sys, tui_lab.cli.follow, tui_lab.cli.summary; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([bench.python, "-c", code], check=False).returncode == 0
+
+
+def test_a_deterministic_program_is_told_once(bench: Bench) -> None:
+    bench.write(
+        "det.yaml", "command: echo acc {x}\nparameters: {x: [1, 2, 3]}\nrepeat: 4\nmetrics:\n  acc: acc (@float@)\n"
+    )
+    bench.run("det.yaml")
+    for goal in ([], ["--goal", "max"]):
+        shown = _shown(bench, *goal)
+        assert shown.count("every repeat of every setting gives the same") == 1
+
+
+def _shown(bench: Bench, *words: str) -> str:
+    """What `stats` shows on a terminal, in one line."""
+    found = bench("stats", "--format", "table", *words)
+    return " ".join(f"{found.out} {found.err}".split())

@@ -256,6 +256,28 @@ parameters:
 
 
 @pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("ci95(loss) < -0.01", "ci95(loss) is never below 0"),
+        ("n(loss) > 3 AND sd(loss) < 0", "sd(loss) is never below 0"),
+        ("n(loss) >= 9", "n(loss) is at most 8, the largest number of repeats"),
+        ("n() > 8", "n() is at most 8, the largest number of repeats"),
+        ("ci95(loss) <= 0", ""),
+        ("ci95(loss) < 0.01 * mean(loss)", ""),
+        ("n(loss) >= 8", ""),
+        ("ci95(loss) < -1 OR n() > 4", ""),
+        ("NOT (sd(loss) < 0)", ""),
+    ],
+)
+def test_a_condition_that_cannot_become_true_is_told(condition: str, why: str) -> None:
+    text = (
+        f"command: echo loss\nrepeat: {{min: 2, max: 8, until: '{condition}'}}\nmetrics: {{loss: 'loss (@float@)'}}\n"
+    )
+    said = load_text(text, "f.yaml").notices
+    assert said == ((f"f.yaml:2:33: this can't become true: {why}; every setting runs 8 times",) if why else ())
+
+
+@pytest.mark.parametrize(
     ("value", "hint"),
     [
         ("1e-2,1e-3", "as a list: [1e-2, 1e-3]"),

@@ -224,6 +224,8 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
     notes = [] if metric.known.deterministic else [interval_note(report, metric)]
     if metric.goal is None:
         notes.append(f"--goal {metric.name}=max (or min) says what is best")
+    elif metric.known.deterministic:  # which the warnings say
+        notes += [f"≈ {tied:,} equal to the best"] if (tied := metric.count("tied")) else []
     elif told := told_apart(report, metric):
         notes.append(told)
     if together := _together(metric):
@@ -234,7 +236,8 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
         ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
         notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {_test(report, metric)}")
         notes.append(f"ratio: Fieller's interval; rank p: {ranks}; g: Hedges; delta: Cliff")
-    yield from wrapped("; ".join(notes).split(" "), width)
+    if notes:
+        yield from wrapped("; ".join(notes).split(" "), width)
 
 
 def interval_note(report: Report, metric: MetricReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -242,6 +242,7 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
         *check_needs(r, given, uses.known),
         *uses.notices,
         *uses.literal_values(),
+        *_hopeless(r, given.get("repeat")),
     )
     checks.check_defaults(r, uses.names)
     expressions = _check_expressions(r, given)
@@ -252,6 +253,16 @@ def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str
         return notices
     what = "no command, file or variable uses the parameter"
     return (*notices, *(str(r.problem(path, f'{what} "{name}"', at_key=True)) for name, path in unused))
+
+
+def _hopeless(r: Reader, repeat: object) -> Iterator[str]:
+    """A condition of `until` that no values can make true."""
+    if isinstance(repeat, Repeat):
+        from tui_lab.spec import until
+
+        if why := until.impossible(repeat.until, repeat.max):
+            said = f"this can't become true: {why}; every setting runs {repeat.max} times"
+            yield str(r.problem(("repeat", "until"), said))
 
 
 def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:

@@ -46,6 +46,28 @@ def check(condition: str, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     return tuple(walk.used)
 
 
+_NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+_BELOW: Final = re.compile(
+    rf"(?P<what>(ci95|sd|se)\s*\([^()]*\))\s*(?P<sign><=?)\s*(?P<limit>{_NUMBER})", re.IGNORECASE
+)
+_COUNT: Final = re.compile(rf"(?P<what>n\s*\([^()]*\))\s*(?P<sign>>=?)\s*(?P<limit>{_NUMBER})", re.IGNORECASE)
+_NOT_PLAIN: Final = re.compile(r"\b(or|not|between|case)\b", re.IGNORECASE)
+
+
+def impossible(condition: str, most: int) -> str:
+    """Why a condition can't become true within `most` repeats, whatever the values; empty where that isn't certain
+    from its text."""
+    if _NOT_PLAIN.search(condition):
+        return ""
+    for part in re.split(r"\band\b", condition, flags=re.IGNORECASE):
+        below, count = _BELOW.fullmatch(part.strip()), _COUNT.fullmatch(part.strip())
+        if below and (float(below["limit"]) < 0 or (float(below["limit"]) == 0 and below["sign"] == "<")):
+            return f"{below['what']} is never below 0"
+        if count and (float(count["limit"]) > most or (float(count["limit"]) == most and count["sign"] == ">")):
+            return f"{count['what']} is at most {most}, the largest number of repeats"
+    return ""
+
+
 def _holds_text(metric: Metric) -> bool:
     try:
         pattern = None if metric.pattern is None else compile_pattern(metric.pattern)
