@@ -87,7 +87,8 @@ async def test_a_key_that_is_refused(fleet: Fleet) -> None:
     make_key(fleet.folder / "mine")
     error = await failure(fleet, {**node.entry, "key": str(fleet.folder / "mine")})
     assert error.fatal
-    assert f"refuses the keys that were offered ({fleet.folder / 'mine'}); type: ssh-copy-id -i " in str(error)
+    assert f"refuses the keys that were offered ({fleet.folder / 'mine'}); it takes: publickey" in str(error)
+    assert "; type: ssh-copy-id -i " in str(error)
     error = await failure(fleet, {**node.entry, "key": "~/nowhere"})
     assert error.fatal and str(error) == f"its key {fleet.home / 'nowhere'}: there is no such file"
     (fleet.home / "text").write_text("nothing\n")
@@ -240,11 +241,15 @@ async def test_mistakes_of_the_configuration(fleet: Fleet) -> None:
     assert error.fatal and "leads in a circle" in str(error)
 
 
-async def test_a_server_that_wants_a_password_is_never_answered(fleet: Fleet) -> None:
+@pytest.mark.parametrize("takes_keys", [True, False])
+async def test_a_server_that_wants_a_password_is_never_answered(fleet: Fleet, takes_keys: bool) -> None:
     """asyncssh's own server: what sshd does without PAM is not enough."""
 
     class Asking(asyncssh.SSHServer):
         asked = 0
+
+        def public_key_auth_supported(self) -> bool:
+            return takes_keys
 
         def password_auth_supported(self) -> bool:
             return True
@@ -270,7 +275,12 @@ async def test_a_server_that_wants_a_password_is_never_answered(fleet: Fleet) ->
     finally:
         server.close()
         await server.wait_closed()
-    assert error.fatal and "refuses the keys" in str(error) and Asking.asked == 0
+    assert error.fatal and Asking.asked == 0
+    if takes_keys:
+        assert "refuses the keys" in str(error)
+        assert "; it takes: publickey, keyboard-interactive, password; type: ssh-copy-id" in str(error)
+    else:
+        assert "takes no SSH key, or wants more than that" in str(error) and "type: ssh -v -p " in str(error)
 
 
 def test_words_for_all_paths(fleet: Fleet, tmp_path: Path) -> None:

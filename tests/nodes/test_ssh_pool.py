@@ -77,6 +77,18 @@ async def test_one_connection_must_do_where_there_is_no_other(fleet: Fleet, echo
         await control.close()
 
 
+async def test_a_place_is_not_waited_for_without_end(fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_pool, "PLACE", 0.5)
+    node = fleet.node("tower", max_sessions=1)
+    async with transport(fleet, node.entry) as way:
+        way._pool = ssh_pool.Pool(node.entry, fleet.environment(), most=1)
+        files = await way.open_files()
+        with pytest.raises(ChannelError, match="its sshd allows 1 channels, and none was free within"):
+            await asyncio.wait_for(way.open_files(), 20)
+        await files.close()
+        await (await way.open_files()).close()
+
+
 async def test_no_sessions_at_all(fleet: Fleet, echo: None) -> None:
     node = fleet.node("tower", max_sessions=0)
     async with transport(fleet, node.entry) as way:

@@ -107,9 +107,14 @@ def _refused(target: Target) -> ChannelError:
         return ChannelError(
             f"{who}: there is no SSH key to offer; type: ssh-keygen -t ed25519 && {_copy(target, '')}", fatal=True
         )
+    if not target.client.methods:
+        what = "takes no SSH key, or wants more than that (a password, a code), which tui-lab does not answer"
+        return ChannelError(f"{who} {what}; to see what it is, type: ssh -v {target.words()}", fatal=True)
     offered = [*target.keys, *(["those of the SSH agent"] if target.agent else [])]
+    takes = f"it takes: {', '.join(target.client.methods)}"
     return ChannelError(
-        f"{who} refuses the keys that were offered ({', '.join(offered)}); type: {_copy(target, *target.keys[:1])}",
+        f"{who} refuses the keys that were offered ({', '.join(offered)}); {takes}; "
+        f"type: {_copy(target, *target.keys[:1])}",
         fatal=True,
     )
 

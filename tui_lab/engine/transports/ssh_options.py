@@ -43,7 +43,16 @@ class _Watching(asyncssh.SSHClient):
     def __init__(self, met: list[asyncssh.SSHKey], *, loopback: bool) -> None:
         self.met = met
         self.loopback = loopback
+        self.methods: list[str] = []  # of logging in, that were left when no key was
         self.on_end: Callable[[], None] = lambda: None
+        self._connection: asyncssh.SSHClientConnection
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._connection = conn
+
+    def public_key_auth_requested(self) -> None:
+        """There is no further key."""
+        self.methods = list(self._connection.get_server_auth_methods())
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         if not self.loopback:

@@ -32,6 +32,7 @@ SESSIONS: Final = 10  # channels on a connection, where its sshd allows as many
 IDLE: Final = 60.0  # seconds after which a connection without channels is closed
 LINGER: Final = 2.0  # seconds for which sshd may count a channel that was closed
 OPENING: Final = 30.0  # seconds for a channel to open
+PLACE: Final = 60.0  # seconds to wait for a place on the connections that there are
 JUMPS: Final = 8  # machines on the way
 
 _logins: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
@@ -134,7 +135,8 @@ class Pool:
     # ---- places
 
     async def _reserve(self, bulk: bool) -> Line:
-        """A place for one more channel, on a connection that is there or a new one."""
+        """A place for one more channel, on a connection that is there or a new one. Raises ChannelError."""
+        waited = 0.0
         while True:
             if self._closed:
                 raise ChannelError("the connection was given up")
@@ -155,10 +157,15 @@ class Pool:
             if extend and not self._connecting:
                 await self._extend()
                 continue
+            if waited > PLACE:
+                places = sum(line.used for line in self.lines)
+                raise ChannelError(f"its sshd allows {places} channels, and none was free within {PLACE:.0f} s")
             self._changed.clear()
+            began, connecting = time.monotonic(), self._connecting  # which has deadlines of its own
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._changed.wait()
+            waited += 0.0 if connecting else time.monotonic() - began
 
     async def _extend(self) -> None:
         self._connecting = True
