@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_lab.results.readers import NOTHING, TextReader
@@ -42,11 +42,13 @@ def test_not_a_float(text: str) -> None:
     assert value("x=(@float@)", f"x={text}") == "nothing"
 
 
+@settings(deadline=None)
 @given(st.floats())
 def test_every_float_that_python_prints(number: float) -> None:
     assert repr(value("x=(@float@)", f"x={number!r}")) == repr(number)
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_every_integer(number: int) -> None:
     assert value("x=(@int@)", f"x={number}") == number
@@ -116,3 +118,69 @@ def test_literals_make_it_fast() -> None:
     assert compile_pattern("a|b").literal is None
     assert compile_pattern("µs (@int@)").literal == "µs ".encode()
     assert compile_pattern("(?=abc)x").literal == b"x"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"a\nb", "a\nb", r"a\r\nb", r"a\r?\nb", "(?s)a.b", "(?s:a.)b", r"a[\s\S]b", r"a[\r\n]+b", r"a(?=\n)",
+        r"(?:x|a\n)b", r"(?x) a \n b", r"a(?:\n)*b", r"a[\d\D]*?b", r"a\x0ab", r"(?>a\n)b", r"(\s)?(?(1)\n|x)",
+    ],
+)  # fmt: skip
+def test_a_pattern_that_spans_lines(pattern: str) -> None:
+    assert compile_pattern(pattern).spans
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"a\sb",
+        r"a[^x]b",
+        r"a[^\n]*b",
+        "a.b",
+        r"a\\nb",
+        r"[\s\d]",
+        "(?m)^a$",
+        "(?x) a\n b # c\n",
+        r"a[^\r\n]+",
+        "(?s:a)b",
+        "",
+    ],
+)
+def test_a_pattern_for_a_line(pattern: str) -> None:
+    assert not compile_pattern(pattern).spans
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output", "found"),
+    [
+        (r"Test set:\n  loss: (@float@)", "Train set:\n  loss: 1\nTest set:\n  loss: 2\n", 2.0),
+        (r"Test set:\n  loss: (@float@)", "Test set:\r\n  loss: 2\r\n", 2.0),
+        (r"Test set:\r\n  loss: (@float@)", "Test set:\n  loss: 2\n", 2.0),
+        (r"Test set:\s*\n  loss: (@float@)", "\x1b[1mTest set:\x1b[0m  \n  loss: 2", 2.0),
+        (r"(?s)Final.*?acc (@float@)", "acc 1\nFinal\nx\nacc 2\nacc 3\n", 2.0),
+        (r"(@int@)\nend", "1\n2\nend", 2),
+        (r"^(@int@) s\n^(?=x)", "1 s\n2 s\nx\n3 s\n", 2),
+        (r"(@int@)\n", "1\n2", 2),
+        (r"(@int@)\n\n", "1\n\n\n2\n", 1),
+        (r"(@int@)\n\n", "1\n2\n", "nothing"),
+        (r"\r(@int@)%", "5%\r10%\r100%\n", 100),
+        (r"(?i)TOTAL\n(@int@)", "caf\u00e9\nTotal\n3", 3),
+        (r"a\n(@int@)", "", "nothing"),
+    ],
+)
+def test_what_spans_lines_is_found(pattern: str, output: str, found: object) -> None:
+    assert value(pattern, output) == found
+
+
+def test_all_that_spans_lines_counts() -> None:
+    output = "step 1\nloss 3\nstep 2\nloss 5\nstep 3\nacc 5\n"
+    assert value(r"step \d+\nloss (@float@)", output, take="mean") == 4
+    assert value(r"step \d+\nloss", output, take="count") == 2
+    assert value(r"step \d+\nloss (@float@)", output, take="first") == 3
+
+
+def test_places_of_errors_beside_ends_of_lines() -> None:
+    with pytest.raises(PatternError) as told:
+        compile_pattern(r"a\r\n(@int@) (?P<x>b")
+    assert told.value.offset == len(r"a\r\n(@int@) ")

@@ -36,7 +36,9 @@ def plain_lines(raw: bytes) -> list[str]:
 
 
 def plain_matches(pattern: Pattern, raw: bytes) -> list[tuple[str, tuple[str | None, ...], tuple[int, int]]]:
-    return [shown(match) for line in plain_lines(raw) for match in pattern.regex.finditer(line)]
+    lines = plain_lines(raw)
+    texts = ["".join(f"{line}\n" for line in lines)] if pattern.spans else lines
+    return [shown(match) for text in texts for match in pattern.regex.finditer(text)]
 
 
 def shown(match: Match) -> tuple[str, tuple[str | None, ...], tuple[int, int]]:
@@ -69,6 +71,8 @@ PATTERNS = [
     r"(?x) loss: \s (\S+) # value",
     r"l(?:o)(s)\1*: ", r"(?:loss: ){2}", r"(?:loss: )?(@int@)", r"0\.5", "(?i:LOSS): (.)", r"(?-i:loss): ",
     "\u2028", "\u212a",
+    r"loss: (@float@)\n", r"(?s)loss: (.*?)acc=(.)", r"\ns", r"^(.*)\r\n(.*)$", r"\r(\d+)", r"l[\s\S]*=", "s\nl",
+    r"(?i)S\s*\n+(.)",
     r"s\S", r"[\S]s", r"[^\W\d]+", r"(?>loss: )(.)", r"(?:acc=)++(.)",
 ]  # fmt: skip
 

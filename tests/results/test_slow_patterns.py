@@ -135,6 +135,12 @@ def test_helpers_find_the_same(raw: bytes, written: str) -> None:
     last, first = last_match(pattern, Text(raw)), first_match(pattern, Text(raw))
     assert (shown(last) if last else None) == (expected[-1] if expected else None)
     assert (shown(first) if first else None) == (expected[0] if expected else None)
+    if pattern.spans:
+        begins = [span[0] for *_, span in expected]
+        most = max(len(plain_lines(raw)) - 1, 0)
+        lines = [min(Text(raw).whole.count("\n", 0, begin), most) for begin in begins]
+        assert lines_with_match(pattern, Text(raw)) == list(dict.fromkeys(lines))
+        return
     lines = [number for number, line in enumerate(plain_lines(raw)) if pattern.regex.search(line)]
     assert lines_with_match(pattern, Text(raw)) == lines
     count, where = SlowSearch(pattern).where(Text(raw).lines, 1000)

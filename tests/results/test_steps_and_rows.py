@@ -179,6 +179,27 @@ def test_rows_of_pieces_where_tasks_have_none(disk: Any) -> None:
     assert steps(refresh(folder).rows, "epoch", "acc", task=5) == [(1, 0.25), (2, 0.0)]
 
 
+def test_patterns_that_span_lines(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alike as value, step, row and cut, in outputs of any size."""
+    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 64)
+    text = (
+        "command: ./run {n}\nparameters: {n: [1, 2]}\n"
+        "metrics:\n  test: 'Test:\\n  loss (@float@)'\n  train: {pattern: '(?s)Train:.*?loss (@float@)', take: all}\n"
+        "  line: {pattern: 'loss (@float@)', take: count}\nrows: ROWS\n"
+    )
+    output = "Train:\n  loss 1\nTest:\n  loss 2\n" + "x" * 100 + "\nTrain:\n  y\n  loss 3\nTest:\n  loss 4"
+    folder = disk.submit(text.replace("ROWS", "{each: 'Train:\\n'}"))
+    disk.run(folder, 0, output)
+    disk.run(folder, 1, output.replace("\n", "\r\n"))
+    results = refresh(folder)
+    assert steps(results.grid, "test", "train", "line") == [(4.0, 3.0, 4)]
+    assert steps(results.grid, "test", "train", "line", task=1) == [(4.0, 3.0, 4)]
+    assert steps(results.steps, "step", "train") == [(0, 1.0), (1, 3.0)]
+    assert steps(results.rows, "row", "test", "train", "line") == [(0, 2.0, 1.0, 2), (1, 4.0, 3.0, 2)]
+    folder = disk.submit(text.replace("ROWS", "{pattern: 'Test:\\n  loss (?P<v>@float@)'}"))
+    assert steps(refresh(folder).rows, "row", "v") == [(0, 2.0), (1, 4.0)]
+
+
 @pytest.mark.parametrize(
     ("rows", "columns"),
     [

@@ -155,6 +155,7 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
     ("rows", "matches", "columns", "marked"),
     [
         ("{pattern: 'epoch (?P<epoch>@int@) loss (?P<loss>@float@)?'}", 3, ["epoch int 3", "loss float 2 of 3"], 3),
+        ("{pattern: 'epoch (?P<epoch>@int@).*\\nloss: (?P<loss>@float@)'}", 2, ["epoch int 2", "loss float 2"], 4),
         ("{each: '^epoch'}", 3, ["score float 1 of 3", "loss float 2 of 3"], 3),
         ("{csv: t.csv}", 2, ["a 2", "b 1 of 2"], 0),
         ("{pattern: '(?P<no>nothing)'}", 0, [], 0),

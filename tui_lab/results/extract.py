@@ -50,7 +50,7 @@ def extract(
     """
     wanted = experiment.metrics if metrics is None else metrics
     steps = tuple(step.name for step in experiment.steps)
-    texts: dict[str, list[TextReader]] = {}
+    texts: dict[tuple[str, bool], list[TextReader]] = {}
     files: list[FileReader] = []
     extraction = Extraction()
     for name, metric in wanted.items():
@@ -58,7 +58,8 @@ def extract(
             continue
         reader: TextReader | FileReader
         if metric.pattern is not None:
-            texts.setdefault(metric.source, []).append(reader := TextReader(name, metric))
+            reader = TextReader(name, metric)
+            texts.setdefault((metric.source, reader.pattern.spans), []).append(reader)
         else:
             try:
                 reader = JsonReader(name, metric) if metric.json_file is not None else CsvReader(name, metric)
@@ -71,7 +72,7 @@ def extract(
         extraction.values[name] = []
         extraction.types[name] = reader.type
         extraction.tallies[name] = Tally(tasks=len(tasks))
-    for source, readers in texts.items():
+    for (source, _), readers in texts.items():
         _read_texts(extraction, folder, tasks, source, stream_names(source, steps), readers, live)
     for reader in files:
         names = stream_names(reader.metric.json_file or "", steps)
@@ -88,14 +89,14 @@ def _read_texts(
     readers: list[TextReader],
     live: bool,
 ) -> None:
-    """All patterns over one stream or file."""
+    """All patterns over one stream or file, of which all or none span lines."""
     # Bound once: this loop runs for every task and pattern.
     sinks = [(r.value, extraction.values[r.name].append, extraction.tallies[r.name], r) for r in readers]
     for task in tasks:
         path = task_path(folder, task[0])
         try:
             paths = task_files(path, source, names, task[1])
-            text = read_text(paths, live)
+            text = read_all(paths, live) if readers[0].pattern.spans else read_text(paths, live)
             found = [value_of(text) for value_of, *_ in sinks] if text else read_in_blocks(paths, readers, live)
         except (OSError, SourceError) as error:
             _miss(extraction, readers, task, error)

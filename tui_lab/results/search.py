@@ -1,8 +1,9 @@
 """All matches of a pattern in an output, line by line, and quickly.
 
-The meaning is `pattern.regex.finditer(line)` for each line of a `Text`, one after the other. The way there is
-shorter: most patterns contain a piece of plain text that every match must contain, so only lines with that
-text are decoded and matched, found by searching bytes (from the end where the last match is wanted).
+The meaning is `pattern.regex.finditer(line)` for each line of a `Text`, one after the other (for a pattern that spans
+lines, `finditer(text.whole)`). The way there is shorter: most patterns contain a piece of plain text that every match
+must contain, so only lines with that text are decoded and matched, found by searching bytes (from the end where the
+last match is wanted).
 
 A line that may take long, or an output that has taken long, is left to `slow_search`, with all that is left of the
 output. So every function here ends, or raises TooSlowError.
@@ -11,7 +12,7 @@ output. So every function here ends, or raises TooSlowError.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
@@ -26,7 +27,7 @@ _PATIENCE: Final = 1.0  # seconds of CPU time that an output, or 8 MiB of it, is
 def last_match(pattern: Pattern, text: Text) -> Match | None:
     """The last match of the output. Raises TooSlowError."""
     literal = pattern.literal
-    if literal is None or (pattern.folded and not text.is_ascii):
+    if pattern.spans or literal is None or (pattern.folded and not text.is_ascii):
         return _last_in_lines(pattern, text)
     data = text.data
     haystack = text.lowered if pattern.folded else data
@@ -77,7 +78,10 @@ def all_matches(pattern: Pattern, text: Text) -> Iterator[Match]:
 
 
 def lines_with_match(pattern: Pattern, text: Text) -> list[int]:
-    """The numbers, from 0, of the lines of the output that have a match. Raises TooSlowError."""
+    """The numbers, from 0, of the lines of the output in which a match begins. Raises TooSlowError."""
+    if pattern.spans:
+        begins = (match.span()[0] for match in all_matches(pattern, text))
+        return list(dict.fromkeys(number for number, _ in line_places(text, begins)))
     found: list[int] = []
     lines, clock = text.lines, _Clock(text)
     search, reach = pattern.regex.search, pattern.reach
@@ -87,6 +91,16 @@ def lines_with_match(pattern: Pattern, text: Text) -> list[int]:
         if search(line):
             found.append(number)
     return found
+
+
+def line_places(text: Text, places: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """For places in the whole text, in ascending order: the number of the line, from 0, and where it begins."""
+    number = begin = 0
+    last = len(text.whole) - 1
+    for place in places:
+        while -1 < (end := text.whole.find("\n", begin, place)) < last:
+            number, begin = number + 1, end + 1
+        yield number, begin
 
 
 class _Clock:
@@ -109,7 +123,8 @@ def _slow(pattern: Pattern, text: Text) -> SlowSearch:
 
 
 def _last_in_lines(pattern: Pattern, text: Text) -> Match | None:
-    lines, clock = reversed(text.lines), _Clock(text)
+    lines: Iterator[str] = _candidates(pattern, text) if pattern.spans else reversed(text.lines)
+    clock = _Clock(text)
     finditer, reach = pattern.regex.finditer, pattern.reach
     for count, line in enumerate(lines):
         if len(line) > reach or (count & _LOOK == _LOOK and clock.is_over()):
@@ -123,8 +138,10 @@ def _last_in_lines(pattern: Pattern, text: Text) -> Match | None:
 
 
 def _candidates(pattern: Pattern, text: Text) -> Iterator[str]:
-    """The lines that may match, in order."""
+    """The lines that may match, in order; the whole text for a pattern that spans lines."""
     literal = pattern.literal
+    if pattern.spans:
+        return iter((text.whole,) if text.data and (literal is None or pattern.folded or literal in text.data) else ())
     if literal is None or (pattern.folded and not text.is_ascii):
         return iter(text.lines)
     return _lines_with(literal, text.lowered if pattern.folded else text.data, text.data)

@@ -62,6 +62,12 @@ class Text:
             lines.pop()
         return lines
 
+    @cached_property
+    def whole(self) -> str:
+        """All lines, each with an end: what patterns that span lines are searched in."""
+        text = self.data.decode("utf-8", "replace")
+        return text if text.endswith("\n") or not text else text + "\n"
+
 
 def strip_escapes(raw: bytes) -> bytes:
     """Without escape sequences; cursor movements that end a line become an end of line."""

@@ -20,7 +20,7 @@ class Metric(Model):
 
     pattern: str | None = Field(
         default=None,
-        description="Regular expression with one group, tried line by line.",
+        description="Regular expression with one group, tried line by line, or on the whole output where it has `\\n`.",
         examples=["Loss: (@float@)"],
     )
     take: Take = Field(default="last", description="Which of several matches counts, or what to make of them.")

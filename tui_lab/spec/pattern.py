@@ -6,10 +6,13 @@
     @slug@      letters, digits, `_` and `-`                                                           text
     @quantity@  a number with its unit, or a duration: `18.6k`, `3.2 MiB/s`, `95%`, `nan s`, `1h 23m`   Float64
 
-`\\@` is a plain `@`. A pattern is matched line by line, and every match in a line counts. The value of a
-match: the group named `value`; else the first group that took part; else, where there is no group but
-exactly one shorthand, what that matched; else the whole match. A group named `unit` holds the unit of the
-value, a group named `step` its step.
+`\\@` is a plain `@`. A pattern is matched line by line, and every match in a line counts. One that says that it goes on
+behind the end of a line (by `\\n`, by `.` with the flag `s`, by `[\\s\\S]`) is matched in the whole text instead, where
+each line ends with one `\\n`, and `^` and `$` stand at lines as before.
+
+The value of a match: the group named `value`; else the first group that took part; else, where there is no group but
+exactly one shorthand, what that matched; else the whole match. A group named `unit` holds the unit of the value, a
+group named `step` its step.
 """
 
 from __future__ import annotations
@@ -63,6 +66,8 @@ class Pattern:
     """Whether `literal` is in lower case, to be looked for without case (sound in ASCII text only)."""
     needs: tuple[str, ...]
     """All such texts, in the order in which a match contains them."""
+    spans: bool
+    """Whether it is for the whole text: it says that a match goes on behind the end of a line."""
     words: tuple[str, ...]
     """All plain text in the pattern, in order: to find the line that a pattern just missed."""
 
@@ -102,6 +107,8 @@ def compile_pattern(text: str, spaced: bool = False) -> Pattern:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of `[[`, which may mean something else one day
             regex = re.compile(expanded.text)
+            if spans := _spans(regex):
+                regex = re.compile(expanded.text, re.MULTILINE)
             needs, words = _literals(text, expanded.text, regex)
     except re.error as error:
         raise PatternError(str(error.msg), expanded.origin(error.pos or 0)) from None
@@ -126,6 +133,7 @@ def compile_pattern(text: str, spaced: bool = False) -> Pattern:
         literal=max((run.encode() for run in needs), key=len, default=None),
         folded=folded,
         needs=needs,
+        spans=spans,
         words=words,
     )
 
@@ -228,10 +236,13 @@ class _Expansion:
         self._pieces: list[tuple[int, int, bool]] = []  # start here, start in the text, is it a shorthand
         parts: list[str] = []
         length, position = 0, 0
-        for match in re.finditer(r"\\.|@([A-Za-z]+)@", text, re.DOTALL):
-            if match[1] not in KINDS:
+        for match in re.finditer(r"\\r(?:\\n)?|\r\n?|\\.|@([A-Za-z]+)@", text, re.DOTALL):
+            if match[0].startswith(("\\r", "\r")):
+                regex = r"\n"  # every end of a line is one
+            elif match[1] not in KINDS:
                 continue
-            regex = expansion(match[1], text[: match.start()], spaced)
+            else:
+                regex = expansion(match[1], text[: match.start()], spaced)
             if match.span() in self.captured:
                 regex = f"({regex})"
             before = text[position : match.start()]
@@ -257,6 +268,53 @@ def _literals(text: str, expanded: str, regex: re.Pattern[str]) -> tuple[tuple[s
         required = [run.lower() for run in required if run.isascii()]
     words = _runs(SHORTHAND.sub(lambda match: "." if match[1] in KINDS else match[0], text))
     return tuple(run for run in required if run), tuple(run for run, _ in words)
+
+
+def _spans(regex: re.Pattern[str]) -> bool:
+    """Whether a pattern says that its matches go on behind the end of a line."""
+    try:
+        parser: Any = importlib.import_module("re._parser")
+        return _any_spans(parser.parse(regex.pattern, regex.flags & ~re.UNICODE), regex.flags)
+    except (ImportError, AttributeError, TypeError, ValueError, re.error, RecursionError):
+        return False
+
+
+def _any_spans(tree: Any, flags: int) -> bool:
+    """Whether a part of a parsed pattern says so."""
+    for operator, argument in tree:
+        name = str(operator)
+        if (name == "LITERAL" and argument == _NEWLINE) or (name == "ANY" and flags & re.DOTALL):
+            return True
+        if name == "IN":
+            members = {(str(kind), str(member)) for kind, member in argument}
+            plain = ("NEGATE", "None") not in members
+            if plain and (("LITERAL", str(_NEWLINE)) in members or any(pair <= members for pair in _ANYTHING)):
+                return True
+        elif name == "SUBPATTERN":
+            if _any_spans(argument[3], (flags | argument[1]) & ~argument[2]):
+                return True
+        elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            if _any_spans(argument[2], flags):
+                return True
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            if _any_spans(argument[1], flags):
+                return True
+        elif name == "ATOMIC_GROUP":
+            if _any_spans(argument, flags):
+                return True
+        elif name == "BRANCH":
+            if any(_any_spans(branch, flags) for branch in argument[1]):
+                return True
+        elif name == "GROUPREF_EXISTS" and any(_any_spans(part, flags) for part in argument[1:] if part is not None):
+            return True
+    return False
+
+
+_NEWLINE: Final = ord("\n")
+_ANYTHING: Final = tuple(
+    {("CATEGORY", f"CATEGORY_{name}"), ("CATEGORY", f"CATEGORY_NOT_{name}")} for name in ("SPACE", "DIGIT", "WORD")
+)
+"""Two sets that are all characters together: `[\\s\\S]` is how people write any of them, ends of lines too."""
 
 
 def _runs(expression: str) -> list[tuple[str, bool]]:

@@ -87,6 +87,17 @@ class Lab:
             raise storage_error(path, error) from error
         return cls.open(path)
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether the lab that it was copied from is still there. Copied or moved, it has that one's identity until it
+        is settled."""
+        if self.place == _place(self.path) or not isinstance(self.place, dict):
+            return False
+        try:
+            return Lab.open(Path(str(self.place.get("path")))).identity == self.identity
+        except LabError:
+            return False
+
     def settled(self) -> Lab:
         """This lab, under a new identity where it was copied or moved. Only for the holder of the engine's
         lock. Raises StorageError."""

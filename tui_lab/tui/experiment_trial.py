@@ -16,14 +16,15 @@ from tui_lab.results.hints import explain
 from tui_lab.results.readers import Nothing, TextReader
 from tui_lab.results.records import Record
 from tui_lab.results.rows import RowsReader
-from tui_lab.results.slow_search import SlowSearch, TooSlowError
+from tui_lab.results.search import line_places
+from tui_lab.results.slow_search import Found, SlowSearch, TooSlowError
 from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
 from tui_lab.results.text import Text, blocks_backwards
 from tui_lab.results.values import Scalar, reduce
 from tui_lab.spec.metric import Metric, Rows
 from tui_lab.spec.model import Experiment
-from tui_lab.spec.pattern import compile_pattern
+from tui_lab.spec.pattern import Pattern, compile_pattern
 from tui_lab.spec.problem import SpecError
 from tui_lab.spec.read_metrics import read_metrics, read_rows
 from tui_lab.spec.reading import Reader
@@ -225,10 +226,9 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
         return replace(trial, message=str(error))
     began = time.monotonic()
     try:
-        count, found = SlowSearch(reader.pattern, PATIENCE).where(text.lines, MOST)
+        count, found, spans = _where(reader.pattern, text)
     except TooSlowError:
         return _too_long(trial)
-    spans = {number: [match.span() for match in matches] for number, matches in found.items()}
     if not found:
         quick = time.monotonic() - began < QUICK
         lines = _lines(text.lines, spans, len(text.lines) - 1, offset)
@@ -239,14 +239,17 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
     of_matches = [reader.of(match) for number in numbers for match in found[number]]
     values = [value for value in of_matches if not isinstance(value, Nothing)]
     chosen = found[focus][0] if reader.take == "first" else found[focus][-1]
-    group = reader.pattern.value
-    if group < 0:
-        group = next((i for i, part in enumerate(chosen.groups(), 1) if part is not None), 0)
     value = count if reader.take == "count" else reduce(reader.take, values)
     lines = _lines(text.lines, spans, focus, offset)
     place = next(i for i, line in enumerate(lines) if line.number == focus + offset)
     return replace(
-        trial, lines=lines, focus=place, value_span=chosen.span(group), matches=count, found=True, value=value
+        trial,
+        lines=lines,
+        focus=place,
+        value_span=_value_span(reader.pattern, chosen),
+        matches=count,
+        found=True,
+        value=value,
     )
 
 
@@ -268,13 +271,12 @@ def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
     assert reader.find is not None
     try:
         pattern = compile_pattern(rows.pattern or rows.each or "")
-        _, found = SlowSearch(pattern, PATIENCE).where(text.lines, MOST)
+        _, _, spans = _where(pattern, text)
         records = list(reader.find(text))
     except TooSlowError:
         return _too_long(trial)
     if reader.slow:
         return _too_long(trial)
-    spans = {number: [match.span() for match in matches] for number, matches in found.items()}
     focus = max(spans, default=len(text.lines) - 1)
     lines = _lines(text.lines, spans, focus, offset)
     place = next((i for i, line in enumerate(lines) if line.number == focus + offset), 0)
@@ -293,6 +295,41 @@ def _rows_found(trial: Trial, reader: RowsReader, records: Sequence[Record]) -> 
 def _too_long(trial: Trial) -> Trial:
     took = f"It takes more than {PATIENCE:g} s for this output."
     return replace(trial, message=took, hint="Nested repeats such as (a+)+ do that: make it simpler.")
+
+
+_Spans = dict[int, list[tuple[int, int]]]
+"""What matches cover, in each line by its number."""
+
+
+def _value_span(pattern: Pattern, match: Found) -> tuple[int, int]:
+    group = pattern.value
+    if group < 0:
+        group = next((i for i, part in enumerate(match.groups(), 1) if part is not None), 0)
+    return match.span(group)
+
+
+def _where(pattern: Pattern, text: Text) -> tuple[int, dict[int, list[Found]], _Spans]:
+    """The number of matches, those in at most MOST lines by the line of their value, and what they cover. Raises
+    TooSlowError."""
+    search = SlowSearch(pattern, PATIENCE)
+    if not pattern.spans:
+        count, found = search.where(text.lines, MOST)
+        return count, found, {number: [match.span() for match in matches] for number, matches in found.items()}
+    matches = list(search.all([text.whole]))
+    kept = matches if len(matches) <= MOST else matches[: MOST // 2] + matches[-MOST // 2 :]
+    placed: dict[int, list[Found]] = {}
+    spans: _Spans = {}
+    places = line_places(text, (max(_value_span(pattern, match)[0], match.span()[0]) for match in kept))
+    for match, (number, begin) in zip(kept, places, strict=True):
+        shifted = Found(match.texts, tuple((start - begin, end - begin) for start, end in match.spans))
+        placed.setdefault(number, []).append(shifted)
+    for (number, begin), match in zip(line_places(text, [match.span()[0] for match in kept]), kept, strict=True):
+        start, end = match.span()
+        while begin < max(end, start + 1) and number < len(text.lines):
+            length = len(text.lines[number])
+            spans.setdefault(number, []).append((max(start - begin, 0), min(end - begin, length)))
+            number, begin = number + 1, begin + length + 1
+    return len(matches), placed, spans
 
 
 AROUND: Final = 40

@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> int:
 
     lab = open_lab(args)
     client = EngineClient.connect(lab)
-    if client is None:  # its engine was killed: tasks go on under their agents
+    # Without an engine: it was killed, and its tasks go on under their agents. Those of a copy are another lab's.
+    if client is None and not lab.is_copy:
         left = [folder.name for folder in choose_experiments(lab, []) if any(folder.state().columns["assigned"])]
         client = EngineClient.start(lab) if left else None
     else:
