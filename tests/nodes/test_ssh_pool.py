@@ -168,6 +168,18 @@ async def test_eight_logins_at_once(fleet: Fleet, echo: None, monkeypatch: pytes
         await way.close()
 
 
+async def test_variables_of_the_configuration(fleet: Fleet) -> None:
+    node = fleet.node("tower", sshd=("AcceptEnv OURS_*",))
+    config = fleet.home / ".ssh" / "config"
+    config.write_text("SetEnv OURS_A=1=2 OURS_B=words OTHER=no\n" + config.read_text())
+    pool = ssh_pool.Pool(node.entry, fleet.environment(PATH="/nowhere"))  # without an `ssh`, which asks passwd for home
+    line, (_, stdout, _) = await pool.open("env")
+    said = (await stdout.read()).decode().splitlines()
+    assert [text for text in said if text.startswith(("OURS_", "OTHER"))] == ["OURS_A=1=2", "OURS_B=words"]
+    pool.release(line, False)
+    await pool.close()
+
+
 # ---- broken lines
 
 

@@ -88,6 +88,13 @@ class Target:
     arguments: dict[str, Any]  # for asyncssh.connect
 
     @property
+    def variables(self) -> dict[str, str]:
+        """Those of SetEnv, for commands there; the server takes what its AcceptEnv names."""
+        texts = self.settings.found.get("setenv", ())
+        pairs = (text.partition("=") for text in texts if text == text.encode(errors="ignore").decode())
+        return {name: value for name, equals, value in pairs if equals}
+
+    @property
     def place(self) -> str:
         return f"{self.host} port {self.port}"
 

@@ -79,6 +79,7 @@ class Pool:
         self._changed = asyncio.Event()  # a place is free, or a connection has come or gone
         self._closed = False
         self._told: set[str] = set()  # what of the configuration is left out, and was told
+        self._variables: dict[str, str] = {}  # for the environment of commands
 
     async def open(self, command: str, *, bulk: bool = False) -> tuple[Line, Streams]:
         """Run a command: the line that carries it, and its streams; `release` gives the place back. `bulk`: keep
@@ -205,7 +206,7 @@ class Pool:
     async def _start(self, line: Line, command: str) -> Streams:
         opening = asyncio.ensure_future(
             line.connection.open_session(
-                command, encoding=None, request_pty=False, x11_forwarding=False, send_env=None, env={}
+                command, encoding=None, request_pty=False, x11_forwarding=False, send_env=None, env=self._variables
             )
         )
         try:
@@ -226,6 +227,8 @@ class Pool:
         for skipped in set(target.skipped) - self._told:
             self._told.add(skipped)
             log.warning("%s: the SSH configuration has %s, which is left out", target.name, skipped)
+        if entry is self.entry:
+            self._variables = target.variables
         if way is None:
             for jump in target.jumps:
                 way = await self._way(jump, way, depth)
