@@ -12,7 +12,9 @@ import pytest
 
 from tests.cli.bench import Bench
 from tui_lab.engine.place import EngineLock
+from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
+from tui_lab.store.plan import file_crc
 from tui_lab.tui import experiment_check
 
 GRID = "name: grid\ncommand: 'echo {a} >> \"$PWD\"/ran; test {a} != 2 || test -e mended'\nparameters: {a: [1, 2]}\n"
@@ -35,6 +37,9 @@ def forget(lab: Path) -> None:
     for name in ("lab", "from_lab"):
         del about["about"][name]
     pl.read_parquet(path).write_parquet(path, metadata={"tui_lab": json.dumps(about)})
+    record = Journal(lab / "grid" / "journal.jsonl")
+    record.append([{"event": "plan", "at": 0.0, "plan": 1, "plan_crc": file_crc(path)}])
+    record.close()
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,21 @@ def test_a_project_whose_lab_is_elsewhere(bench: Bench) -> None:
     assert len({tuple(one) for one in keys(Path(lab[1]))}) == 1
     bench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
     assert "came from another file" in bench.run("first/experiment.yaml", *lab, code=2).err
+
+
+def test_nothing_is_tried_in_a_folder_that_has_gone(bench: Bench) -> None:
+    lab = ("--lab", str(bench.folder / "labs" / "one"))
+    bench.write("first/experiment.yaml", GRID)
+    bench.run("first/experiment.yaml", *lab, code=1)
+    (bench.folder / "first").rename(bench.folder / "second")
+    refused = bench("retry", *lab, code=2).err
+    assert "that folder is not there any more" in refused and "tui-lab --run FILE" in refused
+    assert "to run again" not in refused
+    assert "attempt 2" not in bench("show", "1", *lab).out, "why it failed is still there"
+    assert ran(bench.folder / "second") == ["1", "2"]
+    (bench.folder / "second" / "mended").touch()
+    bench.run("second/experiment.yaml", *lab)
+    assert ran(bench.folder / "second") == ["1", "2", "2"]
 
 
 def test_a_file_that_is_renamed_or_copied_in_its_folder(bench: Bench) -> None:

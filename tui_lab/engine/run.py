@@ -75,6 +75,7 @@ class ExperimentRun(Queue):
         """Ask for tasks again, whatever became of them. Raises LabError, StorageError."""
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
+        self._require_project()
         self.decide({"event": "requeued", "at": now(), "queued": tasks, "changes": changes})
         self.queue_up()
 
@@ -82,8 +83,19 @@ class ExperimentRun(Queue):
         """Go on with what was asked for and has not ended. Raises LabError, StorageError."""
         self._require_room()
         if self.state.paused is not None or self.state.drained or self.state.ended is not None:
+            self._require_project()
             self.decide({"event": "resumed", "at": now()})
         self.queue_up()
+
+    def _require_project(self) -> None:
+        """Raises LabError where the folder that tasks start in has gone: each would fail for that, and lose what it
+        failed for."""
+        experiment = self.recipe().experiment
+        if experiment.workdir is None and not experiment.folder.is_dir():
+            raise LabError(
+                f'"{self.name}" came from {experiment.file}, and that folder is not there any more',
+                "if it was moved, tui-lab --run FILE with its file where it is now goes on with it",
+            )
 
     def stop_open(self, tasks: set[int] | None, why: str) -> list[Key]:
         """Open attempts that are to be stopped, all or those of some tasks. That is written down, for the node of one

@@ -69,10 +69,10 @@ def main(arguments: list[str]) -> int:
     for name, tasks in wanted.items():
         folder = folders[name]
         state = folder.state()
-        if not args.json:
-            print(f"{name}: {plural(len(tasks), 'task')} to run again", file=sys.stderr)
         asked = ranges.to_ranges(tasks)
         answer = client.request("requeue", experiment=name, tasks=asked, environment=dict(os.environ), changes=changes)
+        if not args.json:
+            print(f"{name}: {plural(len(tasks), 'task')} to run again", file=sys.stderr)
         runs.append(Followed(folder, answer["submission"], len(tasks), state))
     if args.detach:
         heard.restore()
