@@ -20,6 +20,7 @@ people (up to 100,000 tasks).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -47,6 +48,9 @@ PREFIX: Final = "parameters."
 CSV_LIMIT: Final = 100_000
 FORMAT: Final = 1
 _METADATA: Final = "tui_lab"
+
+# The system lets a file not be read now; that says nothing of the file.
+_REFUSED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,8 @@ class Plan:
         except (OSError, pl.exceptions.PolarsError) as error:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
-            hidden = re.search(r"os error (\d+)", str(error))  # what Polars makes of an OSError
-            if hidden is not None:
-                error = OSError(int(hidden[1]), os.strerror(int(hidden[1])))
-            if isinstance(error, OSError):
-                raise storage_error(folder, error) from error
+            if (failed := _of_the_system(error)) is not None:
+                raise storage_error(folder, failed) from error
             raise StorageError(f"{folder}: the plan can't be written: {error}") from error
 
     def csv(self) -> str:
@@ -135,10 +136,21 @@ class Plan:
                 raise LabError(f"{path}: written by a newer tui-lab", "upgrade tui-lab")
             tasks = parquet.read(path, columns)
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            failed = _of_the_system(error)
+            if failed is not None and failed.errno in _REFUSED:
+                raise storage_error(path, failed) from error
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
             hint = f"`tui-lab check --repair {folder.parent.parent}` makes it again from what lies beside it"
             raise StorageError(f"{path}: can't be read: {why}", hint) from error
         return cls(number, tasks, metadata["values"], metadata["about"])
+
+
+def _of_the_system(error: BaseException) -> OSError | None:
+    """The system's error, also where Polars has made a text of it."""
+    if isinstance(error, OSError):
+        return error
+    hidden = re.search(r"\(os error (\d+)\)|\bOs \{ code: (\d+)", str(error))
+    return OSError(number := int(hidden[1] or hidden[2]), os.strerror(number)) if hidden is not None else None
 
 
 def file_crc(path: Path) -> str:
