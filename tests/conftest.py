@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.nodes.openssh import pytest_terminal_summary  # noqa: F401
 from tui_lab.engine.place import EngineFacts, process_start
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
+
+settings.register_profile("any speed", deadline=None)  # how fast it is says nothing on a machine that is busy
+settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

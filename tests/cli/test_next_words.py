@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
+import pytest
+
 from tests.cli.bench import Bench
 
 GRID = """
@@ -18,6 +22,17 @@ def test_tasks_that_were_not_asked_for_are_not_promised(bench: Bench) -> None:
     assert "next: --run the file alone: it goes on with the 2 tasks not asked for" in said
     assert "the same command again" not in said
     assert "next: tui-lab query" in bench.run("grid.yaml").err
+
+
+@pytest.mark.parametrize("name", ["select", "Order", "my-exp", "plain"])
+def test_what_is_to_be_typed_next_works_for_any_name(bench: Bench, name: str) -> None:
+    bench.write("grid.yaml", GRID.replace("name: grid", f"name: {name}"))
+    said = bench.run("grid.yaml").err
+    (line,) = [one for one in said.splitlines() if "tui-lab query" in one]
+    table = name if name == "plain" else f'"{name}"'
+    assert line.endswith(f"'SELECT * FROM {table} LIMIT 5'")
+    words = shlex.split(line)
+    assert len(bench.inside(*words[words.index("tui-lab") + 1 :], "--format", "json").out.splitlines()) >= 3
 
 
 def test_why_nothing_started_is_said(bench: Bench) -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.results.sql_text import tokens
-from tui_lab.tui.query_keywords import FUNCTIONS, KEYWORDS, RESERVED
-from tui_lab.tui.query_words import Catalog, ColumnFacts, complete, quoted, tables_in
+from tui_lab.results.sql_text import RESERVED, quoted, tokens
+from tui_lab.tui.query_keywords import FUNCTIONS, KEYWORDS
+from tui_lab.tui.query_words import Catalog, ColumnFacts, complete, tables_in
 
 CATALOG = Catalog(
     {

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from tui_lab.results.terminal_guard import neutral
 from tui_lab.tui.table_cells import Column, Measure, cells, fitted, number, visible, widths
 from tui_lab.tui.table_layout import GAP, GUTTER, Layout
 
@@ -18,6 +19,11 @@ def test_text_is_visible(text: str) -> None:
     shown = visible(text)
     assert shown.isprintable()
     assert len(text) > 400 or text.isprintable() is (shown == text)
+
+
+@given(st.text(alphabet="ab\x1b\x07\x9b\x7f\r\u061c\u200e\u202e\u2066\u2069"))
+def test_a_cell_writes_what_touches_a_terminal_as_the_commands_do(text: str) -> None:
+    assert visible(text) == neutral(text)
 
 
 @given(st.floats())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections import defaultdict
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from tui_lab.cli.attempts import start_messages
 from tui_lab.cli.options import print_json
 from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened
 from tui_lab.results.settings import leading_metric
+from tui_lab.results.sql_text import quoted
 from tui_lab.results.statistics_report import Options, make
 from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
 from tui_lab.results.statistics_text import mean_and_interval
@@ -182,8 +184,7 @@ def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -
     if counts["failed"] or counts["lost"]:
         words.append(f"tui-lab retry{lab} {name}")
     if counts["done"]:
-        table = name if name.replace("_", "a").isalnum() else f'"{name}"'
-        words.append(f"tui-lab query{lab} 'SELECT * FROM {table} LIMIT 5'")
+        words.append(f"tui-lab query{lab} {shlex.quote(f'SELECT * FROM {quoted(name)} LIMIT 5')}")
     return words
 
 

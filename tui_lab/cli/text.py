@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from tui_lab.results.terminal_guard import visible
 from tui_lab.results.text import strip_escapes
 from tui_lab.store import layout
 from tui_lab.store.journal import Event
@@ -58,7 +59,7 @@ def shown_value(value: object) -> str:
     if value is None or value == "":
         return "''" if value == "" else "-"
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return visible(text)
 
 
 PIPE: Final = (

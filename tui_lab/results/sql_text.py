@@ -19,6 +19,20 @@ _TOKEN: Final = re.compile(
 )
 
 
+_RESERVED: Final = """
+all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
+deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
+into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
+qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot using
+variadic when where window with
+anti asof at authorization binary by collation columns concurrently cross freeze full generated glob ilike inner is
+isnull join left like map natural notnull outer overlaps positional right semi similar struct tablesample try_cast tuple
+unpack verbose
+"""
+RESERVED: Final = frozenset(_RESERVED.split())
+"""Words that are no names unless they stand in double quotes."""
+
+
 @dataclass(frozen=True)
 class Token:
     kind: Kind
@@ -40,6 +54,12 @@ def tokens(sql: str) -> Iterator[Token]:
             kind = "string"
             text = text.lstrip("eE")[1:-1].replace("''", "'") if "'" in text[:2] else text.strip("$")
         yield Token(kind, text, match.start(), match.end())  # type: ignore[arg-type]
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it: in double quotes where it must be."""
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in RESERVED
+    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 def mentioned(sql: str) -> set[str]:

@@ -26,7 +26,16 @@ _TOUCHES: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u20
 
 def neutral(text: str) -> str:
     """A text with the characters that would do something to a terminal written as escapes, as in `\\x1b`."""
-    return _TOUCHES.sub(lambda match: repr(match[0])[1:-1], text) if _TOUCHES.search(text) else text
+    return _TOUCHES.sub(lambda match: _escape(match[0]), text) if _TOUCHES.search(text) else text
+
+
+def visible(text: str) -> str:
+    """A text in one line: neutral, and whatever else can't be seen is written as an escape, too."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return repr(character)[1:-1]
 
 
 class Guarded(io.TextIOWrapper):

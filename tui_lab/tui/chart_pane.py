@@ -35,7 +35,7 @@ from tui_lab.tui.chart_making import Made, made
 from tui_lab.tui.chart_messages import ChartMade, ChartWritten, RowsRead
 from tui_lab.tui.chart_source import Rows, What, read
 from tui_lab.tui.chart_summary import summary
-from tui_lab.tui.pane import NO_LAB, Pane
+from tui_lab.tui.pane import Pane, nothing
 from tui_lab.tui.plot import Plot
 from tui_lab.tui.query_choice import ChoiceScreen, Item
 from tui_lab.tui.query_prompt import PromptScreen
@@ -132,10 +132,8 @@ class ChartPane(Pane):
         return lab.experiment(current)
 
     def show(self, snapshot: LabSnapshot) -> None:
-        if snapshot.lab is None:
-            self._say(snapshot.problem or (NO_LAB if snapshot.taken else "reading the lab"))
-        elif not snapshot.experiments:
-            self._say("the lab is empty: there is nothing to draw yet")
+        if snapshot.lab is None or not snapshot.experiments:
+            self._say(nothing(snapshot, "the lab is empty: there is nothing to draw yet"))
         elif self._of[1] != "given" and self.lab_app.current != self._of[0]:
             self._open(None)
 

@@ -17,7 +17,7 @@ from tui_lab.tui.actions import Action
 from tui_lab.tui.background import work
 from tui_lab.tui.history_compare import Comparing
 from tui_lab.tui.history_look import Submission, address, columns, command, detail, submissions_frame, when
-from tui_lab.tui.pane import Pane
+from tui_lab.tui.pane import Pane, nothing
 from tui_lab.tui.snapshot import LabSnapshot
 from tui_lab.tui.table import FrameTable
 
@@ -83,7 +83,7 @@ both, setting by setting, those that differ most first.
         if state != {name: seen for name, (seen, _) in self.known.items()} and snapshot.lab is not None:
             self._read(snapshot.lab, state)
         elif not state:
-            self.table.placeholder = "nothing was submitted yet"
+            self.table.placeholder = nothing(snapshot, "nothing was submitted yet")
 
     def on_resize(self, event: Resize) -> None:
         self._fill()

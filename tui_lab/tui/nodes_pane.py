@@ -15,7 +15,7 @@ from tui_lab.tui.actions import Action
 from tui_lab.tui.background import work
 from tui_lab.tui.dialogs import Ask
 from tui_lab.tui.nodes_look import columns, detail, nodes_frame, nodes_of
-from tui_lab.tui.pane import Pane
+from tui_lab.tui.pane import Pane, nothing
 from tui_lab.tui.snapshot import LabSnapshot
 from tui_lab.tui.table import FrameTable
 
@@ -65,7 +65,7 @@ minutes, the newest on the right.
     def show(self, snapshot: LabSnapshot) -> None:
         nodes, ascii = nodes_of(snapshot), self.lab_app.config.ascii
         self.known = {str(node["name"]): node for node in nodes}
-        self.table.placeholder = "no nodes yet: they are listed once something runs"
+        self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed once something runs")
         gpus = any(node.get("gpus") for node in nodes)
         frame = nodes_frame(nodes, snapshot.samples, ascii, self.size.width)
         self.table.set_frame(frame, columns=columns(ascii, gpus, self.size.width))

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 NO_LAB: Final = "there is no lab yet: run an experiment first"
 
 
+def nothing(snapshot: LabSnapshot, empty: str) -> str:
+    """Why there is nothing of a lab to show; `empty` where it can be read."""
+    if snapshot.problem or snapshot.lab is not None:
+        return snapshot.problem or empty
+    return NO_LAB if snapshot.taken else "reading the lab"
+
+
 class Pane(Vertical, can_focus=True):
     """Base class. A pane takes the focus itself only where it holds nothing else that does."""
 

@@ -73,19 +73,6 @@ FUNCTIONS: Final = {
     "read_json": "read_json('FILE')",
 }
 
-_RESERVED: Final = """
-all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
-deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
-into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
-qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot using
-variadic when where window with
-anti asof at authorization binary by collation columns concurrently cross freeze full generated glob ilike inner is
-isnull join left like map natural notnull outer overlaps positional right semi similar struct tablesample try_cast tuple
-unpack verbose
-"""
-RESERVED: Final = frozenset(_RESERVED.split())
-"""Words that are no names unless they stand in double quotes."""
-
 _CLAUSES: Final = """
 select from join where on by having qualify limit offset using values with set when then else case and or not in between
 like ilike is as distinct union except intersect filter over pivot unpivot describe summarize

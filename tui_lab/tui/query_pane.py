@@ -16,7 +16,7 @@ from tui_lab.results import saved_queries
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.tui import query_files, query_history
 from tui_lab.tui.background import work
-from tui_lab.tui.pane import NO_LAB, Pane
+from tui_lab.tui.pane import NO_LAB, Pane, nothing
 from tui_lab.tui.query_actions import ACTIONS, HELP
 from tui_lab.tui.query_answer import AnswerView
 from tui_lab.tui.query_choice import ChoiceScreen, Item
@@ -99,7 +99,7 @@ class QueryPane(Pane):
 
     def show(self, snapshot: LabSnapshot) -> None:
         if snapshot.lab is None:
-            self.view.say(snapshot.problem or (NO_LAB if snapshot.taken else "reading the lab"))
+            self.view.say(nothing(snapshot, ""))
             return
         current = self.lab_app.current
         known = (

@@ -15,10 +15,11 @@ from textual.widgets.tree import TreeNode
 
 from tui_lab.results.sql import Database
 from tui_lab.results.sql_schema import schema
+from tui_lab.results.sql_text import quoted
 from tui_lab.store.lab import Lab
 from tui_lab.tui.background import work
 from tui_lab.tui.query_run import Problem
-from tui_lab.tui.query_words import Catalog, ColumnFacts, quoted
+from tui_lab.tui.query_words import Catalog, ColumnFacts
 
 
 def tables(lab: Lab, current: str | None) -> dict[str, str]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tui_lab.results.macros import MACROS
-from tui_lab.results.sql_text import Token, tokens
-from tui_lab.tui.query_keywords import CLAUSES, FUNCTIONS, KEYWORDS, RESERVED
+from tui_lab.results.sql_text import Token, quoted, tokens
+from tui_lab.tui.query_keywords import CLAUSES, FUNCTIONS, KEYWORDS
 
 Kind = Literal["column", "table", "macro", "function", "keyword"]
 MOST: Final = 200
@@ -113,12 +113,6 @@ def complete(sql: str, offset: int, catalog: Catalog) -> Completion:
 def tables_in(sql: str, catalog: Catalog) -> list[str]:
     """The tables of the catalog that a text selects from."""
     return _Scope.of(list(tokens(sql)), catalog).tables
-
-
-def quoted(name: str) -> str:
-    """A name as SQL takes it: in double quotes where it must be."""
-    plain = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in RESERVED
-    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 # ---- where the place is

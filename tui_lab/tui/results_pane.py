@@ -20,7 +20,7 @@ from tui_lab.results.export import paper_table
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.tui import results_look
 from tui_lab.tui.background import work
-from tui_lab.tui.pane import Pane
+from tui_lab.tui.pane import Pane, nothing
 from tui_lab.tui.results_choice import MetricDialog, ParametersDialog
 from tui_lab.tui.results_rows import KEY, PLACE, Rows, condition, rows, words
 from tui_lab.tui.results_view import View, Wish, look
@@ -104,7 +104,7 @@ class ResultsPane(Pane):
             return
         experiment = snapshot.experiment(self.lab_app.current)
         if snapshot.lab is None or experiment is None:
-            self._say("There are no results yet: press 1, write an experiment, and r runs it.")
+            self._say(nothing(snapshot, "There are no results yet: press 1, write an experiment, and r runs it."))
             return
         asked = (experiment.name, self.wish, experiment.revision)
         if asked == self._asked:

@@ -11,6 +11,7 @@ import polars as pl
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from tui_lab.results import terminal_guard
 from tui_lab.results.plain import plain_column, shown
 
 Align = Literal["left", "right"]
@@ -56,8 +57,7 @@ def visible(text: str, most: int = MOST) -> str:
     cut = len(text) > most
     if cut:
         text = text[:most]
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    text = terminal_guard.visible(text)
     return text + "…" if cut else text
 
 

@@ -260,7 +260,7 @@ class TaskFeed(Widget):
         if detail is None or now is None:
             return
         if (now["state"], now["attempts"]) != (detail.state, detail.attempts):
-            self._feeds._read_detail(source, detail.task)
+            self._feeds.read_wanted()
         else:
             self._feeds.log_panel.tick(now["duration"])
 

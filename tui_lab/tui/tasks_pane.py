@@ -21,7 +21,7 @@ from tui_lab.tui.background import work
 from tui_lab.tui.log_choice import TaskDetail
 from tui_lab.tui.log_panel import LogPanel
 from tui_lab.tui.log_remote import Ask
-from tui_lab.tui.pane import Pane, is_text
+from tui_lab.tui.pane import Pane, is_text, nothing
 from tui_lab.tui.table import FrameTable, next_order
 from tui_lab.tui.task_columns import ChooseColumns
 from tui_lab.tui.task_commands import TaskCommands
@@ -131,8 +131,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         name, lab = self.lab_app.current, snapshot.lab
         found = snapshot.experiment(name)
         if lab is None or name is None or found is None:
-            nothing = "there are no experiments yet" if lab is not None else "no lab yet"
-            self._leave(snapshot.problem or (nothing if snapshot.taken else "reading the lab"))
+            self._leave(nothing(snapshot, "there are no experiments yet"))
             return
         about = (lab.identity + str(lab.path), name)
         if about != self._about:
@@ -223,9 +222,10 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
             self._resting.stop()
             self._resting = None
         if self.detail is None or self.detail.task != task:
-            self._resting = self.set_timer(REST, self._rested)
+            self._resting = self.set_timer(REST, self.read_wanted)
 
-    def _rested(self) -> None:
+    def read_wanted(self) -> None:
+        """Read about the task whose log is wanted, which may not be the one that is shown yet."""
         if self.source is not None and self._at is not None:
             self._read_detail(self.source, self._at)
 
