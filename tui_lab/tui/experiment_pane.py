@@ -4,6 +4,7 @@ real output."""
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,7 @@ class ExperimentPane(FilePane):
         self._asked: Asked | None = None
         self._again: Timer | None = None
         self._planning = False
+        self._planned_at = -AGAIN
         self._about = ""  # the metric under the cursor
         self._which = 0
         self._outputs = Outputs()
@@ -105,7 +107,9 @@ class ExperimentPane(FilePane):
         if revision != self._revision:
             self._revision = revision
             if self._again is None:
-                self._again = self.set_timer(AGAIN, self._lab_changed)
+                # After a while in another pane, what is shown is old: then at once.
+                wait = max(0.01, self._planned_at + AGAIN - time.monotonic())
+                self._again = self.set_timer(wait, self._lab_changed)
 
     def _follow(self, snapshot: LabSnapshot, current: str | None) -> None:
         """The file that was named, or that of the experiment that is looked at, or experiment.yaml of this folder."""
@@ -172,7 +176,7 @@ class ExperimentPane(FilePane):
     def _show_planned(self, planned: Planned) -> None:
         if planned.text != self.side.text or self._checked is None:
             return
-        self._planned = planned
+        self._planned, self._planned_at = planned, time.monotonic()
         marks = list(map(mark_of, planned.problems)) if planned.problems else []
         self.side.show_marks([*self._checked.marks, *marks])
         self._show_side()
