@@ -127,10 +127,28 @@ def test_differences_within_pairs_that_are_all_equal() -> None:
 
 @pytest.mark.parametrize(
     ("values", "step"),
-    [([0.5, 0.25], 0.01), ([3.0, 10.0], 1.0), ([1e160, 2.5e160], 1e159), ([1.1 * 1000], 1.0), ([], 0.0)],
+    [
+        ([0.5, 0.25], 0.01),
+        ([3.0, 10.0], 1.0),
+        ([1e160, 2.5e160], 1e159),
+        ([1.1 * 1000], 1.0),
+        ([], 0.0),
+        ([1e9, 1e9 + 1e-6], 1e-6),
+        ([0.1 + 0.2, 0.3], 0.1),
+    ],
 )
 def test_the_step_of_printed_values(values: list[float], step: float) -> None:
-    assert printed_step(values) == pytest.approx(step)
+    assert printed_step(values) == pytest.approx(step, rel=0.1)
+
+
+def test_differences_far_below_an_offset_are_seen() -> None:
+    report = judged(*([1e9 + middle + 1e-6 * k for k in range(6)] for middle in (0.0, 1e-4)), goal="min")
+    assert standings(report) == ["best", "worse"]
+
+
+def test_values_near_the_ends_of_floats_give_no_test_that_is_none() -> None:
+    report = judged([1.7e308, -1.7e308, 1.6e308], [-1.7e308, 1.7e308, -1.6e308], pair=True, baseline=0)
+    assert all(one is None or one.p is None or not math.isnan(one.p) for one in report.comparisons)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1.0, 1e160, 1e300])

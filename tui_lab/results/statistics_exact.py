@@ -52,7 +52,7 @@ def moments(values: Sequence[float]) -> Moments:
     """Mean and standard deviation of finite values, at least one.
 
     The corrected two-pass algorithm (Chan, Golub and LeVeque, The American Statistician 37, 1983) on exact
-    sums. A range beyond the largest float gives an infinite sd.
+    sums. A range beyond the largest float gives an infinite sd; differences that are beyond it themselves, no mean.
     """
     n = len(values)
     if n == 1:
@@ -60,7 +60,8 @@ def moments(values: Sequence[float]) -> Moments:
     pivot = float(values[0])
     shifted = deviations(values, pivot)
     if not all(map(math.isfinite, shifted)):
-        return Moments(n, math.fsum(value / n for value in values), math.inf)
+        known = all(map(math.isfinite, values))
+        return Moments(n, math.fsum(value / n for value in values) if known else math.nan, math.inf)
     centre = _mean(shifted)
     low, high = min(values), max(values)
     mean = min(max(pivot + centre, low), high)

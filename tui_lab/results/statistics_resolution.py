@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from tui_lab.results.statistics_exact import moments
@@ -20,6 +21,8 @@ ENOUGH: Final = 5
 deterministic: a fair coin does that once in 32 times."""
 DIGITS: Final = 12
 """Significant digits that count as printed; what comes behind them may be rounding of binary numbers."""
+NOISE: Final = 4
+"""Values that are at most so many neighbouring binary numbers apart may be one printed value that was computed with."""
 _UNIFORM: Final = math.sqrt(12)
 """A value rounded to a step has an error of step / sqrt(12): the standard deviation of a uniform distribution."""
 
@@ -89,10 +92,14 @@ def root_mean_square(samples: Iterable[Sequence[float]]) -> float:
 
 def printed_step(values: Iterable[float]) -> float:
     """The distance of neighbouring values as printed: 0.01 for two decimals, 1 for whole numbers; 0 for no values."""
-    finest: int | None = None
-    for value in values:
-        finest = _last_digit(value) if finest is None else min(finest, _last_digit(value))
-    return 0.0 if finest is None else float(f"1e{finest}")
+    ordered = sorted(set(values))
+    if not ordered:
+        return 0.0
+    step = float(f"1e{min(map(_last_digit, ordered))}")
+    # At large offsets the digits that tell values apart come late: what lies closer together was printed finer.
+    gaps = (after - before for before, after in pairwise(ordered) if after - before > NOISE * math.ulp(after))
+    closest = min(gaps, default=math.inf)
+    return closest if closest < step / 2 else step
 
 
 def _last_digit(value: float) -> int:

@@ -47,8 +47,8 @@ def welch(a: Moments, b: Moments, level: float) -> TTest | None:
 
 
 def paired_t(differences: Moments, level: float) -> TTest | None:
-    """Student's t test of the differences within pairs; None for a single pair."""
-    if differences.se is None:
+    """Student's t test of the differences within pairs; None for a single pair, and where floats can't hold them."""
+    if differences.se is None or not math.isfinite(differences.mean) or not math.isfinite(differences.se):
         return None
     return _t_test(differences.mean, differences.se, differences.n - 1, level)
 
