@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 from tests.cli.bench import Bench
+from tests.conftest import until
+from tui_lab.engine.place import EngineFacts
+from tui_lab.store.lab import Lab
 
 NOISY = """\
 import random, sys
@@ -48,3 +54,31 @@ def test_repeats_until_an_interval_is_narrow(bench: Bench) -> None:
     said = bench.run("grid.yaml", "--new", code=1).err
     assert "grid: 1 task to run (9 done, 6 failed, 3 new); up to 2 more" in said or "grid: 1 task to run" in said
     assert bench.table("SELECT count(*) AS n FROM grid") == [{"n": 12}]
+
+
+FREEZE = """\
+command: "echo {a}; python3 -c \\"print('a' * 40 + '!')\\""
+parameters: {a: [1, 2, 3, 4]}
+repeat: {min: 2, max: 3, until: 'ci95(m) < 0.1'}
+metrics: {m: {pattern: '((?:a+)+)$', type: float}}
+"""
+OTHER = "command: echo {a}\nparameters: {a: {range: [1, 5]}}\n"
+
+
+def test_a_condition_that_takes_for_ever_holds_nothing_up(bench: Bench) -> None:
+    bench.write("stuck.yaml", FREEZE)
+    bench.write("other.yaml", OTHER)
+    bench.write("held.yaml", "command: sleep 100; echo {a}\nparameters: {a: [1]}\n")
+    bench.run("held.yaml", "--detach")
+    bench.run("stuck.yaml", "--detach")
+    journal = bench.lab / "stuck" / "journal.jsonl"
+    until(lambda: journal.read_text().count('"event":"finished"') >= 8, 60)
+    began = time.monotonic()
+    bench.run("other.yaml")
+    assert bench("status").out
+    bench("stop", "stuck")
+    facts = EngineFacts.read(Lab.open(bench.lab))
+    assert facts is not None and facts.alive
+    os.kill(facts.pid, signal.SIGTERM)
+    until(lambda: not facts.alive, 10)
+    assert time.monotonic() - began < 60

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import statistics
+import time
 from pathlib import Path
 from typing import Any, get_args
 
@@ -322,3 +324,30 @@ def test_mistakes_in_the_keys_of_numbers(metric: str, words: str) -> None:
     with pytest.raises(SpecError) as caught:
         experiment(f"  m: {metric}")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("piece", "found"),
+    [
+        ("[INFO] epoch\n", 0),
+        ('{"a": }\n', None),
+        ('{"a": 1}', None),
+        ("[1, 2,\n", 1),
+        ("[", 1),
+        ('"\\"', 0),
+    ],
+)
+def test_any_output_is_read_in_a_time_that_its_size_tells(piece: str, found: int | None) -> None:
+    """Where each line costs as much as the whole, they take minutes."""
+    count = 1_000_000 // len(piece)
+    began = time.process_time()
+    seen = sum(1 for _ in documents((piece * count).encode()))
+    assert time.process_time() - began < 60
+    assert seen == (count if found is None else found)
+
+
+def test_documents_larger_than_a_piece() -> None:
+    large = {"text": "x" * 5000, "list": [{"n": n} for n in range(3000)], "é": "\\u00e9\U0001f600" * 300}
+    for indent in (None, 2):
+        text = "[INFO] before\n" + json.dumps(large, indent=indent) + "\n[WARN] after\n" + json.dumps({"last": 1})
+        assert list(documents(text.encode())) == [large, {"last": 1}]

@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
 
 from tui_lab.engine.captures import Captures
 from tui_lab.engine.dispatch import Dispatch
@@ -29,6 +30,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
 LOOK: Final = 1.0  # seconds between looks at what nobody tells us
@@ -371,7 +373,7 @@ class Engine:
 
     async def _extend(self, run: ExperimentRun, more: More) -> None:
         try:
-            tasks = await asyncio.to_thread(more, run.folder)
+            tasks = await _apart(more, run.folder)
         except (LabError, SpecError) as error:
             self.give_up(run, "error", str(error))
             return
@@ -401,3 +403,30 @@ class Engine:
             self.dispatch.take_back(run)
             self._end(run)
         self._wake.set()
+
+
+async def _apart(call: Callable[..., T], *arguments: Any) -> T:
+    """What a call returns or raises, made in a thread that nobody waits for: it may take long, and the engine can end
+    meanwhile."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if answer.done():  # whoever asked has gone
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(value)  # type: ignore[arg-type]
+
+    def run() -> None:
+        value, failure = None, None
+        try:
+            value = call(*arguments)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(settle, value, failure)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await answer

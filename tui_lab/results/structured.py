@@ -98,27 +98,58 @@ def documents(raw: bytes) -> Iterator[Value | Broken]:
         pass
     # The whole is no document: those that begin a line.
     decoded = _usual_numbers(text.decode("utf-8", "replace"))
-    at, decoder = 0, json.JSONDecoder()
+    effort = _EFFORT * len(decoded) + (1 << 20)
+    at, line, counted = 0, 1, 0
     while start := _START.search(decoded, at):
         at = start.end()
         while True:
-            try:
-                document, at = decoder.raw_decode(decoded, at)
-                yield _encodable(document)
-            except (ValueError, RecursionError) as error:
-                if not _LIKE_JSON.match(decoded, at):  # a line that begins with a bracket, as `[INFO] ...`
-                    break
-                place = error.pos if isinstance(error, json.JSONDecodeError) else at
-                why = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-                # Nothing begins within it: an item of a list would be taken for the whole.
-                end = _end(decoded, at) or len(decoded)
-                yield Broken(decoded.count("\n", 0, place) + 1, why, decoded[at:end])
+            document, end, error, effort = _decode(decoded, at, effort)
+            if error is None:
+                yield document
                 at = end
+            else:
+                # A line that begins with a bracket, as `[INFO] ...`, is none.
+                if effort > 0 and not _LIKE_JSON.match(decoded, at):
+                    break
+                # Nothing begins within it: an item of a list would be taken for the whole.
+                after = (_end(decoded, at) or len(decoded)) if effort > 0 else len(decoded)
+                line += decoded.count("\n", counted, end)
+                counted = end
+                yield Broken(line, error if effort > 0 else "too much before it is no JSON", decoded[at:after])
+                at = max(after, end)
             more = _NEXT.match(decoded, at)
             if more is None:
                 break
             at = more.end()
         at = _line_end(decoded, at)
+
+
+_EFFORT: Final = 8
+"""Characters that are read in vain for each of an output; then the rest of it counts as broken."""
+_DECODER: Final = json.JSONDecoder()
+
+
+def _decode(text: str, at: int, effort: int) -> tuple[Value, int, str | None, int]:
+    """The document that begins at a place, its end, and None; or None, the place of an error, and what is wrong. With
+    it what is left of `effort`.
+
+    An error costs as much as all text that the decoder was given: so that is a little at first, and more where the
+    error may be one of its end."""
+    length = 256
+    while True:
+        piece = text[at : at + length]
+        try:
+            document, stop = _DECODER.raw_decode(piece)
+            return _encodable(document), at + stop, None, effort
+        except json.JSONDecodeError as error:
+            within = error.pos < length // 2 and not error.msg.startswith("Unterminated")
+            if within or at + length >= len(text):
+                return None, at + error.pos, error.msg, effort - error.pos
+        except ValueError:
+            return None, at, "an integer of too many digits", effort - len(piece)
+        except RecursionError:
+            return None, at, "nested too deeply", effort - len(piece)
+        length *= 4
 
 
 _START: Final = re.compile(r"^[ \t]*(?=[{\[])", re.MULTILINE)
@@ -130,7 +161,7 @@ _LIKE_JSON: Final = re.compile(
 )
 _BRACKETS: Final = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|[{}\[\]]')
 _LONE_NUMBER: Final = re.compile(
-    r'"(?:[^"\\\n]|\\.)*+"|(?<![\w.)])[-+]?(?:(?i:[qs]?nan(?:\([^()"]*\))?|inf(?:inity)?)|1\.\#[A-Z]+[0-9]*)(?![\w"])'
+    r'"(?:[^"\\\n]|\\.)*+"?|(?<![\w.)])[-+]?(?:(?i:[qs]?nan(?:\([^()"]*\))?|inf(?:inity)?)|1\.\#[A-Z]+[0-9]*)(?![\w"])'
 )
 
 

@@ -26,6 +26,8 @@ from tui_lab.results.sql_connection import add_summaries
 from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec import until
+from tui_lab.spec.bounded import bounded
+from tui_lab.spec.expression_syntax import ExpressionError
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
 from tui_lab.store.errors import LabError
@@ -113,7 +115,10 @@ def judged(condition: str, metrics: Mapping[str, Metric], results: Results, done
 
     Equal values are no certainty: where a condition asks for their spread, they scatter as `stats` takes them to.
     """
-    names = until.check(condition, metrics)
+    try:
+        names = until.check(condition, metrics)
+    except ExpressionError as error:
+        raise LabError(f"repeat.until: {error.message}", error.hint) from None
     values = results.tasks.select(
         "task_id", *(_finite(results.metrics.get(name, name)).alias(f"v{i}") for i, name in enumerate(names))
     )
@@ -173,10 +178,16 @@ def _true(condition: str, names: Sequence[str], table: pl.DataFrame) -> pl.Serie
     columns = ", ".join(['"a setting"', *(f'v{i} AS "{name}"' for i, name in enumerate(names))])
     grouped = f'SELECT ({condition}\n) AS holds, "a setting" FROM (SELECT {columns} FROM done) GROUP BY "a setting"'
     with duckdb.connect(":memory:") as connection:
+        connection.execute("SET memory_limit = '50%'")
+        connection.execute("SET temp_directory = ''")
         add_summaries(connection, flat=0.0)
         connection.register("done", table.to_arrow())
+        query = f'SELECT "a setting" FROM ({grouped}) WHERE holds'
         try:
-            answer = connection.execute(f'SELECT "a setting" FROM ({grouped}) WHERE holds').fetchall()
+            answer = bounded(lambda: connection.execute(query).fetchall(), connection.interrupt, until.SECONDS)
+        except TimeoutError:
+            why = f"repeat.until: this takes longer than {until.SECONDS:g} s"
+            raise LabError(why, "make the condition simpler") from None
         except duckdb.Error as error:
             raise LabError(f"repeat.until: {str(error).splitlines()[0]}", "mend the condition") from None
     return pl.Series("setting", [setting for (setting,) in answer], dtype=pl.Int64)

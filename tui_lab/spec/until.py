@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from tui_lab.spec.bounded import bounded
 from tui_lab.spec.column_type import column_type
 from tui_lab.spec.expression import catalog, parsed, translated
 from tui_lab.spec.expression_syntax import ExpressionError, Walk
@@ -17,6 +18,8 @@ from tui_lab.spec.problem import suggest
 if TYPE_CHECKING:
     import duckdb
 
+SECONDS: Final = 10.0
+"""What a condition may take for all settings of an experiment."""
 FACTS: Final = ("duration", "cpu_time", "peak_rss")
 """Facts of a task that a condition may summarise like metrics."""
 SUMMARIES: Final = {
@@ -132,9 +135,19 @@ def _check_type(condition: str, names: tuple[str, ...]) -> None:
 
     columns = ", ".join(['0 AS "no name"', *(f'NULL::DOUBLE AS "{name}"' for name in names)])
     prefix, rest = "SELECT (", f"{condition}\n) FROM (SELECT {columns})"
+    connection = _connection()
+
+    def kind_of_answer() -> str:
+        connection.execute(prefix + rest).fetchall()
+        return str(connection.execute(f"DESCRIBE {prefix}{rest}").fetchall()[0][1])
+
     try:
-        _connection().execute(prefix + rest).fetchall()
-        kind = _connection().execute(f"DESCRIBE {prefix}{rest}").fetchall()[0][1]
+        kind = bounded(kind_of_answer, connection.interrupt, SECONDS)
+    except (KeyboardInterrupt, TimeoutError) as error:
+        _connection.cache_clear()  # what can't be interrupted goes on with the old one
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise ExpressionError(f"this takes longer than {SECONDS:g} s", 0, "make it simpler") from None
     except duckdb.Error as error:
         raise translated(condition, error, len(prefix)) from None
     if kind not in ("BOOLEAN", '"NULL"', "NULL"):
@@ -150,6 +163,8 @@ def _connection() -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(":memory:")
     connection.execute("SET errors_as_json = true")
+    connection.execute("SET memory_limit = '50%'")
+    connection.execute("SET temp_directory = ''")
     connection.execute("CREATE MACRO n() AS count(*), (x) AS count(x)")
     for name in ("sd", "se", "ci95"):
         connection.execute(f"CREATE MACRO {name}(x) AS stddev_samp(x)")
