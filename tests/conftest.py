@@ -21,6 +21,7 @@ from tests.nodes.openssh import pytest_terminal_summary  # noqa: F401
 from tui_lab.engine.place import EngineFacts, process_start
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 
 settings.register_profile("any speed", deadline=None)  # how fast it is says nothing on a machine that is busy
@@ -35,6 +36,17 @@ def below(folder: Path) -> list[str]:
     """What is in a folder, while someone may be removing it."""
     found = [Path(place, name) for place, folders, files in os.walk(folder) for name in folders + files]
     return sorted(os.path.relpath(path, folder) for path in found)
+
+
+def rewritten(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    """Write a journal anew, with other events behind the first, each with the checksum that it needs."""
+    first, *rest = (json.loads(line) for line in path.read_text().splitlines())
+    for event in rest:
+        del event["sum"]
+    path.unlink()
+    journal = Journal(path, first["id"])
+    journal.append(change(rest))
+    journal.close()
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

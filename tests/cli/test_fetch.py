@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from tests.cli.bench import Bench
 from tests.cli.stand_in import standing_in
+from tests.conftest import rewritten
 from tui_lab.store.environment import capture
 
 GRID = "command: echo {x}\nparameters: {x: [1, 2, 3]}\n"
@@ -21,15 +21,15 @@ def ran(bench: Bench, **more: Any) -> None:
     """A run whose first task left files on its node."""
     bench.write("grid.yaml", GRID)
     bench.run("grid.yaml")
-    path = bench.lab / "grid" / "journal.jsonl"
-    lines = []
-    with standing_in(bench.lab):  # the engine has ended
-        for line in path.read_text().splitlines():
-            event = json.loads(line)
+
+    def with_left(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for event in events:
             if event["event"] == "finished" and event["task"] == 0:
                 event |= {"left": LEFT, **more}
-            lines.append(json.dumps(event, separators=(",", ":")) + "\n")
-        path.write_text("".join(lines))
+        return events
+
+    with standing_in(bench.lab):  # the engine has ended
+        rewritten(bench.lab / "grid" / "journal.jsonl", with_left)
         (bench.lab / "grid" / "state.parquet").unlink(missing_ok=True)
 
 
@@ -110,11 +110,11 @@ def test_show_names_the_facts_of_the_node(bench: Bench) -> None:
     facts = {"os": "Debian GNU/Linux 12", "kernel": "6.1.0", "cpu": "EPYC 7763", "cores": 64, "python": "3.11.2"}
     with standing_in(bench.lab):
         digest = capture(bench.lab / "grid", facts)
-        path = bench.lab / "grid" / "journal.jsonl"
-        first, *rest = path.read_text().splitlines(keepends=True)
-        event = {"event": "environment", "at": 1.0, "node": "localhost", "digest": digest}
-        others = [line for line in rest if '"event":"environment"' not in line]
-        path.write_text(first + json.dumps(event, separators=(",", ":")) + "\n" + "".join(others))
+        known = {"event": "environment", "at": 1.0, "node": "localhost", "digest": digest}
+        rewritten(
+            bench.lab / "grid" / "journal.jsonl",
+            lambda events: [known, *(event for event in events if event["event"] != "environment")],
+        )
         (bench.lab / "grid" / "state.parquet").unlink(missing_ok=True)
     text = bench.inside("show", "1").out
     assert "node localhost: Debian GNU/Linux 12, 6.1.0, EPYC 7763 (64 cores), Python 3.11.2" in text

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from tests.conftest import Workshop
-from tui_lab.store.journal import Journal
+from tests.conftest import Workshop, rewritten
 
 FILE: Final = """\
 # How the learning rate and the activation change what is reached.
@@ -40,17 +38,10 @@ def fixed_lab(shop: Workshop) -> None:
         (folder / left).unlink(missing_ok=True)
     for left in ("engine.json", "engine.owner", "engine.log", "nodes.jsonl"):
         (shop.lab_path / left).unlink(missing_ok=True)
-    journal = folder / "journal.jsonl"
-    events = [json.loads(line) for line in journal.read_text().splitlines()]
-    for event in events:
-        _move(event)
-    journal.unlink()
-    again = Journal(journal, events[0]["id"])
-    again.append([{name: value for name, value in event.items() if name != "sum"} for event in events[1:]])
-    again.close()
+    rewritten(folder / "journal.jsonl", lambda events: [_move(event) for event in events])
 
 
-def _move(event: dict[str, Any]) -> None:
+def _move(event: dict[str, Any]) -> dict[str, Any]:
     kind = event["event"]
     if "at" in event:
         event["at"] = BEGAN + {"submitted": 0, "started": 2, "finished": 3, "ended": 60}.get(kind, 1)
@@ -60,3 +51,4 @@ def _move(event: dict[str, Any]) -> None:
         event |= {"user": "ana", "host": "tower", "cwd": "/home/ana/exp", "argv": argv}
     if kind == "finished":
         event |= {"duration": 1 + 0.25 * event["task"], "cpu_time": 0.5, "peak_rss": 64 << 20}
+    return event

@@ -38,6 +38,7 @@ def planned(workshop: Workshop) -> Path:
     """A lab with two tasks that are done, and wait when they run again."""
     (workshop.folder / "go").touch()
     workshop.run(STEPS.format(folder=workshop.folder))
+    until(lambda: workshop.engine_pid() is None)  # what is in the journal then stays all
     for name in ("go", "pid"):
         (workshop.folder / name).unlink()
     return workshop.lab_path
