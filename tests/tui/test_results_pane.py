@@ -288,10 +288,7 @@ def test_conditions_mean_their_setting(value: Any) -> None:
     assert expression.condition(_equal('odd "name', value), frame).to_list() == [True, False]
 
 
-def test_signs_without_unicode(grades: Workshop) -> None:
+def test_what_names_a_setting(grades: Workshop) -> None:
     report = make(refresh(grades.experiment()), Options(metrics=("score",)))
-    found = rows(report, report.metrics[0], report.metrics[0].order, ascii=True)
-    assert all(text.isascii() for row in found.frame.drop("place").rows() for text in row)
-    assert found.frame["c0"].to_list()[:2] == ["* best", "~ tied"]
     assert [key(report, place) for place in (0, 1)] == ["x=1", "x=2"]
     assert condition(report, 0) == '"x" = 1'

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from tui_lab.results import glyphs
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -39,12 +41,13 @@ def _escape(character: str) -> str:
 
 
 class Guarded(io.TextIOWrapper):
-    """A stream that writes neutral text only to a terminal. lenient: what can't be written, as on a full disk,
-    is lost, for messages must not keep work from being done."""
+    """A stream that writes neutral text only to a terminal, and ASCII for our signs where they can't be shown.
+    lenient: what can't be written, as on a full disk, is lost, for messages must not keep work from being done."""
 
     def __init__(self, below: TextIO, *, lenient: bool) -> None:
-        super().__init__(below.buffer, below.encoding, "backslashreplace", line_buffering=lenient or below.isatty())
+        super().__init__(below.buffer, below.encoding, glyphs.ERRORS, line_buffering=lenient or below.isatty())
         self._neutral = below.isatty()
+        self._plain = below.isatty() and not glyphs.shows_signs(below)
         self._lenient = lenient
 
     def write(self, text: str) -> int:
@@ -53,7 +56,7 @@ class Guarded(io.TextIOWrapper):
     def write_own(self, text: str) -> int:
         """Write a text that holds control characters of our own, and nothing from outside."""
         try:
-            return super().write(text)
+            return super().write(glyphs.plain(text) if self._plain else text)
         except OSError:
             if not self._lenient:
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -12,6 +12,7 @@ from textual import events, on
 from textual.app import App, ComposeResult, ScreenStackError
 from textual.command import Provider
 from textual.dom import DOMNode
+from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
 
@@ -23,6 +24,7 @@ from tui_lab.tui.config import Config, Remembered, keep_traceback, state_folder
 from tui_lab.tui.frame import Keys, LabLine, Notice, RunLine, Tabs
 from tui_lab.tui.input_order import LONGEST, InputOrder, drop_typed
 from tui_lab.tui.pane import Pane, is_text
+from tui_lab.tui.plain_signs import PlainSigns
 from tui_lab.tui.snapshot import LabSnapshot, SnapshotTaken
 from tui_lab.tui.watcher import Watcher
 
@@ -73,7 +75,11 @@ class LabApp(App[int]):
         for theme in themes.OWN:
             self.register_theme(theme)
         chosen = self.config.theme or self.remembered.get("theme", themes.DARK.name)
-        self.theme = chosen if chosen in self.available_themes else themes.DARK.name
+        chosen = chosen if chosen in self.available_themes else themes.DARK.name
+        few = not self.config.theme and self.console.color_system == "standard"
+        self.theme = themes.of_few_colours(self.available_themes[chosen]) if few else chosen
+        self._theme_at_start = self.theme
+        self._plain_signs = PlainSigns(self.config.ascii)
         self.set_keymap(self.config.keys)
 
     def compose(self) -> ComposeResult:
@@ -93,9 +99,14 @@ class LabApp(App[int]):
 
     def on_unmount(self) -> None:
         self._watcher.close()
-        self.remembered.put("theme", self.theme)
+        if self.theme != self._theme_at_start:  # that a terminal shows few colours is no choice
+            self.remembered.put("theme", self.theme)
         self.remembered.put_of_lab("experiment", self.current)
         self.remembered.write()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._plain_signs] if self._plain_signs.enabled else filters
 
     # Input.
 

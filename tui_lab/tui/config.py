@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -66,10 +66,12 @@ def _folder(variable: str, usual: str) -> Path:
     return (Path(given) if given.startswith("/") else home_folder() / usual) / "tui-lab"
 
 
-def read_config(path: Path) -> Config:
-    """The configuration; the usual one where there is no file. Raises UsageError that names file and key."""
+def read_config(path: Path, *, ascii: bool = False) -> Config:
+    """The configuration; the usual one where there is no file. ascii: whether signs are plain where the file does not
+    say. Raises UsageError that names file and key."""
+    usual = Config(ascii=ascii)
     if not path.exists():
-        return Config()
+        return usual
     import tomllib
 
     try:
@@ -91,7 +93,7 @@ def read_config(path: Path) -> Config:
         "refresh": refresh,
         "keys": _keys(path, _typed(path, given, "keys", dict, "a table of action = keys")),
     }
-    return Config(**{name: value for name, value in found.items() if value is not None})
+    return replace(usual, **{name: value for name, value in found.items() if value is not None})
 
 
 def _typed(path: Path, given: dict[str, Any], name: str, kind: Any, wanted: str) -> Any:

@@ -13,6 +13,7 @@ from typing import NoReturn, cast
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, INFRASTRUCTURE, USAGE
+from tui_lab.results import glyphs
 
 
 def open_screen(lab: Path, file: Path | None = None) -> int:
@@ -29,7 +30,10 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     from tui_lab.tui.config import config_file, read_config
 
     _tell_alt()
-    app = LabApp(lab, file=file, config=read_config(config_file()))
+    config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))
+    if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
+        sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
+    app = LabApp(lab, file=file, config=config)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
     gone = hangup.watch(sys.stdin.fileno(), app.hung_up)

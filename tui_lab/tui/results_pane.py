@@ -187,7 +187,6 @@ class ResultsPane(Pane):
             self._say(message)
             self.query_one("#results-notes", Static).update(told)
             return
-        ascii = self.lab_app.config.ascii
         self.set_class(False, "empty")
         if self.has_focus:
             self.table.focus()
@@ -198,8 +197,8 @@ class ResultsPane(Pane):
         importance.display = view.explained is not None
         if view.explained is not None:
             single = all(sample.n < 2 for sample in metric.samples)
-            importance.update(importance_line(view.explained, single, ascii))
-        self._rows = rows(report, metric, self._sorted(report, view.places), view.front, ascii)
+            importance.update(importance_line(view.explained, single))
+        self._rows = rows(report, metric, self._sorted(report, view.places), view.front)
         self.table.set_frame(self._rows.frame, columns=self._rows.columns)
 
     def _sorted(self, report: Report, places: tuple[int, ...]) -> list[int]:

@@ -43,7 +43,6 @@ _TONES: Final = {
     "!": "warning",
     "?": "muted",
 }
-_ASCII: Final = str.maketrans({"★": "*", "≈": "~", "◆": "#", "◇": "o", "▲": "+", "▼": "-", "±": "+"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,6 @@ def rows(
     current: MetricReport,
     places: Sequence[int],
     front: Sequence[bool] | None = None,
-    ascii: bool = False,
 ) -> Rows:
     """The settings in `places`, in that order; `current` is the metric that they are judged by."""
     data: dict[str, pl.Series] = {
@@ -76,9 +74,8 @@ def rows(
 
     def add(title: str, cells: Sequence[Any], **look: Any) -> str:
         name = f"c{len(columns)}"
-        texts = [text.translate(_ASCII) for text in cells] if ascii else list(cells)
-        data[name] = pl.Series(texts, dtype=pl.String)
-        columns.append(Column(name, title.translate(_ASCII) if ascii else title, **look))
+        data[name] = pl.Series(list(cells), dtype=pl.String)
+        columns.append(Column(name, title, **look))
         return name
 
     add(" ", [mark(report, current, place, front) for place in places], style=_tone)

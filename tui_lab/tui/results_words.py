@@ -45,15 +45,14 @@ def setting(report: Report, metric: MetricReport, place: int) -> Content:
     return Content.from_markup("[bold]$words[/]$said", words=words(report, place), said=said)
 
 
-def importance_line(explained: Importance, single: bool, ascii: bool) -> Content:
+def importance_line(explained: Importance, single: bool) -> Content:
     """Shares of the variance, largest first. `single`: settings have one value each."""
-    full = "#" if ascii else "█"
     rest = [("interactions and noise" if single else "interactions", explained.interactions)]
     rest += [] if single else [("repeats", explained.repeats)]
     parts = []
     for name, value in [*explained.parameters.items(), *rest]:
         color = "$text-primary" if name in explained.parameters else "$foreground 60%"
-        bar = full * round(_BAR * value)
+        bar = "█" * round(_BAR * value)
         bar += " " if bar else ""
         parts.append(Content.from_markup(f"$name [{color}]$bar[/]$share", name=name, bar=bar, share=share(value)))
     return Content.assemble(Content.from_markup("[$foreground 60%]importance  [/]"), Content("  ").join(parts))

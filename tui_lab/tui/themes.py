@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from rich.style import Style
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 
 def _scrollbars(bar: str, ground: str) -> dict[str, str]:
@@ -53,9 +54,25 @@ LIGHT: Final = Theme(
     dark=False,
     variables=_scrollbars("#c6cad0", "#f4f5f6"),
 )
-OWN: Final = (DARK, LIGHT)
+
+
+def _of_sixteen(theme: Theme, accent: str, warning: str, row: str, on_row: str) -> Theme:
+    """Sixteen colours have no paler ones: the grounds of notices are the terminal's, or their words could not be read.
+    row: the ground of the chosen row where it has no focus."""
+    grounds = dict.fromkeys((f"{name}-muted" for name in ("error", "warning", "success", "primary")), "ansi_default")
+    chosen = {"block-cursor-blurred-background": row, "block-cursor-blurred-foreground": on_row}
+    bars = _scrollbars("ansi_bright_black", "ansi_default")
+    variables = {**theme.variables, **grounds, **chosen, **bars, "border-blurred": "ansi_bright_black"}
+    return replace(theme, accent=accent, warning=warning, variables=variables)
+
+
+ANSI_DARK: Final = _of_sixteen(
+    BUILTIN_THEMES["ansi-dark"], "ansi_magenta", "ansi_yellow", "ansi_bright_black", "ansi_bright_white"
+)
+ANSI_LIGHT: Final = _of_sixteen(BUILTIN_THEMES["ansi-light"], "ansi_cyan", "ansi_magenta", "ansi_white", "ansi_black")
+OWN: Final = (DARK, LIGHT, ANSI_DARK, ANSI_LIGHT)
 # One after the other by ctrl+t.
-CYCLE: Final = ("lab-dark", "lab-light", "ansi-dark", "ansi-light")
+CYCLE: Final = tuple(theme.name for theme in OWN)
 
 
 def style(variables: Mapping[str, str], name: str, bold: bool | None = None, italic: bool | None = None) -> Style:
@@ -69,6 +86,9 @@ def style(variables: Mapping[str, str], name: str, bold: bool | None = None, ita
 
 def names() -> list[str]:
     """Every theme that can be chosen, ours first."""
-    from textual.theme import BUILTIN_THEMES
+    return [*CYCLE, *sorted(BUILTIN_THEMES.keys() - CYCLE)]
 
-    return [theme.name for theme in OWN] + sorted(BUILTIN_THEMES)
+
+def of_few_colours(theme: Theme) -> str:
+    """The theme for a terminal of sixteen colours in place of one whose shades would fall together there."""
+    return theme.name if theme.ansi else (ANSI_DARK if theme.dark else ANSI_LIGHT).name

@@ -323,12 +323,13 @@ def show(chart: Chart, args: argparse.Namespace) -> None:
 
 
 def _as_text(chart: Chart, args: argparse.Namespace) -> str:
+    from tui_lab.results.glyphs import shows_signs
     from tui_lab.results.plots.style import Look
     from tui_lab.results.plots.terminal import draw
 
     width, height = shutil.get_terminal_size()
     color = not args.output and colored()
-    ascii_only = args.ascii or (not args.output and not _speaks_unicode())
+    ascii_only = args.ascii or (not args.output and not shows_signs(sys.stdout))
     return draw(chart, width, min(height - 1, _TALLEST), Look(color, ascii_only)) + "\n"
 
 
@@ -339,12 +340,3 @@ def colored() -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _speaks_unicode() -> bool:
-    """Whether the encoding of standard output has the characters of charts."""
-    try:
-        "●┤⣿█".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
