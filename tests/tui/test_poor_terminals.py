@@ -10,7 +10,8 @@ from textual.pilot import Pilot
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
-from tests.tui.test_in_terminal import PROGRAM, Terminal, pytestmark as needs_tmux
+from tests.tui.test_in_terminal import PROGRAM, Terminal
+from tests.tui.test_in_terminal import pytestmark as needs_tmux
 from tui_lab.tui import themes
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.config import Config, config_file, read_config

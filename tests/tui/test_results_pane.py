@@ -19,7 +19,7 @@ from tui_lab.spec import expression
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.results_choice import ParametersDialog
 from tui_lab.tui.results_pane import ResultsPane, SettingsTable
-from tui_lab.tui.results_rows import condition, key, rows
+from tui_lab.tui.results_rows import condition, key
 from tui_lab.tui.results_view import Wish, look
 
 # Values chosen so that x=3 is best, x=2 can't be told from it, x=1 can; null and NaN are among them.

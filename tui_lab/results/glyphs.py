@@ -13,18 +13,18 @@ FITTED_ERRORS: Final = "tui_lab.fitted"
 """The same for the screen, where every text keeps its width: all else becomes question marks."""
 
 # One cell for one cell, so that what was laid out stays where it is. Marks of states differ from each other.
-_SIGNS: Final = dict(
-    "✓+ ✗x ▶> ■# ●* ◆# ◇o ○o □o ★* ☆* ≈~ ±~ ×x ÷/ …~ ·. •. ∘o ∞8 ⚠! ⊘0 ◌o ⭘o ✔+ ✘x ☐_ ☑x "
-    "▲^ △^ ▼v ▽v ▾v ▸> ▴^ ◂< ►> ◄< ↑^ ↓v ←< →> ↵/ ⏎/ ␣_ ▁. ▂: ▃- ▄= ▅+ ▆* ▇# █# ▀' ▔' ░. ▒: ▓% "
-    "▌| ▐| ▏| ▎| ▍| ▋| ▊| ▉| ▕| ▚% ▞/ ▤= ▥| ⏺o “\" ”\" „\" ‘' ’' ‚' –- —- −- "
-    "─- ━- ┄- ┅- ┈- ┉- ╌- ╍- ═= ╴- ╶- ╸- ╺- ╼- ╾- "
-    "│| ┃| ┆| ┇| ┊| ┋| ╎| ╏| ║| ╵| ╷| ╹| ╻| ╽| ╿|".split()
+_PAIRS: Final = (
+    "✓+ ✗x ▶> ■# ●* ◆# ◇o ○o □o ★* ☆* ≈~ ±~ ×x ÷/ …~ ·. •. ∘o ∞8 ⚠! ⊘0 ◌o ⭘o ✔+ ✘x ☐_ ☑x ▲^ △^ ▼v ▽v ▾v ▸> ▴^ "
+    "◂< ►> ◄< ↑^ ↓v ←< →> ↵/ ⏎/ ␣_ ▁. ▂: ▃- ▄= ▅+ ▆* ▇# █# ▀' ▔' ░. ▒: ▓% ▌| ▐| ▏| ▎| ▍| ▋| ▊| ▉| ▕| ▚% ▞/ ▤= "
+    "▥| ⏺o “\" ”\" „\" ‘' ’' ‚' –- —- −- ─- ━- ┄- ┅- ┈- ┉- ╌- ╍- ═= ╴- ╶- ╸- ╺- ╼- ╾- │| ┃| ┆| ┇| ┊| ┋| ╎| ╏| "
+    "║| ╵| ╷| ╹| ╻| ╽| ╿|"
 )
+_SIGNS: Final = {pair[0]: pair[1] for pair in _PAIRS.split()}
 _TABLE: Final[Mapping[int, str]] = {
-    **{code: "." for code in range(0x2801, 0x2900)},  # braille
+    **dict.fromkeys(range(10241, 10496), "."),  # braille
     0x2800: " ",
-    **{code: "+" for code in range(0x2500, 0x2580)},  # what is left of the boxes: corners and crossings
-    **{code: "#" for code in range(0x2596, 0x25A0)},
+    **dict.fromkeys(range(9472, 9600), "+"),  # what is left of the boxes: corners and crossings
+    **dict.fromkeys(range(9622, 9632), "#"),
     **{ord(sign): plain for sign, plain in _SIGNS.items()},
     0xA0: " ",
 }
