@@ -80,15 +80,15 @@ def test_show_lists_what_stayed_and_fetch_brings_it(bench: Bench) -> None:
         assert engine.asked("fetch")[0]["globs"] == ["odd[[]1].bin"]
     assert fetched == [{"experiment": "grid", "task": 0, "attempt": 1, "node": "localhost", "files": 1, "bytes": 5}]
     assert "stayed on" not in bench.inside("show", "0").out
-    assert "all of that is here" in bench("fetch", "0", code=2).err
+    assert "all of that is here" in bench("fetch", "0", code=0).err
 
 
 def test_mistakes(bench: Bench) -> None:
     ran(bench)
-    assert "grid/1: nothing stayed on a node" in bench.inside("fetch", "1", code=2).err
+    assert "grid/1: nothing stayed on a node" in bench.inside("fetch", "1", code=0).err
     told = bench.inside("fetch", "0", "*.txt", code=2).err
     assert "grid/0 left nothing called *.txt; what stayed: model.pt, ckpt/last.pt, odd[1].bin" in told
-    assert "nothing stayed" in bench.inside("fetch", "0.7", code=2).err
+    assert "nothing stayed" in bench.inside("fetch", "0.7", code=0).err
     assert "has no task 9" in bench.inside("fetch", "9", code=2).err
     refused = {"ok": False, "error": "node localhost: can't be reached", "storage": True}
     with standing_in(bench.lab, fetch=refused):

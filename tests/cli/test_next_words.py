@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from tests.cli.bench import Bench
+from tests.conftest import Workshop
 
 GRID = """
 name: grid
@@ -90,3 +91,27 @@ def test_steps_that_nobody_wrote(bench: Bench) -> None:
     bench.run("grid.yaml")
     said = bench.inside("draw", "steps", code=2).err
     assert "there are no values by step" in said and "$TUI_LAB_METRICS" in said
+
+
+def test_nothing_to_do_is_no_mistake(workshop: Workshop) -> None:
+    run = workshop.run(
+        "command: 'echo 0.8412345678901 {on}'\nparameters: {on: [true, false]}\n"
+        "metrics: {acc: {pattern: '(@float@)', goal: max}}\n"
+    )
+    assert "on=false" in run.stderr and "False" not in run.stderr
+    assert [line for line in run.stderr.splitlines() if line != line.rstrip()] == []
+    for words in (["stop"], ["pause"], ["pause", "e"], ["resume"], ["resume", "e"], ["retry"], ["fetch", "0"]):
+        idle = workshop.call(*words)
+        assert (idle.returncode, idle.stdout) == (0, ""), words
+        assert idle.stderr, words
+    assert workshop.call("retry", "other").returncode == 2
+    assert "| 0.841235 |" in workshop.call("query", "SELECT acc FROM e LIMIT 1", "-m").stdout
+    apart = workshop.call("query", "SELECT 1e9 + x * 1e-3 AS v FROM range(2) t(x)", "-m").stdout
+    assert len(set(apart.splitlines())) == 4
+
+
+def test_help_and_schema_as_people_type_them(workshop: Workshop) -> None:
+    assert workshop.call("help", "stats").stdout == workshop.call("stats", "--help").stdout
+    assert workshop.call("help").stdout == workshop.call("--help").stdout
+    assert workshop.run("command: echo {x}\nparameters: {x: [1]}\n").returncode == 0
+    assert workshop.call("query", ".schema e").stdout == workshop.call("query", ".schema", "e").stdout != ""

@@ -976,3 +976,9 @@ def test_what_yaml_alters_is_told(value: str, said: str) -> None:
 def test_keys_with_x_are_the_users_own() -> None:
     text = "x-common: &all {lr: [0.1]}\ncommand: echo {lr}\nparameters:\n  <<: *all\n"
     assert load_text(text).parameter_names == ("lr",)
+
+
+def test_a_name_with_a_line_end_stays_in_its_line() -> None:
+    with pytest.raises(SpecError) as caught:
+        load_text('command: echo\n"a\\nb": 1\nparameters: {"c\\rd": [1]}\n')
+    assert [line.count("\\n") + line.count("\\r") for line in str(caught.value).split("\n")] == [1, 1]

@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _tell_warnings()
     leading = _leading_options(words)
     rest = words[len(leading) :]
+    if rest[:1] == ["help"] and len(rest) <= 2 and not os.path.lexists("help"):
+        rest = [*rest[1:], "--help"]
+        words = rest
     name = rest[0] if rest and rest[0] in COMMANDS else "run"
     arguments = [*rest[1:], *leading] if name != "run" else words
     try:
@@ -139,7 +142,7 @@ def _is_panic(error: BaseException) -> bool:
 
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line or two; the exit status that belongs to it."""
-    from tui_lab.cli.errors import UsageError
+    from tui_lab.cli.errors import NothingToDo, UsageError
     from tui_lab.spec.problem import SpecError
     from tui_lab.store.errors import LabError, StorageError
 
@@ -147,6 +150,9 @@ def _explain(error: BaseException) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return USAGE
+    if isinstance(error, NothingToDo):
+        print(error, file=sys.stderr)
+        return DONE
     if isinstance(error, StorageError):
         print(f"tui-lab: {error}", file=sys.stderr)
         return INFRASTRUCTURE

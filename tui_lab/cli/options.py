@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -23,6 +24,15 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", _help_formatter())
         super().__init__(prog=f"tui-lab {name}".strip(), allow_abbrev=False, **options)
 
+    def format_help(self) -> str:
+        """The help, whose prose fits the terminal as its options do."""
+        raw = self.description, self.epilog
+        self.description, self.epilog = (_fitted(text) if text else text for text in raw)
+        try:
+            return super().format_help()
+        finally:
+            self.description, self.epilog = raw
+
     def _print_message(self, message: str, file: Any = None) -> None:
         own(file or sys.stderr).write(message)  # our own words, with colours
 
@@ -42,6 +52,18 @@ class Parser(argparse.ArgumentParser):
         if "--json" in options and "--format" in self._option_string_actions:
             return "write --format json"
         return next(filter(None, (suggest(option, self._option_string_actions) for option in options)), "")
+
+
+def _fitted(text: str) -> str:
+    """A text with its paragraphs wrapped to the terminal's width; indented lines and headings stay as they are."""
+    import shutil
+    import textwrap
+
+    width = max(shutil.get_terminal_size().columns - 2, 20)
+    lines: list[str] = []
+    for prose, group in itertools.groupby(text.split("\n"), lambda line: bool(line) and not line[0].isspace()):
+        lines += textwrap.wrap(" ".join(group), width, break_on_hyphens=False) if prose else group
+    return "\n".join(lines)
 
 
 def _help_formatter() -> type[argparse.HelpFormatter]:

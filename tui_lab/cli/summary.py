@@ -8,12 +8,12 @@ import shlex
 from collections import defaultdict
 from typing import Any, Final
 
-from rich.table import Table
+from rich.cells import cell_len
 from rich.text import Text
 
 from tui_lab.cli.attempts import start_messages
 from tui_lab.cli.options import print_json
-from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened
+from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened, shown_value
 from tui_lab.results.settings import leading_metric
 from tui_lab.results.sql_text import quoted
 from tui_lab.results.statistics_report import Options, make
@@ -172,6 +172,19 @@ def _finished(setting: dict[str, Any]) -> str:
     return f"n = {setting['n']}/{setting['asked']}" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
+def _cells(setting: dict[str, Any]) -> tuple[str, str, str]:
+    """A setting's value, its parameters, and how much of it there is."""
+    where = " ".join(f"{key}={shown_value(value)}" for key, value in setting["parameters"].items()) or "all tasks"
+    return mean_and_interval(setting["mean"], setting["low"], setting["high"]), where, _finished(setting)
+
+
+def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Rows as lines with their columns below each other; as long as they are, for a line that is cut tells nothing."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    padded = ((cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return ["  " + "  ".join(cells).rstrip() for cells in padded]
+
+
 def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
     """What a person may want to type next."""
     words, columns = [], state.columns
@@ -203,13 +216,14 @@ def _print(
     lab: str,
 ) -> None:
     console = new_console(stderr=True, highlight=False, soft_wrap=True)
-    line = Text(f"{name}: ")
-    for state_name, count in counts.items():
-        if count:
-            line.append(f"{STATE_MARKS[state_name]} {count:,} {state_name}  ", style=STATE_STYLES[state_name])
+    ended = [
+        Text(f"{STATE_MARKS[state_name]} {count:,} {state_name}", style=STATE_STYLES[state_name])
+        for state_name, count in counts.items()
+        if count
+    ]
     if spare:
-        line.append(f"({plural(spare, 'repeat')} not needed)", style="dim")
-    console.print(line)
+        ended.append(Text(f"({plural(spare, 'repeat')} not needed)", style="dim"))
+    console.print(Text(f"{name}: ") + Text("  ").join(ended))
     if state.paused is not None:
         console.print(Text(paused_line(state.paused), style="bold yellow"))
     for group in failures[:GROUPS]:
@@ -226,12 +240,8 @@ def _print(
         goal = {"max": "highest", "min": "lowest"}[best["goal"]]
         of = "mean" if best["deterministic"] else "mean, 95 % interval of each by itself"
         console.print(Text(f"{goal} {best['metric']} ({of}):"))
-        table = Table.grid(padding=(0, 2))
-        for setting in best["settings"]:
-            where = " ".join(f"{key}={value}" for key, value in setting["parameters"].items()) or "all tasks"
-            value = mean_and_interval(setting["mean"], setting["low"], setting["high"])
-            table.add_row(Text(f"  {value}"), Text(where), Text(_finished(setting)))
-        console.print(table)
+        for line in _aligned([_cells(setting) for setting in best["settings"]]):
+            console.print(Text(line))
         if best["tied"]:
             others = "1 other" if best["tied"] == 1 else f"{best['tied']:,} others"
             told = "are equal to the best" if best["deterministic"] else "can't be told from the best"

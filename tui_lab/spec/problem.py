@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+_LINE_ENDS: Final = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
     """One mistake in a file. `line` and `column` count from 1; line 0 means the file as a whole.
 
-    The order is by place, so a sorted list reads like the file.
+    The order is by place, so a sorted list reads like the file. Message and hint are one line each: line ends in
+    names and values are written as escapes.
     """
 
     file: str
@@ -20,9 +25,18 @@ class Problem:
     message: str
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", _one_line(self.message))
+        object.__setattr__(self, "hint", _one_line(self.hint))
+
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = _one_line(self.file)
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
         return f"{place}: {self.message}; {self.hint}" if self.hint else f"{place}: {self.message}"
+
+
+def _one_line(text: str) -> str:
+    return _LINE_ENDS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 class SpecError(Exception):

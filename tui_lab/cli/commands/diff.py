@@ -100,12 +100,14 @@ def _text(path: TaskFile) -> list[str]:
 
 def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
     """The file's difference, tasks that came and went, files of the program that changed."""
+    from tui_lab.cli.text import plural
+
     sides = []
     for name, number in (first, second):
         folder = lab.experiment(name)
         submissions = folder.state().submissions
         if not 1 <= number <= len(submissions):
-            raise UsageError(f"{name} has {len(submissions)} submissions, and no {name}#{number}")
+            raise UsageError(f"{name} has {plural(len(submissions), 'submission')}, and no {name}#{number}")
         sides.append((folder, submissions[number - 1]))
     before, after = (_plan_file(*side).read_text(encoding="utf-8").splitlines() for side in sides)
     labels = [f"{name}#{number}/experiment.yaml" for name, number in (first, second)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import os
 import shutil
@@ -16,7 +17,6 @@ from tui_lab.cli.options import Parser, add_common, open_lab
 from tui_lab.results.terminal_guard import own
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from tui_lab.results.charts import Chart, Request, Source
@@ -103,10 +103,10 @@ def parser() -> Parser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1 or number > 100_000:
-        raise ValueError(text)
-    return number
+    word = negative.text(text)
+    if not word.isdecimal() or not 1 <= int(word) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{word}: a whole number from 1 to 100,000 is needed")
+    return int(word)
 
 
 def _inches(text: str) -> float:

@@ -29,7 +29,7 @@ there, and `tui-lab --run LAB/NAME.yaml` runs it again. Placeholders are those o
 never shell code.
 
 examples:
-  tui-lab explore --cmd './main.py {neurons} {activation}' --va neurons 1 51 2 \\
+  tui-lab explore --cmd './main.py {neurons} {activation} fast' --va neurons 1 51 2 \\
       --vl activation relu tanh --repeat 10 --node localhost 4
   tui-lab explore --cmd 'sim {x}' --vl x -1 -1e-3 0.5 -y     negative values need no quotes
   tui-lab explore --experiment grid.yaml --cluster here.yaml  patas' files, or ours

@@ -110,12 +110,13 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
         found = saved_queries.saved(lab)
         return pl.DataFrame({"name": list(found), "query": [text.strip() for text in found.values()]})
     with Database(lab, memory=args.memory or MEMORY) as database:
-        if args.words[0] == ".schema":
+        if args.words[0].startswith("."):
+            command, *rest = [*args.words[0].split(maxsplit=1), *args.words[1:]]
+            if command != ".schema":
+                raise UsageError(f"query knows no {command}; .schema lists the tables and their columns")
             from tui_lab.results.sql_schema import schema
 
-            return schema(database, _single(args.words[1:]) if args.words[1:] else None)
-        if args.words[0].startswith("."):
-            raise UsageError(f"query knows no {args.words[0]}; .schema lists the tables and their columns")
+            return schema(database, _single(rest) if rest else None)
         sql = _sql(lab, args.words)
         if args.save:
             database.check(sql)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tui_lab.cli.errors import UsageError
+from tui_lab.cli.errors import NothingToDo
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
 
@@ -35,9 +35,11 @@ def main(arguments: list[str]) -> int:
         if count:
             left[folder] = count
         elif args.experiments:
-            raise UsageError(f"{folder.name} has nothing left of what was asked for; --run asks for more")
+            print(f"{folder.name} has nothing left of what was asked for; --run asks for more", file=sys.stderr)
+    if not left and args.experiments:
+        return DONE
     if not left:
-        raise UsageError(f"nothing in {lab.path} is paused or interrupted")
+        raise NothingToDo(f"nothing to resume: nothing in {lab.path} is paused or interrupted")
     client = EngineClient.start(lab)
     heard = Interrupts()
     runs = []
