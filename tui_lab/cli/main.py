@@ -142,7 +142,7 @@ def _is_panic(error: BaseException) -> bool:
 
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line or two; the exit status that belongs to it."""
-    from tui_lab.cli.errors import NothingToDo, UsageError
+    from tui_lab.cli.errors import NothingToDoError, UsageError
     from tui_lab.spec.problem import SpecError
     from tui_lab.store.errors import LabError, StorageError
 
@@ -150,7 +150,7 @@ def _explain(error: BaseException) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return USAGE
-    if isinstance(error, NothingToDo):
+    if isinstance(error, NothingToDoError):
         print(error, file=sys.stderr)
         return DONE
     if isinstance(error, StorageError):

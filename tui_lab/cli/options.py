@@ -62,7 +62,8 @@ def _fitted(text: str) -> str:
     width = max(shutil.get_terminal_size().columns - 2, 20)
     lines: list[str] = []
     for prose, group in itertools.groupby(text.split("\n"), lambda line: bool(line) and not line[0].isspace()):
-        lines += textwrap.wrap(" ".join(group), width, break_on_hyphens=False) if prose else group
+        block = list(group)
+        lines += textwrap.wrap(" ".join(block), width, break_on_hyphens=False) if prose else block
     return "\n".join(lines)
 
 

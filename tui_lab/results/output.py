@@ -6,8 +6,7 @@
     markdown    a pipe table; numbers to the right
     table       for people: aligned; on a terminal cut to its width and to TABLE_ROWS rows
 
-Floats are written as their shortest exact text, in markdown and table with six digits, or as many as tell the values
-of a column apart; times in ISO 8601 (UTC as Z), durations in seconds, bytes in
+Floats are written as their shortest exact text, times in ISO 8601 (UTC as Z), durations in seconds, bytes in
 hexadecimal; lists and structures are JSON text, except in JSON and Parquet.
 """
 
@@ -25,7 +24,7 @@ from typing import BinaryIO, Final, Literal, TextIO, get_args
 import polars as pl
 
 from tui_lab.results.columns import portable
-from tui_lab.results.plain import digits_for_people, exact, plain, plain_column, shown_to_people, to_json
+from tui_lab.results.plain import exact, plain, plain_column, shown, to_json
 from tui_lab.results.table_text import print_table, table_lines
 from tui_lab.spec.problem import suggest
 
@@ -175,11 +174,9 @@ def _markdown(frame: pl.DataFrame, file: BinaryIO) -> None:
 
     file.write(line([_escaped(name) for name in frame.columns]))
     file.write(line(["---:" if dtype.is_numeric() else "---" for dtype in frame.dtypes]))
-    digits = [digits_for_people(column) for column in plain(frame)]
     for part in frame.iter_slices(_SLICE):
         for row in plain(part).iter_rows():
-            cells = zip(row, digits, strict=True)
-            file.write(line(["" if value is None else _escaped(shown_to_people(value, d)) for value, d in cells]))
+            file.write(line(["" if value is None else _escaped(shown(value)) for value in row]))
 
 
 def _escaped(text: str) -> str:

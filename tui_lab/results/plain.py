@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import polars as pl
@@ -57,28 +56,6 @@ def _unknown(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return value.total_seconds() if hasattr(value, "total_seconds") else str(value)
-
-
-PEOPLE: Final = 6
-"""Digits of floats in tables for people, where they tell the values of a column apart."""
-_TRUSTED: Final = 12  # digits behind which a computed value is noise
-
-
-def digits_for_people(column: pl.Series) -> int | None:
-    """How many significant digits of a column are shown to people: more where fewer would make different values
-    look alike. None where it holds no floats."""
-    if not column.dtype.is_float():
-        return None
-    apart = column.round_sig_figs(_TRUSTED).n_unique()
-    enough = (digits for digits in range(PEOPLE, _TRUSTED) if column.round_sig_figs(digits).n_unique() == apart)
-    return next(enough, _TRUSTED)
-
-
-def shown_to_people(value: Any, digits: int | None) -> str:
-    """A plain value as text, of a float so many significant digits, and all those before the point."""
-    if digits is None or not isinstance(value, float) or not math.isfinite(value) or value.is_integer():
-        return shown(value)
-    return repr(float(f"{value:.{digits}g}")) if abs(value) < 10**digits else repr(round(value, 1))
 
 
 def shown(value: Any) -> str:

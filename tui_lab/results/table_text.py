@@ -9,7 +9,7 @@ import polars as pl
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from tui_lab.results.plain import digits_for_people, plain, shown_to_people
+from tui_lab.results.plain import plain, shown
 from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.results.terminal_guard import neutral
 
@@ -54,8 +54,7 @@ def table_lines(frame: pl.DataFrame, width: int | None) -> tuple[list[list[Cell]
     left_out: list[str] = []
     used = 0
     for name, dtype in zip(columns.columns, columns.dtypes, strict=True):
-        digits = digits_for_people(columns[name])
-        texts = [_visible(name), *(_cell(value, digits) for value in columns[name])]
+        texts = [_visible(name), *(_cell(value) for value in columns[name])]
         if width is not None:
             texts = [_cut(text, WIDEST) for text in texts]
         widest = max(map(cell_len, texts))
@@ -73,8 +72,8 @@ def table_lines(frame: pl.DataFrame, width: int | None) -> tuple[list[list[Cell]
     return [list(line) for line in zip(*fitting, strict=True)], left_out
 
 
-def _cell(value: Any, digits: int | None) -> str:
-    return "null" if value is None else _visible(shown_to_people(value, digits))
+def _cell(value: Any) -> str:
+    return "null" if value is None else _visible(shown(value))
 
 
 def _visible(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import NothingToDo, UsageError
+from tui_lab.cli.errors import NothingToDoError, UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
 from tui_lab.results.terminal_guard import console as new_console
@@ -95,7 +95,7 @@ def split_words(lab: Lab, words: list[str]) -> tuple[list[str], list[str]]:
 
 def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
     """What is to come, of the attempt that was named, or of the last that left anything. Raises UsageError,
-    NothingToDo where all is here."""
+    NothingToDoError where all is here."""
     from tui_lab.cli.attempts import attempts
     from tui_lab.portable.globs import matcher
 
@@ -119,7 +119,7 @@ def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
         if seen and globs and not any(wanted(name) for name in seen):
             there = f"{', '.join(seen[:5])}{', ...' if len(seen) > 5 else ''}"
             raise UsageError(f"{which} left nothing called {' or '.join(globs)}; what stayed: {there}")
-        raise NothingToDo(f"{which}: " + ("all of that is here" if seen else "nothing stayed on a node"))
+        raise NothingToDoError(f"{which}: " + ("all of that is here" if seen else "nothing stayed on a node"))
     return found
 
 

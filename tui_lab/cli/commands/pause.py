@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tui_lab.cli.errors import NothingToDo
+from tui_lab.cli.errors import NothingToDoError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, examples, open_lab
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     active = client.request("status")["active"] if client is not None else []
     names = [lab.experiment(name).name for name in args.experiments] or active
     if client is None or not active:
-        raise NothingToDo(f"nothing to pause: nothing is going in {lab.path}")
+        raise NothingToDoError(f"nothing to pause: nothing is going in {lab.path}")
     for name in names:
         if name not in active:
             print(f"{name} is not going", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tui_lab.cli.errors import NothingToDo
+from tui_lab.cli.errors import NothingToDoError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
 
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     if not left and args.experiments:
         return DONE
     if not left:
-        raise NothingToDo(f"nothing to resume: nothing in {lab.path} is paused or interrupted")
+        raise NothingToDoError(f"nothing to resume: nothing in {lab.path} is paused or interrupted")
     client = EngineClient.start(lab)
     heard = Interrupts()
     runs = []

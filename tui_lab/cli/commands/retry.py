@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import NothingToDo, UsageError
+from tui_lab.cli.errors import NothingToDoError, UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, add_take_over, examples, lab_to_run
 
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
             wanted.setdefault(address.folder.name, []).append(address.task)
             folders[address.folder.name] = address.folder
     if not wanted:
-        raise NothingToDo("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
+        raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
     for folder in folders.values():
         check_needs(folder, changes.get("needs", {}))
     client = EngineClient.start(lab)

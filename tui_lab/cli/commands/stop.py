@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tui_lab.cli.errors import NothingToDo
+from tui_lab.cli.errors import NothingToDoError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, choose_experiments, examples, open_lab
 
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     elif client is not None:
         wanted = dict.fromkeys([*client.request("status")["active"], *left])
     if client is None or not wanted:
-        raise NothingToDo(f"nothing to stop: nothing is running in {lab.path}")
+        raise NothingToDoError(f"nothing to stop: nothing is running in {lab.path}")
     for name, tasks in wanted.items():
         answer = client.request("stop", experiment=name, tasks=tasks)
         print(f"{name}: stopping {plural(answer['stopped'], 'task')}", file=sys.stderr)
