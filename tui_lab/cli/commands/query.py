@@ -111,7 +111,8 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
         return pl.DataFrame({"name": list(found), "query": [text.strip() for text in found.values()]})
     with Database(lab, memory=args.memory or MEMORY) as database:
         if args.words[0].startswith("."):
-            command, *rest = [*args.words[0].split(maxsplit=1), *args.words[1:]]
+            typed: list[str] = [*args.words[0].split(maxsplit=1), *args.words[1:]]
+            command, rest = typed[0], typed[1:]
             if command != ".schema":
                 raise UsageError(f"query knows no {command}; .schema lists the tables and their columns")
             from tui_lab.results.sql_schema import schema

@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.store import ranges
 
     lab = open_lab(args)
+    named = by_experiment(resolve(lab, args.tasks)) if args.tasks else {}  # a wrong name is a mistake in any case
     client = EngineClient.connect(lab)
     # Without an engine: it was killed, and its tasks go on under their agents. Those of a copy are another lab's.
     if client is None and not lab.is_copy:
@@ -40,7 +41,6 @@ def main(arguments: list[str]) -> int:
         left = []
     wanted: dict[str, list[list[int]] | None] = {}  # None: all of the experiment
     if client is not None and args.tasks:
-        named = by_experiment(resolve(lab, args.tasks))
         wanted = {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
     elif client is not None:
         wanted = dict.fromkeys([*client.request("status")["active"], *left])
