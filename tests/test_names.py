@@ -98,11 +98,11 @@ def test_every_command_tells_them_apart(lab: Workshop, name: str) -> None:
         assert found.height == rows
         assert len({column.lower() for column in found.columns}) == found.width
         assert found.width >= len(parameters) + (len(metrics) if which in ("", "_tasks") else 1)
-    for more in ((), ("--all",), ("--steps",), ("--rows",), ("--settings",)):
+    for more in ((), ("--all",), ("--steps",), ("--rows",), ("--settings",)) if name != "metrics" else ((),):
         table(lab, "export", name, *more)
     settings = table(lab, "stats", name)
     assert set(settings["metric"]) == set(metrics)
-    for kind in ("lines", "categories", "hist", "box"):
+    for kind in ("lines", "categories", "hist", "box") if name == "parameters" else ("lines",):
         result = lab.call("draw", kind, name)
         assert result.returncode in (0, 2) and "mistake" not in result.stderr, result.stderr
     if name == "parameters":

@@ -51,7 +51,8 @@ def scene(talk: Talk) -> Talk:
     show.write_text(SHOW.format(python=sys.executable))
     show.chmod(0o755)
     talk.connect()
-    environment = {**os.environ, "PATH": f"{talk.folder}:{os.environ['PATH']}", "SHLVL": "0", "no.identifier": "x"}
+    odd = {"SHLVL": "0", "no.identifier": "x", "PS1": "(.venv) "}
+    environment = {**os.environ, "PATH": f"{talk.folder}:{os.environ['PATH']}", **odd}
     talk.context(environment=environment, shell="bash")
     return talk
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 NAMES = frozenset(
     ("SSH_CLIENT", "SSH2_CLIENT", "SSH_CONNECTION", "SSH_TTY", "SSH_ORIGINAL_COMMAND", "SSH_USER_AUTH")
     + ("BASH_ENV", "ENV", "ZDOTDIR", "PROMPT_COMMAND", "_")
+    + ("PS1", "PS2")  # a bash that runs a script takes them away; virtual environments export them
 )
 
 
