@@ -36,9 +36,9 @@ lowest: $(LOWEST)/made
 # What CI has the time for: where most of the calls into the dependencies are, and of each other one a test that goes
 # all the way through it.
 lowest-part:
-	$(MAKE) lowest TESTS='tests/spec/test_load.py tests/spec/test_yaml12.py tests/spec/test_expression.py tests/store \
-		tests/results tests/nodes/test_ssh.py \
-		tests/tui/test_shell.py tests/tui/test_table.py tests/tui/test_tasks_pane.py tests/tui/test_query_pane.py \
-		tests/tui/test_results_pane.py tests/tui/test_chart_pane.py tests/tui/test_experiment_pane.py \
+	$(MAKE) lowest TESTS='tests/spec/test_yaml12.py tests/spec/test_expression.py tests/store/test_planning.py \
+		tests/results/test_sql.py tests/results/test_export.py tests/results/test_tables_and_cache.py \
+		tests/results/test_charts_drawn.py tests/results/test_statistics.py tests/nodes/test_ssh.py \
+		tests/tui/test_shell.py tests/tui/test_table.py tests/tui/test_query_pane.py tests/tui/test_experiment_pane.py \
 		tests/cli/test_explore.py::test_the_readme_of_patas tests/cli/test_stats.py::test_export_and_query \
 		tests/cli/test_stats.py::test_ctrl_c_ends_a_query'

@@ -90,7 +90,9 @@ def table(lab: Workshop, *words: Any) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_command_tells_them_apart(lab: Workshop, name: str) -> None:
+def test_every_command_tells_them_apart(lab: Workshop, name: str, request: pytest.FixtureRequest) -> None:
+    if name in ("metrics", "select") and not request.config.getoption("--long"):
+        pytest.skip("takes its time: --long")
     parameters, metrics, vary = EXPERIMENTS[name]
     tasks = 2 * 2 ** len(vary)
     for which, rows in (("", tasks), ("_tasks", tasks), ("_steps", tasks), ("_rows", tasks)):
@@ -119,8 +121,8 @@ def test_a_parameter_named_seed_makes_repeats_beside_a_metric_of_that_name(lab: 
     assert settings.filter(pl.col("metric") == "seed")["n"].to_list() == [4, 4]
 
 
-async def test_every_pane_shows_them(lab: Workshop) -> None:
-    for name in EXPERIMENTS:
+async def test_every_pane_shows_them(lab: Workshop, request: pytest.FixtureRequest) -> None:
+    for name in EXPERIMENTS if request.config.getoption("--long") else ("parameters", "metrics"):
         app = LabApp(lab.lab_path)
         app.remembered.put_of_lab("experiment", name)
         async with app.run_test(size=(120, 40)) as pilot:
