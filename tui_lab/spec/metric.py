@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,29 @@ MetricType = Literal["float", "int", "str", "bool"]
 Goal = Literal["min", "max"]
 Decimal = Literal[".", ","]
 Thousands = Literal[",", ".", "'", " ", "_"]
+
+
+# Keys that `metrics` and `rows` have in common.
+DecimalKey = Annotated[Decimal | None, Field(description="Mark before decimals, where it is no point.", examples=[","])]
+ThousandsKey = Annotated[
+    Thousands | None,
+    Field(
+        description="Mark between thousands. Without it `1,234` is no number.",
+        examples=[",", ".", "'", " "],
+    ),
+]
+DelimiterKey = Annotated[
+    str | None,
+    Field(
+        description="What stands between the cells of the CSV file; a blank means any number of blanks and tabs. "
+        "Default: the one of comma, semicolon and tab that the header has most of.",
+        examples=["||", " "],
+    ),
+]
+CommentKey = Annotated[
+    str | None, Field(description="Lines of the CSV file that begin with it are left out.", examples=["#"])
+]
+SkipKey = Annotated[int | None, Field(description="Lines of the CSV file before its header.", examples=[3])]
 
 
 class Metric(Model):
@@ -33,14 +56,8 @@ class Metric(Model):
     unit: str | None = Field(
         default=None, description="Unit of the values; quantities are converted to it.", examples=["MB/s"]
     )
-    decimal: Decimal | None = Field(
-        default=None, description="Mark before decimals, where it is no point.", examples=[","]
-    )
-    thousands: Thousands | None = Field(
-        default=None,
-        description="Mark between thousands. Without it `1,234` is no number.",
-        examples=[",", ".", "'", " "],
-    )
+    decimal: DecimalKey = None
+    thousands: ThousandsKey = None
     goal: Goal | None = Field(default=None, description="What is better: less or more.")
     json_file: str | None = Field(
         default=None,
@@ -56,16 +73,9 @@ class Metric(Model):
     column: str | None = Field(
         default=None, description="Column of the CSV file. Needed with `csv`.", examples=["val_loss"]
     )
-    delimiter: str | None = Field(
-        default=None,
-        description="What stands between the cells of the CSV file; a blank means any number of blanks and tabs. "
-        "Default: the one of comma, semicolon and tab that the header has most of.",
-        examples=["||", " "],
-    )
-    comment: str | None = Field(
-        default=None, description="Lines of the CSV file that begin with it are left out.", examples=["#"]
-    )
-    skip: int | None = Field(default=None, description="Lines of the CSV file before its header.", examples=[3])
+    delimiter: DelimiterKey = None
+    comment: CommentKey = None
+    skip: SkipKey = None
     sql: str | None = Field(
         default=None, description="SQL expression over the other metrics.", examples=["in_size / out_size"]
     )
@@ -92,21 +102,8 @@ class Rows(Model):
         examples=["^Epoch"],
     )
     source: str = Field(default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file.")
-    decimal: Decimal | None = Field(
-        default=None, description="Mark before decimals, where it is no point.", examples=[","]
-    )
-    thousands: Thousands | None = Field(
-        default=None,
-        description="Mark between thousands. Without it `1,234` is no number.",
-        examples=[",", ".", "'", " "],
-    )
-    delimiter: str | None = Field(
-        default=None,
-        description="What stands between the cells of the CSV file; a blank means any number of blanks and tabs. "
-        "Default: the one of comma, semicolon and tab that the header has most of.",
-        examples=["||", " "],
-    )
-    comment: str | None = Field(
-        default=None, description="Lines of the CSV file that begin with it are left out.", examples=["#"]
-    )
-    skip: int | None = Field(default=None, description="Lines of the CSV file before its header.", examples=[3])
+    decimal: DecimalKey = None
+    thousands: ThousandsKey = None
+    delimiter: DelimiterKey = None
+    comment: CommentKey = None
+    skip: SkipKey = None
