@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from tui_lab.results.terminal_guard import visible
+from tui_lab.results.terminal_guard import replaced, visible
 from tui_lab.results.text import strip_escapes
 from tui_lab.store import layout
 from tui_lab.store.journal import Event
@@ -93,4 +93,4 @@ def _streams(folder: Path, event: Event) -> list[TaskFile]:
 def printable(text: str) -> str:
     """One line of foreign text that can't touch the terminal."""
     plain = strip_escapes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in plain.replace("\t", " "))
+    return replaced(plain.replace("\t", " "))

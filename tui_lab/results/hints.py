@@ -20,6 +20,7 @@ from tui_lab.results.search import last_match, lines_with_match
 from tui_lab.results.slow_search import LIMIT, TooSlowError
 from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
+from tui_lab.results.terminal_guard import replaced
 from tui_lab.results.text import Text
 from tui_lab.results.units import kinds, quantity, reciprocal
 from tui_lab.spec.column_type import ColumnType, column_type
@@ -248,6 +249,5 @@ def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str
 
 
 def _cut(text: str, most: int = 80) -> str:
-    text = text.strip()
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    text = replaced(text.strip())
     return text if len(text) <= most else text[: most - 3] + "..."

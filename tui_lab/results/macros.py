@@ -19,7 +19,7 @@ from typing import Final
 
 from tui_lab.results.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.sql_text import Token
+from tui_lab.results.sql_text import Token, in_quotes
 from tui_lab.results.tables import Results
 from tui_lab.spec.problem import suggest
 from tui_lab.store import ranges
@@ -76,10 +76,10 @@ def best(arguments: list[str], find: Find) -> str:
     if metric not in metrics:
         hint = suggest(metric, metrics) or f"there are {', '.join(metrics) or 'none'}"
         raise QueryError(f'{results.name} has no metric "{metric}" with numbers', hint=hint)
-    value = f"{name(metrics[metric])}::DOUBLE"
+    value = f"{in_quotes(metrics[metric])}::DOUBLE"
     finite = f"FILTER (WHERE isfinite({value}) AND state = 'done')"
     order = "ASC" if results.spec.metrics[metric].goal == "min" else "DESC"
-    columns = [name(parameter) for parameter in varying(results)]
+    columns = [in_quotes(parameter) for parameter in varying(results)]
     columns += [
         f"count({value}) {finite} AS n",
         f"avg({value}) {finite} AS mean",
@@ -91,7 +91,7 @@ def best(arguments: list[str], find: Find) -> str:
     # As in `stats`: what lacks values stands behind what is complete.
     incomplete = f"count({value}) {finite} < count(*)"
     last = f"ORDER BY avg({value}) {finite} IS NULL, {incomplete}, avg({value}) {finite} {order}"
-    rows = f"(SELECT * FROM {name(f'{results.name}_tasks')} WHERE planned{_without_spare(results)})"
+    rows = f"(SELECT * FROM {in_quotes(f'{results.name}_tasks')} WHERE planned{_without_spare(results)})"
     return (
         f"SELECT {', '.join(columns)} FROM {rows} GROUP BY ALL HAVING count(*) FILTER (WHERE state = 'done') > 0 {last}"
     )
@@ -117,23 +117,23 @@ def compare(arguments: list[str], find: Find) -> str:
         raise QueryError(f"{arguments[0]} and {arguments[1]} have no metric with numbers in common")
     sides = []
     for source, which in ((of_first, 0), (of_second, 1)):
-        columns = [name(parameter) for parameter in shared] + ["count(*) AS n"]
+        columns = [in_quotes(parameter) for parameter in shared] + ["count(*) AS n"]
         for number, both in enumerate(metrics.values()):
-            value = f"{name(both[which])}::DOUBLE"
+            value = f"{in_quotes(both[which])}::DOUBLE"
             columns.append(f"avg({value}) FILTER (WHERE isfinite({value})) AS mean{number}")
             columns.append(f"ci95({value}) AS half{number}")
         sides.append(f"(SELECT {', '.join(columns)} FROM {source} GROUP BY ALL)")
-    shown = [f"a.{name(parameter)}" for parameter in shared] + ["a.n AS n_1", "b.n AS n_2"]
+    shown = [f"a.{in_quotes(parameter)}" for parameter in shared] + ["a.n AS n_1", "b.n AS n_2"]
     for number, metric in enumerate(metrics):
         shown += [
-            f"a.mean{number} AS {name(f'{metric}_1')}",
-            f"b.mean{number} AS {name(f'{metric}_2')}",
-            f"b.mean{number} - a.mean{number} AS {name(f'{metric}_difference')}",
-            f"a.half{number} AS {name(f'{metric}_ci95_1')}",
-            f"b.half{number} AS {name(f'{metric}_ci95_2')}",
+            f"a.mean{number} AS {in_quotes(f'{metric}_1')}",
+            f"b.mean{number} AS {in_quotes(f'{metric}_2')}",
+            f"b.mean{number} - a.mean{number} AS {in_quotes(f'{metric}_difference')}",
+            f"a.half{number} AS {in_quotes(f'{metric}_ci95_1')}",
+            f"b.half{number} AS {in_quotes(f'{metric}_ci95_2')}",
         ]
-    equal = " AND ".join(f"a.{name(p)} IS NOT DISTINCT FROM b.{name(p)}" for p in shared) or "true"
-    order = f" ORDER BY {', '.join(f'a.{name(p)}' for p in shared)}" if shared else ""
+    equal = " AND ".join(f"a.{in_quotes(p)} IS NOT DISTINCT FROM b.{in_quotes(p)}" for p in shared) or "true"
+    order = f" ORDER BY {', '.join(f'a.{in_quotes(p)}' for p in shared)}" if shared else ""
     return f"SELECT {', '.join(shown)} FROM {sides[0]} a JOIN {sides[1]} b ON {equal}{order}"
 
 
@@ -142,13 +142,13 @@ def _side(argument: str, find: Find) -> tuple[Results, str]:
     match = _VERSION.fullmatch(argument)
     if match is None:
         results = find(argument)
-        return results, name(results.name)
+        return results, in_quotes(results.name)
     results, version = find(match["name"]), int(match["version"])
     known = sorted(results.tasks["version"].unique().to_list())
     if version not in known:
         listed = ", ".join(f"{results.name}@{one}" for one in known)
         raise QueryError(f"{results.name} has no tasks of version {version}", hint=f"there are {listed}")
-    tasks = name(f"{results.name}_tasks")
+    tasks = in_quotes(f"{results.name}_tasks")
     return results, f"(SELECT * FROM {tasks} WHERE version = {version} AND state = 'done')"
 
 
@@ -156,8 +156,8 @@ def failures(arguments: list[str], find: Find) -> str:
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
     facts = "state, reason, exit_code, signal, attempts, duration, node, ended_at"
-    columns = ["task_id", *(name(parameter) for parameter in varying(results)), "repeat", facts]
-    tasks = name(f"{results.name}_tasks")
+    columns = ["task_id", *(in_quotes(parameter) for parameter in varying(results)), "repeat", facts]
+    tasks = in_quotes(f"{results.name}_tasks")
     wanted = "state IN ('failed', 'lost', 'stopped') AND planned"
     return f"SELECT {', '.join(columns)} FROM {tasks} WHERE {wanted} ORDER BY task_id"
 
@@ -168,9 +168,9 @@ def slowest(arguments: list[str], find: Find) -> str:
     if arguments and arguments[-1].isdigit():
         count = int(arguments.pop())
     results = find(arguments[0] if arguments else None)
-    columns = ["task_id", *(name(parameter) for parameter in varying(results)), "repeat"]
+    columns = ["task_id", *(in_quotes(parameter) for parameter in varying(results)), "repeat"]
     facts = "duration, cpu_time, peak_rss, node"
-    source = name(results.name)
+    source = in_quotes(results.name)
     return f"SELECT {', '.join(columns)}, {facts} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
 
 
@@ -189,11 +189,6 @@ def as_query(words: Sequence[str]) -> str | None:
         return None
     arguments = ", ".join(word if word.isdigit() else "'" + word.replace("'", "''") + "'" for word in words[1:])
     return f"SELECT * FROM {words[0]}({arguments})"
-
-
-def name(text: str) -> str:
-    """A name in double quotes."""
-    return '"' + text.replace('"', '""') + '"'
 
 
 def _at_most(arguments: Sequence[str], count: int, form: str) -> None:

@@ -32,7 +32,7 @@ from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
 from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, connect
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
-from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
+from tui_lab.results.sql_text import Rewritten, Token, in_quotes, mentioned, replace, tokens
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec.problem import SpecError, suggest
 from tui_lab.store import layout
@@ -124,7 +124,7 @@ class Database:
             finally:
                 for name in frames:
                     self._connection.unregister(name)
-                    self._connection.execute(f"DROP VIEW IF EXISTS {macros.name(name)}")
+                    self._connection.execute(f"DROP VIEW IF EXISTS {in_quotes(name)}")
         except duckdb.InterruptException:
             raise QueryError("the query was interrupted") from None
         except duckdb.OutOfMemoryException:
@@ -158,7 +158,7 @@ class Database:
             self._connection.register(name, frame.to_arrow())
             return
         table = portable(frame).to_arrow()
-        casts = ", ".join(f"{macros.name(column)}::HUGEINT AS {macros.name(column)}" for column in wide)
+        casts = ", ".join(f"{in_quotes(column)}::HUGEINT AS {in_quotes(column)}" for column in wide)
         self._connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
 
     def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pa.Table:

@@ -7,9 +7,9 @@ from typing import Final
 import polars as pl
 
 from tui_lab.results.export import describe_columns
-from tui_lab.results.macros import name
 from tui_lab.results.sql import Database
 from tui_lab.results.sql_errors import QueryError
+from tui_lab.results.sql_text import in_quotes
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec.problem import suggest
 
@@ -38,7 +38,7 @@ def schema(database: Database, table: str | None = None) -> pl.DataFrame:
 
 
 def _columns(database: Database, table: str, experiment: str) -> pl.DataFrame:
-    described = database.query(f"DESCRIBE SELECT * FROM {name(table)}")
+    described = database.query(f"DESCRIBE SELECT * FROM {in_quotes(table)}")
     columns, types = described["column_name"].to_list(), described["column_type"].to_list()
     about = {}
     if experiment:

@@ -59,7 +59,12 @@ def tokens(sql: str) -> Iterator[Token]:
 def quoted(name: str) -> str:
     """A name as SQL takes it: in double quotes where it must be."""
     plain = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in RESERVED
-    return name if plain else '"' + name.replace('"', '""') + '"'
+    return name if plain else in_quotes(name)
+
+
+def in_quotes(name: str) -> str:
+    """A name in double quotes, whatever it is."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def mentioned(sql: str) -> set[str]:

@@ -26,6 +26,7 @@ from tui_lab.results.statistics_text import (
     plus_minus,
     share,
 )
+from tui_lab.results.terminal_guard import replaced
 from tui_lab.spec.model import Repeat
 
 GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal"}
@@ -312,7 +313,7 @@ def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
 
 
 def _cut(text: str) -> str:
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    text = replaced(text)
     return text if cell_len(text) <= _WIDEST else set_cell_size(text, _WIDEST - 1) + "…"
 
 

@@ -36,6 +36,11 @@ def visible(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
+def replaced(text: str) -> str:
+    """A text in one line and of the same length: whatever can't be seen is the replacement character."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _escape(character: str) -> str:
     return repr(character)[1:-1]
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
+from tui_lab.results.sql_text import in_quotes
 from tui_lab.results.statistics_report import MetricReport, Report, Standing
 from tui_lab.results.statistics_table import finished, joined, lacking
 from tui_lab.results.statistics_text import aligned, mean_and_interval, number, p_value, plus_minus
@@ -184,7 +185,7 @@ def condition(report: Report, place: int) -> str:
 
 
 def _equal(name: str, value: Any) -> str:
-    column = '"' + name.replace('"', '""') + '"'
+    column = in_quotes(name)
     if value is None:
         return f"{column} IS NULL"
     if isinstance(value, bool):

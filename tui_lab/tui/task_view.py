@@ -11,6 +11,7 @@ import polars as pl
 
 from tui_lab.cli.address import matching
 from tui_lab.cli.errors import UsageError
+from tui_lab.results.sql_text import quoted
 from tui_lab.store.fold import STATES
 from tui_lab.tui.task_frame import TaskTable
 
@@ -148,7 +149,7 @@ def grouped(frame: pl.DataFrame, by: str, metrics: Sequence[str] = ()) -> pl.Dat
 
 def condition_for(column: str, value: object) -> str:
     """The SQL condition for one value of a column."""
-    name = column if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) else '"' + column.replace('"', '""') + '"'
+    name = quoted(column)
     if value is None:
         return f"{name} is null"
     if isinstance(value, bool):
