@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui_lab.cli import shortage
 from tui_lab.engine.early import SSH, WAIT, is_wanted
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ def more(folder: ExperimentFolder) -> list[int]:
 
 
 if __name__ == "__main__":
+    if lack := shortage.at_start():
+        print(f"the engine {lack}", flush=True)
+        sys.exit(3)
     gc.disable()  # what is imported stays: to look through it for garbage is a tenth of the time that it takes
     from tui_lab.engine.process import main
 

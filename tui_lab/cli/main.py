@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from tui_lab.cli import shortage
 from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.results.terminal_guard import guard_streams
 
@@ -40,7 +41,6 @@ COMMANDS: Final = {
     "export": "write the results for other tools",
 }
 
-LEAST_MEMORY: Final = 1 << 30  # bytes of address space with which this program begins
 DONE, FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -51,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     guard_streams()
     keep_interruptible()
     _tell_warnings()
+    if lack := shortage.at_start():
+        print(f"tui-lab: {lack}", file=sys.stderr)
+        return INFRASTRUCTURE
     leading = _leading_options(words)
     rest = words[len(leading) :]
     if rest[:1] == ["help"] and len(rest) <= 2 and not os.path.lexists("help"):
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BaseException as error:
         # Polars' panics, as where no thread can be started, are no Exception.
-        if "--debug" in words or not (isinstance(error, Exception) or _is_panic(error)):
+        if "--debug" in words or not (isinstance(error, Exception) or shortage.is_panic(error)):
             raise
         try:
             sys.stdout.flush()
@@ -118,28 +121,6 @@ def _leading_options(words: list[str]) -> list[str]:
     return words[:end]
 
 
-def _shortage(error: BaseException) -> str:
-    """What the system did not give, where an error comes of that."""
-    import errno
-    import resource
-
-    memory, _ = resource.getrlimit(resource.RLIMIT_AS)
-    processes, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    text = str(error)
-    no_process = getattr(error, "errno", None) == errno.EAGAIN or "can't start new thread" in text
-    if no_process or (_is_panic(error) and "thread" in text):
-        return f"no further process or thread can be started; the limit is {processes} for all that you run (ulimit -u)"
-    limited = memory != resource.RLIM_INFINITY
-    if isinstance(error, MemoryError) or (limited and memory < LEAST_MEMORY and not isinstance(error, OSError)):
-        limit = f"; the limit is {memory >> 20} MiB (ulimit -v)" if limited else ""
-        return f"there is not enough memory{limit}"
-    return ""
-
-
-def _is_panic(error: BaseException) -> bool:
-    return type(error).__name__ == "PanicException"
-
-
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line or two; the exit status that belongs to it."""
     from tui_lab.cli.errors import NothingToDoError, UsageError
@@ -159,8 +140,8 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, (LabError, UsageError)):
         print(f"tui-lab: {error}", file=sys.stderr)
         return USAGE
-    if shortage := _shortage(error):
-        print(f"tui-lab: {shortage}", file=sys.stderr)
+    if lack := shortage.behind(error):
+        print(f"tui-lab: {lack}", file=sys.stderr)
         return INFRASTRUCTURE
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
