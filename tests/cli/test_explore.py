@@ -57,6 +57,8 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
     )
     patterns = [word for name, regex in PATTERNS.items() for word in ("-p", name, regex)]
     bench("parse", "-e", "pataslab/grid/", *patterns)
+    head, *lines = (bench.folder / "pataslab/grid/grid.csv").read_text().splitlines()
+    assert head.startswith("in_preprocessing,in_activation,in_neurons,out_train_time,") and len(lines) == 72
     assert len(bench("query", "select * from grid limit 2", "-m").lines) == 4
     means = bench(
         "query",
@@ -140,6 +142,69 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
     )
     assert "0 tasks to run" in grown.err
     assert bench.environment["TUI_LAB_DIR"] and "test_acc" in (bench.folder / "pataslab/grid.yaml").read_text()
+
+
+def test_paths_as_users_of_patas_type_them(bench: Bench) -> None:
+    told = bench("explore", "--cmd", "echo loss {x}", "--vl", "x", "1", "2", "--repeat", "2", "-y").err
+    assert "next: tui-lab parse grid -p loss 'Loss: (@float@)'" in told
+    pattern = ("-p", "loss", "loss (@float@)")
+    for path in (
+        "pataslab/grid/",
+        "pataslab/grid",
+        "./pataslab/grid",
+        "lab/grid/",
+        "./lab/grid",
+        str(bench.lab / "grid"),
+    ):
+        told = bench.inside("parse", "-e", path, *pattern).err
+        assert "loss: in 4 of 4" in told and "names its columns: lab/grid/grid.csv" in told
+        assert ("there is no pataslab/grid; this is lab/grid" in told) is ("pataslab" in path)
+    assert bench.inside("draw", "lines", "--input", "pataslab/grid/grid.csv").out.startswith("loss")
+    for path, said in (
+        ("lab", "lab: is a lab, and no experiment; write -e lab/grid"),
+        ("pataslab", "there is no experiment here; write -e lab/grid"),
+        ("elsewhere/grid", "there is no experiment here; write -e lab/grid"),
+        ("lab/grit", 'did you mean "grid"?'),
+    ):
+        assert said in bench("parse", "-e", path, *pattern, code=2).err
+    assert 'write "grid"' in bench("stats", "lab/grid/", code=2).err
+    (bench.folder / "pataslab" / "grid").mkdir(parents=True)
+    (bench.folder / "pataslab" / "grid" / "info.yml").touch()
+    told = bench("parse", "-e", "pataslab/grid", *pattern, code=2).err
+    assert "patas made this" in told and "write -e lab/grid" in told, "an older tree is not taken for ours"
+
+
+def test_columns_as_patas_names_them(bench: Bench) -> None:
+    bench("explore", "--cmd", "echo loss {x}; echo loss 7", "--vl", "x", "1", "2", "--repeat", "2", "-q")
+    bench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)")
+    facts = "break_id,task_id,repeat_id,combination_id,experiment_name,tries,max_tries,duration,started_at,ended_at"
+    table = (bench.lab / "grid" / "grid.csv").read_text().splitlines()
+    assert table[0] == f"in_x,out_loss,{facts},node_name,output_dir"
+    numbers = [",".join(line.split(",")[:8]) for line in table[1:]]
+    assert numbers == [
+        "1,7.0,0,0,0,0,grid,1",
+        "1,7.0,0,1,1,0,grid,1",
+        "2,7.0,0,2,0,1,grid,1",
+        "2,7.0,0,3,1,1,grid,1",
+    ]
+    ask = "SELECT in_x, out_loss, repeat_id, combination_id, experiment_name, tries, max_tries, node_name, output_dir"
+    row = bench.table(f"{ask} FROM grid WHERE task_id = 3")[0]
+    assert list(row.values()) == [2, 7.0, 1, 1, "grid", 1, 3, "localhost", str(bench.lab / "grid/tasks/0/3")]
+    assert "combination_id" in bench.inside("draw", "categories", "--x-column", "combination_id").out
+    for name, said in (
+        ("break_id", "in the table grid_rows, where it is row"),
+        ("experiment_id", "write experiment_name"),
+        ("cluster_name", "write node"),
+        ("node_in_lab", "write node"),
+        ("worker_in_node", "slots are kept in no table"),
+        ("work_dir", "output_dir is a task's folder"),
+    ):
+        assert said in bench.inside("query", f"SELECT {name} FROM grid", code=2).err
+    bench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)", "-n", "^loss")
+    rows = bench.table("SELECT task_id, break_id, loss FROM grid_rows WHERE combination_id = 1 ORDER BY ALL")
+    assert [tuple(row.values()) for row in rows] == [(2, 0, 2.0), (2, 1, 7.0), (3, 0, 2.0), (3, 1, 7.0)]
+    table = (bench.lab / "grid" / "grid.csv").read_text().splitlines()
+    assert table[0].startswith(f"in_x,out_loss,{facts}") and table[8].startswith("2,7.0,1,3,1,1,grid,1,3,")
 
 
 def test_values_of_any_kind_arrive(bench: Bench) -> None:

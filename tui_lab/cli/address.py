@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import polars as pl
@@ -76,6 +77,15 @@ def newest(lab: Lab) -> ExperimentFolder:
     if not names:
         raise UsageError(f"{lab.path} has no experiments yet; `tui-lab --run FILE` makes one")
     return lab.experiment(names[-1])
+
+
+def experiment_at(path: Path, lab: Path) -> Path | None:
+    """The folder of the experiment that a path names; None where there is none. patas keeps its experiments in
+    ./pataslab: where nothing is called so, the lab is meant."""
+    found = path.absolute()
+    if path.absolute().parent.name == "pataslab" and not path.parent.exists():
+        found = lab.absolute() / path.name
+    return found if ExperimentFolder(found).exists() else None
 
 
 def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None = None) -> pl.DataFrame:

@@ -127,6 +127,12 @@ def lab_path(args: argparse.Namespace) -> Path:
     return Path(args.lab or os.environ.get("TUI_LAB_DIR") or "lab")
 
 
+def relative(path: Path) -> Path:
+    """A path as a person types it: from here, where it is below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def open_lab(args: argparse.Namespace) -> Lab:
     """Raises LabError."""
     from tui_lab.store.lab import Lab

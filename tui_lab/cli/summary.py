@@ -42,7 +42,8 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
     best = best_settings(results) if results is not None else None
     missed = _missed(folder, results)
     lab = f" --lab {args.lab}" if args.lab else ""
-    following = next_words(folder.name, state, counts, lab)
+    measured = results is None or bool(results.spec.metrics) or results.spec.rows is not None
+    following = next_words(folder.name, state, counts, lab, measured)
     notes = dict(sorted(state.notes.items()))
     if args.json:
         print_json(
@@ -185,8 +186,8 @@ def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
     return ["  " + "  ".join(cells).rstrip() for cells in padded]
 
 
-def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -> list[str]:
-    """What a person may want to type next."""
+def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str, measured: bool = True) -> list[str]:
+    """What a person may want to type next. measured: the experiment has metrics."""
     words, columns = [], state.columns
     asked = zip(columns["queued"], columns["state"], strict=True)
     left = sum(queued and code == fold.PENDING for queued, code in asked)
@@ -196,6 +197,8 @@ def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str) -
         words.append(f"--run the file alone: it goes on with the {plural(counts['pending'], 'task')} not asked for")
     if counts["failed"] or counts["lost"]:
         words.append(f"tui-lab retry{lab} {name}")
+    if counts["done"] and not measured:
+        words.append(f"tui-lab parse{lab} {name} -p loss 'Loss: (@float@)'   (a metric, by its name and its pattern)")
     if counts["done"]:
         words.append(f"tui-lab query{lab} {shlex.quote(f'SELECT * FROM {quoted(name)} LIMIT 5')}")
     return words

@@ -7,25 +7,12 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.results import patas_names
 from tui_lab.results.charts import USED, ChartError, Kind, Request, Role, Source
 from tui_lab.spec.problem import suggest
+from tui_lab.store.experiment import FACTS as TASK_FACTS
 
-FACTS: Final = frozenset(
-    (
-        *("task_id", "repeat", "seed", "version", "planned", "state", "reason", "attempt", "attempts"),
-        *("duration", "started_at", "ended_at", "node", "exit_code", "signal", "peak_rss", "cpu_time"),
-        *("leftover", "step", "row", "break_id", "repeat_id", "combination_id", "experiment_id", "tries"),
-        *("experiment_name", "max_tries", "cluster_name", "node_name", "cluster_in_lab", "node_in_lab"),
-        *(
-            "node_in_cluster",
-            "worker_in_lab",
-            "worker_in_cluster",
-            "worker_in_node",
-            "output_dir",
-            "work_dir",
-        ),
-    )
-)
+FACTS: Final = frozenset((*TASK_FACTS, "step", "row", *patas_names.NAMES))
 """Columns that are neither parameters nor metrics, unless they are asked for."""
 
 

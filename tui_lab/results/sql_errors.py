@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tui_lab.results import patas_names
 from tui_lab.results.sql_text import Rewritten, tokens
 from tui_lab.spec.expression_syntax import CASE_WHEN, MACRO
 from tui_lab.spec.problem import suggest
@@ -80,7 +81,8 @@ def translate(
         hint = _unquoted(sql, offset, tables) or suggest(name, tables)
         return QueryError(f'there is no table "{name}"', sql, offset, hint or f"there are {_listed(tables)}")
     if subtype == "COLUMN_NOT_FOUND":
-        hint = _unquoted(sql, offset, all_columns) or suggest(name, all_columns)
+        hint = _unquoted(sql, offset, all_columns) or patas_names.hint(name, all_columns, next(iter(columns), "NAME"))
+        hint = hint or suggest(name, all_columns)
         if not hint and offset is not None and sql[offset : offset + 1] == '"':
             hint = f"a text stands in single quotes: '{name}'"
         return QueryError(f'there is no column "{name}"', sql, offset, hint or f"there are {_listed(all_columns)}")

@@ -131,7 +131,8 @@ class Lab:
             known = self.experiments()
             what = f'there is no experiment "{name}" in {self.path}'
             listed = f"it has: {', '.join(known)}" if known else "it has none yet"
-            raise LabError(what, suggest(name, known) or listed)
+            last = name.rstrip("/").rpartition("/")[2]  # a folder in the place of a name
+            raise LabError(what, f'write "{last}"' if last in known else suggest(name, known) or listed)
         return folder
 
     def new_experiment(self, name: str) -> ExperimentFolder:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli import negative
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, open_lab
+from tui_lab.cli.options import Parser, add_common, lab_path, open_lab
 from tui_lab.results.terminal_guard import own
 
 if TYPE_CHECKING:
@@ -181,14 +181,14 @@ def read_source(args: argparse.Namespace) -> Source:
     if args.sql is not None:
         return Source(_query(args))
     if args.input is not None:
+        from tui_lab.cli.address import experiment_at
+
         path = Path(args.input)
-        if not path.exists() and path.stem == path.parent.name and (path.parent / "journal.jsonl").exists():
-            args.lab, args.experiment = (
-                str(path.absolute().parent.parent),
-                path.stem,
-            )  # as `parse` would have written it
-        else:
+        # The table that `parse -e` writes, as it is now.
+        found = experiment_at(path.parent, lab_path(args)) if path.name == f"{path.parent.name}.csv" else None
+        if found is None:
             return Source(_file(path), name=path.stem)
+        args.lab, args.experiment = str(found.parent), found.name
     return _experiment(args)
 
 
@@ -234,6 +234,7 @@ def _file(path: Path) -> Any:
 def _experiment(args: argparse.Namespace) -> Source:
     from tui_lab.cli.address import newest
     from tui_lab.cli.reading import reading
+    from tui_lab.results import patas_names
     from tui_lab.results.charts import Source
     from tui_lab.results.charts_choice import FACTS
     from tui_lab.results.tables import refresh
@@ -251,6 +252,8 @@ def _experiment(args: argparse.Namespace) -> Source:
         metrics = [n for n in frame.columns if n not in FACTS and n not in parameters]
     else:
         metrics = list(results.metrics.values())
+    asked = {str(value).lower() for key, value in vars(args).items() if key.endswith("_column")}
+    frame = patas_names.with_patas_names(frame, results, asked & patas_names.NAMES)
     for name, metric in results.spec.metrics.items():
         if metric.goal is not None and results.metrics[name] in metrics:
             args.goal.insert(0, f"{results.metrics[name]}={metric.goal}")

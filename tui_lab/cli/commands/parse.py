@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, open_lab, print_json
+from tui_lab.cli.options import Parser, add_common, add_json, lab_path, open_lab, print_json, relative
 
 if TYPE_CHECKING:
     import argparse
@@ -21,7 +21,8 @@ _EPILOG = """Without -p, the metrics are taken anew from the experiment's file, 
 
 examples:
   tui-lab parse                                         the newest experiment, after an edit of its metrics
-  tui-lab parse -e lab/grid -p loss 'Loss: (@float@)'   a further metric, or another pattern for it
+  tui-lab parse grid -p loss 'Loss: (@float@)'          a further metric, or another pattern for it
+  tui-lab parse -e lab/grid -p loss 'Loss: (@float@)'   as patas has it: writes lab/grid/grid.csv, too
   tui-lab parse grid -p acc 'acc (@float@)' -n '^Epoch' a row for each epoch, in the table grid_rows
 """
 
@@ -29,7 +30,12 @@ examples:
 def main(arguments: list[str]) -> int:
     parser = Parser("parse", description="Read metrics from the outputs again, or with other patterns.", epilog=_EPILOG)
     parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
-    parser.add_argument("-e", dest="folder", metavar="DIR", help="the experiment by its folder, as in lab/grid")
+    parser.add_argument(
+        "-e",
+        dest="folder",
+        metavar="DIR",
+        help="the experiment by its folder, as in lab/grid; writes DIR/NAME.csv, as patas does",
+    )
     parser.add_argument(
         "-p",
         dest="patterns",
@@ -72,20 +78,62 @@ def main(arguments: list[str]) -> int:
     if text is not None:
         folder.write_metrics(text, plan)
     report(results, args.json)
+    if args.folder is not None and not args.output:
+        _write_for_patas(results)
     return DONE
+
+
+def _write_for_patas(results: Results) -> None:
+    """The table where patas writes it, under its names. Its users read this file; where it can't be written, that is
+    told: the tables do not need it."""
+    from tui_lab.results.output import OutputError, write
+    from tui_lab.results.patas_names import patas_table
+
+    path = results.folder.path / f"{results.name}.csv"
+    try:
+        write(patas_table(results), "csv", path)
+    except OutputError as error:
+        print(f"! {error}", file=sys.stderr)
+    else:
+        print(f"  the table, as patas names its columns: {relative(path)}", file=sys.stderr)
 
 
 def choose(args: argparse.Namespace) -> ExperimentFolder:
     """The experiment meant. Raises UsageError, LabError."""
-    from tui_lab.cli.address import newest
+    from tui_lab.cli.address import experiment_at, newest
 
     if args.folder is not None:
         if args.experiment is not None:
             raise UsageError("give the experiment once: by name, or by folder with -e")
-        path = Path(args.folder).absolute()
-        args.lab, args.experiment = str(path.parent), path.name
+        path = Path(args.folder)
+        found = experiment_at(path, lab_path(args))
+        if found is None:
+            _refuse(path, lab_path(args))
+        elif found != path.absolute():
+            print(f"note: there is no {path}; this is {relative(found)}", file=sys.stderr)
+        args.lab, args.experiment = (str(part) for part in ((found or path.absolute()).parent, path.absolute().name))
     lab = open_lab(args)
     return newest(lab) if args.experiment is None else lab.experiment(args.experiment)
+
+
+def _refuse(path: Path, lab: Path) -> None:
+    """Raises UsageError where it can be said what to type in the place of a folder that is no experiment."""
+    from tui_lab.store import layout
+    from tui_lab.store.errors import LabError
+    from tui_lab.store.lab import Lab
+
+    place = path if (path / layout.LAB_FILE).exists() else lab
+    try:
+        names = [] if (path.parent / layout.LAB_FILE).exists() and place is lab else Lab.open(place).experiments()
+    except LabError:
+        names = []
+    options = " or ".join(f"-e {relative(place / name)}" for name in reversed(names[-3:]))
+    hint = f"; write {options}" if options else ""
+    if (path / "info.yml").exists() or (path.parent / "info.yml").exists():
+        raise UsageError(f"{path}: patas made this, and parse reads the outputs of tui-lab's experiments only{hint}")
+    if names:
+        what = "is a lab, and no experiment" if place is path else "there is no experiment here"
+        raise UsageError(f"{path}: {what}{hint}")
 
 
 def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | None, Experiment | None]:
