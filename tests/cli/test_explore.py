@@ -192,7 +192,7 @@ def test_columns_as_patas_names_them(bench: Bench) -> None:
     assert list(row.values()) == [2, 7.0, 1, 1, "grid", 1, 3, "localhost", str(bench.lab / "grid/tasks/0/3")]
     assert "combination_id" in bench.inside("draw", "categories", "--x-column", "combination_id").out
     for name, said in (
-        ("break_id", "in the table grid_rows, where it is row"),
+        ("break_id", "in EXPERIMENT_rows, where it is row"),
         ("experiment_id", "write experiment_name"),
         ("cluster_name", "write node"),
         ("node_in_lab", "write node"),

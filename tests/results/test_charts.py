@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, date, datetime
 from itertools import product
 from typing import Any
@@ -245,6 +246,33 @@ def test_changes_are_sql_and_take_the_examples_of_patas() -> None:
     with pytest.raises(ChartError, match=r"--x-change: .*neuron") as error:
         chart("hist", columns={"x": "acc"}, changes={"x": "X + neuron"})
     assert str(error.value).splitlines()[-1].index("^") == 2 + "X + neuron".index("neuron")
+
+
+def test_changes_may_ask_for_another_row_or_for_all() -> None:
+    """As patas' lists have it: `Z[0]` is the value of the first row, whatever row is changed."""
+    asked = {"x": "neurons", "y": "acc"}
+    values = GRID["acc"].to_list()
+    for code, wanted in (
+        ("Y[0]/Y[i]", [values[0] / value for value in values]),
+        ("Y[i]/Y[-1] - 1", [value / values[-1] - 1 for value in values]),
+        ("(Y[i] - min(Y)) / (max(Y) - min(Y))", [(v - min(values)) / (max(values) - min(values)) for v in values]),
+        ("100 * Y[i] / sum(Y)", [100 * value / math.fsum(values) for value in values]),
+    ):
+        points = chart("scatter", columns=asked, changes={"y": code}).series
+        found = sorted(y for series in points for y in series.points["y"])
+        assert found == pytest.approx(sorted(wanted))
+    named = GRID.with_columns(text=pl.lit("abc"))
+    texts = chart("categories", named, columns={"x": "text", "y": "acc"}, changes={"x": "X[0][:2]"})
+    assert texts.x.categories == ("ab",)
+    for code, said in (
+        ("Y[0]/Y[i+1]", "only Y[i], Y[0] and the like"),
+        ("Y[0]/Y[99999]", "the first is 0"),
+        ("Z[0]/Y[i]", "Z is no column of this chart"),
+        ("Y[0]/Yy", 'unknown name "Yy"'),
+    ):
+        with pytest.raises(ChartError, match=re.escape(said)) as error:
+            chart("scatter", columns=asked, changes={"y": code})
+        assert "^" in str(error.value)
 
 
 # ---- Pareto

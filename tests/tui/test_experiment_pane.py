@@ -146,7 +146,11 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
         on_metric("score")(pane)
         trial = await wait_until(pilot, lambda: (found := trial_of(app)) and not found.found and found)
         assert "nearest line" in trial.hint and "score: " in trial.lines[trial.focus].text
-        pane.side.replace_text(pane.side.text.replace("'scor: (@float@)'", "'((l|o)+)+$'"))
+        pane.side.replace_text(pane.side.text.replace("'scor: (@float@)'", "'score:(@float@)'"))
+        on_metric("score")(pane)
+        trial = await wait_until(pilot, lambda: (found := trial_of(app)) and "spaces differ" in found.hint and found)
+        assert "score: " in trial.lines[trial.focus].text
+        pane.side.replace_text(pane.side.text.replace("'score:(@float@)'", "'((l|o)+)+$'"))
         on_metric("score")(pane)
         await wait_until(pilot, lambda: (found := trial_of(app)) and "(l|o)" in (found.asked.metric.pattern or ""))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -14,6 +15,7 @@ from tui_lab.results.charts_choice import is_number
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.sql_text import replace, tokens
 from tui_lab.spec import expression
+from tui_lab.store.naming import free
 
 LETTERS: Final[dict[Role, str]] = {"x": "X", "y": "Y", "z": "Z", "hue": "H", "style": "S"}
 
@@ -131,7 +133,9 @@ def _changed(role: Role, code: str, frame: pl.DataFrame, columns: dict[Role, str
     taken = {letter.lower() for letter in letters}
     others = [frame[name] for name in frame.columns if name.lower() not in taken]
     table = pl.DataFrame([*(values.alias(letter) for letter, values in letters.items()), *others])
-    rewritten = replace(code, list(_python_words(code)))
+    whole = _Whole(role, code, letters, {name.lower() for name in table.columns})
+    rewritten = replace(code, list(_python_words(code, whole)))
+    table = table.with_columns(pl.lit(value, dtype).alias(name) for name, value, dtype in whole.columns)
     try:
         return expression.evaluate(rewritten.text, table)
     except expression.ExpressionError as error:
@@ -140,17 +144,65 @@ def _changed(role: Role, code: str, frame: pl.DataFrame, columns: dict[Role, str
         raise ChartError(f"--{role}-change: {error.message}{hint}{place}") from None
 
 
-def _python_words(code: str) -> Iterator[tuple[int, int, str]]:
-    """What stands in patas' examples and has another name in SQL: `X[i]` is X, `int(...)`, `str(...)`,
-    `math.log2(...)`."""
+@dataclass
+class _Whole:
+    """What an expression says of all rows together: `Z[0]`, `max(Z)`. Each becomes a column with one value."""
+
+    role: Role
+    code: str
+    letters: dict[str, pl.Series]
+    taken: set[str]
+    columns: list[tuple[str, Any, pl.DataType]] = field(default_factory=list)
+
+    def at(self, letter: str, index: int, offset: int) -> str:
+        """A column of the value in one row; negative indices count from the end. Raises ChartError."""
+        values = self._values(letter, offset)
+        if not -len(values) <= index < len(values):
+            raise self.error(f"{letter}[{index}]: there are {len(values):,} rows, the first is 0", offset)
+        return self._column(values[index], values.dtype)
+
+    def of_all(self, function: str, letter: str, offset: int) -> str:
+        """A column of the least, the largest, or the sum. Raises ChartError."""
+        values = self._values(letter, offset)
+        if function == "sum" and not is_number(values):
+            raise self.error(f"sum({letter}): {letter} holds no numbers", offset)
+        dtype = values.dtype if function != "sum" or values.dtype.is_float() else pl.Int64()
+        return self._column(getattr(values, function)(), dtype)
+
+    def error(self, message: str, offset: int) -> ChartError:
+        return ChartError(f"--{self.role}-change: {message}\n  {self.code}\n  {' ' * offset}^")
+
+    def _values(self, letter: str, offset: int) -> pl.Series:
+        if letter not in self.letters:
+            raise self.error(f"{letter} is no column of this chart", offset)
+        return self.letters[letter]
+
+    def _column(self, value: Any, dtype: pl.DataType) -> str:
+        name = free("of all rows", self.taken)
+        self.columns.append((name, value, dtype))
+        return f'"{name}"'
+
+
+def _python_words(code: str, whole: _Whole) -> Iterator[tuple[int, int, str]]:
+    """What stands in the expressions of patas and has another name in SQL: `X[i]` is X, `X[0]` and `max(X)` are of all
+    rows, `int(...)`, `str(...)`, `math.log2(...)`. Raises ChartError for another index of a row."""
     found = list(tokens(code))
     words = [token.text if token.kind in ("name", "other") else "" for token in found]
     for at, word in enumerate(words):
-        following = words[at + 1 : at + 4]
-        if word in LETTERS.values() and following == ["[", "i", "]"]:
-            yield found[at + 1].start, found[at + 3].end, ""
+        following, offset = words[at + 1 : at + 5], found[at].start
+        if word in LETTERS.values() and following[:1] == ["["]:
+            index = re.fullmatch(r"\[(-?[0-9]+)\].*", "".join(following))
+            if following[:3] == ["[", "i", "]"]:
+                yield found[at + 1].start, found[at + 3].end, ""
+            elif index is not None and ":" not in following:
+                end = words.index("]", at)
+                yield offset, found[end].end, whole.at(word, int(index[1]), offset)
+            elif following[:2] == ["[", "i"]:
+                raise whole.error(f"only {word}[i], {word}[0] and the like are possible", offset)
+        elif word in ("max", "min", "sum") and following[:3:2] == ["(", ")"] and following[1] in LETTERS.values():
+            yield offset, found[at + 3].end, whole.of_all(word, following[1], offset)
         elif word in ("int", "str") and following[:1] == ["("]:
-            yield found[at].start, found[at].end, {"int": "trunc", "str": "concat"}[word]
+            yield offset, found[at].end, {"int": "trunc", "str": "concat"}[word]
         elif word == "math" and following[:1] == ["."]:
             name = {"log": "ln"}.get(following[1], following[1]) if len(following) > 1 else ""
-            yield found[at].start, found[min(at + 2, len(found) - 1)].end, name
+            yield offset, found[min(at + 2, len(found) - 1)].end, name

@@ -190,8 +190,22 @@ def _elsewhere(
         loose = compile_pattern(f"(?i){reader.pattern.text}")
         if numbers := lines_with_match(loose, Text("\n".join(lines).encode())):
             return f'without regard to case it would match "{_cut(lines[numbers[-1]])}": begin it with (?i)'
+        squeezed = compile_pattern(_SPACES.sub(lambda match: match["kept"] or "", reader.pattern.text))
+        dense = Text("\n".join("".join(line.split()) for line in lines).encode())
+        if not reader.pattern.spans and (numbers := lines_with_match(squeezed, dense)):
+            line = lines[numbers[-1]]
+            signs = [name for sign, name in _UNSEEN.items() if sign in line]
+            seen = f" (with {' and '.join(signs)})" if signs else ""
+            return f'only the spaces differ from "{_cut(line)}"{seen}: \\s* in the place of each finds it'
     near = nearest(reader.pattern.words, lines)
     return f'the nearest line is "{_cut(near)}"' if near else f'the last line is "{_cut(lines[-1])}"'
+
+
+_SPACES: Final = re.compile(
+    r"(?P<kept>\\[^st ]|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[a-z]+\))|(?:\\[st ]|\s)(?:[*+?]\??|\{[0-9,]+\})?", re.DOTALL
+)
+"""White space in a pattern, and what is to be passed over in search of it."""
+_UNSEEN: Final = {"\t": "a tab", "\N{NO-BREAK SPACE}": "a no-break space"}
 
 
 def _matches(pattern: Pattern, text: Text) -> bool:

@@ -60,7 +60,7 @@ _FACTS: Final[Mapping[str, _Values | str]] = {
 NAMES: Final = frozenset(_FACTS)
 
 
-def hint(name: str, columns: Collection[str], table: str = "NAME") -> str:
+def hint(name: str, columns: Collection[str]) -> str:
     """What to write for a fact of patas that is no column; empty for another name."""
     known = _FACTS.get(name.lower())
     if known is None:
@@ -68,7 +68,7 @@ def hint(name: str, columns: Collection[str], table: str = "NAME") -> str:
     if isinstance(known, str):
         return known
     if name.lower() == "break_id":
-        return f"the rows of a task are in the table {table}_rows, where it is row (or break_id)"
+        return "the rows of a task are in EXPERIMENT_rows, where it is row (or break_id)"
     return "it is a column of the tables of an experiment" if "task_id" not in columns else ""
 
 

@@ -81,7 +81,7 @@ def translate(
         hint = _unquoted(sql, offset, tables) or suggest(name, tables)
         return QueryError(f'there is no table "{name}"', sql, offset, hint or f"there are {_listed(tables)}")
     if subtype == "COLUMN_NOT_FOUND":
-        hint = _unquoted(sql, offset, all_columns) or patas_names.hint(name, all_columns, next(iter(columns), "NAME"))
+        hint = _unquoted(sql, offset, all_columns) or patas_names.hint(name, all_columns)
         hint = hint or suggest(name, all_columns)
         if not hint and offset is not None and sql[offset : offset + 1] == '"':
             hint = f"a text stands in single quotes: '{name}'"

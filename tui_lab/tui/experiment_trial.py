@@ -20,6 +20,7 @@ from tui_lab.results.search import line_places
 from tui_lab.results.slow_search import Found, SlowSearch, TooSlowError
 from tui_lab.results.sources import stream_names, task_files, task_path
 from tui_lab.results.structured import SourceError
+from tui_lab.results.terminal_guard import replaced
 from tui_lab.results.text import Text, blocks_backwards
 from tui_lab.results.values import Scalar, reduce
 from tui_lab.spec.metric import Metric, Rows
@@ -348,7 +349,7 @@ def _at_nearest(trial: Trial, lines: Sequence[str], offset: int) -> Trial:
     wanted = rest.partition('"')[0].removesuffix("...")
     if quote and wanted:
         for i in range(len(lines) - 1, -1, -1):
-            if wanted in lines[i]:
+            if wanted in replaced(lines[i]):
                 shown = _lines(lines, {}, i, offset)
                 place = next(k for k, line in enumerate(shown) if line.number == i + offset)
                 return replace(trial, lines=shown, focus=place)
