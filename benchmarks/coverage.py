@@ -172,7 +172,7 @@ def _interval(tally: Tally, name: str, summary: Any, mean: float) -> None:
 
 
 COLUMNS: Final = ("best", "interval", "of the best", "difference", "false alarm", "told apart")
-SIZES: Final = ((2, 2), (2, 3), (2, 10), (20, 2), (20, 3), (20, 10), (20, 30), (1000, 3), (1000, 10))
+SIZES: Final = ((2, 2), (2, 3), (2, 10), (20, 2), (20, 3), (20, 10), (20, 30), (1000, 3), (1000, 10), (1000, 30))
 RESAMPLED: Final = ((2, 8), (2, 10), (2, 20))
 
 
@@ -185,7 +185,7 @@ def lines(trials: int, only: str | None, bootstrap: bool) -> Iterator[str]:
             for paired in (False, True):
                 # Large experiments tell much at once; the number of trials follows from what they take.
                 tally = simulate(
-                    kind, count, n, paired, max(10, min(trials, trials * 10 // count)), bootstrap=bootstrap
+                    kind, count, n, paired, max(10, min(trials, trials * 200 // count)), bootstrap=bootstrap
                 )
                 rates = " ".join(f"{tally.rate(name):11.3f}" for name in COLUMNS)
                 yield f"{kind:30} {count:8} {n:3} {'yes' if paired else 'no':>5} {rates}"

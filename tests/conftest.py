@@ -24,12 +24,18 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 
-settings.register_profile("any speed", deadline=None)  # how fast it is says nothing on a machine that is busy
-settings.load_profile("any speed")
+# How fast an example is says nothing on a machine that is busy. Whether a change lands is not left to luck: the examples
+# are the same in each run, and --long draws others, and more of them.
+settings.register_profile("usual", deadline=None, derandomize=True)
+settings.register_profile("long", deadline=None, max_examples=500)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the longer mode of tests that have one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.getoption("--long") else "usual")
 
 
 def below(folder: Path) -> list[str]:
