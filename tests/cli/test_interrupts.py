@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from tests.cli.bench import Bench
 from tests.conftest import until
 from tui_lab.cli.interrupts import keep_interruptible
 
@@ -71,3 +72,19 @@ def test_it_does_nothing_to_other_imports() -> None:
     import tui_lab.results.tables  # noqa: F401
 
     assert sys.meta_path == before, "polars is here: nothing waits for it"
+
+
+def test_ctrl_c_waits_for_no_command_of_a_metric(bench: Bench) -> None:
+    bench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n")
+    assert bench("--run", "grid.yaml").code == 0
+    metric = f"metrics: {{slow: {{run: 'touch {bench.folder}/began; sleep 50', pattern: '(@int@)'}}}}\n"
+    bench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n" + metric)
+    began = bench.folder / "began"
+    process = bench.start("parse")
+    try:
+        until(lambda: process.poll() is not None or began.exists(), 60)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (130, "")

@@ -279,3 +279,117 @@ def test_changed_rows_are_read_again(disk: Any) -> None:
     assert steps(refresh(folder).rows, "a") == [(1,)]
     folder.metrics_file.write_text(f"name: grid\n{ONE}rows: {{pattern: 'b=(?P<b>@int@)'}}\n")
     assert steps(refresh(folder).rows, "b") == [(2,)]
+
+
+# ---- what could not be read
+
+
+def told(results: Any) -> list[str]:
+    return [str(warning) for warning in results.all_warnings]
+
+
+def test_values_by_step_that_are_no_numbers_are_counted(disk: Any) -> None:
+    folder = disk.submit(ONE + "metrics:\n  loss: {pattern: 'loss (@float@)', take: all}\n")
+    disk.run(folder, 0, "begin\nloss 3\nloss 1,234\nloss 1,111\nloss 1\n")
+    disk.run(folder, 1, "loss 2\n")
+    results = refresh(folder)
+    assert steps(results.steps, "step", "loss") == [(0, 3.0), (1, None), (2, None), (3, 1.0)]
+    what = (
+        'grid_steps.loss: 2 of 5 values were not read as numbers (first: "1,234" in line 3 of task 0); '
+        'write thousands: ","'
+    )
+    assert told(results) == results.left_out("steps") == [what]
+    assert told(refresh(folder)) == [what], "from the cache"
+
+
+def test_a_later_attempt_takes_its_refused_values_with_it(disk: Any) -> None:
+    folder = disk.submit(ONE + "metrics:\n  loss: {pattern: 'loss (@float@)', take: all}\n")
+    disk.run(folder, 0, "loss 0x10\nloss 1\n", state="failed", reason="exit", again=1.0)
+    assert "1 of 2 values was not read" in told(refresh(folder))[0]
+    disk.run(folder, 0, "loss 4\nloss 1\n")
+    assert told(refresh(folder)) == []
+
+
+def test_a_step_whose_value_comes_again_is_not_refused(disk: Any) -> None:
+    pattern = "(?P<step>@int@): (?P<value>@float@)"
+    folder = disk.submit(ONE + f"metrics:\n  a: {{pattern: '{pattern}', take: all}}\n")
+    disk.run(folder, 0, "1: 1.2.3\n1: 5\n2: 6\n2: 1,5\n")
+    results = refresh(folder)
+    assert steps(results.steps, "step", "a") == [(1, 5.0), (2, None)]
+    assert [warning for warning in told(results) if "grid_steps" in warning] == [
+        'grid_steps.a: 1 of 2 values was not read as numbers (first: "1,5" in line 4 of task 0); write decimal: ","'
+    ]
+
+
+def test_rows_that_are_no_numbers_are_counted(disk: Any) -> None:
+    folder = disk.submit(ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@float@) (?P<n>@int@)'}\n")
+    disk.run(folder, 0, "a: 1 5\nb: 18.6k 1e6\n")
+    disk.run(folder, 1, "a: 1 5\nb: 2 3.5\n")
+    results = refresh(folder)
+    assert steps(results.rows, "name", "time", "out_n") == [("a", 1.0, 5), ("b", None, None)]
+    assert told(results) == [
+        (
+            'grid_rows.time: 1 of 4 values was not read as numbers (first: "18.6k" in line 2 of task 0); '
+            "@quantity@ reads it"
+        ),
+        'grid_rows.n: 2 of 4 values were not read as integers (first: "1e6" in line 2 of task 0); @float@ reads it',
+    ]
+
+
+def test_pieces_of_an_output_whose_values_are_no_numbers(disk: Any) -> None:
+    folder = disk.submit(
+        ONE + "metrics:\n  acc: acc (@float@)\n  d: {pattern: 'd (@float@)', take: sd}\nrows: {each: '^Epoch'}\n"
+    )
+    disk.run(folder, 0, "Epoch 1\nacc 0,5\nd 1\nEpoch 2\nacc 0.7\nd 1\nd 3\n")
+    results = refresh(folder)
+    assert [acc for (acc,) in steps(results.rows, "acc")] == [None, 0.7]
+    assert told(results)[-1:] == [
+        'grid_rows.acc: 1 of 2 values was not read as numbers (first: "0,5" in line 2 of task 0); write decimal: ","'
+    ], "one value has no standard deviation, which is no mistake"
+
+
+def test_files_of_which_not_all_can_be_read(disk: Any) -> None:
+    folder = disk.submit(ONE + "metrics:\n  a: {json: r.json, path: '$.v', take: all, type: int}\nrows: {csv: h.csv}\n")
+    disk.run(folder, 0, {"h.csv": "n,loss\n1,0,5\n2,0.25\n", "r.json": '{"v": [7, 8.5]}'})
+    disk.run(folder, 1, {"h.csv": "n,loss\n1,0,5\n", "r.json": '{"v": [7]}\n{"v": 1e}\n{"v": 9}\n'})
+    results = refresh(folder)
+    assert steps(results.steps, "step", "a", task=1) == [(0, 7), (1, None), (2, 9)]
+    assert [warning for warning in told(results) if warning.startswith("grid_")] == [
+        'grid_steps.a: 1 of 4 values was not read as integers (first: "8.5" in task 0)',
+        "grid_steps: not all was read of task 1: r.json: broken JSON in line 2: Expecting ',' delimiter",
+        (
+            "grid_rows: not all was read of task 0 and 1 more: h.csv: row 1 has 3 cells, the header 2; "
+            "with decimal commas, the program has to put quotes around its numbers"
+        ),
+    ]
+    assert told(refresh(folder)) == told(results)
+
+
+def test_outputs_that_are_too_large_are_told(disk: Any) -> None:
+    folder = disk.submit(ONE + "metrics:\n  a: {pattern: 'a (@int@)', take: all}\nrows: {pattern: '(?P<a>@int@)'}\n")
+    disk.run(folder, 0, {"stdout": "a 1\n", "metrics.jsonl": '{"b": 2}\n'})
+    place = folder.task_folder(0)
+    for name in ("stdout", "metrics.jsonl"):
+        with open(place / name, "r+b") as file:
+            file.truncate((512 << 20) + 1)  # takes no room
+    results = refresh(folder)
+    assert results.steps.height == results.rows.height == 0
+    assert told(results)[-2:] == [
+        "grid_steps: not all was read of task 0: metrics.jsonl is larger than 512 MiB",
+        "grid_rows: not all was read of task 0: stdout is larger than 512 MiB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ("{pattern: 'Loss (?P<a>@int@)'}", 'without regard to case it would match "loss 1": begin it with (?i)'),
+        ("{each: 'Epoch'}", 'the last line is "loss 1"'),
+        ("{csv: history.csv}", 'history.csv is missing; did you mean "hist.csv"?'),
+        ("{csv: hist.csv}", "hist.csv has a header and nothing else"),
+    ],
+)
+def test_rows_that_are_found_nowhere(disk: Any, rows: str, why: str) -> None:
+    folder = disk.submit(ONE + f"rows: {rows}\n")
+    disk.run_all(folder, lambda task: {"stdout": "loss 1\n", "hist.csv": "a,b\n"})
+    assert told(refresh(folder)) == [f"grid_rows: no row in any of 2 finished tasks; {why}"]

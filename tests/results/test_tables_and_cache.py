@@ -269,6 +269,31 @@ metrics:
     assert "the command ended with 3: oh no" in str(hint)
 
 
+def test_what_commands_print_that_cannot_be_read(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui_lab.results.commands.LARGEST", 1 << 20)
+    folder = disk.submit(
+        """command: ./run {n}
+parameters: {n: [1, 2]}
+metrics:
+  size: {run: "echo size: 1,23{n}", pattern: 'size: (@int@)'}
+  some: {run: "echo {n}.5 | sed s/2.5/x/", pattern: '^(@float@)$'}
+  endless: {run: "yes 5", pattern: '(@int@)'}
+  quick: {run: "echo 7; sleep 100 >/dev/null 2>&1 &", pattern: '(@int@)'}
+"""
+    )
+    disk.run_all(folder, lambda task: "")
+    results = refresh(folder)
+    assert results.tasks["quick"].to_list() == [7, 7], "what a command leaves behind is not waited for"
+    assert [str(warning) for warning in results.warnings] == [
+        (
+            'metric "size": no value in any of 2 finished tasks; '
+            'task 0: it matched "1,231", not an integer: write thousands: ","'
+        ),
+        "some: in 1 of 2 done tasks",
+        'metric "endless": no value in any of 2 finished tasks; task 0: the command printed more than 1 MiB',
+    ]
+
+
 def test_progress_is_told(grid: ExperimentFolder) -> None:
     seen: list[tuple[int, int]] = []
     refresh(grid, progress=lambda done, all_: seen.append((done, all_)))

@@ -58,7 +58,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
                 "best": best,
                 "until": missed,
                 "notes": [{"task": task, "note": note} for task, note in notes.items()],
-                "warnings": [str(warning) for warning in results.warnings] if results else [trouble],
+                "warnings": [str(warning) for warning in results.all_warnings] if results else [trouble],
                 "next": following,
             }
         )
@@ -261,7 +261,7 @@ def _print(
         console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note: tui-lab show says it"))
     if missed:
         console.print(Text(f"! {missed}", style="yellow"))
-    for warning in results.warnings if results is not None else [trouble]:
+    for warning in results.all_warnings if results is not None else [trouble]:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:
         console.print(Text("next: " + "\n      ".join(following)))

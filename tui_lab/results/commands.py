@@ -1,16 +1,20 @@
 """Metrics that a command finds: `{run: "h5dump -d loss out.h5", pattern: ...}`.
 
 The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command,
-as `sh -c`; the pattern is tried on what it prints. It has a minute; one that fails or takes longer gives
-null.
+as `sh -c`; the pattern is tried on what it prints. It has a minute and 64 MiB; one that fails or takes more
+gives null.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import selectors
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +23,7 @@ import polars as pl
 
 from tui_lab.portable.login import without_login
 from tui_lab.results.extract import Extraction, Task
+from tui_lab.results.hints import refused
 from tui_lab.results.readers import TOO_SLOW, Nothing, Tally, TextReader
 from tui_lab.results.sources import task_path
 from tui_lab.results.text import Text
@@ -31,6 +36,11 @@ from tui_lab.store.task_files import NoFolderError, task_folder
 
 TIMEOUT: Final = 60.0
 """Seconds that a command may take."""
+LARGEST: Final = 64 << 20
+"""Bytes that it may print."""
+_TAIL: Final = 1 << 16
+_LOOK: Final = 0.1
+"""Seconds between two looks whether it has to end."""
 
 
 def run_metrics(
@@ -47,9 +57,8 @@ def run_metrics(
     for name, metric in metrics.items():
         if metric.run is None:
             continue
-        reader = TextReader(name, metric)
         tally = extraction.tallies[name] = Tally(tasks=len(tasks))
-        extraction.types[name] = reader.type
+        extraction.types[name] = TextReader(name, metric).type
         values = extraction.values[name] = []
         try:
             command = compile_command(metric.run, known)
@@ -57,14 +66,16 @@ def run_metrics(
             tally.trouble = f"run: {error}"
             values += [None] * len(tasks)
             continue
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        stop = threading.Event()
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool, _ending(pool, stop):
             rows = parameters.iter_rows(named=True)
             jobs = [
-                pool.submit(_one, command, reader, folder, experiment.name, task, row)
+                pool.submit(_one, command, TextReader(name, metric), folder, experiment.name, task, row, stop)
                 for task, row in zip(tasks, rows, strict=True)
             ]
             for task, job in zip(tasks, jobs, strict=True):
-                found, trouble = job.result()
+                found, trouble, reader = job.result()
+                tally.units += reader.units
                 if trouble and not tally.trouble:
                     tally.trouble = f"task {task[0]}: {trouble}"
                 if found is TOO_SLOW:
@@ -76,21 +87,54 @@ def run_metrics(
                 else:
                     tally.found += 1
                     values.append(found)
-        tally.units = reader.units
+                    if found is None and reader.refused and not tally.trouble:
+                        what = refused(reader.refused, metric, reader.type)
+                        tally.trouble = f"task {task[0]}: it matched {what}"
     return extraction
 
 
+@contextlib.contextmanager
+def _ending(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
+    """End what the pool runs where the caller is interrupted: who pressed Ctrl-C waits for no command."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
 def _one(
-    command: Command, reader: TextReader, folder: Path, name: str, task: Task, row: dict[str, Any]
-) -> tuple[Scalar | Nothing | None, str]:
-    """What a command printed for one task, and what went wrong."""
+    command: Command,
+    reader: TextReader,
+    folder: Path,
+    name: str,
+    task: Task,
+    row: dict[str, Any],
+    stop: threading.Event,
+) -> tuple[Scalar | Nothing | None, str, TextReader]:
+    """The value in what a command printed for one task, and what went wrong; with the reader, which says more."""
+    try:
+        return reader.value(Text(_printed(command, folder, name, task, row, stop))), "", reader
+    except _FailedError as error:
+        return Nothing(), str(error), reader
+
+
+class _FailedError(Exception):
+    """A command that printed nothing that counts; the text says why."""
+
+
+def _printed(
+    command: Command, folder: Path, name: str, task: Task, row: dict[str, Any], stop: threading.Event
+) -> bytes:
+    """What a command prints for one task. Raises _FailedError."""
     output = task_path(folder, task[0])
     try:
         task_folder(Path(output)).close()
     except NoFolderError as error:
-        return Nothing(), f"its folder {error.strerror}"
+        raise _FailedError(f"its folder {error.strerror}") from None
     except OSError as error:
-        return Nothing(), str(error)
+        raise _FailedError(str(error)) from None
     values: dict[str, Value] = {
         "output": output,
         "params": f"{output}/{layout.PARAMS_FILE}",
@@ -113,15 +157,40 @@ def _one(
             start_new_session=True,
         )
     except (CommandError, OSError) as error:
-        return Nothing(), str(error)
+        raise _FailedError(str(error)) from None
     try:
-        printed, errors = process.communicate(timeout=TIMEOUT)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return Nothing(), f"the command took longer than {TIMEOUT:.0f} s"
-    found = reader.value(Text(printed))
+        printed, errors = _communicate(process, stop)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
     if process.returncode != 0:
         last = Text(errors).lines[-1:]
-        return Nothing(), f"the command ended with {process.returncode}{': ' + last[0] if last else ''}"
-    return found, ""
+        raise _FailedError(f"the command ended with {process.returncode}{': ' + last[0] if last else ''}")
+    return printed
+
+
+def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
+    """What a process prints, and the end of what it says of errors. Raises _FailedError; then it may still run."""
+    printed, errors = bytearray(), bytearray()
+    end = time.monotonic() + TIMEOUT
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout, process.stderr, selectors.DefaultSelector() as pipes:
+        pipes.register(process.stdout, selectors.EVENT_READ, printed)
+        pipes.register(process.stderr, selectors.EVENT_READ, errors)
+        while pipes.get_map() or process.poll() is None:
+            if stop.is_set() or time.monotonic() > end:
+                raise _FailedError(f"the command took longer than {TIMEOUT:.0f} s")
+            if not pipes.get_map():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_LOOK)
+            for key, _ in pipes.select(_LOOK) if pipes.get_map() else ():
+                data = os.read(key.fd, 1 << 16)
+                key.data.extend(data)
+                if not data:
+                    pipes.unregister(key.fileobj)
+            if len(printed) > LARGEST:
+                raise _FailedError(f"the command printed more than {LARGEST >> 20} MiB")
+            del errors[:-_TAIL]
+    return bytes(printed), bytes(errors)

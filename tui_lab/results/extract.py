@@ -112,8 +112,7 @@ def _read_texts(
                 append(value)  # type: ignore[arg-type]
                 tally.found += 1
                 if value is None:
-                    tally.unread += 1
-                    tally.example = tally.example or reader.refused
+                    tally.refuse(reader.refused)
     for reader in readers:
         extraction.tallies[reader.name].units = reader.units
 
@@ -144,8 +143,7 @@ def _read_files(
             append(value)  # type: ignore[arg-type]
             tally.found += 1
             if value is None:
-                tally.unread += 1
-                tally.example = tally.example or reader.refused
+                tally.refuse(reader.refused)
         if value is None and reader.trouble and not tally.trouble:
             tally.trouble = f"task {task[0]}: {reader.trouble}"
     tally.units = reader.units

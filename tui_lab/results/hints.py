@@ -13,7 +13,8 @@ from typing import Final
 
 import polars as pl
 
-from tui_lab.results.extract import Task, extract, read_text
+from tui_lab.results.extract import Task, extract, read_all, read_text
+from tui_lab.results.long import LongTable, Refused
 from tui_lab.results.numbers import Notation, number
 from tui_lab.results.readers import TextReader
 from tui_lab.results.search import last_match, lines_with_match
@@ -24,7 +25,7 @@ from tui_lab.results.terminal_guard import replaced
 from tui_lab.results.text import Text
 from tui_lab.results.units import kinds, quantity, reciprocal
 from tui_lab.spec.column_type import ColumnType, column_type
-from tui_lab.spec.metric import Metric
+from tui_lab.spec.metric import Metric, Rows
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.spec.problem import suggest
@@ -49,19 +50,20 @@ class Hint:
     metric: str
     message: str
     hint: str = ""
+    label: str = ""
+    """What to call it, where that is something else than `metric "NAME"`."""
 
     def __str__(self) -> str:
-        name = self.metric if self.message.startswith("in ") else f'metric "{self.metric}"'
+        name = self.label or (self.metric if self.message.startswith("in ") else f'metric "{self.metric}"')
         text = f"{name}: {self.message}"
         return f"{text}; {self.hint}" if self.hint else text
 
 
 def too_slow(name: str, tasks: Sequence[int]) -> Hint:
     """That a pattern took too long on the output of some tasks."""
-    where = f"task {tasks[0]}" + (f" and {len(tasks) - 1:,} more" if len(tasks) > 1 else "")
     return Hint(
         name,
-        f"no value for {where}: the pattern took longer than {LIMIT:g} s on the output, and was stopped",
+        f"no value for {_tasks(tasks)}: the pattern took longer than {LIMIT:g} s on the output, and was stopped",
         "nested repeats such as (a+)+ or several .* do that: make it simpler",
     )
 
@@ -98,42 +100,118 @@ def explain(
     if tally.slow:
         return too_slow(name, tally.slow)
     if tally.trouble:
-        uneven = metric.csv is not None and " cells, the header " in tally.trouble
-        advice = "; with decimal commas, the program has to put quotes around its numbers" if uneven else ""
-        return Hint(name, no_value, f"{source} of {tally.trouble}{advice}")
+        advice = _quotes(tally.trouble) if metric.csv is not None else ""
+        return Hint(name, no_value, f"{source} of {tally.trouble}{'; ' if advice else ''}{advice}")
     if tally.unread:
-        kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(_type(name, metric), "a value")
-        unit = f" in {metric.unit}" if metric.unit else ""
-        advice = _how_to_read(tally.example, metric)
         matched = "it matched" if metric.pattern is not None else "it is"
-        text = f'{task}{matched} "{_cut(tally.example)}", not {kind}{unit}'
-        return Hint(name, no_value, f"{text}: {advice}" if advice else text)
+        return Hint(name, no_value, f"{task}{matched} {refused(tally.example, metric, _type(name, metric))}")
+    if tally.found and metric.take == "sd":
+        return Hint(name, no_value, f"{task}it matched once, and the standard deviation takes two values")
     if metric.pattern is None:
         what = f"path {metric.path} leads nowhere in" if metric.json_file else f'column "{metric.column}" is empty in'
         return Hint(name, no_value, f"{task}{what} {source}")
     reader = TextReader(name, metric)
     steps = tuple(step.name for step in experiment.steps)
-    elsewhere = _elsewhere(reader, metric, folder, samples, steps)
+    elsewhere = _elsewhere(reader.pattern, metric.source, folder, samples, steps)
     if found:
         return Hint(name, no_value, f"{task}its pattern matched nothing; {elsewhere}")
     return Hint(name, f"its pattern matched nothing {where}", elsewhere)
+
+
+def refused(text: str, metric: Metric, wanted: ColumnType) -> str:
+    """A text that could not be read, what it is not, and how it would be read."""
+    kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(wanted, "a value")
+    unit = f" in {metric.unit}" if metric.unit else ""
+    advice = _how_to_read(text, metric.unit, metric.pattern is not None and wanted in ("float", "int"))
+    return f'"{_cut(text)}", not {kind}{unit}{": " if advice else ""}{advice}'
+
+
+def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, done: Sequence[Task]) -> list[Hint]:
+    """What could not be read for the table `steps` or `rows`; `done` are tasks that should have some."""
+    steps = tuple(step.name for step in spec.steps)
+    found = []
+    label = f"{folder.name}_{kind}"
+    for one in table.refused:
+        metric = spec.metrics.get(one.column) if kind == "steps" or (spec.rows and spec.rows.each) else None
+        dtype = table.types.get(one.column, "json")
+        unit = metric.unit if metric else None
+        kinds = {"float": "numbers", "int": "integers", "bool": "true or false"}.get(dtype, "numbers")
+        where = f"task {one.task[0]}"
+        if one.column in table.patterns and (line := _line(*table.patterns[one.column], one, folder, steps)):
+            where = f"line {line} of {where}"
+        count = f"{one.count:,} of {one.of:,} values {'was' if one.count == 1 else 'were'} not read as {kinds}"
+        message = f'{count}{f" in {unit}" if unit else ""} (first: "{_cut(one.text)}" in {where})'
+        advice = _how_to_read(one.text, unit, one.column in table.patterns and dtype in ("float", "int"))
+        found.append(Hint(one.column, message, advice, f"{label}.{one.column}"))
+    for text, tasks in list(table.troubles.items())[:SAMPLES]:
+        message = f"not all was read of {_tasks(tasks)}: {text}"
+        found.append(Hint(kind, message, _quotes(text), label))
+    if (more := len(table.troubles) - SAMPLES) > 0:
+        found.append(Hint(kind, f"not all was read of others, for {more:,} further reasons", label=label))
+    if kind == "rows" and done and not found and not table.slow and table.frame.is_empty():
+        found.append(Hint(kind, *_no_rows(spec.rows or Rows(), folder, done, spec), label=label))
+    if table.slow:
+        slow = too_slow(kind, table.slow)
+        found.append(Hint(kind, slow.message.replace("no value for", "not all was read of"), slow.hint, label))
+    return found
+
+
+def _no_rows(rows: Rows, folder: Path, done: Sequence[Task], spec: Experiment) -> tuple[str, str]:
+    """Why `rows` found nothing."""
+    where = f"no row in {'the one finished task' if len(done) == 1 else f'any of {len(done):,} finished tasks'}"
+    samples, steps = done[:SAMPLES], tuple(step.name for step in spec.steps)
+    source = rows.csv or rows.source
+    try:
+        paths = task_files(task_path(folder, samples[0][0]), source, stream_names(source, steps), samples[0][1])
+        missing = all(path.size is None for path in paths)
+    except FileNotFoundError:
+        missing = True
+    if missing:
+        return where, f"{source} is missing; {_files(source, folder, samples[0], spec)}"
+    if rows.csv is not None:
+        return where, f"{source} has a header and nothing else"
+    pattern = compile_pattern(rows.pattern or rows.each or "", rows.pattern is not None and rows.thousands == " ")
+    return where, _elsewhere(pattern, source, folder, samples, steps)
+
+
+def _line(pattern: Pattern, source: str, one: Refused, folder: Path, steps: tuple[str | None, ...]) -> int | None:
+    """The line, from 1, that a text stands in which a pattern found; None where that can't be told."""
+    try:
+        paths = task_files(task_path(folder, one.task[0]), source, stream_names(source, steps), one.task[1])
+        text = read_all(paths)
+        numbers = lines_with_match(pattern, text)
+    except (OSError, SourceError, TooSlowError):
+        return None
+    return next((number + 1 for number in numbers if one.text in text.lines[number]), None)
+
+
+def _tasks(tasks: Sequence[int]) -> str:
+    return f"task {tasks[0]}" + (f" and {len(tasks) - 1:,} more" if len(tasks) > 1 else "")
+
+
+def _quotes(trouble: str) -> str:
+    """What to do about a line of a CSV file that has more cells than the header; else empty."""
+    uneven = " cells, the header " in trouble
+    return "with decimal commas, the program has to put quotes around its numbers" if uneven else ""
 
 
 def _type(name: str, metric: Metric) -> ColumnType:
     return column_type(metric, TextReader(name, metric).pattern if metric.pattern is not None else None)
 
 
-def _how_to_read(text: str, metric: Metric) -> str:
-    """What to write so that a number is read that was refused; empty where that can't be told."""
+def _how_to_read(text: str, unit: str | None, shorthand: bool) -> str:
+    """What to write so that a number is read that was refused; empty where that can't be told.
+
+    shorthand: it was found by one, and another one may do."""
     text = text.strip()
-    for marks, written in _NOTATIONS:
-        if number(text, marks) is not None or quantity(text, None, metric.unit, marks) is not None:
-            return f"write {written}"
-    if metric.pattern is None or _type("", metric) not in ("float", "int"):
-        return ""
     if number(text) is not None:
-        return "@float@ reads it"
-    return "@quantity@ reads it" if quantity(text) is not None else ""
+        return "@float@ reads it" if shorthand else ""
+    if quantity(text) is not None:
+        return "@quantity@ reads it" if shorthand and quantity(text, None, unit) is not None else ""
+    for marks, written in _NOTATIONS:
+        if number(text, marks) is not None or quantity(text, None, unit, marks) is not None:
+            return f"write {written}"
+    return ""
 
 
 _NOTATIONS: Final = (
@@ -164,7 +242,7 @@ def written_otherwise(name: str, metric: Metric, values: pl.Series) -> Hint | No
     if values.dtype != pl.String or metric.pattern is not None or metric.take == "count":
         return None
     for text in values.drop_nulls().head(LINES).to_list():
-        if _NUMBER_LIKE.fullmatch(text) and (advice := _how_to_read(text, metric)):
+        if _NUMBER_LIKE.fullmatch(text) and (advice := _how_to_read(text, metric.unit, False)):
             return Hint(name, f'its values are text: "{_cut(text)}" is no number', advice)
     return None
 
@@ -173,31 +251,31 @@ _NUMBER_LIKE: Final = re.compile(r"[-+]?[0-9]{1,3}(?:[.,' ][0-9]+)+")
 
 
 def _elsewhere(
-    reader: TextReader, metric: Metric, folder: Path, samples: Sequence[Task], steps: tuple[str | None, ...]
+    pattern: Pattern, source: str, folder: Path, samples: Sequence[Task], steps: tuple[str | None, ...]
 ) -> str:
     """Where the pattern would have matched, or the line that it just missed."""
-    other = {"stdout": "stderr", "stderr": "stdout"}.get(metric.source)
+    other = {"stdout": "stderr", "stderr": "stdout"}.get(source)
     text = None
     for task in samples:
         beside = _text(other, folder, task, steps) if other else None
-        if beside is not None and _matches(reader.pattern, beside):
+        if beside is not None and _matches(pattern, beside):
             return f"{other} matches: write `from: {other}`"
-        text = text or _text(metric.source, folder, task, steps)
+        text = text or _text(source, folder, task, steps)
     if text is None or not text.lines:
-        return f"{metric.source} of task {samples[0][0]} is empty"
+        return f"{source} of task {samples[0][0]} is empty"
     lines = text.lines[-LINES:]
     with suppress(PatternError, TooSlowError):
-        loose = compile_pattern(f"(?i){reader.pattern.text}")
+        loose = compile_pattern(f"(?i){pattern.text}")
         if numbers := lines_with_match(loose, Text("\n".join(lines).encode())):
             return f'without regard to case it would match "{_cut(lines[numbers[-1]])}": begin it with (?i)'
-        squeezed = compile_pattern(_SPACES.sub(lambda match: match["kept"] or "", reader.pattern.text))
+        squeezed = compile_pattern(_SPACES.sub(lambda match: match["kept"] or "", pattern.text))
         dense = Text("\n".join("".join(line.split()) for line in lines).encode())
-        if not reader.pattern.spans and (numbers := lines_with_match(squeezed, dense)):
+        if not pattern.spans and (numbers := lines_with_match(squeezed, dense)):
             line = lines[numbers[-1]]
             signs = [name for sign, name in _UNSEEN.items() if sign in line]
             seen = f" (with {' and '.join(signs)})" if signs else ""
             return f'only the spaces differ from "{_cut(line)}"{seen}: \\s* in the place of each finds it'
-    near = nearest(reader.pattern.words, lines)
+    near = nearest(pattern.words, lines)
     return f'the nearest line is "{_cut(near)}"' if near else f'the last line is "{_cut(lines[-1])}"'
 
 

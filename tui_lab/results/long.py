@@ -14,8 +14,8 @@ A column whose name is also one of a parameter is called `out_NAME`, and so is o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,13 +25,15 @@ import polars as pl
 from tui_lab.results import cache
 from tui_lab.results.columns import build
 from tui_lab.results.extract import Task
-from tui_lab.results.records import INDEX, Reader
+from tui_lab.results.records import INDEX, REFUSED, Reader
 from tui_lab.results.rows import RowsReader
 from tui_lab.results.slow_search import TooSlowError
 from tui_lab.results.sources import task_path
 from tui_lab.results.steps import StepsReader
 from tui_lab.results.values import Scalar
+from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
+from tui_lab.spec.pattern import Pattern
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.naming import parameter_columns
@@ -39,7 +41,24 @@ from tui_lab.store.naming import parameter_columns
 FACTS: Final = ("task_id", "repeat", "seed", "version", "planned", "state", "attempt")
 PREFIX: Final = "values."
 """Of columns in the cache, so that none has the name of another."""
+_REFUSED: Final = "refused."
+"""Of columns with the texts that could not be read, where the value is null."""
+_LONGEST: Final = 200
+"""Characters of such a text that are kept."""
 FILES: Final = {"steps": "results.steps.parquet", "rows": "results.rows.parquet"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Values of a column that could not be read, and are null."""
+
+    column: str
+    count: int
+    of: int
+    """Of so many values."""
+    text: str
+    """The first of them, and the attempt that it is of."""
+    task: Task
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,12 @@ class LongTable:
     """Tasks of which something is missing, as a pattern took too long on their output."""
     waits: bool = False
     """Files of ended tasks are missing; they may come yet."""
+    refused: tuple[Refused, ...] = ()
+    troubles: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """What is wrong with outputs of which not all could be read, and the tasks."""
+    patterns: Mapping[str, tuple[Pattern, str]] = field(default_factory=dict)
+    """The pattern that finds the values of a column, and where it looks."""
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
 def refresh(
@@ -75,16 +100,21 @@ def refresh(
         known = pl.DataFrame(schema=ended.schema)
         kept, skipped = pl.DataFrame(), 0
         slow: list[int] = []
+        troubles: dict[str, list[int]] = {}
         if found is not None and found[1].get("fingerprint") == print_:
             known = ended.join(cache.pairs(found[1]["covered"]), on=["task_id", "attempt"], how="semi")
             kept = found[0].join(known, on=["task_id", "attempt"], how="semi")
             skipped = found[1]["skipped"]
-            slow = [int(task) for task in np.intersect1d(ranges.to_ids(found[1].get("slow", [])), known["task_id"])]
+            slow = _still(found[1]["slow"], known)
+            troubles = {text: still for text, of in found[1]["troubles"].items() if (still := _still(of, known))}
         new = ended.join(known, on=["task_id", "attempt"], how="anti")
         if new.height or known.height != ended.height or found is None:
-            fresh, absent, too_slow = _read(reader, folder.path, new.rows(), False)
-            slow = sorted({*slow, *too_slow})
-            kept = _below(kept, fresh)
+            fresh = _read(reader, folder.path, new.rows(), False)
+            absent = fresh.absent
+            slow = sorted({*slow, *fresh.slow})
+            for text, of in fresh.troubles.items():
+                troubles[text] = sorted({*troubles.get(text, ()), *of})
+            kept = _below(kept, fresh.frame)
             skipped += reader.skipped
             covered = cache.covered(ended.filter(~pl.col("task_id").is_in(absent)))
             about = {
@@ -92,16 +122,34 @@ def refresh(
                 "covered": covered,
                 "skipped": skipped,
                 "slow": ranges.to_ranges(slow),
+                "troubles": {text: ranges.to_ranges(of) for text, of in troubles.items()},
             }
             if may_write and (found is None or any(found[1].get(key) != value for key, value in about.items())):
                 cache.write(path, kept, about)
     if live:
         running = tasks.filter(pl.col("state") == "running").select("task_id", "attempts").rows()
         ids = [task_id for task_id, _ in running]
-        fresh, _, too_slow = _read(reader, folder.path, running, True)
-        slow = sorted({*slow, *too_slow})
-        kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh)
-    return LongTable(_with_facts(kept, tasks, parameters, index), skipped, tuple(slow), bool(absent))
+        fresh = _read(reader, folder.path, running, True)
+        slow = sorted({*slow, *fresh.slow})
+        kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh.frame)
+    frame = _with_facts(kept, tasks, parameters, index)
+    return LongTable(frame, skipped, tuple(slow), bool(absent), _refused(kept), troubles, reader.patterns, reader.types)
+
+
+def _still(tasks: list[list[int]], known: pl.DataFrame) -> list[int]:
+    """Of tasks as ranges those whose attempt is still the one that was read."""
+    return [int(task) for task in np.intersect1d(ranges.to_ids(tasks), known["task_id"])]
+
+
+def _refused(frame: pl.DataFrame) -> tuple[Refused, ...]:
+    found = []
+    for column in frame.columns:
+        if column.startswith(_REFUSED) and (count := frame[column].count()):
+            name = column.removeprefix(_REFUSED)
+            first = frame.filter(pl.col(column).is_not_null()).sort("task_id", maintain_order=True)
+            task, attempt, text = first.select("task_id", "attempt", column).row(0)
+            found.append(Refused(name, count, count + frame[PREFIX + name].count(), text, (task, attempt)))
+    return tuple(found)
 
 
 def definition(kind: str, spec: Experiment) -> list[Any]:
@@ -115,14 +163,24 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     return [steps, {n: m.model_dump(exclude={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
 
 
-def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tuple[pl.DataFrame, list[int], list[int]]:
-    """The records of tasks, the tasks that lack the file, and those of which a pattern took too long."""
+@dataclass
+class _Read:
+    """The records of tasks, the tasks that lack the file, those of which a pattern took too long, and by what is wrong
+    those of which not all could be read."""
+
+    frame: pl.DataFrame = field(default_factory=pl.DataFrame)
+    absent: list[int] = field(default_factory=list)
+    slow: list[int] = field(default_factory=list)
+    troubles: dict[str, list[int]] = field(default_factory=dict)
+
+
+def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> _Read:
+    read = _Read()
     columns: dict[str, list[Scalar | None]] = {name: [] for name in reader.types}
+    refused: dict[str, dict[int, str]] = {}
     ids: list[int] = []
     attempts: list[int] = []
     indices: list[Scalar | None] = []
-    absent: list[int] = []
-    slow: list[int] = []
     for task_id, attempt in tasks:
         before = len(ids)
         try:
@@ -130,26 +188,38 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tu
                 ids.append(task_id)
                 attempts.append(attempt)
                 indices.append(record.pop(INDEX))
+                for name, text in record.pop(REFUSED, {}).items():
+                    refused.setdefault(name, {})[len(ids) - 1] = text[:_LONGEST]
                 for name, value in record.items():
                     column = columns.setdefault(name, [])
                     # Names may come and go from row to row.
                     column.extend([None] * (len(ids) - 1 - len(column)))
                     column.append(value)
         except TooSlowError:
-            slow.append(task_id)
+            read.slow.append(task_id)
             del ids[before:], attempts[before:], indices[before:]
             for column in columns.values():
                 del column[before:]
+            for texts in refused.values():
+                for place in [place for place in texts if place >= before]:
+                    del texts[place]
             continue
         if reader.slow:
-            slow.append(task_id)
+            read.slow.append(task_id)
         if reader.absent:
-            absent.append(task_id)
+            read.absent.append(task_id)
+        if reader.trouble:
+            read.troubles.setdefault(reader.trouble, []).append(task_id)
     series = [
         build(PREFIX + name, values + [None] * (len(ids) - len(values)), reader.types.get(name, "json")).series
         for name, values in columns.items()
     ]
-    frame = pl.DataFrame(
+    series += [
+        pl.Series(_REFUSED + name, map(texts.get, range(len(ids))), dtype=pl.String)
+        for name, texts in refused.items()
+        if texts
+    ]
+    read.frame = pl.DataFrame(
         [
             pl.Series("task_id", ids, dtype=pl.Int64),
             pl.Series("attempt", attempts, dtype=pl.Int32),
@@ -157,7 +227,7 @@ def _read(reader: Reader, folder: Path, tasks: Sequence[Task], live: bool) -> tu
             *series,
         ]
     )
-    return frame, absent, slow
+    return read
 
 
 def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:

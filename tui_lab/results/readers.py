@@ -56,6 +56,11 @@ class Tally:
     without: list[tuple[int, int]] = field(default_factory=list)
     """The first tasks, with their attempts, in which nothing was found."""
 
+    def refuse(self, text: str) -> None:
+        """Count a task whose value is null for a text that could not be read (none where one value has no `sd`)."""
+        self.unread += bool(text)
+        self.example = self.example or text
+
     def miss(self, task: tuple[int, int]) -> None:
         if len(self.without) < 3:
             self.without.append(task)
@@ -87,7 +92,7 @@ class TextReader:
         self.pattern = compile_pattern(metric.pattern or "", metric.thousands == " ")
         self.type = column_type(metric, self.pattern)
         self.refused = ""
-        """The text that could not be read last."""
+        """The text that could not be read last, of the output that was read last."""
         self.units: Counter[str] = Counter()
         """Units of the quantities that were read, as they are written."""
         self.of = self._match_value()
@@ -95,6 +100,7 @@ class TextReader:
 
     def value(self, text: Text) -> Scalar | Nothing | None:
         """The value in a text as a whole."""
+        self.refused = ""
         try:
             return self._value(text)
         except TooSlowError:
@@ -148,6 +154,7 @@ class TextReader:
     # In blocks.
 
     def begin(self) -> None:
+        self.refused = ""
         self._parts: list[Scalar | None] = []
         self._count = 0
         self._slow = False
@@ -220,6 +227,7 @@ class JsonReader:
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         paths = [locate(folder, self.metric.json_file or "")] if files is None else list(files)
         seen = False
+        self.refused = ""
         for path in paths:
             raw = read_whole(path)
             for document in documents(complete_lines(raw) if live and files is not None else raw):
@@ -242,7 +250,10 @@ class JsonReader:
         if isinstance(value, str):
             if self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
                 read = number(value, marks)
-                found = found if read is None else read
+                if read is None:
+                    self.refused = value
+                else:
+                    found = read
             if unit and self.type == "float" and found is not None:
                 self.units[unit_of(value, None, marks)] += 1
         if found is None:
@@ -271,6 +282,7 @@ class CsvReader:
 
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         path = locate(folder, self.metric.csv or "")
+        self.refused = ""
         for cell in cells(path, self.metric.column or "", csv_form(self.metric), torn_end=not live):
             if isinstance(cell, Uneven):
                 self.trouble = self.trouble or str(cell)

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from tui_lab.spec.column_type import ColumnType
+from tui_lab.spec.pattern import Pattern
 
 Record = dict[str, Any]
 """One row: values by name, with the step or row number under INDEX."""
 INDEX: Final = "\0"
+REFUSED: Final = "\1"
+"""Under it a record may say what it could not read: the texts that were there, by name."""
 
 
 class Reader:
@@ -20,11 +23,15 @@ class Reader:
 
     def __init__(self) -> None:
         self.types = {}
+        self.patterns: dict[str, tuple[Pattern, str]] = {}
+        """The pattern that finds the values of a column, and where it looks."""
         self.skipped = 0
         self.absent = False
         """The task that was read last lacks the file, which may come later (from a node)."""
         self.slow = False
         """A pattern took too long on the output of that task: what it would have found is missing."""
+        self.trouble = ""
+        """What is wrong with an output of that task of which not all could be read."""
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         """Raises TooSlowError where nothing can be said of a task, whose records so far don't count either."""

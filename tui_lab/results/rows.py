@@ -8,7 +8,7 @@ from itertools import pairwise
 from tui_lab.results.extract import read_all
 from tui_lab.results.numbers import as_usual
 from tui_lab.results.readers import TOO_SLOW, Nothing, TextReader, csv_form, notation
-from tui_lab.results.records import INDEX, Reader, Record
+from tui_lab.results.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.search import all_matches, lines_with_match
 from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, Uneven, table
@@ -43,6 +43,7 @@ class RowsReader(Reader):
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
         self.absent = self.slow = False
+        self.trouble = ""
         if self._rows is None:
             return
         try:
@@ -54,7 +55,11 @@ class RowsReader(Reader):
         except FileNotFoundError:
             self.absent = True
             return
-        except (OSError, SourceError):
+        except OSError as error:
+            self.trouble = f"{self._rows.csv or self._rows.source} {error.strerror or error}"
+            return
+        except SourceError as error:
+            self.trouble = f"{self._rows.csv or self._rows.source}: {error}"
             return
         for index, record in enumerate(self.find(text)):
             yield {INDEX: index, **record}
@@ -69,11 +74,15 @@ class RowsReader(Reader):
             wanted: ColumnType = "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
             self.types[name] = wanted
             groups[name] = number, converter(wanted, kind, None, notation(rows))
+            self.patterns[name] = pattern, rows.source
 
         def find(text: Text) -> Iterator[Record]:
             for match in all_matches(pattern, text):
                 found = {name: match[number] for name, (number, _) in groups.items()}
-                yield {n: None if value is None else groups[n][1](value) for n, value in found.items()}
+                record: Record = {n: None if value is None else groups[n][1](value) for n, value in found.items()}
+                if refused := {n: value for n, value in found.items() if value is not None and record[n] is None}:
+                    record[REFUSED] = refused
+                yield record
 
         return find
 
@@ -88,6 +97,7 @@ class RowsReader(Reader):
             if metric.pattern is not None and metric.run is None and metric.source == source
         ]
         self.types.update({reader.name: reader.type for reader in metrics})
+        self.patterns.update({reader.name: (reader.pattern, source) for reader in metrics})
         empty = {reader.name: 0 if reader.take == "count" else None for reader in metrics}
 
         def find(text: Text) -> Iterator[Record]:
@@ -97,7 +107,10 @@ class RowsReader(Reader):
                 found = {reader.name: reader.value(piece) for reader in metrics}
                 if TOO_SLOW in found.values():
                     self.slow = True
-                yield {n: empty[n] if isinstance(value, Nothing) else value for n, value in found.items()}
+                record: Record = {n: empty[n] if isinstance(value, Nothing) else value for n, value in found.items()}
+                if refused := {r.name: r.refused for r in metrics if found[r.name] is None and r.refused}:
+                    record[REFUSED] = refused
+                yield record
 
         return find
 
@@ -110,6 +123,7 @@ class RowsReader(Reader):
             self.types.setdefault(name, "cells")
         for index, line in enumerate(lines):
             if isinstance(line, Uneven):
+                self.trouble = self.trouble or f"{rows.csv}: {line}"
                 yield {INDEX: index}
                 continue
             yield {

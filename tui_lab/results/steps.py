@@ -8,7 +8,7 @@ from typing import Any
 from tui_lab.results.extract import read_all
 from tui_lab.results.numbers import number
 from tui_lab.results.readers import CsvReader, JsonReader, Nothing, TextReader
-from tui_lab.results.records import INDEX, Reader, Record
+from tui_lab.results.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.search import all_matches
 from tui_lab.results.slow_search import TooSlowError
 from tui_lab.results.sources import stream_names, task_files
@@ -39,45 +39,66 @@ class StepsReader(Reader):
                 except ValueError:
                     continue
         self.types = {reader.name: reader.type for reader in [*self._texts, *self._files]}
+        self.patterns = {reader.name: (reader.pattern, reader.metric.source) for reader in self._texts}
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         self.slow = False
+        self.trouble = ""
         by_step: dict[Any, Record] = {}
-        for step, name, value in self._values(folder, attempt, live):
-            by_step.setdefault(step, {INDEX: step})[name] = value
+        for step, name, value, refused in self._values(folder, attempt, live):
+            record = by_step.setdefault(step, {INDEX: step})
+            record[name] = value
+            if refused:
+                record.setdefault(REFUSED, {})[name] = refused
+            elif REFUSED in record:
+                record[REFUSED].pop(name, None)
         return by_step.values()
 
-    def _values(self, folder: str, attempt: int, live: bool) -> Iterator[tuple[Any, str, Scalar | None]]:
+    def _values(self, folder: str, attempt: int, live: bool) -> Iterator[tuple[Any, str, Scalar | None, str]]:
+        """Step, name and value, and the text that could not be read, or an empty one."""
         yield from self._live_metrics(folder, attempt)
         for reader in self._texts:
             names = stream_names(reader.metric.source, self._steps)
             try:
                 paths = task_files(folder, reader.metric.source, names, attempt)
                 text = read_all(paths, live)
-            except (OSError, SourceError):
+            except (OSError, SourceError) as error:
+                self._not_read(reader.metric.source, error)
                 continue
             try:
                 found = list(_by_step(reader, text))
             except TooSlowError:
                 self.slow = True
                 continue
-            for step, value in found:
-                yield step, reader.name, value
+            for step, value, refused in found:
+                yield step, reader.name, value, refused
         for file in self._files:
             names = stream_names(file.metric.json_file or "", self._steps)
             streams = None if names is None else task_files(folder, "", names, attempt)
+            source = file.metric.json_file or file.metric.csv or ""
+            file.trouble = ""
             try:
                 for count, value in enumerate(file.values(folder, streams, live)):
-                    yield count, file.name, value
-            except (OSError, SourceError):
-                continue
+                    yield count, file.name, value, file.refused if value is None else ""
+                    file.refused = ""
+            except (OSError, SourceError) as error:
+                self._not_read(source, error)
+            if file.trouble:
+                self.trouble = self.trouble or f"{source}: {file.trouble}"
 
-    def _live_metrics(self, folder: str, attempt: int) -> Iterator[tuple[Any, str, Scalar | None]]:
+    def _not_read(self, source: str, error: OSError | SourceError) -> None:
+        if isinstance(error, SourceError):
+            self.trouble = self.trouble or f"{source}: {error}"
+        elif not isinstance(error, FileNotFoundError):
+            self.trouble = self.trouble or f"{source} {error.strerror or error}"
+
+    def _live_metrics(self, folder: str, attempt: int) -> Iterator[tuple[Any, str, Scalar | None, str]]:
         """The file may be torn at its end, and may hold anything at all: lines that are no JSON object are
         counted."""
         try:
             raw = read_whole(TaskFile(folder, layout.attempt_file(layout.METRICS_FILE, attempt)))
-        except OSError:
+        except OSError as error:
+            self._not_read(layout.METRICS_FILE, error)
             return
         count = 0
         for line in complete_lines(raw).splitlines() + ([raw[raw.rfind(b"\n") + 1 :]] if raw else []):
@@ -95,18 +116,21 @@ class StepsReader(Reader):
             if isinstance(step, bool) or not isinstance(step, (int, float)):
                 step, count = count, count + 1
             for name, value in document.items():
-                if name != INDEX:
-                    yield step, name, from_json(value, "json")
+                if name not in (INDEX, REFUSED):
+                    yield step, name, from_json(value, "json"), ""
 
 
-def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None]]:
+def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None, str]]:
     step_group = reader.pattern.step
     for count, match in enumerate(all_matches(reader.pattern, text)):
         step: Any = count
         if step_group is not None and match[step_group] is not None:
             step = _number(match[step_group])
         value = reader.of(match)
-        yield step, None if isinstance(value, Nothing) else value
+        if isinstance(value, Nothing):
+            yield step, None, ""
+        else:
+            yield step, value, reader.refused if value is None else ""
 
 
 def _number(text: str) -> int | float | str:

@@ -126,6 +126,19 @@ class Results:
         return tuple(warnings)
 
     @property
+    def all_warnings(self) -> tuple[Hint, ...]:
+        """These, and what could not be read for the tables of steps and rows, where the experiment's file asks for
+        them."""
+        by_step = any(metric.take == "all" and metric.sql is None for metric in self.spec.metrics.values())
+        kinds = ["steps"] * by_step + ["rows"] * (self.spec.rows is not None)
+        return (*self.warnings, *(hint for kind in kinds for hint in self._not_all_read(kind)))
+
+    def _not_all_read(self, kind: str) -> list[Hint]:
+        done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
+        tasks = done.select("task_id", "attempt").rows()
+        return hints.not_all_read(self._table(kind), kind, self.spec, self.folder.path, tasks)
+
+    @property
     def steps(self) -> pl.DataFrame:
         """Values by step: the table `NAME_steps`."""
         return self._table("steps").frame
@@ -145,10 +158,7 @@ class Results:
             if count > 1:
                 what = "lines of live metrics are no JSON objects and were"
             told.append(f"{self.name}: {count:,} {what} left out")
-        if table.slow:
-            hint = hints.too_slow("", table.slow)
-            told.append(f"{self.name}_{kind} is incomplete: {hint.message}; {hint.hint}")
-        return told
+        return [*told, *map(str, self._not_all_read(kind))]
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:

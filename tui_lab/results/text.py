@@ -11,6 +11,7 @@ How an output is read, here and in every other reader of the tool:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -97,10 +98,9 @@ def read_up_to(path: TaskFile, limit: int) -> bytes | None:
 def read_whole(path: TaskFile, limit: int = 512 << 20) -> bytes:
     """All bytes of a file, which must hold at most `limit` bytes. Raises OSError."""
     with open(path.open(), "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise OSError(f"{path} is larger than {limit >> 20} MiB")
-    return data
+        if os.fstat(file.fileno()).st_size <= limit and len(data := file.read(limit + 1)) <= limit:
+            return data
+    raise OSError(errno.EFBIG, f"is larger than {limit >> 20} MiB", path.name)
 
 
 def blocks(path: TaskFile, torn_end: bool = True, block: int = BLOCK) -> Iterator[Text]:

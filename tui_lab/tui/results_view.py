@@ -66,7 +66,9 @@ def look(path: Path, wish: Wish, revision: int) -> View:
         results = refresh(ExperimentFolder(path))
     except (LabError, SpecError, OSError) as error:
         return replace(empty, message=str(error))
-    hints = tuple(str(hint) for hint in results.warnings)
+    # The tables of steps and rows grow with a run: they are read for this when it is at rest.
+    running = bool((results.tasks["state"] == "running").any())
+    hints = tuple(map(str, results.warnings if running else results.all_warnings))
     if not results.grid.height:
         return replace(empty, message=nothing_done(results), notes=hints)
     try:

@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         rows = results.rows if results.spec.rows is not None else None
         if args.force:
             results.steps  # noqa: B018 (its cache is made anew)
-        results.warnings  # noqa: B018 (read here once, and told below)
+        warnings = results.all_warnings
     if args.output:
         from tui_lab.results.output import ENDINGS, OutputError, write
 
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
             raise UsageError(str(error)) from None
     if text is not None:
         folder.write_metrics(text, plan)
-    report(results, args.json)
+    report(results, [str(warning) for warning in warnings], args.json)
     if args.folder is not None and not args.output:
         _write_for_patas(results)
     return DONE
@@ -194,7 +194,7 @@ def _changed(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> tu
     return written, load(source, text=written, templates=folder.plan().about["templates"])
 
 
-def report(results: Results, as_json: bool) -> None:
+def report(results: Results, warnings: list[str], as_json: bool) -> None:
     """In how many tasks each metric was found, and what to do about those found nowhere."""
     from tui_lab.cli.text import plural
 
@@ -207,7 +207,7 @@ def report(results: Results, as_json: bool) -> None:
                 "tasks": ended,
                 "read": results.read,
                 "matched": results.matched,
-                "warnings": [str(warning) for warning in results.warnings],
+                "warnings": warnings,
             }
         )
         return
@@ -217,5 +217,5 @@ def report(results: Results, as_json: bool) -> None:
     )
     for name, count in results.matched.items():
         print(f"  {name}: in {count:,} of {ended:,}", file=sys.stderr)
-    for warning in results.warnings:
+    for warning in warnings:
         print(f"! {warning}", file=sys.stderr)
