@@ -24,8 +24,8 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 
-# How fast an example is says nothing on a machine that is busy. Whether a change lands is not left to luck: the examples
-# are the same in each run, and --long draws others, and more of them.
+# How fast an example is says nothing on a machine that is busy. Whether a change lands is not left to luck: the
+# examples are the same in each run, and --long draws others, and more of them.
 settings.register_profile("usual", deadline=None, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=500)
 
