@@ -79,6 +79,7 @@ class Planner:
         *,
         adopt: bool = False,
         again: bool = False,
+        without_added: bool = False,
     ) -> Submission:
         """What a submission would do."""
         file = self.path / "grid.yaml"
@@ -96,6 +97,7 @@ class Planner:
             seed=self.seed(experiment),
             overridden=expand(experiment, overrides) if overrides else None,
             adopt=adopt,
+            without_added=without_added,
         )
         return Submission(rerun(planned, planned.chosen, state) if again else planned)
 
@@ -107,9 +109,10 @@ class Planner:
         adopt: bool = False,
         again: bool = False,
         done: bool = True,
+        without_added: bool = False,
     ) -> Submission:
         """Submit, and let every new task of the plan end well (unless not `done`)."""
-        submission = self.plan(text, overrides, adopt=adopt, again=again)
+        submission = self.plan(text, overrides, adopt=adopt, again=again, without_added=without_added)
         plan = submission.planned.plan
         plan.write(self.folder.plans, text)
         self.journal(

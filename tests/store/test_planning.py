@@ -292,13 +292,49 @@ def test_values_of_the_command_line_add_and_never_shrink(planner: Planner) -> No
     assert planner.plan(SIX + "timeout: 5s\n").ids == [0, 1, 2, 3, 4, 5, 6, 7]
 
 
-def test_added_combinations_go_when_the_file_changes_and_that_is_said(planner: Planner) -> None:
+def test_added_combinations_stay_when_the_file_changes(planner: Planner) -> None:
     planner.submit(SIX)
     planner.submit(SIX, {"a": [9]})
     grown = planner.submit(EIGHT)
-    assert len(grown.ids) == 8
-    assert "1 combination added by name=value" in grown.planned.notices[0]
+    assert len(grown.ids) == 9 and 6 in grown.ids and 6 not in grown.new
     assert planner.submit(EIGHT, {"a": [9]}).new == []
+    assert len(planner.submit(EIGHT.replace("echo", "printf")).new) == 9, "they run again as all others do"
+
+
+def test_added_combinations_leave_when_they_are_told_to(planner: Planner) -> None:
+    planner.submit(SIX, {"a": [9]})
+    assert len(planner.plan(SIX).ids) == 7
+    assert len(planner.submit(SIX, without_added=True).ids) == 6
+    assert len(planner.plan(SIX).ids) == 6
+    assert planner.plan(SIX, {"a": [9]}).new == [], "their results are still there"
+
+
+def test_added_combinations_that_the_file_lists_are_its_own(planner: Planner) -> None:
+    text = "command: echo {a}\nparameters: {a: [1, 2]}\n"
+    planner.submit(text, {"a": [9]})
+    ids = planner.submit(text.replace("2]", "2, 9]")).ids
+    assert ids == [0, 1, 2]
+    assert planner.submit(text).ids == [0, 1]
+
+
+def test_added_combinations_take_on_what_the_file_says_now(planner: Planner) -> None:
+    text = "command: echo {a} {b}\nparameters: {a: [1, 2]}\nderive: {b: 2 * a}\n"
+    planner.submit(text, {"a": [9]})
+
+    def rows(text: str) -> list[dict[str, object]]:
+        return planner.plan(text).planned.plan.typed().to_dicts()
+
+    assert {"a": 9, "b": 27} in rows(text.replace("2 * a", "3 * a"))
+    assert {"a": 9} in rows("command: echo {a}\nparameters: {a: [1, 2]}\n"), "b is none any more"
+    assert {"a": 9, "c": 5, "b": 18} in rows(text.replace("2]", "2], c: 5"))
+    assert {"a": 9, "c": 4, "b": 18} in rows(text.replace("2]}", "2], c: [4, 5]}\ndefaults: {c: 4}"))
+    for changed, why in (
+        (text.replace("2]", "2], c: [4, 5]"), 'leaves the plan: they have no value of the parameter "c"'),
+        (text + "where: b < 10\n", 'leaves the plan: "where" is not true for them'),
+    ):
+        plan = planner.plan(changed)
+        assert 9 not in plan.planned.plan.typed()["a"].to_list()
+        assert why in plan.planned.notices[0]
 
 
 def test_an_added_value_of_another_type_leaves_derived_ones_alone(planner: Planner) -> None:

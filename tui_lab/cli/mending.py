@@ -132,6 +132,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
         seed=seed_use(experiment, "seed" in placeholders(experiment)),
         overridden=expand(experiment, overrides) if overrides else None,
         adopt="--adopt" in words,
+        without_added="--without-added" in words,
     )
     tasks = planned.plan.tasks
     table = folder.plans / f"{number}.csv"

@@ -53,6 +53,7 @@ class Choice:
     rerun: bool = False
     adopt: bool = False
     replace: bool = False
+    without_added: bool = False  # what name=value has added leaves the plan
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
         seed=seed_use(experiment, "seed" in placeholders(experiment)),
         overridden=overridden,
         adopt=choice.adopt,
+        without_added=choice.without_added,
     )
     if choice.adopt and previous is not None and not planned.known.all() and not planned.adopted.len():
         raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")

@@ -208,6 +208,41 @@ def _at(experiment: Experiment, i: int, name: str, message: str, hint: str = "")
     return max((experiment.problem(p, message, hint) for p in paths), key=lambda p: (p.line, p.column))
 
 
+# ---- combinations that are not of the file
+
+
+def carried(earlier: Combinations, experiment: Experiment, current: Combinations) -> tuple[Combinations, str]:
+    """What was combined beside an earlier file, with the parameters, `derive` and `where` of this one, whose own
+    combinations are `current`; and why some of it is left out, or an empty text.
+
+    A parameter that is new has the one value that all of `current` have, or its default.
+    """
+    table, columns = ValueTable(), []
+    for name in current.frame.columns:
+        if name in experiment.derive:
+            continue
+        series = earlier.frame[name] if name in earlier.frame.columns else None
+        if series is not None and name not in earlier.values:
+            columns.append(series)
+            continue
+        listed = earlier.values.get(name, [])
+        if series is None:
+            same = current.frame[name].n_unique() == 1
+            if not same and name not in experiment.defaults:
+                return Combinations(current.frame.clear()), f'they have no value of the parameter "{name}"'
+            listed = [current.row(0)[name] if same else experiment.defaults[name]]
+            series = pl.Series([0] * earlier.height, dtype=pl.UInt32)
+        codes = pl.Series(table.codes(name, listed), dtype=pl.UInt32)
+        columns.append(codes.gather(series).alias(name))
+    frame = as_frame(columns, earlier.height)
+    try:
+        kept = _Rules(experiment, table)(frame)
+    except SpecError as error:
+        return Combinations(current.frame.clear()), error.problems[0].message
+    kept = kept.select(current.frame.columns).unique(maintain_order=True) if kept.width else kept
+    return Combinations(kept, table.values), '"where" is not true for them' if kept.height < frame.height else ""
+
+
 # ---- derive, where
 
 

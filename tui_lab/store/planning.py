@@ -17,7 +17,7 @@ import polars as pl
 
 from tui_lab.spec import seeds
 from tui_lab.spec.canonical import canonical
-from tui_lab.spec.combinations import Combinations
+from tui_lab.spec.combinations import Combinations, carried
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import declared_files, keys
@@ -25,11 +25,6 @@ from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
 from tui_lab.store.plan import PREFIX, Plan, merge
 
-# Parts of a file that change neither a task nor a combination.
-_COSMETIC: Final = (
-    *("metrics", "rows", "description", "tags", "priority", "order", "grace", "run_on", "setup_timeout"),
-    *("retries", "retry_on", "max_failures", "timeout", "stagger"),
-)
 # Parts that tasks run under, though no key holds them.
 _SURROUNDINGS: Final = ("env", "setup", "shell", "workdir")
 _BLOCK: Final = 1 << 16  # keys at a time
@@ -202,11 +197,12 @@ def make_plan(
     seed: SeedUse,
     overridden: Combinations | None = None,
     adopt: bool = False,
+    without_added: bool = False,
 ) -> Planned:
     """Give every task its id and version.
 
     overridden: the combinations of `name=value` on the command line. Those that the file does not have join
-    the plan, and stay in the plans to come as long as the file means the same. adopt: new tasks take over the
+    the plan, and stay in the plans to come, unless they come `without_added`. adopt: new tasks take over the
     ids, and so the results, of done tasks of earlier plans that differ from them in nothing but the command,
     a parameter's name, or a new parameter at its default.
     """
@@ -219,10 +215,9 @@ def make_plan(
         "version": experiment.version,
         "defaults": dict(experiment.defaults),
         "unhashed": sorted(experiment.unhashed),
-        "meaning": keys.digest(experiment.model_dump(mode="json", by_alias=True, exclude=set(_COSMETIC))),
     }
     from_file = combinations.height
-    added, notices = _added_before(previous, about["meaning"])
+    added, notices = _added_before(None if without_added else previous, experiment, combinations)
     for extra in (added, overridden):
         if extra is not None:
             combinations = merge(combinations, extra)
@@ -297,19 +292,20 @@ def _done(tasks: pl.Series, state: State) -> pl.Series:
     return pl.Series("task_id", ids[codes[ids] == DONE], dtype=pl.Int64)
 
 
-def _added_before(previous: Plan | None, meaning: str) -> tuple[Combinations | None, tuple[str, ...]]:
-    """The combinations that `name=value` added to the previous plan, where they still belong to it."""
-    if previous is None:
+def _added_before(
+    previous: Plan | None, experiment: Experiment, combinations: Combinations
+) -> tuple[Combinations | None, tuple[str, ...]]:
+    """The combinations that `name=value` added to the previous plan, as the file means them now."""
+    rows = None if previous is None else previous.tasks.filter("added")
+    if previous is None or rows is None or not rows.height:
         return None, ()
-    rows = previous.tasks.filter("added")
-    if not rows.height:
-        return None, ()
-    if previous.about.get("meaning") != meaning:
-        count = rows["combination"].n_unique()
-        what = "combination added by name=value leaves" if count == 1 else "combinations added by name=value leave"
-        return None, (f"the file has changed, so {count:,} {what} the plan; give them again",)
     rows = rows.unique("combination", keep="first", maintain_order=True)
-    return Plan(0, rows, previous.values).combinations, ()
+    kept, why = carried(Plan(0, rows, previous.values).combinations, experiment, combinations)
+    gone = rows.height - kept.height
+    if not gone or not why:
+        return kept, ()
+    what = "combination added by name=value leaves" if gone == 1 else "combinations added by name=value leave"
+    return kept, (f"{gone:,} {what} the plan: {why}",)
 
 
 def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.DataFrame, tuple[str, ...]]:

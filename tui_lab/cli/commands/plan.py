@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
     parser.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
     parser.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
+    parser.add_argument(
+        "--without-added", action="store_true", help="the combinations that name=value has added leave the plan"
+    )
     parser.add_argument("--replace", action="store_true", help="this file takes the place of the one before")
     parser.add_argument("--all", action="store_true", help="print every command that would run")
     add_json(parser)
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> int:
     files, overrides = split_words(args.words)
     if not files:
         raise UsageError("plan needs a file")
-    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
+    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
     lab = find_lab(lab_path(args))
     for file in files:
         prepared = prepare(lab, Path(file), choice)
@@ -86,6 +89,7 @@ def as_json(prepared: Prepared) -> dict[str, object]:
         "experiment": prepared.experiment.name,
         "tasks": prepared.plan.tasks.height,
         "combinations": prepared.plan.tasks["combination"].n_unique(),
+        "added": prepared.plan.tasks.filter("added")["combination"].n_unique(),
         "repeat": prepared.experiment.repeats,
         "to_run": len(prepared.queued),
         "spare": len(prepared.spare),
@@ -128,9 +132,11 @@ def _product(prepared: Prepared, combinations: int) -> str:
     from tui_lab.cli.text import plural
 
     repeat, tasks = prepared.experiment.repeat, plural(prepared.plan.tasks.height, "task")
+    added = prepared.plan.tasks.filter("added")["combination"].n_unique()
+    of = f"{plural(combinations, 'combination')}" + (f" ({added:,} added by name=value)" if added else "")
     if isinstance(repeat, int):
-        return f"{plural(combinations, 'combination')} x {plural(repeat, 'repeat')} = {tasks}"
-    return f"{plural(combinations, 'combination')} x {repeat.min} to {repeat.max} repeats = at most {tasks}"
+        return f"{of} x {plural(repeat, 'repeat')} = {tasks}"
+    return f"{of} x {repeat.min} to {repeat.max} repeats = at most {tasks}"
 
 
 def and_more(prepared: Prepared) -> str:

@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
     it.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
     it.add_argument(
+        "--without-added", action="store_true", help="the combinations that name=value has added leave the plan"
+    )
+    it.add_argument(
         "--replace", action="store_true", help="this file takes the place of the one the experiment came from"
     )
     it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
@@ -133,7 +136,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     files, overrides = split_words(args.words)
     if not files:
         raise UsageError("--run needs a file beside the name=value words")
-    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace)
+    choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
     nodes = read_nodes(args.node, args.cluster) if nodes is None else nodes
     lab = find_lab(lab_path(args))
     if args.first:
