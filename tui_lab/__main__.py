@@ -1,7 +1,47 @@
-"""`python -m tui_lab` is `tui-lab`."""
+"""`tui-lab`, and `python -m tui_lab`: a Ctrl-C ends it in peace from the first line to the last.
 
-import sys
+Until the command runs, and again once it has, nobody would catch a KeyboardInterrupt.
+"""
 
-from tui_lab.cli.main import main
+# `signal` itself takes a while, in which a Ctrl-C would be a traceback.
+import _signal  # type: ignore[import-not-found]
+import os
 
-sys.exit(main())
+
+def _leave(*_: object) -> None:
+    os._exit(130)
+
+
+_heard = _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler  # else it is ignored, as behind `nohup`
+if _heard:
+    _signal.signal(_signal.SIGINT, _leave)
+
+import sys  # noqa: E402
+from contextlib import suppress  # noqa: E402
+
+from tui_lab.cli import main as command  # noqa: E402
+from tui_lab.cli.interrupts import INTERRUPTED, interrupt  # noqa: E402
+
+
+def main() -> int:
+    """Run the command line of this process; its exit status."""
+    status = INTERRUPTED
+    try:
+        if _heard:
+            _signal.signal(_signal.SIGINT, interrupt)
+        status = command.main()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if _heard:
+            _signal.signal(_signal.SIGINT, _leave)
+    if status == INTERRUPTED:  # to take down Python waits for threads that are in the middle of something
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(status)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command while it is busy, and nothing that is too large begins."""
+"""Ctrl-C ends a command wherever it is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+import pytest
 
 from tests.cli.bench import Bench
 from tests.conftest import until
@@ -44,6 +46,100 @@ def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:
     finally:
         process.kill()
     assert (process.returncode, out, err) == (130, "", "")
+
+
+COMMANDS = [
+    ("plan", "small.yaml"),
+    ("check", "small.yaml"),
+    ("status",),
+    ("logs", "small/0"),
+    ("show", "small/0"),
+    ("parse", "small"),
+    ("query", "SELECT * FROM small"),
+    ("stats", "small"),
+    ("draw", "lines", "-o", "x.png"),
+    ("export",),
+    ("retry", "small"),
+]
+# Modules behind whose import it comes: the first of this program, one that a library imports while it is imported (it
+# may not hear of it), and the heavy ones.
+STAGES = ["tui_lab.cli", "tui_lab.cli.main", "_uuid", "zoneinfo", "numpy.exceptions", "polars.datatypes", "polars"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.yaml").write_text(
+        "name: small\ncommand: echo v={a}\nparameters: {a: [1, 2]}\nmetrics: {v: 'v=(@int@)'}\n"
+    )
+    argv = [sys.executable, "-m", "tui_lab", "--run", "small.yaml"]
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True, timeout=120)
+    return folder
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+def test_it_ends_every_command_at_every_stage(small: Path, words: tuple[str, ...]) -> None:
+    interrupted = 0
+    for stage in STAGES:
+        argv = [sys.executable, "-X", "importtime", "-m", "tui_lab", *words]
+        with subprocess.Popen(argv, cwd=small, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            told = []
+            for line in process.stderr:
+                told.append(line)
+                if line.rpartition("|")[2].strip() == stage:
+                    process.send_signal(signal.SIGINT)
+                    break
+            told += process.stderr
+            status = process.wait(30)
+        said = "".join(line for line in told if not line.startswith("import time:"))
+        assert said == "", f"{stage}: {said}"
+        assert status in (0, 130), stage
+        interrupted += status == 130
+    assert interrupted >= 4
+
+
+def test_an_import_in_its_midst_hears_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "swallows.py").write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(0.1)\n    print('unharmed')\n"
+        "except BaseException:\n    print('taken for an error')\n"
+    )
+    code = (
+        "import signal, time; from tui_lab.cli.interrupts import interrupt; signal.signal(signal.SIGINT, interrupt)\n"
+        "try:\n    import swallows\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('heard')\n"
+    )
+    argv = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False, env=environment)
+    assert (said.stdout, said.stderr) == ("unharmed\nheard\n", "")
+
+
+def test_it_ends_an_import_that_takes_long(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text("print('begins', flush=True)\nwhile True:\n    pass\n")
+    code = (
+        "import signal; from tui_lab.cli.interrupts import interrupt; signal.signal(signal.SIGINT, interrupt)\n"
+        "import endless\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "begins\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr.read() == ""
+
+
+def test_where_it_is_ignored_it_stays_so(small: Path) -> None:
+    argv = ["sh", "-c", 'trap "" INT; exec "$@"', "-", sys.executable, "-X", "importtime", "-m", "tui_lab", "status"]
+    with subprocess.Popen(argv, cwd=small, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stderr:
+            if line.endswith("tui_lab.cli.main\n"):
+                process.send_signal(signal.SIGINT)
+        assert "small" in process.stdout.read()
+        assert process.wait(30) == 0
 
 
 def test_a_call_that_waits_is_interrupted_after_polars_was_imported() -> None:

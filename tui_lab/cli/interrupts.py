@@ -1,7 +1,8 @@
-"""Ctrl-C acts at once, also after the import of Polars.
+"""Ctrl-C acts at once, also during imports and after that of Polars.
 
 Polars sets a handler of its own, under which the system goes on with a call that waits (a read, a lock) instead of
-letting Python hear of the signal.
+letting Python hear of the signal. And an import takes a KeyboardInterrupt in its midst for an error of its own: what it
+imports in turn is missing then, which orjson answers with a segmentation fault.
 """
 
 from __future__ import annotations
@@ -9,10 +10,61 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
+from typing import Any, Final
+
+INTERRUPTED: Final = 130  # exit status
+_PATIENCE: Final = 0.3  # seconds that an import has for its end
+
+_awaited: threading.Timer | None = None  # runs while an import is to end
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Handler of SIGINT: raises KeyboardInterrupt, but not within an import; behind it. One that takes long, or a
+    second Ctrl-C, ends the process."""
+    global _awaited
+    importer = _importer(frame)
+    if importer is None:
+        raise KeyboardInterrupt
+    if _awaited is not None:
+        os._exit(INTERRUPTED)
+    _awaited = threading.Timer(_PATIENCE, os._exit, [INTERRUPTED])
+    _awaited.daemon = True
+    _awaited.start()
+    importer.f_trace = _behind  # called at its next line, or at its end
+    sys.settrace(_untraced)
+
+
+def _importer(frame: FrameType | None) -> FrameType | None:
+    """The outermost of the calls that wait for an import."""
+    found = None
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            found = frame.f_back
+        frame = frame.f_back
+    return found
+
+
+def _untraced(frame: FrameType, event: str, argument: Any) -> None:
+    """Leaves what is called from now on untraced."""
+
+
+def _behind(frame: FrameType, event: str, argument: Any) -> Any:
+    """Let what was heard during an import act now."""
+    global _awaited
+    sys.settrace(None)
+    if _awaited is not None:
+        _awaited.cancel()
+        _awaited = None
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or handler is interrupt:
+        raise KeyboardInterrupt
+    handler(signal.SIGINT, frame)  # whoever follows a run by now counts what comes
 
 
 def keep_interruptible() -> None:

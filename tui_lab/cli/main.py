@@ -150,7 +150,3 @@ def _explain(error: BaseException) -> int:
     print(f"tui-lab: a mistake of this program: {type(error).__name__}: {error}", file=sys.stderr)
     print("Run it again with --debug for the traceback, and report it.", file=sys.stderr)
     return INFRASTRUCTURE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

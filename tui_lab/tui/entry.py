@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import string
 import sys
 from contextlib import suppress
@@ -33,6 +34,7 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))
     if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
         sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
     app = LabApp(lab, file=file, config=config)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
