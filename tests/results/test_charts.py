@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from itertools import product
 from typing import Any
 
@@ -21,6 +22,7 @@ from scipy import stats
 from tui_lab.results.charts import AGGREGATES, Chart, ChartError, NothingToDraw, Request, Source, make
 from tui_lab.results.charts_pareto import in_front
 from tui_lab.results.charts_sampling import thin_line
+from tui_lab.results.statistics_text import apart, chosen
 
 RNG = np.random.default_rng(7)
 GRID = pl.DataFrame(
@@ -124,6 +126,72 @@ def test_a_heatmap_pivots_and_leaves_holes() -> None:
     assert (ours.x.categories, ours.y.categories) == (("1", "2", "10"), ("b", "a"))
     assert ours.series[0].points.rows() == [(1.0, 0.0, 2.0), (0.0, 1.0, 2.0), (2.0, 1.0, 4.0)]
     assert ours.z is not None and ours.z.range == (2.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([1e-5, 3e-5, 3.051757812e-5, 0.0001220703125], ("1e-5", "3e-5", "3.05e-5", "1.22e-4")),
+        ([0.0625, 0.5, 1.0, 1e9], ("0.0625", "0.5", "1", "1e9")),
+        ([0.1, 0.30000000000000004, 0.3], ("0.1", "0.3", "0.30000000000000004")),
+        ([1e9 + 0.001, 1e9 + 0.002], ("1000000000.001", "1000000000.002")),
+        ([-2.0, float("nan")], ("-2", "nan")),
+    ],
+)
+def test_numbers_as_categories_are_as_short_as_tells_them_apart(values: list[float], names: tuple[str, ...]) -> None:
+    frame = pl.DataFrame({"x": values, "y": ["a"] * len(values), "z": [1.0] * len(values)})
+    ours = chart("heatmap", frame, columns={"x": "x", "y": "y", "z": "z"})
+    assert ours.x.numbers and set(ours.x.categories) == set(names)
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=6, unique=True))
+def test_different_numbers_have_different_names(values: list[float]) -> None:
+    assert len(set(chosen(values))) == len({value + 0.0 for value in values})
+    assert len(set(apart(values))) == len({value + 0.0 for value in values})
+
+
+BEGIN = datetime(2024, 5, 17, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([BEGIN + timedelta(minutes=n) for n in range(9)], "time"),
+        ([date(2024, 5, 1 + n) for n in range(9)], "time"),
+        ([timedelta(seconds=90 * n) for n in range(9)], "duration"),
+        ([clock(1 + n, 30) for n in range(9)], "clock"),
+    ],
+)
+def test_times_and_durations_have_axes_of_their_own(values: list[Any], kind: str) -> None:
+    frame = pl.DataFrame({"t": values, "n": range(9)})
+    hist = chart("hist", frame, columns={"x": "t"}, bins=4)
+    assert hist.x.kind == kind and hist.table["count"].sum() == 9
+    assert hist.table["left"][0] in (values[0], datetime(2024, 5, 1, tzinfo=UTC))
+    box = chart("box", frame, columns={"y": "t"})
+    assert box.y.kind == kind and box.table["median"][0] in (values[4], datetime(2024, 5, 5, tzinfo=UTC))
+    lines = chart("lines", frame, columns={"x": "n", "y": "t"})
+    assert lines.y.kind == kind and lines.table.height == 9
+    if kind != "duration":
+        with pytest.raises(ChartError, match="no sum of times"):
+            chart("lines", frame, columns={"x": "n", "y": "t"}, aggregate="sum")
+        with pytest.raises(ChartError, match="can't be logarithmic"):
+            chart("hist", frame, columns={"x": "t"}, log=frozenset("x"))
+
+
+def test_a_part_of_an_axis() -> None:
+    frame = pl.DataFrame({"x": [1, 2, 3, 4], "y": [0.90, 0.91, 0.92, 5.0]})
+    bars = chart("categories", frame, columns={"x": "x", "y": "y"}, ranges={"y": (0.8, 1.0)})
+    assert bars.y.range == (0.8, 1.0) and bars.notes == ("the bars begin at 0.8, not at 0",)
+    assert chart("categories", frame, columns={"x": "x", "y": "y"}, ranges={"y": (0, 1)}).notes == ()
+    hist = chart("hist", frame, columns={"x": "y"}, ranges={"x": (0, 1)})
+    assert hist.table["count"].sum() == 3 and hist.notes == ("1 row left out: y is outside of the range",)
+    for ranges, message in (
+        ({"y": (1, 1)}, "below MAX"),
+        ({"y": (-1, 1)}, "begins above 0"),
+        ({"x": (1, 2)}, "no range"),
+    ):
+        with pytest.raises(ChartError, match=message):
+            chart("categories", frame, columns={"x": "x", "y": "y"}, ranges=ranges, log=frozenset("y"))
 
 
 # ---- what can't be drawn
@@ -240,7 +308,7 @@ def test_changes_are_sql_and_take_the_examples_of_patas() -> None:
     changes = {"x": "X[i][:3]", "y": "math.log2(Y[i])", "z": "int(Z[i]*100)"}
     ours = chart("heatmap", columns=asked, changes=changes, aggregate="max")
     assert ours.x.categories == ("rel", "tan")
-    assert ours.y.categories == ("0", "1", "2.32193")
+    assert ours.y.categories == ("0", "1", "2.32")
     assert all(z == int(z) for z in ours.series[0].points["z"])
     assert chart("hist", columns={"x": "acc"}, changes={"x": "X * 0 + neurons"}).table.height > 0
     with pytest.raises(ChartError, match=r"--x-change: .*neuron") as error:

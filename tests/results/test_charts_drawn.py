@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+import tempfile
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.results.test_charts import GRID, SOURCE, chart
+from tests.results.test_charts import GRID, RNG, SOURCE, chart
 from tui_lab.cli.main import main
-from tui_lab.results.charts import KINDS, Axis, ChartError
+from tui_lab.results.charts import KINDS, Axis, Chart, ChartError
 from tui_lab.results.plots import files
 from tui_lab.results.plots.style import Look
 from tui_lab.results.plots.terminal import draw
@@ -70,6 +72,97 @@ def test_values_of_a_heatmap_are_written_where_they_fit() -> None:
     assert "0.25" in text and "0.50" in text
     wide = pl.DataFrame({"x": range(60), "y": ["a"] * 60, "z": np.linspace(0, 1, 60)})
     assert "--table prints them" in draw(chart("heatmap", wide, **asked), 80, 20, PLAIN)
+
+
+def test_no_number_is_cut() -> None:
+    values = [0.1 * 3.0**-n for n in range(14)]
+    frame = pl.DataFrame(
+        {"x": values * 2, "y": [7.123456789e-5] * 14 + [1e-300] * 14, "z": [1e-7 * n for n in range(28)]}
+    )
+    for width in (30, 60, 100, 300):
+        text = draw(chart("heatmap", frame, columns={"x": "x", "y": "y", "z": "z"}, annotate=True), width, 20, PLAIN)
+        assert "…" not in text.partition("no room")[0] and "7.12e-5┤" in text
+    assert text.count("2.7e-6") == 2 and "0.00000" not in text  # in its cell and at the end
+    far = pl.DataFrame({"k": range(8), "y": [1e9 + k / 1000 for k in range(8)]})
+    assert "1.000000000004e9┤" in draw(chart("lines", far, columns={"x": "k", "y": "y"}), 40, 20, PLAIN)
+    scale_line = draw(chart("heatmap", far, columns={"x": "k", "y": "k", "z": "y"}), 80, 20, PLAIN).split("\n")[-1]
+    assert " 1000000000 " in scale_line and scale_line.endswith(" 1000000000.007")
+
+
+def test_bars_and_a_part_of_the_axis() -> None:
+    frame = pl.DataFrame({"x": ["a", "b"], "y": [0.9, 0.95]})
+    whole = draw(chart("categories", frame, columns={"x": "x", "y": "y"}), 60, 20, PLAIN)
+    part = draw(chart("categories", frame, columns={"x": "x", "y": "y"}, ranges={"y": (0.85, 0.96)}), 60, 20, PLAIN)
+    assert "0.0┤" in whole and "0.950┤" in part and "0.0" not in part
+    assert whole.count("█") > part.count("█") > 0
+
+
+def test_what_lies_outside_of_a_range_is_outside() -> None:
+    frame = pl.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [0.0, 1.0, 2.0, 3.0]})
+    for kind in ("lines", "scatter"):
+        asked: Any = {"columns": {"x": "x", "y": "y"}, "ranges": {"x": (0.5, 2.5), "y": (0.5, 2.5)}}
+        text = draw(chart(kind, frame, **asked), 60, 20, PLAIN)
+        assert text.count("●") == 2
+        assert files_written(chart(kind, frame, **asked))
+    box = draw(chart("box", pl.DataFrame({"y": [1.0, 2.0, 3.0, 90.0]}), ranges={"y": (0, 5)}), 60, 20, PLAIN)
+    assert "∘" not in box and "━" in box
+
+
+def files_written(drawn: Chart) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        files.write(drawn, Path(folder) / "a.svg", (4, 3))
+        return (Path(folder) / "a.svg").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "mark"),
+    [
+        ([datetime(2024, 5, 17, 10, n, tzinfo=UTC) for n in range(0, 60, 5)], "10:20"),
+        ([date(2024, 5, 1 + n) for n in range(12)], "05-05"),
+        ([timedelta(minutes=20 * n) for n in range(12)], "1h"),
+        ([clock(2 * n) for n in range(12)], "18:00"),
+    ],
+)
+def test_axes_of_times(values: list[Any], mark: str, tmp_path: Path) -> None:
+    for kind in ("hist", "lines"):
+        drawn = chart(kind, pl.DataFrame({"t": values, "n": range(12)}), columns={"x": "t"})
+        text = draw(drawn, 80, 20, PLAIN)
+        assert mark in text
+        assert ("t (2024" in text) == (drawn.x.kind == "time")
+        files.write(drawn, tmp_path / "a.svg", (6, 4))
+        assert mark in (tmp_path / "a.svg").read_text() or "<use" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("kind", ["lines", "scatter", "categories", "box"])
+def test_pictures_of_all_floats(kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    for values in ([1e308, -1e308, 0.0], [1e-300, 1.0, 1e300], [5e-324, 1e-323, 1e-322]):
+        frame = pl.DataFrame({"x": [1, 2, 3], "y": values})
+        for log in (frozenset(), frozenset("y")) if min(values) > 0 else (frozenset(),):
+            files.write(chart(kind, frame, columns={"x": "x", "y": "y"}, log=log), tmp_path / "a.svg", (4, 3))
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_legends_of_pictures_lie_beside_what_is_drawn(tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    seen: list[Figure] = []
+    saved = Figure.savefig
+
+    def look(figure: Figure, *args: Any, **options: Any) -> None:
+        saved(figure, *args, **options)
+        seen.append(figure)
+
+    names = ["a", "b" * 60]
+    frame = pl.DataFrame({"x": range(40), "y": RNG.normal(size=40), "h": names * 20})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", look)
+        for kind in ("scatter", "lines", "categories", "hist"):
+            columns = {"x": "x", "h": "h", "y": "y", "hue": "h"}
+            asked = {role: columns[role] for role in (("x", "hue") if kind == "hist" else ("x", "y", "hue"))}
+            for rows in (frame, frame.with_columns(pl.col("h").str.slice(0, 1))):
+                files.write(chart(kind, rows, columns=asked), tmp_path / "a.png", (8, 5))
+                (legend,), (axes,) = seen[-1].legends, seen[-1].axes
+                assert not legend.get_window_extent().overlaps(axes.get_window_extent())
 
 
 def test_thousands_of_points_and_of_categories() -> None:

@@ -118,6 +118,17 @@ async def test_every_choice_draws_anew(small_lab: Path) -> None:
         await wait_until(pilot, lambda: pane.made is not before and pane.made.request.kind == "lines")
 
 
+async def test_a_part_of_the_y_axis(small_lab: Path) -> None:
+    async with opened(small_lab, frame=FRAME) as (pilot, pane):
+        await wait_until(pilot, lambda: pane.plot.text)
+        await chosen(pilot, pane, "k", "categories")
+        await pilot.press("r", *"0.5 0.4", "enter", *["backspace"] * 7, *"0.25 0.5", "enter")
+        await wait_until(pilot, lambda: "the bars begin at 0.25" in str(pane.notes.content))
+        assert pane.made is not None and pane.made.request.ranges == {"y": (0.25, 0.5)}
+        await pilot.press("r", *["backspace"] * 8, "enter")
+        await wait_until(pilot, lambda: pane.made is not None and not pane.made.request.ranges)
+
+
 async def test_an_impossible_choice_is_a_sentence(small_lab: Path) -> None:
     async with opened(small_lab, frame=FRAME) as (pilot, pane):
         await wait_until(pilot, lambda: pane.plot.text)

@@ -17,6 +17,8 @@ from typing import Final, Literal, get_args
 
 import polars as pl
 
+from tui_lab.results.statistics_text import apart
+
 Kind = Literal["lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto"]
 Role = Literal["x", "y", "z", "hue", "style"]
 Aggregate = Literal["mean", "median", "sum", "std", "product", "min", "max", "count"]
@@ -64,9 +66,10 @@ class Request:
     log: frozenset[Literal["x", "y"]] = frozenset()
     bins: int | None = None
     annotate: bool = False
-    number_format: str = ".3g"
-    """Of numbers in cells: Python's format specification."""
-    z_range: tuple[float, float] | None = None
+    number_format: str | None = None
+    """Of numbers in cells: Python's format specification; None for as many digits as tell them apart."""
+    ranges: Mapping[Role, tuple[float, float]] = field(default_factory=dict)
+    """From where to where an axis goes, or the colours of z."""
     goals: Mapping[str, Goal] = field(default_factory=dict)
     """By column, for pareto."""
 
@@ -83,14 +86,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Axis:
-    """`number` (as it is), `time` (seconds since 1970, UTC) or `category` (0, 1, ... in the order of
-    `categories`)."""
+    """`number` (as it is), `time` (seconds since 1970, UTC), `clock` (seconds since midnight), `duration` (seconds)
+    or `category` (0, 1, ... in the order of `categories`)."""
 
     label: str
-    kind: Literal["number", "time", "category"] = "number"
+    kind: Literal["number", "time", "clock", "duration", "category"] = "number"
     categories: tuple[str, ...] = ()
+    numbers: bool = False
+    """Whether the categories are numbers, of which no part can be left out."""
     log: bool = False
     range: tuple[float, float] | None = None
+    """From where to where it goes; None for as far as its values do."""
     whole: bool = False
     """Counts: there is nothing between two integers."""
 
@@ -132,7 +138,12 @@ class Chart:
     """What a person should know: values left out, goals taken for granted."""
     error_style: ErrorStyle = "band"
     annotate: bool = False
-    number_format: str = ".3g"
+    number_format: str | None = None
+
+    def cell_texts(self) -> list[str]:
+        """The numbers in the cells of a heatmap, in the order of its points."""
+        values = self.series[0].points["z"].to_list()
+        return apart(values, 3) if self.number_format is None else [format(z, self.number_format) for z in values]
 
 
 def make(request: Request, source: Source) -> Chart:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from tui_lab.results.charts import Axis, ChartError, NothingToDraw, Request, Rol
 from tui_lab.results.charts_choice import is_number
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.sql_text import replace, tokens
+from tui_lab.results.statistics_text import chosen
 from tui_lab.spec import expression
 from tui_lab.store.naming import free
 
@@ -46,16 +47,28 @@ class Prepared:
             self.rows = self.rows.filter(keep)
 
     def number(self, role: Role, log: bool = False) -> Axis:
-        """Turn a role's column into finite floats. Raises ChartError where it holds no numbers."""
+        """Turn a role's column into finite floats: numbers, times or durations. Raises ChartError where it holds
+        none."""
         series, name = self.rows[role], self.columns[role]
-        if series.dtype == pl.Null:
-            series = series.cast(pl.Float64)
-        if not is_number(series) and series.dtype != pl.Boolean:
+        kind = _kind(series.dtype)
+        if kind is None and series.dtype not in (pl.Boolean, pl.Null):
             raise ChartError(f"{name} holds no numbers; {_other_words(series)}")
-        values = plain_column(series).cast(pl.Float64)
-        self.rows = self.rows.with_columns(values.alias(role))
+        if log and kind in ("time", "clock"):
+            raise ChartError(f"{name} holds times, so its axis can't be logarithmic")
+        self.rows = self.rows.with_columns(_seconds(series).alias(role))
         self._finite(role, name, log)
-        return Axis(self.label(role), "number", log=log)
+        return Axis(self.label(role), kind or "number", log=log, range=self.range(role, log))
+
+    def range(self, role: Role, log: bool) -> tuple[float, float] | None:
+        """What is asked for an axis of numbers. Raises ChartError."""
+        asked = self.request.ranges.get(role)
+        if asked is None:
+            return None
+        if not asked[0] < asked[1]:
+            raise ChartError(f"--{role}-range: MIN must be below MAX")
+        if log and asked[0] <= 0:
+            raise ChartError(f"--{role}-range: a logarithmic axis begins above 0")
+        return asked
 
     def _finite(self, role: Role, name: str, log: bool) -> None:
         self.drop(self.rows[role].is_not_null(), f"{name} is null")
@@ -68,29 +81,44 @@ class Prepared:
         """Turn a role's column into places on an axis: numbers, times, or else categories. Raises
         ChartError."""
         series = self.rows[role]
-        if is_number(series):
+        if _kind(series.dtype) is not None:
             return self.number(role, log)
         if log:
             raise ChartError(f"{self.columns[role]} holds no numbers, so its axis can't be logarithmic")
-        if series.dtype in (pl.Date, pl.Datetime):
-            seconds = series.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
-            self.rows = self.rows.with_columns(seconds.alias(role))
-            self._finite(role, self.columns[role], False)
-            return Axis(self.label(role), "time")
         return self.category(role)
 
     def category(self, role: Role) -> Axis:
         """Turn a role's column into the indices of its values."""
+        if role in self.request.ranges:
+            raise ChartError(f"--{role}-range: there are categories along {role}, which have no range")
         series = self.rows[role]
         names, codes = coded(series)
         self.rows = self.rows.with_columns(codes.alias(role))
-        return Axis(self.label(role), "category", tuple(names))
+        return Axis(self.label(role), "category", tuple(names), numbers=series.dtype.is_numeric())
 
     def require(self) -> None:
         """Raises NothingToDraw where no row is left."""
         if not self.rows.height:
             reasons = "; ".join(self.notes()) or "there are no rows"
             raise NothingToDraw(f"nothing to draw: {reasons}")
+
+
+def _kind(dtype: pl.DataType) -> Literal["number", "time", "clock", "duration"] | None:
+    """What an axis of such values shows; None where they have no distances."""
+    if dtype in (pl.Date, pl.Datetime):
+        return "time"
+    if dtype == pl.Duration:
+        return "duration"
+    return "clock" if dtype == pl.Time else "number" if dtype.is_numeric() else None
+
+
+def _seconds(series: pl.Series) -> pl.Series:
+    """Numbers as floats, and times and durations in seconds."""
+    if series.dtype in (pl.Date, pl.Datetime):
+        return series.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
+    if series.dtype == pl.Time:
+        return series.cast(pl.Int64) / 1e9
+    return (series if series.dtype == pl.Null else plain_column(series)).cast(pl.Float64)
 
 
 def _other_words(series: pl.Series) -> str:
@@ -107,14 +135,15 @@ def coded(series: pl.Series) -> tuple[list[str], pl.Series]:
     joined = pl.DataFrame({"value": series}).join(
         codes, on="value", how="left", nulls_equal=True, maintain_order="left"
     )
-    return [name_of(value) for value in plain_column(distinct)], joined["code"].cast(pl.Float64)
+    return _names(plain_column(distinct)), joined["code"].cast(pl.Float64)
 
 
-def name_of(value: object) -> str:
-    """A value as the name of a category."""
-    if value is None:
-        return "null"
-    return f"{value:.6g}" if isinstance(value, float) else shown(value)
+def _names(values: pl.Series) -> list[str]:
+    """Different values as different names of categories."""
+    if values.dtype.is_float():
+        names = iter(chosen(values.drop_nulls().to_list()))
+        return ["null" if value is None else next(names) for value in values]
+    return ["null" if value is None else shown(value) for value in values]
 
 
 def prepare(request: Request, source: Source, columns: dict[Role, str]) -> Prepared:

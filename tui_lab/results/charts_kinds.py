@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Role, Series
+from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Request, Role, Series
 from tui_lab.results.charts_columns import Prepared, coded
 from tui_lab.results.charts_pareto import pareto
 from tui_lab.results.charts_statistics import aggregate, boxes, describe
+from tui_lab.results.statistics_text import short
 
 MOST_BINS: Final = 200
+_AGGREGATED: Final = ("x", "y", "low", "high", "n")
 
 
 def lines(prepared: Prepared) -> Chart:
@@ -44,10 +46,13 @@ def _aggregated(prepared: Prepared, x: Axis) -> Chart:
         raise ChartError(f"the {point} of one value each is nothing: there are no repeats")
     if "y" in request.log:
         found = found.filter(pl.col("y") > 0)
+    if y.kind in ("time", "clock") and point in ("sum", "product", "std"):
+        raise ChartError(f"there is no {point} of times; {prepared.columns['y']} holds them")
+    kind: Any = "number" if counted else y.kind
     y_label = y.label if request.labels.get("y") or point == "mean" else f"{point} of {y.label}"
-    y = Axis(y_label, log="y" in request.log, whole=counted)
-    series = groups.split(found, ("x", "y", "low", "high", "n"))
-    table = groups.named(found, x, ["x", "y", "low", "high", "n"])
+    y = Axis(y_label, kind, log="y" in request.log, range=prepared.range("y", "y" in request.log), whole=counted)
+    series = groups.split(found, _AGGREGATED)
+    table = groups.named(found.with_columns(_shown(found[c], y) for c in ("y", "low", "high")), x, _AGGREGATED)
     has_error = found["low"].count() > 0
     return Chart(
         request.kind,
@@ -58,9 +63,16 @@ def _aggregated(prepared: Prepared, x: Axis) -> Chart:
         title=request.labels.get("title", ""),
         legend=groups.legend,
         caption=_caption(prepared, found["n"], describe(point, error) if has_error else ""),
-        notes=prepared.notes(),
+        notes=(*prepared.notes(), *_of_bars(request, y)),
         error_style=request.error_style,
     )
+
+
+def _of_bars(request: Request, y: Axis) -> tuple[str, ...]:
+    """That lengths don't compare, where bars are cut."""
+    if request.kind != "categories" or y.range is None or y.log or y.range[0] <= 0 <= y.range[1]:
+        return ()
+    return (f"the bars begin at {short(y.range[0] if y.range[0] > 0 else y.range[1])}, not at 0",)
 
 
 def _caption(prepared: Prepared, n: pl.Series, error: str) -> str:
@@ -121,10 +133,19 @@ def _taken(names: Sequence[str], codes: pl.Series) -> list[str]:
 def _shown_x(values: pl.Series, axis: Axis) -> pl.Series:
     if axis.kind == "category":
         return pl.Series(values.name, _taken(axis.categories, values))
-    if axis.kind == "time":
-        return (values * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+    if axis.kind != "number":
+        return _shown(values, axis)
     whole = values.cast(pl.Int64, strict=False)
     return whole if values.len() and (whole.cast(pl.Float64) == values).all() else values
+
+
+def _shown(values: pl.Series, axis: Axis) -> pl.Series:
+    """Seconds as the times or durations that they were; numbers stay."""
+    if axis.kind == "time":
+        return (values * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+    if axis.kind == "clock":
+        return (values * 1e9).round().cast(pl.Int64).cast(pl.Time)
+    return (values * 1e6).round().cast(pl.Int64).cast(pl.Duration("us")) if axis.kind == "duration" else values
 
 
 def _renamed(prepared: Prepared, columns: list[pl.Series]) -> pl.DataFrame:
@@ -161,16 +182,14 @@ def heatmap(prepared: Prepared) -> Chart:
         *found.select("z", "n"),
     ]
     label = z.label if request.labels.get("z") or request.aggregate == "mean" else f"{request.aggregate} of {z.label}"
-    low, high = request.z_range or (float(found["z"].min()), float(found["z"].max()))  # type: ignore[arg-type]
-    if low > high:
-        raise ChartError("--z-range: MIN must be below MAX")
+    low, high = z.range or (float(found["z"].min()), float(found["z"].max()))  # type: ignore[arg-type]
     return Chart(
         "heatmap",
         x,
         y,
         (Series("", found.select("x", "y", "z")),),
         _renamed(prepared, table),
-        z=Axis(label, range=(low, high)),
+        z=Axis(label, z.kind, range=(low, high)),
         title=request.labels.get("title", ""),
         caption=_caption(prepared, found["n"], ""),
         notes=prepared.notes(),
@@ -186,8 +205,8 @@ def scatter(prepared: Prepared) -> Chart:
     y = prepared.place("y", "y" in request.log)
     prepared.require()
     groups = _Groups(prepared)
-    table = groups.named(prepared.rows, x, ["x", "y"])
-    if y.kind != "number":
+    table = groups.named(prepared.rows.with_columns(_shown(prepared.rows["y"], y)), x, ["x", "y"])
+    if y.kind == "category":
         name = table.columns[-1]
         table = table.with_columns(_shown_x(prepared.rows["y"], y).alias(name))
     return Chart(
@@ -207,6 +226,8 @@ def hist(prepared: Prepared) -> Chart:
     request = prepared.request
     log = "x" in request.log
     x = prepared.number("x", log)
+    if x.range is not None:
+        prepared.drop(prepared.rows["x"].is_between(*x.range), f"{prepared.columns['x']} is outside of the range")
     prepared.require()
     groups = _Groups(prepared)
     values = prepared.rows["x"].to_numpy()
@@ -231,11 +252,18 @@ def hist(prepared: Prepared) -> Chart:
             )
         )
     found = pl.concat(parts).sort([*groups.keys, "left"])
-    counted = found.with_columns(pl.col("y").cast(pl.Int64).alias("count"))
+    counted = found.with_columns(
+        pl.col("y").cast(pl.Int64).alias("count"), *(_shown(found[name], x) for name in ("left", "right"))
+    )
     return Chart(
         "hist",
         x,
-        Axis(request.labels.get("y", "count"), log="y" in request.log, whole=True),
+        Axis(
+            request.labels.get("y", "count"),
+            log="y" in request.log,
+            range=prepared.range("y", "y" in request.log),
+            whole=True,
+        ),
         groups.split(found, ("left", "right", "y")),
         groups.named(counted, None, ["left", "right", "count"]),
         title=request.labels.get("title", ""),
@@ -281,7 +309,11 @@ def box(prepared: Prepared) -> Chart:
         x,
         y,
         groups.split(found, (*numbers, "outliers")),
-        groups.named(found.with_columns(pl.col("outliers").list.len()), x, [*numbers, "outliers"]),
+        groups.named(
+            found.with_columns(pl.col("outliers").list.len(), *(_shown(found[name], y) for name in numbers[1:-1])),
+            x,
+            [*numbers, "outliers"],
+        ),
         title=request.labels.get("title", ""),
         legend=groups.legend,
         caption="box: quartiles; whiskers: within 1.5 times the box's height of it",

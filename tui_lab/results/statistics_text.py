@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+EXACT: Final = 7
+"""Characters up to which a number that a person chose is written with all its digits."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -16,6 +21,63 @@ def number(value: float | None, digits: int = 4) -> str:
         places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         return f"{value:.{places}f}"
     return f"{value:.{digits - 1}e}"
+
+
+def short(value: float, digits: int = 4) -> str:
+    """A number of some significant digits in few characters: `0.0625`, `3e-5`, `1.2e9`; whole ones up to a million
+    as they are."""
+    return str(int(value)) if abs(value) < 1e6 and value == int(value) else bare_exponent(f"{value:.{digits}g}")
+
+
+def bare_exponent(text: str) -> str:
+    """`1.0e+07` as `1e7`."""
+    digits, mark, exponent = text.partition("e")
+    if not mark:
+        return text
+    if "." in digits:
+        digits = digits.rstrip("0").rstrip(".")
+    return "0" if float(text) == 0 else f"{digits}e{int(exponent)}"
+
+
+def apart(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Finite numbers with equally many significant digits: `digits`, or as many as tell different ones apart, and how
+    far."""
+    different = len({value + 0.0 for value in values})
+    near = (max(values) / 20 - min(values) / 20) if different > 1 else math.inf
+    texts: list[str] = []
+    for more in range(digits, 18):
+        texts = [short(value, more) for value in values]
+        if len(set(texts)) >= different and all(
+            abs(float(text) - value) <= near for text, value in zip(texts, values, strict=True)
+        ):
+            break
+    return texts
+
+
+def chosen(values: Sequence[float]) -> list[str]:
+    """Numbers that a person chose: exact where that takes few characters, else rounded as far as they still differ.
+    Not finite ones keep their names."""
+    texts = [_chosen(value, None) for value in values]
+    long = [place for place, text in enumerate(texts) if len(text) > EXACT]
+    different = len(set(texts))
+    for digits in range(3, 18) if long else ():
+        for place in long:
+            texts[place] = _chosen(values[place], digits)
+        if len(set(texts)) >= different:
+            break
+    return texts
+
+
+def _chosen(value: float, digits: int | None) -> str:
+    """In the shorter of both notations."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    rounded = value if digits is None else float(f"{value:.{digits}g}")
+    usual = bare_exponent(repr(rounded))
+    power = bare_exponent(f"{Decimal(usual):e}")
+    return power if len(power) < len(usual) and len(usual) > 6 else usual
 
 
 def exact(value: float) -> str:

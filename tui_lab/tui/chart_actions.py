@@ -24,6 +24,7 @@ ACTIONS: Final = (
     Action("chart.aggregate", "m", "Mean", "Choose how several values at one place become one.", shown=False),
     Action("chart.error", "e", "Error", "Choose what error bars and bands show."),
     Action("chart.log", "l", "Log", "Choose the axes that are logarithmic."),
+    Action("chart.range", "r", "Range", "Say from where to where the y axis goes.", shown=False),
     Action("chart.table", "T", "Table", "Show the same data in words and numbers."),
     Action("chart.source", "o", "Source", "Choose what is drawn: steps, results, or a query's answer."),
     Action("chart.ascii", "a", "ASCII", "Draw with ASCII characters only, or not.", shown=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final, Literal
 
 import polars as pl
@@ -12,6 +13,7 @@ from tui_lab.results.charts import USED, Aggregate, Error, Kind, Request, Role, 
 from tui_lab.results.charts_choice import is_number
 from tui_lab.tui.chart_source import TASK
 from tui_lab.tui.query_choice import Item
+from tui_lab.tui.query_prompt import Verdict
 
 KINDS: Final[dict[Kind, str]] = {
     "lines": "a line of means over x, with their error",
@@ -75,6 +77,25 @@ def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
         line.append(cut, style="bold")
         line.append("  ")
     return line
+
+
+def range_of(text: str) -> tuple[float, float] | None:
+    """Two numbers; None for as far as the values go. Raises ValueError."""
+    words = text.replace(",", " ").split()
+    if not words:
+        return None
+    low, high = (float(word) for word in words)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(text)
+    return low, high
+
+
+def range_verdict(text: str) -> Verdict:
+    """What a range will do."""
+    try:
+        return Verdict(True, "as far as the values go" if range_of(text) is None else "")
+    except ValueError:
+        return Verdict(False, "two numbers, the lower one first; nothing for as far as the values go")
 
 
 def column_items(source: Source, role: Role) -> list[Item]:

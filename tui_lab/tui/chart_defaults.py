@@ -103,4 +103,6 @@ def of_kind(request: Request, kind: Kind, used: Collection[Role]) -> Request:
     """The same request for another kind of chart."""
     columns = {role: name for role, name in request.columns.items() if role in used}
     log = request.log if kind in ("lines", "steps", "scatter", "hist", "pareto") else request.log & {"y"}
-    return replace(request, kind=kind, columns=columns, log=frozenset() if kind == "heatmap" else log)
+    ranges = request.ranges if kind not in ("heatmap", "hist") and request.kind not in ("heatmap", "hist") else {}
+    log = frozenset() if kind == "heatmap" else log
+    return replace(request, kind=kind, columns=columns, log=log, ranges=ranges)

@@ -15,6 +15,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from tui_lab.results.charts import USED, Error, Request, Role, Source
+from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui import chart_files
 from tui_lab.tui.background import work
@@ -29,6 +30,8 @@ from tui_lab.tui.chart_choices import (
     choices_line,
     column_items,
     error_items,
+    range_of,
+    range_verdict,
 )
 from tui_lab.tui.chart_defaults import counted, default_request, described, error_column, of_kind
 from tui_lab.tui.chart_making import Made, made
@@ -305,9 +308,10 @@ class ChartPane(Pane):
         columns.pop(role, None)
         if value != NONE:
             columns[role] = value
+        ranges = self._full.ranges
         if role == "y":
-            self.errors = None
-        self._set(replace(self._full, columns=columns))
+            self.errors, ranges = None, {}
+        self._set(replace(self._full, columns=columns, ranges=ranges))
 
     def action_aggregate(self) -> None:
         items = [Item(name, name, about) for name, about in AGGREGATES.items()]
@@ -332,6 +336,18 @@ class ChartPane(Pane):
 
     def _take_log(self, value: str) -> None:
         self._set(replace(self._full, log=LOGS[value][1]))
+
+    def action_range(self) -> None:
+        asked = self._full.ranges.get("y")
+        value = "" if asked is None else " ".join(shown(end) for end in asked)
+        self.app.push_screen(
+            PromptScreen("From where to where the y axis goes", value, range_verdict), self._take_range
+        )
+
+    def _take_range(self, text: str | None) -> None:
+        if text is not None:
+            asked = range_of(text)
+            self._set(replace(self._full, ranges={} if asked is None else {"y": asked}))
 
     def action_source(self) -> None:
         current = self.lab_app.current

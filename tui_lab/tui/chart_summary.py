@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from tui_lab.results.charts import Axis, Chart, Series
-from tui_lab.results.plots.ticks import number
+from tui_lab.results.plots.ticks import texts
 from tui_lab.tui.table_cells import visible
 
 MOST: Final = 12
@@ -38,33 +38,39 @@ def _sentence(chart: Chart, series: Series) -> str:
         return "nothing"
     if chart.kind == "heatmap":
         known = points.drop_nulls("z")
-        if not known.height:
+        if not known.height or chart.z is None:
             return "nothing"
         low, high = (known.row(_place(known["z"], which), named=True) for which in ("min", "max"))
+        least, greatest = texts(chart.z, [low["z"], high["z"]])
         return (
-            f"{known.height:,} cells; least {_number(low['z'])} at {_at(chart.x, low['x'])}, {_at(chart.y, low['y'])}; "
-            f"greatest {_number(high['z'])} at {_at(chart.x, high['x'])}, {_at(chart.y, high['y'])}"
+            f"{known.height:,} cells; least {least} at {_at(chart.x, low['x'])}, {_at(chart.y, low['y'])}; "
+            f"greatest {greatest} at {_at(chart.x, high['x'])}, {_at(chart.y, high['y'])}"
         )
     if chart.kind == "hist":
         most = points.row(_place(points["y"], "max"), named=True)
-        between = f"{_number(most['left'])} to {_number(most['right'])}"
-        ends = f"{_number(points['left'].min())} to {_number(points['right'].max())}"
-        return f"{int(points['y'].sum()):,} values from {ends}, most ({int(most['y']):,}) in {between}"
+        ends = [points["left"].min(), points["right"].max(), most["left"], most["right"]]
+        first, last, left, right = texts(chart.x, [float(end) for end in ends])
+        return (
+            f"{int(points['y'].sum()):,} values from {first} to {last}, most ({int(most['y']):,}) in {left} to {right}"
+        )
     if chart.kind == "box":
-        texts = [f"{_at(chart.x, row['x'])} {_number(row['median'])}" for row in points.head(MOST).rows(named=True)]
-        return f"medians {', '.join(texts)}" + (", ..." if points.height > MOST else "")
+        rows = points.head(MOST)
+        medians = texts(chart.y, rows["median"].to_list())
+        named = [f"{_at(chart.x, x)} {median}" for x, median in zip(rows["x"], medians, strict=True)]
+        return f"medians {', '.join(named)}" + (", ..." if points.height > MOST else "")
     return _curve(chart, points)
 
 
 def _curve(chart: Chart, points: pl.DataFrame) -> str:
     rows = points.rows(named=True)
     if len(rows) == 1:
-        return f"{_number(rows[0]['y'])} at {_at(chart.x, rows[0]['x'])}"
+        return f"{texts(chart.y, [rows[0]['y']])[0]} at {_at(chart.x, rows[0]['x'])}"
     low, high = rows[_place(points["y"], "min")], rows[_place(points["y"], "max")]
-    text = f"{len(rows):,} points; least {_number(low['y'])} at {_at(chart.x, low['x'])}, "
-    text += f"greatest {_number(high['y'])} at {_at(chart.x, high['x'])}"
+    least, greatest, first, last = texts(chart.y, [row["y"] for row in (low, high, rows[0], rows[-1])])
+    where, there = (_at(chart.x, row["x"]) for row in (low, high))
+    text = f"{len(rows):,} points; least {least} at {where}, greatest {greatest} at {there}"
     if chart.kind in ("lines", "steps") and chart.x.kind != "category":
-        text += f"; first {_number(rows[0]['y'])}, last {_number(rows[-1]['y'])}"
+        text += f"; first {first}, last {last}"
     return text
 
 
@@ -73,14 +79,5 @@ def _place(values: pl.Series, which: str) -> int:
     return 0 if found is None else found
 
 
-def _number(value: Any) -> str:
-    return number(float(value))
-
-
 def _at(axis: Axis, value: float) -> str:
-    if axis.kind == "category":
-        place = int(value)
-        return visible(axis.categories[place], WIDEST) if 0 <= place < len(axis.categories) else _number(value)
-    if axis.kind == "time":
-        return str(pl.Series([value * 1e6]).cast(pl.Int64).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%d %H:%M:%S")[0])
-    return _number(value)
+    return visible(texts(axis, [value])[0], WIDEST)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,12 +21,17 @@ from tui_lab.results.terminal_guard import own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tui_lab.results.charts import Chart, Request, Source
+    from tui_lab.results.charts import Chart, Request, Role, Source
 
 KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto")
 AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
 FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
 _ROLES: Final = ("x", "y", "z", "hue", "style")
+_RANGES: Final[dict[Role, str]] = {
+    "x": "of the x axis: numbers, or dates such as 2026-05-17",
+    "y": "of the y axis; bars begin at 0 without it",
+    "z": "of the colours of a heatmap",
+}
 _TALLEST: Final = 32  # lines of a chart, however tall the terminal is
 _EPILOG = """kinds:
   lines        the mean of y over x with its error, a line for each hue
@@ -79,10 +86,9 @@ def parser() -> Parser:
     it.add_argument("--log", choices=("x", "y", "xy"), default="", help="logarithmic axes")
     it.add_argument("--bins", type=_positive, metavar="N", help="of hist; default: by the values")
     it.add_argument("--annot", action="store_true", help="write the values into the cells of a heatmap")
-    it.add_argument("--fmt", default=".2f", metavar="CODE", help="how they are written (default: .2f)")
-    it.add_argument(
-        "--z-range", nargs=2, type=negative.number, metavar=("MIN", "MAX"), help="of the colours of a heatmap"
-    )
+    it.add_argument("--fmt", metavar="CODE", help="how they are written: .2f, .1%% (default: three digits or more)")
+    for role, what in _RANGES.items():
+        it.add_argument(f"--{role}-range", nargs=2, type=_place, metavar=("MIN", "MAX"), help=what)
     it.add_argument(
         "--goal",
         action="append",
@@ -107,6 +113,19 @@ def _positive(text: str) -> int:
     if not word.isdecimal() or not 1 <= int(word) <= 100_000:
         raise argparse.ArgumentTypeError(f"{word}: a whole number from 1 to 100,000 is needed")
     return int(word)
+
+
+def _place(text: str) -> float:
+    """A number, or a date or time as seconds since 1970."""
+    word = negative.text(text)
+    try:
+        found = float(word)
+    except ValueError:
+        moment = datetime.fromisoformat(word)
+        found = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not math.isfinite(found):
+        raise ValueError(text)
+    return found
 
 
 def _inches(text: str) -> float:
@@ -285,8 +304,8 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
         log=frozenset(args.log),
         bins=args.bins,
         annotate=args.annot,
-        number_format=_number_format(args.fmt),
-        z_range=tuple(args.z_range) if args.z_range is not None else None,
+        number_format=args.fmt if args.fmt is None else _number_format(args.fmt),
+        ranges={role: tuple(values[f"{role}_range"]) for role in _RANGES if values[f"{role}_range"] is not None},
         goals=goals,
     )
 

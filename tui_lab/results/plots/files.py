@@ -8,13 +8,17 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import polars as pl
 
 from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Series
+from tui_lab.results.plots import marks
 from tui_lab.results.plots.page import page
+from tui_lab.results.plots.ticks import Scale, ticks, unsaid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +29,8 @@ DPI: Final = 120
 ENDINGS: Final = frozenset((".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".html"))
 _STYLES: Final = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
 _MARKERS: Final = "os^DvPX*"
+_LINES: Final = 40
+"""Of a terminal that would show as much of the axes."""
 _FEW: Final = 40
 """Points of a line that are marked."""
 
@@ -54,8 +60,9 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         try:
-            _DRAWERS[chart.kind](chart, axes)
-            _frame(chart, axes, size)
+            plan = marks.plan(chart, _LINES)
+            _DRAWERS[chart.kind](_within_reach(chart, plan), axes)
+            _frame(chart, plan, axes, size)
             if chart.caption:
                 figure.supxlabel(_plain(chart.caption), fontsize="x-small", color="0.35")
             format = file.suffix[1:].lower()
@@ -76,30 +83,90 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
         raise ChartError(f"{file}: {error.strerror or error}") from error
 
 
-def _frame(chart: Chart, axes: Axes, size: tuple[float, float]) -> None:
-    """Labels, scales and legend."""
-    axes.set_title(_plain(chart.title))
-    axes.set_xlabel(_plain(chart.x.label))
-    axes.set_ylabel(_plain(chart.y.label))
-    if chart.kind != "heatmap":
-        if chart.x.log:
-            axes.set_xscale("log")
-        if chart.y.log:
-            axes.set_yscale("log")
-        _name_categories(chart.x, axes, size[0])
-    if chart.kind != "heatmap" and chart.legend:
-        handles = axes.get_legend_handles_labels()
-        columns = 1 + len(chart.series) // 24
-        if chart.kind in ("categories", "box") or columns > 1:  # beside what fills the whole field
-            axes.figure.legend(
-                *handles,
-                title=_plain(chart.legend),
-                fontsize="small",
-                ncols=columns,
-                loc="outside right upper",
+def _within_reach(chart: Chart, plan: marks.Plan) -> Chart:
+    """With small numbers instead of values, on axes whose numbers matplotlib can't compute with."""
+    names: list[str] = []
+    if _is_beyond(plan.x):
+        names += ["x", "left", "right"]
+        chart = replace(chart, x=replace(chart.x, log=False))
+    if _is_beyond(plan.y):
+        names += ["low", "q1", "median", "q3", "high", "outliers", *(["y"] if chart.kind != "heatmap" else [])]
+        chart = replace(chart, y=replace(chart.y, log=False))
+    series = [replace(one, points=_placed(one.points, names, plan)) for one in chart.series]
+    return replace(chart, series=tuple(series)) if names else chart
+
+
+def _placed(points: pl.DataFrame, names: Sequence[str], plan: marks.Plan) -> pl.DataFrame:
+    columns = []
+    for name in names:
+        on = plan.x if name in ("x", "left", "right") else plan.y
+        if name == "outliers" and name in points.columns:
+            outside = [[_part(on, value) for value in row] for row in points[name].to_list()]
+            columns.append(pl.Series(name, outside, dtype=pl.List(pl.Float64)))
+        elif name in points.columns:
+            columns.append(
+                pl.Series(name, [None if v is None else _part(on, v) for v in points[name]], dtype=pl.Float64)
             )
-        else:
-            axes.legend(*handles, title=_plain(chart.legend), fontsize="small")
+    return points.with_columns(columns)
+
+
+def _part(on: Scale, value: float) -> float:
+    """A value in lengths of the axis, from 0 or from the end of a logarithmic axis."""
+    return on(value) - (0.0 if on.log else on(0.0))
+
+
+def _is_beyond(on: Scale) -> bool:
+    if on.log:
+        return on.low < 1e-290 or on.high > 1e290
+    return max(abs(on.low), abs(on.high)) > 1e300 or not on.high - on.low > 1e-300
+
+
+def _frame(chart: Chart, plan: marks.Plan, axes: Axes, size: tuple[float, float]) -> None:
+    """Labels, scales, marks and legend."""
+    axes.set_title(_plain(chart.title))
+    for axis, on, which, most in ((chart.x, plan.x, "x", size[0]), (chart.y, plan.y, "y", size[1])):
+        aside = unsaid(axis, on, int(most))
+        getattr(axes, f"set_{which}label")(_plain(f"{axis.label} ({aside})" if aside else axis.label))
+        if chart.kind != "heatmap" and axis.kind != "category":
+            _mark(axis, on, axes, which, max(2, int(most)))
+    if chart.kind != "heatmap":
+        _name_categories(chart.x, axes, size[0])
+        if chart.legend:
+            _add_legend(chart, axes, size)
+
+
+def _mark(axis: Axis, on: Scale, axes: Axes, which: str, most: int) -> None:
+    """The scale and the marks of an axis of numbers or times."""
+    limits = getattr(axes, f"set_{which}lim")
+    if _is_beyond(on):
+        low, high = _part(on, on.low), _part(on, on.high)
+        limits(low - 0.02, high + 0.02)
+        found = [(_part(on, value), text) for value, text in ticks(axis, on, most)]
+    else:
+        if axis.log:
+            getattr(axes, f"set_{which}scale")("log")
+        if axis.range is not None:
+            limits(*axis.range)
+        if axis.kind == "number" or axis.log:
+            return
+        low, high = getattr(axes, f"get_{which}lim")()
+        limits(low, high)
+        found = ticks(axis, Scale(low, high), most)
+    getattr(axes, f"set_{which}ticks")([place for place, _ in found], [text for _, text in found])
+
+
+def _add_legend(chart: Chart, axes: Axes, size: tuple[float, float]) -> None:
+    """Beside the field, where it covers nothing; below it where names are long."""
+    names = [series.name for series in chart.series]
+    below = max(map(len, names)) > 3 * size[0]
+    columns = 1 + len(names) // int(4 * size[1])
+    axes.figure.legend(
+        *axes.get_legend_handles_labels(),
+        title=_plain(chart.legend),
+        fontsize="small",
+        ncols=1 if below else columns,
+        loc="outside lower center" if below else "outside right upper",
+    )
 
 
 def _name_categories(axis: Axis, axes: Axes, width: float) -> None:
@@ -119,11 +186,6 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _places(axis: Axis, values: Any) -> Any:
-    seconds = values.to_numpy()
-    return (seconds * 1e6).astype("datetime64[us]") if axis.kind == "time" else seconds
-
-
 def _palette(count: int) -> Any:
     import seaborn
 
@@ -139,7 +201,7 @@ def _lines(chart: Chart, axes: Axes) -> None:
     for series in chart.series:
         points, color = series.points, palette[series.color]
         styled = series.style if series.style != series.color else 0
-        x, y = _places(chart.x, points["x"]), points["y"].to_numpy()
+        x, y = points["x"].to_numpy(), points["y"].to_numpy()
         low, high = (points[name].to_numpy() for name in ("low", "high"))
         marker = _MARKERS[series.style % len(_MARKERS)] if len(x) <= _FEW else None
         axes.plot(
@@ -185,13 +247,14 @@ def _heatmap(chart: Chart, axes: Axes) -> None:
 
     assert chart.z is not None and chart.z.range is not None
     cells = np.full((len(chart.y.categories), len(chart.x.categories)), np.nan)
-    for x, y, z in chart.series[0].points.iter_rows():
-        cells[int(y), int(x)] = z
+    texts = np.full(cells.shape, "", dtype=object)
+    for (x, y, z), text in zip(chart.series[0].points.iter_rows(), chart.cell_texts(), strict=True):
+        cells[int(y), int(x)], texts[int(y), int(x)] = z, text
     seaborn.heatmap(
         cells,
         ax=axes,
-        annot=chart.annotate,
-        fmt=chart.number_format,
+        annot=texts if chart.annotate else None,
+        fmt="",
         annot_kws={"size": _annotation_size(chart, axes)},
         vmin=chart.z.range[0],
         vmax=chart.z.range[1],
@@ -205,7 +268,7 @@ def _heatmap(chart: Chart, axes: Axes) -> None:
 
 def _annotation_size(chart: Chart, axes: Axes) -> float:
     """Points of type with which the longest number fits its cell."""
-    longest = max((len(format(z, chart.number_format)) for z in chart.series[0].points["z"]), default=1)
+    longest = max(map(len, chart.cell_texts()), default=1)
     cell = axes.figure.get_figure(root=True).get_figwidth() * 72 * 0.75 / len(chart.x.categories)
     return float(min(10.0, cell / (0.65 * max(longest, 1))))
 
@@ -213,7 +276,7 @@ def _annotation_size(chart: Chart, axes: Axes) -> float:
 def _scatter(chart: Chart, axes: Axes) -> None:
     palette = _colors(chart)
     for series in chart.series:
-        x, y = _places(chart.x, series.points["x"]), _places(chart.y, series.points["y"])
+        x, y = series.points["x"], series.points["y"]
         many = len(x) > 5000
         marker = _MARKERS[series.style % len(_MARKERS)]
         alpha, area = (0.4, 6) if many else (0.8, 28)

@@ -17,6 +17,8 @@ from tui_lab.results.plots.style import RAMP, Look
 from tui_lab.results.plots.ticks import Scale, scale
 
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+_OUTSIDE: Final = 50.0
+"""Lengths of an axis beyond which a place outside of it is not looked for."""
 _MANY: Final = 300
 """Points of a scatter that become dots."""
 
@@ -46,17 +48,21 @@ class Field:
         self.chart, self.canvas, self.plan, self.look = chart, canvas, plan, look
 
     def x(self, value: float) -> float:
-        return min(self.plan.x_place(value) * self.canvas.width, self.canvas.width - 0.01)
+        return _inside(self.plan.x_place(value), self.canvas.width)
 
     def y(self, value: float) -> float:
-        """A row; what lies above or below the field is just outside of it."""
-        height = self.canvas.height
-        place = self.plan.y_place(value) * height
-        inside = min(place, height - 0.01) if place <= height + 0.01 else height + 1.0
-        return max(inside, -1.0)
+        """A row; what lies above or below the field is outside of it."""
+        return _inside(self.plan.y_place(value), self.canvas.height)
 
     def places(self, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
         return [(self.x(x), self.y(y)) for x, y in zip(xs, ys, strict=True)]
+
+
+def _inside(part: float, cells: int) -> float:
+    """A place in cells; what is at the very end is in the last cell, and what is far outside is no farther than
+    lines need to run there as they should."""
+    place = max(-_OUTSIDE, min(part, _OUTSIDE)) * cells
+    return cells - 0.01 if cells - 0.01 < place <= cells + 0.01 else place
 
 
 def plan(chart: Chart, height: int) -> Plan:
@@ -66,6 +72,8 @@ def plan(chart: Chart, height: int) -> Plan:
 
 
 def _x_scale(chart: Chart) -> Scale:
+    if chart.x.range is not None:
+        return scale(*chart.x.range, chart.x.log)
     columns = ("left", "right") if chart.kind == "hist" else ("x",)
     low, high = _extent(chart, columns)
     room = 0.0 if chart.kind in ("hist", "lines", "steps") else 0.02
@@ -73,6 +81,8 @@ def _x_scale(chart: Chart) -> Scale:
 
 
 def _y_scale(chart: Chart, height: int) -> Scale:
+    if chart.y.range is not None:
+        return scale(*chart.y.range, chart.y.log)
     if chart.kind == "box":
         low, high = _extent(chart, ("low", "high"))
         beyond = [v for s in chart.series for v in s.points["outliers"].explode().drop_nulls()]
@@ -144,7 +154,8 @@ def _band(field: Field, points: pl.DataFrame, color: int | None, alone: bool) ->
         low, high = np.interp(column, xs, lows), np.interp(column, xs, highs)
         if alone:
             places += [
-                (column, row + 0.5) for row in range(int(max(low, 0)), int(min(high, field.canvas.height - 1)) + 1)
+                (column, row + 0.5)
+                for row in range(int(max(low, 0)), math.floor(min(high, field.canvas.height - 1)) + 1)
             ]
         else:
             places += [(column, float(low)), (column, float(high))]
@@ -159,7 +170,7 @@ def _error_bars(field: Field, points: pl.DataFrame, color: int | None, shift: fl
 
 
 def _upright(field: Field, column: float, low: float, high: float, color: int | None) -> None:
-    first, last = int(max(low, 0)), int(min(high, field.canvas.height - 1))
+    first, last = int(max(low, 0)), math.floor(min(high, field.canvas.height - 1))
     field.canvas.points([(column, row + 0.5) for row in range(first, last + 1)], field.look("│", "|"), color)
     if last > first:
         ends = [row + 0.5 for row, end in ((first, low), (last, high)) if 0 <= end <= field.canvas.height]
@@ -236,12 +247,13 @@ def box(field: Field) -> None:
             first, last = columns(row["x"])
             middle = (first + last) // 2 + 0.5
             _upright(field, middle, field.y(row["low"]), field.y(row["high"]), tint)
-            low, high = int(max(field.y(row["q1"]), 0)), int(field.y(row["q3"]))
+            low = int(max(field.y(row["q1"]), 0))
+            high = math.floor(min(field.y(row["q3"]), canvas.height - 1))
             body = [(c + 0.5, r + 0.5) for r in range(low, high + 1) for c in range(first, last + 1)]
             canvas.points(body, look("▒", fill) if look.color else fill, tint)
-            median = int(field.y(row["median"])) + 0.5
+            median = math.floor(field.y(row["median"])) + 0.5
             canvas.points([(c + 0.5, median) for c in range(first, last + 1)], look("━", "-"), None)
-            canvas.points([(middle, int(field.y(v)) + 0.5) for v in row["outliers"]], look("∘", "o"), tint)
+            canvas.points([(middle, math.floor(field.y(v)) + 0.5) for v in row["outliers"]], look("∘", "o"), tint)
 
 
 def hist(field: Field) -> None:
@@ -342,7 +354,7 @@ def _shade(z: float, axis: Axis, count: int) -> int:
 
 def numbers_fit(chart: Chart, width: int, height: int) -> bool:
     """Whether every cell of a heatmap has room for its value, and for a blank between two of them."""
-    longest = max((len(format(z, chart.number_format)) for z in chart.series[0].points["z"]), default=0)
+    longest = max(map(len, chart.cell_texts()), default=0)
     return height >= len(chart.y.categories) and longest < width // len(chart.x.categories)
 
 
@@ -353,8 +365,7 @@ def _numbers(field: Field, cells: dict[tuple[int, int], float]) -> None:
     if not numbers_fit(chart, canvas.width, canvas.height):
         return
     wide, high = canvas.width // len(chart.x.categories), canvas.height // len(chart.y.categories)
-    texts = {place: format(z, chart.number_format) for place, z in cells.items()}
-    for (x, y), text in texts.items():
+    for (x, y), text in zip(cells, chart.cell_texts(), strict=True):
         column = x * wide + (wide - len(text)) // 2
         row = canvas.height - 1 - (y * high + high // 2)
         shade = _shade(cells[x, y], chart.z, len(RAMP))

@@ -14,7 +14,7 @@ from tui_lab.results.charts import Axis, Chart
 from tui_lab.results.plots import marks
 from tui_lab.results.plots.canvas import Canvas
 from tui_lab.results.plots.style import RAMP, Look
-from tui_lab.results.plots.ticks import number, ticks
+from tui_lab.results.plots.ticks import Scale, texts, ticks, unsaid
 from tui_lab.results.terminal_guard import neutral
 
 LEAST: Final = (20, 5)
@@ -35,7 +35,9 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
         field_height = marks.heatmap_height(chart, field_height)
     plan = marks.plan(chart, field_height)
     y_marks = _y_marks(chart.y, plan, field_height)
-    gutter = min(max((cell_len(text) for _, text in y_marks), default=0), min(MOST_LABELS, width // 3))
+    whole = chart.y.kind != "category" or chart.y.numbers  # of a number no part may be missing
+    room = width - 8 if whole else min(MOST_LABELS, width // 3)
+    gutter = min(max((cell_len(text) for _, text in y_marks), default=0), room)
     field_width = max(4, width - gutter - 2)
     if chart.kind == "heatmap":
         field_width = marks.heatmap_width(chart, field_width)
@@ -80,7 +82,7 @@ def _x_axis(axis: Axis, plan: marks.Plan, width: int, look: Look) -> list[str]:
             continue
         column = min(int(place), width - 1)
         text = _visible(text)
-        if axis.kind == "category" and slot >= 5:
+        if axis.kind == "category" and not axis.numbers and slot >= 5:
             text = _cut(text, int(slot) - 1, look)
         wide = cell_len(text)
         start = max(0, min(column - (wide - 1) // 2, width + 1 - wide))
@@ -105,14 +107,20 @@ def _above(chart: Chart, width: int, height: int) -> list[str]:
         title = _cut(_visible(chart.title), width, None)
         lines.append((" " * ((width - cell_len(title)) // 2) + title).rstrip())
     if chart.y.label and height >= 8:
-        lines.append(_cut(_visible(chart.y.label), width, None))
+        lines.append(_cut(_visible(chart.y.label) + _aside(chart.y, marks.plan(chart, height).y, height), width, None))
     return lines
+
+
+def _aside(axis: Axis, on: Scale, cells: int) -> str:
+    """What belongs to the label of an axis, as its marks don't say it."""
+    said = [*(["log"] if axis.log else []), unsaid(axis, on, max(2, cells // 10))]
+    return f" ({', '.join(filter(None, said))})" if any(said) else ""
 
 
 def _below(chart: Chart, width: int, look: Look, height: int) -> list[str]:
     lines = []
     if chart.x.label:
-        label = _cut(_visible(chart.x.label) + (" (log)" if chart.x.log else ""), width, look)
+        label = _cut(_visible(chart.x.label) + _aside(chart.x, marks.plan(chart, 10).x, width), width, look)
         lines.append((" " * ((width - cell_len(label)) // 2) + label).rstrip())
     if height >= 10:
         if chart.z is not None:
@@ -156,7 +164,7 @@ def _z_scale(chart: Chart, width: int, look: Look) -> str:
     cells = look.shades()
     if look.color:
         cells = "".join(_tinted(look("█", "#"), color) for color in RAMP)
-    low, high = (number(value) for value in chart.z.range)
+    low, high = texts(chart.z, chart.z.range)
     room = width - len(RAMP) - len(low) - len(high) - 3
     return f"{_cut(_visible(chart.z.label), max(room, 1), look)} {low} {cells} {high}"
 
