@@ -38,6 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "usual")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip("takes its time: --long"))
+
+
 def below(folder: Path) -> list[str]:
     """What is in a folder, while someone may be removing it."""
     found = [Path(place, name) for place, folders, files in os.walk(folder) for name in folders + files]

@@ -91,7 +91,7 @@ def table(lab: Workshop, *words: Any) -> pl.DataFrame:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_command_tells_them_apart(lab: Workshop, name: str, request: pytest.FixtureRequest) -> None:
-    if name in ("metrics", "select") and not request.config.getoption("--long"):
+    if name != "parameters" and not request.config.getoption("--long"):
         pytest.skip("takes its time: --long")
     parameters, metrics, vary = EXPERIMENTS[name]
     tasks = 2 * 2 ** len(vary)

@@ -46,9 +46,9 @@ def forget(lab: Path) -> None:
     ("way", "old"),
     [
         ("renamed", False),
-        ("copied", False),
+        pytest.param("copied", False, marks=pytest.mark.long),
         ("copied", True),
-        ("copied, the original gone", True),
+        pytest.param("copied, the original gone", True, marks=pytest.mark.long),
         ("copied, lab deeper", False),
     ],
 )

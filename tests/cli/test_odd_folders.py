@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Workshop
 
-NAMES = ["layers=[64,64]", "lr=0.1", "a*b?", "{x}", 'it\'s "one"', "two\nlines", "100% ~ 😀", "-lr"]
+NAMES = ["layers=[64,64]", 'lr=0.1 {x} it\'s "one" 100% ~ 😀', "-a*b?\nline"]
 
 
 @pytest.fixture(params=NAMES)
