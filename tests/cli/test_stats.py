@@ -128,6 +128,12 @@ def test_export_and_query(grid: Bench) -> None:
     assert "| tanh | 2 | **0.9040 ± 0.0020** | 202.0 ± 2.0 | 5 |" in (grid.folder / "table.md").read_text()
     assert grid("export", "--settings").out == grid("stats").out
     assert grid("export", "-o", "grid.xyz", code=2).err.startswith("tui-lab: grid.xyz: its ending names no format")
+    for words in (["parse"], ["query", "FROM grid"], ["stats"]):
+        told = grid(*words, "-o", "grid.unknown", code=2).err
+        assert told.startswith("tui-lab: grid.unknown: its ending names no format; there are .csv .tsv .xlsx "), told
+        assert not (grid.folder / "grid.unknown").exists()
+    grid("parse", "-o", "grid.unknown", "--format", "excel-csv")
+    assert (grid.folder / "grid.unknown").read_text("utf-8-sig").splitlines()[0].startswith("act;size;acc;time;task_id")
     grid("export", "--all", "-o", "grid.parquet")
 
     assert grid("query", "best", "acc").lines[1].startswith("tanh,2,5,0.904")

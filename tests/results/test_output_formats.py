@@ -10,6 +10,7 @@ import os
 import pty
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +18,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui_lab.cli import options
 from tui_lab.results.output import FORMATS, OutputError, choose_format, write
 from tui_lab.results.table_text import TABLE_ROWS
+
+WRITABLE = [
+    pytest.param(
+        format,
+        marks=pytest.mark.skipif(
+            format == "xlsx" and find_spec("xlsxwriter") is None,
+            reason="XlsxWriter is missing: pip install 'tui-lab[excel]'",
+        ),
+    )
+    for format in FORMATS
+]
 
 FRAME = pl.DataFrame(
     {
@@ -106,7 +119,7 @@ def test_any_text_comes_back_from_json(texts: list[str | None]) -> None:
         written(frame, format)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITABLE)
 def test_files(tmp_path: Path, format: str) -> None:
     file = tmp_path / "out"
     write(FRAME, format, file)  # type: ignore[arg-type]
@@ -122,8 +135,14 @@ def test_the_ending_of_a_file_names_the_format(tmp_path: Path) -> None:
     assert choose_format(Path("x.MD"), True) == "markdown"
     assert choose_format(None, True) == "table"
     assert choose_format(None, False) == "csv"
+    assert (FORMATS[-1], *FORMATS[:-1]) == options.FORMATS
     with pytest.raises(OutputError, match=r"did you mean \"\.csv\""):
         choose_format(Path("x.cvs"), False)
+    for name in ("x.unknown", "x", "x.csv.bak"):
+        with pytest.raises(
+            OutputError, match=r"its ending names no format; there are \.csv \.tsv \.xlsx .*, or --format"
+        ):
+            choose_format(Path(name), False)
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
@@ -149,7 +168,7 @@ print(note, file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", WRITABLE)
 def test_a_closed_pipe_is_no_error(format: str) -> None:
     command = [sys.executable, "-c", PROGRAM, format]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -1,6 +1,8 @@
-"""A frame as text or file: csv, tsv, json, jsonl, parquet, markdown or table.
+"""A frame as text or file: csv, tsv, excel-csv, xlsx, json, jsonl, parquet, markdown or table.
 
     csv, tsv    null is an empty field, an empty text ""; fields are quoted where they must be
+    excel-csv   for Excel where decimals have a comma: with a byte order mark, semicolons and decimal commas
+    xlsx        an Excel file: see `excel`
     json        one array of objects; jsonl: an object a line. NaN and infinities are null: JSON has no others
     parquet     the types as they are
     markdown    a pipe table; numbers to the right
@@ -23,16 +25,18 @@ from typing import BinaryIO, Final, Literal, TextIO, get_args
 
 import polars as pl
 
+from tui_lab.results import excel
 from tui_lab.results.columns import portable
 from tui_lab.results.plain import exact, plain, plain_column, shown, to_json
 from tui_lab.results.table_text import print_table, table_lines
 from tui_lab.spec.problem import suggest
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "markdown", "table"]
+Format = Literal["csv", "tsv", "excel-csv", "xlsx", "json", "jsonl", "parquet", "markdown", "table"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 ENDINGS: Final[dict[str, Format]] = {
     ".csv": "csv",
     ".tsv": "tsv",
+    ".xlsx": "xlsx",
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -40,6 +44,8 @@ ENDINGS: Final[dict[str, Format]] = {
     ".md": "markdown",
     ".txt": "table",
 }
+BINARY: Final = frozenset(("parquet", "xlsx"))
+"""Formats that are no text."""
 _SLICE: Final = 10_000
 
 
@@ -57,8 +63,9 @@ def choose_format(file: Path | None, terminal: bool) -> Format:
         return "table" if terminal else "csv"
     found = ENDINGS.get(file.suffix.lower())
     if found is None:
-        hint = suggest(file.suffix, ENDINGS) or f"say which with --format {'|'.join(FORMATS)}"
-        raise OutputError(f"{file}: its ending names no format; {hint}")
+        near = suggest(file.suffix, ENDINGS) if file.suffix else ""
+        hint = f"{near}; " if near else ""
+        raise OutputError(f"{file}: its ending names no format; {hint}there are {' '.join(ENDINGS)}, or --format")
     return found
 
 
@@ -76,16 +83,16 @@ def write(
     if file is not None:
         _to_file(frame, format, file)
         return ""
-    if format == "parquet" and terminal:
-        raise OutputError("parquet is no text: name a file with -o FILE, or redirect the output")
+    if format in BINARY and terminal:
+        raise OutputError(f"{format} is no text: name a file with -o FILE, or redirect the output")
     try:
         if format == "table":
             return print_table(frame, target, terminal)
         binary = None if terminal else getattr(target, "buffer", None)
         if binary is None:
             # A stream without bytes below it, or with a guard before them.
-            if format == "parquet":
-                raise OutputError("parquet is no text: name a file with -o FILE")
+            if format in BINARY:
+                raise OutputError(f"{format} is no text: name a file with -o FILE")
             buffer = io.BytesIO()
             WRITERS[format](frame, buffer)
             target.write(buffer.getvalue().decode())
@@ -128,12 +135,26 @@ def _to_file(frame: pl.DataFrame, format: Format, file: Path) -> None:
 # ---- formats
 
 
-def _csv(frame: pl.DataFrame, file: BinaryIO, separator: str = ",") -> None:
+def _csv(frame: pl.DataFrame, file: BinaryIO, separator: str = ",", decimal_comma: bool = False) -> None:
     for number, part in enumerate(frame.iter_slices(_SLICE) if frame.height else [frame]):
         # Into memory first: written to a descriptor, Polars' own errors tell no closed pipe from a full disk.
         buffer = io.BytesIO()
-        plain(part).write_csv(buffer, separator=separator, include_header=number == 0)
+        plain(part).write_csv(buffer, separator=separator, include_header=number == 0, decimal_comma=decimal_comma)
         file.write(buffer.getbuffer())
+
+
+def _excel_csv(frame: pl.DataFrame, file: BinaryIO) -> None:
+    file.write(b"\xef\xbb\xbf")
+    decimals = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Decimal)]
+    texts = pl.col(decimals).cast(pl.String).str.replace(".", ",", literal=True)
+    _csv(frame.with_columns(texts), file, ";", True)
+
+
+def _xlsx(frame: pl.DataFrame, file: BinaryIO) -> None:
+    try:
+        excel.write(frame, file)
+    except excel.ExcelError as error:
+        raise OutputError(str(error)) from None
 
 
 def _tsv(frame: pl.DataFrame, file: BinaryIO) -> None:
@@ -192,6 +213,8 @@ def _table(frame: pl.DataFrame, file: BinaryIO) -> None:
 WRITERS: Final[dict[str, Callable[[pl.DataFrame, BinaryIO], None]]] = {
     "csv": _csv,
     "tsv": _tsv,
+    "excel-csv": _excel_csv,
+    "xlsx": _xlsx,
     "json": _json_array,
     "jsonl": _json_lines,
     "parquet": _parquet,

@@ -18,8 +18,16 @@ from tui_lab.tui.query_prompt import Verdict
 
 LARGEST: Final = 4_000_000
 """Characters that are copied at most."""
-_NAMES: Final = {"csv": "CSV", "tsv": "TSV", "json": "JSON", "jsonl": "JSON lines", "parquet": "Parquet",
-                 "markdown": "Markdown", "table": "a plain table"}  # fmt: skip
+_NAMES: Final[dict[Format, str]] = {
+    "csv": "CSV",
+    "tsv": "TSV",
+    "xlsx": "an Excel file",
+    "json": "JSON",
+    "jsonl": "JSON lines",
+    "parquet": "Parquet",
+    "markdown": "Markdown",
+    "table": "a plain table",
+}
 
 
 def target(text: str) -> Path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli import negative
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, lab_path, open_lab
+from tui_lab.cli.options import FORMATS, Parser, add_common, lab_path, open_lab
 from tui_lab.results.terminal_guard import own
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto")
 AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
-FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
 _ROLES: Final = ("x", "y", "z", "hue", "style")
 _RANGES: Final[dict[Role, str]] = {
     "x": "of the x axis: numbers, or dates such as 2026-05-17",

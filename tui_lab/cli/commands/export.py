@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
+from tui_lab.cli.options import FORMATS as ALL_FORMATS
 from tui_lab.cli.options import Parser, add_common, examples, lab_to_read
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from tui_lab.results.tables import Results
 
-FORMATS: Final = ("csv", "tsv", "parquet", "json", "jsonl", "markdown")
+FORMATS: Final = tuple(format for format in ALL_FORMATS if format != "table")
 _EPILOG: Final = (
     examples(
         ("tui-lab export -o grid.parquet", "every done task, with types and units"),
@@ -50,9 +51,9 @@ def main(arguments: list[str]) -> int:
     lab = lab_to_read(args)
     folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
     try:
-        format = args.format or (choose_format(file, False))
+        format = args.format or choose_format(file, False)
         if format == "table":
-            raise UsageError(f"{file}: its ending names no format; say which with --format {'|'.join(FORMATS)}")
+            raise UsageError(f"{file}: a table for people is no export; `tui-lab query` and `stats` write some")
         with reading(folder.name) as progress:
             results = refresh(folder, progress)
         _write(results, args, format, file)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, lab_path, open_lab, print_json, relative
+from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, lab_path, open_lab, print_json, relative
 
 if TYPE_CHECKING:
     import argparse
@@ -48,11 +48,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "-n", dest="each", metavar="REGEX", help="begin a new row at each match: the table EXPERIMENT_rows"
     )
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the table there, as CSV or by its ending")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the table there, in the format of its ending")
+    parser.add_argument("--format", choices=FORMATS, help="of -o, where its ending does not say it")
     parser.add_argument("--force", action="store_true", help="read every output again")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
+    if args.format and not args.output:
+        parser.error("--format is for the file of -o")
+    from tui_lab.results.output import Format, OutputError, choose_format, write
+
+    path = Path(args.output) if args.output else None
+    try:
+        format: Format = args.format or choose_format(path, False)
+    except OutputError as error:
+        raise UsageError(str(error)) from None
     folder = choose(args)
     plan = folder.plan().number
     text, spec = wanted(folder, args)
@@ -67,12 +77,9 @@ def main(arguments: list[str]) -> int:
         if args.force:
             results.steps  # noqa: B018 (its cache is made anew)
         warnings = results.all_warnings
-    if args.output:
-        from tui_lab.results.output import ENDINGS, OutputError, write
-
-        path = Path(args.output)
+    if path is not None:
         try:
-            write(results.grid if rows is None else rows, ENDINGS.get(path.suffix.lower(), "csv"), path)
+            write(results.grid if rows is None else rows, format, path)
         except OutputError as error:
             raise UsageError(str(error)) from None
     if text is not None:

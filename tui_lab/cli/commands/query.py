@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
-from tui_lab.cli.options import Parser, add_common, lab_to_read, print_json
+from tui_lab.cli.options import FORMATS, Parser, add_common, lab_to_read, print_json
 from tui_lab.spec.bounded import bounded
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from tui_lab.store.lab import Lab
 
-FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
 ROWS: Final = 1_000_000
 _EPILOG: Final = """tables:
   NAME          the done tasks of experiment NAME: parameters, metrics, facts
@@ -75,10 +74,14 @@ def main(arguments: list[str]) -> int:
 
     import orjson
 
-    from tui_lab.results.output import Format, OutputError, objects, write
+    from tui_lab.results.output import Format, OutputError, choose_format, objects, write
     from tui_lab.results.sql import QueryError
 
+    output = Path(args.output) if args.output else None
     try:
+        chosen: Format | None = "markdown" if args.markdown else args.format
+        if output is not None:
+            chosen = chosen or choose_format(output, False)
         answer = _answer(lab_to_read(args), args)
         if answer is None:
             return DONE
@@ -86,8 +89,7 @@ def main(arguments: list[str]) -> int:
             columns = [{"name": name, "type": str(dtype)} for name, dtype in answer.schema.items()]
             print_json({"columns": columns, "rows": [orjson.Fragment(row) for row in objects(answer)]})
             return DONE
-        chosen: Format | None = "markdown" if args.markdown else args.format
-        note = write(answer, chosen, Path(args.output) if args.output else None)
+        note = write(answer, chosen, output)
     except QueryError as error:
         print(f"tui-lab query: {error}", file=sys.stderr)
         return USAGE

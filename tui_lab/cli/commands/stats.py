@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_to_read, print_json
+from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, examples, lab_to_read, print_json
 from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tui_lab.results.statistics_report import MetricReport, Options, Report
     from tui_lab.results.tables import Results
 
-FORMATS: Final = ("table", "csv", "tsv", "json", "jsonl", "parquet", "markdown")
 ROWS: Final = 15
 _EPILOG: Final = examples(
     ("tui-lab stats", "the newest experiment, best setting first"),
@@ -105,10 +104,15 @@ def main(arguments: list[str]) -> int:
 
     from tui_lab.cli.address import newest
     from tui_lab.cli.reading import reading
-    from tui_lab.results.output import OutputError
+    from tui_lab.results.output import OutputError, choose_format
     from tui_lab.results.statistics_report import StatisticsError
     from tui_lab.results.tables import refresh
 
+    if args.output and not args.format:
+        try:
+            choose_format(Path(args.output), False)
+        except OutputError as error:
+            raise UsageError(str(error)) from None
     lab = lab_to_read(args)
     folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
     with reading(folder.name, quiet=args.json) as progress:
