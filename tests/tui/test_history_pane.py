@@ -195,3 +195,10 @@ async def test_a_submission_that_comes_is_added(own_lab: Workshop) -> None:
         assert pane.table.frame.height == 1
         assert own_lab.call("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n")).returncode == 0
         await wait_until(pilot, lambda: pane.table.frame["outcome"].to_list() == ["✓ 1", "✓ 6  ✗ 2"])
+
+
+def test_settings_that_are_equal_have_no_row_and_are_counted(twice: Workshop) -> None:
+    folder = Lab.open(twice.lab_path).experiment("e")
+    same = compare_results((folder, 1), (folder, 1))
+    assert (same.frame.height, same.equal) == (0, 2)
+    assert compare_results((folder, 1), (folder, 2)).equal == 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import pytest
 
-from tui_lab.tui.results_rows import _told_apart
+from tui_lab.results.statistics_table import parameter_texts
+from tui_lab.results.statistics_text import even, even_values
 
 
 @pytest.mark.parametrize(
@@ -18,4 +21,33 @@ from tui_lab.tui.results_rows import _told_apart
     ],
 )
 def test_floats_have_the_digits_that_tell_them_apart(values: list[float | None], cells: list[str]) -> None:
-    assert _told_apart(pl.Series(values)) == cells
+    assert parameter_texts(pl.Series(values)) == cells
+
+
+@pytest.mark.parametrize(
+    ("pairs", "step", "cells"),
+    [
+        ([(0.906, None), (0.9101, None)], 0.0001, [("0.9060", ""), ("0.9101", "")]),
+        ([(0.9, 0.01), (0.90666667, None)], 0.01, [("0.900", "0.010"), ("0.907", "")]),
+        ([(94.4, 5.2), (90.1234, 0.012)], 0.001, [("94.400", "5.200"), ("90.123", "0.012")]),
+        ([(1.5, 0.3), (None, None), (2.0, 0.0)], 0.1, [("1.50", "0.30"), ("", ""), ("2.00", "0")]),
+        ([(12.0, None), (7.0, None)], 1.0, [("12", ""), ("7", "")]),
+        ([(1e-9, 1e-10), (2.0, 0.5)], 0.0, [("1.00e-09", "0.10e-09"), ("2.00", "0.50")]),
+    ],
+)
+def test_a_column_has_one_number_of_decimals(pairs: list[Any], step: float, cells: list[tuple[str, str]]) -> None:
+    assert even(pairs, step) == cells
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "cells"),
+    [
+        ([1e9 + 0.001, 1e9 + 0.002, None], 0.001, ["1000000000.001", "1000000000.002", ""]),
+        ([0.5, 0.25, 1.0], 0.01, ["0.50", "0.25", "1.00"]),
+        ([1.0, 2.0], 1.0, ["1", "2"]),
+        ([1e-7, 3.0], 0.0, ["1e-7", "3"]),
+        ([1e308, -1e308], 1.0, ["1e308", "-1e308"]),
+    ],
+)
+def test_values_differ_whatever_their_offset(values: list[float], step: float, cells: list[str]) -> None:
+    assert even_values(values, step) == cells

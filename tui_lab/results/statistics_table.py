@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import polars as pl
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
@@ -19,11 +20,12 @@ from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_text import (
     aligned,
     brackets,
+    even,
+    even_values,
     exact,
     mean_and_interval,
     number,
     p_value,
-    plus_minus,
     share,
 )
 from tui_lab.results.terminal_guard import replaced
@@ -32,12 +34,14 @@ from tui_lab.spec.model import Repeat
 GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal"}
 _MARKS: Final = {
     "best": ("★ best", "bold green"),
-    "tied": ("≈ tied", "green"),
+    "tied": ("≈ tied", ""),
     "untested": ("?", "dim"),
     "incomplete": ("! incomplete", "yellow"),
     "base": ("◆ base", "bold cyan"),
     "": ("", ""),
 }
+_OWN: Final = ("n", "sd", "median", "min", "max", "q1", "q3", "p", "NaN", "null", "failed", "open")
+"""Columns of the table itself: a parameter of such a name is shown with `in_`, as everywhere."""
 _VERDICTS: Final = {
     "better": ("▲ better", "green"),
     "worse": ("▼ worse", "red"),
@@ -119,15 +123,15 @@ def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iter
         yield Column(title, counts, right=True, keep=8)
     if report.baseline is not None:
         yield from _differences(report, metric, places)
+    yield Column("sd", aligned([number(one.sd) for one in summaries]), right=True, keep=4)
     for title, keep, value in (
-        ("sd", 4, [one.sd for one in summaries]),
         ("median", 3, [one.median for one in summaries]),
         ("min", 2, [one.min for one in summaries]),
         ("max", 2, [one.max for one in summaries]),
         ("q1", 1, [one.q1 for one in summaries]),
         ("q3", 1, [one.q3 for one in summaries]),
     ):
-        yield Column(title, aligned([number(one) for one in value]), right=True, keep=keep)
+        yield Column(title, aligned(even_values(value, metric.known.step)), right=True, keep=keep)
 
 
 def finished(metric: MetricReport, place: int) -> str:
@@ -182,7 +186,10 @@ def words(report: Report, place: int) -> str:
 def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
     """Means with their intervals, which a bootstrap and shares need not make symmetric."""
     if report.options.bootstrap is None and not metric.known.binary:
-        yield Column(f"mean ± {level or 'interval'}", joined([plus_minus(one.mean, one.half) for one in summaries]))
+        yield Column(
+            f"mean ± {level or 'interval'}",
+            joined(even([(one.mean, one.half) for one in summaries], metric.known.step)),
+        )
         return
     parts = [brackets(one.mean, one.low, one.high) for one in summaries]
     yield Column("mean", aligned([mean for mean, _ in parts]))
@@ -194,7 +201,8 @@ def _differences(report: Report, metric: MetricReport, places: Sequence[int]) ->
     known = [one or Comparison(None) for one in found]
     if report.options.bootstrap is None and not metric.known.binary:
         halves = [None if one.low is None or one.high is None else (one.high - one.low) / 2 for one in known]
-        parts = [plus_minus(one.difference, half, sign=True) for one, half in zip(known, halves, strict=True)]
+        differences = [one.difference for one in known]
+        parts = even(list(zip(differences, halves, strict=True)), metric.known.step, sign=True)
         yield Column("difference", joined(parts))
     else:
         parts = [brackets(one.difference, one.low, one.high) for one in known]
@@ -301,14 +309,25 @@ def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
     return f"{test}, {'' if brief else 'correction: '}{_CORRECTIONS[report.options.correction]}"
 
 
+def parameter_texts(values: pl.Series) -> list[str]:
+    """The values of a parameter: floats with as many digits as it takes to tell them apart, at least six."""
+    if values.dtype.is_float():
+        known = values.drop_nulls().unique().to_list()
+        digits = next((n for n in range(6, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
+        if any(len(repr(one)) > digits + 2 for one in known):
+            return ["null" if one is None else shown(float(f"{one:.{digits}g}")) for one in values]
+    return ["null" if one is None else shown(one) for one in values]
+
+
 def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
     keys = report.settings.keys
     columns = []
     for name in report.settings.by:
-        values = keys[name].gather(list(places)) if places else keys[name].clear()
-        texts = [_cut("null" if value is None else shown(value)) for value in values]
+        known = parameter_texts(keys[name])
+        texts = [_cut(known[place]) for place in places]
         numeric = keys[name].dtype.is_numeric()
-        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
+        title = f"in_{name}" if name in _OWN else name
+        columns.append(Column(_cut(title), aligned(texts) if numeric else texts, right=numeric))
     return columns
 
 

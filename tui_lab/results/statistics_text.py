@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+MOST_MORE: Final = 4
+"""Places beyond those of its neighbours that a number of a column may have to show what is not known of it."""
 EXACT: Final = 7
 """Characters up to which a number that a person chose is written with all its digits."""
 
@@ -119,6 +121,46 @@ def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tu
         return f"{mean:{plus}.15g}", f"{half:.1e}"
     scale = 10.0**exponent
     return f"{mean / scale:{plus}.{places}f}e{exponent:+03d}", f"{half / scale:.{places}f}e{exponent:+03d}"
+
+
+def even(pairs: Sequence[tuple[float | None, float | None]], step: float, sign: bool = False) -> list[tuple[str, str]]:
+    """Means and half-widths of a column, all to equally many places: as many as any of them needs. What has no interval
+    needs no more than one place beyond `step`, the distance of neighbouring values as printed. Where sizes differ too
+    much, each keeps its own."""
+    found = [plus_minus(mean, half, sign) for mean, half in pairs]
+    if any("e" in text for pair in found for text in pair):
+        return found
+    known = [len(mean.partition(".")[2]) for mean, half in found if half]
+    single = [min(len(mean.partition(".")[2]), _places(step) + 1) for mean, half in found if mean and not half]
+    most = max([*known, *single], default=0)
+    if not most or most - min(known, default=most) > MOST_MORE:
+        return found
+    plus = "+" if sign else ""
+    return [
+        ("" if mean is None else f"{mean:{plus}.{most}f}", f"{half:.{most}f}" if text and half else text)
+        for (mean, half), (_, text) in zip(pairs, found, strict=True)
+    ]
+
+
+def even_values(values: Sequence[float | None], step: float) -> list[str]:
+    """Values of a column to equally many places: to one beyond `step` at most, and to four digits of what differs among
+    them. Where sizes differ too much, each has digits of its own."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    spread = (max(known) / 4 - min(known) / 4) * 4 if known else 0.0
+    least = min((abs(value) for value in known if value), default=0.0)
+    size = spread if spread > 0 else least
+    if not known or not step or not math.isfinite(size) or not 1e-9 < size < 1e15 or least < size * 1e-3:
+        texts = iter(apart(known))
+        return ["" if v is None else next(texts) if math.isfinite(v) else f"{v:g}" for v in values]
+    places = max(0, min(_places(step) + 1, 3 - math.floor(math.log10(size))))
+    while places and all(round(value, places - 1) == value for value in known):
+        places -= 1
+    return ["" if value is None else f"{value:.{places}f}" for value in values]
+
+
+def _places(step: float) -> int:
+    """Decimals of numbers that lie a step apart."""
+    return max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 6
 
 
 def interval(mean: float, half: float | None) -> str:

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from tui_lab.cli.commands.diff import compare_submissions
 from tui_lab.cli.errors import UsageError
+from tui_lab.cli.text import plural
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.tui.background import work
@@ -87,11 +88,15 @@ class Comparing(ModalScreen[None]):
             return
         goal = {"max": ", more is better", "min": ", less is better", None: ""}[compared.goal]
         same = " Both have the same tasks." if compared.same else ""
-        how.update(Content(f"{compared.metric}: mean with 95 % interval{goal}; largest differences first.{same}"))
+        equal = f" {plural(compared.equal, 'setting')} with equal values left out." if compared.equal else ""
+        table.placeholder = "no setting differs" if compared.equal else table.placeholder
+        how.update(
+            Content(f"{compared.metric}: mean with 95 % interval{goal}; largest differences first.{same}{equal}")
+        )
         table.set_frame(compared.frame, columns=self._columns(compared))
 
     def _columns(self, compared: Compared) -> list[Column]:
-        first, second = self.sides
+        first_name, second_name = map(address, self.sides)
 
         def better(change: float) -> str:
             if not change or compared.goal is None:
@@ -99,10 +104,10 @@ class Comparing(ModalScreen[None]):
             return "success" if (change > 0) == (compared.goal == "max") else "error"
 
         facts = [
-            Column("n_1", "n"),
-            Column("mean_1", address(first), align="right"),
-            Column("n_2", "n"),
-            Column("mean_2", address(second), align="right"),
+            Column("n_1", f"n {first_name}"),
+            Column("mean_1", first_name, align="right"),
+            Column("n_2", f"n {second_name}"),
+            Column("mean_2", second_name, align="right"),
             Column("change", format=lambda value: f"{value:+.4g}", style=better),
             Column("p", format=lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
                    style=lambda value: "bold" if value < LIKELY else "muted"),

@@ -28,6 +28,7 @@ class Compared:
     goal: Goal | None
     frame: pl.DataFrame
     same: bool = False  # both have the same tasks
+    equal: int = 0  # settings with the same values on both sides, which have no row
 
 
 def compare_results(first: tuple[ExperimentFolder, int], second: tuple[ExperimentFolder, int]) -> Compared:
@@ -44,9 +45,10 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     by = [name for name in wanted if all(name in one.parameters for one in results)]
     sides = [_samples(table, by, one.metrics[metric]) for table, one in zip(tables, results, strict=True)]
     known = resolution(sample.values for side in sides for sample in side.values())
+    keys = list(dict.fromkeys([*sides[1], *sides[0]]))
+    differing = [key for key in keys if not _equal(sides[0].get(key), sides[1].get(key))]
     rows = [
-        {**dict(zip(by, key, strict=True)), **_row(sides[0].get(key), sides[1].get(key), known)}
-        for key in dict.fromkeys([*sides[1], *sides[0]])
+        {**dict(zip(by, key, strict=True)), **_row(sides[0].get(key), sides[1].get(key), known)} for key in differing
     ]
     schema = dict.fromkeys(by, pl.String) | {
         "n_1": pl.Int64, "mean_1": pl.String, "n_2": pl.Int64, "mean_2": pl.String,
@@ -55,7 +57,7 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     frame = pl.DataFrame(rows, schema=schema)
     frame = frame.sort(pl.col("p").fill_null(2.0), pl.col("change").abs(), descending=[False, True])
     same = tables[0]["task_id"].equals(tables[1]["task_id"]) and first[0].path == second[0].path
-    return Compared(metric, results[1].spec.metrics[metric].goal, frame, same)
+    return Compared(metric, results[1].spec.metrics[metric].goal, frame, same, len(keys) - len(differing))
 
 
 def _done(results: Results, side: tuple[ExperimentFolder, int]) -> pl.DataFrame:
@@ -70,6 +72,10 @@ def _samples(table: pl.DataFrame, by: Sequence[str], column: str) -> dict[tuple[
     settings = Settings(table, tuple(by), (), ("repeat",))
     keys = [tuple(str(value) for value in settings.label(index).values()) for index in range(settings.count)]
     return dict(zip(keys, settings.samples(column), strict=True))
+
+
+def _equal(one: Sample | None, two: Sample | None) -> bool:
+    return one is not None and two is not None and sorted(one.values) == sorted(two.values)
 
 
 def _row(one: Sample | None, two: Sample | None, known: Resolution) -> dict[str, object]:

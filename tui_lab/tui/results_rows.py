@@ -13,8 +13,8 @@ from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
 from tui_lab.results.sql_text import in_quotes
 from tui_lab.results.statistics_report import MetricReport, Report, Standing
-from tui_lab.results.statistics_table import finished, joined, lacking
-from tui_lab.results.statistics_text import aligned, mean_and_interval, number, p_value, plus_minus
+from tui_lab.results.statistics_table import finished, joined, lacking, parameter_texts
+from tui_lab.results.statistics_text import aligned, even, mean_and_interval, number, p_value
 from tui_lab.tui.table import Column
 from tui_lab.tui.table_cells import visible
 
@@ -36,7 +36,6 @@ _STANDINGS: Final[dict[Standing | None, str]] = {
 }
 _TONES: Final = {
     "★": "success",
-    "≈": "success",
     "◆": "primary",
     "◇": "accent",
     "▲": "success",
@@ -89,24 +88,15 @@ def rows(
             add(title, cells, **look)
     for name in report.settings.by:
         values = report.settings.keys[name]
-        texts = _told_apart(values)
+        texts = parameter_texts(values)
         cells = [texts[place] for place in places]
         numeric = values.dtype.is_numeric()
-        parameters[add(name, aligned(cells) if numeric else cells, align="right" if numeric else None)] = name
+        title = f"in_{name}" if name in {column.label for column in columns} else name
+        parameters[add(title, aligned(cells) if numeric else cells, align="right" if numeric else None)] = name
     for metric in report.metrics:
         if metric is not current:
-            metrics[add(metric_title(report, metric), _means(metric, places))] = metric.name
+            metrics[add(metric_title(report, metric), _other_means(metric, current, places))] = metric.name
     return Rows(pl.DataFrame(data), tuple(columns), metrics, parameters)
-
-
-def _told_apart(values: pl.Series) -> list[str]:
-    """The values of a parameter: floats with as many digits as it takes to tell them apart, at least six."""
-    if values.dtype.is_float():
-        known = values.drop_nulls().unique().to_list()
-        digits = next((n for n in range(6, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
-        if any(len(repr(one)) > digits + 2 for one in known):
-            return ["null" if one is None else shown(float(f"{one:.{digits}g}")) for one in values]
-    return ["null" if one is None else shown(one) for one in values]
 
 
 def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:
@@ -130,17 +120,23 @@ def _means(metric: MetricReport, places: Sequence[int]) -> list[str]:
     if metric.known.binary:
         cells = [mean_and_interval(one.mean, one.low, one.high) for one in summaries]
     else:
-        cells = joined([plus_minus(one.mean, one.half) for one in summaries])
+        cells = joined(even([(one.mean, one.half) for one in summaries], metric.known.step))
     return [cell if one.mean is not None else "no value" for cell, one in zip(cells, summaries, strict=True)]
+
+
+def _other_means(metric: MetricReport, current: MetricReport, places: Sequence[int]) -> list[str]:
+    """With the number of values where it is another than the column `n` says."""
+    counts = [(finished(metric, place), finished(current, place)) for place in places]
+    told = ["" if own == other else f" (n {own})" for own, other in counts]
+    width = max(map(len, told), default=0)
+    return [cell + more.ljust(width) for cell, more in zip(_means(metric, places), told, strict=True)]
 
 
 def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
     found = [metric.comparisons[place] for place in places]
     halves = [None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2 for one in found]
-    parts = [
-        ("", "") if one is None else plus_minus(one.difference, half, sign=True)
-        for one, half in zip(found, halves, strict=True)
-    ]
+    differences = [None if one is None else one.difference for one in found]
+    parts = even(list(zip(differences, halves, strict=True)), metric.known.step, sign=True)
     verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
     yield "difference", joined(parts), {}
     yield " ", [_VERDICTS[verdict] for verdict in verdicts], {"style": _tone}
