@@ -194,3 +194,27 @@ def _shown(bench: Bench, *words: str) -> str:
     """What `stats` shows on a terminal, in one line."""
     found = bench("stats", "--format", "table", *words)
     return " ".join(f"{found.out} {found.err}".split())
+
+
+def test_versions_and_files_against_each_other(grid: Bench) -> None:
+    grid("export", "-o", "before.csv", "grid")
+    grid.write("trainer.sh", TRAINER.replace("base + $3", "base + 5 + $3"), executable=True)
+    grid.run("experiment.yaml", "--rerun")
+    for second in ("grid@1", "before.csv"):
+        words = ("stats", "grid@2", "--against", second, "--metric", "acc", "--format", "table")
+        shown = grid.inside(*words).lines
+        assert shown[0] == f"acc, more is better: grid@2 against {second}, 4 settings of both"
+        assert [line[:8] for line in shown[2:6]] == ["▲ better"] * 4
+        told = " ".join(" ".join(shown[6:]).split())
+        assert told.startswith("overall +0.0050 ± 0.00") and ": ▲ better (p" in told
+    rows = grid.inside("stats", "grid@2", "--against", "grid@1", "--metric", "acc", "--json").json()["rows"]
+    assert [row["scope"] for row in rows] == ["setting"] * 4 + ["overall"]
+    assert {round(row["difference"], 9) for row in rows} == {0.005}
+    for words, said in (
+        (("grid", "--against", "grid"), "grid is both"),
+        (("grid@3", "--against", "grid"), "grid@3 has no tasks; there are grid@1, grid@2"),
+        (("grid", "--against", "none.csv"), "none.csv: there is no such file"),
+        (("grid", "--against", "gird"), 'did you mean "grid"?'),
+        (("grid", "--against", "grid@1", "--importance"), "--against goes without --importance"),
+    ):
+        assert said in grid("stats", *words, code=2).err

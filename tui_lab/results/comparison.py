@@ -93,6 +93,8 @@ class How:
     """Within pairs, where there are some."""
     known: Resolution
     bootstrap: Bootstrap | None = None
+    usual: float | None = None
+    """Spread of differences within pairs, for those that are all equal; by default that of the settings compared."""
 
 
 def complete(summary: Summary, asked: Asked) -> bool:
@@ -216,7 +218,7 @@ def _tests(samples: Sequence[Sample], summaries: Sequence[Summary], reference: i
     differences = [
         within_pairs(sample, other) if how.pair and place != reference else [] for place, sample in enumerate(samples)
     ]
-    usual = root_mean_square(differences)
+    usual = root_mean_square(differences) if how.usual is None else how.usual
     return [
         None
         if place == reference

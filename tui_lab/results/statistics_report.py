@@ -246,13 +246,18 @@ def _has(table: pl.DataFrame, name: str, value: Any) -> pl.Series:
 
 def _chosen(results: Results, where: str) -> Results:
     """The results with the tasks alone that fulfil a condition."""
-    try:
-        chosen = replace(results, tasks=results.tasks.filter(expression.condition(where, results.tasks)))
-    except expression.ExpressionError as error:
-        raise StatisticsError(_pointed("--where", where, error)) from None
+    chosen = replace(results, tasks=results.tasks.filter(chosen_rows(results.tasks, where)))
     if not chosen.grid.height:
         raise StatisticsError(f"--where: no finished task of {results.name} fulfils {where}")
     return chosen
+
+
+def chosen_rows(table: pl.DataFrame, where: str) -> pl.Series:
+    """The rows of which `--where` is true. Raises StatisticsError."""
+    try:
+        return expression.condition(where, table)
+    except expression.ExpressionError as error:
+        raise StatisticsError(_pointed("--where", where, error)) from None
 
 
 def _pointed(option: str, text: str, error: expression.ExpressionError) -> str:

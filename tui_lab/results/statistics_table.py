@@ -15,6 +15,7 @@ from tui_lab.results.comparison import Comparison
 from tui_lab.results.importance import Importance
 from tui_lab.results.plain import shown
 from tui_lab.results.statistics import Summary
+from tui_lab.results.statistics_against import Against, Versus
 from tui_lab.results.statistics_intervals import interval_name
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_text import (
@@ -439,6 +440,79 @@ def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text
     if not common:
         note += f"no setting is best or tied for every {parameter}"
     yield from wrapped(f"{note}; all settings: --format csv".split(" "), width)
+
+
+def against_lines(found: Against, metric: Versus, width: int, limit: int) -> Iterator[Text]:
+    """The table of one metric of two experiments: `limit` settings (0: all), and what holds for all together."""
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    count = len(metric.comparisons)
+    words = f", {GOALS[metric.goal]}: {found.first.label} against {found.second.label}, "
+    words += f"{count:,} setting{'' if count == 1 else 's'} of both"
+    words += "" if found.options.where is None else f", where {found.options.where}"
+    yield Text.assemble((metric.name + unit, "bold"), words)
+    places = metric.order if not limit else metric.order[:limit]
+    shown_ones = [metric.comparisons[place] for place in places]
+    verdicts = [metric.verdict(one) for one in shown_ones]
+    marks = [
+        _VERDICTS[verdict] if verdict or one.p_adjusted is not None or one.sure else ("?", "dim")
+        for verdict, one in zip(verdicts, shown_ones, strict=True)
+    ]
+    columns = [Column("", [mark for mark, _ in marks], styles=[style for _, style in marks])]
+    for side, label in enumerate((found.first.label, found.second.label)):
+        summaries = [metric.summaries[side][place] for place in places]
+        columns.append(Column(_cut(label), [mean_and_interval(one.mean, one.low, one.high) for one in summaries]))
+        columns.append(Column("n", [str(one.n) for one in summaries], right=True, keep=9))
+    columns.append(Column("difference", [_difference(one) for one in shown_ones]))
+    columns.append(Column("p", aligned([p_value(one.p_adjusted) for one in shown_ones]), keep=8))
+    columns.append(Column("ratio", aligned([number(one.ratio, 4) for one in shown_ones]), right=True, keep=4))
+    columns.append(Column("rank p", aligned([p_value(one.p_rank_adjusted) for one in shown_ones]), keep=3))
+    columns.append(Column("g", aligned([number(one.g, 3) for one in shown_ones]), right=True, keep=2))
+    yield from table(columns, _keys(metric, places), width)
+    if len(places) < count:
+        yield Text(f"{count - len(places):,} more settings: --limit 0 shows all", style="dim")
+    yield from wrapped(_against_notes(found, metric).split(" "), width)
+
+
+def _keys(metric: Versus, places: Sequence[int]) -> list[Column]:
+    columns = []
+    for name in metric.keys.columns:
+        values = metric.keys[name].gather(list(places))
+        texts = [_cut("null" if value is None else shown(value)) for value in values]
+        numeric = values.dtype.is_numeric()
+        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
+    return columns
+
+
+def _difference(found: Comparison) -> str:
+    text = mean_and_interval(found.difference, found.low, found.high)
+    return text if text[:1] in ("-", "0", "") and not (found.difference or 0) > 0 else f"+{text}"
+
+
+def _against_notes(found: Against, metric: Versus) -> str:
+    """What holds for all settings together, and by which tests."""
+    notes = []
+    if metric.overall is not None:
+        verdict = metric.verdict(metric.overall)
+        said = f": {_VERDICTS[verdict][0]}" if verdict is not None else ""
+        p = p_value(metric.overall.p)
+        told = f"p {p if p.startswith('<') else '= ' + p}, " if p else ""
+        notes.append(f"overall {_difference(metric.overall)}{said} ({told}{metric.method})")
+    counts = [metric.verdict(one) for one in metric.comparisons]
+    if len(counts) > 1 and metric.goal is not None:
+        listed = [f"{counts.count(one)} {one}" for one in ("better", "worse", "can't tell") if counts.count(one)]
+        listed += [f"{counts.count(None)} not tested, for want of repeats"] if counts.count(None) else []
+        notes.append(f"{found.first.label} by setting: {', '.join(listed)}")
+    if metric.known.deterministic:
+        notes.append(NOTHING_SCATTERS)
+    else:
+        test = ("McNemar's exact test" if metric.paired else "Fisher's exact test") if metric.known.binary else None
+        test = test or ("paired t" if metric.paired else "Welch's t")
+        pairs = ", within pairs of equal seeds or repeats" if metric.paired else ""
+        many = f", correction: {_CORRECTIONS[found.options.correction]}" if len(counts) > 1 else ""
+        notes.append(f"p of a setting: {test}{pairs}{many}")
+    if metric.goal is None:
+        notes.append(f"--goal {metric.name}=max (or min) says what is better")
+    return "; ".join(notes)
 
 
 def _best_parameters(reports: Sequence[Report], places: Sequence[int | None]) -> list[Column]:

@@ -43,17 +43,18 @@ def welch(a: Moments, b: Moments, level: float) -> TTest | None:
     if largest > 0 and math.isfinite(largest):
         ra, rb = (error_a / largest) ** 2, (error_b / largest) ** 2  # squares of the errors themselves may overflow
         df = (ra + rb) ** 2 / (ra**2 / (a.n - 1) + rb**2 / (b.n - 1))
-    return _t_test(a.mean - b.mean, math.hypot(error_a, error_b), df, level)
+    return t_test(a.mean - b.mean, math.hypot(error_a, error_b), df, level)
 
 
 def paired_t(differences: Moments, level: float) -> TTest | None:
     """Student's t test of the differences within pairs; None for a single pair, and where floats can't hold them."""
     if differences.se is None or not math.isfinite(differences.mean) or not math.isfinite(differences.se):
         return None
-    return _t_test(differences.mean, differences.se, differences.n - 1, level)
+    return t_test(differences.mean, differences.se, differences.n - 1, level)
 
 
-def _t_test(difference: float, se: float, df: float, level: float) -> TTest:
+def t_test(difference: float, se: float, df: float, level: float) -> TTest:
+    """Student's t test of a difference with a standard error."""
     from scipy import special
 
     if se == 0:

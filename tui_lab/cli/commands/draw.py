@@ -221,32 +221,13 @@ def _query(args: argparse.Namespace) -> Any:
 
 
 def _file(path: Path) -> Any:
-    import polars as pl
-
     from tui_lab.results.charts import ChartError
-    from tui_lab.store import parquet
+    from tui_lab.results.table_file import TableFileError, read_table
 
-    if path.is_dir():
-        raise ChartError(f"{path} is a folder; --input takes a CSV or Parquet file")
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return parquet.read(path)
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
-        table = pl.read_csv(
-            path.absolute(), separator=separator, infer_schema_length=None, try_parse_dates=True, glob=False
-        )
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file") from None
-    except pl.exceptions.NoDataError:
-        raise ChartError(f"{path} is empty") from None
-    except pl.exceptions.PolarsError as error:
-        raise ChartError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
-    # `nan` and `inf` as other programs write them make a column of texts.
-    texts = table.select(pl.selectors.string())
-    numbers = [column.cast(pl.Float64, strict=False) for column in texts]
-    return table.with_columns(
-        n for n, text in zip(numbers, texts, strict=True) if n.null_count() == text.null_count() < len(text)
-    )
+        return read_table(path)
+    except TableFileError as error:
+        raise ChartError(str(error)) from None
 
 
 def _experiment(args: argparse.Namespace) -> Source:

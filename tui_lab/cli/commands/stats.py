@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tui_lab.results.importance import Importance
+    from tui_lab.results.statistics_against import Side
     from tui_lab.results.statistics_report import MetricReport, Options, Report
     from tui_lab.results.tables import Results
 
@@ -26,6 +27,7 @@ _EPILOG: Final = examples(
     ("tui-lab stats --by activation", "averaged over everything else"),
     ("tui-lab stats --per dataset", "the best setting for each data set"),
     ("tui-lab stats --baseline 'lr=0.1 opt=sgd'", "differences from one setting, with tests"),
+    ("tui-lab stats grid@2 --against grid@1", "two versions, experiments or CSV files"),
     ("tui-lab stats --metric loss@last --goal min", "the last of the values by step"),
     ("tui-lab stats --pareto test_acc duration", "settings that no other beats in both"),
     ("tui-lab stats --importance", "which parameter matters most"),
@@ -34,7 +36,12 @@ _EPILOG: Final = examples(
 
 def _parser() -> Parser:
     parser = Parser("stats", description="Which setting is best, and how sure that is.", epilog=_EPILOG)
-    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="default: the newest")
+    parser.add_argument(
+        "experiment",
+        nargs="?",
+        metavar="EXPERIMENT",
+        help="default: the newest; with --against also EXPERIMENT@VERSION or a CSV file",
+    )
     what = parser.add_argument_group("what")
     what.add_argument(
         "--by", metavar="P,...", help="parameters that make a setting (default: all that vary but `seed`)"
@@ -50,6 +57,11 @@ def _parser() -> Parser:
         "--goal", metavar="[M=]min|max", help="what is better, where the file does not say (M=min,M=max,...)"
     )
     what.add_argument("--baseline", metavar="SETTING", help="compare with this: `lr=0.1 opt=sgd`, or a SQL condition")
+    what.add_argument(
+        "--against",
+        metavar="B",
+        help="compare with another experiment, a version (grid@1) or a CSV file, where settings are equal",
+    )
     what.add_argument("--pareto", nargs=2, metavar=("M1", "M2"), help="the Pareto front of two metrics")
     what.add_argument(
         "--importance", action="store_true", help="the share of the variance that each parameter explains"
@@ -112,6 +124,11 @@ def main(arguments: list[str]) -> int:
         try:
             choose_format(Path(args.output), False)
         except OutputError as error:
+            raise UsageError(str(error)) from None
+    if args.against is not None:
+        try:
+            return _against(args)
+        except (StatisticsError, OutputError) as error:
             raise UsageError(str(error)) from None
     lab = lab_to_read(args)
     folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
@@ -205,6 +222,60 @@ def _per(results: Results, args: argparse.Namespace) -> int:
     return DONE
 
 
+def _against(args: argparse.Namespace) -> int:
+    """Two experiments, versions or files."""
+    from tui_lab.results.output import choose_format, write
+    from tui_lab.results.statistics_against import compare, document, frame
+    from tui_lab.results.statistics_table import against_lines
+
+    for option in ("per", "baseline", "pareto", "importance", "allow_incomplete"):
+        if getattr(args, option):
+            raise UsageError(f"--against goes without --{option.replace('_', '-')}")
+    sides = [_side(args, args.experiment), _side(args, args.against)]
+    if sides[0].label == sides[1].label:
+        raise UsageError(f"stats --against: {sides[0].label} is both; there is nothing to compare")
+    first = next((side.results for side in sides if side.results is not None), None)
+    found = compare(sides[0], sides[1], _options(first, args))
+    file = Path(args.output) if args.output else None
+    format = args.format or choose_format(file, sys.stdout.isatty())
+    if args.json:
+        print_json(document(found))
+        return DONE
+    if format != "table":
+        write(frame(found), format, file)
+        for note in found.notes:
+            print(f"note: {note}", file=sys.stderr)
+        return DONE
+    limit = ROWS if args.limit is None else args.limit
+    _write_table(
+        file, lambda width: (line for one in found.metrics for line in against_lines(found, one, width, limit))
+    )
+    _tell(found.notes)
+    return DONE
+
+
+def _side(args: argparse.Namespace, word: str | None) -> Side:
+    """`A`, `A@2`, `FILE.csv`, or the newest experiment. Raises UsageError, LabError, StatisticsError."""
+    from tui_lab.cli.address import newest
+    from tui_lab.cli.reading import reading
+    from tui_lab.results.statistics_against import side_of, side_of_file
+    from tui_lab.results.table_file import TableFileError, read_table
+    from tui_lab.results.tables import refresh
+
+    if word is not None and Path(word).suffix.lower() in (".csv", ".tsv", ".parquet", ".pq"):
+        try:
+            return side_of_file(Path(word), read_table(Path(word)))
+        except TableFileError as error:
+            raise UsageError(str(error)) from None
+    name, _, version = (word or "").partition("@")
+    if version and not version.isdigit():
+        raise UsageError(f"{word}: a version is a number, as in {name}@1")
+    lab = lab_to_read(args)
+    folder = lab.experiment(name) if name else newest(lab)
+    with reading(folder.name, quiet=args.json) as progress:
+        return side_of(refresh(folder, progress), int(version) if version else None)
+
+
 # ---- what was asked
 
 
@@ -234,7 +305,7 @@ def _with_count(arguments: Sequence[str]) -> list[str]:
     return words
 
 
-def _options(results: Results, args: argparse.Namespace) -> Options:
+def _options(results: Results | None, args: argparse.Namespace) -> Options:
     from tui_lab.results.statistics_intervals import Bootstrap
     from tui_lab.results.statistics_report import Options
 
@@ -264,11 +335,11 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _goals(results: Results, text: str | None, metrics: tuple[str, ...] | None) -> dict[str, Any]:
+def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] | None) -> dict[str, Any]:
     from tui_lab.results.settings import leading_metric
 
     goals: dict[str, Any] = {}
-    leading = leading_metric(results)
+    leading = None if results is None else leading_metric(results)
     for part in _listed(text) or ():
         name, _, goal = part.rpartition("=")
         if goal not in ("min", "max"):

@@ -1,0 +1,40 @@
+"""Tables that other programs wrote: CSV and Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from tui_lab.store import parquet
+
+
+class TableFileError(Exception):
+    """A file that can't be read as a table. One line that says why."""
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """The rows of a CSV, TSV or Parquet file. Raises TableFileError."""
+    if path.is_dir():
+        raise TableFileError(f"{path} is a folder, no CSV or Parquet file")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return parquet.read(path)
+        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        table = pl.read_csv(
+            path.absolute(), separator=separator, infer_schema_length=None, try_parse_dates=True, glob=False
+        )
+    except FileNotFoundError:
+        raise TableFileError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise TableFileError(f"{path} can't be read: {error.strerror or error}") from None
+    except pl.exceptions.NoDataError:
+        raise TableFileError(f"{path} is empty") from None
+    except pl.exceptions.PolarsError as error:
+        raise TableFileError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
+    # `nan` and `inf` as other programs write them make a column of texts.
+    texts = table.select(pl.selectors.string())
+    numbers = [column.cast(pl.Float64, strict=False) for column in texts]
+    return table.with_columns(
+        n for n, text in zip(numbers, texts, strict=True) if n.null_count() == text.null_count() < len(text)
+    )
