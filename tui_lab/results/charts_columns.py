@@ -122,7 +122,7 @@ def _seconds(series: pl.Series) -> pl.Series:
 
 
 def _other_words(series: pl.Series) -> str:
-    first = next((repr(value) for value in series if value is not None), "null")
+    first = next((repr(value) for value in plain_column(series.drop_nulls().head(1))), "null")
     return f"its first value is {first}"
 
 

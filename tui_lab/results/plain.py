@@ -20,8 +20,10 @@ def plain_column(series: pl.Series) -> pl.Series:
     if isinstance(dtype, pl.Datetime):
         zone = "Z" if dtype.time_zone in ("UTC", "Etc/UTC") else "%:z" if dtype.time_zone else ""
         return series.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.f{zone}")
-    if dtype in (pl.Date, pl.Time):
+    if dtype == pl.Date:
         return series.cast(pl.String)
+    if dtype == pl.Time:
+        return series.dt.to_string("%H:%M:%S%.f")
     if dtype == pl.Duration:
         return series.dt.total_microseconds() / 1e6
     if dtype == pl.Binary:

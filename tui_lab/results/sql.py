@@ -23,7 +23,6 @@ from typing import Any, Final, Literal
 
 import duckdb
 import polars as pl
-import pyarrow as pa
 
 from tui_lab.results import macros, sql_nan
 from tui_lab.results.answers import to_frame
@@ -120,7 +119,7 @@ class Database:
             for name, frame in frames.items():
                 self._register(name, frame)
             try:
-                answer = to_frame(self._answer(rewritten.text, given, limit))
+                answer = self._answer(rewritten.text, given, limit)
             finally:
                 for name in frames:
                     self._connection.unregister(name)
@@ -161,10 +160,10 @@ class Database:
         casts = ", ".join(f"{in_quotes(column)}::HUGEINT AS {in_quotes(column)}" for column in wide)
         self._connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
 
-    def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pa.Table:
+    def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pl.DataFrame:
         try:
             relation = self._connection.sql(text, params=parameters or None)
-            return (relation.limit(limit + 1) if limit else relation).to_arrow_table()
+            return to_frame(relation.limit(limit + 1) if limit else relation, self._connection)
         except (duckdb.InterruptException, duckdb.OutOfMemoryException):
             raise
         except duckdb.Error:
