@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections import Counter
@@ -23,7 +24,9 @@ from tui_lab.spec.needs import NeedError
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem, SpecError
 from tui_lab.spec.shell_text import Blank, Place, Syntax, Text
-from tui_lab.store import declared_files, fold
+from tui_lab.store import code_snapshot, declared_files, fold
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import PREFIX, Plan
 from tui_lab.store.planning import surroundings
 
@@ -255,6 +258,32 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
     return [
         f"{_called(name)} changed since {plural(count, 'task')} ran: {what}" for name, count in sorted(changed.items())
     ]
+
+
+def changed_since(folder: ExperimentFolder) -> list[str]:
+    """What has changed since the newest submission, and whether tasks of it that run again get that; in lines."""
+    try:
+        about = folder.state().submissions[-1]
+        experiment = folder.spec(about["plan"])
+        kept = code_snapshot.files_of(folder.path, about["code"]) if "code" in about else {}
+        if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
+            kept = {}  # tasks start elsewhere
+        before = about.get("scripts", {})
+        found = program_files(experiment)
+        names = sorted(name for name in before if not name.endswith(":") and found.get(name) != before[name])
+        edited = experiment.file.exists() and experiment.file.read_text("utf-8") != folder.spec_text(about["plan"])
+    except (LabError, SpecError, OSError, ValueError, IndexError):
+        return []
+    old = [*([experiment.file.name] if edited else []), *(name for name in names if name in kept)]
+    new = [name for name in names if name not in kept]
+    lines = []
+    if old:
+        there = shlex.quote(os.path.relpath(experiment.file))
+        way = f"tasks run as they were submitted; `tui-lab --run {there}` takes what is there now"
+        lines.append(f"{', '.join(old)} changed since the submission: {way}")
+    if new:
+        lines.append(f"{', '.join(new)} changed since the submission: tasks run what is there now (see `code`)")
+    return lines
 
 
 def _called(name: str) -> str:

@@ -21,7 +21,7 @@ from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
 from tui_lab.results.statistics_text import mean_and_interval
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.terminal_guard import console as new_console
-from tui_lab.store import fold
+from tui_lab.store import code_snapshot, fold
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.spare import counts_without_spare
@@ -45,6 +45,8 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
     measured = results is None or bool(results.spec.metrics) or results.spec.rows is not None
     following = next_words(folder.name, state, counts, lab, measured)
     notes = dict(sorted(state.notes.items()))
+    warnings = [str(warning) for warning in results.all_warnings] if results is not None else [trouble]
+    warnings += _beside_the_program(folder, state)
     if args.json:
         print_json(
             {
@@ -58,12 +60,12 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
                 "best": best,
                 "until": missed,
                 "notes": [{"task": task, "note": note} for task, note in notes.items()],
-                "warnings": [str(warning) for warning in results.all_warnings] if results else [trouble],
+                "warnings": warnings,
                 "next": following,
             }
         )
     else:
-        _print(folder.name, state, counts, spare, failures, best, results, trouble, notes, missed, following, lab)
+        _print(folder.name, state, counts, spare, failures, best, warnings, notes, missed, following, lab)
     return counts["failed"] + counts["lost"] > 0 or state.paused is not None
 
 
@@ -76,6 +78,18 @@ def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str
             return refresh(folder, progress), ""
     except (LabError, OSError) as error:
         return None, f"the results could not be read: {error}"
+
+
+def _beside_the_program(folder: ExperimentFolder, state: fold.State) -> list[str]:
+    """A line on what tasks have written into the copy of the program, where all of them work."""
+    code: str | None = state.submissions[-1].get("code") if state.submissions else None
+    found = code_snapshot.left_behind(folder.path, code) if code is not None else []
+    if code is None or not found:
+        return []
+    first = ", ".join(map(printable, found[:3])) + (", ..." if len(found) > 3 else "")
+    what = f"tasks wrote {plural(len(found), 'file')} beside the program ({first}), where all others see what is there"
+    place = printable(str(code_snapshot.snapshot(folder.path, code)))
+    return [f"{what}; {{output}} is each one's own: {place}"]
 
 
 def _missed(folder: ExperimentFolder, results: Results | None) -> str:
@@ -211,8 +225,7 @@ def _print(
     spare: int,
     failures: list[dict[str, Any]],
     best: dict[str, Any] | None,
-    results: Results | None,
-    trouble: str,
+    warnings: list[str],
     notes: dict[int, str],
     missed: str,
     following: list[str],
@@ -261,7 +274,7 @@ def _print(
         console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note: tui-lab show says it"))
     if missed:
         console.print(Text(f"! {missed}", style="yellow"))
-    for warning in results.all_warnings if results is not None else [trouble]:
+    for warning in warnings:
         console.print(Text(f"! {warning}", style="yellow"))
     if following:
         console.print(Text("next: " + "\n      ".join(following)))

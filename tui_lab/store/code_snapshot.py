@@ -22,10 +22,13 @@ from typing import Final
 from tui_lab.spec.model import Experiment
 from tui_lab.store import layout
 from tui_lab.store.declared_files import declared, file_digest
-from tui_lab.store.errors import storage_error
+from tui_lab.store.errors import LabError, storage_error
 
 Manifest = dict[str, tuple[str, bool]]
 _LENGTH: Final = 16  # characters of a digest that name a snapshot
+_LOOKED: Final = 1000  # files that tasks have written, beyond which nobody counts them
+_OLD: Final = ".tui-lab-old"
+_ANEW: Final = "the same --run puts it back, or takes the program as it is now"
 
 
 def take(experiment: Experiment, scripts: Mapping[str, Path], folder: Path) -> tuple[str, dict[str, str]]:
@@ -63,6 +66,41 @@ def files_of(folder: Path, name: str) -> dict[str, tuple[Path, str]]:
     return {file: (snapshot(folder, name) / file, digest) for file, (digest, _) in manifest.items()}
 
 
+def verify(folder: Path, name: str) -> None:
+    """Raises LabError where a file of a snapshot is no longer what was submitted: a task has changed it."""
+    place = folder / layout.CODE
+    try:
+        files = files_of(folder, name)
+    except (OSError, ValueError) as error:
+        raise LabError(f"{place / name}.json: can't be read: {error}", _ANEW) from error
+    for path, digest in files.values():
+        try:
+            same = not path.is_symlink() and file_digest(path) == digest
+        except OSError:
+            same = False
+        if not same:
+            raise LabError(f"{path}: is no longer the program that was submitted", _ANEW)
+
+
+def left_behind(folder: Path, name: str) -> list[str]:
+    """What tasks have written into a snapshot, beside the program: names, at most as many as are looked at."""
+    place = snapshot(folder, name)
+    try:
+        known = files_of(folder, name)
+    except (OSError, ValueError):
+        return []
+    found: list[str] = []
+    for here, folders, files in os.walk(place):
+        folders[:] = [each for each in folders if each != "__pycache__" and not Path(here, each).is_symlink()]
+        for each in files:
+            own = os.path.relpath(f"{here}/{each}", place)
+            if own not in known and not Path(here, each).is_symlink():
+                found.append(own)
+        if len(found) >= _LOOKED:
+            break
+    return sorted(found)
+
+
 def _copy(source: Path, target: Path) -> tuple[str, bool]:
     """Copy a file, and say what was copied: the source may change meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,11 +135,13 @@ def _link_others(place: Path, original: Path, lab: Path, names: Mapping[str, obj
                 link.unlink()
         for entry in os.scandir(there):
             own = f"{level}/{entry.name}" if level else entry.name
-            if own in names or own in levels or entry.name == "__pycache__":
+            if own in names or own in levels or entry.name == "__pycache__" or entry.name.endswith(_OLD):
                 continue
             link, target = here / entry.name, f"{base}/{entry.name}"
             if link.is_symlink() and str(link.readlink()) != target:
                 link.unlink()
+            if os.path.lexists(link) and not link.is_symlink():  # a task has written it, before the original was there
+                link.replace(link.with_name(f"{link.name}{_OLD}"))
             if not os.path.lexists(link) and not (entry.is_dir() and Path(entry.path).samefile(lab)):
                 link.symlink_to(target)
 

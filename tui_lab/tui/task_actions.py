@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from tui_lab.cli.commands.retry import check_needs, read_changes
+from tui_lab.cli.commands.retry import check_code, check_needs, read_changes
 from tui_lab.cli.errors import UsageError
+from tui_lab.cli.program import changed_since
 from tui_lab.cli.text import plural
 from tui_lab.engine.client import EngineClient
 from tui_lab.store import fold, ranges
@@ -45,6 +46,12 @@ def targets(source: TaskSource, wanted: Sequence[int], states: Sequence[int]) ->
     return Targets(tuple(ids[chosen].tolist()), counts, len(ids) - int(chosen.sum()))
 
 
+def changed_program(source: TaskSource) -> list[str]:
+    """What has changed since the submission, in lines."""
+    with source.reading() as folder:
+        return changed_since(folder)
+
+
 def retry(
     engine: EngineClient, source: TaskSource, tasks: Sequence[int], environment: Mapping[str, str], words: str
 ) -> str:
@@ -52,6 +59,7 @@ def retry(
     LabError, UsageError."""
     changes = read_changes(words.split())
     check_needs(source.folder, changes.get("needs", {}))
+    check_code(source.folder)
     asked = ranges.to_ranges(tasks)
     engine.request(
         "requeue", experiment=source.folder.name, tasks=asked, environment=dict(environment), changes=changes

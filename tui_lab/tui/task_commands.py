@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -88,6 +89,7 @@ class TaskCommands(TaskGrouping):
         body = f"{found} {'runs' if len(found.tasks) == 1 else 'run'} again; attempts count afresh."
         body += f"\nWith {words}." if words else ""
         body += f"\n{plural(found.others, 'other task')} stay as they are." if found.others else ""
+        body += "".join(f"\n{line}." for line in await asyncio.to_thread(task_actions.changed_program, source))
         if await pane.lab_app.confirm(f"Retry {plural(len(found.tasks), 'task')}?", body, "Retry"):
             environment = pane.lab_app.command_environment()
             self._do(lambda: self._ask_retry(found.tasks, environment, words))

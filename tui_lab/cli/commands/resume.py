@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
+    from tui_lab.cli.commands.retry import check_code
     from tui_lab.cli.follow import Followed, Interrupts
     from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
@@ -40,6 +41,8 @@ def main(arguments: list[str]) -> int:
         return DONE
     if not left:
         raise NothingToDoError(f"nothing to resume: nothing in {lab.path} is paused or interrupted")
+    for folder in left:
+        check_code(folder)
     client = EngineClient.start(lab)
     heard = Interrupts()
     runs = []

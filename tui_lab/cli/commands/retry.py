@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> int:
 
     from tui_lab.cli.address import newest, resolve
     from tui_lab.cli.follow import Followed, Interrupts
+    from tui_lab.cli.program import changed_since
     from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
@@ -63,6 +64,9 @@ def main(arguments: list[str]) -> int:
         raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
     for folder in folders.values():
         check_needs(folder, changes.get("needs", {}))
+        check_code(folder)
+        for line in changed_since(folder):
+            print(f"note: {folder.name}: {line}", file=sys.stderr)
     client = EngineClient.start(lab)
     heard = Interrupts()
     runs = []
@@ -116,3 +120,12 @@ def check_needs(folder: ExperimentFolder, needs: Mapping[str, Any]) -> None:
             raise UsageError(f'{folder.name} has no need "{name}"; {suggest(name, (*OF_A_NODE, *limits)) or known}')
         if name in limits and count > limits[name]:
             raise UsageError(f"{folder.name}: {too_many(name, count, limits[name])}")
+
+
+def check_code(folder: ExperimentFolder) -> None:
+    """Raises LabError where tasks have changed the program of the newest submission."""
+    from tui_lab.store import code_snapshot
+
+    submissions = folder.state().submissions
+    if submissions and "code" in submissions[-1]:
+        code_snapshot.verify(folder.path, submissions[-1]["code"])
