@@ -7,8 +7,8 @@
 2. `--many` tasks, eight at a time, beside the same run without SSH.
 3. The same over a line with 20 ms each way, where each task takes 50 ms: how busy the slots are.
 
-Peers that are not on PATH are left out. Runs alternate, and ratios are taken within each round, so that a noisy machine
-hurts all alike; medians are printed.
+Logins read a .bashrc that takes 0.3 s of processor time and prints, as people's do. Peers that are not on PATH are left
+out. Runs alternate, and ratios are taken within each round, so that a noisy machine hurts all alike; medians are printed.
 """
 
 from __future__ import annotations
@@ -47,6 +47,12 @@ UsePAM no
 StrictModes no
 PermitRootLogin yes
 MaxStartups 100:30:200
+SetEnv HOME={folder}
+"""
+
+BASHRC = """\
+for ((i = 0; i < 200000; i++)); do :; done
+echo welcome
 """
 
 CLIENT = """\
@@ -80,6 +86,7 @@ class Loop:
         hosts = f"[127.0.0.1]:{port},[127.0.0.1]:{self.proxy.port}"
         (folder / "known_hosts").write_text(" ".join([hosts, *key]) + "\n")
         (folder / "sshd_config").write_text(SSHD.format(**facts))
+        (folder / ".bashrc").write_text(BASHRC)
         ssh = folder / ".ssh"
         ssh.mkdir()
         (ssh / "config").write_text(CLIENT.format(**facts))
