@@ -8,7 +8,8 @@
 3. The same over a line with 20 ms each way, where each task takes 50 ms: how busy the slots are.
 
 Logins read a .bashrc that takes 0.3 s of processor time and prints, as people's do. Peers that are not on PATH are left
-out. Runs alternate, and ratios are taken within each round, so that a noisy machine hurts all alike; medians are printed.
+out. Runs alternate, and ratios are taken within each round, so that a noisy machine hurts all alike; medians are
+printed.
 """
 
 from __future__ import annotations
