@@ -218,3 +218,20 @@ def test_versions_and_files_against_each_other(grid: Bench) -> None:
         (("grid", "--against", "grid@1", "--importance"), "--against goes without --importance"),
     ):
         assert said in grid("stats", *words, code=2).err
+
+
+def test_a_goal_has_one_form_everywhere(grid: Bench) -> None:
+    assert "less is better" in grid.inside("stats", "--goal", "acc=min", "--format", "table").out
+    pareto = ("draw", "pareto", "--x-column", "acc", "--y-column", "time")
+    assert grid.inside(*pareto, "--goal", "acc=min,time=max").out
+    for words in (("stats",), pareto):
+        for goal, hint in (
+            ("acc min", "write acc=min"),
+            ("max acc", "write acc=max"),
+            ("acc:min", "write acc=min"),
+            ("acc=MIN", "write acc=min"),
+            ("acc=maximize", "write acc=max"),
+            ("acc", "write acc=min or acc=max"),
+        ):
+            assert hint in grid.inside(*words, "--goal", goal, code=2).err
+        assert "write --goal NAME=min" in grid(*words, "grid", "--goal", "acc", "min", code=2).err

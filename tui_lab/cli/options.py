@@ -6,9 +6,11 @@ import argparse
 import itertools
 import json
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from tui_lab.results.terminal_guard import own
 
@@ -49,6 +51,9 @@ class Parser(argparse.ArgumentParser):
         from tui_lab.spec.problem import suggest
 
         options = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
+        for goal in ("min", "max"):
+            if "--goal" in self._option_string_actions and goal in words.split():
+                return f"write --goal NAME={goal}"
         if "--json" in options and "--format" in self._option_string_actions:
             return "write --format json"
         return next(filter(None, (suggest(option, self._option_string_actions) for option in options)), "")
@@ -115,6 +120,25 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="machines to run on, as a cluster.yaml has them; all of them, or those that --node names",
     )
+
+
+def read_goals(words: Sequence[str], bare: bool = False) -> list[tuple[str, Literal["min", "max"]]]:
+    """`NAME=min,...` as names and goals; with `bare` a goal may stand alone, and its name is empty. Raises UsageError
+    that says what to write."""
+    from tui_lab.cli.errors import UsageError
+
+    found: list[tuple[str, Literal["min", "max"]]] = []
+    for part in (part.strip() for word in words for part in word.split(",") if part.strip()):
+        name, _, goal = part.rpartition("=")
+        if goal in ("min", "max") and (name or bare):
+            found.append((name, "min" if goal == "min" else "max"))
+            continue
+        parts = [word for word in re.split(r"[\s=:]+", part) if word]
+        meant = next((word for word in parts if word.lower()[:3] in ("min", "max")), "")
+        name = next((word for word in parts if word != meant), "NAME")
+        hint = f"{name}={meant.lower()[:3]}" if meant else f"{name}=min or {name}=max"
+        raise UsageError(f"--goal {part}: write {hint}")
+    return found
 
 
 def add_take_over(parser: argparse.ArgumentParser) -> None:

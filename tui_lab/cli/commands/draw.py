@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli import negative
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import FORMATS, Parser, add_common, lab_path, open_lab
+from tui_lab.cli.options import FORMATS, Parser, add_common, lab_path, open_lab, read_goals
 from tui_lab.results.terminal_guard import own
 
 if TYPE_CHECKING:
@@ -265,10 +265,7 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
     from tui_lab.results.charts_choice import find
 
     goals: dict[str, Any] = {}
-    for part in ",".join(args.goal).split(",") if args.goal else ():
-        name, _, goal = part.strip().rpartition("=")
-        if not name or goal not in ("max", "min"):
-            raise UsageError(f'draw --goal {part}: it has the form "NAME=min" or "NAME=max"')
+    for name, goal in read_goals(args.goal):
         goals[find(name, source.frame.columns)] = goal
     labels: dict[Any, str] = {"x": args.x_label, "y": args.y_label, "z": args.z_label}
     labels |= {"title": args.title, "legend": args.legend_label}

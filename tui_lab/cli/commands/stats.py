@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
-from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, examples, lab_to_read, print_json
+from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, examples, lab_to_read, print_json, read_goals
 from tui_lab.results.terminal_guard import console as new_console
 
 if TYPE_CHECKING:
@@ -340,10 +340,7 @@ def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] |
 
     goals: dict[str, Any] = {}
     leading = None if results is None else leading_metric(results)
-    for part in _listed(text) or ():
-        name, _, goal = part.rpartition("=")
-        if goal not in ("min", "max"):
-            raise UsageError(f'--goal {part}: a goal is min or max, for one metric "NAME=min"')
+    for name, goal in read_goals([text] if text else [], bare=True):
         names = [name] if name else (metrics or ((leading,) if leading else ()))
         goals.update(dict.fromkeys(names, goal))
     return goals
