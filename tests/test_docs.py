@@ -98,3 +98,35 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", readme) + re.findall(r'src="([^"]+)"', readme)
     assert targets
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
+def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> None:
+    """Its file, with fewer values, its commands as written, and one of each of those in its prose."""
+    (definition,) = blocks(ROOT / "README.md", "yaml")
+    smaller = definition.replace("[1, 51, 2]", "[1, 51, 24]").replace("repeat: 10", "repeat: 2")
+    assert smaller != definition
+    (tmp_path / "experiment.yaml").write_text(smaller)
+    shutil.copy(ROOT / "examples" / "basic_usage" / "main.py", tmp_path)
+    typed = [line.removeprefix("$ ") for block in blocks(ROOT / "README.md", "console") for line in block.splitlines()]
+    here = [line for line in typed if "--node tower" not in line]
+    assert len(here) >= 5 and all(line.startswith("tui-lab ") for line in here)
+    here.insert(2, "tui-lab --run experiment.yaml")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\n", " ")
+    for words in (
+        "tui-lab parse -p",
+        "tui-lab logs 17",
+        "tui-lab show 17",
+        "tui-lab show --command 17",
+        "tui-lab retry",
+    ):
+        written = next(one for one in re.findall("`([^`]*)`", readme) if one.startswith(words))
+        here.append(re.sub(r"  +", " ", written))
+    here.append("tui-lab --run experiment.yaml neurons=77,99")
+    programs = Path(sys.executable).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TUI_LAB_")}
+    environment["PATH"] = f"{programs}:{environment['PATH']}"
+    for line in here:
+        words = ["bash", "-c", line]
+        ended = subprocess.run(words, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+        assert ended.returncode == 0, f"{line}\n{ended.stderr.decode()}"
+    assert (tmp_path / "open.csv").exists()
