@@ -8,8 +8,9 @@
     markdown    a pipe table; numbers to the right
     table       for people: aligned; on a terminal cut to its width and to TABLE_ROWS rows
 
-Floats are written as their shortest exact text, times in ISO 8601 (UTC as Z), durations in seconds, bytes in
-hexadecimal; lists and structures are JSON text, except in JSON and Parquet.
+Floats are written as their shortest exact text, times in ISO 8601 (UTC as Z), durations in seconds, bytes in hex;
+lists and structures are JSON text, except in JSON and Parquet. In Markdown and tables that go to no file, floats are
+rounded for people.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import polars as pl
 
 from tui_lab.results import excel
 from tui_lab.results.columns import portable
-from tui_lab.results.plain import exact, plain, plain_column, shown, to_json
+from tui_lab.results.plain import exact, plain, plain_column, rounded, shown, to_json
 from tui_lab.results.table_text import print_table, table_lines
 from tui_lab.spec.problem import suggest
 
@@ -83,6 +84,8 @@ def write(
     if file is not None:
         _to_file(frame, format, file)
         return ""
+    if format in ("markdown", "table"):
+        frame = rounded(frame)
     if format in BINARY and terminal:
         raise OutputError(f"{format} is no text: name a file with -o FILE, or redirect the output")
     try:

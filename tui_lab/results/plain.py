@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -36,6 +37,23 @@ def plain_column(series: pl.Series) -> pl.Series:
         texts = [None if value is None else to_json(value).decode() for value in series.to_list()]
         return pl.Series(series.name, texts, dtype=pl.String)
     return series
+
+
+def rounded(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with floats as people read them: what has more than ten digits, as computed values do, with six, but
+    with all those before the point."""
+    return frame.with_columns(
+        pl.Series(name, [None if value is None else _rounded(value) for value in frame[name].to_list()], pl.Float64)
+        for name, dtype in frame.schema.items()
+        if dtype.is_float()
+    )
+
+
+def _rounded(value: float) -> float:
+    if not math.isfinite(value) or sum(map(str.isdigit, repr(value).partition("e")[0].lstrip("-0."))) <= 10:
+        return value
+    whole = len(str(int(abs(value)))) if 1 <= abs(value) < 1e15 else 0
+    return float(f"{value:.{max(whole, 6)}g}")
 
 
 def to_json(value: Any) -> bytes:
