@@ -14,6 +14,8 @@ from scipy import stats
 from tui_lab.results import macros, saved_queries
 from tui_lab.results.sql import Database, QueryError, query
 from tui_lab.results.sql_schema import schema
+from tui_lab.results.statistics import Sample
+from tui_lab.results.statistics_report import judge
 
 SWEEP = """\
 command: ./train.py {lr} {opt}
@@ -125,6 +127,22 @@ def test_only_calls_in_the_place_of_a_table_are_macros(lab: Any) -> None:
     assert rows(lab, "SELECT 'best(1)' AS best, max(lr) AS slowest FROM grid") == [{"best": "best(1)", "slowest": 0.1}]
     assert macros.as_query(["best", "it's"]) == "SELECT * FROM best('it''s')"
     assert macros.as_query(["SELECT 1"]) is None
+
+
+def test_ci95_and_sd_are_those_of_stats_also_where_values_were_printed_coarsely(lab: Any) -> None:
+    with Database(lab) as database:
+        for values in (
+            [0.97, 0.97, 0.98],  # within one printed step: where in it their mean is stays hidden
+            [0.5, 0.5, 0.5, 0.6],
+            [1e9 + 1e-6, 1e9 + 2e-6, 1e9 + 5e-6],
+            [3.0, 4.0, 7.0],
+            [0.0, 1.0, 1.0, 1.0],
+        ):
+            listed = ", ".join(f"({value!r}::DOUBLE)" for value in values)
+            found = database.query(f"SELECT ci95(x), sd(x), se(x) FROM (VALUES {listed}) t(x)").row(0)
+            report = judge("x", [Sample(tuple(values), tuple(range(len(values))))])
+            (summary,) = report.summaries
+            assert found == pytest.approx((summary.half, summary.sd, summary.se))
 
 
 def test_ci95_equals_scipy_and_leaves_nan_out(lab: Any) -> None:

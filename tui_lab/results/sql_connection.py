@@ -13,8 +13,9 @@ from typing import Final
 import duckdb
 
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.statistics_exact import moments
+from tui_lab.results.statistics_exact import Moments, moments
 from tui_lab.results.statistics_intervals import t_interval, wilson
+from tui_lab.results.statistics_resolution import resolution
 from tui_lab.spec import until
 
 MEMORY: Final = "50%"
@@ -62,7 +63,8 @@ def add_summaries(
     `n()` counts rows. Where there are too few values they are null.
 
     They are computed as `stats` computes them, which DuckDB's own are not where leading digits agree or squares
-    overflow. `flat` is the `ci95` of values that are all equal: such values tell nothing of their spread.
+    overflow. An interval is never narrower than the printed digits of its values allow. `flat` is the `ci95` of values
+    that are all equal: such values tell nothing of their spread.
     """
 
     def sd(values: list[float]) -> float | None:
@@ -78,7 +80,8 @@ def add_summaries(
         if set(values) <= {0.0, 1.0}:
             low, high = wilson(round(math.fsum(values)), found.n, _LEVEL)
             return (high - low) / 2
-        interval = t_interval(found, _LEVEL)
+        spread = resolution([values]).spread(values, found.sd)
+        interval = t_interval(Moments(found.n, found.mean, spread), _LEVEL)
         return flat if found.sd == 0 or interval is None else (interval[1] - interval[0]) / 2
 
     n = f"count({_VALUE}) {_FINITE}"
