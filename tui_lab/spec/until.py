@@ -50,10 +50,12 @@ def check(condition: str, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
 
 
 _NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
-_BELOW: Final = re.compile(
-    rf"(?P<what>(ci95|sd|se)\s*\([^()]*\))\s*(?P<sign><=?)\s*(?P<limit>{_NUMBER})", re.IGNORECASE
+_SPREAD: Final = r"(?:ci95|sd|se|stddev\w*|var_\w+|variance|mad|n|count)\s*\([^()]*\)"
+_BELOW: Final = re.compile(rf"(?P<what>{_SPREAD})\s*(?P<sign><=?|=)\s*(?P<limit>{_NUMBER})", re.IGNORECASE)
+_COUNT: Final = re.compile(
+    rf"(?P<what>(?:n|count)\s*\([^()]*\))\s*(?P<sign>>=?|=)\s*(?P<limit>{_NUMBER})", re.IGNORECASE
 )
-_COUNT: Final = re.compile(rf"(?P<what>n\s*\([^()]*\))\s*(?P<sign>>=?)\s*(?P<limit>{_NUMBER})", re.IGNORECASE)
+_TURNED: Final = re.compile(rf"(?P<limit>{_NUMBER})\s*(?P<sign>[<>]=?|=)\s*(?P<what>[^<>=]+)", re.IGNORECASE)
 _NOT_PLAIN: Final = re.compile(r"\b(or|not|between|case)\b", re.IGNORECASE)
 
 
@@ -63,7 +65,11 @@ def impossible(condition: str, most: int) -> str:
     if _NOT_PLAIN.search(condition):
         return ""
     for part in re.split(r"\band\b", condition, flags=re.IGNORECASE):
-        below, count = _BELOW.fullmatch(part.strip()), _COUNT.fullmatch(part.strip())
+        plain = part.strip()
+        if turned := _TURNED.fullmatch(plain):
+            sign = turned["sign"].translate(str.maketrans("<>", "><"))
+            plain = f"{turned['what'].strip()} {sign} {turned['limit']}"
+        below, count = _BELOW.fullmatch(plain), _COUNT.fullmatch(plain)
         if below and (float(below["limit"]) < 0 or (float(below["limit"]) == 0 and below["sign"] == "<")):
             return f"{below['what']} is never below 0"
         if count and (float(count["limit"]) > most or (float(count["limit"]) == most and count["sign"] == ">")):
