@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -166,7 +167,7 @@ def _all(experiment: Experiment, sweeping: Plan, sweeps: Sequence[Sweep], rules:
         raise SpecError(drawn)
     total = sum(s.size or 0 for s in sweeps)
     if total > MAX_COMBINATIONS:
-        count = f"{total:,}" if total < 10**15 else f"{total:.1e}"
+        count = f"{total:,}" if total < 10**15 else f"{Decimal(total):.1e}"
         message = f"{count} combinations are too many to go through (at most {MAX_COMBINATIONS:,})"
         raise SpecError([experiment.problem(("parameters",), message, '"sample" takes some at random')])
     kept = pl.concat([rules(block) for s in sweeps for block in _blocks(s, sweeping.names)], how="vertical_relaxed")

@@ -118,7 +118,10 @@ def compile_command(source: str, known: Collection[str], *, widths: Mapping[str,
     Raises CommandError with the place of the mistake: a quote that is never closed, a name that is nearly a
     known one, a value where the shell would read it as code.
     """
-    parts = read_script(source, known)
+    try:
+        parts = read_script(source, known)
+    except RecursionError:
+        raise CommandError("the command is nested too deep to be read") from None
     found = [part for part, _ in walk(parts)]
     command = Command(
         source,

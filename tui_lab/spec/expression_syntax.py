@@ -95,6 +95,8 @@ def syntax_error(
 ) -> ExpressionError:
     """DuckDB's parser error, in words for the one who wrote `text`; `prefix` bytes stand before it."""
     message = str(answer.get("error_message", "")).split("\n", 1)[0]
+    if "expression depth" in message:
+        message = "the expression is nested too deep"
     offset = place(text, answer.get("position"), prefix)
     hint = _quoting_hint(text, columns, catalog)
     near = re.search(r'at or near "(.*)"', message)

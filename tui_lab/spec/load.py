@@ -36,7 +36,7 @@ from tui_lab.spec.read_task import (
     read_timeout,
     read_workdir,
 )
-from tui_lab.spec.reading import Keypath, Reader, described
+from tui_lab.spec.reading import MOST, Keypath, Reader, described
 from tui_lab.spec.uses import Uses
 from tui_lab.spec.yaml12 import parse, read_text
 
@@ -66,7 +66,7 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "ok_exit_codes": read_ok_exit_codes,
     "max_failures": lambda r, path: None if r.empty(path) else r.whole(path, 1),
     "order": lambda r, path: r.one_of(path, get_args(Order)),
-    "priority": Reader.whole,
+    "priority": lambda r, path: r.whole(path, -MOST),
     "needs": read_needs,
     "limits": read_limits,
     "metrics": read_metrics,

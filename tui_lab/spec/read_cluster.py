@@ -32,6 +32,7 @@ _ELSEWHERE: Final = {
 }
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _EXAMPLE: Final = "as in: nodes: [{name: tower, host: 192.0.2.9, slots: 16}]"
+MOST_SLOTS: Final = 1_000_000  # as many as an agent takes
 
 
 def is_cluster(path: Path) -> bool:
@@ -148,7 +149,7 @@ def _host(r: Reader, path: Keypath) -> str | None:
 
 
 def _port(r: Reader, path: Keypath) -> int | None:
-    port = None if r.empty(path) else r.whole(path, 1)
+    port = None if r.empty(path) else r.whole(path, 1, None)
     if port is not None and port > 65535:
         r.add(path, f"a port lies between 1 and 65535, and this is {port}")
     return port
@@ -218,7 +219,7 @@ def _ahead(r: Reader, path: Keypath) -> Ahead | None:
     if text is None:
         return None
     if re.fullmatch(r"[0-9]+", text):
-        return Ahead(count=int(text))
+        return Ahead(count=min(int(text), MOST_SLOTS))
     try:
         return Ahead(seconds=duration(text))
     except ValueError:
@@ -237,7 +238,7 @@ _READERS: Final[Mapping[str, Callable[[Reader, Keypath], Any]]] = {
     "user": Reader.optional_text,
     "key": _file_here,
     "known_hosts": _file_here,
-    "slots": lambda r, path: None if r.empty(path) else r.whole(path, 1),
+    "slots": lambda r, path: None if r.empty(path) else r.whole(path, 1, MOST_SLOTS),
     "tags": _tags,
     "gpus": _gpus,
     "memory": _memory,

@@ -156,7 +156,7 @@ def _space(r: Reader, path: Keypath) -> tuple[Number, Number, int] | None:
     numbers = _numbers(r, path, _SPACE, 3, 3)
     if numbers is None:
         return None
-    n = r.whole((*path, 2))
+    n = r.whole((*path, 2), most=None)
     if n is None:
         return None
     if n < 1:
@@ -208,7 +208,7 @@ def _loguniform(r: Reader, path: Keypath) -> LogUniform | None:
 def _randint(r: Reader, path: Keypath) -> RandInt | None:
     if _bounds(r, path) is None:
         return None
-    a, b = r.whole((*path, 0)), r.whole((*path, 1))
+    a, b = r.whole((*path, 0), most=None), r.whole((*path, 1), most=None)
     return None if a is None or b is None else RandInt(a=a, b=b)
 
 

@@ -101,7 +101,7 @@ def read_sample(r: Reader, path: Keypath) -> Sample | None:
     else:
         found["n"] = r.whole((*path, "n"), 1, MAX_SIZE)
     if "seed" in keys:
-        found["seed"] = r.whole((*path, "seed"))
+        found["seed"] = r.whole((*path, "seed"), most=None)
     return Sample(**found) if "n" in found and None not in found.values() else None
 
 
@@ -136,12 +136,12 @@ def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
 def read_seed(r: Reader, path: Keypath) -> Seed | None:
     node = r.node(path)
     if node.kind != "mapping":
-        base = r.whole(path)
+        base = r.whole(path, most=None)
         return None if base is None else Seed(base=base)
     found: dict[str, Any] = {}
     keys = r.fields(path, Seed.model_fields, '"seed"')
     if "base" in keys:
-        found["base"] = r.whole((*path, "base"))
+        found["base"] = r.whole((*path, "base"), most=None)
     if "per" in keys:
         found["per"] = r.one_of((*path, "per"), PER)
     return None if None in found.values() else Seed(**found)

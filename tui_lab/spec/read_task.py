@@ -282,7 +282,7 @@ def read_ok_exit_codes(r: Reader, path: Keypath) -> tuple[int, ...] | None:
         return None
     codes = []
     for item in r.items(path):
-        code = r.whole(item)
+        code = r.whole(item, most=None)
         if code is not None and not 0 <= code <= 255:
             r.add(item, f"an exit status lies between 0 and 255, and this is {code}")
         codes.append(code)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tui_lab.spec.problem import Problem, suggest
 from tui_lab.spec.yaml_document import Document, Node
 
 Keypath = tuple[str | int, ...]
 QUOTE = "put the value in single quotes"
+MOST: Final = 10**9  # of what a key counts, where nothing else bounds it
 
 
 def described(node: Node) -> str:
@@ -140,7 +141,7 @@ class Reader:
         """A text, or None where there is none."""
         return None if self.empty(path) else self.text(path)
 
-    def whole(self, path: Keypath, least: int | None = None, most: int | None = None) -> int | None:
+    def whole(self, path: Keypath, least: int | None = None, most: int | None = MOST) -> int | None:
         """A whole number, not below `least` or above `most`."""
         node = self.node(path)
         if type(node.value) is not int:

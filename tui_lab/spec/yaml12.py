@@ -38,6 +38,7 @@ LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 MAX_DEPTH: Final = 64
 MAX_ALIAS_GROWTH: Final = 100_000  # nodes that aliases may add to those that the file really has
 MAX_DIGITS: Final = 1000
+LARGEST: Final = 16 << 20  # bytes of a file or template
 
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEANS: Final = {w: w.lower() == "true" for w in ("true", "True", "TRUE", "false", "False", "FALSE")}
@@ -84,7 +85,8 @@ def _short(digits: str) -> str:
 def read_text(path: Path) -> str:
     """The text of a file: UTF-8, with or without a byte order mark. Raises SpecError."""
     try:
-        raw = path.read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read(LARGEST + 1)
     except FileNotFoundError:
         raise SpecError([Problem(str(path), 0, 0, "there is no such file")]) from None
     except IsADirectoryError:
@@ -92,6 +94,8 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SpecError([Problem(str(path), 0, 0, f"can't be read: {reason}")]) from None
+    if len(raw) > LARGEST:
+        raise SpecError([Problem(str(path), 0, 0, f"is larger than {LARGEST >> 20} MiB, which no such file may be")])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
