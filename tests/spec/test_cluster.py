@@ -13,6 +13,7 @@ from tui_lab.spec.cluster import Cluster, ClusterNode
 from tui_lab.spec.cluster_schema import cluster_json_schema, cluster_reference
 from tui_lab.spec.problem import SpecError
 from tui_lab.spec.read_cluster import load_cluster
+from tui_lab.spec.record import keys_of
 from tui_lab.spec.schema import flow
 from tui_lab.spec.yaml12 import parse
 
@@ -153,16 +154,16 @@ def test_mistakes(text: str, said: str) -> None:
     assert said in "\n".join(problems(text))
 
 
-@pytest.mark.parametrize("key", list(ClusterNode.model_fields))
+@pytest.mark.parametrize("key", list(keys_of(ClusterNode)))
 def test_examples_load_and_fit(key: str) -> None:
-    for example in ClusterNode.model_fields[key].examples or []:
+    for example in keys_of(ClusterNode)[key].examples or []:
         text = f"nodes: [{{host: h, {key}: {flow(example)}}}]\n" if key != "host" else f"nodes: [{{host: {example}}}]\n"
         cluster(text)
         assert fits(parse(text, "").value, SCHEMA), text
 
 
 def test_empty_values_are_none() -> None:
-    for key in ClusterNode.model_fields:
+    for key in keys_of(ClusterNode):
         text = f"nodes: [{{host: h, {key}: }}]\n" if key != "host" else "nodes: [{host: }]\n"
         assert set(cluster(text).entries()[0]) == {"name", "slots", "tags"} | ({"host"} if key != "host" else set())
         assert fits(parse(text, "").value, SCHEMA), text
@@ -179,8 +180,8 @@ def test_editors_see_these_mistakes(line: str) -> None:
 
 def test_schema_and_reference_are_whole() -> None:
     node: dict[str, Any] = SCHEMA["properties"]["nodes"]["items"]
-    assert list(node["properties"]) == list(ClusterNode.model_fields)
+    assert list(node["properties"]) == list(keys_of(ClusterNode))
     assert all(schema["description"] for schema in node["properties"].values())
     lines = cluster_reference().splitlines()
-    for key in (*Cluster.model_fields, *ClusterNode.model_fields):
+    for key in (*keys_of(Cluster), *keys_of(ClusterNode)):
         assert any(line.startswith(f"| `{key}` |") for line in lines)

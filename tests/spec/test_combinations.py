@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tui_lab.spec.combinations import expand, typed
 from tui_lab.spec.domains import identity, values
 from tui_lab.spec.load import load_text
-from tui_lab.spec.model import Experiment
+from tui_lab.spec.model import Experiment, Sample
 from tui_lab.spec.overrides import read_values
 from tui_lab.spec.problem import SpecError
 from tui_lab.spec.values import Choice, Geomspace, Listed, LogUniform, RandInt, Range, Uniform
@@ -261,7 +261,7 @@ def test_samples_of_small_grids(few, more, seed, size):
     grid = {"a": Range(start=0, stop=size), "b": Choice(values=("x", "y")), "c": RandInt(a=1, b=2)}
 
     def take(n):
-        sample = {"n": n, "seed": seed}
+        sample = Sample(n=n, seed=seed)
         found = expand(Experiment(name="x", command="x", parameters=(grid,), sample=sample))
         return [tuple(found.row(i).values()) for i in range(found.height)], found.notices
 
@@ -278,7 +278,7 @@ def test_a_grid_of_ten_to_the_thirty():
     grid = {f"p{i}": Range(start=0, stop=10) for i in range(30)}
 
     def take(n):
-        found = expand(Experiment(name="x", command="x", parameters=(grid,), sample={"n": n, "seed": 3}))
+        found = expand(Experiment(name="x", command="x", parameters=(grid,), sample=Sample(n=n, seed=3)))
         return [tuple(found.row(i).values()) for i in range(found.height)]
 
     most = take(3000)

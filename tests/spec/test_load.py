@@ -61,7 +61,7 @@ def test_the_least_experiment() -> None:
     assert experiment.file == Path("some/where/least.yaml")
     assert experiment.folder == Path("some/where").absolute()
     assert experiment.parameters == ()
-    assert experiment.seed == Seed(base=0, per="repeat")
+    assert experiment.seed is None and experiment.seeding == Seed(base=0, per="repeat")
     assert experiment.retry_on == ("exit", "signal", "timeout", "oom")
     assert (experiment.repeat, experiment.retries, experiment.grace, experiment.timeout) == (1, 0, 10.0, None)
     assert experiment.ok_exit_codes == (0,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,7 +101,7 @@ def test_a_retry_changes_needs() -> None:
     ],
 )
 def test_values_that_make_no_sense(line: str, values: dict[str, Any], message: str) -> None:
-    made = experiment("limits: {license: 3}").model_copy(update={"needs": unchecked(line)})
+    made = replace(experiment("limits: {license: 3}"), needs=unchecked(line))
     with pytest.raises(NeedError) as caught:
         needs_of(made, {"n": 2, "mem": 4, "on": True, **values}, 1)
     assert str(caught.value) == message

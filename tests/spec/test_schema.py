@@ -15,6 +15,7 @@ from tui_lab.spec.model import LATER, Experiment
 from tui_lab.spec.problem import SpecError
 from tui_lab.spec.read_domains import KINDS
 from tui_lab.spec.read_metrics import ATTRIBUTES, METRIC_KEYS, ROWS_KEYS
+from tui_lab.spec.record import keys_of
 from tui_lab.spec.schema import flow, json_schema, reference
 from tui_lab.spec.yaml12 import parse
 
@@ -117,7 +118,7 @@ def test_examples_load_and_fit(key: str) -> None:
         around += "parameters: {lr: 1, n: 2, neurons: 1, a: 1, b: 2, minutes: 3}\n"
     if key != "metrics":
         around += "metrics: {in_size: (x), out_size: (y)}\n"
-    for example in Experiment.model_fields[key].examples or []:
+    for example in keys_of(Experiment)[key].examples or []:
         text = f"{around}{key}: {flow(example)}\n"
         assert accepted(text), text
         load_text(text)
@@ -125,7 +126,7 @@ def test_examples_load_and_fit(key: str) -> None:
 
 def test_other_examples_fit() -> None:
     for key in ("command", "files", "zip", "unhashed"):
-        for example in Experiment.model_fields[key].examples or []:
+        for example in keys_of(Experiment)[key].examples or []:
             assert fits(example, SCHEMA["properties"][key]), (key, example)
 
 
@@ -201,7 +202,7 @@ def test_editors_see_these_mistakes(line: str) -> None:
 
 def test_schema_is_whole() -> None:
     properties = SCHEMA["properties"]
-    assert list(properties) == list(Experiment.model_fields)
+    assert list(properties) == list(keys_of(Experiment))
     assert set(properties) == set(READERS)
     assert not set(properties) & set(LATER)
     assert SCHEMA["required"] == ["command"]
@@ -220,13 +221,13 @@ def test_schema_is_whole() -> None:
 
 
 def test_keys_of_the_file_and_attributes_agree() -> None:
-    assert {ATTRIBUTES.get(key, key) for key in METRIC_KEYS} == set(Metric.model_fields)
-    assert {ATTRIBUTES.get(key, key) for key in ROWS_KEYS} == set(Rows.model_fields)
+    assert {ATTRIBUTES.get(key, key) for key in METRIC_KEYS} == set(keys_of(Metric))
+    assert {ATTRIBUTES.get(key, key) for key in ROWS_KEYS} == set(keys_of(Rows))
 
 
 def test_reference_names_every_key() -> None:
     lines = reference().splitlines()
-    for key in Experiment.model_fields:
+    for key in keys_of(Experiment):
         assert sum(line.startswith(f"| `{key}` |") for line in lines) >= 1
     for kind in KINDS:
         assert any(line.startswith(f"| `{{{kind}: ") for line in lines)

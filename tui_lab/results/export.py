@@ -17,6 +17,7 @@ from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_text import mean_and_interval
 from tui_lab.results.tables import Results
+from tui_lab.spec.record import plain
 
 METADATA: Final = "tui_lab"
 """Key in a Parquet file's metadata; its value is JSON with `schema_version`."""
@@ -38,7 +39,7 @@ def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, dict
         elif column in names:
             metric = results.spec.metrics[names[column]]
             about = {"kind": "metric", "name": names[column], "unit": metric.unit, "goal": metric.goal}
-            about["read"] = metric.model_dump(exclude_defaults=True, exclude={"unit", "goal"}, by_alias=True)
+            about["read"] = plain(metric, without_defaults=True, leave_out={"unit", "goal"})
         elif column in results.tasks.columns or column in ("step", "row"):
             about = {"kind": "fact", "unit": _UNITS.get(column)}
         else:

@@ -34,6 +34,7 @@ from tui_lab.results.values import Scalar
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.pattern import Pattern
+from tui_lab.spec.record import plain
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.naming import parameter_columns
@@ -157,10 +158,10 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     steps = [step.name for step in spec.steps]
     if kind == "rows":
         if spec.rows is not None and spec.rows.each is not None:
-            metrics = {name: metric.model_dump(exclude={"goal"}) for name, metric in spec.metrics.items()}
-            return [steps, spec.rows.model_dump(exclude_none=True), metrics]
-        return [steps, spec.rows.model_dump(exclude_none=True) if spec.rows else None]
-    return [steps, {n: m.model_dump(exclude={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
+            metrics = {name: plain(metric, leave_out={"goal"}) for name, metric in spec.metrics.items()}
+            return [steps, plain(spec.rows, without_none=True), metrics]
+        return [steps, plain(spec.rows, without_none=True) if spec.rows else None]
+    return [steps, {n: plain(m, leave_out={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
 
 
 @dataclass

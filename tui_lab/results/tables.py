@@ -12,7 +12,7 @@ metric with the name of a fact is `out_NAME`, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -30,6 +30,7 @@ from tui_lab.results.units import common_unit
 from tui_lab.results.values import Scalar
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment
+from tui_lab.spec.record import plain
 from tui_lab.store import layout, ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
@@ -162,7 +163,7 @@ class Results:
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:
-            spec = self.spec.model_copy(update={"metrics": _in_units(self.spec.metrics, self.bases)})
+            spec = replace(self.spec, metrics=_in_units(self.spec.metrics, self.bases))
             self._long[kind] = long.refresh(
                 kind,
                 self.folder,
@@ -266,10 +267,7 @@ def _assembled(
 
 def _in_units(metrics: Mapping[str, Metric], bases: Mapping[str, str]) -> dict[str, Metric]:
     """The metrics, with the unit that their values have together where they name none."""
-    return {
-        name: metric.model_copy(update={"unit": bases[name]}) if name in bases else metric
-        for name, metric in metrics.items()
-    }
+    return {name: replace(metric, unit=bases[name]) if name in bases else metric for name, metric in metrics.items()}
 
 
 class _Reading:
@@ -290,8 +288,7 @@ class _Reading:
         self.metrics = {name: metric for name, metric in spec.metrics.items() if metric.sql is None}
         steps = [step.name for step in spec.steps]
         self.prints = {
-            name: cache.fingerprint([steps, metric.model_dump(exclude={"goal"})])
-            for name, metric in self.metrics.items()
+            name: cache.fingerprint([steps, plain(metric, leave_out={"goal"})]) for name, metric in self.metrics.items()
         }
         self.ids = pl.Series("task_id", [], dtype=pl.Int64)
         self.again: set[int] = set()

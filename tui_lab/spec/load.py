@@ -170,7 +170,7 @@ def load(
         raise SpecError(r.problems)
     origin = Origin(path, r.folder, document, texts, notices)
     fields = {key: value for key, value in given.items() if value is not None}
-    return Experiment(**fields).came_from(origin)
+    return Experiment(**fields, origin=origin)
 
 
 def load_text(text: str, name: str = "experiment.yaml") -> Experiment:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import Field, PrivateAttr
-
 from tui_lab.spec.metric import Goal, Metric, MetricType, Rows, Take
 from tui_lab.spec.needs import Keep, Needs
 from tui_lab.spec.problem import Problem
+from tui_lab.spec.record import Model, documented
 from tui_lab.spec.values import (
     Cases,
     Choice,
@@ -24,7 +23,6 @@ from tui_lab.spec.values import (
     Linspace,
     Listed,
     LogUniform,
-    Model,
     Number,
     RandInt,
     Range,
@@ -51,7 +49,6 @@ __all__ = [
     "LogUniform",
     "Metric",
     "MetricType",
-    "Model",
     "Number",
     "Order",
     "Origin",
@@ -103,14 +100,14 @@ class Step(Model):
 
 
 class Sample(Model):
-    n: int = Field(description="How many distinct combinations to take at random.", examples=[50])
-    seed: int = Field(default=0, description="Another seed takes other combinations.", examples=[1])
+    n: int = documented(description="How many distinct combinations to take at random.", examples=[50])
+    seed: int = documented(default=0, description="Another seed takes other combinations.", examples=[1])
 
 
 class Repeat(Model):
-    min: int = Field(default=3, description="How often each combination runs at least.", examples=[3])
-    max: int = Field(description="How often each combination runs at most.", examples=[30])
-    until: str = Field(
+    min: int = documented(default=3, description="How often each combination runs at least.", examples=[3])
+    max: int = documented(description="How often each combination runs at most.", examples=[30])
+    until: str = documented(
         description="SQL condition over a setting's metrics, summarised by `ci95()`, `mean()`, `sd()`, `n()`, ...: a "
         "setting runs once more as long as it is not true.",
         examples=["ci95(test_acc) < 0.01 * mean(test_acc)"],
@@ -118,8 +115,8 @@ class Repeat(Model):
 
 
 class Seed(Model):
-    base: int = Field(default=0, description="Where the seeds come from.", examples=[1])
-    per: SeedPer = Field(
+    base: int = documented(default=0, description="Where the seeds come from.", examples=[1])
+    per: SeedPer = documented(
         default="repeat",
         description="`repeat`: all settings of a repeat share a seed, so that they pair; "
         "`task`: every task has its own.",
@@ -129,8 +126,8 @@ class Seed(Model):
 class FileTemplate(Model):
     """A file to write into `{output}`: the template's path as written, and the marks around a placeholder."""
 
-    source: str = Field(description="The template, relative to the experiment's file.")
-    marks: tuple[str, str] | None = Field(
+    source: str = documented(description="The template, relative to the experiment's file.")
+    marks: tuple[str, str] | None = documented(
         default=None,
         description="What stands around a placeholder where braces mean something else.",
         examples=[["#", "#"]],
@@ -154,12 +151,12 @@ class Origin:
 class Experiment(Model):
     """A named sweep, as its file gives it. Raises nothing after loading; all times are in seconds."""
 
-    name: str = Field(
+    name: str = documented(
         description="Name of the experiment, of its folder in the lab and of its table in SQL; "
         "by default the file's name without its ending.",
         examples=["grid"],
     )
-    command: str | tuple[str, ...] | dict[str, str] = Field(
+    command: str | tuple[str, ...] | dict[str, str] = documented(
         description="What a task runs. A string is a shell script; a list runs one after the other; "
         "a mapping names the steps. `{name}` stands for a parameter's value, `[name]` for `--name value`.",
         examples=[
@@ -168,7 +165,7 @@ class Experiment(Model):
             {"train": "./train {lr}", "test": "./test"},
         ],
     )
-    parameters: tuple[dict[str, Domain], ...] = Field(
+    parameters: tuple[dict[str, Domain], ...] = documented(
         default=(),
         description="The sweep: each parameter and the values it may take, crossed. "
         "A list of mappings is their union; what one leaves out comes from `defaults`.",
@@ -177,122 +174,122 @@ class Experiment(Model):
             [{"lr": [0.1, 0.2]}, {"depth": {"linspace": [1, 9, 3]}}],
         ],
     )
-    defaults: dict[str, Value] = Field(
-        default={}, description="Value of a parameter where a sweep does not vary it.", examples=[{"lr": 0.1}]
+    defaults: dict[str, Value] = documented(
+        default_factory=dict, description="Value of a parameter where a sweep does not vary it.", examples=[{"lr": 0.1}]
     )
-    zip: tuple[tuple[str, ...], ...] = Field(
+    zip: tuple[tuple[str, ...], ...] = documented(
         default=(),
         description="Groups of parameters that advance together instead of crossing.",
         examples=[[["lr", "warmup"]]],
     )
-    where: str | None = Field(
+    where: str | None = documented(
         default=None,
         description="SQL expression: only combinations for which it is true are kept.",
         examples=["a < b"],
     )
-    derive: dict[str, str] = Field(
-        default={},
+    derive: dict[str, str] = documented(
+        default_factory=dict,
         description="Further parameters, each a SQL expression over the others.",
         examples=[{"hidden": "2 * n"}],
     )
-    sample: Sample | None = Field(
+    sample: Sample | None = documented(
         default=None,
         description="Take that many distinct combinations at random. "
         "Needed where a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
         examples=[{"n": 50, "seed": 1}],
     )
-    repeat: int | Repeat = Field(
+    repeat: int | Repeat = documented(
         default=1,
         description="How often each combination runs, or until what is known well enough. `{repeat}` counts from 0.",
         examples=[10, {"min": 3, "max": 30, "until": "ci95(duration) < 0.1"}],
     )
-    seed: Seed = Field(
-        default_factory=Seed,
+    seed: Seed | None = documented(
+        default=None,
         description="Base of `{seed}` and `TUI_LAB_SEED`; another one runs every task again. A parameter named `seed` "
         "replaces it and counts as repeats.",
         examples=[3, {"base": 1, "per": "task"}],
     )
-    files: dict[str, FileTemplate] = Field(
-        default={},
+    files: dict[str, FileTemplate] = documented(
+        default_factory=dict,
         description="Files to write into `{output}` before the first step, with placeholders filled in.",
         examples=[{"input.nml": "templates/input.nml"}, {"in.xml": {"from": "in.tmpl", "marks": ["#", "#"]}}],
     )
-    workdir: str | None = Field(
+    workdir: str | None = documented(
         default=None,
         description="Folder that tasks start in, relative to the file (with `code`, to the copy); by default that "
         "folder itself. "
         '`"{output}"` suits programs that write fixed file names.',
         examples=["~/project", "{output}"],
     )
-    env: dict[str, str] = Field(
-        default={},
+    env: dict[str, str] = documented(
+        default_factory=dict,
         description="Environment variables of the tasks; placeholders work.",
         examples=[{"OMP_NUM_THREADS": "4"}],
     )
-    shell: str | None = Field(
+    shell: str | None = documented(
         default=None,
         description="Shell of the commands; by default bash where a node has it, else sh.",
         examples=["bash"],
     )
-    setup: str | None = Field(
+    setup: str | None = documented(
         default=None,
         description="Lines that run once on each node, and whose environment tasks inherit.",
         examples=["module load cuda", ["module load cuda", "conda activate lab"]],
     )
-    setup_timeout: float = Field(
+    setup_timeout: float = documented(
         default=1800.0,
         description="Time that `setup` may take on a node; after that its tasks there have failed.",
         examples=["2h", "90s"],
     )
-    timeout: float | str | tuple[float | str, ...] | None = Field(
+    timeout: float | str | tuple[float | str, ...] | None = documented(
         default=None,
         description="Time that an attempt may take, in seconds or with units; a list goes by attempt, and placeholders "
         "work.",
         examples=["30s", "1h30m", 90, "{minutes}m", ["10m", "1h"]],
     )
-    grace: float = Field(
+    grace: float = documented(
         default=10.0, description="Time between asking a task to stop and killing it.", examples=["30s", 10]
     )
-    retries: int = Field(default=0, description="Further attempts at a task that failed.", examples=[2])
-    retry_on: tuple[RetryReason | int, ...] = Field(
+    retries: int = documented(default=0, description="Further attempts at a task that failed.", examples=[2])
+    retry_on: tuple[RetryReason | int, ...] = documented(
         default=("exit", "signal", "timeout", "oom"),
         description="Reasons of failure after which a task is tried again; a number is an exit status.",
         examples=["timeout", ["exit", "oom"], [75, "timeout"]],
     )
-    ok_exit_codes: tuple[int, ...] = Field(
+    ok_exit_codes: tuple[int, ...] = documented(
         default=(0,), description="Exit statuses that mean success.", examples=[0, [0, 3]]
     )
-    stagger: float | None = Field(
+    stagger: float | None = documented(
         default=None,
         description="Least time between the starts of two tasks, on all nodes together.",
         examples=["2s", "500ms"],
     )
-    max_failures: int | None = Field(
+    max_failures: int | None = documented(
         default=None, description="Failed tasks after which the experiment stops.", examples=[20]
     )
-    order: Order = Field(
+    order: Order = documented(
         default="interleaved",
         description="`interleaved`: the first repeat of every setting first; `listed`; `shuffled`.",
     )
-    priority: int = Field(
+    priority: int = documented(
         default=0,
         description="Between experiments, the higher goes first; else first in, first out.",
         examples=[10],
     )
-    needs: Needs = Field(
+    needs: Needs = documented(
         default_factory=Needs,
         description="What each task needs of its node, given all at once or not at all; a list goes by attempt, "
         "and placeholders work. No part of a task's identity.",
         examples=[{"gpus": 0.5, "cpus": 2, "memory": ["4G", "8G"]}, {"exclusive": True}, {"cpus": "{n}"}],
     )
-    limits: dict[str, int] = Field(
-        default={},
+    limits: dict[str, int] = documented(
+        default_factory=dict,
         description="Tokens that the running tasks of a lab share, by name: a task takes those that its `needs` name. "
         "Where several experiments name one, the smallest number counts.",
         examples=[{"license": 2}],
     )
-    metrics: dict[str, Metric] = Field(
-        default={},
+    metrics: dict[str, Metric] = documented(
+        default_factory=dict,
         description="Output values: a pattern, or where else to find one. The first leads tables and charts.",
         examples=[
             {"loss": "Final Loss: (@float@)"},
@@ -300,43 +297,45 @@ class Experiment(Model):
             {"acc": {"json": "result.json", "path": "$.acc"}},
         ],
     )
-    rows: Rows | None = Field(
+    rows: Rows | None = documented(
         default=None,
         description="Many rows per task, as a table of their own.",
         examples=[{"pattern": "epoch (?P<epoch>@int@) loss (?P<loss>@float@)"}, {"csv": "history.csv"}],
     )
-    code: tuple[str, ...] = Field(
+    code: tuple[str, ...] = documented(
         default=(),
         description="Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. "
         "Tasks run a read-only copy of how they were at the submission. A folder means all in it, without labs, "
         "environments and caches.",
         examples=["*.py", ["main.py", "lib/**"], "."],
     )
-    inputs: tuple[str, ...] = Field(
+    inputs: tuple[str, ...] = documented(
         default=(),
         description="The same for input files, whose content joins a task's identity.",
         examples=["data/*.csv"],
     )
-    keep: Keep = Field(
+    keep: Keep = documented(
         default_factory=Keep,
         description="What comes home from a node that does not share the lab's folder; `tui-lab fetch` brings more.",
         examples=["*.csv", ["*.csv", "plots/**"], {"globs": "*.csv", "most": "500M"}],
     )
-    version: int = Field(default=1, description="A higher number makes every task run again.", examples=[2])
-    unhashed: tuple[str, ...] = Field(
+    version: int = documented(default=1, description="A higher number makes every task run again.", examples=[2])
+    unhashed: tuple[str, ...] = documented(
         default=(),
         description="Parameters that are no part of a task's identity.",
         examples=["threads", ["threads", "log"]],
     )
-    run_on: tuple[str, ...] = Field(
+    run_on: tuple[str, ...] = documented(
         default=(),
         description="Tags that a node must have to be used; `not TAG` for one that it must not have.",
         examples=["gpu", ["gpu", "not slow"]],
     )
-    tags: tuple[str, ...] = Field(default=(), description="Free labels.", examples=["draft", ["thesis", "chapter 3"]])
-    description: str = Field(default="", description="Text for people.", examples=["How wide must the layers be?"])
+    tags: tuple[str, ...] = documented(
+        default=(), description="Free labels.", examples=["draft", ["thesis", "chapter 3"]]
+    )
+    description: str = documented(default="", description="Text for people.", examples=["How wide must the layers be?"])
 
-    _origin: Origin = PrivateAttr(default_factory=Origin)
+    origin: Origin = field(default_factory=Origin, compare=False, repr=False)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -350,6 +349,11 @@ class Experiment(Model):
         return tuple(Step(name=None, command=c, line=self._line("command", i)) for i, c in listed)
 
     @property
+    def seeding(self) -> Seed:
+        """Where seeds come from, whether the file says so or not."""
+        return self.seed or Seed()
+
+    @property
     def repeats(self) -> int:
         """Repeats of each combination that are planned: with `until`, the most that may run."""
         return self.repeat if isinstance(self.repeat, int) else self.repeat.max
@@ -357,22 +361,22 @@ class Experiment(Model):
     @property
     def file(self) -> Path:
         """The file that this was read from."""
-        return self._origin.file
+        return self.origin.file
 
     @property
     def folder(self) -> Path:
         """The folder of the file, absolute: the default `workdir`, and where templates and globs start."""
-        return self._origin.folder or self._origin.file.absolute().parent
+        return self.origin.folder or self.origin.file.absolute().parent
 
     @property
     def templates(self) -> Mapping[str, str]:
         """Text of the template of each target in `files`."""
-        return self._origin.templates
+        return self.origin.templates
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What looks odd but is no error, each with its place, for a person."""
-        return self._origin.notices
+        return self.origin.notices
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
@@ -400,15 +404,10 @@ class Experiment(Model):
         `offset` counts characters in that value; `at_key` points at the key instead. A path that the file
         does not have is cut until it fits.
         """
-        document = self._origin.document
+        document = self.origin.document
         line, column = (0, 0) if document is None else document.place(keypath, offset=offset, at_key=at_key)
         return Problem(str(self.file), line, column, message, hint)
 
     def _line(self, *keypath: str | int) -> int:
-        document = self._origin.document
+        document = self.origin.document
         return 0 if document is None else document.place(keypath)[0]
-
-    def came_from(self, origin: Origin) -> Experiment:
-        """This experiment, told where it was read: the loader's last touch."""
-        self._origin = origin
-        return self

@@ -7,11 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import Field
-
+from tui_lab.spec.record import Model, documented
 from tui_lab.spec.template import fill
 from tui_lab.spec.units import memory
-from tui_lab.spec.values import Model, Value
+from tui_lab.spec.values import Value
 
 if TYPE_CHECKING:
     from tui_lab.spec.model import Experiment
@@ -27,27 +26,27 @@ class Needs(Model):
     """What a task needs of a node, each by attempt: the last amount stays. Memory is in bytes; a text has
     placeholders. Empty: not asked for."""
 
-    gpus: tuple[Amount, ...] = Field(
+    gpus: tuple[Amount, ...] = documented(
         default=(),
         description="GPUs: a whole number, or a part of one: with 0.5, two tasks share a card. "
         "The task sees its own in `CUDA_VISIBLE_DEVICES`.",
         examples=[1, 0.5],
     )
-    cpus: tuple[Amount, ...] = Field(
+    cpus: tuple[Amount, ...] = documented(
         default=(),
         description="Cores, a whole number; `OMP_NUM_THREADS` is set to it unless it is set already.",
         examples=[4, "{threads}"],
     )
-    memory: tuple[Amount, ...] = Field(
+    memory: tuple[Amount, ...] = documented(
         default=(),
         description="Memory: `K`, `M`, `G` and `T` are powers of 1024, `KB`, `MB`, `GB` and `TB` powers of 1000.",
         examples=["4G", ["4G", "8G"], "{mem}G"],
     )
-    exclusive: tuple[Amount, ...] = Field(
+    exclusive: tuple[Amount, ...] = documented(
         default=(), description="The task is alone on its node while it runs.", examples=[True]
     )
-    tokens: dict[str, tuple[Amount, ...]] = Field(
-        default={},
+    tokens: dict[str, tuple[Amount, ...]] = documented(
+        default_factory=dict,
         description="Any name of `limits`: so many of its tokens.",
         examples=[1],
     )
@@ -56,13 +55,13 @@ class Needs(Model):
 class Keep(Model):
     """What comes home from a node that does not share the lab's folder."""
 
-    globs: tuple[str, ...] | None = Field(
+    globs: tuple[str, ...] | None = documented(
         default=None,
         description="Globs relative to `{output}`, by default everything; `**` spans folders, and a folder brings all "
         "that is in it. What tasks print, and what `metrics` and `rows` read, comes in any case.",
         examples=["*.csv", ["*.csv", "plots/**"]],
     )
-    most: int = Field(
+    most: int = documented(
         default_factory=lambda: 2 << 30,
         description="What a task may bring home in all, by default 2G; what is beyond stays on the node.",
         examples=["500M"],

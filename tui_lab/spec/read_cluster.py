@@ -11,6 +11,7 @@ from tui_lab.spec.cluster import LATER, THIS_MACHINE, Ahead, Cluster, ClusterNod
 from tui_lab.spec.problem import SpecError, closest
 from tui_lab.spec.read_task import read_env, read_grace, read_setup
 from tui_lab.spec.reading import Keypath, Reader, described
+from tui_lab.spec.record import keys_of
 from tui_lab.spec.units import MEMORY_HINT, duration, memory
 from tui_lab.spec.yaml12 import parse, read_text
 
@@ -53,7 +54,7 @@ def load_cluster(path: Path, text: str | None = None) -> Cluster:
     if document.root.kind != "mapping":
         r.add((), f"the file must be a mapping with nodes, not {described(document.root)}", _EXAMPLE)
         raise SpecError(r.problems)
-    _check_keys(r, (), tuple(Cluster.model_fields), "a cluster")
+    _check_keys(r, (), tuple(keys_of(Cluster)), "a cluster")
     name = r.optional_text(("name",)) if r.has(("name",)) else None
     lost_after = _lost_after(r, ("lost_after",))
     nodes = _nodes(r)

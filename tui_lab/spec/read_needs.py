@@ -11,6 +11,7 @@ from tui_lab.spec.needs import OF_A_NODE, Amount, Keep, NeedError, Needs, amount
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import suggest
 from tui_lab.spec.reading import Keypath, Reader
+from tui_lab.spec.record import keys_of
 from tui_lab.spec.template import fill, names_in
 from tui_lab.spec.units import MEMORY_HINT, memory
 from tui_lab.spec.values import Cases, Choice, Enumerable
@@ -105,7 +106,7 @@ def read_keep(r: Reader, path: Keypath) -> Keep | None:
         return None
     if r.node(path).kind != "mapping" or r.misread(path):
         return None if r.node(path).kind == "mapping" else Keep(globs=_globs(r, path))
-    keys = r.fields(path, Keep.model_fields, '"keep"')
+    keys = r.fields(path, keys_of(Keep), '"keep"')
     found: dict[str, Any] = {}
     if "globs" in keys and not r.empty((*path, "globs")):
         found["globs"] = _globs(r, (*path, "globs"))

@@ -7,6 +7,7 @@ from typing import Any
 from tui_lab.spec.model import Repeat, Sample, Seed, SeedPer
 from tui_lab.spec.read_domains import MAX_SIZE, looks_like_domain, read_domain
 from tui_lab.spec.reading import Keypath, Reader
+from tui_lab.spec.record import keys_of
 from tui_lab.spec.values import Domain, Value
 
 PER: tuple[SeedPer, ...] = ("repeat", "task")
@@ -94,7 +95,7 @@ def read_sample(r: Reader, path: Keypath) -> Sample | None:
         return None
     if not r.is_mapping(path, "a mapping, such as {n: 50}"):
         return None
-    keys = r.fields(path, Sample.model_fields, '"sample"')
+    keys = r.fields(path, keys_of(Sample), '"sample"')
     found: dict[str, Any] = {}
     if "n" not in keys:
         r.add(path, '"sample" needs "n", the number of combinations', at_key=True)
@@ -110,7 +111,7 @@ def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
     node = r.node(path)
     if node.kind != "mapping":
         return r.whole(path, 1, MAX_SIZE)
-    keys = r.fields(path, Repeat.model_fields, '"repeat"')
+    keys = r.fields(path, keys_of(Repeat), '"repeat"')
     found: dict[str, Any] = {key: r.whole((*path, key), 1, MAX_SIZE) for key in ("min", "max") if key in keys}
     if "until" in keys:
         found["until"] = r.text((*path, "until"))
@@ -139,7 +140,7 @@ def read_seed(r: Reader, path: Keypath) -> Seed | None:
         base = r.whole(path, most=None)
         return None if base is None else Seed(base=base)
     found: dict[str, Any] = {}
-    keys = r.fields(path, Seed.model_fields, '"seed"')
+    keys = r.fields(path, keys_of(Seed), '"seed"')
     if "base" in keys:
         found["base"] = r.whole((*path, "base"), most=None)
     if "per" in keys:

@@ -6,13 +6,12 @@ import json
 import re
 from typing import Any, Final, get_args
 
-from pydantic.fields import FieldInfo
-
 from tui_lab.spec.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
 from tui_lab.spec.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.spec.names import MAX_NAME
 from tui_lab.spec.needs import Keep, Needs
-from tui_lab.spec.values import Cases, Choice, Geomspace, Linspace, LogUniform, Model, RandInt, Range, Uniform
+from tui_lab.spec.record import Key, Model, keys_of
+from tui_lab.spec.values import Cases, Choice, Geomspace, Linspace, LogUniform, RandInt, Range, Uniform
 from tui_lab.spec.yaml12 import resolve
 
 Schema = dict[str, Any]
@@ -85,25 +84,16 @@ def closed_object(model: type[Model], keys: dict[str, Schema], required: tuple[s
     """A closed mapping whose keys carry the texts of a model's fields."""
     renamed = _RENAMED.get(model, {})
     properties: Schema = {}
-    for attribute, field in model.model_fields.items():
+    for attribute, field in keys_of(model).items():
         key = renamed.get(attribute, attribute)
-        text: Schema = {"title": key, "description": field.description or ""}
+        text: Schema = {"title": key, "description": field.description}
         if field.examples:
             text["examples"] = field.examples
-        default = _default(field)
-        if default is not None:
-            text["default"] = default
+        if field.default is not None:
+            text["default"] = field.default
         properties[key] = {**text, **keys[attribute]}
     found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**found, "required": list(required)} if required else found
-
-
-def _default(field: FieldInfo) -> Any:
-    """A field's default as JSON; None where it has none, or an empty one."""
-    if field.is_required() or field.default_factory is not None:
-        return None
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
-    return None if default in ([], {}, "") else default
 
 
 def _tuple(*items: Schema, least: int | None = None) -> Schema:
@@ -204,7 +194,7 @@ _AMOUNT: Final = one_or_many(_QUANTITY, minItems=1)
 def _needs() -> Schema:
     """The needs by name; every other name is a token of `limits`."""
     whether = one_or_many({"anyOf": [{"type": "boolean"}, TEXT]}, minItems=1)
-    amounts = {name: whether if name == "exclusive" else _AMOUNT for name in Needs.model_fields}
+    amounts = {name: whether if name == "exclusive" else _AMOUNT for name in keys_of(Needs)}
     found = closed_object(Needs, amounts)
     tokens = found["properties"].pop("NAME")
     return {**found, "propertyNames": {"pattern": _NAME}, "additionalProperties": tokens}
@@ -298,11 +288,11 @@ _KEYS: Final[dict[str, Schema]] = {
 
 def key_table(model: type[Model], renamed: dict[str, str]) -> str:
     rows = ["| key | forms | default | meaning |", "|---|---|---|---|"]
-    for attribute, field in model.model_fields.items():
+    for attribute, field in keys_of(model).items():
         key = renamed.get(attribute, attribute)
         forms = "<br>".join(f"`{flow(example)}`" for example in _examples(field))
-        default = "required" if field.is_required() and key != "name" else _shown_default(field)
-        rows.append(_row(f"`{key}`", forms, default, field.description or ""))
+        default = "required" if field.required and key != "name" else _shown_default(field)
+        rows.append(_row(f"`{key}`", forms, default, field.description))
     return "\n".join(rows)
 
 
@@ -310,7 +300,7 @@ def _row(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
-def _examples(field: FieldInfo) -> list[Any]:
+def _examples(field: Key) -> list[Any]:
     """The examples in a field, else the words that it takes."""
     if field.examples:
         return list(field.examples)
@@ -319,9 +309,8 @@ def _examples(field: FieldInfo) -> list[Any]:
     return list(dict.fromkeys(words))
 
 
-def _shown_default(field: FieldInfo) -> str:
-    default = _default(field)
-    return "" if default is None else f"`{flow(default)}`"
+def _shown_default(field: Key) -> str:
+    return "" if field.default is None else f"`{flow(field.default)}`"
 
 
 def _domains_table() -> str:

@@ -6,16 +6,10 @@ import math
 from fractions import Fraction
 from typing import ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from tui_lab.spec.record import Model
 
-Value: TypeAlias = JsonValue
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Number: TypeAlias = int | float
-
-
-class Model(BaseModel):
-    """Frozen, and closed: an unknown attribute is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Listed(Model):

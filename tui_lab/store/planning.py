@@ -68,7 +68,7 @@ def seed_use(experiment: Experiment, named: bool) -> SeedUse:
     file, so whoever gives a seed is believed to use it."""
     if named:
         return "named"
-    given = "seed" in experiment.model_fields_set
+    given = experiment.seed is not None
     return "given" if given or any(SEED_VARIABLE in step.command for step in experiment.steps) else "none"
 
 
@@ -85,11 +85,11 @@ def task_table(
         message = f"{height:,} combinations with {repeats:,} repeats are too many tasks (at most {MAX_TASKS:,})"
         raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
     names = combinations.frame.columns
-    own_seeds = [seeds.seed(experiment.seed.base, repeat) for repeat in range(repeats)]
-    per_task = experiment.seed.per == "task"
+    own_seeds = [seeds.seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
+    per_task = experiment.seeding.per == "task"
     hashed_seeds = None
     if seed != "none" and "seed" not in names:
-        hashed_seeds = [experiment.seed.base] * repeats if per_task else own_seeds
+        hashed_seeds = [experiment.seeding.base] * repeats if per_task else own_seeds
 
     def digested(seeds: list[int] | None) -> pl.Series:
         columns: list[Iterable[bytes]] = []
@@ -108,7 +108,7 @@ def task_table(
     if "seed" in names:
         values = combinations.typed()["seed"].cast(pl.Int64, strict=False).gather(combination)
     elif per_task:
-        values = pl.Series([seeds.task_seed(experiment.seed.base, key) for key in plain], dtype=pl.Int64)
+        values = pl.Series([seeds.task_seed(experiment.seeding.base, key) for key in plain], dtype=pl.Int64)
     else:
         values = pl.Series(np.tile(np.array(own_seeds, dtype=np.int64), height))
     table = pl.DataFrame(
@@ -211,7 +211,7 @@ def make_plan(
         "file": str(experiment.file.absolute()),
         "templates": dict(experiment.templates),
         "components": {name: keys.digest(value) for name, value in shared.items() if value},
-        "seed": [experiment.seed.base, experiment.seed.per] if seed != "none" else None,
+        "seed": [experiment.seeding.base, experiment.seeding.per] if seed != "none" else None,
         "version": experiment.version,
         "defaults": dict(experiment.defaults),
         "unhashed": sorted(experiment.unhashed),

@@ -257,7 +257,7 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
 def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
     asked, task = trial.asked, trial.task
     assert task is not None
-    spec = _stub(asked).model_copy(update={"rows": rows, "metrics": dict(asked.metrics)})
+    spec = replace(_stub(asked), rows=rows, metrics=dict(asked.metrics))
     reader = RowsReader(spec)
     if rows.csv is not None:
         records = list(reader.records(task_path(folder, task[0]), task[1], False))

@@ -1,0 +1,100 @@
+"""What models are made of: frozen dataclasses whose fields carry the texts of the reference.
+
+Readers check the file before they make one, at its place; so nothing is checked here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING
+from functools import cache
+from typing import Any, dataclass_transform, get_type_hints
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """What the reference says of a field."""
+
+    description: str
+    examples: list[Any] = dataclasses.field(default_factory=list)
+
+
+def documented(
+    *,
+    default: Any = MISSING,
+    default_factory: Callable[[], Any] | Any = MISSING,
+    description: str = "",
+    examples: Collection[Any] = (),
+    texts: Texts | None = None,
+) -> Any:
+    """A field of a model, and what the reference says of it; `texts` where several fields share that."""
+    about = {"texts": texts or Texts(description, list(examples))}
+    if default_factory is not MISSING:
+        return dataclasses.field(default_factory=default_factory, metadata=about)
+    return dataclasses.field(default=default, metadata=about)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(documented, dataclasses.field))
+class Model:
+    """Frozen, made by keywords, and closed: an unknown one is an error."""
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A field of a model as the reference shows it. default: None where there is none, or an empty one."""
+
+    description: str
+    examples: list[Any]
+    annotation: Any
+    default: Any
+    required: bool
+
+
+@cache
+def keys_of(model: type[Model]) -> dict[str, Key]:
+    """The fields that a file may give, in order."""
+    found = {}
+    hints = get_type_hints(model)
+    for field in dataclasses.fields(model):  # type: ignore[arg-type]
+        texts = field.metadata.get("texts")
+        if texts is None:
+            continue
+        default = None if field.default is MISSING else field.default
+        default = list(default) if isinstance(default, tuple) else default
+        found[field.name] = Key(
+            description=texts.description,
+            examples=texts.examples,
+            annotation=hints[field.name],
+            default=None if default in ([], {}, "") else default,
+            required=field.default is MISSING and field.default_factory is MISSING,
+        )
+    return found
+
+
+def plain(
+    model: Model, *, leave_out: Collection[str] = (), without_none: bool = False, without_defaults: bool = False
+) -> dict[str, Any]:
+    """A model as a mapping; so are the models within."""
+    found = {}
+    for field in dataclasses.fields(model):  # type: ignore[arg-type]
+        value = getattr(model, field.name)
+        if field.name in leave_out or (without_none and value is None):
+            continue
+        if without_defaults and field.default is not MISSING and value == field.default:
+            continue
+        found[field.name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Model):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value
