@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING
-from functools import cache
 from typing import Any, dataclass_transform, get_type_hints
 
 
@@ -54,7 +53,6 @@ class Key:
     required: bool
 
 
-@cache
 def keys_of(model: type[Model]) -> dict[str, Key]:
     """The fields that a file may give, in order."""
     found = {}
