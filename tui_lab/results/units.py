@@ -10,7 +10,7 @@
 
 Without a unit to convert to, the value is in the unit without its prefix: bytes, bits, seconds, per second;
 percent stays percent. A number without a unit is taken to be in the wanted unit already; one with a bare
-prefix (`18.6k`) in the wanted unit without its prefix. A rate and its reciprocal (`s/it`, `it/s`) are each
+prefix (`18.6k`, `47M/s`) in the wanted unit without its prefix. A rate and its reciprocal (`s/it`, `it/s`) are each
 other's inverse. Otherwise units of different kinds do not convert: the value is null.
 """
 
@@ -135,6 +135,8 @@ def _between(number: Fraction | float, unit: Unit, wanted: Unit) -> float | None
         factor = 1 / (100 * wanted.factor)
     elif not wanted.kind and wanted.factor != 1:
         factor = unit.prefix / wanted.factor
+    elif unit.kind.startswith("/") and wanted.kind.endswith(unit.kind):
+        factor = unit.factor / wanted.factor  # `199.9/s`: of what is what is wanted
     elif "/" in unit.kind and reciprocal(unit.kind) == wanted.kind:
         # A time for each is no rate where it is 0, and none that is known where it was rounded to that.
         return float(1 / (number * _scale(number, unit.factor * wanted.factor))) if number else None
