@@ -215,6 +215,9 @@ def test_versions_and_files_against_each_other(grid: Bench) -> None:
         (("grid@3", "--against", "grid"), "grid@3 has no tasks; there are grid@1, grid@2"),
         (("grid", "--against", "none.csv"), "none.csv: there is no such file"),
         (("grid", "--against", "gird"), 'did you mean "grid"?'),
+        (("grid@1",), "versions are compared, as in grid@1 --against grid@1"),
+        (("grid", "--goal", "ac=min"), 'grid has no metric "ac"; did you mean "acc"?'),
+        (("grid", "--against", "grid@2"), "grid and grid@2 have the same tasks"),
         (("grid", "--against", "grid@1", "--importance"), "--against goes without --importance"),
     ):
         assert said in grid("stats", *words, code=2).err

@@ -162,5 +162,9 @@ def test_experiments_and_versions(disk: Any) -> None:
     found = only(compare(new, old, Options()))
     assert [found.verdict(one) for one in found.comparisons] == ["better", "better"]
     assert found.overall is not None and found.overall.difference == pytest.approx(1.0)
+    with pytest.raises(StatisticsError, match="new and new@1 have the same tasks"):
+        compare(new, side_of(refresh(disk.lab.new_experiment("new")), 1), Options())
+    with pytest.raises(StatisticsError, match=r'--goal ac: .*did you mean "acc"'):
+        compare(new, old, Options(goals={"ac": "max"}))
     with pytest.raises(StatisticsError, match=r"new@2 has no tasks; there are new@1"):
         side_of(refresh(disk.lab.new_experiment("new")), 2)

@@ -154,7 +154,11 @@ def compare(first: Side, second: Side, options: Options) -> Against:
     """Raises StatisticsError where nothing can be compared, with the reason."""
     if options.where is not None:
         first, second = (_where(side, options.where) for side in (first, second))
+    _check_apart(first, second)
     names, first, second = _metrics(first, second, options)
+    for name in options.goals:
+        if name not in names and not (options.metrics is None and name in FACTS):
+            raise StatisticsError(f"--goal {name}: it is not compared; {suggest(name, names) or ', '.join(names)} is")
     by, others, notes = _parameters(first, second, options)
     rows = [_rows(side, place, by, others) for place, side in enumerate((first, second))]
     table = pl.concat(_alike(*rows), how="vertical")
@@ -167,6 +171,19 @@ def compare(first: Side, second: Side, options: Options) -> Against:
 
 
 # ---- what is compared
+
+
+def _check_apart(first: Side, second: Side) -> None:
+    """Raises StatisticsError where both sides have the same tasks: a comparison with itself says nothing."""
+    if first.results is None or second.results is None or first.results.folder.path != second.results.folder.path:
+        return
+    shared = first.table["task_id"].is_in(second.table["task_id"].implode()).sum()
+    if shared:
+        whole = "the same tasks" if shared == first.table.height == second.table.height else f"{shared:,} equal tasks"
+        raise StatisticsError(
+            f"{first.label} and {second.label} have {whole}; compare versions by number, as in {first.results.name}@2 "
+            f"--against {first.results.name}@1"
+        )
 
 
 def _where(side: Side, where: str) -> Side:

@@ -207,10 +207,21 @@ def make(results: Results, options: Options | None = None) -> Report:
     if not names:
         known = ", ".join(LESS_IS_BETTER)
         raise StatisticsError(f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}")
+    _check_goals(results, names, options.goals)
     metrics = [_metric(results, found, name, baseline, pair, options) for name in names]
     if options.bootstrap is not None:
         _enough_to_resample(metrics)
     return Report(results, found, metrics, baseline, pair, options)
+
+
+def _check_goals(results: Results, names: Sequence[str], goals: Mapping[str, Goal]) -> None:
+    """Raises StatisticsError for a goal of something that is no metric."""
+    steps = [reference[0] for name in names if (reference := split(name)) is not None]
+    known = [*results.metrics, *LESS_IS_BETTER, *names, *steps]
+    for name in goals:
+        if name not in known and name not in results.tasks.columns:
+            hint = suggest(name, known) or f"there are {', '.join(dict.fromkeys(known))}"
+            raise StatisticsError(f'--goal {name}: {results.name} has no metric "{name}"; {hint}')
 
 
 def make_per(results: Results, options: Options, name: str) -> list[Report]:

@@ -442,7 +442,15 @@ def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text
     yield from wrapped(f"{note}; all settings: --format csv".split(" "), width)
 
 
-def against_lines(found: Against, metric: Versus, width: int, limit: int) -> Iterator[Text]:
+def against_lines(found: Against, width: int, limit: int) -> Iterator[Text]:
+    """A table for each metric."""
+    for place, metric in enumerate(found.metrics):
+        if place:
+            yield Text()
+        yield from _versus_lines(found, metric, width, limit)
+
+
+def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Iterator[Text]:
     """The table of one metric of two experiments: `limit` settings (0: all), and what holds for all together."""
     unit = f" [{metric.unit}]" if metric.unit else ""
     count = len(metric.comparisons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -130,6 +131,8 @@ def main(arguments: list[str]) -> int:
             return _against(args)
         except (StatisticsError, OutputError) as error:
             raise UsageError(str(error)) from None
+    if args.experiment is not None and (versions := re.fullmatch(r"(.+)@[0-9]+", args.experiment)):
+        raise UsageError(f"versions are compared, as in {args.experiment} --against {versions[1]}@1")
     lab = lab_to_read(args)
     folder = lab.experiment(args.experiment) if args.experiment else newest(lab)
     with reading(folder.name, quiet=args.json) as progress:
@@ -247,9 +250,7 @@ def _against(args: argparse.Namespace) -> int:
             print(f"note: {note}", file=sys.stderr)
         return DONE
     limit = ROWS if args.limit is None else args.limit
-    _write_table(
-        file, lambda width: (line for one in found.metrics for line in against_lines(found, one, width, limit))
-    )
+    _write_table(file, lambda width: against_lines(found, width, limit))
     _tell(found.notes)
     return DONE
 
