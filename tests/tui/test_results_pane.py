@@ -131,7 +131,7 @@ async def test_a_baseline_adds_differences(grades: Workshop) -> None:
         pane = await opened(pilot, app)
         pane.table.go_to("x=1")
         await pilot.press("b")
-        await settled(pilot, app, baseline='"x" = 1')
+        await settled(pilot, app, baseline="x = 1")
         table = {row["x"]: row for row in cells(app)}
         assert table["1"]["c0"] == "◆ base" and table["1"]["difference"] == ""
         assert table["3"]["difference"].startswith("+4.10 ± 0.2") and table["3"]["ratio"] == "4.727"
@@ -175,7 +175,7 @@ async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workshop, monke
         await opened(pilot, app)
         await pilot.press("enter", "p", "y")
         await wait_until(pilot, lambda: len(asked) == 3)
-        assert asked[0] == ("e", '"x" = 3')
+        assert asked[0] == ("e", "x = 3")
         frame, title, request = asked[1]
         assert {"x", "score"} <= set(frame.columns) and title == "e: score" and request.columns == {"y": "score"}
         assert asked[2][0].startswith("| x | score |") and "| **5.20 ± 0.25** |" in asked[2][0]
@@ -281,14 +281,14 @@ def test_what_is_gone_is_left_out(grades: Workshop) -> None:
     [0.1, 1e-300, float("nan"), float("-inf"), 2**60, -3, True, False, None, 'it\'s "so"', "", "a\nb", "null"],
 )
 def test_conditions_mean_their_setting(value: Any) -> None:
-    from tui_lab.tui.results_rows import _equal
+    from tui_lab.results.sql_text import is_equal
 
     other = "other" if isinstance(value, str) else None if value is not None else 1
     frame = pl.DataFrame({'odd "name': [value, other]}, strict=False)
-    assert expression.condition(_equal('odd "name', value), frame).to_list() == [True, False]
+    assert expression.condition(is_equal('odd "name', value), frame).to_list() == [True, False]
 
 
 def test_what_names_a_setting(grades: Workshop) -> None:
     report = make(refresh(grades.experiment()), Options(metrics=("score",)))
     assert [key(report, place) for place in (0, 1)] == ["x=1", "x=2"]
-    assert condition(report, 0) == '"x" = 1'
+    assert condition(report, 0) == "x = 1"

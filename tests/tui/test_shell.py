@@ -311,3 +311,28 @@ async def test_a_colon_opens_the_commands_outside_of_texts(small_lab: Path) -> N
         assert app.query_one("#task-filter", Input).value == ":" and len(app.screen_stack) == 1
         await pilot.press("colon")
         await wait_until(pilot, lambda: len(app.screen_stack) == 2)
+
+
+async def test_what_was_stopped_is_not_counted_as_ended(workshop: Workshop) -> None:
+    """The share and the bar beside it say the same."""
+    file = workshop.write("e.yaml", "command: test {x} = 1 || sleep 60\nparameters: {x: {range: [1, 40]}}\n")
+    assert workshop.call("--run", file, "--detach", "--node", "localhost", 1).returncode == 0
+    until(lambda: [task["state"] for task in workshop.tasks()].count("done") == 1)
+    workshop.call("stop", "e")
+    until(lambda: [task["state"] for task in workshop.tasks()].count("stopped") == 38)
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.current == "e" and "%" in text(app.query_one(RunLine)))
+        line = text(app.query_one(RunLine))
+        assert " 2%" in line and line.count("━") <= 2 and "■ 38" in line
+
+
+async def test_the_way_out_of_every_text_stands_below(small_workshop: Workshop) -> None:
+    app = LabApp(small_workshop.lab_path, file=small_workshop.folder / "small.yaml")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: shown(app) == "experiment" and app.current is not None)
+        await wait_until(pilot, lambda: text(app.query_one(Keys)).startswith("i Edit"))
+        for keys in (("i",), ("alt+3", "slash"), ("alt+3", "enter", "slash"), ("alt+5",)):
+            await pilot.press(*keys)
+            await wait_until(pilot, lambda: "esc Leave text" in text(app.query_one(Keys)))
+            await pilot.press("escape")

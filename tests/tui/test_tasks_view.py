@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from tests.conftest import Workshop
 from tui_lab.cli.errors import UsageError
+from tui_lab.results.sql_text import is_equal
 from tui_lab.store.lab import Lab
 from tui_lab.tui.task_detail import command_line, read_detail
 from tui_lab.tui.task_frame import TaskSource, overlaid
 from tui_lab.tui.task_groups import FailureReader
-from tui_lab.tui.task_view import View, chosen, condition_for, default_columns, grouped, shown
+from tui_lab.tui.task_view import View, chosen, default_columns, grouped, shown
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_groups(source: TaskSource) -> None:
     for column in ("kind", "x", "reason", "score"):
         for value in table.frame[column].unique():
             same = table.frame.select(pl.col(column).eq_missing(pl.lit(value)))[column]
-            assert chosen(table.frame, condition_for(column, value)).to_list() == same.to_list()
+            assert chosen(table.frame, is_equal(column, value)).to_list() == same.to_list()
 
 
 @given(st.one_of(st.floats(), st.text(), st.integers(-(2**62), 2**62), st.booleans(), st.none()))
@@ -100,7 +101,7 @@ def test_a_condition_finds_its_value(value: object) -> None:
     frame = pl.DataFrame({"odd name": pl.Series([value])})
     if frame["odd name"].dtype == pl.Null:
         return
-    assert chosen(frame, condition_for("odd name", value)).to_list() == [True]
+    assert chosen(frame, is_equal("odd name", value)).to_list() == [True]
 
 
 def test_failures_by_their_last_line(source: TaskSource) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,6 +66,20 @@ def quoted(name: str) -> str:
 def in_quotes(name: str) -> str:
     """A name in double quotes, whatever it is."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def is_equal(name: str, value: object) -> str:
+    """The condition that a column has a value, also null, NaN or a text with quotes."""
+    column = quoted(name)
+    if value is None:
+        return f"{column} IS NULL"
+    if isinstance(value, bool):
+        return f"{column} = {'true' if value else 'false'}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{column} = CAST('{value}' AS DOUBLE)"
+    if isinstance(value, (int, float)):
+        return f"{column} = {value!r}"
+    return f"{column} = '" + str(value).replace("'", "''") + "'"
 
 
 def mentioned(sql: str) -> set[str]:

@@ -145,6 +145,7 @@ class ChartPane(Pane):
         self._of = (self.lab_app.current, what)
         self._own = False
         self._say(f"reading {self._of[0]} ...")
+        self.hold_keys()
         self._start_reading()
 
     def _start_reading(self) -> None:
@@ -170,6 +171,7 @@ class ChartPane(Pane):
         self._reading, self._ended = 0, time.monotonic()
         if event.rows is None:
             self._seen = None  # it may be in the middle of a change: look again
+            self.let_keys_go()
             self._say(event.problem)
             return
         fresh = self.rows is None or self.rows.what != event.rows.what or self.rows.title != event.rows.title
@@ -190,6 +192,7 @@ class ChartPane(Pane):
             self._describe()
             which = f" ({rows.which})" if rows.which else ""
             self._say(f"nothing to draw yet: no values in the {rows.title}{which}")
+            self.let_keys_go()
             return
         self._draw()
 
@@ -232,6 +235,7 @@ class ChartPane(Pane):
         if event.number != self._making:
             return
         self.made = event.made
+        self.let_keys_go()
         if self._own:
             self.request = event.made.request
         self._describe()
@@ -280,6 +284,7 @@ class ChartPane(Pane):
     def _set(self, request: Request, instead: Request | None = None) -> None:
         self._own = True
         self.request = request
+        self.hold_keys()
         self._draw(instead)
 
     @property

@@ -7,6 +7,7 @@ from typing import Final
 from tui_lab.tui.actions import Action
 
 ACTIONS: Final[tuple[Action, ...]] = (
+    Action("experiment.edit", "i,enter", "Edit", "Go into the text."),
     Action("experiment.launch", "ctrl+r,r", "Run", "Run the experiment, after one question."),
     Action("experiment.save", "ctrl+s", "Save", "Save the file."),
     Action("experiment.external", "ctrl+e,e", "$EDITOR", "Edit the file in your own editor."),
@@ -14,7 +15,6 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("experiment.new", "f2,n", "New", "Make a new experiment from a template."),
     Action("experiment.next_problem", "f8,ctrl+n", "Problem", "Go to the next problem in the text."),
     Action("experiment.previous_problem", "shift+f8", "Back", "Go to the problem before.", shown=False),
-    Action("experiment.edit", "i,enter", "Edit", "Go into the text.", shown=False),
     Action("experiment.plan", "f5", "Plan", "Plan again, however large the sweep is.", shown=False),
     Action("experiment.older", "right_square_bracket,alt+down", "Older output",
            "Try the pattern on the task that ended before.", shown=False),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _BAR: Final = 40  # cells that the progress bar takes at most
 _NARROW: Final = 60  # cells below which the keys of a pane need the room of those that act everywhere
+_LEAVE: Final = "app.leave_text"
 _AWAY: Final = ("away", "lost", "failed", "quarantined")
 
 
@@ -120,7 +121,7 @@ class RunLine(Line):
             words.pop(0)  # the rate goes first, the time left later
         width = min(_BAR, room - len(share) - 1 - sum(cell_len(word) + 2 for word in words))
         done, bad = one.counts.get("done", 0), one.counts.get("failed", 0) + one.counts.get("lost", 0)
-        parts = [(done, "$success"), (one.counts.get("stopped", 0), "$warning"), (bad, "$error")]
+        parts = [(done, "$success"), (bad, "$error")]
         cells = bar(width, parts, one.planned, self.ascii) if width >= 4 else []
         tail = "".join(f"  {word}" for word in words)
         return self.fitted(Content.assemble(*cells, " " if cells else "", (share, "bold"), tail), counts)
@@ -217,7 +218,7 @@ class Keys(Line):
         for node, binding, enabled, _ in self.screen.active_bindings.values():
             if binding.action == "pass_on":
                 passed.add(binding.key)
-            elif binding.show and binding.description and binding.action not in seen:
+            elif binding.show and binding.description and binding.action not in seen and binding.key != "escape":
                 seen.add(binding.action)
                 if node is self.app:
                     outer[binding.id] = self._key(binding, enabled)
@@ -225,8 +226,11 @@ class Keys(Line):
                     inner.append(self._key(binding, enabled))
         if is_text(self.app.focused):
             inner[:0] = self._handed_on(passed, seen)
-        always = [outer[one.id] for one in self.lab_app.ACTIONS if one.id in outer]
-        right = Content("  ").join(always if self.room >= _NARROW else always[:1])
+        always = [outer[one.id] for one in self.lab_app.ACTIONS if one.id in outer and one.id != _LEAVE]
+        wanted = always if self.room >= _NARROW else always[:1]
+        if is_text(self.app.focused):
+            wanted = [self._way_out(), *wanted]
+        right = Content("  ").join(wanted)
         room = self.room - right.cell_length - 2
         fitting: list[Content] = []
         for number, key in enumerate(inner):
@@ -237,12 +241,18 @@ class Keys(Line):
             fitting.append(key)
         return self.fitted(Content("  ").join(fitting), right)
 
+    def _way_out(self) -> Content:
+        """What `escape` does in a text; it is the one key that nobody may have to look for."""
+        active = self.screen.active_bindings.get("escape")
+        label = active.binding.description if active is not None and active.binding.show else ""
+        return self._key(Binding("escape", "leave_text", label or "Leave text"), True)
+
     def _handed_on(self, passed: set[str], seen: set[str]) -> Iterator[Content]:
         pane = self.lab_app.pane
         for one in pane.ACTIONS if pane is not None else ():
             keys = [key.strip() for key in self.lab_app.config.keys.get(one.id, one.keys).split(",")]
             key = next((key for key in keys if key in passed), None)
-            if one.shown and key is not None and one.action not in seen:
+            if one.shown and key is not None and key != "enter" and one.action not in seen:
                 yield self._key(Binding(key, one.action, one.label), True)
 
     def _key(self, binding: Binding, enabled: bool) -> Content:

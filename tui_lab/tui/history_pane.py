@@ -81,6 +81,8 @@ both, setting by setting, those that differ most first.
     def show(self, snapshot: LabSnapshot) -> None:
         state = {one.name: (one.submissions, one.active, one.ended, one.paused) for one in snapshot.experiments}
         if state != {name: seen for name, (seen, _) in self.known.items()} and snapshot.lab is not None:
+            if not self.listed:
+                self.hold_keys()
             self._read(snapshot.lab, state)
         elif not state:
             self.table.placeholder = nothing(snapshot, "nothing was submitted yet")
@@ -109,6 +111,7 @@ both, setting by setting, those that differ most first.
         self.app.call_from_thread(self._take, found)
 
     def worker_failed(self, text: str) -> None:
+        self.let_keys_go()
         self.table.placeholder = text
         self.table.refresh()
 
@@ -116,6 +119,7 @@ both, setting by setting, those that differ most first.
         self.known = found
         self.listed = {address(one): one for _, ones in found.values() for one in ones}
         self._fill()
+        self.let_keys_go()
 
     def _fill(self) -> None:
         if not self.listed:

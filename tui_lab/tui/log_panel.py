@@ -61,9 +61,15 @@ class LogPanel(Vertical):
     }
     """
 
-    def __init__(self, id: str | None = None, connect: Callable[[], Ask | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        id: str | None = None,
+        connect: Callable[[], Ask | None] = lambda: None,
+        searching: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """searching: told when a search begins and ends, whose hit the next key may be meant for."""
         super().__init__(id=id)
-        self.connect = connect
+        self.connect, self._searching = connect, searching
         self._view = LogView(id="log-view")
         self.detail: TaskDetail | None = None
         self.choice = Choice()
@@ -296,6 +302,7 @@ class LogPanel(Vertical):
     def _search(self, needle: Needle, start: Place, direction: int, first: bool = False) -> None:
         self.news = "searching"
         self._say()
+        self._searching(True)
         self._seek(self.view.document, needle, start, direction, first)
 
     @work(thread=True, exclusive=True, group="search")
@@ -306,6 +313,7 @@ class LogPanel(Vertical):
             self.app.call_from_thread(self._found, document, needle, found, round_)
 
     def _found(self, document: Document, needle: Needle, place: Place | None, round_: bool) -> None:
+        self._searching(False)
         if document is not self.view.document:
             return
         if place is None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tui_lab.tui.snapshot import LabSnapshot
 
 
+PATIENT: Final = 2.0
+"""Seconds that keys wait for what they are meant for."""
 NO_LAB: Final = "there is no lab yet: run an experiment first"
 
 
@@ -41,9 +43,23 @@ class Pane(Vertical, can_focus=True):
             cls.BINDINGS = bindings(cls.ACTIONS)
         super().__init_subclass__(**options)
 
+    _let_go: Callable[[], None] | None = None
+
     @property
     def lab_app(self) -> LabApp:
         return cast("LabApp", self.app)
+
+    def hold_keys(self) -> None:
+        """Let the keys that come now wait for what a worker reads: they are meant for it. Not longer than PATIENT."""
+        let_go, self._let_go = self._let_go, self.lab_app.hold_input(PATIENT)
+        if let_go is not None:
+            let_go()
+
+    def let_keys_go(self) -> None:
+        """What they waited for is there."""
+        if self._let_go is not None:
+            self._let_go()
+            self._let_go = None
 
     @on(DescendantFocus)
     def _focus_came(self) -> None:

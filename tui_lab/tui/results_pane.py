@@ -122,6 +122,8 @@ class ResultsPane(Pane):
             self.table.rest()
             self._say(f"reading {experiment.name} …")
         self._looking = True
+        if new:
+            self.hold_keys()
         self._look(asked)
 
     def _again(self) -> None:
@@ -153,9 +155,11 @@ class ResultsPane(Pane):
             self.lab_app.tell("the baseline, or the parameters, are not among the results any more", "warning")
         self._view = view
         self._draw()
+        self.let_keys_go()
         self._again()
 
     def worker_failed(self, text: str) -> None:
+        self.let_keys_go()
         if self._looking:
             self._looking = False
             if self._view is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,7 +10,7 @@ import polars as pl
 
 from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
-from tui_lab.results.sql_text import in_quotes
+from tui_lab.results.sql_text import is_equal
 from tui_lab.results.statistics_report import MetricReport, Report, Standing
 from tui_lab.results.statistics_table import finished, joined, lacking, parameter_texts
 from tui_lab.results.statistics_text import aligned, even, mean_and_interval, number, p_value
@@ -176,18 +175,5 @@ def words(report: Report, place: int) -> str:
 
 def condition(report: Report, place: int) -> str:
     """A SQL condition that the tasks of a setting fulfil; empty where there is a single setting."""
-    parts = [_equal(name, value) for name, value in report.settings.label(place).items()]
+    parts = [is_equal(name, value) for name, value in report.settings.label(place).items()]
     return " AND ".join(parts)
-
-
-def _equal(name: str, value: Any) -> str:
-    column = in_quotes(name)
-    if value is None:
-        return f"{column} IS NULL"
-    if isinstance(value, bool):
-        return f"{column} = {'true' if value else 'false'}"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{column} = CAST('{value}' AS DOUBLE)"
-    if isinstance(value, (int, float)):
-        return f"{column} = {value!r}"
-    return f"{column} = '" + str(value).replace("'", "''") + "'"

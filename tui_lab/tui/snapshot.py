@@ -35,8 +35,8 @@ class ExperimentSnapshot:
 
     @property
     def settled(self) -> int:
-        """Planned tasks that are at their end."""
-        return self.planned - self.counts.get("pending", 0) - self.counts.get("running", 0)
+        """Planned tasks that have come to an end of their own; what was stopped may be run still."""
+        return self.planned - sum(self.counts.get(state, 0) for state in ("pending", "running", "stopped"))
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class TaskFeed(Widget):
 
     def _failed(self, source: TaskSource, problem: str) -> None:
         self._tables.ended(PACE)
-        self._feeds.rows_came()
+        self._feeds.let_keys_go()
         if source is self.source:
             if self.made is None:
                 self._feeds.table.placeholder = problem
@@ -121,7 +121,7 @@ class TaskFeed(Widget):
     def _show_made(self, made: Made) -> None:
         table, shown = self._feeds.table, made.shown
         self.shown_view = made.view
-        self._feeds.rows_came()
+        self._feeds.let_keys_go()
         self._wrong = shown.problem
         if shown.problem and table.frame.height:  # what was shown stays while someone is typing
             self.say_count()
@@ -212,7 +212,7 @@ class TaskFeed(Widget):
         """A worker that failed in a way that nobody thought of: say so, and go on."""
         if event.state == WorkerState.ERROR:
             event.stop()
-            self._feeds.rows_came()
+            self._feeds.let_keys_go()
             self._tables.busy = self._tables.busy and event.worker.group != "tables"
             self._metrics.busy = self._metrics.busy and event.worker.group != "metrics"
             self._live_busy = self._live_busy and event.worker.group != "live"

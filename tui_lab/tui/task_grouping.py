@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.worker import get_current_worker
 
 from tui_lab.cli.text import plural
+from tui_lab.results.sql_text import is_equal
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import FACTS
 from tui_lab.tui import task_view
@@ -150,7 +151,7 @@ class TaskGrouping(Widget):
         column, failures = self._grouped_by, self._failures
         self.leave_groups()
         if column:
-            pane.set_text(task_view.condition_for(column, event.row["group"]))
+            pane.set_text(is_equal(column, event.row["group"]))
         elif failures is not None:
             name = event.row["last line"] or event.row["reason"]
             tasks = failures.tasks[event.row["group"]]

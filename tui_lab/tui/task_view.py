@@ -11,7 +11,6 @@ import polars as pl
 
 from tui_lab.cli.address import matching
 from tui_lab.cli.errors import UsageError
-from tui_lab.results.sql_text import quoted
 from tui_lab.store.fold import STATES
 from tui_lab.tui.task_frame import TaskTable
 
@@ -145,18 +144,3 @@ def grouped(frame: pl.DataFrame, by: str, metrics: Sequence[str] = ()) -> pl.Dat
             means.append(pl.col(name).filter(pl.col("state") == "done").fill_nan(None).mean().alias(f"mean {name}"))
     table = frame.group_by(pl.col(by).alias("group")).agg(pl.len().alias("tasks"), *states, *means)
     return table.sort("group", nulls_last=True).select("group", "tasks", pl.exclude("group", "tasks"))
-
-
-def condition_for(column: str, value: object) -> str:
-    """The SQL condition for one value of a column."""
-    name = quoted(column)
-    if value is None:
-        return f"{name} is null"
-    if isinstance(value, bool):
-        return f"{name} = {str(value).lower()}"
-    if isinstance(value, float):
-        return f"{name} = '{value!r}'::double"  # also nan and inf
-    if isinstance(value, int):
-        return f"{name} = {value}"
-    text = str(value).replace("'", "''")
-    return f"{name} = '{text}'"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 REST: Final = 0.06  # seconds that the cursor rests on a task before its log is opened
 TYPING: Final = 0.12
-PATIENT: Final = 2.0  # seconds that keys wait for the rows that they are meant for
 PATIENCE: Final = 5.0  # seconds that the engine may take to answer
 
 
@@ -73,7 +71,6 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         self._resting: Timer | None = None
         self._engine: EngineClient | None = None  # for the logs of other machines
         self._at: int | None = None  # the task whose log is wanted
-        self._rows_came: Callable[[], None] = lambda: None  # lets the keys go on that wait for rows
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="task-bar"):
@@ -81,7 +78,10 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
             yield Static(id="task-count")
         yield TaskTableView(id="tasks", key="task_id", frozen=2)
         yield GroupTable(id="task-groups", key="group")
-        yield LogPanel(id="task-log", connect=self._connect)
+        yield LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
+
+    def _log_is_searched(self, going: bool) -> None:
+        (self.hold_keys if going else self.let_keys_go)()
 
     def on_mount(self) -> None:
         self.table.overlay = self._overlay
@@ -112,11 +112,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         """Keys for the table wait until the rows are there that were asked for: they act on the one under the
         cursor."""
         if self.source is not None and self.shown_view != self.view:
-            self._rows_came()
-            self._rows_came = self.lab_app.hold_input(PATIENT)
-
-    def rows_came(self) -> None:
-        self._rows_came()
+            self.hold_keys()
 
     def leave_text(self) -> None:
         focused = self.screen.focused
