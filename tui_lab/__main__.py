@@ -17,6 +17,7 @@ if _heard:
     _signal.signal(_signal.SIGINT, _leave)
 
 import sys  # noqa: E402
+import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
 
 from tui_lab.cli import main as command  # noqa: E402
@@ -35,7 +36,8 @@ def main() -> int:
     finally:
         if _heard:
             _signal.signal(_signal.SIGINT, _leave)
-    if status == INTERRUPTED:  # to take down Python waits for threads that are in the middle of something
+    # To take down Python waits for threads that are in the middle of something, and ends badly in a library's code.
+    if status == INTERRUPTED or any(thread.daemon for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()

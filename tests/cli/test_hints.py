@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cli.bench import Bench
 from tests.conftest import Workshop
 
 
@@ -54,3 +55,13 @@ def test_a_pipe_that_nobody_reads_to_its_end(workshop: Workshop, words: tuple[st
     run = workshop.run("command: 'seq 1000000 | head -1'\n", *words)
     assert run.returncode == 1
     assert "signal 13" in run.stderr and "pipefail counts that" in run.stderr
+
+
+def test_a_name_with_a_dot_is_to_be_quoted_in_sql(bench: Bench) -> None:
+    bench.write(
+        "g.yaml",
+        "name: g\ncommand: echo {f1.macro} {lr.sched.gamma}\nparameters: {f1.macro: [1], lr.sched.gamma: [2]}\n",
+    )
+    bench("--run", "g.yaml")
+    for query, name in (("SELECT f1.macro FROM g", "f1.macro"), ("SELECT g.lr.sched.gamma FROM g", "lr.sched.gamma")):
+        assert f'write "{name}" in double quotes' in bench("query", query, code=2).err

@@ -976,6 +976,41 @@ def test_what_yaml_alters_is_told(value: str, said: str) -> None:
     )
 
 
+def test_what_yaml_alters_is_told_wherever_values_stand() -> None:
+    notices = load_text(
+        "command: echo {a} {b} {c} {d} {e}\n"
+        "defaults: {a: 3.10}\n"
+        "sample: {n: 3}\n"
+        "parameters:\n"
+        "  - {b: [[1.10, 2]], c: {cases: {one: {d: 2.50}, two: {d: 0o17}}}, e: {choice: [4.10, 2]}}\n"
+        "  - {b: [1e3], c: x, d: 1, e: 1}\n",
+        "f.yaml",
+    ).notices
+    assert [notice.removesuffix("; in quotes it stays as it is written") for notice in notices] == [
+        'f.yaml:2:15: "a": 3.10 is read as 3.1',
+        'f.yaml:5:11: "b": 1.10 is read as 1.1',
+        'f.yaml:5:43: "d": 2.50 is read as 2.5',
+        'f.yaml:5:59: "d": 0o17 is read as 15',
+        'f.yaml:5:81: "e": 4.10 is read as 4.1',
+        'f.yaml:6:10: "b": 1e3 is read as 1000.0',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("domain", "hint"),
+    [
+        ("{values: [1, 2]}", "write the list itself, as in p: [1, 2]"),
+        ("{logspace: [1, 10, 3]}", 'did you mean "geomspace"?'),
+        ("{log_uniform: [1, 10]}", 'did you mean "loguniform"?'),
+        ("{name: [adam, sgd]}", "a parameter of a group has a dot in its name, as in p.name: [1, 2]"),
+    ],
+)
+def test_what_other_tools_write_has_a_counterpart(domain: str, hint: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_text(f"command: echo {{p}}\nparameters: {{p: {domain}}}\n")
+    assert [problem.hint for problem in caught.value.problems] == [hint]
+
+
 def test_keys_with_x_are_the_users_own() -> None:
     text = "x-common: &all {lr: [0.1]}\ncommand: echo {lr}\nparameters:\n  <<: *all\n"
     assert load_text(text).parameter_names == ("lr",)

@@ -106,7 +106,8 @@ def translate(
         return QueryError(f'syntax error at "{near[1]}"', sql, offset, hint)
     plain = _REASONS.split(message)[0].strip().split("\n")[0].rstrip("!.")
     plain = plain.replace("STRING_LITERAL", "text").replace("INTEGER_LITERAL", "integer").replace("VARCHAR", "text")
-    return QueryError(plain[:1].lower() + plain[1:] if not plain[:2].isupper() else plain, sql, offset)
+    hint = _unquoted(sql, offset, [*tables, *all_columns])  # `f1.macro`, which is read as a column of a table f1
+    return QueryError(plain[:1].lower() + plain[1:] if not plain[:2].isupper() else plain, sql, offset, hint)
 
 
 FILE_TYPES: Final = frozenset(("csv", "tsv", "parquet", "json", "jsonl", "ndjson", "txt", "gz", "zst"))
@@ -131,7 +132,7 @@ def _unquoted(sql: str, offset: int | None, names: Iterable[str]) -> str:
     for name in names:
         if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
             continue
-        for match in re.finditer(rf"(?<![\w\".-]){re.escape(name)}(?![\w\"-])", sql, re.IGNORECASE):
+        for match in re.finditer(rf"(?<![\w\".-])(?:\w+\.)?{re.escape(name)}(?![\w\"-])", sql, re.IGNORECASE):
             if match.start() <= offset <= match.end() and match.start() - 1 not in inside:
                 return f'write "{name}" in double quotes'
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import Decimal
 from typing import Final
 
@@ -88,18 +88,47 @@ def altered_numbers(r: Reader) -> list[str]:
     """A notice for each parameter with unquoted numbers that are passed in another form than they are written in:
     `3.10` is 3.1, `0o17` is 15, `1e3` is 1000.0. Small ones with an exponent (`1e-3`) surprise nobody."""
     found = []
+    for name, at in _values_of_parameters(r):
+        changed = []
+        for path in _scalars(r, at):
+            node = r.node(path)
+            if node.style is None and (passed := _altered(node.text, node.value)):
+                changed.append((path, f"{shortened(node.text)} is read as {passed}"))
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            what = f'"{name}": {", ".join(text for _, text in changed[:3])}{more}'
+            found.append(str(r.problem(changed[0][0], what, "in quotes it stays as it is written")))
+    return found
+
+
+def _values_of_parameters(r: Reader) -> Iterator[tuple[str, Keypath]]:
+    """Names of parameters, and where values of theirs are written down."""
+    for name in r.keys(("defaults",)):
+        yield name, ("defaults", name)
     for sweep in sweep_paths(r):
         for name in r.keys(sweep):
-            changed = []
-            for path in r.items((*sweep, name)):
-                node = r.node(path)
-                if node.kind == "scalar" and node.style is None and (passed := _altered(node.text, node.value)):
-                    changed.append((path, f"{shortened(node.text)} is read as {passed}"))
-            if changed:
-                more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-                what = f'"{name}": {", ".join(text for _, text in changed[:3])}{more}'
-                found.append(str(r.problem(changed[0][0], what, "in quotes it stays as it is written")))
-    return found
+            at: Keypath = (*sweep, name)
+            kinds = r.keys(at)
+            if not kinds:
+                yield name, at
+            elif kinds == ("choice",):
+                yield name, (*at, "choice")
+            for case in r.keys((*at, "cases")):
+                for key in r.keys((*at, "cases", case)):
+                    yield key, (*at, "cases", case, key)
+
+
+def _scalars(r: Reader, path: Keypath) -> Iterator[Keypath]:
+    """The place itself, or those in a list or a mapping there."""
+    node = r.node(path)
+    if node.kind == "scalar":
+        yield path
+    elif node.kind == "list":
+        for index in range(len(node.items)):
+            yield from _scalars(r, (*path, index))
+    else:
+        for key in node.entries:
+            yield from _scalars(r, (*path, key))
 
 
 def _altered(text: str, value: object) -> str:

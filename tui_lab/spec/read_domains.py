@@ -51,10 +51,40 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
     kind = kinds[0]
     if kind not in KINDS:
         if not r.empty((*path, kind)) or not r.misread(path):
-            hint = suggest(kind, KINDS) or f"kinds are {', '.join(KINDS)}; a mapping as a value stands in a list"
+            hint = (
+                _meant(r, path, kind)
+                or suggest(kind, KINDS)
+                or f"kinds are {', '.join(KINDS)}; a mapping as a value stands in a list"
+            )
             r.add((*path, kind), f'"{kind}" is no kind of domain', hint, at_key=True)
         return None
     return KINDS[kind](r, (*path, kind))
+
+
+# What other tools call these kinds.
+_ELSEWHERE: Final = {
+    "logspace": "geomspace",
+    "log": "geomspace",
+    "geometric": "geomspace",
+    "linear": "linspace",
+    "arange": "range",
+    "log_uniform": "loguniform",
+    "integers": "randint",
+    "int": "randint",
+    "categorical": "choice",
+}
+_LISTS: Final = ("values", "value", "list", "options", "in", "grid")
+
+
+def _meant(r: Reader, path: Keypath, kind: str) -> str:
+    """A hint for a key that has a counterpart here; empty for others."""
+    if kind in _LISTS:
+        return f"write the list itself, as in {path[-1]}: [1, 2]"
+    if kind in _ELSEWHERE:
+        return f'did you mean "{_ELSEWHERE[kind]}"?'
+    if isinstance(path[-1], str) and r.node((*path, kind)).kind == "list" and not suggest(kind, KINDS):
+        return f"a parameter of a group has a dot in its name, as in {path[-1]}.{kind}: [1, 2]"
+    return ""
 
 
 _CALL: Final = re.compile(
