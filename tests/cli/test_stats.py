@@ -223,6 +223,12 @@ def test_versions_and_files_against_each_other(grid: Bench) -> None:
         assert said in grid("stats", *words, code=2).err
 
 
+def test_tables_have_no_trailing_blanks(grid: Bench) -> None:
+    for words in ((), ("--importance",), ("--baseline", "act=relu size=1"), ("--pareto", "acc", "time")):
+        lines = grid.inside("stats", "--format", "table", *words).lines
+        assert lines == [line.rstrip() for line in lines]
+
+
 def test_a_goal_has_one_form_everywhere(grid: Bench) -> None:
     assert "less is better" in grid.inside("stats", "--goal", "acc=min", "--format", "table").out
     pareto = ("draw", "pareto", "--x-column", "acc", "--y-column", "time")

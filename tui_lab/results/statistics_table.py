@@ -597,7 +597,9 @@ def importance_lines(name: str, found: Importance | None, width: int, single: bo
     for part, value in rows:
         style = "cyan" if part in found.parameters else "dim"
         line = Text(f"  {part}{' ' * (longest - cell_len(part))}  {share(value):>7}  ")
-        yield line.append("█" * round(bar * value), style=style)
+        line.append("█" * round(bar * value), style=style)
+        line.rstrip()
+        yield line
     notes = ["main effects of an additive model, averaged over all orders (LMG)"]
     notes += [f"{', '.join(found.binned)} in five ranges"] if found.binned else []
     notes += [f"left out, a value for each setting: {', '.join(found.left_out)}"] if found.left_out else []
