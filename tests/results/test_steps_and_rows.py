@@ -321,6 +321,14 @@ def test_a_step_whose_value_comes_again_is_not_refused(disk: Any) -> None:
     ]
 
 
+def test_a_refused_text_is_told_with_its_own_task(disk: Any) -> None:
+    folder = disk.submit("command: ./run {n}\nparameters: {n: [1, 2, 3]}\nmetrics: {a: 'a (@int@)'}\n")
+    disk.run_all(folder, lambda task: ["none\n", "a 1,5\n", "a 1\n"][task])
+    assert told(refresh(folder)) == [
+        'a: in 1 of 3 done tasks; task 1: it matched "1,5", not an integer: write decimal: ","'
+    ]
+
+
 def test_rows_that_are_no_numbers_are_counted(disk: Any) -> None:
     folder = disk.submit(ONE + "rows: {pattern: '(?P<name>@slug@): (?P<time>@float@) (?P<n>@int@)'}\n")
     disk.run(folder, 0, "a: 1 5\nb: 18.6k 1e6\n")

@@ -112,7 +112,7 @@ def _read_texts(
                 append(value)  # type: ignore[arg-type]
                 tally.found += 1
                 if value is None:
-                    tally.refuse(reader.refused)
+                    tally.refuse(reader.refused, task[0])
     for reader in readers:
         extraction.tallies[reader.name].units = reader.units
 
@@ -143,7 +143,7 @@ def _read_files(
             append(value)  # type: ignore[arg-type]
             tally.found += 1
             if value is None:
-                tally.refuse(reader.refused)
+                tally.refuse(reader.refused, task[0])
         if value is None and reader.trouble and not tally.trouble:
             tally.trouble = f"task {task[0]}: {reader.trouble}"
     tally.units = reader.units

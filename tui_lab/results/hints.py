@@ -104,6 +104,7 @@ def explain(
         return Hint(name, no_value, f"{source} of {tally.trouble}{'; ' if advice else ''}{advice}")
     if tally.unread:
         matched = "it matched" if metric.pattern is not None else "it is"
+        task = f"task {tally.example_task}: " if found else ""
         return Hint(name, no_value, f"{task}{matched} {refused(tally.example, metric, _type(name, metric))}")
     if tally.found and metric.take == "sd":
         return Hint(name, no_value, f"{task}it matched once, and the standard deviation takes two values")

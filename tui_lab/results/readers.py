@@ -46,7 +46,8 @@ class Tally:
     unread: int = 0
     """Tasks where something matched and could not be read as the type."""
     example: str = ""
-    """Such a text."""
+    """Such a text, and the task that it is of."""
+    example_task: int = 0
     units: Counter[str] = field(default_factory=Counter)
     """Units of the quantities that were read, as they are written, and how often."""
     trouble: str = ""
@@ -56,10 +57,11 @@ class Tally:
     without: list[tuple[int, int]] = field(default_factory=list)
     """The first tasks, with their attempts, in which nothing was found."""
 
-    def refuse(self, text: str) -> None:
+    def refuse(self, text: str, task: int) -> None:
         """Count a task whose value is null for a text that could not be read (none where one value has no `sd`)."""
         self.unread += bool(text)
-        self.example = self.example or text
+        if text and not self.example:
+            self.example, self.example_task = text, task
 
     def miss(self, task: tuple[int, int]) -> None:
         if len(self.without) < 3:
