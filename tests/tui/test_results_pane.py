@@ -292,3 +292,12 @@ def test_what_names_a_setting(grades: Workshop) -> None:
     report = make(refresh(grades.experiment()), Options(metrics=("score",)))
     assert [key(report, place) for place in (0, 1)] == ["x=1", "x=2"]
     assert condition(report, 0) == "x = 1"
+
+
+async def test_settings_are_seen_in_the_smallest_window(small_lab: Path) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await wait_until(pilot, lambda: app.current is not None)
+        app.show_pane("results")
+        await wait_until(pilot, lambda: app.query_one(ResultsPane).table.frame.height == 3)
+        await wait_until(pilot, lambda: app.query_one(ResultsPane).table.size.height >= 3)

@@ -37,6 +37,7 @@ ResultsPane {
     & #results-notes { height: auto; max-height: 5; padding: 0 1; }
     &.short #results-how, &.short #results-importance { max-height: 1; }
     &.short #results-notes { max-height: 2; }
+    &.tiny #results-how, &.tiny #results-notes { display: none; }
     &.short #results-how, &.short #results-importance, &.short #results-notes {
         text-wrap: nowrap; text-overflow: ellipsis;
     }

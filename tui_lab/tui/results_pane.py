@@ -35,6 +35,7 @@ PAUSE: Final = 2.0
 SHARE: Final = 5
 """And so many times as long as the last look took: the rest of the machine belongs to the tasks."""
 SHORT: Final = 30
+TINY: Final = 16  # lines below which the table needs the room of the notes
 """Lines of the screen below which the words around the table are cut."""
 _GOALS: Final[dict[Goal | None, Goal]] = {None: "max", "max": "min", "min": "max"}
 
@@ -88,6 +89,7 @@ class ResultsPane(Pane):
 
     def on_resize(self) -> None:
         self.set_class(self.app.size.height < SHORT, "short")
+        self.set_class(self.app.size.height < TINY, "tiny")
 
     @property
     def table(self) -> SettingsTable:
