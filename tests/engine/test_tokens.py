@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop
+from tests.conftest import Workshop, until
+from tui_lab.engine.place import EngineFacts
+from tui_lab.store.lab import Lab
 
 # A task counts itself in while it runs: a folder that exists already is a second one at the same time.
 TEXT = """
@@ -32,3 +36,29 @@ def test_two_experiments_share_a_limit(
     ran = workshop.call("--run", *files, "--node", "localhost", 4)
     assert ran.returncode == 0, ran.stderr
     assert [task["state"] for name in ("one", "two") for task in workshop.tasks(name)] == ["done"] * 8
+
+
+def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workshop: Workshop, tmp_path: Path) -> None:
+    """Its engine was killed, and another began for another experiment: the task of the first still runs."""
+    busy, go = tmp_path / "busy", tmp_path / "go"
+    first = f"""
+    command: 'mkdir {busy} || exit 3; until [ -e {go} ]; do sleep 0.02; done; rmdir {busy}'
+    parameters: {{x: [1]}}
+    needs: {{license: 1}}
+    limits: {{license: 1}}
+    """
+    assert (
+        workshop.call("--run", workshop.write("one.yaml", first), "--detach", "--node", "localhost", 4).returncode == 0
+    )
+    until(busy.exists)
+    facts = EngineFacts.read(Lab.open(workshop.lab_path))
+    assert facts is not None
+    os.kill(facts.pid, signal.SIGKILL)
+    two = write(workshop, "two.yaml", busy, 1)
+    assert workshop.call("--run", two, "--detach", "--node", "localhost", 4).returncode == 0
+    until(lambda: (workshop.lab_path / "two" / "journal.jsonl").exists())
+    go.touch()
+    until(lambda: [task["state"] for task in workshop.tasks("two")] == ["done"] * 4)
+    ended = workshop.call("resume")
+    assert ended.returncode == 0, ended.stderr
+    assert [task["state"] for task in workshop.tasks("one")] == ["done"]

@@ -166,6 +166,7 @@ class Engine:
                     entries = entries_of(run)
                     for node in set(run.flight.values()):
                         self.reach.connect(entries.get(node, {"name": node}), {})
+                    run.hold_tokens_in_flight()
             except (LabError, SpecError) as error:
                 log.error("%s: %s", name, error)
                 self.refused[name] = str(error)

@@ -67,10 +67,7 @@ class Queue(Records):
         self.order = deque(wanted.tolist())
         self.later = []
         self._needs.clear()
-        self.limits = recipe.experiment.limits
-        if self.limits:
-            for key in self.flight:
-                self._hold_tokens(key)
+        self.hold_tokens_in_flight()
         states = np.frombuffer(columns["state"], dtype=np.int8)
         mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
         over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
@@ -171,6 +168,13 @@ class Queue(Records):
         heads = itertools.islice(self.order, LOOK_AHEAD)
         offered = node.resources
         return offered is not None and any(not self.misfit((task, attempts[task] + 1), offered) for task in heads)
+
+    def hold_tokens_in_flight(self) -> None:
+        """Count the tokens of what is open, also where nobody has resumed the run yet. Raises LabError, SpecError."""
+        self.limits = self.recipe().experiment.limits
+        if self.limits:
+            for key in self.flight:
+                self._hold_tokens(key)
 
     def _hold_tokens(self, key: Key) -> bool:
         """Take an attempt's tokens of the limits, which all runs of a lab share: all, or False. Where the files give a
