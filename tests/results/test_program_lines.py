@@ -401,7 +401,7 @@ CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [
 def test_a_line_is_read_whole_or_not_at_all(
     program: str, pattern: str, keys: dict[str, str], line: str, value: float | None
 ) -> None:
-    reader = TextReader("m", Metric.model_validate({"pattern": pattern, **keys}))
+    reader = TextReader("m", Metric(pattern=pattern, **keys))
     found = reader.value(Text(f"{line}\n".encode()))
     assert found == (None if value is None else pytest.approx(value, rel=1e-14)), f"{program}: {reader.refused}"
     assert bool(reader.refused) == (value is None), program
