@@ -38,8 +38,13 @@ def burst(app: LabApp, *parts: str | events.Event) -> None:
 
 
 async def settled(app: LabApp, pilot: Pilot[Any]) -> None:
-    await wait_until(pilot, lambda: app._input._settling is None)
+    """All that was posted has had its effects: input may not have begun yet, and goes on where an effect is input."""
     await pilot.pause()
+    while True:
+        await wait_until(pilot, lambda: app._input._settling is None)
+        await pilot.pause()
+        if app._input._settling is None:
+            return
 
 
 async def test_a_filter_is_typed_corrected_and_left_at_once(small_lab: Path) -> None:
