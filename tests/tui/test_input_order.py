@@ -17,6 +17,7 @@ from tests.tui.test_in_terminal import PROGRAM, Terminal, leave, terminal  # noq
 from tests.tui.test_shell import opened, shown
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.dialogs import Ask
+from tui_lab.tui.experiment_files import OpenDialog
 from tui_lab.tui.experiment_launch import LaunchDialog
 from tui_lab.tui.help import Help
 from tui_lab.tui.input_order import InputOrder
@@ -114,6 +115,16 @@ async def test_a_question_takes_the_keys_that_came_with_the_one_that_asks_it(own
         await settled(app, pilot)
         assert len(app.screen_stack) == 1
         assert shown(app) == "results"
+
+
+async def test_the_open_dialog_is_waited_for(own_lab: Workshop) -> None:
+    app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: shown(app) == "experiment" and app.pane.side.file is not None)  # type: ignore[union-attr]
+        burst(app, "o", "text:qqq")
+        await settled(app, pilot)
+        assert isinstance(app.screen, OpenDialog)
+        assert app.screen.query_one(Input).value.endswith("qqq")
 
 
 async def test_the_launch_question_is_waited_for(own_lab: Workshop) -> None:

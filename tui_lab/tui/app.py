@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from textual import events, on
 from textual.app import App, ComposeResult, ScreenStackError
@@ -44,6 +44,9 @@ def _commands() -> type[Provider]:
     from tui_lab.tui.palette import Commands
 
     return Commands
+
+
+T = TypeVar("T")
 
 
 class LabApp(App[int]):
@@ -138,6 +141,14 @@ class LabApp(App[int]):
         """Let what is typed wait until the function is called that this returns: what it is meant for, a pane, a
         question, other rows, is on its way. Only on the screen's thread."""
         return self._input.hold(seconds)
+
+    async def before_question(self, answer: Awaitable[T]) -> T:
+        """What a question waits for: so does what is typed, for it is meant for the question."""
+        release = self.hold_input()
+        try:
+            return await answer
+        finally:
+            release()
 
     # Panes.
 

@@ -99,7 +99,8 @@ class FilePane(Pane):
 
     @work(exclusive=True, group="experiment-ask")
     async def action_open(self) -> None:
-        path = await self.app.push_screen_wait(OpenDialog(self._folder(), await asyncio.to_thread(recent_files)))
+        recent = await self.lab_app.before_question(asyncio.to_thread(recent_files))
+        path = await self.app.push_screen_wait(OpenDialog(self._folder(), recent))
         if path is not None and await self._may_change_file():
             self.load_file(path)
 

@@ -307,11 +307,7 @@ class ExperimentPane(FilePane):
             app.tell("there is no file: o opens one, n makes one", "warning")
             return
         path, text = side.file.path, side.text
-        release = app.hold_input()  # what is typed is meant for the question
-        try:
-            checked, planned, known = await self._prepare(path, text)
-        finally:
-            release()
+        checked, planned, known = await app.before_question(self._prepare(path, text))
         self._show_checked(checked)
         if planned.forecast is None:
             self._show_planned(planned)

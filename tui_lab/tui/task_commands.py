@@ -89,7 +89,8 @@ class TaskCommands(TaskGrouping):
         body = f"{found} {'runs' if len(found.tasks) == 1 else 'run'} again; attempts count afresh."
         body += f"\nWith {words}." if words else ""
         body += f"\n{plural(found.others, 'other task')} stay as they are." if found.others else ""
-        body += "".join(f"\n{line}." for line in await asyncio.to_thread(task_actions.changed_program, source))
+        changed = await pane.lab_app.before_question(asyncio.to_thread(task_actions.changed_program, source))
+        body += "".join(f"\n{line}." for line in changed)
         if await pane.lab_app.confirm(f"Retry {plural(len(found.tasks), 'task')}?", body, "Retry"):
             environment = pane.lab_app.command_environment()
             self._do(lambda: self._ask_retry(found.tasks, environment, words))
