@@ -78,6 +78,7 @@ class LogPanel(Vertical):
         self._numbers: dict[str, LineNumbers] = {}
         self._shown: list[str] = []
         self._origin = Place(0, 0)
+        self._wanted: Needle | None = None  # what is looked for, found or not
         self._ascii = False
         self._fetching = False
 
@@ -114,8 +115,7 @@ class LogPanel(Vertical):
         same = before is not None and (before.experiment, before.task) == (detail.experiment, detail.task)
         if not same:
             self.choice = replace(self.choice, attempt=None, step=None)
-            self.news = ""
-            self.view.needle = None
+            self.view.needle = self._wanted = None
         moved = not same or (before is not None and before.attempts != detail.attempts)
         self._arrange(at_end=True, force=moved)
         if moved:
@@ -289,8 +289,9 @@ class LogPanel(Vertical):
         self.action_leave_search()
 
     def action_again(self, direction: int) -> None:
-        if self.view.needle is not None:
-            self._search(self.view.needle, self.view.hit or self.view.top, direction)
+        needle = self.view.needle or self._wanted
+        if needle is not None:
+            self._search(needle, self.view.hit or self.view.top, direction)
         else:
             self.action_search()
 
@@ -300,6 +301,7 @@ class LogPanel(Vertical):
         self._search(Needle(ERRORS), start, direction, first=first)
 
     def _search(self, needle: Needle, start: Place, direction: int, first: bool = False) -> None:
+        self._wanted = needle
         self.news = "searching"
         self._say()
         self._searching(True)
