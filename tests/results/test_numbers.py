@@ -254,7 +254,6 @@ def test_no_shorthand_reads_the_head_of_a_number(program: Program, shorthand: st
     elif found is not NOTHING:
         # The number as it stands there, perhaps in another unit: of those that are read the digits are all there.
         own = {float(said) * factor for factor in (1, 1e3, 1e6, 1e9, 1e-3, 1e-6, 1e-9, 1 / 1024, 1 / 2**20, 1 / 2**30)}
-        own |= {float(said) * 1e-9 / 86400}
         own |= {1 / number for number in own if number}
         assert any(found == pytest.approx(number, rel=1e-9, abs=1e-300) for number in own), line
 
@@ -383,12 +382,49 @@ def test_prefixes_of_any_unit(text: str, unit: str | None, found: float | None) 
     assert value("rate: (@quantity@)", f"rate: {text}", unit=unit) == (None if found is None else pytest.approx(found))
 
 
+WRITTEN = ["s", "ms", "MiB", "kB/s", "Mbit/s", "%", "GFLOP/s", "it/s", "s/it", "Mpps", "ns/op", "kWh", "tokens/sec"]
+
+
+@given(st.floats(-1e9, 1e9), st.sampled_from(WRITTEN), st.sampled_from([None, *WRITTEN]))
+def test_a_unit_in_brackets_is_the_unit(x: float, unit: str, wanted: str | None) -> None:
+    plain = quantity(f"{x!r} {unit}", None, wanted)
+    for text in (f"{x!r} [{unit}]", f"{x!r} ({unit})", f"{x!r}({unit})", f"{x!r} ( {unit} )"):
+        assert quantity(text, None, wanted) == plain
+        assert value("x: (@quantity@)", f"x: {text} in all", unit=wanted) == plain
+
+
+@given(st.floats(-1e9, 1e9), st.sampled_from(["mean", "best", "K", "sic", "ok", "foo/bar"]), st.sampled_from(WRITTEN))
+def test_what_is_no_unit_in_brackets_changes_nothing(x: float, word: str, wanted: str) -> None:
+    assert value("x: (@quantity@)", f"x: {x!r} ({word})", unit=wanted) == x
+
+
+TIMES = ["ns", "us", "ms", "s", "min", "h", "day"]
+
+
+@given(st.floats(1e-6, 1e6), st.sampled_from(TIMES), st.sampled_from(TIMES))
+def test_a_time_per_time_stays_as_it_is_written(x: float, above: str, below: str) -> None:
+    assert quantity(f"{x!r} {above}/{below}") == x
+    assert quantity(f"{x!r} {above}/{below}", None, f"{above}/{below}") == pytest.approx(x, rel=1e-15)
+    if above != below:
+        assert quantity(f"{x!r} {above}/{below}", None, f"{below}/{above}") == pytest.approx(1 / x, rel=1e-15)
+
+
+@given(st.integers(1, 10**12), st.sampled_from("KMGTP"), st.sampled_from("KMGTP"))
+def test_a_bare_prefix_is_binary_where_the_wanted_one_is(n: int, own: str, wanted: str) -> None:
+    power = "KMGTP".index(own) - "KMGTP".index(wanted)
+    assert quantity(f"{n}{own}", None, f"{wanted}iB") == float(n * Fraction(1024) ** power)
+    assert quantity(f"{n}{own}", None, f"{wanted}B") == float(n * Fraction(1000) ** power)
+    assert quantity(f"{n}{own}/s", None, f"{wanted}iB/s") == float(n * Fraction(1024) ** power)
+    assert quantity(f"{n}{own}", None, f"{wanted}items") == float(n * Fraction(1000) ** power)
+
+
 @pytest.mark.parametrize(
     ("units", "together"),
     [
         ({"Mfoo/s": 3, "Gfoo/s": 2}, "foo/s"), ({"foo": 1, "kfoo": 9}, "foo"), ({"it/s": 5, "s/it": 3}, "it/s"),
         ({"Melem/s": 3, "Gelem/s": 2}, None), ({"s": 1, "ms": 4}, None), ({"s": 1, "MB": 4}, None),
-        ({"of": 3, "": 2}, None),
+        ({"of": 3, "": 2}, None), ({"ns/day": 3, "hours/ns": 2}, "ns/day"), ({"ns/day": 3, "s": 2}, None),
+        ({"ns/day": 3, "": 2}, None),
     ],
 )  # fmt: skip
 def test_the_unit_that_values_have_together(units: dict[str, int], together: str | None) -> None:

@@ -11,6 +11,13 @@ from tui_lab.spec.metric import Metric
 # Program, pattern, keys of the metric, line, and the value; None where the number is another than it seems.
 CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [
     ("ab", "Requests per second: +(@float@)", {}, "Requests per second:    5234.17 [#/sec] (mean)", 5234.17),
+    ("ab", "second: +(@quantity@)", {"unit": "req/min"}, "Requests per second:    50.5 [#/sec] (mean)", 3030),
+    ("ab", "rate: +(@quantity@)", {}, "Transfer rate:          812.44 [Kbytes/sec] received", 812440),
+    ("ab", "rate: +(@quantity@)", {"unit": "MB/s"}, "Transfer rate:          812.44 [Kbytes/sec] received", 0.81244),
+    ("ab", "request: +(@quantity@)", {"unit": "s"}, "Time per request:       19.105 [ms] (mean)", 0.019105),
+    ("sar", "used: (@quantity@)", {"unit": "1"}, "used: 37.25 (%)", 0.3725),
+    ("mean", "Latency: (@quantity@)", {"unit": "ms"}, "Latency: 12.5 (mean)", 12.5),
+    ("mean", "Latency: (@quantity@)", {"unit": "ms"}, "Latency: 12.5 (MB)", None),
     ("wrk", "Latency +(@quantity@)", {"unit": "ms"}, "Latency   635.91us    0.89ms  12.92ms   93.69%", 0.63591),
     ("wrk", "Transfer/sec: +(@quantity@)", {"unit": "MB/s"}, "Transfer/sec:     17.76MB", None),
     ("wrk", "Requests/sec: +(@float@)", {}, "Requests/sec: 748868.53", 748868.53),
@@ -157,6 +164,10 @@ CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [
     ),
     ("sacct", "Elapsed=(@quantity@)", {"unit": "s"}, "JobId=1 Elapsed=1-02:03:04", 93784.0),
     ("sacct", "batch +(@quantity@)", {"unit": "s"}, "12345.batch  batch   00:12:34   COMPLETED", 754.0),
+    ("sacct", "MaxRSS=(@quantity@)", {"unit": "GiB"}, "JobId=1 MaxRSS=2097152K", 2),
+    ("sacct", "MaxRSS=(@quantity@)", {"unit": "GB"}, "JobId=1 MaxRSS=2097152K", 2.097152),
+    ("sacct", "MaxRSS=(@quantity@)", {}, "JobId=1 MaxRSS=2097152K", 2097152000),
+    ("wget", "\\((@quantity@)\\)", {"unit": "MiB/s"}, "2024-01-02 (47.5M/s) - saved", 47.5),
     ("gromacs", "Performance: +(@float@)", {}, "Performance:       25.345        0.947", 25.345),
     ("gromacs", "Time: +(@float@)", {}, "Time:     1234.560       77.160     1600.0", 1234.56),
     (
@@ -172,6 +183,21 @@ CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [
         {"unit": "timesteps/s"},
         "Performance: 54.977 ns/day, 0.437 hours/ns, 318.201 timesteps/s",
         318.201,
+    ),
+    (
+        "lammps",
+        "Performance: (@quantity@)",
+        {},
+        "Performance: 54.977 ns/day, 0.437 hours/ns, 318.201 timesteps/s",
+        54.977,
+    ),
+    ("lammps", "day, (@quantity@)", {}, "Performance: 54.977 ns/day, 0.437 hours/ns, 318.201 timesteps/s", 0.437),
+    (
+        "lammps",
+        "day, (@quantity@)",
+        {"unit": "ns/day"},
+        "Performance: 54.977 ns/day, 0.437 hours/ns, 318.201 timesteps/s",
+        24 / 0.437,
     ),
     (
         "openfoam",

@@ -8,17 +8,20 @@
     others      any name. Before those in BASES, and before what ends in `ps` (pps, tps, LUPS), a prefix is one;
                 before any other where the wanted unit, or another value, has the rest: `950 Melem/s` in `elem/s`
 
+    brackets    `812.44 [Kbytes/sec]`, `12.5 (ms)`: what stands in them is the unit where it is one of those above
+
 Without a unit to convert to, the value is in the unit without its prefix: bytes, bits, seconds, per second;
-percent stays percent. A number without a unit is taken to be in the wanted unit already; one with a bare
-prefix (`18.6k`, `47M/s`) in the wanted unit without its prefix. A rate and its reciprocal (`s/it`, `it/s`) are each
-other's inverse. Otherwise units of different kinds do not convert: the value is null.
+percent stays percent, and so does what is of one kind per the same kind, as `ns/day`. A number without a unit is taken
+to be in the wanted unit already; one with a bare prefix (`18.6k`, `47M/s`) in the wanted unit without its prefix, where
+it is a power of 1024 if the wanted unit's prefix is one (`2097152K` in GiB is 2). A rate and its reciprocal (`s/it`,
+`it/s`) are each other's inverse. Otherwise units of different kinds do not convert: the value is null.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final
@@ -40,8 +43,8 @@ BITS: Final = ("b", "bit", "bits", "Bit", "Bits")
 SYMBOLS: Final = frozenset(("Hz", "W", "Wh", "J", "V", "A", "eV", "g", "Pa", "N", "\u03a9", "cal"))
 _BASES: Final = """
     atom call cell cycle dof edge elem entry event file flip flop frame hash hit i image insn instr instruction
-    iop iops it job key line message node op packet page particle pixel point query record req row sample scan sentence
-    sequence site step task tok transaction update vertex voxel word
+    iop iops it item job key line message node op packet page particle pixel point query record req row sample scan
+    sentence sequence site step task tok transaction update vertex voxel word
 """
 BASES: Final = SYMBOLS | frozenset(_BASES.split())
 _SAME: Final = {
@@ -67,7 +70,8 @@ _PER_SECOND: Final = frozenset(
 
 @dataclass(frozen=True)
 class Unit:
-    """`factor` base units of the same `kind`; `prefix` is the part of the factor that a prefix makes.
+    """`factor` base units of the same `kind`; `prefix` is the part of the factor that a prefix makes, and `binary`
+    says that this one is a power of 1024. `known`: its words are among those that mean something by themselves.
 
     The empty kind is a bare number or prefix.
     """
@@ -75,9 +79,19 @@ class Unit:
     kind: str
     factor: Fraction
     prefix: Fraction
+    binary: bool = False
+    known: bool = True
+
+    @property
+    def ratio(self) -> bool:
+        """Whether it is one kind per the same kind, as `ns/day`: people read it as it is written, not as a number."""
+        numerator, slash, denominator = self.kind.partition("/")
+        return bool(slash) and numerator == denominator
 
 
 ONE: Final = Fraction(1)
+_BARE: Final = re.compile(r"\A([kKMGTPE])(?=\Z| *(?:/|per ))")
+"""A prefix without a unit, perhaps per something."""
 
 
 def quantity(text: str, unit: str | None = None, wanted: str | None = None, notation: Notation = USUAL) -> float | None:
@@ -92,7 +106,7 @@ def quantity(text: str, unit: str | None = None, wanted: str | None = None, nota
     found = split(text, notation)
     if found is None:
         return None
-    return _converted(found[0], unit.strip() if unit else found[1], wanted)
+    return _converted(found[0], unit.strip() if unit else _without_brackets(found[1]), wanted)
 
 
 def unit_of(text: str, unit: str | None = None, notation: Notation = USUAL) -> str:
@@ -102,16 +116,26 @@ def unit_of(text: str, unit: str | None = None, notation: Notation = USUAL) -> s
     if duration(text, notation) is not None:
         return "s"
     found = split(text, notation)
-    return "" if found is None else found[1]
+    return "" if found is None else _without_brackets(found[1])
+
+
+def _without_brackets(text: str) -> str:
+    """A unit that stands in brackets behind its number; empty where what is in them is none, as in `12.5 (mean)`."""
+    if not text.startswith(("(", "[")):
+        return text
+    inner = text[1:-1].strip()
+    unit = _units(inner)[0]
+    return inner if unit.known and unit.kind else ""
 
 
 def _converted(number: Fraction | float, own: str, wanted: str | None) -> float | None:
     try:
         if not wanted:
-            return float(number * _scale(number, _units(own)[0].prefix))
+            unit = _units(own)[0]
+            return float(number if unit.ratio else number * _scale(number, unit.prefix))
         for unit in _units(own):
             for target in _units(wanted):
-                found = _between(number, unit, target)
+                found = _between(number, _units(_BARE.sub(r"\1i", own))[0] if target.binary else unit, target)
                 if found is not None:
                     return found
     except OverflowError:
@@ -130,6 +154,8 @@ def _between(number: Fraction | float, unit: Unit, wanted: Unit) -> float | None
     if not unit.kind:
         factor = ONE if unit.factor == 1 else unit.factor / wanted.prefix
     elif unit.kind == wanted.kind:
+        if unit.ratio and (unit.factor < 1) != (wanted.factor < 1):
+            return _inverse(number, unit, wanted)  # `hours/ns` in `ns/day`
         factor = unit.factor / wanted.factor
     elif not wanted.kind and unit.kind == "%":
         factor = 1 / (100 * wanted.factor)
@@ -138,20 +164,27 @@ def _between(number: Fraction | float, unit: Unit, wanted: Unit) -> float | None
     elif unit.kind.startswith("/") and wanted.kind.endswith(unit.kind):
         factor = unit.factor / wanted.factor  # `199.9/s`: of what is what is wanted
     elif "/" in unit.kind and reciprocal(unit.kind) == wanted.kind:
-        # A time for each is no rate where it is 0, and none that is known where it was rounded to that.
-        return float(1 / (number * _scale(number, unit.factor * wanted.factor))) if number else None
+        return _inverse(number, unit, wanted)
     return None if factor is None else float(number * _scale(number, factor))
+
+
+def _inverse(number: Fraction | float, unit: Unit, wanted: Unit) -> float | None:
+    """A rate as a time for each, and the other way round. A time for each is no rate where it is 0, and none that is
+    known where it was rounded to that."""
+    return float(1 / (number * _scale(number, unit.factor * wanted.factor))) if number else None
 
 
 def common_unit(units: Mapping[str, int]) -> str | None:
     """The unit without a prefix that most of a column's values can be read in, of the units as they are written and how
-    often; None where each means the same wherever it stands, or no two have anything in common."""
+    often; the commonest of `ns/day` and its like. None where each means the same wherever it stands, or no two have
+    anything in common."""
     written = {unit: count for unit, count in units.items() if unit}
     if len(written) < 2:
         return None
     readings = {unit: [reading.kind for reading in _units(unit)] for unit in written}
     if len({kinds[0] for kinds in readings.values()}) == 1:
-        return None
+        ratios = all(_units(unit)[0].ratio for unit in written)
+        return max(written, key=lambda unit: (written[unit], unit)) if ratios else None
     votes: dict[str, tuple[int, int]] = {}
     for unit, found in readings.items():
         for kind in found:
@@ -193,10 +226,12 @@ def _units(text: str) -> tuple[Unit, ...]:
     text = " ".join(text.split())
     numerator, slash, denominator = text.replace(" per ", "/").partition("/")
     numerator, denominator = numerator.strip(), denominator.strip()
+    if slash and numerator == "#":
+        numerator = ""  # a number of what is not said
     if not slash and len(numerator) > 2 and numerator.endswith("ps"):
         inner = _words(numerator[:-2])[0]
         if inner.kind == "byte":
-            return (Unit("byte/time", inner.factor, inner.prefix),)
+            return (replace(inner, kind="byte/time"),)
     if not slash and re.search(r"(?:FLOPS|[Ff]lops)\Z", numerator):
         numerator, slash, denominator = numerator[:-1], "/", "s"
     units = _words(numerator)
@@ -205,11 +240,20 @@ def _units(text: str) -> tuple[Unit, ...]:
     if denominator in TIMES:
         # The base of a rate is per second, whichever time it was measured over.
         per = TIMES[denominator]
-        return tuple(Unit(f"{unit.kind}/time", unit.factor / per, unit.prefix / per) for unit in units)
+        return tuple(
+            replace(unit, kind=f"{unit.kind}/time", factor=unit.factor / per, prefix=unit.prefix / per)
+            for unit in units
+        )
     # What a rate is per may have a prefix, too; its base is per one.
     per_units = _words(denominator)
     return tuple(
-        Unit(f"{unit.kind}/{per_unit.kind}", unit.factor / per_unit.factor, unit.prefix / per_unit.prefix)
+        Unit(
+            f"{unit.kind}/{per_unit.kind}",
+            unit.factor / per_unit.factor,
+            unit.prefix / per_unit.prefix,
+            unit.binary,
+            unit.known and per_unit.known,
+        )
         for unit in units
         for per_unit in per_units
     )
@@ -224,7 +268,7 @@ def _words(text: str) -> tuple[Unit, ...]:
     if text in TIMES:
         return (Unit("time", TIMES[text], TIMES[text]),)
     if text in PREFIXES:
-        return (Unit("", Fraction(PREFIXES[text]), Fraction(PREFIXES[text])),)
+        return (Unit("", Fraction(PREFIXES[text]), Fraction(PREFIXES[text]), text.endswith("i")),)
     known: list[Unit] = []
     others: list[Unit] = []
     for prefix in ("", text[:1], text[:2]):
@@ -234,13 +278,14 @@ def _words(text: str) -> tuple[Unit, ...]:
             scale = SMALL[prefix]
         if not scale or not rest:
             continue
+        binary = prefix.endswith("i")
         if rest in BYTES:
-            return (Unit("byte", scale, scale),)
+            return (Unit("byte", scale, scale, binary),)
         if rest in BITS:
-            return (Unit("byte", scale / 8, scale),)
-        unit = Unit(singular(rest), scale, scale)
-        certain = rest in SYMBOLS or (len(rest) > 1 and unit.kind in BASES) or unit.kind in _PER_SECOND
-        (known if certain else others).append(unit)
+            return (Unit("byte", scale / 8, scale, binary),)
+        kind = singular(rest)
+        certain = rest in SYMBOLS or (len(rest) > 1 and kind in BASES) or kind in _PER_SECOND
+        (known if certain else others).append(Unit(kind, scale, scale, binary, certain))
     return (*known, *others)
 
 

@@ -72,9 +72,9 @@ _ISO: Final = rf"(?<!\w){_SIGN}?P(?=T?[0-9])(?:{_SOME}[YMWD]){{0,4}}+(?:T(?:{_SO
 # Letters right behind a number are its unit. These are not: they say that the number is another one.
 _OTHER_NUMBER: Final = rf"(?:[kKMGTP]i?|[eE]|[a-f]{{2,}}|[A-F]{{2,}})(?!{_LETTER})"
 _SUFFIX: Final = rf"(?:(?!{_OTHER_NUMBER}){_LETTER}++)?+"
-_UNIT: Final = (
-    rf"(?:[ ]?(?:(?:%|\u00b0?{_LETTER}++)(?:/{_LETTER}++)?(?:[ ]per[ ]{_LETTER}++)?|[kKMGTPE]i?|/[ ]?{_LETTER}++))?"
-)
+_WORDS: Final = rf"(?:%|\u00b0?{_LETTER}++)(?:/{_LETTER}++)?(?:[ ]per[ ]{_LETTER}++)?"
+_IN_BRACKETS: Final = rf"[ ]?(?:{_WORDS}|\#?/[ ]?{_LETTER}++)[ ]?"
+_UNIT: Final = rf"(?:[ ]?(?:{_WORDS}|[kKMGTPE]i?|/[ ]?{_LETTER}++|\[{_IN_BRACKETS}\]|\({_IN_BRACKETS}\)))?"
 
 
 def _groups_of_three(least: int) -> str:
