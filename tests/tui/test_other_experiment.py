@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.tui.test_input_order import burst, settled
+from tests.tui.test_shell import shown
 from tui_lab.tui.app import LabApp
 
 
@@ -42,3 +46,130 @@ async def test_every_pane_follows(key: str, two: Workshop) -> None:
         await wait_until(pilot, lambda: "early_" in text_of(app) and "later_" not in text_of(app))
         app.current = "second"
         await wait_until(pilot, lambda: "later_" in text_of(app) and "early_" not in text_of(app))
+
+
+async def chosen_by_keys(app: LabApp, pilot: Pilot[Any], name: str) -> None:
+    """Choose an experiment as a person does, in one burst."""
+    burst(app, "E", f"text:{name}", "enter")
+    await wait_until(pilot, lambda: app.current == name and len(app.screen_stack) == 1)
+
+
+@pytest.mark.parametrize("key", ["1", "3", "4", "6"])
+async def test_every_pane_follows_the_choice_by_keys(key: str, two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second")
+        await pilot.press(f"alt+{key}", *(["escape"] if key == "1" else []))
+        await wait_until(pilot, lambda: "later_" in text_of(app))
+        await chosen_by_keys(app, pilot, "first")
+        await wait_until(pilot, lambda: "early_" in text_of(app) and "later_" not in text_of(app))
+
+
+@pytest.mark.parametrize("typed", ["SELECT * FROM results", "failures", ".schema results"])
+async def test_a_query_is_asked_of_the_other_experiment(typed: str, two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second")
+        app.open_query(typed)
+        pane: Any = await wait_until(pilot, lambda: app.pane if shown(app) == "query" else None)
+        await wait_until(pilot, lambda: pane.last is not None and "later" in str(pane.view.table.frame))
+        await chosen_by_keys(app, pilot, "first")
+        await wait_until(pilot, lambda: "early" in str(pane.view.table.frame))
+        assert "later" not in str(pane.view.table.frame)
+        assert pane.last.current == "first"
+
+
+async def test_a_query_that_fails_for_the_other_experiment_leaves_no_rows(two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second")
+        app.open_query("SELECT later_score FROM results")
+        pane: Any = await wait_until(pilot, lambda: app.pane if shown(app) == "query" else None)
+        await wait_until(pilot, lambda: pane.view.table.frame.height == 3)
+        await chosen_by_keys(app, pilot, "first")
+        await wait_until(pilot, lambda: "later_score" in pane.view.said)
+        assert pane.view.table.frame.height == 0
+        assert pane.last is None  # nothing to draw or to export
+        await chosen_by_keys(app, pilot, "second")
+        await wait_until(pilot, lambda: pane.view.table.frame.height == 3)
+
+
+async def test_a_query_that_is_going_begins_anew_for_the_other_experiment(two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    endless = "SELECT count(*) FROM range(100000000000) a, range(100000) b, results"
+    async with app.run_test(size=(150, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second")
+        app.open_query(endless)
+        pane: Any = await wait_until(pilot, lambda: app.pane if shown(app) == "query" else None)
+        before = await wait_until(pilot, lambda: pane.run_)
+        await chosen_by_keys(app, pilot, "first")
+        await wait_until(pilot, lambda: pane.run_ is not before and pane.run_.current == "first" and before.cancelled)
+        burst(app, "escape")
+        await wait_until(pilot, lambda: pane.view.said == "cancelled")
+
+
+async def test_a_query_of_named_tables_stays(two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second")
+        app.open_query("SELECT * FROM second")
+        pane: Any = await wait_until(pilot, lambda: app.pane if shown(app) == "query" else None)
+        run = await wait_until(pilot, lambda: pane.last)
+        await chosen_by_keys(app, pilot, "first")
+        assert pane.run_ is None
+        assert pane.last is run
+
+
+async def test_history_and_nodes_lead_to_tasks_of_the_other_experiment(two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    async with app.run_test(size=(150, 40)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second")
+        await pilot.press("alt+7")
+        await wait_until(pilot, lambda: "first#1" in text_of(app) and "second#1" in text_of(app))
+        await chosen_by_keys(app, pilot, "first")
+        assert "first#1" in text_of(app)
+        assert "second#1" in text_of(app)
+        await pilot.press("alt+2")
+        await wait_until(pilot, lambda: "localhost" in text_of(app))
+        await pilot.press("t")
+        await wait_until(pilot, lambda: shown(app) == "tasks")
+        assert app.current == "first"
+
+
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        (["text:fi"], "first"),
+        (["text:sec"], "second"),
+        (["text:fx", "backspace", "text:irst"], "first"),
+        (["j"], "first"),  # no experiment begins so: it goes down
+        (["j", "k"], "second"),
+        (["q"], "second"),
+        (["text:fq", "escape"], "second"),  # q is a letter of the text by then
+        (["text:sec", *["backspace"] * 3, "j"], "first"),
+        (["text:first tasks"], "second"),  # nothing is like it: enter does nothing
+    ],
+)
+async def test_what_is_typed_narrows_the_experiments(keys: list[str], chosen: str, two: Workshop) -> None:
+    app = LabApp(two.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.current == "second" and app.pane is not None)
+        burst(app, "E", *keys, *([] if keys[-1] in ("q", "escape") else ["enter"]))
+        await settled(app, pilot)
+        if keys == ["text:first tasks"]:
+            assert len(app.screen_stack) == 2
+            burst(app, "escape")
+            await settled(app, pilot)
+        assert len(app.screen_stack) == 1
+        assert app.current == chosen
+
+
+async def test_an_experiment_is_found_by_its_whole_name(workshop: Workshop) -> None:
+    for name in ("job", "jobs", "my-job"):
+        file = workshop.write(f"{name}.yaml", "command: 'true'\n")
+        assert workshop.call("--run", file).returncode == 0
+    app = LabApp(workshop.lab_path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await wait_until(pilot, lambda: app.current == "my-job" and app.pane is not None)
+        await chosen_by_keys(app, pilot, "job")
+        await chosen_by_keys(app, pilot, "jobs")

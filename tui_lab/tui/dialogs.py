@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -73,10 +74,12 @@ class Menu(OptionList):
 
 
 class Choose(ModalScreen[str | None]):
-    """One of several. choices: (id, what is shown). The one of `chosen` stands under the cursor."""
+    """One of several. choices: (id, what is shown). The one of `chosen` stands under the cursor. Typing narrows them;
+    j, k and q mean what they do elsewhere only where no choice begins so."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Close"),
+        Binding("backspace", "shorten", show=False),
     ]
     DEFAULT_CSS = f"""
     Choose {{ {_CSS}
@@ -90,22 +93,59 @@ class Choose(ModalScreen[str | None]):
         self.heading = title
         self.choices = choices
         self.chosen = chosen
+        self.typed = ""
+        self._listed: list[tuple[str, Content | str]] = []  # those that are shown
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as dialog:
             dialog.border_title = Content(self.heading)
-            dialog.border_subtitle = "enter chooses, esc leaves"
-            yield Menu(*[Option(shown) for _, shown in self.choices], compact=True)
+            yield Menu(compact=True)
 
     def on_mount(self) -> None:
-        names = [name for name, _ in self.choices]
+        self._narrow("")
+        self.query_one(Menu).focus()
+
+    def on_key(self, event: Key) -> None:
+        letter = event.character or ""
+        if not event.is_printable or (letter == " " and not self.typed):
+            return
+        if self.typed or letter not in "jkq" or self._begin_with(letter):
+            event.stop()
+            event.prevent_default()
+            self._narrow(self.typed + letter)
+
+    def _begin_with(self, letter: str) -> bool:
+        return any(str(shown).lower().startswith(letter) for _, shown in self.choices)
+
+    def _narrow(self, typed: str) -> None:
+        """Show the choices that hold a text, first those that begin with it."""
+        self.typed, wanted = typed, typed.lower()
+
+        def rank(choice: tuple[str, Content | str]) -> int:
+            words = str(choice[1]).lower()
+            return 0 if words.split()[:1] == [wanted] else 1 if words.startswith(wanted) else 2
+
+        found = [one for one in self.choices if wanted in str(one[1]).lower()]
+        self._listed = sorted(found, key=rank) if typed else found
         options = self.query_one(Menu)
-        options.highlighted = names.index(self.chosen) if self.chosen in names else 0 if names else None
-        options.focus()
+        options.clear_options()
+        options.add_options(Option(shown) for _, shown in self._listed)
+        names = [name for name, _ in self._listed]
+        here = names.index(self.chosen) if self.chosen in names and not typed else 0
+        if names:
+            options.highlighted = here
+        else:
+            options.add_option(Option("nothing like it", disabled=True))
+        dialog = self.query_one("#dialog")
+        dialog.border_subtitle = Content(f"{typed}: backspace shortens it" if typed else
+                                         "typing narrows, enter chooses, esc leaves")  # fmt: skip
+
+    def action_shorten(self) -> None:
+        self._narrow(self.typed[:-1])
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
-        self.dismiss(self.choices[event.option_index][0])
+        self.dismiss(self._listed[event.option_index][0])
 
     def action_leave(self) -> None:
         self.dismiss(None)

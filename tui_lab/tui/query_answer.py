@@ -59,6 +59,11 @@ class AnswerView(Vertical):
         where = f"{place[0] + 1}:{place[1] + 1}: " if place is not None else ""
         self.say(where + message, failed=True, mark="!" if self.table.ascii else "✗")
 
+    def clear(self) -> None:
+        """Show no rows."""
+        self.answer, self.table.placeholder = Answer(pl.DataFrame()), ""
+        self.table.set_frame(self.answer.frame)
+
     def show_answer(self, answer: Answer, more: bool, again: bool) -> None:
         """`more`: a key shows more rows, where some are cut. `again`: the same query, so the order stays."""
         self.answer, self._more = answer, more

@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 
 from tui_lab.results import saved_queries
 from tui_lab.results.sql_errors import QueryError
+from tui_lab.store.lab import Lab
 from tui_lab.tui import query_files, query_history
 from tui_lab.tui.background import work
 from tui_lab.tui.pane import NO_LAB, Pane, nothing
@@ -23,7 +24,7 @@ from tui_lab.tui.query_choice import ChoiceScreen, Item
 from tui_lab.tui.query_editor import EditorBox, SqlEditor
 from tui_lab.tui.query_messages import Answered, Counted, Exported, Failed
 from tui_lab.tui.query_prompt import PromptScreen
-from tui_lab.tui.query_run import ALL_ROWS, ROWS, Problem, Run, parameters_of
+from tui_lab.tui.query_run import ALL_ROWS, ROWS, Problem, Run, means_current, parameters_of
 from tui_lab.tui.query_schema import SchemaTree
 from tui_lab.tui.query_words import tables_in
 from tui_lab.tui.snapshot import LabSnapshot
@@ -63,6 +64,8 @@ class QueryPane(Pane):
         self.walk = query_history.Walk()
         self.run_: Run | None = None  # the one that is going
         self.last: Run | None = None  # the one whose answer is shown
+        self._wanted: Run | None = None  # the one that was asked last, unless it was cancelled
+        self._answered_text = ""  # of the last that had an answer
         self._working: list[Run] = []
         self.limit = ROWS
         self.auto = False
@@ -90,7 +93,11 @@ class QueryPane(Pane):
         return self.box.editor
 
     def focus_first(self) -> None:
-        self.call_after_refresh((self.editor if self.last is None else self.view.table).focus)
+        self.call_after_refresh(self._focus_part)
+
+    def _focus_part(self) -> None:
+        """Where there is an answer, or one is on its way, in its rows: there the keys without ctrl act."""
+        (self.editor if self.last is None and self.run_ is None else self.view.table).focus()
 
     def leave_text(self) -> None:
         self.view.table.focus()
@@ -118,8 +125,17 @@ class QueryPane(Pane):
                     self.view.say(HINT)
                 if not self.editor.text.strip():
                     self.editor.set_text(self.walk.entries[-1] if self.walk.entries else FIRST)
-            elif before != current and self.last is not None and "results" in self.last.typed.lower():
-                self._start(self.last.typed, self.last.parameters)  # the name means another table now
+            elif before != current:
+                self._ask_of_another(snapshot.lab)
+
+    def _ask_of_another(self, lab: Lab) -> None:
+        """Ask again where `results` means another table now. Rows of the experiment before are taken away at once."""
+        wanted = self._wanted
+        if self.last is not None and means_current(self.last.typed, lab):
+            self.last = None
+            self.view.clear()
+        if wanted is not None and means_current(wanted.typed, lab):
+            self._start(wanted.typed, wanted.parameters)
 
     def _stand(self) -> object:
         """Another value when anything happened in the lab."""
@@ -206,7 +222,7 @@ class QueryPane(Pane):
         self._stop()
         self._seen = self._stand()
         self.editor.clear_error()
-        self.run_ = Run(lab, self.lab_app.current, typed, self.limit, parameters)
+        self.run_ = self._wanted = Run(lab, self.lab_app.current, typed, self.limit, parameters)
         self._working = [*(run for run in self._working if not run.ended.is_set()), self.run_]
         self.view.running(0, False)
         self._work(self.run_)
@@ -236,14 +252,19 @@ class QueryPane(Pane):
     def _answered(self, event: Answered) -> None:
         if event.run is not self.run_:
             return
-        again = self.last is not None and self.last.typed == event.run.typed
-        self.run_, self.last, self._ended = None, event.run, time.monotonic()
+        self.run_, self._ended = None, time.monotonic()
         if event.run.cancelled:
-            self.view.say("cancelled")
+            self._cancelled()
             return
+        again = self._answered_text == event.run.typed
+        self.last, self._answered_text = event.run, event.run.typed
         self.view.show_answer(event.answer, event.run.limit < ALL_ROWS, again)
         if not again:
             self.walk.reset(query_history.add(event.run.lab, event.run.typed))
+
+    def _cancelled(self) -> None:
+        self._wanted = self.last
+        self.view.say("cancelled")
 
     @on(Failed)
     def _failed(self, event: Failed) -> None:
@@ -251,7 +272,7 @@ class QueryPane(Pane):
             return
         self.run_, self._ended = None, time.monotonic()
         if event.run.cancelled:
-            self.view.say("cancelled")
+            self._cancelled()
             return
         if self.last is None or self.last.typed != event.run.typed:
             self._follow(False)  # what is wrong stays to be read

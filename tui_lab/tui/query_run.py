@@ -135,6 +135,15 @@ def sql_of(typed: str, lab: Lab) -> str:
     return typed
 
 
+def means_current(typed: str, lab: Lab) -> bool:
+    """Whether the answer to what was typed may be another one for another current experiment."""
+    try:
+        words = [word.text.strip('"').lower() for word in tokens(sql_of(typed, lab))]
+    except QueryError:
+        return True
+    return typed.lstrip().startswith(".") or any(word == "results" or word in macros.MACROS for word in words)
+
+
 def parameters_of(typed: str, lab: Lab) -> list[str]:
     """The names of `$NAME` in a query, each once."""
     try:
