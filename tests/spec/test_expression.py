@@ -269,6 +269,9 @@ def test_importing_it_does_not_load_duckdb():
     [
         "repeat('x', 900000000)",
         "repeat(opt, n * 900000000)",
+        "repeat(repeat('ab', 30000), 30000)",
+        "len(repeat(repeat([1, 2], 30000), 30000))",
+        "octet_length(repeat(repeat('ab', 30000)::BLOB, 30000))",
         "lpad(opt, 2000000000, 'x')",
         "len(range(5000000000))",
         "len(generate_series(1, 5000000000))",
@@ -281,6 +284,7 @@ def test_what_takes_all_memory_is_refused(text):
 
 def test_functions_with_a_limit_do_what_they_did():
     assert evaluate("repeat('ab', n)", FRAME).to_list() == ["ab", "abab", "ababab"]
+    assert evaluate("octet_length(repeat('ab'::BLOB, n)) + len(repeat([1, 2], n))", FRAME).to_list() == [4, 8, 12]
     assert evaluate("repeat('ab', nullif(n, 2))", FRAME).to_list() == ["ab", None, "ababab"]
     assert evaluate("lpad('7', n, '0') || rpad('7', 3, '0')", FRAME).to_list() == ["7700", "07700", "007700"]
     assert evaluate("len(range(n)) + len(range(1, n)) + len(range(n, 0, -1))", FRAME).to_list() == [2, 5, 8]

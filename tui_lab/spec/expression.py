@@ -229,7 +229,8 @@ def _at_most(count: str, function: str) -> str:
 
 # DuckDB itself would take all memory for them.
 _LIMITED: Final = (
-    f"repeat(s, n) AS system.main.repeat(s, n + {_at_most('n', 'repeat')})",
+    # What is repeated may be long itself. As a text, for blobs have no len().
+    f"repeat(s, n) AS system.main.repeat(s, n + {_at_most('n::HUGEINT * greatest(1, len(s::VARCHAR))', 'repeat')})",
     *(
         f"{name}(s, n, c) AS system.main.{name}(s, (n + {_at_most('n', name)})::INTEGER, c)"
         for name in ("lpad", "rpad")

@@ -139,7 +139,8 @@ class Plan:
             failed = _of_the_system(error)
             if failed is not None and failed.errno in _REFUSED:
                 raise storage_error(path, failed) from error
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            said = (failed.strerror if failed is not None else None) or str(error) or type(error).__name__
+            why = said.splitlines()[0]
             hint = f"`tui-lab check --repair {folder.parent.parent}` makes it again from what lies beside it"
             raise StorageError(f"{path}: can't be read: {why}", hint) from error
         return cls(number, tasks, metadata["values"], metadata["about"])
