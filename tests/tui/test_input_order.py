@@ -117,6 +117,17 @@ async def test_a_question_takes_the_keys_that_came_with_the_one_that_asks_it(own
         assert shown(app) == "results"
 
 
+async def test_escape_and_a_digit_come_as_one_key(own_lab: Workshop) -> None:
+    """A terminal sends them as alt and the digit."""
+    app = LabApp(own_lab.lab_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        burst(app, "E", "alt+4")
+        await settled(app, pilot)
+        assert len(app.screen_stack) == 1
+        assert shown(app) == "results"
+
+
 async def test_the_open_dialog_is_waited_for(own_lab: Workshop) -> None:
     app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +20,7 @@ def read_table(path: Path) -> pl.DataFrame:
         raise TableFileError(f"{path} is a folder, no CSV or Parquet file")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return parquet.read(path)
+            return _with_intervals(path) if _has_intervals(path) else parquet.read(path)
         separator = "\t" if path.suffix.lower() == ".tsv" else ","
         table = pl.read_csv(
             path.absolute(), separator=separator, infer_schema_length=None, try_parse_dates=True, glob=False
@@ -38,3 +39,29 @@ def read_table(path: Path) -> pl.DataFrame:
     return table.with_columns(
         n for n, text in zip(numbers, texts, strict=True) if n.null_count() == text.null_count() < len(text)
     )
+
+
+def _has_intervals(path: Path) -> bool:
+    """Whether a Parquet file has columns that Polars can't read; it ends in a panic there."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with path.open("rb") as file:
+            schema = ParquetFile(file).schema
+    except pa.ArrowException:
+        return False  # Polars says what is wrong with it
+    return any(column.converted_type == "INTERVAL" for column in schema)
+
+
+def _with_intervals(path: Path) -> pl.DataFrame:
+    """Raises TableFileError."""
+    import duckdb
+
+    from tui_lab.results.answers import to_frame
+
+    with duckdb.connect() as connection:
+        try:
+            return to_frame(connection.read_parquet(escape(str(path.absolute())), hive_partitioning=False), connection)
+        except duckdb.Error as error:
+            raise TableFileError(f"{path} can't be read: {str(error).splitlines()[0]}") from None

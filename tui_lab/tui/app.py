@@ -129,7 +129,7 @@ class LabApp(App[int]):
     def _letter_after_escape(self, event: events.Key) -> events.Key | None:
         """The letter of a key with alt that does nothing: a terminal sends escape and a letter in the same way."""
         alt, _, letter = event.key.rpartition("+")
-        if alt != "alt" or len(letter) != 1 or letter.isdigit() or event.key in self.screen.active_bindings:
+        if alt != "alt" or len(letter) != 1 or event.key in self.screen.active_bindings:
             return None
         return events.Key(letter, letter)
 
