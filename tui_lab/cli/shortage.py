@@ -12,9 +12,8 @@ import os
 import resource
 from typing import Final
 
-_MEMORY: Final = (
-    1700 << 20
-)  # bytes of address space that the libraries reserve, besides what each of their threads does
+# Bytes of address space that the libraries reserve, besides what each of their threads does.
+_MEMORY: Final = 1700 << 20
 _THREADS: Final = 16  # that run in this program, besides those of its libraries
 _FILES: Final = 32  # that are open at once
 # Polars, OpenBLAS and DuckDB start as many threads each as there are processors, or as these say.
