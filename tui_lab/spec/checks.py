@@ -139,7 +139,7 @@ def _altered(text: str, value: object) -> str:
         same = text in (repr(value), f"{value:g}") or (Decimal(text) == Decimal(repr(value)) and not _TRAP.search(text))
         return "" if same else repr(value)
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(_\d+)+", text):
-        return "a text"
+        return f"a text (the number is {text.replace('_', '')})"
     return ""
 
 
