@@ -24,7 +24,7 @@ def verdict(text: str) -> Verdict:
     if ending in PICTURES and find_spec("matplotlib") is None:
         return Verdict(False, "pictures need: pip install 'tui-lab[draw]'")
     if ending not in (*PICTURES, ".txt"):
-        return query_files.export_verdict(text)
+        return query_files.export_verdict(text, PICTURES)
     try:
         if not file.absolute().parent.is_dir():
             return Verdict(False, f"there is no folder {file.absolute().parent}")

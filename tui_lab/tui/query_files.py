@@ -34,10 +34,11 @@ def target(text: str) -> Path:
     return Path(text.strip()).expanduser()
 
 
-def export_verdict(text: str) -> Verdict:
-    """What exporting to a path will do."""
+def export_verdict(text: str, others: Collection[str] = ()) -> Verdict:
+    """What exporting to a path will do. others: further endings that whoever asks can write."""
+    endings = " ".join([*others, *sorted(ENDINGS)])
     if not text.strip():
-        return Verdict(False, "a file, whose ending says the format: " + " ".join(sorted(ENDINGS)))
+        return Verdict(False, "a file, whose ending says the format: " + endings)
     file = target(text)
     try:
         format = choose_format(file, False)
@@ -47,7 +48,7 @@ def export_verdict(text: str) -> Verdict:
             return Verdict(False, f"there is no folder {file.absolute().parent}")
         exists = file.exists()
     except OutputError:
-        return Verdict(False, "its ending names no format; these do: " + " ".join(sorted(ENDINGS)))
+        return Verdict(False, "its ending names no format; these do: " + endings)
     except (OSError, ValueError) as error:
         return Verdict(False, str(error))
     return Verdict(True, f"as {_NAMES[format]}" + (", in place of the file that is there" if exists else ""))
