@@ -89,10 +89,10 @@ def table(lab: Workshop, *words: Any) -> pl.DataFrame:
     return pl.read_csv(io.StringIO(result.stdout), infer_schema_length=None)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_command_tells_them_apart(lab: Workshop, name: str, request: pytest.FixtureRequest) -> None:
-    if name != "parameters" and not request.config.getoption("--long"):
-        pytest.skip("takes its time: --long")
+@pytest.mark.parametrize(
+    "name", ["parameters", *(pytest.param(name, marks=pytest.mark.long) for name in ("metrics", "select", "count"))]
+)
+def test_every_command_tells_them_apart(lab: Workshop, name: str) -> None:
     parameters, metrics, vary = EXPERIMENTS[name]
     tasks = 2 * 2 ** len(vary)
     for which, rows in (("", tasks), ("_tasks", tasks), ("_steps", tasks), ("_rows", tasks)):

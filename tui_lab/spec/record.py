@@ -6,7 +6,7 @@ Readers check the file before they make one, at its place; so nothing is checked
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import MISSING
 from typing import Any, dataclass_transform, get_type_hints
 
@@ -77,22 +77,11 @@ def plain(
     model: Model, *, leave_out: Collection[str] = (), without_none: bool = False, without_defaults: bool = False
 ) -> dict[str, Any]:
     """A model as a mapping; so are the models within."""
-    found = {}
-    for field in dataclasses.fields(model):  # type: ignore[arg-type]
-        value = getattr(model, field.name)
-        if field.name in leave_out or (without_none and value is None):
-            continue
-        if without_defaults and field.default is not MISSING and value == field.default:
-            continue
-        found[field.name] = _plain(value)
-    return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Model):
-        return plain(value)
-    if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
-    return value
+    defaults = {field.name: field.default for field in dataclasses.fields(model)}  # type: ignore[arg-type]
+    return {
+        name: value
+        for name, value in dataclasses.asdict(model).items()  # type: ignore[call-overload]
+        if name not in leave_out
+        and not (without_none and value is None)
+        and not (without_defaults and value == defaults[name])
+    }
