@@ -23,7 +23,7 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from tui_lab.spec.effort import longest_line
@@ -94,6 +94,7 @@ class Pattern:
         return kinds.pop() if len(kinds) == 1 else "text"
 
 
+@lru_cache(maxsize=512)  # some 10 ms for one with a shorthand, and the same patterns come again and again
 def compile_pattern(text: str, spaced: bool = False) -> Pattern:
     """Compile a pattern; `spaced` says that numbers may have spaces between their thousands. Raises PatternError at the
     place in `text` where it is wrong."""
