@@ -19,13 +19,14 @@ lint:
 # The lower bounds in pyproject.toml are proven here: the tests run with the lowest version of each dependency, in an
 # environment of their own. uv finds these versions: `lowest-direct` takes the lowest that the bounds allow of all that
 # pyproject.toml names, and the newest of what these bring along. Only wheels count (but for this project itself): on a
-# newer Python the lowest versions are the first that were built for it.
+# newer Python the lowest versions are the first that were built for it. They are compiled here, as pip does it: else
+# each process of the tests would do so anew where Python may not keep what it compiled.
 LOWEST := .venv-lowest
 
 $(LOWEST)/made: pyproject.toml
 	python3 -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/pip install --quiet uv
-	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct \
+	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --resolution lowest-direct --compile-bytecode \
 		--only-binary :all: --no-binary tui-lab -e '.[test]'
 	touch $@
 

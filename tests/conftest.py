@@ -24,6 +24,9 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 
+# The tests start hundreds of processes of this program: each would compile it anew where this is set.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # How fast an example is says nothing on a machine that is busy. Whether a change lands is not left to luck: the
 # examples are the same in each run, and --long draws others, and more of them.
 settings.register_profile("usual", deadline=None, derandomize=True)
