@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,8 +120,9 @@ def test_many_lines_that_each_take_a_while_are_left_to_a_helper(monkeypatch: pyt
 
 def in_helpers(pattern: Pattern) -> Pattern:
     """The same, of which no line can be searched at once."""
-    pattern.__dict__["reach"] = -1
-    return pattern
+    own = replace(pattern)
+    own.__dict__["reach"] = -1
+    return own
 
 
 @settings(max_examples=300, deadline=None)
