@@ -106,6 +106,9 @@ PLAIN = "Host tower\n  HostName 127.0.0.1\n  Port PORT\n"
         PLAIN + "  RemoteCommand tmux attach\n  RequestTTY yes\n",
         PLAIN + "  KexAlgorithms ^curve25519-sha256\n  Ciphers -aes128-ctr\n  HostKeyAlgorithms +ssh-rsa\n",
         PLAIN + "  Compression yes\n  AddressFamily inet\n  BindAddress 127.0.0.1\n  TCPKeepAlive no\n",
+        PLAIN + "  ForwardAgent yes\n  SendEnv LANG\n  SetEnv A=b\n  AddKeysToAgent yes\n  BatchMode yes\n",
+        PLAIN + "  PubkeyAuthentication unbound\n  CertificateFile ~/.ssh/lost\n  IdentityFile ~/.ssh/lost\n"
+        "  IdentityFile ~/.ssh/config\n  IdentityFile ~/.ssh/id_ed25519\n  ForwardX11 yes\n",
         PLAIN + "  ControlMaster auto\n  ControlPath ~/.ssh/%C\n  PreferredAuthentications publickey\n",
     ],
 )
@@ -336,22 +339,86 @@ async def test_an_address_in_brackets(fleet: Fleet) -> None:
     await way.close()
 
 
-async def test_an_agent_of_the_configuration_and_no_key_at_all(fleet: Fleet, tmp_path: Path) -> None:
+def lock(key: Path) -> None:
+    """Give a key a passphrase."""
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(key)], check=True, capture_output=True)
+
+
+def start_agent(fleet: Fleet, socket: Path, *keys: Path) -> Path:
+    """An SSH agent with some keys, in this order."""
+    fleet.processes.append(subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL))
+    ask = socket.with_name("ask")
+    ask.write_text("#!/bin/sh\necho secret\n")
+    ask.chmod(0o755)
+    while not socket.exists():
+        pass
+    env = {**os.environ, "SSH_AUTH_SOCK": str(socket), "SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
+    for key in keys:
+        subprocess.run(["ssh-add", str(key)], env=env, check=True, capture_output=True)
+    return socket
+
+
+async def test_an_agent_with_more_keys_than_a_server_takes(fleet: Fleet, tmp_path: Path) -> None:
     node = fleet.node("tower")
     (SSH / "known_hosts").write_text(known(fleet, "tower"))
-    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "secret", "-f", str(USUAL)], check=True, capture_output=True)
+    others = [tmp_path / str(number) for number in range(8)]
+    for other in others:
+        make_key(other)
+    lock(USUAL)  # whose public half can still be read, though no file has it alone
+    agent = str(start_agent(fleet, SSH / "agent", *others, USUAL))
+    for more in ("", "  IdentityFile ~/.ssh/id_ed25519\n", "  IdentitiesOnly yes\n"):
+        config(PLAIN + more, node)
+        await reached("tower", SSH_AUTH_SOCK=agent)
+    config(PLAIN + "  IdentityFile ~/.ssh/other\n", node)
+    assert "Too many authentication failures" in str(await refused("tower", SSH_AUTH_SOCK=agent))
+
+
+async def test_certificates_of_keys_that_the_agent_has(fleet: Fleet, tmp_path: Path) -> None:
+    authority, key = tmp_path / "authority", SSH / "id_work"
+    make_key(authority)
+    make_key(key)
+    node = fleet.node("tower", sshd=(f"TrustedUserCAKeys {authority}.pub",))
+    (SSH / "known_hosts").write_text(known(fleet, "tower"))
+    lock(key)
+    agent = str(start_agent(fleet, SSH / "agent", key))
+    words = ["ssh-keygen", "-q", "-s", str(authority), "-I", "x", "-n", getuser()]
+    subprocess.run([*words, f"{key}.pub"], check=True, capture_output=True)
+    config(PLAIN + "  IdentityFile ~/.ssh/id_work\n", node)
+    await reached("tower", SSH_AUTH_SOCK=agent)
+    (SSH / "id_work-cert.pub").rename(SSH / "issued")
+    assert "refuses the keys that were offered" in str(await refused("tower", SSH_AUTH_SOCK=agent))
+    for only in ("yes", "no"):
+        named = "  IdentityFile ~/.ssh/id_work.pub\n  CertificateFile ~/.ssh/issued\n"
+        config(PLAIN + f"{named}  IdentitiesOnly {only}\n", node)
+        await reached("tower", SSH_AUTH_SOCK=agent)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("PubkeyAuthentication no", "has PubkeyAuthentication no for it, so that no key is offered"),
+        ("PreferredAuthentications password", "has PreferredAuthentications password for it, so that no key"),
+        ("IdentityFile none", "there is no SSH key to offer; type: "),
+        ("IdentityFile ~/.ssh/lost", f"no SSH key to offer ({SSH}/lost: there is no such file); type: "),
+        ("IdentityFile ~/.ssh/config", f"no SSH key to offer ({SSH}/config: it holds no private key"),
+        ("HostKeyAlias other", "is not known: ssh-ed25519 SHA256:"),
+    ],
+)
+async def test_a_configuration_that_leaves_no_way(fleet: Fleet, more: str, said: str) -> None:
+    node = fleet.node("tower")
+    (SSH / "known_hosts").write_text(known(fleet, "tower"))
+    config(f"{PLAIN}  {more}\n", node)
+    assert said in str(await refused("tower"))
+
+
+async def test_an_agent_of_the_configuration_and_no_key_at_all(fleet: Fleet) -> None:
+    node = fleet.node("tower")
+    (SSH / "known_hosts").write_text(known(fleet, "tower"))
+    lock(USUAL)
     config(PLAIN + "  IdentityAgent ~/.ssh/agent-%r\n", node)
     error = str(await refused("tower"))
     assert f"the key {USUAL} has a passphrase, and no SSH agent opens it; type: ssh-add {USUAL}" in error
-    agent = SSH / f"agent-{getuser()}"
-    fleet.processes.append(subprocess.Popen(["ssh-agent", "-D", "-a", str(agent)], stdout=subprocess.DEVNULL))
-    ask = tmp_path / "ask"
-    ask.write_text("#!/bin/sh\necho secret\n")
-    ask.chmod(0o755)
-    while not agent.exists():
-        pass
-    env = {**os.environ, "SSH_AUTH_SOCK": str(agent), "SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force"}
-    subprocess.run(["ssh-add", str(USUAL)], env=env, check=True, capture_output=True)
+    agent = start_agent(fleet, SSH / f"agent-{getuser()}", USUAL)
     await reached("tower")
     USUAL.unlink()
     config(PLAIN + "  IdentityAgent none\n", node)

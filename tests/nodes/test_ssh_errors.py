@@ -287,5 +287,5 @@ def test_words_for_all_paths(fleet: Fleet, tmp_path: Path) -> None:
     """A path with ~ is below the submitter's home, wherever the engine was started."""
     fleet.node("tower", start=False)
     target = find_target({"host": "tower", "key": "~/.ssh/id_ed25519"}, fleet.environment())
-    assert target.keys == [str(fleet.key)]
+    assert target.identities.files == [str(fleet.key)]
     assert target.user and target.words("-v") == "-v tower"

@@ -28,7 +28,9 @@ def explain(error: BaseException, target: Target) -> ChannelError:
     if isinstance(error, asyncssh.ChannelOpenError):
         return ChannelError(f"the machine on the way can't reach {target.place}: {error.reason}")
     if isinstance(error, HUNG_UP):
-        return ChannelError(f"{target.place} hangs up before the login; if this stays so, ask its sshd's log why")
+        chosen = target.settings.chosen("hostkeyalgorithms")
+        more = f", or has no host key of your HostKeyAlgorithms ({chosen})" if chosen else ""
+        return ChannelError(f"{target.place} hangs up before the login{more}; if this stays so, ask its sshd's log why")
     if isinstance(error, asyncssh.DisconnectError):
         if "authentication failures" in error.reason:
             return ChannelError(
@@ -97,24 +99,30 @@ def _files(target: Target) -> str:
 
 def _refused(target: Target) -> ChannelError:
     who = f"{target.user}@{target.host}"
-    if target.locked and not target.keys:
+    has = target.identities
+    if has.forbidden:
+        what = f"your SSH configuration has {has.forbidden} for it, so that no key is offered"
+        return ChannelError(f"{who}: {what}, and tui-lab does not answer passwords and codes", fatal=True)
+    locked = [name for name, public in has.locked.items() if public not in target.offered]
+    if locked and not has.files:
         return ChannelError(
-            f"{who}: the key {target.locked[0]} has a passphrase, and no SSH agent opens it; type: "
-            f"ssh-add {target.locked[0]}, in the shell that starts tui-lab",
+            f"{who}: the key {locked[0]} has a passphrase, and no SSH agent opens it; type: "
+            f"ssh-add {locked[0]}, in the shell that starts tui-lab",
             fatal=True,
         )
-    if not target.keys and not target.agent:
+    if not target.offered:
+        why = f" ({'; '.join(has.unusable)})" if has.unusable else ""
         return ChannelError(
-            f"{who}: there is no SSH key to offer; type: ssh-keygen -t ed25519 && {_copy(target, '')}", fatal=True
+            f"{who}: there is no SSH key to offer{why}; type: ssh-keygen -t ed25519 && {_copy(target, '')}", fatal=True
         )
     if not target.client.methods:
         what = "takes no SSH key, or wants more than that (a password, a code), which tui-lab does not answer"
         return ChannelError(f"{who} {what}; to see what it is, type: ssh -v {target.words()}", fatal=True)
-    offered = [*target.keys, *(["those of the SSH agent"] if target.agent else [])]
-    takes = f"it takes: {', '.join(target.client.methods)}"
+    offered = ", ".join([*has.files, *(["those of the SSH agent"] if has.agent else [])])
+    closed = f" ({locked[0]} has a passphrase, and no SSH agent opens it)" if locked else ""
     return ChannelError(
-        f"{who} refuses the keys that were offered ({', '.join(offered)}); {takes}; "
-        f"type: {_copy(target, *target.keys[:1])}",
+        f"{who} refuses the keys that were offered ({offered}){closed}; it takes: {', '.join(target.client.methods)}; "
+        f"type: {_copy(target, *has.files[:1])}",
         fatal=True,
     )
 

@@ -11,7 +11,7 @@ import shlex
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from asyncssh.public_key import (
 
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh_config import Settings, read_settings
+from tui_lab.engine.transports.ssh_keys import Identities, find_identities, own_path
 
 CONNECT: Final = 20.0  # seconds for a connection, its handshake and the login
 KEEPALIVE: Final = (10.0, 3)  # seconds between signs of life; so many unanswered end the connection
@@ -78,14 +79,13 @@ class Target:
     proxy: str  # the command line whose standard input and output lead there, empty for a connection of our own
     known_files: list[Path]
     known: asyncssh.SSHKnownHosts
-    keys: list[str]  # files whose keys are offered
-    locked: list[str]  # files with keys that have a passphrase
-    agent: str  # socket of the SSH agent
+    identities: Identities
     skipped: list[str]  # what the configuration says and this can't do
     met: list[asyncssh.SSHKey]  # host keys that were shown to us and are not known
     client: _Watching
     patience: float  # seconds for the connection
     arguments: dict[str, Any]  # for asyncssh.connect
+    offered: set[bytes] = field(default_factory=set)  # public halves of keys, at the last try
 
     @property
     def variables(self) -> dict[str, str]:
@@ -140,7 +140,7 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
     settings = read_settings(entry, environment)
     home = Path(environment.get("HOME") or Path.home())
     known_files = (
-        [_own_path(entry["known_hosts"], home)]
+        [own_path(entry["known_hosts"], home)]
         if entry.get("known_hosts")
         else [
             *settings.several_paths("userknownhostsfile"),
@@ -149,21 +149,7 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
     )
     known = _read_known(known_files)
     _revoke(known, settings)
-    offered, locked, pairs = [], [], []
-    files = _key_files(entry, settings, home)
-    certificates = [str(path) for path in settings.paths("certificatefile") if path.exists()]
-    for path in files:
-        found = _load_key(path, certificates, named=bool(entry.get("key")))
-        if found is None:
-            locked.append(str(path))
-        elif found:
-            offered.append(str(path))
-            pairs += found
-    public = [str(half) for path in files if (half := _public(path)).exists()]
-    # An agent with many keys would use up the tries that a server allows: of a node's own key it is asked that one.
-    only = settings.on("identitiesonly") or (entry.get("key") and (public or not locked))
-    agent = "" if only and not public else _agent(settings)
-    by_key = not settings.off("pubkeyauthentication")
+    identities = find_identities(entry, settings, home)
     met: list[asyncssh.SSHKey] = []
     client = _Watching(met, loopback=settings.on("nohostauthenticationforlocalhost") and _is_loopback(settings.host))
     algorithms, unknown = _algorithms(settings)
@@ -174,12 +160,11 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
         "port": settings.port,
         "username": settings.user,
         "x509_trusted_certs": None,
-        "known_hosts": known,
+        # Not by the address that a name has: that one may be of any machine.
+        "known_hosts": lambda host, address, port: known.match(host, "", port),
         "host_key_alias": settings.text("hostkeyalias") or None,
-        "client_keys": pairs if by_key else None,
-        "agent_path": agent,
-        "agent_identities": public if only and public else None,
-        "public_key_auth": by_key,
+        "agent_path": None,
+        "public_key_auth": True,
         "password_auth": False,
         "kbdint_auth": False,
         "gss_auth": settings.on("gssapiauthentication"),
@@ -213,9 +198,7 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
         proxy=settings.expand(settings.text("proxycommand")),
         known_files=known_files,
         known=known,
-        keys=offered if by_key else [],
-        locked=locked,
-        agent=agent if by_key else "",
+        identities=identities,
         skipped=[*unknown, *(word for word in _NOT_HERE if settings.chosen(word))],
         met=met,
         client=client,
@@ -288,13 +271,6 @@ def jump_entry(text: str) -> dict[str, Any]:
     return {"host": match[1] or match[3] or match[5], "user": user, "port": int(port) if port else None}
 
 
-def _own_path(path: str, home: Path) -> Path:
-    """A path of an entry with ~ and relative to nothing but home: engines start anywhere."""
-    if path == "~" or path.startswith("~/"):
-        return home / path[2:]
-    return home / Path(path).expanduser()
-
-
 def _read_known(files: list[Path]) -> asyncssh.SSHKnownHosts:
     """The hosts of all files that are there; a line that can't be read does not hide the others."""
     known = asyncssh.SSHKnownHosts()
@@ -333,17 +309,6 @@ def _revoke(known: asyncssh.SSHKnownHosts, settings: Settings) -> None:
         _load_lines(known, [f"@revoked * {line}" for line in lines if line.strip() and not line.startswith("#")])
 
 
-def _agent(settings: Settings) -> str:
-    """The socket of the SSH agent; empty where there is none."""
-    chosen = settings.found.get("identityagent", ["SSH_AUTH_SOCK"])[0]
-    if chosen == "none":
-        return ""
-    if chosen == "SSH_AUTH_SOCK" or chosen.startswith("$"):
-        chosen = settings.environment.get(chosen.strip("${}"), "")
-    path = str(settings.path(chosen)) if chosen else ""
-    return path if path and Path(path).exists() else ""
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -372,32 +337,3 @@ def _algorithms(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     if settings.on("compression"):
         found["compression_algs"] = ["zlib@openssh.com", "none"]
     return found, unknown
-
-
-def _key_files(entry: Mapping[str, Any], settings: Settings, home: Path) -> list[Path]:
-    if entry.get("key"):
-        return [_own_path(entry["key"], home)]
-    return [path for path in settings.paths("identityfile") if path.exists() or _public(path).exists()]
-
-
-def _public(path: Path) -> Path:
-    """The public half of a key; an entry may name that alone, where the SSH agent has the other."""
-    return path if path.suffix == ".pub" else Path(f"{path}.pub")
-
-
-def _load_key(path: Path, certificates: Sequence[str], *, named: bool) -> list[asyncssh.SSHKeyPair] | None:
-    """The key in a file, with its certificate; None where it has a passphrase, empty where it is none of ours to
-    judge. Raises ChannelError where the entry names it."""
-    if path.suffix == ".pub" or (not path.exists() and _public(path).exists()):
-        return []
-    try:
-        return list(asyncssh.load_keypairs(str(path), certlist=certificates, ignore_encrypted=True)) or None
-    except FileNotFoundError:
-        why = "there is no such file"
-    except OSError as error:
-        why = error.strerror or str(error)
-    except ValueError as error:
-        why = f"it holds no private key ({error})"
-    if named:
-        raise ChannelError(f"its key {path}: {why}", fatal=True)
-    return []

@@ -275,14 +275,20 @@ class Pool:
 
     async def _log_in_once(self, target: Target, way: Any) -> asyncssh.SSHClientConnection:
         """Raises asyncssh's errors, OSError, ChannelError."""
+        async with target.identities.offered() as keys:
+            target.offered = {key.key_public_data for key in keys}
+            return await self._connect_with({**target.arguments, "client_keys": keys or None}, target, way)
+
+    @staticmethod
+    async def _connect_with(arguments: dict[str, Any], target: Target, way: Any) -> asyncssh.SSHClientConnection:
         if way is not None or not target.proxy:
-            return await asyncssh.connect(**target.arguments, tunnel=way)
+            return await asyncssh.connect(**arguments, tunnel=way)
         settings = target.settings
         hands_over = settings.on("proxyusefdpass")
         proxy = await ProxyCommand.start(target.proxy, settings.environment, hands_over=hands_over)
         target.client.on_end = proxy.end
         try:
-            return await asyncssh.connect(**target.arguments, sock=proxy.socket)
+            return await asyncssh.connect(**arguments, sock=proxy.socket)
         except BaseException as error:
             why = await proxy.why() if isinstance(error, HUNG_UP) else ""
             proxy.end()
