@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -205,34 +207,136 @@ def test_what_had_not_begun_is_forgotten_with_a_dead_agent(talk: Talk) -> None:
     assert talk.connect(epoch=2, slots=1)["open"] == [running]
 
 
+def shims(talk: Talk) -> list[int]:
+    """Pids of the shims that live."""
+    files = [file.read_text().split() for file in talk.spool.glob("shim-*")]
+    return [int(words[0]) for words in files if not gone(int(words[0]))]
+
+
 def test_a_lost_exit_status_is_said_to_be_lost(talk: Talk) -> None:
     talk.connect()
     talk.context()
     key = talk.start(0, "sleep 60")
-    wrapper = talk.receive("started")["pid"]
+    program = talk.receive("started")["pid"]
+    (shim,) = shims(talk)
     talk.kill()
-    os.killpg(wrapper, signal.SIGKILL)
-    wait_gone(wrapper)
+    os.kill(shim, signal.SIGKILL)
+    wait_gone(shim)
+    os.killpg(program, signal.SIGKILL)
+    wait_gone(program)
     assert talk.connect(epoch=2)["open"] == [key]
     assert (lost := talk.receive("finished"))["state"] == "lost", lost
+
+
+def test_a_task_outlives_its_agent_and_its_shim(talk: Talk) -> None:
+    talk.connect()
+    talk.context()
+    go = talk.folder / "go"
+    key = talk.start(0, f"while ! test -e {go}; do sleep 0.02; done; echo over")
+    program = talk.receive("started")["pid"]
+    (shim,) = shims(talk)
+    talk.kill()
+    os.kill(shim, signal.SIGKILL)
+    assert talk.connect(epoch=2)["open"] == [key]
+    assert not gone(program)
+    go.touch()
+    assert talk.receive("finished")["state"] == "lost"  # nobody was there to see its status
+    assert (talk.output(0) / "stdout").read_text() == "over\n"
+
+
+def test_a_shim_that_someone_kills(talk: Talk) -> None:
+    """Its programs come to the agent, with their statuses and what they used; the next one has a new shim."""
+    talk.connect(slots=3)
+    talk.context()
+    go = talk.folder / "go"
+    loop = f"while ! test -e {go}; do sleep 0.02; done"
+    first, second = talk.start(0, f"{loop}; exit 5"), talk.start(1, f"{loop}; kill -9 $$")
+    for _ in range(2):
+        talk.receive("started")
+    (shim,) = shims(talk)
+    os.kill(shim, signal.SIGKILL)
+    wait_gone(shim)
+    third = talk.start(2, loop)
+    talk.receive("started")
+    assert len(shims(talk)) == 1
+    go.touch()
+    ended = {tuple(message["key"]): message for message in [talk.receive("finished") for _ in range(3)]}
+    assert [ended[tuple(key)].get("exit_code") for key in (first, second, third)] == [5, 137, 0]
+    assert all(message["cpu_time"] > 0 for message in ended.values())
+
+
+def test_shims_that_are_killed_again_and_again(talk: Talk) -> None:
+    """Each attempt ends, and none runs twice; what a dying shim was just asked for may be lost."""
+    talk.connect(slots=4)
+    talk.context()
+    truth = talk.folder / "truth"
+    keys = [talk.start(task, f"echo {task} >>{truth}; sleep 0.01; exit 3") for task in range(200)]
+    ended: dict[tuple[str, int, int], dict[str, Any]] = {}
+    while len(ended) < len(keys):
+        message = talk.receive("finished")
+        ended[tuple(message["key"])] = message
+        if len(ended) % 20 == 10:
+            for shim in shims(talk):
+                os.kill(shim, signal.SIGKILL)
+    ran = Counter(truth.read_text().split())
+    assert set(ran.values()) == {1}
+    for (_, task, _), message in ended.items():
+        if message["state"] == "lost":
+            continue
+        assert (message["state"], message["exit_code"]) == ("failed", 3)
+        assert ran[str(task)] == 1
+    assert sum(message["state"] == "lost" for message in ended.values()) <= 40
+
+
+def test_a_shim_that_stands_still_is_not_waited_for(talk: Talk) -> None:
+    """What it was asked for, and can't be known to run, must not begin later."""
+    talk.connect(slots=1)
+    talk.context()
+    (shim,) = shims(talk)
+    os.kill(shim, signal.SIGSTOP)
+    key = talk.start(0, f"echo ran >>{talk.folder / 'truth'}")
+    until(lambda: len(talk.records()) == 1)  # the intent
+    talk.kill()
+    assert talk.connect(epoch=2, slots=1)["open"] == [key]
+    assert talk.receive("finished")["state"] == "lost"
+    wait_gone(shim)
+    assert not (talk.folder / "truth").exists()
+
+
+def test_an_agent_waits_for_nothing_but_programs(talk: Talk) -> None:
+    """A stop that comes before the shim has answered holds for the program that it then starts."""
+    talk.connect(slots=1)
+    talk.context()
+    (shim,) = shims(talk)
+    os.kill(shim, signal.SIGSTOP)
+    key = talk.start(0, "sleep 60")
+    until(lambda: len(talk.records()) == 1)
+    talk.stop(key)
+    talk.send({"type": "ping", "id": 1})
+    assert talk.receive("pong")["id"] == 1
+    os.kill(shim, signal.SIGCONT)
+    finished = talk.receive("finished")
+    assert (finished["state"], finished["reason"], finished["exit_code"]) == ("stopped", "stopped", 143)
 
 
 def test_a_pid_of_another_process_is_not_believed(talk: Talk) -> None:
     talk.connect()
     talk.context()
     talk.start(0, "sleep 60")
-    wrapper = talk.receive("started")["pid"]
-    began = process_start(wrapper)
+    program = talk.receive("started")["pid"]
+    began = process_start(program)
+    (shim,) = shims(talk)
     talk.kill()
-    os.killpg(wrapper, signal.SIGKILL)
-    wait_gone(wrapper)
+    os.kill(shim, signal.SIGKILL)
+    os.killpg(program, signal.SIGKILL)
+    wait_gone(program)
     other = subprocess.Popen(["sleep", "60"], start_new_session=True)
     while process_start(other.pid) == began:  # all this took less than a tick of the kernel's clock
         other.kill()
         other.wait()
         other = subprocess.Popen(["sleep", "60"], start_new_session=True)
     ledger = talk.spool / "ledger.jsonl"
-    ledger.write_text(ledger.read_text().replace(f'"pid": {wrapper},', f'"pid": {other.pid},'))
+    ledger.write_text(ledger.read_text().replace(f'"pid": {program},', f'"pid": {other.pid},'))
     try:
         talk.connect(epoch=2)
         assert talk.receive("finished")["state"] == "lost"
@@ -242,7 +346,7 @@ def test_a_pid_of_another_process_is_not_believed(talk: Talk) -> None:
         other.wait()
 
 
-def test_a_wrapper_whose_pid_never_reached_the_ledger_is_found(talk: Talk) -> None:
+def test_a_program_whose_pid_never_reached_the_ledger_is_found(talk: Talk) -> None:
     talk.connect()
     talk.context()
     go = talk.folder / "go"
@@ -284,14 +388,14 @@ def test_after_a_reboot_nothing_old_is_believed(talk: Talk) -> None:
     spool = talk.connect()["spool"]
     talk.context()
     talk.start(0, "sleep 60")
-    wrapper = talk.receive("started")["pid"]
+    program = talk.receive("started")["pid"]
     talk.kill()
     (talk.spool / "boot").write_text(os.uname().nodename + " 0000-another-boot pid:[1]")
     welcome = talk.connect(epoch=2)
     assert welcome["open"] == []
     assert welcome["spool"] != spool
-    assert not gone(wrapper)  # its number may be anyone's now: it is let be
-    os.killpg(wrapper, signal.SIGKILL)
+    assert not gone(program)  # its number may be anyone's now: it is let be
+    os.killpg(program, signal.SIGKILL)
 
 
 def test_a_spool_of_another_machine_is_an_error(talk: Talk) -> None:
@@ -432,7 +536,7 @@ def test_the_reason_of_a_stop_outlives_the_agent(talk: Talk) -> None:
     assert (finished["state"], finished["reason"], finished["exit_code"]) == ("stopped", "interrupted", 3)
 
 
-def test_a_wrapper_outlives_what_is_sent_to_the_group(talk: Talk) -> None:
+def test_the_exit_status_of_a_program_that_got_many_signals(talk: Talk) -> None:
     talk.connect()
     talk.context()
     program = """if True:
@@ -446,7 +550,7 @@ def test_a_wrapper_outlives_what_is_sent_to_the_group(talk: Talk) -> None:
         sys.exit(7)
     """
     talk.start(0, "", argv=[[sys.executable, "-c", program]])
-    wrapper = talk.receive("started")["pid"]
+    program = talk.receive("started")["pid"]
     until(lambda: (talk.output(0) / "stdout").exists() and (talk.output(0) / "stdout").read_text())
     for number in (
         signal.SIGUSR1,
@@ -456,7 +560,7 @@ def test_a_wrapper_outlives_what_is_sent_to_the_group(talk: Talk) -> None:
         signal.SIGQUIT,
         signal.SIGALRM,
     ):
-        os.killpg(wrapper, number)
+        os.killpg(program, number)
     assert talk.receive("finished")["exit_code"] == 7
 
 

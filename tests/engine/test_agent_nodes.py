@@ -597,12 +597,12 @@ def test_outputs_of_a_task_that_never_began(talk: Talk) -> None:
     assert {file["name"]: file["size"] for file in finished["files"]} == {"stderr": 0, "stdout": 0}
 
 
-def test_a_wrapper_that_never_reached_the_ledger_keeps_its_gpus(talk: Talk) -> None:
+def test_a_program_that_never_reached_the_ledger_keeps_its_gpus(talk: Talk) -> None:
     talk.connect(gpus=[0], slots=2)
     talk.context()
     go = talk.folder / "go"
     key = talk.start(0, f"while ! test -e {go}; do sleep 0.02; done", needs={"gpus": 1})
-    wrapper = talk.receive("started")["pid"]
+    program = talk.receive("started")["pid"]
     until(lambda: len(talk.records()) == 2)
     talk.kill()
     ledger = talk.spool / "ledger.jsonl"
@@ -615,4 +615,4 @@ def test_a_wrapper_that_never_reached_the_ledger_keeps_its_gpus(talk: Talk) -> N
     assert talk.receive("finished")["key"][1] == 2
     go.touch()
     assert [talk.receive("finished")["key"] for _ in range(2)] == [key, other]
-    wait_gone(wrapper)
+    wait_gone(program)

@@ -148,8 +148,8 @@ def test_after_a_reboot_what_ran_runs_again(workshop: Workshop) -> None:
     run.kill()
     kill(workshop.engine_pid())
     kill(workshop.agent_pid())
-    wrappers = [json.loads(line) for line in (workshop.spool / "ledger.jsonl").read_text().splitlines()]
-    for pid in [record["pid"] for record in wrappers if record["record"] == "pid"]:
+    records = [json.loads(line) for line in (workshop.spool / "ledger.jsonl").read_text().splitlines()]
+    for pid in [record["pid"] for record in records if record["record"] == "pid"]:
         os.killpg(pid, signal.SIGKILL)
     (workshop.spool / "boot").write_text(os.uname().nodename + " 0000-another-boot pid:[1]")
     (workshop.folder / "go").touch()

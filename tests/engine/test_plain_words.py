@@ -122,7 +122,7 @@ def test_a_shell_that_is_asked_for_is_used(workshop: Workshop) -> None:
     for name, shell in (("without", ""), ("with", "shell: dash\n")):
         file = workshop.write(f"{name}.yaml", f"command: ./parent {{x}} {{x}}\nparameters: {{x: [1]}}\n{shell}")
         assert workshop.call("--run", file).returncode == 0
-    assert " tui-lab without@" in workshop.output(0, name="without")  # the wrapper
+    assert "tui-lab-agent" in workshop.output(0, name="without")  # no shell is in between
     assert workshop.output(0, name="with").startswith(("dash -e -c ", "sh -c "))
 
 

@@ -4,15 +4,16 @@ import os
 import signal
 import time
 
-from tui_lab.engine.agent.attempt import WRAPPER, Attempt, pid_record
-from tui_lab.engine.agent.ending import recorded_status
-from tui_lab.engine.agent.processes import all_pids, encode, is_process, process_file, process_stat
+from tui_lab.engine.agent.attempt import Attempt, pid_record
+from tui_lab.engine.agent.processes import all_pids, has_variables, is_process, process_stat
+from tui_lab.engine.agent.shim import left, silence, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 ADOPTED_POLL = 0.1
+STATUS_WAIT = 5.0  # seconds that a living shim has to write down a status
 
 
 class Adopting:
@@ -24,25 +25,26 @@ class Adopting:
 
     def take_over_all(self) -> None:
         unsettled = [attempt for attempt in self.agent.attempts.values() if attempt.event is None]
-        strays = find_strays() if any(a.begun and a.pid is None for a in unsettled) else {}
+        if any(attempt.begun and attempt.pid is None for attempt in unsettled):
+            silence(self.agent.spool, self.agent.starting.shim.path)
         for attempt in unsettled:
-            self.take_over(attempt, strays)
+            self.take_over(attempt)
 
-    def take_over(self, attempt: Attempt, strays: dict) -> None:
+    def take_over(self, attempt: Attempt) -> None:
         now, wall = time.monotonic(), time.time()
         attempt.adopted = True
         attempt.measured = False
-        # A clock that was set meanwhile does not change how long it has run.
-        before = now - max(0.0, wall - (attempt.started_wall or wall))
-        attempt.started = attempt.step_started = min(now, attempt.started_before or before)
+        if attempt.started is None:
+            # A clock that was set meanwhile does not change how long it has run.
+            before = now - max(0.0, wall - (attempt.started_wall or wall))
+            attempt.started = attempt.step_started = min(now, attempt.started_before or before)
         attempt.oom_before = self.agent.oom_count()
         if attempt.pid is None and attempt.begun:
-            pid = strays.get((encode("%s/%d" % (attempt.id, attempt.step)), encode(attempt.exits)))
-            facts = process_stat(pid) if pid is not None else None
-            if facts is not None:
-                attempt.pid, attempt.start_time = pid, facts[4]
-                attempt.began = attempt.began or facts[4]
-                attempt.sessions.append(pid)
+            started = written(attempt.exits)[0].get(attempt.step_name) or find_stray(attempt)
+            if started is not None:
+                attempt.pid, attempt.start_time = started
+                attempt.began = attempt.began or attempt.start_time
+                attempt.sessions.append(attempt.pid)
                 self.agent.ledger.note(pid_record(attempt))
         if not attempt.begun:
             self.agent.starting.add(attempt)  # between two steps: goes on once its context is here
@@ -88,25 +90,26 @@ class Adopting:
         for pidfd in [fd for fd in descriptors if fd in self.by_pidfd]:
             self.ended(self.by_pidfd[pidfd])
 
-    def ended(self, attempt: Attempt) -> None:
+    def ended(self, attempt: Attempt, until: float = 0.0) -> None:
+        """until: monotonic, when a shim that is alive will have written down the status."""
         self.agent.by_pid.pop(attempt.pid, None)
         self.unwatch(attempt)
-        status = recorded_status(attempt)
-        if status is None and attempt.stopping is None:
-            # It may never have started, or someone killed its wrapper: nobody knows how it ended.
+        status = written(attempt.exits)[1].get(attempt.step_name)
+        now = time.monotonic()
+        until = until or now + STATUS_WAIT
+        if status is None and now < until and left(self.agent.spool, self.agent.starting.shim.path):
+            self.agent.timers.after(ADOPTED_POLL, self.ended, attempt, until)
+        elif status is None and attempt.stopping is None:
+            # It may never have started, or someone killed its shim, too: nobody knows how it ended.
             self.agent.ending.end(attempt, {"state": "lost", "reason": "start"})
         else:
             self.agent.ending.step_ended(attempt, 128 + signal.SIGKILL if status is None else status)
 
 
-def find_strays() -> dict:
-    """Wrappers by the name of their step and their file for the status: for a pid that never reached the
-    ledger."""
-    found = {}
+def find_stray(attempt: Attempt):
+    """(pid, start time) of an attempt's program whose shim could not write it down, for the disk was full."""
     for pid in all_pids():
-        words = process_file(pid, "cmdline").split(b"\0")
-        if len(words) > 5 and words[2] == WRAPPER.encode():
-            facts = process_stat(pid)
-            if facts is not None and facts[3] == pid and facts[0] != "Z":
-                found[words[4], words[5]] = pid
-    return found
+        facts = process_stat(pid)
+        if facts is not None and facts[3] == pid and facts[0] != "Z" and has_variables(pid, attempt.variables()):
+            return pid, facts[4]
+    return None

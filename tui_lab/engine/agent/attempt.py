@@ -12,13 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Arguments: $0 what a shell's own words begin with, $1 name of the step, $2 file for the exit status, $3 working
-# folder, then the program and its arguments. It outlives every signal that a program may be meant to get, and says
-# nothing itself, not even "Killed".
-WRAPPER = (
-    "trap : HUP INT QUIT USR1 USR2 PIPE ALRM TERM; i=$1 f=$2; "
-    'cd "$3" || exit 125; shift 3; exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; s=$?; echo "$i $s" >>"$f"; exit $s'
-)
 STREAMS = ("stdout", "stderr")
 METRICS = "metrics.jsonl"
 
@@ -30,11 +23,12 @@ class Attempt:
         self.message = message
         self.key = (message["experiment"], message["task"], message["attempt"])
         self.id = "%s/%d/%d" % self.key
-        self.exits = exits  # file that its wrappers write exit statuses to
+        self.exits = exits  # file that pids and exit statuses of its steps are written to
         self.folder = expand(message.get("folder", ""))
         self.in_ledger = False
         self.folder_made = False  # and in it the outputs of the first step
         self.made: Any = {}  # name of an output -> inode
+        self.opened: Any = []  # descriptors of those, while there are few
         self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps: Any = []  # exit status and duration of each step that ended
@@ -44,11 +38,12 @@ class Attempt:
         self.needs: Any = message.get("needs") or {}
         self.passed = 0  # how often it was overtaken, as `resources.Turn` wants to know
         self.since: Any = None  # monotonic: when it was overtaken first
-        self.pid: Any = None  # of the wrapper of the current step
-        self.start_time = 0  # of that wrapper, in clock ticks since boot
-        self.began = 0  # that of the first wrapper
-        self.adopted = False  # started by an earlier agent: not our child
-        self.pidfd: Any = None  # tells when an adopted wrapper ends
+        self.asked = False  # the shim was asked to start the current step, and has not answered
+        self.pid: Any = None  # of the program of the current step: the leader of its session
+        self.start_time = 0  # of that program, in clock ticks since boot
+        self.began = 0  # that of the first program
+        self.adopted = False  # started for an earlier agent, by its shim
+        self.pidfd: Any = None  # tells when an adopted program ends
         self.sessions: Any = []
         self.started: Any = None  # monotonic
         self.started_wall: Any = None  # as an earlier agent wrote it down
@@ -107,11 +102,10 @@ class Attempt:
                 raise OSError(error.errno, "a folder above it is none any more", encode(self.folder))
 
     def folder_link(self):
-        """Where a symbolic link leads that the task has put in the place of its folder; None where it has not."""
+        """Where a symbolic link leads that the task has put in the place of its folder; None where it has not. For a
+        task whose lab this node sees: what is above its folder is the owner's."""
         try:
-            parent, name = self.open_parent()
-            with parent:
-                return decode(parent.link(name))
+            return decode(os.readlink(encode(self.folder)))
         except (OSError, ValueError):
             return None
 
@@ -125,6 +119,16 @@ class Attempt:
         except OSError as error:
             error.filename = encode(self.folder)
             raise
+
+    @property
+    def step_name(self) -> bytes:
+        """What the current step is called in the file for statuses."""
+        return encode("%s/%d" % (self.id, self.step))
+
+    def close_outputs(self) -> None:
+        for output in self.opened:
+            os.close(output)
+        self.opened = []
 
     def variables(self) -> tuple:
         """What the environment of its processes holds: those who left its session are found by them."""

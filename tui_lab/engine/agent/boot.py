@@ -154,12 +154,15 @@ def serve(spool: str, lock: int, ready: int) -> None:
     output = os.open(os.path.join(spool, "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (null, 1), (output, 2)):
         os.dup2(source, target)
+    from tui_lab.engine.agent.shim import Shim
+
+    shim = Shim(spool)  # before what makes this process large
     from tui_lab.engine.agent.daemon import Agent
     from tui_lab.engine.agent.link import listen
 
     with Address(spool) as address:
         listener = listen(address)
-    agent = Agent(spool)
+    agent = Agent(spool, shim)
     os.write(ready, b"1")
     os.close(ready)
     if agent.run(listener):

@@ -20,6 +20,7 @@ from tui_lab.engine.agent.link import Link
 from tui_lab.engine.agent.log import log
 from tui_lab.engine.agent.messages import flaw, is_key
 from tui_lab.engine.agent.processes import become_subreaper, oom_kills
+from tui_lab.engine.agent.shim import Shim, what_ended
 from tui_lab.engine.agent.starting import Starting
 from tui_lab.engine.agent.timers import Timers
 from tui_lab.engine.agent.watching import Watching
@@ -38,7 +39,7 @@ FRESHEN = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp r
 class Agent:
     """What the parts share, and how messages reach them."""
 
-    def __init__(self, spool: str) -> None:
+    def __init__(self, spool: str, shim: Shim) -> None:
         self.spool = spool
         self.timers = Timers()
         self.ledger = Ledger(spool, self.hold)
@@ -47,8 +48,8 @@ class Agent:
         self.commands = Commands(self.timers)
         self.gpus = Gpus(self.commands)
         self.attempts: Any = {}  # key -> Attempt: everything that the engine has not acknowledged
-        self.by_pid: Any = {}  # of the wrappers that run
-        self.starting = Starting(self)
+        self.by_pid: Any = {}  # -> Attempt: of the programs that run
+        self.starting = Starting(self, shim)
         self.ending = Ending(self, become_subreaper())
         self.adopting = Adopting(self)
         self.held_until = 0.0
@@ -119,13 +120,21 @@ class Agent:
                 if not self.busy():
                     return not self.attempts
                 self.idle_since = now
+            shim = self.starting.shim
             reading: Any = [listener, wake_read] + list(self.adopting.by_pidfd)
             writing: Any = []
+            if shim.alive:
+                reading.append(shim.channel)
+                if shim.unsent:
+                    writing.append(shim.channel)
             if link.channel is not None:
                 reading.append(link.channel)
                 if link.unsent:
                     writing.append(link.channel)
             readable, _, _ = select.select(reading, writing, [], self.timers.next(now, patience))
+            if shim.alive and shim.channel in readable:
+                self.starting.hear(shim)
+            shim.flush()
             if wake_read in readable:
                 try:
                     os.read(wake_read, 4096)
@@ -152,17 +161,20 @@ class Agent:
                 return
             if pid == 0:
                 return
-            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+            code, cpu_time, peak_rss = what_ended(status, usage)
             if pid in self.contexts.setups:
                 self.contexts.setup_ended(pid, code)
             elif self.commands.knows(pid):
                 self.commands.ended(pid, code)
+            elif pid in self.starting.shims:
+                self.starting.shim_died(pid)
             else:
-                self.ending.ended(pid, code, usage)
+                self.ending.ended(pid, code, cpu_time, peak_rss)
 
     def knows(self, pid: int) -> bool:
         """Whether we have started this child."""
-        return pid in self.by_pid or pid in self.contexts.setups or self.commands.knows(pid)
+        known = (self.by_pid, self.contexts.setups, self.starting.shims)
+        return any(pid in pids for pids in known) or self.commands.knows(pid)
 
     def oom_count(self) -> int:
         """The kernel's count as it was at most a second ago: reading it costs more than starting a

@@ -10,7 +10,6 @@ from tui_lab.engine.agent.processes import (
     children,
     has_variables,
     oom_kills,
-    peak_memory,
     process_file,
     process_stat,
     signal_each,
@@ -52,13 +51,22 @@ class Ending:
         if attempt.in_ledger:
             self.agent.ledger.note({"record": "stopping", "key": attempt.key, "reason": reason})
             self.agent.ledger.write()
-        if attempt.pid is None:
-            state = "failed" if reason == "timeout" else "stopped"
-            self.end(attempt, {"state": state, "reason": reason})
-            return
         attempt.kill_at = time.monotonic() + grace
+        if attempt.pid is not None:
+            self.ask(attempt)
+        elif not attempt.asked:  # else it is about to have one, or not
+            self.end_unbegun(attempt)
+
+    def ask(self, attempt: Attempt) -> None:
+        """TERM, and KILL when its grace is over."""
         self.signal_all(attempt, signal.SIGTERM)
+        grace = max(0.0, attempt.kill_at - time.monotonic())
         attempt.timers.append(self.agent.timers.after(grace, self.kill, attempt))
+
+    def end_unbegun(self, attempt: Attempt) -> None:
+        """Of an attempt that is being stopped, and has no program."""
+        state = "failed" if attempt.stopping == "timeout" else "stopped"
+        self.end(attempt, {"state": state, "reason": attempt.stopping})
 
     def kill(self, attempt: Attempt) -> None:
         if not attempt.over:
@@ -79,14 +87,14 @@ class Ending:
 
     # By themselves.
 
-    def ended(self, pid: int, code: int, usage) -> None:
-        """A child of ours has ended: the wrapper of an attempt's current step, or an orphan that came to us."""
+    def ended(self, pid: int, code: int, cpu_time: float, peak_rss: int) -> None:
+        """The program of an attempt's current step has ended. peak_rss: bytes, 0 where they can't be told."""
         attempt = self.agent.by_pid.get(pid)
         if attempt is None or attempt.adopted:
-            return
+            return  # an orphan that came to us
         del self.agent.by_pid[pid]
-        attempt.cpu_time += usage.ru_utime + usage.ru_stime
-        attempt.peak_rss = max(attempt.peak_rss, usage.ru_maxrss * 1024)
+        attempt.cpu_time += cpu_time
+        attempt.peak_rss = max(attempt.peak_rss, peak_rss)
         self.step_ended(attempt, code)
 
     def step_ended(self, attempt: Attempt, code: int) -> None:
@@ -115,6 +123,7 @@ class Ending:
     def end(self, attempt: Attempt, event: dict) -> None:
         """Finish an attempt once nothing of it is left running."""
         attempt.ending = event
+        attempt.close_outputs()
         self.agent.timers.cancel(attempt.timers)
         self.sweep(attempt, time.monotonic())
 
@@ -123,7 +132,7 @@ class Ending:
     def sweep(self, attempt: Attempt, began: float) -> None:
         """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
         once while its child still writes a checkpoint: what was stopped has its whole grace."""
-        left = [pid for pid, _ in self.survivors(attempt)] if attempt.sessions else []
+        left = [pid for pid, _ in self.survivors(attempt)] if attempt.in_ledger else []
         late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
         if not left or late > LEFTOVER_LIMIT:
             self.finish(attempt)
@@ -137,7 +146,7 @@ class Ending:
         self.agent.timers.after(0.02, self.sweep, attempt, began)
 
     def survivors(self, attempt: Attempt) -> list:
-        """(pid, process group) of an attempt's processes, besides the wrapper that is still running."""
+        """(pid, process group) of an attempt's processes, besides the program that is still running."""
         mark = attempt.variables()
         strangers: Any = []
         if attempt.pid is None and self.subreaper:
@@ -155,7 +164,7 @@ class Ending:
         return found
 
     def left_anything(self, attempt: Attempt, mark: tuple, orphans: list) -> bool:
-        """Whether a look at every process of the machine is worth while, once the wrapper is gone."""
+        """Whether a look at every process of the machine is worth while, once the program is gone."""
         for session in attempt.sessions:
             try:
                 os.killpg(session, 0)
@@ -171,6 +180,7 @@ class Ending:
         """Pids of those that began after an attempt, in a session of their own, with an environment that names nobody:
         daemons of it, or of another that ran just then. The last of those to end is taken for the one."""
         others = [other for other in self.agent.by_pid.values() if other is not attempt]
+        others += [waiting[0] for waiting in self.agent.starting.shim.waiting.values()]  # may run, and began 0
         return [
             pid
             for pid, facts in orphans
@@ -193,7 +203,7 @@ class Ending:
             event["duration"] = round(now - attempt.started, 6)
         if attempt.measured and attempt.steps:
             event["cpu_time"] = round(attempt.cpu_time, 6)
-            if attempt.peak_rss > peak_memory():
+            if attempt.peak_rss:
                 event["peak_rss"] = attempt.peak_rss
         if attempt.leftover:
             event["leftover"] = len(attempt.leftover)
@@ -209,18 +219,3 @@ class Ending:
         self.agent.ledger.note({"record": "event", "key": attempt.key, "event": event})
         self.agent.starting.release(attempt)
         self.agent.report_event(attempt)
-
-
-def recorded_status(attempt: Attempt):
-    """The exit status that the wrapper of the current step wrote down; None where it did not."""
-    wanted = "%s/%d" % (attempt.id, attempt.step)
-    status = None
-    try:
-        with open(attempt.exits, encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                name, _, value = line.rstrip("\n").rpartition(" ")
-                if name == wanted:
-                    status = int(value)
-    except (OSError, ValueError):
-        pass
-    return status

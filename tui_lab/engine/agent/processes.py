@@ -1,10 +1,7 @@
 """What the kernel knows of processes, and how one is started."""
 
-import ctypes
 import os
-import resource
 import signal
-import sys
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -101,39 +98,11 @@ def oom_kills() -> int:
     return 0
 
 
-def peak_memory() -> int:
-    """The agent's own peak resident memory in bytes: what the kernel lets a child inherit at exec."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def become_subreaper() -> bool:
     """Have orphaned grandchildren come to us, not to init."""
+    import ctypes  # late: it would make the shim larger
+
     try:
         return ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     except (OSError, AttributeError):
         return False
-
-
-def launch(argv: list, environment: dict, outputs: list) -> int:
-    """Start a shell in a session of its own, with descriptors for its standard output and error; its pid. It reads
-    from /dev/null, as we do."""
-    if sys.version_info >= (3, 8):
-        try:
-            return os.posix_spawn(  # novermin
-                "/bin/sh",
-                argv,
-                environment,
-                file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number, output in enumerate(outputs, 1)],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
-            )
-        except NotImplementedError:
-            pass  # a libc without POSIX_SPAWN_SETSID
-    import subprocess
-
-    process = subprocess.Popen(
-        argv, executable="/bin/sh", env=environment, stdout=outputs[0], stderr=outputs[1], start_new_session=True
-    )
-    process.returncode = 0  # reaped by our own loop, not by Popen
-    return process.pid

@@ -4,16 +4,16 @@ import collections
 import errno
 import heapq
 import os
-import re
 import time
 
 from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.engine.agent.attempt import METRICS, WRAPPER, Attempt, intent_record, pid_record
+from tui_lab.engine.agent.attempt import METRICS, Attempt, intent_record, pid_record
 from tui_lab.engine.agent.messages import misfit
 from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import decode, encode, launch, process_stat
-from tui_lab.engine.agent.programs import Programs
+from tui_lab.engine.agent.processes import children, encode
+from tui_lab.engine.agent.programs import NOT_EXECUTABLE, NOT_FOUND, Programs, unable
 from tui_lab.engine.agent.resources import Turn, overtake
+from tui_lab.engine.agent.shim import Shim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 100  # attempts without room that are looked past for one that has
 # The node lacks something for the moment: an attempt waits, it does not fail.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-
-IDENTIFIER = re.compile(b"[A-Za-z_][A-Za-z0-9_]*\\Z").match  # of a variable that every shell passes on
+AT_ONCE = 50  # attempts that begin together, and requests that wait for the shim: each has files open
 
 
 class Starting:
     """The queue of an agent. `slots` are numbered: a task's number is its `{slot}`."""
 
-    def __init__(self, agent) -> None:
+    def __init__(self, agent, shim: Shim) -> None:
         self.agent = agent
+        self.shim = shim
+        self.shims: Any = {shim.pid: shim}  # the one in use, and those whose end we have not met
+        self.requests = 0  # that were ever sent to shims
         self.queue: Any = collections.deque()
         self.resources: Any = None  # once an engine has said what is offered
         self.offers_all = True
@@ -102,9 +104,13 @@ class Starting:
         return bool(self.queue) and not (self.resources is not None and self.resources.free)
 
     def pump(self) -> None:
-        """Start what is queued and has room: folders first, then the ledger, then the programs."""
-        if not self.queue or self.resources is None or self.agent.held():
-            return
+        """Start what is queued and has room."""
+        while self.queue and self.resources is not None and len(self.shim.unsent) < AT_ONCE:
+            if self.agent.held() or self.start_some() < AT_ONCE:
+                break
+
+    def start_some(self) -> int:
+        """How many: folders first, then the ledger, then the programs."""
         ready = self.choose()
         ledger = self.agent.ledger
         noted = len(ledger.noted)
@@ -115,11 +121,12 @@ class Starting:
             for attempt in reversed(ready):
                 attempt.begun = False
                 self.put_back(attempt)
-            return
+            return 0
         for attempt in ready:
             attempt.in_ledger = True
             self.begin(attempt)
         self.make_folders()
+        return len(ready)
 
     def choose(self) -> list:
         """Take out what can start now: in the order of arrival, but small ones go past what has no room yet, for a
@@ -128,7 +135,7 @@ class Starting:
         waiting: Any = []
         roomless: Any = []  # those of them that have no room
         turn = Turn(self.resources, time.monotonic())
-        while self.queue and len(waiting) < LOOK_AHEAD:
+        while self.queue and len(waiting) < LOOK_AHEAD and len(ready) < AT_ONCE:
             attempt = self.queue[0]
             if attempt.slot is None and not attempt.over and not self.resources.free:
                 break
@@ -194,14 +201,11 @@ class Starting:
             fit = context is not None and context["ready"] and not misfit(attempt.message, context)
             if fit and not attempt.folder_made and not attempt.over and context.get("umask") == self.umask:
                 try:
-                    attempt.open_folder().close()
-                except FileNotFoundError:
-                    try:
+                    # What is there stays as it is until the attempt begins, a folder as well as what is in its way.
+                    if not os.path.lexists(encode(attempt.folder)):
                         self.make_folder(attempt, context)
-                    except (OSError, ValueError):
-                        pass  # `prepare` says what is wrong, if it still is
                 except (OSError, ValueError):
-                    pass  # something is in the way: it makes room when the attempt begins, no earlier
+                    pass  # `prepare` says what is wrong, if it still is
 
     def make_folder(self, attempt: Attempt, context: dict) -> None:
         """The task's folder, and the first step's outputs: always new ones. A copied lab may know less of its attempts
@@ -210,13 +214,14 @@ class Starting:
         with attempt.open_folder(make=True) as folder:
             folder.clear(encode(attempt.file(METRICS)), plain=True)
             for name in attempt.output_files(attempt.names[0]):
-                output = folder.create(name)
+                output = folder.create(name, append=True)
                 attempt.made[name] = os.fstat(output).st_ino
-                os.close(output)
+                attempt.opened.append(output)
         attempt.folder_made = True
 
     def unmake_folder(self, attempt: Attempt) -> None:
         """Of an attempt that does not begin."""
+        attempt.close_outputs()
         try:
             parent, name = attempt.open_parent()
             with parent:
@@ -230,8 +235,12 @@ class Starting:
     def open_outputs(self, attempt: Attempt) -> list:
         """Descriptors of the current step's outputs, for appending. Raises OSError."""
         step, names = attempt.step, attempt.names
+        if attempt.opened and all(os.fstat(output).st_nlink for output in attempt.opened):
+            opened, attempt.opened = attempt.opened, []
+            return opened
+        attempt.close_outputs()
         begun = step == 0 or names[step] in names[:step]  # else its files are still to be made
-        opened: Any = []
+        opened = []
         try:
             with attempt.open_folder() as folder:
                 for name in attempt.output_files(names[step]):
@@ -270,18 +279,37 @@ class Starting:
     # The program.
 
     def begin(self, attempt: Attempt) -> None:
-        """Start the program of the current step."""
+        """Have the program of the current step started."""
         try:
-            self.spawn(attempt, self.agent.contexts.get(attempt.message["context"]))
+            self.ask(attempt)
         except (OSError, ValueError) as error:
-            if attempt.steps:
-                self.fail_to_start(attempt, error)
-            else:
-                self.failed_to_start(attempt, error)
-            return
-        if len(attempt.sessions) == 1:
+            self.not_started(attempt, error)
+
+    def started(self, attempt: Attempt, pid: int, start_time: int, at: float) -> None:
+        """The program of the current step runs. at: monotonic."""
+        attempt.asked = False
+        attempt.pid, attempt.start_time, attempt.step_started = pid, start_time, at
+        attempt.began = attempt.began or start_time
+        attempt.adopted = False
+        attempt.sessions.append(pid)
+        self.agent.by_pid[pid] = attempt
+        if attempt.started is None:
+            attempt.started = at
+        self.agent.ledger.note(pid_record(attempt))
+        if attempt.stopping is not None:
+            self.agent.ending.ask(attempt)
+        elif len(attempt.sessions) == 1:
             self.agent.ending.set_timeout(attempt)
         self.agent.report_started(attempt)
+
+    def not_started(self, attempt: Attempt, error: Exception) -> None:
+        attempt.asked = False
+        if attempt.stopping is not None:
+            self.agent.ending.end_unbegun(attempt)
+        elif attempt.steps:
+            self.fail_to_start(attempt, error)
+        else:
+            self.failed_to_start(attempt, error)
 
     def failed_to_start(self, attempt: Attempt, error: Exception) -> bool:
         """True where the node has no room just now, and the attempt waits for it; else it has failed."""
@@ -305,56 +333,93 @@ class Starting:
             what = where + error.strerror
         self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": what})
 
-    def spawn(self, attempt: Attempt, context: dict) -> None:
+    # The shim.
+
+    def ask(self, attempt: Attempt) -> None:
+        """Ask for the program of the current step. Raises OSError, ValueError."""
+        context = self.agent.contexts.get(attempt.message["context"])
         message, slot = attempt.message, str(attempt.slot)
         workdir = expand(message.get("workdir") or context["workdir"])
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
-        environment = variables(attempt, context)
+        environment = variables(attempt, context, workdir)
         if (attempt.allocation or {}).get("gpus"):
             self.agent.gpus.show(attempt.allocation["gpus"], environment)
-        # Functions that bash has exported have names that not every shell passes on.
-        odd = [name for name in environment if not IDENTIFIER(name)]
         shell = self.agent.contexts.shell(context)
         argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
-        if argv is None or b"BASH_FUNC_%s%%%%" % encode(argv[0]) in odd:
+        if argv is None or b"BASH_FUNC_%s%%%%" % encode(argv[0]) in environment:
             script = (message.get("scripts") or {}).get(str(attempt.step), context["steps"][attempt.step]["script"])
-            name = os.path.basename(shell[0])
-            argv = self.programs.runnable(shell, context["environment"], workdir, shell[0]) + [
-                "-c",
-                script.replace(SLOT_MARK, slot),
-                name,
-            ]
+            words = shell + ["-c", script.replace(SLOT_MARK, slot), os.path.basename(shell[0])]
+            file, words = self.programs.runnable(words, context["environment"], workdir, shell[0])
         else:
-            argv = [word.replace(SLOT_MARK, slot) for word in argv]
-            argv = self.programs.runnable(argv, environment, workdir, shell[0])
-        wrapped = ["sh", "-c", WRAPPER, "tui-lab", "%s/%d" % (attempt.id, attempt.step), attempt.exits, workdir]
-        if odd:
-            wrapped += ["/usr/bin/env"] + [decode(name + b"=" + environment[name]) for name in odd]
-        wrapped += argv
-        outputs = self.open_outputs(attempt)
-        try:
-            attempt.oom_before = self.agent.oom_count()
-            attempt.step_started = time.monotonic()
-            attempt.pid = launch([encode(word) for word in wrapped], environment, outputs)
-        finally:
-            for output in outputs:
-                os.close(output)
-        if attempt.started is None:
-            attempt.started = attempt.step_started
-        attempt.adopted = False
-        attempt.sessions.append(attempt.pid)
-        self.agent.by_pid[attempt.pid] = attempt
-        facts = process_stat(attempt.pid)
-        attempt.start_time = facts[4] if facts else 0
-        attempt.began = attempt.began or attempt.start_time
-        self.agent.ledger.note(pid_record(attempt))
+            words = [word.replace(SLOT_MARK, slot) for word in argv]
+            file, words = self.programs.runnable(words, environment, workdir, shell[0])
+        self.send(attempt, file, words, environment, workdir)
+
+    def send(
+        self, attempt: Attempt, file: bytes, words: list, environment: dict, workdir: str, last: bool = False
+    ) -> None:
+        """last: nothing else is tried where this can't be executed. Raises OSError."""
+        if not self.shim.alive:
+            self.shim = Shim(self.agent.spool)
+            self.shims[self.shim.pid] = self.shim
+        attempt.oom_before = self.agent.oom_count()
+        self.requests += 1
+        self.shim.waiting[self.requests] = attempt, words[0], environment, workdir, last
+        attempt.asked = True
+        request = (
+            self.requests,
+            attempt.step_name,
+            encode(attempt.exits),
+            encode(workdir),
+            file,
+            [encode(word) for word in words],
+            environment,
+            self.umask,
+        )
+        self.shim.start(request, self.open_outputs(attempt))
+
+    def hear(self, shim: Shim) -> None:
+        """What a shim has to say."""
+        for kind, subject, *facts in shim.receive():
+            if kind == "ended":
+                self.agent.ending.ended(subject, *facts)
+                continue
+            attempt, name, environment, workdir, last = shim.waiting.pop(subject)
+            if kind == "started":
+                self.started(attempt, *facts)
+                continue
+            is_folder, number, why = facts
+            error: Any = OSError(number, why, workdir if is_folder else name) if number else ValueError(why)
+            if is_folder or last or not number or number in SCARCE or attempt.stopping is not None:
+                self.not_started(attempt, error)
+                continue
+            file, words = unable(name, why, NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE)
+            try:
+                self.send(attempt, file, words, environment, workdir, last=True)
+            except OSError as worse:
+                self.not_started(attempt, worse)
+
+    def shim_died(self, pid: int) -> None:
+        """Someone has killed it. Its programs run on, and are our children now, or nobody's."""
+        shim = self.shims.pop(pid)
+        while shim.alive:
+            self.hear(shim)
+        for attempt, *_ in shim.waiting.values():
+            attempt.asked = False
+            self.agent.adopting.take_over(attempt)
+        shim.waiting = {}
+        ours = set(children())
+        for pid, attempt in list(self.agent.by_pid.items()):
+            if not attempt.adopted and pid not in ours:
+                self.agent.adopting.take_over(attempt)
 
 
-def variables(attempt: Attempt, context: dict) -> dict:
+def variables(attempt: Attempt, context: dict, workdir: str) -> dict:
     """The environment of an attempt's program."""
     slot = str(attempt.slot)
     environment = dict(context["environment"])
+    environment[b"PWD"] = encode(workdir)
     for name, value in attempt.message["env"].items():
         environment[encode(name)] = encode(value.replace(SLOT_MARK, slot))
     environment[b"TUI_LAB_SLOT"] = slot.encode()

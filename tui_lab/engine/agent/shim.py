@@ -1,0 +1,412 @@
+"""The shim: the parent of the programs of an agent's tasks.
+
+It does nothing but start them and wait for them, and it outlives the agent, so it can write down how they ended. (The
+idea is that of containerd's shims.) It is forked while the agent is still small: the kernel lets a program inherit its
+parent's peak memory, and below that a program's own can't be told.
+
+Both sides speak by a socket: frames of `marshal`, which is one Python talking to itself. A request has the program's
+two output files with it.
+"""
+
+import array
+import fcntl
+import marshal
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HEAD = struct.Struct("=I")  # the length of a frame
+CHUNK = 1 << 16
+PATIENCE = 5.0  # seconds that a shim has to see that its agent is gone
+RETRY = 1.0  # seconds between tries to write down what a full disk did not take
+CLOSED = b"closed\n"  # stands in the file of a shim that starts nothing any more
+NAME = "shim-%d"  # of a shim's file in the spool, which it keeps locked for as long as it lives
+QUIET = tuple(getattr(signal, "SIG" + name) for name in "HUP INT TERM QUIT PIPE CHLD ALRM USR1 USR2".split())
+
+
+class Shim:
+    """The agent's end. `pid` is that of the process, a child of ours."""
+
+    def __init__(self, spool: str) -> None:
+        """Fork one. Raises OSError."""
+        self.path, lock = claim(spool)
+        self.channel, other = socket.socketpair()
+        self.channel.setblocking(False)
+        self.unsent: Any = []  # [rest of a frame, files that go with it]
+        self.unread = bytearray()
+        self.alive = True
+        self.waiting: Any = {}  # number of a request -> whatever the agent has asked it for
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                serve(other, lock)
+            finally:
+                os._exit(1)
+        other.close()
+        os.close(lock)
+
+    def start(self, request: tuple, outputs: list) -> None:
+        """request: (number, name of the step, file for its status, working folder, executable, words, environment,
+        umask or None), all texts bytes. outputs: open files, which are closed once they are sent."""
+        data = marshal.dumps(request)
+        self.unsent.append([memoryview(HEAD.pack(len(data)) + data), outputs])
+        self.flush()
+
+    def flush(self) -> None:
+        while self.unsent and self.alive:
+            frame = self.unsent[0]
+            data, files = frame
+            try:
+                if files:
+                    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
+                    sent = self.channel.sendmsg([data], rights)
+                else:
+                    sent = self.channel.send(data)
+            except BlockingIOError:
+                return
+            except OSError:
+                return  # it is dead: `receive` says so
+            for file in files:
+                os.close(file)
+            frame[0], frame[1] = data[sent:], []
+            if not frame[0]:
+                del self.unsent[0]
+
+    def receive(self) -> list:
+        """What it says: ("started", number, pid, start time, monotonic), ("refused", number, whether it was the working
+        folder, errno, text), ("ended", pid, exit status, CPU seconds, peak memory in bytes or 0)."""
+        try:
+            data = self.channel.recv(CHUNK)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return []
+        self.unread += data
+        return take_frames(self.unread)
+
+    def close(self) -> None:
+        self.alive = False
+        self.channel.close()
+        for _, files in self.unsent:
+            for file in files:
+                os.close(file)
+        self.unsent = []
+
+
+def claim(spool: str) -> tuple:
+    """(path, descriptor) of a new shim's file, locked."""
+    number = 1
+    while True:
+        path = os.path.join(spool, NAME % number)
+        try:
+            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return path, lock
+        except FileExistsError:
+            number += 1
+
+
+def take_frames(unread: bytearray) -> list:
+    """What is there as a whole; it is cut off."""
+    found, start = [], 0
+    while len(unread) >= start + HEAD.size:
+        (size,) = HEAD.unpack_from(unread, start)
+        end = start + HEAD.size + size
+        if len(unread) < end:
+            break
+        found.append(marshal.loads(bytes(unread[start + HEAD.size : end])))
+        start = end
+    del unread[:start]
+    return found
+
+
+# The shim's end.
+
+
+def serve(channel: socket.socket, lock: int) -> None:
+    """The life of the process."""
+    os.setsid()
+    os.write(lock, b"%d\n" % os.getpid())
+    signal.set_wakeup_fd(-1)
+    for number in QUIET:
+        signal.signal(number, lambda *_: None)  # not SIG_IGN, which programs would inherit
+    keep = {0, 1, 2, channel.fileno(), lock}
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in keep:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # that of the list itself
+    Parent(channel, lock).run()
+    os._exit(0)
+
+
+class Parent:
+    """Starts programs, and writes down how they end, until the agent is gone and the last of them has ended."""
+
+    def __init__(self, channel: socket.socket, lock: int) -> None:
+        self.channel = channel
+        self.lock = lock
+        self.listening = True
+        self.names: Any = {}  # pid -> (name of the step, file for its status)
+        self.files: Any = []  # that came with frames, in their order
+        self.unread = bytearray()
+        self.unsent = bytearray()
+        self.unwritten: Any = []  # (file, line) that a full disk did not take
+        self.umask: Any = None
+
+    def run(self) -> None:
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write)
+        self.channel.setblocking(False)
+        while self.listening or self.names:
+            reading: Any = [wake_read]
+            writing: Any = []
+            if self.listening:
+                reading.append(self.channel)
+                if self.unsent:
+                    writing.append(self.channel)
+            readable, _, _ = select.select(reading, writing, [], RETRY if self.unwritten else None)
+            if wake_read in readable:
+                try:
+                    os.read(wake_read, 4096)
+                except BlockingIOError:
+                    pass
+            self.reap()
+            if self.channel in readable:
+                self.receive()
+            self.write()
+            self.send()
+        self.write()
+
+    def receive(self) -> None:
+        space = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+        try:
+            data, ancillary, _, _ = self.channel.recvmsg(CHUNK, space, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary = b"", []
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                files = array.array("i")
+                files.frombytes(content[: len(content) - len(content) % files.itemsize])
+                self.files.append(list(files))
+        if not data:
+            self.listening = False
+            self.unsent = bytearray()
+            os.write(self.lock, CLOSED)
+            return
+        self.unread += data
+        for request in take_frames(self.unread):
+            self.start(request, self.files.pop(0))
+
+    def start(self, request: tuple, outputs: list) -> None:
+        number, name, exits, workdir, executable, words, environment, umask = request
+        if umask is not None and umask != self.umask:
+            self.umask = umask
+            os.umask(umask)
+        folder = True
+        try:
+            os.chdir(workdir)
+            folder = False
+            pid = spawn(executable, words, environment, outputs)
+        except (OSError, ValueError) as error:
+            self.say(
+                "refused", number, folder, getattr(error, "errno", None) or 0, getattr(error, "strerror", str(error))
+            )
+            return
+        finally:
+            for output in outputs:
+                os.close(output)
+            os.chdir("/")
+        start_time = began(pid)
+        self.names[pid] = (name, exits)
+        self.note(exits, b"started %d %d %s" % (pid, start_time, name))
+        self.say("started", number, pid, start_time, time.monotonic())
+
+    def reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            name, exits = self.names.pop(pid, (None, None))
+            if name is None:
+                continue
+            code, cpu_time, peak_rss = what_ended(status, usage)
+            self.note(exits, b"ended %d %s" % (code, name))
+            self.say("ended", pid, code, cpu_time, peak_rss)
+
+    # What is said, and what is written down.
+
+    def say(self, *message) -> None:
+        if self.listening:
+            data = marshal.dumps(message)
+            self.unsent += HEAD.pack(len(data)) + data
+
+    def send(self) -> None:
+        if self.unsent and self.listening:
+            try:
+                del self.unsent[: self.channel.send(self.unsent)]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.unsent = bytearray()  # the agent is gone: the next look at the channel says so
+
+    def note(self, path: bytes, line: bytes) -> None:
+        self.unwritten.append((path, line + b"\n"))
+
+    def write(self) -> None:
+        """Before the agent is told: it may not live to hear it."""
+        while self.unwritten:
+            path = self.unwritten[0][0]
+            lines = []
+            for other, line in self.unwritten:
+                if other != path:
+                    break
+                lines.append(line)
+            data = b"".join(lines)
+            try:
+                file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            except OSError:
+                return
+            try:
+                size = os.fstat(file).st_size
+                if os.write(file, data) < len(data):
+                    os.ftruncate(file, size)
+                    return
+            except OSError:
+                return
+            finally:
+                os.close(file)
+            del self.unwritten[: len(lines)]
+
+
+def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> int:
+    """Start a program in a session of its own; its pid. It reads from /dev/null, as we do. Raises OSError,
+    ValueError."""
+    if sys.version_info >= (3, 8):
+        try:
+            return os.posix_spawn(  # novermin
+                executable,
+                words,
+                environment,
+                file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number, output in enumerate(outputs, 1)],
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
+            )
+        except NotImplementedError:
+            pass  # a libc without POSIX_SPAWN_SETSID
+    import subprocess
+
+    process = subprocess.Popen(
+        words, executable=executable, env=environment, stdout=outputs[0], stderr=outputs[1], start_new_session=True
+    )
+    process.returncode = 0  # reaped by our own loop, not by Popen
+    return process.pid
+
+
+def what_ended(status: int, usage) -> tuple:
+    """(exit status as shells have it, CPU seconds, peak memory in bytes) of a child; 0 bytes where the peak is not
+    above our own, which the kernel lets a child inherit."""
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = usage.ru_maxrss if usage.ru_maxrss > own else 0
+    return code, usage.ru_utime + usage.ru_stime, peak * 1024
+
+
+def began(pid: int) -> int:
+    """The start time of a child, in clock ticks since boot."""
+    file = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
+    try:
+        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(file)
+
+
+# What earlier agents have left.
+
+
+def left(spool: str, own: str) -> list:
+    """Files of the shims of dead agents that are still alive themselves; those of the others are removed. own: the file
+    of one's own."""
+    found = []
+    for name in os.listdir(spool):
+        path = os.path.join(spool, name)
+        if not name.startswith("shim-") or path == own:
+            continue
+        try:
+            file = os.open(path, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.unlink(path)
+        except OSError:
+            found.append(path)
+        finally:
+            os.close(file)
+    return found
+
+
+def silence(spool: str, own: str) -> None:
+    """Return when nothing that a dead agent has asked for can still be started. A shim sees at once that its agent is
+    gone, unless it is stopped or stuck: then it is killed, and how its programs end is lost."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        late = time.monotonic() > deadline
+        open_ones = 0
+        for path in left(spool, own):
+            try:
+                with open(path, "rb") as file:
+                    text = file.read()
+                if text.endswith(CLOSED):
+                    continue
+                open_ones += 1
+                if late:
+                    os.kill(int(text.split()[0]), signal.SIGKILL)
+            except (OSError, ValueError, IndexError):
+                pass
+        if not open_ones or late:
+            return
+        time.sleep(0.01)
+
+
+def written(path: str) -> tuple:
+    """What shims have written in a file: {name of a step: (pid, start time)}, {name of a step: exit status}."""
+    started: Any = {}
+    ended: Any = {}
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                try:
+                    kind, rest = line.rstrip(b"\n").split(b" ", 1)
+                    if kind == b"started":
+                        pid, start_time, name = rest.split(b" ", 2)
+                        started[name] = (int(pid), int(start_time))
+                    elif kind == b"ended":
+                        status, name = rest.split(b" ", 1)
+                        ended[name] = int(status)
+                except ValueError:
+                    pass  # torn by a full disk
+    except OSError:
+        pass
+    return started, ended
