@@ -8,8 +8,8 @@ files.
 What the agent promises (docs/protocol.md is the whole text):
 
 - an attempt that it has seen is never started twice; an event stays in the ledger until the engine acknowledges it;
-- every program runs in a session of its own, as a child of the shim, which outlives the agent and writes exit statuses
-  to a file, so that a later agent can read them;
+- every program runs in a process group of its own, as a child of the shim, which outlives the agent and writes exit
+  statuses to a file, so that a later agent can read them;
 - a pid is believed only with its process start time and the machine's boot id.
 """
 

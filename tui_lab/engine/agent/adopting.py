@@ -44,7 +44,7 @@ class Adopting:
             if started is not None:
                 attempt.pid, attempt.start_time = started
                 attempt.began = attempt.began or attempt.start_time
-                attempt.sessions.append(attempt.pid)
+                attempt.groups.append(attempt.pid)
                 self.agent.ledger.note(pid_record(attempt))
         if not attempt.begun:
             self.agent.starting.add(attempt)  # between two steps: goes on once its context is here
@@ -110,6 +110,6 @@ def find_stray(attempt: Attempt):
     """(pid, start time) of an attempt's program whose shim could not write it down, for the disk was full."""
     for pid in all_pids():
         facts = process_stat(pid)
-        if facts is not None and facts[3] == pid and facts[0] != "Z" and has_variables(pid, attempt.variables()):
+        if facts is not None and facts[2] == pid and facts[0] != "Z" and has_variables(pid, attempt.variables()):
             return pid, facts[4]
     return None

@@ -39,12 +39,12 @@ class Attempt:
         self.passed = 0  # how often it was overtaken, as `resources.Turn` wants to know
         self.since: Any = None  # monotonic: when it was overtaken first
         self.asked = False  # the shim was asked to start the current step, and has not answered
-        self.pid: Any = None  # of the program of the current step: the leader of its session
+        self.pid: Any = None  # of the program of the current step: the leader of its process group
         self.start_time = 0  # of that program, in clock ticks since boot
         self.began = 0  # that of the first program
         self.adopted = False  # started for an earlier agent, by its shim
         self.pidfd: Any = None  # tells when an adopted program ends
-        self.sessions: Any = []
+        self.groups: Any = []  # of processes: one for each step that was started
         self.started: Any = None  # monotonic
         self.started_wall: Any = None  # as an earlier agent wrote it down
         self.started_before: Any = None  # monotonic, as it wrote that down
@@ -131,7 +131,7 @@ class Attempt:
         self.opened = []
 
     def variables(self) -> tuple:
-        """What the environment of its processes holds: those who left its session are found by them."""
+        """What the environment of its processes holds: those who left its groups are found by them."""
         return (
             b"\0TUI_LAB_OUTPUT=" + encode(self.message["env"].get("TUI_LAB_OUTPUT", self.folder)) + b"\0",
             b"\0TUI_LAB_ATTEMPT=%d\0" % self.message["attempt"],
@@ -204,7 +204,7 @@ def replay(attempts: dict, record: dict) -> None:
         attempt.began = attempt.began or attempt.start_time
         attempt.slot = record["slot"]
         attempt.allocation = record.get("allocation")
-        attempt.sessions.append(record["pid"])
+        attempt.groups.append(record["pid"])
         attempt.started_wall = record["started"]
         attempt.started_before = record.get("clock")
     elif kind == "step":

@@ -76,13 +76,13 @@ class Ending:
     def signal_all(self, attempt: Attempt, number: int) -> None:
         """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
         members = self.survivors(attempt)
-        for session in attempt.sessions:
+        for group in attempt.groups:
             try:
-                os.killpg(session, number)
-                os.killpg(session, signal.SIGCONT)  # a stopped process sees nothing but KILL until it goes on
+                os.killpg(group, number)
+                os.killpg(group, signal.SIGCONT)  # a stopped process sees nothing but KILL until it goes on
             except OSError:
                 pass
-        signal_each([pid for pid, group in members if group not in attempt.sessions], number)
+        signal_each([pid for pid, group in members if group not in attempt.groups], number)
         attempt.told.update(pid for pid, _ in members)
 
     # By themselves.
@@ -154,30 +154,40 @@ class Ending:
             strangers = self.strangers(attempt, orphans)
             if not strangers and not self.left_anything(attempt, mark, orphans):
                 return []
-        found = []
+        known: Any = {}  # pid -> what the kernel says of it
+        below: Any = {}  # pid -> its children
+        found: Any = set()
         for pid in all_pids():
             facts = process_stat(pid)
-            if facts is None or facts[0] in "ZX" or pid == attempt.pid or pid == os.getpid():
+            if facts is None or facts[0] in "ZX" or pid == os.getpid():
                 continue
-            if facts[3] in attempt.sessions or pid in strangers or has_variables(pid, mark):
-                found.append((pid, facts[2]))
-        return found
+            known[pid] = facts
+            below.setdefault(facts[1], []).append(pid)
+            if facts[2] in attempt.groups or pid in strangers or has_variables(pid, mark):
+                found.add(pid)
+        looking = list(found)
+        while looking:
+            for pid in below.get(looking.pop(), ()):
+                if pid not in found:
+                    found.add(pid)
+                    looking.append(pid)
+        return [(pid, known[pid][2]) for pid in found if pid != attempt.pid]
 
     def left_anything(self, attempt: Attempt, mark: tuple, orphans: list) -> bool:
         """Whether a look at every process of the machine is worth while, once the program is gone."""
-        for session in attempt.sessions:
+        for group in attempt.groups:
             try:
-                os.killpg(session, 0)
+                os.killpg(group, 0)
                 return True
             except OSError:
                 pass
         for pid, facts in orphans:
-            if facts[3] in attempt.sessions or has_variables(pid, mark):
+            if facts[2] in attempt.groups or has_variables(pid, mark):
                 return True
         return attempt.adopted  # what it left behind went to another subreaper
 
     def strangers(self, attempt: Attempt, orphans: list) -> list:
-        """Pids of those that began after an attempt, in a session of their own, with an environment that names nobody:
+        """Pids of those that began after an attempt, in a group of their own, with an environment that names nobody:
         daemons of it, or of another that ran just then. The last of those to end is taken for the one."""
         others = [other for other in self.agent.by_pid.values() if other is not attempt]
         others += [waiting[0] for waiting in self.agent.starting.shim.waiting.values()]  # may run, and began 0

@@ -300,25 +300,22 @@ class Parent:
 
 
 def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> int:
-    """Start a program in a session of its own; its pid. It reads from /dev/null, as we do. Raises OSError,
-    ValueError."""
+    """Start a program in a process group of its own, as shells do with a job: it may call setpgid, which the leader of
+    a session may not. Its pid. It reads from /dev/null, as we do. Raises OSError, ValueError."""
     if sys.version_info >= (3, 8):
-        try:
-            return os.posix_spawn(  # novermin
-                executable,
-                words,
-                environment,
-                file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number, output in enumerate(outputs, 1)],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
-            )
-        except NotImplementedError:
-            pass  # a libc without POSIX_SPAWN_SETSID
+        return os.posix_spawn(  # novermin
+            executable,
+            words,
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number, output in enumerate(outputs, 1)],
+            setpgroup=0,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
+        )
     import subprocess
 
     process = subprocess.Popen(
-        words, executable=executable, env=environment, stdout=outputs[0], stderr=outputs[1], start_new_session=True
+        words, executable=executable, env=environment, stdout=outputs[0], stderr=outputs[1], preexec_fn=os.setpgrp
     )
     process.returncode = 0  # reaped by our own loop, not by Popen
     return process.pid

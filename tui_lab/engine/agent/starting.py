@@ -291,14 +291,14 @@ class Starting:
         attempt.pid, attempt.start_time, attempt.step_started = pid, start_time, at
         attempt.began = attempt.began or start_time
         attempt.adopted = False
-        attempt.sessions.append(pid)
+        attempt.groups.append(pid)
         self.agent.by_pid[pid] = attempt
         if attempt.started is None:
             attempt.started = at
         self.agent.ledger.note(pid_record(attempt))
         if attempt.stopping is not None:
             self.agent.ending.ask(attempt)
-        elif len(attempt.sessions) == 1:
+        elif len(attempt.groups) == 1:
             self.agent.ending.set_timeout(attempt)
         self.agent.report_started(attempt)
 
