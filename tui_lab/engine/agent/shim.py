@@ -49,6 +49,10 @@ class Shim:
         if self.pid == 0:
             try:
                 serve(other, lock)
+            except BaseException:  # noqa: BLE001 (the child of a fork must not go on as the agent)
+                import traceback  # late: it would make the shim larger
+
+                traceback.print_exc()
             finally:
                 os._exit(1)
         other.close()
@@ -138,7 +142,7 @@ def take_frames(unread: bytearray) -> list:
 def serve(channel: socket.socket, lock: int) -> None:
     """The life of the process."""
     os.setsid()
-    os.write(lock, b"%d\n" % os.getpid())
+    mark(lock, b"%d\n" % os.getpid())
     signal.set_wakeup_fd(-1)
     for number in QUIET:
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which programs would inherit
@@ -151,6 +155,13 @@ def serve(channel: socket.socket, lock: int) -> None:
                 pass  # that of the list itself
     Parent(channel, lock).run()
     os._exit(0)
+
+
+def mark(lock: int, text: bytes) -> None:
+    try:
+        os.write(lock, text)
+    except OSError:
+        pass  # a full disk
 
 
 class Parent:
@@ -209,7 +220,7 @@ class Parent:
         if not data:
             self.listening = False
             self.unsent = bytearray()
-            os.write(self.lock, CLOSED)
+            mark(self.lock, CLOSED)
             return
         self.unread += data
         for request in take_frames(self.unread):
