@@ -102,7 +102,8 @@ def _refused(target: Target) -> ChannelError:
     has = target.identities
     if has.forbidden:
         what = f"your SSH configuration has {has.forbidden} for it, so that no key is offered"
-        return ChannelError(f"{who}: {what}, and tui-lab does not answer passwords and codes", fatal=True)
+        what += f", and tui-lab does not answer passwords and codes{_master(target)}"
+        return ChannelError(f"{who}: {what}", fatal=True)
     locked = [name for name, public in has.locked.items() if public not in target.offered]
     if locked and not has.files:
         return ChannelError(
@@ -117,6 +118,7 @@ def _refused(target: Target) -> ChannelError:
         )
     if not target.client.methods:
         what = "takes no SSH key, or wants more than that (a password, a code), which tui-lab does not answer"
+        what += _master(target)
         return ChannelError(f"{who} {what}; to see what it is, type: ssh -v {target.words()}", fatal=True)
     offered = ", ".join([*has.files, *(["those of the SSH agent"] if has.agent else [])])
     closed = f" ({locked[0]} has a passphrase, and no SSH agent opens it)" if locked else ""
@@ -125,6 +127,13 @@ def _refused(target: Target) -> ChannelError:
         f"type: {_copy(target, *has.files[:1])}",
         fatal=True,
     )
+
+
+def _master(target: Target) -> str:
+    """A word on a connection that `ssh` itself would use, with which no login is needed."""
+    settings = target.settings
+    path = settings.path(settings.text("controlpath")) if settings.text("controlpath") else None
+    return f" (nor does it use the open connection of ControlPath {path})" if path and path.is_socket() else ""
 
 
 def _copy(target: Target, key: str = "") -> str:
