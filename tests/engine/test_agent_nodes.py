@@ -294,6 +294,22 @@ def test_cards_of_amd(talk: Talk, variables: dict[str, str], wanted: Any, offere
     check_granted(talk, variables, wanted, offered, seen)
 
 
+@pytest.mark.parametrize(
+    ("variables", "offered", "seen"),
+    [
+        ({"CUDA_VISIBLE_DEVICES": "2,3"}, [2, 3], "2/PCI_BUS_ID//"),
+        ({"ROCR_VISIBLE_DEVICES": "2,3"}, [2, 3], "//2/"),
+        ({"HIP_VISIBLE_DEVICES": "3"}, [3], "//3/"),
+        ({"HIP_VISIBLE_DEVICES": "1", "ROCR_VISIBLE_DEVICES": "2,3"}, [3], "//3/"),
+        ({"ROCR_VISIBLE_DEVICES": ""}, [], ""),
+    ],
+)
+def test_an_allocation_where_no_program_tells_of_cards(
+    talk: Talk, variables: dict[str, str], offered: list[Any], seen: str
+) -> None:
+    check_granted(talk, variables, None, offered, seen)
+
+
 def check_granted(talk: Talk, variables: dict[str, str], wanted: Any, offered: list[Any], seen: str) -> None:
     for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
         talk.environment.pop(name, None)

@@ -356,6 +356,12 @@ def test_overrides_in_groups_and_cases():
 def test_values_that_the_file_lists_choose_its_combinations():
     text = "parameters: [{norm: [new, batch]}, {norm: [batch], early-stop: [true, false]}]"
     assert rows(text, norm=["new"]) == [("new", None)]
+    assert rows(text, **{"norm": ["new"], "early-stop": [True]}) == [("new", True)]  # in either order
+    assert rows(text, **{"early-stop": [True], "norm": ["new"]}) == [("new", True)]
+    cases = "parameters: [{x: [1, 2]}, {x: [3], opt: {cases: {a: {m: 1}}}}]"
+    assert rows(cases, x=[1], opt=["a"]) == [(1, "a", 1)]
+    with pytest.raises(SpecError, match='"opt" has no case "b"'):
+        rows(cases, x=[1], opt=["b"])
     assert rows(text, norm=["batch"]) == [("batch", None), ("batch", True), ("batch", False)]
     assert rows(text, **{"early-stop": [True]}) == [("batch", True)]
     assert rows(text, norm=["batch", "other"]) == [
@@ -410,12 +416,13 @@ def test_words_behind_a_name(text, values):
         ("np.logspace(0, 3, 4)", "this is no domain; write 'x={geomspace: [1, 1000, 4]}'"),
         ("f(0,3)", "the comma behind f(0 parts two values; in quotes it is one text: 'x=\"f(0,3)\"'"),
         ("a\\,b", "the comma behind a\\ parts two values; in quotes it is one text"),
-        ("a,,b", "neither a list of values nor a text"),
+        ("a,,b", "there is an empty value"),
         ("a,", "there is an empty value"),
-        (",", "neither a list of values nor a text"),
+        (",", "there is an empty value"),
         ("&a", "YAML reads &a as something else than a text"),
         ("&a 1", "YAML reads &a 1 as something else than a text"),
         ("*a", "neither a list of values nor a text"),
+        ("*", "YAML reads * as something else than a text"),
         ("1 2 3", "this is one text; several values are given as x=1,2,3"),
         ("[1", "neither a list of values nor a text"),
         ("@a,@b", "neither a list of values nor a text"),

@@ -53,6 +53,10 @@ def read_values(name: str, text: str) -> list[Value]:
     try:
         document = parse(f"[{text}]", "")
     except SpecError as error:
+        if re.search(r"(^|,)\s*(,|$)", text):
+            raise wrong("there is an empty value", f'write it as "", or without the comma; {quoted}') from None
+        if text.startswith(("*", "&", "!")):  # the parser tells of the brackets that are ours
+            raise wrong(f"YAML reads {text} as something else than a text", quoted) from None
         if "," in text or text.startswith(_SIGNS):
             raise wrong(f"this is neither a list of values nor a text: {error.problems[0].message}", quoted) from None
         return [text]
@@ -165,15 +169,17 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
         elif not given:
             problems.append(Problem(written, 0, 0, "give at least one value"))
         else:
-            problems.extend(_unknown_cases(result, name, given, written))
-            result = _override(result, name, list(given))
+            problems.extend(_unknown_cases(mappings, name, given, written))
+            result = _override(result, name, list(given), mappings)
     if problems:
         raise SpecError(problems)
     return result
 
 
-def _unknown_cases(old: Plan, name: str, given: Sequence[Value], written: str) -> list[Problem]:
-    bundles = [m[name] for m in old.mappings if isinstance(m.get(name), Cases)]
+def _unknown_cases(
+    mappings: Sequence[Mapping[str, Domain]], name: str, given: Sequence[Value], written: str
+) -> list[Problem]:
+    bundles = [m[name] for m in mappings if isinstance(m.get(name), Cases)]
     if not bundles:
         return []
     known = {case for bundle in bundles if isinstance(bundle, Cases) for case in bundle.cases}
@@ -182,10 +188,16 @@ def _unknown_cases(old: Plan, name: str, given: Sequence[Value], written: str) -
     return [Problem(written, 0, 0, f'"{name}" has no case "{value}"', hint) for value in unknown[:1]]
 
 
-def _override(old: Plan, name: str, given: list[Value]) -> Plan:
-    if not any(name in m or any(name in inner_names(d) for d in m.values()) for m in old.mappings):
-        default = Listed(values=tuple(_like(Listed(values=(old.defaults[name],)), given)))
-        return replace(old, mappings=tuple({**mapping, name: default} for mapping in old.mappings))
+def _override(old: Plan, name: str, given: list[Value], file: Sequence[Mapping[str, Domain]]) -> Plan:
+    """file: the mappings as they were written; those of `old` may be fewer."""
+    if not any(_has(mapping, name) for mapping in old.mappings):
+        domains = [mapping[name] for mapping in file if name in mapping]
+        known = [old.defaults[name]] if name in old.defaults else []
+        known += [value for mapping in file for value in _offered(mapping, name, {}) or [] if value is not None]
+        domain: Domain = Listed(values=tuple(_as_in(known, given)))
+        if domains and isinstance(domains[0], Cases):
+            domain = _at(domains[0], _positions(listing(domains[0]), given))
+        return replace(old, mappings=tuple({**mapping, name: domain} for mapping in old.mappings))
     offered = [_offered(mapping, name, old.defaults) for mapping in old.mappings]
     listed = [values for values in offered if values is not None]
     new = [value for value in given if not any(_positions(values, [value]) for values in listed)]

@@ -90,11 +90,15 @@ class Gpus:
 
     def granted(self, environment):
         """Names of the GPUs that the variables of an environment leave to programs, None where they say nothing."""
+        if not self.program and CUDA not in environment and (ROCR in environment or HIP in environment):
+            self.maker = AMD  # a module may bring its programs later; the allocation is known by its variables
         if self.maker == NVIDIA:
             return None if CUDA not in environment else self.listed(environment[CUDA])
         cards = None if ROCR not in environment else self.listed(environment[ROCR])
         for variable in (HIP, CUDA):  # HIP counts among the cards that the layer below it sees; it knows CUDA's, too
             if variable in environment:
+                if cards is None and not self.known:
+                    return self.listed(environment[variable])
                 among = [gpu["index"] for gpu in self.known or []] if cards is None else cards
                 chosen = self.listed(environment[variable], range(len(among)))
                 return [among[place] for place in chosen if place in range(len(among))]
