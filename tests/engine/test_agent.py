@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,21 @@ def test_a_shim_that_stands_still_is_not_waited_for(talk: Talk) -> None:
     assert talk.receive("finished")["state"] == "lost"
     wait_gone(shim)
     assert not (talk.folder / "truth").exists()
+
+
+def test_a_shim_that_stands_still_is_said(talk: Talk) -> None:
+    talk.connect(slots=1)
+    talk.context()
+    (shim,) = shims(talk)
+    os.kill(shim, signal.SIGSTOP)
+    talk.start(0, "true")
+    until(lambda: len(talk.records()) == 1)
+    talk.send({"type": "ping", "id": 1})
+    while f"the process {shim}, " not in talk.receive("pong", "notice").get("text", ""):
+        time.sleep(0.1)
+        talk.send({"type": "ping", "id": 1})
+    os.kill(shim, signal.SIGCONT)
+    assert talk.receive("finished")["state"] == "done"
 
 
 def test_an_agent_waits_for_nothing_but_programs(talk: Talk) -> None:

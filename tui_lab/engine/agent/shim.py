@@ -44,7 +44,9 @@ class Shim:
         self.unsent: Any = []  # [rest of a frame, files that go with it]
         self.unread = bytearray()
         self.alive = True
-        self.waiting: Any = {}  # number of a request -> whatever the agent has asked it for
+        self.number = 0  # of the last request
+        self.waiting: Any = {}  # number of a request -> what it is for
+        self.heard = 0.0  # monotonic: when it said something last, or was asked something while it had nothing to say
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -58,10 +60,15 @@ class Shim:
         other.close()
         os.close(lock)
 
-    def start(self, request: tuple, outputs: list) -> None:
-        """request: (number, name of the step, file for its status, working folder, executable, words, environment,
-        umask or None), all texts bytes. outputs: open files, which are closed once they are sent."""
-        data = marshal.dumps(request)
+    def start(self, what, request: tuple, outputs: list) -> None:
+        """what: stays in `waiting` until the answer. request: (name of the step, file for its status, working folder,
+        executable, words, environment, umask or None), all texts bytes. outputs: open files, which are closed once
+        they are sent."""
+        if not self.waiting:
+            self.heard = time.monotonic()
+        self.number += 1
+        self.waiting[self.number] = what
+        data = marshal.dumps((self.number,) + request)
         self.unsent.append([memoryview(HEAD.pack(len(data)) + data), outputs])
         self.flush()
 
@@ -85,6 +92,10 @@ class Shim:
             if not frame[0]:
                 del self.unsent[0]
 
+    def silent(self) -> float:
+        """Seconds that an answer has been waited for."""
+        return time.monotonic() - self.heard if self.waiting else 0.0
+
     def receive(self) -> list:
         """What it says: ("started", number, pid, start time, monotonic), ("refused", number, whether it was the working
         folder, errno, text), ("ended", pid, exit status, CPU seconds, peak memory in bytes or 0)."""
@@ -97,6 +108,7 @@ class Shim:
         if not data:
             self.close()
             return []
+        self.heard = time.monotonic()
         self.unread += data
         return take_frames(self.unread)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 100  # attempts without room that are looked past for one that has
 # The node lacks something for the moment: an attempt waits, it does not fail.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+SHIM_PATIENCE = 10.0  # seconds that the shim may take for an answer before it is said
 AT_ONCE = 50  # attempts that begin together, and requests that wait for the shim: each has files open
 
 
@@ -32,7 +33,6 @@ class Starting:
         self.agent = agent
         self.shim = shim
         self.shims: Any = {shim.pid: shim}  # the one in use, and those whose end we have not met
-        self.requests = 0  # that were ever sent to shims
         self.queue: Any = collections.deque()
         self.resources: Any = None  # once an engine has said what is offered
         self.offers_all = True
@@ -105,6 +105,8 @@ class Starting:
 
     def pump(self) -> None:
         """Start what is queued and has room."""
+        if self.shim.silent() > SHIM_PATIENCE:  # stopped by someone, or it executes a file on a dead file system
+            self.agent.hold("the process %d, which starts programs, does not answer; waiting" % self.shim.pid)
         while self.queue and self.resources is not None and len(self.shim.unsent) < AT_ONCE:
             if self.agent.held() or self.start_some() < AT_ONCE:
                 break
@@ -364,11 +366,9 @@ class Starting:
             self.shim = Shim(self.agent.spool)
             self.shims[self.shim.pid] = self.shim
         attempt.oom_before = self.agent.oom_count()
-        self.requests += 1
-        self.shim.waiting[self.requests] = attempt, words[0], environment, workdir, last
+        outputs = self.open_outputs(attempt)
         attempt.asked = True
         request = (
-            self.requests,
             attempt.step_name,
             encode(attempt.exits),
             encode(workdir),
@@ -377,7 +377,7 @@ class Starting:
             environment,
             self.umask,
         )
-        self.shim.start(request, self.open_outputs(attempt))
+        self.shim.start((attempt, words[0], environment, workdir, last), request, outputs)
 
     def hear(self, shim: Shim) -> None:
         """What a shim has to say."""
