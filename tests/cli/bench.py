@@ -1,5 +1,9 @@
-"""The command as a user has it: a process of its own in a folder of its own, with the real engine and
-agent."""
+"""The command as a user has it, in a folder of its own, with the real engine and agent.
+
+What starts tasks, and all that is asked of the process itself, is a process. A command that only looks at a lab or
+asks its engine for something is called in this process, which takes a tenth of the time: only the start differs, and
+tests/cli/test_interrupts.py and tests/test_docs.py start them as people do.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,29 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from unittest import mock
 
 from tui_lab.cli.main import main
 from tui_lab.engine.place import EngineFacts
 from tui_lab.store import layout
 from tui_lab.store.lab import Lab
+
+BESIDE: Final = frozenset(
+    {
+        *("plan", "check", "schema", "status", "nodes", "logs", "show", "stop", "pause", "history", "diff", "clean"),
+        *("parse", "query", "draw", "stats", "export"),
+    }
+)
+"""Commands that may be called in the process of the tests."""
+WIDTH: Final = frozenset({"COLUMNS", "LINES"})
+"""Of the environment: what a command asks for when it is called, not when Python starts."""
+UNSEEN: Final = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+"""Warnings that a user does not see."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,14 @@ class Bench:
     def __call__(self, *words: str, code: int | None = 0, **options: Any) -> Result:
         """Run a command to its end; its exit status must be `code` (None: any), and it never shows a
         traceback."""
+        if words and words[0] in BESIDE and options.keys() <= {"cwd", "env"} and options.get("env", {}).keys() <= WIDTH:
+            result = self.inside(*words, code=code, **options)
+            assert "mistake of this program" not in result.err, result.err
+            return result
+        return self.process(*words, code=code, **options)
+
+    def process(self, *words: str, code: int | None = 0, **options: Any) -> Result:
+        """The same, in a process of its own."""
         process = self.start(*words, **options)
         out, err = process.communicate(timeout=100)
         result = Result(process.returncode, out or "", err or "")
@@ -94,19 +120,32 @@ class Bench:
         """`tui-lab --run WORDS...`"""
         return self("--run", *words, code=code, **options)
 
-    def inside(self, *words: str, code: int = 0) -> Result:
-        """Run a command that only reads in this process: for tests that look at many things."""
+    def inside(
+        self, *words: str, code: int | None = 0, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Result:
+        """The same, in this process."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        before = Path.cwd(), sys.stdout, sys.stderr
-        os.chdir(self.folder)
-        sys.stdout, sys.stderr = out, err
+        before = Path.cwd(), sys.stdin, sys.stdout, sys.stderr
+        environment = {"COLUMNS": "80", "LINES": "24", **self.environment, **(env or {})}
+        os.chdir(cwd or self.folder)
         try:
-            found = main(words)
+            with (
+                open(os.devnull, encoding="utf-8") as nothing,
+                mock.patch.dict(os.environ, environment, clear=True),
+                warnings.catch_warnings(record=True) as warned,
+            ):
+                sys.stdin, sys.stdout, sys.stderr = nothing, out, err
+                try:
+                    found = main(words)
+                except SystemExit as end:
+                    found = int(end.code or 0)
         finally:
             os.chdir(before[0])
-            sys.stdout, sys.stderr = before[1:]
+            sys.stdin, sys.stdout, sys.stderr = before[1:]
         printed = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]  # type: ignore[attr-defined]
-        assert found == code, printed
+        seen = [warning for warning in warned if not issubclass(warning.category, UNSEEN)]
+        assert not seen, seen
+        assert code is None or found == code, f"exit {found}\n{printed[0]}\n{printed[1]}"
         return Result(found, *printed)
 
     def stdout(self, task: int, experiment: str = "grid") -> str:

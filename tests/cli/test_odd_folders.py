@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cli.bench import Bench
 from tests.conftest import Workshop
 
 NAMES = ["layers=[64,64]", 'lr=0.1 {x} it\'s "one" 100% ~ 😀', "-a*b?\nline"]
@@ -37,10 +37,10 @@ def test_every_path_is_a_path(odd: Workshop) -> None:
     assert "1 task to run (2 done, 1 new)" in grown.stderr
     (odd.lab_path / "e" / "own.csv").write_text("a\n5\n")
 
+    ask = Bench(odd.folder)
+
     def rows(sql: str) -> list[dict[str, object]]:
-        answer = odd.call("query", "--json", sql)
-        assert answer.returncode == 0, answer.stderr
-        found: list[dict[str, object]] = json.loads(answer.stdout)["rows"]
+        found: list[dict[str, object]] = ask("query", "--json", sql).json()["rows"]
         return found
 
     assert rows("FROM 'e/own.csv'") == [{"a": 5}]
@@ -49,6 +49,5 @@ def test_every_path_is_a_path(odd: Workshop) -> None:
     assert rows("FROM read_csv('e/tasks/0/*/o.csv', header = false) ORDER BY 1") == [{"column0": x} for x in (1, 2, 3)]
     assert rows("SELECT count(*) AS n FROM 'e/plans/2.parquet'") == [{"n": 3}]
     assert rows("SELECT sum(acc) AS s FROM e") == [{"s": 6.0}]
-    drawn = odd.call("draw", "hist", "--input", "lab/e/own.csv")
-    assert drawn.returncode == 0, drawn.stderr
-    assert odd.call("stats").returncode == 0
+    ask("draw", "hist", "--input", "lab/e/own.csv")
+    ask("stats")
