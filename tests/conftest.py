@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,26 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "usual")
 
 
+# Files of these take long and mostly wait: they come first, so that no worker is left with one when the others have
+# ended, and in turn with those that compute.
+WAITING = ("tests/test_", "tests/nodes/", "tests/cli/", "tests/engine/")
+
+
+def mixed(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests in the order in which their files are given to the workers."""
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    waiting = sorted(
+        (name for name in files if name.startswith(WAITING)),
+        key=lambda name: next(rank for rank, start in enumerate(WAITING) if name.startswith(start)),
+    )
+    computing = reversed([name for name in files if not name.startswith(WAITING)])  # those of the screen first
+    return [item for pair in zip_longest(waiting, computing) for name in pair if name for item in files[name]]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items[:] = mixed(items)
     if not config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):
