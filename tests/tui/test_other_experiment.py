@@ -35,19 +35,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
         shop.close()
 
 
-@pytest.mark.parametrize("key", ["1", "3", "4", "6"])
-async def test_every_pane_follows(key: str, two: Workshop) -> None:
-    app = LabApp(two.lab_path)
-    async with app.run_test(size=(150, 40)) as pilot:
-        await wait_until(pilot, lambda: app.current == "second")
-        await pilot.press(f"alt+{key}")
-        await wait_until(pilot, lambda: "later_" in text_of(app))
-        app.current = "first"
-        await wait_until(pilot, lambda: "early_" in text_of(app) and "later_" not in text_of(app))
-        app.current = "second"
-        await wait_until(pilot, lambda: "later_" in text_of(app) and "early_" not in text_of(app))
-
-
 async def chosen_by_keys(app: LabApp, pilot: Pilot[Any], name: str) -> None:
     """Choose an experiment as a person does, in one burst."""
     burst(app, "E", f"text:{name}", "enter")
@@ -55,7 +42,8 @@ async def chosen_by_keys(app: LabApp, pilot: Pilot[Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["1", "3", "4", "6"])
-async def test_every_pane_follows_the_choice_by_keys(key: str, two: Workshop) -> None:
+async def test_every_pane_follows(key: str, two: Workshop) -> None:
+    """The choice by keys, and one that is made elsewhere."""
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "second")
@@ -63,6 +51,8 @@ async def test_every_pane_follows_the_choice_by_keys(key: str, two: Workshop) ->
         await wait_until(pilot, lambda: "later_" in text_of(app))
         await chosen_by_keys(app, pilot, "first")
         await wait_until(pilot, lambda: "early_" in text_of(app) and "later_" not in text_of(app))
+        app.current = "second"
+        await wait_until(pilot, lambda: "later_" in text_of(app) and "early_" not in text_of(app))
 
 
 @pytest.mark.parametrize("typed", ["SELECT * FROM results", "failures", ".schema results"])
