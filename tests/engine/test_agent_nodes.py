@@ -96,14 +96,16 @@ def test_outputs_go_home(any_talk: Talk) -> None:
     talk.context()
     script = f"""echo out; echo err >&2; mkdir -p sub/empty; echo x >sub/'a b'; ln -s sub link; umask 077; touch secret
         head -c {INLINE + 1} /dev/zero >big; head -c 3000000 /dev/zero >huge; echo m >"$TUI_LAB_OUTPUT/metrics.jsonl"
-        printf y >"$(printf 'l\\351')"; printf z >"$(printf 'n\\nl')"; echo other >stdout.2; mkfifo fifo"""
+        printf y >"$(printf 'l\\351')"; printf z >"$(printf 'n\\nl')"; mkfifo fifo
+        echo 0 >stdout.0; echo 1 >stdout.1; echo 2 >stderr.2"""
     talk.output(0).mkdir(parents=True)
     key = collected(talk, 0, script, workdir=str(talk.output(0)), most=2_000_000)
     finished = talk.receive("finished")
     assert finished["state"] == "done", finished
     assert finished["folder"] == str(talk.output(0))
     files = {file["name"]: file for file in finished["files"]}
-    names = ["metrics.jsonl", "stderr", "stdout", "big", "link", "l\udce9", "n\nl", "secret", "sub/a b"]
+    names = ["metrics.jsonl", "stderr", "stdout", "big", "link", "l\udce9", "n\nl", "secret"]
+    names += ["stderr.2", "stdout.0", "stdout.1", "sub/a b"]  # no attempt has written these
     assert [file["name"] for file in finished["files"]] == names
     assert files["big"] == {"name": "big", "size": INLINE + 1, "mode": 0o600}
     assert files["link"] == {"name": "link", "link": "sub"}
@@ -114,7 +116,7 @@ def test_outputs_go_home(any_talk: Talk) -> None:
     assert contents["sub/a b"] == b"x\n"
     assert "big" not in contents
     talk.ack(key)
-    until(lambda: sorted(path.name for path in talk.output(0).iterdir()) == ["fifo", "huge", "stdout.2"])
+    until(lambda: sorted(path.name for path in talk.output(0).iterdir()) == ["fifo", "huge"])
 
 
 LINKS = {
@@ -502,7 +504,7 @@ def test_only_what_is_kept_goes_home(talk: Talk) -> None:
     finished = talk.receive("finished")
     names = [file["name"] for file in finished["files"]]
     assert names == ["train.stderr.2", "train.stdout.2", "a.csv", "plots/x/b.png"]
-    assert [file["name"] for file in finished["left"]] == ["a.pt", "data/c.csv", "stdout"]
+    assert [file["name"] for file in finished["left"]] == ["a.pt", "data/c.csv", "stdout", "train.stderr.7"]
     talk.ack(key)
     left = ["a.pt", "data", "data/c.csv", "stdout", "train.stderr.7"]
     until(lambda: below(talk.output(0)) == left)

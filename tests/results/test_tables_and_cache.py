@@ -7,13 +7,16 @@ import json
 import multiprocessing
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from tests.conftest import alive, until
 from tui_lab.results import cache
+from tui_lab.results.commands import TIMEOUT
 from tui_lab.results.output import WRITERS
 from tui_lab.results.sql import query
 from tui_lab.results.tables import Results, column_names, refresh
@@ -267,6 +270,24 @@ metrics:
     assert refresh(folder).read == 0
     (hint,) = results.warnings
     assert "the command ended with 3: oh no" in str(hint)
+
+
+def test_commands_that_leave_something_behind(disk: Any, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    folder = disk.submit(
+        f"""command: ./run
+metrics:
+  size: {{run: "sleep 1000 & echo $! >{pid}; (sleep 0.1; echo 6) & echo 5", pattern: '(@int@)', take: last}}
+  late: {{run: "exec >&- 2>&-; sleep 0.1; exit 3", pattern: '(@int@)'}}
+"""
+    )
+    disk.run_all(folder, lambda task: {"stdout": ""})
+    began = time.monotonic()
+    results = refresh(folder)
+    assert time.monotonic() - began < TIMEOUT / 2
+    assert results.tasks["size"].to_list() == [6]
+    assert "the command ended with 3" in str(results.warnings)
+    until(lambda: not alive(int(pid.read_text())))
 
 
 def test_what_commands_print_that_cannot_be_read(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:

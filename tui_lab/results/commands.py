@@ -2,7 +2,7 @@
 
 The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command,
 as `sh -c`; the pattern is tried on what it prints. It has a minute and 64 MiB; one that fails or takes more
-gives null.
+gives null. What it has started does not count longer than a second after it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ TIMEOUT: Final = 60.0
 LARGEST: Final = 64 << 20
 """Bytes that it may print."""
 _TAIL: Final = 1 << 16
+LINGER: Final = 1.0
+"""Seconds for what it has printed, once it has ended: something that it started may hold its outputs open."""
 _LOOK: Final = 0.1
 """Seconds between two looks whether it has to end."""
+_SOON: Final = 0.001
+"""Seconds between two looks whether it has ended that has closed its outputs."""
 
 
 def run_metrics(
@@ -160,11 +164,10 @@ def _printed(
         raise _FailedError(str(error)) from None
     try:
         printed, errors = _communicate(process, stop)
-    except BaseException:
+    finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
         process.wait()
-        raise
     if process.returncode != 0:
         last = Text(errors).lines[-1:]
         raise _FailedError(f"the command ended with {process.returncode}{': ' + last[0] if last else ''}")
@@ -174,17 +177,21 @@ def _printed(
 def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
     """What a process prints, and the end of what it says of errors. Raises _FailedError; then it may still run."""
     printed, errors = bytearray(), bytearray()
-    end = time.monotonic() + TIMEOUT
+    deadline, ended = time.monotonic() + TIMEOUT, 0.0
     assert process.stdout is not None and process.stderr is not None
     with process.stdout, process.stderr, selectors.DefaultSelector() as pipes:
         pipes.register(process.stdout, selectors.EVENT_READ, printed)
         pipes.register(process.stderr, selectors.EVENT_READ, errors)
-        while pipes.get_map() or process.poll() is None:
-            if stop.is_set() or time.monotonic() > end:
+        while pipes.get_map() or not ended:
+            now = time.monotonic()
+            if ended and now > ended + LINGER:
+                break
+            if stop.is_set() or (now > deadline and not ended):
                 raise _FailedError(f"the command took longer than {TIMEOUT:.0f} s")
-            if not pipes.get_map():
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(_LOOK)
+            if not ended and _is_over(process.pid):
+                ended = now
+            if not pipes.get_map() and not ended:
+                time.sleep(_SOON)
             for key, _ in pipes.select(_LOOK) if pipes.get_map() else ():
                 data = os.read(key.fd, 1 << 16)
                 key.data.extend(data)
@@ -194,3 +201,8 @@ def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tup
                 raise _FailedError(f"the command printed more than {LARGEST >> 20} MiB")
             del errors[:-_TAIL]
     return bytes(printed), bytes(errors)
+
+
+def _is_over(pid: int) -> bool:
+    """Whether a child has ended; its number stays taken, so that its group may be ended by it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

@@ -20,9 +20,9 @@ LIVE = 1 << 18  # bytes of live metrics in a message
 
 class Outputs:
     """What an attempt has left in its folder, as it is now: `files` come home, `left` stay, `body` are the bytes of
-    the small ones in the order of `files`."""
+    the small ones in the order of `files`. beside: the numbers of other attempts that use the folder now."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, beside=()) -> None:
         self.files: Any = []
         self.left: Any = []
         self.link: Any = None  # where a symbolic link leads that stands in the place of the folder
@@ -32,7 +32,7 @@ class Outputs:
         self.room = attempt.message["collect"]["most"]
         self.top = attempt.folder.rstrip("/") + "/"
         wanted = matcher(attempt.message["collect"]["keep"])
-        own, others = streams(attempt)
+        own, others = streams(attempt, beside)
         try:
             with attempt.open_folder() as folder:
                 self.add_files(folder, own, others, wanted)
@@ -112,24 +112,30 @@ class Outputs:
         return found
 
 
-def streams(attempt: Attempt) -> tuple:
+def streams(attempt: Attempt, beside=()) -> tuple:
     """Names of the numbered files of this attempt, and a container of those of other attempts of its task."""
     bases = [METRICS]
     for step in attempt.names or [None]:
         bases += [name if step is None else step + "." + name for name in STREAMS]
     own = {attempt.file(base) for base in bases}
-    return own, Numbered(bases, own)
+    return own, Numbered(bases, attempt.message["attempt"], beside)
 
 
 class Numbered:
-    """Files that carry the number of an attempt, but for those of one."""
+    """Files of other attempts, by the number that they carry. What carries another one a task has written itself, as
+    programs that write `stdout.0`, `stdout.1`, ... for their ranks."""
 
-    def __init__(self, bases: list, own: set) -> None:
-        self.match = re.compile("(?:%s)(?:\\.[0-9]+)?\\Z" % "|".join(map(re.escape, bases))).match
-        self.own = own
+    def __init__(self, bases: list, number: int, beside) -> None:
+        self.match = re.compile("(?:%s)(?:\\.([1-9][0-9]*))?\\Z" % "|".join(map(re.escape, bases))).match
+        self.number = number
+        self.beside = beside
 
     def __contains__(self, name: str) -> bool:
-        return name not in self.own and self.match(name) is not None
+        found = self.match(name)
+        if found is None or found.group(1) == "1":
+            return False
+        number = int(found.group(1) or 1)
+        return number < self.number or (number != self.number and number in self.beside)
 
 
 def readable(facts: os.stat_result) -> bool:

@@ -244,7 +244,7 @@ class Agent:
         self.link.report(lambda: (message, b""), attempt.started)
 
     def report_event(self, attempt: Attempt) -> None:
-        self.link.report(lambda: event_message(attempt), attempt.event_at)
+        self.link.report(lambda: event_message(attempt, self.beside(attempt)), attempt.event_at)
 
     # Attempts.
 
@@ -274,6 +274,10 @@ class Agent:
             self.watching.follow_live()
         elif known.event is not None:
             self.report_event(known)
+
+    def beside(self, attempt: Attempt) -> set:
+        """The numbers of other attempts of the same task that this agent knows."""
+        return {key[2] for key in self.attempts if key[:2] == attempt.key[:2] and key != attempt.key}
 
     def give_back(self, keys: list) -> None:
         """Return attempts that have not begun; the engine gives their numbers out again."""
@@ -306,19 +310,19 @@ class Agent:
             return
         del self.attempts[key]
         if attempt.message.get("collect"):
-            files, link = attempt.carried or Outputs(attempt).carried
+            beside = self.beside(attempt)
+            files, link = attempt.carried or Outputs(attempt, beside).carried
             files = [file for file in files if file["name"] not in stay]
-            shared = any(other.folder == attempt.folder for other in self.attempts.values())
-            remove(attempt, files, link, shared)
+            remove(attempt, files, link, bool(beside))
         self.ledger.note({"record": "ack", "key": attempt.key})
 
 
-def event_message(attempt: Attempt) -> tuple:
+def event_message(attempt: Attempt, beside: set) -> tuple:
     """An attempt's event, with its outputs as they are on the disk now where they must be carried home."""
     message = dict(attempt.event, type="finished", key=attempt.key)
     if not attempt.message.get("collect"):
         return message, b""
-    outputs = Outputs(attempt)
+    outputs = Outputs(attempt, beside)
     attempt.carried = outputs.carried
     if attempt.started is None:
         outputs.trouble = ""  # it never came to a folder
