@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.bench import Bench
 from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet
 from tests.nodes.test_runs import commands_on, go, leftovers, remove_truth, running, states, table, truth_folder, write
@@ -35,11 +36,10 @@ def ran(workshop: Workshop) -> list[int]:
     return sorted(map(int, (truth_folder(workshop) / "ran").read_text().split()))
 
 
-def listed(workshop: Workshop, fleet: Fleet, name: str) -> dict[str, Any]:
+def listed(workshop: Workshop, name: str) -> dict[str, Any]:
     """A node as `tui-lab nodes --json` has it."""
-    result = workshop.call("nodes", "--json", env=fleet.environment(workshop))
-    assert result.returncode == 0, result.stderr
-    return next((node for node in json.loads(result.stdout)["nodes"] if node["name"] == name), {})
+    nodes = Bench(workshop.folder)("nodes", "--json").json()["nodes"]
+    return next((node for node in nodes if node["name"] == name), {})
 
 
 def until_running(workshop: Workshop, count: int, name: str = "e") -> None:
@@ -59,11 +59,11 @@ def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
     env = fleet.environment(workshop)
     run = workshop.start("--run", waiting(workshop, 3), *near.words, *far.words, env=env)
     until_running(workshop, 3)
-    until(lambda: "load" in listed(workshop, fleet, "far"), 60)
-    assert listed(workshop, fleet, "far")["at"] is not None
+    until(lambda: "load" in listed(workshop, "far"), 60)
+    assert listed(workshop, "far")["at"] is not None
     fleet.drop("far") if silent else fleet.stop("far")
     until_away(workshop, "far")
-    node = listed(workshop, fleet, "far")
+    node = listed(workshop, "far")
     assert node["state"] == "away" and node["error"]
     assert 0 <= node["away_for"] < node["lost_in"] + node["away_for"] <= 600
     assert not {"load", "memory_used", "latency", "clock_offset"} & set(node)
@@ -73,7 +73,7 @@ def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
         assert "away for" in said and "lost in " in said and "then its 2 tasks run elsewhere" in said, said
     assert "far had e/" in said
     fleet.restore("far") if silent else fleet.start("far")
-    until(lambda: listed(workshop, fleet, "far")["state"] == "up", 60)
+    until(lambda: listed(workshop, "far")["state"] == "up", 60)
     assert "away for" not in workshop.call("nodes", env=env).stdout
     go(workshop)
     assert run.wait(60) == 0
@@ -109,14 +109,14 @@ def test_a_part_that_is_frozen_is_noticed(workshop: Workshop, fleet: Fleet, part
         os.kill(pid, signal.SIGSTOP)
     until_away(workshop, "far")
     if part == "agent":  # the others have a new one in their place at once
-        node = listed(workshop, fleet, "far")
+        node = listed(workshop, "far")
         assert node["state"] == "away" and node["error"].startswith("its agent has not answered for ")
         assert "lost in" in workshop.call("nodes", env=env).stdout
         go(workshop)
         until(lambda: states(workshop).get("done", 0) >= 1, 60)
-        assert listed(workshop, fleet, "far")["state"] == "away"
+        assert listed(workshop, "far")["state"] == "away"
     else:
-        until(lambda: listed(workshop, fleet, "far")["state"] == "up", 60)
+        until(lambda: listed(workshop, "far")["state"] == "up", 60)
         go(workshop)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -254,7 +254,7 @@ def test_what_was_interrupted_out_of_reach_and_is_asked_for_again_goes_on(worksh
     again = workshop.start(*words, env=env)
     until(lambda: len(workshop.events("submitted")) == 2 or workshop.events("resumed"), 60)
     fleet.start("far")
-    until(lambda: listed(workshop, fleet, "far")["state"] == "up", 60)
+    until(lambda: listed(workshop, "far")["state"] == "up", 60)
     go(workshop)
     assert again.wait(60) == 0
     assert states(workshop) == {"done": 2}

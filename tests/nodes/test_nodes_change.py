@@ -61,7 +61,7 @@ def test_what_can_not_be_added_is_said(workshop: Workshop, fleet: Fleet) -> None
     assert refused.returncode == 3, refused.stderr
     assert "stranger: joins e" in refused.stderr and "! stranger: the host key of" in refused.stderr
     assert "once that is mended: tui-lab nodes reconnect stranger" in refused.stderr
-    assert listed(workshop, fleet, "stranger")["state"] == "failed"
+    assert listed(workshop, "stranger")["state"] == "failed"
     again = workshop.call("nodes", "reconnect", "stranger", "--json", env=env)
     assert again.returncode == 3 and json.loads(again.stdout)["done"][0]["state"] == "failed"
     fleet.know("stranger")
@@ -83,11 +83,11 @@ def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workshop: W
     keys = authorized.read_text()
     authorized.write_text("")
     fleet.start("two")
-    until(lambda: listed(workshop, fleet, "two")["state"] == "failed", 60)
+    until(lambda: listed(workshop, "two")["state"] == "failed", 60)
     said = workshop.call("nodes", env=env).stdout
     assert "! two: " in said and "refuses the keys" in said and "tui-lab nodes reconnect two" in said
     authorized.write_text(keys)
-    assert listed(workshop, fleet, "two")["state"] == "failed"  # it is not tried without being asked
+    assert listed(workshop, "two")["state"] == "failed"  # it is not tried without being asked
     mended = workshop.call("nodes", "reconnect", "two", env=env)
     assert mended.returncode == 0 and "two: is up" in mended.stderr, mended.stderr
     until(lambda: running(workshop)["two"] == 1, 60)
@@ -105,7 +105,7 @@ def test_a_node_that_was_lost_is_reconnected(workshop: Workshop, fleet: Fleet) -
     run = workshop.start("--run", waiting(workshop, 4), "--cluster", fleet.cluster_file(), env=env)
     until_running(workshop, 2)
     fleet.power_off("two")
-    until(lambda: listed(workshop, fleet, "two")["state"] == "lost", 60)
+    until(lambda: listed(workshop, "two")["state"] == "lost", 60)
     fleet.start("two")
     assert workshop.call("nodes", "reconnect", "two", env=env).returncode == 0
     until(lambda: running(workshop)["two"] == 1, 60)
