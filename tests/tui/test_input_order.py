@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,20 @@ async def test_what_never_comes_holds_no_key_for_good(small_lab: Path, monkeypat
         await wait_until(pilot, lambda: isinstance(app.screen, Help))
         assert time.monotonic() - began >= 0.3
     assert InputOrder(app).hold(0.1)() is None
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 4))
+async def test_keys_that_come_while_the_screen_is_taken_down_end_nothing_badly(small_lab: Path, steps: int) -> None:
+    """However far it has come. run_test raises what the app could not handle."""
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        burst(app, "question_mark", "escape", "alt+4", "E", "escape", "alt+5", "ctrl+p", "text:x", "escape", "q", "alt+3")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        burst(app, "j", "alt+4", "ctrl+p", "escape", "ctrl+q", "q", events.Paste("x"), "ctrl+c")
+        if steps % 8:
+            app.exit(0)
 
 
 def test_bursts_through_a_real_terminal(workshop: Workshop, terminal: Terminal) -> None:  # noqa: F811

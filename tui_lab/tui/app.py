@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from textual import events, on
-from textual.app import App, ComposeResult, ScreenStackError
+from textual.app import App, ComposeResult
 from textual.command import Provider
 from textual.dom import DOMNode
 from textual.filter import LineFilter
@@ -116,14 +116,13 @@ class LabApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Take what a person does in its order, and each thing only when the one before has had its effects."""
         if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
+            # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
+            # the screen that is here now is here until the event is handed on.
             if not self.screen_stack or not self._input.admit(event):
                 return
             if isinstance(event, events.Key) and (letter := self._letter_after_escape(event)):
                 self._input.after(letter)
                 event = events.Key("escape", "\x1b")
-            with suppress(ScreenStackError):  # the screen is being taken down
-                await super().on_event(event)
-            return
         await super().on_event(event)
 
     def _letter_after_escape(self, event: events.Key) -> events.Key | None:
