@@ -153,8 +153,15 @@ def test_export_and_query(grid: Bench) -> None:
     assert "it has the form NAME=VALUE" in grid("query", "@few", "--param", "size", code=2).err
 
 
-def test_ctrl_c_ends_a_query(grid: Bench) -> None:
-    endless = "SELECT count(*) FROM range(100000000) a, range(100000) b WHERE (a.range + b.range) % 7 = 3"
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "SELECT count(*) FROM range(100000000) a, range(100000) b WHERE (a.range + b.range) % 7 = 3",
+        # DuckDB does not look for interruptions while it makes a window.
+        "SELECT count(l) FROM (SELECT list(a.range) OVER () AS l FROM range(5000) a, range(3000))",
+    ],
+)
+def test_ctrl_c_ends_a_query(grid: Bench, endless: str) -> None:
     process = grid.start("query", endless)
     try:
         grid.until(lambda: _threads(process) > 4)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import tui_lab.tui
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app import LabApp
+from tui_lab.tui.background import Threads, keep_promises, promised
 
 # Where a pane's worker gets what it waits for.
 SOURCES = {
@@ -61,3 +65,35 @@ def test_no_other_workers_are_used() -> None:
             if isinstance(node, ast.ImportFrom) and node.module == "textual":
                 assert "work" not in [alias.name for alias in node.names], path
             assert not (isinstance(node, ast.Attribute) and node.attr == "run_worker"), path
+
+
+def test_the_end_does_not_wait_for_readers() -> None:
+    going, enough = threading.Event(), threading.Event()
+
+    async def screen() -> None:
+        asyncio.get_running_loop().set_default_executor(Threads())
+        reading = asyncio.create_task(asyncio.to_thread(lambda: (going.set(), enough.wait())))
+        while not going.is_set():
+            await asyncio.sleep(0.01)
+        reading.cancel()
+
+    try:
+        asyncio.run(screen())  # it returns though nobody lets the reader go
+    finally:
+        enough.set()
+
+
+def test_the_end_waits_for_what_is_promised() -> None:
+    going, written = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with promised():
+            going.set()
+            time.sleep(0.3)
+            written.set()
+
+    threading.Thread(target=write).start()
+    assert going.wait(20)
+    keep_promises()
+    assert written.is_set()
+    keep_promises()

@@ -22,8 +22,8 @@ from tui_lab.tui.experiment_launch import LaunchDialog, nodes_of, nodes_words, s
 from tui_lab.tui.experiment_pane import ExperimentPane
 from tui_lab.tui.experiment_plan import PlanView
 from tui_lab.tui.experiment_templates import TEMPLATES
-from tui_lab.tui.experiment_tester import PatternTester, columns_line
-from tui_lab.tui.experiment_trial import Trial
+from tui_lab.tui.experiment_tester import PatternTester, columns_line, output_line
+from tui_lab.tui.experiment_trial import Line, Trial
 
 Change = Callable[[str], str]
 
@@ -184,6 +184,19 @@ async def test_rows_are_tried_on_a_real_output(
         )
         assert sum(len(line.spans) for line in trial.lines) == marked
         assert ("✓ 3 rows" if matches == 3 else "✓ 2 rows" if matches else "nothing matches") in shown(app, "#tester")
+
+
+@pytest.mark.parametrize("before", [0, 1, 20, 50_000])
+@pytest.mark.parametrize("after", [0, 1, 20, 50_000])
+def test_of_a_long_line_the_part_is_shown_that_counts(before: int, after: int) -> None:
+    text = "é" * before + "score: 12.5" + "z" * after
+    span = (before + 7, before + 11)
+    line = Line(0, text, ((before, before + 11),))
+    shown = str(output_line(line, 1, 40, span, True))
+    assert len(shown) <= 40 and "12.5" in shown
+    assert ("…" in shown) == (len(text) > 37)
+    cut = shown[3:].strip("…")
+    assert cut in text and (len(text) <= 37 or len(shown) == 40)
 
 
 async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:

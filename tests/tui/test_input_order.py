@@ -16,6 +16,7 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_in_terminal import PROGRAM, Terminal, leave, terminal  # noqa: F401 - a fixture
 from tests.tui.test_shell import opened, shown
+from tui_lab.tui import input_order
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.dialogs import Ask
 from tui_lab.tui.experiment_files import OpenDialog
@@ -198,7 +199,41 @@ async def test_what_never_comes_holds_no_key_for_good(small_lab: Path, monkeypat
         burst(app, "4", "question_mark")
         await wait_until(pilot, lambda: isinstance(app.screen, Help))
         assert time.monotonic() - began >= 0.3
-    assert InputOrder(app).hold(0.1)() is None
+    assert InputOrder(app, lambda event: False).hold(0.1)() is None
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "4", "alt+5", "escape"])
+@pytest.mark.parametrize("before", [(), ("j", "space")])
+async def test_no_way_out_waits_for_rows(
+    key: str, before: tuple[str, ...], small_lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also behind keys that do, unless it came in one go with them."""
+    monkeypatch.setattr(input_order, "LONGEST", 1000.0)
+    admit, taken = InputOrder.admit, list[events.Event]()
+
+    def watched(self: InputOrder, event: events.Event) -> bool:
+        admitted = admit(self, event)
+        if admitted:
+            taken.append(event)
+        return admitted
+
+    monkeypatch.setattr(InputOrder, "admit", watched)
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await settled(app, pilot)
+        release = app.hold_input(1000, rows=True)
+        leaving = events.Key(key, key if len(key) == 1 else None)
+        leaving.time += 1
+        burst(app, "f11", *before, leaving)
+        await wait_until(pilot, lambda: leaving in taken)  # though the rows have not come
+        if key != "q":
+            behind = events.Key(key, leaving.character)
+            burst(app, "k", "k", behind)  # in one go
+            await wait_until(pilot, lambda: len(app._input._waiting) == 3)
+            assert behind not in taken
+        release()
+        await settled(app, pilot)
 
 
 @pytest.mark.parametrize("steps", range(0, 60, 4))
@@ -207,7 +242,9 @@ async def test_keys_that_come_while_the_screen_is_taken_down_end_nothing_badly(s
     app = LabApp(small_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
-        burst(app, "question_mark", "escape", "alt+4", "E", "escape", "alt+5", "ctrl+p", "text:x", "escape", "q", "alt+3")
+        burst(
+            app, "question_mark", "escape", "alt+4", "E", "escape", "alt+5", "ctrl+p", "text:x", "escape", "q", "alt+3"
+        )
         for _ in range(steps):
             await asyncio.sleep(0)
         burst(app, "j", "alt+4", "ctrl+p", "escape", "ctrl+q", "q", events.Paste("x"), "ctrl+c")

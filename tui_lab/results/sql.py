@@ -29,7 +29,7 @@ from tui_lab.results.answers import to_frame
 from tui_lab.results.columns import portable
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
-from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, connect
+from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, close, connect
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, in_quotes, mentioned, replace, tokens
 from tui_lab.results.tables import Results, refresh
@@ -83,7 +83,7 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        self._connection.close()
+        close(self._connection)
 
     def interrupt(self) -> None:
         """Stop the query that runs in another thread; it raises QueryError."""

@@ -49,6 +49,12 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def close(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection. One in which a query goes on that can't be interrupted is left to the end of the process."""
+    with suppress(duckdb.Error):
+        connection.close()
+
+
 SUMMARIES: Final = frozenset(until.SUMMARIES)
 """Functions that `add_summaries` defines."""
 _VALUE: Final = "CAST(x AS DOUBLE)"

@@ -22,7 +22,7 @@ import duckdb
 import polars as pl
 
 from tui_lab.results.settings import codes
-from tui_lab.results.sql_connection import add_summaries
+from tui_lab.results.sql_connection import add_summaries, close
 from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec import until
@@ -177,19 +177,21 @@ def _true(condition: str, names: Sequence[str], table: pl.DataFrame) -> pl.Serie
     """The settings for which a condition is true of the values of a table."""
     columns = ", ".join(['"a setting"', *(f'v{i} AS "{name}"' for i, name in enumerate(names))])
     grouped = f'SELECT ({condition}\n) AS holds, "a setting" FROM (SELECT {columns} FROM done) GROUP BY "a setting"'
-    with duckdb.connect(":memory:") as connection:
+    connection = duckdb.connect(":memory:")
+    try:
         connection.execute("SET memory_limit = '50%'")
         connection.execute("SET temp_directory = ''")
         add_summaries(connection, flat=0.0)
         connection.register("done", table.to_arrow())
         query = f'SELECT "a setting" FROM ({grouped}) WHERE holds'
-        try:
-            answer = bounded(lambda: connection.execute(query).fetchall(), connection.interrupt, until.SECONDS)
-        except TimeoutError:
-            why = f"repeat.until: this takes longer than {until.SECONDS:g} s"
-            raise LabError(why, "make the condition simpler") from None
-        except duckdb.Error as error:
-            raise LabError(f"repeat.until: {str(error).splitlines()[0]}", "mend the condition") from None
+        answer = bounded(lambda: connection.execute(query).fetchall(), connection.interrupt, until.SECONDS)
+    except TimeoutError:
+        why = f"repeat.until: this takes longer than {until.SECONDS:g} s"
+        raise LabError(why, "make the condition simpler") from None
+    except duckdb.Error as error:
+        raise LabError(f"repeat.until: {str(error).splitlines()[0]}", "mend the condition") from None
+    finally:
+        close(connection)
     return pl.Series("setting", [setting for (setting,) in answer], dtype=pl.Int64)
 
 

@@ -25,6 +25,7 @@ class Action:
     call: str = ""  # the action string, where it is not the id's
     priority: bool = False  # before the widget that has focus
     listed: bool = True  # in the command palette
+    leads_away: bool = False  # from what is shown: then it waits for nothing that is read
 
     @property
     def owner(self) -> str:

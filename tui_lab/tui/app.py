@@ -19,7 +19,7 @@ from textual.widgets import ContentSwitcher
 from tui_lab.tui import panes, themes
 from tui_lab.tui.actions import Action, bindings
 from tui_lab.tui.app_actions import ACTIONS
-from tui_lab.tui.background import work
+from tui_lab.tui.background import promised, work
 from tui_lab.tui.config import Config, Remembered, keep_traceback, state_folder
 from tui_lab.tui.frame import Keys, LabLine, Notice, RunLine, Tabs
 from tui_lab.tui.input_order import LONGEST, InputOrder, drop_typed
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.task_view import Chosen
 
 STATE_FILE: Final = "screen.json"
+LEAVING: Final = 0.3  # seconds that the watcher has for its end
 RESUMED: Final = 0.1  # seconds after `fg` in which the terminal changes to the screen's own page
 
 
@@ -71,7 +72,8 @@ class LabApp(App[int]):
         self.config = config or Config()
         self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
-        self._input = InputOrder(self)
+        self._input = InputOrder(self, self._is_way_out)
+        self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
         self.pane: Pane | None = None  # the one that is visible
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
@@ -101,7 +103,7 @@ class LabApp(App[int]):
         self.app_resume_signal.subscribe(self, lambda _: self.set_timer(RESUMED, self.action_redraw))
 
     def on_unmount(self) -> None:
-        self._watcher.close()
+        self._watcher.close(LEAVING)
         if self.theme != self._theme_at_start:  # that a terminal shows few colours is no choice
             self.remembered.put("theme", self.theme)
         self.remembered.put_of_lab("experiment", self.current)
@@ -136,10 +138,21 @@ class LabApp(App[int]):
         """A key of the footer that was clicked comes before what is typed after the click."""
         self._input.after(events.Key(key, None))
 
-    def hold_input(self, seconds: float = LONGEST) -> Callable[[], None]:
+    def hold_input(self, seconds: float = LONGEST, rows: bool = False) -> Callable[[], None]:
         """Let what is typed wait until the function is called that this returns: what it is meant for, a pane, a
-        question, other rows, is on its way. Only on the screen's thread."""
-        return self._input.hold(seconds)
+        question, other rows, is on its way. Keys that lead elsewhere or out do not wait for `rows`. Only on the
+        screen's thread."""
+        return self._input.hold(seconds, rows)
+
+    def _is_way_out(self, event: events.Event) -> bool:
+        """Whether an event opens another pane, leaves what has the focus, or the screen."""
+        if not isinstance(event, events.Key) or not self.screen_stack:
+            return False
+        if event.key in ("ctrl+c", "escape"):
+            return True
+        active = self.screen.active_bindings.get(event.key)
+        typed = event.is_printable and is_text(self.focused)
+        return active is not None and active.node is self and not typed and active.binding.action in self._ways_out
 
     async def before_question(self, answer: Awaitable[T]) -> T:
         """What a question waits for: so does what is typed, for it is meant for the question."""
@@ -259,8 +272,8 @@ class LabApp(App[int]):
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, message: SnapshotTaken) -> None:
-        if not self.is_running:
-            return  # the screen is being taken down
+        if not self.is_running or message.watcher is not self._watcher:
+            return  # the screen is being taken down, or looks at another lab by now
         self.lab = message.snapshot.lab
         self.snapshot = message.snapshot
 
@@ -402,7 +415,9 @@ class LabApp(App[int]):
     def action_start_engine(self) -> None:
         from tui_lab.tui.mending import start_engine
 
-        self.tell(*start_engine(self))
+        with promised():
+            told = start_engine(self)
+        self.tell(*told)
         self.look_again()
 
     def action_next_theme(self) -> None:

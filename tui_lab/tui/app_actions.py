@@ -11,7 +11,7 @@ ACTIONS: Final = (
     *(
         Action(
             f"app.{place.name}", f"{number},alt+{number}", place.title, f"Open the {place.title} pane.",
-            shown=False, call=f"show_pane('{place.name}')",
+            shown=False, call=f"show_pane('{place.name}')", leads_away=True,
         )
         for number, place in enumerate(PLACES, 1)
     ),
@@ -33,5 +33,5 @@ ACTIONS: Final = (
            shown=False),
     Action("app.suspend", "ctrl+z", "Suspend", "Go back to the shell; `fg` brings the screen back. What runs goes on.",
            shown=False, call="suspend_process"),
-    Action("app.leave", "q", "Leave", "Leave the screen. What runs goes on."),
+    Action("app.leave", "q", "Leave", "Leave the screen. What runs goes on.", leads_away=True),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from tui_lab.results.charts import USED, Error, Request, Role, Source
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui import chart_files
-from tui_lab.tui.background import work
+from tui_lab.tui.background import promised, work
 from tui_lab.tui.chart_actions import ACTIONS, HELP
 from tui_lab.tui.chart_choices import (
     AGGREGATES,
@@ -406,7 +406,9 @@ class ChartPane(Pane):
     def _write(self, chart: Made, text: str) -> None:
         try:
             assert chart.chart is not None
-            self.post_message(ChartWritten(f"written to {chart_files.write(chart.chart, text, self.plot.ascii)}"))
+            with promised():
+                path = chart_files.write(chart.chart, text, self.plot.ascii)
+            self.post_message(ChartWritten(f"written to {path}"))
         except Exception as error:  # noqa: BLE001 - said in place of a file
             self.post_message(ChartWritten(Problem.of(error).message, failed=True))
 

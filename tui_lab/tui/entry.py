@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -10,11 +11,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, INFRASTRUCTURE, USAGE
 from tui_lab.results import glyphs
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app import LabApp
 
 
 def open_screen(lab: Path, file: Path | None = None) -> int:
@@ -28,6 +32,7 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
 
     from tui_lab.tui import hangup
     from tui_lab.tui.app import LabApp
+    from tui_lab.tui.background import keep_promises
     from tui_lab.tui.config import config_file, read_config
 
     _tell_alt()
@@ -39,7 +44,8 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
     gone = hangup.watch(sys.stdin.fileno(), app.hung_up)
-    status = app.run()
+    status = asyncio.run(_run(app))
+    keep_promises()
     if gone.is_set() or status == DONE:
         _end()
     if app.return_code:
@@ -47,9 +53,16 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     return status if status is not None else USAGE
 
 
+async def _run(app: LabApp) -> int | None:
+    from tui_lab.tui.background import Threads
+
+    asyncio.get_running_loop().set_default_executor(Threads())
+    return await app.run_async()
+
+
 def _end() -> NoReturn:
-    """Give the shell back at once: to take down Python with all that is loaded takes half a second. Everything is
-    written by now, and no thread is left that has work to do."""
+    """Give the shell back at once: to take down Python with all that is loaded takes half a second, and threads may be
+    left that read something for nobody. Everything is written by now."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

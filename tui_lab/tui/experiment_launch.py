@@ -27,7 +27,7 @@ from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
-from tui_lab.tui.background import work
+from tui_lab.tui.background import promised, work
 from tui_lab.tui.experiment_check import Forecast, in_text
 from tui_lab.tui.experiment_plan import counts_content
 
@@ -276,7 +276,7 @@ def submit_file(lab_path: Path, file: Path, launch: Launch, environment: Mapping
     """Submit a saved file as `--run` does; the experiment's name and how many tasks will run. Blocks. Raises
     SpecError, LabError, UsageError."""
     lab = Lab.create(lab_path)
-    with lab.submitting():
+    with promised(), lab.submitting():
         prepared = prepare(lab, file, launch.choice)
         client, _ = submit(lab, [prepared], launch.nodes, launch.keep_going, environment)
     if client is not None:

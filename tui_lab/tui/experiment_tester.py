@@ -7,12 +7,12 @@ from typing import Final
 
 from textual import events
 from textual.content import Content
-from textual.style import Style
 from textual.widgets import Static
 
 from tui_lab.cli.text import plural, printable
 from tui_lab.spec.metric import Rows
 from tui_lab.tui.experiment_trial import Line, Trial
+from tui_lab.tui.words import MUTED
 
 _TYPES: Final = {"str": "text", "cells": ""}
 
@@ -44,10 +44,10 @@ class PatternTester(Static, can_focus=False):
         if self.trial is None:
             self.update(Content.from_markup("[$foreground 60%]$words[/]", words=self._words))
         else:
-            self.update(Content("\n").join(trial_lines(self.trial, self.content_size.height)))
+            self.update(Content("\n").join(trial_lines(self.trial, *self.content_size)))
 
 
-def trial_lines(trial: Trial, height: int) -> Iterator[Content]:
+def trial_lines(trial: Trial, width: int, height: int) -> Iterator[Content]:
     asked = trial.asked
     place = ""
     if trial.task is not None:
@@ -65,10 +65,10 @@ def trial_lines(trial: Trial, height: int) -> Iterator[Content]:
     room = max(height - used, 1)
     first = max(0, min(trial.focus - room // 2, len(trial.lines) - room))
     shown = trial.lines[first : first + room]
-    width = len(str(shown[-1].number + 1)) if shown else 0
+    digits = len(str(shown[-1].number + 1)) if shown else 0
     for i, line in enumerate(shown, first):
         here = i == trial.focus and trial.found and not trial.columns
-        yield output_line(line, width, trial.value_span if here else None, here)
+        yield output_line(line, digits, width, trial.value_span if here else None, here)
 
 
 def verdict(trial: Trial) -> Content:
@@ -116,17 +116,38 @@ def columns_line(trial: Trial) -> Content:
     return Content(" · ").join(parts)
 
 
-def output_line(line: Line, width: int, value: tuple[int, int] | None, focus: bool) -> Content:
+def output_line(line: Line, digits: int, width: int, value: tuple[int, int] | None, focus: bool) -> Content:
+    """A line of the output behind its number. Of a longer one the part around what counts: an output may be one line
+    of megabytes."""
+    room = max(width - digits - 2, 8)
+    begin, end = _part(line, room, value)
     # One character for one: spans count characters.
     text = Content(
-        "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line.text)
+        "".join(
+            c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in line.text[begin:end]
+        )
     )
-    for start, end in line.spans:
-        text = text.stylize("$text-success underline", start, end)
+    for start, stop in line.spans:
+        if start < end and stop > begin:
+            text = text.stylize("$text-success underline", max(start - begin, 0), min(stop, end) - begin)
     if value is not None:
-        text = text.stylize("$text-success bold reverse", *value)
+        text = text.stylize("$text-success bold reverse", max(value[0] - begin, 0), min(value[1], end) - begin)
+    cut = Content.styled("…", MUTED)
+    text = Content.assemble(cut if begin else "", text, cut if end < len(line.text) else "")
     number = Content.from_markup(
         "[$text-success bold]$it[/]" if focus else "[$foreground 60%]$it[/]",
-        it=f"{'▸' if focus else ' '}{line.number + 1:>{width}} ",
+        it=f"{'▸' if focus else ' '}{line.number + 1:>{digits}} ",
     )
-    return (number + text).stylize(Style())
+    return number + text
+
+
+def _part(line: Line, room: int, value: tuple[int, int] | None) -> tuple[int, int]:
+    """Where the part of a line begins and ends that is shown in so many characters, one of them for each cut."""
+    length = len(line.text)
+    if length <= room:
+        return 0, length
+    start, stop = value or (line.spans[0] if line.spans else (0, 0))
+    if stop <= room - 1:
+        return 0, room - 1
+    begin = min(max(start - room // 2, 0), length - room + 1)
+    return begin, length if begin + room - 1 >= length else begin + room - 2

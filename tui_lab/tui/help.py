@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
 Row = tuple[str, str]
+
+
+class KeyRows(Widget):
+    """Keys and what they do, in two columns; a long text is folded under itself. One widget for all: to lay out one for
+    each cell takes a third of a second."""
+
+    def __init__(self, rows: Sequence[Row], width: int) -> None:
+        super().__init__()
+        self._rows = rows
+        self._width = width  # of the keys' column, in cells
+
+    def _lines(self, width: int) -> Iterator[tuple[str, str]]:
+        for key, what in self._rows:
+            for number, line in enumerate(textwrap.wrap(what, max(10, width - self._width)) or [""]):
+                yield "" if number else key, line
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return sum(1 for _ in self._lines(width))
+
+    def render(self) -> Content:
+        lines = self._lines(self.content_size.width)
+        return Content("\n").join(
+            Content.assemble((key.ljust(self._width), "bold $text-accent"), line) for key, line in lines
+        )
 
 
 class Help(ModalScreen[None]):
@@ -32,8 +59,7 @@ class Help(ModalScreen[None]):
         VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
         Markdown { padding: 0 1; background: transparent; }
         .title { text-style: bold; color: $text-primary; padding: 1 1 0 1; }
-        .row { height: auto; padding: 0 1; }
-        .what { width: 1fr; }
+        KeyRows { height: auto; padding: 0 1; }
     }
     """
 
@@ -47,18 +73,15 @@ class Help(ModalScreen[None]):
         with Vertical(id="dialog") as dialog:
             dialog.border_title = Content(self.heading)
             dialog.border_subtitle = "esc closes"
+            width = 2 + max(len(key) for _, rows in self.groups for key, _ in rows)
             with VerticalScroll():
                 if self.text:
                     yield Markdown(self.text)
                 for name, rows in self.groups:
                     yield Static(Content(name), classes="title")
-                    for key, what in rows:
-                        with Horizontal(classes="row"):  # a long text is folded under itself
-                            yield Static(Content.styled(key, "bold $text-accent"), classes="key")
-                            yield Static(Content(what), classes="what")
+                    yield KeyRows(rows, width)
 
     def on_mount(self) -> None:
-        self.query(".key").set_styles(width=2 + max(len(key) for _, rows in self.groups for key, _ in rows))
         self.query_one(VerticalScroll).focus()
 
     def action_leave(self) -> None:

@@ -8,12 +8,14 @@ other. Here each of them waits until the one before has had all its effects.
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import termios
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from textual import events
@@ -24,44 +26,73 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 5.0
 """Seconds after which input goes on, whatever it waits for."""
+PAUSE: Final = 0.3
+"""Seconds after which a way out is none of the keys before it, but of a person who is tired of waiting."""
 _LOOK: Final = 0.005  # seconds between two looks at what is waited for
 _PASSING: Final = (events.MouseMove, events.MouseScrollDown, events.MouseScrollUp, events.MouseScrollLeft,
                    events.MouseScrollRight)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """An event that is not handled yet. tired: it leads away, and was not typed in one go with what waits before it."""
+
+    event: events.Event
+    way_out: bool
+    tired: bool
+
+
 class InputOrder:
     """The app asks `admit` about each event of the driver, and handles those that are admitted; the others are posted
-    to it again when it is their turn."""
+    to it again when it is their turn. is_way_out tells which lead away from what is read on the screen, or out."""
 
-    def __init__(self, app: App[int]) -> None:
+    def __init__(self, app: App[int], is_way_out: Callable[[events.Event], bool]) -> None:
         self._app = app
-        self._waiting: deque[events.Event] = deque()
+        self._is_way_out = is_way_out
+        self._waiting: deque[_Waiting] = deque()
         self._effects: deque[events.Event] = deque()  # come before those that wait
         self._turn: events.Event | None = None  # the event that was posted again
         self._settling: asyncio.Task[None] | None = None
         self._holds: dict[object, float] = {}  # until when each lasts
+        self._rows: set[object] = set()  # those of them that a way out does not wait for
 
     def admit(self, event: events.Event) -> bool:
         """Whether an event may be handled now."""
         if event is self._turn:
             self._turn = None
         elif self._settling is not None:
-            self._waiting.append(event)
+            before = self._waiting[-1].event.time if self._waiting else -math.inf
+            way_out = self._is_way_out(event)
+            self._waiting.append(_Waiting(event, way_out, way_out and event.time - before >= PAUSE))
             return False
         if self._settling is None and not isinstance(event, _PASSING):
             self._settling = asyncio.create_task(self._settle(), name="input order")
         return True
 
-    def hold(self, seconds: float = LONGEST) -> Callable[[], None]:
+    def hold(self, seconds: float = LONGEST, rows: bool = False) -> Callable[[], None]:
         """Let input wait until the function is called that this returns, for what a thread or the next picture of
-        the screen has to do first. Only on the screen's thread."""
+        the screen has to do first. Only on the screen's thread.
+
+        rows: a thread reads what keys act on. A key that leads away waits for that only where it came in one go with
+        keys before it that do.
+        """
         token = object()
         self._holds[token] = time.monotonic() + seconds
+        if rows:
+            self._rows.add(token)
 
         def release() -> None:
             self._holds.pop(token, None)
+            self._rows.discard(token)
 
         return release
+
+    def _is_held(self, now: float) -> bool:
+        """Whether something is waited for that the next event needs."""
+        leaving = (not self._effects and self._waiting and self._waiting[0].way_out) or any(
+            one.tired for one in self._waiting
+        )
+        return any(until > now and not (leaving and token in self._rows) for token, until in self._holds.items())
 
     def after(self, event: events.Event) -> None:
         """Handle an event before those that wait: it is an effect of the one that is being handled."""
@@ -75,10 +106,13 @@ class InputOrder:
         try:
             while True:
                 await self._quiet()
-                queue = self._effects or self._waiting
-                if not queue:
+                if self._effects:
+                    event = self._effects.popleft()
+                elif self._waiting:
+                    event = self._waiting.popleft().event
+                else:
                     return
-                self._turn = event = queue.popleft()
+                self._turn = event
                 if not self._app.screen_stack or not self._app.post_message(event):
                     return  # the screen is being taken down
                 while self._turn is not None and self._app.is_running:
@@ -93,7 +127,7 @@ class InputOrder:
         while (now := time.monotonic()) < end and self._app.is_running:
             if _ready():
                 await asyncio.sleep(0)
-            elif any(until > now for until in self._holds.values()) or self._searching():
+            elif self._is_held(now) or self._searching():
                 await asyncio.sleep(_LOOK)
             else:
                 return

@@ -12,7 +12,7 @@ from textual.widgets import Static
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
 from tui_lab.tui.actions import Action
-from tui_lab.tui.background import work
+from tui_lab.tui.background import promised, work
 from tui_lab.tui.dialogs import Ask
 from tui_lab.tui.nodes_look import columns, detail, nodes_frame, nodes_of
 from tui_lab.tui.pane import Pane, nothing
@@ -139,14 +139,15 @@ minutes, the newest on the right.
     def _request(self, command: str, then: str, **words: Any) -> None:
         app = self.lab_app
         try:
-            client = EngineClient.connect(app.lab) if app.lab is not None else None
-            if client is None:
-                app.tell("no engine is running: nodes are used while something runs", "warning")
-                return
-            try:
-                client.request(command, patience=PATIENCE, **words)
-            finally:
-                client.close()
+            with promised():
+                client = EngineClient.connect(app.lab) if app.lab is not None else None
+                if client is None:
+                    app.tell("no engine is running: nodes are used while something runs", "warning")
+                    return
+                try:
+                    client.request(command, patience=PATIENCE, **words)
+                finally:
+                    client.close()
         except LabError as error:
             app.tell(str(error), "error")
             return

@@ -50,8 +50,9 @@ class Pane(Vertical, can_focus=True):
         return cast("LabApp", self.app)
 
     def hold_keys(self) -> None:
-        """Let the keys that come now wait for what a worker reads: they are meant for it. Not longer than PATIENT."""
-        let_go, self._let_go = self._let_go, self.lab_app.hold_input(PATIENT)
+        """Let the keys that come now wait for what a worker reads: they are meant for it. Not longer than PATIENT,
+        and not those that lead away from it."""
+        let_go, self._let_go = self._let_go, self.lab_app.hold_input(PATIENT, rows=True)
         if let_go is not None:
             let_go()
 

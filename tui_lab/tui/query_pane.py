@@ -16,7 +16,7 @@ from tui_lab.results import saved_queries
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.store.lab import Lab
 from tui_lab.tui import query_files, query_history
-from tui_lab.tui.background import work
+from tui_lab.tui.background import promised, work
 from tui_lab.tui.pane import NO_LAB, Pane, nothing
 from tui_lab.tui.query_actions import ACTIONS, HELP
 from tui_lab.tui.query_answer import AnswerView
@@ -234,7 +234,7 @@ class QueryPane(Pane):
                 run.cancel()
 
     def on_unmount(self) -> None:
-        self._stop()  # threads are waited for when the screen ends
+        self._stop()
 
     @work(thread=True, group="query-run")
     def _work(self, run: Run) -> None:
@@ -288,7 +288,7 @@ class QueryPane(Pane):
             self.view.counted(event.total)
 
     def action_cancel(self) -> None:
-        if self.run_ is None:
+        if self.run_ is None or self.run_.cancelled:
             raise SkipAction
         self._follow(False)
         self.run_.cancel()
@@ -370,9 +370,11 @@ class QueryPane(Pane):
     def _write(self, run: Run, text: str) -> None:
         frame = self.view.answer.frame
         try:
-            if self.view.answer.cut:
-                frame = Run(run.lab, run.current, run.typed, 0, run.parameters).answer().frame
-            self.post_message(Exported(f"{frame.height:,} rows in {query_files.export(frame, text)}"))
+            with promised():
+                if self.view.answer.cut:
+                    frame = Run(run.lab, run.current, run.typed, 0, run.parameters).answer().frame
+                path = query_files.export(frame, text)
+            self.post_message(Exported(f"{frame.height:,} rows in {path}"))
         except Exception as error:  # noqa: BLE001 - said in place of a file
             self.post_message(Exported(Problem.of(error).message, failed=True))
 

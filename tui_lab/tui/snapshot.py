@@ -10,6 +10,7 @@ from textual.message import Message
 if TYPE_CHECKING:
     from tui_lab.store.journal import Event
     from tui_lab.store.lab import Lab
+    from tui_lab.tui.watcher import Watcher
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,10 @@ class LabSnapshot:
 
 @dataclass
 class SnapshotTaken(Message):
-    """The watcher has looked. Of several that wait, only the newest is shown."""
+    """A watcher has looked. Of several that wait, only the newest is shown."""
 
     snapshot: LabSnapshot
+    watcher: Watcher
 
     def can_replace(self, message: Message) -> bool:
-        return isinstance(message, SnapshotTaken)
+        return isinstance(message, SnapshotTaken) and message.watcher is self.watcher

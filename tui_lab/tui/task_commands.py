@@ -13,7 +13,7 @@ from tui_lab.cli.errors import UsageError
 from tui_lab.cli.text import plural
 from tui_lab.store.errors import LabError
 from tui_lab.tui import task_actions
-from tui_lab.tui.background import work
+from tui_lab.tui.background import promised, work
 from tui_lab.tui.dialogs import Ask, Choose
 from tui_lab.tui.table import FrameTable
 from tui_lab.tui.task_detail import command_line
@@ -132,7 +132,8 @@ class TaskCommands(TaskGrouping):
     def _do(self, act: Callable[[], str]) -> None:
         app = self._pane.lab_app
         try:
-            said = act()
+            with promised():
+                said = act()
         except (LabError, UsageError, OSError) as error:
             self.app.call_from_thread(app.tell, str(error), "error")
         else:

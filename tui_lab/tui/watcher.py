@@ -43,12 +43,12 @@ class Watcher:
         """Look again at once: something was just asked for."""
         self._at_once.set()
 
-    def close(self) -> None:
-        """End the thread; waits for the look that it is at."""
+    def close(self, patience: float = 0.0) -> None:
+        """End the thread, once it is done with the look that it is at; wait for that so many seconds at most."""
         self._ending.set()
         self._at_once.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=patience)
 
     def _watch(self) -> None:
         from tui_lab.store.errors import LabError
@@ -63,7 +63,7 @@ class Watcher:
             seen = (snapshot.lab, snapshot.experiments, snapshot.engine, snapshot.died, snapshot.problem)
             if (seen, snapshot.samples) != self._last and not self._ending.is_set():
                 self._last = (seen, snapshot.samples)
-                self.post(SnapshotTaken(snapshot))
+                self.post(SnapshotTaken(snapshot, self))
             self._at_once.wait(1 / self.refresh if snapshot.lab else QUIET)
             self._at_once.clear()
         if self._engine is not None:
