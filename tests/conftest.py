@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,18 @@ class Workshop:
         until(lambda: not any(pid and pid > 0 and alive(pid) for pid in pids))
         shutil.rmtree(spool, ignore_errors=True)
         spool.with_name(f"{self.lab.identity}.sock").unlink(missing_ok=True)
+
+
+def searching(pid: int) -> int | None:
+    """The helper of a process that searches for a slow pattern now, and has done so for a while."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, ValueError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid and b"tui_lab.results.slow_search" in (folder / "cmdline").read_bytes():
+                spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                if fields[0] == "R" and spent > 0.5:
+                    return int(folder.name)
+    return None
 
 
 def alive(pid: int) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import alive, searching, until
 from tests.results.test_extraction import read
 from tests.results.test_search_equals_re import EXPRESSIONS, PATTERNS, PIECES, plain_lines, plain_matches, shown
 from tui_lab.results import search, slow_search
@@ -160,3 +163,18 @@ def test_usual_patterns_need_no_helper_for_usual_lines(pattern: str) -> None:
 )
 def test_no_line_is_short_enough_for_some(pattern: str) -> None:
     assert longest_line(re.compile(pattern)) == 0
+
+
+def test_a_helper_ends_with_who_asked_it() -> None:
+    """In the midst of a search, and whatever ends the other."""
+    code = (
+        "from tui_lab.results.slow_search import SlowSearch; from tui_lab.spec.pattern import compile_pattern\n"
+        "SlowSearch(compile_pattern('(a+)+$'), 100000.0).first(['a' * 60 + '!'])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        helper = until(lambda: searching(process.pid))
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: not alive(helper))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +13,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Checkbox, Input, Static
 
-from tests.conftest import Workshop, until
+from tests.conftest import Workshop, searching, until
 from tests.tui.conftest import wait_until
 from tui_lab.cli.errors import UsageError
 from tui_lab.spec.load import load
+from tui_lab.tui import experiment_trial
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.dialogs import Confirm
 from tui_lab.tui.experiment_files import NewDialog, OpenDialog, entries
@@ -213,6 +216,28 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:
             await pilot.press("right_square_bracket")
             await wait_until(pilot, lambda: trial_of(app) is not None and trial_of(app).asked.which == pane._which)
         assert "takes more than" in trial.message
+
+
+async def test_keys_act_while_a_pattern_never_ends(own_lab: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiment_trial, "PATIENCE", 100_000.0)
+    for folder in own_lab.lab_path.glob("small/tasks/*/*"):
+        (folder / "stdout").write_text("a" * 60 + "!\n")
+    app = small(own_lab)
+    async with app.run_test(size=(120, 40)) as pilot:
+        pane = await rewrite(pilot, app, lambda text: text.replace("'score: (@float@)'", "'(a+)+$'"))
+        on_metric("score")(pane)
+        helper = await wait_until(pilot, lambda: searching(os.getpid()))
+        try:
+            pane.side.editor.focus()
+            await pilot.press("end", "x", "escape", "question_mark", "escape", "4")
+            await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "results")
+            assert "x" in pane.side.text.splitlines()[pane.side.editor.cursor_location[0]]
+            assert searching(os.getpid()) == helper
+        finally:
+            while helper is not None:  # another one is tried where one ends
+                os.kill(helper, signal.SIGKILL)
+                await pilot.pause(1)
+                helper = searching(os.getpid())
 
 
 async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Workshop) -> None:

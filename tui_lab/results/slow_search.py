@@ -2,7 +2,7 @@
 
 Python's `re` can't be interrupted, and while it searches no other thread runs. What may take long is therefore searched
 by a helper process, which the operating system ends when its time is over. Helpers start when they are needed, are kept
-for the next search, and end with this process.
+for the next search, and end with this process, also in the midst of one.
 
     python -m tui_lab.results.slow_search    is such a helper: requests at its input, answers at its output
 """
@@ -10,8 +10,11 @@ for the next search, and end with this process.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import pickle
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -217,6 +220,7 @@ def main() -> None:
     compiled = lru_cache(maxsize=64)(compile_pattern)
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    asking = _Asking(requests.fileno())
     while True:
         try:
             what, text, seconds, *given = pickle.load(requests)
@@ -224,10 +228,32 @@ def main() -> None:
             return
         began = time.process_time()
         signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-        answer = _ANSWERS[what](compiled(*text).regex.finditer, *given)
+        with asking:
+            answer = _ANSWERS[what](compiled(*text).regex.finditer, *given)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         pickle.dump((answer, time.process_time() - began), answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()
+
+
+class _Asking:
+    """Within it, the end of the process that asks ends this one at once: it closes the requests, and nothing else comes
+    there before its answer. A search sees nothing itself."""
+
+    def __init__(self, requests: int) -> None:
+        self._requests = requests
+        self._ended = select.poll()
+        self._ended.register(requests, 0)
+        self._flags = fcntl.fcntl(requests, fcntl.F_GETFL)
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(requests, fcntl.F_SETOWN, os.getpid())
+
+    def __enter__(self) -> None:
+        fcntl.fcntl(self._requests, fcntl.F_SETFL, self._flags | os.O_ASYNC)
+        if self._ended.poll(0):
+            sys.exit()
+
+    def __exit__(self, *exception: object) -> None:
+        fcntl.fcntl(self._requests, fcntl.F_SETFL, self._flags)
 
 
 _Finditer = Callable[[str], "Iterator[re.Match[str]]"]
