@@ -137,8 +137,7 @@ class LogPanel(Vertical):
         wanted = outputs(detail, self.choice)
         if force:
             self._close()
-        for output in wanted:
-            self._file(detail, output).refresh()
+        changed = [self._file(detail, output).refresh() for output in wanted]
         if self.choice.streams is None:
             filled = [output for output in wanted if self._files[output.name].size]
             stream = telling(detail, filled)
@@ -149,6 +148,8 @@ class LogPanel(Vertical):
             parts = [Part(name, self._files[name]) for name in names]
             self.view.open(Document(parts, self._ascii), at_end, self._note())  # and `_moved` says the rest
         else:
+            if any(changed):
+                self.view.grown()
             self._say()
 
     def _file(self, detail: TaskDetail, output: Output) -> Readable:
