@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,41 @@ def test_a_plan_that_would_be_another_is_not_made_again(done: Bench) -> None:
     (folder / "1.yaml").write_text(GRID.replace("echo", "printf"))
     said = done("check", "lab", "--repair", code=2).out
     assert "can't be made again: the keys of its tasks would be others than the journal has" in said
+
+
+def test_all_plans_are_gone(done: Bench) -> None:
+    plans = done.lab / "grid" / "plans"
+    before = Lab.open(done.lab).experiment("grid").plan(1).tasks
+    shutil.rmtree(plans)
+    newest = done.lab / "grid" / "experiment.yaml"
+    whole = newest.read_text()
+    newest.write_text(whole.replace("4]", "5]"))
+    said = done("check", "lab", "--repair", code=2).out
+    assert "can't be made again: the keys of its tasks would be others" in said
+    newest.unlink()
+    said = done("check", "lab", "--repair", code=2).out
+    assert "can't be made again: experiment.yaml is missing, too" in said
+    assert f"its outputs are as they were, in {done.lab}/grid/tasks; to begin anew, move {done.lab}/grid away" in said
+    newest.write_text(whole)
+    assert "1.parquet: made again from experiment.yaml; there was none" in done("check", "lab", "--repair").out
+    assert Lab.open(done.lab).experiment("grid").plan(1).tasks.equals(before)
+    assert "0 tasks to run" in done.run("grid.yaml").err
+
+
+@pytest.mark.parametrize("text", [None, "", '{"id": 5}'])
+def test_the_marker_of_a_lab_is_damaged(done: Bench, text: str | None) -> None:
+    marker = done.lab / "lab.json"
+    identity = Lab.open(done.lab).identity
+    if text is None:
+        marker.unlink()
+    else:
+        marker.write_text(text)
+    for words in (["status"], ["check", "lab"], ["--run", "grid.yaml"]):
+        assert "it holds experiments: `tui-lab check --repair lab` makes the file again" in done(*words, code=2).err
+    kept = "there was none" if text is None else "the damaged one is lab.json.damaged"
+    assert f"lab/lab.json: made again; {kept}\n" in done("check", "lab", "--repair").out
+    assert Lab.open(done.lab).identity == identity
+    assert "0 tasks to run" in done.run("grid.yaml").err
+    marker.write_text('{"format": 99}')
+    assert "made by a newer tui-lab (format 99" in done("check", "lab", "--repair", code=2).err
+    assert marker.read_text() == '{"format": 99}'

@@ -60,11 +60,11 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
         except LabError as error:
             what = error.message.removeprefix(f"{path}: ")
             try:
-                _made_again(folder, state, number)
+                _, _, source = _made_again(folder, state, number)
             except (LabError, SpecError, UsageError, OSError) as why:
-                yield Finding(path, 0, what, f"it can't be made again: {why}")
+                yield Finding(path, 0, what, f"it can't be made again: {why}; {_way_out(folder)}")
             else:
-                yield Finding(path, 0, what, f"--repair makes it again from {number}.yaml")
+                yield Finding(path, 0, what, f"--repair makes it again from {source.name}")
 
 
 def mend(lab: Lab) -> list[str]:
@@ -81,11 +81,14 @@ def mend(lab: Lab) -> list[str]:
                 Plan.read(folder.plans, number, crc=state.plan_crc(number))
                 continue
             try:
-                said.append(_make_again(folder, state, number, path))
-            except (LabError, SpecError, UsageError) as error:
-                said.append(f"{path}: can't be made again: {error}")
+                plan, text, source = _made_again(folder, state, number)
+            except (LabError, SpecError, UsageError, OSError):
+                continue  # what is damaged afterwards says why
+            try:
+                kept = _put_back(folder, plan, text, path)
             except OSError as error:
                 raise storage_error(path, error) from error
+            said.append(f"{path}: made again from {source.name}; {kept}")
     return said
 
 
@@ -97,27 +100,38 @@ def _state(folder: ExperimentFolder) -> tuple[State, list[Damage]]:
     return state, damage
 
 
-def _make_again(folder: ExperimentFolder, state: State, number: int, path: Path) -> str:
-    plan, text = _made_again(folder, state, number)
+def _way_out(folder: ExperimentFolder) -> str:
+    return f"its outputs are as they were, in {folder.path / 'tasks'}; to begin anew, move {folder.path} away"
+
+
+def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> str:
+    """Write a plan in the place of a damaged one; what became of that. Raises OSError, StorageError."""
     kept = "there was none"
+    folder.plans.mkdir(exist_ok=True)
     if path.exists():
         kept = f"the damaged one is {path.name}.damaged"
         path.replace(path.with_name(f"{path.name}.damaged"))
     plan.write(folder.plans, text)
     record = Journal(folder.journal)
     try:
-        record.append([{"event": "plan", "at": round(time.time(), 3), "plan": number, "plan_crc": file_crc(path)}])
+        record.append([{"event": "plan", "at": round(time.time(), 3), "plan": plan.number, "plan_crc": file_crc(path)}])
         record.sync()
     finally:
         record.close()
-    return f"{path}: made again from {number}.yaml; {kept}"
+    return kept
 
 
-def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Plan, str]:
-    """A plan as it was, and the text that it was made from. Raises LabError where it would be another, SpecError,
-    UsageError, OSError."""
+def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Plan, str, Path]:
+    """A plan as it was, the text that it was made from, and where that is. Raises LabError where it would be another,
+    SpecError, UsageError, OSError."""
     before, event = _submission(folder, number)
-    text = (folder.plans / f"{number}.yaml").read_text(encoding="utf-8")
+    source = folder.plans / f"{number}.yaml"
+    if not source.exists() and "keys" in event:  # which tell whether the newest file gives the same tasks
+        source = folder.path / layout.SPEC_FILE
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise LabError(f"{source.name} is missing, too") from None
     file = _file(folder, state, number, event)
     experiment = load(file, text=text)
     words = event.get("argv", [])
@@ -156,7 +170,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
             both = tasks.select("task_id", "key").join(known, on="task_id")
             if (both["key"] != both["key_right"]).any():
                 raise LabError(f"the keys of its tasks would be others than those of plan {other}")
-    return plan, text
+    return plan, text, source
 
 
 def _submission(folder: ExperimentFolder, number: int) -> tuple[State, Event]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,19 +42,22 @@ class Lab:
         marker = path / layout.LAB_FILE
         try:
             facts = json.loads(marker.read_text())
-            version, identity, place = facts["format"], str(facts["id"]), facts.get("place")
+            version = facts["format"]
+            newer = isinstance(version, int) and version > FORMAT
+            identity, place = "" if newer else str(facts["id"]), facts.get("place")
         except NotADirectoryError:
             raise LabError(f"{path}: is a file, not a lab", "--lab DIR names a folder") from None
         except FileNotFoundError:
             if not path.exists():
                 hint = "`tui-lab --run FILE` makes one; --lab DIR names another"
                 raise LabError(f"{path}: there is no lab here", hint) from None
-            hint = "--lab DIR names another folder"
+            hint = _repair_hint(path) or "--lab DIR names another folder"
             raise LabError(f"{path}: is no lab (it has no {layout.LAB_FILE})", hint) from None
         except OSError as error:
             raise StorageError(f"{marker}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError):
-            raise LabError(f"{marker}: is damaged", 'it should hold {"format": 1, "id": "..."}') from None
+            hint = _repair_hint(path) or 'it should hold {"format": 1, "id": "..."}'
+            raise LabError(f"{marker}: is damaged", hint) from None
         if not isinstance(version, int) or version > FORMAT:
             made = f"made by a newer tui-lab (format {version}, this one reads {FORMAT})"
             raise LabError(f"{path}: {made}", "upgrade tui-lab")
@@ -69,7 +73,8 @@ class Lab:
                 if not path.is_dir():
                     raise LabError(f"{path}: is a file, not a folder", "--lab DIR names another place")
                 if any(not child.name.startswith(layout.LAB_FILE) for child in path.iterdir()):
-                    raise LabError(f"{path}: is not empty and is no lab", "--lab DIR names another folder")
+                    hint = _repair_hint(path) or "--lab DIR names another folder"
+                    raise LabError(f"{path}: is not empty and is no lab", hint)
             path.mkdir(parents=True, exist_ok=True)
             partial = path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"
             try:
@@ -86,6 +91,32 @@ class Lab:
         except OSError as error:
             raise storage_error(path, error) from error
         return cls.open(path)
+
+    @classmethod
+    def mend(cls, path: Path) -> str:
+        """Make the marker again where it is missing or damaged; what was done, empty where it was well. Raises LabError
+        where the folder holds no experiment, or is a lab of a newer version; StorageError."""
+        try:
+            cls.open(path)
+        except LabError:
+            marker = path / layout.LAB_FILE
+            if not _repair_hint(path) or _is_newer(marker):
+                raise
+        else:
+            return ""
+        identity = _known_identity(path)
+        kept = "there was none"
+        try:
+            if marker.exists():
+                kept = f"the damaged one is {marker.name}.damaged"
+                marker.replace(marker.with_name(f"{marker.name}.damaged"))
+            partial = path / f"{layout.LAB_FILE}.{secrets.token_hex(4)}"
+            partial.write_text(_marker(path, identity=identity))
+            partial.replace(marker)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        lost = "" if identity else "; tasks that nodes still run for it count as lost"
+        return f"{marker}: made again; {kept}{lost}"
 
     @property
     def is_copy(self) -> bool:
@@ -149,8 +180,38 @@ def _place(path: Path) -> dict[str, Any]:
     return {"path": os.path.realpath(path), "inode": path.stat().st_ino}
 
 
-def _marker(path: Path, former: Sequence[str] = ()) -> str:
+def _marker(path: Path, former: Sequence[str] = (), identity: str = "") -> str:
     place = _place(path)
     before = [one for one in dict.fromkeys(former) if one != place["path"]][:MOST_PLACES]
-    marker = {"format": FORMAT, "id": secrets.token_hex(8), "place": place, **({"before": before} if before else {})}
+    identity = identity or secrets.token_hex(8)
+    marker = {"format": FORMAT, "id": identity, "place": place, **({"before": before} if before else {})}
     return json.dumps(marker) + "\n"
+
+
+def _repair_hint(path: Path) -> str:
+    """What to type for a folder that was a lab: it holds experiments. Empty for any other."""
+    try:
+        was_one = any(path.glob(f"*/{layout.JOURNAL_FILE}"))
+    except OSError:
+        return ""
+    return f"it holds experiments: `tui-lab check --repair {path}` makes the file again" if was_one else ""
+
+
+def _is_newer(marker: Path) -> bool:
+    try:
+        version = json.loads(marker.read_text())["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return isinstance(version, int) and version > FORMAT
+
+
+def _known_identity(path: Path) -> str:
+    """The identity that the lab's engine had here: its socket has that name. Empty where nothing tells."""
+    try:
+        facts = json.loads((path / layout.ENGINE_FILE).read_text())
+        if facts["lab"] == str(path.absolute()):
+            name = Path(facts["socket"]).stem
+            return name if re.fullmatch("[0-9a-f]{16}", name) else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return ""

@@ -65,12 +65,14 @@ def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]
     from tui_lab.spec.problem import Problem
     from tui_lab.store.lab import Lab
 
-    lab = Lab.open(path)
     said: list[str] = []
+    if repair and (made := Lab.mend(path)):
+        said.append(made)
+    lab = Lab.open(path)
     if repair:
         lock = take_lock(lab)
         try:
-            said = mend(lab)
+            said += mend(lab)
         finally:
             lock.release()
     found = findings(lab)
