@@ -178,6 +178,12 @@ def told(played: Played) -> str:
     return unreached(played.folder, refresh(played.folder))
 
 
+def test_a_deterministic_program_stops_also_where_it_gives_0(disk: Any) -> None:
+    played = Played(disk, SWEEP.replace("ci95(acc) < 0.05 * mean(acc)", "ci95(acc) < 0.1"))
+    played.whole(lambda row: f"acc {0 if row['opt'] == 'calm' else 2.5}\n")
+    assert played.repeats() == {"calm": 3, "wild": 3, "sick": 3}
+
+
 def test_equal_values_are_no_reason_to_stop(disk: Any) -> None:
     """Wild repeats of a program that prints one decimal, and calm ones that all print the same."""
     played = Played(disk, SWEEP.replace("[calm, wild, sick]", "[calm, wild]"))

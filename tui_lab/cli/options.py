@@ -26,6 +26,10 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", _help_formatter())
         super().__init__(prog=f"tui-lab {name}".strip(), allow_abbrev=False, **options)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the words; options may stand anywhere between the others, which plain argparse refuses."""
+        return self.parse_intermixed_args(args, namespace)
+
     def format_help(self) -> str:
         """The help, whose prose fits the terminal as its options do."""
         raw = self.description, self.epilog

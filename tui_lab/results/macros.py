@@ -1,13 +1,14 @@
 """Questions that everyone asks, as tables in SQL.
 
-    best('METRIC'[, 'EXPERIMENT'])     a row per setting, best first, what lacks values last
+    best('METRIC'[, 'EXPERIMENT'])     a row per setting, as `stats` judges them: best first (in the order of the plan
+                                       where the metric has no goal), what lacks values last
     compare('A', 'B')                  means of two experiments where their shared parameters are equal
     compare('A@1', 'A@2')              of two versions of the tasks of one
     failures(['EXPERIMENT'])           tasks that failed or were lost or stopped
     slowest(['EXPERIMENT'][, N])       the N (20) done tasks that took longest
 
 Without an experiment the current one is meant. A call stands where a table may: it is replaced by a query
-over the tables of the lab, which `SELECT * FROM best(...)` can filter and join like any other.
+over the tables of the lab, or by a table, which `SELECT * FROM best(...)` can filter and join like any other.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import polars as pl
+
 from tui_lab.results.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.results.sql_text import Token, in_quotes
+from tui_lab.results.statistics_frame import settings_table
+from tui_lab.results.statistics_report import Options, StatisticsError, make
 from tui_lab.results.tables import Results
 from tui_lab.spec.problem import suggest
-from tui_lab.store import ranges
 from tui_lab.store.naming import SEED
-from tui_lab.store.spare import spare_tasks
 
 Find = Callable[[str | None], Results]
 """The results of an experiment, by default of the current one. Raises QueryError."""
@@ -61,12 +64,13 @@ def calls(words: Sequence[Token]) -> Iterator[Call]:
                 arguments.append(token.text)
 
 
-def written(call: Call, find: Find) -> str:
-    """The query in brackets that a call means. Raises QueryError."""
-    return f"({MACROS[call.name](list(call.arguments), find)})"
+def meant(call: Call, find: Find) -> str | pl.DataFrame:
+    """The query or the table that a call means. Raises QueryError."""
+    return MACROS[call.name](list(call.arguments), find)
 
 
-def best(arguments: list[str], find: Find) -> str:
+def best(arguments: list[str], find: Find) -> pl.DataFrame:
+    """What `stats` says of the settings by one metric."""
     _at_most(arguments, 2, "best('METRIC', 'EXPERIMENT')")
     results = find(arguments[1] if len(arguments) > 1 else None)
     metric = arguments[0] if arguments else leading_metric(results)
@@ -76,31 +80,11 @@ def best(arguments: list[str], find: Find) -> str:
     if metric not in metrics:
         hint = suggest(metric, metrics) or f"there are {', '.join(metrics) or 'none'}"
         raise QueryError(f'{results.name} has no metric "{metric}" with numbers', hint=hint)
-    value = f"{in_quotes(metrics[metric])}::DOUBLE"
-    finite = f"FILTER (WHERE isfinite({value}) AND state = 'done')"
-    order = "ASC" if results.spec.metrics[metric].goal == "min" else "DESC"
-    columns = [in_quotes(parameter) for parameter in varying(results)]
-    columns += [
-        f"count({value}) {finite} AS n",
-        f"avg({value}) {finite} AS mean",
-        f"ci95(CASE WHEN state = 'done' THEN {value} END) AS ci95",
-        f"min({value}) {finite} AS min",
-        f"max({value}) {finite} AS max",
-        "count(*) AS asked",
-    ]
-    # As in `stats`: what lacks values stands behind what is complete.
-    incomplete = f"count({value}) {finite} < count(*)"
-    last = f"ORDER BY avg({value}) {finite} IS NULL, {incomplete}, avg({value}) {finite} {order}"
-    rows = f"(SELECT * FROM {in_quotes(f'{results.name}_tasks')} WHERE planned{_without_spare(results)})"
-    return (
-        f"SELECT {', '.join(columns)} FROM {rows} GROUP BY ALL HAVING count(*) FILTER (WHERE state = 'done') > 0 {last}"
-    )
-
-
-def _without_spare(results: Results) -> str:
-    """A condition that leaves out repeats which turned out not to be needed."""
-    spare = ranges.to_ranges(spare_tasks(results.folder.state()))
-    return "".join(f" AND NOT task_id BETWEEN {first} AND {last}" for first, last in spare)
+    try:
+        report = make(results, Options(metrics=(metric,)))
+    except StatisticsError as error:
+        raise QueryError(str(error)) from None
+    return settings_table(report)
 
 
 def compare(arguments: list[str], find: Find) -> str:
@@ -174,7 +158,7 @@ def slowest(arguments: list[str], find: Find) -> str:
     return f"SELECT {', '.join(columns)}, {facts} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
 
 
-MACROS: Final[dict[str, Callable[[list[str], Find], str]]] = {
+MACROS: Final[dict[str, Callable[[list[str], Find], str | pl.DataFrame]]] = {
     "best": best,
     "compare": compare,
     "failures": failures,

@@ -130,6 +130,14 @@ def _follows(table: pl.DataFrame, name: str, chosen: Sequence[str]) -> bool:
     return table.select(*chosen, name).n_unique() == table.select(chosen).n_unique()
 
 
+def beyond_floats(series: pl.Series) -> bool:
+    """Whether there are whole numbers beyond those that floats hold, where different ones become equal."""
+    if not series.dtype.is_integer():
+        return False
+    ends = (series.min(), series.max())
+    return any(isinstance(one, int) and abs(one) > 2**53 for one in ends)
+
+
 def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
     """A number for each row: equal where the columns are, counted in the order of first appearance."""
     columns = list(dict.fromkeys(columns))

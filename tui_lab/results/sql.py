@@ -24,14 +24,16 @@ from typing import Any, Final, Literal
 import duckdb
 import polars as pl
 
-from tui_lab.results import macros, sql_nan
+from tui_lab.results import macros, sql_connection, sql_nan
 from tui_lab.results.answers import to_frame
 from tui_lab.results.columns import portable
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
-from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, close, connect
+from tui_lab.results.settings import LESS_IS_BETTER, numeric_metrics, settings
+from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, close, connect, summarised
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql_text import Rewritten, Token, in_quotes, mentioned, replace, tokens
+from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec.problem import SpecError, suggest
 from tui_lab.store import layout
@@ -107,19 +109,21 @@ class Database:
         """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it,
         which `warn` is told. Raises QueryError, and what reading the lab raises."""
         self._looked.clear()
-        rewritten = self._with_files(sql)
-        known = self.tables()
         frames: dict[str, pl.DataFrame] = {}
+        rewritten = self._with_files(sql, frames)
+        known = self.tables()
         given = dict(parameters or {})
         try:
             self._check(sql, rewritten, given)
             names = mentioned(rewritten.text)
-            add_summaries(self._connection, names & SUMMARIES)
             frames.update(self._load(known, names))
+            resolutions = self._resolutions(rewritten.text, known, frames)
+            add_summaries(self._connection, names & SUMMARIES, known=resolutions)
             for name, frame in frames.items():
                 self._register(name, frame)
             try:
-                answer = self._answer(rewritten.text, given, limit)
+                with_knowledge = sql_connection.with_knowledge(rewritten.text, resolutions).text
+                answer = self._answer(with_knowledge, rewritten.text, given, limit)
             finally:
                 for name in frames:
                     self._connection.unregister(name)
@@ -160,15 +164,35 @@ class Database:
         casts = ", ".join(f"{in_quotes(column)}::HUGEINT AS {in_quotes(column)}" for column in wide)
         self._connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
 
-    def _answer(self, text: str, parameters: dict[str, Any], limit: int) -> pl.DataFrame:
+    def _resolutions(
+        self, sql: str, known: Mapping[str, str], frames: Mapping[str, pl.DataFrame]
+    ) -> dict[str, Resolution]:
+        """What the settings of an experiment tell of the columns whose `ci95` a query asks, where it is plain which
+        column that is: by its name in lower case."""
+        found = {}
+        for column in summarised(sql):
+            holders = [name for name, frame in frames.items() if column in map(str.lower, frame.columns)]
+            experiment = known.get(holders[0]) if len(holders) == 1 else None
+            if not experiment or holders[0] in (f"{experiment}_steps", f"{experiment}_rows"):
+                continue
+            results = next(one for (name, _), one in self._looked.items() if name == experiment)
+            metrics = (*numeric_metrics(results).values(), *LESS_IS_BETTER)
+            for name in metrics:
+                if name.lower() == column:
+                    found[column] = resolution(sample.values for sample in settings(results).samples(name))
+        return found
+
+    def _answer(self, text: str, plain: str, parameters: dict[str, Any], limit: int) -> pl.DataFrame:
+        """The answer to a query; `plain` is the text of which errors name the place."""
         try:
             relation = self._connection.sql(text, params=parameters or None)
-            return to_frame(relation.limit(limit + 1) if limit else relation, self._connection)
+            answer = to_frame(relation.limit(limit + 1) if limit else relation, self._connection)
+            return answer.rename(sql_connection.without_knowledge)
         except (duckdb.InterruptException, duckdb.OutOfMemoryException):
             raise
         except duckdb.Error:
             # A relation's errors have no place; those of the plain way have.
-            self._connection.execute(text, parameters or None).fetchall()
+            self._connection.execute(plain, parameters or None).fetchall()
             raise
 
     def _named(self, known: Mapping[str, str], names: Collection[str]) -> dict[str, list[str]]:
@@ -223,12 +247,12 @@ class Database:
 
     # ---- files and tables
 
-    def _with_files(self, sql: str) -> Rewritten:
+    def _with_files(self, sql: str, frames: dict[str, pl.DataFrame]) -> Rewritten:
         """The query with paths from the lab made absolute, where a table or a reading function takes a
-        path, and with macros written out."""
+        path, and with macros written out; those that are tables are put into `frames`."""
         words = list(tokens(sql))
         called = list(macros.calls(words))
-        pieces = [(call.start, call.end, self._written(call, sql)) for call in called]
+        pieces = [(call.start, call.end, self._written(call, sql, frames)) for call in called]
         before: list[str] = []
         calls: list[_Call] = []
         for token in words:
@@ -256,11 +280,16 @@ class Database:
             before = [*before[-1:], token.text.lower()]
         return replace(sql, sorted(pieces))
 
-    def _written(self, call: macros.Call, sql: str) -> str:
+    def _written(self, call: macros.Call, sql: str, frames: dict[str, pl.DataFrame]) -> str:
         try:
-            return macros.written(call, self._experiment)
+            meant = macros.meant(call, self._experiment)
         except QueryError as error:
             raise QueryError(error.message, sql, call.start, error.hint) from None
+        if isinstance(meant, str):
+            return f"({meant})"
+        name = f"{call.name}({', '.join(call.arguments)})"
+        frames[name] = meant
+        return f"(FROM {in_quotes(name)})"
 
     def _experiment(self, name: str | None) -> Results:
         names = self.lab.experiments()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Final
 import duckdb
 
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.statistics_exact import Moments, moments
-from tui_lab.results.statistics_intervals import t_interval, wilson
-from tui_lab.results.statistics_resolution import resolution
+from tui_lab.results.sql_text import Rewritten, Token, replace, tokens
+from tui_lab.results.statistics import Sample, describe
+from tui_lab.results.statistics_exact import moments
+from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.spec import until
 
 MEMORY: Final = "50%"
@@ -63,14 +63,18 @@ _LEVEL: Final = 0.95
 
 
 def add_summaries(
-    connection: duckdb.DuckDBPyConnection, names: Collection[str] = SUMMARIES, flat: float | None = None
+    connection: duckdb.DuckDBPyConnection,
+    names: Collection[str] = SUMMARIES,
+    flat: float | None = None,
+    known: Mapping[str, Resolution] | None = None,
 ) -> None:
     """Define, of `n(x)`, `sd(x)`, `se(x)` and `ci95(x)`, those in `names`. All leave out nulls, NaN and infinities;
     `n()` counts rows. Where there are too few values they are null.
 
     They are computed as `stats` computes them, which DuckDB's own are not where leading digits agree or squares
-    overflow. An interval is never narrower than the printed digits of its values allow. `flat` is the `ci95` of values
-    that are all equal: such values tell nothing of their spread.
+    overflow. `ci95(x)` takes the values of its group for all there are; `known` is what all settings of an experiment
+    tell of a column, which `with_knowledge` writes into a query. `flat` is the `ci95` of values that are all equal,
+    and no shares: such values tell nothing of their spread.
     """
 
     def sd(values: list[float]) -> float | None:
@@ -79,23 +83,79 @@ def add_summaries(
     def se(values: list[float]) -> float | None:
         return moments(values).se if values else None
 
-    def ci95(values: list[float]) -> float | None:
-        found = moments(values) if len(values or ()) > 1 else None
-        if found is None or found.sd is None:
+    def ci95(
+        values: list[float], step: float | None, binary: bool, deterministic: bool, usual: float, flat: float | None
+    ) -> float | None:
+        if not values:
             return None
-        if set(values) <= {0.0, 1.0}:
-            low, high = wilson(round(math.fsum(values)), found.n, _LEVEL)
-            return (high - low) / 2
-        spread = resolution([values]).spread(values, found.sd)
-        interval = t_interval(Moments(found.n, found.mean, spread), _LEVEL)
-        return flat if found.sd == 0 or interval is None else (interval[1] - interval[0]) / 2
+        equal = len(values) > 1 and min(values) == max(values)
+        if step is None or (deterministic and not equal):  # the values of several settings, say
+            of_all, alone = resolution([values]), True
+        else:
+            of_all, alone = Resolution(step, binary, deterministic, usual), False
+        if flat is not None and equal and not (of_all.binary and (alone or not deterministic)):
+            return flat
+        return describe(Sample(tuple(values)), _LEVEL, known=of_all).half
 
-    n = f"count({_VALUE}) {_FINITE}"
+    of_values = f"(x) AS tui_lab_NAME(list({_VALUE}) {_FINITE}"
     if "n" in names:
-        connection.execute(f"CREATE OR REPLACE MACRO n() AS count(*), (x) AS {n}")
-    for name, function in {"sd": sd, "se": se, "ci95": ci95}.items():
+        connection.execute(f"CREATE OR REPLACE MACRO n() AS count(*), (x) AS count({_VALUE}) {_FINITE}")
+    for name, function in {"sd": sd, "se": se}.items():
         if name in names:
-            of_list = f"tui_lab_{name}"
-            with suppress(duckdb.NotImplementedException):  # an earlier query of this connection has made it
-                connection.create_function(of_list, function, ["DOUBLE[]"], "DOUBLE", null_handling="special")  # type: ignore[call-overload]
-            connection.execute(f"CREATE OR REPLACE MACRO {name}(x) AS {of_list}(list({_VALUE}) {_FINITE})")
+            _define(connection, f"tui_lab_{name}", function, ["DOUBLE[]"])
+            connection.execute(f"CREATE OR REPLACE MACRO {name}{of_values.replace('NAME', name)})")
+    if "ci95" in names:
+        types = ["DOUBLE[]", "DOUBLE", "BOOLEAN", "BOOLEAN", "DOUBLE", "DOUBLE"]
+        _define(connection, "tui_lab_ci95", ci95, types)
+        for name, one in [("ci95", None), *((_KNOWN.format(i), one) for i, one in enumerate((known or {}).values()))]:
+            facts = (None,) * 4 if one is None else (one.step, one.binary, one.deterministic, one.sd)
+            given = ", ".join("NULL" if fact is None else f"'{fact}'" for fact in (*facts, flat))
+            connection.execute(f"CREATE OR REPLACE MACRO {name}{of_values.replace('NAME', 'ci95')}, {given})")
+
+
+def _define(
+    connection: duckdb.DuckDBPyConnection, name: str, function: Callable[..., float | None], types: list[str]
+) -> None:
+    with suppress(duckdb.NotImplementedException):  # an earlier query of this connection has made it
+        connection.create_function(name, function, types, "DOUBLE", null_handling="special")  # type: ignore[call-overload]
+
+
+_KNOWN: Final = "ci95_of_known_{}"
+
+
+def summarised(sql: str) -> list[str]:
+    """The columns of which a query asks the `ci95`, by their bare names; none where it has inner queries, which may
+    give other values the same name."""
+    words = [word.text.lower() for word in tokens(sql) if word.kind == "name"]
+    if max(map(words.count, ("select", "from"))) > 1:
+        return []
+    return list(dict.fromkeys(column for _, column in _ci95_calls(sql)))
+
+
+def with_knowledge(sql: str, known: Collection[str]) -> Rewritten:
+    """A query in which the `ci95` of the columns in `known` goes by what is known of them."""
+    places = {name: place for place, name in enumerate(known)}
+    found = [(word, places[column]) for word, column in _ci95_calls(sql) if column in places]
+    return replace(sql, [(word.start, word.end, _KNOWN.format(place)) for word, place in found])
+
+
+def without_knowledge(name: str) -> str:
+    """The name of a column of an answer as the query was typed."""
+    return re.sub(rf"\b{_KNOWN.format('[0-9]+')}\b", "ci95", name)
+
+
+def _ci95_calls(sql: str) -> Iterator[tuple[Token, str]]:
+    """Each `ci95(column)` or `ci95(table.column)`: the name of the function, and the column in lower case."""
+    words = list(tokens(sql))
+    for place, word in enumerate(words):
+        if (
+            word.kind != "name"
+            or word.text.lower() != "ci95"
+            or [one.text for one in words[place + 1 : place + 2]] != ["("]
+        ):
+            continue
+        inside = words[place + 2 : place + 6]
+        if [one.text for one in inside[1:2]] == ["."]:
+            inside = inside[2:]
+        if len(inside) > 1 and inside[0].kind in ("name", "quoted") and inside[1].text == ")":
+            yield word, inside[0].text.lower()

@@ -70,6 +70,33 @@ def frame(report: Report) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+_SETTINGS: Final[dict[str, Any]] = {
+    "n": pl.Int64,
+    "mean": pl.Float64,
+    "ci95": pl.Float64,
+    "min": pl.Float64,
+    "max": pl.Float64,
+    "asked": pl.Int64,
+    "standing": pl.String,
+}
+
+
+def settings_table(report: Report) -> pl.DataFrame:
+    """The settings' parameters (`in_NAME` where a column of this table has the name) and what is said of them by the
+    report's first metric, best first; `ci95` is half of the interval."""
+    (metric,) = report.metrics
+    found = [
+        (one.n, one.mean, one.half, one.min, one.max, metric.asked[place].asked, metric.standing(place))
+        for place in metric.order
+        for one in (metric.summaries[place],)
+    ]
+    rows = pl.DataFrame(found, schema=_SETTINGS, orient="row")
+    if not report.settings.by:
+        return rows
+    keys = report.settings.keys[pl.Series(metric.order, dtype=pl.UInt32)]
+    return pl.concat([keys.rename(parameter_columns(keys.columns, _SETTINGS)), rows], how="horizontal")
+
+
 def frame_per(reports: Sequence[Report], tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Tables of the reports on each value of a parameter, one below the other, with that value first."""
     parts = []

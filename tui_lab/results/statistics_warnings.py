@@ -9,6 +9,7 @@ import polars as pl
 
 from tui_lab.results.hints import too_slow
 from tui_lab.results.plain import shown
+from tui_lab.results.settings import beyond_floats
 from tui_lab.results.statistics import FENCE, outliers
 from tui_lab.results.statistics_intervals import FEWEST
 from tui_lab.results.statistics_report import MetricReport, Report
@@ -29,6 +30,7 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
         *(told for one in metrics if (told := uncrowned(report, one))),
         *_repeats(report, metrics),
         *_equal(metrics),
+        *_rounded(report, metrics),
         *_averages(report),
         *_values(metrics),
         *_outliers(metrics),
@@ -103,6 +105,17 @@ def _equal(metrics: Sequence[MetricReport]) -> Iterator[str]:
             yield (
                 f"{metric.name}: {_settings(flat, len(metric.samples))} equal values (chance, or printed in steps of "
                 f"{metric.known.step:g}), which is no certainty: taken to scatter as the others do"
+            )
+
+
+def _rounded(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
+    """Whole numbers that floats don't tell apart."""
+    for metric in metrics:
+        column = report.results.metrics.get(metric.name, metric.name)
+        if column in report.results.grid.columns and beyond_floats(report.results.grid[column]):
+            yield (
+                f"{metric.name}: whole numbers beyond 2^53 are rounded to 16 digits here, where different ones may "
+                "become equal; take what they have in common off (SQL keeps them: SELECT min(x), max(x) - min(x))"
             )
 
 

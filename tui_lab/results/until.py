@@ -22,8 +22,8 @@ import duckdb
 import polars as pl
 
 from tui_lab.results.settings import codes
-from tui_lab.results.sql_connection import add_summaries, close
-from tui_lab.results.statistics_resolution import resolution
+from tui_lab.results.sql_connection import add_summaries, close, with_knowledge
+from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.tables import Results, refresh
 from tui_lab.spec import until
 from tui_lab.spec.bounded import bounded
@@ -134,12 +134,19 @@ def judged(condition: str, metrics: Mapping[str, Metric], results: Results, done
         for column in columns:
             table, doubtful = _scattered(table, column, bool(_OTHER_SPREAD.search(condition)))
             unsure = unsure.append(doubtful)
-    true = _true(condition, names, table)
+    known = {name.lower(): _known(table, column) for name, column in zip(names, columns, strict=True)}
+    constant = {name: one for name, one in known.items() if one.deterministic}
+    true = _true(condition, names, table, constant)
     true = true.filter(~true.is_in(unsure.implode()))
-    possible = _true(condition, names, flat)
+    possible = _true(condition, names, flat, constant)
     asked = flat.drop_nulls(columns)["a setting"].unique(maintain_order=True)
-    known = pl.concat([true, possible]).implode()
-    return Verdict(true, asked.filter(~asked.is_in(known)))
+    either = pl.concat([true, possible]).implode()
+    return Verdict(true, asked.filter(~asked.is_in(either)))
+
+
+def _known(table: pl.DataFrame, column: str) -> Resolution:
+    groups = table.drop_nulls(column).group_by("a setting", maintain_order=True).agg(column)
+    return resolution(values.to_list() for values in groups[column])
 
 
 _SPREAD: Final = re.compile(r"\b(sd|se|ci95|stddev\w*|var(iance)?(_\w+)?|sem|mad|max|range)\s*\(", re.IGNORECASE)
@@ -173,15 +180,16 @@ def _scattered(table: pl.DataFrame, column: str, asks_for_sd: bool) -> tuple[pl.
     return table.with_columns(pl.Series(column, found, dtype=pl.Float64)), nothing
 
 
-def _true(condition: str, names: Sequence[str], table: pl.DataFrame) -> pl.Series:
+def _true(condition: str, names: Sequence[str], table: pl.DataFrame, known: Mapping[str, Resolution]) -> pl.Series:
     """The settings for which a condition is true of the values of a table."""
+    condition = with_knowledge(condition, known).text
     columns = ", ".join(['"a setting"', *(f'v{i} AS "{name}"' for i, name in enumerate(names))])
     grouped = f'SELECT ({condition}\n) AS holds, "a setting" FROM (SELECT {columns} FROM done) GROUP BY "a setting"'
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET memory_limit = '50%'")
         connection.execute("SET temp_directory = ''")
-        add_summaries(connection, flat=0.0)
+        add_summaries(connection, flat=0.0, known=known)
         connection.register("done", table.to_arrow())
         query = f'SELECT "a setting" FROM ({grouped}) WHERE holds'
         answer = bounded(lambda: connection.execute(query).fetchall(), connection.interrupt, until.SECONDS)

@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
     add_nodes(parser)
     add_json(parser)
     add_common(parser)
-    args = parser.parse_intermixed_args(arguments)
+    args = parser.parse_args(arguments)
     lab = open_lab(args)
     if args.action is None:
         if args.node or args.cluster:
