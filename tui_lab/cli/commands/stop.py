@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> int:
         raise NothingToDoError(f"nothing to stop: nothing is running in {lab.path}")
     for name, tasks in wanted.items():
         answer = client.request("stop", experiment=name, tasks=tasks)
-        print(f"{name}: stopping {plural(answer['stopped'], 'task')}", file=sys.stderr)
+        count = answer["stopped"]
+        said = f"stopping {plural(count, 'task')}" if count else "nothing to stop: none of these tasks is going"
+        print(f"{name}: {said}", file=sys.stderr)
         for one in answer.get("stopping", ()):
             if "away_for" in one:
                 print(stop_line(one), file=sys.stderr)
