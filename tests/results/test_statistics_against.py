@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,23 @@ def test_an_overall_difference_is_seldom_found_where_there_is_none() -> None:
         overall = only(against(*tables)).overall
         found += overall is not None and overall.p is not None and overall.p < 0.05
     assert found <= 20, f"{found} of 200, where 10 are due"
+
+
+def test_seeds_of_two_exported_files_do_not_say_that_the_command_takes_them() -> None:
+    tables = [
+        {
+            "x": np.repeat([1, 2], 6),
+            "seed": np.tile(np.arange(6) + 100, 2),
+            "repeat": np.tile(np.arange(6), 2),
+            "acc": RNG.normal(side, 1, 12),
+        }
+        for side in (0, 1)
+    ]
+    assert only(against(*tables)).paired, "a file of one's own, with seeds in it"
+    exported = [{**table, "task_id": np.arange(12), "version": np.ones(12, int)} for table in tables]
+    found = against(*exported)
+    assert not only(found).paired and any("--paired" in note for note in found.notes)
+    assert only(against(*exported, replace(ACC, pairing="paired"))).paired
 
 
 def test_experiments_and_versions(disk: Any) -> None:

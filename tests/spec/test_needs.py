@@ -125,6 +125,11 @@ def unchecked(text: str) -> Needs:
             ['3:15: "gpus" must be a whole number or a part of one GPU, not 1.5; 2 takes two cards, 0.5 half of one'],
         ),
         ("needs: {cpus: 0.5}", ['3:15: "cpus" must be a whole number, not 0.5; such as 4']),
+        (
+            "needs: {cpus: 99999999999999999999}",
+            ['3:15: "cpus" must be at most 1,000,000,000, not 99999999999999999999; such as 4'],
+        ),
+        ("needs: {memory: 9999P}", ['3:17: "memory" is at most 1024P, not 9999P; write 500M, 4G or 1.5T']),
         ("needs: {cpus: -1}", ['3:15: "cpus" must be a number, not "-1"; such as 4']),
         ("needs: {cpus: true}", ['3:15: "cpus" must be a number, not "true"; such as 4']),
         ("needs: {memory: 4}", ['3:17: the memory "4" has no unit; write 500M, 4G or 1.5T']),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.spec.cluster import THIS_MACHINE, node_name_error
+from tui_lab.spec.cluster import MOST_SLOTS, THIS_MACHINE, node_name_error
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import SpecError, closest
 
@@ -71,6 +71,8 @@ def _slots(place: str, rest: Sequence[str]) -> tuple[int | None, list[str]]:
         return None, list(rest)
     if int(rest[0]) < 1:
         raise UsageError(f"--node {place} {rest[0]}: a node has one slot at least")
+    if int(rest[0]) > MOST_SLOTS:
+        raise UsageError(f"--node {place} {rest[0]}: a node has at most {MOST_SLOTS:,} slots")
     return int(rest[0]), list(rest[1:])
 
 

@@ -49,6 +49,8 @@ class Side:
     """Column of each metric with numbers."""
     seeded: bool = False
     """Whether tasks of the same repeat, or of the same seed, have something random in common."""
+    exported: bool = False
+    """Whether it is a table of ours, which has a seed for each task whether or not the command takes it."""
     lacking: int = 0
     """Tasks that were asked for and have not ended well."""
     results: Results | None = field(default=None, repr=False)
@@ -91,8 +93,8 @@ def side_of(results: Results, version: int | None = None) -> Side:
         {name: name for name in results.parameters},
         numeric_metrics(results),
         SEED in results.parameters or (seeds is not None and seeds[1] == "repeat"),
-        asked.height - table.height,
-        results,
+        lacking=asked.height - table.height,
+        results=results,
     )
 
 
@@ -104,7 +106,12 @@ def side_of_file(path: Path, table: pl.DataFrame) -> Side:
     parameters = {name[3:]: name for name in table.columns if name.startswith("in_")}
     known = bool(metrics)
     return Side(
-        str(path), table, parameters if known else None, metrics if known else None, seeded=SEED in table.columns
+        str(path),
+        table,
+        parameters if known else None,
+        metrics if known else None,
+        seeded=SEED in table.columns,
+        exported={SEED, "task_id", "version"} <= set(table.columns),
     )
 
 
@@ -298,7 +305,8 @@ def _versus(
 ) -> tuple[Versus, list[str]]:
     values = pl.concat([side.values(name, options.goals).cast(pl.Float64) for side in (first, second)])
     seeds = [set(table.filter(pl.col(_SIDE) == place)["its seed"].drop_nulls()) for place in (0, 1)]
-    alike = first.seeded and second.seeded and bool(seeds[0] & seeds[1])
+    shared = first.seeded and second.seeded and bool(seeds[0] & seeds[1])
+    alike = shared and not (first.exported and second.exported)
     within = (*others, "its repeat", "its seed") if alike else (*others, "its repeat")
     found = Settings(table, (*by, _SIDE), (), within)
     samples = found.samples(values)
@@ -335,6 +343,10 @@ def _versus(
     for place, side in enumerate((first, second)):
         if gone := sum(len(o) == 1 and place in o for o in places.values()):
             notes.append(f"{gone:,} {'settings are' if gone > 1 else 'setting is'} in {side.label} alone")
+    if shared and not alike and not pair and options.pairing == "auto":
+        notes.append(
+            "both files have equal seeds, but do not say that the command takes them; --paired compares within repeats"
+        )
     missing = sum(sample.n_nan + sample.n_null for sample in (*one, *two))
     if missing:
         notes.append(f"{name}: {missing:,} values are NaN or missing and left out")

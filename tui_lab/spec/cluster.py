@@ -10,6 +10,8 @@ from tui_lab.spec.record import Model, documented, plain
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+-]*", re.ASCII)
 MAX_NODE_NAME: Final = 50  # it is part of the path of a Unix socket, which has 107 bytes
+MOST_SLOTS: Final = 1_000_000
+"""As many as an agent takes."""
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 LATER: Final = ("slurm", "dask", "ray")
 

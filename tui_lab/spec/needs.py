@@ -19,6 +19,8 @@ Amount = bool | int | float | str
 
 OF_A_NODE: Final = ("gpus", "cpus", "memory", "exclusive")  # every other need is a token of `limits`
 
+MOST: Final = 1_000_000_000
+MOST_MEMORY: Final = 1 << 60  # what any machine has, and far from what a journal holds
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 
 
@@ -86,12 +88,17 @@ def amount(name: str, text: str) -> bool | int | float:
         return text == "true"
     if name == "memory":
         try:
-            return memory(text)
+            size = memory(text)
         except ValueError as error:
             raise NeedError(name, str(error)) from None
+        if size > MOST_MEMORY:
+            raise NeedError(name, f'"memory" is at most 1024P, not {text}')
+        return size
     if not _NUMBER.fullmatch(text):
         raise NeedError(name, f'"{name}" must be a number, not "{text}"')
     number = float(text)
+    if number > MOST:
+        raise NeedError(name, f'"{name}" must be at most {MOST:,}, not {text}')
     if number == int(number):
         return int(number)
     if name != "gpus":

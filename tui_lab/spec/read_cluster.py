@@ -7,7 +7,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.spec.cluster import LATER, THIS_MACHINE, Ahead, Cluster, ClusterNode, node_name_error, relative_to
+from tui_lab.spec.cluster import (
+    LATER,
+    MOST_SLOTS,
+    THIS_MACHINE,
+    Ahead,
+    Cluster,
+    ClusterNode,
+    node_name_error,
+    relative_to,
+)
 from tui_lab.spec.problem import SpecError, closest
 from tui_lab.spec.read_task import read_env, read_grace, read_setup
 from tui_lab.spec.reading import Keypath, Reader, described
@@ -33,7 +42,6 @@ _ELSEWHERE: Final = {
 }
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _EXAMPLE: Final = "as in: nodes: [{name: tower, host: 192.0.2.9, slots: 16}]"
-MOST_SLOTS: Final = 1_000_000  # as many as an agent takes
 
 
 def is_cluster(path: Path) -> bool:

@@ -154,6 +154,10 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
         slots = int(match[1])
         if slots < 1:
             raise UsageError(f"nodes set: slots={slots} is too few; `tui-lab nodes drain {words[0]}` gives it nothing")
+        from tui_lab.spec.cluster import MOST_SLOTS
+
+        if slots > MOST_SLOTS:
+            raise UsageError(f"nodes set: slots={slots} is too many; a node has at most {MOST_SLOTS:,}")
         return [("node_set", {"node": words[0], "slots": slots}, f"{words[0]}: {slots} tasks at once from now on")]
     if not words:
         raise UsageError(f"nodes {action}: which node? `tui-lab nodes` lists them")
