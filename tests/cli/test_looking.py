@@ -154,8 +154,8 @@ def test_status_for_people_and_for_programs(bench: Bench) -> None:
 
     # Stop one that runs, one that waits, then the rest.
     assert "slow: stopping 2 tasks" in bench("stop", "slow/0", "slow/2").err
-    assert "slow: nothing to stop: none of these tasks is going" in bench("stop", "slow/0", "slow/2").err
     wait_for(lambda: bench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 2)
+    assert "slow: nothing to stop: none of these tasks is going" in bench("stop", "slow/0", "slow/2").err
     assert "grid has no task 77" in bench.inside("stop", "grid/77", code=2).err
     assert "slow: stopping 1 task" in bench("stop").err
     wait_for(lambda: bench.inside("status", "--json").json()["engine"] is None)

@@ -420,6 +420,8 @@ async def test_an_agent_of_the_configuration_and_no_key_at_all(fleet: Fleet) -> 
     assert f"the key {USUAL} has a passphrase, and no SSH agent opens it; type: ssh-add {USUAL}" in error
     agent = start_agent(fleet, SSH / f"agent-{getuser()}", USUAL)
     await reached("tower")
+    fleet.processes[-1].kill()
+    assert f"no SSH agent opens it (the SSH agent at {agent}: Connection refused); type" in str(await refused("tower"))
     USUAL.unlink()
     config(PLAIN + "  IdentityAgent none\n", node)
     error = str(await refused("tower", SSH_AUTH_SOCK=str(agent)))

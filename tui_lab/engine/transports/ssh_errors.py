@@ -105,14 +105,16 @@ def _refused(target: Target) -> ChannelError:
         what += f", and tui-lab does not answer passwords and codes{_master(target)}"
         return ChannelError(f"{who}: {what}", fatal=True)
     locked = [name for name, public in has.locked.items() if public not in target.offered]
+    silent = f" ({has.silent})" if has.silent else ""
     if locked and not has.files:
         return ChannelError(
-            f"{who}: the key {locked[0]} has a passphrase, and no SSH agent opens it; type: "
+            f"{who}: the key {locked[0]} has a passphrase, and no SSH agent opens it{silent}; type: "
             f"ssh-add {locked[0]}, in the shell that starts tui-lab",
             fatal=True,
         )
     if not target.offered:
-        why = f" ({'; '.join(has.unusable)})" if has.unusable else ""
+        troubles = [*has.unusable, *([has.silent] if has.silent else [])]
+        why = f" ({'; '.join(troubles)})" if troubles else ""
         return ChannelError(
             f"{who}: there is no SSH key to offer{why}; type: ssh-keygen -t ed25519 && {_copy(target, '')}", fatal=True
         )

@@ -35,6 +35,7 @@ class Identities:
     agent: str  # the socket of the SSH agent; empty where it is not asked
     only: bool  # of the agent's keys those alone that a file names
     forbidden: str  # the words of the configuration that allow no key
+    silent: str = ""  # why the SSH agent told nothing, at the last try
 
     @contextlib.asynccontextmanager
     async def offered(self) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
@@ -48,7 +49,9 @@ class Identities:
                         stack.push_async_callback(_close, client)
                         held = list(await client.get_keys())
                 except (OSError, ValueError) as error:  # a TimeoutError is an OSError
-                    log.warning("the SSH agent at %s: %s", self.agent, error or "no answer")
+                    why = getattr(error, "strerror", None) or str(error) or "no answer"
+                    self.silent = f"the SSH agent at {self.agent}: {why}"
+                    log.warning("%s", self.silent)
             yield [] if self.forbidden else self._in_order(held)
 
     def _in_order(self, held: Sequence[asyncssh.SSHKeyPair]) -> list[asyncssh.SSHKeyPair]:
