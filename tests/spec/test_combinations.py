@@ -415,6 +415,7 @@ def test_words_behind_a_name(text, values):
         ("range(3)", "this is no domain; write 'x={range: [0, 3]}'"),
         ("np.logspace(0, 3, 4)", "this is no domain; write 'x={geomspace: [1, 1000, 4]}'"),
         ("f(0,3)", "the comma behind f(0 parts two values; in quotes it is one text: 'x=\"f(0,3)\"'"),
+        ("'a", "in quotes it is one text: 'x=\"'\"'\"'a\"'"),
         ("a\\,b", "the comma behind a\\ parts two values; in quotes it is one text"),
         ("a,,b", "there is an empty value"),
         ("a,", "there is an empty value"),

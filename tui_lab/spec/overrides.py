@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_values(name: str, text: str) -> list[Value]:
     def wrong(message: str, hint: str) -> SpecError:
         return SpecError([Problem(written, 0, 0, message, hint)])
 
-    quoted = f"in quotes it is one text: '{name}={json.dumps(text, ensure_ascii=False)}'"
+    quoted = "in quotes it is one text: " + shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
     if not text.isprintable():
         return [text]  # YAML would fold its lines
     if called := called_like(text):
