@@ -77,6 +77,28 @@ def test_charts_of_an_experiment(draw: Call) -> None:
     assert max(map(cell_len, narrow.lines)) <= 40 and narrow.out.replace("ä", "a").isascii()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "n::DECIMAL(18,4)",
+        "n::HUGEINT * 10::HUGEINT ** 20",
+        "to_seconds(n)",
+        "DATE '2024-01-01' + n::INTEGER",
+        "n::UHUGEINT",
+    ],
+)
+def test_every_type_of_sql_that_has_an_order_is_drawn(draw: Call, value: str) -> None:
+    sql = f"SELECT n, {value} AS v FROM grid"
+    for kind in (("scatter", "--x-column", "n", "--y-column", "v"), ("hist", "--x-column", "v")):
+        assert draw(*kind, "--sql", sql).out.strip()
+
+
+@pytest.mark.parametrize("value", ["uuid()", "[n, n]", "{'a': n}"])
+def test_what_has_no_place_on_an_axis_is_said(draw: Call, value: str) -> None:
+    said = draw("hist", "--x-column", "v", "--sql", f"SELECT {value} AS v FROM grid", code=2).err
+    assert "v holds no numbers" in said and "Traceback" not in said
+
+
 def test_learning_curves_and_fronts(draw: Call) -> None:
     curves = json.loads(draw("steps", "--table", "--format", "json", "--hue-column", "n").out)
     assert [(row["n"], row["step"], row["live"]) for row in curves] == [

@@ -388,6 +388,11 @@ WRITTEN = ["s", "ms", "MiB", "kB/s", "Mbit/s", "%", "GFLOP/s", "it/s", "s/it", "
 @given(st.floats(-1e9, 1e9), st.sampled_from(WRITTEN), st.sampled_from([None, *WRITTEN]))
 def test_a_unit_in_brackets_is_the_unit(x: float, unit: str, wanted: str | None) -> None:
     plain = quantity(f"{x!r} {unit}", None, wanted)
+    assert (
+        quantity(f"{x!r} [1/s]", None, "/s")
+        == quantity(f"{x!r} /s", None, "/s")
+        == value("x: (@quantity@)", f"x: {x!r} [1/s]")
+    )
     for text in (f"{x!r} [{unit}]", f"{x!r} ({unit})", f"{x!r}({unit})", f"{x!r} ( {unit} )"):
         assert quantity(text, None, wanted) == plain
         assert value("x: (@quantity@)", f"x: {text} in all", unit=wanted) == plain

@@ -125,7 +125,7 @@ def split(text: str, notation: Notation = USUAL) -> tuple[Fraction | float, str]
         special = _SPECIAL.match(text)
         found = None if special is None else _not_finite(special[0])
         return None if special is None or found is None else (found, text[special.end() :].strip())
-    rest = text[match.end() :]
+    rest = _RECIPROCAL.sub(r"\1", text[match.end() :])
     if _GOES_ON.match(rest) or any(character.isdecimal() for character in rest) or _hexadecimal(match, rest):
         found = _not_finite(text)
         return None if found is None else (found, "")
@@ -147,6 +147,8 @@ def _hexadecimal(match: re.Match[str], rest: str) -> bool:
     return bool(_HEX.fullmatch(rest)) or (match["whole"] == "0" and bool(re.match("[xX][0-9A-Fa-f]", rest)))
 
 
+_RECIPROCAL: Final = re.compile(r"\A( *[\[(]) *1 *(?=/)")
+"""A unit such as `[1/s]`, whose digit is none of the number."""
 _HEX: Final = re.compile("[a-f]{2,}|[A-F]{2,}")
 
 
