@@ -145,7 +145,7 @@ async def test_the_launch_question_is_waited_for(own_lab: Workshop) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: shown(app) == "experiment" and app.pane.side.file is not None)  # type: ignore[union-attr]
         before = app.query_one("#pane-experiment TextArea", TextArea).text
-        burst(app, "i", "ctrl+r", "shift+tab", "shift+tab", "end", "text: 7", "tab")
+        burst(app, "i", "ctrl+r", "ctrl+r", "shift+tab", "shift+tab", "end", "text: 7", "tab")
         await settled(app, pilot)
         assert isinstance(app.screen, LaunchDialog)
         assert app.query_one("#pane-experiment TextArea", TextArea).text == before

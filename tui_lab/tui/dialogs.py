@@ -84,7 +84,7 @@ class Choose(ModalScreen[str | None]):
     DEFAULT_CSS = f"""
     Choose {{ {_CSS}
         #dialog {{ padding: 0 1; }}
-        Menu {{ width: auto; min-width: 40; height: auto; max-height: 20; }}
+        Menu {{ width: auto; min-width: 44; height: auto; max-height: 20; }}
     }}
     """
 

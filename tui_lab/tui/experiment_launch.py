@@ -123,7 +123,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "no", "No", show=False),
-        Binding("ctrl+r,ctrl+j,enter", "yes", "Run", show=False),
+        Binding("enter,ctrl+j", "yes", "Run", show=False),
     ]
     DEFAULT_CSS = """
     LaunchDialog {
