@@ -139,13 +139,14 @@ class Dispatch:
     def _start_one(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:
         """Hand out one attempt that starts at once, where the last start was long enough ago. A node whose setup is
         running would keep several, and start them together."""
-        if time.monotonic() < run.next_start:
+        if not run.may_start:
             return True
         for node in sorted(takers, key=lambda node: -node.free):
             if node.free and node.setup_since is None:
                 keys = run.take(1, node.room()[0] if run.needy else None, now=True)
                 if keys:
                     run.next_start = time.monotonic() + run.stagger
+                    run.handed_out = keys[0]
                     return self._assign(run, node, keys)
         return True
 

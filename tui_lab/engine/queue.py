@@ -41,6 +41,7 @@ class Queue(Records):
         self._needs: dict[Key, dict[str, Any]] = {}
         self.stagger = 0.0  # seconds between two starts
         self.next_start = 0.0  # monotonic: nothing starts before
+        self.handed_out: Key | None = None  # the attempt that was to start last, until it has
         self.priority = 0
         self.arrival = 0
         columns = self.state.columns
@@ -194,6 +195,12 @@ class Queue(Records):
         for key in reversed(list(keys)):
             self.tokens.pop(key, None)
             self.order.appendleft(key[0])
+
+    @property
+    def may_start(self) -> bool:
+        """Whether `stagger` allows a start now. A start that is not reported yet is still to come: its node may run
+        setup lines, or wait for room."""
+        return self.handed_out not in self.flight and time.monotonic() >= self.next_start
 
     @property
     def due(self) -> list[float]:

@@ -140,6 +140,8 @@ class ExperimentRun(Queue):
     def on_started(self, key: Key, ago: float) -> Event:
         if self.stagger:
             self.next_start = max(self.next_start, time.monotonic() - ago + self.stagger)
+            if key == self.handed_out:
+                self.handed_out = None
         return {"event": "started", "at": now(ago), "task": key[0], "attempt": key[1]}
 
     def look_for_drift(self, key: Key) -> None:
