@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.results.test_patterns import value
 from tui_lab.results.columns import Column, build, merge
+from tui_lab.results.structured import loads
 from tui_lab.results.units import quantity
 from tui_lab.results.values import Scalar, from_json, reduce
 from tui_lab.spec.column_type import ColumnType
@@ -124,7 +125,7 @@ def test_without_a_type_text_stays_text_but_numbers_are_taken_from_it() -> None:
         ("1 GiB", "MiB", 1024.0), ("8 b", "B", 1.0), ("2 KiB", "KB", 2.048), ("60 req/min", "req/s", 1.0),
         ("3.1 GHz", "MHz", 3100.0), ("1e3 ms", "s", 1.0), ("5 apples", None, 5.0),
         ("5 apples", "apples", 5.0),
-        ("3 ms", "MB", None), ("1e999 s", "ms", math.inf), ("4.35%", "1", 0.0435), ("-3 dB", "dB", -3.0),
+        ("3 ms", "MB", None), ("1e999 s", "ms", None), ("4.35%", "1", 0.0435), ("-3 dB", "dB", -3.0),
     ],
 )  # fmt: skip
 def test_quantities(text: str, unit: str | None, expected: float | None) -> None:
@@ -165,7 +166,7 @@ def test_json_columns_take_the_type_of_their_values() -> None:
     assert typed(["a", 1, True], "json").series.to_list() == ['"a"', "1", "true"]
     assert typed([from_json(2**70, "json"), 1], "json").series.to_list() == [2**70, 1]
     assert typed([10**400, 1], "json").series.to_list() == [str(10**400), "1"]
-    assert from_json(10**400, "float") == math.inf
+    assert from_json(10**400, "float") is None
 
 
 def test_cells_are_numbers_only_where_all_are() -> None:
@@ -196,3 +197,43 @@ def test_merged_cells_are_those_of_all_values(first: list[Scalar | None], second
         together = typed(first + second, "cells")
         assert merged.series.to_list() == together.series.to_list()
         assert merged.series.dtype == together.series.dtype
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "1e-400", "0." + "0" * 400 + "1", "9" * 400])
+@pytest.mark.parametrize("kind", ["@float@", "@quantity@", r"\S+"])
+def test_a_number_that_no_float_holds_is_none(kind: str, text: str) -> None:
+    assert value(f"x=({kind})", f"x={text}", type="float") is None
+
+
+@pytest.mark.parametrize("text", ["1e400", "1e-400"])
+def test_a_number_that_no_float_holds_is_no_integer(text: str) -> None:
+    assert value("x=(@int@)", f"x={text}") is None
+    assert value(r"x=(\S+)", f"x={text}", type="int") is None
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0e-999", 0.0), ("-0.0", 0.0), ("5e-324", 5e-324), ("inf", math.inf)])
+def test_zeros_and_infinities_that_are_written_are_read(text: str, expected: float) -> None:
+    assert value("x=(@float@)", f"x={text}") == value("x=(@quantity@)", f"x={text}") == expected
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e999", "1e-400"])
+def test_a_number_of_json_that_no_float_holds_is_null(text: str) -> None:
+    found = loads(f'{{"a": [{text}], "b": "{text}"}}'.encode())
+    assert isinstance(found, dict)
+    assert isinstance(found["a"], list)
+    assert [from_json(found["a"][0], wanted) for wanted in ("float", "int", "json")] == [None] * 3
+    assert from_json(found["b"], "json") == text
+
+
+def test_a_unit_takes_no_quantity_beyond_floats() -> None:
+    assert quantity("1e-320 ns", None, "h") is None
+    assert quantity("1e305 GiB", None, "B") is None
+    assert quantity("0 ns", None, "h") == 0.0
+    assert reduce("mean", [10**400, 2]) is None
+    assert reduce("mean", [10**400, -(10**400)]) == 0.0
+
+
+@pytest.mark.parametrize("text", ["١٢٣", "５"])
+def test_digits_are_those_of_ascii(text: str) -> None:
+    assert [value(f"x=({kind})", f"x={text}") for kind in ("@float@", "@int@", "@quantity@")] == ["nothing"] * 3
+    assert [value(r"x=(\S+)", f"x={text}", type=wanted) for wanted in ("float", "int")] == [None, None]

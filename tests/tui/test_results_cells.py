@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tui_lab.results.statistics_table import parameter_texts
-from tui_lab.results.statistics_text import even, even_values
+from tui_lab.results.statistics_text import brackets, even, even_values, interval, number
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,12 @@ def test_a_column_has_one_number_of_decimals(pairs: list[Any], step: float, cell
 )
 def test_values_differ_whatever_their_offset(values: list[float], step: float, cells: list[str]) -> None:
     assert even_values(values, step) == cells
+
+
+def test_what_rounds_to_0_has_no_sign() -> None:
+    assert interval(-0.01, 2.3) == "0.0 ± 2.3"
+    assert interval(-1e-9, 2.3e8) == "0.0e+08 ± 2.3e+08"
+    assert brackets(-0.001, -2.0, 2.0) == ("0.0", "[-2.0, 2.0]")
+    assert even([(-0.01, 2.3), (4.0, 1.2)], 0.1) == [("0.0", "2.3"), ("4.0", "1.2")]
+    assert even_values([-0.04, 5.0, 4.0], 1.0)[0] == "0.0"
+    assert number(-0.0) == "0"

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from tui_lab.results.numbers import as_float, digits_to_int, to_float
+from tui_lab.results.numbers import digits_to_int, int_to_float, to_float
 from tui_lab.results.values import Nested, Scalar, json_text
 from tui_lab.spec.column_type import ColumnType
 
@@ -102,13 +102,9 @@ def _json(name: str, values: Sequence[Scalar | None]) -> Column:
         whole = integers(name, values)
         return Column(whole, "json" if whole.dtype == pl.String else "plain")
     if kinds <= {int, float}:
-        return Column(
-            pl.Series(
-                name,
-                list(map(_as_float, values)),
-                dtype=pl.Float64,
-            )
-        )
+        floats = list(map(_as_float, values))
+        if floats.count(None) == list(values).count(None):
+            return Column(pl.Series(name, floats, dtype=pl.Float64))
     if kinds == {bool}:
         return Column(pl.Series(name, values, dtype=pl.Boolean))
     if kinds == {str}:
@@ -118,7 +114,7 @@ def _json(name: str, values: Sequence[Scalar | None]) -> Column:
 
 
 def _as_float(value: Scalar | None) -> float | None:
-    return None if value is None else as_float(value) if isinstance(value, int) else float(value)
+    return None if value is None else int_to_float(value) if isinstance(value, int) else float(value)
 
 
 def _cells(name: str, values: Sequence[Scalar | None]) -> pl.Series:

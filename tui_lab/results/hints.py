@@ -15,7 +15,7 @@ import polars as pl
 
 from tui_lab.results.extract import Task, extract, read_all, read_text
 from tui_lab.results.long import LongTable, Refused
-from tui_lab.results.numbers import Notation, number
+from tui_lab.results.numbers import Notation, is_unheld, number
 from tui_lab.results.readers import TextReader
 from tui_lab.results.search import last_match, lines_with_match
 from tui_lab.results.slow_search import LIMIT, TooSlowError
@@ -209,6 +209,8 @@ def _how_to_read(text: str, unit: str | None, shorthand: bool) -> str:
         return "@float@ reads it" if shorthand else ""
     if quantity(text) is not None:
         return "@quantity@ reads it" if shorthand and quantity(text, None, unit) is not None else ""
+    if is_unheld(text):
+        return "no float holds it"
     for marks, written in _NOTATIONS:
         if number(text, marks) is not None or quantity(text, None, unit, marks) is not None:
             return f"write {written}"

@@ -6,7 +6,8 @@
     durations   `62:03.5` (minutes), `1:02:03.5`, `1-02:03:04` (Slurm), `1 day, 2:03:04`, `1h05:32`, `PT1H2M3.5S`, and
                 parts, each a whole number of a larger unit than the next: `1h 23m`, `2 min 30 s`, `1m23s456ms`
 
-A text that is anything more than a number is none: its head is never taken.
+A text that is anything more than a number is none: its head is never taken. Nor is one that no float holds: `1e400` is
+no infinity, and `1e-400` is not 0.
 """
 
 from __future__ import annotations
@@ -72,20 +73,44 @@ def number(text: str, notation: Notation = USUAL) -> int | float | None:
     if match is None:
         return _not_finite(text)
     plain = _plain(match)
-    if match["point"] is None and match["only"] is None and match["exponent"] is None:
-        return int(plain) if len(plain) <= _LARGEST else float(plain)
-    return float(plain)
+    whole = match["point"] is None and match["only"] is None and match["exponent"] is None
+    return int(plain) if whole and len(plain) <= _LARGEST else _held(plain)
 
 
 def to_float(text: str, notation: Notation = USUAL) -> float | None:
-    """The number that a text is, as a float; None where it is no number."""
-    if notation is USUAL and "_" not in text:
+    """The number that a text is, as a float; None where it is no number, or none that a float holds."""
+    if notation is USUAL and text.isascii() and "_" not in text:
         try:
-            return float(text)
+            found = float(text)
         except ValueError:
             pass
-    found = number(text, notation)
-    return as_float(found) if isinstance(found, int) else found
+        else:
+            if found and math.isfinite(found):
+                return found
+    exact = number(text, notation)
+    return int_to_float(exact) if isinstance(exact, int) else exact
+
+
+def int_to_float(integer: int) -> float | None:
+    """The nearest float; None beyond the largest."""
+    found = as_float(integer)
+    return found if math.isfinite(found) else None
+
+
+class Unheld(str):
+    """A number of JSON that no float holds, as it is written."""
+
+
+def is_unheld(text: str) -> bool:
+    """Whether a text is a number that no float holds."""
+    return number(text) is None and _numeral(USUAL).fullmatch(text.strip().replace(MINUS, "-")) is not None
+
+
+def _held(plain: str) -> float | None:
+    """The float that a finite number is; None where it is too large for one, or so small that it would be 0."""
+    found = float(plain)
+    lost = math.isinf(found) or (found == 0 and re.search("[1-9]", plain.partition("e")[0]))
+    return None if lost else found
 
 
 def to_int(text: str, notation: Notation = USUAL) -> int | None:
@@ -118,7 +143,7 @@ def as_float(integer: int) -> float:
 
 def split(text: str, notation: Notation = USUAL) -> tuple[Fraction | float, str] | None:
     """The number at the beginning of a text, and what is behind it: a unit, which holds no digit. A float where it is
-    not finite, or beyond what a float can hold. None where there is no number, or where it goes on."""
+    not finite, or huge. None where there is no number, where it goes on, or where no float holds it."""
     text = text.strip().replace(MINUS, "-")
     match = _numeral(notation).match(text)
     if match is None:
@@ -132,10 +157,14 @@ def split(text: str, notation: Notation = USUAL) -> tuple[Fraction | float, str]
     plain = _plain(match)
     if match["exponent"] is not None:
         # As a fraction a huge exponent would be a number of that many digits.
-        if abs(float(plain)) > 1e300:
-            return float(plain), rest.strip()
-        plain = repr(float(plain))
-    return (Fraction(plain) if len(plain) <= _LARGEST else float(plain)), rest.strip()
+        held = _held(plain)
+        if held is None or abs(held) > 1e300:
+            return None if held is None else (held, rest.strip())
+        plain = repr(held)
+    if len(plain) <= _LARGEST:
+        return Fraction(plain), rest.strip()
+    held = _held(plain)
+    return None if held is None else (held, rest.strip())
 
 
 _SPECIAL: Final = re.compile(r"[-+]?(?:inf(?:inity)?|\u221e|[qs]?nan(?:\([^()]*\))?)(?![A-Za-z0-9_])", re.IGNORECASE)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from tui_lab.results.numbers import USUAL, Notation, as_float, as_usual, number
+from tui_lab.results.numbers import USUAL, Notation, Unheld, as_usual, number
 from tui_lab.results.search import all_matches, first_match, last_match
 from tui_lab.results.slow_search import Match, TooSlowError
 from tui_lab.results.sources import locate
 from tui_lab.results.structured import Broken, Form, SourceError, Uneven, cells, documents, parse_path, select
 from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.results.units import quantity, unit_of
-from tui_lab.results.values import Scalar, converter, exact_sum, from_json, json_text, reduce
+from tui_lab.results.values import Scalar, converter, exact_sum, from_json, json_text, mean_of, reduce
 from tui_lab.spec.column_type import NUMERIC, ColumnType, column_type
 from tui_lab.spec.metric import Metric, Rows
 from tui_lab.spec.pattern import compile_pattern
@@ -190,8 +190,7 @@ class TextReader:
             return self._count
         if self.take == "mean":
             total = exact_sum([part for part in self._parts if part is not None and not isinstance(part, str)])
-            mean = (as_float(total) if isinstance(total, int) else total) / self._count
-            return None if None in self._parts else mean
+            return None if None in self._parts else mean_of(total, self._count)
         return reduce(self.take, self._parts)
 
 
@@ -249,7 +248,7 @@ class JsonReader:
     def _converted(self, value: Value) -> Scalar | None:
         marks, unit = notation(self.metric), self.metric.unit
         found = from_json(value, self.type, unit, marks)
-        if isinstance(value, str):
+        if isinstance(value, str) and not isinstance(value, Unheld):
             if self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
                 read = number(value, marks)
                 if read is None:

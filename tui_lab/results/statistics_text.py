@@ -18,10 +18,10 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return ""
     if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
+        return f"{value:zg}"
     if 1e-4 <= abs(value) < 1e6:
         places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-        return f"{value:.{places}f}"
+        return f"{value:z.{places}f}"
     return f"{value:.{digits - 1}e}"
 
 
@@ -113,14 +113,14 @@ def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tu
     largest = max(abs(mean), half)
     if -5 < places <= 9 and largest < 1e7:
         if places < 0:
-            return f"{round(mean, places):{plus}.0f}", f"{round(half, places):.0f}"
-        return f"{mean:{plus}.{places}f}", f"{half:.{places}f}"
+            return f"{round(mean, places):{plus}z.0f}", f"{round(half, places):z.0f}"
+        return f"{mean:{plus}z.{places}f}", f"{half:z.{places}f}"
     exponent = math.floor(math.log10(largest))
     places = max(0, places + exponent)
     if places > 15:
         return f"{mean:{plus}.15g}", f"{half:.1e}"
     scale = 10.0**exponent
-    return f"{mean / scale:{plus}.{places}f}e{exponent:+03d}", f"{half / scale:.{places}f}e{exponent:+03d}"
+    return f"{mean / scale:{plus}z.{places}f}e{exponent:+03d}", f"{half / scale:z.{places}f}e{exponent:+03d}"
 
 
 def even(pairs: Sequence[tuple[float | None, float | None]], step: float, sign: bool = False) -> list[tuple[str, str]]:
@@ -137,7 +137,7 @@ def even(pairs: Sequence[tuple[float | None, float | None]], step: float, sign: 
         return found
     plus = "+" if sign else ""
     return [
-        ("" if mean is None else f"{mean:{plus}.{most}f}", f"{half:.{most}f}" if text and half else text)
+        ("" if mean is None else f"{mean:{plus}z.{most}f}", f"{half:z.{most}f}" if text and half else text)
         for (mean, half), (_, text) in zip(pairs, found, strict=True)
     ]
 
@@ -155,7 +155,7 @@ def even_values(values: Sequence[float | None], step: float) -> list[str]:
     places = max(0, min(_places(step) + 1, 3 - math.floor(math.log10(size))))
     while places and all(round(value, places - 1) == value for value in known):
         places -= 1
-    return ["" if value is None else f"{value:.{places}f}" for value in values]
+    return ["" if value is None else f"{value:z.{places}f}" for value in values]
 
 
 def _places(step: float) -> int:
@@ -197,7 +197,7 @@ def brackets(mean: float | None, low: float | None, high: float | None) -> tuple
     if "e" in text:
         return number(mean), f"[{number(low)}, {number(high)}]"
     places = len(text.partition(".")[2])
-    return text, f"[{low:.{places}f}, {high:.{places}f}]"
+    return text, f"[{low:z.{places}f}, {high:z.{places}f}]"
 
 
 def aligned(texts: Sequence[str]) -> list[str]:

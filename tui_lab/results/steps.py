@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tui_lab.results.extract import read_all
-from tui_lab.results.numbers import number
+from tui_lab.results.numbers import Unheld, number
 from tui_lab.results.readers import CsvReader, JsonReader, Nothing, TextReader
 from tui_lab.results.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.search import all_matches
@@ -117,7 +117,7 @@ class StepsReader(Reader):
                 step, count = count, count + 1
             for name, value in document.items():
                 if name not in (INDEX, REFUSED):
-                    yield step, name, from_json(value, "json"), ""
+                    yield step, name, from_json(value, "json"), value if isinstance(value, Unheld) else ""
 
 
 def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None, str]]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import orjson
 
-from tui_lab.results.numbers import to_float
+from tui_lab.results.numbers import Unheld, to_float
 from tui_lab.results.text import Text, complete_lines, read_whole
 from tui_lab.spec.problem import suggest
 from tui_lab.spec.values import Value
@@ -126,7 +126,14 @@ def documents(raw: bytes) -> Iterator[Value | Broken]:
 
 _EFFORT: Final = 8
 """Characters that are read in vain for each of an output; then the rest of it counts as broken."""
-_DECODER: Final = json.JSONDecoder()
+
+
+def _float(text: str) -> float | Unheld:
+    found = to_float(text)
+    return Unheld(text) if found is None else found
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_float)
 
 
 def _decode(text: str, at: int, effort: int) -> tuple[Value, int, str | None, int]:
@@ -192,30 +199,30 @@ def _usual_numbers(text: str) -> str:
 
 def loads(text: bytes) -> Value:
     """One JSON document; NaN and infinities, which JSON does not have, are read in any way that programs write them,
-    and integers of any size. Raises ValueError."""
+    and integers of any size. A number that no float holds is Unheld. Raises ValueError."""
     try:
-        # Integers of more digits would become floats.
-        if not _LONG_INTEGER.search(text):
+        # Integers of more digits would become floats, and tiny floats 0.
+        if not _LONG.search(text):
             return orjson.loads(text)  # type: ignore[no-any-return]
     except ValueError:
         pass
     decoded = text.decode("utf-8", "replace")
     try:
         try:
-            return _encodable(json.loads(decoded))
+            return _encodable(json.loads(decoded, parse_float=_float))
         except ValueError:
-            return _encodable(json.loads(_usual_numbers(decoded)))
+            return _encodable(json.loads(_usual_numbers(decoded), parse_float=_float))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-_LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
+_LONG: Final = re.compile(rb"[0-9]{19}|[eE][-+]?[0-9]{3}")
 
 
 def _encodable(value: Any) -> Value:
     """Without halves of characters, which JSON can write and no text can hold."""
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value if isinstance(value, Unheld) else value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     if isinstance(value, dict):

@@ -19,6 +19,7 @@ it is a power of 1024 if the wanted unit's prefix is one (`2097152K` in GiB is 2
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -130,16 +131,23 @@ def _without_brackets(text: str) -> str:
 
 def _converted(number: Fraction | float, own: str, wanted: str | None) -> float | None:
     try:
-        if not wanted:
-            unit = _units(own)[0]
-            return float(number if unit.ratio else number * _scale(number, unit.prefix))
-        for unit in _units(own):
-            for target in _units(wanted):
-                found = _between(number, _units(_BARE.sub(r"\1i", own))[0] if target.binary else unit, target)
-                if found is not None:
-                    return found
+        found = _in_unit(number, own, wanted)
     except OverflowError:
-        pass
+        return None
+    # In another unit it may be what no float holds.
+    lost = found is None or (found == 0 and number != 0) or (math.isinf(found) and math.isfinite(number))
+    return None if lost else found
+
+
+def _in_unit(number: Fraction | float, own: str, wanted: str | None) -> float | None:
+    if not wanted:
+        unit = _units(own)[0]
+        return float(number if unit.ratio else number * _scale(number, unit.prefix))
+    for unit in _units(own):
+        for target in _units(wanted):
+            found = _between(number, _units(_BARE.sub(r"\1i", own))[0] if target.binary else unit, target)
+            if found is not None:
+                return found
     return None
 
 

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 
 import orjson
 
-from tui_lab.results.numbers import USUAL, Notation, as_float, digits_to_int, to_float, to_int
+from tui_lab.results.numbers import USUAL, Notation, Unheld, as_float, digits_to_int, int_to_float, to_float, to_int
 from tui_lab.results.statistics import quantile
 from tui_lab.results.statistics_exact import moments
 from tui_lab.results.units import quantity
@@ -74,6 +74,8 @@ def from_json(value: Value, wanted: ColumnType, unit: str | None = None, notatio
     """A value found in JSON as the wanted type; with `json` as it is, and as JSON text where it is nested."""
     if value is None:
         return None
+    if isinstance(value, Unheld):
+        return str(value) if wanted == "str" else None
     if isinstance(value, str):
         if wanted == "float" and unit:
             return quantity(value, None, unit, notation)
@@ -87,7 +89,7 @@ def from_json(value: Value, wanted: ColumnType, unit: str | None = None, notatio
     if wanted == "bool":
         return value if isinstance(value, bool) else to_bool(json_text(value))
     if wanted == "float":
-        return as_float(value) if isinstance(value, int) else value
+        return int_to_float(value) if isinstance(value, int) else value
     return int(value) if isinstance(value, int) or value.is_integer() else None
 
 
@@ -131,8 +133,10 @@ def reduce(take: Take, values: Sequence[Scalar | None]) -> Scalar | None:
     if take == "sum":
         return total
     if take == "mean":
-        return (as_float(total) if isinstance(total, int) else total) / len(numbers)
-    floats = [as_float(value) if isinstance(value, int) else value for value in numbers]
+        return mean_of(total, len(numbers))
+    floats = [one for value in numbers if (one := int_to_float(value) if isinstance(value, int) else value) is not None]
+    if len(floats) < len(numbers):
+        return None
     if take == "sd" and len(floats) < 2:
         return None
     if any(math.isnan(value) for value in floats):
@@ -140,6 +144,14 @@ def reduce(take: Take, values: Sequence[Scalar | None]) -> Scalar | None:
     if take == "median":
         return quantile(sorted(floats), 0.5)
     return moments(floats).sd if all(map(math.isfinite, floats)) else math.nan
+
+
+def mean_of(total: float | int, count: int) -> float | None:
+    """The mean of so many numbers with a sum; None beyond the largest float."""
+    try:
+        return total / count
+    except OverflowError:
+        return None
 
 
 def exact_sum(numbers: Iterable[float]) -> float | int:

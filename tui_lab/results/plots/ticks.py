@@ -103,7 +103,7 @@ def _texts(values: list[float], step: float) -> list[str]:
                 break
         return [bare_exponent(text) for text in texts]
     for decimals in range(12):
-        texts = [f"{value:.{decimals}f}" for value in values]
+        texts = [f"{value:z.{decimals}f}" for value in values]
         if all(abs(float(text) - value) < step * 1e-3 for text, value in zip(texts, values, strict=True)):
             break
     return ["0" if float(text) == 0 and decimals == 0 else text for text in texts]
