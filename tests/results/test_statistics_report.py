@@ -21,7 +21,7 @@ from tui_lab.results.settings import settings
 from tui_lab.results.statistics_frame import frame
 from tui_lab.results.statistics_report import MetricReport, Options, Report, StatisticsError, make
 from tui_lab.results.statistics_table import joined, metric_lines
-from tui_lab.results.statistics_text import aligned, brackets, interval, number, plus_minus
+from tui_lab.results.statistics_text import aligned, brackets, interval, means_and_intervals, number, plus_minus
 from tui_lab.results.statistics_warnings import warnings
 from tui_lab.results.tables import Results, refresh
 
@@ -383,3 +383,19 @@ def test_settings_without_varying_parameters(disk: Any) -> None:
 def test_an_experiment_without_done_tasks(disk: Any) -> None:
     with pytest.raises(StatisticsError, match="no finished tasks"):
         make(refresh(disk.submit(SWEEP)))
+
+
+def test_means_with_intervals_of_a_column_have_equally_many_places() -> None:
+    assert means_and_intervals([(0.9, 0.85, 0.95), (0.5, 0.4995, 0.5005), (None, None, None)], 0.1) == [
+        "0.90000 ± 0.05000",
+        "0.50000 ± 0.00050",
+        " " * 17,
+    ]
+    shares = means_and_intervals([(0.5, 0.2, 0.8), (0.9, 0.897, 0.902), (1.0, 0.31, 1.0)], 1.0)
+    assert shares == ["0.5000 [0.2000, 0.8000]", "0.9000 [0.8970, 0.9020]", "1.0000 [0.3100, 1.0000]"]
+    signed = means_and_intervals([(0.25, 0.1, 0.6), (-0.5, -0.6, 0.1)], 1.0, sign=True)
+    assert signed == ["+0.25 [0.10, 0.60]", "-0.50 [-0.60, 0.10]"]
+    assert means_and_intervals([(1e12, 0.9e12, 1.2e12), (0.5, 0.2, 0.9)], 1.0)[1].endswith(
+        "[0.20, 0.90]"
+    )  # too far apart
+    assert means_and_intervals([], 1.0) == []

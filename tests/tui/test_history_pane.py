@@ -64,6 +64,28 @@ def test_results_by_setting(twice: Workshop) -> None:
     assert compare_results((folder, 1), (folder, 1)).same
 
 
+TWO = """
+command: 'echo "a: {x}"; echo "b: {x}{repeat}"; echo "word: up"'
+parameters: {x: [1, 2]}
+repeat: 2
+metrics: {METRICS}
+"""
+
+
+def test_experiments_whose_leading_metrics_differ_are_compared_by_one_of_both(workshop: Workshop) -> None:
+    metrics = {
+        "one": "{a: {pattern: 'a: (@float@)', goal: max}, b: 'b: (@float@)', word: 'word: (.*)'}",
+        "two": "{c: {pattern: 'a: (@float@)', goal: min}, b: 'b: (@float@)', word: 'word: (.*)'}",
+        "three": "{word: 'word: (.*)', d: 'a: (@float@)'}",
+    }
+    for name, text in metrics.items():
+        file = workshop.write(f"{name}.yaml", TWO.replace("{METRICS}", text))
+        assert workshop.call("--run", file, "--node", "localhost", 2).returncode == 0
+    one, two, three = ((Lab.open(workshop.lab_path).experiment(name), 1) for name in metrics)
+    assert (compare_results(one, two).metric, compare_results(two, one).metric) == ("b", "b")
+    assert compare_results(one, three).metric is None  # words have no mean
+
+
 async def test_submissions_are_listed_the_newest_first(twice: Workshop) -> None:
     app = LabApp(twice.lab_path)
     async with app.run_test(size=(120, 40)) as pilot:

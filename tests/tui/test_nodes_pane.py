@@ -18,6 +18,7 @@ from tui_lab.tui.app import LabApp
 from tui_lab.tui.nodes_look import STATES, columns, detail, nodes_frame, nodes_of
 from tui_lab.tui.nodes_pane import NodesPane
 from tui_lab.tui.snapshot import EngineSnapshot, LabSnapshot, NodeSample
+from tui_lab.tui.tasks_pane import TasksPane
 from tui_lab.tui.watched import WatchedEngine, sample
 
 BUSY: dict[str, Any] = {
@@ -148,6 +149,16 @@ async def test_without_an_engine_there_is_nothing_to_change(small_lab: Path) -> 
         pane.show(replace(app.snapshot, samples={"tower": SAMPLES["tower"]}))
         await pilot.press("d")
         await wait_until(pilot, lambda: any("no engine is running" in one.message for one in app._notifications))
+
+
+async def test_the_tasks_of_an_idle_node_are_those_that_ran_there(small_lab: Path) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        await pilot.press("t")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks")
+        await wait_until(pilot, lambda: app.query_one(TasksPane).table.frame.height == 8)
+        assert any("nothing runs on localhost" in one.message for one in app._notifications)
 
 
 @pytest.mark.parametrize("row", ["up", "away"])

@@ -15,7 +15,7 @@ from textual.widgets import Input, OptionList
 from tests.conftest import Workshop, alive, until
 from tests.tui.conftest import wait_until
 from tui_lab.tui import panes
-from tui_lab.tui.app import LabApp
+from tui_lab.tui.app import READING, LabApp
 from tui_lab.tui.config import Config, Remembered, state_folder
 from tui_lab.tui.dialogs import Choose
 from tui_lab.tui.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
@@ -52,6 +52,31 @@ async def test_the_screen_opens_on_a_lab_and_shows_how_it_stands(small_lab: Path
         assert "✓ 6  ✗ 2" in text(app.query_one(RunLine))
         assert "small" in text(app.query_one(LabLine))
         await wait_until(pilot, lambda: "no engine" in text(app.query_one(LabLine)))
+
+
+async def test_a_message_that_could_be_read_goes_with_the_next_key(
+    small_lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        app.tell("small has ended: 8 done")
+        await pilot.pause()
+        await pilot.press("j")
+        assert "small has ended: 8 done" in toasts(app)  # too early
+        monkeypatch.setitem(READING, "information", 0.0)
+        app.clear_notifications()
+        app._read_by = None
+        app.tell("small has ended: 8 done")
+        await pilot.pause()
+        assert "small has ended: 8 done" in toasts(app)
+        await pilot.press("j")
+        assert not toasts(app)
+        app.tell("no such file", "error")
+        app.tell("copied")
+        await pilot.pause()
+        await pilot.press("j")
+        assert "no such file" in toasts(app)  # a mistake is not typed away
 
 
 @pytest.mark.parametrize(

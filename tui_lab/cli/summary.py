@@ -18,7 +18,7 @@ from tui_lab.results.settings import leading_metric
 from tui_lab.results.sql_text import quoted
 from tui_lab.results.statistics_report import Options, make
 from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
-from tui_lab.results.statistics_text import mean_and_interval
+from tui_lab.results.statistics_text import means_and_intervals
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.store import code_snapshot, fold
@@ -147,6 +147,7 @@ def best_settings(results: Results) -> dict[str, Any] | None:
     report = make(results, Options(metrics=(name,)))
     metric = report.metrics[0]
     places = [place for place in metric.order if metric.summaries[place].n][:BEST]
+    texts = means_and_intervals([metric.summaries[place].ends for place in places], metric.known.step)
     return {
         "metric": name,
         "goal": metric.goal,
@@ -158,6 +159,7 @@ def best_settings(results: Results) -> dict[str, Any] | None:
         "why_not": uncrowned(report, metric),
         "settings": [
             {
+                "text": text,
                 "parameters": report.settings.label(place),
                 "n": metric.summaries[place].n,
                 "asked": metric.asked[place].asked,
@@ -170,7 +172,7 @@ def best_settings(results: Results) -> dict[str, Any] | None:
                 "low": metric.summaries[place].low,
                 "high": metric.summaries[place].high,
             }
-            for place in places
+            for place, text in zip(places, texts, strict=True)
         ],
     }
 
@@ -190,7 +192,7 @@ def _finished(setting: dict[str, Any]) -> str:
 def _cells(setting: dict[str, Any]) -> tuple[str, str, str]:
     """A setting's value, its parameters, and how much of it there is."""
     where = " ".join(f"{key}={shown_value(value)}" for key, value in setting["parameters"].items()) or "all tasks"
-    return mean_and_interval(setting["mean"], setting["low"], setting["high"]), where, _finished(setting)
+    return setting["text"], where, _finished(setting)
 
 
 def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:

@@ -65,6 +65,11 @@ class Summary:
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
     @property
+    def ends(self) -> tuple[float | None, float | None, float | None]:
+        """The mean, and the ends of its interval."""
+        return self.mean, self.low, self.high
+
+    @property
     def moments(self) -> Moments | None:
         """Mean and spread, for tests."""
         return None if self.mean is None else Moments(self.n, self.mean, self.spread)

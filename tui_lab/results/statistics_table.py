@@ -22,9 +22,12 @@ from tui_lab.results.statistics_text import (
     aligned,
     brackets,
     even,
+    even_brackets,
     even_values,
     exact,
+    joined,
     mean_and_interval,
+    means_and_intervals,
     number,
     p_value,
     share,
@@ -192,7 +195,7 @@ def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], l
             joined(even([(one.mean, one.half) for one in summaries], metric.known.step)),
         )
         return
-    parts = [brackets(one.mean, one.low, one.high) for one in summaries]
+    parts = even_brackets([(one.mean, one.low, one.high) for one in summaries], metric.known.step)
     yield Column("mean", aligned([mean for mean, _ in parts]))
     yield Column(f"{level} interval".strip(), [rest for _, rest in parts])
 
@@ -206,7 +209,7 @@ def _differences(report: Report, metric: MetricReport, places: Sequence[int]) ->
         parts = even(list(zip(differences, halves, strict=True)), metric.known.step, sign=True)
         yield Column("difference", joined(parts))
     else:
-        parts = [brackets(one.difference, one.low, one.high) for one in known]
+        parts = even_brackets([(one.difference, one.low, one.high) for one in known], metric.known.step)
         yield Column("difference", aligned([mean if mean[:1] in ("-", "") else f"+{mean}" for mean, _ in parts]))
         yield Column("its interval", [rest for _, rest in parts], keep=9)
     verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
@@ -219,15 +222,6 @@ def _differences(report: Report, metric: MetricReport, places: Sequence[int]) ->
     yield Column("g", aligned([number(one.g, 3) if one else "" for one in found]), right=True, keep=6)
     yield Column("rank p", aligned([p_value(one.p_rank_adjusted) if one else "" for one in found]), keep=5)
     yield Column("delta", aligned([number(one.delta, 2) if one else "" for one in found]), right=True, keep=5)
-
-
-def joined(parts: Sequence[tuple[str, str]]) -> list[str]:
-    """`mean ± half`, with points and signs below each other."""
-    means, halves = aligned([mean for mean, _ in parts]), aligned([half for _, half in parts])
-    return [
-        f"{mean} ± {half}" if given else mean + " " * (len(half) + 3 if half.strip() or half else 0)
-        for mean, half, (_, given) in zip(means, halves, parts, strict=True)
-    ]
 
 
 def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
@@ -421,7 +415,7 @@ def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text
     summaries = [
         Summary(0) if place is None else one.summaries[place] for one, place in zip(found, places, strict=True)
     ]
-    means = [mean_and_interval(one.mean, one.low, one.high) for one in summaries]
+    means = [text.rstrip() for text in means_and_intervals([one.ends for one in summaries], found[0].known.step)]
     values = ["null" if report.per is None or report.per[1] is None else shown(report.per[1]) for report in reports]
     columns = [
         Column(_cut(parameter), [_cut(value) for value in values]),
@@ -468,9 +462,10 @@ def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Ite
     columns = [Column("", [mark for mark, _ in marks], styles=[style for _, style in marks])]
     for side, label in enumerate((found.first.label, found.second.label)):
         summaries = [metric.summaries[side][place] for place in places]
-        columns.append(Column(_cut(label), [mean_and_interval(one.mean, one.low, one.high) for one in summaries]))
+        columns.append(Column(_cut(label), means_and_intervals([one.ends for one in summaries], metric.known.step)))
         columns.append(Column("n", [str(one.n) for one in summaries], right=True, keep=9))
-    columns.append(Column("difference", [_difference(one) for one in shown_ones]))
+    ends = [(one.difference, one.low, one.high) for one in shown_ones]
+    columns.append(Column("difference", means_and_intervals(ends, metric.known.step, sign=True)))
     columns.append(Column("p", aligned([p_value(one.p_adjusted) for one in shown_ones]), keep=8))
     columns.append(Column("ratio", aligned([number(one.ratio, 4) for one in shown_ones]), right=True, keep=4))
     columns.append(Column("rank p", aligned([p_value(one.p_rank_adjusted) for one in shown_ones]), keep=3))
@@ -576,7 +571,7 @@ def pareto_lines(
     columns = [
         Column(
             metric.name,
-            [mean_and_interval(one.mean, one.low, one.high) for one in (metric.summaries[p] for p in places)],
+            means_and_intervals([metric.summaries[place].ends for place in places], metric.known.step),
         )
         for metric in metrics
     ]

@@ -142,6 +142,48 @@ def even(pairs: Sequence[tuple[float | None, float | None]], step: float, sign: 
     ]
 
 
+def even_brackets(
+    found: Sequence[tuple[float | None, float | None, float | None]], step: float
+) -> list[tuple[str, str]]:
+    """Means and intervals of a column as `brackets` writes them, to equally many places as `even` does."""
+    texts = [brackets(*one) for one in found]
+    if any("e" in text for pair in texts for text in pair):
+        return texts
+    wide = [low is not None and high is not None and low < high for _, low, high in found]
+    places = [len(mean.partition(".")[2]) for mean, _ in texts]
+    known = [one for one, given in zip(places, wide, strict=True) if given]
+    single = [
+        min(one, _places(step) + 1)
+        for one, (mean, _), given in zip(places, texts, wide, strict=True)
+        if mean and not given
+    ]
+    most = max([*known, *single], default=0)
+    if most - min(known, default=most) > MOST_MORE:
+        return texts
+    return [
+        (
+            "" if mean is None else f"{mean:.{most}f}",
+            "" if mean is None or low is None or high is None else f"[{low:.{most}f}, {high:.{most}f}]",
+        )
+        for mean, low, high in found
+    ]
+
+
+def means_and_intervals(
+    found: Sequence[tuple[float | None, float | None, float | None]], step: float, sign: bool = False
+) -> list[str]:
+    """A column of means with the ends of their intervals, which are in brackets where one is not symmetric, to equally
+    many places. Blank where there is no mean. step: the distance of neighbouring values as printed. `sign` writes a
+    plus, too."""
+    ends = [(mean, low, high) for mean, low, high in found if mean is not None and low is not None and high is not None]
+    if all(symmetric(*one) for one in ends):
+        halves = [None if low is None or high is None else (high - low) / 2 for _, low, high in found]
+        return joined(even([(one[0], half) for one, half in zip(found, halves, strict=True)], step, sign))
+    texts = even_brackets(found, step)
+    means = aligned([f"+{mean}" if sign and mean[:1] not in ("-", "") else mean for mean, _ in texts])
+    return [f"{mean} {rest}" if rest else mean for mean, (_, rest) in zip(means, texts, strict=True)]
+
+
 def even_values(values: Sequence[float | None], step: float) -> list[str]:
     """Values of a column to equally many places: to one beyond `step` at most, and to four digits of what differs among
     them. Where sizes differ too much, each has digits of its own."""
@@ -206,6 +248,15 @@ def aligned(texts: Sequence[str]) -> list[str]:
     before = max((len(whole) for whole, _, _ in split), default=0)
     after = max((len(point + part) for _, point, part in split), default=0)
     return [whole.rjust(before) + (point + part).ljust(after) for whole, point, part in split]
+
+
+def joined(parts: Sequence[tuple[str, str]]) -> list[str]:
+    """`mean ± half`, with points and signs below each other."""
+    means, halves = aligned([mean for mean, _ in parts]), aligned([half for _, half in parts])
+    return [
+        f"{mean} ± {half}" if given else mean + " " * (len(half) + 3 if half.strip() or half else 0)
+        for mean, half, (_, given) in zip(means, halves, parts, strict=True)
+    ]
 
 
 def share(value: float) -> str:

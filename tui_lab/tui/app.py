@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 STATE_FILE: Final = "screen.json"
 LEAVING: Final = 0.3  # seconds that the watcher has for its end
 RESUMED: Final = 0.1  # seconds after `fg` in which the terminal changes to the screen's own page
+READING: Final[dict[SeverityLevel, float]] = {"information": 1.0, "warning": 1.0, "error": 5.0}
+"""Seconds that a short message stays at least, whatever is typed."""
 
 
 def _commands() -> type[Provider]:
@@ -72,6 +75,7 @@ class LabApp(App[int]):
         self.config = config or Config()
         self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
+        self._read_by: float | None = None  # when the short messages on the screen were there for long enough
         self._input = InputOrder(self, self._is_way_out)
         self._ways_out = {one.action for one in ACTIONS if one.leads_away}
         self._panes: dict[str, Pane] = {}  # those that were opened, by name
@@ -122,10 +126,18 @@ class LabApp(App[int]):
             # the screen that is here now is here until the event is handed on.
             if not self.screen_stack or not self._input.admit(event):
                 return
+            if isinstance(event, events.Key):
+                self._clear_read()
             if isinstance(event, events.Key) and (letter := self._letter_after_escape(event)):
                 self._input.after(letter)
                 event = events.Key("escape", "\x1b")
         await super().on_event(event)
+
+    def _clear_read(self) -> None:
+        """Take away short messages that could be read: they cover what a person goes on with."""
+        if self._read_by is not None and time.monotonic() >= self._read_by:
+            self._read_by = None
+            self.clear_notifications()
 
     def _letter_after_escape(self, event: events.Key) -> events.Key | None:
         """The letter of a key with alt that does nothing: a terminal sends escape and a letter in the same way."""
@@ -350,8 +362,10 @@ class LabApp(App[int]):
     # What panes ask of the screen.
 
     def tell(self, text: str, severity: SeverityLevel = "information") -> None:
-        """A short message at the corner. Also from a worker's thread."""
+        """A short message at the corner, which the next key takes away once it could be read. Also from a worker's
+        thread."""
         if text:
+            self._read_by = max(self._read_by or 0.0, time.monotonic() + READING[severity])
             self.notify(text, severity=severity, markup=False)
 
     def worker_failed(self, node: DOMNode, error: Exception, told: str) -> None:

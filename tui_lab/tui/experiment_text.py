@@ -173,9 +173,9 @@ class TextSide(Vertical):
         try:
             self.reload()
         except FileError as error:
-            self.app.notify(str(error), severity="error", markup=False)
+            cast("LabApp", self.app).tell(str(error), "error")
         else:
-            self.app.notify(f"{self.file.path.name} was changed on disk: read again", markup=False)
+            cast("LabApp", self.app).tell(f"{self.file.path.name} was changed on disk: read again")
 
     def edit_outside(self) -> str:
         """Suspend the screen for $EDITOR; what went wrong, or an empty text. The text must be saved."""

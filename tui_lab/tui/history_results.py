@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from tui_lab.results.comparison import Goal, How, against
-from tui_lab.results.settings import Settings, leading_metric, varying
-from tui_lab.results.statistics import CONFIDENCE, Sample, describe
+from tui_lab.results.settings import Settings, leading_metric, numeric_metrics, varying
+from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics_resolution import Resolution, resolution
-from tui_lab.results.statistics_text import mean_and_interval
+from tui_lab.results.statistics_text import means_and_intervals
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
 
@@ -38,8 +38,8 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     """
     results = [refresh(folder) for folder, _ in (first, second)]
     tables = [_done(one, side) for one, side in zip(results, (first, second), strict=True)]
-    metric = next((name for name in map(leading_metric, reversed(results)) if name in results[0].metrics), None)
-    if metric is None or metric not in results[1].metrics:
+    metric = _common_metric(results[0], results[1])
+    if metric is None:
         return Compared(None, None, pl.DataFrame())
     wanted = dict.fromkeys([*varying(results[0]), *varying(results[1])])
     by = [name for name in wanted if all(name in one.parameters for one in results)]
@@ -47,17 +47,27 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     known = resolution(sample.values for side in sides for sample in side.values())
     keys = list(dict.fromkeys([*sides[1], *sides[0]]))
     differing = [key for key in keys if not _equal(sides[0].get(key), sides[1].get(key))]
+    told = [_row(sides[0].get(key), sides[1].get(key), known) for key in differing]
+    means = [means_and_intervals([summaries[side].ends for summaries, _ in told], known.step) for side in (0, 1)]
     rows = [
-        {**dict(zip(by, key, strict=True)), **_row(sides[0].get(key), sides[1].get(key), known)} for key in differing
+        {**dict(zip(by, key, strict=True)), **facts, "mean_1": first_mean, "mean_2": second_mean}
+        for key, (_, facts), first_mean, second_mean in zip(differing, told, *means, strict=True)
     ]
     schema = dict.fromkeys(by, pl.String) | {
         "n_1": pl.Int64, "mean_1": pl.String, "n_2": pl.Int64, "mean_2": pl.String,
         "change": pl.Float64, "p": pl.Float64,
     }  # fmt: skip
-    frame = pl.DataFrame(rows, schema=schema)
+    blank = pl.col("mean_1", "mean_2").str.strip_chars_end().replace("", None)
+    frame = pl.DataFrame(rows, schema=schema).with_columns(blank)
     frame = frame.sort(pl.col("p").fill_null(2.0), pl.col("change").abs(), descending=[False, True])
     same = tables[0]["task_id"].equals(tables[1]["task_id"]) and first[0].path == second[0].path
     return Compared(metric, results[1].spec.metrics[metric].goal, frame, same, len(keys) - len(differing))
+
+
+def _common_metric(first: Results, second: Results) -> str | None:
+    """The leading metric of one that the other has, too; else any that both have."""
+    both = [name for name in numeric_metrics(second) if name in numeric_metrics(first)]
+    return next((name for name in (leading_metric(second), leading_metric(first), *both) if name in both), None)
 
 
 def _done(results: Results, side: tuple[ExperimentFolder, int]) -> pl.DataFrame:
@@ -78,15 +88,15 @@ def _equal(one: Sample | None, two: Sample | None) -> bool:
     return one is not None and two is not None and sorted(one.values) == sorted(two.values)
 
 
-def _row(one: Sample | None, two: Sample | None, known: Resolution) -> dict[str, object]:
+def _row(one: Sample | None, two: Sample | None, known: Resolution) -> tuple[list[Summary], dict[str, object]]:
+    """What each side says of a setting, and what is told of it beside the means."""
     samples = [one or _NOTHING, two or _NOTHING]
     summaries = [describe(sample, CONFIDENCE, None, known) for sample in samples]
     found = against(samples, summaries, 0, How(CONFIDENCE, "none", False, known))[1]
-    return {
+    facts: dict[str, object] = {
         "n_1": len(one.values) if one else None,
-        "mean_1": mean_and_interval(summaries[0].mean, summaries[0].low, summaries[0].high) or None,
         "n_2": len(two.values) if two else None,
-        "mean_2": mean_and_interval(summaries[1].mean, summaries[1].low, summaries[1].high) or None,
         "change": found.difference if found else None,
         "p": found.p if found else None,
     }
+    return summaries, facts

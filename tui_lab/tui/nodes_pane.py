@@ -29,7 +29,7 @@ class NodesPane(Pane):
     NAME = "nodes"
     TITLE = "Nodes"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
-        Action("nodes.tasks", "t", "Tasks", "Show the tasks that run on this node (enter does it, too)."),
+        Action("nodes.tasks", "t", "Tasks", "Show the tasks that run on this node, or ran there (enter does it, too)."),
         Action("nodes.drain", "d", "Drain", "Give the node nothing more; what runs there may finish."),
         Action("nodes.resume", "u", "Resume", "Give a drained or quarantined node tasks again."),
         Action("nodes.more", "plus,equals_sign", "+1 slot", "One slot more.", shown=False),
@@ -92,11 +92,17 @@ minutes, the newest on the right.
 
     @on(FrameTable.RowSelected)
     def action_tasks(self) -> None:
-        node = self.node
-        experiment = node and (node.get("tasks") or [[self.lab_app.current]])[0][0]
-        if node is not None and experiment:
-            name = str(node["name"]).replace("'", "''")
-            self.lab_app.show_tasks(experiment, f"state = 'running' AND node = '{name}'")
+        node, current = self.node, self.lab_app.current
+        if node is None:
+            return
+        name = str(node["name"]).replace("'", "''")
+        if running := node.get("tasks"):
+            self.lab_app.show_tasks(running[0][0], f"state = 'running' AND node = '{name}'")
+        elif current:
+            self.lab_app.tell(f"nothing runs on {node['name']}; these tasks of {current} ran there last")
+            self.lab_app.show_tasks(current, f"node = '{name}'")
+        else:
+            self.lab_app.tell(f"nothing runs on {node['name']}")
 
     # What is asked of the engine.
 

@@ -12,8 +12,8 @@ from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
 from tui_lab.results.sql_text import is_equal
 from tui_lab.results.statistics_report import MetricReport, Report, Standing
-from tui_lab.results.statistics_table import finished, joined, lacking, parameter_texts
-from tui_lab.results.statistics_text import aligned, even, mean_and_interval, number, p_value
+from tui_lab.results.statistics_table import finished, lacking, parameter_texts
+from tui_lab.results.statistics_text import aligned, even, joined, means_and_intervals, number, p_value
 from tui_lab.tui.table import Column
 from tui_lab.tui.table_cells import visible
 
@@ -117,7 +117,7 @@ def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool]
 def _means(metric: MetricReport, places: Sequence[int]) -> list[str]:
     summaries = [metric.summaries[place] for place in places]
     if metric.known.binary:
-        cells = [mean_and_interval(one.mean, one.low, one.high) for one in summaries]
+        cells = means_and_intervals([one.ends for one in summaries], metric.known.step)
     else:
         cells = joined(even([(one.mean, one.half) for one in summaries], metric.known.step))
     return [cell if one.mean is not None else "no value" for cell, one in zip(cells, summaries, strict=True)]
