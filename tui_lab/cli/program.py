@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -68,12 +69,13 @@ def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
     yield from _several_words(experiment, recipe)
     if experiment.setup is not None or "PATH" in experiment.env:
         return  # either may bring programs along
+    unfound = cache(_unfound)
     for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
         found = first_program(command)
         if found is None:
             continue
         program, offset = found
-        problem = _unfound(program, workdir)
+        problem = unfound(program, workdir)
         if problem is not None and not (command.needs_shell and _known_to_shell(program, shell)):
             keypath: tuple[str | int, ...] = ("command",)
             if not isinstance(experiment.command, str):
@@ -158,16 +160,28 @@ def _known_to_shell(word: str, shell: str | None) -> bool:
 def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
     """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not
     fit."""
-    tasks = recipe.plan.tasks
+    fits: set[int] = set()  # rows: the same task has the first value of many parameters
+
+    @lru_cache(maxsize=_TRIED)
+    def values_of(row: int) -> tuple[dict[str, Value], bool]:
+        values = recipe.plan.parameters(row)
+        return values, any(map(_is_odd, values.values()))
+
     for name, codes in _odd(recipe.plan):
-        rows = tasks.with_row_index("row").unique(PREFIX + name, keep="first").sort("row")
-        rows = rows.filter(pl.col(PREFIX + name).is_in(codes)) if codes is not None else rows.head(1)
+        rows = recipe.plan.tasks.select(PREFIX + name).with_row_index("row")
+        if codes is None:
+            rows = rows.head(1)
+        else:
+            rows = rows.filter(pl.col(PREFIX + name).is_in(codes)).unique(PREFIX + name, keep="first").sort("row")
         for row in rows["row"]:
-            values = recipe.plan.parameters(row)
-            if not _is_odd(values[name]) and any(map(_is_odd, values.values())):
+            if row in fits:
+                continue
+            values, some_odd = values_of(row)
+            if some_odd and not _is_odd(values[name]):
                 continue  # that one has its own turn
             try:
                 recipe.start(row, 1)
+                fits.add(row)
             except PlaceholderError as error:
                 yield _at_value(experiment, name, values[name], error)
                 break

@@ -1,15 +1,16 @@
-"""A progress bar for reading outputs, where that takes longer than a second."""
+"""What a person is told of reading outputs or files that takes longer than a second."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tui_lab.results.terminal_guard import console as new_console
 
-PATIENCE = 1.0  # seconds before a bar appears
+PATIENCE = 1.0  # seconds before anything appears
 
 
 @contextmanager
@@ -27,3 +28,20 @@ def reading(name: str, quiet: bool = False) -> Iterator[Callable[[int, int], Non
             bar.update(task, completed=done, total=total, visible=time.monotonic() - began > PATIENCE)
 
         yield show
+
+
+@contextmanager
+def told(name: str) -> Iterator[None]:
+    """Say on a terminal, once, that something is being read, where that takes long."""
+
+    def say() -> None:
+        print(f"reading {name} …", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(PATIENCE, say)
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

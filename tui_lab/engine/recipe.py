@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,11 +45,13 @@ def list_widths(plan: Plan) -> dict[str, int]:
     return widths
 
 
-def placeholders(experiment: Experiment) -> frozenset[str]:
+def placeholders(experiment: Experiment, commands: Sequence[Command] | None = None) -> frozenset[str]:
     """The names whose values the tasks of an experiment take: in commands, variables, templates and the
-    rest."""
+    rest. commands: those of its steps, where they have been compiled already."""
     known = {*experiment.parameter_names, *BUILT_IN}
-    names = set().union(*(compile_command(step.command, known).names for step in experiment.steps))
+    if commands is None:
+        commands = [compile_command(step.command, known) for step in experiment.steps]
+    names = set().union(*(command.names for command in commands))
     for text in (*experiment.env.values(), experiment.workdir or "", str(experiment.timeout or "")):
         names |= names_in(text, known)
     for target, text in experiment.templates.items():
@@ -98,7 +100,7 @@ class Recipe:
         self.commands: list[Command] = [
             compile_command(step.command, known, widths=widths) for step in experiment.steps
         ]
-        self.writes_params = "params" in placeholders(experiment)
+        self.writes_params = "params" in placeholders(experiment, self.commands)
 
     @cached_property
     def here(self) -> Place:

@@ -128,7 +128,8 @@ def expand(experiment: Experiment, overrides: Mapping[str, Sequence[Value]] | No
             keypath = ("where",) if strict else ("sample",)
             raise SpecError([experiment.problem(keypath, f"no combination is left: {notice}")])
         notices += [notice] if notice else []
-    values = {name: table.values[name] for name in sweeping.names if frame.schema[name] == pl.UInt32}
+    types = frame.schema  # made anew each time that it is asked for
+    values = {name: table.values[name] for name in sweeping.names if types[name] == pl.UInt32}
     if experiment.sample is not None:
         frame, values = _compact(frame, values)
     return Combinations(frame, values, tuple(notices))

@@ -46,7 +46,10 @@ _EXAMPLE: Final = "as in: nodes: [{name: tower, host: 192.0.2.9, slots: 16}]"
 
 def is_cluster(path: Path) -> bool:
     """Whether a file is meant as a cluster.yaml, not as an experiment. Raises SpecError where it can't be read."""
-    root = parse(read_text(path), str(path)).root
+    text = read_text(path)
+    if "nodes" not in text:
+        return False  # a large file is not read for this alone
+    root = parse(text, str(path)).root
     names = set(root.entries) if root is not None and root.kind == "mapping" else set()
     return "nodes" in names and "command" not in names
 

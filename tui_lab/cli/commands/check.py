@@ -84,13 +84,15 @@ def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]
 
 def _checked(path: Path) -> list[str]:
     """What there is to say of a file without mistakes. Raises SpecError."""
+    from tui_lab.cli.reading import told
     from tui_lab.cli.submission import Choice, prepare
     from tui_lab.cli.text import plural
     from tui_lab.spec.read_cluster import is_cluster, load_cluster
 
-    if is_cluster(path):
-        return [f"{path}: a cluster of {plural(len(load_cluster(path).nodes), 'node')}, no mistakes"]
-    prepared = prepare(None, path, Choice())
+    with told(str(path)):
+        if is_cluster(path):
+            return [f"{path}: a cluster of {plural(len(load_cluster(path).nodes), 'node')}, no mistakes"]
+        prepared = prepare(None, path, Choice())
     count = plural(prepared.plan.tasks.height, "task")
     notes = [f"note: {notice}" for notice in prepared.notices]
     return [*notes, f"{path}: {prepared.experiment.name}: {count}, no mistakes"]

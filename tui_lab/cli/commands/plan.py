@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_intermixed_args(arguments)
 
+    from tui_lab.cli.reading import told
     from tui_lab.cli.submission import Choice, find_lab, prepare, split_words
 
     files, overrides = split_words(args.words)
@@ -48,7 +49,8 @@ def main(arguments: list[str]) -> int:
     choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
     lab = find_lab(lab_path(args))
     for file in files:
-        prepared = prepare(lab, Path(file), choice)
+        with told(str(file)):
+            prepared = prepare(lab, Path(file), choice)
         if args.json:
             print_json(as_json(prepared))
         else:
