@@ -56,6 +56,21 @@ def test_repeats_until_an_interval_is_narrow(bench: Bench) -> None:
     assert bench.table("SELECT count(*) AS n FROM grid") == [{"n": 12}]
 
 
+def test_a_condition_that_can_not_become_true_is_told_once_during_the_run(bench: Bench) -> None:
+    text = (
+        "command: echo loss=-{a}.{repeat}\nparameters: {a: [1, 2]}\n"
+        "repeat: {min: 2, max: 4, until: 'ci95(loss) < 0.1 * mean(loss)'}\nmetrics: {loss: 'loss=(@float@)'}\n"
+    )
+    bench.write("grid.yaml", text)
+    bench.write("none.yaml", text.replace("echo loss", "echo acc"))
+    said = bench.run("grid.yaml").err
+    assert said.count("can't become true of 2 of 2 settings, as their means are so far") == 1
+    said = bench.run("none.yaml").err
+    assert said.count("can't become true: no done task has a number for loss so far") == 1
+    events = map(json.loads, (bench.lab / "grid" / "journal.jsonl").read_text().splitlines())
+    assert ["note" in event for event in events if event["event"] == "extended"] == [True, False]
+
+
 FREEZE = """\
 command: "echo {a}; python3 -c \\"print('a' * 40 + '!')\\""
 parameters: {a: [1, 2, 3, 4]}

@@ -38,7 +38,7 @@ class Played:
     """A run without an engine: what is asked for is run in this process."""
 
     def __init__(self, disk: Any, text: str, name: str = "grid") -> None:
-        self.disk, self.name = disk, name
+        self.disk, self.name, self.note = disk, name, ""
         self.file = Path(disk.sources) / f"{name}.yaml"
         self.file.write_text(text)
 
@@ -65,7 +65,7 @@ class Played:
 
     def extend(self) -> list[int]:
         """What a run that would be over asks for."""
-        tasks = more(self.folder)
+        tasks, self.note = more(self.folder)
         if tasks:
             self.disk.journal(self.folder, {"event": "extended", "queued": ranges.to_ranges(tasks)})
         return tasks
@@ -232,3 +232,20 @@ def test_prepared_says_how_many(disk: Any) -> None:
     assert isinstance(prepared.experiment, Experiment)
     assert (len(prepared.queued), len(prepared.spare), prepared.plan.tasks.height) == (9, 9, 18)
     assert prepared.counts["new"] == 9
+
+
+def test_a_hopeless_condition_is_told_when_repeats_are_asked_for(disk: Any) -> None:
+    played = Played(disk, SWEEP.replace("[calm, wild, sick]", "[calm, wild]"))
+    played.run(played.submit(), lambda row: f"acc {-5 - row['repeat'] if row['opt'] == 'calm' else 1.0}\n")
+    assert played.extend()
+    assert "can't become true of 1 of 2 settings" in played.note
+
+
+def test_a_condition_that_may_become_true_is_not_called_hopeless(disk: Any) -> None:
+    """Neither a mean of 1, nor a count that more repeats will reach."""
+    for number, condition in enumerate(("ci95(acc) < 0.05 * mean(acc)", "n(acc) >= 5")):
+        text = SWEEP.replace("[calm, wild, sick]", "[wild]").replace("ci95(acc) < 0.05 * mean(acc)", condition)
+        played = Played(disk, text, f"e{number}")
+        played.run(played.submit())
+        assert played.extend()
+        assert played.note == ""

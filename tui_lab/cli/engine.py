@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
 
 
-def more(folder: ExperimentFolder) -> list[int]:
-    """Further repeats that `repeat.until` needs: what the engine can't know, for it sees no results."""
+def more(folder: ExperimentFolder) -> tuple[list[int], str]:
+    """Further repeats that `repeat.until` needs, and what to say of them: what the engine can't know, for it sees no
+    results."""
     from tui_lab.results import until
 
     return until.more(folder)

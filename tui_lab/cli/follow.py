@@ -40,6 +40,7 @@ class Followed:
     began: float = field(default_factory=time.monotonic)
     ended: int = 0  # of those, how many have
     failure: Event | None = None  # the last task that failed
+    notes: list[str] = field(default_factory=list)  # on the run, still to be told
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
 
     def look(self) -> bool:
@@ -54,6 +55,8 @@ class Followed:
     def _hear(self, event: Event) -> None:
         if event.get("event") == "extended":
             self.asked += ranges.count(event["queued"])
+            if "note" in event:
+                self.notes.append(event["note"])
         if event.get("event") == "finished" and "again" not in event and "duplicate" not in event:
             self.ended += 1
             if event["state"] in ("failed", "lost"):
@@ -139,6 +142,7 @@ class Follower:
                 self._ask()
                 if self._beyond_reach():
                     return True
+                self._tell()
                 self.view.update(self.runs, self._notice)
                 if self.client.wait(tick):
                     self._replace_engine()
@@ -154,6 +158,12 @@ class Follower:
         """Take in what happened to every run, also where the first is not over."""
         looks = [run.look() for run in self.runs]
         return all(looks)
+
+    def _tell(self) -> None:
+        for run in self.runs:
+            for note in run.notes:
+                self.view.say(f"{run.folder.name}: {note}")
+            run.notes.clear()
 
     def _complain(self) -> None:
         """Say it where a run ended because it could not go on."""

@@ -38,7 +38,7 @@ ASLEEP: Final = 5.0  # seconds of silence of our own, from which on they don't c
 FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
 
 # Which further tasks of an experiment are to be run, now that those that were asked for have ended.
-More = Callable[[ExperimentFolder], Sequence[int]]
+More = Callable[[ExperimentFolder], tuple[Sequence[int], str]]
 
 
 class Engine:
@@ -374,7 +374,7 @@ class Engine:
 
     async def _extend(self, run: ExperimentRun, more: More) -> None:
         try:
-            tasks = await _apart(more, run.folder)
+            tasks, note = await _apart(more, run.folder)
         except (LabError, SpecError) as error:
             self.give_up(run, "error", str(error))
             return
@@ -383,7 +383,7 @@ class Engine:
         if self.runs.get(run.name) is not run or run.name not in self.active or not run.over:
             return
         if len(tasks) and not run.held:
-            run.extend(tasks)
+            run.extend(tasks, note)
             self.dispatch.plan()
         else:
             self._end(run)

@@ -45,6 +45,7 @@ class ExperimentRun(Queue):
         self.stopping: dict[Key, str] = {k: why for k, why in self.state.stopping.items() if k in self.flight}
         self.trials = Trials()
         self.extending = False  # someone finds out which repeats are needed still
+        self.noted = False  # a note on these has been told since the newest submission
 
     # What is asked for.
 
@@ -53,11 +54,14 @@ class ExperimentRun(Queue):
         event["queued"] = self._not_ended_since(event.pop("seen"), event["queued"])
         self.decide(event)
         self.trials = Trials()
+        self.noted = False
         self.queue_up()
 
-    def extend(self, tasks: Sequence[int]) -> None:
-        """Run further repeats, too."""
-        self.record([{"event": "extended", "at": now(), "queued": ranges.to_ranges(tasks)}])
+    def extend(self, tasks: Sequence[int], note: str) -> None:
+        """Run further repeats, too. note: what a person should know of them; the first of a submission is told."""
+        told = {"note": note} if note and not self.noted else {}
+        self.noted = self.noted or bool(note)
+        self.record([{"event": "extended", "at": now(), "queued": ranges.to_ranges(tasks), **told}])
         self.queue_up()
 
     def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:

@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import duckdb
 import polars as pl
@@ -29,7 +29,7 @@ from tui_lab.spec import until
 from tui_lab.spec.bounded import bounded
 from tui_lab.spec.expression_syntax import ExpressionError
 from tui_lab.spec.metric import Metric
-from tui_lab.spec.model import Experiment
+from tui_lab.spec.model import Experiment, Repeat
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, PENDING, State
@@ -38,9 +38,17 @@ from tui_lab.store.plan import Plan
 from tui_lab.store.spare import spare_tasks
 
 
-def more(folder: ExperimentFolder) -> list[int]:
-    """Further tasks that the newest submission of an experiment needs now that nothing of it is under way: none
-    where all conditions are true or all repeats used up.
+class More(NamedTuple):
+    """What the newest submission of an experiment needs now that nothing of it is under way."""
+
+    tasks: list[int]
+    """None where all conditions are true or all repeats used up."""
+    note: str
+    """What a person should know of the condition: that it can't become true; else empty."""
+
+
+def more(folder: ExperimentFolder) -> More:
+    """What `repeat.until` asks for next.
 
     Reads with eyes of its own, so that it may be called in another thread than the one that holds `folder`. Writes
     nothing but the results' cache, and that only where no one else does. Raises LabError, SpecError.
@@ -49,11 +57,15 @@ def more(folder: ExperimentFolder) -> list[int]:
     state = folder.state()
     spare = spare_tasks(state)
     if not spare.size:
-        return []
+        return More([], "")
     experiment = folder.spec()
+    if isinstance(experiment.repeat, int):
+        return More([], "")
     rows = Rows(folder.plan(), state)
     chosen = rows.tasks["task_id"].is_in(pl.Series(spare).implode())
-    return further(rows, chosen, rows.waits, experiment, refresh(folder)).to_list()
+    found = verdict(rows, experiment.repeat, experiment.metrics, refresh(folder))
+    tasks = _next(rows, chosen, rows.waits, found.true).to_list()
+    return More(tasks, _hopeless(experiment.repeat, found) if tasks else "")
 
 
 class Rows:
@@ -84,16 +96,37 @@ def further(
     earliest repeat first. `results` are those of the experiment so far."""
     if isinstance(experiment.repeat, int):
         return pl.Series("task_id", [], dtype=pl.Int64)
+    true = pl.Series([], dtype=pl.Int64)
+    if results is not None:
+        true = verdict(rows, experiment.repeat, experiment.metrics, results).true
+    return _next(rows, chosen, waits, true)
+
+
+def _next(rows: Rows, chosen: pl.Series, waits: pl.Series, true: pl.Series) -> pl.Series:
+    """The earliest of the chosen tasks of each setting of which none waits, but those of which the condition is true:
+    task ids."""
     table = rows.tasks.with_columns(
         rows.settings.alias("setting"), (chosen & ~rows.asked).alias("chosen"), waits.alias("waits")
     )
     table = table.filter(pl.col("chosen") & ~pl.col("waits").any().over("setting"))
-    if table.height and results is not None:
-        done = rows.tasks.with_columns(rows.settings.alias("setting")).filter(rows.state == DONE)
-        true = settings_where(experiment.repeat.until, experiment.metrics, results, done)
-        table = table.filter(~pl.col("setting").is_in(true.implode()))
-    table = table.sort("repeat", maintain_order=True)
+    table = table.filter(~pl.col("setting").is_in(true.implode())).sort("repeat", maintain_order=True)
     return table.unique("setting", keep="first", maintain_order=True)["task_id"]
+
+
+def _hopeless(repeat: Repeat, found: Verdict) -> str:
+    """What is to be said of a condition that is not going to be true of some settings; else empty."""
+    said = f"until: {repeat.until} can't become true"
+    if found.absent:
+        what = f"no done task has a number for {', '.join(found.absent)} so far"
+        return f"{said}: {what}; each setting runs up to {repeat.max} times"
+    if found.hopeless.len():
+        count = f"{found.hopeless.len():,} of {found.settings:,} settings"
+        why = f"as their means are so far, however little they scatter {_ADVICE}"
+        return f"{said} of {count}, {why}; each runs up to {repeat.max} times"
+    return ""
+
+
+_ADVICE: Final = "(a negative mean? abs(mean(x)))"
 
 
 @dataclass(frozen=True)
@@ -102,19 +135,20 @@ class Verdict:
 
     true: pl.Series
     hopeless: pl.Series
-    """It is not true, and would not be if all values of the setting were their mean: no repeat can make it so."""
+    """It is not true, and would not be if all repeats had the mean of the setting's values: none can make it so."""
+    absent: tuple[str, ...]
+    """The metrics of the condition of which no done task has a number, where it is true of no setting."""
+    settings: int
+    """How many there are of which it was asked."""
 
 
-def settings_where(condition: str, metrics: Mapping[str, Metric], results: Results, done: pl.DataFrame) -> pl.Series:
-    """The settings among those of `done` (`task_id`, `setting`) for which a condition is true."""
-    return judged(condition, metrics, results, done).true
-
-
-def judged(condition: str, metrics: Mapping[str, Metric], results: Results, done: pl.DataFrame) -> Verdict:
-    """What a condition says of the settings among those of `done` (`task_id`, `setting`).
+def verdict(rows: Rows, repeat: Repeat, metrics: Mapping[str, Metric], results: Results) -> Verdict:
+    """What the condition says of the settings that have done tasks.
 
     Equal values are no certainty: where a condition asks for their spread, they scatter as `stats` takes them to.
     """
+    condition = repeat.until
+    done = rows.tasks.with_columns(rows.settings.alias("setting")).filter(rows.state == DONE)
     try:
         names = until.check(condition, metrics)
     except ExpressionError as error:
@@ -126,9 +160,8 @@ def judged(condition: str, metrics: Mapping[str, Metric], results: Results, done
         values, on="task_id", how="left", maintain_order="left"
     )
     columns = [f"v{i}" for i in range(len(names))]
-    flat = table.with_columns(
-        pl.when(pl.col(one).is_not_null()).then(pl.col(one).mean().over("a setting")) for one in columns
-    )
+    means = table.group_by("a setting", maintain_order=True).agg(pl.col(columns).mean()).drop_nulls(columns)
+    every = means.join(pl.select(pl.int_range(repeat.max).alias("a repeat")), how="cross")
     unsure = pl.Series([], dtype=pl.Int64)
     if _SPREAD.search(condition):
         for column in columns:
@@ -138,10 +171,13 @@ def judged(condition: str, metrics: Mapping[str, Metric], results: Results, done
     constant = {name: one for name, one in known.items() if one.deterministic}
     true = _true(condition, names, table, constant)
     true = true.filter(~true.is_in(unsure.implode()))
-    possible = _true(condition, names, flat, constant)
-    asked = flat.drop_nulls(columns)["a setting"].unique(maintain_order=True)
-    either = pl.concat([true, possible]).implode()
-    return Verdict(true, asked.filter(~asked.is_in(either)))
+    # A mean of 1 is no share: what is known of the values must be known of their means.
+    of_means = {name: one for name, one in known.items() if one.deterministic or not one.binary}
+    possible = _true(condition, names, every, of_means)
+    hopeless = means["a setting"].filter(~means["a setting"].is_in(pl.concat([true, possible]).implode()))
+    absent = [name for name, one in zip(names, columns, strict=True) if not table[one].count()]
+    asked = table["a setting"].n_unique()
+    return Verdict(true, hopeless, tuple(absent if asked and not true.len() else ()), asked)
 
 
 def _known(table: pl.DataFrame, column: str) -> Resolution:
@@ -211,8 +247,7 @@ def unreached(folder: ExperimentFolder, results: Results) -> str:
     rows = Rows(folder.plan(), folder.state())
     table = rows.tasks.with_columns(rows.settings.alias("setting"), (rows.asked & ~rows.waits).alias("ended"))
     over = table.group_by("setting").agg(pl.col("ended").all()).filter("ended")["setting"]
-    done = rows.tasks.with_columns(rows.settings.alias("setting")).filter(rows.state == DONE)
-    found = judged(experiment.repeat.until, experiment.metrics, results, done)
+    found = verdict(rows, experiment.repeat, experiment.metrics, results)
     missed = over.filter(~over.is_in(found.true.implode()))
     if not missed.len():
         return ""
@@ -223,7 +258,7 @@ def unreached(folder: ExperimentFolder, results: Results) -> str:
         f"after all {experiment.repeat.max} repeats"
     )
     if hopeless:
-        said += f"; of {hopeless:,} it can't become true, however little they scatter (a negative mean? abs(mean(x)))"
+        said += f"; of {hopeless:,} it can't become true, however little they scatter {_ADVICE}"
     return said
 
 
