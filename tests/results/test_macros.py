@@ -87,6 +87,22 @@ def test_two_experiments_compared(lab: Any, disk: Any) -> None:
     assert "word_1" not in found[0]
 
 
+def test_a_comparison_says_the_means_of_the_statistics(disk: Any) -> None:
+    """Also where a plain sum loses digits, a value is infinite, and parameters are of different types."""
+    values = [1e16, 1.0, -1e16, float("nan")]
+    for name, listed in (("one", "[1, 2]"), ("two", "[1, 2.5]")):
+        sweep = f"command: echo {{x}}\nparameters: {{x: {listed}}}\nrepeat: 4\nmetrics: {{acc: 'acc (@float@)'}}\n"
+        folder = disk.submit(sweep, name)
+        for row in folder.tasks().iter_rows(named=True):
+            disk.run(folder, row["task_id"], f"acc {values[row['repeat']]!r}")
+    found = rows(disk.lab, "FROM compare('one', 'two')")
+    best = rows(disk.lab, "SELECT mean, ci95 FROM best('acc', 'one')")[0]
+    assert [(row["x"], row["n_1"], row["n_2"]) for row in found] == [(1.0, 4, 4)]
+    assert found[0]["acc_1"] == found[0]["acc_2"] == best["mean"] == pytest.approx(1 / 3)
+    assert found[0]["acc_ci95_1"] == best["ci95"]
+    assert found[0]["acc_difference"] == 0.0
+
+
 def test_two_versions_compared(disk: Any) -> None:
     folder = disk.submit(SWEEP)
     disk.run_all(folder, lambda task: "acc 1")

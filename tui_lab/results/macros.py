@@ -13,8 +13,9 @@ over the tables of the lab, or by a table, which `SELECT * FROM best(...)` can f
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +24,10 @@ import polars as pl
 from tui_lab.results.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.sql_errors import QueryError
 from tui_lab.results.sql_text import Token, in_quotes
+from tui_lab.results.statistics import Sample, describe
 from tui_lab.results.statistics_frame import settings_table
 from tui_lab.results.statistics_report import Options, StatisticsError, make
+from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results
 from tui_lab.spec.problem import suggest
 from tui_lab.store.naming import SEED
@@ -87,53 +90,75 @@ def best(arguments: list[str], find: Find) -> pl.DataFrame:
     return settings_table(report)
 
 
-def compare(arguments: list[str], find: Find) -> str:
+def compare(arguments: list[str], find: Find) -> pl.DataFrame:
+    """The means of two experiments or versions, as `stats` computes them, where the parameters that both have are
+    equal."""
     if len(arguments) != 2:
         raise QueryError("compare('A', 'B') takes two experiments, or two versions: compare('A@1', 'A@2')")
     (first, of_first), (second, of_second) = (_side(argument, find) for argument in arguments)
     shared = [p for p in first.parameters if p in second.parameters and p != SEED]
-    metrics = {
-        metric: (column, numeric_metrics(second)[metric])
-        for metric, column in numeric_metrics(first).items()
-        if metric in numeric_metrics(second)
-    }
+    others = numeric_metrics(second)
+    metrics = {name: (column, others[name]) for name, column in numeric_metrics(first).items() if name in others}
     if not metrics:
         raise QueryError(f"{arguments[0]} and {arguments[1]} have no metric with numbers in common")
-    sides = []
-    for source, which in ((of_first, 0), (of_second, 1)):
-        columns = [in_quotes(parameter) for parameter in shared] + ["count(*) AS n"]
-        for number, both in enumerate(metrics.values()):
-            value = f"{in_quotes(both[which])}::DOUBLE"
-            columns.append(f"avg({value}) FILTER (WHERE isfinite({value})) AS mean{number}")
-            columns.append(f"ci95({value}) AS half{number}")
-        sides.append(f"(SELECT {', '.join(columns)} FROM {source} GROUP BY ALL)")
-    shown = [f"a.{in_quotes(parameter)}" for parameter in shared] + ["a.n AS n_1", "b.n AS n_2"]
-    for number, metric in enumerate(metrics):
-        shown += [
-            f"a.mean{number} AS {in_quotes(f'{metric}_1')}",
-            f"b.mean{number} AS {in_quotes(f'{metric}_2')}",
-            f"b.mean{number} - a.mean{number} AS {in_quotes(f'{metric}_difference')}",
-            f"a.half{number} AS {in_quotes(f'{metric}_ci95_1')}",
-            f"b.half{number} AS {in_quotes(f'{metric}_ci95_2')}",
+    keys = shared or [_ALL]
+    sides = [
+        _summed(table, shared, {name: columns[which] for name, columns in metrics.items()}, which + 1)
+        for which, table in enumerate((of_first, of_second))
+    ]
+    try:
+        types = pl.concat([side.select(keys).clear() for side in sides], how="vertical_relaxed").schema
+    except pl.exceptions.PolarsError:
+        raise QueryError(f"parameters of {arguments[0]} and {arguments[1]} are of different kinds") from None
+    left, right = (side.with_columns(pl.col(key).cast(types[key]) for key in keys) for side in sides)
+    table = left.join(right, on=keys, how="inner", nulls_equal=True).sort(keys, nulls_last=True)
+    shown: list[pl.Expr] = [pl.col(name) for name in (*shared, "n_1", "n_2")]
+    for name in metrics:
+        one, two = f"{name}_1", f"{name}_2"
+        shown += [pl.col(one), pl.col(two), (pl.col(two) - pl.col(one)).alias(f"{name}_difference")]
+        shown += [pl.col(f"{name}_ci95_1"), pl.col(f"{name}_ci95_2")]
+    return table.select(shown)
+
+
+_ALL: Final = "\0"
+"""A column that is equal in all rows."""
+
+
+def _summed(table: pl.DataFrame, parameters: Sequence[str], metrics: Mapping[str, str], side: int) -> pl.DataFrame:
+    """A row for each combination of some parameters: how many tasks, and of each metric the mean and half of the
+    interval."""
+    table = table.with_columns(pl.lit(0).alias(_ALL))
+    keys = list(parameters) or [_ALL]
+    groups = table.group_by(keys, maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias(f"n_{side}"),
+        *(pl.col(column).cast(pl.Float64).alias(f"{name}_{side}") for name, column in metrics.items()),
+    )
+    for name in metrics:
+        samples = [
+            tuple(value for value in values if value is not None and math.isfinite(value))
+            for values in groups[f"{name}_{side}"].to_list()
         ]
-    equal = " AND ".join(f"a.{in_quotes(p)} IS NOT DISTINCT FROM b.{in_quotes(p)}" for p in shared) or "true"
-    order = f" ORDER BY {', '.join(f'a.{in_quotes(p)}' for p in shared)}" if shared else ""
-    return f"SELECT {', '.join(shown)} FROM {sides[0]} a JOIN {sides[1]} b ON {equal}{order}"
+        known = resolution(filter(None, samples))
+        found = [describe(Sample(values), known=known) for values in samples]
+        groups = groups.with_columns(
+            pl.Series(f"{name}_{side}", [one.mean for one in found], dtype=pl.Float64),
+            pl.Series(f"{name}_ci95_{side}", [one.half for one in found], dtype=pl.Float64),
+        )
+    return groups
 
 
-def _side(argument: str, find: Find) -> tuple[Results, str]:
-    """The results of `A` or `A@N`, and where to select from."""
+def _side(argument: str, find: Find) -> tuple[Results, pl.DataFrame]:
+    """The results of `A` or `A@N`, and their done tasks."""
     match = _VERSION.fullmatch(argument)
     if match is None:
         results = find(argument)
-        return results, in_quotes(results.name)
+        return results, results.grid
     results, version = find(match["name"]), int(match["version"])
     known = sorted(results.tasks["version"].unique().to_list())
     if version not in known:
         listed = ", ".join(f"{results.name}@{one}" for one in known)
         raise QueryError(f"{results.name} has no tasks of version {version}", hint=f"there are {listed}")
-    tasks = in_quotes(f"{results.name}_tasks")
-    return results, f"(SELECT * FROM {tasks} WHERE version = {version} AND state = 'done')"
+    return results, results.tasks.filter((pl.col("version") == version) & (pl.col("state") == "done"))
 
 
 def failures(arguments: list[str], find: Find) -> str:
