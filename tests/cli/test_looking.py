@@ -233,3 +233,16 @@ def test_a_copy_of_a_lab_in_use_does_not_reach_its_engine(bench: Bench) -> None:
     subprocess.run(["cp", "-r", "lab", "copy"], cwd=bench.folder, check=True)
     assert "nothing is running" in bench("stop", "--lab", "copy", code=0).err
     assert bench.inside("status", "--json").json()["engine"] is not None
+
+
+def test_show_says_what_of_an_output_could_not_be_read(bench: Bench) -> None:
+    bench.write(
+        "grid.yaml",
+        "command: 'echo loss=1,234.5 acc={a}'\nparameters: {a: [1, 2]}\n"
+        "metrics: {loss: 'loss=(@float@)', acc: 'acc=(@float@)', none: 'none=(@float@)'}\n",
+    )
+    bench.run("grid.yaml")
+    said = bench("show", "0").out
+    assert """! loss has no value: it matched "1,234.5", not a number: write thousands: ",\"""" in said
+    assert "acc has" not in said
+    assert list(bench("show", "0", "--json").json()["refused"]) == ["loss"]

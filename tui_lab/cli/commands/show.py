@@ -13,6 +13,7 @@ from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, la
 if TYPE_CHECKING:
     from tui_lab.cli.address import Address
     from tui_lab.engine.recipe import Recipe
+    from tui_lab.store.experiment import ExperimentFolder
 
 _SHOWN: Final = 20  # files
 
@@ -130,7 +131,23 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
         ],
         "git": git_facts(folder, found[-1].submission) if found else {},
         "node_facts": node_facts(folder, found[-1]) if found else {},
+        "refused": _refused(folder, address.task, record["attempt"]),
     }
+
+
+def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[str, str]:
+    """What of a done task's output a metric found and could not read, and how it would be read, by metric."""
+    if attempt is None:
+        return {}
+    from tui_lab.results.extract import extract
+    from tui_lab.results.hints import explain
+
+    experiment = folder.spec()
+    of_task = [(task, attempt)]
+    metrics = {name: one for name, one in experiment.metrics.items() if one.sql is None and one.run is None}
+    tallies = extract(experiment, folder.path, of_task, metrics).tallies if metrics else {}
+    unread = [name for name, tally in tallies.items() if tally.unread]
+    return {name: explain(name, metrics[name], experiment, folder.path, of_task, 1).hint for name in unread}
 
 
 def _show(found: dict[str, Any], address: Address) -> None:
@@ -164,6 +181,8 @@ def _show(found: dict[str, Any], address: Address) -> None:
             print(f"    {printable(event['note'])}")
         if event["state"] != "done" and (line := last_line(address.folder.path, event)):
             print(f"    {line}")
+    for name, what in found["refused"].items():
+        print(f"  ! {name} has no value: {printable(what)}")
     if line := commit_line(found["git"]):
         print(f"  {line}")
     if line := facts_line(found["node_facts"]):
