@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from decimal import Context, Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tui_lab.cli.summary import best_settings
 from tui_lab.results.sql import Database
 from tui_lab.results.statistics_frame import frame
-from tui_lab.results.statistics_report import make
+from tui_lab.results.statistics_report import Options, judge, make
+from tui_lab.results.statistics_table import mean_texts
 from tui_lab.results.statistics_warnings import warnings
 from tui_lab.results.tables import refresh
 
@@ -97,5 +100,37 @@ def test_a_value_of_the_same_name_is_another(disk: Any) -> None:
 def test_numbers_that_floats_do_not_tell_apart_are_told(disk: Any) -> None:
     folder = disk.submit(SWEEP.replace("@float@", "@int@") % (6, ", goal: min"))
     for row in folder.tasks().iter_rows(named=True):
-        disk.run(folder, row["task_id"], f"m={2**60 + row['task_id']}\n")
+        disk.run(folder, row["task_id"], f"m={row['s'] * 2**60 + row['task_id']}\n")
     assert any("2^53" in line for line in warnings(make(refresh(folder))))
+
+
+@pytest.mark.parametrize("offset", [2**53 + 1, 2**60 + 1, -(2**62), 2**63, 10**30])
+def test_large_whole_numbers_are_judged_as_their_differences(disk: Any, offset: int) -> None:
+    folder = disk.submit(SWEEP.replace("@float@", "@int@") % (6, ", goal: max"))
+    for row in folder.tasks().iter_rows(named=True):
+        value = row["s"] * 7 + (row["repeat"] * 5) % 6
+        disk.run(folder, row["task_id"], f"m={offset + value}\n")
+    report = make(refresh(folder), Options(baseline="s=0"))
+    large = report.metrics[0]
+    values = pl.Series("m", [value - offset + 2 for value in report.results.grid["m"]])
+    usual = judge("m", report.settings.samples(values), "max", baseline=report.baseline)
+    assert [one.sd for one in large.summaries] == [one.sd for one in usual.summaries]
+    assert [one.half for one in large.summaries] == pytest.approx([one.half for one in usual.summaries])
+    assert [large.standing(place) for place in large.order] == [usual.standing(place) for place in usual.order]
+    assert [one and one.difference for one in large.comparisons] == [
+        one and one.difference for one in usual.comparisons
+    ]
+    assert [one and one.ratio for one in large.comparisons if one] == pytest.approx([1.0] * (len(large.order) - 1))
+    assert [one.min for one in large.summaries] == [offset + int(one.min or 0) - 2 for one in usual.summaries]
+    assert not any("2^53" in line for line in warnings(report))
+    best = large.order[0]
+    assert mean_texts(large, [best])[0].startswith(f"{Context(60).add(Decimal(offset), Decimal('16.5'))} ")
+
+
+def test_two_large_whole_numbers_are_no_shares(disk: Any) -> None:
+    folder = disk.submit(SWEEP.replace("@float@", "@int@") % (6, ", goal: max"))
+    for row in folder.tasks().iter_rows(named=True):
+        disk.run(folder, row["task_id"], f"m={2**60 + 1 + row['repeat'] % 2}\n")
+    metric = make(refresh(folder)).metrics[0]
+    assert not metric.known.binary
+    assert not metric.known.deterministic

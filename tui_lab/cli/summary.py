@@ -17,8 +17,7 @@ from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, last_line, plural, print
 from tui_lab.results.settings import leading_metric
 from tui_lab.results.sql_text import quoted
 from tui_lab.results.statistics_report import Options, make
-from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
-from tui_lab.results.statistics_text import means_and_intervals
+from tui_lab.results.statistics_table import NOTHING_SCATTERS, mean_texts, uncrowned
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.terminal_guard import console as new_console
 from tui_lab.store import code_snapshot, fold
@@ -147,7 +146,7 @@ def best_settings(results: Results) -> dict[str, Any] | None:
     report = make(results, Options(metrics=(name,)))
     metric = report.metrics[0]
     places = [place for place in metric.order if metric.summaries[place].n][:BEST]
-    texts = means_and_intervals([metric.summaries[place].ends for place in places], metric.known.step)
+    texts = mean_texts(metric, places)
     return {
         "metric": name,
         "goal": metric.goal,

@@ -95,6 +95,8 @@ class How:
     bootstrap: Bootstrap | None = None
     usual: float | None = None
     """Spread of differences within pairs, for those that are all equal; by default that of the settings compared."""
+    offset: int = 0
+    """What was subtracted from all values: differences do without, ratios don't."""
 
 
 def complete(summary: Summary, asked: Asked) -> bool:
@@ -268,7 +270,8 @@ def _compared(a: Sample, b: Sample, of_a: Summary, of_b: Summary, test: _Test | 
     if of_a.mean is None or of_b.mean is None or of_a.moments is None or of_b.moments is None:
         return None
     if test is None:
-        quotient = of_a.mean / of_b.mean if of_b.mean != 0 else None
+        above, below = of_a.mean + how.offset, of_b.mean + how.offset
+        quotient = above / below if below != 0 else None
         return Comparison(of_a.mean - of_b.mean, ratio=quotient, sure=how.known.deterministic)
     differences = test.differences
     first, second, apart = of_a.moments, of_b.moments, None
@@ -280,6 +283,7 @@ def _compared(a: Sample, b: Sample, of_a: Summary, of_b: Summary, test: _Test | 
         apart = Moments(found.n, found.mean, test.spread)
         both = list(zip(*pairs(a, b), strict=True))
         first, second = (replace(moments(values), sd=how.known.spread(values, moments(values).sd)) for values in both)
+    first, second = (replace(one, mean=one.mean + how.offset) for one in (first, second))
     ratio = None
     if test.df is not None:
         ratio = ratio_of_means(first, second, test.df, how.level, apart)

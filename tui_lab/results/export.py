@@ -15,7 +15,7 @@ from tui_lab.results.columns import portable
 from tui_lab.results.output import Format, OutputError, write
 from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics_report import MetricReport, Report
-from tui_lab.results.statistics_text import means_and_intervals
+from tui_lab.results.statistics_table import mean_texts
 from tui_lab.results.tables import Results
 from tui_lab.spec.record import plain
 
@@ -108,7 +108,6 @@ def paper_table(report: Report) -> pl.DataFrame:
 
 def _paper_cells(metric: MetricReport, order: list[int]) -> list[str]:
     cells = []
-    texts = means_and_intervals([metric.summaries[place].ends for place in order], metric.known.step)
-    for place, text in zip(order, map(str.strip, texts), strict=True):
+    for place, text in zip(order, map(str.strip, mean_texts(metric, order)), strict=True):
         cells.append(f"**{text}**" if place == metric.best else text)
     return cells

@@ -74,11 +74,12 @@ class Settings:
         return self.keys.row(index, named=True) if self.by else {}
 
     def samples(self, column: str | pl.Series) -> list[Sample]:
-        """The values of a column in each setting; true counts as 1, false as 0."""
+        """The values of a column in each setting; true counts as 1, false as 0. Whole numbers beyond those that floats
+        hold are differences from the first of them (`Sample.offset`)."""
         series = self.table[column] if isinstance(column, str) else column
         found: list[tuple[list[float], list[int], list[int]]] = [([], [], []) for _ in range(self.count)]
         missing = [[0, 0] for _ in range(self.count)]
-        values = series.cast(pl.Float64, strict=False)
+        values, offset = _as_floats(series)
         rows = zip(self._codes, self._pairs, self.table["task_id"], values, strict=True)
         for setting, pair, task, value in rows:
             if value is None:
@@ -91,7 +92,7 @@ class Settings:
                 pairs.append(pair)
                 tasks.append(task)
         return [
-            Sample(tuple(numbers), tuple(pairs), tuple(tasks), *absent)
+            Sample(tuple(numbers), tuple(pairs), tuple(tasks), absent[0], absent[1], offset)
             for (numbers, pairs, tasks), absent in zip(found, missing, strict=True)
         ]
 
@@ -130,12 +131,25 @@ def _follows(table: pl.DataFrame, name: str, chosen: Sequence[str]) -> bool:
     return table.select(*chosen, name).n_unique() == table.select(chosen).n_unique()
 
 
+def _as_floats(series: pl.Series) -> tuple[Sequence[float | None], int]:
+    """The values as floats, and what was subtracted from all of them, exactly, before they became floats."""
+    low, high = series.min(), series.max()
+    if series.dtype.is_integer() and isinstance(low, int) and isinstance(high, int) and max(-low, high) > _LARGEST:
+        offset = next(value for value in series if value is not None)
+        return [None if value is None else float(value - offset) for value in series], offset
+    return series.cast(pl.Float64, strict=False).to_list(), 0
+
+
 def beyond_floats(series: pl.Series) -> bool:
-    """Whether there are whole numbers beyond those that floats hold, where different ones become equal."""
+    """Whether there are whole numbers so far apart that even their differences are beyond those that floats hold."""
     if not series.dtype.is_integer():
         return False
-    ends = (series.min(), series.max())
-    return any(isinstance(one, int) and abs(one) > 2**53 for one in ends)
+    low, high = series.min(), series.max()
+    return isinstance(low, int) and isinstance(high, int) and high - low > _LARGEST
+
+
+_LARGEST: Final = 2**53
+"""Floats hold all whole numbers up to this."""
 
 
 def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

@@ -179,7 +179,9 @@ class Database:
             metrics = (*numeric_metrics(results).values(), *LESS_IS_BETTER)
             for name in metrics:
                 if name.lower() == column:
-                    found[column] = resolution(sample.values for sample in settings(results).samples(name))
+                    found[column] = resolution(
+                        sample.values for sample in settings(results).samples(results.grid[name].cast(pl.Float64))
+                    )
         return found
 
     def _answer(self, text: str, plain: str, parameters: dict[str, Any], limit: int) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tui_lab.results.statistics_exact import Moments, moments
@@ -15,6 +15,7 @@ CONFIDENCE: Final = 0.95
 FENCE: Final = 3.0
 """A value further than this many interquartile ranges from the nearer quartile is an outlier."""
 FEWEST_FOR_OUTLIERS: Final = 5
+_PLACES: Final = ("mean", "low", "high", "median", "q1", "q3", "min", "max")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Sample:
     tasks: tuple[int, ...] = ()
     n_null: int = 0
     n_nan: int = 0
+    offset: int = 0
+    """What was subtracted from each value: large whole numbers that floats don't tell apart have exact differences."""
 
     @property
     def n(self) -> int:
@@ -58,11 +61,22 @@ class Summary:
     outliers: int = 0
     spread: float | None = None
     """The standard deviation that tests rest on: `sd`, but never less than the printed digits allow."""
+    width: float | None = None
+    """Of the interval."""
 
     @property
     def half(self) -> float | None:
         """Half the width of the interval."""
-        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+        return None if self.width is None else self.width / 2
+
+    def moved(self, offset: int) -> Summary:
+        """Of values that are larger by `offset`, where whole numbers are all that floats could hold: in whole
+        numbers."""
+        if not offset:
+            return self
+        values = {name: getattr(self, name) for name in _PLACES}
+        known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+        return replace(self, **{name: offset + round(value) for name, value in known.items()})
 
     @property
     def ends(self) -> tuple[float | None, float | None, float | None]:
@@ -85,7 +99,7 @@ def describe(
     """
     if not sample.values:
         return Summary(0, sample.n_null, sample.n_nan)
-    known = known or resolution([sample.values])
+    known = known or resolution([sample.values], sample.offset)
     found = moments(sample.values)
     spread = known.spread(sample.values, found.sd)
     ordered = sorted(sample.values)
@@ -110,6 +124,7 @@ def describe(
         max=ordered[-1],
         outliers=len(outliers(sample.values, q1, q3)),
         spread=spread,
+        width=None if low is None or high is None else high - low,
     )
 
 

@@ -90,10 +90,14 @@ class MetricReport:
     last."""
     known: Resolution
     level: float
+    offset: int
+    """What is subtracted from the values in `samples`; see there."""
+    exact: list[Summary]
+    """Summaries of the values in `samples`, without the offset. Means that differ do so here, too."""
 
     def standing(self, place: int) -> Standing | None:
         """None without a best setting."""
-        if self.summaries[place].mean is None:
+        if self.exact[place].mean is None:
             return "no value"
         if self.best is None:
             return None
@@ -106,7 +110,7 @@ class MetricReport:
         if p is not None and p < 1 - self.level:
             return "worse"
         if p is None and self.known.deterministic:
-            equal = self.summaries[place].mean == self.summaries[self.best].mean
+            equal = self.exact[place].mean == self.exact[self.best].mean
             return "tied" if equal and not lacking else "worse"
         if lacking:
             return "incomplete"
@@ -121,15 +125,15 @@ class MetricReport:
         return sum(self.standing(place) == standing for place in range(len(self.samples)))
 
     def _before_best(self, place: int) -> bool:
-        mean = self.summaries[place].mean
-        top = None if self.best is None else self.summaries[self.best].mean
+        mean = self.exact[place].mean
+        top = None if self.best is None else self.exact[self.best].mean
         return mean is not None and (top is None or (mean > top if self.goal == "max" else mean < top))
 
     def uncrowned(self) -> list[int]:
         """Settings whose mean would be the best, but that lack values, the best first."""
         if self.goal is None:
             return []
-        return [place for place in ranked(self.summaries, self.goal) if self._before_best(place)]
+        return [place for place in ranked(self.exact, self.goal) if self._before_best(place)]
 
 
 def judge(
@@ -151,12 +155,13 @@ def judge(
     asked: what each setting has of what it was asked for; by default all. allow_incomplete: a setting that lacks
     values may be the best.
     """
-    known = resolution(sample.values for sample in samples)
+    offset = samples[0].offset if samples else 0
+    known = resolution((sample.values for sample in samples), offset)
     summaries = [describe(sample, level, bootstrap, known) for sample in samples]
     asked = list(asked) if asked is not None else [Asked(sample.n + sample.n_null + sample.n_nan) for sample in samples]
     behind = [not (allow_incomplete or complete(*one)) for one in zip(summaries, asked, strict=True)]
     first = None if goal is None else best(summaries, goal, behind)
-    how = How(level, correction, pair, known, bootstrap)
+    how = How(level, correction, pair, known, bootstrap, offset=offset)
     together = overall(samples, summaries, how)
     nothing: list[None] = [None] * len(samples)
     return MetricReport(
@@ -164,7 +169,7 @@ def judge(
         unit=unit,
         goal=goal,
         samples=samples,
-        summaries=summaries,
+        summaries=[summary.moved(offset) for summary in summaries],
         asked=asked,
         best=first,
         p_best=list(nothing) if first is None else against_best(samples, summaries, first, how, together),
@@ -173,6 +178,8 @@ def judge(
         order=ranked(summaries, goal, behind if goal is not None and first is not None else ()),
         known=known,
         level=level,
+        offset=offset,
+        exact=summaries,
     )
 
 

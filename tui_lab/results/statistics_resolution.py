@@ -67,15 +67,15 @@ class Resolution:
         return math.hypot(max(sd if sd > 0 else others, self.floor * math.sqrt(2)), *map(self.hidden, values))
 
 
-def resolution(samples: Iterable[Sequence[float]]) -> Resolution:
-    """What the values of a metric, by setting, tell about how finely it is known."""
+def resolution(samples: Iterable[Sequence[float]], offset: int = 0) -> Resolution:
+    """What the values of a metric, by setting, tell about how finely it is known. `offset` was subtracted from each."""
     samples = [sample for sample in samples if sample]
     every = {value for sample in samples for value in sample}
     repeats = sum(len(sample) - 1 for sample in samples)
     flat = all(min(sample) == max(sample) for sample in samples)
     return Resolution(
         step=printed_step(every),
-        binary=bool(every) and every <= {0.0, 1.0},
+        binary=bool(every) and not offset and every <= {0.0, 1.0},
         deterministic=flat and repeats >= ENOUGH,
         sd=0.0 if flat else root_mean_square(samples),
     )

@@ -28,6 +28,7 @@ from tui_lab.results.statistics_text import (
     joined,
     mean_and_interval,
     means_and_intervals,
+    moved,
     number,
     p_value,
     share,
@@ -120,7 +121,7 @@ def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Colum
 
 
 def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
-    summaries = [metric.summaries[place] for place in places]
+    summaries = [metric.exact[place] for place in places]
     yield from _means(report, metric, summaries, f"{report.options.level * 100:g} %")
     yield Column("n", [finished(metric, place) for place in places], right=True, keep=9)
     for title, counts in lacking(metric, places):
@@ -135,7 +136,8 @@ def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iter
         ("q1", 1, [one.q1 for one in summaries]),
         ("q3", 1, [one.q3 for one in summaries]),
     ):
-        yield Column(title, aligned(even_values(value, metric.known.step)), right=True, keep=keep)
+        texts = [moved(text, metric.offset) for text in even_values(value, metric.known.step)]
+        yield Column(title, aligned(texts), right=True, keep=keep)
 
 
 def finished(metric: MetricReport, place: int) -> str:
@@ -176,7 +178,7 @@ def uncrowned(report: Report, metric: MetricReport) -> str:
     if metric.best is None:
         none = "no setting has all its values" if report.settings.count > 1 else "values are missing"
         return f"no best {metric.name}, for {none}: {why}; --allow-incomplete takes what is there"
-    mean = exact(metric.summaries[first].mean or 0.0)
+    mean = moved(exact(metric.exact[first].mean or 0.0), metric.offset)
     more = f" and {len(places) - 1:,} more like it" if len(places) > 1 else ""
     return f"{metric.name} of {mean} is not called the best, for {why}{more}; --allow-incomplete does"
 
@@ -187,15 +189,30 @@ def words(report: Report, place: int) -> str:
     return " ".join(f"{name}={'null' if value is None else _cut(shown(value))}" for name, value in label.items())
 
 
+def even_means(metric: MetricReport, exact: Sequence[Summary]) -> list[tuple[str, str]]:
+    """Means and half-widths of some of the metric's exact summaries, to equally many places."""
+    pairs = even([(one.mean, one.half) for one in exact], metric.known.step)
+    return [(moved(mean, metric.offset), half) for mean, half in pairs]
+
+
+def mean_texts(metric: MetricReport, places: Sequence[int]) -> list[str]:
+    """The means of settings with their intervals, as a column."""
+    texts = means_and_intervals([metric.exact[place].ends for place in places], metric.known.step)
+    return [moved(text.strip(), metric.offset) for text in texts] if metric.offset else texts
+
+
 def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
     """Means with their intervals, which a bootstrap and shares need not make symmetric."""
     if report.options.bootstrap is None and not metric.known.binary:
         yield Column(
             f"mean ± {level or 'interval'}",
-            joined(even([(one.mean, one.half) for one in summaries], metric.known.step)),
+            joined(even_means(metric, summaries)),
         )
         return
-    parts = even_brackets([(one.mean, one.low, one.high) for one in summaries], metric.known.step)
+    parts = [
+        (moved(mean, metric.offset), moved(rest, metric.offset))
+        for mean, rest in even_brackets([one.ends for one in summaries], metric.known.step)
+    ]
     yield Column("mean", aligned([mean for mean, _ in parts]))
     yield Column(f"{level} interval".strip(), [rest for _, rest in parts])
 
@@ -412,10 +429,9 @@ def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text
         yield Text(f"--goal {metric.name}=max (or min) says what is best", style="dim")
         return
     places = [one.best for one in found]
-    summaries = [
-        Summary(0) if place is None else one.summaries[place] for one, place in zip(found, places, strict=True)
-    ]
-    means = [text.rstrip() for text in means_and_intervals([one.ends for one in summaries], found[0].known.step)]
+    summaries = [Summary(0) if place is None else one.exact[place] for one, place in zip(found, places, strict=True)]
+    texts = means_and_intervals([one.ends for one in summaries], found[0].known.step)
+    means = [moved(text.rstrip(), one.offset) for text, one in zip(texts, found, strict=True)]
     values = ["null" if report.per is None or report.per[1] is None else shown(report.per[1]) for report in reports]
     columns = [
         Column(_cut(parameter), [_cut(value) for value in values]),
@@ -547,13 +563,12 @@ def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> I
     if not known:
         return
     places = [metric.best for metric in known if metric.best is not None]
-    summaries = [metric.summaries[place] for metric, place in zip(known, places, strict=True)]
     ties = [metric.count("tied") for metric in known]
     yield Text("best setting by metric", style="bold")
     columns = [
         Column("metric", [metric.name for metric in known]),
         Column("goal", [metric.goal or "" for metric in known]),
-        Column("mean", [mean_and_interval(one.mean, one.low, one.high) for one in summaries]),
+        Column("mean", [mean_texts(metric, [place])[0] for metric, place in zip(known, places, strict=True)]),
         Column("tied", [f"≈ {count:,}" if count else "" for count in ties], keep=1),
     ]
     yield from table(columns, parameter_columns(report, places), width)
@@ -571,7 +586,7 @@ def pareto_lines(
     columns = [
         Column(
             metric.name,
-            means_and_intervals([metric.summaries[place].ends for place in places], metric.known.step),
+            mean_texts(metric, places),
         )
         for metric in metrics
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 MOST_MORE: Final = 4
@@ -220,6 +221,20 @@ def mean_and_interval(mean: float | None, low: float | None, high: float | None)
     if symmetric(mean, low, high):
         return interval(mean, (high - low) / 2)
     return " ".join(brackets(mean, low, high))
+
+
+_NUMBERS: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?")
+
+
+def moved(text: str, offset: int) -> str:
+    """The text of a mean, perhaps with its interval, with `offset` added to all but a half-width."""
+    if not offset:
+        return text
+    place, mark, half = text.partition(" \u00b1 ")
+    return _NUMBERS.sub(lambda match: f"{_EXACTLY.add(Decimal(match[0]), Decimal(offset)):f}", place) + mark + half
+
+
+_EXACTLY: Final = Context(prec=400)
 
 
 def symmetric(mean: float, low: float, high: float) -> bool:

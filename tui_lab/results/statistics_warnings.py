@@ -114,8 +114,8 @@ def _rounded(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
         column = report.results.metrics.get(metric.name, metric.name)
         if column in report.results.grid.columns and beyond_floats(report.results.grid[column]):
             yield (
-                f"{metric.name}: whole numbers beyond 2^53 are rounded to 16 digits here, where different ones may "
-                "become equal; take what they have in common off (SQL keeps them: SELECT min(x), max(x) - min(x))"
+                f"{metric.name}: whole numbers more than 2^53 apart are rounded to 16 digits, where different ones "
+                "may become equal; take what they have in common off (SQL keeps them: SELECT min(x), max(x) - min(x))"
             )
 
 
@@ -154,7 +154,7 @@ def _outliers(metrics: Sequence[MetricReport]) -> Iterator[str]:
 
 def outlying_tasks(metric: MetricReport, place: int) -> list[int]:
     """Tasks of one setting whose value is an outlier."""
-    sample, summary = metric.samples[place], metric.summaries[place]
+    sample, summary = metric.samples[place], metric.exact[place]
     if summary.q1 is None or summary.q3 is None or not summary.outliers:
         return []
     return [sample.tasks[i] for i in outliers(sample.values, summary.q1, summary.q3)]

@@ -81,7 +81,7 @@ def _samples(table: pl.DataFrame, by: Sequence[str], column: str) -> dict[tuple[
     """The values in each setting, told by its parameters as text: two experiments may type them differently."""
     settings = Settings(table, tuple(by), (), ("repeat",))
     keys = [tuple(str(value) for value in settings.label(index).values()) for index in range(settings.count)]
-    return dict(zip(keys, settings.samples(column), strict=True))
+    return dict(zip(keys, settings.samples(table[column].cast(pl.Float64)), strict=True))
 
 
 def _equal(one: Sample | None, two: Sample | None) -> bool:

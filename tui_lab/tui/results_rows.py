@@ -12,8 +12,8 @@ from tui_lab.results.comparison import Verdict
 from tui_lab.results.plain import shown
 from tui_lab.results.sql_text import is_equal
 from tui_lab.results.statistics_report import MetricReport, Report, Standing
-from tui_lab.results.statistics_table import finished, lacking, parameter_texts
-from tui_lab.results.statistics_text import aligned, even, joined, means_and_intervals, number, p_value
+from tui_lab.results.statistics_table import even_means, finished, lacking, mean_texts, parameter_texts
+from tui_lab.results.statistics_text import aligned, even, joined, number, p_value
 from tui_lab.tui.table import Column
 from tui_lab.tui.table_cells import visible
 
@@ -115,11 +115,8 @@ def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool]
 
 
 def _means(metric: MetricReport, places: Sequence[int]) -> list[str]:
-    summaries = [metric.summaries[place] for place in places]
-    if metric.known.binary:
-        cells = means_and_intervals([one.ends for one in summaries], metric.known.step)
-    else:
-        cells = joined(even([(one.mean, one.half) for one in summaries], metric.known.step))
+    summaries = [metric.exact[place] for place in places]
+    cells = mean_texts(metric, places) if metric.known.binary else joined(even_means(metric, summaries))
     return [cell if one.mean is not None else "no value" for cell, one in zip(cells, summaries, strict=True)]
 
 
