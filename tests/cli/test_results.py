@@ -178,3 +178,18 @@ def test_live_metrics_become_steps(bench: Bench) -> None:
     bench.run("live.yaml", env={"PATH": f"{bench.python.parent}:{bench.environment['PATH']}"})
     rows = bench.table("SELECT lr, step, loss FROM live_steps WHERE task_id = 1 ORDER BY step")
     assert rows == [{"lr": 0.2, "step": step, "loss": 1 / (step + 1)} for step in range(3)]
+
+
+def test_all_values_of_a_metric_are_in_the_unit_that_they_have_in_common(bench: Bench) -> None:
+    """Each output ends with the same unit: what stands before it counts, too."""
+    bench.write(
+        "grid.yaml",
+        "command: \"printf 'thrpt: 950 Mfoo/s\\\\nthrpt: 1.2 Gfoo/s\\\\n'; : {a}\"\nparameters: {a: [1, 2]}\n"
+        "metrics: {t: {pattern: 'thrpt: (@quantity@)', take: all}}\n",
+    )
+    bench.run("grid.yaml")
+    assert bench.table("SELECT step, t FROM grid_steps WHERE a = 1") == [
+        {"step": 0, "t": 950e6},
+        {"step": 1, "t": 1.2e9},
+    ]
+    assert bench.table("SELECT t FROM grid") == [{"t": 1.2e9}] * 2

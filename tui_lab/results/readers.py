@@ -99,6 +99,8 @@ class TextReader:
         """Units of the quantities that were read, as they are written."""
         self.of = self._match_value()
         self._value = {"last": self._last, "first": self._first}.get(self.take, self._reduced)
+        if metric.take == "all" and self.pattern.kind == "quantity" and metric.unit is None:
+            self._value = self._reduced  # the units of all values tell what they have in common
 
     def value(self, text: Text) -> Scalar | Nothing | None:
         """The value in a text as a whole."""
