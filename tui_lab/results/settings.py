@@ -133,11 +133,16 @@ def _follows(table: pl.DataFrame, name: str, chosen: Sequence[str]) -> bool:
 
 def _as_floats(series: pl.Series) -> tuple[Sequence[float | None], int]:
     """The values as floats, and what was subtracted from all of them, exactly, before they became floats."""
-    low, high = series.min(), series.max()
-    if series.dtype.is_integer() and isinstance(low, int) and isinstance(high, int) and max(-low, high) > _LARGEST:
+    if is_rounded(series):
         offset = next(value for value in series if value is not None)
         return [None if value is None else float(value - offset) for value in series], offset
     return series.cast(pl.Float64, strict=False).to_list(), 0
+
+
+def is_rounded(series: pl.Series) -> bool:
+    """Whether there are whole numbers beyond those that floats hold."""
+    low, high = series.min(), series.max()
+    return series.dtype.is_integer() and isinstance(low, int) and isinstance(high, int) and max(-low, high) > _LARGEST
 
 
 def beyond_floats(series: pl.Series) -> bool:

@@ -14,7 +14,7 @@ import polars as pl
 from tui_lab.results.charts_choice import FACTS
 from tui_lab.results.comparison import Comparison, Goal, How, against, ranked, within_pairs
 from tui_lab.results.plain import plain_column, shown
-from tui_lab.results.settings import Settings, numeric_metrics
+from tui_lab.results.settings import Settings, is_rounded, numeric_metrics
 from tui_lab.results.statistics import Sample, Summary, describe
 from tui_lab.results.statistics_exact import Moments, moments
 from tui_lab.results.statistics_report import (
@@ -303,7 +303,8 @@ _Setting = tuple[Sample, Sample, Summary, Summary]
 def _versus(
     first: Side, second: Side, table: pl.DataFrame, by: list[str], others: list[str], name: str, options: Options
 ) -> tuple[Versus, list[str]]:
-    values = pl.concat([side.values(name, options.goals).cast(pl.Float64) for side in (first, second)])
+    measured = [side.values(name, options.goals) for side in (first, second)]
+    values = pl.concat([one.cast(pl.Float64) for one in measured])
     seeds = [set(table.filter(pl.col(_SIDE) == place)["its seed"].drop_nulls()) for place in (0, 1)]
     shared = first.seeded and second.seeded and bool(seeds[0] & seeds[1])
     alike = shared and not (first.exported and second.exported)
@@ -340,6 +341,10 @@ def _versus(
     keys = pl.DataFrame([key for key, _ in matched], schema=schema, orient="row") if by else pl.DataFrame()
     goal, unit = _goal_and_unit(first, second, name, options)
     notes = []
+    if any(map(is_rounded, measured)):
+        notes.append(
+            f"{name}: whole numbers beyond 2^53 are rounded to 16 digits here, where different ones become equal"
+        )
     for place, side in enumerate((first, second)):
         if gone := sum(len(o) == 1 and place in o for o in places.values()):
             notes.append(f"{gone:,} {'settings are' if gone > 1 else 'setting is'} in {side.label} alone")
