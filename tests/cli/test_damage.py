@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.bench import Bench
+from tui_lab.engine.place import EngineLock
 from tui_lab.store.lab import Lab
 
 GRID = "name: grid\ncommand: echo {a} >>{output}/log; echo {a}\nparameters: {a: [1, 2, 3, 4]}\n"
@@ -152,6 +153,11 @@ def test_all_plans_are_gone(done: Bench) -> None:
 def test_the_marker_of_a_lab_is_damaged(done: Bench, text: str | None) -> None:
     marker = done.lab / "lab.json"
     identity = Lab.open(done.lab).identity
+    lock = EngineLock(Lab.open(done.lab))
+    done.until(lock.take)  # its engine removes its file when it ends; one that was killed leaves it
+    lock.release()
+    facts = {"lab": str(done.lab.absolute()), "socket": f"/tmp/{identity}.sock"}
+    (done.lab / "engine.json").write_text(json.dumps(facts))
     if text is None:
         marker.unlink()
     else:

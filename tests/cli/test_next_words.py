@@ -59,13 +59,13 @@ def test_narrow_terminals_keep_words_whole(bench: Bench) -> None:
     history = bench("history", env={"COLUMNS": "40"}).out.splitlines()
     assert history[0].startswith("grid#1  ")
     assert history[1:3] == ["  3 tasks, 3 asked: ✓ 3 done", "  tui-lab --run grid.yaml --node localhost 1"]
+    lock = EngineLock(Lab.open(bench.lab))
+    bench.until(lock.take)  # else its engine may still be there, and tells of its own nodes
+    lock.release()
     (bench.lab / "nodes.jsonl").write_text(
         '{"at": 1.0, "node": "tower-of-babel", "state": "up", "slots": 16, "used": 3, "load": 2.5, "open": 19,'
         ' "memory": 68719476736, "memory_used": 12884901888, "latency": 0.03, "clock_offset": 0.0}\n'
     )
-    lock = EngineLock(Lab.open(bench.lab))
-    bench.until(lock.take)  # else its engine may still be there, and tells of its own nodes
-    lock.release()
     nodes = bench("nodes", env={"COLUMNS": "44"}).out.splitlines()
     assert nodes[1].split()[:3] == ["node", "state", "slots"]
     assert nodes[2].split()[:3] == ["tower-of-babel", "up", "3/16"]
