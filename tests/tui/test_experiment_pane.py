@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Checkbox, Input, Static
 
 from tests.conftest import Workshop, searching, until
@@ -420,3 +421,20 @@ def test_paths_are_completed(tmp_path: Path) -> None:
     assert entries("", tmp_path) == ["a.yaml", "run.yml", "runs/"]
     assert entries("run", tmp_path) == ["run.yml", "runs/", "run.txt"]
     assert entries("nowhere/", tmp_path) == []
+
+
+@pytest.mark.parametrize(("key", "dialog"), [("ctrl+o", OpenDialog), ("f2", NewDialog)])
+async def test_a_path_that_no_file_can_have_is_refused(own_lab: Workshop, key: str, dialog: type[Screen[Any]]) -> None:
+    app = LabApp(own_lab.lab_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("alt+1")
+        await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "experiment")
+        await pilot.press(key)
+        await wait_until(pilot, lambda: isinstance(app.screen, dialog))
+        for text in ("x" * 100_000, "y" * 300):
+            field = app.screen.query_one(Input)
+            field.value = text
+            field.focus()
+            await pilot.press("enter")
+            await pilot.pause()
+            assert isinstance(app.screen, dialog)

@@ -14,6 +14,7 @@ from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app import LabApp
 from tui_lab.tui.dialogs import Choose
+from tui_lab.tui.log_view import LogView
 from tui_lab.tui.task_columns import ChooseColumns
 from tui_lab.tui.tasks_pane import TasksPane
 
@@ -301,3 +302,13 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(worksho
         await it.press("escape")  # back to the rows: the log is that of the cursor's
         await it.until(lambda: "begin 2" in it.log())
         (workshop.folder / "go2").touch()
+
+
+async def test_the_head_of_the_log_shows_that_it_has_the_focus(small_lab: Path) -> None:
+    async with screen(small_lab) as s:
+        head = s.pane.query_one("#log-head")
+        before = head.styles.background
+        s.pane.query_one(LogView).focus()
+        await s.until(lambda: head.styles.background != before)
+        s.pane.table.focus()
+        await s.until(lambda: head.styles.background == before)

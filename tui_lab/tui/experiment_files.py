@@ -16,6 +16,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_lab.cli.text import shortened
 from tui_lab.tui.experiment_templates import TEMPLATES, Template
 
 MOST: Final = 200
@@ -142,6 +143,14 @@ class OpenDialog(ModalScreen[Path | None]):
             path = (self._start / Path(typed).expanduser()).absolute()
         except RuntimeError:
             path = self._start / typed
+        try:
+            path.stat()
+        except FileNotFoundError:
+            pass  # whoever opens it says so
+        except (OSError, ValueError) as error:  # too long, a zero byte
+            said = error.strerror if isinstance(error, OSError) else str(error)
+            self.app.notify(f"{shortened(str(path), 60)}: {said}", severity="error", markup=False)
+            return
         if path.is_dir():
             field = self.query_one(Input)
             field.value = typed.rstrip("/") + "/"
@@ -197,8 +206,14 @@ class NewDialog(ModalScreen[tuple[Path, Template] | None]):
         name = self.query_one(Input).value.strip()
         if not name:
             return
-        path = (self._start / Path(name).expanduser()).absolute()
-        if path.exists():
+        try:
+            path = (self._start / Path(name).expanduser()).absolute()
+            taken = path.exists()
+        except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, no such person
+            said = (isinstance(error, OSError) and error.strerror) or shortened(str(error), 60)
+            self.query_one("#taken", Static).update(Content(f"{said}: give it another name"))
+            return
+        if taken:
             self.query_one("#taken", Static).update(Content(f"{path.name} is there already: give it another name"))
             return
         self.dismiss((path, self._template))

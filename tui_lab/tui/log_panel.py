@@ -55,6 +55,7 @@ class LogPanel(Vertical):
         height: 1fr;
         & > #log-head, & > #log-command { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #log-head { background: $panel; color: $foreground; }
+        & > #log-head.-focused { background: $block-cursor-background; color: $block-cursor-foreground; }
         & > #log-command { background: $surface; color: $text-muted; }
         & > #log-search { display: none; height: 1; border: none; padding: 0 1; background: $boost; }
         & > #log-search.-open { display: block; }
@@ -93,6 +94,12 @@ class LogPanel(Vertical):
         self.set_interval(LOOK, self._look)
         self.set_interval(FETCH, self._fetch_more)
         self.clear("no task")
+
+    def on_descendant_focus(self) -> None:
+        self.query_one("#log-head").add_class("-focused")
+
+    def on_descendant_blur(self) -> None:
+        self.query_one("#log-head").remove_class("-focused")
 
     def on_unmount(self) -> None:
         self._close()

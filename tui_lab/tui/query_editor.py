@@ -49,10 +49,11 @@ class SqlEditor(TextArea):
         self.catalog = Catalog()
         self.error: tuple[int, int] | None = None
         """Line and column, from 0, where the query is wrong."""
-        super().__init__("", language="sql", soft_wrap=True, show_line_numbers=False, tab_behavior="focus", id=id)
+        super().__init__("", soft_wrap=True, show_line_numbers=False, tab_behavior="focus", id=id)
         self.indent_width = 2
 
     def on_mount(self) -> None:
+        self.language = "sql"  # given before, its grammar would be compiled twice, on the screen's thread
         self._follow_theme()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._follow_theme())
 
