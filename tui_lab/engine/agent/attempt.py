@@ -28,7 +28,7 @@ class Attempt:
         self.in_ledger = False
         self.folder_made = False  # and in it the outputs of the first step
         self.made: Any = {}  # name of an output -> inode
-        self.opened: Any = []  # descriptors of those, while there are few
+        self.opened: Any = []  # descriptors of those, until the first step begins
         self.begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps: Any = []  # exit status and duration of each step that ended

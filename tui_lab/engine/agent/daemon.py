@@ -19,8 +19,8 @@ from tui_lab.engine.agent.ledger import Ledger
 from tui_lab.engine.agent.link import Link
 from tui_lab.engine.agent.log import log
 from tui_lab.engine.agent.messages import flaw, is_key
-from tui_lab.engine.agent.processes import become_subreaper, oom_kills
-from tui_lab.engine.agent.shim import Shim, what_ended
+from tui_lab.engine.agent.processes import become_subreaper, ended_children, oom_kills
+from tui_lab.engine.agent.shim import Shim
 from tui_lab.engine.agent.starting import Starting
 from tui_lab.engine.agent.timers import Timers
 from tui_lab.engine.agent.watching import Watching
@@ -154,14 +154,7 @@ class Agent:
         return any(a.event is None and a.key not in stuck for a in self.attempts.values())
 
     def reap(self) -> None:
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            code, cpu_time, peak_rss = what_ended(status, usage)
+        for pid, code, cpu_time, peak_rss in ended_children():
             if pid in self.contexts.setups:
                 self.contexts.setup_ended(pid, code)
             elif self.commands.knows(pid):

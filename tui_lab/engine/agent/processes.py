@@ -1,6 +1,7 @@
-"""What the kernel knows of processes, and how one is started."""
+"""What the kernel knows of processes."""
 
 import os
+import resource
 import signal
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -96,6 +97,22 @@ def oom_kills() -> int:
     except OSError:
         pass
     return 0
+
+
+def ended_children():
+    """(pid, exit status as shells have it, CPU seconds, peak memory in bytes) of each child that has ended, which is
+    reaped with that. 0 bytes where the peak is not above our own, which the kernel lets a child inherit."""
+    while True:
+        try:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = usage.ru_maxrss if usage.ru_maxrss > own else 0
+        yield pid, code, usage.ru_utime + usage.ru_stime, peak * 1024
 
 
 def become_subreaper() -> bool:

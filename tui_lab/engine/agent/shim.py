@@ -12,13 +12,14 @@ import array
 import fcntl
 import marshal
 import os
-import resource
 import select
 import signal
 import socket
 import struct
 import sys
 import time
+
+from tui_lab.engine.agent.processes import ended_children, process_stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -257,25 +258,17 @@ class Parent:
             for output in outputs:
                 os.close(output)
             os.chdir("/")
-        start_time = began(pid)
+        start_time = process_stat(pid)[4]  # it is there until it is reaped
         self.names[pid] = (name, exits)
         self.note(exits, b"started %d %d %s" % (pid, start_time, name))
         self.say("started", number, pid, start_time, time.monotonic())
 
     def reap(self) -> None:
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, code, cpu_time, peak_rss in ended_children():
             name, exits = self.names.pop(pid, (None, None))
-            if name is None:
-                continue
-            code, cpu_time, peak_rss = what_ended(status, usage)
-            self.note(exits, b"ended %d %s" % (code, name))
-            self.say("ended", pid, code, cpu_time, peak_rss)
+            if name is not None:
+                self.note(exits, b"ended %d %s" % (code, name))
+                self.say("ended", pid, code, cpu_time, peak_rss)
 
     # What is said, and what is written down.
 
@@ -342,24 +335,6 @@ def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> i
     )
     process.returncode = 0  # reaped by our own loop, not by Popen
     return process.pid
-
-
-def what_ended(status: int, usage) -> tuple:
-    """(exit status as shells have it, CPU seconds, peak memory in bytes) of a child; 0 bytes where the peak is not
-    above our own, which the kernel lets a child inherit."""
-    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = usage.ru_maxrss if usage.ru_maxrss > own else 0
-    return code, usage.ru_utime + usage.ru_stime, peak * 1024
-
-
-def began(pid: int) -> int:
-    """The start time of a child, in clock ticks since boot."""
-    file = os.open("/proc/%d/stat" % pid, os.O_RDONLY)
-    try:
-        return int(os.read(file, 4096).rpartition(b")")[2].split()[19])
-    finally:
-        os.close(file)
 
 
 # What earlier agents have left.
