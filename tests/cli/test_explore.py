@@ -187,12 +187,12 @@ def test_columns_as_patas_names_them(bench: Bench) -> None:
         "2,7.0,0,2,0,1,grid,1",
         "2,7.0,0,3,1,1,grid,1",
     ]
+    assert [row["break_id"] for row in bench.table("SELECT break_id FROM grid")] == [0, 0, 0, 0]
     ask = "SELECT in_x, out_loss, repeat_id, combination_id, experiment_name, tries, max_tries, node_name, output_dir"
     row = bench.table(f"{ask} FROM grid WHERE task_id = 3")[0]
     assert list(row.values()) == [2, 7.0, 1, 1, "grid", 1, 3, "localhost", str(bench.lab / "grid/tasks/0/3")]
     assert "combination_id" in bench.inside("draw", "categories", "--x-column", "combination_id").out
     for name, said in (
-        ("break_id", "in EXPERIMENT_rows, where it is row"),
         ("experiment_id", "write experiment_name"),
         ("cluster_name", "write node"),
         ("node_in_lab", "write node"),
@@ -203,6 +203,7 @@ def test_columns_as_patas_names_them(bench: Bench) -> None:
     bench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)", "-n", "^loss")
     rows = bench.table("SELECT task_id, break_id, loss FROM grid_rows WHERE combination_id = 1 ORDER BY ALL")
     assert [tuple(row.values()) for row in rows] == [(2, 0, 2.0), (2, 1, 7.0), (3, 0, 2.0), (3, 1, 7.0)]
+    assert "in EXPERIMENT_rows, where it is row" in bench.inside("query", "SELECT break_id FROM grid", code=2).err
     table = (bench.lab / "grid" / "grid.csv").read_text().splitlines()
     assert table[0].startswith(f"in_x,out_loss,{facts}") and table[8].startswith("2,7.0,1,3,1,1,grid,1,3,")
 

@@ -324,6 +324,7 @@ def test_changes_may_ask_for_another_row_or_for_all() -> None:
         ("Y[0]/Y[i]", [values[0] / value for value in values]),
         ("Y[i]/Y[-1] - 1", [value / values[-1] - 1 for value in values]),
         ("(Y[i] - min(Y)) / (max(Y) - min(Y))", [(v - min(values)) / (max(values) - min(values)) for v in values]),
+        ("float(Y[i]) / (len(Y) + float((1)))", [value / (len(values) + 1) for value in values]),
         ("100 * Y[i] / sum(Y)", [100 * value / math.fsum(values) for value in values]),
     ):
         points = chart("scatter", columns=asked, changes={"y": code}).series
@@ -334,9 +335,12 @@ def test_changes_may_ask_for_another_row_or_for_all() -> None:
     assert texts.x.categories == ("ab",)
     for code, said in (
         ("Y[0]/Y[i+1]", "only Y[i], Y[0] and the like"),
+        ("Y[len(Y)-1]/Y[i]", "only Y[i], Y[0] and the like"),
         ("Y[0]/Y[99999]", "the first is 0"),
         ("Z[0]/Y[i]", "Z is no column of this chart"),
         ("Y[0]/Yy", 'unknown name "Yy"'),
+        ("float(Y[0]", "a bracket is opened"),
+        ("Y[0]/len(Z)", "Z is no column of this chart"),
     ):
         with pytest.raises(ChartError, match=re.escape(said)) as error:
             chart("scatter", columns=asked, changes={"y": code})

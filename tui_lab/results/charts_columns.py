@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -190,6 +190,10 @@ class _Whole:
             raise self.error(f"{letter}[{index}]: there are {len(values):,} rows, the first is 0", offset)
         return self._column(values[index], values.dtype)
 
+    def count(self, letter: str, offset: int) -> int:
+        """The number of rows. Raises ChartError."""
+        return len(self._values(letter, offset))
+
     def of_all(self, function: str, letter: str, offset: int) -> str:
         """A column of the least, the largest, or the sum. Raises ChartError."""
         values = self._values(letter, offset)
@@ -214,8 +218,8 @@ class _Whole:
 
 def _python_words(code: str, whole: _Whole) -> Iterator[tuple[int, int, str]]:
     """What stands in the expressions of patas and has another name in SQL: `X[i]` is X, `X[0]` and `max(X)` are of all
-    rows, `int(...)`, `str(...)`, `math.log2(...)`. Raises ChartError for another index of a row."""
-    found = list(tokens(code))
+    rows, `int(...)`, `float(...)`, `str(...)`, `math.log2(...)`. Raises ChartError for another index of a row."""
+    found, casts = list(tokens(code)), list[int]()
     words = [token.text if token.kind in ("name", "other") else "" for token in found]
     for at, word in enumerate(words):
         following, offset = words[at + 1 : at + 5], found[at].start
@@ -226,12 +230,29 @@ def _python_words(code: str, whole: _Whole) -> Iterator[tuple[int, int, str]]:
             elif index is not None and ":" not in following:
                 end = words.index("]", at)
                 yield offset, found[end].end, whole.at(word, int(index[1]), offset)
-            elif following[:2] == ["[", "i"]:
+            elif following[:2] in (["[", "i"], ["[", "len"]):
                 raise whole.error(f"only {word}[i], {word}[0] and the like are possible", offset)
         elif word in ("max", "min", "sum") and following[:3:2] == ["(", ")"] and following[1] in LETTERS.values():
             yield offset, found[at + 3].end, whole.of_all(word, following[1], offset)
+        elif word == "len" and following[:3:2] == ["(", ")"] and following[1] in LETTERS.values():
+            yield offset, found[at + 3].end, str(whole.count(following[1], offset))
+        elif word == "float" and following[:1] == ["("] and (last := _closing(words, at + 1)) is not None:
+            casts.append(last)
+            yield offset, found[at + 1].end, "CAST("
+        elif word == ")" and at in casts:
+            yield offset, found[at].end, " AS DOUBLE)"
         elif word in ("int", "str") and following[:1] == ["("]:
             yield offset, found[at].end, {"int": "trunc", "str": "concat"}[word]
         elif word == "math" and following[:1] == ["."]:
             name = {"log": "ln"}.get(following[1], following[1]) if len(following) > 1 else ""
             yield offset, found[min(at + 2, len(found) - 1)].end, name
+
+
+def _closing(words: Sequence[str], opening: int) -> int | None:
+    """Where the bracket that opens at an index is closed; None where it is not."""
+    depth = 0
+    for at in range(opening, len(words)):
+        depth += {"(": 1, ")": -1}.get(words[at], 0)
+        if not depth:
+            return at
+    return None

@@ -271,15 +271,33 @@ def _elsewhere(
         loose = compile_pattern(f"(?i){pattern.text}")
         if numbers := lines_with_match(loose, Text("\n".join(lines).encode())):
             return f'without regard to case it would match "{_cut(lines[numbers[-1]])}": begin it with (?i)'
-        squeezed = compile_pattern(_SPACES.sub(lambda match: match["kept"] or "", pattern.text))
-        dense = Text("\n".join("".join(line.split()) for line in lines).encode())
-        if not pattern.spans and (numbers := lines_with_match(squeezed, dense)):
-            line = lines[numbers[-1]]
-            signs = [name for sign, name in _UNSEEN.items() if sign in line]
-            seen = f" (with {' and '.join(signs)})" if signs else ""
-            return f'only the spaces differ from "{_cut(line)}"{seen}: \\s* in the place of each finds it'
+        if not pattern.spans and (differing := _but_for_spaces(pattern, lines)):
+            return differing
     near = nearest(pattern.words, lines)
     return f'the nearest line is "{_cut(near)}"' if near else f'the last line is "{_cut(lines[-1])}"'
+
+
+def _but_for_spaces(pattern: Pattern, lines: Sequence[str]) -> str:
+    """That a line would match if neither it nor the pattern had spaces, and what to write; empty where none would."""
+    dense = Text("\n".join("".join(line.split()) for line in lines).encode())
+    squeezed = _with_spaces(pattern.text, "")
+    numbers, what = lines_with_match(compile_pattern(squeezed), dense), "only the spaces differ"
+    if not numbers:
+        numbers, what = lines_with_match(compile_pattern(f"(?i){squeezed}"), dense), "only spaces and case differ"
+    if not numbers:
+        return ""
+    line = lines[numbers[-1]]
+    signs = [name for sign, name in _UNSEEN.items() if sign in line]
+    seen = f" (with {' and '.join(signs)})" if signs else ""
+    flexible = _with_spaces(pattern.text, r"\s*")
+    finds = what.startswith("only the") and lines_with_match(compile_pattern(flexible), Text(line.encode()))
+    advice = f"{flexible} finds it" if finds else "write them as they are there"
+    return f'{what} from "{_cut(line)}"{seen}: {advice}'
+
+
+def _with_spaces(pattern: str, space: str) -> str:
+    """A pattern with something else in the place of each white space."""
+    return _SPACES.sub(lambda match: match["kept"] or space, pattern)
 
 
 _SPACES: Final = re.compile(

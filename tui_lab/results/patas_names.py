@@ -20,6 +20,13 @@ def _named(column: str) -> _Values:
     return lambda frame, _: pl.col(column) if column in frame.columns else None
 
 
+def _breaks(frame: pl.DataFrame, results: Results) -> pl.Expr | None:
+    """The number of a task's row; where tasks have no rows, the one line of each is number 0."""
+    if "row" in frame.columns:
+        return pl.col("row")
+    return pl.lit(0, dtype=pl.Int64) if results.spec.rows is None else None
+
+
 def _combinations(frame: pl.DataFrame, results: Results) -> pl.Series:
     """Combinations are counted by their first task, so a larger plan changes no number."""
     tasks = results.tasks.sort("task_id")
@@ -33,7 +40,7 @@ def _folders(frame: pl.DataFrame, results: Results) -> pl.Series:
 
 
 _FACTS: Final[Mapping[str, _Values | str]] = {
-    "break_id": _named("row"),
+    "break_id": _breaks,
     "task_id": _named("task_id"),
     "repeat_id": _named("repeat"),
     "combination_id": _combinations,
@@ -98,8 +105,6 @@ def patas_table(results: Results) -> pl.DataFrame:
         named |= {f"out_{column.removeprefix('out_')}": column for column in rows.columns[first:last]}
         facts = [name for name in frame.columns if name not in rows.columns]
         frame = rows.join(frame.select("task_id", *facts), on="task_id", maintain_order="left")
-    else:
-        frame = frame.with_columns(pl.lit(0, dtype=pl.Int64).alias("row"))  # one line for each task
     columns: list[pl.Expr | pl.Series] = [pl.col(column).alias(name) for name, column in named.items()]
     for name, known in _FACTS.items():
         if not isinstance(known, str) and (values := known(frame, results)) is not None:
