@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
 import io
@@ -59,5 +60,6 @@ def screen() -> str:
 PAGES = {"reference.md": reference, "commands.md": commands, "screen.md": screen}
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for file, make in PAGES.items():
         (HERE / file).write_text(make(), encoding="utf-8")

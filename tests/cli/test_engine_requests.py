@@ -161,6 +161,25 @@ def test_without_linux_it_says_so_at_the_start(
     assert not workshop.lab_path.exists()
 
 
+def test_without_linux_results_can_be_looked_at(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "command: echo {a}\nparameters: {a: [1]}\nmetrics: {m: {run: exec >&- 2>&-, pattern: (.*)}}\n"
+    file = workshop.write("e.yaml", text)
+    assert workshop.call("--run", "e.yaml").returncode == 0
+    until(lambda: workshop.engine_pid() is None)
+    monkeypatch.chdir(workshop.folder)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delattr(socket, "SO_PEERCRED")
+    for name in ("sched_getaffinity", "fdatasync", "pidfd_open", "waitid", "posix_fadvise"):
+        monkeypatch.delattr(os, name)
+    commands = [["plan", str(file), "a=2"], ["check", str(file), str(workshop.lab_path)], ["parse", "e"], ["stop"]]
+    commands += [["show", "0"], ["query", "SELECT m FROM e"], ["clean", "e", "--state", "done", "--yes"], ["status"]]
+    for words in commands:
+        status = main([*words, "--lab", str(workshop.lab_path)] if words[0] != "check" else words)
+        assert status == 0, (words, capsys.readouterr().err)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
 def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
     """A further folder serves, which is found again, also where the common name is free again."""

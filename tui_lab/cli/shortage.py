@@ -56,6 +56,11 @@ def _pool(variable: str) -> int:
     said = os.environ.get(variable, "")
     if said.isdecimal() and 0 < int(said) < 10_000:
         return int(said)
+    return cores()
+
+
+def cores() -> int:
+    """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -44,7 +44,7 @@ LINGER: Final = 1.0
 _LOOK: Final = 0.1
 """Seconds between two looks whether it has to end."""
 _SOON: Final = 0.001
-"""Seconds between two looks whether it has ended that has closed its outputs."""
+"""Seconds between the first two looks whether it has ended, where the system does not tell; later ones are rarer."""
 
 
 def run_metrics(
@@ -177,32 +177,55 @@ def _printed(
 def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
     """What a process prints, and the end of what it says of errors. Raises _FailedError; then it may still run."""
     printed, errors = bytearray(), bytearray()
-    deadline, ended = time.monotonic() + TIMEOUT, 0.0
+    deadline, ended, pause = time.monotonic() + TIMEOUT, 0.0, _SOON
     assert process.stdout is not None and process.stderr is not None
-    with process.stdout, process.stderr, selectors.DefaultSelector() as pipes:
-        pipes.register(process.stdout, selectors.EVENT_READ, printed)
-        pipes.register(process.stderr, selectors.EVENT_READ, errors)
-        while pipes.get_map() or not ended:
+    with process.stdout, process.stderr, _end_of(process.pid) as end, selectors.DefaultSelector() as files:
+        files.register(process.stdout, selectors.EVENT_READ, printed)
+        files.register(process.stderr, selectors.EVENT_READ, errors)
+        if end is not None:
+            files.register(end, selectors.EVENT_READ)
+        while files.get_map() or not ended:
             now = time.monotonic()
             if ended and now > ended + LINGER:
                 break
             if stop.is_set() or (now > deadline and not ended):
                 raise _FailedError(f"the command took longer than {TIMEOUT:.0f} s")
-            if not ended and _is_over(process.pid):
+            if end is None and not ended and _is_over(process):
                 ended = now
-            if not pipes.get_map() and not ended:
-                time.sleep(_SOON)
-            for key, _ in pipes.select(_LOOK) if pipes.get_map() else ():
+            if not files.get_map() and not ended:
+                time.sleep(pause)
+                pause = min(2 * pause, _LOOK)
+            for key, _ in files.select(_LOOK) if files.get_map() else ():
+                if key.fileobj is end:
+                    ended = now
+                    files.unregister(end)
+                    continue
                 data = os.read(key.fd, 1 << 16)
                 key.data.extend(data)
                 if not data:
-                    pipes.unregister(key.fileobj)
+                    files.unregister(key.fileobj)
             if len(printed) > LARGEST:
                 raise _FailedError(f"the command printed more than {LARGEST >> 20} MiB")
             del errors[:-_TAIL]
     return bytes(printed), bytes(errors)
 
 
-def _is_over(pid: int) -> bool:
-    """Whether a child has ended; its number stays taken, so that its group may be ended by it."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+@contextlib.contextmanager
+def _end_of(pid: int) -> Iterator[int | None]:
+    """A descriptor that can be read once a child has ended; None where the system has none."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_over(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a child has ended; its number stays taken where that can be, so that its group may be ended by it."""
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

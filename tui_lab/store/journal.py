@@ -133,7 +133,7 @@ class Journal:
 
     def sync(self) -> None:
         """Return once everything appended so far is durable. Raises OSError."""
-        os.fdatasync(self._file)
+        (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._file)
 
     def close(self) -> None:
         os.close(self._file)

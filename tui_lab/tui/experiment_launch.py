@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from textual.worker import get_current_worker
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.nodes import Node, read_nodes
+from tui_lab.cli.shortage import cores
 from tui_lab.cli.submission import Choice, prepare
 from tui_lab.cli.submitting import submit
 from tui_lab.cli.text import plural, printable, span
@@ -84,10 +84,6 @@ def slots_of(nodes: Sequence[Mapping[str, Any]]) -> int | None:
             return None
         total += int(node.get("slots") or 0) or cores()
     return total
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
 
 
 def last_nodes(folder: ExperimentFolder) -> list[Node]:

@@ -19,6 +19,7 @@ from textual.worker import get_current_worker
 
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.nodes import Node
+from tui_lab.cli.shortage import cores
 from tui_lab.cli.text import plural
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
@@ -26,7 +27,7 @@ from tui_lab.tui import experiment_look as look
 from tui_lab.tui.background import work
 from tui_lab.tui.experiment_check import Checked, Planned, check, forecast_of, mark_of, plan
 from tui_lab.tui.experiment_file_pane import FilePane
-from tui_lab.tui.experiment_launch import Launch, LaunchDialog, cores, last_nodes, slots_of, submit_file
+from tui_lab.tui.experiment_launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
 from tui_lab.tui.experiment_plan import PlanView
 from tui_lab.tui.experiment_tester import PatternTester
 from tui_lab.tui.experiment_text import TextSide

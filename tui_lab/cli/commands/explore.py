@@ -118,11 +118,13 @@ def main(arguments: list[str]) -> int:
     args = parser().parse_args(negative.protect(arguments))
 
     from tui_lab.cli import patas_files
+    from tui_lab.cli.reading import told
 
     nodes = patas_files.read_nodes(args.node, args.cluster, args.filter_nodes)
     patas_files.task_condition(args.filter_tasks, "")
-    sweeps, files = _wanted(args)
-    made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
+    with told(", ".join(args.experiment) or "the command"):
+        sweeps, files = _wanted(args)
+        made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
     from tui_lab.cli.submission import find_lab
     from tui_lab.store.lab import Lab
 
@@ -333,14 +335,17 @@ def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespa
     """Show what would run, and ask. Raises SpecError, LabError, UsageError for what would be refused."""
     from tui_lab.cli.commands import plan
     from tui_lab.cli.patas_files import task_condition
+    from tui_lab.cli.reading import told
     from tui_lab.cli.submission import Choice, prepare
     from tui_lab.spec.load import load
 
     for file, text in wanted:
         only = task_condition(args.filter_tasks, load(file, text).name)
         choice = Choice(only=only, rerun=redo, replace=args.replace)
+        with told(str(file)):
+            prepared = prepare(lab, file, choice, text)
         with contextlib.redirect_stdout(sys.stderr):
-            plan.show(prepare(lab, file, choice, text), everything=False)
+            plan.show(prepared, everything=False)
     print("Run? [Y/n] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     return answer.strip().lower() in ("", "y", "yes") and bool(answer)

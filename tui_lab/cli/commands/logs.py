@@ -48,9 +48,11 @@ def main(arguments: list[str]) -> int:
     if args.lines is not None and args.lines < 0:
         raise UsageError("-n takes a number from 0")
     from tui_lab.cli.address import resolve
+    from tui_lab.cli.reading import told
 
     lab = lab_to_read(args)
-    addresses = resolve(lab, args.tasks)
+    with told(lab.path.name):
+        addresses = resolve(lab, args.tasks)
     if not addresses:
         raise UsageError("no task is meant by that")
     if args.follow and len(addresses) > 1:
@@ -59,7 +61,8 @@ def main(arguments: list[str]) -> int:
     if args.stdout != args.stderr:
         streams = ["stdout"] if args.stdout else ["stderr"]
     for address in addresses:
-        outputs = Outputs(address, streams)
+        with told(str(address)):
+            outputs = Outputs(address, streams)
         if args.follow:
             _follow(outputs, lab, args)
         else:

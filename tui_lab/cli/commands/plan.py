@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
+from tui_lab.cli.shortage import cores
 
 if TYPE_CHECKING:
     from tui_lab.cli.submission import Prepared
@@ -71,7 +72,6 @@ def commands(prepared: Prepared, most: int | None) -> list[str]:
 def expected(prepared: Prepared, slots: int | None = None) -> float | None:
     """Seconds that the run takes on so many slots (by default as many as this machine has cores), going by the
     tasks that are done; None without any."""
-    import os
 
     import polars as pl
 
@@ -83,7 +83,7 @@ def expected(prepared: Prepared, slots: int | None = None) -> float | None:
     mean = durations.mean()
     if not isinstance(mean, float):
         return None
-    return len(prepared.queued) * mean / max(1, slots or len(os.sched_getaffinity(0)))
+    return len(prepared.queued) * mean / max(1, slots or cores())
 
 
 def as_json(prepared: Prepared) -> dict[str, object]:

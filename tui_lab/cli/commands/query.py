@@ -74,6 +74,7 @@ def main(arguments: list[str]) -> int:
 
     import orjson
 
+    from tui_lab.cli.reading import told
     from tui_lab.results.output import Format, OutputError, choose_format, objects, write
     from tui_lab.results.sql import QueryError
 
@@ -82,7 +83,9 @@ def main(arguments: list[str]) -> int:
         chosen: Format | None = "markdown" if args.markdown else args.format
         if output is not None:
             chosen = chosen or choose_format(output, False)
-        answer = _answer(lab_to_read(args), args)
+        lab = lab_to_read(args)
+        with told(lab.path.name):
+            answer = _answer(lab, args)
         if answer is None:
             return DONE
         if args.json:

@@ -41,9 +41,10 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.address import newest, resolve
+    from tui_lab.cli.address import by_experiment, newest, resolve
     from tui_lab.cli.follow import Followed, Interrupts
     from tui_lab.cli.program import changed_since
+    from tui_lab.cli.reading import told
     from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
@@ -53,16 +54,18 @@ def main(arguments: list[str]) -> int:
     changes = read_changes([word for word in args.tasks if _CHANGE.fullmatch(word)])
     words = [word for word in args.tasks if not _CHANGE.fullmatch(word)] or [newest(lab).name]
     wanted: dict[str, list[int]] = {}
-    folders = {}
-    for address in resolve(lab, words):
-        state = address.folder.state()
-        code = state.columns["state"][address.task]
-        if code in (fold.FAILED, fold.STOPPED, fold.LOST) and state.columns["planned"][address.task]:
-            wanted.setdefault(address.folder.name, []).append(address.task)
-            folders[address.folder.name] = address.folder
+    with told(lab.path.name):
+        addresses = resolve(lab, words)
+        folders = {address.folder.name: address.folder for address in addresses}
+        for name, tasks in by_experiment(addresses).items():
+            columns = folders[name].state().columns
+            states, planned = columns["state"], columns["planned"]
+            ended = [one for one in tasks if states[one] in (fold.FAILED, fold.STOPPED, fold.LOST) and planned[one]]
+            if ended:
+                wanted[name] = ended
     if not wanted:
         raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
-    for folder in folders.values():
+    for folder in (folders[name] for name in wanted):
         check_needs(folder, changes.get("needs", {}))
         check_code(folder)
         for line in changed_since(folder):
@@ -81,7 +84,7 @@ def main(arguments: list[str]) -> int:
     if args.detach:
         heard.restore()
         return DONE
-    return watch(lab, client, runs, list(folders.values()), args, heard)
+    return watch(lab, client, runs, [folders[name] for name in wanted], args, heard)
 
 
 def read_changes(words: list[str]) -> dict[str, Any]:

@@ -34,12 +34,16 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.address import resolve
+    from tui_lab.cli.reading import told
 
-    addresses = resolve(lab_to_read(args), args.tasks)
+    lab = lab_to_read(args)
+    with told(lab.path.name):
+        addresses = resolve(lab, args.tasks)
     if not addresses:
         raise UsageError("no task is meant by that")
     for number, address in enumerate(addresses):
-        recipe, row = _recipe(address)
+        with told(str(address)):
+            recipe, row = _recipe(address)
         if args.command:
             print(repeating_line(recipe, row))
         elif args.json:
