@@ -73,6 +73,7 @@ async def reached(host: str, **environment: str) -> None:
     way = SshTransport({"name": "x", "host": host}, f"{LAB}-x", {**os.environ, **environment})
     try:
         await (await way.open_files()).close()
+        assert not way.by_program
     finally:
         await way.close()
 

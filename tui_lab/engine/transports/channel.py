@@ -3,6 +3,8 @@ what can be wrong."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ READY: Final = "send the source"
 GREETING: Final = _LINE.format(nonce="", what=READY).encode()
 MARK: Final = bytes(1)  # before the source; what comes earlier is a command line that no shell has read
 NOISE: Final = 1 << 22  # bytes that a login shell may print before the greeting
+LAST_WORDS: Final = 1 << 16  # bytes of standard error that are kept
 _TAIL: Final = 1 << 12  # bytes of it that may hold the beginning of the greeting
 
 # Runs on the node before anything of ours is there, in whatever Python there is: prints the greeting (what a
@@ -56,11 +59,35 @@ class Writer(Protocol):
     """The bytes to a node. What is written to a channel that has gone is dropped; `drain` raises OSError then."""
 
     def write(self, data: bytes) -> None: ...
+    def write_eof(self) -> None: ...
     async def drain(self) -> None: ...
     def close(self) -> None: ...
 
 
-@dataclass
+class LastWords:
+    """What the far end says on its standard error. Read along: a noisy login would fill the channel with it."""
+
+    def __init__(self, stderr: Reader) -> None:
+        self._said = b""
+        self._listening = asyncio.create_task(self._listen(stderr))
+
+    async def _listen(self, stderr: Reader) -> None:
+        with contextlib.suppress(OSError):
+            while data := await stderr.read(LAST_WORDS):
+                self._said = (self._said + data)[-LAST_WORDS:]
+
+    async def text(self) -> str:
+        """What there is of it, once the stream has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await asyncio.shield(self._listening)
+        return self._said.decode(errors="replace")
+
+    def stop(self) -> None:
+        self._listening.cancel()
+
+
+@dataclass(eq=False)
 class Channel:
     """A byte stream to an agent, past the bootstrap."""
 

@@ -1,21 +1,26 @@
-"""A machine reached by SSH: the same agent as everywhere, over channels of a pool of connections."""
+"""A machine reached by SSH: the same agent as everywhere, over channels of a pool of connections, or through the
+person's own `ssh` where that alone gets in."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import shlex
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tui_lab.engine.transports.channel import Channel, Mode, boot_command
+from tui_lab.engine.transports.channel import Channel, LastWords, Mode, boot_command
 from tui_lab.engine.transports.failures import ChannelError
 
 if TYPE_CHECKING:  # asyncssh takes a quarter of a second to import
     import asyncssh
 
-    from tui_lab.engine.transports.ssh_pool import Line, Pool
+    from tui_lab.engine.transports.ssh_pool import Line, Pool, Streams
+    from tui_lab.engine.transports.ssh_program import SshProgram
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -28,7 +33,6 @@ NO_COMMAND: Final = (
     "its start files replace the login shell by one that runs no command (as `exec fish` in .bashrc does); "
     f"write before that line: {GUARD}"
 )
-LAST_WORDS: Final = 1 << 16  # bytes of standard error that are kept
 
 
 class SshTransport:
@@ -40,6 +44,8 @@ class SshTransport:
         self.spool = spool
         self.environment = environment
         self._pool: Pool | None = None
+        self._program: SshProgram | None = None  # where no connection of our own gets in
+        self._got_in = False  # it has, and so may again
         self._types = False  # the last command had to be typed
 
     async def open(self) -> Channel:
@@ -52,22 +58,27 @@ class SshTransport:
         self.environment = environment
         if self._pool is not None:
             self._pool.environment = environment  # further connections
+        if self._program is not None:
+            self._program.environment = environment
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
+        program, self._program = self._program, None
+        if program is not None:
+            await program.close()
         if pool is not None:
             await pool.close()
 
+    @property
+    def by_program(self) -> bool:
+        """Whether the person's own `ssh` leads there."""
+        return self._program is not None
+
     async def _open(self, mode: Mode) -> Channel:
-        pool = await self._ready_pool()
         python = self.entry.get("python") or PYTHON
         said, typed = " " + secrets.token_hex(8), " " + secrets.token_hex(8)
-        bulk = mode == "files"
-        line, (stdin, stdout, stderr) = await pool.open(
-            command_line(boot_command(python, self.spool, mode, nonce=said)), bulk=bulk
-        )
-        channel = SshChannel(SshReader(stdout), SshWriter(stdin), python=python)
-        channel.attach(pool, line, bulk, stderr)
+        channel = await self._run(command_line(boot_command(python, self.spool, mode, nonce=said)), mode == "files")
+        channel.python = python
         # A start file may replace the login shell, as `exec zsh` in .bashrc does: the command is lost with it, and what
         # is there instead reads its standard input.
         again = command_line(boot_command(python, self.spool, mode, nonce=typed)).encode() + b"\n"
@@ -80,7 +91,7 @@ class SshTransport:
         try:
             async with asyncio.timeout(BOOT):
                 if not (await asyncio.wait({booting}, timeout=SLOW))[0]:
-                    trying = asyncio.ensure_future(self._runs_no_command(pool))
+                    trying = asyncio.ensure_future(self._runs_no_command())
                     await asyncio.wait({booting, trying}, return_when=asyncio.FIRST_COMPLETED)
                     if not booting.done() and trying.result():
                         raise ChannelError(NO_COMMAND, fatal=True)
@@ -90,6 +101,7 @@ class SshTransport:
             hint = f"do its start files wait for input? Write at the top of them: {GUARD}"
             raise ChannelError(f"its login shell did not start the agent within {BOOT:.0f} s; {hint}") from None
         except OSError as error:
+            self._program = None  # our own connections are tried first again
             await channel.close()
             raise ChannelError(f"the SSH connection broke while the agent was started: {error}") from error
         except BaseException:
@@ -101,26 +113,46 @@ class SshTransport:
             await asyncio.gather(booting, trying, return_exceptions=True)
         return channel
 
-    @staticmethod
-    async def _runs_no_command(pool: Pool) -> bool:
+    async def _runs_no_command(self) -> bool:
         """Whether the start files replace the login shell by one that reads all of its input before it does any of it:
         here that has an end."""
         said, typed = secrets.token_hex(8), secrets.token_hex(8)
         try:
-            line, (stdin, stdout, _) = await pool.open(f"echo {said}", bulk=True)
+            channel = await self._run(f"echo {said}", bulk=True)
         except ChannelError:
             return False
-        writer = SshWriter(stdin)
         try:
-            writer.write(f"echo {typed}\n".encode())
-            writer.end()
-            heard = await SshReader(stdout).read()
+            channel.writer.write(f"echo {typed}\n".encode())
+            channel.writer.write_eof()
+            heard = await channel.reader.read()
         except OSError:
             return False
         finally:
-            writer.close()
-            pool.release(line, True)
+            await channel.close()
         return typed.encode() in heard and said.encode() not in heard
+
+    async def _run(self, command: str, bulk: bool) -> Channel:
+        """A channel to a command there. `bulk`: keep off the connection to the agent, if possible."""
+        if self._program is None:
+            pool = await self._ready_pool()
+            try:
+                line, streams = await pool.open(command, bulk=bulk)
+                return SshChannel(pool, line, streams, bulk=bulk)
+            except ChannelError as error:
+                self._program = await self._other_way(error)
+        return await self._program.run(command)
+
+    async def _other_way(self, error: ChannelError) -> SshProgram:
+        """The person's own `ssh`, where that gets in though we did not. Raises the error where it does not, either."""
+        module = await asyncio.to_thread(_program_module)
+        program: SshProgram | None = await module.SshProgram.find(self.entry, self.environment)
+        if program is not None and (error.fatal or program.shares) and await program.gets_in():
+            log.info("%s: %s; `ssh` gets in", self.entry["name"], error)
+            self._got_in = True
+            return program
+        if self._got_in:
+            raise ChannelError(f"{error}; `ssh` got in before, and does not now") from error
+        raise error
 
     async def _ready_pool(self) -> Pool:
         if self._pool is None:
@@ -133,6 +165,12 @@ def _pool_module() -> Any:
     from tui_lab.engine.transports import ssh_pool
 
     return ssh_pool
+
+
+def _program_module() -> Any:
+    from tui_lab.engine.transports import ssh_program
+
+    return ssh_program
 
 
 def command_line(words: list[str]) -> str:
@@ -181,8 +219,7 @@ class SshWriter:
     async def drain(self) -> None:
         await _network(self._stream.drain())
 
-    def end(self) -> None:
-        """Nothing more will come."""
+    def write_eof(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.write_eof()
 
@@ -191,30 +228,18 @@ class SshWriter:
 
 
 class SshChannel(Channel):
-    """Reads standard error along: a noisy login would fill the channel's window with it."""
+    """On a connection of the pool, which gets its place back at the end."""
 
     writer: SshWriter
-    _pool: Pool
-    _line: Line
-    _bulk: bool
-    _words: bytes
-    _listening: asyncio.Task[None]
-    _closed: bool
 
-    def attach(self, pool: Pool, line: Line, bulk: bool, stderr: asyncssh.SSHReader[bytes]) -> None:
-        self._pool, self._line, self._bulk, self._words, self._closed = pool, line, bulk, b"", False
-        self._listening = asyncio.create_task(self._listen(SshReader(stderr)))
-
-    async def _listen(self, stderr: SshReader) -> None:
-        with contextlib.suppress(OSError):
-            while data := await stderr.read(LAST_WORDS):
-                self._words = (self._words + data)[-LAST_WORDS:]
+    def __init__(self, pool: Pool, line: Line, streams: Streams, *, bulk: bool) -> None:
+        stdin, stdout, stderr = streams
+        super().__init__(SshReader(stdout), SshWriter(stdin))
+        self._pool, self._line, self._bulk, self._closed = pool, line, bulk, False
+        self._words = LastWords(SshReader(stderr))
 
     async def last_words(self) -> str:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                await asyncio.shield(self._listening)
-        return self._words.decode(errors="replace")
+        return await self._words.text()
 
     async def exit_status(self) -> int | None:
         with contextlib.suppress(TimeoutError):
@@ -236,5 +261,5 @@ class SshChannel(Channel):
                 async with asyncio.timeout(2):
                     await self.writer.channel.wait_closed()
         finally:
-            self._listening.cancel()
+            self._words.stop()
             self._pool.release(self._line, self._bulk)

@@ -134,16 +134,25 @@ class Settings:
 def read_settings(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """What holds for the host of an entry; what the entry itself says of user and port goes before it. environment:
     the submitter's. May take a while; raises ChannelError."""
-    path = environment.get("PATH", os.environ.get("PATH", os.defpath))
-    ssh = shutil.which("ssh", path=path)
-    if ssh is not None and _is_openssh(ssh):
-        known = {"PATH": path, **environment} if environment else dict(os.environ)
+    ssh = find_ssh(environment)
+    if ssh is not None:
+        known = {"PATH": _path(environment), **environment} if environment else dict(os.environ)
         words = [f"-p{entry['port']}"] if entry.get("port") else []
         words += [f"-l{entry['user']}"] if entry.get("user") else []
         found = _ask(ssh, [*words, "--", entry["host"]], known)
         if found is not None:
             return Settings(entry["host"], found, _defaults(ssh), _home() or _home_of(environment), known)
     return _read_files(entry, environment)
+
+
+def find_ssh(environment: Mapping[str, str]) -> str | None:
+    """The submitter's `ssh`, where it is OpenSSH's. May take a while."""
+    ssh = shutil.which("ssh", path=_path(environment))
+    return ssh if ssh is not None and _is_openssh(ssh) else None
+
+
+def _path(environment: Mapping[str, str]) -> str:
+    return environment.get("PATH", os.environ.get("PATH", os.defpath))
 
 
 def _ask(ssh: str, words: Sequence[str], environment: Mapping[str, str]) -> dict[str, list[str]] | None:

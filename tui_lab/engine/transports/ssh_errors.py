@@ -36,7 +36,7 @@ def explain(error: BaseException, target: Target) -> ChannelError:
             return ChannelError(
                 f"{target.place}: {error.reason}; name the right key with key: in cluster.yaml", fatal=True
             )
-        return ChannelError(f"{target.place}: {error.reason}")
+        return ChannelError(f"{target.place}: {error.reason}", fatal=isinstance(error, asyncssh.KeyExchangeFailed))
     if isinstance(error, socket.gaierror):
         return _unresolved(error, target)
     if isinstance(error, TimeoutError):
@@ -102,7 +102,7 @@ def _refused(target: Target) -> ChannelError:
     has = target.identities
     if has.forbidden:
         what = f"your SSH configuration has {has.forbidden} for it, so that no key is offered"
-        what += f", and tui-lab does not answer passwords and codes{_master(target)}"
+        what += f", and tui-lab does not answer passwords and codes{_share(target)}"
         return ChannelError(f"{who}: {what}", fatal=True)
     locked = [name for name, public in has.locked.items() if public not in target.offered]
     silent = f" ({has.silent})" if has.silent else ""
@@ -120,7 +120,7 @@ def _refused(target: Target) -> ChannelError:
         )
     if not target.client.methods:
         what = "takes no SSH key, or wants more than that (a password, a code), which tui-lab does not answer"
-        what += _master(target)
+        what += _share(target)
         return ChannelError(f"{who} {what}; to see what it is, type: ssh -v {target.words()}", fatal=True)
     offered = ", ".join([*has.files, *(["those of the SSH agent"] if has.agent else [])])
     closed = f" ({locked[0]} has a passphrase, and no SSH agent opens it)" if locked else ""
@@ -131,11 +131,10 @@ def _refused(target: Target) -> ChannelError:
     )
 
 
-def _master(target: Target) -> str:
-    """A word on a connection that `ssh` itself would use, with which no login is needed."""
-    settings = target.settings
-    path = settings.path(settings.text("controlpath")) if settings.text("controlpath") else None
-    return f" (nor does it use the open connection of ControlPath {path})" if path and path.is_socket() else ""
+def _share(target: Target) -> str:
+    """How a person may log in once for all."""
+    path = target.settings.text("controlpath")
+    return f"; once you have logged in by `ssh -fNM {target.words()}`, it uses that connection" if path else ""
 
 
 def _copy(target: Target, key: str = "") -> str:
