@@ -1,14 +1,20 @@
-"""A terminal that goes away without a word: the screen ends, and the run goes on."""
+"""A terminal that goes away, and signals: the screen ends in order, and the run goes on."""
 
 from __future__ import annotations
 
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.conftest import Workshop, alive, until
+from tests.tui.test_in_terminal import PROGRAM, Terminal, leave
+from tests.tui.test_in_terminal import pytestmark as needs_tmux
 
 
 def test_the_screen_ends_with_its_terminal_and_the_run_goes_on(workshop: Workshop) -> None:
@@ -36,3 +42,49 @@ def test_the_screen_ends_with_its_terminal_and_the_run_goes_on(workshop: Worksho
     finally:
         screen.kill()
         screen.wait()
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@needs_tmux
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_leaves_in_order(workshop: Workshop, number: int, status: int) -> None:
+    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
+    terminal = Terminal(workshop.folder)
+    try:
+        terminal.wait("READY")
+        terminal.type(f"{PROGRAM} e.yaml; echo status=$?\n")
+        terminal.wait("2 tasks to run")
+        terminal.press("i")
+        terminal.type("# never saved\n")
+        terminal.wait("# never saved")
+        os.kill(child_of(int(terminal.tmux("display", "-p", "#{pane_pid}"))), number)
+        terminal.wait(f"status={status}\nREADY")
+        assert terminal.tmux("display", "-p", "#{alternate_on} #{mouse_any_flag}").split() == ["0", "0"]
+        terminal.type(f"{PROGRAM} e.yaml\n")
+        terminal.wait("never saved. They go into")
+        terminal.press("y")
+        terminal.wait("# never saved")
+    finally:
+        terminal.close()
+
+
+@needs_tmux
+def test_ctrl_c_in_another_editor_is_not_for_the_screen(workshop: Workshop) -> None:
+    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
+    editor = workshop.write("slow.sh", "#!/bin/sh\necho editing\nwhile :; do sleep 0.1; done\n")
+    editor.chmod(0o755)
+    terminal = Terminal(workshop.folder)
+    try:
+        terminal.wait("READY")
+        terminal.type(f"EDITOR={editor} {PROGRAM} e.yaml\n")
+        terminal.wait("2 tasks to run")
+        terminal.press("C-e")
+        terminal.wait("editing")
+        terminal.press("C-c")
+        terminal.wait("slow.sh ended by signal 2")
+        leave(terminal)
+    finally:
+        terminal.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -51,6 +52,18 @@ def _commands() -> type[Provider]:
 
 
 T = TypeVar("T")
+
+
+@contextmanager
+def _deaf(*numbers: signal.Signals) -> Iterator[None]:
+    """Do nothing at some signals. Programs that are started meanwhile hear them, as they would not if we ignored
+    them."""
+    before = [(number, signal.signal(number, lambda *_: None)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 class LabApp(App[int]):
@@ -293,9 +306,12 @@ class LabApp(App[int]):
         from tui_lab.tui.news import news
 
         names = [one.name for one in snapshot.experiments]
-        if self.current not in names:
+        if self.current not in names and not snapshot.problem:  # what can't be read now may be back soon
             kept = self.remembered.of_lab("experiment") if self.current is None else None
-            self.current = kept if kept in names else names[-1] if names else None
+            left, self.current = self.current, kept if kept in names else names[-1] if names else None
+            if left is not None and before.lab is snapshot.lab:
+                now = f"; this is {self.current}" if self.current is not None else ""
+                self.tell(f"the experiment {left} is gone from the lab, or can't be read{now}", "warning")
         self._notice(snapshot)
         for one in news(before, snapshot):
             self.tell(one.text, one.severity)
@@ -348,8 +364,11 @@ class LabApp(App[int]):
     @contextmanager
     def foreground(self) -> Iterator[None]:
         """Lend the terminal to another program. What was typed meanwhile and is left unread was not meant for the
-        screen, and is dropped. Raises SuspendNotSupported."""
-        with self.suspend():
+        screen, and is dropped; nor were ctrl+c and ctrl+\\ meant for it. Only in the main thread.
+
+        Raises SuspendNotSupported.
+        """
+        with self.suspend(), _deaf(signal.SIGINT, signal.SIGQUIT):
             try:
                 yield
             finally:
@@ -469,7 +488,7 @@ class LabApp(App[int]):
         self.tell("q leaves; what runs goes on")
 
     def hung_up(self) -> None:
-        """The terminal is gone: leave without a question. In a thread."""
+        """The terminal is gone, or a signal came: leave without a question. In a thread."""
         with suppress(RuntimeError):  # it is not up yet, or already down
             self.call_from_thread(self.exit, 0)
 

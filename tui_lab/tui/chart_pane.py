@@ -135,18 +135,31 @@ class ChartPane(Pane):
         return lab.experiment(current)
 
     def show(self, snapshot: LabSnapshot) -> None:
+        if self._of[1] == "given":
+            return
         if snapshot.lab is None or not snapshot.experiments:
+            self._of = (None, None)
+            self._clear()
             self._say(nothing(snapshot, "the lab is empty: there is nothing to draw yet"))
-        elif self._of[1] != "given" and self.lab_app.current != self._of[0]:
+        elif self.lab_app.current != self._of[0]:
             self._open(None)
 
     def _open(self, what: What | None) -> None:
         """Read an experiment's rows; None: its steps where it has some, else its results."""
         self._of = (self.lab_app.current, what)
         self._own = False
+        self._clear()
+        self.title_line.update(self._of[0] or "")
         self._say(f"reading {self._of[0]} ...")
         self.hold_keys()
         self._start_reading()
+
+    def _clear(self) -> None:
+        """Forget what was drawn: it was of something else."""
+        self.rows = self.made = None
+        self._reading = self._making = 0
+        self.title_line.update("")
+        self.choices.update("")
 
     def _start_reading(self) -> None:
         folder = self._folder()
@@ -371,7 +384,6 @@ class ChartPane(Pane):
             self._of = (None, "given")
             self._take(self._given, None, fresh=True)
         else:
-            self.rows = None
             self._open("steps" if value == "steps" else "results")
 
     def action_defaults(self) -> None:

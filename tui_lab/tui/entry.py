@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.main import DONE, INFRASTRUCTURE, USAGE
+from tui_lab.cli.main import DONE, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.results import glyphs
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
         raise UsageError("the screen needs a terminal; without one there are --run, status, query: see tui-lab --help")
     from rich.console import Console
 
-    from tui_lab.tui import hangup
     from tui_lab.tui.app import LabApp
     from tui_lab.tui.background import keep_promises
     from tui_lab.tui.config import config_file, read_config
+    from tui_lab.tui.hangup import Hangup
 
     _tell_alt()
     config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))
@@ -43,14 +43,15 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     app = LabApp(lab, file=file, config=config)
     said = io.StringIO()
     app.error_console = Console(file=said, width=120)
-    gone = hangup.watch(sys.stdin.fileno(), app.hung_up)
+    hangup = Hangup(app.hung_up)
+    hangup.watch(sys.stdin.fileno())
     status = asyncio.run(_run(app))
     keep_promises()
-    if gone.is_set() or status == DONE:
-        _end()
+    if hangup.status is not None or status == DONE:
+        _end(hangup.status or DONE)
     if app.return_code:
         return _crashed(said.getvalue())
-    return status if status is not None else USAGE
+    return status if status is not None else INTERRUPTED
 
 
 async def _run(app: LabApp) -> int | None:
@@ -60,13 +61,13 @@ async def _run(app: LabApp) -> int | None:
     return await app.run_async()
 
 
-def _end() -> NoReturn:
+def _end(status: int) -> NoReturn:
     """Give the shell back at once: to take down Python with all that is loaded takes half a second, and threads may be
     left that read something for nobody. Everything is written by now."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
-    os._exit(DONE)
+    os._exit(status)
 
 
 def _tell_alt() -> None:

@@ -193,7 +193,8 @@ class TextSide(Vertical):
         except OSError as error:
             return f"{command[0]}: {error.strerror or error}"
         self.look()
-        return f"{command[0]} ended with status {code}" if code else ""
+        how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        return f"{command[0]} ended {how}" if code else ""
 
     # What is shown.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import polars as pl
 from textual import on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
@@ -86,6 +87,8 @@ both, setting by setting, those that differ most first.
             self._read(snapshot.lab, state)
         elif not state:
             self.table.placeholder = nothing(snapshot, "nothing was submitted yet")
+            if self.listed:
+                self._take({})
 
     def on_resize(self, event: Resize) -> None:
         self._fill()
@@ -122,9 +125,11 @@ both, setting by setting, those that differ most first.
         self.let_keys_go()
 
     def _fill(self) -> None:
-        if not self.listed:
-            return
         found = list(self.listed.values())
+        if not found:
+            self.table.set_frame(pl.DataFrame())
+            self._show_detail()
+            return
         frame = submissions_frame(found, self.lab_app.config.ascii)
         self.table.set_frame(frame, columns=columns(found, self.size.width))
         self._show_detail()

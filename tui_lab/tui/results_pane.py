@@ -106,6 +106,7 @@ class ResultsPane(Pane):
             return
         experiment = snapshot.experiment(self.lab_app.current)
         if snapshot.lab is None or experiment is None:
+            self._asked = None
             self._say(nothing(snapshot, "There are no results yet: press 1, write an experiment, and r runs it."))
             return
         asked = (experiment.name, self.wish, experiment.revision)
@@ -182,6 +183,7 @@ class ResultsPane(Pane):
         self.query_one("#results-title", Static).update(self.lab_app.current or "Results")
         self.query_one("#results-message", Static).update(message)
         self.query_one("#results-notes", Static).update("")
+        self.query_one("#results-importance", Static).display = False
         self._view = self._rows = None
 
     def _draw(self) -> None:

@@ -65,7 +65,8 @@ class TaskGrouping(Widget):
         self.add_class("-grouped")
         self.remove_class("-zoomed")
         groups = self._pane.groups
-        groups.placeholder = "reading the failures" if column == "" else "no tasks"
+        here = self._pane.table.placeholder  # why nothing can be read
+        groups.placeholder = here if self._pane.made is None else "reading the failures" if column == "" else "no tasks"
         groups.sort_by = None
         groups.set_frame(pl.DataFrame())
         self.regroup()
@@ -116,10 +117,15 @@ class TaskGrouping(Widget):
         try:
             found = reader.read(lambda: not worker.is_cancelled)
         except (LabError, OSError) as error:
-            self.app.call_from_thread(self._pane.lab_app.tell, str(error), "error")
+            self.app.call_from_thread(self._failures_unread, reader, str(error))
             return
         if not worker.is_cancelled:
             self.app.call_from_thread(self._show_failures, reader, found)
+
+    def _failures_unread(self, reader: FailureReader, problem: str) -> None:
+        if reader is self._reader:
+            self._pane.groups.placeholder = problem
+            self._pane.groups.set_frame(pl.DataFrame())
 
     def _show_failures(self, reader: FailureReader, found: Failures) -> None:
         if self._grouped_by != "" or reader is not self._reader:

@@ -142,6 +142,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
     def _leave(self, note: str) -> None:
         if self._about is not None or self.table.placeholder != note:
             self._about, self.source, self.made, self.detail = None, None, None, None
+            self.leave_groups()
             self.table.placeholder = note
             self.table.set_frame(pl.DataFrame())
             self.log_panel.clear("no task")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tui_lab.tui.config import CRASH_FILE, keep_traceback, state_folder
 from tui_lab.tui.snapshot import LabSnapshot, SnapshotTaken
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ class Watcher:
         self._experiments: dict[str, WatchedExperiment] = {}
         self._engine: WatchedEngine | None = None
         self._last: Any = None
+        self._found = False  # there was a lab once
+        self._mistake = ""
 
     def start(self) -> None:
         self._thread.start()
@@ -60,6 +65,8 @@ class Watcher:
                 snapshot = LabSnapshot(problem=str(error), taken=time.time())
             except OSError as error:
                 snapshot = LabSnapshot(problem=f"{self.path}: {error.strerror or error}", taken=time.time())
+            except Exception as error:  # noqa: BLE001 - said on the screen, and looked at again
+                snapshot = LabSnapshot(problem=self._unforeseen(error), taken=time.time())
             seen = (snapshot.lab, snapshot.experiments, snapshot.engine, snapshot.died, snapshot.problem)
             if (seen, snapshot.samples) != self._last and not self._ending.is_set():
                 self._last = (seen, snapshot.samples)
@@ -68,6 +75,15 @@ class Watcher:
             self._at_once.clear()
         if self._engine is not None:
             self._engine.close()
+
+    def _unforeseen(self, error: Exception) -> str:
+        """What to say of a mistake of this program; its traceback is kept once."""
+        text = f"the lab can't be watched: a mistake of this program: {type(error).__name__}: {error}"
+        if text != self._mistake:
+            self._mistake = text
+            with suppress(OSError):
+                keep_traceback("".join(traceback.format_exception(error)))
+        return f"{text}; its traceback is in {state_folder() / CRASH_FILE}"
 
     def _look(self) -> LabSnapshot:
         lab = self._open()
@@ -92,20 +108,24 @@ class Watcher:
 
     def _open(self) -> Lab | None:
         """The lab; None where there is none yet. Raises LabError."""
+        from tui_lab.store.errors import LabError
         from tui_lab.store.lab import Lab
         from tui_lab.store.layout import LAB_FILE
 
         try:
             facts = (self.path / LAB_FILE).stat()
         except FileNotFoundError:
-            if self._lab is not None or (self.path.exists() and not self.path.is_dir()):
-                self._forget()
-                return Lab.open(self.path)  # says what is wrong
-            return None
+            if not self._found and (self.path.is_dir() or not self.path.exists()):
+                return None
+            self._forget()
+            if not self.path.exists():
+                raise LabError(f"{self.path}: the lab is gone: it was moved or deleted") from None
+            return Lab.open(self.path)  # says what is wrong
         marker = (facts.st_ino, facts.st_mtime_ns)
         if marker != self._marker:
             self._forget()
             self._lab, self._marker = Lab.open(self.path), marker
+            self._found = True
         return self._lab
 
     def _forget(self) -> None:
