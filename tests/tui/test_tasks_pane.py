@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app import LabApp
-from tui_lab.tui.dialogs import Choose
+from tui_lab.tui.dialogs import Choose, Confirm
 from tui_lab.tui.log_view import LogView
 from tui_lab.tui.task_columns import ChooseColumns
 from tui_lab.tui.tasks_pane import TasksPane
@@ -188,6 +189,30 @@ async def test_retry_asks_and_runs_again(own_lab: Workshop) -> None:
         await s.press("f")
         await s.until(lambda: "attempt 2 of 2" in str(s.pane.query_one("#log-head").render()))
         await s.until(lambda: own_lab.engine_pid() is None)
+
+
+@pytest.mark.parametrize(
+    ("code", "way", "then"),
+    [("", "tasks run what is there now", "done"), ("code: prog.sh\n", "tasks run as they were submitted", "failed")],
+)
+async def test_retry_tells_what_changed_since(workshop: Workshop, code: str, way: str, then: str) -> None:
+    program = workshop.write("prog.sh", "exit 3\n")
+    file = workshop.write("grid.yaml", f"command: sh prog.sh {{a}}\n{code}parameters: {{a: [1, 2]}}\n")
+    assert workshop.call("--run", file).returncode == 1
+    program.write_text("exit 0\n")
+    async with screen(workshop.lab_path, (150, 40)) as s:
+        await s.press("asterisk", "r")
+        await s.until(lambda: isinstance(s.app.screen, Confirm))
+        body = str(s.app.screen.query(Static).first().render())
+        assert f"prog.sh changed since the submission: {way}" in " ".join(body.split())
+        await s.press("n")
+        await s.until(lambda: len(s.app.screen_stack) == 1)
+        assert workshop.experiment("grid").state().counts_by_name()["failed"] == 2
+        assert workshop.engine_pid() is None
+        await s.press("r", "y")
+        await s.until(lambda: s.pane.made.frame["attempts"].to_list() == [2, 2])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.made.frame["state"].to_list() == [then, then])  # type: ignore[union-attr]
+        await s.until(lambda: workshop.engine_pid() is None)
 
 
 async def test_what_runs_is_followed_and_stopped(workshop: Workshop) -> None:

@@ -97,10 +97,7 @@ def _missed(folder: ExperimentFolder, results: Results | None) -> str:
         return ""
     from tui_lab.results.until import unreached
 
-    try:
-        return unreached(folder, results)
-    except (LabError, OSError) as error:
-        return f"until: {error}"
+    return unreached(folder, results)
 
 
 def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str, Any]]:

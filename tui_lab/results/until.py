@@ -240,7 +240,15 @@ def _true(condition: str, names: Sequence[str], table: pl.DataFrame, known: Mapp
 
 
 def unreached(folder: ExperimentFolder, results: Results) -> str:
-    """Settings whose repeats are used up though the condition of `until` is not true, in one line; empty for none."""
+    """Settings whose repeats are used up though the condition of `until` is not true, or why that can't be told, in one
+    line; empty for none."""
+    try:
+        return _unreached(folder, results)
+    except (LabError, OSError) as error:
+        return f"until: {error}"
+
+
+def _unreached(folder: ExperimentFolder, results: Results) -> str:
     experiment = results.spec
     if isinstance(experiment.repeat, int):
         return ""

@@ -173,6 +173,8 @@ class State:
 
     def _on_extended(self, event: Event) -> None:
         """More repeats were found to be needed."""
+        if "note" in event and self.submissions:
+            self.submissions[-1]["note"] = event["note"]
         self._queue(event["queued"])
 
     def _on_nodes(self, event: Event) -> None:

@@ -336,7 +336,8 @@ class LabApp(App[int]):
         elif damaged := [one.damage for one in snapshot.experiments if one.damage]:
             line.show(damaged[0], True)
         else:
-            line.show(snapshot.engine.notice if snapshot.engine is not None else "")
+            notes = [f"{one.name}: {one.note}" for one in snapshot.experiments if one.active and one.note]
+            line.show("; ".join(filter(None, [snapshot.engine.notice if snapshot.engine is not None else "", *notes])))
 
     def change_lab(self, path: Path) -> None:
         """Look at another lab."""

@@ -30,6 +30,8 @@ def _of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[News]:
     found = []
     if (past.active or one.active) and not past.counts.get("failed") and one.counts.get("failed"):
         found.append(News(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
+    if one.note and one.note != past.note:
+        found.append(News(f"{one.name}: {one.note}", "warning"))
     if one.ended is not None and one.ended != past.ended:
         counts = ", ".join(f"{count:,} {state}" for state, count in count_words(one.counts))
         bad = one.counts.get("failed", 0) + one.counts.get("lost", 0)

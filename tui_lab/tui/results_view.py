@@ -14,6 +14,7 @@ from tui_lab.results.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.statistics_report import MetricReport, Options, Report, StatisticsError, done_values, make
 from tui_lab.results.statistics_warnings import warnings
 from tui_lab.results.tables import Results, refresh
+from tui_lab.results.until import unreached
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -69,6 +70,8 @@ def look(path: Path, wish: Wish, revision: int) -> View:
     # The tables of steps and rows grow with a run: they are read for this when it is at rest.
     running = bool((results.tasks["state"] == "running").any())
     hints = tuple(map(str, results.warnings if running else results.all_warnings))
+    if not running and (missed := unreached(ExperimentFolder(path), results)):
+        hints = (missed, *hints)
     if not results.grid.height:
         return replace(empty, message=nothing_done(results), notes=hints)
     try:

@@ -31,6 +31,7 @@ class ExperimentSnapshot:
     remaining: float | None = None
     drained: bool = False  # a person asked to start nothing more
     failure: str = ""  # the last task that failed, in a line
+    note: str = ""  # on the repeats of its newest submission: that `until` can't become true
     problem: str = ""  # why it can't be read
     damage: str = ""  # of its journal
 

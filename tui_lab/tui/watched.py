@@ -66,6 +66,7 @@ class WatchedExperiment:
             remaining=queued / rate if rate else None,
             drained=state.drained,
             failure=self._failed(),
+            note=state.submissions[-1].get("note", "") if state.submissions else "",
             damage=told(self.folder.journal, state.damage) if state.damage else "",
         )
         return self._last
