@@ -218,6 +218,8 @@ class Keys(Line):
         for node, binding, enabled, _ in self.screen.active_bindings.values():
             if binding.action == "pass_on":
                 passed.add(binding.key)
+            elif binding.key == "enter" and is_text(self.app.focused) and node is not self.app.focused:
+                continue  # a new line
             elif binding.show and binding.description and binding.action not in seen and binding.key != "escape":
                 seen.add(binding.action)
                 if node is self.app:
