@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from tui_lab.results.settings import codes
 from tui_lab.results.statistics_exact import deviations
+from tui_lab.results.whole_numbers import as_floats
 
 MOST_PARAMETERS: Final = 10
 """All orders are averaged by way of all subsets: 2^10 small models."""
@@ -56,7 +57,7 @@ def importance(table: pl.DataFrame, parameters: Sequence[str], values: pl.Series
     """
     if len(parameters) > MOST_PARAMETERS:
         raise ValueError(f"at most {MOST_PARAMETERS} parameters are possible; choose some with --by")
-    numbers = values.cast(pl.Float64, strict=False)
+    numbers = pl.Series(as_floats(values)[0], dtype=pl.Float64)
     usable = numbers.is_finite().fill_null(False)
     table, found = table.filter(usable), numbers.filter(usable).to_list()
     if len(found) < 2:

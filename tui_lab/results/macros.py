@@ -29,6 +29,7 @@ from tui_lab.results.statistics_frame import settings_table
 from tui_lab.results.statistics_report import Options, StatisticsError, make
 from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results
+from tui_lab.results.whole_numbers import as_floats, joined
 from tui_lab.spec.problem import suggest
 from tui_lab.store.naming import SEED
 
@@ -102,9 +103,9 @@ def compare(arguments: list[str], find: Find) -> pl.DataFrame:
     if not metrics:
         raise QueryError(f"{arguments[0]} and {arguments[1]} have no metric with numbers in common")
     keys = shared or [_ALL]
+    values, offsets = _together((of_first, of_second), metrics)
     sides = [
-        _summed(table, shared, {name: columns[which] for name, columns in metrics.items()}, which + 1)
-        for which, table in enumerate((of_first, of_second))
+        _summed(table, shared, values[which], offsets, which + 1) for which, table in enumerate((of_first, of_second))
     ]
     try:
         types = pl.concat([side.select(keys).clear() for side in sides], how="vertical_relaxed").schema
@@ -115,7 +116,8 @@ def compare(arguments: list[str], find: Find) -> pl.DataFrame:
     shown: list[pl.Expr] = [pl.col(name) for name in (*shared, "n_1", "n_2")]
     for name in metrics:
         one, two = f"{name}_1", f"{name}_2"
-        shown += [pl.col(one), pl.col(two), (pl.col(two) - pl.col(one)).alias(f"{name}_difference")]
+        means = [(pl.col(column) + float(offsets[name])).alias(column) for column in (one, two)]
+        shown += [*means, (pl.col(two) - pl.col(one)).alias(f"{name}_difference")]
         shown += [pl.col(f"{name}_ci95_1"), pl.col(f"{name}_ci95_2")]
     return table.select(shown)
 
@@ -124,21 +126,42 @@ _ALL: Final = "\0"
 """A column that is equal in all rows."""
 
 
-def _summed(table: pl.DataFrame, parameters: Sequence[str], metrics: Mapping[str, str], side: int) -> pl.DataFrame:
-    """A row for each combination of some parameters: how many tasks, and of each metric the mean and half of the
-    interval."""
-    table = table.with_columns(pl.lit(0).alias(_ALL))
+def _together(
+    sides: tuple[pl.DataFrame, pl.DataFrame], metrics: Mapping[str, tuple[str, str]]
+) -> tuple[tuple[dict[str, pl.Series], dict[str, pl.Series]], dict[str, int]]:
+    """The values of each metric on both sides, and what was subtracted from them: the same on both."""
+    values: tuple[dict[str, pl.Series], dict[str, pl.Series]] = ({}, {})
+    offsets = {}
+    for name, columns in metrics.items():
+        parts = [side[column] for side, column in zip(sides, columns, strict=True)]
+        floats, offsets[name] = as_floats(joined(parts))
+        height = sides[0].height
+        values[0][name] = pl.Series(floats[:height], dtype=pl.Float64)
+        values[1][name] = pl.Series(floats[height:], dtype=pl.Float64)
+    return values, offsets
+
+
+def _summed(
+    table: pl.DataFrame,
+    parameters: Sequence[str],
+    values: Mapping[str, pl.Series],
+    offsets: Mapping[str, int],
+    side: int,
+) -> pl.DataFrame:
+    """A row for each combination of some parameters: how many tasks, and of each metric the mean of its values and half
+    of the interval."""
     keys = list(parameters) or [_ALL]
+    columns = [one.alias(f"{name}_{side}") for name, one in values.items()]
+    table = table.with_columns(pl.lit(0).alias(_ALL)).select(*keys, *columns)
     groups = table.group_by(keys, maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias(f"n_{side}"),
-        *(pl.col(column).cast(pl.Float64).alias(f"{name}_{side}") for name, column in metrics.items()),
+        pl.len().cast(pl.Int64).alias(f"n_{side}"), *(pl.col(column.name) for column in columns)
     )
-    for name in metrics:
+    for name in values:
         samples = [
             tuple(value for value in values if value is not None and math.isfinite(value))
             for values in groups[f"{name}_{side}"].to_list()
         ]
-        known = resolution(filter(None, samples))
+        known = resolution(filter(None, samples), offsets[name])
         found = [describe(Sample(values), known=known) for values in samples]
         groups = groups.with_columns(
             pl.Series(f"{name}_{side}", [one.mean for one in found], dtype=pl.Float64),

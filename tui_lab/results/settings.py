@@ -12,6 +12,7 @@ import polars as pl
 
 from tui_lab.results.statistics import Sample
 from tui_lab.results.tables import Results
+from tui_lab.results.whole_numbers import as_floats
 from tui_lab.store.naming import SEED
 
 LESS_IS_BETTER: Final = ("duration", "peak_rss", "cpu_time")
@@ -79,7 +80,7 @@ class Settings:
         series = self.table[column] if isinstance(column, str) else column
         found: list[tuple[list[float], list[int], list[int]]] = [([], [], []) for _ in range(self.count)]
         missing = [[0, 0] for _ in range(self.count)]
-        values, offset = _as_floats(series)
+        values, offset = as_floats(series)
         rows = zip(self._codes, self._pairs, self.table["task_id"], values, strict=True)
         for setting, pair, task, value in rows:
             if value is None:
@@ -129,32 +130,6 @@ def _follows(table: pl.DataFrame, name: str, chosen: Sequence[str]) -> bool:
     if not chosen or table[name].n_unique() < 2:
         return False
     return table.select(*chosen, name).n_unique() == table.select(chosen).n_unique()
-
-
-def _as_floats(series: pl.Series) -> tuple[Sequence[float | None], int]:
-    """The values as floats, and what was subtracted from all of them, exactly, before they became floats."""
-    if is_rounded(series):
-        offset = next(value for value in series if value is not None)
-        return [None if value is None else float(value - offset) for value in series], offset
-    return series.cast(pl.Float64, strict=False).to_list(), 0
-
-
-def is_rounded(series: pl.Series) -> bool:
-    """Whether there are whole numbers beyond those that floats hold."""
-    low, high = series.min(), series.max()
-    return series.dtype.is_integer() and isinstance(low, int) and isinstance(high, int) and max(-low, high) > _LARGEST
-
-
-def beyond_floats(series: pl.Series) -> bool:
-    """Whether there are whole numbers so far apart that even their differences are beyond those that floats hold."""
-    if not series.dtype.is_integer():
-        return False
-    low, high = series.min(), series.max()
-    return isinstance(low, int) and isinstance(high, int) and high - low > _LARGEST
-
-
-_LARGEST: Final = 2**53
-"""Floats hold all whole numbers up to this."""
 
 
 def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:

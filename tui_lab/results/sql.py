@@ -26,7 +26,6 @@ import polars as pl
 
 from tui_lab.results import macros, sql_connection, sql_nan
 from tui_lab.results.answers import to_frame
-from tui_lab.results.columns import portable
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
 from tui_lab.results.settings import LESS_IS_BETTER, numeric_metrics, settings
@@ -120,7 +119,7 @@ class Database:
             resolutions = self._resolutions(rewritten.text, known, frames)
             add_summaries(self._connection, names & SUMMARIES, known=resolutions)
             for name, frame in frames.items():
-                self._register(name, frame)
+                sql_connection.register(self._connection, name, frame)
             try:
                 with_knowledge = sql_connection.with_knowledge(rewritten.text, resolutions).text
                 answer = self._answer(with_knowledge, rewritten.text, given, limit)
@@ -154,16 +153,6 @@ class Database:
         except duckdb.Error as error:
             raise translate(error, sql, Rewritten(sql, ()), (), {}, self._keywords()) from None
 
-    def _register(self, name: str, frame: pl.DataFrame) -> None:
-        """Make a frame a table. Arrow has no integers of 128 bits: they travel as decimals."""
-        wide = [column for column, dtype in frame.schema.items() if dtype == pl.Int128]
-        if not wide:
-            self._connection.register(name, frame.to_arrow())
-            return
-        table = portable(frame).to_arrow()
-        casts = ", ".join(f"{in_quotes(column)}::HUGEINT AS {in_quotes(column)}" for column in wide)
-        self._connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
-
     def _resolutions(
         self, sql: str, known: Mapping[str, str], frames: Mapping[str, pl.DataFrame]
     ) -> dict[str, Resolution]:
@@ -179,8 +168,9 @@ class Database:
             metrics = (*numeric_metrics(results).values(), *LESS_IS_BETTER)
             for name in metrics:
                 if name.lower() == column:
+                    samples = settings(results).samples(name)
                     found[column] = resolution(
-                        sample.values for sample in settings(results).samples(results.grid[name].cast(pl.Float64))
+                        (sample.values for sample in samples), samples[0].offset if samples else 0
                     )
         return found
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from glob import escape
 from pathlib import Path
 from typing import Final
 
 import duckdb
+import polars as pl
 
+from tui_lab.results.columns import portable
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.sql_text import Rewritten, Token, replace, tokens
+from tui_lab.results.sql_text import Rewritten, Token, in_quotes, replace, tokens
 from tui_lab.results.statistics import Sample, describe
 from tui_lab.results.statistics_exact import moments
 from tui_lab.results.statistics_resolution import Resolution, resolution
+from tui_lab.results.whole_numbers import differences
 from tui_lab.spec import until
 
 MEMORY: Final = "50%"
@@ -58,7 +62,10 @@ def close(connection: duckdb.DuckDBPyConnection) -> None:
 SUMMARIES: Final = frozenset(until.SUMMARIES)
 """Functions that `add_summaries` defines."""
 _VALUE: Final = "CAST(x AS DOUBLE)"
-_FINITE: Final = f"FILTER (WHERE isfinite({_VALUE}))"
+_FINITE: Final = f"isfinite({_VALUE})"
+_IS_EXACT: Final = """(typeof(x) IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'UHUGEINT', 'BIGNUM') OR typeof(x) LIKE 'DECIMAL%'
+    OR (typeof(x) = 'VARCHAR' AND regexp_full_match(CAST(x AS VARCHAR), '[-+]?[0-9]{16,}')))"""
+"""Numbers that floats may not hold; those beyond 128 bits are text."""
 _LEVEL: Final = 0.95
 
 
@@ -71,46 +78,76 @@ def add_summaries(
     """Define, of `n(x)`, `sd(x)`, `se(x)` and `ci95(x)`, those in `names`. All leave out nulls, NaN and infinities;
     `n()` counts rows. Where there are too few values they are null.
 
-    They are computed as `stats` computes them, which DuckDB's own are not where leading digits agree or squares
-    overflow. `ci95(x)` takes the values of its group for all there are; `known` is what all settings of an experiment
-    tell of a column, which `with_knowledge` writes into a query. `flat` is the `ci95` of values that are all equal,
-    and no shares: such values tell nothing of their spread.
+    They are computed as `stats` computes them, which DuckDB's own are not where leading digits agree, squares overflow
+    or floats don't hold whole numbers. `ci95(x)` takes the values of its group for all there are; `known` is what all
+    settings of an experiment tell of a column, which `with_knowledge` writes into a query. `flat` is the `ci95` of
+    values that are all equal, and no shares: such values tell nothing of their spread.
     """
 
-    def sd(values: list[float]) -> float | None:
+    def sd(floats: list[float] | None, exact: list[str] | None) -> float | None:
+        values, _ = _values(floats, exact)
         return moments(values).sd if values else None
 
-    def se(values: list[float]) -> float | None:
+    def se(floats: list[float] | None, exact: list[str] | None) -> float | None:
+        values, _ = _values(floats, exact)
         return moments(values).se if values else None
 
     def ci95(
-        values: list[float], step: float | None, binary: bool, deterministic: bool, usual: float, flat: float | None
+        floats: list[float] | None,
+        exact: list[str] | None,
+        step: float | None,
+        binary: bool,
+        deterministic: bool,
+        usual: float,
+        flat: float | None,
     ) -> float | None:
+        values, offset = _values(floats, exact)
         if not values:
             return None
         equal = len(values) > 1 and min(values) == max(values)
         if step is None or (deterministic and not equal):  # the values of several settings, say
-            of_all, alone = resolution([values]), True
+            of_all, alone = resolution([values], offset), True
         else:
             of_all, alone = Resolution(step, binary, deterministic, usual), False
         if flat is not None and equal and not (of_all.binary and (alone or not deterministic)):
             return flat
         return describe(Sample(tuple(values)), _LEVEL, known=of_all).half
 
-    of_values = f"(x) AS tui_lab_NAME(list({_VALUE}) {_FINITE}"
+    floats = f"list({_VALUE}) FILTER (WHERE {_FINITE} AND NOT {_IS_EXACT})"
+    texts = f"list(CAST(x AS VARCHAR)) FILTER (WHERE x IS NOT NULL AND {_IS_EXACT})"
+    of_values = f"(x) AS tui_lab_NAME({floats}, {texts}"
     if "n" in names:
-        connection.execute(f"CREATE OR REPLACE MACRO n() AS count(*), (x) AS count({_VALUE}) {_FINITE}")
+        connection.execute(f"CREATE OR REPLACE MACRO n() AS count(*), (x) AS count({_VALUE}) FILTER (WHERE {_FINITE})")
     for name, function in {"sd": sd, "se": se}.items():
         if name in names:
-            _define(connection, f"tui_lab_{name}", function, ["DOUBLE[]"])
+            _define(connection, f"tui_lab_{name}", function, ["DOUBLE[]", "VARCHAR[]"])
             connection.execute(f"CREATE OR REPLACE MACRO {name}{of_values.replace('NAME', name)})")
     if "ci95" in names:
-        types = ["DOUBLE[]", "DOUBLE", "BOOLEAN", "BOOLEAN", "DOUBLE", "DOUBLE"]
+        types = ["DOUBLE[]", "VARCHAR[]", "DOUBLE", "BOOLEAN", "BOOLEAN", "DOUBLE", "DOUBLE"]
         _define(connection, "tui_lab_ci95", ci95, types)
         for name, one in [("ci95", None), *((_KNOWN.format(i), one) for i, one in enumerate((known or {}).values()))]:
             facts = (None,) * 4 if one is None else (one.step, one.binary, one.deterministic, one.sd)
             given = ", ".join("NULL" if fact is None else f"'{fact}'" for fact in (*facts, flat))
             connection.execute(f"CREATE OR REPLACE MACRO {name}{of_values.replace('NAME', 'ci95')}, {given})")
+
+
+def _values(floats: list[float] | None, exact: list[str] | None) -> tuple[list[float], int]:
+    """The values of a group, and what was subtracted from them."""
+    if exact is None:
+        return floats or [], 0
+    found, offset = differences([*map(Decimal, exact), *map(Decimal, floats or [])])
+    return [value for value in found if value is not None], offset
+
+
+def register(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    """Make a frame a table. Arrow has no integers of 128 bits: they travel as decimals."""
+    wide = [column for column, dtype in frame.schema.items() if dtype == pl.Int128]
+    if not wide:
+        connection.register(name, frame.to_arrow())
+        return
+    table = portable(frame).to_arrow()
+    casts = ", ".join(f"{in_quotes(column)}::HUGEINT AS {in_quotes(column)}" for column in wide)
+    connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
 
 
 def _define(

@@ -10,6 +10,7 @@ from typing import Final
 from tui_lab.results.statistics_exact import Moments, moments
 from tui_lab.results.statistics_intervals import FEWEST, Bootstrap, bootstrap_interval, t_interval, wilson
 from tui_lab.results.statistics_resolution import Resolution, resolution
+from tui_lab.results.whole_numbers import LARGEST
 
 CONFIDENCE: Final = 0.95
 FENCE: Final = 3.0
@@ -70,13 +71,13 @@ class Summary:
         return None if self.width is None else self.width / 2
 
     def moved(self, offset: int) -> Summary:
-        """Of values that are larger by `offset`, where whole numbers are all that floats could hold: in whole
-        numbers."""
+        """Of values that are larger by `offset`: in whole numbers where these are all that floats could hold."""
         if not offset:
             return self
         values = {name: getattr(self, name) for name in _PLACES}
         known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
-        return replace(self, **{name: offset + round(value) for name, value in known.items()})
+        whole = abs(offset) > LARGEST
+        return replace(self, **{name: offset + (round(value) if whole else value) for name, value in known.items()})
 
     @property
     def ends(self) -> tuple[float | None, float | None, float | None]:

@@ -14,7 +14,7 @@ import polars as pl
 from tui_lab.results.charts_choice import FACTS
 from tui_lab.results.comparison import Comparison, Goal, How, against, ranked, within_pairs
 from tui_lab.results.plain import plain_column, shown
-from tui_lab.results.settings import Settings, is_rounded, numeric_metrics
+from tui_lab.results.settings import Settings, numeric_metrics
 from tui_lab.results.statistics import Sample, Summary, describe
 from tui_lab.results.statistics_exact import Moments, moments
 from tui_lab.results.statistics_report import (
@@ -29,8 +29,10 @@ from tui_lab.results.statistics_report import (
 from tui_lab.results.statistics_resolution import Resolution, resolution, root_mean_square
 from tui_lab.results.statistics_tests import TTest, adjusted, paired_t, t_test, welch
 from tui_lab.results.tables import Results
+from tui_lab.results.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.spec.problem import suggest
 from tui_lab.store.naming import SEED, parameter_columns
+from tui_lab.store.spare import spare_tasks
 
 _SIDE: Final = "a side"  # no parameter has a blank in its name
 _VALUE: Final = "a value"
@@ -75,7 +77,8 @@ class Side:
 
 def side_of(results: Results, version: int | None = None) -> Side:
     """The done tasks of an experiment's plan, or of one version. Raises StatisticsError."""
-    tasks = results.tasks
+    spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=pl.Int64)
+    tasks = results.tasks.filter(~pl.col("task_id").cast(pl.Int64).is_in(spare.implode()))
     if version is None:
         asked, label = tasks.filter("planned"), results.name
     else:
@@ -130,6 +133,7 @@ class Versus:
     """Parameters of the settings that both sides have values of, a row each; no columns where nothing varies."""
     samples: tuple[list[Sample], list[Sample]] = field(repr=False)
     summaries: tuple[list[Summary], list[Summary]] = field(repr=False)
+    """Of the values in `samples`, without the offset."""
     comparisons: list[Comparison]
     overall: Comparison | None
     """Over all settings, each counting the same; None for a single one, which says it itself."""
@@ -138,6 +142,8 @@ class Versus:
     paired: bool
     known: Resolution
     level: float
+    offset: int = 0
+    """What is subtracted from the values in `samples`; see there."""
 
     @cached_property
     def order(self) -> list[int]:
@@ -304,7 +310,7 @@ def _versus(
     first: Side, second: Side, table: pl.DataFrame, by: list[str], others: list[str], name: str, options: Options
 ) -> tuple[Versus, list[str]]:
     measured = [side.values(name, options.goals) for side in (first, second)]
-    values = pl.concat([one.cast(pl.Float64) for one in measured])
+    values = joined(measured)
     seeds = [set(table.filter(pl.col(_SIDE) == place)["its seed"].drop_nulls()) for place in (0, 1)]
     shared = first.seeded and second.seeded and bool(seeds[0] & seeds[1])
     alike = shared and not (first.exported and second.exported)
@@ -320,10 +326,11 @@ def _versus(
         raise StatisticsError(_nothing_in_common(first, second, by, name, bool(both)))
     one, two = ([samples[pair[side]] for _, pair in matched] for side in (0, 1))
     pair = _pairs(one, two, alike or any(table[other].n_unique() > 1 for other in others), options)
-    known = resolution(sample.values for sample in (*one, *two))
+    offset = one[0].offset
+    known = resolution((sample.values for sample in (*one, *two)), offset)
     summaries = [[describe(s, options.level, options.bootstrap, known) for s in side] for side in (one, two)]
     usual = root_mean_square([within_pairs(a, b) for a, b in zip(one, two, strict=True)]) if pair else 0.0
-    how = How(options.level, options.correction, pair, known, options.bootstrap, usual)
+    how = How(options.level, options.correction, pair, known, options.bootstrap, usual, offset)
     settings = list(zip(one, two, *summaries, strict=True))
     comparisons = [_compared(setting, how) for setting in settings]
     p_left = iter(adjusted([c.p for c in comparisons if c.p is not None], options.correction))
@@ -341,10 +348,10 @@ def _versus(
     keys = pl.DataFrame([key for key, _ in matched], schema=schema, orient="row") if by else pl.DataFrame()
     goal, unit = _goal_and_unit(first, second, name, options)
     notes = []
-    if any(map(is_rounded, measured)):
-        notes.append(
-            f"{name}: whole numbers beyond 2^53 are rounded to 16 digits here, where different ones become equal"
-        )
+    if beyond_floats(values):
+        notes.append(f"{name}: {TOO_FAR_APART}")
+    elif any(map(is_rounded, measured)) and not offset:
+        notes.append(f"{name}: one side has whole numbers beyond 2^53 and the other has fractions, so both are rounded")
     for place, side in enumerate((first, second)):
         if gone := sum(len(o) == 1 and place in o for o in places.values()):
             notes.append(f"{gone:,} {'settings are' if gone > 1 else 'setting is'} in {side.label} alone")
@@ -356,7 +363,8 @@ def _versus(
     if missing:
         notes.append(f"{name}: {missing:,} values are NaN or missing and left out")
     whole = (one, two), (summaries[0], summaries[1])
-    return Versus(name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level), notes
+    told = Versus(name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level, offset)
+    return told, notes
 
 
 def _goal_and_unit(first: Side, second: Side, name: str, options: Options) -> tuple[Goal | None, str | None]:
@@ -481,6 +489,7 @@ def _of(test: TTest | None, pairs: int | None = None) -> Comparison | None:
 # ---- for programs
 
 _NUMBERS: Final = ("n", "mean", "sd", "low", "high")
+_FLOATS: Final = {f"{name}_{side}": pl.Float64() for name in _NUMBERS[1:] for side in (1, 2)}
 _ROW: Final = (
     *("scope", "metric", "unit", "goal", "verdict"),
     *(f"{name}_{side}" for name in _NUMBERS for side in (1, 2)),
@@ -503,13 +512,19 @@ def frame(found: Against) -> pl.DataFrame:
             row: dict[str, Any] = {"scope": "overall"} if place is None else {**keys[place], "scope": "setting"}
             row |= {"metric": metric.name, "unit": metric.unit, "goal": metric.goal}
             for side in (0, 1):
-                summary = None if place is None else metric.summaries[side][place]
-                row |= {f"{name}_{side + 1}": summary and getattr(summary, name) for name in _NUMBERS}
+                summary = None if place is None else metric.summaries[side][place].moved(metric.offset)
+                row |= {f"{name}_{side + 1}": _number(summary, name) for name in _NUMBERS}
             row |= {key: value for key, value in asdict(compared).items() if key != "sure"}
             row["verdict"] = metric.verdict(compared)
             rows.append(row)
-        parts.append(pl.DataFrame(rows, infer_schema_length=None))
+        parts.append(pl.DataFrame(rows, schema_overrides=_FLOATS, infer_schema_length=None))
     return pl.concat(parts, how="diagonal_relaxed")
+
+
+def _number(summary: Summary | None, name: str) -> float | None:
+    """A number of a summary, as the float next to it."""
+    value = None if summary is None else getattr(summary, name)
+    return value if value is None or name == "n" else float(value)
 
 
 def document(found: Against) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def pareto_front(report: Report) -> list[bool]:
     for metric in (first, second):
         if metric.goal is None:
             raise StatisticsError(f"{metric.name} has no goal; say --goal {metric.name}=min or {metric.name}=max")
-    means = [(a.mean, b.mean) for a, b in zip(first.summaries, second.summaries, strict=True)]
+    means = [(a.mean, b.mean) for a, b in zip(first.exact, second.exact, strict=True)]
     return front(means, (first.goal or "min", second.goal or "min"))
 
 

@@ -197,8 +197,8 @@ def even_means(metric: MetricReport, exact: Sequence[Summary]) -> list[tuple[str
 
 def mean_texts(metric: MetricReport, places: Sequence[int]) -> list[str]:
     """The means of settings with their intervals, as a column."""
-    texts = means_and_intervals([metric.exact[place].ends for place in places], metric.known.step)
-    return [moved(text.strip(), metric.offset) for text in texts] if metric.offset else texts
+    ends = [metric.exact[place].ends for place in places]
+    return means_and_intervals(ends, metric.known.step, offset=metric.offset)
 
 
 def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
@@ -478,7 +478,8 @@ def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Ite
     columns = [Column("", [mark for mark, _ in marks], styles=[style for _, style in marks])]
     for side, label in enumerate((found.first.label, found.second.label)):
         summaries = [metric.summaries[side][place] for place in places]
-        columns.append(Column(_cut(label), means_and_intervals([one.ends for one in summaries], metric.known.step)))
+        texts = means_and_intervals([one.ends for one in summaries], metric.known.step, offset=metric.offset)
+        columns.append(Column(_cut(label), texts))
         columns.append(Column("n", [str(one.n) for one in summaries], right=True, keep=9))
     ends = [(one.difference, one.low, one.high) for one in shown_ones]
     columns.append(Column("difference", means_and_intervals(ends, metric.known.step, sign=True)))

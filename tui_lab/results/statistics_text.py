@@ -171,11 +171,13 @@ def even_brackets(
 
 
 def means_and_intervals(
-    found: Sequence[tuple[float | None, float | None, float | None]], step: float, sign: bool = False
+    found: Sequence[tuple[float | None, float | None, float | None]], step: float, sign: bool = False, offset: int = 0
 ) -> list[str]:
     """A column of means with the ends of their intervals, which are in brackets where one is not symmetric, to equally
     many places. Blank where there is no mean. step: the distance of neighbouring values as printed. `sign` writes a
-    plus, too."""
+    plus, too. offset: what was subtracted from all of them, which is added to the texts."""
+    if offset:
+        return [moved(text.strip(), offset) for text in means_and_intervals(found, step, sign)]
     ends = [(mean, low, high) for mean, low, high in found if mean is not None and low is not None and high is not None]
     if all(symmetric(*one) for one in ends):
         halves = [None if low is None or high is None else (high - low) / 2 for _, low, high in found]

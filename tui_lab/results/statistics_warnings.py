@@ -9,12 +9,12 @@ import polars as pl
 
 from tui_lab.results.hints import too_slow
 from tui_lab.results.plain import shown
-from tui_lab.results.settings import beyond_floats
 from tui_lab.results.statistics import FENCE, outliers
 from tui_lab.results.statistics_intervals import FEWEST
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_steps import split
 from tui_lab.results.statistics_table import NOTHING_SCATTERS, uncrowned
+from tui_lab.results.whole_numbers import TOO_FAR_APART, beyond_floats
 from tui_lab.store.spare import spare_tasks
 
 FEW_REPEATS: Final = 5
@@ -113,10 +113,7 @@ def _rounded(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
     for metric in metrics:
         column = report.results.metrics.get(metric.name, metric.name)
         if column in report.results.grid.columns and beyond_floats(report.results.grid[column]):
-            yield (
-                f"{metric.name}: whole numbers more than 2^53 apart are rounded to 16 digits, where different ones "
-                "may become equal; take what they have in common off (SQL keeps them: SELECT min(x), max(x) - min(x))"
-            )
+            yield f"{metric.name}: {TOO_FAR_APART}"
 
 
 def _averages(report: Report) -> Iterator[str]:

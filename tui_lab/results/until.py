@@ -16,15 +16,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Final, NamedTuple
 
 import duckdb
 import polars as pl
 
 from tui_lab.results.settings import codes
-from tui_lab.results.sql_connection import add_summaries, close, with_knowledge
+from tui_lab.results.sql_connection import add_summaries, close, register, with_knowledge
 from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.tables import Results, refresh
+from tui_lab.results.whole_numbers import as_floats, is_far
 from tui_lab.spec import until
 from tui_lab.spec.bounded import bounded
 from tui_lab.spec.expression_syntax import ExpressionError
@@ -154,13 +156,14 @@ def verdict(rows: Rows, repeat: Repeat, metrics: Mapping[str, Metric], results: 
     except ExpressionError as error:
         raise LabError(f"repeat.until: {error.message}", error.hint) from None
     values = results.tasks.select(
-        "task_id", *(_finite(results.metrics.get(name, name)).alias(f"v{i}") for i, name in enumerate(names))
+        "task_id", *(_numbers(results.tasks[results.metrics.get(name, name)], f"v{i}") for i, name in enumerate(names))
     )
     table = done.select("task_id", pl.col("setting").alias("a setting")).join(
         values, on="task_id", how="left", maintain_order="left"
     )
     columns = [f"v{i}" for i in range(len(names))]
-    means = table.group_by("a setting", maintain_order=True).agg(pl.col(columns).mean()).drop_nulls(columns)
+    means = table.group_by("a setting", maintain_order=True).agg(pl.col(columns).cast(pl.Float64).mean())
+    means = means.drop_nulls(columns)
     every = means.join(pl.select(pl.int_range(repeat.max).alias("a repeat")), how="cross")
     unsure = pl.Series([], dtype=pl.Int64)
     if _SPREAD.search(condition):
@@ -181,8 +184,16 @@ def verdict(rows: Rows, repeat: Repeat, metrics: Mapping[str, Metric], results: 
 
 
 def _known(table: pl.DataFrame, column: str) -> Resolution:
-    groups = table.drop_nulls(column).group_by("a setting", maintain_order=True).agg(column)
-    return resolution(values.to_list() for values in groups[column])
+    _, samples, offset = _samples(table, column)
+    return resolution(samples, offset)
+
+
+def _samples(table: pl.DataFrame, column: str) -> tuple[pl.Series, list[list[float]], int]:
+    """The settings that have values, these, and what was subtracted from them all."""
+    floats, offset = as_floats(table[column])
+    values = table.select("a setting", pl.Series(column, floats, dtype=pl.Float64)).drop_nulls(column)
+    groups = values.group_by("a setting", maintain_order=True).agg(column)
+    return groups["a setting"], [one.to_list() for one in groups[column]], offset
 
 
 _SPREAD: Final = re.compile(r"\b(sd|se|ci95|stddev\w*|var(iance)?(_\w+)?|sem|mad|max|range)\s*\(", re.IGNORECASE)
@@ -194,26 +205,40 @@ def _scattered(table: pl.DataFrame, column: str, asks_for_sd: bool) -> tuple[pl.
     """The table with values in the place of equal ones that scatter about them as they are taken to, and the settings
     of which nothing can be said yet: of shares there are no such values, and ci95() does without."""
     nothing = pl.Series([], dtype=pl.Int64)
-    groups = table.drop_nulls(column).group_by("a setting", maintain_order=True).agg(column)
-    samples = [values.to_list() for values in groups[column]]
-    known = resolution(samples)
+    numbers, samples, offset = _samples(table, column)
+    known = resolution(samples, offset)
     if known.deterministic:
         return table, nothing
     equal = [len(one) > 1 and min(one) == max(one) for one in samples]
-    settings = groups["a setting"].filter(pl.Series(equal, dtype=pl.Boolean))
+    settings = numbers.filter(pl.Series(equal, dtype=pl.Boolean))
     if known.binary:
         return table, settings.cast(pl.Int64) if asks_for_sd else nothing
     moved: dict[int, list[float]] = {}
-    for setting, one, is_equal in zip(groups["a setting"], samples, equal, strict=True):
+    for setting, one, is_equal in zip(numbers, samples, equal, strict=True):
         if is_equal:
             n, spread = len(one), known.spread(one, 0.0) or 0.0
             far = spread if n % 2 else spread * math.sqrt((n - 1) / n)  # so that this is their standard deviation
             moved[setting] = [one[0] + far * (0 if n % 2 and place == n - 1 else (-1) ** place) for place in range(n)]
+    if not moved:
+        return table, nothing
+    floats, _ = as_floats(table[column])
     found = [
         value if value is None or setting not in moved else moved[setting].pop()
-        for setting, value in zip(table["a setting"], table[column], strict=True)
+        for setting, value in zip(table["a setting"], floats, strict=True)
     ]
-    return table.with_columns(pl.Series(column, found, dtype=pl.Float64)), nothing
+    return table.with_columns(_far_from_0(column, found, offset)), nothing
+
+
+def _far_from_0(name: str, values: Sequence[float | None], offset: int) -> pl.Series:
+    """The values with `offset` added to each, exactly: as floats without one, else with as many decimals as there is
+    room for."""
+    if not offset:
+        return pl.Series(name, values, dtype=pl.Float64)
+    places = max(0, min(9, 37 - len(str(offset))))
+    step = Decimal(1).scaleb(-places)
+    wide = Context(prec=80)
+    found = [None if one is None else wide.quantize(wide.add(Decimal(one), Decimal(offset)), step) for one in values]
+    return pl.Series(name, found, dtype=pl.Decimal(38, places))
 
 
 def _true(condition: str, names: Sequence[str], table: pl.DataFrame, known: Mapping[str, Resolution]) -> pl.Series:
@@ -226,7 +251,7 @@ def _true(condition: str, names: Sequence[str], table: pl.DataFrame, known: Mapp
         connection.execute("SET memory_limit = '50%'")
         connection.execute("SET temp_directory = ''")
         add_summaries(connection, flat=0.0, known=known)
-        connection.register("done", table.to_arrow())
+        register(connection, "done", table)
         query = f'SELECT "a setting" FROM ({grouped}) WHERE holds'
         answer = bounded(lambda: connection.execute(query).fetchall(), connection.interrupt, until.SECONDS)
     except TimeoutError:
@@ -281,7 +306,11 @@ def _of_state(state: State, name: str, tasks: pl.Series, unknown: int) -> pl.Ser
     return known.gather(tasks.clip(0, state.size))
 
 
-def _finite(column: str) -> pl.Expr:
-    """A column as numbers; what is no finite number is null."""
-    value = pl.col(column).cast(pl.Float64, strict=False)
-    return pl.when(value.is_finite()).then(value)
+def _numbers(values: pl.Series, name: str) -> pl.Series:
+    """A column as numbers, whole ones of any size as they are; what is no finite number is null."""
+    if is_far(values):
+        return values.cast(pl.Int128).alias(name)
+    if values.dtype == pl.String:  # whole numbers of which nothing else holds all digits
+        values = values.set(values.str.contains(r"^[-+]?\d{39,}$").fill_null(False), None)
+    floats = values.cast(pl.Float64, strict=False).alias(name)
+    return floats.set(~floats.is_finite().fill_null(False), None)

@@ -13,6 +13,7 @@ from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.statistics_text import means_and_intervals
 from tui_lab.results.tables import Results, refresh
+from tui_lab.results.whole_numbers import as_floats, joined
 from tui_lab.store.experiment import ExperimentFolder
 
 _NOTHING = Sample(())
@@ -43,12 +44,19 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
         return Compared(None, None, pl.DataFrame())
     wanted = dict.fromkeys([*varying(results[0]), *varying(results[1])])
     by = [name for name in wanted if all(name in one.parameters for one in results)]
-    sides = [_samples(table, by, one.metrics[metric]) for table, one in zip(tables, results, strict=True)]
-    known = resolution(sample.values for side in sides for sample in side.values())
+    values = joined([table[one.metrics[metric]] for table, one in zip(tables, results, strict=True)])
+    floats, offset = as_floats(values)
+    height = tables[0].height
+    parts = [floats[:height], floats[height:]]
+    sides = [_samples(table, by, pl.Series(part, dtype=pl.Float64)) for table, part in zip(tables, parts, strict=True)]
+    known = resolution((sample.values for side in sides for sample in side.values()), offset)
     keys = list(dict.fromkeys([*sides[1], *sides[0]]))
     differing = [key for key in keys if not _equal(sides[0].get(key), sides[1].get(key))]
     told = [_row(sides[0].get(key), sides[1].get(key), known) for key in differing]
-    means = [means_and_intervals([summaries[side].ends for summaries, _ in told], known.step) for side in (0, 1)]
+    means = [
+        means_and_intervals([summaries[side].ends for summaries, _ in told], known.step, offset=offset)
+        for side in (0, 1)
+    ]
     rows = [
         {**dict(zip(by, key, strict=True)), **facts, "mean_1": first_mean, "mean_2": second_mean}
         for key, (_, facts), first_mean, second_mean in zip(differing, told, *means, strict=True)
@@ -77,11 +85,11 @@ def _done(results: Results, side: tuple[ExperimentFolder, int]) -> pl.DataFrame:
     return results.tasks.filter(pl.col("state") == "done").join(ids, on="task_id", how="semi", maintain_order="left")
 
 
-def _samples(table: pl.DataFrame, by: Sequence[str], column: str) -> dict[tuple[str, ...], Sample]:
+def _samples(table: pl.DataFrame, by: Sequence[str], values: pl.Series) -> dict[tuple[str, ...], Sample]:
     """The values in each setting, told by its parameters as text: two experiments may type them differently."""
     settings = Settings(table, tuple(by), (), ("repeat",))
     keys = [tuple(str(value) for value in settings.label(index).values()) for index in range(settings.count)]
-    return dict(zip(keys, settings.samples(table[column].cast(pl.Float64)), strict=True))
+    return dict(zip(keys, settings.samples(values), strict=True))
 
 
 def _equal(one: Sample | None, two: Sample | None) -> bool:

@@ -116,7 +116,7 @@ def _front(report: Report, metric: MetricReport, other: str | None) -> tuple[boo
     second = next((one for one in report.metrics if one.name == other), None)
     if second is None or metric.goal is None or second.goal is None:
         return None
-    means = [(a.mean, b.mean) for a, b in zip(metric.summaries, second.summaries, strict=True)]
+    means = [(a.mean, b.mean) for a, b in zip(metric.exact, second.exact, strict=True)]
     return tuple(pareto(means, (metric.goal, second.goal)))
 
 

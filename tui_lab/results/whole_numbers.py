@@ -1,0 +1,70 @@
+"""Whole numbers beyond those that floats hold (hashes, nanoseconds since 1970): their exact differences, which floats
+do hold. Everything that judges values takes what they have in common off here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Context, Decimal
+from typing import Final
+
+import polars as pl
+
+LARGEST: Final = 2**53
+"""Floats hold all whole numbers up to this."""
+_FEW_DIGITS: Final = 10**12 - 1
+"""Whole numbers up to this have so few digits that none of them is taken for the rounding of a binary number."""
+TOO_FAR_APART: Final = (
+    "whole numbers more than 2^53 apart are rounded to 16 digits, where different ones may become equal; take what "
+    "they have in common off (SQL keeps them: SELECT min(x), max(x) - min(x))"
+)
+_EXACT: Final = Context(prec=800)
+
+
+def is_rounded(series: pl.Series) -> bool:
+    """Whether there are whole numbers beyond those that floats hold."""
+    return _far_from_0(series) > LARGEST
+
+
+def is_far(series: pl.Series) -> bool:
+    """Whether there are whole numbers of so many digits that their differences are what to judge by."""
+    return _far_from_0(series) > _FEW_DIGITS
+
+
+def beyond_floats(series: pl.Series) -> bool:
+    """Whether there are whole numbers so far apart that even their differences are beyond those that floats hold."""
+    if not series.dtype.is_integer():
+        return False
+    low, high = series.min(), series.max()
+    return isinstance(low, int) and isinstance(high, int) and high - low > LARGEST
+
+
+def as_floats(series: pl.Series) -> tuple[Sequence[float | None], int]:
+    """The values as floats, and what was subtracted from all of them, exactly, before they became floats: 0 where they
+    are small."""
+    if is_far(series):
+        return differences(series.to_list())
+    return series.cast(pl.Float64, strict=False).to_list(), 0
+
+
+def differences(values: Sequence[int | Decimal | None]) -> tuple[list[float | None], int]:
+    """The same for numbers that are exact."""
+    known = [value for value in values if value is not None]
+    offset = int(known[0]) if any(not -_FEW_DIGITS <= value <= _FEW_DIGITS for value in known) else 0
+    return [None if value is None else _difference(value, offset) for value in values], offset
+
+
+def _far_from_0(series: pl.Series) -> int:
+    """Of whole numbers; 0 for others."""
+    low, high = (series.min(), series.max()) if series.dtype.is_integer() else (None, None)
+    return max(-low, high) if isinstance(low, int) and isinstance(high, int) else 0
+
+
+def _difference(value: int | Decimal, offset: int) -> float:
+    return float(value - offset if isinstance(value, int) else _EXACT.subtract(value, Decimal(offset)))
+
+
+def joined(parts: Iterable[pl.Series]) -> pl.Series:
+    """Numbers of several columns below each other, as integers where all are."""
+    parts = list(parts)
+    whole = all(part.dtype.is_integer() for part in parts)
+    return pl.concat([part.cast(pl.Int128() if whole else pl.Float64()) for part in parts])
