@@ -401,3 +401,50 @@ def test_rows_that_are_found_nowhere(disk: Any, rows: str, why: str) -> None:
     folder = disk.submit(ONE + f"rows: {rows}\n")
     disk.run_all(folder, lambda task: {"stdout": "loss 1\n", "hist.csv": "a,b\n"})
     assert told(refresh(folder)) == [f"grid_rows: no row in any of 2 finished tasks; {why}"]
+
+
+SPEEDS = ["size 1\nspeed 950 Mfoo/s\nsize 2\nspeed 1.1 Gfoo/s\n", "size 1\nspeed 1.2 Gfoo/s\nsize 2\nspeed 5 foo/s\n"]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "rows: {pattern: 'speed (?P<v>@quantity@)'}\n",
+        "metrics: {v: 'speed (@quantity@)'}\nrows: {each: ^size}\n",
+        "metrics: {v: {pattern: 'speed (@quantity@)', take: first}}\nrows: {each: ^size}\n",
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_rows_are_read_in_the_unit_that_they_have_together(disk: Any, how: str, at_once: bool) -> None:
+    folder = disk.submit(ONE + how)
+    disk.run(folder, 0, SPEEDS[0])
+    if not at_once:
+        assert refresh(folder).rows["v"].to_list() == [950e6, 1.1e9]
+    disk.run(folder, 1, SPEEDS[1])
+    assert refresh(folder).rows["v"].to_list() == [950e6, 1.1e9, 1.2e9, 5], "also those that were read before"
+    again = refresh(folder)
+    assert again.rows["v"].to_list() == [950e6, 1.1e9, 1.2e9, 5], "from the cache"
+    assert not [str(hint) for hint in again.all_warnings]
+
+
+def test_rows_of_several_kinds_of_unit_are_told(disk: Any) -> None:
+    folder = disk.submit(ONE + "rows: {pattern: 'speed (?P<v>@quantity@)'}\n")
+    disk.run(folder, 0, "speed 950 Mfoo/s\nspeed 3 kbar\n")
+    (told,) = map(str, refresh(folder).all_warnings)
+    assert told.startswith("grid_rows.v: its values are in several units: ") and "Mfoo/s (1)" in told
+
+
+@pytest.mark.parametrize(
+    ("metric", "file"),
+    [
+        ("{json: out.json, path: '$[*].v', unit: foo/s, take: all}", '[{"v": "950 Mfoo/s"}, {"v": "1.2 Gfoo/s"}]'),
+        ("{csv: out.csv, column: v, unit: foo/s, take: all}", "n,v\n1,950 Mfoo/s\n2,1.2 Gfoo/s\n"),
+    ],
+)
+def test_all_values_of_a_file_are_read_in_the_unit(disk: Any, metric: str, file: str) -> None:
+    folder = disk.submit(ONE + f"metrics: {{v: {metric}}}\n")
+    name = "out.json" if "json" in metric else "out.csv"
+    disk.run(folder, 0, {name: file, "stdout": ""})
+    results = refresh(folder)
+    assert results.steps["v"].to_list() == [950e6, 1.2e9]
+    assert results.grid["v"].to_list() == [1.2e9]

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -144,6 +144,9 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
         message = f'{count}{f" in {unit}" if unit else ""} (first: "{_cut(one.text)}" in {where})'
         advice = _how_to_read(one.text, unit, one.column in table.patterns and dtype in ("float", "int"))
         found.append(Hint(one.column, message, advice, f"{label}.{one.column}"))
+    for name, units in table.units.items():
+        if several := several_units(name, units, table.bases.get(name)):
+            found.append(replace(several, label=f"{label}.{name}"))
     for text, tasks in list(table.troubles.items())[:SAMPLES]:
         message = f"not all was read of {_tasks(tasks)}: {text}"
         found.append(Hint(kind, message, _quotes(text), label))

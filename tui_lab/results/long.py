@@ -14,6 +14,7 @@ A column whose name is also one of a parameter is called `out_NAME`, and so is o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from tui_lab.results.rows import RowsReader
 from tui_lab.results.slow_search import TooSlowError
 from tui_lab.results.sources import task_path
 from tui_lab.results.steps import StepsReader
+from tui_lab.results.units import common_unit
 from tui_lab.results.values import Scalar
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.model import Experiment
@@ -77,6 +79,10 @@ class LongTable:
     patterns: Mapping[str, tuple[Pattern, str]] = field(default_factory=dict)
     """The pattern that finds the values of a column, and where it looks."""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
+    units: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Units of the quantities of columns that name none, as programs wrote them, and how often."""
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """The unit that such a column was read in, where it has several."""
 
 
 def refresh(
@@ -90,7 +96,6 @@ def refresh(
 ) -> LongTable:
     """The table `kind` (`steps` or `rows`) for the tasks of the table of all tasks, from the cache and what
     is new; `force` reads everything again."""
-    reader: Reader = StepsReader(spec) if kind == "steps" else RowsReader(spec)
     index = "step" if kind == "steps" else "row"
     print_ = cache.fingerprint([kind, *definition(kind, spec)])
     path = folder.path / FILES[kind]
@@ -102,15 +107,26 @@ def refresh(
         kept, skipped = pl.DataFrame(), 0
         slow: list[int] = []
         troubles: dict[str, list[int]] = {}
+        units: dict[str, dict[str, int]] = {}
+        bases: dict[str, str] = {}
         if found is not None and found[1].get("fingerprint") == print_:
+            units, bases = found[1].get("units", {}), found[1].get("bases", {})
             known = ended.join(cache.pairs(found[1]["covered"]), on=["task_id", "attempt"], how="semi")
             kept = found[0].join(known, on=["task_id", "attempt"], how="semi")
             skipped = found[1]["skipped"]
             slow = _still(found[1]["slow"], known)
             troubles = {text: still for text, of in found[1]["troubles"].items() if (still := _still(of, known))}
         new = ended.join(known, on=["task_id", "attempt"], how="anti")
+        reader = _reader(kind, spec, bases)
         if new.height or known.height != ended.height or found is None:
             fresh = _read(reader, folder.path, new.rows(), False)
+            units = _counted(units, reader)
+            if (other := _bases(units)) != bases:
+                # The values have another unit together than those before had: all of them are read in that.
+                reader, bases = _reader(kind, spec, other), other
+                fresh = _read(reader, folder.path, ended.rows(), False)
+                units = _counted({}, reader)
+                kept, skipped, slow, troubles = pl.DataFrame(), 0, [], {}
             absent = fresh.absent
             slow = sorted({*slow, *fresh.slow})
             for text, of in fresh.troubles.items():
@@ -124,6 +140,8 @@ def refresh(
                 "skipped": skipped,
                 "slow": ranges.to_ranges(slow),
                 "troubles": {text: ranges.to_ranges(of) for text, of in troubles.items()},
+                "units": units,
+                "bases": bases,
             }
             if may_write and (found is None or any(found[1].get(key) != value for key, value in about.items())):
                 cache.write(path, kept, about)
@@ -134,7 +152,34 @@ def refresh(
         slow = sorted({*slow, *fresh.slow})
         kept = _below(kept.filter(~pl.col("task_id").is_in(ids)) if kept.width else kept, fresh.frame)
     frame = _with_facts(kept, tasks, parameters, index)
-    return LongTable(frame, skipped, tuple(slow), bool(absent), _refused(kept), troubles, reader.patterns, reader.types)
+    return LongTable(
+        frame,
+        skipped,
+        tuple(slow),
+        bool(absent),
+        _refused(kept),
+        troubles,
+        reader.patterns,
+        reader.types,
+        units,
+        bases,
+    )
+
+
+def _reader(kind: str, spec: Experiment, bases: Mapping[str, str]) -> Reader:
+    return StepsReader(spec) if kind == "steps" else RowsReader(spec, bases)
+
+
+def _counted(units: Mapping[str, Mapping[str, int]], reader: Reader) -> dict[str, dict[str, int]]:
+    """The units that were counted before, and those that the reader has met."""
+    found = {name: Counter(counts) for name, counts in units.items()}
+    for name, counts in reader.units.items():
+        found[name] = found.get(name, Counter()) + counts
+    return {name: dict(counts) for name, counts in found.items() if counts}
+
+
+def _bases(units: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
+    return {name: base for name, counts in units.items() if (base := common_unit(counts)) is not None}
 
 
 def _still(tasks: list[list[int]], known: pl.DataFrame) -> list[int]:

@@ -251,13 +251,15 @@ class JsonReader:
         marks, unit = notation(self.metric), self.metric.unit
         found = from_json(value, self.type, unit, marks)
         if isinstance(value, str) and not isinstance(value, Unheld):
-            if self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
+            if self.type == "json" and unit:
+                found = quantity(value, None, unit, marks)
+            elif self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
                 read = number(value, marks)
                 if read is None:
                     self.refused = value
                 else:
                     found = read
-            if unit and self.type == "float" and found is not None:
+            if unit and self.type in ("float", "json") and found is not None:
                 self.units[unit_of(value, None, marks)] += 1
         if found is None:
             self.refused = value if isinstance(value, str) else json_text(value)
@@ -272,9 +274,11 @@ class CsvReader:
         self.metric = metric
         self.type = column_type(metric, None)
         self.marks = notation(metric)
-        self.measures = metric.unit is not None and self.type == "float"
+        self.measures = metric.unit is not None and self.type in ("float", "cells")
         kind: Kind = "quantity" if self.measures else "text"
-        self.numeric = self.type in ("float", "int") or (self.type == "cells" and metric.take in NUMERIC)
+        self.numeric = self.type in ("float", "int") or (
+            self.type == "cells" and (metric.take in NUMERIC or metric.unit is not None)
+        )
         self.convert = converter(self.type, kind, metric.unit, self.marks)
         self.refused = self.trouble = ""
         self.units: Counter[str] = Counter()
@@ -302,4 +306,8 @@ class CsvReader:
 
     def _cell(self, cell: str) -> Scalar | None:
         """A cell of a column whose type its values decide: as it is, or as the usual way to write its number."""
-        return number(cell, self.marks) if self.numeric else as_usual(cell, self.marks)
+        if not self.numeric:
+            return as_usual(cell, self.marks)
+        found = number(cell, self.marks)
+        unit = self.metric.unit
+        return found if found is not None or unit is None else quantity(cell, None, unit, self.marks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ class Reader:
         self.types = {}
         self.patterns: dict[str, tuple[Pattern, str]] = {}
         """The pattern that finds the values of a column, and where it looks."""
+        self.units: dict[str, Counter[str]] = {}
+        """Units of the quantities of a column that names none, as they are written, and how often."""
         self.skipped = 0
         self.absent = False
         """The task that was read last lacks the file, which may come later (from a node)."""

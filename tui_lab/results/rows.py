@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from tui_lab.results.extract import read_all
@@ -13,6 +15,7 @@ from tui_lab.results.search import all_matches, lines_with_match
 from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, Uneven, table
 from tui_lab.results.text import Text
+from tui_lab.results.units import unit_of
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Rows
@@ -26,11 +29,13 @@ Find = Callable[[Text], Iterator[Record]]
 class RowsReader(Reader):
     """Reads what `rows` asks for; an output that is missing or unreadable has no rows.
 
-    `records` raises TooSlowError where a pattern takes too long."""
+    `records` raises TooSlowError where a pattern takes too long. `bases`: the unit that the quantities of a column are
+    read in, where it names none."""
 
-    def __init__(self, spec: Experiment) -> None:
+    def __init__(self, spec: Experiment, bases: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._rows = spec.rows
+        self._bases = bases or {}
         if spec.rows is None:
             return
         self._names = stream_names(spec.rows.source, tuple(step.name for step in spec.steps))
@@ -67,19 +72,25 @@ class RowsReader(Reader):
     def _by_pattern(self, rows: Rows) -> Find:
         """A row for each match; its columns are the named groups."""
         pattern = compile_pattern(rows.pattern or "", rows.thousands == " ")
+        marks = notation(rows)
         groups: dict[str, tuple[int, Callable[[str], Scalar | None]]] = {}
         for name in pattern.groups:
             number = pattern.regex.groupindex[name]
             kind = pattern.kinds.get(number, "text")
             wanted: ColumnType = "float" if kind in ("float", "quantity") else "int" if kind == "int" else "str"
             self.types[name] = wanted
-            groups[name] = number, converter(wanted, kind, None, notation(rows))
+            groups[name] = number, converter(wanted, kind, self._bases.get(name), marks)
             self.patterns[name] = pattern, rows.source
+            if kind == "quantity":
+                self.units[name] = Counter()
 
         def find(text: Text) -> Iterator[Record]:
             for match in all_matches(pattern, text):
                 found = {name: match[number] for name, (number, _) in groups.items()}
                 record: Record = {n: None if value is None else groups[n][1](value) for n, value in found.items()}
+                for name, counted in self.units.items():
+                    if record[name] is not None:
+                        counted[unit_of(found[name], None, marks)] += 1
                 if refused := {n: value for n, value in found.items() if value is not None and record[n] is None}:
                     record[REFUSED] = refused
                 yield record
@@ -92,12 +103,13 @@ class RowsReader(Reader):
         pattern = compile_pattern(each)
         source = spec.rows.source if spec.rows else ""
         metrics = [
-            TextReader(name, metric)
+            TextReader(name, replace(metric, unit=metric.unit or self._bases.get(name)))
             for name, metric in spec.metrics.items()
             if metric.pattern is not None and metric.run is None and metric.source == source
         ]
         self.types.update({reader.name: reader.type for reader in metrics})
         self.patterns.update({reader.name: (reader.pattern, source) for reader in metrics})
+        self.units.update({reader.name: reader.units for reader in metrics if spec.metrics[reader.name].unit is None})
         empty = {reader.name: 0 if reader.take == "count" else None for reader in metrics}
 
         def find(text: Text) -> Iterator[Record]:
