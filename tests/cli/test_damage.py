@@ -171,3 +171,27 @@ def test_the_marker_of_a_lab_is_damaged(done: Bench, text: str | None) -> None:
     marker.write_text('{"format": 99}')
     assert "made by a newer tui-lab (format 99" in done("check", "lab", "--repair", code=2).err
     assert marker.read_text() == '{"format": 99}'
+
+
+@pytest.mark.parametrize("lines", [3, -4, 0])
+def test_a_journal_that_lacks_its_end_is_told(done: Bench, lines: int) -> None:
+    """As a copy of a running lab has it: what is left is whole, and the checkpoint knows more."""
+    lock = EngineLock(Lab.open(done.lab))
+    done.until(lock.take)
+    lock.release()
+    whole = journal(done).read_bytes()
+    assert "nothing is damaged" in done("check", "lab").out
+    kept = b"".join(whole.splitlines(keepends=True)[:lines])
+    journal(done).write_bytes(kept)
+    told = f"{done.lab}/grid/journal.jsonl: {len(whole) - len(kept):,} bytes are missing at its end"
+    assert told in done("check", "lab", code=2).out
+    assert told in done("check", "--repair", "lab", code=2).out
+    assert told in done.run("grid.yaml").err
+    done.until(lambda: not done("check", "lab", code=None).code)
+    assert done.table("SELECT count(*) AS n FROM grid") == [{"n": 4}]
+
+
+def test_an_experiment_without_a_journal_is_told(done: Bench) -> None:
+    journal(done).unlink()
+    said = done("check", "lab", code=2).out
+    assert "grid/journal.jsonl: there is no journal, but plans, tasks" in said and "put it back from a copy" in said

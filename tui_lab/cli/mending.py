@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.cli.submission import OVERRIDE, read_overrides
+from tui_lab.cli.submission import OVERRIDE, cut_off, read_overrides
 from tui_lab.engine.recipe import placeholders
 from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import journal, layout, ranges, repair, spec_file
+from tui_lab.store import checkpoint, journal, layout, ranges, repair, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
@@ -45,11 +45,27 @@ class Finding:
 
 def findings(lab: Lab) -> list[Finding]:
     """All damage of a lab. Raises LabError for one of a newer version, StorageError."""
-    return [one for name in lab.experiments() for one in _of(lab.experiment(name))]
+    known = lab.experiments()
+    return [*_without_journal(lab, known), *(one for name in known for one in _of(lab.experiment(name)))]
+
+
+def _without_journal(lab: Lab, known: Collection[str]) -> Iterator[Finding]:
+    """Folders that were experiments."""
+    for path in sorted(lab.path.iterdir()):
+        has = [name for name in (layout.PLANS, layout.TASKS, layout.CHECKPOINT_FILE) if (path / name).exists()]
+        if path.name not in known and has:
+            what = f"there is no journal, but {', '.join(has)}: nothing of this experiment is known"
+            yield Finding(
+                path / layout.JOURNAL_FILE, 0, what, f"put it back from a copy; {_way_out(ExperimentFolder(path))}"
+            )
 
 
 def _of(folder: ExperimentFolder) -> Iterator[Finding]:
+    cut = checkpoint.cut(folder.path)
     state, damage = _state(folder)
+    if cut:
+        what, _, way = cut_off(cut).partition("; ")
+        yield Finding(folder.journal, 0, what, way)
     for one in damage:
         line = journal.line_number(folder.journal, one.offset)
         yield Finding(folder.journal, line, one.what, "--repair leaves it out, and concludes what it can from the rest")

@@ -27,7 +27,7 @@ from tui_lab.spec.combinations import expand
 from tui_lab.spec.load import load
 from tui_lab.spec.model import Experiment, Value
 from tui_lab.spec.overrides import read_values
-from tui_lab.store import code_snapshot, declared_files, fold, layout, ranges, spec_file
+from tui_lab.store import checkpoint, code_snapshot, declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
@@ -110,6 +110,12 @@ def find_lab(path: Path) -> Lab | None:
     return Lab.open(path) if (path / layout.LAB_FILE).exists() else None
 
 
+def cut_off(missing: int) -> str:
+    """What there is to say of bytes that the end of a journal lacks."""
+    what = f"{missing:,} bytes are missing at its end, from which {layout.CHECKPOINT_FILE} was made"
+    return f"{what}; tasks whose end they told run again; where this is a copy of a running lab, copy it once more"
+
+
 def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
     """Read, expand and plan; `text` stands for what the file holds, while it is being edited. Raises SpecError,
     LabError, UsageError; writes nothing."""
@@ -149,7 +155,9 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
     scripts = program_files(experiment)
     declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]
-    notices = [*moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
+    missing = 0 if lab is None else checkpoint.cut(folder.path)
+    cut = [f"{folder.journal}: {cut_off(missing)}"] if missing else []
+    notices = [*cut, *moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
     if not choice.rerun:
         notices += stale(planned.plan, state, scripts)
     unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text

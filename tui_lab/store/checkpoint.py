@@ -106,6 +106,23 @@ def read(folder: Path) -> State:
         return State()
 
 
+def cut(folder: Path) -> int:
+    """Bytes that the journal had when the checkpoint was made from it, and has no more; 0 where nothing tells. Lines
+    that were cut off at the end leave no other trace in it."""
+    path = folder / layout.JOURNAL_FILE
+    try:
+        facts = parquet.about(folder / layout.CHECKPOINT_FILE, _METADATA)  # first, for a journal grows meanwhile
+        if facts["format"] != FORMAT:
+            return 0
+        size, identity = 0, ""
+        if path.exists():
+            with open(path, "rb") as file:
+                size, identity = os.fstat(file.fileno()).st_size, journal.identity_of(file.fileno())
+        return max(0, int(facts["offset"]) - size) if identity in ("", facts["identity"]) else 0
+    except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
+        return 0
+
+
 def _stamp(file: int) -> list[int]:
     """What tells an untouched file. Raises OSError."""
     facts = os.fstat(file)

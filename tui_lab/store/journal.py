@@ -78,7 +78,7 @@ class Journal:
             self.end = _whole_lines(self._file)
             os.ftruncate(self._file, self.end)
             last = os.pread(self._file, _SEAL, max(0, self.end - 1 - _SEAL))
-            identity = identity or (_identity(self._file) if self.end else "") or secrets.token_hex(8)
+            identity = identity or (identity_of(self._file) if self.end else "") or secrets.token_hex(8)
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror}") from error
         sealed = self.end > _SEAL and _sealed(last)
@@ -152,7 +152,7 @@ def _whole_lines(file: int) -> int:
     return 0
 
 
-def _identity(file: int) -> str:
+def identity_of(file: int) -> str:
     """The `id` of a journal's first line; empty where there is none. Raises OSError."""
     try:
         return str(orjson.loads(os.pread(file, 4096, 0).partition(b"\n")[0])["id"])
