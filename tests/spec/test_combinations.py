@@ -190,6 +190,8 @@ def test_types_stay_apart():
     found = expand(experiment("parameters: {x: [1, true, '1', null, [1], [{a: 1}]]}"))
     assert [found.row(i)["x"] for i in range(found.height)] == [1, True, "1", None, [1], [{"a": 1}]]
     assert found.typed()["x"].to_list() == ["1", "true", '"1"', None, "[1]", '[{"a":1}]']
+    mixed = expand(experiment("parameters: {x: [a, .inf, -.inf, .nan, 1.5, [.nan]]}"))
+    assert mixed.typed()["x"].to_list() == ["a", "inf", "-inf", "nan", "1.5", "[NaN]"]
 
 
 @pytest.mark.parametrize(
@@ -414,6 +416,10 @@ def test_words_behind_a_name(text, values):
         ("range(0,3)", "this is no domain; write 'x={range: [0,3]}'"),
         ("range(3)", "this is no domain; write 'x={range: [0, 3]}'"),
         ("np.logspace(0, 3, 4)", "this is no domain; write 'x={geomspace: [1, 1000, 4]}'"),
+        ("1..5", "this is no domain; write 'x={range: [1, 6]}'"),
+        ("{9..1..4}", "this is no domain; write 'x={range: [9, 0, -4]}'"),
+        ("{x}", "YAML reads {x} as a mapping; in quotes it is one text: 'x=\"{x}\"'"),
+        ("1,{a, b}", "YAML reads {a, b} as a mapping"),
         ("f(0,3)", "the comma behind f(0 parts two values; in quotes it is one text: 'x=\"f(0,3)\"'"),
         ("'a", "in quotes it is one text: 'x=\"'\"'\"'a\"'"),
         ("a\\,b", "the comma behind a\\ parts two values; in quotes it is one text"),

@@ -288,6 +288,7 @@ def test_a_condition_that_cannot_become_true_is_told(condition: str, why: str) -
         ("sgd, adam", "as a list: [sgd, adam]"),
         ("range(0, 3)", "as a domain: {range: [0, 3]}"),
         ("range(3)", "as a domain: {range: [0, 3]}"),
+        ("1..3", "as a domain: {range: [1, 4]}"),
         ("np.logspace(-3, 0, 4)", "as a domain: {geomspace: [0.001, 1, 4]}"),
     ],
 )
@@ -383,6 +384,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("command:\n", ["1:1: the command is empty"]),
     ("command: '  '\n", ["1:10: the command is empty"]),
     ("command: []\n", ["1:10: the command is an empty list; give at least one command"]),
+    (
+        "command: echo {x}\nparameters: {x: [{a, b}, {a: null}]}\n",
+        ["2:18: YAML reads {a, b} as a mapping, not as text; put it in single quotes: '{a, b}'"],
+    ),
     ("command: {}\n", ["1:10: YAML reads {} as a mapping, not as text; put it in single quotes: '{}'"]),
     ("command: {x}\n", ["1:10: YAML reads {x} as a mapping, not as text; put it in single quotes: '{x}'"]),
     (
@@ -961,6 +966,7 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory: pytest.TempPathFactory,
     [
         ("[3.9, 3.10]", "3.10 is read as 3.1"),
         ("0o17", "0o17 is read as 15"),
+        ("[1e400, 2]", "1e400 is read as inf, beyond what a float holds"),
         ("0x1F", "0x1F is read as 31"),
         ("1e3", "1e3 is read as 1000.0"),
         ("+5", "+5 is read as 5"),

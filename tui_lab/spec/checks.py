@@ -135,6 +135,8 @@ def _altered(text: str, value: object) -> str:
     """How a number is passed on, where that is another form than it is written in; empty where it is not."""
     if type(value) is int:
         return "" if text == str(value) else str(value)
+    if isinstance(value, float) and math.isinf(value) and any(map(str.isdigit, text)):
+        return f"{value!r}, beyond what a float holds"
     if isinstance(value, float) and math.isfinite(value):
         same = text in (repr(value), f"{value:g}") or (Decimal(text) == Decimal(repr(value)) and not _TRAP.search(text))
         return "" if same else repr(value)

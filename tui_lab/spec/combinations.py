@@ -8,6 +8,7 @@ are made by arithmetic on whole columns, in blocks, so a million of them takes a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -102,6 +103,9 @@ def _is_float(value: Value) -> bool:
 
 
 def _json(value: Value) -> str | None:
+    """As programs get it: a float that is no number, or infinite, is nan, inf or -inf; inside lists as in JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
     return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

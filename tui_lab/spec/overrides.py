@@ -73,6 +73,8 @@ def read_values(name: str, text: str) -> list[Value]:
     if _left(document, root).count(",") != len(root.items) - 1:
         raise wrong("there is an empty value", f'write it as "", or without the comma; {quoted}')
     for item in root.items:
+        if document.is_bare_set(item):
+            raise wrong(f"YAML reads {document.source_of(item)} as a mapping", quoted)
         if item.kind == "scalar" and item.style is None:
             source = document.source_of(item)
             if item.text != source and not source.startswith("!!"):

@@ -92,8 +92,16 @@ _CALL: Final = re.compile(
 )
 
 
+_SPAN: Final = re.compile(r"(\{)?(-?\d{1,18})\.\.(-?\d{1,18})(?:\.\.(-?\d{1,18}))?(?(1)\})")
+
+
 def called_like(text: str) -> tuple[str, str] | None:
-    """The kind of domain, and what stands in its list, of a text that looks like a call in Python: `range(0, 3)`."""
+    """The kind of domain, and what stands in its list, of a text that looks like a call in Python, `range(0, 3)`, or
+    like what a shell makes several words of, `{1..3}`."""
+    if span := _SPAN.fullmatch(text.strip()):
+        first, last = int(span[2]), int(span[3])
+        step = (abs(int(span[4] or 1)) or 1) * (1 if last >= first else -1)
+        return "range", f"{first}, {last + (1 if step > 0 else -1)}" + (f", {step}" if step != 1 else "")
     call = _CALL.fullmatch(text.strip())
     if call is None:
         return None
@@ -133,6 +141,8 @@ def _values(r: Reader, path: Keypath) -> tuple[Value, ...] | None:
                 "a domain can't stand inside a list",
                 "write it without the list, or list its values",
             )
+            return None
+        if r.document.is_bare_set(node.items[i]) and r.misread((*path, i)):
             return None
     return tuple(node.plain())
 

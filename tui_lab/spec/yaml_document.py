@@ -125,6 +125,10 @@ class Document:
         """The text of a node as the file has it."""
         return self.text.source[node.start : node.end].rstrip()
 
+    def is_bare_set(self, node: Node) -> bool:
+        """Whether a mapping is nothing but words in braces: `{a, b}`, which YAML takes for keys without values."""
+        return node.kind == "mapping" and bool(node.entries) and ":" not in self.source_of(node)
+
     def cut_by_comment(self, node: Node) -> bool:
         """Whether an unquoted scalar ends where YAML sees a comment (` #`), which may be part of the text."""
         return node.kind == "scalar" and node.style is None and _CUT.match(self.text.source, node.end) is not None
