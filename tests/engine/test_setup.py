@@ -115,6 +115,24 @@ def test_conda_activate(talk: Talk, known: str, shell: str | None) -> None:
     assert (talk.output(0) / "stdout").read_text() == f"lab {root}/envs/lab/bin\n"
 
 
+@pytest.mark.parametrize(("name", "asked"), [("conda", "shell.posix hook"), ("micromamba", "shell hook --shell posix")])
+@pytest.mark.parametrize("shell", [None, "sh"])
+def test_a_conda_that_brings_no_file_for_shells(talk: Talk, name: str, asked: str, shell: str | None) -> None:
+    """It prints its hook, as micromamba does, which is one program."""
+    bin = talk.folder / "bin"
+    bin.mkdir()
+    hook = f'{name}() {{ export CONDA_DEFAULT_ENV="$2"; }}'
+    (bin / name).write_text(f"#!/bin/sh\ntest \"$*\" = '{asked}' && echo '{hook}'\n")
+    (bin / name).chmod(0o755)
+    talk.connect()
+    environment = {"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(talk.folder)}
+    talk.context(setup=f"{name} activate lab", environment=environment, shell=shell)
+    talk.start(0, 'echo "$CONDA_DEFAULT_ENV"')
+    finished = talk.receive("finished")
+    assert finished["state"] == "done", finished
+    assert (talk.output(0) / "stdout").read_text() == "lab\n"
+
+
 def test_without_conda_it_is_a_command_that_is_not_found(talk: Talk) -> None:
     talk.connect()
     talk.context(setup="conda activate lab", environment={"PATH": "/usr/bin:/bin", "HOME": str(talk.folder)})

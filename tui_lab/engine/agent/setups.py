@@ -24,7 +24,7 @@ END = '\nexec env -0 >"$TUI_LAB_SETUP_ENV"'
 # `conda activate` is a function of the shell, which start files define for interactive shells alone.
 CONDA = """\
 tui_lab_conda() {
-  tui_lab_name=$1; shift; unset -f conda mamba
+  tui_lab_name=$1; shift; unset -f conda mamba micromamba
   tui_lab_exe=$(command -v conda) || :
   for tui_lab_root in "${CONDA_EXE%/*/*}" "${MAMBA_ROOT_PREFIX:-}" "${tui_lab_exe%/*/*}" \\
       ~/miniforge3 ~/mambaforge ~/miniconda3 ~/anaconda3 ~/miniconda ~/anaconda \\
@@ -35,11 +35,17 @@ tui_lab_conda() {
       break
     fi
   done
+  tui_lab_exe=$(command -v "$tui_lab_name") || tui_lab_exe=${MAMBA_EXE:-}
+  case $tui_lab_exe in
+  */conda) eval "$("$tui_lab_exe" shell.posix hook 2>/dev/null)" || : ;;
+  */*) eval "$("$tui_lab_exe" shell hook --shell posix 2>/dev/null)" || : ;;
+  esac
   unset -f tui_lab_conda; unset tui_lab_root tui_lab_exe
   "$tui_lab_name" "$@"
 }
 case $(command -v conda) in */*|"") conda() { tui_lab_conda conda "$@"; } ;; esac
 case $(command -v mamba) in */*|"") mamba() { tui_lab_conda mamba "$@"; } ;; esac
+case $(command -v micromamba) in */*|"") micromamba() { tui_lab_conda micromamba "$@"; } ;; esac
 """
 
 
