@@ -184,3 +184,17 @@ def test_ctrl_c_waits_for_no_command_of_a_metric(bench: Bench) -> None:
     finally:
         process.kill()
     assert (process.returncode, err) == (130, "")
+
+
+def test_a_second_sigterm_at_once_is_the_same_one(bench: Bench) -> None:
+    """`timeout` sends it to its child, and at once to its group: what runs is stopped all the same."""
+    bench.write("long.yaml", "name: long\ncommand: sleep 600\nparameters: {a: [1, 2, 3]}\n")
+    process = bench.start("--run", "long.yaml", "--node", "localhost", "2")
+    bench.until(lambda: '"running":2' in bench("status", "--json", code=None).out)
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Stopping the running tasks" in err and "Left." not in err, err
+    counts = bench("status", "--json").json()["experiments"][0]["counts"]
+    assert (counts["running"], counts["pending"]) == (0, 3)

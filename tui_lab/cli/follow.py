@@ -25,6 +25,7 @@ from tui_lab.store.lab import Lab
 TICK: Final = 0.1  # seconds between looks at the journal, at most
 ASK: Final = 1.0  # seconds between questions to the engine
 FIRST_TICK: Final = 0.01  # of the first look; each further one waits a little longer
+TWICE: Final = 1.0  # seconds within which a second SIGTERM is the same one: `timeout` sends it to its group, too
 PATIENCE: Final = 5.0  # seconds that the engine may take to answer
 RESTARTS: Final = 3  # engines that a follower starts in place of dead ones while no task ends
 
@@ -86,10 +87,16 @@ class Interrupts:
     def __init__(self) -> None:
         self.count = 0
         self.followed = False
+        self._terminated = -TWICE
         self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         # Only counted here: a handler may not touch the socket in the middle of a request.
+        now = time.monotonic()
+        if number == signal.SIGTERM:
+            if now - self._terminated < TWICE:
+                return
+            self._terminated = now
         self.count += 2 if number == signal.SIGTERM and self.count < 1 else 1
         if not self.followed and self.count > 1 and number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -134,11 +141,13 @@ class Follower:
         tick = FIRST_TICK
         try:
             while not self._over():
-                if handled < self.interrupts:
-                    handled = self.interrupts
+                heard = self.interrupts
+                if handled < heard:
+                    if handled < 2:  # also where more came at once: whoever leaves has stopped what runs
+                        self._pass_on()
+                    handled = heard
                     if handled > 2 and self._leaves():
                         return True
-                    self._pass_on()
                 self._ask()
                 if self._beyond_reach():
                     return True
