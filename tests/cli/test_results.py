@@ -193,3 +193,16 @@ def test_all_values_of_a_metric_are_in_the_unit_that_they_have_in_common(bench: 
         {"step": 1, "t": 1.2e9},
     ]
     assert bench.table("SELECT t FROM grid") == [{"t": 1.2e9}] * 2
+
+
+def test_tasks_that_remove_their_own_output(bench: Bench) -> None:
+    """The task that is named is one whose output is there."""
+    bench.write(
+        "grid.yaml",
+        "command: |\n  echo loss=1\n  test {k} = 1 || rm -rf {output}\n"
+        "  if test {k} = 3; then mkdir {output}; echo end >{output}/stdout; fi\n"
+        "parameters: {k: [1, 2, 3]}\nmetrics: {loss: 'loss=(@float@)'}\n",
+    )
+    run = bench.run("grid.yaml")
+    assert 'loss: in 1 of 3 done tasks; task 2: its pattern matched nothing; the last line is "end"' in run.err
+    assert bench("logs", "1").err == "grid/1 has no output here: its folder is gone\n"

@@ -92,11 +92,15 @@ def explain(
     if tally is None:
         return Hint(name, no_value)
     source = metric.json_file or metric.csv or metric.source
+    steps = tuple(step.name for step in experiment.steps)
     task = "" if not found else f"task {samples[0][0]}: "
     if tally.missing == len(samples):
         files = _files(source, folder, samples[0], experiment)
         missing = f"{source} is missing"
         return Hint(name, no_value, f"{missing}; {files}") if found else Hint(name, f"{missing} {where}", files)
+    if tally.missing:
+        samples = [one for one in samples if _text(source, folder, one, steps) is not None] or samples
+        task = task and f"task {samples[0][0]}: "
     if tally.slow:
         return too_slow(name, tally.slow)
     if tally.trouble:
@@ -112,7 +116,6 @@ def explain(
         what = f"path {metric.path} leads nowhere in" if metric.json_file else f'column "{metric.column}" is empty in'
         return Hint(name, no_value, f"{task}{what} {source}")
     reader = TextReader(name, metric)
-    steps = tuple(step.name for step in experiment.steps)
     elsewhere = _elsewhere(reader.pattern, metric.source, folder, samples, steps)
     if found:
         return Hint(name, no_value, f"{task}its pattern matched nothing; {elsewhere}")

@@ -127,6 +127,8 @@ def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
         nothing = "has not begun" if outputs.state == fold.PENDING else "printed nothing"
         if outputs.reason == "start":
             nothing = f"did not start; tui-lab show {outputs.address} says why"
+        elif outputs.state != fold.PENDING and not os.path.lexists(outputs.place):
+            nothing = "has no output here: its folder is gone"
         nothing = outputs.trouble() or nothing
         print(f"{outputs.address} {nothing}", file=sys.stderr)
     for path in found:
