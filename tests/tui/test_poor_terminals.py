@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
@@ -57,6 +58,24 @@ def test_words_have_another_colour_than_their_ground(theme: Any) -> None:
     assert len(set(states)) == len(states)
     row = "block-cursor-blurred"
     assert colours[f"{row}-foreground"] != colours[f"{row}-background"] != colours["background"]
+
+
+@pytest.mark.parametrize(("theme", "colours"), [("ansi-dark", (0, 7)), ("ansi-light", (15, 4))])
+async def test_the_chosen_line_of_a_list_can_be_read(small_lab: Path, theme: str, colours: tuple[int, int]) -> None:
+    app = LabApp(small_lab, config=Config(theme=theme))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await wait_until(pilot, lambda: app.current is not None and app.pane is not None)
+        for key in ("E", "colon"):
+            await pilot.press(key)
+            await wait_until(pilot, lambda: len(app.screen_stack) == 2)
+            listed = app.screen.query_one(OptionList)
+            await wait_until(pilot, lambda listed=listed: listed.highlighted is not None)
+            line = listed.render_line(listed.gutter.top)
+            styles = [one.style for one in line if one.text.strip() and one.style is not None]
+            found = {(style.color and style.color.number, style.bgcolor and style.bgcolor.number) for style in styles}
+            assert found == {colours}
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: len(app.screen_stack) == 1)
 
 
 @pytest.mark.parametrize(("name", "wanted"), [("lab-dark", "ansi-dark"), ("lab-light", "ansi-light")])

@@ -438,7 +438,7 @@ class LabApp(App[int]):
         from tui_lab.tui.dialogs import Choose
         from tui_lab.tui.palette import experiment_choices
 
-        choices = experiment_choices(self.snapshot, self.config.ascii)
+        choices = experiment_choices(self.snapshot, self.config.ascii, not self.current_theme.ansi)
         if not choices:
             self.tell("there is no experiment yet")
             return

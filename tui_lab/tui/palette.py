@@ -102,14 +102,17 @@ def help_groups(app: LabApp) -> list[tuple[str, list[Row]]]:
     return [*groups, ("Everywhere", [*whole, ("tab shift+tab", "Go to the next part of the pane, or the one before.")])]
 
 
-def experiment_choices(snapshot: LabSnapshot, ascii: bool) -> list[tuple[str, Content]]:
-    """The experiments of a lab, the newest first, each with its tasks by state."""
+def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> list[tuple[str, Content]]:
+    """The experiments of a lab, the newest first, each with its tasks by state.
+
+    coloured: the ground of the chosen one is so pale that the colours of states can be read on it.
+    """
     width = max((len(one.name) for one in snapshot.experiments), default=0)
     found = []
     for one in reversed(snapshot.experiments):
         parts: list[Content | tuple[str, str]] = [(f"{one.name:<{width}}", "bold"), (f"  {one.planned:>9,} tasks", "")]
         for state, count in count_words(one.counts):
-            parts.append((f"  {mark(state, ascii)} {count:,}", STATE_STYLES[state]))
+            parts.append((f"  {mark(state, ascii)} {count:,}", STATE_STYLES[state] if coloured else ""))
         how = "  going" if one.active else "  paused" if one.paused else f"  {one.problem}" if one.problem else ""
         found.append((one.name, Content.assemble(*parts, how)))
     return found

@@ -66,8 +66,10 @@ def _of_sixteen(theme: Theme, accent: str, warning: str, row: str, on_row: str) 
     return replace(theme, accent=accent, warning=warning, variables=variables)
 
 
+# The plain blue and red of many terminals can hardly be read on black.
 ANSI_DARK: Final = _of_sixteen(
-    BUILTIN_THEMES["ansi-dark"], "ansi_magenta", "ansi_yellow", "ansi_bright_black", "ansi_bright_white"
+    replace(BUILTIN_THEMES["ansi-dark"], primary="ansi_bright_blue", error="ansi_bright_red"),
+    *("ansi_bright_magenta", "ansi_yellow", "ansi_bright_black", "ansi_bright_white"),
 )
 ANSI_LIGHT: Final = _of_sixteen(BUILTIN_THEMES["ansi-light"], "ansi_cyan", "ansi_magenta", "ansi_white", "ansi_black")
 OWN: Final = (DARK, LIGHT, ANSI_DARK, ANSI_LIGHT)
