@@ -151,7 +151,8 @@ class SshTransport:
             self._got_in = True
             return program
         if self._got_in:
-            raise ChannelError(f"{error}; `ssh` got in before, and does not now") from error
+            advice = f"log in again, as by `ssh -fNM {self.entry['host']}`"
+            raise ChannelError(f"`ssh` got in before, and does not now: {advice} ({error})") from error
         raise error
 
     async def _ready_pool(self) -> Pool:
