@@ -391,3 +391,17 @@ def test_thinning_a_line_keeps_its_extremes_and_widens_errors() -> None:
     assert thin["x"].is_sorted()
     assert thin["high"].max() == 51.0
     assert thin_line(points.head(100), 80).equals(points.head(100))
+
+
+@pytest.mark.parametrize("size", [1e160, 1e308, 1e-200])
+def test_means_and_spreads_of_extreme_values(size: float) -> None:
+    table = pl.DataFrame({"x": [1, 1, 1, 2, 2, 2], "y": [size * part for part in (0.5, 0.6, 0.7, 1, 1, 1)]})
+    points = chart("lines", table, columns={"x": "x", "y": "y"}, error="sd").series[0].points
+    assert points["y"].to_list() == pytest.approx([0.6 * size, size], rel=1e-9)
+    assert points["high"][0] == pytest.approx(0.7 * size, rel=1e-9)
+
+
+def test_a_sum_beyond_floats_is_told() -> None:
+    table = pl.DataFrame({"x": [1, 1], "y": [1e308, 1e308]})
+    with pytest.raises(ChartError, match="the sum is beyond the numbers that floats hold"):
+        chart("lines", table, columns={"x": "x", "y": "y"}, aggregate="sum")

@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 
 from tui_lab.results.statistics import Sample, describe, outliers, quantile
 from tui_lab.results.statistics_exact import anova, moments
-from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_difference, bootstrap_interval, t_interval
+from tui_lab.results.statistics_intervals import Bootstrap, bootstrap_difference, bootstrap_interval
 from tui_lab.results.statistics_ratio import Ratio, ratio_of_means
 from tui_lab.results.statistics_resolution import printed_step
 from tui_lab.results.statistics_tests import (
@@ -253,9 +253,10 @@ def test_corrections_equal_statsmodels(p_values: list[float]) -> None:
 
 
 def test_t_interval_of_nine_values_by_the_book() -> None:
-    found = t_interval(moments([float(value) for value in range(1, 10)]), 0.95)
+    found = describe(Sample(tuple(float(value) for value in range(1, 10))))
     # mean 5, sd 2.7386, se 0.91287, t(0.975, 8) = 2.3060
-    assert found == pytest.approx((5 - 2.1051, 5 + 2.1051), abs=1e-4)
+    assert (found.low, found.high) == pytest.approx((5 - 2.1051, 5 + 2.1051), abs=1e-4)
+    assert found.half == pytest.approx(2.1051, abs=1e-4)
 
 
 @pytest.mark.parametrize("method", ["percentile", "BCa"])

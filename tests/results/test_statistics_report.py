@@ -18,6 +18,7 @@ from statsmodels.stats.anova import anova_lm
 from tui_lab.results.importance import importance
 from tui_lab.results.pareto import front
 from tui_lab.results.settings import settings
+from tui_lab.results.statistics import Sample, describe
 from tui_lab.results.statistics_frame import frame
 from tui_lab.results.statistics_report import MetricReport, Options, Report, StatisticsError, make
 from tui_lab.results.statistics_table import joined, metric_lines
@@ -386,16 +387,25 @@ def test_an_experiment_without_done_tasks(disk: Any) -> None:
 
 
 def test_means_with_intervals_of_a_column_have_equally_many_places() -> None:
-    assert means_and_intervals([(0.9, 0.85, 0.95), (0.5, 0.4995, 0.5005), (None, None, None)], 0.1) == [
+    assert means_and_intervals(
+        [(0.9, 0.85, 0.95, 0.05), (0.5, 0.4995, 0.5005, 0.0005), (None, None, None, None)], 0.1
+    ) == [
         "0.90000 ± 0.05000",
         "0.50000 ± 0.00050",
         " " * 17,
     ]
-    shares = means_and_intervals([(0.5, 0.2, 0.8), (0.9, 0.897, 0.902), (1.0, 0.31, 1.0)], 1.0)
+    shares = means_and_intervals([(0.5, 0.2, 0.8, 0.3), (0.9, 0.897, 0.902, 0.0025), (1.0, 0.31, 1.0, 0.35)], 1.0)
     assert shares == ["0.5000 [0.2000, 0.8000]", "0.9000 [0.8970, 0.9020]", "1.0000 [0.3100, 1.0000]"]
-    signed = means_and_intervals([(0.25, 0.1, 0.6), (-0.5, -0.6, 0.1)], 1.0, sign=True)
+    signed = means_and_intervals([(0.25, 0.1, 0.6, 0.25), (-0.5, -0.6, 0.1, 0.35)], 1.0, sign=True)
     assert signed == ["+0.25 [0.10, 0.60]", "-0.50 [-0.60, 0.10]"]
-    assert means_and_intervals([(1e12, 0.9e12, 1.2e12), (0.5, 0.2, 0.9)], 1.0)[1].endswith(
+    assert means_and_intervals([(1e12, 0.9e12, 1.2e12, 1.5e11), (0.5, 0.2, 0.9, 0.35)], 1.0)[1].endswith(
         "[0.20, 0.90]"
     )  # too far apart
     assert means_and_intervals([], 1.0) == []
+
+
+def test_far_from_0_an_interval_keeps_its_width_and_a_mean_its_places() -> None:
+    found = describe(Sample(tuple(1e9 + 1e-6 * k for k in (1, 2, 3, 4, 5))))
+    assert found.half == pytest.approx(describe(Sample((1e-6, 2e-6, 3e-6, 4e-6, 5e-6))).half, rel=1e-9)
+    assert plus_minus(found.mean, found.half) == ("1000000000.0000030", "0.0000020")
+    assert means_and_intervals([found.ends], 1e-6) == ["1000000000.0000030 ± 0.0000020"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.results.charts import Axis, Chart, ChartError, Kind, Request, Role, Series
+from tui_lab.results.charts import Aggregate, Axis, Chart, ChartError, Kind, Request, Role, Series
 from tui_lab.results.charts_columns import Prepared, coded
 from tui_lab.results.charts_pareto import pareto
 from tui_lab.results.charts_statistics import aggregate, boxes, describe
@@ -33,6 +33,13 @@ def categories(prepared: Prepared) -> Chart:
     return _aggregated(prepared, prepared.category("x"))
 
 
+def _no_point(point: Aggregate) -> str:
+    """Why there is no point at all."""
+    if point == "std":
+        return "the std of one value each is nothing: there are no repeats"
+    return f"the {point} is beyond the numbers that floats hold"
+
+
 def _aggregated(prepared: Prepared, x: Axis) -> Chart:
     request = prepared.request
     point, error = request.aggregate, request.error
@@ -43,7 +50,7 @@ def _aggregated(prepared: Prepared, x: Axis) -> Chart:
     keys = [*groups.keys, "x"]
     found = aggregate(prepared.rows, keys, point, error).sort(keys, maintain_order=True)
     if not found.height:
-        raise ChartError(f"the {point} of one value each is nothing: there are no repeats")
+        raise ChartError(_no_point(point))
     if "y" in request.log:
         found = found.filter(pl.col("y") > 0)
     if y.kind in ("time", "clock") and point in ("sum", "product", "std"):
@@ -175,7 +182,7 @@ def heatmap(prepared: Prepared) -> Chart:
     found = aggregate(prepared.rows.rename({"y": "row", "z": "y"}), ["row", "x"], request.aggregate, "none")
     found = found.rename({"y": "z", "row": "y"}).sort("y", "x")
     if not found.height:
-        raise ChartError(f"the {request.aggregate} of one value each is nothing: there are no repeats")
+        raise ChartError(_no_point(request.aggregate))
     table = [
         pl.Series("y", _taken(y.categories, found["y"])),
         pl.Series("x", _taken(x.categories, found["x"])),

@@ -21,11 +21,14 @@ LEVEL: Final = 0.95
 RESAMPLES: Final = 1000
 
 _Y: Final = pl.col("y")
+_SIZE: Final = _Y.abs().max()
+_SCALE: Final = pl.when((_SIZE > 1e100) | ((_SIZE < 1e-100) & (_SIZE > 0))).then(_SIZE).otherwise(1.0)
+"""What values are divided by before they are added up, or squared: extreme ones would overflow."""
 _POINTS: Final[dict[Aggregate, pl.Expr]] = {
-    "mean": _Y.mean(),
+    "mean": (_Y / _SCALE).mean() * _SCALE,
     "median": _Y.median(),
     "sum": _Y.sum(),
-    "std": _Y.std(ddof=1),
+    "std": (_Y / _SCALE).std(ddof=1) * _SCALE,
     "product": _Y.product(),
     "min": _Y.min(),
     "max": _Y.max(),
@@ -41,7 +44,7 @@ def aggregate(rows: pl.DataFrame, keys: list[str], point: Aggregate, error: Erro
     """
     found = rows.group_by(keys, maintain_order=True).agg(
         _POINTS[point].alias("point"),
-        _Y.std(ddof=1).alias("sd"),
+        _POINTS["std"].alias("sd"),
         _Y.quantile((1 - LEVEL) / 2, "linear").alias("lower"),
         _Y.quantile((1 + LEVEL) / 2, "linear").alias("upper"),
         pl.len().cast(pl.Float64).alias("n"),

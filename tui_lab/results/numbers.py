@@ -151,7 +151,14 @@ def split(text: str, notation: Notation = USUAL) -> tuple[Fraction | float, str]
         found = None if special is None else _not_finite(special[0])
         return None if special is None or found is None else (found, text[special.end() :].strip())
     rest = _RECIPROCAL.sub(r"\1", text[match.end() :])
-    if _GOES_ON.match(rest) or any(character.isdecimal() for character in rest) or _hexadecimal(match, rest):
+    if (error := _ERROR.match(rest)) and _numeral(notation).fullmatch(error["error"] or "0"):
+        rest = rest[error.end() :]
+    power = _POWER.search(rest)
+    if (
+        _GOES_ON.match(rest)
+        or any(c.isdecimal() for c in (rest[: power.start()] if power else rest))
+        or _hexadecimal(match, rest)
+    ):
         found = _not_finite(text)
         return None if found is None else (found, "")
     plain = _plain(match)
@@ -178,6 +185,12 @@ def _hexadecimal(match: re.Match[str], rest: str) -> bool:
 
 _RECIPROCAL: Final = re.compile(r"\A( *[\[(]) *1 *(?=/)")
 """A unit such as `[1/s]`, whose digit is none of the number."""
+_ERROR: Final = re.compile(
+    r"(?: ?(?:\u00b1|\+/-|\+-) ?(?P<error>[0-9.,eEdD'+-]*[0-9])|\([0-9]{1,3}\))(?= ?[^\W\d_]| ?%)"
+)
+"""The error of a value, which stands between it and its unit: `12.5±0.3 ms`, `12.5(3) ms`."""
+_POWER: Final = re.compile(r"(?<=[^\W\d_])\^?-?[0-9]\Z")
+"""Of what a unit is per: `W/m2`."""
 _HEX: Final = re.compile("[a-f]{2,}|[A-F]{2,}")
 
 
@@ -201,7 +214,7 @@ def _not_finite(text: str) -> float | None:
 _TAIL: Final = r"(?P<minutes>[0-9]+):(?P<seconds>[0-9]{2}(?:POINT[0-9]*)?)"
 _CLOCK: Final = rf"(?:(?P<hours>[0-9]+):)?{_TAIL}"
 _NAMES: Final = "|".join(sorted(TIMES, key=len, reverse=True))
-_PART: Final = rf"(?P<number>[0-9]+(?:POINT[0-9]+)?) ?(?P<unit>{_NAMES})(?![^\W\d_])(?P<rest>,? (?:and )?|)"
+_PART: Final = rf"(?P<number>[0-9]+(?:POINT[0-9]+)?) ?(?P<unit>{_NAMES})(?![^\W\d_])(?P<rest>,? {{1,2}}(?:and )?|)"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tui_lab.results.statistics_exact import Moments, moments
-from tui_lab.results.statistics_intervals import FEWEST, Bootstrap, bootstrap_interval, t_interval, wilson
+from tui_lab.results.statistics_intervals import FEWEST, Bootstrap, bootstrap_interval, t_half, wilson
 from tui_lab.results.statistics_resolution import Resolution, resolution
+from tui_lab.results.statistics_text import Ends
 from tui_lab.results.whole_numbers import LARGEST
 
 CONFIDENCE: Final = 0.95
@@ -80,9 +81,9 @@ class Summary:
         return replace(self, **{name: offset + (round(value) if whole else value) for name, value in known.items()})
 
     @property
-    def ends(self) -> tuple[float | None, float | None, float | None]:
-        """The mean, and the ends of its interval."""
-        return self.mean, self.low, self.high
+    def ends(self) -> Ends:
+        """The mean, the ends of its interval, and half its width."""
+        return self.mean, self.low, self.high, self.half
 
     @property
     def moments(self) -> Moments | None:
@@ -108,7 +109,7 @@ def describe(
     interval = None
     if spread is not None and not known.deterministic:
         interval = _interval(sample, Moments(found.n, found.mean, spread), level, bootstrap, known)
-    low, high = interval if interval is not None else (None, None)
+    low, high, width = interval if interval is not None else (None, None, None)
     return Summary(
         n=sample.n,
         n_null=sample.n_null,
@@ -125,20 +126,24 @@ def describe(
         max=ordered[-1],
         outliers=len(outliers(sample.values, q1, q3)),
         spread=spread,
-        width=None if low is None or high is None else high - low,
+        width=width,
     )
 
 
 def _interval(
     sample: Sample, found: Moments, level: float, bootstrap: Bootstrap | None, known: Resolution
-) -> tuple[float, float] | None:
+) -> tuple[float, float, float] | None:
+    """Its ends and its width, which far from 0 is known better than they are."""
     if known.binary:
-        return wilson(round(math.fsum(sample.values)), sample.n, level)
+        low, high = wilson(round(math.fsum(sample.values)), sample.n, level)
+        return low, high, high - low
     if bootstrap is None:
-        return t_interval(found, level)
+        half = t_half(found, level)
+        return None if half is None else (found.mean - half, found.mean + half, 2 * half)
     if sample.n < FEWEST or min(sample.values) == max(sample.values):
         return None
-    return bootstrap_interval(sample.values, found.mean, level, bootstrap)
+    ends = bootstrap_interval(sample.values, found.mean, level, bootstrap)
+    return None if ends is None else (*ends, ends[1] - ends[0])
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

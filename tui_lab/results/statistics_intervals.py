@@ -40,12 +40,12 @@ def t_quantile(share: float, df: float) -> float:
     return float(special.stdtrit(df, share))
 
 
-def t_interval(sample: Moments, level: float) -> tuple[float, float] | None:
-    """mean ± t * sd / sqrt(n), with n - 1 degrees of freedom (Student 1908); None for a single value."""
+def t_half(sample: Moments, level: float) -> float | None:
+    """Half of the interval mean ± t * sd / sqrt(n), with n - 1 degrees of freedom (Student 1908); None for a single
+    value."""
     if sample.se is None:
         return None
-    half = t_quantile((1 + level) / 2, sample.n - 1) * sample.se if sample.se else 0.0
-    return sample.mean - half, sample.mean + half
+    return t_quantile((1 + level) / 2, sample.n - 1) * sample.se if sample.se else 0.0
 
 
 def wilson(successes: int, n: int, level: float) -> tuple[float, float]:

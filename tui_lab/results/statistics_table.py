@@ -211,7 +211,7 @@ def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], l
         return
     parts = [
         (moved(mean, metric.offset), moved(rest, metric.offset))
-        for mean, rest in even_brackets([one.ends for one in summaries], metric.known.step)
+        for mean, rest in even_brackets([one.ends[:3] for one in summaries], metric.known.step)
     ]
     yield Column("mean", aligned([mean for mean, _ in parts]))
     yield Column(f"{level} interval".strip(), [rest for _, rest in parts])
@@ -481,7 +481,10 @@ def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Ite
         texts = means_and_intervals([one.ends for one in summaries], metric.known.step, offset=metric.offset)
         columns.append(Column(_cut(label), texts))
         columns.append(Column("n", [str(one.n) for one in summaries], right=True, keep=9))
-    ends = [(one.difference, one.low, one.high) for one in shown_ones]
+    ends = [
+        (one.difference, one.low, one.high, None if one.low is None or one.high is None else (one.high - one.low) / 2)
+        for one in shown_ones
+    ]
     columns.append(Column("difference", means_and_intervals(ends, metric.known.step, sign=True)))
     columns.append(Column("p", aligned([p_value(one.p_adjusted) for one in shown_ones]), keep=8))
     columns.append(Column("ratio", aligned([number(one.ratio, 4) for one in shown_ones]), right=True, keep=4))

@@ -117,6 +117,9 @@ def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tu
             return f"{round(mean, places):{plus}z.0f}", f"{round(half, places):z.0f}"
         return f"{mean:{plus}z.{places}f}", f"{half:z.{places}f}"
     exponent = math.floor(math.log10(largest))
+    if places + exponent > 15 and 0 < places <= 9:  # far from 0: all places that a float has there
+        places = min(places, max(0, -math.floor(math.log10(math.ulp(largest)))))
+        return f"{mean:{plus}z.{places}f}", f"{half:z.{places}f}"
     places = max(0, places + exponent)
     if places > 15:
         return f"{mean:{plus}.15g}", f"{half:.1e}"
@@ -170,19 +173,20 @@ def even_brackets(
     ]
 
 
-def means_and_intervals(
-    found: Sequence[tuple[float | None, float | None, float | None]], step: float, sign: bool = False, offset: int = 0
-) -> list[str]:
+Ends = tuple[float | None, float | None, float | None, float | None]
+"""A mean, the ends of its interval, and half the width of this, which far from 0 is known better than the ends are."""
+
+
+def means_and_intervals(found: Sequence[Ends], step: float, sign: bool = False, offset: int = 0) -> list[str]:
     """A column of means with the ends of their intervals, which are in brackets where one is not symmetric, to equally
     many places. Blank where there is no mean. step: the distance of neighbouring values as printed. `sign` writes a
     plus, too. offset: what was subtracted from all of them, which is added to the texts."""
     if offset:
         return [moved(text.strip(), offset) for text in means_and_intervals(found, step, sign)]
-    ends = [(mean, low, high) for mean, low, high in found if mean is not None and low is not None and high is not None]
+    ends = [(one[0], one[1], one[2]) for one in found]
     if all(symmetric(*one) for one in ends):
-        halves = [None if low is None or high is None else (high - low) / 2 for _, low, high in found]
-        return joined(even([(one[0], half) for one, half in zip(found, halves, strict=True)], step, sign))
-    texts = even_brackets(found, step)
+        return joined(even([(mean, half) for mean, _, _, half in found], step, sign))
+    texts = even_brackets(ends, step)
     means = aligned([f"+{mean}" if sign and mean[:1] not in ("-", "") else mean for mean, _ in texts])
     return [f"{mean} {rest}" if rest else mean for mean, (_, rest) in zip(means, texts, strict=True)]
 
@@ -239,9 +243,11 @@ def moved(text: str, offset: int) -> str:
 _EXACTLY: Final = Context(prec=400)
 
 
-def symmetric(mean: float, low: float, high: float) -> bool:
+def symmetric(mean: float | None, low: float | None, high: float | None) -> bool:
     """Whether a mean is in the middle of its interval."""
-    return abs((high - mean) - (mean - low)) <= 1e-6 * (high - low)
+    if mean is None or low is None or high is None:
+        return True
+    return abs((high - mean) - (mean - low)) <= 1e-6 * (high - low) + 4 * math.ulp(max(abs(low), abs(high)))
 
 
 def brackets(mean: float | None, low: float | None, high: float | None) -> tuple[str, str]:

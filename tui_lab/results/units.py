@@ -91,6 +91,7 @@ class Unit:
 
 
 ONE: Final = Fraction(1)
+_POWER: Final = re.compile("[0-9\u00b2\u00b3]\\Z")
 _BARE: Final = re.compile(r"\A([kKMGTPE])(?=\Z| *(?:/|per ))")
 """A prefix without a unit, perhaps per something."""
 
@@ -107,7 +108,13 @@ def quantity(text: str, unit: str | None = None, wanted: str | None = None, nota
     found = split(text, notation)
     if found is None:
         return None
-    return _converted(found[0], unit.strip() if unit else _without_brackets(found[1]), wanted)
+    value, rest = found
+    if unit and rest and rest != unit.strip():
+        # What stands behind the number, too, can only be a prefix of the unit that stands apart: `1.5k` nsec.
+        if rest not in PREFIXES:
+            return None
+        value *= _scale(value, Fraction(PREFIXES[rest]))
+    return _converted(value, unit.strip() if unit else _without_brackets(rest), wanted)
 
 
 def unit_of(text: str, unit: str | None = None, notation: Notation = USUAL) -> str:
@@ -242,6 +249,8 @@ def _units(text: str) -> tuple[Unit, ...]:
             return (replace(inner, kind="byte/time"),)
     if not slash and re.search(r"(?:FLOPS|[Ff]lops)\Z", numerator):
         numerator, slash, denominator = numerator[:-1], "/", "s"
+    if numerator == "m" and _POWER.search(denominator):
+        numerator = "metre"  # `m/s2` is no time
     units = _words(numerator)
     if not slash:
         return units

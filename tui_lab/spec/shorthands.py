@@ -47,7 +47,7 @@ _TIME: Final = (
     ("microseconds?|usecs?|[u\u00b5\u03bc]s", "(?:[wdhmsu\u00b5\u03bc])"),
 )
 _ANY_TIME: Final = "|".join(names for names, _ in _TIME) + "|nanoseconds?|nsecs?|ns"
-_BETWEEN: Final = r"(?:,?[ ](?:and[ ])?)?"
+_BETWEEN: Final = r"(?:,?[ ]{1,2}(?:and[ ])?)?"
 
 
 def _part(names: str, larger: str) -> str:
@@ -55,9 +55,20 @@ def _part(names: str, larger: str) -> str:
     return rf"(?:[0-9]{{1,8}}+[ ]?(?:{names})(?!{_LETTER}){_BETWEEN}{after})?+"
 
 
+def _two_parts() -> str:
+    """The units of the first two parts, and the number between them: a number with one unit is no duration in parts."""
+    names = [names for names, _ in _TIME] + ["nanoseconds?|nsecs?|ns"]
+    number = r"[0-9]{1,8}+(?:[.,][0-9]{1,12}+)?[ ]?"
+    pairs = (
+        rf"(?:{larger})(?!{_LETTER}){_BETWEEN}{number}(?:{'|'.join(names[place:])})(?!{_LETTER})"
+        for place, larger in enumerate(names[:-1], 1)
+    )
+    return "|".join(pairs)
+
+
 _CLOCK: Final = r"[0-9]{1,8}+(?::[0-9]{2}){1,2}(?:[.,][0-9]{1,12}+)?"
 DURATION: Final = (
-    rf"(?>{_SIGN}?(?:(?=[0-9]{{1,8}}+[ ]?(?:{_ANY_TIME}),?[ 0-9]){''.join(_part(*time) for time in _TIME)}"
+    rf"(?>{_SIGN}?(?:(?=[0-9]{{1,8}}+[ ]?(?:{_two_parts()})){''.join(_part(*time) for time in _TIME)}"
     rf"[0-9]{{1,8}}+(?:[.,][0-9]{{1,12}}+)?[ ]?(?:{_ANY_TIME})(?![\w/])"
     rf"|[0-9]{{1,8}}+[ ]?d(?:ays?)?,?[ ]+{_CLOCK}(?!{_GOES_ON})))"
 )
@@ -72,9 +83,12 @@ _ISO: Final = rf"(?<!\w){_SIGN}?P(?=T?[0-9])(?:{_SOME}[YMWD]){{0,4}}+(?:T(?:{_SO
 # Letters right behind a number are its unit. These are not: they say that the number is another one.
 _OTHER_NUMBER: Final = rf"(?:[kKMGTP]i?|[eE]|[a-f]{{2,}}|[A-F]{{2,}})(?!{_LETTER})"
 _SUFFIX: Final = rf"(?:(?!{_OTHER_NUMBER}){_LETTER}++)?+"
-_WORDS: Final = rf"(?:%|\u00b0?{_LETTER}++)(?:/{_LETTER}++)?(?:[ ]per[ ]{_LETTER}++)?"
+_POWER: Final = r"(?:\^?-?[0-9](?![0-9]|[.,:][0-9]))?+"  # as in `W/m2`, `m/s^2`
+_WORDS: Final = rf"(?:%|\u00b0?{_LETTER}++)(?:/{_LETTER}++{_POWER})?(?:[ ]per[ ]{_LETTER}++{_POWER})?"
 _IN_BRACKETS: Final = rf"[ ]?(?:{_WORDS}|\#?/[ ]?{_LETTER}++)[ ]?"
-_UNIT: Final = rf"(?:[ ]?(?:{_WORDS}|[kKMGTPE]i?|/[ ]?{_LETTER}++|\[{_IN_BRACKETS}\]|\({_IN_BRACKETS}\)))?"
+# The error of a value stands between it and the unit of both: `12.5±0.3 ms`, `12.5(3) ms`.
+_ERROR: Final = rf"(?:(?:[ ]?(?:\u00b1|\+/-|\+-)[ ]?(?>{_DECIMAL})|\([0-9]{{1,3}}\))(?=[ ]?(?:%|{_LETTER})))?"
+_UNIT: Final = rf"(?:{_ERROR}[ ]?(?:{_WORDS}|[kKMGTPE]i?|/[ ]?{_LETTER}++|\[{_IN_BRACKETS}\]|\({_IN_BRACKETS}\)))?"
 
 
 def _groups_of_three(least: int) -> str:
