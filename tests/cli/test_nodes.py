@@ -76,6 +76,12 @@ def test_nodes_of_a_cluster_are_picked_by_name(bench: Bench) -> None:
         ("ana@192.0.2.9", {"name": "ana@192.0.2.9", "host": "192.0.2.9", "user": "ana"}),
         ("[::1]:2222", {"name": "ip--1-2222", "host": "::1", "port": 2222}),
         ("2001:db8::7", {"name": "2001-db8--7", "host": "2001:db8::7"}),
+        ("LAB\\ana@tower", {"name": "LAB-ana@tower", "host": "tower", "user": "LAB\\ana"}),
+        ("ana@lab.example@tower:22", {"name": "ana@lab.example@tower-22", "host": "tower", "user": "ana@lab.example"}),
+        ("ssh://ana@tower:2222", {"name": "ana@tower-2222", "host": "tower", "user": "ana", "port": 2222}),
+        ("ssh://[::1]:2222", {"name": "ip--1-2222", "host": "::1", "port": 2222}),
+        ("größe.example", {"name": "gr--e.example", "host": "größe.example"}),
+        (".tower", {"name": "at.tower", "host": ".tower"}),
         ("[2001:db8::7]", {"name": "2001-db8--7", "host": "2001:db8::7"}),
     ],
 )
@@ -93,6 +99,7 @@ def test_slots_and_hosts_that_can_not_be_meant(bench: Bench) -> None:
         (["ana@"], "it is \\[USER@\\]HOST"),
         (["tower:ssh"], "it is \\[USER@\\]HOST"),
         (["tower:0"], "between 1 and 65535"),
+        (["tower/lab"], "it is \\[USER@\\]HOST"),
         (["a" * 60], "too long for a name"),
     ):
         with pytest.raises(UsageError, match=said):

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.cli.errors import UsageError
-from tui_lab.spec.cluster import MOST_SLOTS, THIS_MACHINE, node_name_error
+from tui_lab.spec.cluster import MOST_SLOTS, NOT_IN_NODE_NAMES, THIS_MACHINE, node_name_error
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import SpecError, closest
 
 Node = dict[str, Any]  # as a submission records it: name, slots (0: as many as it has cores), tags, host ...
 
 _PLACE: Final = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<six>[^\]\s]+)\]|(?P<host>[^:@\[\]\s]+)|(?P<bare>[^@\[\]\s]*:[^@\[\]\s]*:[^@\[\]\s]*))"
+    r"(?:ssh://)?(?:(?P<user>\S+)@)?"  # a user's name may hold an @ itself
+    r"(?:\[(?P<six>[^\]\s/]+)\]|(?P<host>[^:@\[\]\s/]+)|(?P<bare>[^@\[\]\s/]*:[^@\[\]\s/]*:[^@\[\]\s/]*))"
     r"(?::(?P<port>\d+))?"
 )
 
@@ -56,9 +57,9 @@ def read_node(words: Sequence[str]) -> Node:
     slots, tags = _slots(place, rest)
     if host in THIS_MACHINE and not user and not port:
         return {"name": "localhost", "slots": slots or 0, "tags": tags}
-    # Colons would be trouble in the paths that the name is part of.
-    name = (f"{user}@" if user else "") + host.replace(":", "-") + (f"-{port}" if port else "")
-    name = f"ip{name}" if name.startswith("-") else name
+    # Some characters, as the colon and the backslash, would be trouble in the paths that the name is part of.
+    name = NOT_IN_NODE_NAMES.sub("-", (f"{user}@" if user else "") + host + (f"-{port}" if port else ""))
+    name = name if name[0].isalnum() or name[0] == "_" else f"{'ip' if ':' in host else 'at'}{name}"
     if node_name_error(name):
         raise UsageError(f"--node {place}: too long for a name; write it into a cluster.yaml, with a name of its own")
     node: Node = {"name": name, "slots": slots or 0, "tags": tags, "host": host}

@@ -277,4 +277,6 @@ def _why(process: subprocess.Popen[bytes], lab: Lab) -> str:
         lines = (lab.path / layout.ENGINE_LOG).read_text(errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return f"the engine did not start: {lines[-1] if lines else 'no word from it'}"
+    status = process.returncode
+    how = f"signal {-status}" if status < 0 else f"exit status {status}"
+    return f"the engine did not start: {lines[-1] if lines else f'no word from it ({how})'}"

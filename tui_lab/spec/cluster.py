@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from tui_lab.spec.record import Model, documented, plain
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+-]*", re.ASCII)
+NOT_IN_NODE_NAMES: Final = re.compile(r"[^A-Za-z0-9_.@%+-]", re.ASCII)
 MAX_NODE_NAME: Final = 50  # it is part of the path of a Unix socket, which has 107 bytes
 MOST_SLOTS: Final = 1_000_000
 """As many as an agent takes."""
