@@ -155,3 +155,33 @@ async def test_a_reconnect_ends_the_pause_between_tries(monkeypatch: pytest.Monk
         node.leave()
         await life
     assert node.error == "nothing answers"
+
+
+class Refused(Closed):
+    """A way on which a try takes until it is ended, and can't succeed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.end = asyncio.Event()
+
+    async def open(self) -> Channel:
+        self.tried.set()
+        await self.end.wait()
+        raise ChannelError("the key is refused", fatal=True)
+
+    open_files = open
+
+
+async def test_a_reconnect_during_a_try_is_not_forgotten(tmp_path: Path) -> None:
+    before, after = Refused(), Closed()
+    entry = {"name": "tower", "host": "tower", "slots": 1}
+    node = Node(entry, before, lab="l", marker=tmp_path / "m", epoch=1, listener=Silent())
+    life = asyncio.create_task(node.keep_connected())
+    async with asyncio.timeout(60):
+        await before.tried.wait()
+        node.reconnect(after)
+        before.end.set()
+        await after.tried.wait()
+        assert not node.hopeless
+        node.leave()
+        await life

@@ -269,7 +269,7 @@ class Node:
             await self._take_next_way()
             await self._serve()
         except ChannelError as error:
-            self.hopeless = error.fatal
+            self.hopeless = error.fatal and self._next_way is None  # else somebody has mended what it was
             return str(error) or "the connection has ended"
         except TimeoutError:
             self.silent = True
@@ -285,7 +285,9 @@ class Node:
         return ""
 
     async def _pause(self, seconds: float | None) -> None:
-        """Wait before the next try; without `seconds` until a person asks for one."""
+        """Wait before the next try; without `seconds` until a person asks for one, as may have happened by now."""
+        if self._next_way is not None:
+            return
         self._again.clear()
         try:
             async with asyncio.timeout(seconds):
