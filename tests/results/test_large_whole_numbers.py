@@ -146,3 +146,15 @@ def test_repeats_that_turned_out_not_to_be_needed_are_not_missing(disk: Any) -> 
         assert len(played.whole(lambda row: f"m={row['repeat']}\n")) == 1
         sides.append(side_of(refresh(played.folder)))
     assert not any("lacks" in note for note in compare(sides[0], sides[1], Options()).notes)
+
+
+def test_whole_floats_beside_large_whole_numbers_are_whole(disk: Any) -> None:
+    a = pl.DataFrame({"x": [1, 1, 1], "m": [10**18 + 1, 10**18 + 2, 10**18 + 4]})
+    b = pl.DataFrame({"x": [1, 1, 1], "m": [1e18, 1e18, 1e18 + 256]})
+    tables = [side_of_file(disk.sources / f"{name}.csv", table) for name, table in (("a", a), ("b", b))]
+    (metric,) = compare(tables[0], tables[1], Options(metrics=("m",))).metrics
+    assert metric.comparisons[0].difference == pytest.approx(7 / 3 - 256 / 3)
+    assert not metric.known.deterministic
+    broken = b.with_columns(pl.Series("m", [0.5, 1e18, float("nan")]))
+    found = compare(tables[0], side_of_file(disk.sources / "b.csv", broken), Options(metrics=("m",)))
+    assert any("both are rounded" in note for note in found.notes)

@@ -227,3 +227,21 @@ def test_a_setting_that_lacks_values_is_not_the_best_unasked() -> None:
 
 def test_resolution_of_no_values() -> None:
     assert resolution([]).step == 0 and not resolution([[]]).binary
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_setting_that_is_better_in_each_pair_is_never_said_to_be_worse(missing: int) -> None:
+    """Its mean is the lower one, for the good repeats are missing."""
+    blocks = [-9.0, -5.0, -1.0, 0.0, 2.0, 4.0, 7.0, 10.0]
+    first = Sample(tuple(blocks), tuple(range(8)), tuple(range(8)))
+    kept = 8 - missing
+    second = Sample(
+        tuple(one + 1 + place / 100 for place, one in enumerate(blocks[:kept])), tuple(range(kept)), tuple(range(kept))
+    )
+    for lacking, expected in ((True, "incomplete"), (False, "tied")):
+        asked = [Asked(8), Asked(8 if lacking else kept)]
+        report = judge("m", [first, second], "max", pair=True, asked=asked, baseline=0)
+        assert report.best == 0
+        assert standings(report) == ["best", expected]
+        (_, compared) = report.comparisons
+        assert compared is not None and compared.verdict("max", 0.95) == "better"

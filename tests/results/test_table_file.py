@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -33,3 +34,20 @@ def test_no_parquet(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n")
     with pytest.raises(TableFileError, match="can't be read"):
         read_table(path)
+
+
+def test_a_file_as_excel_writes_it_where_commas_are_decimal(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("\ufeffx;acc;who\n1;0,5;a,b\n2;nan;c\n3;1,25e-3;d\n".encode())
+    table = read_table(path)
+    assert table.columns == ["x", "acc", "who"]
+    assert table["acc"].to_list()[0::2] == [0.5, 0.00125] and math.isnan(table["acc"][1])
+    assert table["who"].to_list() == ["a,b", "c", "d"]
+
+
+def test_commas_between_tabs_or_commas_are_no_decimals(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('x,v\n1,"0,5"\n')
+    assert read_table(path)["v"].to_list() == ["0,5"]
+    path.write_text("x\tv\n1\t0.5\n")
+    assert read_table(path)["v"].to_list() == [0.5]

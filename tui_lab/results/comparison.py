@@ -155,14 +155,24 @@ def against_best(
     best in truth is among them with at least the confidence of the level, whichever it is: it is left out
     only if one of the others beats it in a test at (1 - level) / (number of others) (subset selection, Gupta,
     Technometrics 7, 1965). Holm's is uniformly more powerful. No p-value is below that of the question whether the
-    settings differ at all (`together`, by `overall`), so that the two answers agree.
+    settings differ at all (`together`, by `overall`), so that the two answers agree. Where repeats are missing, the
+    pairs that there are may say that a setting is better whose mean is not: that is no sign of its being worse.
     """
     tests = _tests(samples, summaries, best, how)
-    corrected = _adjusted([None if one is None else one.p for one in tests], how.correction)
+    p_values = [
+        None if one is None else 1.0 if _turned(one, summaries[place], summaries[best]) else one.p
+        for place, one in enumerate(tests)
+    ]
+    corrected = _adjusted(p_values, how.correction)
     if together is not None and not math.isnan(together.f):
         corrected = [None if p is None else max(p, together.p) for p in corrected]
     corrected[best] = 1.0
     return corrected
+
+
+def _turned(test: _Test, setting: Summary, best: Summary) -> bool:
+    """Whether the tested difference from the best has another sign than that of the means."""
+    return setting.mean is not None and best.mean is not None and test.difference * (setting.mean - best.mean) < 0
 
 
 def against(

@@ -263,7 +263,7 @@ def table(path: TaskFile, form: Form = Form(), torn_end: bool = True) -> tuple[l
     first = next((line for line in lines if line.strip()), "").lstrip("\ufeff").rstrip("\r\n")
     if not first:
         raise SourceError("the file is empty")
-    delimiter = form.delimiter or _delimiter(first)
+    delimiter = form.delimiter or delimiter_of(first)
     names = next(_records(iter([first]), delimiter))
     header = _unique([name.strip().lstrip("#").strip() for name in names])
     return header, _even(_records(lines, delimiter), len(header))
@@ -276,7 +276,7 @@ def _meant(lines: Iterator[str], form: Form) -> Iterator[str]:
             yield line
 
 
-def _delimiter(header: str) -> str:
+def delimiter_of(header: str) -> str:
     """The delimiter that a header has most of, outside quotes."""
     bare = _QUOTED.sub("", header)
     return max(",;\t", key=lambda character: (bare.count(character), character == ","))

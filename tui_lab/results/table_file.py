@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from tui_lab.results.structured import delimiter_of
 from tui_lab.store import parquet
 
 
@@ -21,7 +22,7 @@ def read_table(path: Path) -> pl.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return _with_intervals(path) if _has_intervals(path) else parquet.read(path)
-        separator = "\t" if path.suffix.lower() == ".tsv" else ","
+        separator = "\t" if path.suffix.lower() == ".tsv" else delimiter_of(_header(path))
         table = pl.read_csv(
             path.absolute(), separator=separator, infer_schema_length=None, try_parse_dates=True, glob=False
         )
@@ -33,12 +34,25 @@ def read_table(path: Path) -> pl.DataFrame:
         raise TableFileError(f"{path} is empty") from None
     except pl.exceptions.PolarsError as error:
         raise TableFileError(f"{path} can't be read: {str(error).splitlines()[0]}") from None
-    # `nan` and `inf` as other programs write them make a column of texts.
+    # `nan` and `inf` as other programs write them make a column of texts, and so do decimal commas.
     texts = table.select(pl.selectors.string())
-    numbers = [column.cast(pl.Float64, strict=False) for column in texts]
+    usual = [_with_points(column) if separator == ";" else column for column in texts]
+    numbers = [column.cast(pl.Float64, strict=False) for column in usual]
     return table.with_columns(
         n for n, text in zip(numbers, texts, strict=True) if n.null_count() == text.null_count() < len(text)
     )
+
+
+def _header(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.readline()
+
+
+def _with_points(texts: pl.Series) -> pl.Series:
+    """A column of numbers with decimal commas, as Excel writes them between semicolons, with points; any other as it
+    is."""
+    commas = texts.str.contains(r"^[-+]?[0-9]*,?[0-9]+(?:[eE][-+]?[0-9]+)?$|^[-+]?(?i:nan|inf)$")
+    return texts.str.replace(",", ".", literal=True) if commas.all() else texts
 
 
 def _has_intervals(path: Path) -> bool:

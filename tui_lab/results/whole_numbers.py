@@ -53,6 +53,13 @@ def differences(values: Sequence[int | Decimal | None]) -> tuple[list[float | No
     return [None if value is None else _difference(value, offset) for value in values], offset
 
 
+def _is_whole(series: pl.Series) -> bool:
+    if not series.dtype.is_float():
+        return series.dtype.is_integer()
+    known = series.drop_nulls()
+    return bool((known.is_finite() & (known.abs() < 1e37) & (known == known.round())).all())
+
+
 def _far_from_0(series: pl.Series) -> int:
     """Of whole numbers; 0 for others."""
     low, high = (series.min(), series.max()) if series.dtype.is_integer() else (None, None)
@@ -64,7 +71,7 @@ def _difference(value: int | Decimal, offset: int) -> float:
 
 
 def joined(parts: Iterable[pl.Series]) -> pl.Series:
-    """Numbers of several columns below each other, as integers where all are."""
+    """Numbers of several columns below each other, as integers where all are whole and some are far from 0."""
     parts = list(parts)
-    whole = all(part.dtype.is_integer() for part in parts)
+    whole = any(map(is_far, parts)) and all(map(_is_whole, parts))
     return pl.concat([part.cast(pl.Int128() if whole else pl.Float64()) for part in parts])
