@@ -418,6 +418,7 @@ def test_words_behind_a_name(text, values):
         ("np.logspace(0, 3, 4)", "this is no domain; write 'x={geomspace: [1, 1000, 4]}'"),
         ("1..5", "this is no domain; write 'x={range: [1, 6]}'"),
         ("{9..1..4}", "this is no domain; write 'x={range: [9, 0, -4]}'"),
+        ("1,−5", "−5 is a text: it holds U+2212, MINUS SIGN; in quotes it is one text"),
         ("{x}", "YAML reads {x} as a mapping; in quotes it is one text: 'x=\"{x}\"'"),
         ("1,{a, b}", "YAML reads {a, b} as a mapping"),
         ("f(0,3)", "the comma behind f(0 parts two values; in quotes it is one text: 'x=\"f(0,3)\"'"),

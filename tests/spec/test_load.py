@@ -966,6 +966,9 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory: pytest.TempPathFactory,
     [
         ("[3.9, 3.10]", "3.10 is read as 3.1"),
         ("0o17", "0o17 is read as 15"),
+        ("−5", "−5 is read as a text (it holds U+2212, MINUS SIGN)"),
+        ("[a, “b”]", "“b” is read as a text (it holds U+201C, LEFT DOUBLE QUOTATION MARK)"),
+        ("[é, 日本, ½, 5 €, '−5', größe]", ""),
         ("[1e400, 2]", "1e400 is read as inf, beyond what a float holds"),
         ("0x1F", "0x1F is read as 31"),
         ("1e3", "1e3 is read as 1000.0"),
@@ -1026,3 +1029,15 @@ def test_a_name_with_a_line_end_stays_in_its_line() -> None:
     with pytest.raises(SpecError) as caught:
         load_text('command: echo\n"a\\nb": 1\nparameters: {"c\\rd": [1]}\n')
     assert [line.count("\\n") + line.count("\\r") for line in str(caught.value).split("\n")] == [1, 1]
+
+
+def test_placeholders_and_names_that_only_look_like_others() -> None:
+    text = "command: 'echo {\u0445} {x\u200b} {\u4e00}'\nparameters: {x: [1]}\nenv: {A: '{x} {\uff58}'}\n"
+    assert load_text(text, "f.yaml").notices == (
+        "f.yaml:1:16: {\u0445} only looks like {x}: it holds U+0445, CYRILLIC SMALL LETTER HA",
+        "f.yaml:1:20: {x\u200b} only looks like {x}: it holds U+200B, ZERO WIDTH SPACE",
+        "f.yaml:3:15: {\uff58} only looks like {x}: it holds U+FF58, FULLWIDTH LATIN SMALL LETTER X",
+    )
+    with pytest.raises(SpecError) as caught:
+        load_text("command: echo {x}\nparameters: {\u0445: [1]}\n", "f.yaml")
+    assert caught.value.problems[0].hint == "it holds U+0445, CYRILLIC SMALL LETTER HA"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import Decimal
 from typing import Final
 
+from tui_lab.spec.lookalikes import looks_like_value, stranger
 from tui_lab.spec.model import RESERVED_PARAMETERS
 from tui_lab.spec.names import name_error
 from tui_lab.spec.problem import closest, suggest
@@ -140,8 +141,10 @@ def _altered(text: str, value: object) -> str:
     if isinstance(value, float) and math.isfinite(value):
         same = text in (repr(value), f"{value:g}") or (Decimal(text) == Decimal(repr(value)) and not _TRAP.search(text))
         return "" if same else repr(value)
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(_\d+)+", text):
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(_\d+)+", text, re.ASCII):
         return f"a text (the number is {text.replace('_', '')})"
+    if isinstance(value, str) and looks_like_value(text):
+        return f"a text (it holds {stranger(text)})"
     return ""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from tui_lab.spec.lookalikes import in_ascii, stranger
+
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
 NAME_RULE: Final = "names begin with a letter or _ and go on with letters, digits, _ . -"
 MAX_NAME: Final = 100  # an experiment's name is a folder, a step's a part of a file's name
@@ -16,7 +18,8 @@ _TABLES: Final = ("nodes", "results")
 def name_error(name: str) -> tuple[str, str] | None:
     """Message and hint if `name` can't be a name, else None."""
     if not NAME.fullmatch(name):
-        return f'"{name}" can\'t be a name', NAME_RULE
+        alike = not name.isascii() and NAME.fullmatch(in_ascii(name))
+        return f'"{name}" can\'t be a name', f"it holds {stranger(name)}" if alike else NAME_RULE
     if len(name) > MAX_NAME:
         return f'"{name[:20]}..." is too long for a name', f"{MAX_NAME} characters are allowed"
     return None

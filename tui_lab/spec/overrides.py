@@ -12,6 +12,7 @@ from typing import Final
 
 from tui_lab.spec.axes import inner_names
 from tui_lab.spec.domains import as_floats, identity, listing, same_numbers
+from tui_lab.spec.lookalikes import looks_like_value, stranger
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import Problem, SpecError, suggest
 from tui_lab.spec.read_domains import KINDS, called_like, read_domain
@@ -84,6 +85,8 @@ def read_values(name: str, text: str) -> list[Value]:
                 raise wrong(f"the comma behind {source} parts two values", quoted)
             if last and len(root.items) > 1 and _is_open(source):
                 raise wrong(f"{source} is only a part of something", quoted)
+            if looks_like_value(source):
+                raise wrong(f"{source} is a text: it holds {stranger(source)}", quoted)
             if _NUMBERS.fullmatch(source):
                 raise wrong(
                     "this is one text", f"several values are given as {name}={','.join(source.split())}; {quoted}"

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from tui_lab.portable.globs import matcher
 from tui_lab.spec.command import compile_command
+from tui_lab.spec.lookalikes import placeholders_alike, stranger
 from tui_lab.spec.model import BUILT_IN, FileTemplate
 from tui_lab.spec.placeholders import PlaceholderError
 from tui_lab.spec.problem import Problem
@@ -60,7 +61,13 @@ class Uses:
             if not self._text(path, text):
                 check_amount(self.r, path, name, text)
 
+    def _tell_alike(self, path: Keypath, text: str) -> None:
+        for offset, word, name in placeholders_alike(text, self.known):
+            what = f"{{{word}}} only looks like {{{name}}}: it holds {stranger(word)}"
+            self.notices.append(str(self.r.problem(path, what, offset=offset)))
+
     def _command(self, path: Keypath, command: str) -> None:
+        self._tell_alike(path, command)
         self.takes_all = self.takes_all or PARAMS_VARIABLE in command
         try:
             compiled = compile_command(command, self.known)
@@ -122,6 +129,7 @@ class Uses:
 
     def _text(self, path: Keypath, text: str) -> bool:
         """Whether the text uses a name, or tries to."""
+        self._tell_alike(path, text)
         try:
             found = names_in(text, self.known)
         except PlaceholderError as error:
