@@ -431,3 +431,29 @@ def test_integers_of_any_size_stay_what_they_are(disk: Any) -> None:
         written = io.BytesIO()
         WRITERS["json"](query(disk.lab, f'SELECT m FROM "{name}" ORDER BY task_id'), written)
         assert [int(row["m"]) for row in json.loads(written.getvalue())] == values
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "told"),
+    [
+        (("95%", "0.97"), None, "its values are in several units: % (1), none (1)"),
+        (("900", "1.5 ms"), None, "its values are in several units"),
+        (("900", "1.5 Mfoo/s", "2 Gfoo/s"), None, "its values are in several units"),
+        (("95%", "0.97"), "1", ""),
+        (("0", "1.5 ms"), None, ""),
+        (("nan", "1.5 ms"), None, ""),
+        (("900", "1.5k"), None, ""),
+    ],
+)
+def test_bare_numbers_beside_a_unit_that_no_one_gave_are_told(
+    disk: Any, values: tuple[str, ...], unit: str | None, told: str
+) -> None:
+    given = f", unit: '{unit}'" if unit else ""
+    numbers = list(range(len(values)))
+    folder = disk.submit(
+        f"command: run {{n}}\nparameters: {{n: {numbers}}}\nmetrics: {{v: {{pattern: 'v (@quantity@)'{given}}}}}\n"
+    )
+    for task, value in enumerate(values):
+        disk.run(folder, task, f"v {value}\n")
+    found = " ".join(map(str, refresh(folder).all_warnings))
+    assert told in found if told else not found

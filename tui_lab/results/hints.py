@@ -148,7 +148,7 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
         advice = _how_to_read(one.text, unit, one.column in table.patterns and dtype in ("float", "int"))
         found.append(Hint(one.column, message, advice, f"{label}.{one.column}"))
     for name, units in table.units.items():
-        if several := several_units(name, units, table.bases.get(name)):
+        if several := several_units(name, units, table.bases.get(name), False):
             found.append(replace(several, label=f"{label}.{name}"))
     for text, tasks in list(table.troubles.items())[:SAMPLES]:
         message = f"not all was read of {_tasks(tasks)}: {text}"
@@ -234,15 +234,19 @@ _NOTATIONS: Final = (
 )
 
 
-def several_units(name: str, units: Mapping[str, int], wanted: str | None) -> Hint | None:
-    """That the values of a metric are in units that can't be compared."""
+def several_units(name: str, units: Mapping[str, int], wanted: str | None, stated: bool) -> Hint | None:
+    """That the values of a metric are in units that can't be compared. `stated`: the wanted unit is one that a person
+    gave, so that a bare number is in it."""
     found = kinds(units, wanted)
     target = kinds([wanted]) if wanted else set()
     others = found - target - set(map(reciprocal, target))
-    if len(found) < 2 or not (others or not wanted):
+    bare = bool(units.get("")) and bool(found) and not stated
+    if not bare and (len(found) < 2 or not (others or not wanted)):
         return None
-    listed = ", ".join(f"{unit} ({count:,})" for unit, count in sorted(units.items(), key=lambda item: -item[1])[:4])
-    advice = "give its unit, or a pattern that one of them matches" if not wanted else ""
+    listed = ", ".join(
+        f"{unit or 'none'} ({count:,})" for unit, count in sorted(units.items(), key=lambda item: -item[1])[:4]
+    )
+    advice = "" if stated else "give its unit, or a pattern that one of them matches"
     return Hint(name, f"its values are in several units: {listed}", advice)
 
 

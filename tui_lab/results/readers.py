@@ -13,7 +13,7 @@ from tui_lab.results.slow_search import Match, TooSlowError
 from tui_lab.results.sources import locate
 from tui_lab.results.structured import Broken, Form, SourceError, Uneven, cells, documents, parse_path, select
 from tui_lab.results.text import Text, complete_lines, read_whole
-from tui_lab.results.units import quantity, unit_of
+from tui_lab.results.units import count_unit, quantity
 from tui_lab.results.values import Scalar, converter, exact_sum, from_json, json_text, mean_of, reduce
 from tui_lab.spec.column_type import NUMERIC, ColumnType, column_type
 from tui_lab.spec.metric import Metric, Rows
@@ -128,7 +128,7 @@ class TextReader:
             if value is None:
                 self.refused = f"{text} {own}" if own else text
             elif apart or measures:
-                self.units[unit_of(text, own, marks)] += 1
+                count_unit(self.units, value, text, own, marks)
             return value
 
         measures = pattern.kind == "quantity" and wanted in ("float", "int")
@@ -260,7 +260,7 @@ class JsonReader:
                 else:
                     found = read
             if unit and self.type in ("float", "json") and found is not None:
-                self.units[unit_of(value, None, marks)] += 1
+                count_unit(self.units, found, value, None, marks)
         if found is None:
             self.refused = value if isinstance(value, str) else json_text(value)
         return found
@@ -301,7 +301,7 @@ class CsvReader:
             if value is None:
                 self.refused = cell
             elif self.measures:
-                self.units[unit_of(cell, None, self.marks)] += 1
+                count_unit(self.units, value, cell, None, self.marks)
             yield value
 
     def _cell(self, cell: str) -> Scalar | None:

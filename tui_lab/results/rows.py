@@ -15,7 +15,7 @@ from tui_lab.results.search import all_matches, lines_with_match
 from tui_lab.results.sources import locate, stream_names, task_files
 from tui_lab.results.structured import SourceError, Uneven, table
 from tui_lab.results.text import Text
-from tui_lab.results.units import unit_of
+from tui_lab.results.units import count_unit
 from tui_lab.results.values import Scalar, converter
 from tui_lab.spec.column_type import ColumnType
 from tui_lab.spec.metric import Rows
@@ -90,7 +90,7 @@ class RowsReader(Reader):
                 record: Record = {n: None if value is None else groups[n][1](value) for n, value in found.items()}
                 for name, counted in self.units.items():
                     if record[name] is not None:
-                        counted[unit_of(found[name], None, marks)] += 1
+                        count_unit(counted, record[name], found[name], None, marks)
                 if refused := {n: value for n, value in found.items() if value is not None and record[n] is None}:
                     record[REFUSED] = refused
                 yield record

@@ -380,7 +380,7 @@ def unit_of(results: Results, name: str) -> str | None:
     if name in results.spec.metrics or reference is None:
         metric = results.spec.metrics.get(name)
         facts = {"duration": "s", "cpu_time": "s", "peak_rss": "B"}
-        return facts.get(name) if metric is None else metric.unit
+        return facts.get(name) if metric is None else metric.unit or results.bases.get(name)
     return unit_of(results, reference[0])
 
 

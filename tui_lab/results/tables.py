@@ -120,7 +120,9 @@ class Results:
                     samples = without.head(hints.SAMPLES).rows()
                     tasks = done.height, without.height
                     warnings.append(hints.explain(name, metric, self.spec, self.folder.path, samples, *tasks))
-            if several := hints.several_units(name, self.units.get(name, {}), metric.unit):
+            if several := hints.several_units(
+                name, self.units.get(name, {}), metric.unit, self.spec.metrics[name].unit is not None
+            ):
                 warnings.append(several)
             elif metric.type is None and (text := hints.written_otherwise(name, metric, done[column])):
                 warnings.append(text)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -125,6 +126,15 @@ def unit_of(text: str, unit: str | None = None, notation: Notation = USUAL) -> s
         return "s"
     found = split(text, notation)
     return "" if found is None else _without_brackets(found[1])
+
+
+def count_unit(
+    units: Counter[str], value: object, text: str, unit: str | None = None, notation: Notation = USUAL
+) -> None:
+    """Count the unit of a quantity that was read. A bare 0 and what is not finite mean the same in any."""
+    found = unit_of(text, unit, notation)
+    if found or (isinstance(value, (int, float)) and value and math.isfinite(value)):
+        units[found] += 1
 
 
 def _without_brackets(text: str) -> str:
