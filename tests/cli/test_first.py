@@ -48,6 +48,15 @@ def test_what_a_run_would_say(workshop: Workshop, text: str, said: str) -> None:
     assert said in run.stderr
 
 
+def test_what_it_leaves_out_is_told(workshop: Workshop) -> None:
+    """One task of one file, and here."""
+    files = [workshop.write(name, "command: echo hi\n") for name in ("e.yaml", "f.yaml")]
+    run = workshop.call("--run", *files, "--first", "--node", "tower", "--node", "localhost", "2")
+    assert (run.returncode, run.stdout) == (0, "hi\n")
+    assert "note: --first tries the task on this machine, not on tower\n" in run.stderr
+    assert f"note: --first tries one task, of {files[0]}\n" in run.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_end_by_signal_leaves_nothing(workshop: Workshop, number: int) -> None:
     pids = workshop.folder / "pids"

@@ -135,6 +135,10 @@ nodes:
         ("nodes: [{slots: 1}, {slots: 2}]\n", 'two nodes are called "localhost"'),
         ("nodes: [{host: tower:22}]\n", "write host: tower, port: 22"),
         ("nodes: [{host: '[::1]:22'}]\n", "write host: ::1, port: 22"),
+        (
+            'nodes: [{host: a, user: "LAB\\ana"}]\n',
+            "a control character; a backslash in double quotes begins an escape",
+        ),
         ("nodes: [{host: a b}]\n", '"a b" is no host'),
         ("nodes: [{host: a, workdir: exp}]\n", '"exp" must begin with / or ~/; it is a folder on the node'),
         ("nodes: [{host: a, python: bin/python}]\n", '"bin/python" must be a name, or begin with / or ~/'),

@@ -160,6 +160,14 @@ def _host(r: Reader, path: Keypath) -> str | None:
     return text.strip("[]")
 
 
+def _user(r: Reader, path: Keypath) -> str | None:
+    text = r.optional_text(path)
+    if text is not None and not text.isprintable():
+        hint = "a backslash in double quotes begins an escape; in single quotes it stands for itself: 'LAB\\ana'"
+        r.add(path, "the user's name holds a control character", hint)
+    return text
+
+
 def _port(r: Reader, path: Keypath) -> int | None:
     port = None if r.empty(path) else r.whole(path, 1, None)
     if port is not None and port > 65535:
@@ -247,7 +255,7 @@ _READERS: Final[Mapping[str, Callable[[Reader, Keypath], Any]]] = {
     "name": _name,
     "host": _host,
     "port": _port,
-    "user": Reader.optional_text,
+    "user": _user,
     "key": _file_here,
     "known_hosts": _file_here,
     "slots": lambda r, path: None if r.empty(path) else r.whole(path, 1, MOST_SLOTS),
