@@ -638,6 +638,13 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # how tasks run
     ("command: x\nretries: -1\n", ['2:10: "retries" must be at least 0, not -1']),
     (
+        "command: x\nretry_on: [75, foo]\n",
+        [
+            '2:16: "foo" is no value of "retry_on"; it takes one of exit, signal, timeout, oom, start, or an exit '
+            "status, as in 75"
+        ],
+    ),
+    (
         "command: x\nretry_on: [exitt, stopped, 300]\n",
         [
             '2:12: "exitt" is no value of "retry_on"; did you mean "exit"?',

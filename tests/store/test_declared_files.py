@@ -66,6 +66,7 @@ def test_globs_name_files(project: Path, key: str, glob: str, files: list[str]) 
 
 def test_what_matches_nothing_is_told(project: Path) -> None:
     assert look(project, "nosuch/**").notices == (f'{project}/e.yaml:2:7: "nosuch/**" matches no file',)
+    assert "braces mean nothing in a glob" in look(project, "'{a,b}.py'").notices[0]
     assert "labs, environments and the like are left out" in look(project, "lab").notices[0]
     assert look(project, "lib/deep/*.so", "inputs").notices[0].startswith(f"{project}/e.yaml:2:9: ")
 

@@ -272,7 +272,7 @@ def read_retry_on(r: Reader, path: Keypath) -> tuple[str | int, ...] | None:
         if word in _NOT_RETRIED:
             r.add(item, f'"{word}" can\'t be retried', _NOT_RETRIED[word])
         else:
-            found.append(r.one_of(item, RETRY_REASONS))
+            found.append(r.one_of(item, RETRY_REASONS, "or an exit status, as in 75"))
     return None if None in found else tuple(dict.fromkeys(found))
 
 

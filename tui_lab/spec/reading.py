@@ -166,10 +166,10 @@ class Reader:
             return None
         return node.value
 
-    def one_of(self, path: Keypath, words: Sequence[str]) -> Any:
-        """One of some words."""
+    def one_of(self, path: Keypath, words: Sequence[str], more: str = "") -> Any:
+        """One of some words. more: what else could stand there."""
         node = self.node(path)
-        listed = ", ".join(word if word[0].isalnum() else f'"{word}"' for word in words)
+        listed = ", ".join([*(word if word[0].isalnum() else f'"{word}"' for word in words), *([more] if more else [])])
         if node.kind != "scalar" or node.value is None:
             self.wrong(path, f"one of {listed}")
             return None

@@ -61,7 +61,8 @@ def declared(experiment: Experiment, key: Key) -> Declared:
             say(f'"{name}" can\'t be looked into: permission denied')
         if not files and not search.linked:
             left = ": labs, environments and the like are left out" if search.passed else ""
-            say(f'"{glob}" matches no file{left}')
+            braces = "braces mean nothing in a glob; write a list, as in [a.py, b.py]" if "{" in glob else ""
+            say(f'"{glob}" matches no file{left}', braces)
     return Declared(dict(sorted(found.items())), tuple(notices))
 
 

@@ -142,12 +142,12 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     if args.first:
         from tui_lab.cli.first import run_first
 
-        prepared = _prepare_all(lab, files[:1], choice)[0]
+        tried = _prepare_all(lab, files[:1], choice)[0]
         if far := [node["name"] for node in nodes if node.get("host")]:
             print(f"note: --first tries the task on this machine, not on {', '.join(far)}", file=sys.stderr)
         if len(files) > 1:
             print(f"note: --first tries one task, of {files[0]}", file=sys.stderr)
-        return run_first(prepared)
+        return run_first(tried)
     first = None
     if lab is None:
         first = _prepare_all(None, files, choice)  # every file's mistakes, before a lab is made
