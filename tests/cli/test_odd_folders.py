@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +54,21 @@ def test_every_path_is_a_path(odd: Workshop) -> None:
     assert rows("SELECT sum(acc) AS s FROM e") == [{"s": 6.0}]
     ask("draw", "hist", "--input", "lab/e/own.csv")
     ask("stats")
+
+
+def test_a_path_of_a_lab_that_is_no_text_is_refused(bench: Bench) -> None:
+    bad = bench.folder / os.fsdecode(b"bad\xff")
+    bad.mkdir()
+    (bad / "e.yaml").write_text("command: echo {a}\nparameters: {a: [1]}\n")
+    for words in (["--run", "e.yaml"], ["status"], ["query", "SELECT 1"], ["explore", "--cmd", "true", "-y"]):
+        said = bench.process(*words, code=2, cwd=bad).err
+        assert "the path has bytes that are not UTF-8" in said and said.count("\n") == 1
+    assert not (bad / "lab").exists()
+    assert "1 done" in bench.process("--run", "e.yaml", "--lab", str(bench.lab), cwd=bad).err
+
+
+def test_a_folder_that_is_gone_is_named(bench: Bench) -> None:
+    """A shell may stand in a folder that was removed."""
+    script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m tui_lab status'
+    found = subprocess.run(["sh", "-c", script, sys.executable], cwd=bench.folder, capture_output=True, text=True)
+    assert found.stderr == "tui-lab: the folder that this shell is in was removed: No such file or directory\n"

@@ -84,6 +84,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explain(error)
 
 
+def _is_here_gone() -> bool:
+    """Whether the current folder was removed."""
+    try:
+        os.getcwd()  # noqa: PTH109 (pathlib is not imported here)
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _discard_output() -> None:
     """Let what is left for standard output go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -145,6 +154,8 @@ def _explain(error: BaseException) -> int:
         return INFRASTRUCTURE
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
+        if isinstance(error, FileNotFoundError) and not place and _is_here_gone():
+            place = "the folder that this shell is in was removed: "
         print(f"tui-lab: {place}{error.strerror or error}", file=sys.stderr)
         return INFRASTRUCTURE
     print(f"tui-lab: a mistake of this program: {type(error).__name__}: {error}", file=sys.stderr)

@@ -39,6 +39,7 @@ class Lab:
     @classmethod
     def open(cls, path: Path) -> Lab:
         """Raises LabError where the folder is missing, is no lab, or was made by a newer tui-lab."""
+        _require_text(path)
         marker = path / layout.LAB_FILE
         try:
             facts = json.loads(marker.read_text())
@@ -66,6 +67,7 @@ class Lab:
     @classmethod
     def create(cls, path: Path) -> Lab:
         """Open a lab, and make it where the folder is missing or empty. Raises LabError, StorageError."""
+        _require_text(path)
         if (path / layout.LAB_FILE).exists():
             return cls.open(path)
         try:
@@ -203,6 +205,15 @@ def _is_newer(marker: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return isinstance(version, int) and version > FORMAT
+
+
+def _require_text(path: Path) -> None:
+    """Raises LabError for a path that is no text: neither tables nor SQL can name files by it."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        what = f"{path.absolute()}: the path has bytes that are not UTF-8"
+        raise LabError(what, "rename that folder; --lab DIR names another place") from None
 
 
 def _known_identity(path: Path) -> str:
