@@ -206,3 +206,9 @@ def test_tasks_that_remove_their_own_output(bench: Bench) -> None:
     run = bench.run("grid.yaml")
     assert 'loss: in 1 of 3 done tasks; task 2: its pattern matched nothing; the last line is "end"' in run.err
     assert bench("logs", "1").err == "grid/1 has no output here: its folder is gone\n"
+
+
+def test_a_value_beside_the_query_is_one_of_its_parameters(bench: Bench) -> None:
+    bench.write("grid.yaml", "command: 'true {x}'\nparameters: {x: [1, 2]}\n")
+    bench.run("grid.yaml")
+    assert "for a value of the query: --param x=2" in bench("query", "SELECT x FROM grid", "x=2", code=2).err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -147,7 +148,8 @@ def _sql(lab: Lab, words: list[str]) -> str:
 
 def _single(words: list[str]) -> str:
     if len(words) > 1:
-        raise UsageError(f"one query at a time, in quotes: {words[1]!r} is too much")
+        value = f"; for a value of the query: --param {words[1]}" if re.match(r"[A-Za-z_]\w*=", words[1]) else ""
+        raise UsageError(f"one query at a time, in quotes: {words[1]!r} is too much{value}")
     return words[0]
 
 
