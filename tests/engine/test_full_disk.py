@@ -59,6 +59,22 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(workshop: Workshop, smal
     assert sorted(map(int, workshop.lines())) == list(range(120))
 
 
+def test_who_stops_a_run_does_not_wait_for_room(workshop: Workshop, small_disk: Path) -> None:
+    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
+    run = workshop.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workshop, 10))
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb", buffering=0) as hole:
+        until(lambda: fill(hole) or notice(workshop))
+    run.terminate()
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Left. " in said and "No space left on device" in said, said
+    ballast.unlink()
+    assert workshop.call("--run", file).returncode == 0
+    assert states(workshop) == {"done": 120}
+
+
 def fill(file: Any) -> None:
     """Write until nothing more fits."""
     try:

@@ -129,6 +129,7 @@ class Follower:
         self._notice = ""
         self._unheard = False  # the engine did not take the last Ctrl-C
         self._stopping: list[StopThere] = []
+        self._full: list[str] = []  # runs that wait for room on a disk
 
     def follow(self) -> bool:
         """Until every run is over; whether a person interrupted it.
@@ -195,8 +196,11 @@ class Follower:
         return True
 
     def _beyond_reach(self) -> bool:
-        """Whether all that is left are tasks to be stopped on nodes that are away: that may take long, and is up to
-        the engine. Says so."""
+        """Whether all that is left are tasks to be stopped on nodes that are away, or ends that a full disk does not
+        take: that may take long, and is up to the engine. Says so."""
+        if self.interrupts >= 2 and self._full:
+            self.view.say(f"Left. {self._notice}: the engine has stopped what ran, and records it then.")
+            return True
         if self.interrupts < 2 or not self._stopping or any("away_for" not in one for one in self._stopping):
             return False
         going = {run.folder.name for run in self.runs if not run.look()}
@@ -252,6 +256,7 @@ class Follower:
         errors = [f"node {node['name']}: {node['error']}" for node in answer["nodes"] if node["error"]]
         self._notice = "; ".join(filter(None, [answer["notice"], *errors]))
         names = [run.folder.name for run in self.runs]
+        self._full = [name for name in answer.get("full", ()) if name in names]
         self._stopping = [one for one in answer.get("stopping", ()) if one["experiment"] in names]
         for run in self.runs:
             if run.folder.name not in answer["active"] and not run.look():

@@ -180,6 +180,7 @@ class Control:
             "pid": os.getpid(),
             "active": sorted(engine.active),
             "notice": notice_of(engine),
+            "full": sorted(engine.disk.full),
             "nodes": self.nodes.listing(),
             "stopping": self.nodes.stopping(),
             "refused": engine.refused,
