@@ -284,7 +284,8 @@ def paused_line(event: dict[str, Any]) -> str:
     if event["reason"] == "asked":
         return "Paused by a person. `tui-lab resume` goes on."
     if event["reason"] in ("no_node", "error"):
-        return f"Stopped: {event.get('message', event['reason'])}. The same command goes on."
+        why: str = event.get("message", event["reason"])
+        return f"Stopped: {why}{'' if why.endswith(('.', '?', '!')) else '.'} The same command goes on."
     if event["reason"] == "max_failures":
         return f"Stopped after {plural(failed, 'failed task')} (max_failures). The same command goes on with the rest."
     return (
