@@ -351,3 +351,19 @@ def test_documents_larger_than_a_piece() -> None:
     for indent in (None, 2):
         text = "[INFO] before\n" + json.dumps(large, indent=indent) + "\n[WARN] after\n" + json.dumps({"last": 1})
         assert list(documents(text.encode())) == [large, {"last": 1}]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "expected"),
+    [
+        ("# iter   time  residual\n  1  0.1  1.0e-01\n  2  0.2  1.0d-02\n", "time", 0.2),
+        ("# iter   time  residual\n  1  0.1  1.0e-01\n  2  0.2  1.0d-02\n", "residual", 0.01),
+        ("#iter   time  residual\n  1  0.1  1.0e-01\n", "iter", 1.0),
+        ("#  time  residual\n1  0.1  0.5\n2  0.2  0.25\n", "time", 0.2),
+        ("#  time  residual\n1  0.1  0.5\n2  0.2  0.25\n", "#", 2.0),
+        ("# time\n", "time", None),
+    ],
+)
+def test_a_header_that_is_a_comment(tmp_path: Path, text: str, column: str, expected: float | None) -> None:
+    metric = f"  m: {{csv: t.txt, column: '{column}', delimiter: ' ', type: float}}"
+    assert one(tmp_path, metric, {"t.txt": text}) == expected

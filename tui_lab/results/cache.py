@@ -28,7 +28,7 @@ import polars as pl
 
 from tui_lab.store import parquet, ranges
 
-FORMAT: Final = 8
+FORMAT: Final = 9
 """Another number makes every cache old: raise it when the same definitions would be read to other values."""
 
 LOCK_FILE: Final = "results.lock"

@@ -265,8 +265,14 @@ def table(path: TaskFile, form: Form = Form(), torn_end: bool = True) -> tuple[l
         raise SourceError("the file is empty")
     delimiter = form.delimiter or delimiter_of(first)
     names = next(_records(iter([first]), delimiter))
-    header = _unique([name.strip().lstrip("#").strip() for name in names])
-    return header, _even(_records(lines, delimiter), len(header))
+    records = _records(lines, delimiter)
+    row = next(records, None)
+    if row is not None:
+        records = itertools.chain([row], records)
+        if names[0].strip() == "#" and len(row) == len(names) - 1:
+            del names[0]  # it begins a comment, as in `# time loss`, and is no column
+    header = _unique([name.strip().lstrip("#").strip() or name.strip() for name in names])
+    return header, _even(records, len(header))
 
 
 def _meant(lines: Iterator[str], form: Form) -> Iterator[str]:
