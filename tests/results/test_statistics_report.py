@@ -409,3 +409,18 @@ def test_far_from_0_an_interval_keeps_its_width_and_a_mean_its_places() -> None:
     assert found.half == pytest.approx(describe(Sample((1e-6, 2e-6, 3e-6, 4e-6, 5e-6))).half, rel=1e-9)
     assert plus_minus(found.mean, found.half) == ("1000000000.0000030", "0.0000020")
     assert means_and_intervals([found.ends], 1e-6) == ["1000000000.0000030 ± 0.0000020"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "expected"),
+    [
+        (1099511627778.8, 3.8, ("1099511627778.8", "3.8")),
+        (12345678.9, 0.01, ("12345678.900", "0.010")),
+        (1234567890123.0, 120.0, ("1234567890120", "120")),
+        (1.5e12, 3e9, ("1.5000e+12", "0.0030e+12")),
+    ],
+)
+def test_large_means_that_are_known_to_many_digits_are_written_out(
+    mean: float, half: float, expected: tuple[str, str]
+) -> None:
+    assert plus_minus(mean, half) == expected
