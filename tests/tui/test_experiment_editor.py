@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from textual import events
 from textual.app import App, ComposeResult
+from textual.widget import Widget
 
 from tests.tui.conftest import wait_until
+from tui_lab.tui.edit_area import EditArea
 from tui_lab.tui.editor import Editor, Mark
+from tui_lab.tui.query_editor import EditorBox
 
 TEXT = """\
 # Which setting trains best?
@@ -127,3 +131,31 @@ def test_the_editor_looks_so(snap_compare: Any, no_cursor_blink: None) -> None:
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=mark)
+
+
+@pytest.mark.parametrize("kind", [Editor, EditorBox])
+async def test_a_long_paste_is_undone_and_done_again(kind: type[Widget]) -> None:
+    """The scrollbar goes with the lines in which the cursor stood."""
+
+    class One(App[None]):
+        def compose(self) -> ComposeResult:
+            yield kind()
+
+    app = One()
+    async with app.run_test(size=(60, 12)) as pilot:
+        area = app.query_one(EditArea)
+        area.load_text("name: grid\n")
+        area.focus()
+        pasted = "x: 1\n" * 2000
+        app.post_message(events.Paste(pasted))
+        await wait_until(pilot, lambda: area.document.line_count == 2002)
+        await pilot.press("ctrl+z")
+        await wait_until(pilot, lambda: area.text == "name: grid\n")
+        await pilot.press("ctrl+y")
+        await wait_until(pilot, lambda: area.document.line_count == 2002)
+        area.select_all()
+        await pilot.press("delete")
+        await wait_until(pilot, lambda: area.text == "")
+        await pilot.press("ctrl+z")
+        await wait_until(pilot, lambda: area.document.line_count == 2002)
+        assert app.return_code in (None, 0)

@@ -264,3 +264,16 @@ def test_bursts_through_a_real_terminal(workshop: Workshop, terminal: Terminal) 
     terminal.wait("1 of 2")
     terminal.press("Escape")
     leave(terminal)
+
+
+@pytest.mark.parametrize("keys", [["5"], ["3", "slash"], ["ctrl+p"]])
+async def test_a_paste_of_megabytes_is_refused(keys: list[str], small_lab: Path) -> None:
+    """What was typed before it and after it stays in order."""
+    app = LabApp(small_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        burst(app, *keys, "ctrl+a", "ctrl+k", "text:ab", events.Paste("1, " * 1_700_000), "text:c", events.Paste("de\n"))
+        await settled(app, pilot)
+        field: Any = app.focused
+        assert (field.text if isinstance(field, TextArea) else field.value).strip() == "abcde"
+        assert any("too long to be pasted: 5,100,000 characters" in one.message for one in app._notifications)

@@ -51,6 +51,8 @@ def _commands() -> type[Provider]:
     return Commands
 
 
+LONGEST_PASTE: Final = 200_000  # characters; more than that takes text fields many seconds
+
 T = TypeVar("T")
 
 
@@ -138,6 +140,10 @@ class LabApp(App[int]):
             # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
             # the screen that is here now is here until the event is handed on.
             if not self.screen_stack or not self._input.admit(event):
+                return
+            if isinstance(event, events.Paste) and len(event.text) > LONGEST_PASTE:
+                size = f"{len(event.text):,} characters, where {LONGEST_PASTE:,} are the most"
+                self.tell(f"that is too long to be pasted: {size}; a file is opened instead (1, then o)", "warning")
                 return
             if isinstance(event, events.Key):
                 self._clear_read()

@@ -16,10 +16,10 @@ from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset
 from textual.strip import Strip
-from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from tui_lab.tui import themes
+from tui_lab.tui.edit_area import EditArea
 
 Level = Literal["error", "notice"]
 _ROOM: Final = 16
@@ -38,7 +38,7 @@ class Mark:
     level: Level = "error"
 
 
-class Editor(TextArea):
+class Editor(EditArea):
     """Marks show in the gutter, below the letters that they mean, and behind the line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -16,6 +16,7 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from tui_lab.tui import themes
+from tui_lab.tui.edit_area import EditArea
 from tui_lab.tui.query_popup import Popup
 from tui_lab.tui.query_words import Candidate, Catalog
 from tui_lab.tui.query_words import complete as completions
@@ -26,7 +27,7 @@ _BY_ITSELF: Final = 2
 """Letters of a word from which on completions are shown unasked."""
 
 
-class SqlEditor(TextArea):
+class SqlEditor(EditArea):
     """`catalog` is what completion knows of; the pane sets it whenever it knows more."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
