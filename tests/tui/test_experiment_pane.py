@@ -20,6 +20,7 @@ from tui_lab.cli.errors import UsageError
 from tui_lab.spec.load import load
 from tui_lab.tui import experiment_trial
 from tui_lab.tui.app import LabApp
+from tui_lab.tui.config import state_folder
 from tui_lab.tui.dialogs import Confirm
 from tui_lab.tui.experiment_files import NewDialog, OpenDialog, entries
 from tui_lab.tui.experiment_launch import LaunchDialog, nodes_of, nodes_words, slots_of
@@ -281,6 +282,23 @@ async def test_what_was_not_saved_is_offered_again(own_lab: Workshop) -> None:
         await pilot.press("y")
         await wait_until(pilot, lambda: pane_of(again).side.text.endswith("# precious\n"))
         assert pane_of(again).unsaved
+
+
+async def test_what_can_not_be_kept_aside_is_said_before_leaving(own_lab: Workshop) -> None:
+    """A full disk, or as here no folder for it."""
+    state_folder().parent.mkdir(parents=True, exist_ok=True)
+    state_folder().write_text("a file in its place")
+    app = small(own_lab)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await rewrite(pilot, app, lambda text: text + "# precious\n")
+        await pilot.press("escape", "q")
+        await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
+        said = " ".join(str(app.screen.query(Static).first().render()).split())
+        assert said.startswith("small.yaml is not saved, and can't be kept aside (")
+        assert "leaving loses what was changed" in said
+        await pilot.press("n")
+        await wait_until(pilot, lambda: len(app.screen_stack) == 1)
+        assert pane_of(app).unsaved
 
 
 async def test_your_own_editor(own_lab: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,22 @@ def numbers(count: int) -> pl.DataFrame:
     return pl.DataFrame({"id": range(count), "value": [i * 7 % count for i in range(count)]})
 
 
+async def test_of_a_column_that_stands_half_outside_no_parts_of_numbers_are_shown() -> None:
+    frame = pl.DataFrame({"id": [1], "wide": ["w" * 30], "loss": [0.006823], "text": ["abcdefghijkl"]})
+    for width, head, tail in (
+        (54, "loss  text", "0.006823  abcde…"),
+        (51, "loss  te…", "0.006823"),
+        (46, "loss", "0.006823"),
+        (45, "loss", "www"),
+        (41, "lo…", "www"),
+    ):
+        app = TableApp(frame)
+        async with app.run_test(size=(width, 6)) as pilot:
+            await pilot.pause()
+            title, row = lines(app)[:2]
+            assert (title.endswith(head), row.endswith(tail)) == (True, True), (width, title, row)
+
+
 async def test_keys_move_the_cursor() -> None:
     app = TableApp(numbers(1000))
     async with app.run_test(size=(40, 12)) as pilot:

@@ -504,7 +504,11 @@ class LabApp(App[int]):
 
     @work(exclusive=True, group="leave")
     async def action_leave(self) -> None:
-        unsaved = [pane.unsaved for pane in self.mounted_panes() if pane.unsaved]
-        body = f"{', '.join(unsaved)} is not saved. It is kept aside, and offered when you come back."
+        panes_unsaved = [pane for pane in self.mounted_panes() if pane.unsaved]
+        unsaved = ", ".join(pane.unsaved for pane in panes_unsaved)
+        problem = next(filter(None, [pane.keep_unsaved() for pane in panes_unsaved]), "")
+        body = f"{unsaved} is not saved. It is kept aside, and offered when you come back."
+        if problem:
+            body = f"{unsaved} is not saved, and can't be kept aside ({problem}): leaving loses what was changed."
         if not unsaved or await self.confirm("Leave with unsaved changes?", body, "Leave"):
             self.exit(0)

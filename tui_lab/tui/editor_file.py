@@ -127,15 +127,24 @@ class EditedFile:
     def _copy(self) -> Path:
         return state_folder() / "unsaved" / (hashlib.sha256(os.fsencode(self.path)).hexdigest()[:24] + ".json")
 
-    def keep(self, text: str) -> None:
-        """Leave a copy of an unsaved text outside of the project, where only its owner reads it."""
+    def keep(self, text: str) -> str:
+        """Leave a copy of an unsaved text outside of the project, where only its owner reads it.
+
+        Return why that can't be done, as on a full disk; else an empty text.
+        """
         about = {"path": str(self.path), "text": text, "at": time.time()}
-        with suppress(OSError):  # a full disk takes no copy, and the text is still on screen
-            self._copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = self._copy.with_suffix(f".{secrets.token_hex(4)}")
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-                json.dump(about, stream)
-            partial.replace(self._copy)
+        partial = self._copy.with_suffix(f".{secrets.token_hex(4)}")
+        try:
+            partial.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+                    json.dump(about, stream)
+                partial.replace(self._copy)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
 
     def forget(self) -> None:
         """Remove the copy: the text is saved, or given up by a person."""

@@ -31,6 +31,10 @@ class FilePane(Pane):
         side = found.first() if found else None
         return side.file.path.name if side is not None and side.unsaved and side.file is not None else ""
 
+    def keep_unsaved(self) -> str:
+        found = self.query(TextSide)
+        return found.first().keep() if found else ""
+
     def file_changed(self) -> None:
         """Another file is in the editor."""
 

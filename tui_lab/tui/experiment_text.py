@@ -156,10 +156,9 @@ class TextSide(Vertical):
             self.file.forget()
             self._saved = self._latest = [*self.editor.document.lines]
 
-    def keep(self) -> None:
-        """A copy of what is unsaved, should this program or its machine die."""
-        if self.file is not None and self.unsaved:
-            self.file.keep(self.text)
+    def keep(self) -> str:
+        """Make a copy of what is unsaved, should this program or its machine die. Why that can't be done, or empty."""
+        return self.file.keep(self.text) if self.file is not None and self.unsaved else ""
 
     def look(self) -> None:
         """Whether the file on disk is another one by now."""

@@ -91,6 +91,10 @@ class Pane(Vertical, can_focus=True):
         """What would be lost by leaving, for people; empty where there is nothing."""
         return ""
 
+    def keep_unsaved(self) -> str:
+        """Keep it aside for the next time. Why that can't be done; empty where it is."""
+        return ""
+
     def show(self, snapshot: LabSnapshot) -> None:
         """Take in a new snapshot. Called only while the pane is visible, and once when it becomes visible."""
 

@@ -26,6 +26,7 @@ from tui_lab.tui.table_paint import Segments, Tones, line, segments
 __all__ = ["Column", "FrameTable", "next_order"]
 
 SAMPLE: Final = 24  # rows by which columns that are out of sight are measured
+LEAST_TEXT: Final = 4  # cells in which the beginning of a text says something
 Order = tuple[str, bool]
 
 
@@ -379,6 +380,9 @@ class FrameTable(ScrollView, can_focus=True):
 
     def _cell(self, place: int, room: int, row: int, base: tuple[str, ...]) -> Segments:
         cell = self._page.cell(place, row)
+        # Of a column that stands half outside, what says nothing is left away; the title's ellipsis tells of it.
+        if room < self._layout_.widths[place] and cell.width > room and (self._right[place] or room < LEAST_TEXT):
+            cell = Cell("", 0)
         tones = [cell.tone] if cell.tone else []
         return segments(
             cell,
