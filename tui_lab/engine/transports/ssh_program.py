@@ -24,7 +24,8 @@ FAILED: Final = 255  # exit status of `ssh` itself
 _OPTIONS: Final = (
     *("-T", "-a", "-x"),
     *("-oBatchMode=yes", "-oStrictHostKeyChecking=yes", "-oControlMaster=no", "-oRemoteCommand=none"),
-    *("-oClearAllForwardings=yes", "-oPermitLocalCommand=no", "-oAddKeysToAgent=no", "-oLogLevel=ERROR"),
+    *("-oClearAllForwardings=yes", "-oPermitLocalCommand=no", "-oAddKeysToAgent=no", "-oUpdateHostKeys=no"),
+    "-oLogLevel=ERROR",
 )
 
 
