@@ -139,6 +139,17 @@ def test_numbers_of_which_only_texts_hold_all_digits(disk: Any) -> None:
     assert all(one["sd"] == pytest.approx(0.5**0.5) and one["half"] > 1 for one in found)
 
 
+def test_numbers_too_far_apart_for_their_differences_are_floats(disk: Any) -> None:
+    """No digit is told that is not known."""
+    played = Played(disk, SWEEP, "far")
+    of = {"calm": 9007199254740993, "wild": 18446744073709551615, "sick": 18446744073709551616}
+    played.whole(lambda row: f"m={of[row['opt']]}\n")
+    metric = make(refresh(played.folder)).metrics[0]
+    assert metric.offset == 0
+    assert [one.mean for one in metric.summaries] == [float(of[opt]) for opt in OPTS]
+    assert metric.standing(0) == "worse" and metric.tied(1) and metric.tied(2)
+
+
 def test_repeats_that_turned_out_not_to_be_needed_are_not_missing(disk: Any) -> None:
     sides: list[Side] = []
     for name in ("a", "b"):

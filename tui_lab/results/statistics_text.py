@@ -113,12 +113,13 @@ def plus_minus(mean: float | None, half: float | None, sign: bool = False) -> tu
     places = 1 - math.floor(math.log10(rounded)) if rounded else places
     largest = max(abs(mean), half)
     exponent = math.floor(math.log10(largest))
-    if places + exponent > 6 and 0 < places <= 9:  # far from 0: all places that a float has there
-        places = min(places, max(0, -math.floor(math.log10(math.ulp(largest)))))
-        return f"{mean:{plus}z.{places}f}", f"{half:z.{places}f}"
+    if places + exponent > 6 and -5 < places <= 9:  # far from 0: no more places than a float has there
+        places = min(places, -math.floor(math.log10(math.ulp(largest))))
+        if places > 0:
+            return f"{mean:{plus}z.{places}f}", f"{half:z.{places}f}"
     if -5 < places <= 9 and (largest < 1e7 or places + exponent > 6):
         if places < 0:
-            return f"{round(mean, places):{plus}z.0f}", f"{round(half, places):z.0f}"
+            return f"{round(mean, places):{plus}z.0f}", f"{round(half, places) or half:z.0f}"
         return f"{mean:{plus}z.{places}f}", f"{half:z.{places}f}"
     places = max(0, places + exponent)
     if places > 15:

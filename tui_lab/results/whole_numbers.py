@@ -40,8 +40,8 @@ def beyond_floats(series: pl.Series) -> bool:
 
 def as_floats(series: pl.Series) -> tuple[Sequence[float | None], int]:
     """The values as floats, and what was subtracted from all of them, exactly, before they became floats: 0 where they
-    are small."""
-    if is_far(series):
+    are small, or too far apart for that."""
+    if is_far(series) and not beyond_floats(series):
         return differences(series.to_list())
     return series.cast(pl.Float64, strict=False).to_list(), 0
 
@@ -49,7 +49,8 @@ def as_floats(series: pl.Series) -> tuple[Sequence[float | None], int]:
 def differences(values: Sequence[int | Decimal | None]) -> tuple[list[float | None], int]:
     """The same for numbers that are exact."""
     known = [value for value in values if value is not None]
-    offset = int(known[0]) if any(not -_FEW_DIGITS <= value <= _FEW_DIGITS for value in known) else 0
+    low, high = (min(known), max(known)) if known else (0, 0)
+    offset = int(known[0]) if max(-low, high) > _FEW_DIGITS and high - low <= LARGEST else 0
     return [None if value is None else _difference(value, offset) for value in values], offset
 
 
