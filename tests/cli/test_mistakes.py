@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.bench import Bench
 from tui_lab.cli.main import COMMANDS, main
+from tui_lab.store.lab import Lab
 
 GOOD = "command: echo {a}\nparameters: {a: [1, 2]}\n"
 
@@ -367,3 +368,24 @@ def test_the_lab_may_be_named_before_or_after_the_command(bench: Bench) -> None:
         assert "x" in bench(*words).out
     assert "x" in bench("status", env={"TUI_LAB_DIR": "other"}).out
     assert os.fspath(bench.folder / "other") in bench("show", "0", "--lab", "other").out
+
+
+def test_a_package_that_is_missing_is_named(bench: Bench) -> None:
+    broken = bench.folder / "broken"
+    broken.mkdir()
+    (broken / "polars.py").write_text("raise ModuleNotFoundError(\"No module named 'polars'\", name='polars')\n")
+    bench.write("x.yaml", GOOD)
+    for words in (["plan", "x.yaml"], ["--run", "x.yaml"]):
+        said = bench.process(*words, code=3, env={"PYTHONPATH": str(broken)})
+        assert said.err == "tui-lab: the package polars is not installed; install tui-lab again, with pip\n"
+
+
+def test_a_place_where_no_socket_can_be_made_is_named(bench: Bench) -> None:
+    runtime = bench.folder / "run"
+    (runtime / "tui-lab").mkdir(parents=True, mode=0o700)
+    bench.write("x.yaml", GOOD)
+    Lab.create(bench.lab)
+    socket = runtime / "tui-lab" / f"{Lab.open(bench.lab).identity}.sock"
+    socket.mkdir()
+    said = bench.process("--run", "x.yaml", code=3, env={"XDG_RUNTIME_DIR": str(runtime)}).err
+    assert f"tui-lab: {socket}: " in said and "the engine's socket goes there" in said

@@ -43,13 +43,18 @@ class Control:
         self._watch = asyncio.create_task(self._stay())
 
     async def _listen(self) -> None:
+        """Raises StorageError where no socket can be made, OSError for engine.json."""
         if self._server is not None:
             self._server.close()
         if not is_private(str(self.path.parent)):  # it was removed, and someone else may have been quicker
             self.path = runtime_folder() / self.path.name
-        self.path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
-        self.path.chmod(0o600)
+        try:
+            self.path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_LIMIT)
+            self.path.chmod(0o600)
+        except OSError as error:
+            hint = "the engine's socket goes there; $XDG_RUNTIME_DIR names another folder"
+            raise StorageError(f"{self.path}: {error.strerror or error}", hint) from error
         self._facts = EngineFacts.own(self.engine.lab, self.path)
         self._facts.write(self.engine.lab)
 
@@ -67,7 +72,7 @@ class Control:
             if not self.path.exists():
                 try:
                     await self._listen()
-                except OSError as error:
+                except (OSError, StorageError) as error:
                     log.warning("%s: %s", self.path, error)
 
     def _stay_known(self) -> None:
