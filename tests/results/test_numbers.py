@@ -292,6 +292,17 @@ def test_a_number_that_goes_on_is_null_and_no_earlier_one_counts(text: str) -> N
         assert value(f"x: (@{shorthand}@)", f"x: 1\nx: {text}", take="max") is None, shorthand
 
 
+@pytest.mark.parametrize("text", ["1.5 h 20 min", "2.5min 30s", "1.5 h and 20 min", "1.5 ms 2 us"])
+def test_the_head_of_a_duration_is_no_duration(text: str) -> None:
+    for shorthand in ("quantity", "float", "int"):
+        assert value(f"took (@{shorthand}@)", f"took 1\ntook {text}") is None, shorthand
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1.5 s, 20 ms each", 1.5), ("1.5 s 20 items", 1.5), ("1.5 h", 5400)])
+def test_what_stands_behind_a_quantity(text: str, seconds: float) -> None:
+    assert value("took (@quantity@)", f"took {text}", unit="s") == seconds
+
+
 def test_an_integer_is_no_other_number() -> None:
     for text in ("1e6", "3.7", "3.0", "0x1F", "1,234", "nan", "inf"):
         assert value("n: (@int@)", f"n: {text}") is None

@@ -36,7 +36,8 @@ _RUN: Final = (
 _NOT_FINITE: Final = rf"{_SIGN}?(?<![A-Za-z0-9_])(?ai:inf(?:inity)?|[qs]?nan(?:\([a-z0-9]*\))?)(?![a-zA-Z0-9_])"
 
 # Durations in parts with spaces between them: `1h 23m`, `2 min 30 s`, `1 day, 2:03:04`. Each part is a whole number of
-# a larger unit than the next one's.
+# a larger unit than the next one's. `1.5 h 20 min` belongs to the match, too, for its reader to refuse: its head alone
+# would be wrong. Behind a comma, as in `1.5 s, 20 ms`, stands another number.
 _TIME: Final = (
     ("weeks?|w", "w"),
     ("days?|d", "[wd]"),
@@ -48,11 +49,12 @@ _TIME: Final = (
 )
 _ANY_TIME: Final = "|".join(names for names, _ in _TIME) + "|nanoseconds?|nsecs?|ns"
 _BETWEEN: Final = r"(?:,?[ ]{1,2}(?:and[ ])?)?"
+_PART: Final = rf"[0-9]{{1,8}}+(?:[.,][0-9]{{1,12}}+(?=[ ]?{_LETTER}++[ ]))?+"
 
 
 def _part(names: str, larger: str) -> str:
     after = rf"(?=[0-9])(?![0-9.,]{{1,20}}[ ]?{larger})"
-    return rf"(?:[0-9]{{1,8}}+[ ]?(?:{names})(?!{_LETTER}){_BETWEEN}{after})?+"
+    return rf"(?:{_PART}[ ]?(?:{names})(?!{_LETTER}){_BETWEEN}{after})?+"
 
 
 def _two_parts() -> str:
@@ -68,7 +70,7 @@ def _two_parts() -> str:
 
 _CLOCK: Final = r"[0-9]{1,8}+(?::[0-9]{2}){1,2}(?:[.,][0-9]{1,12}+)?"
 DURATION: Final = (
-    rf"(?>{_SIGN}?(?:(?=[0-9]{{1,8}}+[ ]?(?:{_two_parts()})){''.join(_part(*time) for time in _TIME)}"
+    rf"(?>{_SIGN}?(?:(?={_PART}[ ]?(?:{_two_parts()})){''.join(_part(*time) for time in _TIME)}"
     rf"[0-9]{{1,8}}+(?:[.,][0-9]{{1,12}}+)?[ ]?(?:{_ANY_TIME})(?![\w/])"
     rf"|[0-9]{{1,8}}+[ ]?d(?:ays?)?,?[ ]+{_CLOCK}(?!{_GOES_ON})))"
 )
