@@ -23,7 +23,7 @@ KEPT = {"3": "grid/0", "4": "importance", "6": "of small", "7": "small#1"}  # wh
 async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workshop) -> None:
     word = KEPT[key].replace("grid/0", "small/0")
     app = LabApp(own_lab.lab_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "small")
         await pilot.press(f"alt+{key}")
         await wait_until(pilot, lambda: word in text_of(app))
@@ -36,7 +36,7 @@ async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workshop) -> No
 
 async def test_failures_of_a_lab_that_is_gone(own_lab: Workshop) -> None:
     app = LabApp(own_lab.lab_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: "small/0" in text_of(app))
         own_lab.lab_path.rename(own_lab.folder / "away")
         await wait_until(pilot, lambda: GONE in text_of(app))
@@ -50,7 +50,7 @@ async def test_an_experiment_that_vanishes_is_told(own_lab: Workshop) -> None:
     file = own_lab.write("other.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
     assert own_lab.call("--run", file).returncode == 0
     app = LabApp(own_lab.lab_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "other")
         (own_lab.lab_path / "other").rename(own_lab.folder / "away")
         await wait_until(pilot, lambda: app.current == "small")
@@ -63,7 +63,7 @@ async def test_an_experiment_without_a_submission(key: str, own_lab: Workshop) -
     empty.mkdir()
     (empty / "journal.jsonl").touch()
     app = LabApp(own_lab.lab_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: app.current is not None)
         app.current = "small"
         await pilot.press(f"alt+{key}")
@@ -83,7 +83,7 @@ async def test_what_nobody_foresaw_in_the_watcher_is_said(small_lab: Path, monke
 
     monkeypatch.setattr(watcher.Watcher, "_look", broken)
     app = LabApp(small_lab)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: "brokenonpurpose" in text_of(app))
         assert "RuntimeError: brokenonpurpose" in (state_folder() / CRASH_FILE).read_text()
         monkeypatch.setattr(watcher.Watcher, "_look", real)
