@@ -238,6 +238,17 @@ def test_a_lab_on_a_read_only_file_system(bench: Bench, mounted: Path) -> None:
     assert len(json.loads(bench("query", "SELECT * FROM x", "--format", "json", *lab).out)) == 2
 
 
+@pytest.mark.parametrize("command", [("query", "SELECT * FROM x"), ("export", "x"), ("stats", "x")])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "md"])
+def test_a_file_that_the_disk_has_no_room_for(bench: Bench, mounted: Path, command: tuple[str, str], ending: str) -> None:
+    bench.write("x.yaml", GOOD + "metrics: {m: '(@int@)'}\n")
+    bench.run("x.yaml")
+    (mounted / "fill").write_bytes(b"x" * (64 << 10))
+    file = mounted / f"o.{ending}"
+    assert bench.inside(*command, "-o", str(file), code=3).err == f"tui-lab: {file}: No space left on device\n"
+    assert [entry.name for entry in mounted.iterdir()] == ["fill"]
+
+
 @pytest.mark.parametrize("room", [0, 4, 8, 12, 16, 20])
 def test_a_lab_on_a_full_disk(bench: Bench, mounted: Path, room: int) -> None:
     bench.write("x.yaml", GOOD)
@@ -274,6 +285,7 @@ def test_names_that_are_not_there_get_a_suggestion(bench: Bench) -> None:
     assert 'did you mean "grid"?' in bench("status", "gird", code=2).err
     assert bench.inside("logs", "7", code=2).err == "tui-lab: grid has no task 7; its tasks are 0 to 1\n"
     assert "grid has no task 9; its tasks are 0 to 1" in bench.inside("show", "0-9", code=2).err
+    assert "grid#1 is a submission, not a task; a task is `grid/3`" in bench.inside("show", "grid#1", code=2).err
     assert bench.inside("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
     assert "grid/0 has no attempt 3; it had 1" in bench.inside("logs", "0.3", code=2).err
     assert 'unknown name "sate"' in bench.inside("logs", "sate = 'done'", code=2).err

@@ -19,6 +19,7 @@ from tui_lab.store.lab import Lab
 _TASK: Final = re.compile(
     r"(?:(?P<experiment>[A-Za-z_][A-Za-z0-9_.-]*)/)?(?P<first>\d+)(?:-(?P<last>\d+))?(?:\.(?P<attempt>\d+))?(?::(?P<step>.+))?"
 )
+_SUBMISSION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)#\d+")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -63,6 +64,12 @@ def _one(lab: Lab, word: str) -> Iterator[Address]:
     elif _NAME.fullmatch(word):
         folder = lab.experiment(word)
         yield from (Address(folder, task) for task in folder.tasks()["task_id"])
+    elif submission := _SUBMISSION.fullmatch(word):
+        lab.experiment(submission[1])
+        raise UsageError(
+            f"{word} is a submission, not a task; a task is `{submission[1]}/3`, all of them are `{submission[1]}`, "
+            f"and `tui-lab history {submission[1]}` and `tui-lab diff` show submissions"
+        )
     else:
         experiment, _, condition = word.partition("/") if re.match(r"[A-Za-z_][\w.-]*/", word) else ("", "", word)
         folders = [lab.experiment(experiment)] if experiment else [newest(lab)]

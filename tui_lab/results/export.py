@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tui_lab.results.columns import portable
-from tui_lab.results.output import Format, OutputError, write
+from tui_lab.results.output import Format, not_written, write
 from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_table import mean_texts
@@ -56,7 +56,7 @@ def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, dict[s
 
 def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], columns: Columns) -> None:
     """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA; each column's own
-    metadata has its kind, unit and goal. Raises OutputError."""
+    metadata has its kind, unit and goal. Raises OutputError, StorageError."""
     table = portable(frame).to_arrow()
     fields = []
     for field in table.schema:
@@ -72,7 +72,7 @@ def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], col
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"{file}: {error.strerror or error}") from error
+        raise not_written(file, error) from error
 
 
 def write_described(

@@ -15,6 +15,7 @@ rounded for people.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -31,6 +32,7 @@ from tui_lab.results.columns import portable
 from tui_lab.results.plain import exact, plain, plain_column, rounded, shown, to_json
 from tui_lab.results.table_text import print_table, table_lines
 from tui_lab.spec.problem import suggest
+from tui_lab.store.errors import StorageError
 
 Format = Literal["csv", "tsv", "excel-csv", "xlsx", "json", "jsonl", "parquet", "markdown", "table"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -48,6 +50,7 @@ ENDINGS: Final[dict[str, Format]] = {
 BINARY: Final = frozenset(("parquet", "xlsx"))
 """Formats that are no text."""
 _SLICE: Final = 10_000
+_OF_THE_DISK: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS))
 
 
 class OutputError(Exception):
@@ -76,7 +79,7 @@ def write(
     """Write a frame to a file, or to a stream (by default standard output).
 
     Returns a note for the person (what did not fit on the terminal), or an empty text. A reader that closes
-    the pipe ends the output without a word. Raises OutputError.
+    the pipe ends the output without a word. Raises OutputError, StorageError.
     """
     target = sys.stdout if stream is None else stream
     terminal = file is None and target.isatty()
@@ -132,7 +135,13 @@ def _to_file(frame: pl.DataFrame, format: Format, file: Path) -> None:
     except BrokenPipeError:
         return
     except OSError as error:
-        raise OutputError(f"{file}: {error.strerror or error}") from error
+        raise not_written(file, error) from error
+
+
+def not_written(file: Path, error: OSError) -> Exception:
+    """What to raise for a file that can't be written: StorageError where the disk is at fault, else OutputError."""
+    said = f"{file}: {os.strerror(error.errno) if error.errno else error}"
+    return StorageError(said) if error.errno in _OF_THE_DISK else OutputError(said)
 
 
 # ---- formats
