@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -240,7 +241,9 @@ def test_a_lab_on_a_read_only_file_system(bench: Bench, mounted: Path) -> None:
 
 @pytest.mark.parametrize("command", [("query", "SELECT * FROM x"), ("export", "x"), ("stats", "x")])
 @pytest.mark.parametrize("ending", ["csv", "parquet", "md"])
-def test_a_file_that_the_disk_has_no_room_for(bench: Bench, mounted: Path, command: tuple[str, str], ending: str) -> None:
+def test_a_file_that_the_disk_has_no_room_for(
+    bench: Bench, mounted: Path, command: tuple[str, str], ending: str
+) -> None:
     bench.write("x.yaml", GOOD + "metrics: {m: '(@int@)'}\n")
     bench.run("x.yaml")
     (mounted / "fill").write_bytes(b"x" * (64 << 10))
@@ -393,11 +396,11 @@ def test_a_package_that_is_missing_is_named(bench: Bench) -> None:
 
 
 def test_a_place_where_no_socket_can_be_made_is_named(bench: Bench) -> None:
-    runtime = bench.folder / "run"
-    (runtime / "tui-lab").mkdir(parents=True, mode=0o700)
     bench.write("x.yaml", GOOD)
     Lab.create(bench.lab)
-    socket = runtime / "tui-lab" / f"{Lab.open(bench.lab).identity}.sock"
-    socket.mkdir()
-    said = bench.process("--run", "x.yaml", code=3, env={"XDG_RUNTIME_DIR": str(runtime)}).err
-    assert f"tui-lab: {socket}: " in said and "the engine's socket goes there" in said
+    with TemporaryDirectory(prefix="tui-lab-test-") as runtime:  # short: an address holds 107 bytes
+        socket = Path(runtime) / "tui-lab" / f"{Lab.open(bench.lab).identity}.sock"
+        socket.parent.mkdir(mode=0o700)
+        socket.mkdir()
+        said = bench.process("--run", "x.yaml", code=3, env={"XDG_RUNTIME_DIR": runtime}).err
+        assert f"tui-lab: {socket}: " in said and "the engine's socket goes there" in said
