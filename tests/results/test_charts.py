@@ -405,3 +405,23 @@ def test_a_sum_beyond_floats_is_told() -> None:
     table = pl.DataFrame({"x": [1, 1], "y": [1e308, 1e308]})
     with pytest.raises(ChartError, match="the sum is beyond the numbers that floats hold"):
         chart("lines", table, columns={"x": "x", "y": "y"}, aggregate="sum")
+
+
+@pytest.mark.parametrize("kind", ["lines", "scatter"])
+def test_slopes_on_two_log_axes_are_those_of_scipy(kind: str) -> None:
+    size = np.array([1, 10, 100, 1000, 1000.0])
+    frame = pl.DataFrame({"size": size, "noisy": size**1.5 * np.array([1, 1.2, 0.9, 1.1, 1.1]), "exact": 3 * size**2})
+    frame = frame.unpivot(index="size", variable_name="what", value_name="time")
+    columns = {"x": "size", "y": "time", "hue": "what"}
+    (note,) = chart(kind, frame, columns=columns, log={"x", "y"}).notes
+    points = 4 if kind == "lines" else 5  # equal places are one point of a line
+    fit = stats.linregress(np.log10(size[:points]), np.log10(frame["time"][:points].to_numpy()))
+    half = fit.stderr * stats.t.ppf(0.975, points - 2)
+    places = 1 - math.floor(math.log10(half))
+    assert note == f"slope (95 % interval): noisy: {fit.slope:.{places}f} ± {half:.{places}f}; exact: 2"
+    assert not chart(kind, frame, columns=columns, log={"x"}).notes
+
+
+def test_there_is_no_slope_at_one_place() -> None:
+    frame = pl.DataFrame({"x": [2.0, 2.0], "y": [1.0, 3.0]})
+    assert not chart("scatter", frame, columns={"x": "x", "y": "y"}, log={"x", "y"}).notes

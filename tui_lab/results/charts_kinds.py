@@ -12,10 +12,11 @@ import polars as pl
 from tui_lab.results.charts import Aggregate, Axis, Chart, ChartError, Kind, Request, Role, Series
 from tui_lab.results.charts_columns import Prepared, coded
 from tui_lab.results.charts_pareto import pareto
-from tui_lab.results.charts_statistics import aggregate, boxes, describe
-from tui_lab.results.statistics_text import short
+from tui_lab.results.charts_statistics import aggregate, boxes, describe, slope
+from tui_lab.results.statistics_text import interval, short
 
 MOST_BINS: Final = 200
+MOST_SLOPES: Final = 6  # series whose slopes are told
 _AGGREGATED: Final = ("x", "y", "low", "high", "n")
 
 
@@ -70,7 +71,7 @@ def _aggregated(prepared: Prepared, x: Axis) -> Chart:
         title=request.labels.get("title", ""),
         legend=groups.legend,
         caption=_caption(prepared, found["n"], describe(point, error) if has_error else ""),
-        notes=(*prepared.notes(), *_of_bars(request, y)),
+        notes=(*prepared.notes(), *_of_bars(request, y), *_slopes(x, y, series)),
         error_style=request.error_style,
     )
 
@@ -80,6 +81,20 @@ def _of_bars(request: Request, y: Axis) -> tuple[str, ...]:
     if request.kind != "categories" or y.range is None or y.log or y.range[0] <= 0 <= y.range[1]:
         return ()
     return (f"the bars begin at {short(y.range[0] if y.range[0] > 0 else y.range[1])}, not at 0",)
+
+
+def _slopes(x: Axis, y: Axis, series: Sequence[Series]) -> tuple[str, ...]:
+    """How steep the series are where both axes are logarithmic: the powers of x that y grows by."""
+    if not (x.log and y.log):
+        return ()
+    found = [(one.name, slope(one.points["x"], one.points["y"])) for one in series[:MOST_SLOPES]]
+    said = [(f"{name}: " if name else "") + _slope(*steep) for name, steep in found if steep is not None]
+    more = "; ..." if len(series) > MOST_SLOPES else ""
+    return (f"slope (95 % interval): {'; '.join(said)}{more}",) if said else ()
+
+
+def _slope(steep: float, half: float | None) -> str:
+    return interval(steep, half) if half else short(steep)
 
 
 def _caption(prepared: Prepared, n: pl.Series, error: str) -> str:
@@ -216,15 +231,16 @@ def scatter(prepared: Prepared) -> Chart:
     if y.kind == "category":
         name = table.columns[-1]
         table = table.with_columns(_shown_x(prepared.rows["y"], y).alias(name))
+    series = groups.split(prepared.rows, ("x", "y"))
     return Chart(
         "scatter",
         x,
         y,
-        groups.split(prepared.rows, ("x", "y")),
+        series,
         table,
         title=request.labels.get("title", ""),
         legend=groups.legend,
-        notes=prepared.notes(),
+        notes=(*prepared.notes(), *_slopes(x, y, series)),
     )
 
 

@@ -120,6 +120,22 @@ def _bootstrap(groups: pl.Series, point: Aggregate) -> tuple[pl.Series, pl.Serie
     return pl.Series(low, dtype=pl.Float64), pl.Series(high, dtype=pl.Float64)
 
 
+def slope(x: pl.Series, y: pl.Series) -> tuple[float, float | None] | None:
+    """The power of x that y grows by: the slope of the straight line (least squares) through the logarithms, and half
+    of its 95 % interval, by Student's t with n - 2 degrees of freedom. No half where the points lie on a line, or are
+    two; None where all have one x. x, y: above 0."""
+    from scipy import stats
+
+    if x.n_unique() < 2:
+        return None
+    places, values = np.log10(x.to_numpy()), np.log10(y.to_numpy())
+    fit = stats.linregress(places, values)
+    off_line = np.abs(values - (fit.intercept + fit.slope * places)).max()
+    if len(places) < 3 or off_line <= 1e-12 * max(1.0, np.abs(values).max()):
+        return float(fit.slope), None
+    return float(fit.slope), float(fit.stderr * stats.t.ppf((1 + LEVEL) / 2, len(places) - 2))
+
+
 def boxes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
     """A row for each distinct `keys`: quartiles (linear interpolation) `q1`, `median`, `q3`; the whiskers
     `low` and `high`, the outermost values within 1.5 times q3 - q1 of the box; `n`; `outliers`, the values
