@@ -19,6 +19,7 @@ import tui_lab.engine.agent
 from tests.conftest import until
 from tests.engine.agent_talk import Talk, gone, wait_gone
 from tui_lab.engine.agent.ending import LEFTOVER_GRACE
+from tui_lab.engine.agent.processes import is_amid_exec, process_stat
 from tui_lab.engine.agent.timers import Timers
 from tui_lab.engine.place import process_start
 
@@ -428,6 +429,18 @@ def test_a_spool_that_can_not_be_made_is_a_clear_line(talk: Talk) -> None:
     said = talk.receive_end()
     assert str(talk.spool) in said
     assert "Traceback" not in said
+
+
+def test_a_process_without_an_environment_may_be_amid_an_exec() -> None:
+    with subprocess.Popen(["sleep", "60"], env={}) as process:
+        facts = process_stat(process.pid)
+        assert facts is not None
+        assert is_amid_exec(process.pid, facts[4])
+        until(lambda: not is_amid_exec(process.pid, facts[4]))
+        process.kill()
+    own = process_stat(os.getpid())
+    assert own is not None
+    assert not is_amid_exec(os.getpid(), own[4])
 
 
 def test_leftovers_are_stopped_and_counted(talk: Talk) -> None:

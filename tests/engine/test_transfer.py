@@ -59,8 +59,9 @@ def parts(target: Path) -> list[Path]:
 
 
 def big_file(path: Path, request: pytest.FixtureRequest) -> int:
-    """1 GB with --long, else 30 MB; no two pieces alike."""
-    size = (1000 if request.config.getoption("--long") else 30) * MB
+    """1 GB with --long, else 100 MB, which is more than what is on its way in three connections; no two pieces
+    alike."""
+    size = (1000 if request.config.getoption("--long") else 100) * MB
     with open(path, "wb") as file:
         for number in range(size // MB):
             file.write(number.to_bytes(8, "big") * (MB // 8))

@@ -201,6 +201,7 @@ async def test_retry_tells_what_changed_since(workshop: Workshop, code: str, way
     assert workshop.call("--run", file).returncode == 1
     program.write_text("exit 0\n")
     async with screen(workshop.lab_path, (150, 40)) as s:
+        await s.until(lambda: workshop.engine_pid() is None)  # that of the first run
         await s.press("asterisk", "r")
         await s.until(lambda: isinstance(s.app.screen, Confirm))
         body = str(s.app.screen.query(Static).first().render())

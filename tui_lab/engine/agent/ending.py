@@ -9,6 +9,7 @@ from tui_lab.engine.agent.processes import (
     all_pids,
     children,
     has_variables,
+    is_amid_exec,
     oom_kills,
     process_file,
     process_stat,
@@ -75,7 +76,7 @@ class Ending:
 
     def signal_all(self, attempt: Attempt, number: int) -> None:
         """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
-        members = self.survivors(attempt)
+        members = self.survivors(attempt, self.orphans())
         for group in attempt.groups:
             try:
                 os.killpg(group, number)
@@ -132,7 +133,11 @@ class Ending:
     def sweep(self, attempt: Attempt, began: float) -> None:
         """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
         once while its child still writes a checkpoint: what was stopped has its whole grace."""
-        left = [pid for pid, _ in self.survivors(attempt)] if attempt.in_ledger else []
+        orphans = self.orphans() if attempt.in_ledger and self.subreaper else []
+        if any(attempt.began <= facts[4] and is_amid_exec(pid, facts[4]) for pid, facts in orphans):
+            self.agent.timers.after(0.02, self.sweep, attempt, began)  # it will show whose it is
+            return
+        left = [pid for pid, _ in self.survivors(attempt, orphans)] if attempt.in_ledger else []
         late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
         if not left or late > LEFTOVER_LIMIT:
             self.finish(attempt)
@@ -145,12 +150,11 @@ class Ending:
         attempt.leftover.update(left)
         self.agent.timers.after(0.02, self.sweep, attempt, began)
 
-    def survivors(self, attempt: Attempt) -> list:
+    def survivors(self, attempt: Attempt, orphans: list) -> list:
         """(pid, process group) of an attempt's processes, besides the program that is still running."""
         mark = attempt.variables()
         strangers: Any = []
         if attempt.pid is None and self.subreaper:
-            orphans = self.orphans()
             strangers = self.strangers(attempt, orphans)
             if not strangers and not self.left_anything(attempt, mark, orphans):
                 return []

@@ -5,6 +5,7 @@ import resource
 import signal
 
 PR_SET_CHILD_SUBREAPER = 36
+TICKS = os.sysconf("SC_CLK_TCK")  # per second, of start times
 
 
 def encode(text: str) -> bytes:
@@ -54,6 +55,15 @@ def process_file(pid: int, name: str) -> bytes:
             return file.read()
     except OSError:
         return b""
+
+
+def is_amid_exec(pid: int, start_time: int) -> bool:
+    """Whether a process may be between two programs: for a moment it has no environment then, that says whose it is.
+    One that is older than a second has simply none."""
+    if process_file(pid, "environ"):
+        return False
+    with open("/proc/uptime") as file:
+        return float(file.read().split()[0]) - start_time / TICKS < 1.0
 
 
 def all_pids() -> list:
