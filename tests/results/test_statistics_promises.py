@@ -135,10 +135,20 @@ def test_differences_within_pairs_that_are_all_equal() -> None:
         ([], 0.0),
         ([1e9, 1e9 + 1e-6], 1e-6),
         ([0.1 + 0.2, 0.3], 0.1),
+        ([1 / 3.0, 1 / 3.01], 0.01 / 9),  # printed as their reciprocals
+        ([0.0, 1 / 3.01, 1 / 4.0], 0.01 / 9),
+        ([1 / 3.01, 1.37], 0.01),
+        ([1 / 3.0, 20.0], 1.0),
+        ([0.123456789012, 0.2], 1e-12),
     ],
 )
 def test_the_step_of_printed_values(values: list[float], step: float) -> None:
     assert printed_step(values) == pytest.approx(step, rel=0.1)
+
+
+def test_equal_reciprocals_are_no_certainty() -> None:
+    report = judged([1 / 3.0] * 2, [1 / 3.01] * 2, [1 / 9.5] * 2, goal="max")
+    assert [report.standing(place) for place in range(3)] == ["best", "tied", "worse"]
 
 
 def test_differences_far_below_an_offset_are_seen() -> None:

@@ -21,6 +21,8 @@ ENOUGH: Final = 5
 deterministic: a fair coin does that once in 32 times."""
 DIGITS: Final = 12
 """Significant digits that count as printed; what comes behind them may be rounding of binary numbers."""
+SHORT: Final = 8
+"""Significant digits that a printed value has at most, for its reciprocal to be known by them."""
 NOISE: Final = 4
 """Values that are at most so many neighbouring binary numbers apart may be one printed value that was computed with."""
 _UNIFORM: Final = math.sqrt(12)
@@ -91,15 +93,33 @@ def root_mean_square(samples: Iterable[Sequence[float]]) -> float:
 
 
 def printed_step(values: Iterable[float]) -> float:
-    """The distance of neighbouring values as printed: 0.01 for two decimals, 1 for whole numbers; 0 for no values."""
+    """The distance of neighbouring values as printed: 0.01 for two decimals, 1 for whole numbers; 0 for no values. Of
+    values that were printed as their reciprocals (`3.00 s/it`, read as it/s) it is that of the largest."""
     ordered = sorted(set(values))
     if not ordered:
         return 0.0
-    step = float(f"1e{min(map(_last_digit, ordered))}")
+    step = _reciprocal_step(ordered) or float(f"1e{min(map(_last_digit, ordered))}")
     # At large offsets the digits that tell values apart come late: what lies closer together was printed finer.
     gaps = (after - before for before, after in pairwise(ordered) if after - before > NOISE * math.ulp(after))
     closest = min(gaps, default=math.inf)
     return closest if closest < step / 2 else step
+
+
+def _reciprocal_step(values: Sequence[float]) -> float:
+    """The step of values that are reciprocals of printed ones; 0 where they are not. Some may have been printed as they
+    are, as programs do that write `3.00 s/it` and `1.25 it/s`."""
+    inverted = [value for value in values if _digits(value) >= DIGITS - 1]
+    if not inverted or any(_digits(1 / value) > SHORT for value in inverted):
+        return 0.0
+    last = min(_last_digit(1 / value) for value in inverted)
+    step = float(f"1e{last}") * max(map(abs, inverted)) ** 2
+    plain = [_last_digit(value) for value in values if value and _last_digit(1 / value) < last]
+    return max(step, float(f"1e{min(0, *plain)}")) if plain else step
+
+
+def _digits(value: float) -> int:
+    """How many significant digits a number needs, at most DIGITS."""
+    return len(f"{value:.{DIGITS}g}".partition("e")[0].replace(".", "").strip("-0"))
 
 
 def _last_digit(value: float) -> int:
