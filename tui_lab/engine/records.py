@@ -57,8 +57,8 @@ class Records:
             raise self._no_room()
 
     def _require_room(self) -> None:
-        """Raises StorageError while the disk has not taken what happened before."""
-        if self.unwritten:
+        """Raises StorageError while the disk does not take what happened before."""
+        if self.unwritten and not self.write_again():
             raise self._no_room()
 
     def _no_room(self) -> StorageError:
