@@ -443,6 +443,15 @@ def test_a_process_without_an_environment_may_be_amid_an_exec() -> None:
     assert not is_amid_exec(os.getpid(), own[4])
 
 
+def test_leftovers_that_keep_starting_others_without_an_environment_are_stopped(talk: Talk) -> None:
+    talk.connect(slots=1)
+    talk.context()
+    loop = "while :; do (setsid env -i sleep 0.5 &); sleep 0.02; done"
+    talk.start(0, f"setsid sh -c '{loop}' & echo $! >{talk.folder}/pid; sleep 0.1")
+    assert talk.receive("finished")["state"] == "done"
+    assert gone(int((talk.folder / "pid").read_text()))
+
+
 def test_leftovers_are_stopped_and_counted(talk: Talk) -> None:
     talk.connect(slots=4)
     talk.context()

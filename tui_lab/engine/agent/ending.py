@@ -133,13 +133,12 @@ class Ending:
     def sweep(self, attempt: Attempt, began: float) -> None:
         """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
         once while its child still writes a checkpoint: what was stopped has its whole grace."""
-        orphans = self.orphans() if attempt.in_ledger and self.subreaper else []
-        if any(attempt.began <= facts[4] and is_amid_exec(pid, facts[4]) for pid, facts in orphans):
-            self.agent.timers.after(0.02, self.sweep, attempt, began)  # it will show whose it is
-            return
-        left = [pid for pid, _ in self.survivors(attempt, orphans)] if attempt.in_ledger else []
+        orphans = self.orphans() if attempt.in_ledger else []
+        clear = [one for one in orphans if one[1][4] < attempt.began or not is_amid_exec(one[0], one[1][4])]
+        left = [pid for pid, _ in self.survivors(attempt, clear)] if attempt.in_ledger else []
         late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
-        if not left or late > LEFTOVER_LIMIT:
+        # Those that are not clear show at a further look whose they are.
+        if not (left or len(clear) < len(orphans)) or late > LEFTOVER_LIMIT:
             self.finish(attempt)
             return
         if late > 0:
@@ -207,6 +206,8 @@ class Ending:
     def orphans(self) -> list:
         """Our children that we did not start, with what the kernel says of them: what finished tasks left behind comes
         to their subreaper."""
+        if not self.subreaper:
+            return []
         found = [(pid, process_stat(pid)) for pid in children() if not self.agent.knows(pid)]
         return [(pid, facts) for pid, facts in found if facts is not None and facts[0] not in "ZX"]
 
