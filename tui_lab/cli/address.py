@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.cli.errors import UsageError
+from tui_lab.cli.reading import told
 from tui_lab.spec import expression
 from tui_lab.spec.model import Experiment
 from tui_lab.store.experiment import ExperimentFolder
@@ -40,12 +41,13 @@ def resolve(lab: Lab, words: Sequence[str]) -> list[Address]:
     """The tasks that the words name, in their order, each once. Raises UsageError, LabError.
 
     `3`, `grid/3`, `grid/3.2:train`, `3-9`, `grid` (all its tasks) or `"reason = 'oom' and lr > 0.1"`. Without
-    an experiment the newest is meant.
+    an experiment the newest is meant. Says that it reads, where that takes long.
     """
     found: dict[tuple[str, int, int | None, str | None], Address] = {}
-    for word in words:
-        for address in _one(lab, word):
-            found.setdefault((address.folder.name, address.task, address.attempt, address.step), address)
+    with told(lab.path.name):
+        for word in words:
+            for address in _one(lab, word):
+                found.setdefault((address.folder.name, address.task, address.attempt, address.step), address)
     return list(found.values())
 
 

@@ -64,8 +64,7 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
     cut = checkpoint.cut(folder.path)
     state, damage = _state(folder)
     if cut:
-        what, _, way = cut_off(cut).partition("; ")
-        yield Finding(folder.journal, 0, what, way)
+        yield Finding(folder.journal, 0, *cut_off(cut))
     for one in damage:
         line = journal.line_number(folder.journal, one.offset)
         yield Finding(folder.journal, line, one.what, "--repair leaves it out, and concludes what it can from the rest")

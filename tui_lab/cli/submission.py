@@ -110,10 +110,10 @@ def find_lab(path: Path) -> Lab | None:
     return Lab.open(path) if (path / layout.LAB_FILE).exists() else None
 
 
-def cut_off(missing: int) -> str:
-    """What there is to say of bytes that the end of a journal lacks."""
+def cut_off(missing: int) -> tuple[str, str]:
+    """What there is to say of bytes that the end of a journal lacks, and what becomes of it."""
     what = f"{missing:,} bytes are missing at its end, from which {layout.CHECKPOINT_FILE} was made"
-    return f"{what}; tasks whose end they told run again; where this is a copy of a running lab, copy it once more"
+    return what, "tasks whose end they told run again; where this is a copy of a running lab, copy it once more"
 
 
 def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
@@ -156,7 +156,7 @@ def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None
     scripts = program_files(experiment)
     declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]
     missing = 0 if lab is None else checkpoint.cut(folder.path)
-    cut = [f"{folder.journal}: {cut_off(missing)}"] if missing else []
+    cut = [f"{folder.journal}: {'; '.join(cut_off(missing))}"] if missing else []
     notices = [*cut, *moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
     if not choice.rerun:
         notices += stale(planned.plan, state, scripts)

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.results.charts import Aggregate, Error
+from tui_lab.results.statistics_intervals import t_quantile
 
 LEVEL: Final = 0.95
 RESAMPLES: Final = 1000
@@ -133,7 +134,7 @@ def slope(x: pl.Series, y: pl.Series) -> tuple[float, float | None] | None:
     off_line = np.abs(values - (fit.intercept + fit.slope * places)).max()
     if len(places) < 3 or off_line <= 1e-12 * max(1.0, np.abs(values).max()):
         return float(fit.slope), None
-    return float(fit.slope), float(fit.stderr * stats.t.ppf((1 + LEVEL) / 2, len(places) - 2))
+    return float(fit.slope), float(fit.stderr * t_quantile((1 + LEVEL) / 2, len(places) - 2))
 
 
 def boxes(rows: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

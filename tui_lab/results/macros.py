@@ -29,7 +29,7 @@ from tui_lab.results.statistics_frame import settings_table
 from tui_lab.results.statistics_report import Options, StatisticsError, make
 from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results
-from tui_lab.results.whole_numbers import as_floats, joined
+from tui_lab.results.whole_numbers import side_by_side
 from tui_lab.spec.problem import suggest
 from tui_lab.store.naming import SEED
 
@@ -134,10 +134,7 @@ def _together(
     offsets = {}
     for name, columns in metrics.items():
         parts = [side[column] for side, column in zip(sides, columns, strict=True)]
-        floats, offsets[name] = as_floats(joined(parts))
-        height = sides[0].height
-        values[0][name] = pl.Series(floats[:height], dtype=pl.Float64)
-        values[1][name] = pl.Series(floats[height:], dtype=pl.Float64)
+        (values[0][name], values[1][name]), offsets[name] = side_by_side(parts)
     return values, offsets
 
 

@@ -226,10 +226,10 @@ def _scattered(table: pl.DataFrame, column: str, asks_for_sd: bool) -> tuple[pl.
         value if value is None or setting not in moved else moved[setting].pop()
         for setting, value in zip(table["a setting"], floats, strict=True)
     ]
-    return table.with_columns(_far_from_0(column, found, offset)), nothing
+    return table.with_columns(_put_back(column, found, offset)), nothing
 
 
-def _far_from_0(name: str, values: Sequence[float | None], offset: int) -> pl.Series:
+def _put_back(name: str, values: Sequence[float | None], offset: int) -> pl.Series:
     """The values with `offset` added to each, exactly: as floats without one, else with as many decimals as there is
     room for."""
     if not offset:

@@ -22,12 +22,12 @@ _EXACT: Final = Context(prec=800)
 
 def is_rounded(series: pl.Series) -> bool:
     """Whether there are whole numbers beyond those that floats hold."""
-    return _far_from_0(series) > LARGEST
+    return _farthest(series) > LARGEST
 
 
 def is_far(series: pl.Series) -> bool:
     """Whether there are whole numbers of so many digits that their differences are what to judge by."""
-    return _far_from_0(series) > _FEW_DIGITS
+    return _farthest(series) > _FEW_DIGITS
 
 
 def beyond_floats(series: pl.Series) -> bool:
@@ -61,14 +61,24 @@ def _is_whole(series: pl.Series) -> bool:
     return bool((known.is_finite() & (known.abs() < 1e37) & (known == known.round())).all())
 
 
-def _far_from_0(series: pl.Series) -> int:
-    """Of whole numbers; 0 for others."""
+def _farthest(series: pl.Series) -> int:
+    """The distance from 0 of the whole number that is farthest from it; 0 for other numbers."""
     low, high = (series.min(), series.max()) if series.dtype.is_integer() else (None, None)
     return max(-low, high) if isinstance(low, int) and isinstance(high, int) else 0
 
 
 def _difference(value: int | Decimal, offset: int) -> float:
     return float(value - offset if isinstance(value, int) else _EXACT.subtract(value, Decimal(offset)))
+
+
+def side_by_side(parts: Sequence[pl.Series]) -> tuple[list[pl.Series], int]:
+    """The values of columns as floats, and what was subtracted from all of them, as `as_floats` has it."""
+    floats, offset = as_floats(joined(parts))
+    found, start = [], 0
+    for part in parts:
+        found.append(pl.Series(floats[start : start + part.len()], dtype=pl.Float64))
+        start += part.len()
+    return found, offset
 
 
 def joined(parts: Iterable[pl.Series]) -> pl.Series:

@@ -13,7 +13,7 @@ from tui_lab.results.statistics import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.statistics_text import means_and_intervals
 from tui_lab.results.tables import Results, refresh
-from tui_lab.results.whole_numbers import as_floats, joined
+from tui_lab.results.whole_numbers import side_by_side
 from tui_lab.store.experiment import ExperimentFolder
 
 _NOTHING = Sample(())
@@ -44,11 +44,8 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
         return Compared(None, None, pl.DataFrame())
     wanted = dict.fromkeys([*varying(results[0]), *varying(results[1])])
     by = [name for name in wanted if all(name in one.parameters for one in results)]
-    values = joined([table[one.metrics[metric]] for table, one in zip(tables, results, strict=True)])
-    floats, offset = as_floats(values)
-    height = tables[0].height
-    parts = [floats[:height], floats[height:]]
-    sides = [_samples(table, by, pl.Series(part, dtype=pl.Float64)) for table, part in zip(tables, parts, strict=True)]
+    parts, offset = side_by_side([table[one.metrics[metric]] for table, one in zip(tables, results, strict=True)])
+    sides = [_samples(table, by, part) for table, part in zip(tables, parts, strict=True)]
     known = resolution((sample.values for side in sides for sample in side.values()), offset)
     keys = list(dict.fromkeys([*sides[1], *sides[0]]))
     differing = [key for key in keys if not _equal(sides[0].get(key), sides[1].get(key))]

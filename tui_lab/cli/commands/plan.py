@@ -72,7 +72,6 @@ def commands(prepared: Prepared, most: int | None) -> list[str]:
 def expected(prepared: Prepared, slots: int | None = None) -> float | None:
     """Seconds that the run takes on so many slots (by default as many as this machine has cores), going by the
     tasks that are done; None without any."""
-
     import polars as pl
 
     from tui_lab.store import fold

@@ -44,7 +44,6 @@ def main(arguments: list[str]) -> int:
     from tui_lab.cli.address import by_experiment, newest, resolve
     from tui_lab.cli.follow import Followed, Interrupts
     from tui_lab.cli.program import changed_since
-    from tui_lab.cli.reading import told
     from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
     from tui_lab.engine.client import EngineClient
@@ -54,15 +53,14 @@ def main(arguments: list[str]) -> int:
     changes = read_changes([word for word in args.tasks if _CHANGE.fullmatch(word)])
     words = [word for word in args.tasks if not _CHANGE.fullmatch(word)] or [newest(lab).name]
     wanted: dict[str, list[int]] = {}
-    with told(lab.path.name):
-        addresses = resolve(lab, words)
-        folders = {address.folder.name: address.folder for address in addresses}
-        for name, tasks in by_experiment(addresses).items():
-            columns = folders[name].state().columns
-            states, planned = columns["state"], columns["planned"]
-            ended = [one for one in tasks if states[one] in (fold.FAILED, fold.STOPPED, fold.LOST) and planned[one]]
-            if ended:
-                wanted[name] = ended
+    addresses = resolve(lab, words)
+    folders = {address.folder.name: address.folder for address in addresses}
+    for name, tasks in by_experiment(addresses).items():
+        columns = folders[name].state().columns
+        states, planned = columns["state"], columns["planned"]
+        ended = [one for one in tasks if states[one] in (fold.FAILED, fold.STOPPED, fold.LOST) and planned[one]]
+        if ended:
+            wanted[name] = ended
     if not wanted:
         raise NothingToDoError("nothing to retry: none of these tasks failed, was stopped or lost in the newest plan")
     for folder in (folders[name] for name in wanted):

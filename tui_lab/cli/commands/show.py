@@ -36,9 +36,7 @@ def main(arguments: list[str]) -> int:
     from tui_lab.cli.address import resolve
     from tui_lab.cli.reading import told
 
-    lab = lab_to_read(args)
-    with told(lab.path.name):
-        addresses = resolve(lab, args.tasks)
+    addresses = resolve(lab_to_read(args), args.tasks)
     if not addresses:
         raise UsageError("no task is meant by that")
     for number, address in enumerate(addresses):
