@@ -20,7 +20,7 @@ import pytest
 from hypothesis import settings
 
 from tests.nodes.openssh import pytest_terminal_summary  # noqa: F401
-from tui_lab.engine.place import EngineFacts, process_start
+from tui_lab.engine.lock import EngineFacts, process_start
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal

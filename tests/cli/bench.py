@@ -24,7 +24,7 @@ from typing import Any, Final
 from unittest import mock
 
 from tui_lab.cli.main import main
-from tui_lab.engine.place import EngineFacts
+from tui_lab.engine.lock import EngineFacts
 from tui_lab.store import layout
 from tui_lab.store.lab import Lab
 

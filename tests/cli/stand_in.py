@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import until
-from tui_lab.engine.place import EngineFacts, EngineLock, process_start
+from tui_lab.engine.lock import EngineFacts, EngineLock, process_start
 from tui_lab.store import layout
 from tui_lab.store.lab import Lab
 

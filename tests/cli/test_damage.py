@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.bench import Bench
-from tui_lab.engine.place import EngineLock
+from tui_lab.engine.lock import EngineLock
 from tui_lab.store.lab import Lab
 
 GRID = "name: grid\ncommand: echo {a} >>{output}/log; echo {a}\nparameters: {a: [1, 2, 3, 4]}\n"

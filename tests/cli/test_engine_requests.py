@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import Workshop, until
 from tui_lab.cli.main import main
 from tui_lab.engine.client import EngineClient
-from tui_lab.engine.place import EngineFacts, process_start
+from tui_lab.engine.lock import EngineFacts, process_start
 
 SLEEPS = "name: e\ncommand: echo {task_id} >>$TRUTH; sleep 600\nrepeat: 3\n"
 
@@ -188,7 +188,7 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
     program = f"""if True:
         import os, sys
         from tui_lab.engine.agent.places import own_folder, spool_path
-        from tui_lab.engine.place import runtime_folder
+        from tui_lab.engine.paths import runtime_folder
         os.environ.pop("XDG_RUNTIME_DIR", None)
         os.setgid({uid}); os.setuid({uid})
         spool = spool_path("lab-node")

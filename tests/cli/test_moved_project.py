@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tests.cli.bench import Bench
-from tui_lab.engine.place import EngineLock
+from tui_lab.engine.lock import EngineLock
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import file_crc

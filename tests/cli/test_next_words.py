@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.bench import Bench
 from tests.conftest import Workshop
-from tui_lab.engine.place import EngineLock
+from tui_lab.engine.lock import EngineLock
 from tui_lab.store.lab import Lab
 
 GRID = """

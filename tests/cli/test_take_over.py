@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Workshop, alive, until
 from tests.engine.test_crashes import check
-from tui_lab.engine.place import SILENCE, EngineFacts
+from tui_lab.engine.lock import SILENCE, EngineFacts
 from tui_lab.store import layout
 from tui_lab.store.journal import Journal
 

@@ -9,7 +9,7 @@ import time
 
 from tests.cli.bench import Bench
 from tests.conftest import until
-from tui_lab.engine.place import EngineFacts
+from tui_lab.engine.lock import EngineFacts
 from tui_lab.store.lab import Lab
 
 NOISY = """\

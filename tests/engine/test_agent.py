@@ -21,7 +21,7 @@ from tests.engine.agent_talk import Talk, gone, wait_gone
 from tui_lab.engine.agent.ending import LEFTOVER_GRACE
 from tui_lab.engine.agent.processes import is_amid_exec, process_stat
 from tui_lab.engine.agent.timers import Timers
-from tui_lab.engine.place import process_start
+from tui_lab.engine.lock import process_start
 
 
 def test_the_source_needs_no_more_than_python_3_6() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tui_lab.engine.client import EngineClient
-from tui_lab.engine.place import SILENCE, EngineFacts, EngineLock, beat, process_start, take_over
+from tui_lab.engine.lock import SILENCE, EngineFacts, EngineLock, beat, process_start, take_over
 from tui_lab.store import layout
 from tui_lab.store.errors import StorageError
 from tui_lab.store.lab import Lab
@@ -36,7 +36,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_process_does_not_get_it_and_epochs_rise(lab: Lab) -> None:
     program = f"""if True:
         from pathlib import Path
-        from tui_lab.engine.place import EngineLock
+        from tui_lab.engine.lock import EngineLock
         from tui_lab.store.lab import Lab
         lock = EngineLock(Lab.open(Path({str(lab.path)!r})))
         print(lock.take(), lock.epoch)

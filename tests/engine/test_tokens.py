@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Workshop, until
-from tui_lab.engine.place import EngineFacts
+from tui_lab.engine.lock import EngineFacts
 from tui_lab.store.lab import Lab
 
 # A task counts itself in while it runs: a folder that exists already is a second one at the same time.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from tui_lab.engine.place import EngineFacts
+from tui_lab.engine.lock import EngineFacts
 from tui_lab.results.charts import Chart, NothingToDraw
 from tui_lab.results.terminal_guard import own
 from tui_lab.store.experiment import ExperimentFolder

@@ -172,7 +172,7 @@ def open_lab(args: argparse.Namespace) -> Lab:
 
 def lab_to_read(args: argparse.Namespace) -> Lab:
     """For commands that only look; says so where an engine on another machine works on it. Raises LabError."""
-    from tui_lab.engine.place import engine_elsewhere
+    from tui_lab.engine.lock import engine_elsewhere
 
     lab = open_lab(args)
     error = engine_elsewhere(lab)
@@ -184,7 +184,7 @@ def lab_to_read(args: argparse.Namespace) -> Lab:
 def lab_to_run(args: argparse.Namespace) -> Lab:
     """For commands that start tasks; with --take-over also where an engine on another machine had it. Raises
     LabError, StorageError where that engine has it still."""
-    from tui_lab.engine.place import claim
+    from tui_lab.engine.lock import claim
 
     lab = open_lab(args)
     claim(lab, args.take_over)

@@ -18,7 +18,8 @@ from typing import Any, Final
 from tui_lab.engine.agent.places import is_private
 from tui_lab.engine.agent.processes import process_stat
 from tui_lab.engine.early import EarlyEngine
-from tui_lab.engine.place import EngineFacts, elsewhere, peer_uid, require_linux
+from tui_lab.engine.lock import EngineFacts, elsewhere
+from tui_lab.engine.paths import peer_uid, require_linux
 from tui_lab.engine.recipe import inherited_environment
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error

@@ -16,9 +16,10 @@ from typing import Any
 
 from tui_lab.engine.agent.places import is_private
 from tui_lab.engine.engine import Engine
+from tui_lab.engine.lock import EngineFacts, beat
 from tui_lab.engine.node_commands import NodeCommands
 from tui_lab.engine.notice import notice_of
-from tui_lab.engine.place import EngineFacts, beat, peer_uid, runtime_folder
+from tui_lab.engine.paths import peer_uid, runtime_folder
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
@@ -65,7 +66,7 @@ class Control:
             changed = [run.journal.path for run in self.engine.runs.values() if run.journal.changed]
             if self.taken_over or changed:
                 log.error("%s: another process works on it; ending", changed[0] if changed else self.engine.lab.path)
-                self.engine.leave_everything()
+                self.engine.shutdown()
                 return
             beat(self.engine.lab)
             self._stay_known()

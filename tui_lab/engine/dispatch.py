@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.engine.earlier import Earlier
 from tui_lab.engine.node import Message, Node
-from tui_lab.engine.places import Places
+from tui_lab.engine.output_staging import OutputStaging
 from tui_lab.engine.run import ExperimentRun, Key
+from tui_lab.engine.staging import CodeStaging
 from tui_lab.spec.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import RUNNING
@@ -27,10 +27,10 @@ PATIENCE: Final = 5.0  # seconds that a node may take to give attempts back
 class Dispatch:
     """Hands tasks to nodes that have room, in the order of the experiments."""
 
-    def __init__(self, engine: Engine, places: Places) -> None:
+    def __init__(self, engine: Engine, staging: CodeStaging) -> None:
         self.engine = engine
-        self.places = places
-        self.earlier = Earlier(engine.files, engine.disk.sync, self._start)
+        self.staging = staging
+        self.output_staging = OutputStaging(engine.files, engine.disk.sync, self._start)
         self._planned = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -45,11 +45,11 @@ class Dispatch:
         runs = self.engine.runs.values()
         for run in sorted(runs, key=lambda run: (-run.priority, run.arrival)):
             if run.name in self.engine.active:
-                self.guarded(run, self._give_out, run)
+                self.logged(run, self._give_out, run)
         self._set_timer()
         self.engine.wake()
 
-    def guarded(self, run: ExperimentRun, call: Callable[..., None], *arguments: Any) -> None:
+    def logged(self, run: ExperimentRun, call: Callable[..., None], *arguments: Any) -> None:
         """Call for one run; what goes wrong with it is that run's end, and touches no other."""
         try:
             call(*arguments)
@@ -79,17 +79,17 @@ class Dispatch:
         run.bring_due()
         nodes = self.engine.nodes_of(run)
         quarantined = run.state.quarantined
-        run.trials.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
+        run.health.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
         coming = (node for node in nodes if not node.ready and not node.drained)
-        run.trials.hoped_for = tuple(node.name for node in coming if not self.engine.reach.gone(run, node))
+        run.health.hoped_for = tuple(node.name for node in coming if not self.engine.reach.gone(run, node))
         if run.order and not run.held and not self.engine.outputs.full:
             takers = self._takers(run, nodes)
             if not self._fill(run, takers):
                 return
             if run.order and not run.flight and takers and not any(map(run.fits_some, takers)):
                 # What is left is not for those that might show whose fault the failures are.
-                for name in filter(run.trials.suspects, run.trials.usable):
-                    run.trials.trust(name)
+                for name in filter(run.health.suspects, run.health.usable):
+                    run.health.trust(name)
                 if not self._fill(run, self._takers(run, nodes)):
                     return
             if run.order and takers and run.needy:
@@ -108,9 +108,9 @@ class Dispatch:
         return [
             node
             for node in nodes
-            if node.name in run.trials.usable
-            and not run.trials.suspects(node.name)
-            and self.places.place(run, node, run.submission) is not None
+            if node.name in run.health.usable
+            and not run.health.suspects(node.name)
+            and self.staging.paths(run, node, run.submission) is not None
         ]
 
     def _fill(self, run: ExperimentRun, takers: Sequence[Node]) -> bool:
@@ -195,8 +195,8 @@ class Dispatch:
 
     def _hand_over(self, run: ExperimentRun, node: Node, keys: list[Key]) -> None:
         recipe = run.recipe()
-        place = self.places.place(run, node, run.submission)
-        assert place is not None
+        paths = self.staging.paths(run, node, run.submission)
+        assert paths is not None
         self.send_context(run, node, run.submission)
         messages, failures = [], []
         for key in keys:
@@ -204,10 +204,10 @@ class Dispatch:
             try:
                 if row is None:
                     raise ValueError("the task is not in the plan any more")
-                message = recipe.start(row, key[1], place, run.state.changes.get(key[0]))
+                message = recipe.start(row, key[1], paths, run.state.changes.get(key[0]))
                 message["experiment"] = run.wire_name
                 node.open[run.wire_name, *key] = run.needs_of_node(key)
-                if not self.earlier.take_along(run, node, key, message):
+                if not self.output_staging.stage(run, node, key, message):
                     messages.append(message)
             except ValueError as error:
                 failures.append(run.on_finished(key, {"state": "failed", "reason": "start", "message": str(error)}))
@@ -230,10 +230,10 @@ class Dispatch:
         recipe = run.recipe(submission)
         if recipe.identity in node.contexts:
             return
-        place = self.places.place(run, node, submission)
-        if place is not None:
+        paths = self.staging.paths(run, node, submission)
+        if paths is not None:
             node.contexts.add(recipe.identity)
-            node.send(recipe.context(run.environment, place) | {"umask": run.umask})
+            node.send(recipe.context(run.environment, paths) | {"umask": run.umask})
 
     def count_needs(self, run: ExperimentRun, node: Node) -> None:
         """What the open attempts of a run on a node use there, now that the run can be read."""
@@ -263,8 +263,8 @@ class Dispatch:
             log.warning("%s: node %s fails what others do well", run.name, event["node"])
             run.record([event])
             self.take_back(run, event["node"])
-        for name in run.trials.usable:
-            if run.trials.suspects(name):
+        for name in run.health.usable:
+            if run.health.suspects(name):
                 self.take_back(run, name)
         pause = run.pause_after_failures()
         if pause is not None:

@@ -19,10 +19,10 @@ from tui_lab.engine.files import NodeFiles
 from tui_lab.engine.hearing import Hearing
 from tui_lab.engine.node import Node
 from tui_lab.engine.outputs import Outputs
-from tui_lab.engine.places import Places
 from tui_lab.engine.reach import UNREACHABLE, Reach
 from tui_lab.engine.run import ExperimentRun, Key, entries_of, now
 from tui_lab.engine.samples import Samples
+from tui_lab.engine.staging import CodeStaging
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
@@ -56,10 +56,10 @@ class Engine:
         self.files = NodeFiles()
         self.samples = Samples(lab)
         self.outputs = Outputs(self.files, self._on_arrived)
-        self.places = Places(self.files, self._on_place)
+        self.staging = CodeStaging(self.files, self._on_place)
         self.disk = Durability(self.runs, self.nodes, self._on_place)
         self.facts = Captures(self)
-        self.dispatch = Dispatch(self, self.places)
+        self.dispatch = Dispatch(self, self.staging)
         self.hearing = Hearing(self, self.outputs, self.samples)
         self._extending: set[asyncio.Task[None]] = set()
         self._arrivals = 0
@@ -74,7 +74,7 @@ class Engine:
     def _on_place(self) -> None:
         for run in self.runs.values():
             for node in self.nodes.values():
-                self.dispatch.guarded(run, self.dispatch.send_contexts, run, node)
+                self.dispatch.logged(run, self.dispatch.send_contexts, run, node)
         self.dispatch.plan()
 
     # Life.
@@ -84,10 +84,10 @@ class Engine:
         first."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_mistake)
-        loop.add_signal_handler(signal.SIGTERM, self.leave_everything)
+        loop.add_signal_handler(signal.SIGTERM, self.shutdown)
         self._recover()
         syncing = asyncio.create_task(self.disk.keep())
-        forsaking = loop.call_later(FIRST_COMMAND, self.forsake)
+        abandoning = loop.call_later(FIRST_COMMAND, self.abandon_unstarted)
         idle_since: float | None = time.monotonic() + FIRST_COMMAND - LINGER
         while not self._stop:
             if self._busy():
@@ -102,13 +102,13 @@ class Engine:
             except TimeoutError:
                 pass
             if time.monotonic() - self._looked >= LOOK:
-                self.look_around()
+                self.check_health()
         await close()
-        forsaking.cancel()
+        abandoning.cancel()
         await self.facts.close()
         await self.outputs.close()
-        await self.dispatch.earlier.close()
-        await self.places.close()
+        await self.dispatch.output_staging.close()
+        await self.staging.close()
         await self.disk.sync()
         await self.reach.close(at_once=self._stop)  # what is being stopped ends meanwhile, and is acknowledged
         syncing.cancel()
@@ -146,7 +146,7 @@ class Engine:
             for run in self.runs.values()
         )
 
-    def leave_everything(self) -> None:
+    def shutdown(self) -> None:
         """End at once; what runs goes on under the agents, and the next engine takes it up."""
         self._stop = True
         self._wake.set()
@@ -156,7 +156,7 @@ class Engine:
         journal holds the truth; a follower starts the next engine."""
         log.error("%s", context.get("message"), exc_info=context.get("exception"))
         if context.get("exception") is not None and "handle" in context:
-            self.leave_everything()
+            self.shutdown()
 
     def _recover(self) -> None:
         for name in self.lab.experiments():
@@ -317,9 +317,9 @@ class Engine:
         grace = run.recipe().experiment.grace
         node.send({"type": "stop", "key": [run.wire_name, *key], "reason": run.stopping[key], "grace": grace})
 
-    def forsake(self) -> None:
-        """Nobody has come with the environment of what an earlier engine left: what has not begun never
-        will."""
+    def abandon_unstarted(self) -> None:
+        """No client has supplied the environment of what an earlier engine left: what has not started
+        never will."""
         for run in self.runs.values():
             if run.environment is None and run.flight:
                 submissions = {run.state.columns["submission"][task] for task, _ in run.flight}
@@ -329,7 +329,7 @@ class Engine:
 
     # What nobody tells us.
 
-    def look_around(self) -> None:
+    def check_health(self) -> None:
         """Folders that were removed, nodes that can't be reached, runs that no node is left for."""
         passed = time.monotonic() - self._looked
         self._looked += passed

@@ -39,7 +39,7 @@ class Hearing:
         """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost."""
         node.spool = message["spool"]
         node.open = {}
-        self.engine.places.forget(node)
+        self.engine.staging.forget(node)
         known = {(name, task, attempt) for name, task, attempt in message["open"]}
         for name, task, attempt in known:
             run = self.engine.run_of(name)
@@ -48,7 +48,7 @@ class Hearing:
                 # ended already is told of next, and may still be the first result.
                 self._end(node, name, (task, attempt))
         for run in list(self.engine.runs.values()):
-            self.engine.dispatch.guarded(run, self._settle, run, node, known)
+            self.engine.dispatch.logged(run, self._settle, run, node, known)
         self.engine.facts.learn(node)
         self.engine.dispatch.plan()
 
@@ -70,12 +70,12 @@ class Hearing:
         if events and not run.record(events):
             self.engine.disk.on_full(run)
         if run.environment is None and self.engine.waited_long:
-            self.engine.forsake()
+            self.engine.abandon_unstarted()
 
     def on_trouble(self, node: Node) -> None:
         self.samples.note(node)
         self.engine.wake()
-        self.engine.look_around()
+        self.engine.check_health()
 
     # What happens there.
 
@@ -124,7 +124,7 @@ class Hearing:
                 self.engine.disk.on_full(run)
             if any(event["event"] == "finished" for event in happened):
                 self.engine.disk.dirty.set()
-                self.engine.dispatch.guarded(run, self.engine.dispatch.look_at_failures, run)
+                self.engine.dispatch.logged(run, self.engine.dispatch.look_at_failures, run)
         self.engine.dispatch.plan()
 
     def _on_returned(self, node: Node, keys: list[list[Any]], news: News) -> None:

@@ -148,7 +148,7 @@ class NodeCommands:
                 released = [name] if resumed and name in run.state.quarantined else []
                 run.place_on(entries, drained, released)
                 if released:
-                    run.trials.forget(name)
+                    run.health.forget(name)
         self.engine.dispatch.plan()
 
     # Files.
@@ -161,10 +161,10 @@ class NodeCommands:
         node = self.engine.nodes.get(run.flight.get(key, ""))
         if node is None or node.shared or not node.ready:
             return {"data": None, "total": 0}
-        place = self.engine.places.place(run, node, run.state.columns["submission"][key[0]])
-        if place is None:
+        paths = self.engine.staging.paths(run, node, run.state.columns["submission"][key[0]])
+        if paths is None:
             return {"data": None, "total": 0}
-        path = f"{Path(place.tasks).parent}/{layout.task_folder(Path(), key[0])}/{request['name']}"
+        path = f"{Path(paths.tasks).parent}/{layout.task_folder(Path(), key[0])}/{request['name']}"
         try:
             async with self.engine.files.channel(node) as channel:
                 data, total = await channel.read(node.home, path, offset, most)
@@ -223,7 +223,7 @@ class NodeCommands:
             return {"name": name, "removed": [], "error": "a run that is going uses it"}
         try:
             node = await self._reach(entry, environment)
-            self.engine.forsake()  # what waits for an environment never begins
+            self.engine.abandon_unstarted()  # what waits for an environment never begins
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE):
                     while node.open:

@@ -12,7 +12,8 @@ from typing import Final
 
 from tui_lab.engine.control import Control
 from tui_lab.engine.engine import Engine, More
-from tui_lab.engine.place import EngineFacts, EngineLock, runtime_folder
+from tui_lab.engine.lock import EngineFacts, EngineLock
+from tui_lab.engine.paths import runtime_folder
 from tui_lab.store.errors import LabError, storage_error
 from tui_lab.store.lab import Lab
 

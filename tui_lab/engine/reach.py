@@ -91,7 +91,7 @@ class Reach:
         if self.nodes.get(node.name) is node:
             del self.nodes[node.name]
         self.engine.facts.forget(node)
-        self.engine.places.forget(node)
+        self.engine.staging.forget(node)
         task = asyncio.create_task(self._see_off([node]))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

@@ -60,7 +60,7 @@ def placeholders(experiment: Experiment, commands: Sequence[Command] | None = No
 
 
 @dataclass(frozen=True)
-class Place:
+class NodePaths:
     """Where tasks run: a node, with the folders there.
 
     tasks: folder of the tasks' folders. workdir: what stands for the experiment's folder. inherits: tasks get the
@@ -103,34 +103,34 @@ class Recipe:
         self.writes_params = "params" in placeholders(experiment, self.commands)
 
     @cached_property
-    def here(self) -> Place:
+    def here(self) -> NodePaths:
         """This machine, with the lab's own folder."""
         program = self.experiment.folder if self.code is None else code_snapshot.snapshot(self.folder, self.code)
-        return Place("localhost", str(self.folder / layout.TASKS), str(program))
+        return NodePaths("localhost", str(self.folder / layout.TASKS), str(program))
 
     @property
     def workdir(self) -> str | None:
         """The folder that tasks start in on this machine; None where it depends on the task."""
         return self._workdir(self.here)
 
-    def _workdir(self, place: Place) -> str | None:
+    def _workdir(self, paths: NodePaths) -> str | None:
         written = self.experiment.workdir
         if written is None:
-            return place.workdir
+            return paths.workdir
         if any("{" + name + "}" in written for name in self.known):
             return None
-        return str(Path(place.path(written)))
+        return str(Path(paths.path(written)))
 
-    def context(self, environment: Mapping[str, str], place: Place | None = None) -> dict[str, Any]:
-        """What all tasks at a place have in common. environment: the submitter's."""
-        place = place or self.here
-        setup = [lines for lines in (place.setup, self.experiment.setup) if lines is not None]
+    def context(self, environment: Mapping[str, str], paths: NodePaths | None = None) -> dict[str, Any]:
+        """What all tasks on a node have in common. environment: the submitter's."""
+        paths = paths or self.here
+        setup = [lines for lines in (paths.setup, self.experiment.setup) if lines is not None]
         return {
             "type": "context",
             "id": self.identity,
-            "environment": inherited_environment(environment) if place.inherits else None,
-            "extra": dict(place.env),
-            "workdir": self._workdir(place) or place.workdir,
+            "environment": inherited_environment(environment) if paths.inherits else None,
+            "extra": dict(paths.env),
+            "workdir": self._workdir(paths) or paths.workdir,
             "shell": self.experiment.shell,
             "setup": "\n".join(setup) or None,
             "setup_timeout": self.experiment.setup_timeout,
@@ -141,13 +141,13 @@ class Recipe:
             ],
         }
 
-    def values(self, row: int, attempt: int, place: Place | None = None) -> dict[str, Value]:
+    def values(self, row: int, attempt: int, paths: NodePaths | None = None) -> dict[str, Value]:
         """Parameters and built-in placeholders of one attempt. The slot is filled in by the agent."""
-        return self._built_in(row, attempt, place or self.here) | self.plan.parameters(row)
+        return self._built_in(row, attempt, paths or self.here) | self.plan.parameters(row)
 
-    def _built_in(self, row: int, attempt: int, place: Place) -> dict[str, Value]:
+    def _built_in(self, row: int, attempt: int, paths: NodePaths) -> dict[str, Value]:
         task_id, repeat, seed = (column[row] for column in self._columns)
-        output = f"{place.tasks}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"
+        output = f"{paths.tasks}/{task_id // layout.TASKS_PER_FOLDER}/{task_id}"
         return {
             "output": output,
             "params": f"{output}/{layout.PARAMS_FILE}",
@@ -156,7 +156,7 @@ class Recipe:
             "seed": seed,
             "attempt": attempt,
             "experiment": self.experiment.name,
-            "node": place.node,
+            "node": paths.node,
             "slot": SLOT_MARK,
         }
 
@@ -195,14 +195,14 @@ class Recipe:
         return environment
 
     def start(
-        self, row: int, attempt: int, place: Place | None = None, changes: Mapping[str, Any] | None = None
+        self, row: int, attempt: int, paths: NodePaths | None = None, changes: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in
         seconds.
 
         Raises ValueError where a value can't be passed to a program."""
-        place = place or self.here
-        built_in = self._built_in(row, attempt, place)
+        paths = paths or self.here
+        built_in = self._built_in(row, attempt, paths)
         parameters = self.plan.parameters(row)
         values = built_in | parameters
         experiment = self.experiment
@@ -234,9 +234,9 @@ class Recipe:
         if files:
             message["files"] = files
         if self._workdir_varies:
-            message["workdir"] = place.path(fill(str(experiment.workdir), values, known=self.known))
-        if place.collect is not None:
-            message["collect"] = place.collect
+            message["workdir"] = paths.path(fill(str(experiment.workdir), values, known=self.known))
+        if paths.collect is not None:
+            message["collect"] = paths.collect
         needs = self.needs(row, attempt, changes)
         needs.pop("tokens", None)
         if needs:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.drift import Drift
+from tui_lab.engine.health import NodeHealth
 from tui_lab.engine.queue import Queue
 from tui_lab.engine.records import Key as Key
 from tui_lab.engine.records import now as now
-from tui_lab.engine.trials import Trials
 from tui_lab.store import journal, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -43,7 +43,7 @@ class ExperimentRun(Queue):
         self.drifted: dict[Key, str] = {}  # open attempts that started after a change of their program -> what to note
         # Of the open attempts those to be stopped, and why.
         self.stopping: dict[Key, str] = {k: why for k, why in self.state.stopping.items() if k in self.flight}
-        self.trials = Trials()
+        self.health = NodeHealth()
         self.extending = False  # someone finds out which repeats are needed still
         self.noted = False  # a note on these has been told since the newest submission
 
@@ -53,7 +53,7 @@ class ExperimentRun(Queue):
         """Take a submission: `event` names a plan on disk and the tasks asked for. Raises StorageError."""
         event["queued"] = self._not_ended_since(event.pop("seen"), event["queued"])
         self.decide(event)
-        self.trials = Trials()
+        self.health = NodeHealth()
         self.noted = False
         self.queue_up()
 
@@ -197,7 +197,7 @@ class ExperimentRun(Queue):
         elif event["state"] in ("failed", "lost"):
             self.finished_since[1] += 1
         if node:
-            self.trials.note(node, task, event["state"])
+            self.health.note(node, task, event["state"])
         return event
 
     def on_late(self, key: Key, message: dict[str, Any], look: bool = False) -> Event | None:
@@ -261,7 +261,7 @@ class ExperimentRun(Queue):
     def quarantine(self) -> list[Event]:
         """Nodes that fail what others do well: they get nothing more, and their failures run again elsewhere."""
         events: list[Event] = []
-        for node, failed in self.trials.condemned(self.state.quarantined):
+        for node, failed in self.health.to_quarantine(self.state.quarantined):
             events.append({"event": "quarantined", "at": now(), "node": node, "tasks": ranges.to_ranges(failed)})
             self.finished_since[1] = max(0, self.finished_since[1] - len(failed))
             self.order.extendleft(reversed(failed))
@@ -270,7 +270,7 @@ class ExperimentRun(Queue):
     def pause_after_failures(self) -> Event | None:
         """The event that pauses the run where too much has failed."""
         done, failed = self.finished_since
-        failed -= self.trials.doubtful
+        failed -= self.health.doubtful
         if failed <= 0 or self.state.paused is not None or not self.state.submissions:
             return None
         limit = self.recipe().experiment.max_failures

@@ -13,7 +13,7 @@ import numpy as np
 from tui_lab.cli.follow import Followed
 from tui_lab.cli.progress import failure_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
-from tui_lab.engine.place import EngineFacts
+from tui_lab.engine.lock import EngineFacts
 from tui_lab.results.node_samples import node_samples
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError

@@ -18,7 +18,7 @@ from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments
 if TYPE_CHECKING:
     import polars as pl
 
-    from tui_lab.engine.place import EngineLock
+    from tui_lab.engine.lock import EngineLock
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
 
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
 def take_lock(lab: Lab) -> EngineLock:
     """The lab's lock; waits for an engine that has nothing left to run. Raises LabError where it has."""
     from tui_lab.engine.client import EngineClient, EngineGone
-    from tui_lab.engine.place import EngineLock
+    from tui_lab.engine.lock import EngineLock
     from tui_lab.store.errors import LabError
 
     lock = EngineLock(lab)

@@ -203,7 +203,7 @@ class Writer:
 
 def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
     """Print a task's output as it grows, until the task has ended, or nothing runs that could end it."""
-    from tui_lab.engine.place import engine_elsewhere
+    from tui_lab.engine.lock import engine_elsewhere
     from tui_lab.store import fold
 
     offsets: dict[TaskFile, int] = {}
@@ -266,6 +266,6 @@ def _from_node(engine: EngineClient, outputs: Outputs, path: TaskFile, offset: i
 
 def _engine(lab: Lab) -> EngineClient | None:
     from tui_lab.engine.client import EngineClient
-    from tui_lab.engine.place import engine_elsewhere
+    from tui_lab.engine.lock import engine_elsewhere
 
     return EngineClient.connect(lab) if engine_elsewhere(lab) is None else None

@@ -109,7 +109,7 @@ def _not_run(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
     from tui_lab.engine.early import start_early
-    from tui_lab.engine.place import require_linux
+    from tui_lab.engine.paths import require_linux
     from tui_lab.store.layout import ENGINE_FILE
 
     require_linux()
@@ -130,7 +130,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     from tui_lab.cli.nodes import read_nodes
     from tui_lab.cli.submission import Choice, find_lab, split_words
     from tui_lab.cli.submitting import submit
-    from tui_lab.engine.place import claim
+    from tui_lab.engine.lock import claim
     from tui_lab.store.lab import Lab
 
     files, overrides = split_words(args.words)

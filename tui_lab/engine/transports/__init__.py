@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def transport_for(entry: Mapping[str, Any], lab: Lab, environment: Mapping[str, str]) -> Transport:
     """The way to the node of an entry, as a submission event has it. `environment`: the submitter's."""
     if not entry.get("host"):
-        from tui_lab.engine.place import spool_folder
+        from tui_lab.engine.paths import spool_folder
         from tui_lab.engine.transports.local import LocalTransport
 
         given = {"python": entry["python"]} if entry.get("python") else {}

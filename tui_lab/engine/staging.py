@@ -1,21 +1,24 @@
-"""Where the tasks of a run find their folders on each node, and getting the program's files there."""
+"""Code staging: the program's files on nodes that don't see the lab's folder, and the paths of tasks on each node."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.engine.code import Code, code_of
 from tui_lab.engine.files import NodeFiles, Unreachable
 from tui_lab.engine.node import Node
-from tui_lab.engine.recipe import Place
+from tui_lab.engine.recipe import NodePaths
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.engine.transfer import TransferError
+from tui_lab.spec.model import Experiment
 from tui_lab.spec.needs import brought_home
 from tui_lab.spec.problem import SpecError
-from tui_lab.store import layout
+from tui_lab.store import code_snapshot, declared_files, layout
 
 log = logging.getLogger(__name__)
 
@@ -23,28 +26,60 @@ AGAIN: Final = 5.0  # seconds before a further try to send the code
 MEGABYTE: Final = 1e6
 
 
-class Places:
-    """Knows the place of a run on a node once it is ready there; `ready` is called when one has become so."""
+@dataclass(frozen=True)
+class Code:
+    """Files by their path relative to the experiment's folder. digest: names the whole by its content."""
+
+    digest: str
+    files: tuple[tuple[str, Path, str], ...]  # relative path, path here, SHA-256
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(path.stat().st_size for _, path, _ in self.files)
+
+
+def code_of(experiment: Experiment, scripts: Iterable[str], folder: Path, snapshot: str | None) -> Code:
+    """What `code` and `inputs` name, and the scripts that a submission found in the commands. The code is that of the
+    submission's snapshot in the folder of its experiment, if it has one. Raises OSError, ValueError, SpecError."""
+    found: dict[str, tuple[Path, str]] = {}
+    if snapshot is not None:
+        found = code_snapshot.files_of(folder, snapshot)
+    for key in declared_files.KEYS if snapshot is None else ("inputs",):
+        files = declared_files.declared(experiment, key).files
+        digests = declared_files.hashed(experiment, key, files)
+        found |= {name: (path, digests[name]) for name, path in files.items() if name not in found}
+    for name in scripts:
+        path = experiment.folder / name
+        if name not in found and not name.startswith("../") and path.is_file():
+            found[name] = path, declared_files.file_digest(path)
+    files_ = tuple((name, path, digest) for name, (path, digest) in sorted(found.items()))
+    listing = "".join(f"{digest} {path.stat().st_mode & 0o111:o} {name}\0" for name, path, digest in files_)
+    return Code(hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()[:16], files_)
+
+
+class CodeStaging:
+    """Has the paths of a run on a node, once its files are there. `ready` is called when they have arrived."""
 
     def __init__(self, files: NodeFiles, ready: Callable[[], None]) -> None:
         self.files = files
         self.ready = ready
-        self._places: dict[tuple[Node, str], Place] = {}  # by node and identity of a recipe
+        self._paths: dict[tuple[Node, str], NodePaths] = {}  # by node and identity of a recipe
         self._codes: dict[str, asyncio.Task[Code]] = {}  # by the identity of a recipe
         self._sent: dict[tuple[Node, str], str] = {}  # (node, identity of a recipe) -> folder there
         self._sending: dict[tuple[Node, str], asyncio.Task[None]] = {}
 
-    def place(self, run: ExperimentRun, node: Node, submission: int) -> Place | None:
+    def paths(self, run: ExperimentRun, node: Node, submission: int) -> NodePaths | None:
         """None while the program's files are on their way. Raises LabError, SpecError."""
         key = (node, run.recipe(submission).identity)
-        if key not in self._places:
-            place = self._make(run, node, submission)
-            if place is None:
+        if key not in self._paths:
+            paths = self._make(run, node, submission)
+            if paths is None:
                 return None
-            self._places[key] = place
-        return self._places[key]
+            self._paths[key] = paths
+        return self._paths[key]
 
-    def _make(self, run: ExperimentRun, node: Node, submission: int) -> Place | None:
+    def _make(self, run: ExperimentRun, node: Node, submission: int) -> NodePaths | None:
         recipe = run.recipe(submission)
         experiment = recipe.experiment
         common: dict[str, Any] = {
@@ -54,7 +89,9 @@ class Places:
             "setup": node.entry.get("setup"),
         }
         if node.shared:
-            return Place(tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or recipe.here.workdir, **common)
+            return NodePaths(
+                tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or recipe.here.workdir, **common
+            )
         workdir = node.entry.get("workdir")
         if workdir is None or experiment.code or experiment.inputs:
             sent = self._sent.get((node, recipe.identity))
@@ -62,7 +99,7 @@ class Places:
                 self._send(run, node, submission)
                 return None
             workdir = workdir or sent
-        return Place(
+        return NodePaths(
             tasks=f"{node.home}/{run.wire_name}/{layout.TASKS}",
             workdir=workdir,
             collect={**brought_home(experiment), "home": node.home},
@@ -71,7 +108,7 @@ class Places:
 
     def forget(self, node: Node) -> None:
         """Ask again what is there: the node has come back."""
-        for known in (self._sent, self._places):
+        for known in (self._sent, self._paths):
             for key in [key for key in known if key[0] is node]:
                 del known[key]
 

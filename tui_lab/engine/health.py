@@ -10,7 +10,7 @@ SUSPICIOUS: Final = 5  # first attempts on a node that all fail, and it waits un
 
 
 @dataclass
-class Trial:
+class Attempts:
     """Of one node."""
 
     done: int = 0
@@ -24,21 +24,21 @@ class Trial:
         return not self.done and len(self.failed) >= SUSPICIOUS
 
 
-class Trials:
+class NodeHealth:
     """Since the submission. usable: the nodes that are up, and not in quarantine; hoped_for: those that may come."""
 
     def __init__(self) -> None:
         self.usable: tuple[str, ...] = ()
         self.hoped_for: tuple[str, ...] = ()
-        self._trials: dict[str, Trial] = {}
+        self._nodes: dict[str, Attempts] = {}
 
     def note(self, node: str, task: int, state: str) -> None:
         """An attempt has ended on a node."""
-        trial = self._trials.setdefault(node, Trial())
+        attempts = self._nodes.setdefault(node, Attempts())
         if state == "done":
-            trial.done += 1
+            attempts.done += 1
         elif state == "failed":
-            trial.failed.append(task)
+            attempts.failed.append(task)
 
     def suspects(self, node: str) -> bool:
         """It fails, and no other node has shown yet whether that is the node's fault."""
@@ -46,30 +46,30 @@ class Trials:
         return self._fails(node) and bool(others) and not all(map(self._fails, others))
 
     def _fails(self, node: str) -> bool:
-        trial = self._trials.get(node)
-        return trial is not None and trial.fails and not trial.trusted
+        attempts = self._nodes.get(node)
+        return attempts is not None and attempts.fails and not attempts.trusted
 
     def trust(self, node: str) -> None:
         """Let a node go on, for there is none that could show whether its failures are its own."""
-        self._trials.setdefault(node, Trial()).trusted = True
+        self._nodes.setdefault(node, Attempts()).trusted = True
 
     def forget(self, node: str) -> None:
         """Judge a node anew."""
-        self._trials.pop(node, None)
+        self._nodes.pop(node, None)
 
     @property
     def doubtful(self) -> int:
         """Failures that may be the node's, not the tasks'."""
-        return sum(len(trial.failed) for node, trial in self._trials.items() if self.suspects(node))
+        return sum(len(attempts.failed) for node, attempts in self._nodes.items() if self.suspects(node))
 
-    def condemned(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:
+    def to_quarantine(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:
         """Nodes whose failures are their own, for another has done well; each with the tasks that failed there since
         it was last asked. Never the last node."""
-        if not any(trial.done for trial in self._trials.values()) and not quarantined:
+        if not any(attempts.done for attempts in self._nodes.values()) and not quarantined:
             return
-        for node, trial in self._trials.items():
-            fails = trial.fails or (node in quarantined and not trial.done)
-            fresh = sorted(set(trial.failed[trial.moved :]))
+        for node, attempts in self._nodes.items():
+            fails = attempts.fails or (node in quarantined and not attempts.done)
+            fresh = sorted(set(attempts.failed[attempts.moved :]))
             if fails and fresh and any(name != node for name in self.usable):
-                trial.moved = len(trial.failed)
+                attempts.moved = len(attempts.failed)
                 yield node, fresh

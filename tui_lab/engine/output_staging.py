@@ -32,7 +32,7 @@ PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENF
 Files = list[tuple[str, TaskFile]]
 
 
-class Earlier:
+class OutputStaging:
     """Takes files along, and only then has an attempt started: `start` sends its message."""
 
     def __init__(
@@ -44,24 +44,24 @@ class Earlier:
         self.files = files
         self.settle = settle
         self.start = start
-        self._on_their_way: dict[tuple[str, Key], asyncio.Task[None]] = {}
+        self._under_way: dict[tuple[str, Key], asyncio.Task[None]] = {}
 
-    def take_along(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> bool:
+    def stage(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> bool:
         """False where there is nothing to take along: the attempt may start at once."""
         if key[1] == 1 or "collect" not in message:
             return False
         identity = (run.wire_name, key)
-        before = self._on_their_way.pop(identity, None)
+        before = self._under_way.pop(identity, None)
         if before is not None:
             before.cancel()  # it was for a node that has given the attempt back
         task = asyncio.create_task(self._carry(run, node, key, message))
-        self._on_their_way[identity] = task
+        self._under_way[identity] = task
         task.add_done_callback(lambda done: self._arrived(identity, done))
         return True
 
     def _arrived(self, identity: tuple[str, Key], task: asyncio.Task[Any]) -> None:
-        if self._on_their_way.get(identity) is task:
-            del self._on_their_way[identity]
+        if self._under_way.get(identity) is task:
+            del self._under_way[identity]
 
     async def _carry(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> None:
         def wanted() -> bool:
@@ -96,7 +96,7 @@ class Earlier:
                 log.warning("%s task %d: %s is not taken along: %s", run.name, key[0], name, error)
 
     async def close(self) -> None:
-        tasks = list(self._on_their_way.values())
+        tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

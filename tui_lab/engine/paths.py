@@ -1,0 +1,57 @@
+"""Where an engine and its agents live on this machine: the folder of the sockets, and the spools."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+from tui_lab.engine.agent.places import is_private, own_folder
+from tui_lab.store.errors import LabError, storage_error
+from tui_lab.store.lab import Lab
+
+SOCKET_PATH_LIMIT: Final = 107  # bytes that an address of a Unix socket can hold
+
+
+def runtime_folder() -> Path:
+    """The user's own folder for sockets (0700): under $XDG_RUNTIME_DIR where that can be used, else in /tmp. Which it
+    was is in engine.json. Raises StorageError."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and len(os.fsencode(base)) < SOCKET_PATH_LIMIT - 40:
+        folder = Path(base) / "tui-lab"
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if is_private(str(folder)):
+                return folder
+    return _own_folder()
+
+
+def spool_folder(lab: Lab, node: str) -> Path:
+    """The spool of a local agent. Not under $XDG_RUNTIME_DIR: that goes when the user logs out, the agent
+    does not."""
+    name = f"{lab.identity}-{node}"
+    return _own_folder(name) / name
+
+
+def _own_folder(holding: str = "") -> Path:
+    try:
+        return Path(own_folder(holding))
+    except OSError as error:
+        raise storage_error(Path("/tmp"), error) from error
+
+
+def require_linux() -> None:
+    """Raises LabError where tasks can't be run."""
+    if not sys.platform.startswith("linux") or not hasattr(socket, "SO_PEERCRED"):
+        what = f"running tasks needs Linux, this is {sys.platform}"
+        raise LabError(what, "run tui-lab on a Linux machine; results can be looked at here")
+
+
+def peer_uid(channel: socket.socket) -> int:
+    """User id of the process at the other end of a Unix socket. Raises OSError."""
+    _, uid, _ = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(uid)
