@@ -187,7 +187,7 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
     taken = Path(f"/tmp/tui-lab-{uid}")
     program = f"""if True:
         import os, sys
-        from tui_lab.engine.agent.places import own_folder, spool_path
+        from tui_lab.engine.agent.spool import spool_path, user_folder
         from tui_lab.engine.paths import runtime_folder
         os.environ.pop("XDG_RUNTIME_DIR", None)
         os.setgid({uid}); os.setuid({uid})

@@ -18,8 +18,8 @@ import pytest
 import tui_lab.engine.agent
 from tests.conftest import until
 from tests.engine.agent_talk import Talk, gone, wait_gone
-from tui_lab.engine.agent.ending import LEFTOVER_GRACE
-from tui_lab.engine.agent.processes import is_amid_exec, process_stat
+from tui_lab.engine.agent.processes import is_during_exec, process_stat
+from tui_lab.engine.agent.terminator import LEFTOVER_GRACE
 from tui_lab.engine.agent.timers import Timers
 from tui_lab.engine.lock import process_start
 
@@ -435,12 +435,12 @@ def test_a_process_without_an_environment_may_be_amid_an_exec() -> None:
     with subprocess.Popen(["sleep", "60"], env={}) as process:
         facts = process_stat(process.pid)
         assert facts is not None
-        assert is_amid_exec(process.pid, facts[4])
-        until(lambda: not is_amid_exec(process.pid, facts[4]))
+        assert is_during_exec(process.pid, facts[4])
+        until(lambda: not is_during_exec(process.pid, facts[4]))
         process.kill()
     own = process_stat(os.getpid())
     assert own is not None
-    assert not is_amid_exec(os.getpid(), own[4])
+    assert not is_during_exec(os.getpid(), own[4])
 
 
 def test_leftovers_that_keep_starting_others_without_an_environment_are_stopped(talk: Talk) -> None:

@@ -58,8 +58,8 @@ def test_a_traceback_names_the_module_and_its_line(tmp_path: Path) -> None:
     assert b"no request that this agent knows" in said.stdout
     program.write_text(bundle().replace("main(sys.argv[1]", "main(7"))
     failed = subprocess.run([*words, "x"], capture_output=True, text=True, check=False)
-    places = next(path for path in MODULES if path.name == "places.py").read_text().splitlines()
-    line = next(number for number, text in enumerate(places, 1) if "def expand" in text)
-    assert 'File "tui_lab/engine/agent/places.py", line ' in failed.stderr
+    source = next(path for path in MODULES if path.name == "paths.py").read_text().splitlines()
+    line = next(number for number, text in enumerate(source, 1) if "def expand" in text)
+    assert 'File "tui_lab/engine/agent/paths.py", line ' in failed.stderr
     numbers = [int(word) for word in failed.stderr.replace(",", "").split() if word.isdigit()]
     assert any(line < number < line + 4 for number in numbers)

@@ -24,7 +24,10 @@ LIMIT = 1.0  # seconds that an agent with nothing to do waits here
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Agents wait for a second instead of ten minutes, and tidy up at once."""
     text = agent_bundle.bundle()
-    for before, after in (("IDLE_LIMIT = 600.0", f"IDLE_LIMIT = {LIMIT}"), ("TIDY_AFTER = 2.0", "TIDY_AFTER = 0.0")):
+    for before, after in (
+        ("IDLE_LIMIT = 600.0", f"IDLE_LIMIT = {LIMIT}"),
+        ("CLEANUP_AFTER = 2.0", "CLEANUP_AFTER = 0.0"),
+    ):
         assert before in text
         text = text.replace(before, after)
     source = zlib.compress(text.encode())

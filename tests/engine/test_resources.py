@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tui_lab.engine.agent import resources as module
-from tui_lab.engine.agent.resources import CARD, PASSES, Resources, Turn, choose, overtake, parts_of
+from tui_lab.engine.agent.resources import CARD, PASSES, Resources, Turn, choose, gpu_share, overtake
 
 GIB = 1 << 30
 
@@ -103,13 +103,13 @@ def test_exclusive_is_alone() -> None:
     ],
 )
 def test_what_never_fits(needs: dict[str, Any], why: str) -> None:
-    assert small().fits_ever(needs) == why
+    assert small().why_impossible(needs) == why
 
 
 def test_half_a_gpu_of_none_and_one_and_a_half() -> None:
-    assert small(gpus=()).fits_ever({"gpus": 0.5}) == "needs gpus: 0.5, the node offers 0"
+    assert small(gpus=()).why_impossible({"gpus": 0.5}) == "needs gpus: 0.5, the node offers 0"
     with pytest.raises(ValueError, match=r"whole number or a part of one, not 1\.5"):
-        small().fits_ever({"gpus": 1.5})
+        small().why_impossible({"gpus": 1.5})
 
 
 def test_less_is_offered_while_tasks_hold_more() -> None:
@@ -156,11 +156,11 @@ class Giving(RuleBasedStateMachine):
 
     @rule(needs=NEEDS)
     def grant(self, needs: dict[str, Any]) -> None:
-        room = self.resources.room(needs)
+        room = self.resources.has_room(needs)
         allocation = self.resources.grant(needs)
         assert (allocation is not None) == room
         if allocation is not None:
-            assert self.resources.fits_ever(needs) == ""
+            assert self.resources.why_impossible(needs) == ""
             assert len(allocation.get("gpus", [])) == (max(1, int(needs["gpus"])) if "gpus" in needs else 0)
             self.held.append((needs, allocation))
             self.no_more_than_offered()
@@ -203,7 +203,7 @@ class Giving(RuleBasedStateMachine):
         loads: dict[int, int] = {}
         for needs, allocation in self.held:
             for card in allocation.get("gpus", []):
-                loads[card] = loads.get(card, 0) + parts_of(needs["gpus"])
+                loads[card] = loads.get(card, 0) + gpu_share(needs["gpus"])
         assert all(load <= CARD for load in loads.values())
 
 
@@ -217,8 +217,8 @@ test_giving_and_taking = Giving.TestCase
 @dataclass(eq=False)
 class Waiting:
     needs: dict[str, Any]
-    passed: int = 0
-    since: float | None = None
+    times_overtaken: int = 0
+    overtaken_at: float | None = None
 
 
 def waiting(*needs: dict[str, Any]) -> list[Waiting]:
@@ -241,7 +241,7 @@ def test_one_that_was_overtaken_too_often_keeps_what_it_needs() -> None:
     assert choose(queue, resources, 0.0) == 1
     for _ in range(PASSES):
         overtake(queue[:1], 0.0)
-    assert [task.passed for task in queue] == [PASSES, 0, 0, 0]
+    assert [task.times_overtaken for task in queue] == [PASSES, 0, 0, 0]
     assert choose(queue, resources, 0.0) == 2, "it takes nothing that the first one waits for"
     granted(resources, {"gpus": 1})
     granted(resources, {})
@@ -268,7 +268,7 @@ def test_one_that_was_overtaken_long_ago_likewise() -> None:
 
 def test_one_that_never_fits_reserves_nothing() -> None:
     queue = waiting({"gpus": 5}, {})
-    queue[0].passed = PASSES
+    queue[0].times_overtaken = PASSES
     assert choose(queue, small(), 0.0) == 1
 
 
@@ -282,7 +282,7 @@ def test_nobody_waits_for_ever(seed: int, passes: int) -> None:
     def some() -> dict[str, Any]:
         amounts = {"cpus": [1, 2, 4], "memory": [GIB, 2 * GIB, 4 * GIB], "gpus": [0.5, 1, 2], "exclusive": [True]}
         needs = {name: chance.choice(amounts[name]) for name in amounts if chance.random() < 0.2}
-        return needs if not resources.fits_ever(needs) else {}
+        return needs if not resources.why_impossible(needs) else {}
 
     queue = waiting(*(some() for _ in range(5)))
     wanted = queue[-1]

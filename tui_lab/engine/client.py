@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.engine.agent.places import is_private
 from tui_lab.engine.agent.processes import process_stat
+from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.early import EarlyEngine
 from tui_lab.engine.lock import EngineFacts, elsewhere
 from tui_lab.engine.paths import peer_uid, require_linux

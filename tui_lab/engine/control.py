@@ -14,7 +14,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tui_lab.engine.agent.places import is_private
+from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.lock import EngineFacts, beat
 from tui_lab.engine.node_commands import NodeCommands

@@ -307,7 +307,7 @@ class Dispatch:
                 key
                 for key in reversed(mine)
                 if any(
-                    node is not behind and not node.resources.fits_ever(needs) and room.grant(needs) is not None
+                    node is not behind and not node.resources.why_impossible(needs) and room.grant(needs) is not None
                     for node, (room, _) in offers.items()
                     if node.resources is not None
                     for needs in [run.needs_of_node(key)]

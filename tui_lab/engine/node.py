@@ -14,7 +14,7 @@ import orjson
 
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.resources import Resources
-from tui_lab.engine.agent.setups import lasting
+from tui_lab.engine.agent.setups import format_duration
 from tui_lab.engine.transports.channel import Channel, ChannelError, Transport
 
 log = logging.getLogger(__name__)
@@ -233,7 +233,7 @@ class Node:
         """What its tasks wait for, for a person; empty where all is well."""
         if self.doing or self.setup_since is None or not self.ready:
             return self.doing or self.notice
-        return f"setup is running ({lasting(round(time.monotonic() - self.setup_since))})"
+        return f"setup is running ({format_duration(round(time.monotonic() - self.setup_since))})"
 
     def set_slots(self, slots: int) -> None:
         self.slots = self.entry["slots"] = slots

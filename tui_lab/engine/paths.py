@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tui_lab.engine.agent.places import is_private, own_folder
+from tui_lab.engine.agent.spool import is_private, user_folder
 from tui_lab.store.errors import LabError, storage_error
 from tui_lab.store.lab import Lab
 
@@ -39,7 +39,7 @@ def spool_folder(lab: Lab, node: str) -> Path:
 
 def _own_folder(holding: str = "") -> Path:
     try:
-        return Path(own_folder(holding))
+        return Path(user_folder(holding))
     except OSError as error:
         raise storage_error(Path("/tmp"), error) from error
 

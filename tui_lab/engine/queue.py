@@ -130,7 +130,7 @@ class Queue(Records):
     def _fits(self, key: Key, resources: Resources, now: bool) -> bool:
         """Whether an attempt may go to a node; it has its tokens then, and its share of the resources."""
         needs = self.needs_of_node(key)
-        if resources.fits_ever(needs) or (now and not resources.room(needs)) or not self._hold_tokens(key):
+        if resources.why_impossible(needs) or (now and not resources.has_room(needs)) or not self._hold_tokens(key):
             return False
         if now:
             resources.grant(needs)
@@ -161,7 +161,7 @@ class Queue(Records):
 
     def misfit(self, key: Key, resources: Resources) -> str:
         """Why a node with these resources can never run an attempt; empty where it can."""
-        return resources.fits_ever(self.needs_of_node(key))
+        return resources.why_impossible(self.needs_of_node(key))
 
     def fits_some(self, node: Node) -> bool:
         """Whether a node can run any of the tasks at the head of the queue."""

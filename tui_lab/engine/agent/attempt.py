@@ -4,8 +4,8 @@ import errno
 import os
 import time
 
-from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.engine.agent.paths import expand
+from tui_lab.engine.agent.text import decode, encode
 from tui_lab.portable.beneath import Folder, NoFolderError
 
 TYPE_CHECKING = False
@@ -25,49 +25,49 @@ class Attempt:
         self.id = "%s/%d/%d" % self.key
         self.exits = exits  # file that pids and exit statuses of its steps are written to
         self.folder = expand(message.get("folder", ""))
-        self.in_ledger = False
-        self.folder_made = False  # and in it the outputs of the first step
-        self.made: Any = {}  # name of an output -> inode
-        self.opened: Any = []  # descriptors of those, until the first step begins
-        self.begun = False  # the current step is about to start, or has: the ledger says so
+        self.is_recorded = False
+        self.has_folder = False  # and in it the outputs of the first step
+        self.output_inodes: Any = {}  # name of an output -> inode
+        self.open_outputs: Any = []  # descriptors of those, until the first step begins
+        self.is_begun = False  # the current step is about to start, or has: the ledger says so
         self.step = 0
         self.steps: Any = []  # exit status and duration of each step that ended
         self.names: Any = []  # of the steps, None where one has no name
         self.slot: Any = None
         self.allocation: Any = None  # what it was granted, while it has a slot
         self.needs: Any = message.get("needs") or {}
-        self.passed = 0  # how often it was overtaken, as `resources.Turn` wants to know
-        self.since: Any = None  # monotonic: when it was overtaken first
-        self.asked = False  # the shim was asked to start the current step, and has not answered
+        self.times_overtaken = 0  # how often it was overtaken, as `resources.Turn` wants to know
+        self.overtaken_at: Any = None  # monotonic: when it was overtaken first
+        self.is_requested = False  # the shim was asked to start the current step, and has not answered
         self.pid: Any = None  # of the program of the current step: the leader of its process group
         self.start_time = 0  # of that program, in clock ticks since boot
-        self.began = 0  # that of the first program
+        self.first_start_time = 0  # that of the first program
         self.adopted = False  # started for an earlier agent, by its shim
         self.pidfd: Any = None  # tells when an adopted program ends
         self.groups: Any = []  # of processes: one for each step that was started
         self.started: Any = None  # monotonic
-        self.started_wall: Any = None  # as an earlier agent wrote it down
-        self.started_before: Any = None  # monotonic, as it wrote that down
+        self.recorded_time: Any = None  # as an earlier agent wrote it down
+        self.recorded_clock: Any = None  # monotonic, as it wrote that down
         self.step_started: Any = None
         self.cpu_time = 0.0
         self.peak_rss = 0
-        self.measured = True  # no step's usage is unknown
+        self.usage_known = True  # no step's usage is unknown
         self.oom_before = 0
-        self.metrics_told = 0  # bytes of the live metrics that this connection has carried
+        self.metrics_sent = 0  # bytes of the live metrics that this connection has carried
         self.stopping: Any = None  # reason, once someone asked for the end
         self.kill_at = 0.0  # monotonic: until then it may end by itself
-        self.told: Any = set()  # pids that have got TERM
+        self.terminated: Any = set()  # pids that have got TERM
         self.timers: Any = []
         self.leftover: Any = set()
-        self.ending: Any = None  # the event, while leftovers are being stopped
+        self.pending_event: Any = None  # the event, while leftovers are being stopped
         self.event: Any = None
         self.event_at: Any = None
-        self.carried: Any = None  # files that the event has named, and the link, once it was told
+        self.collected: Any = None  # files that the event has named, and the link, once it was told
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Its last step has ended, or never began."""
-        return self.ending is not None
+        return self.pending_event is not None
 
     def file(self, name: str) -> str:
         """The name that a file of this attempt has: attempt n adds its number."""
@@ -79,7 +79,7 @@ class Attempt:
         prefix = "" if step is None else step + "."
         return [encode(self.file(prefix + name)) for name in STREAMS]
 
-    def place(self) -> tuple:
+    def base_and_path(self) -> tuple:
         """(base, path): the folder that is the owner's, and from there the way to the task's folder, which tasks may
         change. On a node that does not see the lab's folder, the base is the lab's home there."""
         home = expand((self.message.get("collect") or {}).get("home") or "").rstrip("/")
@@ -89,7 +89,7 @@ class Attempt:
 
     def open_parent(self, make: bool = False) -> tuple:
         """The folder that holds the task's folder, and the name of that. Raises OSError."""
-        base, path = self.place()
+        base, path = self.base_and_path()
         above, _, name = path.rpartition(b"/")
         experiment, tasks, _ = self.folder.rpartition("/tasks/")
         if make and tasks and not self.message.get("collect") and not os.path.isdir(encode(experiment)):
@@ -121,16 +121,16 @@ class Attempt:
             raise
 
     @property
-    def step_name(self) -> bytes:
+    def step_key(self) -> bytes:
         """What the current step is called in the file for statuses."""
         return encode("%s/%d" % (self.id, self.step))
 
     def close_outputs(self) -> None:
-        for output in self.opened:
+        for output in self.open_outputs:
             os.close(output)
-        self.opened = []
+        self.open_outputs = []
 
-    def variables(self) -> tuple:
+    def markers(self) -> tuple:
         """What the environment of its processes holds: those who left its groups are found by them."""
         return (
             b"\0TUI_LAB_OUTPUT=" + encode(self.message["env"].get("TUI_LAB_OUTPUT", self.folder)) + b"\0",
@@ -165,16 +165,16 @@ def pid_record(attempt: Attempt) -> dict:
     }
 
 
-def records(attempt: Attempt) -> list:
+def all_records(attempt: Attempt) -> list:
     """What the ledger says of an attempt, from its intent to where it stands."""
-    if not attempt.in_ledger:
+    if not attempt.is_recorded:
         return []
     lines = [intent_record(attempt)]
     if attempt.event is not None:
         lines.append({"record": "event", "key": attempt.key, "event": attempt.event})
         return lines
     lines += [{"record": "step", "key": attempt.key, "ended": ended} for ended in attempt.steps[: attempt.step]]
-    if attempt.steps and attempt.begun:
+    if attempt.steps and attempt.is_begun:
         lines.append({"record": "begin", "key": attempt.key})
     if attempt.pid is not None:
         lines.append(pid_record(attempt))
@@ -190,7 +190,7 @@ def replay(attempts: dict, record: dict) -> None:
         attempt = Attempt(record["start"], record["exits"])
         attempt.slot, attempt.allocation = record.get("slot"), record.get("allocation")
         attempt.names = record.get("names") or []
-        attempt.in_ledger = attempt.begun = True
+        attempt.is_recorded = attempt.is_begun = True
         attempts[attempt.key] = attempt
         return
     found = attempts.get(tuple(record["key"]))
@@ -201,23 +201,23 @@ def replay(attempts: dict, record: dict) -> None:
         attempt.step = record["step"]
         attempt.pid = record["pid"]
         attempt.start_time = record["start_time"]
-        attempt.began = attempt.began or attempt.start_time
+        attempt.first_start_time = attempt.first_start_time or attempt.start_time
         attempt.slot = record["slot"]
         attempt.allocation = record.get("allocation")
         attempt.groups.append(record["pid"])
-        attempt.started_wall = record["started"]
-        attempt.started_before = record.get("clock")
+        attempt.recorded_time = record["started"]
+        attempt.recorded_clock = record.get("clock")
     elif kind == "step":
         attempt.steps.append(record["ended"])
         attempt.step += 1
         attempt.pid = None
-        attempt.begun = False
+        attempt.is_begun = False
     elif kind == "begin":
-        attempt.begun = True
+        attempt.is_begun = True
     elif kind == "stopping":
         attempt.stopping = record["reason"]
     elif kind == "event":
-        attempt.event = attempt.ending = record["event"]
+        attempt.event = attempt.pending_event = record["event"]
         attempt.event_at = time.monotonic()
     elif kind == "ack":
         del attempts[attempt.key]

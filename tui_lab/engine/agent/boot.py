@@ -1,21 +1,27 @@
 """Becoming what was asked for: a relay to the daemon, which it starts where none is alive, or a server of files."""
 
-import fcntl
 import os
 import select
 import socket
 import sys
 import time
 
-from tui_lab.engine.agent.places import Address, private, spool_path
-from tui_lab.engine.agent.processes import boot_id
+from tui_lab.engine.agent.spool import (
+    SocketAddress,
+    acquire_lock,
+    is_locked,
+    make_private,
+    prepare_spool,
+    remove_spool,
+    spool_path,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 CHUNK = 1 << 16
-PATIENCE = 20.0  # seconds that an agent may take to come up
+START_TIMEOUT = 20.0  # seconds that an agent may take to come up
 
 
 def main(spool: str, mode: str) -> None:
@@ -28,7 +34,7 @@ def main(spool: str, mode: str) -> None:
 
             FileServer(0, 1).run()
         else:
-            relay(reach(spool_path(spool)))
+            relay(connect_or_start(spool_path(spool)))
     except OSError as error:
         raise SystemExit("%s: %s" % (error.filename or spool, error.strerror))
 
@@ -51,22 +57,22 @@ def relay(channel: socket.socket) -> None:
                 data = data[os.write(1, data) :]
 
 
-def reach(spool: str) -> socket.socket:
+def connect_or_start(spool: str) -> socket.socket:
     """A connection to the agent of this spool; starts it where none is alive."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
-            private(spool)
+            make_private(spool)
             channel = connect(spool)
             if channel is not None:
                 return channel
-            lock = hold_lock(spool)
+            lock = acquire_lock(spool)
         except FileNotFoundError:
             continue  # a dying agent has just removed the folder
         if lock is None:
             time.sleep(0.02)
             continue
-        check_boot(spool)
+        prepare_spool(spool)
         read_end, write_end = os.pipe()
         child = os.fork()
         if child == 0:
@@ -86,59 +92,23 @@ def reach(spool: str) -> socket.socket:
         os.close(read_end)
         if not started:
             break
-    from tui_lab.engine.agent.leaving import is_held  # late: it would take its time from every start
-
-    if is_held(os.path.join(spool, "lock")):
+    if is_locked(spool):
         raise SystemExit("its agent does not answer")
-    raise SystemExit("the agent did not start: %s" % last_word(os.path.join(spool, "agent.log")))
+    raise SystemExit("the agent did not start: %s" % last_line(os.path.join(spool, "agent.log")))
 
 
 def connect(spool: str):
     """A connection to the agent of a spool, None where none is alive, or it takes no more of them."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    channel.settimeout(PATIENCE)  # to an agent that is stopped, connections pile up
+    channel.settimeout(START_TIMEOUT)  # to an agent that is stopped, connections pile up
     try:
-        with Address(spool) as address:
+        with SocketAddress(spool) as address:
             channel.connect(address)
         channel.settimeout(None)
     except OSError:
         channel.close()
         return None
     return channel
-
-
-def hold_lock(spool: str):
-    """The right to be the agent of a spool, as an open file; None where someone else has it."""
-    path = os.path.join(spool, "lock")
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.stat(path).st_ino == os.fstat(lock).st_ino:
-            return lock
-    except OSError:
-        pass
-    os.close(lock)  # another relay is starting an agent, or a dying one has just removed this file
-    return None
-
-
-def check_boot(spool: str) -> None:
-    """A ledger from an earlier boot of this machine says nothing about its processes: they are gone."""
-    path = os.path.join(spool, "boot")
-    here = os.uname().nodename + " " + boot_id()
-    try:
-        with open(path) as file:
-            written = file.read() or here
-    except OSError:
-        written = here
-    host, _, boot = written.partition(" ")
-    if boot != boot_id():
-        if host != os.uname().nodename:
-            raise SystemExit("%s is in use by the machine %s (if that is gone for good, remove it)" % (spool, host))
-        for name in os.listdir(spool):
-            if name != "lock":
-                os.unlink(os.path.join(spool, name))
-    with open(path, "w") as file:
-        file.write(here)
 
 
 def serve(spool: str, lock: int, ready: int) -> None:
@@ -157,10 +127,10 @@ def serve(spool: str, lock: int, ready: int) -> None:
     from tui_lab.engine.agent.shim import Shim
 
     shim = Shim(spool)  # before what makes this process large
+    from tui_lab.engine.agent.connection import listen
     from tui_lab.engine.agent.daemon import Agent
-    from tui_lab.engine.agent.link import listen
 
-    with Address(spool) as address:
+    with SocketAddress(spool) as address:
         listener = listen(address)
     agent = Agent(spool, shim)
     os.write(ready, b"1")
@@ -170,19 +140,7 @@ def serve(spool: str, lock: int, ready: int) -> None:
     os._exit(0)
 
 
-def remove_spool(spool: str) -> None:
-    for name in os.listdir(spool):
-        try:
-            os.unlink(os.path.join(spool, name))
-        except OSError:
-            pass
-    try:
-        os.rmdir(spool)
-    except OSError:
-        pass
-
-
-def last_word(path: str) -> str:
+def last_line(path: str) -> str:
     try:
         with open(path, "rb") as file:
             lines = file.read()[-2000:].decode("utf-8", "replace").strip().splitlines()

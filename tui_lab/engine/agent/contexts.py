@@ -3,10 +3,11 @@
 import os
 import time
 
-from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import children, decode, encode, process_stat
-from tui_lab.engine.agent.programs import USUAL
-from tui_lab.engine.agent.setups import TIMEOUT, Setup, end_strays, lasting
+from tui_lab.engine.agent.paths import expand
+from tui_lab.engine.agent.processes import children, process_stat
+from tui_lab.engine.agent.programs import DEFAULT_PATH
+from tui_lab.engine.agent.setups import TIMEOUT, Setup, format_duration, stop_orphans
+from tui_lab.engine.agent.text import decode, encode
 from tui_lab.portable.login import without_login
 
 TYPE_CHECKING = False
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 # Of a task: an agent that was started from within one must not pass them on.
-OF_A_TASK = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
+TASK_VARIABLES = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
     b"TUI_LAB_" + name
     for name in (b"EXPERIMENT", b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"NODE", b"SLOT", b"METRICS")
     + (b"PARAMS",)
 )
 START_FILE = b"BASH_ENV"
-UNNEEDED = "was stopped"
-LOOK_AGAIN = 0.1  # seconds between looks at processes that were asked to end
+NOT_NEEDED = "was stopped"
+POLL_INTERVAL = 0.1  # seconds between looks at processes that were asked to end
 
 
 class Contexts:
@@ -29,15 +30,15 @@ class Contexts:
 
     def __init__(self, agent) -> None:
         self.agent = agent
-        self.own = {k: v for k, v in os.environb.items() if not k.startswith(OF_A_TASK)}
+        self.base_environment = {k: v for k, v in os.environb.items() if not k.startswith(TASK_VARIABLES)}
         self.by_id: Any = {}
         self.count = 0  # of setups so far
         self.setups: Any = {}  # pid of a running setup -> Setup
-        self.ran: Any = []  # those that have ended: what they have left running serves all tasks
-        self.dying: Any = []  # those whose processes are being ended
+        self.finished: Any = []  # those that have ended: what they have left running serves all tasks
+        self.stopping: Any = []  # those whose processes are being ended
         self.daemons: Any = set()  # (pid, start time) of what ran when a setup had just ended
         self.shells: Any = {}
-        end_strays(agent.spool)
+        stop_orphans(agent.spool)
 
     def get(self, identity: str):
         return self.by_id.get(identity)
@@ -53,7 +54,7 @@ class Contexts:
             self.by_id[message["id"]] = dict(bare, id=message["id"])
             return
         given = message["environment"]
-        inherited = self.own if given is None else {encode(k): encode(v) for k, v in given.items()}
+        inherited = self.base_environment if given is None else {encode(k): encode(v) for k, v in given.items()}
         environment = without_login(inherited)
         environment.update((encode(k), encode(v)) for k, v in (message.get("extra") or {}).items())
         message["environment"] = environment
@@ -65,7 +66,7 @@ class Contexts:
 
     # Setup.
 
-    def settled(self, context: dict) -> bool:
+    def is_prepared(self, context: dict) -> bool:
         """Whether it is known that its tasks can run, or can't. The first that asks has its setup run."""
         if context["ready"] is None and not any(setup.context is context for setup in self.setups.values()):
             self.run_setup(context)
@@ -87,23 +88,23 @@ class Contexts:
         self.setups[setup.pid] = setup
         limit = context.get("setup_timeout") or TIMEOUT
         setup.timers.append(
-            self.agent.timers.after(limit, self.stop_setup, setup, "took longer than " + lasting(limit))
+            self.agent.timers.after(limit, self.stop_setup, setup, "took longer than " + format_duration(limit))
         )
-        self.tell()
+        self.report_setup()
 
-    def is_spared(self, pid: int, start_time: int) -> bool:
+    def is_setup_daemon(self, pid: int, start_time: int) -> bool:
         """Whether this may be a daemon that setup lines have started: it serves all tasks."""
         return bool(self.setups) or (pid, start_time) in self.daemons
 
     def setup_ended(self, pid: int, status: int) -> None:
         setup = self.setups.pop(pid)
-        setup.ended()
+        setup.forget()
         self.agent.timers.cancel(setup.timers)
         context, variables = setup.context, setup.variables()
-        self.tell()
-        if setup.stopping == UNNEEDED:
-            self.dying.append(setup)  # it runs once more if someone wants it
-            self.end_dying()
+        self.report_setup()
+        if setup.stopping == NOT_NEEDED:
+            self.stopping.append(setup)  # it runs once more if someone wants it
+            self.continue_stopping()
             return
         if status == 0 and variables and not setup.stopping:
             facts = [(child, process_stat(child)) for child in children()]
@@ -111,73 +112,73 @@ class Contexts:
             login = context["login"]  # the start file may have set these once more
             context["environment"] = {k: v for k, v in variables.items() if login.get(k) != v}
             context["ready"] = True
-            self.ran.append(setup)
+            self.finished.append(setup)
             return
         what = setup.stopping or (
             "exited with %d" % status if status else "left no environment behind (does it `exit`?)"
         )
-        words = setup.words()
-        context["ready"], context["error"] = False, "setup %s%s" % (what, ": " + words if words else "")
-        self.dying.append(setup)
-        self.end_dying()
+        tail = setup.output_tail()
+        context["ready"], context["error"] = False, "setup %s%s" % (what, ": " + tail if tail else "")
+        self.stopping.append(setup)
+        self.continue_stopping()
 
     def stop_setup(self, setup: Setup, why: str) -> None:
         """End a running setup, with all that it has started. The first reason stands."""
         if not setup.stopping:
             setup.stopping = why
             self.agent.timers.cancel(setup.timers)
-            self.go_on_stopping(setup)
+            self.signal_setup(setup)
 
-    def go_on_stopping(self, setup: Setup) -> None:
+    def signal_setup(self, setup: Setup) -> None:
         if setup.pid in self.setups:
             setup.signal()
-            setup.timers.append(self.agent.timers.after(LOOK_AGAIN, self.go_on_stopping, setup))
+            setup.timers.append(self.agent.timers.after(POLL_INTERVAL, self.signal_setup, setup))
 
-    def end_dying(self) -> None:
+    def continue_stopping(self) -> None:
         """End what is left of setups that nobody wants any more."""
-        self.dying = [setup for setup in self.dying if setup.signal()]
-        if self.dying:
-            self.agent.timers.after(LOOK_AGAIN, self.end_dying)
+        self.stopping = [setup for setup in self.stopping if setup.signal()]
+        if self.stopping:
+            self.agent.timers.after(POLL_INTERVAL, self.continue_stopping)
 
     def stop_unneeded(self, wanted: set) -> None:
         """End the setups of contexts that no task waits for."""
         for setup in list(self.setups.values()):
             if setup.context["id"] not in wanted:
-                self.stop_setup(setup, UNNEEDED)
+                self.stop_setup(setup, NOT_NEEDED)
 
     def close(self) -> None:
         """The run is over: nothing of a setup goes on."""
         self.stop_unneeded(set())
-        if self.ran:
-            self.dying += self.ran
-            self.ran = []
-            self.end_dying()
+        if self.finished:
+            self.stopping += self.finished
+            self.finished = []
+            self.continue_stopping()
 
     @property
-    def quiet(self) -> bool:
-        return not self.setups and not self.dying
+    def is_idle(self) -> bool:
+        return not self.setups and not self.stopping
 
     @property
-    def setup_for(self):
+    def setup_seconds(self):
         """Seconds that a setup has been running, None where none is."""
         began = [setup.began for setup in self.setups.values()]
         return round(time.monotonic() - min(began), 3) if began else None
 
-    def tell(self) -> None:
-        self.agent.link.send({"type": "setup", "running_for": self.setup_for})
+    def report_setup(self) -> None:
+        self.agent.connection.send({"type": "setup", "running_for": self.setup_seconds})
 
     # Shells.
 
     def shell(self, context: dict) -> list:
         """The program and options that run a script: the one asked for, else bash where the node has it, else
         sh. zsh alone would read a start file for each."""
-        shell = context.get("shell") or self.usual_shell(context["environment"].get(b"PATH", USUAL))
+        shell = context.get("shell") or self.default_shell(context["environment"].get(b"PATH", DEFAULT_PATH))
         name = os.path.basename(shell)
         if name in ("bash", "zsh", "ksh"):
             return [shell] + ["-f"] * (name == "zsh") + ["-e", "-o", "pipefail"]
         return [shell, "-e"]
 
-    def usual_shell(self, path: bytes) -> str:
+    def default_shell(self, path: bytes) -> str:
         """By its path: a PATH of the experiment is for its programs."""
         if path not in self.shells:
             folders = [decode(folder) for folder in path.split(b":") if folder[:1] == b"/"] + ["/bin", "/usr/bin"]

@@ -6,34 +6,34 @@ import signal
 import socket
 import time
 
-from tui_lab.engine.agent.adopting import Adopting
 from tui_lab.engine.agent.attempt import Attempt
-from tui_lab.engine.agent.collect import Outputs, remove
-from tui_lab.engine.agent.commands import Commands
+from tui_lab.engine.agent.collect import CollectedFiles, remove_collected
+from tui_lab.engine.agent.connection import Connection
 from tui_lab.engine.agent.contexts import Contexts
-from tui_lab.engine.agent.ending import Ending
 from tui_lab.engine.agent.facts import LOGOUT_NOTICE, cores, kills_at_logout
 from tui_lab.engine.agent.gpus import Gpus
-from tui_lab.engine.agent.greeting import Greeting
+from tui_lab.engine.agent.handshake import Handshake
+from tui_lab.engine.agent.launcher import Launcher
 from tui_lab.engine.agent.ledger import Ledger
-from tui_lab.engine.agent.link import Link
-from tui_lab.engine.agent.log import log
-from tui_lab.engine.agent.messages import flaw, is_key
-from tui_lab.engine.agent.processes import become_subreaper, ended_children, oom_kills
+from tui_lab.engine.agent.messages import find_error, is_key
+from tui_lab.engine.agent.probes import ProbeRunner
+from tui_lab.engine.agent.processes import become_subreaper, oom_kills, reap_children
+from tui_lab.engine.agent.recovery import Recovery
 from tui_lab.engine.agent.shim import Shim
-from tui_lab.engine.agent.starting import Starting
+from tui_lab.engine.agent.telemetry import Telemetry
+from tui_lab.engine.agent.terminator import Terminator
+from tui_lab.engine.agent.text import log
 from tui_lab.engine.agent.timers import Timers
-from tui_lab.engine.agent.watching import Watching
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for a word from an engine
-TIDY_AFTER = 2.0  # seconds after which it looks for what dead agents have left
-HOLD = 1.0  # seconds between tries where the node has no room for a task
+CLEANUP_AFTER = 2.0  # seconds after which it looks for what dead agents have left
+RETRY_AFTER = 1.0  # seconds between tries where the node has no room for a task
 OOM_EVERY = 1.0  # seconds that a count of the kernel's out-of-memory kills stays good
-FRESHEN = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp remove what looks old
+TOUCH_EVERY = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp remove what looks old
 
 
 class Agent:
@@ -42,43 +42,43 @@ class Agent:
     def __init__(self, spool: str, shim: Shim) -> None:
         self.spool = spool
         self.timers = Timers()
-        self.ledger = Ledger(spool, self.hold)
-        self.link = Link(self.handle)
+        self.ledger = Ledger(spool, self.pause)
+        self.connection = Connection(self.handle)
         self.contexts = Contexts(self)
-        self.commands = Commands(self.timers)
-        self.gpus = Gpus(self.commands)
+        self.probes = ProbeRunner(self.timers)
+        self.gpus = Gpus(self.probes)
         self.attempts: Any = {}  # key -> Attempt: everything that the engine has not acknowledged
         self.by_pid: Any = {}  # -> Attempt: of the programs that run
-        self.starting = Starting(self, shim)
-        self.ending = Ending(self, become_subreaper())
-        self.adopting = Adopting(self)
-        self.held_until = 0.0
-        self.standing_notice = LOGOUT_NOTICE if kills_at_logout() else ""
-        self.notice = self.standing_notice
+        self.launcher = Launcher(self, shim)
+        self.terminator = Terminator(self, become_subreaper())
+        self.recovery = Recovery(self)
+        self.paused_until = 0.0
+        self.default_notice = LOGOUT_NOTICE if kills_at_logout() else ""
+        self.notice = self.default_notice
         self.oom = (0.0, 0)  # when the kernel's count was read, and the count
-        self.greeting = Greeting(self)
-        self.watching = Watching(self)
-        self.leaving = False
+        self.handshake = Handshake(self)
+        self.telemetry = Telemetry(self)
+        self.shutting_down = False
         self.idle_since = time.monotonic()
         self.attempts.update(self.ledger.read())
-        self.adopting.take_over_all()
-        self.timers.after(FRESHEN, self.freshen)
-        self.timers.after(TIDY_AFTER, self.tidy)
+        self.recovery.adopt_all()
+        self.timers.after(TOUCH_EVERY, self.touch_spool)
+        self.timers.after(CLEANUP_AFTER, self.remove_stale)
 
-    def tidy(self) -> None:
+    def remove_stale(self) -> None:
         """Remove what dead agents have left beside this spool."""
-        from tui_lab.engine.agent.leaving import remove_left  # late: it would take its time from every start
+        from tui_lab.engine.agent.cleanup import remove_stale_spools  # late: it would take its time from every start
 
-        remove_left(self.spool)
+        remove_stale_spools(self.spool)
 
-    def freshen(self) -> None:
+    def touch_spool(self) -> None:
         """Keep the spool from those who remove old files."""
         for name in [""] + os.listdir(self.spool):
             try:
                 os.utime(os.path.join(self.spool, name))
             except OSError:
                 pass
-        self.timers.after(FRESHEN, self.freshen)
+        self.timers.after(TOUCH_EVERY, self.touch_spool)
 
     # The loop.
 
@@ -94,25 +94,25 @@ class Agent:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells let what they start in the background ignore it
-        link = self.link
+        connection = self.connection
         self.reap()
         while True:
-            self.starting.pump()
+            self.launcher.pump()
             self.ledger.write()
-            if self.notice != self.standing_notice and not self.held():
-                self.say(self.standing_notice)
+            if self.notice != self.default_notice and not self.is_paused():
+                self.set_notice(self.default_notice)
             now = time.monotonic()
-            if link.patience(now, IDLE_LIMIT) <= 0 or not self.starting.saturated:
-                link.tell()
-            link.flush()
-            limit = max(self.idle_since, link.heard) + IDLE_LIMIT
-            patience = link.patience(now, max(0.0, limit - now) + 0.01)
+            if connection.report_delay(now, IDLE_LIMIT) <= 0 or not self.launcher.is_saturated:
+                connection.flush_reports()
+            connection.flush()
+            limit = max(self.idle_since, connection.last_heard) + IDLE_LIMIT
+            patience = connection.report_delay(now, max(0.0, limit - now) + 0.01)
             if self.contexts.setups:
-                waiting = [attempt.message["context"] for attempt in self.starting.queue if not attempt.over]
+                waiting = [attempt.message["context"] for attempt in self.launcher.queue if not attempt.is_over]
                 self.contexts.stop_unneeded(set(waiting))
-            if self.leaving and not self.attempts:
+            if self.shutting_down and not self.attempts:
                 self.contexts.close()
-                if self.contexts.quiet:
+                if self.contexts.is_idle:
                     return True
             if self.by_pid or self.contexts.setups:
                 self.idle_since = now  # with something that runs
@@ -120,20 +120,20 @@ class Agent:
                 if not self.busy():
                     return not self.attempts
                 self.idle_since = now
-            shim = self.starting.shim
-            reading: Any = [listener, wake_read] + list(self.adopting.by_pidfd)
+            shim = self.launcher.shim
+            reading: Any = [listener, wake_read] + list(self.recovery.by_pidfd)
             writing: Any = []
             if shim.alive:
                 reading.append(shim.channel)
                 if shim.unsent:
                     writing.append(shim.channel)
-            if link.channel is not None:
-                reading.append(link.channel)
-                if link.unsent:
-                    writing.append(link.channel)
+            if connection.channel is not None:
+                reading.append(connection.channel)
+                if connection.unsent:
+                    writing.append(connection.channel)
             readable, _, _ = select.select(reading, writing, [], self.timers.next(now, patience))
             if shim.alive and shim.channel in readable:
-                self.starting.hear(shim)
+                self.launcher.receive(shim)
             shim.flush()
             if wake_read in readable:
                 try:
@@ -141,33 +141,33 @@ class Agent:
                 except BlockingIOError:
                     pass
                 self.reap()
-            self.adopting.ready(readable)
-            if link.channel is not None and link.channel in readable:
-                link.receive()
+            self.recovery.handle_ready(readable)
+            if connection.channel is not None and connection.channel in readable:
+                connection.receive()
             if listener in readable:
-                link.accept(listener)
+                connection.accept(listener)
             self.timers.run()
 
     def busy(self) -> bool:
         """Something goes on without an engine. What waits for its context does not: that only an engine has."""
-        stuck = {a.key for a in self.starting.queue if self.contexts.get(a.message["context"]) is None}
+        stuck = {a.key for a in self.launcher.queue if self.contexts.get(a.message["context"]) is None}
         return any(a.event is None and a.key not in stuck for a in self.attempts.values())
 
     def reap(self) -> None:
-        for pid, code, cpu_time, peak_rss in ended_children():
+        for pid, code, cpu_time, peak_rss in reap_children():
             if pid in self.contexts.setups:
                 self.contexts.setup_ended(pid, code)
-            elif self.commands.knows(pid):
-                self.commands.ended(pid, code)
-            elif pid in self.starting.shims:
-                self.starting.shim_died(pid)
+            elif self.probes.owns(pid):
+                self.probes.reap(pid, code)
+            elif pid in self.launcher.shims:
+                self.launcher.shim_ended(pid)
             else:
-                self.ending.ended(pid, code, cpu_time, peak_rss)
+                self.terminator.program_ended(pid, code, cpu_time, peak_rss)
 
-    def knows(self, pid: int) -> bool:
+    def is_own_child(self, pid: int) -> bool:
         """Whether we have started this child."""
-        known = (self.by_pid, self.contexts.setups, self.starting.shims)
-        return any(pid in pids for pids in known) or self.commands.knows(pid)
+        known = (self.by_pid, self.contexts.setups, self.launcher.shims)
+        return any(pid in pids for pids in known) or self.probes.owns(pid)
 
     def oom_count(self) -> int:
         """The kernel's count as it was at most a second ago: reading it costs more than starting a
@@ -179,31 +179,31 @@ class Agent:
 
     # Waiting for room.
 
-    def held(self) -> bool:
-        return self.held_until > time.monotonic()
+    def is_paused(self) -> bool:
+        return self.paused_until > time.monotonic()
 
-    def hold(self, why: str) -> None:
+    def pause(self, why: str) -> None:
         """Start nothing for a moment, and say why."""
         now = time.monotonic()
-        if now >= self.held_until:
-            self.held_until = now + HOLD
-            self.timers.after(HOLD, lambda: None)  # wakes the loop, which tries again
-        self.say(why)
+        if now >= self.paused_until:
+            self.paused_until = now + RETRY_AFTER
+            self.timers.after(RETRY_AFTER, lambda: None)  # wakes the loop, which tries again
+        self.set_notice(why)
 
-    def say(self, notice: str) -> None:
+    def set_notice(self, notice: str) -> None:
         if notice != self.notice:
             self.notice = notice
             if notice:
                 log(notice)
-            self.link.send({"type": "notice", "text": notice})
+            self.connection.send({"type": "notice", "text": notice})
 
     # Messages.
 
     def handle(self, message: dict, body: bytes) -> None:
         """Raises ValueError, KeyError, TypeError, AttributeError where it is none."""
-        kind, wrong = message["type"], flaw(message)
-        if kind != "hello" and not self.link.greeted:
-            self.link.hang_up()
+        kind, wrong = message["type"], find_error(message)
+        if kind != "hello" and not self.connection.is_open:
+            self.connection.close()
         elif kind == "context":
             self.contexts.add(message, wrong)
         elif kind == "start":
@@ -211,33 +211,33 @@ class Agent:
         elif wrong:
             raise ValueError(wrong)
         elif kind == "hello":
-            self.greeting.hello(message)
+            self.handshake.hello(message)
         elif kind == "stop":
             attempt = self.attempts.get(tuple(message["key"]))
             if attempt is not None:
-                self.ending.stop(attempt, message["reason"], message["grace"])
+                self.terminator.stop(attempt, message["reason"], message["grace"])
         elif kind == "return":
-            self.give_back([tuple(key) for key in message["keys"]])
+            self.return_unstarted([tuple(key) for key in message["keys"]])
         elif kind == "ack":
             stay = {tuple(key): names for key, names in message.get("stay") or ()}
             for key in map(tuple, message["keys"]):
                 self.acknowledged(key, stay.get(key, ()))
-            self.ledger.shorten(self.attempts)
+            self.ledger.compact(self.attempts)
         elif kind == "slots":
-            self.starting.resize(message["slots"] or cores())
+            self.launcher.resize(message["slots"] or cores())
         elif kind == "forsake":
-            self.forsake(message["contexts"])
+            self.abandon_unstarted(message["contexts"])
         elif kind == "ping":
-            self.link.send({"type": "pong", "id": message["id"], "time": time.time()})
+            self.connection.send({"type": "pong", "id": message["id"], "time": time.time()})
         elif kind == "bye":
-            self.leaving = True
+            self.shutting_down = True
 
     def report_started(self, attempt: Attempt) -> None:
         message = {"type": "started", "key": attempt.key, "pid": attempt.pid}
-        self.link.report(lambda: (message, b""), attempt.started)
+        self.connection.report(lambda: (message, b""), attempt.started)
 
     def report_event(self, attempt: Attempt) -> None:
-        self.link.report(lambda: event_message(attempt, self.beside(attempt)), attempt.event_at)
+        self.connection.report(lambda: event_message(attempt, self.concurrent(attempt)), attempt.event_at)
 
     # Attempts.
 
@@ -259,42 +259,42 @@ class Agent:
             }
             attempt = self.attempts[key] = Attempt(bare, self.ledger.exits)
             what = "a start that no agent understands: %s" % wrong
-            self.ending.end(attempt, {"state": "failed", "reason": "start", "message": what})
+            self.terminator.end(attempt, {"state": "failed", "reason": "start", "message": what})
         elif known is None:
             attempt = Attempt(message, self.ledger.exits)
             self.attempts[key] = attempt
-            self.starting.add(attempt)
-            self.watching.follow_live()
+            self.launcher.add(attempt)
+            self.telemetry.follow_metrics()
         elif known.event is not None:
             self.report_event(known)
 
-    def beside(self, attempt: Attempt) -> set:
+    def concurrent(self, attempt: Attempt) -> set:
         """The numbers of other attempts of the same task that this agent knows."""
         return {key[2] for key in self.attempts if key[:2] == attempt.key[:2] and key != attempt.key}
 
-    def give_back(self, keys: list) -> None:
+    def return_unstarted(self, keys: list) -> None:
         """Return attempts that have not begun; the engine gives their numbers out again."""
         returned = []
         for key in keys:
             attempt = self.attempts.get(key)
-            if attempt is not None and not attempt.over and not attempt.begun and not attempt.steps:
+            if attempt is not None and not attempt.is_over and not attempt.is_begun and not attempt.steps:
                 del self.attempts[key]
-                attempt.ending = {"state": "returned"}
-                if attempt.folder_made:
-                    self.starting.unmake_folder(attempt)
+                attempt.pending_event = {"state": "returned"}
+                if attempt.has_folder:
+                    self.launcher.remove_folder(attempt)
                 returned.append(attempt)
-        self.starting.take_out(returned)
-        self.link.send({"type": "returned", "keys": [attempt.key for attempt in returned]})
+        self.launcher.dequeue(returned)
+        self.connection.send({"type": "returned", "keys": [attempt.key for attempt in returned]})
 
-    def forsake(self, contexts: list) -> None:
+    def abandon_unstarted(self, contexts: list) -> None:
         """No engine will ever send these contexts: give back what waits for one, or say that it is lost."""
-        for attempt in list(self.starting.queue):
+        for attempt in list(self.launcher.queue):
             context = attempt.message["context"]
-            if not attempt.over and context in contexts and self.contexts.get(context) is None:
+            if not attempt.is_over and context in contexts and self.contexts.get(context) is None:
                 if attempt.steps:
-                    self.ending.end(attempt, {"state": "lost", "reason": "start"})
+                    self.terminator.end(attempt, {"state": "lost", "reason": "start"})
                 else:
-                    self.give_back([attempt.key])
+                    self.return_unstarted([attempt.key])
 
     def acknowledged(self, key: tuple, stay) -> None:
         """The engine has the event for good, and all that was to come home but the files in `stay`."""
@@ -303,21 +303,21 @@ class Agent:
             return
         del self.attempts[key]
         if attempt.message.get("collect"):
-            beside = self.beside(attempt)
-            files, link = attempt.carried or Outputs(attempt, beside).carried
+            concurrent = self.concurrent(attempt)
+            files, link = attempt.collected or CollectedFiles(attempt, concurrent).collected
             files = [file for file in files if file["name"] not in stay]
-            remove(attempt, files, link, bool(beside))
-        self.ledger.note({"record": "ack", "key": attempt.key})
+            remove_collected(attempt, files, link, bool(concurrent))
+        self.ledger.append({"record": "ack", "key": attempt.key})
 
 
-def event_message(attempt: Attempt, beside: set) -> tuple:
+def event_message(attempt: Attempt, concurrent: set) -> tuple:
     """An attempt's event, with its outputs as they are on the disk now where they must be carried home."""
     message = dict(attempt.event, type="finished", key=attempt.key)
     if not attempt.message.get("collect"):
         return message, b""
-    outputs = Outputs(attempt, beside)
-    attempt.carried = outputs.carried
+    outputs = CollectedFiles(attempt, concurrent)
+    attempt.collected = outputs.collected
     if attempt.started is None:
-        outputs.trouble = ""  # it never came to a folder
-    message.update(outputs.members(), folder=attempt.folder)
+        outputs.error = ""  # it never came to a folder
+    message.update(outputs.event_fields(), folder=attempt.folder)
     return message, outputs.body

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 KIB = 1024
 
 
-def text_of(path: str) -> str:
+def read_text(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -23,10 +23,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def memory_facts() -> tuple:
+def memory_usage() -> tuple:
     """(bytes in all, bytes in use) of the machine, or of the container that this is."""
     amounts: Any = {}
-    for line in text_of("/proc/meminfo").splitlines():
+    for line in read_text("/proc/meminfo").splitlines():
         name, _, rest = line.partition(":")
         if name in ("MemTotal", "MemAvailable", "MemFree"):
             amounts[name] = int(rest.split()[0]) * KIB
@@ -37,13 +37,13 @@ def memory_facts() -> tuple:
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     )
     for limit_file, used_file in limits:
-        limit, inside = text_of(limit_file).strip(), text_of(used_file).strip()
+        limit, inside = read_text(limit_file).strip(), read_text(used_file).strip()
         if limit.isdigit() and int(limit) < total:
             return int(limit), int(inside) if inside.isdigit() else used
     return total, used
 
 
-def load() -> float:
+def load_average() -> float:
     """Of the last minute."""
     return os.getloadavg()[0]
 
@@ -64,15 +64,15 @@ def cpu_name(text: str) -> str:
     return os.uname().machine
 
 
-def facts(gpus: list) -> dict:
+def node_facts(gpus: list) -> dict:
     """For the journal: what results may depend on."""
     return {
         "host": os.uname().nodename,
-        "os": system_name(text_of("/etc/os-release")),
+        "os": system_name(read_text("/etc/os-release")),
         "kernel": os.uname().release,
-        "cpu": cpu_name(text_of("/proc/cpuinfo")),
+        "cpu": cpu_name(read_text("/proc/cpuinfo")),
         "cores": cores(),
-        "memory": memory_facts()[0],
+        "memory": memory_usage()[0],
         "python": "%d.%d.%d" % sys.version_info[:3],
         "gpus": [{"index": gpu["index"], "name": gpu["name"], "memory": gpu["memory"]} for gpu in gpus],
         "clock": time.time(),
@@ -83,7 +83,7 @@ def kills_at_logout(root: str = "/") -> bool:
     """Whether this node's logind ends what a user has started when the user logs out, this agent too."""
     if os.getuid() == 0:
         return False  # root is excluded unless someone has taken great pains
-    if "session-" not in text_of(os.path.join(root, "proc/self/cgroup")):
+    if "session-" not in read_text(os.path.join(root, "proc/self/cgroup")):
         return False
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
     if user and os.path.exists(os.path.join(root, "var/lib/systemd/linger", user)):
@@ -101,7 +101,7 @@ def kill_user_processes(root: str) -> bool:
     files.sort(key=os.path.basename)
     answer = False
     for path in [os.path.join(root, "etc/systemd/logind.conf")] + files:
-        for line in text_of(path).splitlines():
+        for line in read_text(path).splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "KillUserProcesses" and value.strip():
                 answer = value.strip().lower() in ("yes", "true", "on", "1")

@@ -12,8 +12,8 @@ import os
 import select
 import stat
 
-from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.engine.agent.paths import expand
+from tui_lab.engine.agent.text import decode, encode
 from tui_lab.portable.beneath import NAME, Folder, parts_of
 from tui_lab.portable.login import without_login
 
@@ -21,10 +21,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PIECE = 1 << 18  # bytes
+CHUNK = 1 << 18  # bytes
 IDLE_LIMIT = 600.0  # seconds; an engine closes the channels that it does not use after some
-LINE_LIMIT = 1 << 26  # bytes
-PART = b".tui-lab-part"  # a file that is not whole has this behind its name
+MAX_LINE = 1 << 26  # bytes
+PARTIAL = b".tui-lab-part"  # a file that is not whole has this behind its name
 OBJECTS = b"objects/"
 
 
@@ -49,7 +49,7 @@ class FileServer:
             "list": self.list,
             "packages": self.packages,
             "remove": self.remove,
-            "leave": self.leave,
+            "leave": self.spool_status,
         }
 
     def run(self) -> None:
@@ -87,8 +87,8 @@ class FileServer:
                 del self.unread[: end + 1]
                 return line
             start = len(self.unread)
-            data = self.receive(PIECE)
-            if not data or start > LINE_LIMIT:
+            data = self.receive(CHUNK)
+            if not data or start > MAX_LINE:
                 return b""
             self.unread += data
 
@@ -98,7 +98,7 @@ class FileServer:
             data = bytes(self.unread[:most])
             del self.unread[:most]
             return data
-        data = self.receive(min(most, PIECE))
+        data = self.receive(min(most, CHUNK))
         if not data:
             raise SystemExit(0)
         return data
@@ -120,9 +120,9 @@ class FileServer:
 
     def get(self, request: dict) -> None:
         """{"get": PATH, "home", "offset", "most"}: pieces of a file, from an offset on."""
-        way = below(request["get"], request["home"])
-        with home_of(request) as home:
-            file = home.read(way)
+        relative = relative_path(request["get"], request["home"])
+        with open_home(request) as home:
+            file = home.read(relative)
         try:
             offset = request.get("offset") or 0
             most = request.get("most")
@@ -130,7 +130,7 @@ class FileServer:
             end = total if most is None else min(total, offset + most)
             self.answer({"ok": True, "total": total, "mtime_ns": os.fstat(file).st_mtime_ns})
             while offset < end:
-                data = os.pread(file, min(PIECE, end - offset), offset)
+                data = os.pread(file, min(CHUNK, end - offset), offset)
                 if not data:
                     total = os.fstat(file).st_size  # it has become shorter meanwhile
                     break
@@ -145,11 +145,11 @@ class FileServer:
         gets its name when all is there."""
         left = request["size"]
         try:
-            way = below(request["put"], request["home"])
-            with home_of(request, make=True) as home:
-                folder, name = home.parent(way, make=True, clear=True)
+            relative = relative_path(request["put"], request["home"])
+            with open_home(request, make=True) as home:
+                folder, name = home.parent(relative, make=True, clear=True)
             with folder:
-                file = open_part(folder, part_of(name))
+                file = open_partial(folder, partial_name(name))
                 try:
                     at = os.fstat(file).st_size
                     if request["offset"] > at:
@@ -174,20 +174,20 @@ class FileServer:
     def have(self, request: dict) -> None:
         """{"have": [SHA...], "home"}: which objects are not here yet, and how much there is of those begun."""
         missing, partial = [], {}
-        with home_of(request, make=True) as home:
+        with open_home(request, make=True) as home:
             for sha in request["have"]:
                 if size_of(home, object_name(sha)) is None:
                     missing.append(sha)
-                    begun = size_of(home, OBJECTS + part_of(encode(sha)))
+                    begun = size_of(home, OBJECTS + partial_name(encode(sha)))
                     if begun is not None:
                         partial[sha] = begun
         self.answer({"ok": True, "missing": missing, "partial": partial})
 
     def tree(self, request: dict) -> None:
         """{"tree": DIR, "home", "files": [[REL, SHA, MODE]...]}: a folder of copies of objects, which appears whole."""
-        way = below(request["tree"], request["home"])
-        with home_of(request, make=True) as home:
-            parent, name = home.parent(way, make=True)
+        relative = relative_path(request["tree"], request["home"])
+        with open_home(request, make=True) as home:
+            parent, name = home.parent(relative, make=True)
             with parent:
                 try:
                     parent.folder(name).close()
@@ -197,7 +197,7 @@ class FileServer:
 
     def make_tree(self, home: Folder, parent: Folder, name: bytes, files: list) -> None:
         part = name + b".part-%d" % os.getpid()
-        remove_old_parts(parent, name)
+        remove_stale_trees(parent, name)
         try:
             with parent.folder(part, make=True) as folder:
                 for path, sha, mode in files:
@@ -213,9 +213,9 @@ class FileServer:
     def list(self, request: dict) -> None:
         """{"list": DIR, "home"}: every file below it."""
         files: Any = []
-        way = below(request["list"], request["home"])
-        with home_of(request) as home:
-            folder = home.folder(way)
+        relative = relative_path(request["list"], request["home"])
+        with open_home(request) as home:
+            folder = home.folder(relative)
         with folder:
             for found in folder.walk():
                 if found.facts is None or not (found.is_link or found.is_file):
@@ -236,15 +236,15 @@ class FileServer:
         if top in ("/", os.path.abspath(os.path.expanduser("~"))):
             raise RefusedError("%s is no folder of a lab" % top)
         whole = [path for path in request["remove"] if os.path.abspath(expand(path)) == top]
-        ways = [below(path, request["home"]) for path in request["remove"] if path not in whole]
+        relatives = [relative_path(path, request["home"]) for path in request["remove"] if path not in whole]
         try:
-            home = home_of(request)
+            home = open_home(request)
         except FileNotFoundError:
             home = None
         if home is not None:
             with home:
-                for way in ways:
-                    home.remove(way)
+                for relative in relatives:
+                    home.remove(relative)
                 if whole:
                     home.empty()
             if whole and not os.path.islink(encode(top)):
@@ -276,19 +276,19 @@ class FileServer:
             pass  # no such program, or older than Python 3.8
         self.answer({"ok": True, "packages": found})
 
-    def leave(self, request: dict) -> None:
+    def spool_status(self, request: dict) -> None:
         """{"leave": SPOOL}: whether an agent is alive there, and what it runs."""
-        from tui_lab.engine.agent.leaving import spool_facts
+        from tui_lab.engine.agent.cleanup import spool_status
 
-        self.answer(dict(spool_facts(request["leave"]), ok=True))
+        self.answer(dict(spool_status(request["leave"]), ok=True))
 
 
-def home_of(request: dict, make: bool = False) -> Folder:
+def open_home(request: dict, make: bool = False) -> Folder:
     return Folder.base(encode(os.path.abspath(expand(request["home"]))), make)
 
 
-def below(path: str, home: str) -> bytes:
-    """The way from the home to a path. Raises RefusedError for a path that is not below it."""
+def relative_path(path: str, home: str) -> bytes:
+    """The relative from the home to a path. Raises RefusedError for a path that is not below it."""
     top = os.path.abspath(expand(home)).rstrip("/") + "/"
     there = expand(path)
     try:
@@ -305,9 +305,9 @@ def object_name(sha: str) -> bytes:
     return OBJECTS + encode(sha)
 
 
-def part_of(name: bytes) -> bytes:
+def partial_name(name: bytes) -> bytes:
     """Where a file grows until it is whole."""
-    return name[: NAME - len(PART)] + PART
+    return name[: NAME - len(PARTIAL)] + PARTIAL
 
 
 def size_of(folder: Folder, path: bytes):
@@ -319,7 +319,7 @@ def size_of(folder: Folder, path: bytes):
     return facts.st_size if stat.S_ISREG(facts.st_mode) else None
 
 
-def open_part(folder: Folder, name: bytes) -> int:
+def open_partial(folder: Folder, name: bytes) -> int:
     """For reading and writing: what is there already, unless it may be something else than what we began."""
     file = folder.open_own(name, os.O_RDWR)
     if file is None:
@@ -331,7 +331,7 @@ def open_part(folder: Folder, name: bytes) -> int:
 
 def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
     """Give a whole file its name, after a look whether it is what it should be."""
-    part = part_of(name)
+    part = partial_name(name)
     if request.get("sha") is not None and sha_of(file) != request["sha"]:
         folder.unlink(part)
         raise RefusedError("%s came damaged" % request["put"], at=0)
@@ -343,7 +343,7 @@ def sha_of(file: int) -> str:
     digest = hashlib.sha256()
     os.lseek(file, 0, os.SEEK_SET)
     while True:
-        data = os.read(file, PIECE)
+        data = os.read(file, CHUNK)
         if not data:
             return digest.hexdigest()
         digest.update(data)
@@ -365,7 +365,7 @@ def copy_object(home: Folder, sha: str, folder: Folder, path: str, mode: int) ->
         try:
             digest = hashlib.sha256()
             while True:
-                data = os.read(file, PIECE)
+                data = os.read(file, CHUNK)
                 if not data:
                     break
                 digest.update(data)
@@ -381,7 +381,7 @@ def copy_object(home: Folder, sha: str, folder: Folder, path: str, mode: int) ->
         os.close(target)
 
 
-def remove_old_parts(parent: Folder, name: bytes) -> None:
+def remove_stale_trees(parent: Folder, name: bytes) -> None:
     """Of servers that have died while they made this tree."""
     for other in map(os.fsencode, os.listdir(parent.descriptor)):
         pid = other.rpartition(b".part-")[2]

@@ -6,7 +6,7 @@ A card is named by its index; a part of one that NVIDIA's driver was told to mak
 import json
 import os
 
-from tui_lab.engine.agent.commands import on_path
+from tui_lab.engine.agent.probes import find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,48 +25,48 @@ ORDINAL = b"GPU_DEVICE_ORDINAL"
 class Gpus:
     """What is known of them. `known` is empty where there are none, or nobody can tell."""
 
-    def __init__(self, commands) -> None:
-        self.commands = commands
-        self.program = on_path("nvidia-smi")
-        self.rocm = on_path("rocm-smi", "/opt/rocm/bin")
-        self.maker = NVIDIA if self.program or not self.rocm else AMD
+    def __init__(self, probes) -> None:
+        self.probes = probes
+        self.program = find_program("nvidia-smi")
+        self.rocm = find_program("rocm-smi", "/opt/rocm/bin")
+        self.vendor = NVIDIA if self.program or not self.rocm else AMD
         self.known: Any = None  # a list, once a program has answered
         self.free: Any = None  # indices, once it was asked who uses them
         self.asking = False
 
-    def look(self, then) -> None:
-        """`then(gpus)` with how busy each is now."""
-        if self.maker == AMD:
-            self.commands.run([self.rocm] + ROCM, lambda text: self.seen(parse_rocm(text or ""), then))
+    def query(self, callback) -> None:
+        """`callback(gpus)` with how busy each is now."""
+        if self.vendor == AMD:
+            self.probes.run([self.rocm] + ROCM, lambda text: self.on_gpus(parse_rocm(text or ""), callback))
         elif self.program is None:
             self.known = []
-            then([])
+            callback([])
         else:
             argv = [self.program, "--query-gpu=" + COLUMNS, "--format=csv,noheader,nounits"]
-            self.commands.run(argv, lambda text: self.seen(parse(text or ""), then))
+            self.probes.run(argv, lambda text: self.on_gpus(parse_nvidia(text or ""), callback))
 
-    def seen(self, gpus: list, then) -> None:
-        if self.known is None and not gpus and self.maker == NVIDIA and self.rocm is not None:
-            self.maker = AMD  # both are installed, and the cards are not NVIDIA's
-            self.look(then)
+    def on_gpus(self, gpus: list, callback) -> None:
+        if self.known is None and not gpus and self.vendor == NVIDIA and self.rocm is not None:
+            self.vendor = AMD  # both are installed, and the cards are not NVIDIA's
+            self.query(callback)
             return
         if self.known is None:
             self.known = gpus
-        then(gpus)
+        callback(gpus)
 
-    def look_who(self, then) -> None:
-        """Find out which are free: without a process of another user. `then()` when that is known."""
+    def query_processes(self, callback) -> None:
+        """Find out which are free: without a process of another user. `callback()` when that is known."""
         if not self.known:
             self.free = []
-            then()
-        elif self.maker == AMD:
+            callback()
+        elif self.vendor == AMD:
             self.free = [gpu["index"] for gpu in self.known if gpu["used"] == 0 and (gpu["memory_used"] or 0) < IDLE]
-            then()
+            callback()
         else:
             argv = [self.program, "--query-compute-apps=pid,gpu_uuid", "--format=csv,noheader"]
-            self.commands.run(argv, lambda text: self.seen_who(text, then))
+            self.probes.run(argv, lambda text: self.on_processes(text, callback))
 
-    def seen_who(self, text, then) -> None:
+    def on_processes(self, text, callback) -> None:
         taken = set()
         for line in (text or "").splitlines():
             pid, _, uuid = line.partition(",")
@@ -74,7 +74,7 @@ class Gpus:
                 taken.add(uuid.strip())
         # Without an answer none is known to be free.
         self.free = [] if text is None else [gpu["index"] for gpu in self.known if gpu["uuid"] not in taken]
-        then()
+        callback()
 
     def offered(self, wanted, environment) -> list:
         """Names of those that tasks may use: those of the list, `free` ones, or all; but never one that the environment
@@ -91,20 +91,20 @@ class Gpus:
     def granted(self, environment):
         """Names of the GPUs that the variables of an environment leave to programs, None where they say nothing."""
         if not self.program and CUDA not in environment and (ROCR in environment or HIP in environment):
-            self.maker = AMD  # a module may bring its programs later; the allocation is known by its variables
-        if self.maker == NVIDIA:
-            return None if CUDA not in environment else self.listed(environment[CUDA])
-        cards = None if ROCR not in environment else self.listed(environment[ROCR])
+            self.vendor = AMD  # a module may bring its programs later; the allocation is known by its variables
+        if self.vendor == NVIDIA:
+            return None if CUDA not in environment else self.visible_names(environment[CUDA])
+        cards = None if ROCR not in environment else self.visible_names(environment[ROCR])
         for variable in (HIP, CUDA):  # HIP counts among the cards that the layer below it sees; it knows CUDA's, too
             if variable in environment:
                 if cards is None and not self.known:
-                    return self.listed(environment[variable])
+                    return self.visible_names(environment[variable])
                 among = [gpu["index"] for gpu in self.known or []] if cards is None else cards
-                chosen = self.listed(environment[variable], range(len(among)))
+                chosen = self.visible_names(environment[variable], range(len(among)))
                 return [among[place] for place in chosen if place in range(len(among))]
         return cards
 
-    def listed(self, value: bytes, indices=None) -> list:
+    def visible_names(self, value: bytes, indices=None) -> list:
         """The names in such a variable. The first that means no card ends the list, as for CUDA itself: so `-1` and an
         empty text are none."""
         if indices is None:
@@ -125,10 +125,10 @@ class Gpus:
         same = [gpu["index"] for gpu in self.known or [] if len(word) > 4 and gpu["uuid"].startswith(word)]
         return same[0] if len(same) == 1 else word
 
-    def show(self, names: list, environment: dict) -> None:
+    def set_visible(self, names: list, environment: dict) -> None:
         """Leave these to a program, by the variables of its environment."""
         value = ",".join(map(str, names)).encode()
-        if self.maker == AMD:
+        if self.vendor == AMD:
             for variable in (HIP, CUDA, ORDINAL):  # they would count among those that are left
                 environment.pop(variable, None)
             environment[ROCR] = value
@@ -149,7 +149,7 @@ def is_ours(pid: int) -> bool:
         return False  # of another container, or just gone
 
 
-def parse(text: str) -> list:
+def parse_nvidia(text: str) -> list:
     """The answer of `nvidia-smi`; what a card does not tell is None."""
     gpus = []
     for line in text.splitlines():
@@ -159,9 +159,9 @@ def parse(text: str) -> list:
                 {
                     "index": int(words[0]),
                     "uuid": words[1],
-                    "memory": number(words[2], MIB),
-                    "memory_used": number(words[3], MIB),
-                    "used": number(words[4], 1),
+                    "memory": parse_number(words[2], MIB),
+                    "memory_used": parse_number(words[3], MIB),
+                    "used": parse_number(words[4], 1),
                     "name": words[5],
                 }
             )
@@ -184,16 +184,16 @@ def parse_rocm(text: str) -> list:
             {
                 "index": int(card[4:]),
                 "uuid": "GPU-" + (unique[2:] if unique.startswith("0x") else unique),
-                "memory": number(facts.get("vram total memory (b)", ""), 1),
-                "memory_used": number(facts.get("vram total used memory (b)", ""), 1),
-                "used": number(facts.get("gpu use (%)", ""), 1),
+                "memory": parse_number(facts.get("vram total memory (b)", ""), 1),
+                "memory_used": parse_number(facts.get("vram total used memory (b)", ""), 1),
+                "used": parse_number(facts.get("gpu use (%)", ""), 1),
                 "name": facts.get("card series") or facts.get("card model") or "AMD GPU",
             }
         )
     return sorted(gpus, key=lambda gpu: gpu["index"])
 
 
-def number(word: str, unit: int):
+def parse_number(word: str, unit: int):
     try:
         return int(float(word) * unit)
     except ValueError:

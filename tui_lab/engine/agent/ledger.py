@@ -4,9 +4,8 @@ import json
 import os
 import time
 
-from tui_lab.engine.agent.attempt import records, replay
-from tui_lab.engine.agent.log import log
-from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.engine.agent.attempt import all_records, replay
+from tui_lab.engine.agent.text import decode, encode, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +16,14 @@ LEDGER_LIMIT = 1 << 24  # bytes
 
 
 class Ledger:
-    """`hold(why)` is called where the disk has no room."""
+    """`pause(why)` is called where the disk has no room."""
 
-    def __init__(self, spool: str, hold) -> None:
+    def __init__(self, spool: str, pause) -> None:
         self.spool = spool
-        self.hold = hold
+        self.pause = pause
         self.identity = self.read_identity()
         self.epoch = self.read_epoch()
-        self.noted: Any = []
+        self.unwritten: Any = []
         self.exits_number = 1
         self.path = os.path.join(spool, LEDGER)
         self.file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
@@ -66,23 +65,23 @@ class Ledger:
         """The file for the exit statuses of attempts that begin now."""
         return os.path.join(self.spool, "exits-%d" % self.exits_number)
 
-    def note(self, record: dict) -> None:
-        self.noted.append(json.dumps(record))
+    def append(self, record: dict) -> None:
+        self.unwritten.append(json.dumps(record))
 
     def write(self) -> bool:
         """Write what was noted. False where the disk is full: it stays noted, and the file is as it was."""
-        if not self.noted:
+        if not self.unwritten:
             return True
-        data = encode("\n".join(self.noted) + "\n")
+        data = encode("\n".join(self.unwritten) + "\n")
         written = 0
         try:
             while written < len(data):
                 written += os.write(self.file, data[written:])
         except OSError as error:
             os.ftruncate(self.file, self.size)
-            self.hold("%s: %s" % (self.spool, error.strerror))
+            self.pause("%s: %s" % (self.spool, error.strerror))
             return False
-        self.noted = []
+        self.unwritten = []
         self.size += written
         return True
 
@@ -101,10 +100,10 @@ class Ledger:
         self.exits_number = max([1] + numbers)
         return attempts
 
-    def shorten(self, attempts: dict) -> None:
+    def compact(self, attempts: dict) -> None:
         """Drop what the engine has acknowledged, once that is all or most of the file. attempts: the others."""
         if not attempts:
-            self.noted = []
+            self.unwritten = []
             os.ftruncate(self.file, 0)
             self.size = 0
             try:
@@ -115,18 +114,18 @@ class Ledger:
             self.rewrite(attempts)
 
     def rewrite(self, attempts: dict) -> None:
-        lines = [json.dumps(record) for attempt in attempts.values() for record in records(attempt)]
+        lines = [json.dumps(record) for attempt in attempts.values() for record in all_records(attempt)]
         data = encode("".join(line + "\n" for line in lines))
         try:
             with open(self.path + ".new", "wb") as file:
                 file.write(data)
         except OSError as error:
-            self.hold("%s: %s" % (self.spool, error.strerror))
+            self.pause("%s: %s" % (self.spool, error.strerror))
             return
         os.rename(self.path + ".new", self.path)
         os.close(self.file)
         self.file = os.open(self.path, os.O_RDWR | os.O_APPEND)
-        self.noted = []
+        self.unwritten = []
         self.size = len(data)
         self.exits_number += 1
         used = {attempt.exits for attempt in attempts.values()}

@@ -4,10 +4,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MOST_SLOTS = 1000000
+MAX_SLOTS = 1000000
 
 
-def flaw(message: dict) -> str:
+def find_error(message: dict) -> str:
     """What is wrong with a message; empty where nothing is. Members that may be absent may be null, too."""
     kinds: Any = MEMBERS
     needed, optional = kinds.get(message["type"], ({}, {}))
@@ -24,7 +24,7 @@ def flaw(message: dict) -> str:
     return ""
 
 
-def misfit(message: dict, context: dict) -> str:
+def mismatch(message: dict, context: dict) -> str:
     """Why a start can't be carried out with its context; empty where it can."""
     steps = message["steps"]
     argv, scripts = message.get("argv") or [None] * steps, message.get("scripts") or {}
@@ -55,7 +55,7 @@ def is_count(value) -> bool:
 
 
 def are_slots(value) -> bool:
-    return is_count(value) and value <= MOST_SLOTS
+    return is_count(value) and value <= MAX_SLOTS
 
 
 def are_texts(values) -> bool:

@@ -8,16 +8,6 @@ PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")  # per second, of start times
 
 
-def encode(text: str) -> bytes:
-    """UTF-8 bytes whatever the node's locale is; undecodable bytes of an environment come back as they
-    were."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def decode(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
-
-
 def boot_id() -> str:
     """This boot of this machine, and the pid namespace that gives pids their meaning."""
     with open("/proc/sys/kernel/random/boot_id") as file:
@@ -57,7 +47,7 @@ def process_file(pid: int, name: str) -> bytes:
         return b""
 
 
-def is_amid_exec(pid: int, start_time: int) -> bool:
+def is_during_exec(pid: int, start_time: int) -> bool:
     """Whether a process may be between two programs: for a moment it has no environment then, that says whose it is.
     One that is older than a second has simply none."""
     if process_file(pid, "environ"):
@@ -109,7 +99,7 @@ def oom_kills() -> int:
     return 0
 
 
-def ended_children():
+def reap_children():
     """(pid, exit status as shells have it, CPU seconds, peak memory in bytes) of each child that has ended, which is
     reaped with that. 0 bytes where the peak is not above our own, which the kernel lets a child inherit."""
     while True:

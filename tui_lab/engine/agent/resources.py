@@ -38,7 +38,7 @@ class Resources:
         """Slots that a task might get."""
         return 0 if self.exclusive else max(0, self.slots - self.used_slots)
 
-    def fits_ever(self, needs: "Needs") -> str:
+    def why_impossible(self, needs: "Needs") -> str:
         """Why a task can never start here; empty where it can. Raises ValueError for an impossible amount of GPUs."""
         gpus = needs.get("gpus", 0)
         if gpus > 1 and gpus != int(gpus):
@@ -50,10 +50,10 @@ class Resources:
         if needs.get("cpus", 0) > self.cpus:
             return "needs cpus: %d, the node offers %d" % (needs["cpus"], self.cpus)
         if needs.get("memory", 0) > self.memory:
-            return "needs memory: %s, the node offers %s" % (as_size(needs["memory"]), as_size(self.memory))
+            return "needs memory: %s, the node offers %s" % (format_size(needs["memory"]), format_size(self.memory))
         return ""
 
-    def room(self, needs: "Needs", beside: "Needs | None" = None) -> bool:
+    def has_room(self, needs: "Needs", beside: "Needs | None" = None) -> bool:
         """Whether a task could start now; and, so that a task with the needs `beside` does not wait longer for it."""
         if not self.free or (needs.get("exclusive") and self.used_slots):
             return False
@@ -62,12 +62,12 @@ class Resources:
                 return False
         if needs.get("gpus") and self._cards(needs, self.loads) is None:
             return False
-        return beside is None or self._room_for_both(needs, beside)
+        return beside is None or self._has_room_for_both(needs, beside)
 
     def _amounts(self) -> "tuple[tuple[str, int, int], ...]":
         return ("cpus", self.used_cpus, self.cpus), ("memory", self.used_memory, self.memory)
 
-    def _room_for_both(self, needs: "Needs", other: "Needs") -> bool:
+    def _has_room_for_both(self, needs: "Needs", other: "Needs") -> bool:
         """Whether there is enough, of everything that both take, for both of them beside what is in use."""
         if needs.get("exclusive") or other.get("exclusive") or self.free < 2:
             return False
@@ -77,7 +77,7 @@ class Resources:
         if needs.get("gpus") and other.get("gpus"):
             loads = dict(self.loads)
             for card in self._cards(needs, loads) or ():
-                loads[card] = loads.get(card, 0) + parts_of(needs["gpus"])
+                loads[card] = loads.get(card, 0) + gpu_share(needs["gpus"])
             return self._cards(other, loads) is not None
         return True
 
@@ -92,13 +92,13 @@ class Resources:
         if gpus >= 1:
             empty = [card for card in self._offered(needs) if not loads.get(card)]
             return empty[: int(gpus)] if len(empty) >= gpus else None
-        fitting = [card for card in self._offered(needs) if loads.get(card, 0) + parts_of(gpus) <= CARD]
+        fitting = [card for card in self._offered(needs) if loads.get(card, 0) + gpu_share(gpus) <= CARD]
         fitting.sort(key=lambda card: -loads.get(card, 0))
         return fitting[:1] or None
 
     def grant(self, needs: "Needs") -> "Allocation | None":
         """What a task gets, None where there is no room for all of it now."""
-        if not self.room(needs):
+        if not self.has_room(needs):
             return None
         allocation = {"gpus": self._cards(needs, self.loads)} if needs.get("gpus") else {}
         self.take(needs, allocation)
@@ -118,7 +118,7 @@ class Resources:
         self.used_memory += sign * needs.get("memory", 0)
         self.exclusive += sign * bool(needs.get("exclusive"))
         for card in (allocation or {}).get("gpus") or ():
-            load = self.loads.get(card, 0) + sign * parts_of(needs.get("gpus", 0))
+            load = self.loads.get(card, 0) + sign * gpu_share(needs.get("gpus", 0))
             self.loads.pop(card, None)
             if load > 0:
                 self.loads[card] = load
@@ -150,12 +150,14 @@ class Turn:
         needs = task.needs
         if needs != self.last:  # most queues hold many equal ones
             kind = tuple(sorted(needs.items()))
-            if kind not in self.refused and self.resources.room(needs, self.reserved):
+            if kind not in self.refused and self.resources.has_room(needs, self.reserved):
                 return True
             self.refused.add(kind)
             self.last = needs
-        late = task.passed >= self.passes or (task.since is not None and self.now - task.since >= self.patience)
-        if late and self.reserved is None and not self.resources.fits_ever(needs):
+        late = task.times_overtaken >= self.passes or (
+            task.overtaken_at is not None and self.now - task.overtaken_at >= self.patience
+        )
+        if late and self.reserved is None and not self.resources.why_impossible(needs):
             self.reserved = needs
         return False
 
@@ -175,17 +177,17 @@ def choose(
 def overtake(waiting: "Iterable[Any]", now: float) -> None:
     """Note in these tasks that one behind them goes first."""
     for task in waiting:
-        task.passed += 1
-        if task.since is None:
-            task.since = now
+        task.times_overtaken += 1
+        if task.overtaken_at is None:
+            task.overtaken_at = now
 
 
-def parts_of(gpus: float) -> int:
+def gpu_share(gpus: float) -> int:
     """How much of each of its cards a task takes."""
     return max(1, min(CARD, round(gpus * CARD))) if gpus else 0
 
 
-def as_size(count: float) -> str:
+def format_size(count: float) -> str:
     """Bytes for a person."""
     power = 0
     while count >= 1024 and power < 4:

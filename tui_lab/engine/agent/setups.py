@@ -6,12 +6,12 @@ import time
 
 from tui_lab.engine.agent.processes import (
     all_pids,
-    encode,
     has_variables,
     is_process,
     process_stat,
     signal_each,
 )
+from tui_lab.engine.agent.text import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Setup:
     def __init__(self, context: dict, base: str) -> None:
         self.context = context
         self.base = base
-        self.mark = (b"\0" + VARIABLE + b"=" + encode(base + ".env") + b"\0",)
+        self.marker = (b"\0" + VARIABLE + b"=" + encode(base + ".env") + b"\0",)
         self.began = time.monotonic()
         self.pid = 0
         self.stopping = ""
@@ -95,7 +95,7 @@ class Setup:
             return {}
         return {name: value for name, _, value in pairs if name not in (b"_", VARIABLE)}
 
-    def words(self) -> str:
+    def output_tail(self) -> str:
         """The end of what they have printed."""
         try:
             with open(self.base + ".log", "rb") as file:
@@ -103,24 +103,24 @@ class Setup:
         except OSError:
             return ""
 
-    def ended(self) -> None:
+    def forget(self) -> None:
         try:
             os.unlink(self.base + ".pid")
         except OSError:
             pass
 
-    def members(self) -> list:
+    def processes(self) -> list:
         """Pids of what it has started and what is still there."""
         found = []
         for pid in all_pids():
             facts = process_stat(pid)
-            if facts is not None and facts[0] not in "ZX" and (facts[3] == self.pid or has_variables(pid, self.mark)):
+            if facts is not None and facts[0] not in "ZX" and (facts[3] == self.pid or has_variables(pid, self.marker)):
                 found.append(pid)
         return found
 
     def signal(self) -> bool:
         """TERM to each once, KILL when the grace is over. False where nothing is left."""
-        left = self.members()
+        left = self.processes()
         if not self.kill_at:
             self.kill_at = time.monotonic() + GRACE
             signal_each(left, signal.SIGTERM)
@@ -129,7 +129,7 @@ class Setup:
         return bool(left)
 
 
-def end_strays(spool: str) -> None:
+def stop_orphans(spool: str) -> None:
     """End the setups that an agent which was killed has left running: their contexts died with it."""
     for name in os.listdir(spool):
         if name.startswith("setup-") and name.endswith(".pid"):
@@ -144,5 +144,5 @@ def end_strays(spool: str) -> None:
                 pass
 
 
-def lasting(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     return "%g s" % seconds if seconds < 120 else "%g min" % round(seconds / 60, 1)

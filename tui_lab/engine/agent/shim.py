@@ -19,7 +19,7 @@ import struct
 import sys
 import time
 
-from tui_lab.engine.agent.processes import ended_children, process_stat
+from tui_lab.engine.agent.processes import process_stat, reap_children
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 HEAD = struct.Struct("=I")  # the length of a frame
 CHUNK = 1 << 16
-PATIENCE = 5.0  # seconds that a shim has to see that its agent is gone
+CLOSE_TIMEOUT = 5.0  # seconds that a shim has to see that its agent is gone
 RETRY = 1.0  # seconds between tries to write down what a full disk did not take
 CLOSED = b"closed\n"  # stands in the file of a shim that starts nothing any more
 NAME = "shim-%d"  # of a shim's file in the spool, which it keeps locked for as long as it lives
-QUIET = tuple(getattr(signal, "SIG" + name) for name in "HUP INT TERM QUIT PIPE CHLD ALRM USR1 USR2".split())
+HANDLED = tuple(getattr(signal, "SIG" + name) for name in "HUP INT TERM QUIT PIPE CHLD ALRM USR1 USR2".split())
 
 
 class Shim:
@@ -39,7 +39,7 @@ class Shim:
 
     def __init__(self, spool: str) -> None:
         """Fork one. Raises OSError."""
-        self.path, lock = claim(spool)
+        self.path, lock = create_file(spool)
         self.channel, other = socket.socketpair()
         self.channel.setblocking(False)
         self.unsent: Any = []  # [rest of a frame, files that go with it]
@@ -47,7 +47,7 @@ class Shim:
         self.alive = True
         self.number = 0  # of the last request
         self.waiting: Any = {}  # number of a request -> what it is for
-        self.heard = 0.0  # monotonic: when it said something last, or was asked something while it had nothing to say
+        self.last_heard = 0.0  # monotonic: of its last message, or of a request that came when none was waiting
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -66,7 +66,7 @@ class Shim:
         executable, words, environment, umask or None), all texts bytes. outputs: open files, which are closed once
         they are sent."""
         if not self.waiting:
-            self.heard = time.monotonic()
+            self.last_heard = time.monotonic()
         self.number += 1
         self.waiting[self.number] = what
         data = marshal.dumps((self.number,) + request)
@@ -93,9 +93,9 @@ class Shim:
             if not frame[0]:
                 del self.unsent[0]
 
-    def silent(self) -> float:
+    def silent_for(self) -> float:
         """Seconds that an answer has been waited for."""
-        return time.monotonic() - self.heard if self.waiting else 0.0
+        return time.monotonic() - self.last_heard if self.waiting else 0.0
 
     def receive(self) -> list:
         """What it says: ("started", number, pid, start time, monotonic), ("refused", number, whether it was the working
@@ -109,9 +109,9 @@ class Shim:
         if not data:
             self.close()
             return []
-        self.heard = time.monotonic()
+        self.last_heard = time.monotonic()
         self.unread += data
-        return take_frames(self.unread)
+        return split_frames(self.unread)
 
     def close(self) -> None:
         self.alive = False
@@ -122,7 +122,7 @@ class Shim:
         self.unsent = []
 
 
-def claim(spool: str) -> tuple:
+def create_file(spool: str) -> tuple:
     """(path, descriptor) of a new shim's file, locked."""
     number = 1
     while True:
@@ -135,7 +135,7 @@ def claim(spool: str) -> tuple:
             number += 1
 
 
-def take_frames(unread: bytearray) -> list:
+def split_frames(unread: bytearray) -> list:
     """What is there as a whole; it is cut off."""
     found, start = [], 0
     while len(unread) >= start + HEAD.size:
@@ -157,7 +157,7 @@ def serve(channel: socket.socket, lock: int) -> None:
     os.setsid()
     mark(lock, b"%d\n" % os.getpid())
     signal.set_wakeup_fd(-1)
-    for number in QUIET:
+    for number in HANDLED:
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which programs would inherit
     keep = {0, 1, 2, channel.fileno(), lock}
     for name in os.listdir("/proc/self/fd"):
@@ -166,7 +166,7 @@ def serve(channel: socket.socket, lock: int) -> None:
                 os.close(int(name))
             except OSError:
                 pass  # that of the list itself
-    Parent(channel, lock).run()
+    ShimProcess(channel, lock).run()
     os._exit(0)
 
 
@@ -177,7 +177,7 @@ def mark(lock: int, text: bytes) -> None:
         pass  # a full disk
 
 
-class Parent:
+class ShimProcess:
     """Starts programs, and writes down how they end, until the agent is gone and the last of them has ended."""
 
     def __init__(self, channel: socket.socket, lock: int) -> None:
@@ -236,7 +236,7 @@ class Parent:
             mark(self.lock, CLOSED)
             return
         self.unread += data
-        for request in take_frames(self.unread):
+        for request in split_frames(self.unread):
             self.start(request, self.files.pop(0))
 
     def start(self, request: tuple, outputs: list) -> None:
@@ -250,7 +250,7 @@ class Parent:
             folder = False
             pid = spawn(executable, words, environment, outputs)
         except (OSError, ValueError) as error:
-            self.say(
+            self.tell(
                 "refused", number, folder, getattr(error, "errno", None) or 0, getattr(error, "strerror", str(error))
             )
             return
@@ -261,18 +261,18 @@ class Parent:
         start_time = process_stat(pid)[4]  # it is there until it is reaped
         self.names[pid] = (name, exits)
         self.note(exits, b"started %d %d %s" % (pid, start_time, name))
-        self.say("started", number, pid, start_time, time.monotonic())
+        self.tell("started", number, pid, start_time, time.monotonic())
 
     def reap(self) -> None:
-        for pid, code, cpu_time, peak_rss in ended_children():
+        for pid, code, cpu_time, peak_rss in reap_children():
             name, exits = self.names.pop(pid, (None, None))
             if name is not None:
                 self.note(exits, b"ended %d %s" % (code, name))
-                self.say("ended", pid, code, cpu_time, peak_rss)
+                self.tell("ended", pid, code, cpu_time, peak_rss)
 
     # What is said, and what is written down.
 
-    def say(self, *message) -> None:
+    def tell(self, *message) -> None:
         if self.listening:
             data = marshal.dumps(message)
             self.unsent += HEAD.pack(len(data)) + data
@@ -340,7 +340,7 @@ def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> i
 # What earlier agents have left.
 
 
-def left(spool: str, own: str) -> list:
+def living_shims(spool: str, own: str) -> list:
     """Files of the shims of dead agents that are still alive themselves; those of the others are removed. own: the file
     of one's own."""
     found = []
@@ -362,14 +362,14 @@ def left(spool: str, own: str) -> list:
     return found
 
 
-def silence(spool: str, own: str) -> None:
+def close_old_shims(spool: str, own: str) -> None:
     """Return when nothing that a dead agent has asked for can still be started. A shim sees at once that its agent is
     gone, unless it is stopped or stuck: then it is killed, and how its programs end is lost."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + CLOSE_TIMEOUT
     while True:
         late = time.monotonic() > deadline
         open_ones = 0
-        for path in left(spool, own):
+        for path in living_shims(spool, own):
             try:
                 with open(path, "rb") as file:
                     text = file.read()
@@ -385,7 +385,7 @@ def silence(spool: str, own: str) -> None:
         time.sleep(0.01)
 
 
-def written(path: str) -> tuple:
+def read_exits(path: str) -> tuple:
     """What shims have written in a file: {name of a step: (pid, start time)}, {name of a step: exit status}."""
     started: Any = {}
     ended: Any = {}

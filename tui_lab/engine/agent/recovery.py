@@ -6,7 +6,7 @@ import time
 
 from tui_lab.engine.agent.attempt import Attempt, pid_record
 from tui_lab.engine.agent.processes import all_pids, has_variables, is_process, process_stat
-from tui_lab.engine.agent.shim import left, silence, written
+from tui_lab.engine.agent.shim import close_old_shims, living_shims, read_exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,49 +16,49 @@ ADOPTED_POLL = 0.1
 STATUS_WAIT = 5.0  # seconds that a living shim has to write down a status
 
 
-class Adopting:
+class Recovery:
     """Takes over attempts, and learns of their ends."""
 
     def __init__(self, agent) -> None:
         self.agent = agent
         self.by_pidfd: Any = {}
 
-    def take_over_all(self) -> None:
+    def adopt_all(self) -> None:
         unsettled = [attempt for attempt in self.agent.attempts.values() if attempt.event is None]
-        if any(attempt.begun and attempt.pid is None for attempt in unsettled):
-            silence(self.agent.spool, self.agent.starting.shim.path)
+        if any(attempt.is_begun and attempt.pid is None for attempt in unsettled):
+            close_old_shims(self.agent.spool, self.agent.launcher.shim.path)
         for attempt in unsettled:
-            self.take_over(attempt)
+            self.adopt(attempt)
 
-    def take_over(self, attempt: Attempt) -> None:
+    def adopt(self, attempt: Attempt) -> None:
         now, wall = time.monotonic(), time.time()
         attempt.adopted = True
-        attempt.measured = False
+        attempt.usage_known = False
         if attempt.started is None:
             # A clock that was set meanwhile does not change how long it has run.
-            before = now - max(0.0, wall - (attempt.started_wall or wall))
-            attempt.started = attempt.step_started = min(now, attempt.started_before or before)
+            before = now - max(0.0, wall - (attempt.recorded_time or wall))
+            attempt.started = attempt.step_started = min(now, attempt.recorded_clock or before)
         attempt.oom_before = self.agent.oom_count()
-        if attempt.pid is None and attempt.begun:
-            started = written(attempt.exits)[0].get(attempt.step_name) or find_stray(attempt)
+        if attempt.pid is None and attempt.is_begun:
+            started = read_exits(attempt.exits)[0].get(attempt.step_key) or find_unrecorded(attempt)
             if started is not None:
                 attempt.pid, attempt.start_time = started
-                attempt.began = attempt.began or attempt.start_time
+                attempt.first_start_time = attempt.first_start_time or attempt.start_time
                 attempt.groups.append(attempt.pid)
-                self.agent.ledger.note(pid_record(attempt))
-        if not attempt.begun:
-            self.agent.starting.add(attempt)  # between two steps: goes on once its context is here
+                self.agent.ledger.append(pid_record(attempt))
+        if not attempt.is_begun:
+            self.agent.launcher.add(attempt)  # between two steps: goes on once its context is here
         elif attempt.pid is not None and is_process(attempt.pid, attempt.start_time):
             self.agent.by_pid[attempt.pid] = attempt
             self.watch(attempt)
             if attempt.stopping is not None:
                 grace = attempt.message["grace"]
                 attempt.kill_at = now + grace
-                attempt.timers.append(self.agent.timers.after(grace, self.agent.ending.kill, attempt))
+                attempt.timers.append(self.agent.timers.after(grace, self.agent.terminator.kill, attempt))
         else:
             self.agent.timers.after(0, self.ended, attempt)
             return
-        self.agent.ending.set_timeout(attempt)
+        self.agent.terminator.set_timeout(attempt)
 
     def watch(self, attempt: Attempt) -> None:
         """Learn of the end of a process that is not our child."""
@@ -79,14 +79,14 @@ class Adopting:
             attempt.pidfd = None
 
     def poll(self, attempt: Attempt) -> None:
-        if attempt.over or not attempt.adopted:
+        if attempt.is_over or not attempt.adopted:
             return
         if is_process(attempt.pid, attempt.start_time):
             self.agent.timers.after(ADOPTED_POLL, self.poll, attempt)
         else:
             self.ended(attempt)
 
-    def ready(self, descriptors: list) -> None:
+    def handle_ready(self, descriptors: list) -> None:
         for pidfd in [fd for fd in descriptors if fd in self.by_pidfd]:
             self.ended(self.by_pidfd[pidfd])
 
@@ -94,22 +94,22 @@ class Adopting:
         """until: monotonic, when a shim that is alive will have written down the status."""
         self.agent.by_pid.pop(attempt.pid, None)
         self.unwatch(attempt)
-        status = written(attempt.exits)[1].get(attempt.step_name)
+        status = read_exits(attempt.exits)[1].get(attempt.step_key)
         now = time.monotonic()
         until = until or now + STATUS_WAIT
-        if status is None and now < until and left(self.agent.spool, self.agent.starting.shim.path):
+        if status is None and now < until and living_shims(self.agent.spool, self.agent.launcher.shim.path):
             self.agent.timers.after(ADOPTED_POLL, self.ended, attempt, until)
         elif status is None and attempt.stopping is None:
             # It may never have started, or someone killed its shim, too: nobody knows how it ended.
-            self.agent.ending.end(attempt, {"state": "lost", "reason": "start"})
+            self.agent.terminator.end(attempt, {"state": "lost", "reason": "start"})
         else:
-            self.agent.ending.step_ended(attempt, 128 + signal.SIGKILL if status is None else status)
+            self.agent.terminator.step_ended(attempt, 128 + signal.SIGKILL if status is None else status)
 
 
-def find_stray(attempt: Attempt):
+def find_unrecorded(attempt: Attempt):
     """(pid, start time) of an attempt's program whose shim could not write it down, for the disk was full."""
     for pid in all_pids():
         facts = process_stat(pid)
-        if facts is not None and facts[2] == pid and facts[0] != "Z" and has_variables(pid, attempt.variables()):
+        if facts is not None and facts[2] == pid and facts[0] != "Z" and has_variables(pid, attempt.markers()):
             return pid, facts[4]
     return None

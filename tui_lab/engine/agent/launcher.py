@@ -8,12 +8,13 @@ import time
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.agent.attempt import METRICS, Attempt, intent_record, pid_record
-from tui_lab.engine.agent.messages import misfit
-from tui_lab.engine.agent.places import expand
-from tui_lab.engine.agent.processes import children, encode
-from tui_lab.engine.agent.programs import NOT_EXECUTABLE, NOT_FOUND, Programs, unable
+from tui_lab.engine.agent.messages import mismatch
+from tui_lab.engine.agent.paths import expand
+from tui_lab.engine.agent.processes import children
+from tui_lab.engine.agent.programs import NOT_EXECUTABLE, NOT_FOUND, ProgramFinder, failing_command
 from tui_lab.engine.agent.resources import Turn, overtake
 from tui_lab.engine.agent.shim import Shim
+from tui_lab.engine.agent.text import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 100  # attempts without room that are looked past for one that has
 # The node lacks something for the moment: an attempt waits, it does not fail.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-SHIM_PATIENCE = 10.0  # seconds that the shim may take for an answer before it is said
-AT_ONCE = 50  # attempts that begin together, and requests that wait for the shim: each has files open
+SHIM_TIMEOUT = 10.0  # seconds that the shim may take for an answer before it is said
+BATCH = 50  # attempts that begin together, and requests that wait for the shim: each has files open
 
 
-class Starting:
+class Launcher:
     """The queue of an agent. `slots` are numbered: a task's number is its `{slot}`."""
 
     def __init__(self, agent, shim: Shim) -> None:
@@ -39,7 +40,7 @@ class Starting:
         self.slots = 0
         self.free_slots: Any = []
         self.umask: Any = None
-        self.programs = Programs()
+        self.programs = ProgramFinder()
 
     # What is offered, and who has it.
 
@@ -47,21 +48,21 @@ class Starting:
         """From now on; what runs keeps what it has. gpus: which of them, as `hello` says."""
         self.resources = resources
         self.offers_all = gpus in (None, "all")
-        for attempt in self.holders():
+        for attempt in self.slot_holders():
             resources.take(attempt.needs, attempt.allocation)
-        self.number(slots)
+        self.renumber_slots(slots)
 
     def resize(self, slots: int) -> None:
         self.resources.resize(slots=slots)
-        self.number(slots)
+        self.renumber_slots(slots)
 
-    def number(self, slots: int) -> None:
-        used = {attempt.slot for attempt in self.holders()}
+    def renumber_slots(self, slots: int) -> None:
+        used = {attempt.slot for attempt in self.slot_holders()}
         self.slots = slots
         self.free_slots = [slot for slot in range(slots) if slot not in used]
         heapq.heapify(self.free_slots)
 
-    def holders(self) -> list:
+    def slot_holders(self) -> list:
         return [a for a in self.agent.attempts.values() if a.slot is not None and a.event is None]
 
     def grant(self, attempt: Attempt) -> None:
@@ -83,49 +84,49 @@ class Starting:
     def add(self, attempt: Attempt) -> None:
         self.queue.append(attempt)
 
-    def go_on(self, attempt: Attempt) -> None:
+    def queue_next_step(self, attempt: Attempt) -> None:
         """With its next step: it has its slot, so it is started at once."""
-        attempt.begun = False
+        attempt.is_begun = False
         self.queue.appendleft(attempt)
 
-    def put_back(self, attempt: Attempt) -> None:
+    def requeue(self, attempt: Attempt) -> None:
         """To the head of the queue; an attempt that has not begun gives its slot away."""
         if not attempt.steps:
             self.release(attempt)
         self.queue.appendleft(attempt)
 
-    def take_out(self, attempts: list) -> None:
+    def dequeue(self, attempts: list) -> None:
         gone = set(attempts)
         self.queue = collections.deque(attempt for attempt in self.queue if attempt not in gone)
 
     @property
-    def saturated(self) -> bool:
+    def is_saturated(self) -> bool:
         """There is enough to do: nothing that the engine sends now would start at once."""
         return bool(self.queue) and not (self.resources is not None and self.resources.free)
 
     def pump(self) -> None:
         """Start what is queued and has room."""
-        if self.shim.silent() > SHIM_PATIENCE:  # stopped by someone, or it executes a file on a dead file system
-            self.agent.hold("the process %d, which starts programs, does not answer; waiting" % self.shim.pid)
-        while self.queue and self.resources is not None and len(self.shim.unsent) < AT_ONCE:
-            if self.agent.held() or self.start_some() < AT_ONCE:
+        if self.shim.silent_for() > SHIM_TIMEOUT:  # stopped by someone, or it executes a file on a dead file system
+            self.agent.pause("the process %d, which starts programs, does not answer; waiting" % self.shim.pid)
+        while self.queue and self.resources is not None and len(self.shim.unsent) < BATCH:
+            if self.agent.is_paused() or self.start_batch() < BATCH:
                 break
 
-    def start_some(self) -> int:
+    def start_batch(self) -> int:
         """How many: folders first, then the ledger, then the programs."""
         ready = self.choose()
         ledger = self.agent.ledger
-        noted = len(ledger.noted)
+        noted = len(ledger.unwritten)
         for attempt in ready:
-            self.note_begin(attempt)
+            self.record_begin(attempt)
         if not ledger.write():
-            del ledger.noted[noted:]
+            del ledger.unwritten[noted:]
             for attempt in reversed(ready):
-                attempt.begun = False
-                self.put_back(attempt)
+                attempt.is_begun = False
+                self.requeue(attempt)
             return 0
         for attempt in ready:
-            attempt.in_ledger = True
+            attempt.is_recorded = True
             self.begin(attempt)
         self.make_folders()
         return len(ready)
@@ -135,31 +136,31 @@ class Starting:
         while."""
         ready: Any = []
         waiting: Any = []
-        roomless: Any = []  # those of them that have no room
+        overtaken: Any = []  # those of them that have no room
         turn = Turn(self.resources, time.monotonic())
-        while self.queue and len(waiting) < LOOK_AHEAD and len(ready) < AT_ONCE:
+        while self.queue and len(waiting) < LOOK_AHEAD and len(ready) < BATCH:
             attempt = self.queue[0]
-            if attempt.slot is None and not attempt.over and not self.resources.free:
+            if attempt.slot is None and not attempt.is_over and not self.resources.free:
                 break
             self.queue.popleft()
-            if attempt.over:
+            if attempt.is_over:
                 continue
             context = self.agent.contexts.get(attempt.message["context"])
-            if context is None or not self.agent.contexts.settled(context):
+            if context is None or not self.agent.contexts.is_prepared(context):
                 waiting.append(attempt)
                 continue
             if attempt.slot is None:
-                self.narrow(attempt, context)
+                self.restrict_gpus(attempt, context)
                 if not turn.allows(attempt):
                     if not self.is_impossible(attempt):
                         waiting.append(attempt)
-                        roomless.append(attempt)
+                        overtaken.append(attempt)
                     continue
                 self.grant(attempt)
-                overtake(roomless, turn.now)
-            wrong = context["error"] if context["ready"] is False else misfit(attempt.message, context)
+                overtake(overtaken, turn.now)
+            wrong = context["error"] if context["ready"] is False else mismatch(attempt.message, context)
             if wrong:
-                self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": wrong})
+                self.agent.terminator.end(attempt, {"state": "failed", "reason": "start", "message": wrong})
                 continue
             try:
                 self.prepare(attempt, context)
@@ -171,7 +172,7 @@ class Starting:
         self.queue.extendleft(reversed(waiting))
         return ready
 
-    def narrow(self, attempt: Attempt, context: dict) -> None:
+    def restrict_gpus(self, attempt: Attempt, context: dict) -> None:
         """An attempt gets GPUs only among those that its own environment grants: the agent's may be that of an earlier
         submitter, who was granted others."""
         if not attempt.needs.get("gpus") or "among" in attempt.needs:
@@ -189,19 +190,19 @@ class Starting:
     def is_impossible(self, attempt: Attempt) -> bool:
         """Whether it needs what this node has not got at all: then it has failed."""
         try:
-            why = self.resources.fits_ever(attempt.needs)
+            why = self.resources.why_impossible(attempt.needs)
         except ValueError as error:
             why = str(error)
         if why:
-            self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": why})
+            self.agent.terminator.end(attempt, {"state": "failed", "reason": "start", "message": why})
         return bool(why)
 
     def make_folders(self) -> None:
         """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
         for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
             context = self.agent.contexts.get(attempt.message["context"])
-            fit = context is not None and context["ready"] and not misfit(attempt.message, context)
-            if fit and not attempt.folder_made and not attempt.over and context.get("umask") == self.umask:
+            fit = context is not None and context["ready"] and not mismatch(attempt.message, context)
+            if fit and not attempt.has_folder and not attempt.is_over and context.get("umask") == self.umask:
                 try:
                     # What is there stays as it is until the attempt begins, a folder as well as what is in its way.
                     if not os.path.lexists(encode(attempt.folder)):
@@ -217,11 +218,11 @@ class Starting:
             folder.clear(encode(attempt.file(METRICS)), plain=True)
             for name in attempt.output_files(attempt.names[0]):
                 output = folder.create(name, append=True)
-                attempt.made[name] = os.fstat(output).st_ino
-                attempt.opened.append(output)
-        attempt.folder_made = True
+                attempt.output_inodes[name] = os.fstat(output).st_ino
+                attempt.open_outputs.append(output)
+        attempt.has_folder = True
 
-    def unmake_folder(self, attempt: Attempt) -> None:
+    def remove_folder(self, attempt: Attempt) -> None:
         """Of an attempt that does not begin."""
         attempt.close_outputs()
         try:
@@ -237,8 +238,8 @@ class Starting:
     def open_outputs(self, attempt: Attempt) -> list:
         """Descriptors of the current step's outputs, for appending. Raises OSError."""
         step, names = attempt.step, attempt.names
-        if attempt.opened and all(os.fstat(output).st_nlink for output in attempt.opened):
-            opened, attempt.opened = attempt.opened, []
+        if attempt.open_outputs and all(os.fstat(output).st_nlink for output in attempt.open_outputs):
+            opened, attempt.open_outputs = attempt.open_outputs, []
             return opened
         attempt.close_outputs()
         begun = step == 0 or names[step] in names[:step]  # else its files are still to be made
@@ -246,7 +247,7 @@ class Starting:
         try:
             with attempt.open_folder() as folder:
                 for name in attempt.output_files(names[step]):
-                    made = attempt.made.get(name)
+                    made = attempt.output_inodes.get(name)
                     opened.append(folder.reopen(name, True, made) if begun else folder.create(name, append=True))
         except OSError:
             for output in opened:
@@ -254,13 +255,13 @@ class Starting:
             raise
         return opened
 
-    def note_begin(self, attempt: Attempt) -> None:
+    def record_begin(self, attempt: Attempt) -> None:
         """What is noted here is in the ledger before the program starts."""
-        attempt.begun = True
-        if attempt.in_ledger:
-            self.agent.ledger.note({"record": "begin", "key": attempt.key})
+        attempt.is_begun = True
+        if attempt.is_recorded:
+            self.agent.ledger.append({"record": "begin", "key": attempt.key})
         else:
-            self.agent.ledger.note(intent_record(attempt))
+            self.agent.ledger.append(intent_record(attempt))
 
     def prepare(self, attempt: Attempt, context: dict) -> None:
         """The attempt's folder and files."""
@@ -270,7 +271,7 @@ class Starting:
         if attempt.steps:
             attempt.names = [step["name"] for step in context["steps"]]
             return
-        if not attempt.folder_made:
+        if not attempt.has_folder:
             self.make_folder(attempt, context)
         if attempt.message.get("files"):
             with attempt.open_folder() as folder:
@@ -283,31 +284,31 @@ class Starting:
     def begin(self, attempt: Attempt) -> None:
         """Have the program of the current step started."""
         try:
-            self.ask(attempt)
+            self.request_program(attempt)
         except (OSError, ValueError) as error:
             self.not_started(attempt, error)
 
     def started(self, attempt: Attempt, pid: int, start_time: int, at: float) -> None:
         """The program of the current step runs. at: monotonic."""
-        attempt.asked = False
+        attempt.is_requested = False
         attempt.pid, attempt.start_time, attempt.step_started = pid, start_time, at
-        attempt.began = attempt.began or start_time
+        attempt.first_start_time = attempt.first_start_time or start_time
         attempt.adopted = False
         attempt.groups.append(pid)
         self.agent.by_pid[pid] = attempt
         if attempt.started is None:
             attempt.started = at
-        self.agent.ledger.note(pid_record(attempt))
+        self.agent.ledger.append(pid_record(attempt))
         if attempt.stopping is not None:
-            self.agent.ending.ask(attempt)
+            self.agent.terminator.terminate(attempt)
         elif len(attempt.groups) == 1:
-            self.agent.ending.set_timeout(attempt)
+            self.agent.terminator.set_timeout(attempt)
         self.agent.report_started(attempt)
 
     def not_started(self, attempt: Attempt, error: Exception) -> None:
-        attempt.asked = False
+        attempt.is_requested = False
         if attempt.stopping is not None:
-            self.agent.ending.end_unbegun(attempt)
+            self.agent.terminator.end_unstarted(attempt)
         elif attempt.steps:
             self.fail_to_start(attempt, error)
         else:
@@ -316,14 +317,14 @@ class Starting:
     def failed_to_start(self, attempt: Attempt, error: Exception) -> bool:
         """True where the node has no room just now, and the attempt waits for it; else it has failed."""
         if isinstance(error, OSError) and error.errno in SCARCE:
-            if attempt.in_ledger:
+            if attempt.is_recorded:
                 # It never began: nothing is to be remembered.
-                self.agent.ledger.note({"record": "ack", "key": attempt.key})
-                attempt.in_ledger = False
-            attempt.begun = False
-            self.put_back(attempt)
+                self.agent.ledger.append({"record": "ack", "key": attempt.key})
+                attempt.is_recorded = False
+            attempt.is_begun = False
+            self.requeue(attempt)
             where = os.fsdecode(error.filename or attempt.folder)
-            self.agent.hold("%s: %s; waiting" % (where, error.strerror))
+            self.agent.pause("%s: %s; waiting" % (where, error.strerror))
             return True
         self.fail_to_start(attempt, error)
         return False
@@ -333,20 +334,20 @@ class Starting:
         if isinstance(error, OSError) and error.strerror:
             where = os.fsdecode(error.filename) + ": " if error.filename else ""
             what = where + error.strerror
-        self.agent.ending.end(attempt, {"state": "failed", "reason": "start", "message": what})
+        self.agent.terminator.end(attempt, {"state": "failed", "reason": "start", "message": what})
 
     # The shim.
 
-    def ask(self, attempt: Attempt) -> None:
+    def request_program(self, attempt: Attempt) -> None:
         """Ask for the program of the current step. Raises OSError, ValueError."""
         context = self.agent.contexts.get(attempt.message["context"])
         message, slot = attempt.message, str(attempt.slot)
         workdir = expand(message.get("workdir") or context["workdir"])
         if not os.path.isdir(encode(workdir)):
             raise FileNotFoundError(errno.ENOENT, "the working folder does not exist", workdir)
-        environment = variables(attempt, context, workdir)
+        environment = program_environment(attempt, context, workdir)
         if (attempt.allocation or {}).get("gpus"):
-            self.agent.gpus.show(attempt.allocation["gpus"], environment)
+            self.agent.gpus.set_visible(attempt.allocation["gpus"], environment)
         shell = self.agent.contexts.shell(context)
         argv = (message.get("argv") or [None] * len(context["steps"]))[attempt.step]
         if argv is None or b"BASH_FUNC_%s%%%%" % encode(argv[0]) in environment:
@@ -356,9 +357,9 @@ class Starting:
         else:
             words = [word.replace(SLOT_MARK, slot) for word in argv]
             file, words = self.programs.runnable(words, environment, workdir, shell[0])
-        self.send(attempt, file, words, environment, workdir)
+        self.send_request(attempt, file, words, environment, workdir)
 
-    def send(
+    def send_request(
         self, attempt: Attempt, file: bytes, words: list, environment: dict, workdir: str, last: bool = False
     ) -> None:
         """last: nothing else is tried where this can't be executed. Raises OSError."""
@@ -367,9 +368,9 @@ class Starting:
             self.shims[self.shim.pid] = self.shim
         attempt.oom_before = self.agent.oom_count()
         outputs = self.open_outputs(attempt)
-        attempt.asked = True
+        attempt.is_requested = True
         request = (
-            attempt.step_name,
+            attempt.step_key,
             encode(attempt.exits),
             encode(workdir),
             file,
@@ -379,11 +380,11 @@ class Starting:
         )
         self.shim.start((attempt, words[0], environment, workdir, last), request, outputs)
 
-    def hear(self, shim: Shim) -> None:
+    def receive(self, shim: Shim) -> None:
         """What a shim has to say."""
         for kind, subject, *facts in shim.receive():
             if kind == "ended":
-                self.agent.ending.ended(subject, *facts)
+                self.agent.terminator.program_ended(subject, *facts)
                 continue
             attempt, name, environment, workdir, last = shim.waiting.pop(subject)
             if kind == "started":
@@ -394,28 +395,28 @@ class Starting:
             if is_folder or last or not number or number in SCARCE or attempt.stopping is not None:
                 self.not_started(attempt, error)
                 continue
-            file, words = unable(name, why, NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE)
+            file, words = failing_command(name, why, NOT_FOUND if number == errno.ENOENT else NOT_EXECUTABLE)
             try:
-                self.send(attempt, file, words, environment, workdir, last=True)
+                self.send_request(attempt, file, words, environment, workdir, last=True)
             except OSError as worse:
                 self.not_started(attempt, worse)
 
-    def shim_died(self, pid: int) -> None:
+    def shim_ended(self, pid: int) -> None:
         """Someone has killed it. Its programs run on, and are our children now, or nobody's."""
         shim = self.shims.pop(pid)
         while shim.alive:
-            self.hear(shim)
+            self.receive(shim)
         for attempt, *_ in shim.waiting.values():
-            attempt.asked = False
-            self.agent.adopting.take_over(attempt)
+            attempt.is_requested = False
+            self.agent.recovery.adopt(attempt)
         shim.waiting = {}
         ours = set(children())
         for pid, attempt in list(self.agent.by_pid.items()):
             if not attempt.adopted and pid not in ours:
-                self.agent.adopting.take_over(attempt)
+                self.agent.recovery.adopt(attempt)
 
 
-def variables(attempt: Attempt, context: dict, workdir: str) -> dict:
+def program_environment(attempt: Attempt, context: dict, workdir: str) -> dict:
     """The environment of an attempt's program."""
     slot = str(attempt.slot)
     environment = dict(context["environment"])

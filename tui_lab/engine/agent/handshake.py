@@ -4,8 +4,8 @@ import os
 import sys
 
 from tui_lab.engine.agent import PROTOCOL
-from tui_lab.engine.agent.facts import cores, facts, memory_facts
-from tui_lab.engine.agent.places import home_folder, sees
+from tui_lab.engine.agent.facts import cores, memory_usage, node_facts
+from tui_lab.engine.agent.paths import lab_home, sees_lab
 from tui_lab.engine.agent.resources import Resources
 
 TYPE_CHECKING = False
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class Greeting:
+class Handshake:
     """Answers `hello`, once it is known which GPUs there are."""
 
     def __init__(self, agent) -> None:
@@ -23,40 +23,40 @@ class Greeting:
     def hello(self, message: dict) -> None:
         agent = self.agent
         if message["epoch"] < agent.ledger.epoch:
-            agent.link.greeted = True
-            agent.link.send({"type": "refused", "reason": "epoch", "epoch": agent.ledger.epoch})
-            agent.link.flush()
-            agent.link.hang_up()
+            agent.connection.is_open = True
+            agent.connection.send({"type": "refused", "reason": "epoch", "epoch": agent.ledger.epoch})
+            agent.connection.flush()
+            agent.connection.close()
             return
         if message["epoch"] > agent.ledger.epoch:
             agent.ledger.raise_epoch(message["epoch"])
             agent.gpus.free = None  # a new engine: look anew who uses them
-        agent.leaving = False
+        agent.shutting_down = False
         looking = self.waiting is not None
-        self.waiting = (agent.link.channel, message)
+        self.waiting = (agent.connection.channel, message)
         if not looking:
-            self.look_at_gpus()
+            self.query_gpus()
 
-    def look_at_gpus(self) -> None:
+    def query_gpus(self) -> None:
         gpus = self.agent.gpus
         if gpus.known is None:
-            gpus.look(lambda found: self.look_at_gpus())
+            gpus.query(lambda found: self.query_gpus())
         elif self.waiting[1].get("gpus") == "free" and gpus.free is None:
-            gpus.look_who(self.look_at_gpus)
+            gpus.query_processes(self.query_gpus)
         else:
             self.welcome()
 
     def welcome(self) -> None:
         agent = self.agent
         (channel, hello), self.waiting = self.waiting, None
-        if channel is not agent.link.channel:
+        if channel is not agent.connection.channel:
             return  # that engine has gone meanwhile
-        agent.link.greeted = True
+        agent.connection.is_open = True
         slots = hello["slots"] or cores()
         gpus = agent.gpus.offered(hello.get("gpus"), os.environb)
-        memory = hello.get("memory") or memory_facts()[0]
-        agent.starting.offer(Resources(slots, cores(), memory, gpus), slots, hello.get("gpus"))
-        agent.link.send(
+        memory = hello.get("memory") or memory_usage()[0]
+        agent.launcher.offer(Resources(slots, cores(), memory, gpus), slots, hello.get("gpus"))
+        agent.connection.send(
             {
                 "type": "welcome",
                 "protocol": PROTOCOL,
@@ -68,10 +68,10 @@ class Greeting:
                 "gpus": gpus,
                 "open": [attempt.key for attempt in agent.attempts.values()],
                 "notice": agent.notice,
-                "setup": agent.contexts.setup_for,
-                "shared": sees(hello.get("marker")),
-                "home": home_folder(hello.get("data"), hello["lab"], hello["node"]),
-                "facts": facts(agent.gpus.known),
+                "setup": agent.contexts.setup_seconds,
+                "shared": sees_lab(hello.get("marker")),
+                "home": lab_home(hello.get("data"), hello["lab"], hello["node"]),
+                "facts": node_facts(agent.gpus.known),
             }
         )
         for attempt in agent.attempts.values():
@@ -79,4 +79,4 @@ class Greeting:
                 agent.report_event(attempt)
             elif attempt.pid is not None:
                 agent.report_started(attempt)
-        agent.watching.begin(hello.get("sample") or 0)
+        agent.telemetry.start(hello.get("sample") or 0)

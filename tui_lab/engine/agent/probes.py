@@ -9,19 +9,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PATIENCE = 15.0  # seconds that a program has for its answer
+TIMEOUT = 15.0  # seconds that a program has for its answer
 
 
-class Commands:
+class ProbeRunner:
     """Runs programs with short answers. They are children of the agent, which calls `ended` for each."""
 
     def __init__(self, timers) -> None:
         self.timers = timers
-        self.running: Any = {}  # pid -> (descriptor of its output, what to do then, timer)
-        self.given_up: Any = set()
+        self.running: Any = {}  # pid -> (descriptor of its output, what to do callback, timer)
+        self.timed_out: Any = set()
 
-    def run(self, argv: list, then) -> None:
-        """`then(text)` when it has ended; `then(None)` where it failed, or did not answer."""
+    def run(self, argv: list, callback) -> None:
+        """`callback(text)` when it has ended; `callback(None)` where it failed, or did not answer."""
         import subprocess
 
         try:
@@ -34,20 +34,20 @@ class Commands:
                 start_new_session=True,
             )
         except OSError:
-            self.timers.after(0, then, None)
+            self.timers.after(0, callback, None)
             return
         assert process.stdout is not None
         output = os.dup(process.stdout.fileno())
         process.stdout.close()
         process.returncode = 0  # reaped by the agent's loop, not by Popen
-        timer = self.timers.after(PATIENCE, self.give_up, process.pid)
-        self.running[process.pid] = (output, then, timer)
+        timer = self.timers.after(TIMEOUT, self.time_out, process.pid)
+        self.running[process.pid] = (output, callback, timer)
 
-    def ended(self, pid: int, code: int) -> None:
-        if pid in self.given_up:
-            self.given_up.discard(pid)
+    def reap(self, pid: int, code: int) -> None:
+        if pid in self.timed_out:
+            self.timed_out.discard(pid)
             return
-        output, then, timer = self.running.pop(pid)
+        output, callback, timer = self.running.pop(pid)
         self.timers.cancel([timer])
         os.set_blocking(output, False)
         try:
@@ -55,23 +55,23 @@ class Commands:
         except OSError:
             data = b""
         os.close(output)
-        then(data.decode("utf-8", "replace") if code == 0 else None)
+        callback(data.decode("utf-8", "replace") if code == 0 else None)
 
-    def give_up(self, pid: int) -> None:
-        output, then, _ = self.running.pop(pid)
+    def time_out(self, pid: int) -> None:
+        output, callback, _ = self.running.pop(pid)
         os.close(output)
-        self.given_up.add(pid)
+        self.timed_out.add(pid)
         try:
             os.killpg(pid, signal.SIGKILL)
         except OSError:
             pass
-        then(None)
+        callback(None)
 
-    def knows(self, pid: int) -> bool:
-        return pid in self.running or pid in self.given_up
+    def owns(self, pid: int) -> bool:
+        return pid in self.running or pid in self.timed_out
 
 
-def on_path(name: str, *further: str):
+def find_program(name: str, *further: str):
     """Where a program is, or None. Some folders are searched that PATH may lack, and further ones."""
     for folder in os.environ.get("PATH", os.defpath).split(":") + ["/usr/bin", "/usr/local/bin"] + list(further):
         path = os.path.join(folder, name)

@@ -5,46 +5,45 @@ import os
 import socket
 import time
 
-from tui_lab.engine.agent.log import log
-from tui_lab.engine.agent.processes import decode, encode
+from tui_lab.engine.agent.text import decode, encode, log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-COALESCE = 0.02  # seconds that news may wait for more, while the agent has enough to do
+COALESCE = 0.02  # seconds that reports may wait for more, while the agent has enough to do
 UNSENT_LIMIT = 1 << 22  # bytes that wait for a slow connection before events with files are put together
 BODY_LIMIT = 1 << 24  # bytes that a message may have behind its line
 
 
-class Link:
+class Connection:
     """One connection at a time, the newest. `handle(message, body)` gets what comes in; `body` are the bytes that
     followed the line. What is sent before the engine has greeted is dropped."""
 
     def __init__(self, handle) -> None:
         self.handle = handle
         self.channel: Any = None
-        self.greeted = False
-        self.heard = 0.0  # monotonic: when something came last
+        self.is_open = False
+        self.last_heard = 0.0  # monotonic: when something came last
         self.unread = bytearray()
         self.unsent = bytearray()
-        self.news: Any = []  # (how to make the message and its bytes, moment of what it tells), not yet in `unsent`
+        self.reports: Any = []  # (how to make the message and its bytes, moment of what it tells), not yet in `unsent`
 
     def accept(self, listener: socket.socket) -> None:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        self.hang_up()  # the newest connection is the engine's: the old one is dead or half open
+        self.close()  # the newest connection is the engine's: the old one is dead or half open
         connection.setblocking(False)
-        self.heard = time.monotonic()
+        self.last_heard = time.monotonic()
         self.channel = connection
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         if self.channel is not None:
             self.channel.close()
-        self.channel, self.unread, self.unsent, self.news = None, bytearray(), bytearray(), []
-        self.greeted = False
+        self.channel, self.unread, self.unsent, self.reports = None, bytearray(), bytearray(), []
+        self.is_open = False
 
     def receive(self) -> None:
         try:
@@ -54,20 +53,20 @@ class Link:
         except OSError:
             data = b""
         if not data:
-            self.hang_up()
+            self.close()
             return
-        self.heard = time.monotonic()
+        self.last_heard = time.monotonic()
         self.unread += data
         done = 0
         while self.channel is not None:
-            size = self.take(done)
+            size = self.handle_next(done)
             if size == 0:
                 break
             done += size
         if self.channel is not None:
             del self.unread[:done]
 
-    def take(self, start: int) -> int:
+    def handle_next(self, start: int) -> int:
         """Handle the message that begins there in what was read; its size, 0 where it is not all here."""
         end = self.unread.find(b"\n", start) + 1
         if end == 0:
@@ -85,13 +84,13 @@ class Link:
             import traceback  # late: it would take its time from every start
 
             log("message %r: %s" % (line[:500], traceback.format_exc()))
-            self.hang_up()  # the engine sees it, and settles what is open when it comes back
+            self.close()  # the engine sees it, and settles what is open when it comes back
             return 0
         return end + size - start
 
     def send(self, message: dict, body: bytes = b"") -> None:
-        if self.channel is not None and self.greeted:
-            self.tell()
+        if self.channel is not None and self.is_open:
+            self.flush_reports()
             self.put(message, body)
 
     def put(self, message: dict, body: bytes) -> None:
@@ -102,26 +101,26 @@ class Link:
     def report(self, make, moment: float) -> None:
         """Tell what happened at a moment, together with more of the kind. `make()` gives the message and its bytes,
         when it is their turn."""
-        if self.channel is not None and self.greeted:
-            self.news.append((make, moment))
+        if self.channel is not None and self.is_open:
+            self.reports.append((make, moment))
 
-    def patience(self, now: float, at_most: float) -> float:
-        """Seconds that the news may wait, 0 where it must be told now."""
-        if not self.news or len(self.unsent) > UNSENT_LIMIT:
+    def report_delay(self, now: float, at_most: float) -> float:
+        """Seconds that the reports may wait, 0 where they must be sent now."""
+        if not self.reports or len(self.unsent) > UNSENT_LIMIT:
             return at_most  # a slow connection wakes the loop when it takes more
-        return 0.0 if len(self.news) > 100 else max(0.0, self.news[0][1] + COALESCE - now)
+        return 0.0 if len(self.reports) > 100 else max(0.0, self.reports[0][1] + COALESCE - now)
 
-    def tell(self) -> None:
+    def flush_reports(self) -> None:
         """Put together what was reported, with how long ago it was; as much as a slow connection can take."""
         now = time.monotonic()
-        told = 0
-        while told < len(self.news) and len(self.unsent) <= UNSENT_LIMIT:
-            make, moment = self.news[told]
+        count = 0
+        while count < len(self.reports) and len(self.unsent) <= UNSENT_LIMIT:
+            make, moment = self.reports[count]
             message, body = make()
             message["ago"] = round(now - moment, 6)
             self.put(message, body)
-            told += 1
-        del self.news[:told]
+            count += 1
+        del self.reports[:count]
 
     def flush(self) -> None:
         while self.channel is not None and self.unsent:
@@ -130,7 +129,7 @@ class Link:
             except BlockingIOError:
                 return
             except OSError:
-                self.hang_up()
+                self.close()
                 return
             del self.unsent[:sent]
 

@@ -9,7 +9,7 @@ from tui_lab.engine.agent.processes import (
     all_pids,
     children,
     has_variables,
-    is_amid_exec,
+    is_during_exec,
     oom_kills,
     process_file,
     process_stat,
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
-OWNED = (b"TUI_LAB_OUTPUT=", b"TUI_LAB_SETUP_ENV=")  # whose environment has one of these is known to be somebody's
+# A process with one of these in its environment belongs to a known attempt or setup.
+OWNER_VARIABLES = (b"TUI_LAB_OUTPUT=", b"TUI_LAB_SETUP_ENV=")
 LEFTOVER_LIMIT = 10.0  # seconds after KILL from which on a process that does not die is let be
 
 
-class Ending:
+class Terminator:
     """The ends of an agent's attempts. `subreaper`: orphans come to us, so that few have to be looked at."""
 
     def __init__(self, agent, subreaper: bool) -> None:
@@ -46,37 +47,37 @@ class Ending:
     def stop(self, attempt: Attempt, reason: str, grace: float) -> None:
         """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL. The first reason
         stands."""
-        if attempt.over or attempt.stopping is not None:
+        if attempt.is_over or attempt.stopping is not None:
             return
         attempt.stopping = reason
-        if attempt.in_ledger:
-            self.agent.ledger.note({"record": "stopping", "key": attempt.key, "reason": reason})
+        if attempt.is_recorded:
+            self.agent.ledger.append({"record": "stopping", "key": attempt.key, "reason": reason})
             self.agent.ledger.write()
         attempt.kill_at = time.monotonic() + grace
         if attempt.pid is not None:
-            self.ask(attempt)
-        elif not attempt.asked:  # else it is about to have one, or not
-            self.end_unbegun(attempt)
+            self.terminate(attempt)
+        elif not attempt.is_requested:  # else it is about to have one, or not
+            self.end_unstarted(attempt)
 
-    def ask(self, attempt: Attempt) -> None:
+    def terminate(self, attempt: Attempt) -> None:
         """TERM, and KILL when its grace is over."""
         self.signal_all(attempt, signal.SIGTERM)
         grace = max(0.0, attempt.kill_at - time.monotonic())
         attempt.timers.append(self.agent.timers.after(grace, self.kill, attempt))
 
-    def end_unbegun(self, attempt: Attempt) -> None:
+    def end_unstarted(self, attempt: Attempt) -> None:
         """Of an attempt that is being stopped, and has no program."""
         state = "failed" if attempt.stopping == "timeout" else "stopped"
         self.end(attempt, {"state": state, "reason": attempt.stopping})
 
     def kill(self, attempt: Attempt) -> None:
-        if not attempt.over:
+        if not attempt.is_over:
             self.signal_all(attempt, signal.SIGKILL)
             attempt.timers.append(self.agent.timers.after(1.0, self.kill, attempt))
 
     def signal_all(self, attempt: Attempt, number: int) -> None:
         """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
-        members = self.survivors(attempt, self.orphans())
+        members = self.remaining_processes(attempt, self.orphans())
         for group in attempt.groups:
             try:
                 os.killpg(group, number)
@@ -84,11 +85,11 @@ class Ending:
             except OSError:
                 pass
         signal_each([pid for pid, group in members if group not in attempt.groups], number)
-        attempt.told.update(pid for pid, _ in members)
+        attempt.terminated.update(pid for pid, _ in members)
 
     # By themselves.
 
-    def ended(self, pid: int, code: int, cpu_time: float, peak_rss: int) -> None:
+    def program_ended(self, pid: int, code: int, cpu_time: float, peak_rss: int) -> None:
         """The program of an attempt's current step has ended. peak_rss: bytes, 0 where they can't be told."""
         attempt = self.agent.by_pid.get(pid)
         if attempt is None or attempt.adopted:
@@ -104,9 +105,9 @@ class Ending:
         attempt.pid = None
         ok = code in attempt.message["ok"]
         if ok and attempt.stopping is None and attempt.step + 1 < attempt.message["steps"]:
-            self.agent.ledger.note({"record": "step", "key": attempt.key, "ended": attempt.steps[-1]})
+            self.agent.ledger.append({"record": "step", "key": attempt.key, "ended": attempt.steps[-1]})
             attempt.step += 1
-            self.agent.starting.go_on(attempt)
+            self.agent.launcher.queue_next_step(attempt)
             return
         event: Any = {"exit_code": code, "step": attempt.step}
         number = code - 128
@@ -123,19 +124,20 @@ class Ending:
 
     def end(self, attempt: Attempt, event: dict) -> None:
         """Finish an attempt once nothing of it is left running."""
-        attempt.ending = event
+        attempt.pending_event = event
         attempt.close_outputs()
         self.agent.timers.cancel(attempt.timers)
-        self.sweep(attempt, time.monotonic())
+        self.stop_leftovers(attempt, time.monotonic())
 
     # What is left behind.
 
-    def sweep(self, attempt: Attempt, began: float) -> None:
+    def stop_leftovers(self, attempt: Attempt, began: float) -> None:
         """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
         once while its child still writes a checkpoint: what was stopped has its whole grace."""
-        orphans = self.orphans() if attempt.in_ledger else []
-        clear = [one for one in orphans if one[1][4] < attempt.began or not is_amid_exec(one[0], one[1][4])]
-        left = [pid for pid, _ in self.survivors(attempt, clear)] if attempt.in_ledger else []
+        orphans = self.orphans() if attempt.is_recorded else []
+        began_at = attempt.first_start_time
+        clear = [one for one in orphans if one[1][4] < began_at or not is_during_exec(one[0], one[1][4])]
+        left = [pid for pid, _ in self.remaining_processes(attempt, clear)] if attempt.is_recorded else []
         late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
         # Those that are not clear show at a further look whose they are.
         if not (left or len(clear) < len(orphans)) or late > LEFTOVER_LIMIT:
@@ -144,18 +146,18 @@ class Ending:
         if late > 0:
             signal_each(left, signal.SIGKILL)
         else:
-            signal_each([pid for pid in left if pid not in attempt.told], signal.SIGTERM)
-            attempt.told.update(left)
+            signal_each([pid for pid in left if pid not in attempt.terminated], signal.SIGTERM)
+            attempt.terminated.update(left)
         attempt.leftover.update(left)
-        self.agent.timers.after(0.02, self.sweep, attempt, began)
+        self.agent.timers.after(0.02, self.stop_leftovers, attempt, began)
 
-    def survivors(self, attempt: Attempt, orphans: list) -> list:
+    def remaining_processes(self, attempt: Attempt, orphans: list) -> list:
         """(pid, process group) of an attempt's processes, besides the program that is still running."""
-        mark = attempt.variables()
-        strangers: Any = []
+        markers = attempt.markers()
+        unclaimed: Any = []
         if attempt.pid is None and self.subreaper:
-            strangers = self.strangers(attempt, orphans)
-            if not strangers and not self.left_anything(attempt, mark, orphans):
+            unclaimed = self.unclaimed(attempt, orphans)
+            if not unclaimed and not self.may_have_leftovers(attempt, markers, orphans):
                 return []
         known: Any = {}  # pid -> what the kernel says of it
         below: Any = {}  # pid -> its children
@@ -166,7 +168,7 @@ class Ending:
                 continue
             known[pid] = facts
             below.setdefault(facts[1], []).append(pid)
-            if facts[2] in attempt.groups or pid in strangers or has_variables(pid, mark):
+            if facts[2] in attempt.groups or pid in unclaimed or has_variables(pid, markers):
                 found.add(pid)
         looking = list(found)
         while looking:
@@ -176,7 +178,7 @@ class Ending:
                     looking.append(pid)
         return [(pid, known[pid][2]) for pid in found if pid != attempt.pid]
 
-    def left_anything(self, attempt: Attempt, mark: tuple, orphans: list) -> bool:
+    def may_have_leftovers(self, attempt: Attempt, markers: tuple, orphans: list) -> bool:
         """Whether a look at every process of the machine is worth while, once the program is gone."""
         for group in attempt.groups:
             try:
@@ -185,22 +187,22 @@ class Ending:
             except OSError:
                 pass
         for pid, facts in orphans:
-            if facts[2] in attempt.groups or has_variables(pid, mark):
+            if facts[2] in attempt.groups or has_variables(pid, markers):
                 return True
         return attempt.adopted  # what it left behind went to another subreaper
 
-    def strangers(self, attempt: Attempt, orphans: list) -> list:
+    def unclaimed(self, attempt: Attempt, orphans: list) -> list:
         """Pids of those that began after an attempt, in a group of their own, with an environment that names nobody:
         daemons of it, or of another that ran just then. The last of those to end is taken for the one."""
         others = [other for other in self.agent.by_pid.values() if other is not attempt]
-        others += [waiting[0] for waiting in self.agent.starting.shim.waiting.values()]  # may run, and began 0
+        others += [waiting[0] for waiting in self.agent.launcher.shim.waiting.values()]  # may run, and began 0
         return [
             pid
             for pid, facts in orphans
-            if attempt.began <= facts[4]
-            and not any(other.began <= facts[4] for other in others)
-            and not self.agent.contexts.is_spared(pid, facts[4])
-            and not any(name in process_file(pid, "environ") for name in OWNED)
+            if attempt.first_start_time <= facts[4]
+            and not any(other.first_start_time <= facts[4] for other in others)
+            and not self.agent.contexts.is_setup_daemon(pid, facts[4])
+            and not any(name in process_file(pid, "environ") for name in OWNER_VARIABLES)
         ]
 
     def orphans(self) -> list:
@@ -208,15 +210,15 @@ class Ending:
         to their subreaper."""
         if not self.subreaper:
             return []
-        found = [(pid, process_stat(pid)) for pid in children() if not self.agent.knows(pid)]
+        found = [(pid, process_stat(pid)) for pid in children() if not self.agent.is_own_child(pid)]
         return [(pid, facts) for pid, facts in found if facts is not None and facts[0] not in "ZX"]
 
     def finish(self, attempt: Attempt) -> None:
-        event = attempt.ending
+        event = attempt.pending_event
         now = time.monotonic()
         if attempt.started is not None:
             event["duration"] = round(now - attempt.started, 6)
-        if attempt.measured and attempt.steps:
+        if attempt.usage_known and attempt.steps:
             event["cpu_time"] = round(attempt.cpu_time, 6)
             if attempt.peak_rss:
                 event["peak_rss"] = attempt.peak_rss
@@ -228,9 +230,9 @@ class Ending:
         if attempt.message["steps"] > 1:
             event["steps"] = attempt.steps
         attempt.event, attempt.event_at = event, now
-        if not attempt.in_ledger:
-            self.agent.ledger.note(intent_record(attempt))
-            attempt.in_ledger = True
-        self.agent.ledger.note({"record": "event", "key": attempt.key, "event": event})
-        self.agent.starting.release(attempt)
+        if not attempt.is_recorded:
+            self.agent.ledger.append(intent_record(attempt))
+            attempt.is_recorded = True
+        self.agent.ledger.append({"record": "event", "key": attempt.key, "event": event})
+        self.agent.launcher.release(attempt)
         self.agent.report_event(attempt)

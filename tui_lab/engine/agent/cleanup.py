@@ -1,0 +1,73 @@
+"""Spools of other agents: what they still hold, and the removal of those that were left for good."""
+
+import json
+import os
+import re
+import stat
+import time
+
+from tui_lab.engine.agent.attempt import replay
+from tui_lab.engine.agent.ledger import LEDGER, ledger_lines
+from tui_lab.engine.agent.processes import is_process
+from tui_lab.engine.agent.spool import acquire_lock, is_current_boot, is_locked, read_boot, remove_spool, spool_path
+from tui_lab.engine.agent.text import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STALE_AFTER = 24 * 3600.0  # seconds; a living agent touches its spool more often
+
+
+def remove_stale_spools(own: str) -> None:
+    """Remove the spools beside one's own that dead agents left a day ago or more, and that no engine needs any more:
+    all is acknowledged, or the machine was restarted since."""
+    folder = os.path.dirname(own)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        spool = os.path.join(folder, name)
+        try:
+            if spool != own and re.match("[0-9a-f]{16}-.", name) and is_stale(spool):
+                lock = acquire_lock(spool)
+                if lock is not None:
+                    if not (is_current_boot(spool) and spool_status(spool)["open"]):
+                        remove_spool(spool)
+                    os.close(lock)
+        except OSError:
+            pass
+
+
+def is_stale(spool: str) -> bool:
+    """Return whether a folder is a spool of this user and machine that was not touched for a day. Raises OSError."""
+    status = os.lstat(spool)
+    is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    if not is_own or time.time() - status.st_mtime < STALE_AFTER:
+        return False
+    return read_boot(spool)[0] == os.uname().nodename
+
+
+def spool_status(name: str) -> dict:
+    """Return what a spool holds, without a change to it. `alive`: whether an agent runs there; `running`: keys of
+    attempts that have processes; `open`: keys of all that no engine has acknowledged."""
+    spool = spool_path(name)
+    attempts: Any = {}
+    try:
+        for line in ledger_lines(os.path.join(spool, LEDGER))[0]:
+            try:
+                replay(attempts, json.loads(decode(line)))
+            except (ValueError, KeyError):
+                pass
+    except OSError:
+        pass  # no spool, no attempts
+    started = [attempt for attempt in attempts.values() if attempt.event is None and attempt.pid is not None]
+    if not is_current_boot(spool):
+        started = []
+    return {
+        "spool": spool,
+        "alive": is_locked(spool),
+        "running": [attempt.key for attempt in started if is_process(attempt.pid, attempt.start_time)],
+        "open": [attempt.key for attempt in attempts.values()],
+    }
