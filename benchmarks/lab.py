@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 OUTPUTS = 10_000
-IMPORTS = "import polars, pyarrow, duckdb, numpy, yaml, orjson"
+IMPORTS = "import polars, duckdb, numpy, yaml, orjson"
 
 
 def make(folder: Path, tasks: int, metrics: str) -> None:

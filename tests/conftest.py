@@ -29,6 +29,9 @@ from tui_lab.store.lab import Lab
 # The tests start hundreds of processes of this program: each would compile it anew where this is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# DuckDB and Polars take pyarrow for much where it is installed. It is no dependency: nothing may need it.
+sys.modules["pyarrow"] = None  # type: ignore[assignment]
+
 # How fast an example is says nothing on a machine that is busy. Whether a change lands is not left to luck: the
 # examples are the same in each run, and --long draws others, and more of them.
 settings.register_profile("usual", deadline=None, derandomize=True)

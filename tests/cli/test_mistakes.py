@@ -347,7 +347,7 @@ def test_environments_without_colour_width_or_utf8(bench: Bench, env: dict[str, 
 
 
 def test_help_is_light() -> None:
-    heavy = ["textual", "polars", "duckdb", "asyncssh", "numpy", "pyarrow", "scipy", "yaml"]
+    heavy = ["textual", "polars", "duckdb", "asyncssh", "numpy", "scipy", "yaml"]
     code = (
         "import sys\nfrom tui_lab.cli.main import COMMANDS, main\n"
         "for words in [[], *([name] for name in COMMANDS)]:\n"

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
 
 from tui_lab.results.export import METADATA, describe_columns, paper_table, write_described, write_parquet
@@ -38,7 +37,7 @@ def test_parquet_says_what_its_columns_are(disk: Any, tmp_path: Path) -> None:
     columns = describe_columns(results, results.grid.columns)
     write_described(results.grid, None, file, {"experiment": "grid"}, columns)
     assert pl.read_parquet(file).equals(results.grid), "types stay as they are"
-    about = json.loads(pq.read_schema(file).metadata[METADATA.encode()])
+    about = json.loads(pl.read_parquet_metadata(file)[METADATA])
     assert (about["schema_version"], about["experiment"]) == (1, "grid")
     assert about["columns"]["lr"] == {"kind": "parameter"}
     assert about["columns"]["duration"] == {"kind": "fact", "unit": "s"}
@@ -49,7 +48,6 @@ def test_parquet_says_what_its_columns_are(disk: Any, tmp_path: Path) -> None:
         "goal": "max",
         "read": {"pattern": "speed (@quantity@)"},
     }
-    assert pq.read_schema(file).field("speed").metadata[b"unit"] == b"MB/s"
     assert not list(tmp_path.glob(".*partial"))
 
 

@@ -64,11 +64,6 @@ def integers(name: str, values: Sequence[Scalar | None]) -> pl.Series:
     return pl.Series(name, [None if value is None else _digits(value) for value in values], dtype=pl.String)
 
 
-def portable(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with integers of 128 bits as decimals, which Arrow and Parquet have."""
-    return frame.with_columns(pl.col(pl.Int128).cast(pl.Decimal(38, 0)))
-
-
 def _digits(value: Scalar) -> str:
     return json_text(value) if isinstance(value, int) else str(value)
 

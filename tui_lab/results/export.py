@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from tui_lab.results.columns import portable
 from tui_lab.results.output import Format, not_written, write
 from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
 from tui_lab.results.statistics_report import MetricReport, Report
 from tui_lab.results.statistics_table import mean_texts
 from tui_lab.results.tables import Results
+from tui_lab.spec.duckdb_tables import portable
 from tui_lab.spec.record import plain
 
 METADATA: Final = "tui_lab"
@@ -55,19 +54,16 @@ def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, dict[s
 
 
 def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], columns: Columns) -> None:
-    """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA; each column's own
-    metadata has its kind, unit and goal. Raises OutputError, StorageError."""
-    table = portable(frame).to_arrow()
-    fields = []
-    for field in table.schema:
-        texts = {key: value for key, value in columns.get(field.name, {}).items() if isinstance(value, str)}
-        fields.append(field.with_metadata(texts) if texts else field)
+    """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA. Raises OutputError,
+    StorageError."""
     document = {"schema_version": SCHEMA_VERSION, **about, "columns": columns}
-    schema = pa.schema(fields, metadata={METADATA: json.dumps(document, ensure_ascii=False)})
+    metadata = {METADATA: json.dumps(document, ensure_ascii=False)}
+    buffer = io.BytesIO()  # written to a file, Polars' own errors tell no full disk from others
+    portable(frame).write_parquet(buffer, metadata=metadata)
     partial = file.with_name(f".{file.name}.partial")
     try:
         try:
-            pq.write_table(table.cast(schema), partial, compression="zstd")
+            partial.write_bytes(buffer.getbuffer())
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)

@@ -23,13 +23,14 @@ import polars as pl
 
 from tui_lab.results.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.sql_text import Token, in_quotes
+from tui_lab.results.sql_text import Token
 from tui_lab.results.statistics import Sample, describe
 from tui_lab.results.statistics_frame import settings_table
 from tui_lab.results.statistics_report import Options, StatisticsError, make
 from tui_lab.results.statistics_resolution import resolution
 from tui_lab.results.tables import Results
 from tui_lab.results.whole_numbers import side_by_side
+from tui_lab.spec.duckdb_tables import in_quotes
 from tui_lab.spec.problem import suggest
 from tui_lab.store.naming import SEED
 

@@ -28,9 +28,9 @@ from typing import BinaryIO, Final, Literal, TextIO, get_args
 import polars as pl
 
 from tui_lab.results import excel
-from tui_lab.results.columns import portable
 from tui_lab.results.plain import exact, plain, plain_column, rounded, shown, to_json
 from tui_lab.results.table_text import print_table, table_lines
+from tui_lab.spec.duckdb_tables import portable
 from tui_lab.spec.problem import suggest
 from tui_lab.store.errors import StorageError
 

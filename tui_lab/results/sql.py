@@ -31,9 +31,10 @@ from tui_lab.results.patas_names import with_patas_names
 from tui_lab.results.settings import LESS_IS_BETTER, numeric_metrics, settings
 from tui_lab.results.sql_connection import MEMORY, SUMMARIES, add_summaries, close, connect, summarised
 from tui_lab.results.sql_errors import FILE_TYPES, QueryError, translate
-from tui_lab.results.sql_text import Rewritten, Token, in_quotes, mentioned, replace, tokens
+from tui_lab.results.sql_text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.tables import Results, refresh
+from tui_lab.spec.duckdb_tables import in_quotes, register, unregister
 from tui_lab.spec.problem import SpecError, suggest
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
@@ -119,14 +120,13 @@ class Database:
             resolutions = self._resolutions(rewritten.text, known, frames)
             add_summaries(self._connection, names & SUMMARIES, known=resolutions)
             for name, frame in frames.items():
-                sql_connection.register(self._connection, name, frame)
+                register(self._connection, name, frame)
             try:
                 with_knowledge = sql_connection.with_knowledge(rewritten.text, resolutions).text
                 answer = self._answer(with_knowledge, rewritten.text, given, limit)
             finally:
                 for name in frames:
-                    self._connection.unregister(name)
-                    self._connection.execute(f"DROP VIEW IF EXISTS {in_quotes(name)}")
+                    unregister(self._connection, name)
         except duckdb.InterruptException:
             raise QueryError("the query was interrupted") from None
         except duckdb.OutOfMemoryException:
@@ -178,7 +178,7 @@ class Database:
         """The answer to a query; `plain` is the text of which errors name the place."""
         try:
             relation = self._connection.sql(text, params=parameters or None)
-            answer = to_frame(relation.limit(limit + 1) if limit else relation, self._connection)
+            answer = to_frame(relation.limit(limit + 1) if limit else relation)
             return answer.rename(sql_connection.without_knowledge)
         except (duckdb.InterruptException, duckdb.OutOfMemoryException):
             raise

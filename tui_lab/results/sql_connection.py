@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import polars as pl
 
-from tui_lab.results.columns import portable
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.sql_text import Rewritten, Token, in_quotes, replace, tokens
+from tui_lab.results.sql_text import Rewritten, Token, replace, tokens
 from tui_lab.results.statistics import Sample, describe
 from tui_lab.results.statistics_exact import moments
 from tui_lab.results.statistics_resolution import Resolution, resolution
@@ -137,17 +135,6 @@ def _values(floats: list[float] | None, exact: list[str] | None) -> tuple[list[f
         return floats or [], 0
     found, offset = differences([*map(Decimal, exact), *map(Decimal, floats or [])])
     return [value for value in found if value is not None], offset
-
-
-def register(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
-    """Make a frame a table. Arrow has no integers of 128 bits: they travel as decimals."""
-    wide = [column for column, dtype in frame.schema.items() if dtype == pl.Int128]
-    if not wide:
-        connection.register(name, frame.to_arrow())
-        return
-    table = portable(frame).to_arrow()
-    casts = ", ".join(f"{in_quotes(column)}::HUGEINT AS {in_quotes(column)}" for column in wide)
-    connection.from_arrow(table).project(f"* REPLACE ({casts})").create_view(name)
 
 
 def _define(

@@ -9,8 +9,8 @@ import polars as pl
 from tui_lab.results.export import describe_columns
 from tui_lab.results.sql import Database
 from tui_lab.results.sql_errors import QueryError
-from tui_lab.results.sql_text import in_quotes
 from tui_lab.results.tables import Results, refresh
+from tui_lab.spec.duckdb_tables import in_quotes
 from tui_lab.spec.problem import suggest
 
 _SCHEMA: Final = dict.fromkeys(("table", "column", "type", "kind", "unit", "goal"), pl.String)

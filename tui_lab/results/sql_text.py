@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tui_lab.spec.duckdb_tables import in_quotes
+
 Kind = Literal["name", "quoted", "string", "other"]
 
 _TOKEN: Final = re.compile(
@@ -61,11 +63,6 @@ def quoted(name: str) -> str:
     """A name as SQL takes it: in double quotes where it must be."""
     plain = re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and name.lower() not in RESERVED
     return name if plain else in_quotes(name)
-
-
-def in_quotes(name: str) -> str:
-    """A name in double quotes, whatever it is."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def is_equal(name: str, value: object) -> str:

@@ -56,16 +56,15 @@ def _with_points(texts: pl.Series) -> pl.Series:
 
 
 def _has_intervals(path: Path) -> bool:
-    """Whether a Parquet file has columns that Polars can't read; it ends in a panic there."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
+    """Return whether a Parquet file has columns that Polars can't read, and ends in a panic over."""
+    import duckdb
 
-    try:
-        with path.open("rb") as file:
-            schema = ParquetFile(file).schema
-    except pa.ArrowException:
-        return False  # Polars says what is wrong with it
-    return any(column.converted_type == "INTERVAL" for column in schema)
+    with duckdb.connect() as connection:
+        types = "SELECT converted_type FROM parquet_schema(?)"
+        try:
+            return ("INTERVAL",) in connection.execute(types, [escape(str(path.absolute()))]).fetchall()
+        except duckdb.Error:
+            return False  # Polars says what is wrong with it
 
 
 def _with_intervals(path: Path) -> pl.DataFrame:
@@ -76,6 +75,6 @@ def _with_intervals(path: Path) -> pl.DataFrame:
 
     with duckdb.connect() as connection:
         try:
-            return to_frame(connection.read_parquet(escape(str(path.absolute())), hive_partitioning=False), connection)
+            return to_frame(connection.read_parquet(escape(str(path.absolute())), hive_partitioning=False))
         except duckdb.Error as error:
             raise TableFileError(f"{path} can't be read: {str(error).splitlines()[0]}") from None

@@ -23,12 +23,13 @@ import duckdb
 import polars as pl
 
 from tui_lab.results.settings import codes
-from tui_lab.results.sql_connection import add_summaries, close, register, with_knowledge
+from tui_lab.results.sql_connection import add_summaries, close, with_knowledge
 from tui_lab.results.statistics_resolution import Resolution, resolution
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.whole_numbers import as_floats, is_far
 from tui_lab.spec import until
 from tui_lab.spec.bounded import bounded
+from tui_lab.spec.duckdb_tables import register
 from tui_lab.spec.expression_syntax import ExpressionError
 from tui_lab.spec.metric import Metric
 from tui_lab.spec.model import Experiment, Repeat

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import polars as pl
 
 from tui_lab.spec.bounded import bounded
+from tui_lab.spec.duckdb_tables import register, unregister
 from tui_lab.spec.expression_syntax import (
     CASE_WHEN,
     MACRO,
@@ -142,12 +143,12 @@ def _column(expression: str, frame: pl.DataFrame, names: tuple[str, ...], cast: 
     source = _source(frame, names)
     query = f"SELECT {cast} AS result FROM (SELECT ({expression}\n) AS result FROM {source})"
     try:
-        table = _bounded(lambda connection: connection.sql(query).to_arrow_table())
+        answer = _bounded(lambda connection: connection.sql(query).materialize())
     except _duckdb_error() as error:
         raise translated(expression, error, query.index(f"({expression}\n)") + 1) from None
     finally:
-        _connection().unregister(_VIEW)
-    series = pl.Series("result", table.column(0))
+        unregister(_connection(), _VIEW)
+    series = pl.DataFrame(answer).to_series()
     if series.len() != frame.height:
         raise ExpressionError("an expression must have one result per row", 0)
     return series.cast(pl.String) if series.dtype == pl.Null else series
@@ -162,7 +163,7 @@ def _result_type(expression: str, frame: pl.DataFrame, names: tuple[str, ...]) -
     except _duckdb_error() as error:
         raise translated(expression, error, len(prefix)) from None
     finally:
-        _connection().unregister(_VIEW)
+        unregister(_connection(), _VIEW)
 
 
 def _bounded(ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
@@ -184,12 +185,8 @@ def _source(frame: pl.DataFrame, names: tuple[str, ...]) -> str:
         return f"range({frame.height})"
     columns = [frame[name] for name in names]
     used = pl.DataFrame([c.cast(pl.String) if c.dtype == pl.Null else c for c in columns])
-    wide = [name for name, dtype in used.schema.items() if dtype == pl.Int128]
-    _connection().register(_VIEW, used.with_columns(pl.col(wide).cast(pl.Decimal(38, 0))).to_arrow())
-    if not wide:
-        return f'"{_VIEW}"'
-    casts = ", ".join(f'"{name}"::HUGEINT AS "{name}"' for name in wide)
-    return f'(SELECT * REPLACE ({casts}) FROM "{_VIEW}")'
+    register(_connection(), _VIEW, used)
+    return f'"{_VIEW}"'
 
 
 def _text(query: str, argument: str) -> str:
