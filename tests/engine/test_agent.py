@@ -704,7 +704,7 @@ def test_a_start_that_is_none_fails_alone(talk: Talk, more: dict[str, object]) -
     assert [ended[0]["key"], ended[1]["key"]] == [bad, good]
     assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
     name, value = next(iter(more.items()))
-    assert ended[0]["message"] == f"a start that no agent understands: {name}: {value!r}"
+    assert ended[0]["message"] == f"a malformed start message: {name}: {value!r}"
     assert not gone(talk.pid)
 
 
@@ -732,7 +732,7 @@ def test_a_context_that_is_none_fails_with_its_tasks(talk: Talk, more: dict[str,
     ended = {message["key"][1]: message for message in (talk.receive("finished"), talk.receive("finished"))}
     assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
     name, value = next(iter(more.items()))
-    assert ended[0]["message"] == f"a context that no agent understands: {name}: {value!r}"
+    assert ended[0]["message"] == f"a malformed context message: {name}: {value!r}"
     assert not gone(talk.pid)
 
 

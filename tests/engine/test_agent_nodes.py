@@ -149,7 +149,7 @@ def test_nothing_behind_a_tasks_link_is_carried_or_removed(any_talk: Talk) -> No
         links = {"link": str(trap), "file": str(trap / "precious"), "beside": f"{folder}-moved"}
         assert finished.get("folder_link") == links.get(name), name
         troubles = {"gone": "its folder is gone", "a file": "its folder is a file"}
-        troubles["above"] = "its folder can't be read: a folder above it is none any more"
+        troubles["above"] = "its folder can't be read: a folder above it is not a folder any more"
         assert finished.get("folder_trouble") == troubles.get(name), name
         carried = {file["name"]: file.get("link") for file in finished["files"]}
         own = {"stderr": None, "stdout": None}

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import rooted
-from tui_lab.portable.beneath import DEEPEST, Folder, MountError, NoFolderError, parts_of
+from tui_lab.portable.beneath import MAX_DEPTH, Folder, MountError, NoFolderError, split_path
 
 pytestmark = rooted.only
 
@@ -291,7 +291,7 @@ def test_deep_folders_take_no_long(mine: Path, outside: Path) -> None:
     os.close(at)
     with opened(mine) as folder:
         found = list(folder.walk())
-        assert len(found) == DEEPEST + 2
+        assert len(found) == MAX_DEPTH + 2
         assert "deep" in str(found[-1].error) or "deep" in str(found[-2].error)
         folder.empty()
     assert not list(mine.iterdir())
@@ -362,7 +362,7 @@ def test_a_race_with_a_task_is_never_lost(mine: Path, outside: Path) -> None:
 @given(st.binary(max_size=30))
 def test_a_path_leads_down_or_is_refused(path: bytes) -> None:
     try:
-        parts = parts_of(path)
+        parts = split_path(path)
     except ValueError:
         return
     assert b"/".join(parts) == path

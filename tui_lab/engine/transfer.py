@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from tui_lab.engine.transports.channel import Channel
-from tui_lab.portable.beneath import NAME
+from tui_lab.portable.beneath import NAME_MAX
 from tui_lab.store.task_files import TaskFile, task_folder
 
 Answer = dict[str, Any]
@@ -348,7 +348,7 @@ def part_of(name: str, source: str) -> str:
     of, for what another attempt has begun is of no use to this one."""
     folder, slash, last = name.rpartition("/")
     ending = f".{hashlib.sha256(os.fsencode(source)).hexdigest()[:DIGITS]}{PART}"
-    cut = os.fsencode(last)[: NAME - len(ending)]
+    cut = os.fsencode(last)[: NAME_MAX - len(ending)]
     return folder + slash + os.fsdecode(cut) + ending
 
 

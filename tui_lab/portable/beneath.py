@@ -1,13 +1,12 @@
-"""Files below a folder, reached without ever following a symbolic link.
+"""Files below a folder, reached without following a symbolic link.
 
-A task may put a link, or something of another kind, in the place of anything in its folder, at any moment. So nothing
-here goes by a whole path: each part is opened by itself, relative to the descriptor of the part before, and never
-through a link (`O_NOFOLLOW`; openat2's RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV, on kernels and Pythons
-without it). File systems that are mounted below are not entered: they may be another machine's. Only the base is
-different: it is the owner's, and may be a link or lie behind links.
+At any moment a task may put a link, or something of another kind, in the place of anything in its folder. So no whole
+path is ever opened here: each part is opened by itself, relative to the descriptor of the part before, and never
+through a link (`O_NOFOLLOW`; what openat2 does with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV, on any
+kernel and Python). File systems that are mounted below are not entered: they may belong to another machine. The base
+folder is the exception: it belongs to the owner, and may be a link or lie behind links.
 
-Paths are bytes, relative, without `.` and `..`.
-"""
+Paths are bytes, relative, without `.` and `..`."""
 
 import errno
 import os
@@ -17,27 +16,28 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-OLD = b".tui-lab-old"  # what stood in the way of a folder or file of another kind is kept under its name with this
-NAME = 255  # bytes of a name
-DEEPEST = 200  # folders within folders that are walked: each is reached from the top
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+KEPT_SUFFIX = b".tui-lab-old"  # suffix of a file or folder that was moved aside
+NAME_MAX = 255  # bytes of a file name
+MAX_DEPTH = 200  # levels of folders that are walked: each is opened from the top
+OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+_OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class NoFolderError(OSError):
-    """Something else stands where a folder is expected; `link` is where it leads, if it is a symbolic link."""
+    """Raised when something else is in the place of a folder; `link` is its target, if it is a symbolic link."""
 
     link = None  # type: bytes | None
 
 
 class MountError(OSError):
-    """Another file system is mounted where a folder is expected, or another part of the same one."""
+    """Raised when another file system, or another part of the same one, is mounted in the place of a folder."""
 
 
 class Entry:
-    """Something below a folder that is no folder, or is one that was not entered: `error` says why. facts: of itself,
-    not of what a link leads to; None where the kernel does not tell."""
+    """An entry below a folder: anything but a folder, or a folder that was not entered, for which `error` says why.
+
+    facts: the stat result of the entry itself, not of a link's target; None where the kernel gives none."""
 
     def __init__(self, path: bytes, facts: "os.stat_result | None", error: "OSError | None" = None) -> None:
         self.path = path
@@ -46,15 +46,17 @@ class Entry:
 
     @property
     def is_file(self) -> bool:
+        """Whether it is a plain file."""
         return self.facts is not None and stat.S_ISREG(self.facts.st_mode)
 
     @property
     def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
         return self.facts is not None and stat.S_ISLNK(self.facts.st_mode)
 
 
-def parts_of(path: bytes) -> "list[bytes]":
-    """Raises ValueError for a path that could lead out of a folder, or names nothing."""
+def split_path(path: bytes) -> "list[bytes]":
+    """Return the parts of a path. Raises ValueError for a path that could lead out of a folder, or is empty."""
     parts = path.split(b"/")
     if b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
         raise ValueError("%r is no name of a file in a folder" % os.fsdecode(path))
@@ -62,7 +64,7 @@ def parts_of(path: bytes) -> "list[bytes]":
 
 
 class Folder:
-    """An open folder. It is the same one for as long as it is open, whatever happens to its name."""
+    """An open folder. It stays the same folder while it is open, whatever happens to its name."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -70,8 +72,9 @@ class Folder:
 
     @property
     def system(self) -> "tuple[int, bytes]":
-        """The file system, and the mount, that it is in. Only root can mount a part of a file system elsewhere in it,
-        so no other user pays for that question."""
+        """The file system and the mount that it is in.
+
+        Only root can mount a part of a file system elsewhere in it, so the mount is asked for only by root."""
         if self._system is None:
             mount = mount_of(self.descriptor) if os.geteuid() == 0 else b""
             self._system = os.fstat(self.descriptor).st_dev, mount
@@ -79,7 +82,7 @@ class Folder:
 
     @classmethod
     def base(cls, path: bytes, make: bool = False) -> "Folder":
-        """The owner's folder: links are followed. Raises OSError."""
+        """Open the owner's folder; links are followed. Raises OSError."""
         while True:
             try:
                 return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
@@ -95,23 +98,25 @@ class Folder:
         self.close()
 
     def close(self) -> None:
+        """Close the descriptor."""
         os.close(self.descriptor)
 
-    # The way down.
+    # Folders below.
 
     def folder(self, path: bytes, make: bool = False, clear: bool = False) -> "Folder":
-        """A folder below this one; b"" is this one itself. make: where it does not exist. clear: what has another kind
-        makes room for it. Raises OSError, NoFolderError."""
+        """Open a folder below this one; b"" is this one itself. make: create it where it does not exist.
+
+        clear: move aside what is no folder. Raises OSError, NoFolderError."""
         at = Folder(os.dup(self.descriptor))
-        for part in parts_of(path) if path else ():
+        for part in split_path(path) if path else ():
             with at:
-                at = at._enter(part, make, clear)
+                at = at._open_child(part, make, clear)
         return at
 
-    def _enter(self, name: bytes, make: bool, clear: bool) -> "Folder":
+    def _open_child(self, name: bytes, make: bool, clear: bool) -> "Folder":
         while True:
             try:
-                found = Folder(os.open(name, FOLDER, dir_fd=self.descriptor))
+                found = Folder(os.open(name, OPEN_FOLDER, dir_fd=self.descriptor))
             except FileNotFoundError:
                 if not make:
                     raise
@@ -123,7 +128,7 @@ class Folder:
                 if error.errno not in (errno.ENOTDIR, errno.ELOOP):
                     raise
                 if not clear:
-                    raise self._no_folder(name)
+                    raise self._no_folder_error(name)
                 self.clear(name)
             else:
                 if found.system == self.system:
@@ -131,7 +136,7 @@ class Folder:
                 found.close()
                 raise MountError(errno.EXDEV, "another file system is mounted there", name)
 
-    def _no_folder(self, name: bytes) -> NoFolderError:
+    def _no_folder_error(self, name: bytes) -> NoFolderError:
         try:
             link = os.readlink(name, dir_fd=self.descriptor)
         except OSError:
@@ -141,30 +146,30 @@ class Folder:
         return error
 
     def parent(self, path: bytes, make: bool = False, clear: bool = False) -> "tuple[Folder, bytes]":
-        """The folder that holds the last part of a path, and that part. make, clear: as for `folder`."""
-        parts = parts_of(path)
+        """Return the folder that holds the last part of a path, and that part. make, clear: as for `folder`."""
+        parts = split_path(path)
         return self.folder(b"/".join(parts[:-1]), make, clear), parts[-1]
 
     # Looking.
 
     def facts(self, path: bytes) -> os.stat_result:
-        """Of what a path names, be it a link. Raises OSError."""
+        """Return the stat result of what a path names, even of a link. Raises OSError."""
         folder, name = self.parent(path)
         with folder:
             return os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
 
     def link(self, path: bytes) -> bytes:
-        """Where a symbolic link leads. Raises OSError."""
+        """Return the target of a symbolic link. Raises OSError."""
         folder, name = self.parent(path)
         with folder:
             return os.readlink(name, dir_fd=folder.descriptor)
 
     def read(self, path: bytes) -> int:
-        """A descriptor for reading a plain file. Raises OSError, also where it is none."""
+        """Return a descriptor for reading a plain file. Raises OSError, also where it is none."""
         folder, name = self.parent(path)
         with folder:
             try:
-                file = os.open(name, FILE, dir_fd=folder.descriptor)
+                file = os.open(name, OPEN_FILE, dir_fd=folder.descriptor)
             except OSError as error:
                 if error.errno != errno.ELOOP:
                     raise
@@ -175,8 +180,9 @@ class Folder:
         return file
 
     def entries(self) -> "Iterator[Entry]":
-        """All that is in this very folder, by name, folders too; what vanishes meanwhile is left out. Raises
-        OSError."""
+        """Yield the entries of this folder by name, folders included; those that are removed meanwhile are left out.
+
+        Raises OSError."""
         for name in sorted(map(os.fsencode, os.listdir(self.descriptor))):
             try:
                 yield Entry(name, os.stat(name, dir_fd=self.descriptor, follow_symlinks=False))
@@ -186,15 +192,19 @@ class Folder:
                 yield Entry(name, None, error)
 
     def walk(self) -> "Iterator[Entry]":
-        """Everything below that is no folder, and folders that can't be entered. What vanishes meanwhile is left out.
+        """Yield everything below that is no folder, and the folders that can't be entered. What is removed meanwhile is
+        left out.
+
         Raises OSError where this folder itself can't be read."""
         for _, _, entries in self._tree():
             for entry in entries:
                 yield entry
 
     def _tree(self) -> "Iterator[tuple[bytes, Folder | None, list[Entry]]]":
-        """(path of a folder, b"" for this one; the folder, open until the next is asked for; its entries but the
-        folders that follow). Of a folder that can't be entered it gives None, and an entry that says so."""
+        """Yield each folder below: its path, b"" for this one; the folder, open until the next is asked for; its
+        entries without the folders that follow.
+
+        For a folder that can't be entered, the folder is None, and an entry says why."""
         waiting = [b""]
         while waiting:
             below = waiting.pop()
@@ -211,11 +221,11 @@ class Folder:
                     for entry in folder.entries():
                         path = below + b"/" + entry.path if below else entry.path
                         is_folder = entry.facts is not None and stat.S_ISDIR(entry.facts.st_mode)
-                        if is_folder and path.count(b"/") < DEEPEST:
+                        if is_folder and path.count(b"/") < MAX_DEPTH:
                             waiting.append(path)
                             continue
                         if is_folder:
-                            entry.error = OSError(errno.ENAMETOOLONG, "it is more than %d folders deep" % DEEPEST)
+                            entry.error = OSError(errno.ENAMETOOLONG, "it is more than %d folders deep" % MAX_DEPTH)
                         entry.path = path
                         entries.append(entry)
                 except OSError as error:
@@ -227,19 +237,20 @@ class Folder:
     # Writing.
 
     def create(self, path: bytes, append: bool = False) -> int:
-        """A descriptor for writing a new file; what bore its name before makes room. Raises OSError."""
+        """Return a descriptor for writing a new file; what has its name is moved aside. Raises OSError."""
         folder, name = self.parent(path, make=True, clear=True)
         with folder:
             while True:
                 try:
-                    return os.open(name, _NEW | (os.O_APPEND if append else 0), 0o666, dir_fd=folder.descriptor)
+                    return os.open(name, _OPEN_NEW | (os.O_APPEND if append else 0), 0o666, dir_fd=folder.descriptor)
                 except FileExistsError:
                     folder.clear(name, plain=True)
 
     def reopen(self, path: bytes, append: bool = False, made: "int | None" = None) -> int:
-        """A descriptor for writing to a plain file; to a new one where there is none, or where the file may be known
-        outside of the folder, too, by a hard link: that one is kept under another name. made: the inode of a file that
-        was made here, and may have as many names as it will. Raises OSError."""
+        """Return a descriptor for writing to a plain file. Raises OSError.
+
+        It is a new file where there is none, or where the file may have a hard link outside of the folder; that one is
+        kept under another name. made: the inode of a file that was made here, which may have any number of links."""
         folder, name = self.parent(path)
         with folder:
             file = folder.open_own(name, os.O_WRONLY | (os.O_APPEND if append else 0), made)
@@ -249,7 +260,8 @@ class Folder:
             return file
 
     def open_own(self, name: bytes, flags: int, made: "int | None" = None) -> "int | None":
-        """A descriptor of a plain file that is known by this name alone, or was made here; None where there is none.
+        """Return a descriptor of a plain file that has only this name, or was made here; None where there is none.
+
         Raises OSError."""
         try:
             file = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.descriptor)
@@ -265,14 +277,14 @@ class Folder:
         return None
 
     def symlink(self, target: bytes, path: bytes) -> None:
-        """Make a symbolic link, or change where one leads. Raises OSError."""
+        """Make a symbolic link, or change its target. Raises OSError."""
         folder, name = self.parent(path, make=True, clear=True)
         with folder:
             folder.clear(name)
             os.symlink(target, name, dir_fd=folder.descriptor)
 
     def rename(self, name: bytes, other: bytes) -> None:
-        """Give something in this very folder another name, in place of a file or link of that name. Raises OSError."""
+        """Rename an entry of this folder, in the place of a file or link with the new name. Raises OSError."""
         try:
             os.rename(name, other, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         except OSError as error:
@@ -282,8 +294,10 @@ class Folder:
             os.rename(name, other, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
 
     def clear(self, name: bytes, plain: bool = False) -> None:
-        """Make room for something of another kind: links, empty folders, and what is neither a file nor a folder go;
-        the others are kept under another name. plain: a plain file goes, too, for another takes its place."""
+        """Make room for something of another kind. Links, empty folders and special files are removed; files and other
+        folders are kept under another name.
+
+        plain: remove a plain file as well, for another takes its place."""
         try:
             facts = os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
             if stat.S_ISDIR(facts.st_mode):
@@ -292,19 +306,19 @@ class Folder:
                 except OSError as error:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-                    self._keep(name)
+                    self._move_aside(name)
             elif stat.S_ISREG(facts.st_mode) and not plain:
-                self._keep(name)
+                self._move_aside(name)
             else:
                 os.unlink(name, dir_fd=self.descriptor)
         except FileNotFoundError:
             pass
 
-    def _keep(self, name: bytes) -> None:
+    def _move_aside(self, name: bytes) -> None:
         number = 1
         while True:
-            ending = OLD if number == 1 else OLD + b"-%d" % number
-            other = name[: NAME - len(ending)] + ending
+            ending = KEPT_SUFFIX if number == 1 else KEPT_SUFFIX + b"-%d" % number
+            other = name[: NAME_MAX - len(ending)] + ending
             try:
                 os.stat(other, dir_fd=self.descriptor, follow_symlinks=False)
             except FileNotFoundError:
@@ -321,7 +335,9 @@ class Folder:
             os.unlink(name, dir_fd=folder.descriptor)
 
     def remove(self, path: bytes) -> None:
-        """Remove a file, a link, or a folder with all in it; nothing there is fine. Raises OSError."""
+        """Remove a file, a link, or a folder with its content. It is no error where it does not exist.
+
+        Raises OSError."""
         try:
             folder, name = self.parent(path)
         except FileNotFoundError:
@@ -337,7 +353,7 @@ class Folder:
                 folder.unlink(name)
 
     def empty(self) -> None:
-        """Remove all that is in this folder. Raises OSError, at the end, where something can't be removed."""
+        """Remove the content of this folder. Raises OSError at the end, where something can't be removed."""
         trouble = self._empty()
         while isinstance(trouble, _TooDeepError):
             trouble = self._empty()
@@ -345,7 +361,7 @@ class Folder:
             raise trouble
 
     def _empty(self) -> "OSError | None":
-        """What was in the way; what lies too deep has been brought up, for another time."""
+        """Return the first error. What lies too deep has been moved up, to be removed by another call."""
         trouble = None  # type: OSError | None
         folders = []
         for below, folder, entries in self._tree():
@@ -357,7 +373,7 @@ class Folder:
                     if entry.error is None and folder is not None:
                         os.unlink(name, dir_fd=folder.descriptor)
                     elif entry.facts is not None and folder is not None:  # a folder
-                        self._bring_up(folder, name)
+                        self._move_up(folder, name)
                         trouble = _TooDeepError()
                     else:
                         raise entry.error or OSError(errno.EIO, os.strerror(errno.EIO))
@@ -375,11 +391,11 @@ class Folder:
                 trouble = trouble or error
         return trouble
 
-    def _bring_up(self, folder: "Folder", name: bytes) -> None:
+    def _move_up(self, folder: "Folder", name: bytes) -> None:
         number = 1
         while True:
             try:
-                other = OLD + b"-%d" % number
+                other = KEPT_SUFFIX + b"-%d" % number
                 os.stat(other, dir_fd=self.descriptor, follow_symlinks=False)
                 number += 1
             except FileNotFoundError:
@@ -387,7 +403,7 @@ class Folder:
                 return
 
     def prune(self) -> None:
-        """Remove the folders below that are empty, and those that are so then."""
+        """Remove the empty folders below, and those that are empty then."""
         for below in reversed([below for below, folder, _ in self._tree() if folder is not None and below]):
             try:
                 self.rmdir(below)
@@ -406,7 +422,7 @@ class _TooDeepError(OSError):
 
 
 def mount_of(descriptor: int) -> bytes:
-    """Which mount an open file is in; empty where the kernel does not tell."""
+    """Return the id of the mount that an open file is in; empty where the kernel does not report it."""
     try:
         file = os.open("/proc/self/fdinfo/%d" % descriptor, os.O_RDONLY)
     except OSError:

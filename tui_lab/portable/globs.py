@@ -1,5 +1,6 @@
-"""Globs of paths relative to a folder, as `keep`, `code` and `inputs` have them: `*` and `?` stay within a name, `**`
-spans folders, and a folder that matches brings all that is in it."""
+"""Globs of paths relative to a folder, for `keep`, `code` and `inputs`.
+
+`*` and `?` match within a name, `**` matches across folders, and a folder that matches includes its content."""
 
 import re
 
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def matcher(globs: "Sequence[str] | None") -> "Callable[[str], object]":
-    """A function that tells whether a path matches one of the globs; None matches everything."""
+    """Return a function that tells whether a path matches one of the globs. None matches everything."""
     if globs is None:
         return lambda path: True
     if not globs:
@@ -18,8 +19,8 @@ def matcher(globs: "Sequence[str] | None") -> "Callable[[str], object]":
 
 
 def translate(glob: str) -> str:
-    """A glob as a regular expression."""
-    glob = plain(glob) or "**"
+    """Return a glob as a regular expression."""
+    glob = normalize(glob) or "**"
     parts = []
     position = 0
     while position < len(glob):
@@ -41,6 +42,6 @@ def translate(glob: str) -> str:
     return "".join(parts)
 
 
-def plain(glob: str) -> str:
-    """A glob, or a path, without what changes nothing: `./a//b/` is `a/b`, and the folder itself is empty."""
+def normalize(glob: str) -> str:
+    """Return a glob or path without redundant parts: `./a//b/` is `a/b`, and the folder itself is empty."""
     return "/".join(part for part in glob.split("/") if part not in ("", "."))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from tui_lab.portable.globs import matcher, plain
+from tui_lab.portable.globs import matcher, normalize
 from tui_lab.spec.model import Experiment
 from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout
@@ -98,7 +98,7 @@ class _Search:
         self.linked: list[str] = []
         self.closed: list[str] = []
         self.passed: list[str] = []
-        parts = [part for part in plain(glob).split("/") if part]
+        parts = [part for part in normalize(glob).split("/") if part]
         count = 0
         while count < len(parts) and (not _SPECIAL.search(parts[count]) or self._exists(parts[: count + 1])):
             count += 1

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tui_lab.portable.beneath import FILE, FOLDER, Folder, NoFolderError
+from tui_lab.portable.beneath import OPEN_FILE, OPEN_FOLDER, Folder, NoFolderError
 from tui_lab.portable.globs import translate
 
 _NO_FOLDER: Final = (errno.ENOTDIR, errno.ELOOP)
@@ -36,13 +36,13 @@ class TaskFile(NamedTuple):
         is wrong, to stand behind the file's name.
         """
         try:
-            folder = os.open(self.folder, FOLDER)
+            folder = os.open(self.folder, OPEN_FOLDER)
         except OSError as error:
             if error.errno in _NO_FOLDER:
                 raise _no_folder(self.folder) from None
             raise
         try:
-            file = os.open(self.name, FILE, dir_fd=folder) if "/" not in self.name else self._open_deep(folder)
+            file = os.open(self.name, OPEN_FILE, dir_fd=folder) if "/" not in self.name else self._open_deep(folder)
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
@@ -54,14 +54,14 @@ class TaskFile(NamedTuple):
     def _open_deep(self, folder: int) -> int:
         """By parts, as `beneath` does it; but what is mounted here may be read."""
         if self.name.startswith("/") or ".." in self.name.split("/"):
-            return os.open(self, FILE & ~os.O_NOFOLLOW)
+            return os.open(self, OPEN_FILE & ~os.O_NOFOLLOW)
         parts = [part for part in self.name.split("/") if part not in ("", ".")]
         try:
             at = os.dup(folder)
             for part in parts[:-1]:
                 before = at
                 try:
-                    at = os.open(part, FOLDER, dir_fd=before)
+                    at = os.open(part, OPEN_FOLDER, dir_fd=before)
                 finally:
                     os.close(before)
         except OSError as error:
@@ -69,7 +69,7 @@ class TaskFile(NamedTuple):
                 raise OSError(errno.ELOOP, "is behind a symbolic link", self.name) from None
             raise
         try:
-            return os.open(parts[-1], FILE, dir_fd=at)
+            return os.open(parts[-1], OPEN_FILE, dir_fd=at)
         finally:
             os.close(at)
 

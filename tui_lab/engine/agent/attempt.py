@@ -1,4 +1,4 @@
-"""One execution of a task, and what the ledger says of it."""
+"""One execution of a task, and its records in the ledger."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ METRICS = "metrics.jsonl"
 
 
 class Attempt:
-    """One execution of a task: its start message, where it stands, and at the end its event."""
+    """One execution of a task: its start message, its progress, and at the end its event."""
 
     def __init__(self, message: dict, exits: str) -> None:
         self.message = message
@@ -26,18 +26,18 @@ class Attempt:
         self.exits = exits  # file that pids and exit statuses of its steps are written to
         self.folder = expand(message.get("folder", ""))
         self.is_recorded = False
-        self.has_folder = False  # and in it the outputs of the first step
+        self.has_folder = False  # with the output files of the first step
         self.output_inodes: Any = {}  # name of an output -> inode
         self.open_outputs: Any = []  # descriptors of those, until the first step begins
-        self.is_begun = False  # the current step is about to start, or has: the ledger says so
+        self.is_begun = False  # the ledger says that the current step begins
         self.step = 0
         self.steps: Any = []  # exit status and duration of each step that ended
         self.names: Any = []  # of the steps, None where one has no name
         self.slot: Any = None
         self.allocation: Any = None  # what it was granted, while it has a slot
         self.needs: Any = message.get("needs") or {}
-        self.times_overtaken = 0  # how often it was overtaken, as `resources.Turn` wants to know
-        self.overtaken_at: Any = None  # monotonic: when it was overtaken first
+        self.times_overtaken = 0  # see `resources.Turn`
+        self.overtaken_at: Any = None  # monotonic, of the first time
         self.is_requested = False  # the shim was asked to start the current step, and has not answered
         self.pid: Any = None  # of the program of the current step: the leader of its process group
         self.start_time = 0  # of that program, in clock ticks since boot
@@ -46,72 +46,77 @@ class Attempt:
         self.pidfd: Any = None  # tells when an adopted program ends
         self.groups: Any = []  # of processes: one for each step that was started
         self.started: Any = None  # monotonic
-        self.recorded_time: Any = None  # as an earlier agent wrote it down
-        self.recorded_clock: Any = None  # monotonic, as it wrote that down
+        self.recorded_time: Any = None  # wall-clock time of the start, from the ledger of an earlier agent
+        self.recorded_clock: Any = None  # monotonic time of the start, from that ledger
         self.step_started: Any = None
         self.cpu_time = 0.0
         self.peak_rss = 0
-        self.usage_known = True  # no step's usage is unknown
+        self.usage_known = True  # of all steps
         self.oom_before = 0
-        self.metrics_sent = 0  # bytes of the live metrics that this connection has carried
-        self.stopping: Any = None  # reason, once someone asked for the end
-        self.kill_at = 0.0  # monotonic: until then it may end by itself
-        self.terminated: Any = set()  # pids that have got TERM
+        self.metrics_sent = 0  # bytes of live metrics, on this connection
+        self.stopping: Any = None  # the reason, once it is being stopped
+        self.kill_at = 0.0  # monotonic, end of the grace period
+        self.terminated: Any = set()  # pids that TERM was sent to
         self.timers: Any = []
         self.leftover: Any = set()
         self.pending_event: Any = None  # the event, while leftovers are being stopped
         self.event: Any = None
         self.event_at: Any = None
-        self.collected: Any = None  # files that the event has named, and the link, once it was told
+        self.collected: Any = None  # files and link that the event has named
 
     @property
     def is_over(self) -> bool:
-        """Its last step has ended, or never began."""
+        """Whether its last step has ended, or it will never begin."""
         return self.pending_event is not None
 
     def file(self, name: str) -> str:
-        """The name that a file of this attempt has: attempt n adds its number."""
+        """Return the name of a file of this attempt: attempt n adds its number."""
         number = self.message["attempt"]
         return name if number == 1 else "%s.%d" % (name, number)
 
     def output_files(self, step) -> list:
-        """Names of the files for standard output and error of a step, by its name."""
+        """Return the file names of a step's standard output and error."""
         prefix = "" if step is None else step + "."
         return [encode(self.file(prefix + name)) for name in STREAMS]
 
     def base_and_path(self) -> tuple:
-        """(base, path): the folder that is the owner's, and from there the way to the task's folder, which tasks may
-        change. On a node that does not see the lab's folder, the base is the lab's home there."""
+        """Return a base folder that only the owner changes, and the path from there to the task's folder, which tasks
+        may change.
+
+        On a node that does not see the lab's folder, the base is the lab's home there."""
         home = expand((self.message.get("collect") or {}).get("home") or "").rstrip("/")
         if not home or not self.folder.startswith(home + "/"):
             home = os.path.dirname(self.folder).rstrip("/")
         return encode(home or "/"), encode(self.folder[len(home) + 1 :])
 
     def open_parent(self, make: bool = False) -> tuple:
-        """The folder that holds the task's folder, and the name of that. Raises OSError."""
+        """Open the folder that holds the task's folder; return it and the name of the task's folder. Raises OSError."""
         base, path = self.base_and_path()
         above, _, name = path.rpartition(b"/")
         experiment, tasks, _ = self.folder.rpartition("/tasks/")
         if make and tasks and not self.message.get("collect") and not os.path.isdir(encode(experiment)):
-            # A lab that was moved or removed does not come back at its old place.
+            # Do not recreate a lab at its old path after it was moved or removed.
             raise OSError(errno.ENOENT, "its experiment has gone", encode(experiment))
         with Folder.base(base, make) as top:
             try:
                 return top.folder(above, make), name
             except NoFolderError as error:
-                raise OSError(error.errno, "a folder above it is none any more", encode(self.folder))
+                raise OSError(error.errno, "a folder above it is not a folder any more", encode(self.folder))
 
     def folder_link(self):
-        """Where a symbolic link leads that the task has put in the place of its folder; None where it has not. For a
-        task whose lab this node sees: what is above its folder is the owner's."""
+        """Return the target of a symbolic link that the task has put in the place of its folder; None where there is
+        none.
+
+        Only for a task whose lab this node sees: what is above its folder belongs to the owner."""
         try:
             return decode(os.readlink(encode(self.folder)))
         except (OSError, ValueError):
             return None
 
     def open_folder(self, make: bool = False) -> Folder:
-        """The task's folder. make: where it does not exist; what stands in its place makes room. Raises OSError,
-        NoFolderError."""
+        """Open the task's folder. make: create it where it does not exist; what is in its way is moved aside.
+
+        Raises OSError, NoFolderError."""
         try:
             parent, name = self.open_parent(make)
             with parent:
@@ -122,16 +127,17 @@ class Attempt:
 
     @property
     def step_key(self) -> bytes:
-        """What the current step is called in the file for statuses."""
+        """The name of the current step in the file of exit statuses."""
         return encode("%s/%d" % (self.id, self.step))
 
     def close_outputs(self) -> None:
+        """Close the output files that were opened ahead of the start."""
         for output in self.open_outputs:
             os.close(output)
         self.open_outputs = []
 
     def markers(self) -> tuple:
-        """What the environment of its processes holds: those who left its groups are found by them."""
+        """Return the environment variables by which its processes are found, even outside of its process groups."""
         return (
             b"\0TUI_LAB_OUTPUT=" + encode(self.message["env"].get("TUI_LAB_OUTPUT", self.folder)) + b"\0",
             b"\0TUI_LAB_ATTEMPT=%d\0" % self.message["attempt"],
@@ -139,6 +145,7 @@ class Attempt:
 
 
 def intent_record(attempt: Attempt) -> dict:
+    """Return the record that an attempt is about to begin."""
     record = {
         "record": "intent",
         "start": attempt.message,
@@ -152,6 +159,7 @@ def intent_record(attempt: Attempt) -> dict:
 
 
 def pid_record(attempt: Attempt) -> dict:
+    """Return the record of the program of the current step."""
     return {
         "record": "pid",
         "key": attempt.key,
@@ -166,7 +174,7 @@ def pid_record(attempt: Attempt) -> dict:
 
 
 def all_records(attempt: Attempt) -> list:
-    """What the ledger says of an attempt, from its intent to where it stands."""
+    """Return all records of an attempt, from its intent to its present state."""
     if not attempt.is_recorded:
         return []
     lines = [intent_record(attempt)]
@@ -184,7 +192,7 @@ def all_records(attempt: Attempt) -> list:
 
 
 def replay(attempts: dict, record: dict) -> None:
-    """Take one record of a ledger into account."""
+    """Apply one record of a ledger to the attempts that were read so far."""
     kind = record["record"]
     if kind == "intent":
         attempt = Attempt(record["start"], record["exits"])

@@ -1,4 +1,4 @@
-"""Becoming what was asked for: a relay to the daemon, which it starts where none is alive, or a server of files."""
+"""The entry point: a relay to the agent, which it starts where none is running, or a file server."""
 
 import os
 import select
@@ -25,7 +25,7 @@ START_TIMEOUT = 20.0  # seconds that an agent may take to come up
 
 
 def main(spool: str, mode: str) -> None:
-    """Raises SystemExit with one line where the node can't do it."""
+    """Run in the mode `relay` or `files`. Raises SystemExit with one line of text where the node can't do it."""
     if not sys.platform.startswith("linux"):
         raise SystemExit("the agent needs Linux, this is %s" % sys.platform)
     try:
@@ -58,7 +58,7 @@ def relay(channel: socket.socket) -> None:
 
 
 def connect_or_start(spool: str) -> socket.socket:
-    """A connection to the agent of this spool; starts it where none is alive."""
+    """Return a connection to the agent of a spool; start one where none is running. Raises SystemExit, OSError."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
@@ -80,7 +80,7 @@ def connect_or_start(spool: str) -> socket.socket:
                 os.close(read_end)
                 serve(spool, lock, write_end)
             except BaseException:  # noqa: BLE001 (the child of a fork must not go on as the relay)
-                import traceback  # late: it would take its time from every start
+                import traceback  # late: it would slow down every start
 
                 traceback.print_exc()
             finally:
@@ -98,7 +98,7 @@ def connect_or_start(spool: str) -> socket.socket:
 
 
 def connect(spool: str):
-    """A connection to the agent of a spool, None where none is alive, or it takes no more of them."""
+    """Return a connection to the agent of a spool; None where no agent runs, or it takes no more connections."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel.settimeout(START_TIMEOUT)  # to an agent that is stopped, connections pile up
     try:
@@ -112,21 +112,22 @@ def connect(spool: str):
 
 
 def serve(spool: str, lock: int, ready: int) -> None:
-    """The daemon's life: detach, listen, tell the relay, loop. The lock stays open, and so held, until its
-    end."""
+    """Become the agent: detach from the session, listen, report to the relay, run the loop.
+
+    The lock stays open until the process ends."""
     os.setsid()
     if os.fork():
         os._exit(0)
     os.chdir("/")
     os.ftruncate(lock, 0)
-    os.write(lock, b"%d\n" % os.getpid())  # for people
+    os.write(lock, b"%d\n" % os.getpid())  # for people who look
     null = os.open("/dev/null", os.O_RDWR)
     output = os.open(os.path.join(spool, "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (null, 1), (output, 2)):
         os.dup2(source, target)
     from tui_lab.engine.agent.shim import Shim
 
-    shim = Shim(spool)  # before what makes this process large
+    shim = Shim(spool)  # before the imports that make this process large
     from tui_lab.engine.agent.connection import listen
     from tui_lab.engine.agent.daemon import Agent
 
@@ -141,6 +142,7 @@ def serve(spool: str, lock: int, ready: int) -> None:
 
 
 def last_line(path: str) -> str:
+    """Return the last line of a log."""
     try:
         with open(path, "rb") as file:
             lines = file.read()[-2000:].decode("utf-8", "replace").strip().splitlines()

@@ -61,7 +61,7 @@ def spool_status(name: str) -> dict:
             except (ValueError, KeyError):
                 pass
     except OSError:
-        pass  # no spool, no attempts
+        pass  # there is no spool
     started = [attempt for attempt in attempts.values() if attempt.event is None and attempt.pid is not None]
     if not is_current_boot(spool):
         started = []

@@ -1,4 +1,5 @@
-"""Outputs of attempts on a node that does not see the lab's folder: what there is, and its removal once it is home."""
+"""Output files of attempts on a node that does not see the lab's folder: which there are, and their removal once the
+engine has them."""
 
 import os
 import re
@@ -12,21 +13,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-INLINE = 1 << 16  # bytes of a file that may ride in the event
-INLINE_TOTAL = 1 << 20  # of all those together
-MAX_SKIPPED = 1000  # files that stay behind and are named one by one
+INLINE = 1 << 16  # bytes of a file that is sent in the event
+INLINE_TOTAL = 1 << 20  # bytes of all of them
+MAX_SKIPPED = 1000  # files that stay here and are named
 METRICS_CHUNK = 1 << 18  # bytes of live metrics in a message
 
 
 class CollectedFiles:
-    """What an attempt has left in its folder, as it is now: `files` come home, `left` stay, `body` are the bytes of
-    the small ones in the order of `files`. concurrent: the numbers of other attempts that use the folder now."""
+    """The files in an attempt's folder, as they are now. `files` go to the engine, `skipped` stay here, `body` has the
+    bytes of the small ones in the order of `files`.
+
+    concurrent: the numbers of other attempts that use the folder now."""
 
     def __init__(self, attempt: Attempt, concurrent=()) -> None:
         self.files: Any = []
         self.skipped: Any = []
-        self.link: Any = None  # where a symbolic link leads that stands in the place of the folder
-        self.error = ""  # why nothing can be said of the files
+        self.link: Any = None  # target of a symbolic link in the place of the folder
+        self.error = ""  # why the files are not known
         self.skipped_more = {"files": 0, "size": 0}
         self.body = b""
         self.room = attempt.message["collect"]["most"]
@@ -45,6 +48,9 @@ class CollectedFiles:
             self.error = "its folder can't be read: %s" % error.strerror
 
     def add_files(self, folder: Folder, own: set, others: "OtherAttempts", wanted) -> None:
+        """Sort the entries of the folder into `files` and `skipped`.
+
+        wanted: tells whether a path is to be collected."""
         found = [(decode(entry.path), entry) for entry in folder.walk()]
         found = [pair for pair in found if pair[0] not in others]
         found.sort(key=lambda pair: (pair[0] not in own, pair[0]))
@@ -65,7 +71,7 @@ class CollectedFiles:
                     try:
                         data = content(folder, entry.path, INLINE)
                     except FileNotFoundError:
-                        continue  # it has just vanished
+                        continue  # it was just removed
                     except OSError as error:
                         self.skip(name, facts.st_size, error=error.strerror)
                         continue
@@ -77,11 +83,14 @@ class CollectedFiles:
         self.body = b"".join(pieces)
 
     def add_link(self, folder: Folder, name: str, wanted) -> None:
+        """Add a symbolic link.
+
+        A target within the folder becomes relative, for the folder has another path in the lab."""
         try:
             target = decode(folder.link(encode(name)))
         except OSError:
             return
-        if target.startswith(self.top):  # the folder has another path at home
+        if target.startswith(self.top):  # the folder has another path in the lab
             target = os.path.relpath(target, os.path.dirname(self.top + name))
         if wanted:
             self.files.append({"name": name, "link": target})
@@ -89,6 +98,7 @@ class CollectedFiles:
             self.skip(name, 0, link=target)
 
     def skip(self, name: str, size: int, **more) -> None:
+        """Note a file that stays here. The first 1000 are named, the others counted."""
         if len(self.skipped) < MAX_SKIPPED:
             self.skipped.append(dict(more, name=name, size=size))
         else:
@@ -97,11 +107,12 @@ class CollectedFiles:
 
     @property
     def collected(self) -> tuple:
-        """What goes from here once it is home: files, and where the link leads that stands for the folder."""
+        """The files, and the target of the link that stands for the folder: what is removed here once the engine has
+        it."""
         return self.files, self.link
 
     def event_fields(self) -> dict:
-        """What the event says of them."""
+        """Return the fields of the event that describe the files."""
         found = {"files": self.files, "left": self.skipped}
         if self.skipped_more["files"]:
             found["left_more"] = self.skipped_more
@@ -113,7 +124,7 @@ class CollectedFiles:
 
 
 def numbered_files(attempt: Attempt, concurrent=()) -> tuple:
-    """Names of the numbered files of this attempt, and a container of those of other attempts of its task."""
+    """Return the names of this attempt's numbered files, and a container with those of other attempts of the task."""
     bases = [METRICS]
     for step in attempt.names or [None]:
         bases += [name if step is None else step + "." + name for name in STREAMS]
@@ -122,8 +133,10 @@ def numbered_files(attempt: Attempt, concurrent=()) -> tuple:
 
 
 class OtherAttempts:
-    """Files of other attempts, by the number that they carry. What carries another one a task has written itself, as
-    programs that write `stdout.0`, `stdout.1`, ... for their ranks."""
+    """A container of the files of other attempts, by the number in their names.
+
+    A file with any other number was written by the task itself, as `stdout.0`, `stdout.1`, ... by programs that write
+    one per rank."""
 
     def __init__(self, bases: list, number: int, concurrent) -> None:
         self.match = re.compile("(?:%s)(?:\\.([1-9][0-9]*))?\\Z" % "|".join(map(re.escape, bases))).match
@@ -139,13 +152,14 @@ class OtherAttempts:
 
 
 def readable(facts: os.stat_result) -> bool:
+    """Return whether this user may read a file."""
     if os.getuid() == 0:
         return True
     return bool(facts.st_mode & (0o400 if facts.st_uid == os.getuid() else 0o044))
 
 
 def content(folder: Folder, path: bytes, most: int) -> bytes:
-    """The bytes of a small file. Raises OSError."""
+    """Return the bytes of a small file. Raises OSError."""
     file = folder.read(path)
     try:
         data = b""
@@ -160,7 +174,8 @@ def content(folder: Folder, path: bytes, most: int) -> bytes:
 
 
 def new_metrics(attempt: Attempt):
-    """(message, bytes) with what a running attempt has appended to its live metrics; None where that is nothing."""
+    """Return a message and the bytes that a running attempt has appended to its live metrics; None where there are
+    none."""
     name = attempt.file(METRICS)
     try:
         with attempt.open_folder() as folder:
@@ -181,8 +196,10 @@ def new_metrics(attempt: Attempt):
 
 
 def remove_collected(attempt: Attempt, files: list, link, shared: bool) -> None:
-    """Remove what was carried home, and the folders that are empty then. link: where the one leads that was carried in
-    the place of the folder. shared: another attempt still uses the folder, so that only this one's own files may go."""
+    """Remove the files that the engine has, and the folders that are empty then.
+
+    link: the target of the link that stands for the folder. shared: another attempt still uses the folder, so only this
+    attempt's own files are removed."""
     own, _ = numbered_files(attempt)
     try:
         parent, name = attempt.open_parent()
@@ -203,6 +220,6 @@ def remove_collected(attempt: Attempt, files: list, link, shared: bool) -> None:
                 parent.rmdir(name)
         except NoFolderError as error:
             if link is not None and not shared and error.link == encode(link):
-                parent.unlink(name)  # it was carried home, and nothing behind it
+                parent.unlink(name)  # the engine has the link
         except OSError:
-            pass  # something has stayed in it
+            pass  # it is not empty

@@ -11,41 +11,46 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-COALESCE = 0.02  # seconds that reports may wait for more, while the agent has enough to do
-UNSENT_LIMIT = 1 << 22  # bytes that wait for a slow connection before events with files are put together
+COALESCE = 0.02  # seconds that a report waits for others, while the agent has enough to do
+UNSENT_LIMIT = 1 << 22  # bytes waiting for a slow connection, above which no more events are made
 BODY_LIMIT = 1 << 24  # bytes that a message may have behind its line
 
 
 class Connection:
-    """One connection at a time, the newest. `handle(message, body)` gets what comes in; `body` are the bytes that
-    followed the line. What is sent before the engine has greeted is dropped."""
+    """The newest connection to an engine; there is one at a time.
+
+    `handle(message, body)` is called for each message, `body` being the bytes behind the line. Messages are dropped
+    until the handshake is complete."""
 
     def __init__(self, handle) -> None:
         self.handle = handle
         self.channel: Any = None
         self.is_open = False
-        self.last_heard = 0.0  # monotonic: when something came last
+        self.last_heard = 0.0  # monotonic, of the last bytes received
         self.unread = bytearray()
         self.unsent = bytearray()
-        self.reports: Any = []  # (how to make the message and its bytes, moment of what it tells), not yet in `unsent`
+        self.reports: Any = []  # (function that makes the message and its body, monotonic time), not in `unsent` yet
 
     def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, and close the one before."""
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        self.close()  # the newest connection is the engine's: the old one is dead or half open
+        self.close()  # the newest connection is the engine's; the old one is dead
         connection.setblocking(False)
         self.last_heard = time.monotonic()
         self.channel = connection
 
     def close(self) -> None:
+        """Close the connection. What was not sent is dropped: the engine asks for it when it connects again."""
         if self.channel is not None:
             self.channel.close()
         self.channel, self.unread, self.unsent, self.reports = None, bytearray(), bytearray(), []
         self.is_open = False
 
     def receive(self) -> None:
+        """Read what has arrived, and handle each whole message."""
         try:
             data = self.channel.recv(1 << 20)
         except BlockingIOError:
@@ -67,7 +72,8 @@ class Connection:
             del self.unread[:done]
 
     def handle_next(self, start: int) -> int:
-        """Handle the message that begins there in what was read; its size, 0 where it is not all here."""
+        """Handle the message that begins at `start` in the received bytes; return its size, 0 where it has not arrived
+        as a whole."""
         end = self.unread.find(b"\n", start) + 1
         if end == 0:
             return 0
@@ -81,37 +87,41 @@ class Connection:
                 return 0
             self.handle(message, bytes(self.unread[end : end + size]))
         except Exception:  # noqa: BLE001 (one bad message is not the end of all tasks)
-            import traceback  # late: it would take its time from every start
+            import traceback  # late: it would slow down every start
 
             log("message %r: %s" % (line[:500], traceback.format_exc()))
-            self.close()  # the engine sees it, and settles what is open when it comes back
+            self.close()  # the engine notices, and settles open attempts when it reconnects
             return 0
         return end + size - start
 
     def send(self, message: dict, body: bytes = b"") -> None:
+        """Send a message at once, after the reports that wait."""
         if self.channel is not None and self.is_open:
             self.flush_reports()
             self.put(message, body)
 
     def put(self, message: dict, body: bytes) -> None:
+        """Append a message to the bytes to send."""
         if body:
             message["size"] = len(body)
         self.unsent += encode(json.dumps(message)) + b"\n" + body
 
     def report(self, make, moment: float) -> None:
-        """Tell what happened at a moment, together with more of the kind. `make()` gives the message and its bytes,
-        when it is their turn."""
+        """Send a message soon, together with others. `make()` returns the message and its body when they are sent.
+
+        moment: monotonic, of what is reported."""
         if self.channel is not None and self.is_open:
             self.reports.append((make, moment))
 
     def report_delay(self, now: float, at_most: float) -> float:
-        """Seconds that the reports may wait, 0 where they must be sent now."""
+        """Return how many seconds the reports may still wait, 0 where they must be sent now."""
         if not self.reports or len(self.unsent) > UNSENT_LIMIT:
             return at_most  # a slow connection wakes the loop when it takes more
         return 0.0 if len(self.reports) > 100 else max(0.0, self.reports[0][1] + COALESCE - now)
 
     def flush_reports(self) -> None:
-        """Put together what was reported, with how long ago it was; as much as a slow connection can take."""
+        """Put the waiting reports into the bytes to send, each with its age in seconds; as many as a slow connection
+        can take."""
         now = time.monotonic()
         count = 0
         while count < len(self.reports) and len(self.unsent) <= UNSENT_LIMIT:
@@ -123,6 +133,7 @@ class Connection:
         del self.reports[:count]
 
     def flush(self) -> None:
+        """Send as many bytes as the connection takes now."""
         while self.channel is not None and self.unsent:
             try:
                 sent = self.channel.send(self.unsent)
@@ -135,7 +146,7 @@ class Connection:
 
 
 def listen(address: str) -> socket.socket:
-    """A socket at an address that may still hold a dead agent's."""
+    """Return a socket that listens at an address. A socket file that a dead agent has left there is replaced."""
     try:
         os.unlink(address)
     except OSError:

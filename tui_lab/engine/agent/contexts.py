@@ -1,4 +1,6 @@
-"""Contexts: what the tasks of a submission have in common. Held in memory only: they carry the environment."""
+"""Contexts: what the tasks of a submission have in common.
+
+They hold the environment, so they are kept in memory only."""
 
 import os
 import time
@@ -14,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Of a task: an agent that was started from within one must not pass them on.
+# Variables of a task: an agent that was started by a task must not pass them on.
 TASK_VARIABLES = (b"TUI_LAB_P_", b"TUI_LAB_F_", b"TUI_LAB_V_") + tuple(
     b"TUI_LAB_" + name
     for name in (b"EXPERIMENT", b"TASK_ID", b"REPEAT", b"ATTEMPT", b"SEED", b"OUTPUT", b"NODE", b"SLOT", b"METRICS")
@@ -26,30 +28,33 @@ POLL_INTERVAL = 0.1  # seconds between looks at processes that were asked to end
 
 
 class Contexts:
-    """By id. `ready` is None until the setup has ended, False where it failed (`error` says why)."""
+    """Contexts by id. `ready` is None until the setup has ended, False where it failed; `error` says why."""
 
     def __init__(self, agent) -> None:
         self.agent = agent
         self.base_environment = {k: v for k, v in os.environb.items() if not k.startswith(TASK_VARIABLES)}
         self.by_id: Any = {}
-        self.count = 0  # of setups so far
+        self.count = 0  # number of setups so far
         self.setups: Any = {}  # pid of a running setup -> Setup
-        self.finished: Any = []  # those that have ended: what they have left running serves all tasks
-        self.stopping: Any = []  # those whose processes are being ended
-        self.daemons: Any = set()  # (pid, start time) of what ran when a setup had just ended
+        self.finished: Any = []  # ended setups: the processes that they have left serve all tasks
+        self.stopping: Any = []  # setups whose processes are being stopped
+        self.daemons: Any = set()  # (pid, start time) of processes that a setup has left
         self.shells: Any = {}
         stop_orphans(agent.spool)
 
     def get(self, identity: str):
+        """Return a context, None where the engine has not sent it."""
         return self.by_id.get(identity)
 
     def add(self, message: dict, wrong: str) -> None:
-        """wrong: what no task can be started from; all that want it fail for it."""
+        """Add a context from its message.
+
+        wrong: why no task can be started from it; then all its tasks fail with this reason."""
         old = self.by_id.get(message["id"])
         if old is not None and old["ready"] is not False:
             return
         if wrong:
-            error = "a context that no agent understands: " + wrong
+            error = "a malformed context message: " + wrong
             bare: Any = {"environment": {}, "submitted": False, "ready": False, "error": error}
             self.by_id[message["id"]] = dict(bare, id=message["id"])
             return
@@ -67,14 +72,15 @@ class Contexts:
     # Setup.
 
     def is_prepared(self, context: dict) -> bool:
-        """Whether it is known that its tasks can run, or can't. The first that asks has its setup run."""
+        """Return whether it is known that the tasks of a context can run, or can't. The first call runs its setup."""
         if context["ready"] is None and not any(setup.context is context for setup in self.setups.values()):
             self.run_setup(context)
         return context["ready"] is not None
 
     def run_setup(self, context: dict) -> None:
-        """Run the setup lines once; the variables that they leave behind are inherited by every task. They may read a
-        start file that tasks don't: on clusters it is what defines `module`."""
+        """Run the setup lines once; tasks inherit the variables that they set.
+
+        The lines may read a start file that tasks do not read: on clusters it defines `module`."""
         self.count += 1
         setup = Setup(context, os.path.join(self.agent.spool, "setup-%d" % self.count))
         environment = dict(context["environment"])
@@ -93,23 +99,24 @@ class Contexts:
         self.report_setup()
 
     def is_setup_daemon(self, pid: int, start_time: int) -> bool:
-        """Whether this may be a daemon that setup lines have started: it serves all tasks."""
+        """Return whether a process may be a daemon that setup lines have started: it serves all tasks."""
         return bool(self.setups) or (pid, start_time) in self.daemons
 
     def setup_ended(self, pid: int, status: int) -> None:
+        """Handle the end of a setup: take over its variables, or the reason of its failure."""
         setup = self.setups.pop(pid)
         setup.forget()
         self.agent.timers.cancel(setup.timers)
         context, variables = setup.context, setup.variables()
         self.report_setup()
         if setup.stopping == NOT_NEEDED:
-            self.stopping.append(setup)  # it runs once more if someone wants it
+            self.stopping.append(setup)  # it runs again if a task needs it
             self.continue_stopping()
             return
         if status == 0 and variables and not setup.stopping:
             facts = [(child, process_stat(child)) for child in children()]
             self.daemons.update((child, fact[4]) for child, fact in facts if fact is not None)
-            login = context["login"]  # the start file may have set these once more
+            login = context["login"]  # the start file may have set these again
             context["environment"] = {k: v for k, v in variables.items() if login.get(k) != v}
             context["ready"] = True
             self.finished.append(setup)
@@ -123,31 +130,32 @@ class Contexts:
         self.continue_stopping()
 
     def stop_setup(self, setup: Setup, why: str) -> None:
-        """End a running setup, with all that it has started. The first reason stands."""
+        """Stop a running setup, with all that it has started. The first reason is kept."""
         if not setup.stopping:
             setup.stopping = why
             self.agent.timers.cancel(setup.timers)
             self.signal_setup(setup)
 
     def signal_setup(self, setup: Setup) -> None:
+        """Signal a setup that is being stopped, until it has ended."""
         if setup.pid in self.setups:
             setup.signal()
             setup.timers.append(self.agent.timers.after(POLL_INTERVAL, self.signal_setup, setup))
 
     def continue_stopping(self) -> None:
-        """End what is left of setups that nobody wants any more."""
+        """Stop the processes that setups have left and no task needs any more."""
         self.stopping = [setup for setup in self.stopping if setup.signal()]
         if self.stopping:
             self.agent.timers.after(POLL_INTERVAL, self.continue_stopping)
 
     def stop_unneeded(self, wanted: set) -> None:
-        """End the setups of contexts that no task waits for."""
+        """Stop the setups of contexts that no task waits for."""
         for setup in list(self.setups.values()):
             if setup.context["id"] not in wanted:
                 self.stop_setup(setup, NOT_NEEDED)
 
     def close(self) -> None:
-        """The run is over: nothing of a setup goes on."""
+        """Stop everything that setups have started: the run is over."""
         self.stop_unneeded(set())
         if self.finished:
             self.stopping += self.finished
@@ -156,6 +164,7 @@ class Contexts:
 
     @property
     def is_idle(self) -> bool:
+        """Whether no setup runs or is being stopped."""
         return not self.setups and not self.stopping
 
     @property
@@ -165,13 +174,14 @@ class Contexts:
         return round(time.monotonic() - min(began), 3) if began else None
 
     def report_setup(self) -> None:
+        """Tell the engine whether a setup is running."""
         self.agent.connection.send({"type": "setup", "running_for": self.setup_seconds})
 
     # Shells.
 
     def shell(self, context: dict) -> list:
-        """The program and options that run a script: the one asked for, else bash where the node has it, else
-        sh. zsh alone would read a start file for each."""
+        """Return the program and options that run a script: the shell of the experiment, else bash where the node has
+        it, else sh. zsh gets an option against a start file that it would read for each script."""
         shell = context.get("shell") or self.default_shell(context["environment"].get(b"PATH", DEFAULT_PATH))
         name = os.path.basename(shell)
         if name in ("bash", "zsh", "ksh"):
@@ -179,7 +189,9 @@ class Contexts:
         return [shell, "-e"]
 
     def default_shell(self, path: bytes) -> str:
-        """By its path: a PATH of the experiment is for its programs."""
+        """Return the path of bash, or /bin/sh where there is none.
+
+        path: the PATH to search; an experiment's own PATH is for its programs."""
         if path not in self.shells:
             folders = [decode(folder) for folder in path.split(b":") if folder[:1] == b"/"] + ["/bin", "/usr/bin"]
             files = [os.path.join(folder, "bash") for folder in folders]

@@ -1,4 +1,4 @@
-"""The daemon: one thread, one `select` loop around the parts."""
+"""The agent's process: one thread, one `select` loop."""
 
 import os
 import select
@@ -29,15 +29,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-IDLE_LIMIT = 600.0  # seconds that an agent with nothing to do waits for a word from an engine
-CLEANUP_AFTER = 2.0  # seconds after which it looks for what dead agents have left
-RETRY_AFTER = 1.0  # seconds between tries where the node has no room for a task
-OOM_EVERY = 1.0  # seconds that a count of the kernel's out-of-memory kills stays good
-TOUCH_EVERY = 6 * 3600.0  # seconds between touches of the spool: cleaners of /tmp remove what looks old
+IDLE_LIMIT = 600.0  # seconds without work and without a message after which an agent ends
+CLEANUP_AFTER = 2.0  # seconds from the start to the search for spools of dead agents
+RETRY_AFTER = 1.0  # seconds between attempts to start a task where the node has no room
+OOM_EVERY = 1.0  # seconds for which the count of out-of-memory kills is cached
+TOUCH_EVERY = 6 * 3600.0  # seconds; programs that clean up /tmp remove old files
 
 
 class Agent:
-    """What the parts share, and how messages reach them."""
+    """The state that the parts share, and the dispatch of messages to them."""
 
     def __init__(self, spool: str, shim: Shim) -> None:
         self.spool = spool
@@ -47,15 +47,15 @@ class Agent:
         self.contexts = Contexts(self)
         self.probes = ProbeRunner(self.timers)
         self.gpus = Gpus(self.probes)
-        self.attempts: Any = {}  # key -> Attempt: everything that the engine has not acknowledged
-        self.by_pid: Any = {}  # -> Attempt: of the programs that run
+        self.attempts: Any = {}  # key -> Attempt, of all that the engine has not acknowledged
+        self.by_pid: Any = {}  # pid -> Attempt, of running programs
         self.launcher = Launcher(self, shim)
         self.terminator = Terminator(self, become_subreaper())
         self.recovery = Recovery(self)
         self.paused_until = 0.0
         self.default_notice = LOGOUT_NOTICE if kills_at_logout() else ""
         self.notice = self.default_notice
-        self.oom = (0.0, 0)  # when the kernel's count was read, and the count
+        self.oom = (0.0, 0)  # monotonic time and the kernel's count at that time
         self.handshake = Handshake(self)
         self.telemetry = Telemetry(self)
         self.shutting_down = False
@@ -67,12 +67,12 @@ class Agent:
 
     def remove_stale(self) -> None:
         """Remove what dead agents have left beside this spool."""
-        from tui_lab.engine.agent.cleanup import remove_stale_spools  # late: it would take its time from every start
+        from tui_lab.engine.agent.cleanup import remove_stale_spools  # late: it would slow down every start
 
         remove_stale_spools(self.spool)
 
     def touch_spool(self) -> None:
-        """Keep the spool from those who remove old files."""
+        """Touch the files of the spool: programs that clean up /tmp remove old ones."""
         for name in [""] + os.listdir(self.spool):
             try:
                 os.utime(os.path.join(self.spool, name))
@@ -83,17 +83,19 @@ class Agent:
     # The loop.
 
     def run(self, listener: socket.socket) -> bool:
-        """True when all is acknowledged, and the engine has let it go or nobody has needed it for long; False when
-        nobody has, and something is not: that stays in the ledger for the next agent."""
+        """Run the loop.
+
+        Return True when all is acknowledged and the agent is no longer needed; False where unacknowledged events remain
+        in the ledger for a later agent."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write)
-        # Handlers, not SIG_IGN: what is ignored stays so in the tasks. Only the engine's word or KILL ends an
+        # Handlers, not SIG_IGN, which tasks would inherit. Only a message of the engine or KILL ends an
         # agent.
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, lambda *_: None)
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells let what they start in the background ignore it
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # shells make background processes ignore it
         connection = self.connection
         self.reap()
         while True:
@@ -115,7 +117,7 @@ class Agent:
                 if self.contexts.is_idle:
                     return True
             if self.by_pid or self.contexts.setups:
-                self.idle_since = now  # with something that runs
+                self.idle_since = now  # something runs
             elif now > limit:
                 if not self.busy():
                     return not self.attempts
@@ -149,11 +151,14 @@ class Agent:
             self.timers.run()
 
     def busy(self) -> bool:
-        """Something goes on without an engine. What waits for its context does not: that only an engine has."""
+        """Return whether anything goes on without an engine.
+
+        Attempts that wait for a context do not count: only an engine has it."""
         stuck = {a.key for a in self.launcher.queue if self.contexts.get(a.message["context"]) is None}
         return any(a.event is None and a.key not in stuck for a in self.attempts.values())
 
     def reap(self) -> None:
+        """Reap children that have ended, and tell the part that has started each."""
         for pid, code, cpu_time, peak_rss in reap_children():
             if pid in self.contexts.setups:
                 self.contexts.setup_ended(pid, code)
@@ -165,25 +170,26 @@ class Agent:
                 self.terminator.program_ended(pid, code, cpu_time, peak_rss)
 
     def is_own_child(self, pid: int) -> bool:
-        """Whether we have started this child."""
+        """Return whether this agent has started a child."""
         known = (self.by_pid, self.contexts.setups, self.launcher.shims)
         return any(pid in pids for pids in known) or self.probes.owns(pid)
 
     def oom_count(self) -> int:
-        """The kernel's count as it was at most a second ago: reading it costs more than starting a
+        """Return the kernel's count of out-of-memory kills, at most a second old: reading it costs more than starting a
         program."""
         now = time.monotonic()
         if now - self.oom[0] > OOM_EVERY:
             self.oom = (now, oom_kills())
         return self.oom[1]
 
-    # Waiting for room.
+    # Pauses and notices.
 
     def is_paused(self) -> bool:
+        """Return whether no task is started just now, for want of room on the node."""
         return self.paused_until > time.monotonic()
 
     def pause(self, why: str) -> None:
-        """Start nothing for a moment, and say why."""
+        """Start no task for a moment, and tell the engine why."""
         now = time.monotonic()
         if now >= self.paused_until:
             self.paused_until = now + RETRY_AFTER
@@ -191,6 +197,7 @@ class Agent:
         self.set_notice(why)
 
     def set_notice(self, notice: str) -> None:
+        """Send a notice to the engine, where it differs from the one before. Empty text removes it."""
         if notice != self.notice:
             self.notice = notice
             if notice:
@@ -200,7 +207,9 @@ class Agent:
     # Messages.
 
     def handle(self, message: dict, body: bytes) -> None:
-        """Raises ValueError, KeyError, TypeError, AttributeError where it is none."""
+        """Handle a message of the engine.
+
+        Raises ValueError, KeyError, TypeError, AttributeError for a malformed one."""
         kind, wrong = message["type"], find_error(message)
         if kind != "hello" and not self.connection.is_open:
             self.connection.close()
@@ -233,16 +242,18 @@ class Agent:
             self.shutting_down = True
 
     def report_started(self, attempt: Attempt) -> None:
+        """Report that an attempt's first program has started."""
         message = {"type": "started", "key": attempt.key, "pid": attempt.pid}
         self.connection.report(lambda: (message, b""), attempt.started)
 
     def report_event(self, attempt: Attempt) -> None:
+        """Report how an attempt ended."""
         self.connection.report(lambda: event_message(attempt, self.concurrent(attempt)), attempt.event_at)
 
     # Attempts.
 
     def start(self, message: dict, wrong: str) -> None:
-        """wrong: what no task can be started from."""
+        """Queue an attempt, unless it is known already. wrong: why no task can be started from the message."""
         if not is_key(message):
             raise ValueError("a start without a key")
         key = (message["experiment"], message["task"], message["attempt"])
@@ -258,7 +269,7 @@ class Agent:
                 "steps": 1,
             }
             attempt = self.attempts[key] = Attempt(bare, self.ledger.exits)
-            what = "a start that no agent understands: %s" % wrong
+            what = "a malformed start message: %s" % wrong
             self.terminator.end(attempt, {"state": "failed", "reason": "start", "message": what})
         elif known is None:
             attempt = Attempt(message, self.ledger.exits)
@@ -269,11 +280,11 @@ class Agent:
             self.report_event(known)
 
     def concurrent(self, attempt: Attempt) -> set:
-        """The numbers of other attempts of the same task that this agent knows."""
+        """Return the numbers of other attempts of the same task that this agent knows."""
         return {key[2] for key in self.attempts if key[:2] == attempt.key[:2] and key != attempt.key}
 
     def return_unstarted(self, keys: list) -> None:
-        """Return attempts that have not begun; the engine gives their numbers out again."""
+        """Return attempts that have not begun to the engine, which uses their numbers again."""
         returned = []
         for key in keys:
             attempt = self.attempts.get(key)
@@ -287,7 +298,9 @@ class Agent:
         self.connection.send({"type": "returned", "keys": [attempt.key for attempt in returned]})
 
     def abandon_unstarted(self, contexts: list) -> None:
-        """No engine will ever send these contexts: give back what waits for one, or say that it is lost."""
+        """Return the attempts that wait for a context which no engine will ever send.
+
+        Those between two steps are reported as lost."""
         for attempt in list(self.launcher.queue):
             context = attempt.message["context"]
             if not attempt.is_over and context in contexts and self.contexts.get(context) is None:
@@ -297,7 +310,9 @@ class Agent:
                     self.return_unstarted([attempt.key])
 
     def acknowledged(self, key: tuple, stay) -> None:
-        """The engine has the event for good, and all that was to come home but the files in `stay`."""
+        """Forget an attempt whose event the engine has recorded.
+
+        stay: names of collected files that are not to be removed here."""
         attempt = self.attempts.get(key)
         if attempt is None or attempt.event is None:
             return
@@ -311,13 +326,13 @@ class Agent:
 
 
 def event_message(attempt: Attempt, concurrent: set) -> tuple:
-    """An attempt's event, with its outputs as they are on the disk now where they must be carried home."""
+    """Return an attempt's event and, where its outputs are collected, the files as they are on disk now."""
     message = dict(attempt.event, type="finished", key=attempt.key)
     if not attempt.message.get("collect"):
         return message, b""
     outputs = CollectedFiles(attempt, concurrent)
     attempt.collected = outputs.collected
     if attempt.started is None:
-        outputs.error = ""  # it never came to a folder
+        outputs.error = ""  # it has no folder
     message.update(outputs.event_fields(), folder=attempt.folder)
     return message, outputs.body

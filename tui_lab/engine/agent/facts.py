@@ -1,4 +1,4 @@
-"""What kind of machine the node is, and how busy it is just now."""
+"""What kind of machine the node is, and its present load."""
 
 import os
 import sys
@@ -12,6 +12,7 @@ KIB = 1024
 
 
 def read_text(path: str) -> str:
+    """Return the text of a file, empty where it can't be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -20,11 +21,12 @@ def read_text(path: str) -> str:
 
 
 def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def memory_usage() -> tuple:
-    """(bytes in all, bytes in use) of the machine, or of the container that this is."""
+    """Return the total and the used memory in bytes, of the machine or of the container around the agent."""
     amounts: Any = {}
     for line in read_text("/proc/meminfo").splitlines():
         name, _, rest = line.partition(":")
@@ -44,19 +46,19 @@ def memory_usage() -> tuple:
 
 
 def load_average() -> float:
-    """Of the last minute."""
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
 def system_name(text: str) -> str:
-    """From /etc/os-release."""
+    """Return the name of the operating system, from the text of /etc/os-release."""
     values = dict(line.partition("=")[::2] for line in text.splitlines())
     name = values.get("PRETTY_NAME") or values.get("NAME") or "Linux"
     return name.strip().strip("\"'")
 
 
 def cpu_name(text: str) -> str:
-    """From /proc/cpuinfo, which has no name where the processor is an ARM."""
+    """Return the name of the processor, from the text of /proc/cpuinfo. That has none for ARM processors."""
     for line in text.splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("model name", "Model", "cpu model", "cpu") and value.strip():
@@ -65,7 +67,7 @@ def cpu_name(text: str) -> str:
 
 
 def node_facts(gpus: list) -> dict:
-    """For the journal: what results may depend on."""
+    """Return the facts for the journal that results may depend on."""
     return {
         "host": os.uname().nodename,
         "os": system_name(read_text("/etc/os-release")),
@@ -80,9 +82,9 @@ def node_facts(gpus: list) -> dict:
 
 
 def kills_at_logout(root: str = "/") -> bool:
-    """Whether this node's logind ends what a user has started when the user logs out, this agent too."""
+    """Return whether systemd-logind ends a user's processes at logout, the agent included."""
     if os.getuid() == 0:
-        return False  # root is excluded unless someone has taken great pains
+        return False  # logind excludes root by default
     if "session-" not in read_text(os.path.join(root, "proc/self/cgroup")):
         return False
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or ""
@@ -92,7 +94,7 @@ def kills_at_logout(root: str = "/") -> bool:
 
 
 def kill_user_processes(root: str) -> bool:
-    """The setting of logind: the last word of its files."""
+    """Return the value of KillUserProcesses in the configuration of systemd-logind; the last file wins."""
     files = []
     for folder in ("usr/lib/systemd", "run/systemd", "etc/systemd"):
         path = os.path.join(root, folder, "logind.conf.d")

@@ -14,7 +14,7 @@ import stat
 
 from tui_lab.engine.agent.paths import expand
 from tui_lab.engine.agent.text import decode, encode
-from tui_lab.portable.beneath import NAME, Folder, parts_of
+from tui_lab.portable.beneath import NAME_MAX, Folder, split_path
 from tui_lab.portable.login import without_login
 
 TYPE_CHECKING = False
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHUNK = 1 << 18  # bytes
-IDLE_LIMIT = 600.0  # seconds; an engine closes the channels that it does not use after some
+IDLE_LIMIT = 600.0  # seconds; an engine closes channels that it no longer uses
 MAX_LINE = 1 << 26  # bytes
-PARTIAL = b".tui-lab-part"  # a file that is not whole has this behind its name
+PARTIAL = b".tui-lab-part"  # suffix of an incomplete file
 OBJECTS = b"objects/"
 
 
 class RefusedError(Exception):
-    """What is wrong, for the answer. `more`: further members of it."""
+    """A request that can't be carried out; its text is the answer's `error`. more: further members of the answer."""
 
     def __init__(self, text: str, **more) -> None:
         super().__init__(text)
@@ -37,6 +37,8 @@ class RefusedError(Exception):
 
 
 class FileServer:
+    """Answers the requests of one channel, one after the other."""
+
     def __init__(self, source: int, sink: int) -> None:
         self.source = source
         self.sink = sink
@@ -53,7 +55,7 @@ class FileServer:
         }
 
     def run(self) -> None:
-        """Until the other end hangs up."""
+        """Answer requests until the other end closes the channel."""
         while True:
             line = self.read_line()
             if not line:
@@ -63,7 +65,7 @@ class FileServer:
                 name = next(name for name in self.requests if name in request)
             except (ValueError, StopIteration, TypeError):
                 self.answer({"ok": False, "error": "no request that this agent knows"})
-                return  # what follows may be anything
+                return  # where the next request begins is not known
             try:
                 self.requests[name](request)
             except RefusedError as refusal:
@@ -78,7 +80,7 @@ class FileServer:
     # The stream.
 
     def read_line(self) -> bytes:
-        """Without the newline; empty at the end."""
+        """Return the next line without its newline; empty at the end of the channel."""
         start = 0
         while True:
             end = self.unread.find(b"\n", start)
@@ -93,7 +95,7 @@ class FileServer:
             self.unread += data
 
     def read_some(self, most: int) -> bytes:
-        """Up to so many of the bytes behind a request. Raises SystemExit when they stop coming."""
+        """Return at most `most` of the bytes behind a request. Raises SystemExit where the channel ends before them."""
         if self.unread:
             data = bytes(self.unread[:most])
             del self.unread[:most]
@@ -104,12 +106,13 @@ class FileServer:
         return data
 
     def receive(self, most: int) -> bytes:
-        """What comes next; nothing at the end, or where nobody says anything for long: the connection may be dead, and
-        open all the same."""
+        """Return the bytes that arrive next; none at the end, or after ten minutes without any: the connection may be
+        dead though it is open."""
         readable, _, _ = select.select([self.source], [], [], IDLE_LIMIT)
         return os.read(self.source, most) if readable else b""
 
     def answer(self, message: dict, data: bytes = b"") -> None:
+        """Send a message, with bytes behind its line."""
         if data:
             message["size"] = len(data)
         rest = memoryview(encode(json.dumps(message) + "\n") + data)
@@ -119,7 +122,7 @@ class FileServer:
     # Files.
 
     def get(self, request: dict) -> None:
-        """{"get": PATH, "home", "offset", "most"}: pieces of a file, from an offset on."""
+        """Answer {"get": PATH, "home", "offset", "most"}: send a part of a file in pieces."""
         relative = relative_path(request["get"], request["home"])
         with open_home(request) as home:
             file = home.read(relative)
@@ -132,7 +135,7 @@ class FileServer:
             while offset < end:
                 data = os.pread(file, min(CHUNK, end - offset), offset)
                 if not data:
-                    total = os.fstat(file).st_size  # it has become shorter meanwhile
+                    total = os.fstat(file).st_size  # it was shortened meanwhile
                     break
                 self.answer({}, data)
                 offset += len(data)
@@ -141,8 +144,8 @@ class FileServer:
             os.close(file)
 
     def put(self, request: dict) -> None:
-        """{"put": PATH, "home", "offset", "size", "final", "mode", "sha"} and bytes: into a file beside PATH, which
-        gets its name when all is there."""
+        """Answer {"put": PATH, "home", "offset", "size", "final", "mode", "sha"} and bytes: write them to a file beside
+        PATH, which is renamed to PATH once it is complete."""
         left = request["size"]
         try:
             relative = relative_path(request["put"], request["home"])
@@ -172,7 +175,8 @@ class FileServer:
         self.answer({"ok": True})
 
     def have(self, request: dict) -> None:
-        """{"have": [SHA...], "home"}: which objects are not here yet, and how much there is of those begun."""
+        """Answer {"have": [SHA...], "home"}: which objects are missing here, and how many bytes there are of incomplete
+        ones."""
         missing, partial = [], {}
         with open_home(request, make=True) as home:
             for sha in request["have"]:
@@ -184,7 +188,9 @@ class FileServer:
         self.answer({"ok": True, "missing": missing, "partial": partial})
 
     def tree(self, request: dict) -> None:
-        """{"tree": DIR, "home", "files": [[REL, SHA, MODE]...]}: a folder of copies of objects, which appears whole."""
+        """Answer {"tree": DIR, "home", "files": [[REL, SHA, MODE]...]}: make a folder of copies of objects.
+
+        It appears under its name once it is complete."""
         relative = relative_path(request["tree"], request["home"])
         with open_home(request, make=True) as home:
             parent, name = home.parent(relative, make=True)
@@ -196,6 +202,7 @@ class FileServer:
         self.answer({"ok": True})
 
     def make_tree(self, home: Folder, parent: Folder, name: bytes, files: list) -> None:
+        """Make the folder of a `tree` request under another name, then rename it."""
         part = name + b".part-%d" % os.getpid()
         remove_stale_trees(parent, name)
         try:
@@ -211,7 +218,7 @@ class FileServer:
             parent.remove(part)
 
     def list(self, request: dict) -> None:
-        """{"list": DIR, "home"}: every file below it."""
+        """Answer {"list": DIR, "home"}: all files below a folder."""
         files: Any = []
         relative = relative_path(request["list"], request["home"])
         with open_home(request) as home:
@@ -225,13 +232,14 @@ class FileServer:
                     try:
                         entry["link"] = decode(folder.link(found.path))
                     except OSError:
-                        continue  # it has just vanished
+                        continue  # it was just removed
                 files.append(entry)
         self.answer({"ok": True, "files": files})
 
     def remove(self, request: dict) -> None:
-        """{"remove": [PATH...], "home"}: files and whole folders, the home itself too; those that are not there are
-        fine."""
+        """Answer {"remove": [PATH...], "home"}: remove files and whole folders, the home itself too.
+
+        Those that do not exist are no error."""
         top = os.path.abspath(expand(request["home"]))
         if top in ("/", os.path.abspath(os.path.expanduser("~"))):
             raise RefusedError("%s is no folder of a lab" % top)
@@ -251,10 +259,10 @@ class FileServer:
                 os.rmdir(encode(top))
         self.answer({"ok": True})
 
-    # Other questions that may take a while.
+    # Requests that take longer.
 
     def packages(self, request: dict) -> None:
-        """{"packages": PYTHON}: what that interpreter has installed."""
+        """Answer {"packages": PYTHON}: which packages an interpreter has installed."""
         import subprocess
 
         code = (
@@ -264,7 +272,7 @@ class FileServer:
         found = {}
         try:
             said = subprocess.run(
-                ["nice", "-n", "19", expand(request["packages"]), "-c", code],  # tasks go first
+                ["nice", "-n", "19", expand(request["packages"]), "-c", code],  # tasks have priority
                 env=without_login(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -277,41 +285,43 @@ class FileServer:
         self.answer({"ok": True, "packages": found})
 
     def spool_status(self, request: dict) -> None:
-        """{"leave": SPOOL}: whether an agent is alive there, and what it runs."""
+        """Answer {"leave": SPOOL}: whether an agent is alive there, and what it runs."""
         from tui_lab.engine.agent.cleanup import spool_status
 
         self.answer(dict(spool_status(request["leave"]), ok=True))
 
 
 def open_home(request: dict, make: bool = False) -> Folder:
+    """Open the home folder that a request names. Raises OSError."""
     return Folder.base(encode(os.path.abspath(expand(request["home"]))), make)
 
 
 def relative_path(path: str, home: str) -> bytes:
-    """The relative from the home to a path. Raises RefusedError for a path that is not below it."""
+    """Return a path relative to the home. Raises RefusedError for a path that is not below it."""
     top = os.path.abspath(expand(home)).rstrip("/") + "/"
     there = expand(path)
     try:
         if not there.startswith(top):
             raise ValueError(path)
-        return b"/".join(parts_of(encode(there[len(top) :])))
+        return b"/".join(split_path(encode(there[len(top) :])))
     except ValueError:
         raise RefusedError("%s is not below %s" % (path, home))
 
 
 def object_name(sha: str) -> bytes:
+    """Return the path of an object in the home. Raises RefusedError for a name that is no SHA-256."""
     if len(sha) != 64 or not all(letter in "0123456789abcdef" for letter in sha):
         raise RefusedError("%r is no SHA-256" % sha)
     return OBJECTS + encode(sha)
 
 
 def partial_name(name: bytes) -> bytes:
-    """Where a file grows until it is whole."""
-    return name[: NAME - len(PARTIAL)] + PARTIAL
+    """Return the name of a file as long as it is incomplete."""
+    return name[: NAME_MAX - len(PARTIAL)] + PARTIAL
 
 
 def size_of(folder: Folder, path: bytes):
-    """Bytes of a plain file, None where there is none."""
+    """Return the bytes of a plain file, None where there is none."""
     try:
         facts = folder.facts(path)
     except OSError:
@@ -320,17 +330,18 @@ def size_of(folder: Folder, path: bytes):
 
 
 def open_partial(folder: Folder, name: bytes) -> int:
-    """For reading and writing: what is there already, unless it may be something else than what we began."""
+    """Open an incomplete file for reading and writing; a new one where what is there may be something else than what
+    was begun."""
     file = folder.open_own(name, os.O_RDWR)
     if file is None:
         folder.clear(name, plain=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        file = os.open(name, flags, 0o600, dir_fd=folder.descriptor)  # nobody else's to read until it has its mode
+        file = os.open(name, flags, 0o600, dir_fd=folder.descriptor)  # not readable by others until it has its mode
     return file
 
 
 def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
-    """Give a whole file its name, after a look whether it is what it should be."""
+    """Check a complete file against its hash, and give it its name. Raises RefusedError."""
     part = partial_name(name)
     if request.get("sha") is not None and sha_of(file) != request["sha"]:
         folder.unlink(part)
@@ -340,6 +351,7 @@ def finish(folder: Folder, name: bytes, file: int, request: dict) -> None:
 
 
 def sha_of(file: int) -> str:
+    """Return the SHA-256 of an open file, as hexadecimal digits."""
     digest = hashlib.sha256()
     os.lseek(file, 0, os.SEEK_SET)
     while True:
@@ -350,8 +362,9 @@ def sha_of(file: int) -> str:
 
 
 def copy_object(home: Folder, sha: str, folder: Folder, path: str, mode: int) -> None:
-    """Copy an object; one that a crash of the node has damaged is removed. Raises RefusedError, with the
-    object's name in `missing`."""
+    """Copy an object to a file; one that a crash of the node has damaged is removed.
+
+    Raises RefusedError with the object's name in `missing`."""
     source = object_name(sha)
     try:
         target = folder.create(encode(path))
@@ -382,7 +395,7 @@ def copy_object(home: Folder, sha: str, folder: Folder, path: str, mode: int) ->
 
 
 def remove_stale_trees(parent: Folder, name: bytes) -> None:
-    """Of servers that have died while they made this tree."""
+    """Remove incomplete copies of a tree that file servers have left which are dead."""
     for other in map(os.fsencode, os.listdir(parent.descriptor)):
         pid = other.rpartition(b".part-")[2]
         if other.startswith(name + b".part-") and pid.isdigit() and not os.path.exists("/proc/%d" % int(pid)):

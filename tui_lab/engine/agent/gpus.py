@@ -1,7 +1,6 @@
-"""The node's GPUs, as `nvidia-smi` or `rocm-smi` tells them, and which of them an environment grants.
+"""The node's GPUs, as `nvidia-smi` or `rocm-smi` reports them, and which of them an environment grants.
 
-A card is named by its index; a part of one that NVIDIA's driver was told to make by its own name, as `MIG-...`.
-"""
+A card is named by its index; a part of one (NVIDIA MIG) by its own name, as `MIG-...`."""
 
 import json
 import os
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 COLUMNS = "index,uuid,memory.total,memory.used,utilization.gpu,name"
 ROCM = ["--showuniqueid", "--showmeminfo", "vram", "--showuse", "--showproductname", "--json"]
 MIB = 1 << 20
-IDLE = 512 * MIB  # a card of AMD with less memory in use counts as free: nothing tells whose processes use it
+IDLE = 512 * MIB  # an AMD card with less memory in use counts as free: its users are not reported
 NVIDIA, AMD = "nvidia", "amd"
 ORDER = b"CUDA_DEVICE_ORDER"
 CUDA, ROCR, HIP = b"CUDA_VISIBLE_DEVICES", b"ROCR_VISIBLE_DEVICES", b"HIP_VISIBLE_DEVICES"
@@ -23,19 +22,19 @@ ORDINAL = b"GPU_DEVICE_ORDINAL"
 
 
 class Gpus:
-    """What is known of them. `known` is empty where there are none, or nobody can tell."""
+    """The GPUs of the node. `known` is empty where there are none, or no program reports them."""
 
     def __init__(self, probes) -> None:
         self.probes = probes
         self.program = find_program("nvidia-smi")
         self.rocm = find_program("rocm-smi", "/opt/rocm/bin")
         self.vendor = NVIDIA if self.program or not self.rocm else AMD
-        self.known: Any = None  # a list, once a program has answered
-        self.free: Any = None  # indices, once it was asked who uses them
+        self.known: Any = None  # a list, once it was queried
+        self.free: Any = None  # indices, once their users were queried
         self.asking = False
 
     def query(self, callback) -> None:
-        """`callback(gpus)` with how busy each is now."""
+        """Query the cards and how busy they are, then call `callback(gpus)`."""
         if self.vendor == AMD:
             self.probes.run([self.rocm] + ROCM, lambda text: self.on_gpus(parse_rocm(text or ""), callback))
         elif self.program is None:
@@ -46,6 +45,7 @@ class Gpus:
             self.probes.run(argv, lambda text: self.on_gpus(parse_nvidia(text or ""), callback))
 
     def on_gpus(self, gpus: list, callback) -> None:
+        """Handle the answer to `query`."""
         if self.known is None and not gpus and self.vendor == NVIDIA and self.rocm is not None:
             self.vendor = AMD  # both are installed, and the cards are not NVIDIA's
             self.query(callback)
@@ -55,7 +55,7 @@ class Gpus:
         callback(gpus)
 
     def query_processes(self, callback) -> None:
-        """Find out which are free: without a process of another user. `callback()` when that is known."""
+        """Find out which cards are free of processes of other users, then call `callback()`."""
         if not self.known:
             self.free = []
             callback()
@@ -67,18 +67,19 @@ class Gpus:
             self.probes.run(argv, lambda text: self.on_processes(text, callback))
 
     def on_processes(self, text, callback) -> None:
+        """Handle the answer to `query_processes`."""
         taken = set()
         for line in (text or "").splitlines():
             pid, _, uuid = line.partition(",")
             if pid.strip().isdigit() and not is_ours(int(pid)):
                 taken.add(uuid.strip())
-        # Without an answer none is known to be free.
+        # Without an answer, no card counts as free.
         self.free = [] if text is None else [gpu["index"] for gpu in self.known if gpu["uuid"] not in taken]
         callback()
 
     def offered(self, wanted, environment) -> list:
-        """Names of those that tasks may use: those of the list, `free` ones, or all; but never one that the environment
-        does not grant."""
+        """Return the names of the cards that tasks may use: those of the list `wanted`, the `free` ones, or all; never
+        one that the environment does not grant."""
         granted = self.granted(environment)
         if isinstance(wanted, list):
             names = [self.name_of(str(name)) for name in wanted]
@@ -89,13 +90,13 @@ class Gpus:
         return names
 
     def granted(self, environment):
-        """Names of the GPUs that the variables of an environment leave to programs, None where they say nothing."""
+        """Return the names of the cards that the variables of an environment allow, None where they say nothing."""
         if not self.program and CUDA not in environment and (ROCR in environment or HIP in environment):
-            self.vendor = AMD  # a module may bring its programs later; the allocation is known by its variables
+            self.vendor = AMD  # `module` may add rocm-smi later; these variables show an AMD allocation
         if self.vendor == NVIDIA:
             return None if CUDA not in environment else self.visible_names(environment[CUDA])
         cards = None if ROCR not in environment else self.visible_names(environment[ROCR])
-        for variable in (HIP, CUDA):  # HIP counts among the cards that the layer below it sees; it knows CUDA's, too
+        for variable in (HIP, CUDA):  # HIP counts the cards that ROCR leaves visible; it reads CUDA's variable as well
             if variable in environment:
                 if cards is None and not self.known:
                     return self.visible_names(environment[variable])
@@ -105,8 +106,9 @@ class Gpus:
         return cards
 
     def visible_names(self, value: bytes, indices=None) -> list:
-        """The names in such a variable. The first that means no card ends the list, as for CUDA itself: so `-1` and an
-        empty text are none."""
+        """Return the names in the value of such a variable.
+
+        As in CUDA, the first name that means no card ends the list: so `-1` and an empty text are none."""
         if indices is None:
             indices = [gpu["index"] for gpu in self.known or []]
         found: Any = []
@@ -119,38 +121,40 @@ class Gpus:
         return found
 
     def name_of(self, word: str):
-        """A word as our own name of a card: an index where there is one."""
+        """Return the name of a card for a word of such a variable: an index where there is one."""
         if word.isdigit():
             return int(word)
         same = [gpu["index"] for gpu in self.known or [] if len(word) > 4 and gpu["uuid"].startswith(word)]
         return same[0] if len(same) == 1 else word
 
     def set_visible(self, names: list, environment: dict) -> None:
-        """Leave these to a program, by the variables of its environment."""
+        """Set the variables of an environment so that a program sees only these cards."""
         value = ",".join(map(str, names)).encode()
         if self.vendor == AMD:
-            for variable in (HIP, CUDA, ORDINAL):  # they would count among those that are left
+            for variable in (HIP, CUDA, ORDINAL):  # they would select among the cards in ROCR
                 environment.pop(variable, None)
             environment[ROCR] = value
             return
         environment[CUDA] = value
         if all(isinstance(name, int) for name in names):
-            environment[ORDER] = b"PCI_BUS_ID"  # as nvidia-smi counts; CUDA by itself begins with the fastest
+            environment[ORDER] = b"PCI_BUS_ID"  # the order of nvidia-smi; CUDA's default begins with the fastest
 
 
 def is_name(name) -> bool:
+    """Return whether a name is an index or names a card or a part of one."""
     return isinstance(name, int) or name.startswith(("MIG-", "GPU-"))
 
 
 def is_ours(pid: int) -> bool:
+    """Return whether a process belongs to this user."""
     try:
         return os.stat("/proc/%d" % pid).st_uid == os.getuid()
     except OSError:
-        return False  # of another container, or just gone
+        return False  # in another container, or ended
 
 
 def parse_nvidia(text: str) -> list:
-    """The answer of `nvidia-smi`; what a card does not tell is None."""
+    """Return the cards in the answer of `nvidia-smi`; what a card does not report is None."""
     gpus = []
     for line in text.splitlines():
         words = [word.strip() for word in line.split(",", 5)]
@@ -169,7 +173,9 @@ def parse_nvidia(text: str) -> list:
 
 
 def parse_rocm(text: str) -> list:
-    """The answer of `rocm-smi`: an object with a member for each card. Its releases differ in capitals."""
+    """Return the cards in the answer of `rocm-smi`, an object with a member for each.
+
+    Its releases differ in capitals."""
     try:
         cards = json.loads(text[text.index("{") :])
     except ValueError:
@@ -194,6 +200,7 @@ def parse_rocm(text: str) -> list:
 
 
 def parse_number(word: str, unit: int):
+    """Return a number times its unit, None where the text is none."""
     try:
         return int(float(word) * unit)
     except ValueError:

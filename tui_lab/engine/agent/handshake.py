@@ -1,4 +1,4 @@
-"""The answer to an engine that comes: what the node is and has."""
+"""The handshake with an engine that connects: what this node is and offers."""
 
 import os
 import sys
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 class Handshake:
-    """Answers `hello`, once it is known which GPUs there are."""
+    """Answers `hello` with `welcome`, once the node's GPUs are known."""
 
     def __init__(self, agent) -> None:
         self.agent = agent
-        self.waiting: Any = None  # (connection, message) without an answer yet
+        self.waiting: Any = None  # (channel, message) of a hello without an answer
 
     def hello(self, message: dict) -> None:
+        """Answer a `hello`, or refuse an engine of an earlier epoch."""
         agent = self.agent
         if message["epoch"] < agent.ledger.epoch:
             agent.connection.is_open = True
@@ -30,7 +31,7 @@ class Handshake:
             return
         if message["epoch"] > agent.ledger.epoch:
             agent.ledger.raise_epoch(message["epoch"])
-            agent.gpus.free = None  # a new engine: look anew who uses them
+            agent.gpus.free = None  # a new engine: query again which are in use
         agent.shutting_down = False
         looking = self.waiting is not None
         self.waiting = (agent.connection.channel, message)
@@ -38,6 +39,7 @@ class Handshake:
             self.query_gpus()
 
     def query_gpus(self) -> None:
+        """Find out what is not known yet about the GPUs, then send the welcome."""
         gpus = self.agent.gpus
         if gpus.known is None:
             gpus.query(lambda found: self.query_gpus())
@@ -47,10 +49,11 @@ class Handshake:
             self.welcome()
 
     def welcome(self) -> None:
+        """Send the welcome, and all events that are not acknowledged."""
         agent = self.agent
         (channel, hello), self.waiting = self.waiting, None
         if channel is not agent.connection.channel:
-            return  # that engine has gone meanwhile
+            return  # the engine has disconnected meanwhile
         agent.connection.is_open = True
         slots = hello["slots"] or cores()
         gpus = agent.gpus.offered(hello.get("gpus"), os.environb)

@@ -1,4 +1,4 @@
-"""From the queue to a running program: what is granted, written down and started."""
+"""The queue of attempts: grants resources, records the intent in the ledger, and has the shim start programs."""
 
 import collections
 import errno
@@ -20,11 +20,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-LOOK_AHEAD = 100  # attempts without room that are looked past for one that has
-# The node lacks something for the moment: an attempt waits, it does not fail.
+LOOK_AHEAD = 100  # attempts without room that are skipped in search of one with room
+# The node lacks a resource for the moment: the attempt waits instead of failing.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-SHIM_TIMEOUT = 10.0  # seconds that the shim may take for an answer before it is said
-BATCH = 50  # attempts that begin together, and requests that wait for the shim: each has files open
+SHIM_TIMEOUT = 10.0  # seconds without an answer of the shim, after which the engine is notified
+BATCH = 50  # attempts per batch, and requests waiting for the shim: each has files open
 
 
 class Launcher:
@@ -33,19 +33,19 @@ class Launcher:
     def __init__(self, agent, shim: Shim) -> None:
         self.agent = agent
         self.shim = shim
-        self.shims: Any = {shim.pid: shim}  # the one in use, and those whose end we have not met
+        self.shims: Any = {shim.pid: shim}  # the one in use, and older ones that still live
         self.queue: Any = collections.deque()
-        self.resources: Any = None  # once an engine has said what is offered
+        self.resources: Any = None  # once an engine has connected
         self.offers_all = True
         self.slots = 0
         self.free_slots: Any = []
         self.umask: Any = None
         self.programs = ProgramFinder()
 
-    # What is offered, and who has it.
+    # Resources.
 
     def offer(self, resources, slots: int, gpus) -> None:
-        """From now on; what runs keeps what it has. gpus: which of them, as `hello` says."""
+        """Offer these resources from now on; running attempts keep theirs. gpus: which of them, as `hello` says."""
         self.resources = resources
         self.offers_all = gpus in (None, "all")
         for attempt in self.slot_holders():
@@ -53,24 +53,28 @@ class Launcher:
         self.renumber_slots(slots)
 
     def resize(self, slots: int) -> None:
+        """Offer another number of slots from now on; running attempts keep theirs."""
         self.resources.resize(slots=slots)
         self.renumber_slots(slots)
 
     def renumber_slots(self, slots: int) -> None:
+        """Work out which numbers of slots are free."""
         used = {attempt.slot for attempt in self.slot_holders()}
         self.slots = slots
         self.free_slots = [slot for slot in range(slots) if slot not in used]
         heapq.heapify(self.free_slots)
 
     def slot_holders(self) -> list:
+        """Return the attempts that have a slot."""
         return [a for a in self.agent.attempts.values() if a.slot is not None and a.event is None]
 
     def grant(self, attempt: Attempt) -> None:
-        """All that it needs; there is room for it."""
+        """Take the resources for an attempt; there must be room for it."""
         attempt.allocation = self.resources.grant(attempt.needs)
         attempt.slot = heapq.heappop(self.free_slots)
 
     def release(self, attempt: Attempt) -> None:
+        """Give the resources of an attempt back."""
         if attempt.slot is None:
             return
         if self.resources is not None:
@@ -82,38 +86,44 @@ class Launcher:
     # The queue.
 
     def add(self, attempt: Attempt) -> None:
+        """Append an attempt to the queue."""
         self.queue.append(attempt)
 
     def queue_next_step(self, attempt: Attempt) -> None:
-        """With its next step: it has its slot, so it is started at once."""
+        """Put an attempt that goes on with its next step at the head of the queue.
+
+        It keeps its slot, so it starts at once."""
         attempt.is_begun = False
         self.queue.appendleft(attempt)
 
     def requeue(self, attempt: Attempt) -> None:
-        """To the head of the queue; an attempt that has not begun gives its slot away."""
+        """Put an attempt back at the head of the queue. One that has not begun gives its slot back."""
         if not attempt.steps:
             self.release(attempt)
         self.queue.appendleft(attempt)
 
     def dequeue(self, attempts: list) -> None:
+        """Remove attempts from the queue."""
         gone = set(attempts)
         self.queue = collections.deque(attempt for attempt in self.queue if attempt not in gone)
 
     @property
     def is_saturated(self) -> bool:
-        """There is enough to do: nothing that the engine sends now would start at once."""
+        """Whether nothing that the engine sends now would start at once."""
         return bool(self.queue) and not (self.resources is not None and self.resources.free)
 
     def pump(self) -> None:
         """Start what is queued and has room."""
-        if self.shim.silent_for() > SHIM_TIMEOUT:  # stopped by someone, or it executes a file on a dead file system
+        if self.shim.silent_for() > SHIM_TIMEOUT:  # it is stopped, or executes a file on a dead file system
             self.agent.pause("the process %d, which starts programs, does not answer; waiting" % self.shim.pid)
         while self.queue and self.resources is not None and len(self.shim.unsent) < BATCH:
             if self.agent.is_paused() or self.start_batch() < BATCH:
                 break
 
     def start_batch(self) -> int:
-        """How many: folders first, then the ledger, then the programs."""
+        """Start as many attempts as have room, at most 50: first their folders, then the ledger, then the programs.
+
+        Return how many."""
         ready = self.choose()
         ledger = self.agent.ledger
         noted = len(ledger.unwritten)
@@ -132,11 +142,11 @@ class Launcher:
         return len(ready)
 
     def choose(self) -> list:
-        """Take out what can start now: in the order of arrival, but small ones go past what has no room yet, for a
-        while."""
+        """Take the attempts that can start now out of the queue: in order of arrival, but small ones may overtake for a
+        while one that has no room yet."""
         ready: Any = []
         waiting: Any = []
-        overtaken: Any = []  # those of them that have no room
+        overtaken: Any = []  # those of `waiting` that have no room
         turn = Turn(self.resources, time.monotonic())
         while self.queue and len(waiting) < LOOK_AHEAD and len(ready) < BATCH:
             attempt = self.queue[0]
@@ -173,8 +183,9 @@ class Launcher:
         return ready
 
     def restrict_gpus(self, attempt: Attempt, context: dict) -> None:
-        """An attempt gets GPUs only among those that its own environment grants: the agent's may be that of an earlier
-        submitter, who was granted others."""
+        """Restrict an attempt to the GPUs that its own environment grants.
+
+        The agent's environment may be that of an earlier submitter, who was granted others."""
         if not attempt.needs.get("gpus") or "among" in attempt.needs:
             return
         gpus = self.agent.gpus
@@ -188,7 +199,7 @@ class Launcher:
             attempt.needs = dict(attempt.needs, among=tuple(granted))
 
     def is_impossible(self, attempt: Attempt) -> bool:
-        """Whether it needs what this node has not got at all: then it has failed."""
+        """Return whether an attempt needs more than this node has at all; then it has failed."""
         try:
             why = self.resources.why_impossible(attempt.needs)
         except ValueError as error:
@@ -198,21 +209,23 @@ class Launcher:
         return bool(why)
 
     def make_folders(self) -> None:
-        """The next folders, while all slots are busy: when one gets free, the task in it starts at once."""
+        """Make the folders of the next attempts ahead of time, so that these start at once when a slot is free."""
         for attempt in [self.queue[i] for i in range(min(len(self.queue), 2))]:
             context = self.agent.contexts.get(attempt.message["context"])
             fit = context is not None and context["ready"] and not mismatch(attempt.message, context)
             if fit and not attempt.has_folder and not attempt.is_over and context.get("umask") == self.umask:
                 try:
-                    # What is there stays as it is until the attempt begins, a folder as well as what is in its way.
+                    # What exists is left alone until the attempt begins, be it a folder or a file in its way.
                     if not os.path.lexists(encode(attempt.folder)):
                         self.make_folder(attempt, context)
                 except (OSError, ValueError):
-                    pass  # `prepare` says what is wrong, if it still is
+                    pass  # `prepare` reports the error, if it remains
 
     def make_folder(self, attempt: Attempt, context: dict) -> None:
-        """The task's folder, and the first step's outputs: always new ones. A copied lab may know less of its attempts
-        than its folders hold, and what is there may be a link that an earlier attempt has made."""
+        """Make the task's folder and the output files of the first step, always new ones.
+
+        A copied lab may know of fewer attempts than its folders hold, and a file there may be a link that an earlier
+        attempt has made."""
         attempt.names = [step["name"] for step in context["steps"]]
         with attempt.open_folder(make=True) as folder:
             folder.clear(encode(attempt.file(METRICS)), plain=True)
@@ -223,7 +236,7 @@ class Launcher:
         attempt.has_folder = True
 
     def remove_folder(self, attempt: Attempt) -> None:
-        """Of an attempt that does not begin."""
+        """Remove the folder and files of an attempt that does not begin."""
         attempt.close_outputs()
         try:
             parent, name = attempt.open_parent()
@@ -233,16 +246,16 @@ class Launcher:
                         folder.unlink(output)
                 parent.rmdir(name)
         except OSError:
-            pass  # an earlier attempt has left its outputs there
+            pass  # an earlier attempt's files are there
 
     def open_outputs(self, attempt: Attempt) -> list:
-        """Descriptors of the current step's outputs, for appending. Raises OSError."""
+        """Return descriptors of the current step's output files, for appending. Raises OSError."""
         step, names = attempt.step, attempt.names
         if attempt.open_outputs and all(os.fstat(output).st_nlink for output in attempt.open_outputs):
             opened, attempt.open_outputs = attempt.open_outputs, []
             return opened
         attempt.close_outputs()
-        begun = step == 0 or names[step] in names[:step]  # else its files are still to be made
+        begun = step == 0 or names[step] in names[:step]  # else its files do not exist yet
         opened = []
         try:
             with attempt.open_folder() as folder:
@@ -256,7 +269,7 @@ class Launcher:
         return opened
 
     def record_begin(self, attempt: Attempt) -> None:
-        """What is noted here is in the ledger before the program starts."""
+        """Append to the ledger that the current step begins. It is on disk before the program starts."""
         attempt.is_begun = True
         if attempt.is_recorded:
             self.agent.ledger.append({"record": "begin", "key": attempt.key})
@@ -264,7 +277,7 @@ class Launcher:
             self.agent.ledger.append(intent_record(attempt))
 
     def prepare(self, attempt: Attempt, context: dict) -> None:
-        """The attempt's folder and files."""
+        """Make the attempt's folder and files, with the umask of its context. Raises OSError, ValueError."""
         if context.get("umask") is not None and context["umask"] != self.umask:
             self.umask = context["umask"]
             os.umask(self.umask)
@@ -282,14 +295,14 @@ class Launcher:
     # The program.
 
     def begin(self, attempt: Attempt) -> None:
-        """Have the program of the current step started."""
+        """Have the shim start the program of the current step."""
         try:
             self.request_program(attempt)
         except (OSError, ValueError) as error:
             self.not_started(attempt, error)
 
     def started(self, attempt: Attempt, pid: int, start_time: int, at: float) -> None:
-        """The program of the current step runs. at: monotonic."""
+        """Handle the start of the current step's program. at: monotonic."""
         attempt.is_requested = False
         attempt.pid, attempt.start_time, attempt.step_started = pid, start_time, at
         attempt.first_start_time = attempt.first_start_time or start_time
@@ -306,6 +319,7 @@ class Launcher:
         self.agent.report_started(attempt)
 
     def not_started(self, attempt: Attempt, error: Exception) -> None:
+        """Handle a program that could not be started."""
         attempt.is_requested = False
         if attempt.stopping is not None:
             self.agent.terminator.end_unstarted(attempt)
@@ -315,10 +329,12 @@ class Launcher:
             self.failed_to_start(attempt, error)
 
     def failed_to_start(self, attempt: Attempt, error: Exception) -> bool:
-        """True where the node has no room just now, and the attempt waits for it; else it has failed."""
+        """Return True where the node has no room just now, and the attempt waits for it.
+
+        Else the attempt has failed."""
         if isinstance(error, OSError) and error.errno in SCARCE:
             if attempt.is_recorded:
-                # It never began: nothing is to be remembered.
+                # It never began, so the ledger can forget it.
                 self.agent.ledger.append({"record": "ack", "key": attempt.key})
                 attempt.is_recorded = False
             attempt.is_begun = False
@@ -330,7 +346,8 @@ class Launcher:
         return False
 
     def fail_to_start(self, attempt: Attempt, error: Exception) -> None:
-        what = str(error)  # a NUL, or text that no descriptor takes
+        """End an attempt with the reason why its program can't start."""
+        what = str(error)  # a NUL, or text that is no UTF-8
         if isinstance(error, OSError) and error.strerror:
             where = os.fsdecode(error.filename) + ": " if error.filename else ""
             what = where + error.strerror
@@ -339,7 +356,9 @@ class Launcher:
     # The shim.
 
     def request_program(self, attempt: Attempt) -> None:
-        """Ask for the program of the current step. Raises OSError, ValueError."""
+        """Work out the command, environment and folder of the current step, and send them to the shim.
+
+        Raises OSError, ValueError."""
         context = self.agent.contexts.get(attempt.message["context"])
         message, slot = attempt.message, str(attempt.slot)
         workdir = expand(message.get("workdir") or context["workdir"])
@@ -362,7 +381,9 @@ class Launcher:
     def send_request(
         self, attempt: Attempt, file: bytes, words: list, environment: dict, workdir: str, last: bool = False
     ) -> None:
-        """last: nothing else is tried where this can't be executed. Raises OSError."""
+        """Send a request to the shim; start a new shim where it has died.
+
+        last: no other program is tried where this one can't be executed. Raises OSError."""
         if not self.shim.alive:
             self.shim = Shim(self.agent.spool)
             self.shims[self.shim.pid] = self.shim
@@ -381,7 +402,7 @@ class Launcher:
         self.shim.start((attempt, words[0], environment, workdir, last), request, outputs)
 
     def receive(self, shim: Shim) -> None:
-        """What a shim has to say."""
+        """Handle the messages of a shim."""
         for kind, subject, *facts in shim.receive():
             if kind == "ended":
                 self.agent.terminator.program_ended(subject, *facts)
@@ -402,7 +423,7 @@ class Launcher:
                 self.not_started(attempt, worse)
 
     def shim_ended(self, pid: int) -> None:
-        """Someone has killed it. Its programs run on, and are our children now, or nobody's."""
+        """Handle the end of a shim that was killed. Its programs go on, as children of the agent or of init."""
         shim = self.shims.pop(pid)
         while shim.alive:
             self.receive(shim)
@@ -417,7 +438,7 @@ class Launcher:
 
 
 def program_environment(attempt: Attempt, context: dict, workdir: str) -> dict:
-    """The environment of an attempt's program."""
+    """Return the environment of an attempt's program."""
     slot = str(attempt.slot)
     environment = dict(context["environment"])
     environment[b"PWD"] = encode(workdir)

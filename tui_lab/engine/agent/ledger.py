@@ -1,4 +1,4 @@
-"""The ledger: what a later agent needs to go on. And the spool's two other facts: its identity, and the epoch."""
+"""The ledger: a file with what a later agent needs to go on. Also the spool's identity, and the epoch of its engine."""
 
 import json
 import os
@@ -16,7 +16,7 @@ LEDGER_LIMIT = 1 << 24  # bytes
 
 
 class Ledger:
-    """`pause(why)` is called where the disk has no room."""
+    """The ledger of a spool. `pause(why)` is called where the disk is full."""
 
     def __init__(self, spool: str, pause) -> None:
         self.spool = spool
@@ -30,8 +30,9 @@ class Ledger:
         self.size = 0
 
     def read_identity(self) -> str:
-        """Name of this ledger: an engine that meets another one knows that the attempts of the old are
-        lost."""
+        """Return the identity of this ledger.
+
+        An engine that meets another one knows that the attempts of the old one are lost."""
         path = os.path.join(self.spool, "identity")
         try:
             with open(path) as file:
@@ -46,6 +47,7 @@ class Ledger:
         return identity
 
     def read_epoch(self) -> int:
+        """Return the highest epoch of an engine so far, 0 where there was none."""
         try:
             with open(os.path.join(self.spool, "epoch")) as file:
                 return int(file.read() or 0)
@@ -53,6 +55,7 @@ class Ledger:
             return 0
 
     def raise_epoch(self, epoch: int) -> None:
+        """Record a higher epoch."""
         self.epoch = epoch
         try:
             with open(os.path.join(self.spool, "epoch"), "w") as file:
@@ -66,10 +69,13 @@ class Ledger:
         return os.path.join(self.spool, "exits-%d" % self.exits_number)
 
     def append(self, record: dict) -> None:
+        """Add a record to those that `write` writes."""
         self.unwritten.append(json.dumps(record))
 
     def write(self) -> bool:
-        """Write what was noted. False where the disk is full: it stays noted, and the file is as it was."""
+        """Write the records that were added.
+
+        Return False where the disk is full: they are kept, and the file is as before."""
         if not self.unwritten:
             return True
         data = encode("\n".join(self.unwritten) + "\n")
@@ -86,7 +92,7 @@ class Ledger:
         return True
 
     def read(self) -> dict:
-        """The attempts that an earlier agent has left, by key. A torn last line is cut."""
+        """Return the attempts that an earlier agent has left, by key. An incomplete last line is cut off."""
         attempts: Any = {}
         lines, torn = ledger_lines(self.path)
         self.size = os.fstat(self.file).st_size - len(torn)
@@ -101,7 +107,9 @@ class Ledger:
         return attempts
 
     def compact(self, attempts: dict) -> None:
-        """Drop what the engine has acknowledged, once that is all or most of the file. attempts: the others."""
+        """Drop records of acknowledged attempts, once these are all or most of the file.
+
+        attempts: those that are not acknowledged."""
         if not attempts:
             self.unwritten = []
             os.ftruncate(self.file, 0)
@@ -114,6 +122,7 @@ class Ledger:
             self.rewrite(attempts)
 
     def rewrite(self, attempts: dict) -> None:
+        """Replace the file by one with the records of these attempts only."""
         lines = [json.dumps(record) for attempt in attempts.values() for record in all_records(attempt)]
         data = encode("".join(line + "\n" for line in lines))
         try:
@@ -136,7 +145,7 @@ class Ledger:
 
 
 def ledger_lines(path: str) -> tuple:
-    """The whole lines of a ledger, and what stands behind the last of them."""
+    """Return the complete lines of a ledger, and the bytes behind the last of them. Raises OSError."""
     with open(path, "rb") as file:
         lines = file.read().split(b"\n")
     torn = lines.pop()

@@ -1,4 +1,4 @@
-"""What messages hold. Most of it is used long after it was read, where what can't be used would end the agent."""
+"""Validation of messages on arrival. Most members are used much later, where a bad value would end the agent."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,7 @@ MAX_SLOTS = 1000000
 
 
 def find_error(message: dict) -> str:
-    """What is wrong with a message; empty where nothing is. Members that may be absent may be null, too."""
+    """Return what is wrong with a message, empty where nothing is. Members that may be absent may be null as well."""
     kinds: Any = MEMBERS
     needed, optional = kinds.get(message["type"], ({}, {}))
     for name, is_sound in list(needed.items()) + list(optional.items()):
@@ -25,7 +25,7 @@ def find_error(message: dict) -> str:
 
 
 def mismatch(message: dict, context: dict) -> str:
-    """Why a start can't be carried out with its context; empty where it can."""
+    """Return why a start does not fit its context, empty where it does."""
     steps = message["steps"]
     argv, scripts = message.get("argv") or [None] * steps, message.get("scripts") or {}
     if steps != len(context["steps"]) or len(argv) != steps:
@@ -37,45 +37,53 @@ def mismatch(message: dict, context: dict) -> str:
 
 
 def is_key(message: dict) -> bool:
-    """Whether a message names an attempt."""
+    """Return whether a message names an attempt."""
     numbers = (message.get("task"), message.get("attempt"))
     return is_text(message.get("experiment")) and all(type(number) is int for number in numbers)
 
 
 def is_text(value) -> bool:
+    """Return whether a value is text."""
     return isinstance(value, str)
 
 
 def is_number(value) -> bool:
+    """Return whether a value is a number that is not negative."""
     return isinstance(value, (int, float)) and value >= 0
 
 
 def is_count(value) -> bool:
+    """Return whether a value is an integer that is not negative."""
     return type(value) is int and value >= 0
 
 
 def are_slots(value) -> bool:
+    """Return whether a value is a possible number of slots."""
     return is_count(value) and value <= MAX_SLOTS
 
 
 def are_texts(values) -> bool:
+    """Return whether all elements of a value are texts."""
     return not isinstance(values, str) and all(map(is_text, values))
 
 
 def are_pairs(values) -> bool:
+    """Return whether a value is an object whose names and values are texts."""
     return are_texts(values) and are_texts(values.values())
 
 
 def are_steps(values) -> bool:
+    """Return whether a value is a list of steps, each with a name and a script."""
     names = [text for step in values for text in (step["name"], step["script"])]
     return bool(values) and are_texts(text for text in names if text is not None)
 
 
 def are_gpus(value) -> bool:
+    """Return whether a value says which GPUs are offered."""
     return value in ("all", "free") or (isinstance(value, list) and all(type(one) in (int, str) for one in value))
 
 
-# For each kind, the members that must be there, and those that may be. `key` of a start: see `is_key`.
+# For each type of message: required members, and optional ones. `key` of a start: see `is_key`.
 MEMBERS = {
     "hello": (
         {"epoch": is_count, "lab": is_text, "node": is_text, "slots": are_slots},

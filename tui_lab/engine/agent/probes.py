@@ -1,4 +1,4 @@
-"""Programs that the agent asks something, without waiting for them."""
+"""Short programs, such as `nvidia-smi`, that the agent runs for their output while its loop goes on."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-TIMEOUT = 15.0  # seconds that a program has for its answer
+TIMEOUT = 15.0  # seconds
 
 
 class ProbeRunner:
-    """Runs programs with short answers. They are children of the agent, which calls `ended` for each."""
+    """Runs programs with short output. They are children of the agent, which calls `reap` when one has ended."""
 
     def __init__(self, timers) -> None:
         self.timers = timers
@@ -21,7 +21,9 @@ class ProbeRunner:
         self.timed_out: Any = set()
 
     def run(self, argv: list, callback) -> None:
-        """`callback(text)` when it has ended; `callback(None)` where it failed, or did not answer."""
+        """Start a program.
+
+        `callback(text)` is called when it has ended, `callback(None)` where it failed or took too long."""
         import subprocess
 
         try:
@@ -44,6 +46,7 @@ class ProbeRunner:
         self.running[process.pid] = (output, callback, timer)
 
     def reap(self, pid: int, code: int) -> None:
+        """Handle the end of a program."""
         if pid in self.timed_out:
             self.timed_out.discard(pid)
             return
@@ -58,6 +61,7 @@ class ProbeRunner:
         callback(data.decode("utf-8", "replace") if code == 0 else None)
 
     def time_out(self, pid: int) -> None:
+        """Kill a program that takes too long."""
         output, callback, _ = self.running.pop(pid)
         os.close(output)
         self.timed_out.add(pid)
@@ -68,11 +72,14 @@ class ProbeRunner:
         callback(None)
 
     def owns(self, pid: int) -> bool:
+        """Return whether a pid belongs to a program that was started here."""
         return pid in self.running or pid in self.timed_out
 
 
 def find_program(name: str, *further: str):
-    """Where a program is, or None. Some folders are searched that PATH may lack, and further ones."""
+    """Return the path of a program, None where there is none.
+
+    Besides PATH, /usr/bin, /usr/local/bin and `further` folders are searched."""
     for folder in os.environ.get("PATH", os.defpath).split(":") + ["/usr/bin", "/usr/local/bin"] + list(further):
         path = os.path.join(folder, name)
         if folder and os.access(path, os.X_OK) and os.path.isfile(path):

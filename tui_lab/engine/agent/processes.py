@@ -1,22 +1,22 @@
-"""What the kernel knows of processes."""
+"""What the kernel reports about processes."""
 
 import os
 import resource
 import signal
 
 PR_SET_CHILD_SUBREAPER = 36
-TICKS = os.sysconf("SC_CLK_TCK")  # per second, of start times
+TICKS = os.sysconf("SC_CLK_TCK")  # clock ticks per second
 
 
 def boot_id() -> str:
-    """This boot of this machine, and the pid namespace that gives pids their meaning."""
+    """Return the id of this boot of this machine, with the pid namespace that gives pids their meaning."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot = file.read().strip()
     return boot + " " + os.readlink("/proc/self/ns/pid")
 
 
 def process_stat(pid: int):
-    """(state, parent, group, session, start time in clock ticks) of a process, or None where it is gone."""
+    """Return (state, parent, group, session, start time in clock ticks) of a process, None where it is gone."""
     try:
         file = os.open("/proc/%s/stat" % pid, os.O_RDONLY)
     except OSError:
@@ -33,13 +33,13 @@ def process_stat(pid: int):
 
 
 def is_process(pid: int, start_time: int) -> bool:
-    """Whether a pid still is the process that began at that time, and it has not ended."""
+    """Return whether a pid is still the process with that start time, and the process has not ended."""
     facts = process_stat(pid)
     return facts is not None and facts[0] not in "ZX" and facts[4] == start_time
 
 
 def process_file(pid: int, name: str) -> bytes:
-    """`environ` or `cmdline` of a process; empty where it is gone or someone else's."""
+    """Return the content of `environ` or `cmdline` of a process; empty where it is gone or another user's."""
     try:
         with open("/proc/%d/%s" % (pid, name), "rb") as file:
             return file.read()
@@ -48,8 +48,10 @@ def process_file(pid: int, name: str) -> bytes:
 
 
 def is_during_exec(pid: int, start_time: int) -> bool:
-    """Whether a process may be between two programs: for a moment it has no environment then, that says whose it is.
-    One that is older than a second has simply none."""
+    """Return whether a process may be between two programs.
+
+    For a moment it has no environment then, which would tell whose it is; a process that is older than a second simply
+    has none."""
     if process_file(pid, "environ"):
         return False
     with open("/proc/uptime") as file:
@@ -57,11 +59,12 @@ def is_during_exec(pid: int, start_time: int) -> bool:
 
 
 def all_pids() -> list:
+    """Return the pids of all processes."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def children() -> list:
-    """Our own; every process where the kernel does not say."""
+    """Return the pids of this process's children; of all processes where the kernel does not report children."""
     try:
         file = os.open("/proc/self/task/%d/children" % os.getpid(), os.O_RDONLY)
     except OSError:
@@ -73,12 +76,13 @@ def children() -> list:
 
 
 def has_variables(pid: int, variables: tuple) -> bool:
-    """Whether a process has these in its environment, each as `NAME=VALUE` between NULs."""
+    """Return whether a process has these variables in its environment, each as `NAME=VALUE` between NULs."""
     environment = b"\0" + process_file(pid, "environ")
     return all(variable in environment for variable in variables)
 
 
 def signal_each(pids: list, number: int) -> None:
+    """Send a signal to each process, and wake those that are stopped."""
     for pid in pids:
         try:
             os.kill(pid, number)
@@ -88,7 +92,7 @@ def signal_each(pids: list, number: int) -> None:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory since boot; 0 where it does not say."""
+    """Return how many processes the kernel has killed for lack of memory since boot; 0 where it does not report it."""
     try:
         with open("/proc/vmstat") as file:
             for line in file:
@@ -100,8 +104,9 @@ def oom_kills() -> int:
 
 
 def reap_children():
-    """(pid, exit status as shells have it, CPU seconds, peak memory in bytes) of each child that has ended, which is
-    reaped with that. 0 bytes where the peak is not above our own, which the kernel lets a child inherit."""
+    """Yield (pid, exit status as shells have it, CPU seconds, peak memory in bytes) of each child that has ended.
+
+    The peak is 0 where it is not above that of this process, which the kernel lets a child inherit."""
     while True:
         try:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -116,7 +121,7 @@ def reap_children():
 
 
 def become_subreaper() -> bool:
-    """Have orphaned grandchildren come to us, not to init."""
+    """Become the parent of orphaned descendants, instead of init. Return whether the kernel allows it."""
     import ctypes  # late: it would make the shim larger
 
     try:

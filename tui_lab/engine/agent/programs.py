@@ -1,4 +1,4 @@
-"""Which file a command's first word means, as a shell would find it, and why it can't be run."""
+"""Which file a command's first word names, as a shell would find it, and why it can't be run."""
 
 import os
 import stat
@@ -11,23 +11,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit statuses, as shells have them
-DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # where shells look without a PATH
-CACHE_FOR = 1.0  # seconds that what was found is believed: looking at each start would cost as much as a fork
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # of shells without a PATH
+CACHE_FOR = 1.0  # seconds; a search at each start would cost as much as a fork
 BUILTINS = ("true", "false")  # every shell has these, whatever its path
 SH = b"/bin/sh"
-# Ends as a shell does that can't run a program: $1 says why, $2 is the status.
+# Ends as a shell does which can't run a program: $1 is the message, $2 the exit status.
 PRINT_AND_EXIT = 'printf "%s\\n" "$1" >&2; exit "$2"'
 
 
 class ProgramFinder:
-    """Finds programs, and remembers them for a moment."""
+    """Finds programs, and caches the result for a second."""
 
     def __init__(self) -> None:
         self.found: Any = {}
 
     def runnable(self, argv: list, environment: dict, workdir: str, shell: str) -> tuple:
-        """(file to execute, words) for a program and its arguments: the same words; those of a shell for a script that
-        names no interpreter; or those that say why it can't be run."""
+        """Return the file to execute and the words for a program and its arguments.
+
+        The words are the same, or those of a shell for a script without an interpreter line, or those that print why
+        the program can't be run."""
         name = encode(argv[0])
         path = environment.get(b"PATH", DEFAULT_PATH)
         key = (name, path, workdir)
@@ -51,12 +53,12 @@ class ProgramFinder:
 
 
 def failing_command(name: str, why: str, status: int) -> tuple:
-    """(file to execute, words) of what ends as a shell does that can't run a program."""
+    """Return the file and words of a command that ends as a shell does which can't run a program."""
     return SH, ["sh", "-c", PRINT_AND_EXIT, "sh", "%s: %s" % (name, why), str(status)]
 
 
 def find(name: bytes, path: bytes, workdir: bytes) -> tuple:
-    """(its file, whether it is a script that a shell must read, exit status where it can't be run, why)."""
+    """Return the file of a program, whether it is a script for a shell, the exit status if it can't be run, and why."""
     if b"/" in name:
         tried = [name]
     else:
@@ -83,16 +85,16 @@ def find(name: bytes, path: bytes, workdir: bytes) -> tuple:
 
 
 def check_file(at: bytes, workdir: bytes) -> tuple:
-    """What `look` answers for a file that may be executed, but for the file."""
+    """Return the last three values of `find` for a file that may be executed."""
     try:
         with open(at, "rb") as opened:
             head = opened.read(256)
     except OSError:
-        return False, 0, ""  # it may be executed, not read
+        return False, 0, ""  # executable, but not readable
     if head[:2] == b"#!":
         words = head[2:].split(b"\n")[0].split()
         if words and not os.path.exists(os.path.join(workdir, words[0])):
             return False, NOT_FOUND, "its interpreter %s does not exist" % decode(words[0])
         return False, 0, ""
-    # A file of text without a word on its interpreter: the kernel refuses it, and shells read it themselves.
+    # Text without an interpreter line: the kernel refuses to execute it, and shells read it themselves.
     return b"\0" not in head, 0, ""

@@ -1,9 +1,8 @@
-"""What a node offers to tasks and who has how much of it, and which of the waiting tasks may go next.
+"""The resources that a node offers, who holds how much, and which of the waiting tasks may start next.
 
 Needs are what a `start` message carries: {"cpus": 2, "memory": BYTES, "gpus": 0.5, "exclusive": True}, each only where
 it is asked for; every task takes a slot besides; `among` names the GPUs that it may use, where that is not all. An
-allocation names the GPUs: {"gpus": [0, 1]}, or is empty.
-"""
+allocation names the GPUs: {"gpus": [0, 1]}, or is empty."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,13 +13,13 @@ if TYPE_CHECKING:
     Allocation = dict[str, Any]
     Card = int | str  # its index, or the name of a part
 
-CARD = 1000  # parts of a GPU: sums of fractions would not come out even
-PASSES = 20  # times that a task may be overtaken before it reserves what it needs
-PATIENCE = 30.0  # seconds since it was overtaken first, likewise
+CARD = 1000  # parts of a GPU, integers because sums of fractions are inexact
+PASSES = 20  # times that a task is overtaken before resources are reserved for it
+PATIENCE = 30.0  # seconds after the first of these times, likewise
 
 
 class Resources:
-    """Slots, cores, bytes of memory and GPUs by index. Everything that a task needs is granted at once, or nothing."""
+    """Slots, cores, bytes of memory and GPUs by index. A task is granted everything that it needs, or nothing."""
 
     def __init__(self, slots: int, cpus: int, memory: int, gpus: "Iterable[Card]") -> None:
         self.slots = slots
@@ -30,16 +29,18 @@ class Resources:
         self.used_slots = 0
         self.used_cpus = 0
         self.used_memory = 0
-        self.exclusive = 0  # tasks that have the node for themselves
-        self.loads = {}  # type: dict[Card, int]  # parts in use of each GPU that is in use
+        self.exclusive = 0  # number of tasks that have the node for themselves
+        self.loads = {}  # type: dict[Card, int]  # parts in use, by GPU
 
     @property
     def free(self) -> int:
-        """Slots that a task might get."""
+        """The number of slots that are free for a task."""
         return 0 if self.exclusive else max(0, self.slots - self.used_slots)
 
     def why_impossible(self, needs: "Needs") -> str:
-        """Why a task can never start here; empty where it can. Raises ValueError for an impossible amount of GPUs."""
+        """Return why a task can never start here, empty where it can.
+
+        Raises ValueError for an impossible amount of GPUs."""
         gpus = needs.get("gpus", 0)
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("gpus must be a whole number or a part of one, not %s" % gpus)
@@ -54,7 +55,9 @@ class Resources:
         return ""
 
     def has_room(self, needs: "Needs", beside: "Needs | None" = None) -> bool:
-        """Whether a task could start now; and, so that a task with the needs `beside` does not wait longer for it."""
+        """Return whether a task could start now.
+
+        beside: needs of another task, whose wait this one must not make longer."""
         if not self.free or (needs.get("exclusive") and self.used_slots):
             return False
         for name, used, offered in self._amounts():
@@ -97,7 +100,7 @@ class Resources:
         return fitting[:1] or None
 
     def grant(self, needs: "Needs") -> "Allocation | None":
-        """What a task gets, None where there is no room for all of it now."""
+        """Return what a task is granted, None where there is no room for all of it now."""
         if not self.has_room(needs):
             return None
         allocation = {"gpus": self._cards(needs, self.loads)} if needs.get("gpus") else {}
@@ -105,7 +108,7 @@ class Resources:
         return allocation
 
     def take(self, needs: "Needs", allocation: "Allocation | None") -> None:
-        """Count what a task has already, even beyond what is offered: one that an earlier agent has started."""
+        """Count what a task holds already, even beyond what is offered: an earlier agent has started it."""
         self._change(needs, allocation, 1)
 
     def release(self, needs: "Needs", allocation: "Allocation | None") -> None:
@@ -124,17 +127,16 @@ class Resources:
                 self.loads[card] = load
 
     def resize(self, slots: int) -> None:
-        """Offer more or fewer slots from now on; who has one keeps it."""
+        """Offer another number of slots from now on; tasks keep the slots that they hold."""
         self.slots = slots
 
 
 class Turn:
-    """One pass over the waiting tasks, in their order, while nothing is released: who of them may start.
+    """One pass over the waiting tasks, in their order, while nothing is released: which of them may start.
 
-    The first that fits goes. But behind one that was overtaken too often, or for too long, only those go that don't
-    make it wait longer. Tasks have `needs`, `passed` (how often overtaken) and `since` (monotonic seconds when it was
-    overtaken first, or None); see `overtake`.
-    """
+    The first that fits may. But behind a task that was overtaken too often, or for too long, only those may that don't
+    make it wait longer. Tasks have `needs`, `times_overtaken` and `overtaken_at` (monotonic seconds of the first time,
+    or None); see `overtake`."""
 
     def __init__(self, resources: Resources, now: float, passes: int = PASSES, patience: float = PATIENCE) -> None:
         self.resources = resources
@@ -146,7 +148,7 @@ class Turn:
         self.last = None  # type: Needs | None
 
     def allows(self, task: "Any") -> bool:
-        """Whether this task, the next in the queue, may start now."""
+        """Return whether this task, the next in the queue, may start now."""
         needs = task.needs
         if needs != self.last:  # most queues hold many equal ones
             kind = tuple(sorted(needs.items()))
@@ -165,7 +167,7 @@ class Turn:
 def choose(
     queue: "Iterable[Any]", resources: Resources, now: float, passes: int = PASSES, patience: float = PATIENCE
 ) -> "int | None":
-    """The place in the queue of the task to start next, None where none may start. Changes nothing."""
+    """Return the index in the queue of the task to start next, None where none may start. Nothing is changed."""
     turn = Turn(resources, now, passes, patience)
     if resources.free:
         for place, task in enumerate(queue):
@@ -175,7 +177,7 @@ def choose(
 
 
 def overtake(waiting: "Iterable[Any]", now: float) -> None:
-    """Note in these tasks that one behind them goes first."""
+    """Note in these tasks that one behind them is started first."""
     for task in waiting:
         task.times_overtaken += 1
         if task.overtaken_at is None:
@@ -183,12 +185,12 @@ def overtake(waiting: "Iterable[Any]", now: float) -> None:
 
 
 def gpu_share(gpus: float) -> int:
-    """How much of each of its cards a task takes."""
+    """Return how much of each of its cards a task takes, in thousandths."""
     return max(1, min(CARD, round(gpus * CARD))) if gpus else 0
 
 
 def format_size(count: float) -> str:
-    """Bytes for a person."""
+    """Return a number of bytes as text, as 1.5 GiB."""
     power = 0
     while count >= 1024 and power < 4:
         count /= 1024.0

@@ -1,4 +1,4 @@
-"""Setup lines: run once for a context, before its tasks, in a session of their own, no longer than someone waits."""
+"""Setup lines: run once for a context before its tasks, in a session of their own and with a time limit."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 GRACE = 5.0  # seconds between TERM and KILL
-TIMEOUT = 1800.0  # seconds that setup may take, where the context does not say
+TIMEOUT = 1800.0  # seconds, where the context has no limit
 VARIABLE = b"TUI_LAB_SETUP_ENV"
 END = '\nexec env -0 >"$TUI_LAB_SETUP_ENV"'
 # `conda activate` is a function of the shell, which start files define for interactive shells alone.
@@ -50,7 +50,7 @@ case $(command -v micromamba) in */*|"") micromamba() { tui_lab_conda micromamba
 
 
 class Setup:
-    """One run of setup lines. `stopping`: why it was ended."""
+    """One run of setup lines. `stopping` says why it was stopped."""
 
     def __init__(self, context: dict, base: str) -> None:
         self.context = context
@@ -63,7 +63,7 @@ class Setup:
         self.timers: Any = []
 
     def start(self, shell: list, environment: dict) -> None:
-        """Raises OSError."""
+        """Start the lines in a shell. Raises OSError."""
         import subprocess
 
         lines = self.context["setup"]
@@ -87,7 +87,7 @@ class Setup:
             file.write("%d %d" % (self.pid, facts[4] if facts else 0))
 
     def variables(self) -> dict:
-        """What the lines have left behind; empty where they did not come to their end."""
+        """Return the environment that the lines have left behind; empty where they did not come to their end."""
         try:
             with open(self.base + ".env", "rb") as file:
                 pairs = [part.partition(b"=") for part in file.read().split(b"\0") if b"=" in part]
@@ -96,7 +96,7 @@ class Setup:
         return {name: value for name, _, value in pairs if name not in (b"_", VARIABLE)}
 
     def output_tail(self) -> str:
-        """The end of what they have printed."""
+        """Return the end of what the lines have printed."""
         try:
             with open(self.base + ".log", "rb") as file:
                 return file.read()[-500:].decode("utf-8", "replace").strip()
@@ -104,13 +104,14 @@ class Setup:
             return ""
 
     def forget(self) -> None:
+        """Remove the record that the setup runs."""
         try:
             os.unlink(self.base + ".pid")
         except OSError:
             pass
 
     def processes(self) -> list:
-        """Pids of what it has started and what is still there."""
+        """Return the pids of the processes that the setup has started and that still run."""
         found = []
         for pid in all_pids():
             facts = process_stat(pid)
@@ -119,7 +120,7 @@ class Setup:
         return found
 
     def signal(self) -> bool:
-        """TERM to each once, KILL when the grace is over. False where nothing is left."""
+        """Send TERM to each process once, and KILL when the grace period is over. Return False where none is left."""
         left = self.processes()
         if not self.kill_at:
             self.kill_at = time.monotonic() + GRACE
@@ -130,7 +131,7 @@ class Setup:
 
 
 def stop_orphans(spool: str) -> None:
-    """End the setups that an agent which was killed has left running: their contexts died with it."""
+    """Stop the setups that a killed agent has left running: their contexts are gone with it."""
     for name in os.listdir(spool):
         if name.startswith("setup-") and name.endswith(".pid"):
             path = os.path.join(spool, name)
@@ -145,4 +146,5 @@ def stop_orphans(spool: str) -> None:
 
 
 def format_duration(seconds: float) -> str:
+    """Return a duration as text, as 90 s or 2.5 min."""
     return "%g s" % seconds if seconds < 120 else "%g min" % round(seconds / 60, 1)

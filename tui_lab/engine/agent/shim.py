@@ -1,11 +1,11 @@
 """The shim: the parent of the programs of an agent's tasks.
 
-It does nothing but start them and wait for them, and it outlives the agent, so it can write down how they ended. (The
-idea is that of containerd's shims.) It is forked while the agent is still small: the kernel lets a program inherit its
-parent's peak memory, and below that a program's own can't be told.
+It only starts programs and waits for them, and it outlives the agent, so it can record their exit statuses. (The idea
+is that of containerd's shims.) It is forked while the agent is still small: the kernel lets a program inherit its
+parent's peak memory, below which the program's own can't be measured.
 
-Both sides speak by a socket: frames of `marshal`, which is one Python talking to itself. A request has the program's
-two output files with it.
+Both sides exchange frames of `marshal` over a socket; the same Python runs at both ends. A request carries the
+program's two output files.
 """
 
 import array
@@ -25,20 +25,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-HEAD = struct.Struct("=I")  # the length of a frame
+HEAD = struct.Struct("=I")  # length of a frame
 CHUNK = 1 << 16
-CLOSE_TIMEOUT = 5.0  # seconds that a shim has to see that its agent is gone
-RETRY = 1.0  # seconds between tries to write down what a full disk did not take
-CLOSED = b"closed\n"  # stands in the file of a shim that starts nothing any more
-NAME = "shim-%d"  # of a shim's file in the spool, which it keeps locked for as long as it lives
+CLOSE_TIMEOUT = 5.0  # seconds that a shim has to notice that its agent is gone
+RETRY = 1.0  # seconds between attempts to write to a full disk
+CLOSED = b"closed\n"  # last line in the file of a shim that starts no more programs
+NAME = "shim-%d"  # a shim's file in the spool, locked for as long as the shim lives
 HANDLED = tuple(getattr(signal, "SIG" + name) for name in "HUP INT TERM QUIT PIPE CHLD ALRM USR1 USR2".split())
 
 
 class Shim:
-    """The agent's end. `pid` is that of the process, a child of ours."""
+    """The agent's end: starts the process and exchanges messages with it."""
 
     def __init__(self, spool: str) -> None:
-        """Fork one. Raises OSError."""
+        """Fork a new shim. Raises OSError."""
         self.path, lock = create_file(spool)
         self.channel, other = socket.socketpair()
         self.channel.setblocking(False)
@@ -62,9 +62,11 @@ class Shim:
         os.close(lock)
 
     def start(self, what, request: tuple, outputs: list) -> None:
-        """what: stays in `waiting` until the answer. request: (name of the step, file for its status, working folder,
-        executable, words, environment, umask or None), all texts bytes. outputs: open files, which are closed once
-        they are sent."""
+        """Request the start of a program.
+
+        what: kept in `waiting` until the answer arrives. request: (name of the step, file for its status, working
+        folder, executable, words, environment, umask or None), all texts as bytes. outputs: open files, which are
+        closed once they are sent."""
         if not self.waiting:
             self.last_heard = time.monotonic()
         self.number += 1
@@ -74,6 +76,7 @@ class Shim:
         self.flush()
 
     def flush(self) -> None:
+        """Send as much as the socket takes."""
         while self.unsent and self.alive:
             frame = self.unsent[0]
             data, files = frame
@@ -86,7 +89,7 @@ class Shim:
             except BlockingIOError:
                 return
             except OSError:
-                return  # it is dead: `receive` says so
+                return  # the shim is dead, which `receive` handles
             for file in files:
                 os.close(file)
             frame[0], frame[1] = data[sent:], []
@@ -94,12 +97,13 @@ class Shim:
                 del self.unsent[0]
 
     def silent_for(self) -> float:
-        """Seconds that an answer has been waited for."""
+        """Return how many seconds an answer has been waited for."""
         return time.monotonic() - self.last_heard if self.waiting else 0.0
 
     def receive(self) -> list:
-        """What it says: ("started", number, pid, start time, monotonic), ("refused", number, whether it was the working
-        folder, errno, text), ("ended", pid, exit status, CPU seconds, peak memory in bytes or 0)."""
+        """Return the messages that have arrived: ("started", number, pid, start time, monotonic), ("refused", number,
+        whether the working folder was the reason, errno, text), ("ended", pid, exit status, CPU seconds, peak memory in
+        bytes or 0)."""
         try:
             data = self.channel.recv(CHUNK)
         except BlockingIOError:
@@ -114,6 +118,7 @@ class Shim:
         return split_frames(self.unread)
 
     def close(self) -> None:
+        """Close the socket, and the files that were still to be sent."""
         self.alive = False
         self.channel.close()
         for _, files in self.unsent:
@@ -123,7 +128,7 @@ class Shim:
 
 
 def create_file(spool: str) -> tuple:
-    """(path, descriptor) of a new shim's file, locked."""
+    """Create a new shim's file and lock it; return its path and descriptor."""
     number = 1
     while True:
         path = os.path.join(spool, NAME % number)
@@ -136,7 +141,7 @@ def create_file(spool: str) -> tuple:
 
 
 def split_frames(unread: bytearray) -> list:
-    """What is there as a whole; it is cut off."""
+    """Remove the complete frames from the received bytes, and return their values."""
     found, start = [], 0
     while len(unread) >= start + HEAD.size:
         (size,) = HEAD.unpack_from(unread, start)
@@ -153,7 +158,7 @@ def split_frames(unread: bytearray) -> list:
 
 
 def serve(channel: socket.socket, lock: int) -> None:
-    """The life of the process."""
+    """Run the shim's process."""
     os.setsid()
     mark(lock, b"%d\n" % os.getpid())
     signal.set_wakeup_fd(-1)
@@ -165,12 +170,13 @@ def serve(channel: socket.socket, lock: int) -> None:
             try:
                 os.close(int(name))
             except OSError:
-                pass  # that of the list itself
+                pass  # the descriptor of the listing itself
     ShimProcess(channel, lock).run()
     os._exit(0)
 
 
 def mark(lock: int, text: bytes) -> None:
+    """Append to the shim's file; a full disk is ignored."""
     try:
         os.write(lock, text)
     except OSError:
@@ -178,20 +184,21 @@ def mark(lock: int, text: bytes) -> None:
 
 
 class ShimProcess:
-    """Starts programs, and writes down how they end, until the agent is gone and the last of them has ended."""
+    """Starts programs and records how they end, until the agent is gone and the last program has ended."""
 
     def __init__(self, channel: socket.socket, lock: int) -> None:
         self.channel = channel
         self.lock = lock
         self.listening = True
         self.names: Any = {}  # pid -> (name of the step, file for its status)
-        self.files: Any = []  # that came with frames, in their order
+        self.files: Any = []  # received with frames, in their order
         self.unread = bytearray()
         self.unsent = bytearray()
-        self.unwritten: Any = []  # (file, line) that a full disk did not take
+        self.unwritten: Any = []  # (file, line), while the disk is full
         self.umask: Any = None
 
     def run(self) -> None:
+        """Run the loop of the process."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
@@ -218,6 +225,7 @@ class ShimProcess:
         self.write()
 
     def receive(self) -> None:
+        """Read requests, with the files that come with them."""
         space = socket.CMSG_SPACE(2 * array.array("i").itemsize)
         try:
             data, ancillary, _, _ = self.channel.recvmsg(CHUNK, space, socket.MSG_CMSG_CLOEXEC)
@@ -240,6 +248,7 @@ class ShimProcess:
             self.start(request, self.files.pop(0))
 
     def start(self, request: tuple, outputs: list) -> None:
+        """Start a program, and tell the agent whether that worked."""
         number, name, exits, workdir, executable, words, environment, umask = request
         if umask is not None and umask != self.umask:
             self.umask = umask
@@ -258,39 +267,45 @@ class ShimProcess:
             for output in outputs:
                 os.close(output)
             os.chdir("/")
-        start_time = process_stat(pid)[4]  # it is there until it is reaped
+        start_time = process_stat(pid)[4]  # it exists until it is reaped
         self.names[pid] = (name, exits)
         self.note(exits, b"started %d %d %s" % (pid, start_time, name))
         self.tell("started", number, pid, start_time, time.monotonic())
 
     def reap(self) -> None:
+        """Record how programs have ended, and tell the agent."""
         for pid, code, cpu_time, peak_rss in reap_children():
             name, exits = self.names.pop(pid, (None, None))
             if name is not None:
                 self.note(exits, b"ended %d %s" % (code, name))
                 self.tell("ended", pid, code, cpu_time, peak_rss)
 
-    # What is said, and what is written down.
+    # Messages and exit statuses.
 
     def tell(self, *message) -> None:
+        """Queue a message to the agent."""
         if self.listening:
             data = marshal.dumps(message)
             self.unsent += HEAD.pack(len(data)) + data
 
     def send(self) -> None:
+        """Send what is queued, as much as the socket takes."""
         if self.unsent and self.listening:
             try:
                 del self.unsent[: self.channel.send(self.unsent)]
             except BlockingIOError:
                 pass
             except OSError:
-                self.unsent = bytearray()  # the agent is gone: the next look at the channel says so
+                self.unsent = bytearray()  # the agent is gone, which `receive` handles
 
     def note(self, path: bytes, line: bytes) -> None:
+        """Queue a line for a file of exit statuses."""
         self.unwritten.append((path, line + b"\n"))
 
     def write(self) -> None:
-        """Before the agent is told: it may not live to hear it."""
+        """Write the queued lines.
+
+        This comes before the messages are sent, for the agent may not live to receive them."""
         while self.unwritten:
             path = self.unwritten[0][0]
             lines = []
@@ -316,8 +331,11 @@ class ShimProcess:
 
 
 def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> int:
-    """Start a program in a process group of its own, as shells do with a job: it may call setpgid, which the leader of
-    a session may not. Its pid. It reads from /dev/null, as we do. Raises OSError, ValueError."""
+    """Start a program in a process group of its own, as shells do with a job, and return its pid. Raises OSError,
+    ValueError.
+
+    Not in a session of its own: a program may call setpgid, which the leader of a session may not. It reads from
+    /dev/null, as this process does."""
     if sys.version_info >= (3, 8):
         return os.posix_spawn(  # novermin
             executable,
@@ -326,7 +344,7 @@ def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> i
             file_actions=[(os.POSIX_SPAWN_DUP2, output, number) for number, output in enumerate(outputs, 1)],
             setpgroup=0,
             setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # what Python itself ignores
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these
         )
     import subprocess
 
@@ -337,12 +355,13 @@ def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> i
     return process.pid
 
 
-# What earlier agents have left.
+# Shims of earlier agents.
 
 
 def living_shims(spool: str, own: str) -> list:
-    """Files of the shims of dead agents that are still alive themselves; those of the others are removed. own: the file
-    of one's own."""
+    """Return the files of the shims of dead agents that still live; those of dead shims are removed.
+
+    own: the file of this agent's shim."""
     found = []
     for name in os.listdir(spool):
         path = os.path.join(spool, name)
@@ -363,8 +382,10 @@ def living_shims(spool: str, own: str) -> list:
 
 
 def close_old_shims(spool: str, own: str) -> None:
-    """Return when nothing that a dead agent has asked for can still be started. A shim sees at once that its agent is
-    gone, unless it is stopped or stuck: then it is killed, and how its programs end is lost."""
+    """Wait until nothing that a dead agent has requested can be started any more.
+
+    A shim notices at once that its agent is gone, unless it is stopped or blocked: then it is killed, and the exit
+    statuses of its programs are lost."""
     deadline = time.monotonic() + CLOSE_TIMEOUT
     while True:
         late = time.monotonic() > deadline
@@ -386,7 +407,7 @@ def close_old_shims(spool: str, own: str) -> None:
 
 
 def read_exits(path: str) -> tuple:
-    """What shims have written in a file: {name of a step: (pid, start time)}, {name of a step: exit status}."""
+    """Return what shims have written to a file: {name of a step: (pid, start time)}, {name of a step: exit status}."""
     started: Any = {}
     ended: Any = {}
     try:
@@ -401,7 +422,7 @@ def read_exits(path: str) -> tuple:
                         status, name = rest.split(b" ", 1)
                         ended[name] = int(status)
                 except ValueError:
-                    pass  # torn by a full disk
+                    pass  # cut off by a full disk
     except OSError:
         pass
     return started, ended

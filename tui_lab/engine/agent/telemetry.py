@@ -1,4 +1,4 @@
-"""What an engine is told all the time: how busy the node is, and what running tasks log."""
+"""What the engine receives all the time: the node's load, and the live metrics of running tasks."""
 
 from tui_lab.engine.agent.collect import new_metrics
 from tui_lab.engine.agent.connection import UNSENT_LIMIT
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 FIRST_AFTER = 0.2  # seconds until the first sample
-METRICS_INTERVAL = 1.0  # seconds between looks at live metrics
+METRICS_INTERVAL = 1.0  # seconds
 
 
 class Telemetry:
-    """While an engine is connected."""
+    """Sends samples and live metrics while an engine is connected."""
 
     def __init__(self, agent) -> None:
         self.agent = agent
@@ -23,7 +23,7 @@ class Telemetry:
         self.metrics_timer: Any = []  # its timer
 
     def start(self, interval: float) -> None:
-        """For a new connection: it has been told nothing yet."""
+        """Start for a new connection, which has received nothing yet. interval: seconds between samples, 0 for none."""
         self.interval = interval
         self.agent.timers.cancel(self.sample_timer)
         if interval:
@@ -33,11 +33,12 @@ class Telemetry:
         self.follow_metrics()
 
     def sample(self) -> None:
+        """Take a sample, and set the timer for the next."""
         del self.sample_timer[:]
         if self.agent.connection.is_open:
             self.sample_timer.append(self.agent.timers.after(self.interval, self.sample))
             if self.is_querying:
-                return  # `nvidia-smi` has not answered the last time
+                return  # `nvidia-smi` has not answered yet
             if self.agent.gpus.known:
                 self.is_querying = True
                 self.agent.gpus.query(self.send_sample)
@@ -45,6 +46,7 @@ class Telemetry:
                 self.send_sample([])
 
     def send_sample(self, gpus: list) -> None:
+        """Send a sample. gpus: the cards, with how busy they are."""
         self.is_querying = False
         total, used = memory_usage()
         names = ("index", "used", "memory_used", "memory")
@@ -61,12 +63,13 @@ class Telemetry:
         )
 
     def follow_metrics(self) -> None:
-        """Look at live metrics from now on, while there are attempts whose files the engine can't read by itself."""
+        """Send live metrics from now on, while there are attempts whose files the engine can't read by itself."""
         attempts = self.agent.attempts.values()
         if not self.metrics_timer and any(a.message.get("collect") and a.event is None for a in attempts):
             self.metrics_timer.append(self.agent.timers.after(METRICS_INTERVAL, self.send_metrics))
 
     def send_metrics(self) -> None:
+        """Send what running attempts have appended to their live metrics."""
         del self.metrics_timer[:]
         connection = self.agent.connection
         for attempt in self.agent.launcher.slot_holders():

@@ -1,4 +1,4 @@
-"""How attempts end: stopped, timed out, by themselves; and what they leave behind."""
+"""How attempts end: stopped, timed out or by themselves; and the processes that they leave behind."""
 
 import os
 import signal
@@ -23,30 +23,33 @@ if TYPE_CHECKING:
 LEFTOVER_GRACE = 2.0  # seconds between TERM and KILL for what a task has left behind
 # A process with one of these in its environment belongs to a known attempt or setup.
 OWNER_VARIABLES = (b"TUI_LAB_OUTPUT=", b"TUI_LAB_SETUP_ENV=")
-LEFTOVER_LIMIT = 10.0  # seconds after KILL from which on a process that does not die is let be
+LEFTOVER_LIMIT = 10.0  # seconds after the first KILL, after which a process that does not die is left alone
 
 
 class Terminator:
-    """The ends of an agent's attempts. `subreaper`: orphans come to us, so that few have to be looked at."""
+    """Ends the attempts of an agent.
+
+    subreaper: orphans become children of the agent, so that few processes need a look."""
 
     def __init__(self, agent, subreaper: bool) -> None:
         self.agent = agent
         self.subreaper = subreaper
 
-    # On demand.
+    # Stopping.
 
     def set_timeout(self, attempt: Attempt) -> None:
+        """Set the timer for an attempt's time limit."""
         timeout = attempt.message.get("timeout")
         if timeout is not None:
             left = attempt.started + timeout - time.monotonic()
             attempt.timers.append(self.agent.timers.after(max(0.0, left), self.time_out, attempt))
 
     def time_out(self, attempt: Attempt) -> None:
+        """Stop an attempt whose time limit is over."""
         self.stop(attempt, "timeout", attempt.message["grace"])
 
     def stop(self, attempt: Attempt, reason: str, grace: float) -> None:
-        """Ask an attempt to end: TERM to its process groups, after `grace` seconds KILL. The first reason
-        stands."""
+        """Stop an attempt: TERM to its process groups, KILL after `grace` seconds. The first reason is kept."""
         if attempt.is_over or attempt.stopping is not None:
             return
         attempt.stopping = reason
@@ -56,50 +59,52 @@ class Terminator:
         attempt.kill_at = time.monotonic() + grace
         if attempt.pid is not None:
             self.terminate(attempt)
-        elif not attempt.is_requested:  # else it is about to have one, or not
+        elif not attempt.is_requested:  # else the shim will report a program or a failure
             self.end_unstarted(attempt)
 
     def terminate(self, attempt: Attempt) -> None:
-        """TERM, and KILL when its grace is over."""
+        """Send TERM, and KILL when the grace period is over."""
         self.signal_all(attempt, signal.SIGTERM)
         grace = max(0.0, attempt.kill_at - time.monotonic())
         attempt.timers.append(self.agent.timers.after(grace, self.kill, attempt))
 
     def end_unstarted(self, attempt: Attempt) -> None:
-        """Of an attempt that is being stopped, and has no program."""
+        """End an attempt that is being stopped and has no program."""
         state = "failed" if attempt.stopping == "timeout" else "stopped"
         self.end(attempt, {"state": state, "reason": attempt.stopping})
 
     def kill(self, attempt: Attempt) -> None:
+        """Send KILL until the attempt has ended."""
         if not attempt.is_over:
             self.signal_all(attempt, signal.SIGKILL)
             attempt.timers.append(self.agent.timers.after(1.0, self.kill, attempt))
 
     def signal_all(self, attempt: Attempt, number: int) -> None:
-        """To the process groups, and one by one to those who have left them: nobody gets a signal twice."""
+        """Signal the process groups, and each process that has left them. No process gets the signal twice."""
         members = self.remaining_processes(attempt, self.orphans())
         for group in attempt.groups:
             try:
                 os.killpg(group, number)
-                os.killpg(group, signal.SIGCONT)  # a stopped process sees nothing but KILL until it goes on
+                os.killpg(group, signal.SIGCONT)  # a stopped process handles no signal but KILL
             except OSError:
                 pass
         signal_each([pid for pid, group in members if group not in attempt.groups], number)
         attempt.terminated.update(pid for pid, _ in members)
 
-    # By themselves.
+    # The end of programs.
 
     def program_ended(self, pid: int, code: int, cpu_time: float, peak_rss: int) -> None:
-        """The program of an attempt's current step has ended. peak_rss: bytes, 0 where they can't be told."""
+        """Handle the end of the current step's program. peak_rss: bytes, 0 where it is not known."""
         attempt = self.agent.by_pid.get(pid)
         if attempt is None or attempt.adopted:
-            return  # an orphan that came to us
+            return  # an orphan
         del self.agent.by_pid[pid]
         attempt.cpu_time += cpu_time
         attempt.peak_rss = max(attempt.peak_rss, peak_rss)
         self.step_ended(attempt, code)
 
     def step_ended(self, attempt: Attempt, code: int) -> None:
+        """Go on with the next step, or end the attempt. code: exit status as shells have it."""
         duration = time.monotonic() - attempt.step_started
         attempt.steps.append([code, round(duration, 6)])
         attempt.pid = None
@@ -123,23 +128,25 @@ class Terminator:
         self.end(attempt, event)
 
     def end(self, attempt: Attempt, event: dict) -> None:
-        """Finish an attempt once nothing of it is left running."""
+        """End an attempt once none of its processes is left."""
         attempt.pending_event = event
         attempt.close_outputs()
         self.agent.timers.cancel(attempt.timers)
         self.stop_leftovers(attempt, time.monotonic())
 
-    # What is left behind.
+    # Leftovers.
 
     def stop_leftovers(self, attempt: Attempt, began: float) -> None:
-        """TERM to each process once, KILL after a while, until there is none left. A shell may die of TERM at
-        once while its child still writes a checkpoint: what was stopped has its whole grace."""
+        """Send TERM to each process once, KILL after a while, until none is left.
+
+        A shell may die of TERM at once while its child still writes a checkpoint: an attempt that was stopped keeps its
+        whole grace period."""
         orphans = self.orphans() if attempt.is_recorded else []
         began_at = attempt.first_start_time
         clear = [one for one in orphans if one[1][4] < began_at or not is_during_exec(one[0], one[1][4])]
         left = [pid for pid, _ in self.remaining_processes(attempt, clear)] if attempt.is_recorded else []
         late = time.monotonic() - max(began + LEFTOVER_GRACE, attempt.kill_at)
-        # Those that are not clear show at a further look whose they are.
+        # The owner of a process during exec is known at a later look.
         if not (left or len(clear) < len(orphans)) or late > LEFTOVER_LIMIT:
             self.finish(attempt)
             return
@@ -152,7 +159,7 @@ class Terminator:
         self.agent.timers.after(0.02, self.stop_leftovers, attempt, began)
 
     def remaining_processes(self, attempt: Attempt, orphans: list) -> list:
-        """(pid, process group) of an attempt's processes, besides the program that is still running."""
+        """Return (pid, process group) of an attempt's processes, without the program that is still running."""
         markers = attempt.markers()
         unclaimed: Any = []
         if attempt.pid is None and self.subreaper:
@@ -179,7 +186,7 @@ class Terminator:
         return [(pid, known[pid][2]) for pid in found if pid != attempt.pid]
 
     def may_have_leftovers(self, attempt: Attempt, markers: tuple, orphans: list) -> bool:
-        """Whether a look at every process of the machine is worth while, once the program is gone."""
+        """Return whether it is worth looking at every process of the machine, once the program is gone."""
         for group in attempt.groups:
             try:
                 os.killpg(group, 0)
@@ -189,13 +196,18 @@ class Terminator:
         for pid, facts in orphans:
             if facts[2] in attempt.groups or has_variables(pid, markers):
                 return True
-        return attempt.adopted  # what it left behind went to another subreaper
+        return attempt.adopted  # its leftovers went to another subreaper
 
     def unclaimed(self, attempt: Attempt, orphans: list) -> list:
-        """Pids of those that began after an attempt, in a group of their own, with an environment that names nobody:
-        daemons of it, or of another that ran just then. The last of those to end is taken for the one."""
+        """Return the pids of orphans that began after an attempt, in a process group of their own, with an environment
+        that names no owner.
+
+        They are daemons of this attempt, or of another that ran at the time; they are counted for the last of those to
+        end."""
         others = [other for other in self.agent.by_pid.values() if other is not attempt]
-        others += [waiting[0] for waiting in self.agent.launcher.shim.waiting.values()]  # may run, and began 0
+        others += [
+            waiting[0] for waiting in self.agent.launcher.shim.waiting.values()
+        ]  # these may run; their start time is 0
         return [
             pid
             for pid, facts in orphans
@@ -206,14 +218,15 @@ class Terminator:
         ]
 
     def orphans(self) -> list:
-        """Our children that we did not start, with what the kernel says of them: what finished tasks left behind comes
-        to their subreaper."""
+        """Return the children that this agent did not start, each with its stat: what ended tasks left behind comes to
+        their subreaper."""
         if not self.subreaper:
             return []
         found = [(pid, process_stat(pid)) for pid in children() if not self.agent.is_own_child(pid)]
         return [(pid, facts) for pid, facts in found if facts is not None and facts[0] not in "ZX"]
 
     def finish(self, attempt: Attempt) -> None:
+        """Make the attempt's event, record it and report it."""
         event = attempt.pending_event
         now = time.monotonic()
         if attempt.started is not None:

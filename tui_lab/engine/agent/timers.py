@@ -1,9 +1,9 @@
-"""What is to be done later."""
+"""Calls at a later time."""
 
 import heapq
 import time
 
-TYPE_CHECKING = False  # `typing` itself would cost a node's Python its time
+TYPE_CHECKING = False  # importing `typing` would slow down the start
 if TYPE_CHECKING:
     from typing import Any
 
@@ -17,13 +17,14 @@ class Timers:
         self.cancelled = 0
 
     def after(self, seconds: float, call, *arguments) -> list:
+        """Call after some seconds; return the timer."""
         self.count += 1
         timer = [time.monotonic() + seconds, self.count, call, arguments]
         heapq.heappush(self.waiting, timer)
         return timer
 
     def cancel(self, timers: list) -> None:
-        """Drop timers: with a timeout of hours and short tasks they would pile up. Empties the list."""
+        """Cancel timers, and empty the list. With a timeout of hours and short tasks they would pile up."""
         for timer in timers:
             timer[2], timer[3] = None, ()
         self.cancelled += len(timers)
@@ -34,12 +35,13 @@ class Timers:
             self.cancelled = 0
 
     def next(self, now: float, at_most: float) -> float:
-        """Seconds until something is to be done."""
+        """Return the seconds until the next call, at most `at_most`."""
         if not self.waiting:
             return at_most
         return max(0.0, min(at_most, self.waiting[0][0] - now))
 
     def run(self) -> None:
+        """Make the calls that are due."""
         now = time.monotonic()
         while self.waiting and self.waiting[0][0] <= now:
             _, _, call, arguments = heapq.heappop(self.waiting)
