@@ -157,7 +157,10 @@ def test_a_file_in_a_folder_finds_its_folder_made(make: Kind, mine: Path, outsid
         write(folder, b"d/deep/x", "new")
         write(folder, b"d/deep/x", "newer")
     assert (mine / "d/deep/x").read_text() == "newer" and not (mine / "d").is_symlink()
-    old = {make_file: {"d.tui-lab-old": "mine"}, make_hard_link: {"d.tui-lab-old": "precious"}}
+    old: dict[Kind, dict[str, str]] = {
+        make_file: {"d.tui-lab-old": "mine"},
+        make_hard_link: {"d.tui-lab-old": "precious"},
+    }
     assert kept(mine) == old.get(make, {})
     if make is make_full_folder:
         assert (mine / "d/inner").read_text() == "mine"
@@ -178,7 +181,7 @@ def test_a_link_takes_the_place_of_anything(make: Kind, mine: Path, outside: Pat
         folder.symlink(b"elsewhere", b"d")
         folder.symlink(b"somewhere", b"d")
     assert (mine / "d").readlink() == Path("somewhere")
-    expected = {make_file: ["mine"], make_full_folder: ["mine"], make_hard_link: ["precious"]}
+    expected: dict[Kind, list[str]] = {make_file: ["mine"], make_full_folder: ["mine"], make_hard_link: ["precious"]}
     assert list(kept(mine).values()) == expected.get(make, [])
 
 
@@ -197,7 +200,8 @@ def test_looking_and_removing_stay_inside(make: Kind, mine: Path, outside: Path)
     make(mine / "d", outside)
     with opened(mine) as folder:
         listed = {os.fsdecode(entry.path) for entry in folder.walk()}
-        assert listed == {make_full_folder: {"d/inner"}, make_empty_folder: set()}.get(make, {"d"})
+        expected: dict[Kind, set[str]] = {make_full_folder: {"d/inner"}, make_empty_folder: set()}
+        assert listed == expected.get(make, {"d"})
         for path in (b"d/precious", b"d/deep/precious", b"d/new"):
             for do in (folder.read, folder.unlink, folder.facts, folder.rmdir):
                 with pytest.raises(OSError) as caught:

@@ -4,31 +4,42 @@ import itertools
 import json
 import random
 import resource
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.combinations import expand, typed
-from tui_lab.spec.domains import identity, values
+from tui_lab.spec.combinations import Combinations, expand, typed
+from tui_lab.spec.domains import identity, listing, values
 from tui_lab.spec.load import load_text
 from tui_lab.spec.model import Experiment, Sample
 from tui_lab.spec.overrides import read_values
 from tui_lab.spec.problem import SpecError
-from tui_lab.spec.values import Choice, Geomspace, Listed, LogUniform, RandInt, Range, Uniform
+from tui_lab.spec.values import Choice, Domain, Geomspace, Listed, LogUniform, RandInt, Range, Uniform, Value
 
 
-def experiment(text):
+def experiment(text: str) -> Experiment:
     return load_text("name: grid\ncommand: 'true'\n" + text)
 
 
-def rows(text, **overrides):
+def swept(*mappings: Mapping[str, Domain], **options: Any) -> Experiment:
+    """An experiment with these parameters; options: further keys of the file."""
+    return Experiment(name="x", command="x", parameters=tuple(map(dict, mappings)), **options)
+
+
+def rows(text: str, **overrides: Sequence[Value]) -> list[tuple[Any, ...]]:
     found = expand(experiment(text), overrides)
     return [tuple(found.row(i).values()) for i in range(found.height)]
 
 
-def problems(text, **overrides):
+def every_row(found: Combinations) -> list[dict[str, Any]]:
+    return [found.row(i) for i in range(found.height)]
+
+
+def problems(text: str, **overrides: Sequence[Value]) -> list[str]:
     with pytest.raises(SpecError) as caught:
         expand(experiment(text), overrides)
     return [str(problem) for problem in caught.value.problems]
@@ -37,10 +48,10 @@ def problems(text, **overrides):
 # ---- the order of expansion
 
 
-def test_the_last_key_is_fastest():
+def test_the_last_key_is_fastest() -> None:
     found = expand(experiment("parameters: {b: [1, 2], a: {range: [0, 1, 0.5]}, c: x}"))
     assert found.frame.columns == ["b", "a", "c"]
-    assert [found.row(i) for i in range(found.height)] == [
+    assert every_row(found) == [
         {"b": 1, "a": 0.0, "c": "x"},
         {"b": 1, "a": 0.5, "c": "x"},
         {"b": 2, "a": 0.0, "c": "x"},
@@ -48,7 +59,7 @@ def test_the_last_key_is_fastest():
     ]
 
 
-def test_the_union_keeps_its_order_and_meets_equal_combinations_once():
+def test_the_union_keeps_its_order_and_meets_equal_combinations_once() -> None:
     text = """
 defaults: {b: 7, d: 0}
 parameters:
@@ -66,17 +77,17 @@ parameters:
     ]
 
 
-def test_zipped_parameters_advance_together():
+def test_zipped_parameters_advance_together() -> None:
     text = "zip: [[lr, warmup]]\nparameters: {lr: [0.1, 0.1, 0.2], n: [1, 2], warmup: [5, 6, 5]}"
     assert rows(text) == [(lr, n, w) for lr, w in ((0.1, 5), (0.1, 6), (0.2, 5)) for n in (1, 2)]
 
 
-def test_a_zipped_parameter_that_a_sweep_leaves_out_is_its_default():
+def test_a_zipped_parameter_that_a_sweep_leaves_out_is_its_default() -> None:
     text = "zip: [[a, b]]\ndefaults: {b: 9}\nparameters: [{a: [1, 2], b: [3, 4]}, {a: [5, 6]}]"
     assert rows(text) == [(1, 3), (2, 4), (5, 9), (6, 9)]
 
 
-def test_cases_are_named_bundles():
+def test_cases_are_named_bundles() -> None:
     text = """
 parameters:
   model: {cases: {small: {layers: 2, width: 64}, big: {layers: 8, width: 512}}}
@@ -92,7 +103,7 @@ parameters:
     ]
 
 
-def test_derived_parameters_and_where():
+def test_derived_parameters_and_where() -> None:
     text = """
 parameters: {n: [1, 2, 3], early-stop: [true, false], optim.lr: [0.1, 0.2]}
 derive: {twice: 2 * n, label: "'n=' || twice", scaled: '"optim.lr" * 10'}
@@ -108,7 +119,7 @@ where: twice > 2 and ("early-stop" or scaled >= 2)
     assert set(found.values) == {"n", "early-stop", "optim.lr"}
 
 
-def test_without_parameters_there_is_one_combination():
+def test_without_parameters_there_is_one_combination() -> None:
     assert rows("") == [()]
     assert rows("derive: {x: 1 + 1}") == [(2,)]
     assert rows("defaults: {a: 1}") == [(1,)]
@@ -118,22 +129,28 @@ def test_without_parameters_there_is_one_combination():
 # ---- against the plain way
 
 
-def reference(mappings, defaults, groups, keep):
+def reference(
+    mappings: Sequence[Mapping[str, Listed | Range]],
+    defaults: Mapping[str, Value],
+    groups: Sequence[Sequence[str]],
+    keep: Callable[[dict[str, Any]], bool],
+) -> list[dict[str, Value]]:
     """All of it again with itertools and dictionaries."""
     names = list(dict.fromkeys([name for m in mappings for name in m] + list(defaults)))
-    seen, found = set(), []
+    seen: set[tuple[object, ...]] = set()
+    found = []
     for mapping in mappings:
-        axes, done = [], set()
+        axes: list[list[dict[str, Value]]] = []
+        done: set[str] = set()
         for name in mapping:
             if name in done:
                 continue
-            members = next((g for g in groups if name in g), (name,))
-            members = [m for m in members if m in mapping]
+            members = [m for m in next((g for g in groups if name in g), (name,)) if m in mapping]
             done.update(members)
-            listed = [mapping[m].values if len(members) > 1 else values(mapping[m]) for m in members]
+            listed = [listing(mapping[m]) if len(members) > 1 else values(mapping[m]) for m in members]
             axes.append([dict(zip(members, row, strict=True)) for row in zip(*listed, strict=True)])
         for parts in itertools.product(*axes):
-            row = {}
+            row: dict[str, Value] = {}
             for part in parts:
                 row.update(part)
             full = {name: row.get(name, defaults.get(name)) for name in names}
@@ -157,13 +174,15 @@ mappings_of_lists = st.lists(st.dictionaries(names, listed, max_size=3), min_siz
 
 @settings(max_examples=150, deadline=None)
 @given(mappings_of_lists, st.dictionaries(names, scalars, max_size=3), st.booleans())
-def test_it_is_the_product_and_union_of_lists(mappings, defaults, zipped):
-    groups = ()
+def test_it_is_the_product_and_union_of_lists(
+    mappings: list[dict[str, Listed]], defaults: dict[str, Value], zipped: bool
+) -> None:
+    groups: tuple[tuple[str, ...], ...] = ()
     if zipped:
         lengths = [{len(m[n].values) for n in ("a", "b") if n in m} for m in mappings]
         groups = (("b", "a"),) if all(len(found) < 2 for found in lengths) else ()
     expected = reference(mappings, defaults, groups, lambda row: True)
-    sweep = Experiment(name="x", command="x", parameters=tuple(mappings), defaults=defaults, zip=groups)
+    sweep = swept(*mappings, defaults=defaults, zip=groups)
     found = expand(sweep)
     got = [found.row(i) for i in range(found.height)]
     assert [json.dumps(row) for row in got] == [json.dumps(row) for row in expected]
@@ -171,22 +190,22 @@ def test_it_is_the_product_and_union_of_lists(mappings, defaults, zipped):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(-3, 12))
-def test_where_keeps_what_it_says(a, b, limit):
+def test_where_keeps_what_it_says(a: int, b: int, limit: int) -> None:
     mapping = {"a": Range(start=0, stop=a), "B-b": Range(start=0, stop=b)}
     expected = reference([mapping], {}, (), lambda row: row["a"] + 2 * row["B-b"] < limit)
-    sweep = Experiment(name="x", command="x", parameters=(mapping,), where=f'a + 2 * "b-B" < {limit}')
+    sweep = swept(mapping, where=f'a + 2 * "b-B" < {limit}')
     if not expected:
         with pytest.raises(SpecError, match=f'"where" is true for none of {a * b}'):
             expand(sweep)
         return
     found = expand(sweep)
-    assert [found.row(i) for i in range(found.height)] == expected
+    assert every_row(found) == expected
 
 
 # ---- types
 
 
-def test_types_stay_apart():
+def test_types_stay_apart() -> None:
     found = expand(experiment("parameters: {x: [1, true, '1', null, [1], [{a: 1}]]}"))
     assert [found.row(i)["x"] for i in range(found.height)] == [1, True, "1", None, [1], [{"a": 1}]]
     assert found.typed()["x"].to_list() == ["1", "true", '"1"', None, "[1]", '[{"a":1}]']
@@ -197,22 +216,22 @@ def test_types_stay_apart():
 @pytest.mark.parametrize(
     ("items", "dtype", "expected"),
     [
-        ([1, None, 3], pl.Int64, [1, None, 3]),
-        ([1, 0.5], pl.Float64, [1.0, 0.5]),
-        ([True, None], pl.Boolean, [True, None]),
-        (["a", None, "null"], pl.String, ["a", None, "null"]),
-        ([None], pl.String, [None]),
-        ([2**70, 1], pl.Int128, [2**70, 1]),
-        ([2**63, 1], pl.UInt64, [2**63, 1]),
-        ([2**130 + 1, 1], pl.String, [str(2**130 + 1), "1"]),
-        ([2**53 + 1, 0.5], pl.String, [str(2**53 + 1), "0.5"]),
-        ([3, "auto", [1, "x"]], pl.String, ["3", "auto", '[1,"x"]']),
-        ([3, "3"], pl.String, ["3", '"3"']),
-        ([True, 1], pl.String, ["true", "1"]),
-        ([{"b": 1, "a": None}], pl.String, ['{"b":1,"a":null}']),
+        ([1, None, 3], pl.Int64(), [1, None, 3]),
+        ([1, 0.5], pl.Float64(), [1.0, 0.5]),
+        ([True, None], pl.Boolean(), [True, None]),
+        (["a", None, "null"], pl.String(), ["a", None, "null"]),
+        ([None], pl.String(), [None]),
+        ([2**70, 1], pl.Int128(), [2**70, 1]),
+        ([2**63, 1], pl.UInt64(), [2**63, 1]),
+        ([2**130 + 1, 1], pl.String(), [str(2**130 + 1), "1"]),
+        ([2**53 + 1, 0.5], pl.String(), [str(2**53 + 1), "0.5"]),
+        ([3, "auto", [1, "x"]], pl.String(), ["3", "auto", '[1,"x"]']),
+        ([3, "3"], pl.String(), ["3", '"3"']),
+        ([True, 1], pl.String(), ["true", "1"]),
+        ([{"b": 1, "a": None}], pl.String(), ['{"b":1,"a":null}']),
     ],
 )
-def test_columns_have_real_types(items, dtype, expected):
+def test_columns_have_real_types(items: list[Value], dtype: pl.DataType, expected: list[Value]) -> None:
     column = typed(items, pl.Series("x", range(len(items)), dtype=pl.UInt32))
     assert (column.name, column.dtype, column.to_list()) == ("x", dtype, expected)
     assert typed(items, pl.Series("x", [None, 0], dtype=pl.UInt32)).to_list() == [None, expected[0]]
@@ -232,11 +251,11 @@ where: n > 1
 """
 
 
-def sampled(n, seed=1, text=SAMPLED):
+def sampled(n: int, seed: int = 1, text: str = SAMPLED) -> list[tuple[Any, ...]]:
     return rows(text.replace("N,", f"{n},").replace("S}", f"{seed}}}"))
 
 
-def test_a_larger_sample_begins_with_the_smaller():
+def test_a_larger_sample_begins_with_the_smaller() -> None:
     most = sampled(200)
     assert len(set(most)) == 200
     for n in (1, 7, 50, 199):
@@ -250,7 +269,7 @@ def test_a_larger_sample_begins_with_the_smaller():
     assert len({(opt, width) for _, _, opt, width in most}) == 6
 
 
-def test_drawn_parameters_are_plain_columns():
+def test_drawn_parameters_are_plain_columns() -> None:
     found = expand(experiment(SAMPLED.replace("N,", "20,").replace("S}", "1}")))
     assert found.frame.schema == {"lr": pl.Float64, "n": pl.Int64, "opt": pl.UInt32, "width": pl.UInt32}
     assert found.typed().schema == {"lr": pl.Float64, "n": pl.Int64, "opt": pl.String, "width": pl.Int64}
@@ -258,13 +277,13 @@ def test_drawn_parameters_are_plain_columns():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 5), st.integers(2, 6))
-def test_samples_of_small_grids(few, more, seed, size):
+def test_samples_of_small_grids(few: int, more: int, seed: int, size: int) -> None:
     few, more = sorted((few, more))
-    grid = {"a": Range(start=0, stop=size), "b": Choice(values=("x", "y")), "c": RandInt(a=1, b=2)}
+    grid: dict[str, Domain] = {"a": Range(start=0, stop=size), "b": Choice(values=("x", "y")), "c": RandInt(a=1, b=2)}
 
-    def take(n):
+    def take(n: int) -> tuple[list[tuple[Value, ...]], tuple[str, ...]]:
         sample = Sample(n=n, seed=seed)
-        found = expand(Experiment(name="x", command="x", parameters=(grid,), sample=sample))
+        found = expand(swept(grid, sample=sample))
         return [tuple(found.row(i).values()) for i in range(found.height)], found.notices
 
     small, _ = take(few)
@@ -276,11 +295,11 @@ def test_samples_of_small_grids(few, more, seed, size):
     assert notices == (expected if more > size * 4 else ())
 
 
-def test_a_grid_of_ten_to_the_thirty():
+def test_a_grid_of_ten_to_the_thirty() -> None:
     grid = {f"p{i}": Range(start=0, stop=10) for i in range(30)}
 
-    def take(n):
-        found = expand(Experiment(name="x", command="x", parameters=(grid,), sample=Sample(n=n, seed=3)))
+    def take(n: int) -> list[tuple[Value, ...]]:
+        found = expand(swept(grid, sample=Sample(n=n, seed=3)))
         return [tuple(found.row(i).values()) for i in range(found.height)]
 
     most = take(3000)
@@ -288,26 +307,26 @@ def test_a_grid_of_ten_to_the_thirty():
     assert take(40) == most[:40]
     assert {row[17] for row in most} == set(range(10))
     with pytest.raises(SpecError, match=r"1\.0e\+30 combinations are too many.*takes some at random"):
-        expand(Experiment(name="x", command="x", parameters=(grid,)))
+        expand(swept(grid))
 
 
-def test_a_sample_of_a_union_meets_equal_combinations_once():
+def test_a_sample_of_a_union_meets_equal_combinations_once() -> None:
     text = "parameters: [{a: {range: [0, 30]}}, {a: {range: [20, 50]}}]\nsample: {n: 60}"
     found = expand(experiment(text))
-    assert sorted(found.row(i)["a"] for i in range(found.height)) == list(range(50))
+    assert sorted(row["a"] for row in every_row(found)) == list(range(50))
     assert found.notices == ("sample: only 50 combinations exist, all are taken (60 were asked for)",)
 
 
-def test_a_parameter_that_is_drawn_in_one_sweep_and_listed_in_another():
+def test_a_parameter_that_is_drawn_in_one_sweep_and_listed_in_another() -> None:
     text = "parameters: [{a: {uniform: [0, 1]}, b: [1, 2]}, {a: auto}]\nsample: {n: 12}"
     found = expand(experiment(text))
-    drawn = [found.row(i) for i in range(found.height)]
+    drawn = every_row(found)
     assert sum(row["a"] == "auto" for row in drawn) == 1
     assert all(0 <= row["a"] < 1 and row["b"] in (1, 2) for row in drawn if row["a"] != "auto")
     assert len(found.values["a"]) == 12
 
 
-def test_a_condition_that_keeps_too_few_is_told():
+def test_a_condition_that_keeps_too_few_is_told() -> None:
     text = "parameters: {a: {range: [0, 1000]}, b: {range: [0, 1000]}}\nwhere: a = 5 and b < 3\nsample: {n: 9}"
     found = expand(experiment(text))
     assert found.height == 3
@@ -318,7 +337,7 @@ def test_a_condition_that_keeps_too_few_is_told():
     assert 'only 0 of 4,194,304 combinations drawn satisfy "where"' in problems(endless)[0]
 
 
-def test_a_whole_range_may_be_sampled_for_a_few():
+def test_a_whole_range_may_be_sampled_for_a_few() -> None:
     found = expand(experiment("parameters: {a: {range: [0, 1000000]}, b: {range: [0, 1000000]}}\nsample: {n: 5}"))
     assert found.height == 5
     assert len(found.values["a"]) <= 5
@@ -327,7 +346,7 @@ def test_a_whole_range_may_be_sampled_for_a_few():
 # ---- values from the command line
 
 
-def test_overrides_replace_domains():
+def test_overrides_replace_domains() -> None:
     text = "defaults: {c: 1, d: 2}\nparameters: [{a: [1, 2], b: [x, y]}, {a: 3, c: 5}]"
     assert rows(text, a=[9]) == [(9, "x", 1, 2), (9, "y", 1, 2), (9, None, 5, 2)]
     assert rows(text, a=[9], b=["z"], c=[6], d=[7, 8]) == [
@@ -337,14 +356,14 @@ def test_overrides_replace_domains():
     assert rows(text, a=[9], c=[6], d=[7]) == [(9, None, 6, 7)]
 
 
-def test_overrides_keep_to_floats_where_the_file_does():
+def test_overrides_keep_to_floats_where_the_file_does() -> None:
     text = "parameters: {lr: [1, 0.5], n: [1, 2], m: {range: [0, 1, 0.5]}}"
     assert rows(text, lr=[1], n=[3], m=[2]) == [(1.0, 3, 2.0)]
     assert type(rows(text, lr=[1], n=[3], m=[2])[0][0]) is float
     assert type(rows(text, lr=[1], n=[3], m=[2])[0][1]) is int
 
 
-def test_overrides_in_groups_and_cases():
+def test_overrides_in_groups_and_cases() -> None:
     text = "zip: [[a, b]]\nparameters: {a: [1, 2], b: [3, 4]}"
     assert rows(text, a=[9]) == [(9, 3), (9, 4)]
     assert rows(text, a=[8, 9]) == [(8, 3), (9, 4)]
@@ -355,11 +374,12 @@ def test_overrides_in_groups_and_cases():
     assert problems(text, m=["bb"]) == ['m=bb: "m" has no case "bb"']
 
 
-def test_values_that_the_file_lists_choose_its_combinations():
+def test_values_that_the_file_lists_choose_its_combinations() -> None:
     text = "parameters: [{norm: [new, batch]}, {norm: [batch], early-stop: [true, false]}]"
+    both: dict[str, list[Value]] = {"norm": ["new"], "early-stop": [True]}
     assert rows(text, norm=["new"]) == [("new", None)]
-    assert rows(text, **{"norm": ["new"], "early-stop": [True]}) == [("new", True)]  # in either order
-    assert rows(text, **{"early-stop": [True], "norm": ["new"]}) == [("new", True)]
+    assert rows(text, **both) == [("new", True)]  # in either order
+    assert rows(text, **dict(reversed(both.items()))) == [("new", True)]
     cases = "parameters: [{x: [1, 2]}, {x: [3], opt: {cases: {a: {m: 1}}}}]"
     assert rows(cases, x=[1], opt=["a"]) == [(1, "a", 1)]
     with pytest.raises(SpecError, match='"opt" has no case "b"'):
@@ -406,7 +426,7 @@ def test_values_that_the_file_lists_choose_its_combinations():
         ("{geomspace: [1, 100, 3]}", [1, 10, 100]),
     ],
 )
-def test_words_behind_a_name(text, values):
+def test_words_behind_a_name(text: str, values: list[Value]) -> None:
     assert [(type(v), v) for v in read_values("x", text)] == [(type(v), v) for v in values]
 
 
@@ -440,19 +460,19 @@ def test_words_behind_a_name(text, values):
         ("{uniform: [0, 3]}", '"uniform" stands in the file only'),
     ],
 )
-def test_words_that_can_be_read_in_several_ways_are_refused(text, said):
+def test_words_that_can_be_read_in_several_ways_are_refused(text: str, said: str) -> None:
     with pytest.raises(SpecError) as error:
         read_values("x", text)
     assert str(error.value).startswith(f"x={text}: ")
     assert said in str(error.value)
 
 
-def test_overrides_may_replace_what_is_drawn():
+def test_overrides_may_replace_what_is_drawn() -> None:
     text = "parameters: {lr: {uniform: [0, 1]}, n: [1, 2]}\nsample: {n: 4}"
     assert sorted(rows(text, lr=[1])) == [(1.0, 1), (1.0, 2)]
 
 
-def test_unknown_overrides():
+def test_unknown_overrides() -> None:
     text = "parameters: {neurons: [1, 2]}\nderive: {hidden: 2 * neurons}"
     assert problems(text, neuron=[1], hidden=[3]) == [
         'hidden=3: "hidden" is derived from other parameters: set those',
@@ -463,7 +483,7 @@ def test_unknown_overrides():
 # ---- what goes wrong, and where
 
 
-def test_all_wrong_expressions_are_told_at_their_place():
+def test_all_wrong_expressions_are_told_at_their_place() -> None:
     text = """parameters:
   neurons: [1, 2]
   early-stop: [true, false]
@@ -482,30 +502,30 @@ where: |
     ]
 
 
-def test_a_condition_that_removes_all():
+def test_a_condition_that_removes_all() -> None:
     text = "parameters: {a: [1, 2], b: [1, 2, 3]}\nwhere: a > b + 5"
     assert problems(text) == ['experiment.yaml:4:8: no combination is left: "where" is true for none of 6']
 
 
-def test_an_empty_domain_is_named():
-    mappings = ({"a": Listed(values=(1,)), "b": Range(start=3, stop=3)},)
+def test_an_empty_domain_is_named() -> None:
+    mappings: tuple[dict[str, Domain]] = ({"a": Listed(values=(1,)), "b": Range(start=3, stop=3)},)
     with pytest.raises(SpecError, match='"b" has no values'):
-        expand(Experiment(name="x", command="x", parameters=mappings))
-    found = expand(Experiment(name="x", command="x", parameters=(*mappings, {"a": Listed(values=(2,))})))
+        expand(swept(*mappings))
+    found = expand(swept(*mappings, {"a": Listed(values=(2,))}))
     assert found.height == 1
     assert '"b" has no values' in found.notices[0]
 
 
 @pytest.mark.parametrize("domain", [Uniform(a=0, b=1), LogUniform(a=1, b=2), RandInt(a=0, b=1), Choice(values=(1,))])
-def test_drawn_parameters_need_a_sample(domain):
+def test_drawn_parameters_need_a_sample(domain: Domain) -> None:
     with pytest.raises(SpecError, match='"a" is drawn at random, so these parameters need "sample"'):
-        expand(Experiment(name="x", command="x", parameters=({"a": domain},)))
+        expand(swept({"a": domain}))
 
 
 # ---- a large plan
 
 
-def test_a_million_combinations():
+def test_a_million_combinations() -> None:
     text = """
 parameters:
   a: {range: [0, 100]}
@@ -528,7 +548,7 @@ where: e >= 0
     assert found.typed()["b"].max() == 9.9
 
 
-def test_geometric_steps_reach_the_plan_exactly():
+def test_geometric_steps_reach_the_plan_exactly() -> None:
     mapping = {"lr": Geomspace(start=0.001, stop=1, n=4)}
-    found = expand(Experiment(name="x", command="x", parameters=(mapping,)))
+    found = expand(swept(mapping))
     assert [found.row(i)["lr"] for i in range(4)] == [0.001, 0.01, 0.1, 1.0]

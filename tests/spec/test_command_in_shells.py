@@ -43,7 +43,7 @@ def moderate(examples: int) -> settings:
 
 def execute(argv: Sequence[str], variables: Mapping[str, str], folder: Path, typed: str = "") -> list[str]:
     """What the programs that argv starts were given. Nothing else may have happened in the folder."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/home/of/nobody", "LANG": "C.UTF-8"} | variables
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/home/of/nobody", "LANG": "C.UTF-8", **variables}
     done = subprocess.run(
         [word.encode() for word in argv],
         env={name.encode(): text.encode() for name, text in environment.items()},
@@ -214,7 +214,7 @@ def test_direct_execution_gives_what_a_shell_gives(
 @example(x="!!", items=["a!b", "!", "'!"])
 @moderate(40)
 def test_the_shown_line_can_be_pasted_into_a_shell_with_history(x: str, items: list[str], tmp_path: Path) -> None:
-    known: dict[str, Value] = {"x": x, "l": items}
+    known: dict[str, Value] = {"x": x, "l": [*items]}
     command = compiled("SHOW {x} '{x} ' \" {x}\" \"$(SHOW a{x} | tr '\\0' .)\" [l] [--o={x}]", known, {"l": 3})
     typed = f"set -o history -o histexpand\n:\n{command.shown(known)}\n"
     expected = [x, x + " ", " " + x, f"a{x}.", "--l", *items, f"--o={x}"]

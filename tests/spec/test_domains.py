@@ -1,6 +1,7 @@
 """What values a domain has, to the last bit."""
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -23,7 +24,7 @@ from tui_lab.spec.values import (
 )
 
 
-def exactly(found, expected):
+def exactly(found: Sequence[object], expected: Sequence[object]) -> None:
     """Equal in value, type and order."""
     assert [(type(v), v) for v in found] == [(type(v), v) for v in expected]
 
@@ -41,7 +42,7 @@ def exactly(found, expected):
         (10**20, 10**20 + 2, 1, [10**20, 10**20 + 1]),
     ],
 )
-def test_ranges(start, stop, step, expected):
+def test_ranges(start: float, stop: float, step: float, expected: list[float]) -> None:
     exactly(values(Range(start=start, stop=stop, step=step)), expected)
 
 
@@ -57,7 +58,7 @@ def test_ranges(start, stop, step, expected):
         (2, 2, 3, [2]),
     ],
 )
-def test_linspaces_hold_both_ends(start, stop, n, expected):
+def test_linspaces_hold_both_ends(start: float, stop: float, n: int, expected: list[float]) -> None:
     exactly(values(Linspace(start=start, stop=stop, n=n)), expected)
 
 
@@ -73,19 +74,19 @@ def test_linspaces_hold_both_ends(start, stop, n, expected):
         (3, 3, 1, [3]),
     ],
 )
-def test_geomspaces_hold_both_ends(start, stop, n, expected):
+def test_geomspaces_hold_both_ends(start: float, stop: float, n: int, expected: list[float]) -> None:
     exactly(values(Geomspace(start=start, stop=stop, n=n)), expected)
 
 
-def test_a_list_with_any_float_is_all_floats():
+def test_a_list_with_any_float_is_all_floats() -> None:
     exactly(values(Listed(values=(1, 0.5, True, None, "auto"))), [1.0, 0.5, True, None, "auto"])
     exactly(values(Listed(values=(1, True, "1"))), [1, True, "1"])
 
 
-def test_equal_values_count_once_and_types_stay_apart():
+def test_equal_values_count_once_and_types_stay_apart() -> None:
     exactly(values(Listed(values=(2, True, 2, "2", None, None))), [2, True, "2", None])
     exactly(values(Listed(values=(0.0, -0.0, 1))), [0.0, 1.0])
-    assert math.copysign(1, values(Listed(values=(-0.0,)))[0]) == 1
+    assert str(values(Listed(values=(-0.0,)))[0]) == "0.0"
     assert values(Listed(values=([1, 2], [1, 2], [1, 2.0], {"b": 1, "a": 2}, {"a": 2, "b": 1}))) == [
         [1, 2],
         [1, 2.0],
@@ -94,14 +95,14 @@ def test_equal_values_count_once_and_types_stay_apart():
     assert len(values(Listed(values=(math.nan, math.nan, math.inf)))) == 2
 
 
-def test_cases_are_their_names_and_zipped_lists_keep_what_is_twice():
+def test_cases_are_their_names_and_zipped_lists_keep_what_is_twice() -> None:
     assert values(Cases(cases={"small": {"w": 1}, "big": {"w": 2}})) == ["small", "big"]
     assert listing(Listed(values=(1, 1, 2))) == [1, 1, 2]
     assert values(RandInt(a=-1, b=1)) == [-1, 0, 1]
     assert values(Choice(values=("a", "b", "a"))) == ["a", "b"]
 
 
-def test_what_can_not_be_listed():
+def test_what_can_not_be_listed() -> None:
     with pytest.raises(ValueError, match="continuum"):
         values(Uniform(a=0, b=1))
     with pytest.raises(ValueError, match="too many"):
@@ -112,7 +113,7 @@ decimals = st.decimals(min_value=-1000, max_value=1000, places=3).map(float)
 
 
 @given(decimals, st.integers(1, 40), decimals.filter(bool))
-def test_decimals_come_out_as_they_are_written(start, count, step):
+def test_decimals_come_out_as_they_are_written(start: float, count: int, step: float) -> None:
     stop = Decimal(repr(start)) + Decimal(repr(step)) * count
     found = values(Range(start=start, stop=float(stop), step=step))
     expected = [float(Decimal(repr(start)) + Decimal(repr(step)) * i) for i in range(count)]
@@ -120,14 +121,14 @@ def test_decimals_come_out_as_they_are_written(start, count, step):
 
 
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(-9, 9).filter(bool))
-def test_integer_ranges_are_pythons(start, stop, step):
+def test_integer_ranges_are_pythons(start: int, stop: int, step: int) -> None:
     exactly(values(Range(start=start, stop=stop, step=step)), list(range(start, stop, step)))
 
 
 # ---- draws
 
 
-def test_draws_are_fixed_for_all_time():
+def test_draws_are_fixed_for_all_time() -> None:
     assert words(1, "lr", np.arange(2)).tolist() == [12415468477450881993, 5097786852616308644]
     assert drawn(Uniform(a=0, b=1), words(1, "lr", np.arange(2))).tolist() == [
         0.6730438947838772,
@@ -141,7 +142,7 @@ def test_draws_are_fixed_for_all_time():
     assert Permutation(1, 10**12).at(np.arange(3)).tolist() == [120875998120, 12768980994, 944983659373]
 
 
-def test_draws_spread_evenly_within_their_ends():
+def test_draws_spread_evenly_within_their_ends() -> None:
     bits = words(3, "x", np.arange(20000))
     even = drawn(Uniform(a=-2, b=2), bits)
     assert -2 <= even.min() < -1.99
@@ -155,10 +156,10 @@ def test_draws_spread_evenly_within_their_ends():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 3000))
-def test_a_permutation_meets_each_number_once(seed, size):
+def test_a_permutation_meets_each_number_once(seed: int, size: int) -> None:
     assert sorted(Permutation(seed, size).at(np.arange(size))) == list(range(size))
 
 
-def test_a_large_permutation_meets_each_number_once():
+def test_a_large_permutation_meets_each_number_once() -> None:
     size = (1 << 20) + 3
     assert np.array_equal(np.sort(Permutation(5, size).at(np.arange(size))), np.arange(size))

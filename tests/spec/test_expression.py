@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -27,7 +28,7 @@ FRAME = pl.DataFrame(
 )
 
 
-def error(text, frame=FRAME):
+def error(text: str, frame: pl.DataFrame = FRAME) -> ExpressionError:
     with pytest.raises(ExpressionError) as caught:
         evaluate(text, frame)
     assert "\n" not in caught.value.message
@@ -72,17 +73,17 @@ def error(text, frame=FRAME):
         ("hash(n) = hash(n)", [True, True, True]),
     ],
 )
-def test_what_it_computes(text, expected):
+def test_what_it_computes(text: str, expected: Sequence[object]) -> None:
     found = evaluate(text, FRAME)
     assert found.to_list() == expected
     assert found.dtype in (pl.Int64, pl.Float64, pl.Boolean, pl.String)
 
 
-def test_integers_beyond_64_bits_become_floats():
+def test_integers_beyond_64_bits_become_floats() -> None:
     assert evaluate("n::hugeint * 100000000000000000000", FRAME).to_list() == [1e20, 2e20, 3e20]
 
 
-def test_conditions():
+def test_conditions() -> None:
     assert condition("lr > 0.15", FRAME).to_list() == [False, True, False]
     assert condition("null", FRAME).to_list() == [False] * 3
     assert condition("true", pl.DataFrame(height=2)).to_list() == [True, True]
@@ -91,7 +92,7 @@ def test_conditions():
             condition(text, FRAME)
 
 
-def test_facts_of_tasks():
+def test_facts_of_tasks() -> None:
     tasks = pl.DataFrame(
         {
             "reason": ["oom", None],
@@ -122,7 +123,7 @@ ago(interval 1 day)
 
 
 @pytest.mark.parametrize("text", UNSTABLE.split("\n")[1:-1])
-def test_time_and_chance_are_refused(text):
+def test_time_and_chance_are_refused(text: str) -> None:
     assert error(text).message.endswith("would give another plan each time")
 
 
@@ -171,7 +172,7 @@ columns(*)
 
 
 @pytest.mark.parametrize("text", [*REFUSED.split("\n")[1:-1], "n\0"])
-def test_anything_but_one_scalar_expression_is_refused(text):
+def test_anything_but_one_scalar_expression_is_refused(text: str) -> None:
     assert error(text).message
 
 
@@ -204,7 +205,7 @@ def test_anything_but_one_scalar_expression_is_refused(text):
         ("n % 0", "Division by zero in expression (n % 0)", None, ""),
     ],
 )
-def test_messages(text, message, offset, hint):
+def test_messages(text: str, message: str, offset: int | None, hint: str) -> None:
     found = error(text)
     assert found.message == message
     if offset is not None:
@@ -213,7 +214,7 @@ def test_messages(text, message, offset, hint):
         assert found.hint == hint
 
 
-def test_checking_without_rows():
+def test_checking_without_rows() -> None:
     assert check("lr > 0.1 and WIDTH > 1", FRAME.columns) == ("lr", "Width")
     assert check("2 * n", FRAME.schema) == ("n",)
     with pytest.raises(ExpressionError, match="Cannot compare"):
@@ -222,44 +223,44 @@ def test_checking_without_rows():
         check("n + 1", FRAME.schema, boolean=True)
 
 
-def test_names_that_differ_in_case_are_found_exactly():
+def test_names_that_differ_in_case_are_found_exactly() -> None:
     frame = pl.DataFrame({"T": [1], "t": [2]})
     assert evaluate("T", frame).to_list() == [1]
     assert evaluate("t", frame).to_list() == [2]
 
 
-def test_an_error_leaves_the_next_expression_alone():
+def test_an_error_leaves_the_next_expression_alone() -> None:
     for _ in range(3):
         error("opt::int")
         error("n % 0")
         assert evaluate("n", FRAME).to_list() == [1, 2, 3]
 
 
-def test_rows_stay_in_order():
+def test_rows_stay_in_order() -> None:
     frame = pl.DataFrame({"x": range(500_000)})
     assert evaluate("x + 0", frame).equals(frame["x"].alias("result"))
 
 
-def test_threads_may_share_it():
-    def work(i):
+def test_threads_may_share_it() -> None:
+    def work(i: int) -> list[int]:
         return evaluate(f"x + {i}", pl.DataFrame({"x": [i] * 1000})).unique().to_list()
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(40))) == [[2 * i] for i in range(40)]
 
 
-def test_variables_and_tables_of_this_program_stay_out_of_reach():
+def test_variables_and_tables_of_this_program_stay_out_of_reach() -> None:
     hidden = pl.DataFrame({"secret": [1]})  # noqa: F841
     assert "secret" in error("secret").message
     assert error("(select secret from hidden)").message
 
 
-def test_errors_survive_pickling():
+def test_errors_survive_pickling() -> None:
     found = pickle.loads(pickle.dumps(ExpressionError("what", 3, "how")))
     assert (found.message, found.offset, found.hint, str(found)) == ("what", 3, "how", "what; how")
 
 
-def test_importing_it_does_not_load_duckdb():
+def test_importing_it_does_not_load_duckdb() -> None:
     code = "import sys, tui_lab.spec.expression; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -278,11 +279,11 @@ def test_importing_it_does_not_load_duckdb():
         "len(range(0, 1000000000, 10))",
     ],
 )
-def test_what_takes_all_memory_is_refused(text):
+def test_what_takes_all_memory_is_refused(text: str) -> None:
     assert "makes more than 1,000,000 at once" in error(text).message
 
 
-def test_functions_with_a_limit_do_what_they_did():
+def test_functions_with_a_limit_do_what_they_did() -> None:
     assert evaluate("repeat('ab', n)", FRAME).to_list() == ["ab", "abab", "ababab"]
     assert evaluate("octet_length(repeat('ab'::BLOB, n)) + len(repeat([1, 2], n))", FRAME).to_list() == [4, 8, 12]
     assert evaluate("repeat('ab', nullif(n, 2))", FRAME).to_list() == ["ab", None, "ababab"]
@@ -290,7 +291,7 @@ def test_functions_with_a_limit_do_what_they_did():
     assert evaluate("len(range(n)) + len(range(1, n)) + len(range(n, 0, -1))", FRAME).to_list() == [2, 5, 8]
 
 
-def test_an_expression_has_a_limit_of_time(monkeypatch):
+def test_an_expression_has_a_limit_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui_lab.spec.expression.SECONDS", 0.2)
     frame = pl.DataFrame({"n": range(100_000)})
     with pytest.raises(ExpressionError, match="takes longer than"):

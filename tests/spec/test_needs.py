@@ -111,7 +111,13 @@ def unchecked(text: str) -> Needs:
     """Needs with a placeholder, whose listed values were never checked."""
     name, _, value = text.strip("{}").partition(": ")
     amounts = (value.strip("'"),)
-    return Needs(tokens={name: amounts}) if name == "license" else Needs(**{name: amounts})
+    kinds = {
+        "gpus": Needs(gpus=amounts),
+        "cpus": Needs(cpus=amounts),
+        "memory": Needs(memory=amounts),
+        "license": Needs(tokens={"license": amounts}),
+    }
+    return kinds[name]
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ scalars = st.one_of(
 @example("+.5e5")
 @example("0o8")
 def test_agrees_with_the_core_schema(text: str) -> None:
-    expected: type = str
+    expected: object = str
     if not PADDED.match(text):
         expected = next((t for t, pattern in CORE if re.fullmatch(pattern, text, re.ASCII)), str)
     assert type(resolve(text)) is expected
