@@ -115,6 +115,7 @@ def unchecked(text: str) -> Needs:
         "gpus": Needs(gpus=amounts),
         "cpus": Needs(cpus=amounts),
         "memory": Needs(memory=amounts),
+        "exclusive": Needs(exclusive=amounts),
         "license": Needs(tokens={"license": amounts}),
     }
     return kinds[name]
