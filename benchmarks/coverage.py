@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tui_lab.results.statistics import Sample
-from tui_lab.results.statistics_intervals import Bootstrap
-from tui_lab.results.statistics_report import MetricReport, judge
+from tui_lab.results.statistics.intervals import Bootstrap
+from tui_lab.results.statistics.report import MetricReport, judge
+from tui_lab.results.statistics.sample import Sample
 
 LEVEL: Final = 0.95
 Array = NDArray[np.float64]

@@ -26,7 +26,7 @@ IMPORTS = "import polars, duckdb, numpy, yaml, orjson"
 
 def make(folder: Path, tasks: int, metrics: str) -> None:
     """A lab of one experiment whose tasks are all done."""
-    from tui_lab.cli.submission import Choice, prepare, submit_event
+    from tui_lab.client.submission import Choice, prepare, submit_event
     from tui_lab.store import checkpoint
     from tui_lab.store.journal import Journal
     from tui_lab.store.lab import Lab
@@ -78,7 +78,7 @@ def ask(*words: str) -> Any:
 
 def queries(folder: Path) -> dict[str, float]:
     """Seconds of a query that loads the table of all tasks, and of the same query after that; medians."""
-    from tui_lab.results.sql import Database
+    from tui_lab.results.sql.database import Database
     from tui_lab.store.lab import Lab
 
     sql = "SELECT a, count(*) AS n, mean(duration) AS duration FROM big GROUP BY a"
@@ -143,7 +143,7 @@ def pending(folder: Path, tasks: int) -> float:
     )
     lab = folder / "lab"
     run(folder, "-c", "from pathlib import Path; from tui_lab.store.lab import Lab; Lab.create(Path('lab'))")
-    engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)], stderr=subprocess.DEVNULL)
+    engine = subprocess.Popen([sys.executable, "-m", "tui_lab.client.engine", str(lab)], stderr=subprocess.DEVNULL)
     while not (lab / "engine.json").exists():
         time.sleep(0.02)
     run(folder, "-m", "tui_lab", "--run", "wait.yaml", "--detach")

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tui_lab.results.extract import extract
-from tui_lab.spec.load import load_text
+from tui_lab.experiment.load import load_text
+from tui_lab.results.extraction.extract import extract
 from tui_lab.store.layout import task_folder
 
 EXPERIMENT = r"""

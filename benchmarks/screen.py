@@ -163,9 +163,9 @@ def clock(seconds: float) -> float:
 def views(lab: Path) -> dict[str, float]:
     """What a worker takes for a table, and for an order or a filter of it, in milliseconds."""
     from tui_lab.store.lab import Lab
-    from tui_lab.tui.task_frame import TaskSource
-    from tui_lab.tui.task_view import View
-    from tui_lab.tui.task_worker import make as made
+    from tui_lab.tui.panes.tasks.frame import TaskSource
+    from tui_lab.tui.panes.tasks.view import View
+    from tui_lab.tui.panes.tasks.worker import make as made
 
     source = TaskSource(Lab.open(lab), "big")
     table = made(source, View(), None).table

@@ -131,7 +131,7 @@ def engine_cpu(tasks: int, place: Path) -> float:
     from tui_lab.store.lab import Lab
 
     Lab.create(lab)
-    engine = subprocess.Popen([sys.executable, "-m", "tui_lab.cli.engine", str(lab)])
+    engine = subprocess.Popen([sys.executable, "-m", "tui_lab.client.engine", str(lab)])
     while not (lab / "engine.json").exists():
         time.sleep(0.02)
     subprocess.run([sys.executable, "-m", "tui_lab", "--run", "noop.yaml"], cwd=folder, check=True, capture_output=True)

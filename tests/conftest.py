@@ -220,7 +220,7 @@ def searching(pid: int) -> int | None:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == pid and b"tui_lab.results.slow_search" in (folder / "cmdline").read_bytes():
+            if int(fields[1]) == pid and b"tui_lab.results.extraction.slow_search" in (folder / "cmdline").read_bytes():
                 spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
                 if fields[0] == "R" and spent > 0.5:
                     return int(folder.name)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.cli.bench import Bench, Result
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
-from tui_lab.results.statistics_frame import COMPARISON, SUMMARY
+from tui_lab.results.statistics.frame import COMPARISON, SUMMARY
 from tui_lab.store.experiment import FACTS
 from tui_lab.store.naming import column_names, parameter_columns
-from tui_lab.tui.app import LabApp
+from tui_lab.tui.app.app import LabApp
 
 SQL = ("select", "from", "order", "group", "table", "all", "left", "right", "key", "value", "results", "nodes")
 OWN = ("setting", "place", "tasks", "step", "row", "code", "index", "x", "y", "z", "hue", "style", "label", "count")

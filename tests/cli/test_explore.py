@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.bench import Bench
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.exploring import arithmetic, geometric, scalar
 from tui_lab.cli.main import main
 from tui_lab.cli.patas_files import read_cluster, read_nodes, task_condition
+from tui_lab.client.errors import UsageError
 
 MAIN = Path(__file__).parent.parent.parent / "examples" / "basic_usage" / "main.py"
 PATTERNS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.bench import Bench
-from tui_lab.cli import git_state as module
-from tui_lab.cli.git_state import commit_line, git_state
+from tui_lab.client import git_state as module
+from tui_lab.client.git_state import commit_line, git_state
 from tui_lab.store.environment import recall
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tui_lab.cli.submission import Choice, prepare
+from tui_lab.client.submission import Choice, prepare
 from tui_lab.engine.recipe import Recipe
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.yaml.problem import SpecError
 
 
 def test_a_task_is_tried_once_for_all_parameters_that_it_gives_values(

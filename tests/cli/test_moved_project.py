@@ -15,7 +15,7 @@ from tui_lab.engine.lock import EngineLock
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import file_crc
-from tui_lab.tui import experiment_check
+from tui_lab.tui.panes.experiment import check
 
 GRID = "name: grid\ncommand: 'echo {a} >> \"$PWD\"/ran; test {a} != 2 || test -e mended'\nparameters: {a: [1, 2]}\n"
 GONE = "which is not there any more: this file takes its place"
@@ -100,7 +100,7 @@ def test_the_screen_asks_nothing_of_a_moved_project(bench: Bench) -> None:
     lab = Lab.open(bench.folder / "second" / "lab")
     for path, replaces in (("second/experiment.yaml", False), ("second/other.yaml", True)):
         file = bench.write(path, text)
-        planned = experiment_check.plan(lab, experiment_check.check(file, text), file, 2, True)
+        planned = check.plan(lab, check.check(file, text), file, 2, True)
         assert planned.forecast is not None
         assert bool(planned.forecast.replaces) is replaces
         assert not len(planned.forecast.prepared.queued)

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.bench import Bench
 from tests.cli.stand_in import standing_in
 from tui_lab.cli.commands.retry import read_changes
-from tui_lab.cli.errors import UsageError
+from tui_lab.client.errors import UsageError
 
 FAILING = """
 name: grid

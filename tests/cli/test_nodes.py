@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cli.bench import Bench
-from tui_lab.cli.errors import UsageError
-from tui_lab.cli.nodes import read_nodes
+from tui_lab.client.errors import UsageError
+from tui_lab.client.nodes import read_nodes
 
 TAGGED = "command: echo {x}\nparameters: {x: [1, 2]}\nrun_on: [gpu, not slow]\n"
 CLUSTER = """\

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.cli.bench import Bench
 from tests.cli.stand_in import standing_in
-from tui_lab.cli.node_table import facts_line
+from tui_lab.cli.output.node_table import facts_line
 from tui_lab.store.lab import Lab
 
 GIB = 1 << 30

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Workshop
 from tui_lab.cli.main import main
-from tui_lab.results.terminal_guard import Guarded
+from tui_lab.results.terminal.guard import Guarded
 
 
 class _Passed:
@@ -38,7 +38,7 @@ def test_a_command_that_reads_for_long_says_so(
     workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
     assert workshop.call("--run", "e.yaml").returncode == 0
     monkeypatch.chdir(workshop.folder)
-    monkeypatch.setattr("tui_lab.cli.reading.threading.Timer", _Passed)
+    monkeypatch.setattr("tui_lab.client.reading.threading.Timer", _Passed)
     monkeypatch.setattr(Guarded, "isatty", lambda _: True)
     assert main([*words, "--lab", str(workshop.lab_path)]) == 0
     assert f"reading {name} …" in capsys.readouterr().err

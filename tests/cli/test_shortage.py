@@ -47,7 +47,16 @@ def test_it_is_said_in_one_line(tmp_path: Path, name: str, limit: int, text: str
 
 def test_an_engine_that_can_not_begin_says_so(tmp_path: Path) -> None:
     said = subprocess.run(
-        ["bash", "-c", 'ulimit -v 200000; exec "$@"', "-", sys.executable, "-m", "tui_lab.cli.engine", str(tmp_path)],
+        [
+            "bash",
+            "-c",
+            'ulimit -v 200000; exec "$@"',
+            "-",
+            sys.executable,
+            "-m",
+            "tui_lab.client.engine",
+            str(tmp_path),
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.bench import Bench
-from tui_lab.results.terminal_guard import neutral
+from tui_lab.results.terminal.guard import neutral
 
 SOURCE = Path(__file__).parents[2] / "tui_lab"
 EVIL = "a\x1b]0;title\x07b\x1b[2Jc\x9b1md\u202ee\u2066f\x08"

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conftest import Workshop, alive, until
-from tui_lab.cli.submission import Choice, prepare, submit_event
+from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
 from tui_lab.store.plan import file_crc

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Workshop, until
 from tests.engine.test_engine import TRUTH, WAIT, began, states
-from tui_lab.cli.submission import Choice, prepare, submit_event
+from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.store.errors import StorageError

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Workshop
 from tests.engine.agent_talk import Talk
-from tui_lab.spec.command import compile_command
+from tui_lab.experiment.shell.command import compile_command
 
 SHOW = """#!{python}
 import os, sys

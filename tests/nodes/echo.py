@@ -15,7 +15,7 @@ import pytest
 from tests.nodes.fleet import Fleet
 from tui_lab.engine.transports import channel as channels
 from tui_lab.engine.transports.channel import Channel
-from tui_lab.engine.transports.ssh import SshTransport
+from tui_lab.engine.transports.ssh.transport import SshTransport
 
 LAB = secrets.token_hex(8)
 # In the place of the agent: says how it was called, and answers each line with itself.

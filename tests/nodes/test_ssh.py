@@ -18,7 +18,7 @@ from tests.nodes.fleet import Fleet, Node, make_key
 from tests.nodes.openssh import needs
 from tui_lab.engine.transports import transport_for
 from tui_lab.engine.transports.failures import ChannelError
-from tui_lab.engine.transports.ssh import SshTransport
+from tui_lab.engine.transports.ssh.transport import SshTransport
 from tui_lab.store.lab import Lab
 
 # ---- the agent
@@ -117,7 +117,7 @@ async def test_a_noisy_login(fleet: Fleet, echo: None) -> None:
 
 
 async def test_a_login_that_waits(fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.engine.transports.ssh.BOOT", 1.0)
+    monkeypatch.setattr("tui_lab.engine.transports.ssh.transport.BOOT", 1.0)
     node = fleet.node("asking", bashrc="cat >/dev/null\nsleep 100\n")
     async with transport(fleet, node.entry) as way:
         with pytest.raises(ChannelError, match="do its start files wait for input"):

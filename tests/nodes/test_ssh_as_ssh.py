@@ -19,8 +19,8 @@ from tests import rooted
 from tests.nodes.echo import LAB, eventually
 from tests.nodes.fleet import Fleet, Node, fleet, make_key
 from tui_lab.engine.transports.failures import ChannelError
-from tui_lab.engine.transports.ssh import SshTransport
-from tui_lab.engine.transports.ssh_config import read_settings
+from tui_lab.engine.transports.ssh.config import read_settings
+from tui_lab.engine.transports.ssh.transport import SshTransport
 
 __all__ = ["fleet"]
 
@@ -200,9 +200,9 @@ async def test_a_proxy_command_that_fails(fleet: Fleet) -> None:
 
 
 async def test_a_proxy_command_that_says_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_lab.engine.transports import ssh_options
+    from tui_lab.engine.transports.ssh import options
 
-    monkeypatch.setattr(ssh_options, "CONNECT", 1.0)
+    monkeypatch.setattr(options, "CONNECT", 1.0)
     config("Host tower\n  ConnectTimeout 1\n  ProxyCommand sleep 98.76\n")
     error = await refused("tower")
     assert str(error).startswith("no answer from tower port 22 within 1 s")
@@ -430,9 +430,9 @@ async def test_an_agent_of_the_configuration_and_no_key_at_all(fleet: Fleet) -> 
 
 
 async def test_a_configuration_that_hangs(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_lab.engine.transports import ssh_config
+    from tui_lab.engine.transports.ssh import config
 
-    monkeypatch.setattr(ssh_config, "PATIENCE", 0.5)
+    monkeypatch.setattr(config, "PATIENCE", 0.5)
     config('Match exec "sleep 100"\n  Port 2\n')
     way = SshTransport({"name": "x", "host": "tower"}, f"{LAB}-x", os.environ)
     with pytest.raises(ChannelError, match="`ssh -G -- tower` did not answer within 0 s"):

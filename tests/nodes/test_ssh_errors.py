@@ -16,9 +16,9 @@ import pytest
 from tests.nodes.fleet import Fleet, make_key
 from tests.nodes.openssh import needs
 from tui_lab.engine.transports.failures import ChannelError, agent_failure
-from tui_lab.engine.transports.ssh import SshTransport
-from tui_lab.engine.transports.ssh_errors import explain
-from tui_lab.engine.transports.ssh_options import find_target
+from tui_lab.engine.transports.ssh.errors import explain
+from tui_lab.engine.transports.ssh.options import find_target
+from tui_lab.engine.transports.ssh.transport import SshTransport
 
 
 async def failure(fleet: Fleet, entry: dict[str, Any], **environment: str) -> ChannelError:
@@ -142,9 +142,9 @@ async def test_a_closed_port_and_a_name_that_is_none(fleet: Fleet) -> None:
 
 
 async def test_a_node_that_does_not_answer(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_lab.engine.transports import ssh_options
+    from tui_lab.engine.transports.ssh import options
 
-    monkeypatch.setattr(ssh_options, "CONNECT", 1.0)
+    monkeypatch.setattr(options, "CONNECT", 1.0)
     node = fleet.node("far", droppable=True, latency=0.001)
     fleet.drop("far")
     error = await failure(fleet, node.entry)

@@ -11,10 +11,10 @@ import pytest
 
 from tests.nodes.echo import LAB, eventually, says, transport
 from tests.nodes.fleet import Fleet
-from tui_lab.engine.transports import ssh_pool
 from tui_lab.engine.transports.channel import Channel
 from tui_lab.engine.transports.failures import ChannelError
-from tui_lab.engine.transports.ssh import SshTransport
+from tui_lab.engine.transports.ssh import pool
+from tui_lab.engine.transports.ssh.transport import SshTransport
 
 
 async def test_bytes_of_all_kinds_and_sizes(fleet: Fleet, echo: None) -> None:
@@ -50,7 +50,7 @@ async def test_more_channels_than_a_connection_has(fleet: Fleet, echo: None, ses
 
     async with transport(fleet, node.entry) as way:
         assert await asyncio.gather(*(one(way, number) for number in range(30))) == [str(n) for n in range(30)]
-        assert way._pool is not None and 1 <= len(way._pool.lines) <= ssh_pool.MOST + 1
+        assert way._pool is not None and 1 <= len(way._pool.lines) <= pool.MOST + 1
         assert node.machine.log().count("Starting session: command") == 30
 
 
@@ -78,10 +78,10 @@ async def test_one_connection_must_do_where_there_is_no_other(fleet: Fleet, echo
 
 
 async def test_a_place_is_not_waited_for_without_end(fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssh_pool, "PLACE", 0.5)
+    monkeypatch.setattr(pool, "PLACE", 0.5)
     node = fleet.node("tower", max_sessions=1)
     async with transport(fleet, node.entry) as way:
-        way._pool = ssh_pool.Pool(node.entry, fleet.environment(), most=1)
+        way._pool = pool.Pool(node.entry, fleet.environment(), most=1)
         files = await way.open_files()
         with pytest.raises(ChannelError, match="its sshd allows 1 channels, and none was free within"):
             await asyncio.wait_for(way.open_files(), 20)
@@ -99,7 +99,7 @@ async def test_no_sessions_at_all(fleet: Fleet, echo: None) -> None:
 
 async def test_idle_connections_are_closed(fleet: Fleet, echo: None) -> None:
     node = fleet.node("tower", max_sessions=1)
-    pool = ssh_pool.Pool(node.entry, fleet.environment(), idle=0.2)
+    pool = pool.Pool(node.entry, fleet.environment(), idle=0.2)
     way = SshTransport(node.entry, "x", fleet.environment())
     way._pool = pool
     first, second = await way.open(), await way.open_files()
@@ -162,7 +162,7 @@ async def test_eight_logins_at_once(fleet: Fleet, echo: None, monkeypatch: pytes
     monkeypatch.setattr(asyncssh, "connect", counted)
     ways = [SshTransport(nodes[i % 2].entry, f"s{i}", fleet.environment()) for i in range(20)]
     opened = await asyncio.gather(*(way.open() for way in ways))
-    assert most == ssh_pool.AT_ONCE == 8
+    assert most == pool.AT_ONCE == 8
     for channel, way in zip(opened, ways, strict=True):
         await channel.close()
         await way.close()
@@ -172,7 +172,7 @@ async def test_variables_of_the_configuration(fleet: Fleet) -> None:
     node = fleet.node("tower", sshd=("AcceptEnv OURS_*",))
     config = fleet.home / ".ssh" / "config"
     config.write_text("SetEnv OURS_A=1=2 OURS_B=words OTHER=no\n" + config.read_text())
-    pool = ssh_pool.Pool(node.entry, fleet.environment(PATH="/nowhere"))  # without an `ssh`, which asks passwd for home
+    pool = pool.Pool(node.entry, fleet.environment(PATH="/nowhere"))  # without an `ssh`, which asks passwd for home
     line, (_, stdout, _) = await pool.open("env")
     said = (await stdout.read()).decode().splitlines()
     assert [text for text in said if text.startswith(("OURS_", "OTHER"))] == ["OURS_A=1=2", "OURS_B=words"]
@@ -239,7 +239,7 @@ async def test_a_node_that_falls_silent(fleet: Fleet, echo: None) -> None:
 
 
 async def test_signs_of_life_are_asked_for_without_a_configuration(fleet: Fleet) -> None:
-    from tui_lab.engine.transports.ssh_options import find_target
+    from tui_lab.engine.transports.ssh.options import find_target
 
     arguments = find_target({"host": "x"}, {"HOME": "/nowhere"}).arguments
     assert (arguments["keepalive_interval"], arguments["keepalive_count_max"]) == (10, 3)

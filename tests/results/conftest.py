@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tui_lab.spec.combinations import expand
-from tui_lab.spec.load import load
+from tui_lab.experiment.combinations import expand
+from tui_lab.experiment.load import load
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal

@@ -19,10 +19,10 @@ from matplotlib.cbook import boxplot_stats
 from matplotlib.figure import Figure
 from scipy import stats
 
-from tui_lab.results.charts import AGGREGATES, Chart, ChartError, NothingToDraw, Request, Source, make
-from tui_lab.results.charts_pareto import in_front
-from tui_lab.results.charts_sampling import thin_line
-from tui_lab.results.statistics_text import apart, chosen
+from tui_lab.results.charts.kinds import in_front
+from tui_lab.results.charts.model import AGGREGATES, Chart, ChartError, NothingToDraw, Request, Source, make
+from tui_lab.results.charts.terminal.marks import thin_line
+from tui_lab.results.statistics.text import apart, chosen
 
 RNG = np.random.default_rng(7)
 GRID = pl.DataFrame(

@@ -18,11 +18,11 @@ from rich.cells import cell_len
 
 from tests.results.test_charts import GRID, RNG, SOURCE, chart
 from tui_lab.cli.main import main
-from tui_lab.results.charts import KINDS, Axis, Chart, ChartError
-from tui_lab.results.plots import files
-from tui_lab.results.plots.style import Look
-from tui_lab.results.plots.terminal import draw
-from tui_lab.results.plots.ticks import scale, ticks
+from tui_lab.results.charts import files
+from tui_lab.results.charts.model import KINDS, Axis, Chart, ChartError
+from tui_lab.results.charts.terminal.draw import draw
+from tui_lab.results.charts.terminal.style import Look
+from tui_lab.results.charts.ticks import scale, ticks
 
 PLAIN = Look(color=False)
 

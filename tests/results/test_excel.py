@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from tui_lab.results import excel
-from tui_lab.results.output import OutputError, write
+from tui_lab.results.export import excel
+from tui_lab.results.export.output import OutputError, write
 
 NAMES = {"m": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 WHEN = datetime.datetime(2024, 1, 2, 3, 4, 5, 250_000)

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tui_lab.results.export import METADATA, describe_columns, paper_table, write_described, write_parquet
-from tui_lab.results.output import OutputError
-from tui_lab.results.statistics_report import make
+from tui_lab.results.export.described import METADATA, describe_columns, paper_table, write_described, write_parquet
+from tui_lab.results.export.output import OutputError
+from tui_lab.results.statistics.report import make
 from tui_lab.results.tables import Results, refresh
 
 SWEEP = """\

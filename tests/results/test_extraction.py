@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.results import text
-from tui_lab.results.extract import Extraction, extract
-from tui_lab.results.structured import documents, parse_path, select, table
-from tui_lab.spec.load import load_text
-from tui_lab.spec.metric import Take
-from tui_lab.spec.model import Experiment
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.load import load_text
+from tui_lab.experiment.metric import Take
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.results.extraction import text
+from tui_lab.results.extraction.extract import Extraction, extract
+from tui_lab.results.extraction.structured import documents, parse_path, select, table
 from tui_lab.store.task_files import TaskFile
 
 
@@ -134,7 +134,7 @@ def test_large_outputs_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.Mo
     whole = read(tmp_path, metrics, {"stdout": output}).values
     numbers = [number % 977 / 8 for number in range(30_000)]
     assert whole["median"] == [statistics.median(numbers)] and whole["sd"] == [pytest.approx(statistics.stdev(numbers))]
-    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 1 << 17)
+    monkeypatch.setattr("tui_lab.results.extraction.extract.BLOCK", 1 << 17)
     assert read(tmp_path, metrics, {"stdout": output}).values == whole
     assert read(tmp_path, "  m: loss=(@float@)", {"stdout": output}).values["m"] == whole["last"]
 

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.cells import cell_len
 
-from tui_lab.results import glyphs
-from tui_lab.results.plots.style import FILLS, MARKS, SHADES
+from tui_lab.results.charts.terminal.style import FILLS, MARKS, SHADES
+from tui_lab.results.terminal import glyphs
 
 
 class Stream(io.TextIOWrapper):

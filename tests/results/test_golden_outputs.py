@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from tui_lab.results.extract import extract
+from tui_lab.experiment.load import load_text
+from tui_lab.results.extraction.extract import extract
 from tui_lab.results.tables import refresh
-from tui_lab.spec.load import load_text
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.results.test_until import Played
-from tui_lab.results.importance import importance
-from tui_lab.results.sql import Database
-from tui_lab.results.statistics_against import Side, compare, frame, side_of, side_of_file
-from tui_lab.results.statistics_report import Options, make
-from tui_lab.results.table_file import read_table
+from tui_lab.results.export.table_file import read_table
+from tui_lab.results.sql.database import Database
+from tui_lab.results.statistics.against import Side, compare, frame, side_of, side_of_file
+from tui_lab.results.statistics.importance import importance
+from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.tables import refresh
-from tui_lab.tui.history_results import compare_results
+from tui_lab.tui.panes.history.compare import compare_results
 
 OPTS = ("calm", "wild", "sick")
 SWEEP = """\
@@ -113,7 +113,7 @@ def flat(found: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("offset", [10**18, 10**30])
 def test_all_digits_of_means_are_told(disk: Any, offset: int) -> None:
-    from tui_lab.results.statistics_table import against_lines
+    from tui_lab.results.statistics.table import against_lines
 
     sides: list[Side] = []
     for name, more in (("a", 0), ("b", 3)):

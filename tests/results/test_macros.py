@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tui_lab.results import macros, saved_queries
-from tui_lab.results.sql import Database, QueryError, query
-from tui_lab.results.sql_schema import schema
-from tui_lab.results.statistics import Sample
-from tui_lab.results.statistics_report import judge
+from tui_lab.results.sql import macros, saved_queries
+from tui_lab.results.sql.database import Database, QueryError, query
+from tui_lab.results.sql.schema import schema
+from tui_lab.results.statistics.report import judge
+from tui_lab.results.statistics.sample import Sample
 
 SWEEP = """\
 command: ./train.py {lr} {opt}

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.results.test_patterns import value
-from tui_lab.results.numbers import Notation, duration, number
-from tui_lab.results.readers import NOTHING, TextReader
-from tui_lab.results.text import Text
-from tui_lab.results.units import common_unit, quantity
-from tui_lab.spec.metric import Metric
+from tui_lab.experiment.metric import Metric
+from tui_lab.results.extraction.numbers import Notation, duration, number
+from tui_lab.results.extraction.readers import NOTHING, TextReader
+from tui_lab.results.extraction.text import Text
+from tui_lab.results.extraction.units import common_unit, quantity
 
 Written = tuple[str, Fraction | float]
 """A line of output, and the number that it says (in the unit of the metric)."""

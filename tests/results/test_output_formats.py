@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_lab.cli import options
-from tui_lab.results.output import FORMATS, OutputError, choose_format, write
-from tui_lab.results.table_text import TABLE_ROWS
+from tui_lab.results.export.output import FORMATS, OutputError, choose_format, write
+from tui_lab.results.export.table_text import TABLE_ROWS
 
 WRITABLE = [
     pytest.param(

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.results.readers import NOTHING, TextReader
-from tui_lab.results.text import Text
-from tui_lab.spec.metric import Metric
-from tui_lab.spec.pattern import PatternError, compile_pattern
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.patterns.pattern import PatternError, compile_pattern
+from tui_lab.results.extraction.readers import NOTHING, TextReader
+from tui_lab.results.extraction.text import Text
 
 
 def value(pattern: str, output: str | bytes, **metric: object) -> object:

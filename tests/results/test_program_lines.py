@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tui_lab.results.readers import TextReader
-from tui_lab.results.text import Text
-from tui_lab.spec.metric import Metric
+from tui_lab.experiment.metric import Metric
+from tui_lab.results.extraction.readers import TextReader
+from tui_lab.results.extraction.text import Text
 
 # Program, pattern, keys of the metric, line, and the value; None where the number is another than it seems.
 CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [

@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tui_lab.cli.summary import best_settings
-from tui_lab.results.sql import Database
-from tui_lab.results.statistics_frame import frame
-from tui_lab.results.statistics_report import Options, judge, make
-from tui_lab.results.statistics_table import mean_texts
-from tui_lab.results.statistics_warnings import warnings
+from tui_lab.cli.output.summary import best_settings
+from tui_lab.results.sql.database import Database
+from tui_lab.results.statistics.frame import frame
+from tui_lab.results.statistics.report import Options, judge, make
+from tui_lab.results.statistics.table import mean_texts
+from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import refresh
 
 SETTINGS, REPEATS = 3, 6

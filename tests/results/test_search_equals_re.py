@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tui_lab.results.readers import NOTHING, TextReader
-from tui_lab.results.search import all_matches, first_match, last_match
-from tui_lab.results.slow_search import Match
-from tui_lab.results.text import Text, blocks, blocks_backwards
-from tui_lab.spec.metric import Metric
-from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.results.extraction.readers import NOTHING, TextReader
+from tui_lab.results.extraction.search import all_matches, first_match, last_match
+from tui_lab.results.extraction.slow_search import Match
+from tui_lab.results.extraction.text import Text, blocks, blocks_backwards
 from tui_lab.store.task_files import TaskFile
 
 ESCAPE = re.compile(

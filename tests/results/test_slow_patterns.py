@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from tests.conftest import alive, searching, until
 from tests.results.test_extraction import read
 from tests.results.test_search_equals_re import EXPRESSIONS, PATTERNS, PIECES, plain_lines, plain_matches, shown
-from tui_lab.results import search, slow_search
-from tui_lab.results.search import all_matches, first_match, last_match, lines_with_match
-from tui_lab.results.slow_search import STRIKES, SlowSearch, TooSlowError
-from tui_lab.results.text import Text
-from tui_lab.spec.effort import longest_line
-from tui_lab.spec.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.experiment.patterns.effort import longest_line
+from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.results.extraction import search, slow_search
+from tui_lab.results.extraction.search import all_matches, first_match, last_match, lines_with_match
+from tui_lab.results.extraction.slow_search import STRIKES, SlowSearch, TooSlowError
+from tui_lab.results.extraction.text import Text
 
 FOREVER = [
     (r"(a+)+$", "a" * 40 + "!"),
@@ -62,7 +62,7 @@ def test_the_metric_is_null_and_the_others_are_read(tmp_path: Path, take: str) -
 @SHORT
 @pytest.mark.parametrize("take", ["last", "sum"])
 def test_in_a_large_output(tmp_path: Path, take: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 1 << 10)
+    monkeypatch.setattr("tui_lab.results.extraction.extract.BLOCK", 1 << 10)
     lines = ["a" * 40 + "!", *["n=1"] * 30_000]
     found = read(
         tmp_path,

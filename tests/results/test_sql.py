@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.results.sql import Database, QueryError, query
-from tui_lab.results.sql_text import mentioned, replace, tokens
+from tui_lab.results.sql.database import Database, QueryError, query
+from tui_lab.results.sql.text import mentioned, replace, tokens
 
 GRID = """command: ./run {lr} {act}
 parameters: {lr: [0.1, 0.2], act: [relu, tanh]}

@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tui_lab.results.output import WRITERS, Format
-from tui_lab.results.sql import query
+from tui_lab.results.export.output import WRITERS, Format
+from tui_lab.results.sql.database import query
 from tui_lab.store.lab import Lab
 
 HUGE = 2**127 - 1

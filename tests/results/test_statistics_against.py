@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from tui_lab.results.statistics_against import Against, Versus, compare, document, frame, side_of, side_of_file
-from tui_lab.results.statistics_report import Options, StatisticsError
+from tui_lab.results.statistics.against import Against, Versus, compare, document, frame, side_of, side_of_file
+from tui_lab.results.statistics.report import Options, StatisticsError
 from tui_lab.results.tables import refresh
 
 RNG = np.random.default_rng(7)

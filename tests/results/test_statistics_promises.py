@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tui_lab.results.comparison import Asked
-from tui_lab.results.statistics import Sample, describe
-from tui_lab.results.statistics_exact import anova, blocked_anova
-from tui_lab.results.statistics_intervals import newcombe, wilson
-from tui_lab.results.statistics_report import MetricReport, judge
-from tui_lab.results.statistics_resolution import printed_step, resolution
-from tui_lab.results.statistics_tests import fisher_exact, mcnemar_exact
+from tui_lab.results.statistics.comparison import Asked
+from tui_lab.results.statistics.exact import anova, blocked_anova
+from tui_lab.results.statistics.intervals import newcombe, wilson
+from tui_lab.results.statistics.report import MetricReport, judge
+from tui_lab.results.statistics.resolution import printed_step, resolution
+from tui_lab.results.statistics.sample import Sample, describe
+from tui_lab.results.statistics.tests import fisher_exact, mcnemar_exact
 
 
 def coverage() -> Any:

@@ -15,15 +15,15 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from tui_lab.results.importance import importance
-from tui_lab.results.pareto import front
-from tui_lab.results.settings import settings
-from tui_lab.results.statistics import Sample, describe
-from tui_lab.results.statistics_frame import frame
-from tui_lab.results.statistics_report import MetricReport, Options, Report, StatisticsError, make
-from tui_lab.results.statistics_table import joined, metric_lines
-from tui_lab.results.statistics_text import aligned, brackets, interval, means_and_intervals, number, plus_minus
-from tui_lab.results.statistics_warnings import warnings
+from tui_lab.results.statistics.frame import frame
+from tui_lab.results.statistics.importance import importance
+from tui_lab.results.statistics.pareto import front
+from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, make
+from tui_lab.results.statistics.sample import Sample, describe
+from tui_lab.results.statistics.settings import settings
+from tui_lab.results.statistics.table import joined, metric_lines
+from tui_lab.results.statistics.text import aligned, brackets, interval, means_and_intervals, number, plus_minus
+from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
 
 SWEEP = """\

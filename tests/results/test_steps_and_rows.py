@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.results.steps import StepsReader
+from tui_lab.experiment.load import load_text
+from tui_lab.results.extraction.steps import StepsReader
 from tui_lab.results.tables import refresh
-from tui_lab.spec.load import load_text
 
 ONE = "command: ./run {n}\nparameters: {n: [1, 2]}\n"
 
@@ -181,7 +181,7 @@ def test_rows_of_pieces_where_tasks_have_none(disk: Any) -> None:
 
 def test_patterns_that_span_lines(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alike as value, step, row and cut, in outputs of any size."""
-    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 64)
+    monkeypatch.setattr("tui_lab.results.extraction.extract.BLOCK", 64)
     text = (
         "command: ./run {n}\nparameters: {n: [1, 2]}\n"
         "metrics:\n  test: 'Test:\\n  loss (@float@)'\n  train: {pattern: '(?s)Train:.*?loss (@float@)', take: all}\n"
@@ -253,7 +253,7 @@ def test_rows_of_a_file_that_comes_later(disk: Any) -> None:
 
 
 def test_rows_of_a_large_stream_of_which_a_step_is_missing(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 100_000)
+    monkeypatch.setattr("tui_lab.results.extraction.extract.BLOCK", 100_000)
     folder = disk.submit("command: {one: ./one, two: ./two}\nmetrics: {acc: 'acc (@int@)'}\nrows: {each: ^Epoch}\n")
     text = "".join(f"Epoch {i}\nacc {i}\n" for i in range(10_000))
     attempt = disk.start(folder, 0, {"one.stdout": text + "Epoch 9"})
@@ -263,7 +263,7 @@ def test_rows_of_a_large_stream_of_which_a_step_is_missing(disk: Any, monkeypatc
 
 
 def test_steps_of_a_large_stream_of_which_a_step_is_missing(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.results.extract.BLOCK", 100_000)
+    monkeypatch.setattr("tui_lab.results.extraction.extract.BLOCK", 100_000)
     metric = "metrics: {acc: {pattern: 'acc (@int@)', take: all}}\n"
     folder = disk.submit("command: {one: ./one, two: ./two}\n" + metric)
     text = "".join(f"acc {i}\n" for i in range(20_000))

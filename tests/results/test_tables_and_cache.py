@@ -16,9 +16,9 @@ import pytest
 
 from tests.conftest import alive, until
 from tui_lab.results import cache
-from tui_lab.results.commands import TIMEOUT
-from tui_lab.results.output import WRITERS
-from tui_lab.results.sql import query
+from tui_lab.results.export.output import WRITERS
+from tui_lab.results.extraction.commands import TIMEOUT
+from tui_lab.results.sql.database import query
 from tui_lab.results.tables import Results, column_names, refresh
 from tui_lab.store.experiment import FACTS, ExperimentFolder
 
@@ -291,7 +291,7 @@ metrics:
 
 
 def test_what_commands_print_that_cannot_be_read(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.results.commands.LARGEST", 1 << 20)
+    monkeypatch.setattr("tui_lab.results.extraction.commands.LARGEST", 1 << 20)
     folder = disk.submit(
         """command: ./run {n}
 parameters: {n: [1, 2]}

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tui_lab.cli.submission import Choice, Prepared, prepare, submit_event
-from tui_lab.results.statistics_report import make
-from tui_lab.results.statistics_warnings import warnings
+from tui_lab.client.submission import Choice, Prepared, prepare, submit_event
+from tui_lab.experiment.model import Experiment
+from tui_lab.results.statistics.report import make
+from tui_lab.results.statistics.until import more, unreached
+from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import refresh
-from tui_lab.results.until import more, unreached
-from tui_lab.spec.model import Experiment
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.spare import counts_without_spare

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.results.test_patterns import value
-from tui_lab.results.columns import Column, build, merge
-from tui_lab.results.structured import loads
-from tui_lab.results.units import quantity
-from tui_lab.results.values import Scalar, from_json, reduce
-from tui_lab.spec.column_type import ColumnType
-from tui_lab.spec.metric import Take
+from tui_lab.experiment.column_type import ColumnType
+from tui_lab.experiment.metric import Take
+from tui_lab.results.extraction.columns import Column, build, merge
+from tui_lab.results.extraction.structured import loads
+from tui_lab.results.extraction.units import quantity
+from tui_lab.results.extraction.values import Scalar, from_json, reduce
 
 LINES = "loss 3\nloss 1\nother\nloss 2\n"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tui_lab.spec.load import load, load_text
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.read_cluster import load_cluster
-from tui_lab.spec.yaml12 import LARGEST
+from tui_lab.experiment.cluster.reader import load_cluster
+from tui_lab.experiment.load import load, load_text
+from tui_lab.experiment.yaml.parser import LARGEST
+from tui_lab.experiment.yaml.problem import SpecError
 
 BASE = "command: echo {x}\nparameters: {x: [1]}\n"
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tests.spec.test_schema import fits
-from tui_lab.spec.cluster import Cluster, ClusterNode
-from tui_lab.spec.cluster_schema import cluster_json_schema, cluster_reference
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.read_cluster import load_cluster
-from tui_lab.spec.record import keys_of
-from tui_lab.spec.schema import flow
-from tui_lab.spec.yaml12 import parse
+from tui_lab.experiment.cluster.model import Cluster, ClusterNode
+from tui_lab.experiment.cluster.reader import load_cluster
+from tui_lab.experiment.cluster.schema import cluster_json_schema, cluster_reference
+from tui_lab.experiment.record import keys_of
+from tui_lab.experiment.schema import flow
+from tui_lab.experiment.yaml.parser import parse
+from tui_lab.experiment.yaml.problem import SpecError
 
 SCHEMA = cluster_json_schema()
 FULL = """\

@@ -12,13 +12,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.combinations import Combinations, expand, typed
-from tui_lab.spec.domains import identity, listing, values
-from tui_lab.spec.load import load_text
-from tui_lab.spec.model import Experiment, Sample
-from tui_lab.spec.overrides import read_values
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.values import Choice, Domain, Geomspace, Listed, LogUniform, RandInt, Range, Uniform, Value
+from tui_lab.experiment.combinations import Combinations, expand, typed
+from tui_lab.experiment.domains.model import (
+    Choice,
+    Domain,
+    Geomspace,
+    Listed,
+    LogUniform,
+    RandInt,
+    Range,
+    Uniform,
+    Value,
+)
+from tui_lab.experiment.domains.values import identity, listing, values
+from tui_lab.experiment.load import load_text
+from tui_lab.experiment.model import Experiment, Sample
+from tui_lab.experiment.overrides import read_values
+from tui_lab.experiment.yaml.problem import SpecError
 
 
 def experiment(text: str) -> Experiment:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.command import Command, CommandError, compile_command
-from tui_lab.spec.render import Value
+from tui_lab.experiment.render import Value
+from tui_lab.experiment.shell.command import Command, CommandError, compile_command
 
 KNOWN = ["lr", "neurons", "flag", "early-stop", "early_stop", "opt.lr", "l", "output", "seed"]
 VALUES: dict[str, Value] = {

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.command import Command, CommandError, compile_command
-from tui_lab.spec.render import Value, quote, render
+from tui_lab.experiment.render import Value, quote, render
+from tui_lab.experiment.shell.command import Command, CommandError, compile_command
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 PRINTF = shutil.which("printf", path="/usr/bin:/bin") or "/usr/bin/printf"

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.domains import listing, values
-from tui_lab.spec.draws import Permutation, drawn, words
-from tui_lab.spec.values import (
+from tui_lab.experiment.domains.draws import Permutation, drawn, words
+from tui_lab.experiment.domains.model import (
     Cases,
     Choice,
     Geomspace,
@@ -22,6 +21,7 @@ from tui_lab.spec.values import (
     Range,
     Uniform,
 )
+from tui_lab.experiment.domains.values import listing, values
 
 
 def exactly(found: Sequence[object], expected: Sequence[object]) -> None:

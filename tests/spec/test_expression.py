@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from tui_lab.spec.expression import ExpressionError, check, condition, evaluate
+from tui_lab.experiment.expressions.expression import ExpressionError, check, condition, evaluate
 
 FRAME = pl.DataFrame(
     {
@@ -261,7 +261,7 @@ def test_errors_survive_pickling() -> None:
 
 
 def test_importing_it_does_not_load_duckdb() -> None:
-    code = "import sys, tui_lab.spec.expression; sys.exit('duckdb' in sys.modules)"
+    code = "import sys, tui_lab.experiment.expressions.expression; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -292,9 +292,9 @@ def test_functions_with_a_limit_do_what_they_did() -> None:
 
 
 def test_an_expression_has_a_limit_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.spec.expression.SECONDS", 0.2)
+    monkeypatch.setattr("tui_lab.experiment.expressions.expression.SECONDS", 0.2)
     frame = pl.DataFrame({"n": range(100_000)})
     with pytest.raises(ExpressionError, match="takes longer than"):
         evaluate("md5(repeat('x', 100000 + n))", frame)
-    monkeypatch.setattr("tui_lab.spec.expression.SECONDS", 60)
+    monkeypatch.setattr("tui_lab.experiment.expressions.expression.SECONDS", 60)
     assert evaluate("n + 1", FRAME).to_list() == [2, 3, 4]

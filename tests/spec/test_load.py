@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec.load import load, load_text
-from tui_lab.spec.model import (
+from tui_lab.experiment.load import load, load_text
+from tui_lab.experiment.model import (
     Cases,
     Choice,
     Experiment,
@@ -30,8 +30,8 @@ from tui_lab.spec.model import (
     Seed,
     Uniform,
 )
-from tui_lab.spec.needs import Keep, Needs
-from tui_lab.spec.problem import Problem, SpecError, suggest
+from tui_lab.experiment.needs import Keep, Needs
+from tui_lab.experiment.yaml.problem import Problem, SpecError, suggest
 
 FILES = Path(__file__).parent / "files"
 FULL = FILES / "full.yaml"

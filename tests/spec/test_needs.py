@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.spec.test_load import said
-from tui_lab.spec.load import load_text
-from tui_lab.spec.model import Experiment
-from tui_lab.spec.needs import Keep, NeedError, Needs, brought_home, needs_of
-from tui_lab.spec.units import memory
+from tui_lab.experiment.load import load_text
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.needs import Keep, NeedError, Needs, brought_home, needs_of
+from tui_lab.experiment.units import memory
 
 G = 1 << 30
 

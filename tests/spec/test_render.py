@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.spec.render import RenderError, Value, quote, render
+from tui_lab.experiment.render import RenderError, Value, quote, render
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from tui_lab.spec.load import READERS, load_text
-from tui_lab.spec.metric import Metric, Rows
-from tui_lab.spec.model import LATER, Experiment
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.read_domains import KINDS
-from tui_lab.spec.read_metrics import ATTRIBUTES, METRIC_KEYS, ROWS_KEYS
-from tui_lab.spec.record import keys_of
-from tui_lab.spec.schema import flow, json_schema, reference
-from tui_lab.spec.yaml12 import parse
+from tui_lab.experiment.domains.reader import KINDS
+from tui_lab.experiment.load import READERS, load_text
+from tui_lab.experiment.metric import Metric, Rows
+from tui_lab.experiment.model import LATER, Experiment
+from tui_lab.experiment.readers.metrics import ATTRIBUTES, METRIC_KEYS, ROWS_KEYS
+from tui_lab.experiment.record import keys_of
+from tui_lab.experiment.schema import flow, json_schema, reference
+from tui_lab.experiment.yaml.parser import parse
+from tui_lab.experiment.yaml.problem import SpecError
 
 SCHEMA = json_schema()
 TYPES: dict[str, tuple[type, ...]] = {

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tui_lab.spec.canonical import canonical
-from tui_lab.spec.seeds import seed, seeds, task_seed
-from tui_lab.spec.values import Value
+from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.model import Value
+from tui_lab.store.planning import seed, seeds, task_seed
 
 
 def test_seeds_are_fixed_for_all_time() -> None:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.spec.render import Value
-from tui_lab.spec.template import TemplateError, fill, names_in
+from tui_lab.experiment.render import Value
+from tui_lab.experiment.shell.template import TemplateError, fill, names_in
 
 VALUES: dict[str, Value] = {
     "dt": 0.00025,

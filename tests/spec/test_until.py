@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tui_lab.spec.load import load_text
-from tui_lab.spec.model import Repeat
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.until import check
+from tui_lab.experiment.expressions.until import check
+from tui_lab.experiment.load import load_text
+from tui_lab.experiment.model import Repeat
+from tui_lab.experiment.yaml.problem import SpecError
 
 METRICS = """command: ./main.py {lr}
 parameters: {lr: [0.1, 0.2]}

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tui_lab.spec import yaml12
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.yaml12 import MAX_DEPTH, parse, read_text, resolve
+from tui_lab.experiment.yaml import parser
+from tui_lab.experiment.yaml.parser import MAX_DEPTH, parse, read_text, resolve
+from tui_lab.experiment.yaml.problem import SpecError
 
 
 @pytest.fixture(scope="module", params=["libyaml", "python"], autouse=True)
@@ -25,7 +25,7 @@ def loader(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.param == "libyaml" and not yaml.__with_libyaml__:
         pytest.skip("this PyYAML was built without libyaml")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yaml12, "LOADER", yaml.CSafeLoader if request.param == "libyaml" else yaml.SafeLoader)
+        patch.setattr(parser, "LOADER", yaml.CSafeLoader if request.param == "libyaml" else yaml.SafeLoader)
         yield
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import polars as pl
 
 from tui_lab.engine.recipe import placeholders
-from tui_lab.spec.combinations import expand
-from tui_lab.spec.load import load
-from tui_lab.spec.model import Experiment, Value
+from tui_lab.experiment.combinations import expand
+from tui_lab.experiment.load import load
+from tui_lab.experiment.model import Experiment, Value
 from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tui_lab.spec.load import load
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.load import load
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.declared_files import LEFT_OUT, Declared, declared
 
 

@@ -13,8 +13,8 @@ import pytest
 
 import tui_lab.tui
 from tests.tui.conftest import wait_until
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.background import Threads, keep_promises, promised
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.workers import Threads, keep_promises, promised
 
 # Where a pane's worker gets what it waits for.
 SOURCES = {

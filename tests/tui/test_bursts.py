@@ -13,9 +13,9 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_input_order import burst, settled
 from tests.tui.test_shell import shown
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.chart_pane import ChartPane
-from tui_lab.tui.table import FrameTable
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.chart.pane import ChartPane
+from tui_lab.tui.widgets.table.table import FrameTable
 
 SCENES = {
     "chart": ["6", "k", "text:catx", "backspace", "text:eg", "enter", "r", "text:0 1", "enter", "T", "j", "j"],

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.results.charts import KINDS, USED, Request, Source
-from tui_lab.tui.chart_choices import choices_line, column_items
-from tui_lab.tui.chart_defaults import counted, default_request, described, error_column, of_kind
-from tui_lab.tui.chart_making import made
-from tui_lab.tui.chart_source import CURVES, TASK, overlaid, with_tasks
-from tui_lab.tui.chart_summary import summary
+from tui_lab.results.charts.model import KINDS, USED, Request, Source
+from tui_lab.tui.panes.chart.choices import choices_line, column_items
+from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
+from tui_lab.tui.panes.chart.making import made
+from tui_lab.tui.panes.chart.source import CURVES, TASK, overlaid, with_tasks
+from tui_lab.tui.panes.chart.summary import summary
 
 LR = [0.001, 0.01, 0.1]
 

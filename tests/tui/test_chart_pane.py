@@ -17,15 +17,15 @@ from textual.widgets import Input
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
-from tui_lab.results.charts import Request, Source, make
-from tui_lab.tui import chart_source
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.chart_pane import ChartPane
-from tui_lab.tui.config import Config
-from tui_lab.tui.plot import Plot
-from tui_lab.tui.query_choice import ChoiceScreen
-from tui_lab.tui.query_prompt import PromptScreen
-from tui_lab.tui.tasks_pane import TasksPane
+from tui_lab.results.charts.model import Request, Source, make
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.config import Config
+from tui_lab.tui.panes.chart import source
+from tui_lab.tui.panes.chart.pane import ChartPane
+from tui_lab.tui.panes.tasks.pane import TasksPane
+from tui_lab.tui.widgets.choice import ChoiceScreen
+from tui_lab.tui.widgets.plot import Plot
+from tui_lab.tui.widgets.prompt import PromptScreen
 
 FRAME = pl.DataFrame({"lr": [1, 2, 3] * 2, "act": ["a"] * 3 + ["b"] * 3, "acc": [1.0, 2.0, 3.0, 2.0, 3.0, 4.0]})
 
@@ -266,9 +266,9 @@ async def test_what_can_not_be_read_once_is_read_again(small_lab: Path, monkeypa
         calls.append(1)
         if len(calls) == 1:
             raise OSError("in the middle of a change")
-        return chart_source.read(*words)
+        return source.read(*words)
 
-    monkeypatch.setattr("tui_lab.tui.chart_pane.read", read)
+    monkeypatch.setattr("tui_lab.tui.base.panes.chart.pane.read", read)
     async with opened(small_lab) as (pilot, pane):
         await wait_until(pilot, lambda: "error" in pane.plot.text)
         assert len(calls) == 2

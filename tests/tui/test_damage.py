@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.store.planner import Planner
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.tui.watched import WatchedExperiment
+from tui_lab.tui.app.followers import WatchedExperiment
 
 
 def test_a_damaged_journal_is_told(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from textual.app import App, ComposeResult
 from textual.widget import Widget
 
 from tests.tui.conftest import wait_until
-from tui_lab.tui.edit_area import EditArea
-from tui_lab.tui.editor import Editor, Mark
-from tui_lab.tui.query_editor import EditorBox
+from tui_lab.tui.panes.query.editor import EditorBox
+from tui_lab.tui.widgets.edit_area import EditArea
+from tui_lab.tui.widgets.editor import Editor, Mark
 
 TEXT = """\
 # Which setting trains best?

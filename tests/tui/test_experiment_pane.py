@@ -16,19 +16,19 @@ from textual.widgets import Checkbox, Input, Static
 
 from tests.conftest import Workshop, searching, until
 from tests.tui.conftest import wait_until
-from tui_lab.cli.errors import UsageError
-from tui_lab.spec.load import load
-from tui_lab.tui import experiment_trial
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.config import state_folder
-from tui_lab.tui.dialogs import Confirm
-from tui_lab.tui.experiment_files import NewDialog, OpenDialog, entries
-from tui_lab.tui.experiment_launch import LaunchDialog, nodes_of, nodes_words, slots_of
-from tui_lab.tui.experiment_pane import ExperimentPane
-from tui_lab.tui.experiment_plan import PlanView
-from tui_lab.tui.experiment_templates import TEMPLATES
-from tui_lab.tui.experiment_tester import PatternTester, columns_line, output_line
-from tui_lab.tui.experiment_trial import Line, Trial
+from tui_lab.client.errors import UsageError
+from tui_lab.experiment.load import load
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.config import state_folder
+from tui_lab.tui.panes.experiment import trial
+from tui_lab.tui.panes.experiment.launch import LaunchDialog, nodes_of, nodes_words, slots_of
+from tui_lab.tui.panes.experiment.pane import ExperimentPane
+from tui_lab.tui.panes.experiment.plan import PlanView
+from tui_lab.tui.panes.experiment.templates import TEMPLATES
+from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, output_line
+from tui_lab.tui.panes.experiment.trial import Line, Trial
+from tui_lab.tui.widgets.dialogs import Confirm
+from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog, entries
 
 Change = Callable[[str], str]
 
@@ -221,7 +221,7 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:
 
 
 async def test_keys_act_while_a_pattern_never_ends(own_lab: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiment_trial, "PATIENCE", 100_000.0)
+    monkeypatch.setattr(trial, "PATIENCE", 100_000.0)
     for folder in own_lab.lab_path.glob("small/tasks/*/*"):
         (folder / "stdout").write_text("a" * 60 + "!\n")
     app = small(own_lab)

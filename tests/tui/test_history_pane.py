@@ -13,13 +13,12 @@ from textual.widgets import Static
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tui_lab.store.lab import Lab
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.dialogs import Confirm
-from tui_lab.tui.experiment_text import TextSide
-from tui_lab.tui.history_compare import Comparing
-from tui_lab.tui.history_pane import HistoryPane
-from tui_lab.tui.history_results import compare_results
-from tui_lab.tui.table import FrameTable
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.experiment.pane import TextSide
+from tui_lab.tui.panes.history.compare import Comparing, compare_results
+from tui_lab.tui.panes.history.pane import HistoryPane
+from tui_lab.tui.widgets.dialogs import Confirm
+from tui_lab.tui.widgets.table.table import FrameTable
 
 FIRST = """
 name: e

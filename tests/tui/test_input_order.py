@@ -16,13 +16,13 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_in_terminal import PROGRAM, Terminal, leave, terminal  # noqa: F401 - a fixture
 from tests.tui.test_shell import opened, shown
-from tui_lab.tui import input_order
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.dialogs import Ask
-from tui_lab.tui.experiment_files import OpenDialog
-from tui_lab.tui.experiment_launch import LaunchDialog
-from tui_lab.tui.help import Help
-from tui_lab.tui.input_order import InputOrder
+from tui_lab.tui.app import input_order
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.app.help import Help
+from tui_lab.tui.app.input_order import InputOrder
+from tui_lab.tui.panes.experiment.launch import LaunchDialog
+from tui_lab.tui.widgets.dialogs import Ask
+from tui_lab.tui.widgets.open_dialog import OpenDialog
 
 NAMES = {"/": "slash", " ": "space", "=": "equals_sign", "*": "asterisk", ",": "comma", ".": "full_stop",
          "<": "less_than_sign", "?": "question_mark", "'": "apostrophe"}  # fmt: skip

@@ -11,9 +11,9 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_other_experiment import text_of
 from tests.tui.test_shell import shown, toasts
-from tui_lab.tui import watcher
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.config import CRASH_FILE, state_folder
+from tui_lab.tui.app import watcher
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.config import CRASH_FILE, state_folder
 
 GONE = "the lab is gone: it was moved or deleted"
 KEPT = {"3": "grid/0", "4": "importance", "6": "of small", "7": "small#1"}  # what each pane shows of the experiment

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from tui_lab.store.task_files import TaskFile
-from tui_lab.tui import log_file
-from tui_lab.tui.log_document import TITLE, Document, Part, Place
-from tui_lab.tui.log_file import LocalFile, after, before, line_start
-from tui_lab.tui.log_remote import RemoteFile
-from tui_lab.tui.log_scan import ERRORS, LineNumbers, Needle, find, find_back
-from tui_lab.tui.log_search import seek
-from tui_lab.tui.log_text import line_text
+from tui_lab.tui.widgets.log import local_file
+from tui_lab.tui.widgets.log.document import TITLE, Document, Part, Place
+from tui_lab.tui.widgets.log.local_file import LocalFile, after, before, line_start
+from tui_lab.tui.widgets.log.panel import seek
+from tui_lab.tui.widgets.log.remote import RemoteFile
+from tui_lab.tui.widgets.log.scan import ERRORS, LineNumbers, Needle, find, find_back
+from tui_lab.tui.widgets.log.text import line_text
 
 
 class Held:
@@ -35,8 +35,8 @@ class Held:
     def close(self) -> None: ...
 
 
-def line_of(data: bytes) -> log_file.Line:
-    return log_file.Line(0, len(data), data)
+def line_of(data: bytes) -> local_file.Line:
+    return local_file.Line(0, len(data), data)
 
 
 pieces = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"", b"\xff", b"xyz" * 9]), max_size=60).map(b"".join)
@@ -45,9 +45,9 @@ pieces = st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"", b"\xff", b"xy
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that small texts have what large files have."""
-    monkeypatch.setattr(log_file, "CHUNK", 8)
-    monkeypatch.setattr(log_file, "PIECE", 32)
-    monkeypatch.setattr("tui_lab.tui.log_scan.BLOCK", 16)
+    monkeypatch.setattr(local_file, "CHUNK", 8)
+    monkeypatch.setattr(local_file, "PIECE", 32)
+    monkeypatch.setattr("tui_lab.tui.widgets.log.scan.BLOCK", 16)
 
 
 @settings(max_examples=300, deadline=None)
@@ -128,7 +128,7 @@ def test_colours_stay_and_links_and_blinking_go() -> None:
 def test_a_long_line_is_cut_and_says_so() -> None:
     lines = after(Held(b"x" * 20_000 + b"\nend\n"), 0, 1)
     assert lines[0].end - lines[0].start <= 64
-    cut = log_file.Line(0, 5000, b"abc", 4996)
+    cut = local_file.Line(0, 5000, b"abc", 4996)
     assert "4,996 more bytes" in line_text(cut).plain
 
 
@@ -138,7 +138,7 @@ def test_a_search_finds_what_a_whole_reading_finds(data: bytes, word: str) -> No
     file, needle = Held(data), Needle((word,))
     lines = after(file, 0, 1000)
 
-    def within(line: log_file.Line) -> bool:
+    def within(line: local_file.Line) -> bool:
         text = data[line.start : line.end]
         return (word.encode() in text.lower()) if needle.fold else word.encode() in text
 
@@ -184,8 +184,8 @@ def test_lines_are_counted_where_someone_looks() -> None:
 
 
 def test_a_file_of_five_gigabytes_opens_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_file, "CHUNK", 1 << 16)
-    monkeypatch.setattr(log_file, "PIECE", 1 << 20)
+    monkeypatch.setattr(local_file, "CHUNK", 1 << 16)
+    monkeypatch.setattr(local_file, "PIECE", 1 << 20)
     path = tmp_path / "stdout"
     with open(path, "wb") as file:
         file.write(b"first\n")

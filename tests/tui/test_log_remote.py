@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet, fleet  # noqa: F401
 from tests.tui.conftest import wait_until
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.tasks_pane import TasksPane
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.tasks.pane import TasksPane
 
 FAR = """
 command: |

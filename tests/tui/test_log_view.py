@@ -8,9 +8,9 @@ import pytest
 from textual.app import App, ComposeResult
 
 from tests.tui.conftest import wait_until
-from tui_lab.tui.log_choice import Choice, TaskDetail, outputs
-from tui_lab.tui.log_panel import LogPanel
-from tui_lab.tui.log_view import LogView
+from tui_lab.tui.widgets.log.choice import Choice, TaskDetail, outputs
+from tui_lab.tui.widgets.log.panel import LogPanel
+from tui_lab.tui.widgets.log.view import LogView
 
 
 class PanelApp(App[None]):

@@ -14,12 +14,11 @@ from textual.widgets import Static
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.nodes_look import STATES, columns, detail, nodes_frame, nodes_of
-from tui_lab.tui.nodes_pane import NodesPane
-from tui_lab.tui.snapshot import EngineSnapshot, LabSnapshot, NodeSample
-from tui_lab.tui.tasks_pane import TasksPane
-from tui_lab.tui.watched import WatchedEngine, sample
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.app.followers import WatchedEngine, sample
+from tui_lab.tui.base.snapshot import EngineSnapshot, LabSnapshot, NodeSample
+from tui_lab.tui.panes.nodes.pane import STATES, NodesPane, columns, detail, nodes_frame, nodes_of
+from tui_lab.tui.panes.tasks.pane import TasksPane
 
 BUSY: dict[str, Any] = {
     "name": "tower", "state": "up", "slots": 16, "used": 16, "load": 15.8, "cores": 16, "memory": 64 << 30,

@@ -14,7 +14,7 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_input_order import burst, settled
 from tests.tui.test_shell import shown
-from tui_lab.tui.app import LabApp
+from tui_lab.tui.app.app import LabApp
 
 
 def text_of(app: LabApp) -> str:

@@ -13,9 +13,9 @@ from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_in_terminal import PROGRAM, Terminal
 from tests.tui.test_in_terminal import pytestmark as needs_tmux
-from tui_lab.tui import themes
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.config import Config, config_file, read_config
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base import themes
+from tui_lab.tui.base.config import Config, config_file, read_config
 
 
 def painted(app: LabApp) -> str:

@@ -17,11 +17,11 @@ from textual.widgets import Input
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tui_lab.store.lab import Lab
-from tui_lab.tui import query_history
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.query_choice import ChoiceScreen
-from tui_lab.tui.query_pane import QueryPane
-from tui_lab.tui.query_prompt import PromptScreen
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.query import history
+from tui_lab.tui.panes.query.pane import QueryPane
+from tui_lab.tui.widgets.choice import ChoiceScreen
+from tui_lab.tui.widgets.prompt import PromptScreen
 
 SLOW = "SELECT count(*) FROM range(1000000000000) t(a) WHERE a % 7 = 3 AND sqrt(a) > 2"
 
@@ -176,7 +176,7 @@ async def test_history(small_lab: Path) -> None:
             await pilot.press(key)
             seen.append(pane.editor.text)
         assert seen == ["SELECT 2", "SELECT 1", "SELECT 1", "SELECT 2", "SELECT draft"]
-        assert query_history.read(Lab.open(small_lab)) == ["SELECT 1", "SELECT 2"]
+        assert history.read(Lab.open(small_lab)) == ["SELECT 1", "SELECT 2"]
     async with opened(small_lab) as (pilot, pane):
         await wait_until(pilot, lambda: pane.editor.text == "SELECT 2")
         await pilot.press("ctrl+r")
@@ -187,13 +187,13 @@ async def test_history(small_lab: Path) -> None:
 
 def test_a_history_that_is_damaged_or_cannot_be_written(small_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = Lab.open(small_lab)
-    file = query_history.path(lab)
+    file = history.path(lab)
     file.parent.mkdir(parents=True)
     file.write_bytes(b'{"sql": "SELECT 1"}\n\xff{torn\n[1]\n{"no": 1}\n')
-    assert query_history.read(lab) == ["SELECT 1"]
-    assert query_history.add(lab, "SELECT 2") == ["SELECT 1", "SELECT 2"]
+    assert history.read(lab) == ["SELECT 1"]
+    assert history.add(lab, "SELECT 2") == ["SELECT 1", "SELECT 2"]
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
-    assert query_history.add(lab, "SELECT 3") == ["SELECT 3"]
+    assert history.add(lab, "SELECT 3") == ["SELECT 3"]
 
 
 async def test_saved_queries(own_lab: Workshop) -> None:
@@ -317,7 +317,7 @@ async def test_the_order_that_a_person_asked_for_survives_a_refresh(small_lab: P
 
 
 def test_the_catalog_is_read_as_far_as_somebody_looks(small_lab: Path) -> None:
-    from tui_lab.tui.query_schema import columns, tables
+    from tui_lab.tui.panes.query.schema import columns, tables
 
     lab = Lab.open(small_lab)
     assert list(tables(lab, "small"))[:4] == ["small", "small_tasks", "small_steps", "small_rows"]

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.results.sql_text import RESERVED, quoted, tokens
-from tui_lab.tui.query_keywords import FUNCTIONS, KEYWORDS
-from tui_lab.tui.query_words import Catalog, ColumnFacts, complete, tables_in
+from tui_lab.results.sql.text import RESERVED, quoted, tokens
+from tui_lab.tui.panes.query.completion import FUNCTIONS, KEYWORDS, Catalog, ColumnFacts, complete, tables_in
 
 CATALOG = Catalog(
     {

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tui_lab.results.statistics_table import parameter_texts
-from tui_lab.results.statistics_text import brackets, even, even_values, interval, number
+from tui_lab.results.statistics.table import parameter_texts
+from tui_lab.results.statistics.text import brackets, even, even_values, interval, number
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ from textual.widgets import Static
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
-from tui_lab.results.statistics_report import Options, make
+from tui_lab.experiment.expressions import expression
+from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.tables import refresh
-from tui_lab.spec import expression
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.results_choice import ParametersDialog
-from tui_lab.tui.results_pane import ResultsPane, SettingsTable
-from tui_lab.tui.results_rows import condition, key
-from tui_lab.tui.results_view import Wish, look
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.results.choice import ParametersDialog
+from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
+from tui_lab.tui.panes.results.rows import condition, key
+from tui_lab.tui.panes.results.view import Wish, look
 
 # Values chosen so that x=3 is best, x=2 can't be told from it, x=1 can; null and NaN are among them.
 GRADES = """
@@ -218,7 +218,7 @@ metrics: {score: {pattern: 'score: (@float@)', goal: max}}
 async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, mouse: bool
 ) -> None:
-    monkeypatch.setattr("tui_lab.tui.results_pane.PAUSE", 0.1)
+    monkeypatch.setattr("tui_lab.tui.base.panes.results.pane.PAUSE", 0.1)
     run = workshop.start("--run", workshop.write("turns.yaml", IN_TURN), "--node", "localhost", 4)
     app = LabApp(workshop.lab_path)
 
@@ -281,7 +281,7 @@ def test_what_is_gone_is_left_out(grades: Workshop) -> None:
     [0.1, 1e-300, float("nan"), float("-inf"), 2**60, -3, True, False, None, 'it\'s "so"', "", "a\nb", "null"],
 )
 def test_conditions_mean_their_setting(value: Any) -> None:
-    from tui_lab.results.sql_text import is_equal
+    from tui_lab.results.sql.text import is_equal
 
     other = "other" if isinstance(value, str) else None if value is not None else 1
     frame = pl.DataFrame({'odd "name': [value, other]}, strict=False)

@@ -14,12 +14,12 @@ from textual.widgets import Input, OptionList
 
 from tests.conftest import Workshop, alive, until
 from tests.tui.conftest import wait_until
-from tui_lab.tui import panes
-from tui_lab.tui.app import READING, LabApp
-from tui_lab.tui.config import Config, Remembered, state_folder
-from tui_lab.tui.dialogs import Choose
-from tui_lab.tui.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
-from tui_lab.tui.help import Help
+from tui_lab.tui.app.app import READING, LabApp
+from tui_lab.tui.app.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
+from tui_lab.tui.app.help import Help
+from tui_lab.tui.base import panes
+from tui_lab.tui.base.config import Config, Remembered, state_folder
+from tui_lab.tui.widgets.dialogs import Choose
 
 
 def text(line: Line) -> str:

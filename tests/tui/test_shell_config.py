@@ -10,14 +10,15 @@ import pytest
 
 from tests.conftest import Workshop
 from tests.test_docs import generator
-from tui_lab.cli.errors import UsageError
+from tui_lab.client.errors import UsageError
 from tui_lab.store.lab import Lab
-from tui_lab.tui import clipboard, entry
-from tui_lab.tui.config import Config, config_file, read_config
-from tui_lab.tui.news import news
-from tui_lab.tui.panes import registry
-from tui_lab.tui.snapshot import ExperimentSnapshot, LabSnapshot
-from tui_lab.tui.words import bar, rate_words, short, sparkline
+from tui_lab.tui.app import entry
+from tui_lab.tui.app.app import news
+from tui_lab.tui.base import clipboard
+from tui_lab.tui.base.config import Config, config_file, read_config
+from tui_lab.tui.base.formatting import bar, rate_words, short, sparkline
+from tui_lab.tui.base.panes import registry
+from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
 
 
 def read(text: str) -> Config:

@@ -15,15 +15,15 @@ from textual.widgets import OptionList
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.fixed import fixed_lab
-from tui_lab.tui import panes
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.chart_pane import ChartPane
-from tui_lab.tui.config import Config
-from tui_lab.tui.frame import Keys
-from tui_lab.tui.plot import Plot
-from tui_lab.tui.query_answer import AnswerView
-from tui_lab.tui.table import FrameTable
-from tui_lab.tui.tasks_pane import TasksPane
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.app.frame import Keys
+from tui_lab.tui.base import panes
+from tui_lab.tui.base.config import Config
+from tui_lab.tui.panes.chart.pane import ChartPane
+from tui_lab.tui.panes.query.answer import AnswerView
+from tui_lab.tui.panes.tasks.pane import TasksPane
+from tui_lab.tui.widgets.plot import Plot
+from tui_lab.tui.widgets.table.table import FrameTable
 
 SMALL, MIDDLE, LARGE = (80, 24), (120, 40), (200, 60)
 SQL = "SELECT act, avg(accuracy) AS mean FROM results GROUP BY act ORDER BY act"  # no ties, whose order is open

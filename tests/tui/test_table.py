@@ -15,7 +15,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tests.tui.conftest import wait_until
-from tui_lab.tui.table import Column, FrameTable, next_order
+from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
 
 
 class TableApp(App[None]):

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui_lab.results.terminal_guard import neutral
-from tui_lab.tui.table_cells import Column, Measure, cells, fitted, number, visible, widths
-from tui_lab.tui.table_layout import GAP, GUTTER, Layout
+from tui_lab.results.terminal.guard import neutral
+from tui_lab.tui.widgets.table.cells import Column, Measure, cells, fitted, number, visible, widths
+from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
 
 
 @given(st.text())

@@ -10,8 +10,8 @@ from textual.widgets import Static
 from tests.conftest import Workshop, until
 from tests.engine.agent_talk import gone
 from tests.tui.test_tasks_pane import Screen, screen
-from tui_lab.tui.dialogs import Confirm
-from tui_lab.tui.task_try import TaskTry
+from tui_lab.tui.panes.tasks.foreground import TaskTry
+from tui_lab.tui.widgets.dialogs import Confirm
 
 STEPS = """
 command: |

@@ -13,11 +13,11 @@ from textual.widgets import Static
 
 from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.dialogs import Choose, Confirm
-from tui_lab.tui.log_view import LogView
-from tui_lab.tui.task_columns import ChooseColumns
-from tui_lab.tui.tasks_pane import TasksPane
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.panes.tasks.columns import ChooseColumns
+from tui_lab.tui.panes.tasks.pane import TasksPane
+from tui_lab.tui.widgets.dialogs import Choose, Confirm
+from tui_lab.tui.widgets.log.view import LogView
 
 
 class Screen:

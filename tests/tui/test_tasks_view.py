@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Workshop
-from tui_lab.cli.errors import UsageError
-from tui_lab.results.sql_text import is_equal
+from tui_lab.client.errors import UsageError
+from tui_lab.results.sql.text import is_equal
 from tui_lab.store.lab import Lab
-from tui_lab.tui.task_detail import command_line, read_detail
-from tui_lab.tui.task_frame import TaskSource, overlaid
-from tui_lab.tui.task_groups import FailureReader
-from tui_lab.tui.task_view import View, chosen, default_columns, grouped, shown
+from tui_lab.tui.panes.tasks.detail import command_line, read_detail
+from tui_lab.tui.panes.tasks.frame import TaskSource, overlaid
+from tui_lab.tui.panes.tasks.grouping import FailureReader
+from tui_lab.tui.panes.tasks.view import View, chosen, default_columns, grouped, shown
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from tests.tui.conftest import wait_until
 from tests.tui.test_other_experiment import text_of
 from tests.tui.test_shell import toasts
 from tui_lab.store.checkpoint import write
-from tui_lab.tui.app import LabApp
-from tui_lab.tui.frame import Notice
+from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.app.frame import Notice
 
 TEXT = """
 command: |

@@ -16,9 +16,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.cli.errors import UsageError
-from tui_lab.spec.problem import SpecError
-from tui_lab.spec.yaml12 import parse
+from tui_lab.client.errors import UsageError
+from tui_lab.experiment.yaml.parser import parse
+from tui_lab.experiment.yaml.problem import SpecError
 
 MAX_TRIES: Final = 3
 MOST_VALUES: Final = 100_000

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from tui_lab.cli import shortage
 from tui_lab.cli.interrupts import keep_interruptible
-from tui_lab.results.terminal_guard import guard_streams
+from tui_lab.client import shortage
+from tui_lab.results.terminal.guard import guard_streams
 
 # name -> one line; the module is `tui_lab.cli.commands.NAME`.
 COMMANDS: Final = {
@@ -132,8 +132,8 @@ def _leading_options(words: list[str]) -> list[str]:
 
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line or two; the exit status that belongs to it."""
-    from tui_lab.cli.errors import NothingToDoError, UsageError
-    from tui_lab.spec.problem import SpecError
+    from tui_lab.client.errors import NothingToDoError, UsageError
+    from tui_lab.experiment.yaml.problem import SpecError
     from tui_lab.store.errors import LabError, StorageError
 
     if isinstance(error, SpecError):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
-from tui_lab.results.terminal_guard import own
+from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
         what, _, words = message.partition(": ")
         if what != "unrecognized arguments":
             return ""
-        from tui_lab.spec.problem import suggest
+        from tui_lab.experiment.yaml.problem import suggest
 
         options = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
         for goal in ("min", "max"):
@@ -129,7 +129,7 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
 def read_goals(words: Sequence[str], bare: bool = False) -> list[tuple[str, Literal["min", "max"]]]:
     """`NAME=min,...` as names and goals; with `bare` a goal may stand alone, and its name is empty. Raises UsageError
     that says what to write."""
-    from tui_lab.cli.errors import UsageError
+    from tui_lab.client.errors import UsageError
 
     found: list[tuple[str, Literal["min", "max"]]] = []
     for part in (part.strip() for word in words for part in word.split(",") if part.strip()):

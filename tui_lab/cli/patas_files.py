@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.exploring import MAX_TRIES, Domain, Sweep, arithmetic, geometric
-from tui_lab.cli.nodes import Node, read_node
-from tui_lab.cli.nodes import read_cluster as read_ours
-from tui_lab.spec.cluster import THIS_MACHINE, node_name_error, relative_to
-from tui_lab.spec.problem import SpecError, suggest
-from tui_lab.spec.yaml12 import parse
+from tui_lab.client.errors import UsageError
+from tui_lab.client.nodes import Node, read_node
+from tui_lab.client.nodes import read_cluster as read_ours
+from tui_lab.experiment.cluster.model import THIS_MACHINE, node_name_error, relative_to
+from tui_lab.experiment.yaml.parser import parse
+from tui_lab.experiment.yaml.problem import SpecError, suggest
 
 
 def read_sweep(path: Path) -> Sweep | None:

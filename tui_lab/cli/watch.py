@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tui_lab.cli.follow import Followed, Follower, Interrupts
 from tui_lab.cli.main import DONE, FAILED, INFRASTRUCTURE, INTERRUPTED
-from tui_lab.cli.progress import make_view
-from tui_lab.cli.summary import summarize
-from tui_lab.cli.text import plural
+from tui_lab.cli.output.progress import make_view
+from tui_lab.cli.output.summary import summarize
+from tui_lab.client.follow import Followed, Follower, Interrupts
+from tui_lab.client.formatting import plural
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab

@@ -256,7 +256,7 @@ def _launch(lab: Lab) -> subprocess.Popen[bytes]:
     try:
         with open(path, "ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tui_lab.cli.engine", str(lab.path)],
+                [sys.executable, "-m", "tui_lab.client.engine", str(lab.path)],
                 stdin=subprocess.DEVNULL,
                 # for the line that says why it can't begin: the log's disk may be full
                 stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from tui_lab.engine.lock import EngineFacts, beat
 from tui_lab.engine.node_commands import NodeCommands
 from tui_lab.engine.notice import notice_of
 from tui_lab.engine.paths import peer_uid, runtime_folder
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
 

@@ -12,7 +12,7 @@ from tui_lab.engine.node import Message, Node
 from tui_lab.engine.output_staging import OutputStaging
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.staging import CodeStaging
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.fold import RUNNING
 

@@ -21,7 +21,7 @@ class EarlyEngine:
     def __init__(self, lab: Path, *, ssh: bool = False) -> None:
         """lab: the absolute path of a lab, which need not be there yet. Raises OSError."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tui_lab.cli.engine", str(lab), WAIT, *([SSH] if ssh else [])],
+            [sys.executable, "-m", "tui_lab.client.engine", str(lab), WAIT, *([SSH] if ssh else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,  # until it writes to the log of the lab

@@ -23,7 +23,7 @@ from tui_lab.engine.reach import UNREACHABLE, Reach
 from tui_lab.engine.run import ExperimentRun, Key, entries_of, now
 from tui_lab.engine.samples import Samples
 from tui_lab.engine.staging import CodeStaging
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder

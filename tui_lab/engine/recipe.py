@@ -14,11 +14,11 @@ from typing import Any, Final
 import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.spec.command import Command, compile_command
-from tui_lab.spec.model import BUILT_IN, Experiment, Value
-from tui_lab.spec.needs import Needs, needs_of
-from tui_lab.spec.template import fill, names_in
-from tui_lab.spec.units import duration
+from tui_lab.experiment.model import BUILT_IN, Experiment, Value
+from tui_lab.experiment.needs import Needs, needs_of
+from tui_lab.experiment.shell.command import Command, compile_command
+from tui_lab.experiment.shell.template import fill, names_in
+from tui_lab.experiment.units import duration
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.plan import Plan
 

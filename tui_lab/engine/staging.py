@@ -15,9 +15,9 @@ from tui_lab.engine.node import Node
 from tui_lab.engine.recipe import NodePaths
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.engine.transfer import TransferError
-from tui_lab.spec.model import Experiment
-from tui_lab.spec.needs import brought_home
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.needs import brought_home
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import code_snapshot, declared_files, layout
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from tui_lab.results.columns import build
-from tui_lab.results.structured import loads
-from tui_lab.results.text import complete_lines
-from tui_lab.results.values import from_json
+from tui_lab.results.extraction.columns import build
+from tui_lab.results.extraction.structured import loads
+from tui_lab.results.extraction.text import complete_lines
+from tui_lab.results.extraction.values import from_json
 
 # Columns of the table; `gpus` is JSON text. Further names in the file become further columns.
 COLUMNS: Final[dict[str, pl.DataType]] = {

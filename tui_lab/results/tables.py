@@ -20,17 +20,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tui_lab.results import cache, computed, hints, long
-from tui_lab.results.columns import Column, build, merge
-from tui_lab.results.commands import run_metrics
-from tui_lab.results.extract import Extraction, Task, extract
-from tui_lab.results.hints import Hint
-from tui_lab.results.readers import Tally
-from tui_lab.results.units import common_unit
-from tui_lab.results.values import Scalar
-from tui_lab.spec.metric import Metric
-from tui_lab.spec.model import Experiment
-from tui_lab.spec.record import plain
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.record import plain
+from tui_lab.results import cache
+from tui_lab.results.extraction import computed, hints, long
+from tui_lab.results.extraction.columns import Column, build, merge
+from tui_lab.results.extraction.commands import run_metrics
+from tui_lab.results.extraction.extract import Extraction, Task, extract
+from tui_lab.results.extraction.hints import Hint
+from tui_lab.results.extraction.readers import Tally
+from tui_lab.results.extraction.units import common_unit
+from tui_lab.results.extraction.values import Scalar
 from tui_lab.store import layout, ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from tui_lab.spec.model import Experiment
+from tui_lab.experiment.model import Experiment
 from tui_lab.store import layout
 from tui_lab.store.declared_files import declared, file_digest
 from tui_lab.store.errors import LabError, storage_error

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.portable.globs import matcher, normalize
-from tui_lab.spec.model import Experiment
-from tui_lab.spec.problem import SpecError
 from tui_lab.store import layout
 
 Key = Literal["code", "inputs"]

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.spec.axes import frame as as_frame
-from tui_lab.spec.load import load
-from tui_lab.spec.model import Experiment
+from tui_lab.experiment.axes import frame as as_frame
+from tui_lab.experiment.load import load
+from tui_lab.experiment.model import Experiment
 from tui_lab.store import checkpoint, fold, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import State

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.spec.problem import suggest
+from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.experiment import ExperimentFolder

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.spec.canonical import canonical
-from tui_lab.spec.values import Value
+from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.model import Value
 from tui_lab.store.plan import PREFIX, Plan
 
 # Parts of `Plan.about` -> what is said of them where they differ.

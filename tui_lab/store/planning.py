@@ -6,6 +6,7 @@ combination from two sweeps is one task. Nothing is written here.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,17 +14,41 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from tui_lab.spec import seeds
-from tui_lab.spec.canonical import canonical
-from tui_lab.spec.combinations import Combinations, carried
-from tui_lab.spec.model import Experiment, Value
-from tui_lab.spec.problem import SpecError
+from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.combinations import Combinations, carried
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.model import Experiment, Value
+from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
 from tui_lab.store.plan import PREFIX, Plan, merge
+
+
+# MERGED: Seeds for the programs: the same on every machine, spread evenly, and found without keeping any state.
+def seed(base: int, repeat: int) -> int:
+    """The seed of a repeat, from 0 to 2^31 - 1: all combinations of a repeat share it, so that they pair."""
+    return _hashed(["seed", base, repeat])
+
+
+def seeds(base: int, repeats: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """`seed` for each element of `repeats`."""
+    distinct, places = np.unique(repeats, return_inverse=True)
+    of_distinct = np.array([seed(base, int(repeat)) for repeat in distinct], dtype=np.int64)
+    return of_distinct[places]
+
+
+def task_seed(base: int, key: bytes) -> int:
+    """A task's own seed, from 0 to 2^31 - 1; `key` is what identifies the task."""
+    return _hashed(["task seed", base, key.hex()])
+
+
+def _hashed(value: Value) -> int:
+    return int.from_bytes(hashlib.sha256(canonical(value)).digest()[:4], "big") & 0x7FFFFFFF
+
 
 # Parts that tasks run under, though no key holds them.
 _SURROUNDINGS: Final = ("env", "setup", "shell", "workdir")
@@ -85,7 +110,7 @@ def task_table(
         message = f"{height:,} combinations with {repeats:,} repeats are too many tasks (at most {MAX_TASKS:,})"
         raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
     names = combinations.frame.columns
-    own_seeds = [seeds.seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
+    own_seeds = [seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
     per_task = experiment.seeding.per == "task"
     hashed_seeds = None
     if seed != "none" and "seed" not in names:
@@ -108,7 +133,7 @@ def task_table(
     if "seed" in names:
         values = combinations.typed()["seed"].cast(pl.Int64, strict=False).gather(combination)
     elif per_task:
-        values = pl.Series([seeds.task_seed(experiment.seeding.base, key) for key in plain], dtype=pl.Int64)
+        values = pl.Series([task_seed(experiment.seeding.base, key) for key in plain], dtype=pl.Int64)
     else:
         values = pl.Series(np.tile(np.array(own_seeds, dtype=np.int64), height))
     table = pl.DataFrame(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, print_json
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from tui_lab.spec.problem import Problem
+    from tui_lab.experiment.yaml.problem import Problem
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.spec.problem import SpecError
+    from tui_lab.experiment.yaml.problem import SpecError
 
     paths = [Path(name) for name in args.files]
     if args.repair and (files := [path for path in paths if not path.is_dir()]):
@@ -60,9 +60,9 @@ def main(arguments: list[str]) -> int:
 def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]:
     """What there is to say of a lab; its damage joins the problems. Raises LabError."""
     from tui_lab.cli.commands.clean import take_lock
-    from tui_lab.cli.mending import findings, mend
-    from tui_lab.cli.text import plural
-    from tui_lab.spec.problem import Problem
+    from tui_lab.client.formatting import plural
+    from tui_lab.client.repair import findings, mend
+    from tui_lab.experiment.yaml.problem import Problem
     from tui_lab.store.lab import Lab
 
     said: list[str] = []
@@ -84,10 +84,10 @@ def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]
 
 def _checked(path: Path) -> list[str]:
     """What there is to say of a file without mistakes. Raises SpecError."""
-    from tui_lab.cli.reading import told
-    from tui_lab.cli.submission import Choice, prepare
-    from tui_lab.cli.text import plural
-    from tui_lab.spec.read_cluster import is_cluster, load_cluster
+    from tui_lab.client.formatting import plural
+    from tui_lab.client.reading import told
+    from tui_lab.client.submission import Choice, prepare
+    from tui_lab.experiment.cluster.reader import is_cluster, load_cluster
 
     with told(str(path)):
         if is_cluster(path):

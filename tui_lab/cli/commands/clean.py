@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, INFRASTRUCTURE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,7 +94,7 @@ def take_lock(lab: Lab) -> EngineLock:
 def clean_nodes(args: argparse.Namespace) -> int:
     """Remove what the lab has on its nodes while nothing runs there. Without --yes it only says which nodes it would
     reach: what is there, only they know."""
-    from tui_lab.cli.text import printable
+    from tui_lab.client.formatting import printable
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.errors import LabError
 
@@ -134,7 +134,7 @@ def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
 
 def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
     """Find what is to go, say it, and with --yes remove it; whether something could not be removed."""
-    from tui_lab.cli.text import plural, printable, size
+    from tui_lab.client.formatting import plural, printable, size
     from tui_lab.store.task_files import TaskFile, matching
 
     tasks = chosen(folder, args)
@@ -183,8 +183,8 @@ def chosen(folder: ExperimentFolder, args: argparse.Namespace) -> pl.DataFrame:
     """The tasks that all conditions mean. Raises UsageError."""
     import polars as pl
 
-    from tui_lab.cli.address import matching, task_table
-    from tui_lab.spec.problem import suggest
+    from tui_lab.client.address import matching, task_table
+    from tui_lab.experiment.yaml.problem import suggest
     from tui_lab.store.fold import STATES
 
     table = task_table(folder, args.where) if args.where else folder.tasks()

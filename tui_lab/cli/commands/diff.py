@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from tui_lab.cli.address import Address
+    from tui_lab.client.address import Address
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
     from tui_lab.store.task_files import TaskFile
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _task(lab: Lab, word: str) -> Address:
-    from tui_lab.cli.address import resolve
+    from tui_lab.client.address import resolve
 
     found = resolve(lab, [word])
     if len(found) != 1:
@@ -89,7 +89,7 @@ def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
 
 
 def _text(path: TaskFile) -> list[str]:
-    from tui_lab.results.text import Text
+    from tui_lab.results.extraction.text import Text
 
     try:
         with open(path.open(), "rb") as file:
@@ -100,7 +100,7 @@ def _text(path: TaskFile) -> list[str]:
 
 def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
     """The file's difference, tasks that came and went, files of the program that changed."""
-    from tui_lab.cli.text import plural
+    from tui_lab.client.formatting import plural
 
     sides = []
     for name, number in (first, second):
@@ -128,7 +128,7 @@ def _plan_file(folder: ExperimentFolder, event: dict[str, Any]) -> Path:
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    from tui_lab.cli.text import plural, printable
+    from tui_lab.client.formatting import plural, printable
 
     if "columns" in found:
         width = max(map(len, found["columns"]), default=0)
@@ -144,6 +144,6 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    from tui_lab.cli.text import printable
+    from tui_lab.client.formatting import printable
 
     return "-" if value is None else printable(str(value))

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli import negative
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS, Parser, add_common, lab_path, open_lab, read_goals
-from tui_lab.results.terminal_guard import own
+from tui_lab.client.errors import UsageError
+from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tui_lab.results.charts import Chart, Request, Role, Source
+    from tui_lab.results.charts.model import Chart, Request, Role, Source
 
 KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto")
 AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
@@ -137,7 +137,7 @@ def _inches(text: str) -> float:
 def main(arguments: list[str]) -> int:
     args = parser().parse_args(negative.protect(arguments))
 
-    from tui_lab.results.charts import ChartError, NothingToDraw, make
+    from tui_lab.results.charts.model import ChartError, NothingToDraw, make
 
     def once() -> Chart:
         mine = copy.deepcopy(args)
@@ -161,8 +161,8 @@ def main(arguments: list[str]) -> int:
 
 def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
     """Draw until the run is over; the last chart."""
-    from tui_lab.cli.address import newest
-    from tui_lab.cli.draw_follow import Place, follow
+    from tui_lab.cli.output.chart_follower import Place, follow
+    from tui_lab.client.address import newest
 
     if args.sql is not None or args.input is not None:
         raise UsageError("draw --follow: a run of an experiment can be followed, not --sql or --input")
@@ -191,7 +191,7 @@ def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
 
 def read_source(args: argparse.Namespace) -> Source:
     """The rows: of an experiment, a query or a file. Raises UsageError, LabError, ChartError."""
-    from tui_lab.results.charts import Source
+    from tui_lab.results.charts.model import Source
 
     given = [name for name in ("experiment", "sql", "input") if getattr(args, name) is not None]
     if len(given) > 1:
@@ -199,7 +199,7 @@ def read_source(args: argparse.Namespace) -> Source:
     if args.sql is not None:
         return Source(_query(args))
     if args.input is not None:
-        from tui_lab.cli.address import experiment_at
+        from tui_lab.client.address import experiment_at
 
         path = Path(args.input)
         # The table that `parse -e` writes, as it is now.
@@ -211,7 +211,7 @@ def read_source(args: argparse.Namespace) -> Source:
 
 
 def _query(args: argparse.Namespace) -> Any:
-    from tui_lab.results.sql import QueryError, query
+    from tui_lab.results.sql.database import QueryError, query
 
     sql = sys.stdin.read() if args.sql == "-" else args.sql
     try:
@@ -221,8 +221,8 @@ def _query(args: argparse.Namespace) -> Any:
 
 
 def _file(path: Path) -> Any:
-    from tui_lab.results.charts import ChartError
-    from tui_lab.results.table_file import TableFileError, read_table
+    from tui_lab.results.charts.model import ChartError
+    from tui_lab.results.export.table_file import TableFileError, read_table
 
     try:
         return read_table(path)
@@ -231,11 +231,11 @@ def _file(path: Path) -> Any:
 
 
 def _experiment(args: argparse.Namespace) -> Source:
-    from tui_lab.cli.address import newest
-    from tui_lab.cli.reading import reading
-    from tui_lab.results import patas_names
-    from tui_lab.results.charts import Source
-    from tui_lab.results.charts_choice import FACTS
+    from tui_lab.client.address import newest
+    from tui_lab.client.reading import reading
+    from tui_lab.results.charts.choice import FACTS
+    from tui_lab.results.charts.model import Source
+    from tui_lab.results.sql import patas_names
     from tui_lab.results.tables import refresh
 
     lab = open_lab(args)
@@ -261,8 +261,8 @@ def _experiment(args: argparse.Namespace) -> Source:
 
 def read_request(args: argparse.Namespace, source: Source) -> Request:
     """Raises UsageError, ChartError."""
-    from tui_lab.results.charts import Request
-    from tui_lab.results.charts_choice import find
+    from tui_lab.results.charts.choice import find
+    from tui_lab.results.charts.model import Request
 
     goals: dict[str, Any] = {}
     for name, goal in read_goals(args.goal):
@@ -303,7 +303,7 @@ def show(chart: Chart, args: argparse.Namespace) -> None:
     """Print the chart or its table, or write a file. Raises UsageError, ChartError."""
     file = Path(args.output) if args.output else None
     if args.table:
-        from tui_lab.results.output import OutputError, write
+        from tui_lab.results.export.output import OutputError, write
 
         try:
             note = write(chart.table, args.format, file)
@@ -312,7 +312,7 @@ def show(chart: Chart, args: argparse.Namespace) -> None:
         if note:
             print(note, file=sys.stderr)
     elif file is not None and file.suffix.lower() != ".txt":
-        from tui_lab.results.plots import files
+        from tui_lab.results.charts import files
 
         files.write(chart, file, tuple(args.fig_size) if args.fig_size else files.SIZE)
     elif file is not None:
@@ -322,9 +322,9 @@ def show(chart: Chart, args: argparse.Namespace) -> None:
 
 
 def _as_text(chart: Chart, args: argparse.Namespace) -> str:
-    from tui_lab.results.glyphs import shows_signs
-    from tui_lab.results.plots.style import Look
-    from tui_lab.results.plots.terminal import draw
+    from tui_lab.results.charts.terminal.draw import draw
+    from tui_lab.results.charts.terminal.style import Look
+    from tui_lab.results.terminal.glyphs import shows_signs
 
     width, height = shutil.get_terminal_size()
     color = not args.output and colored()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli import negative
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, FAILED
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, lab_path
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -118,14 +118,14 @@ def main(arguments: list[str]) -> int:
     args = parser().parse_args(negative.protect(arguments))
 
     from tui_lab.cli import patas_files
-    from tui_lab.cli.reading import told
+    from tui_lab.client.reading import told
 
     nodes = patas_files.read_nodes(args.node, args.cluster, args.filter_nodes)
     patas_files.task_condition(args.filter_tasks, "")
     with told(", ".join(args.experiment) or "the command"):
         sweeps, files = _wanted(args)
         made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
-    from tui_lab.cli.submission import find_lab
+    from tui_lab.client.submission import find_lab
     from tui_lab.store.lab import Lab
 
     lab = find_lab(lab_path(args))
@@ -208,10 +208,10 @@ def _absolute(workdir: str | None) -> str | None:
 def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
     """The file of a sweep and its text, which is valid. Raises UsageError for what is not."""
     from tui_lab.cli import exploring
-    from tui_lab.spec.combinations import expand
-    from tui_lab.spec.load import load
-    from tui_lab.spec.names import experiment_name_error
-    from tui_lab.spec.problem import SpecError
+    from tui_lab.experiment.combinations import expand
+    from tui_lab.experiment.load import load
+    from tui_lab.experiment.names import experiment_name_error
+    from tui_lab.experiment.yaml.problem import SpecError
 
     wrong = experiment_name_error(sweep.name)
     if wrong is not None:
@@ -232,7 +232,7 @@ def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
 
 def _metrics(folder: Path) -> dict[str, Any]:
     """The metrics that `parse` or a person gave the experiment: a larger sweep keeps them."""
-    from tui_lab.spec.yaml12 import parse
+    from tui_lab.experiment.yaml.parser import parse
     from tui_lab.store.experiment import ExperimentFolder
 
     experiment = ExperimentFolder(folder)
@@ -303,7 +303,7 @@ def _submitted(lab: Lab, name: str, text: str) -> bool:
 def _calls(wanted: Sequence[Wanted], args: argparse.Namespace, redo: bool) -> Iterator[list[str]]:
     """The words for --run: one call for all files, or where tasks are chosen one for each."""
     from tui_lab.cli.patas_files import task_condition
-    from tui_lab.spec.load import load
+    from tui_lab.experiment.load import load
 
     common = ["--run", *(["--lab", args.lab] if args.lab else [])]
     for option in ("detach", "replace", "keep_going", "take_over", "json", "debug"):
@@ -335,9 +335,9 @@ def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespa
     """Show what would run, and ask. Raises SpecError, LabError, UsageError for what would be refused."""
     from tui_lab.cli.commands import plan
     from tui_lab.cli.patas_files import task_condition
-    from tui_lab.cli.reading import told
-    from tui_lab.cli.submission import Choice, prepare
-    from tui_lab.spec.load import load
+    from tui_lab.client.reading import told
+    from tui_lab.client.submission import Choice, prepare
+    from tui_lab.experiment.load import load
 
     for file, text in wanted:
         only = task_condition(args.filter_tasks, load(file, text).name)

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS as ALL_FORMATS
 from tui_lab.cli.options import Parser, add_common, examples, lab_to_read
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,10 +41,10 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.address import newest
-    from tui_lab.cli.reading import reading
-    from tui_lab.results.output import OutputError, choose_format
-    from tui_lab.results.statistics_report import StatisticsError
+    from tui_lab.client.address import newest
+    from tui_lab.client.reading import reading
+    from tui_lab.results.export.output import OutputError, choose_format
+    from tui_lab.results.statistics.report import StatisticsError
     from tui_lab.results.tables import refresh
 
     file = Path(args.output) if args.output else None
@@ -63,21 +63,21 @@ def main(arguments: list[str]) -> int:
 
 
 def _write(results: Results, args: argparse.Namespace, format: Any, file: Path | None) -> None:
-    from tui_lab.results import export
+    from tui_lab.results.export import described
 
     tasks = args.tasks or args.all or args.steps or args.rows
     about: dict[str, Any] = {"experiment": results.name}
     if args.settings or (format == "markdown" and not tasks):
-        from tui_lab.results.statistics_frame import frame
-        from tui_lab.results.statistics_report import make
+        from tui_lab.results.statistics.frame import frame
+        from tui_lab.results.statistics.report import make
 
         report = make(results)
-        table = export.paper_table(report) if format == "markdown" else frame(report)
-        export.write_described(table, format, file, about, export.describe_statistics(report, table))
+        table = described.paper_table(report) if format == "markdown" else frame(report)
+        described.write_described(table, format, file, about, described.describe_statistics(report, table))
         return
     table = _table(results, args)
     about["table"] = "steps" if args.steps else "rows" if args.rows else "tasks"
-    export.write_described(table, format, file, about, export.describe_columns(results, table.columns))
+    described.write_described(table, format, file, about, described.describe_columns(results, table.columns))
 
 
 def _table(results: Results, args: argparse.Namespace) -> pl.DataFrame:

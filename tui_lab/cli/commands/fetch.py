@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import NothingToDoError, UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
-from tui_lab.results.terminal_guard import console as new_console
+from tui_lab.client.errors import NothingToDoError, UsageError
+from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
-    from tui_lab.cli.address import Address
-    from tui_lab.cli.attempts import Attempt, Left
+    from tui_lab.client.address import Address
+    from tui_lab.client.attempts import Attempt, Left
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
 
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.address import resolve
+    from tui_lab.client.address import resolve
     from tui_lab.engine.client import EngineClient
 
     lab = open_lab(args)
@@ -96,7 +96,7 @@ def split_words(lab: Lab, words: list[str]) -> tuple[list[str], list[str]]:
 def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
     """What is to come, of the attempt that was named, or of the last that left anything. Raises UsageError,
     NothingToDoError where all is here."""
-    from tui_lab.cli.attempts import attempts
+    from tui_lab.client.attempts import attempts
     from tui_lab.portable.globs import matcher
 
     wanted = matcher(globs or None)
@@ -127,7 +127,7 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[d
     """Ask for one task after the other, and show how far it is."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from tui_lab.cli.text import plural, size
+    from tui_lab.client.formatting import plural, size
 
     console = new_console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())

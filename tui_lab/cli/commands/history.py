@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
-from tui_lab.results.terminal_guard import console as new_console
+from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
     """Each submission with its number from 1, the events that followed it, and its last count by state."""
-    from tui_lab.cli.attempts import git_facts
+    from tui_lab.client.attempts import git_facts
     from tui_lab.store import journal, ranges
 
     found: list[dict[str, Any]] = []
@@ -68,8 +68,8 @@ def _show(name: str, found: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tui_lab.cli.git_state import commit_line
-    from tui_lab.cli.text import STATE_MARKS, printable
+    from tui_lab.client.formatting import STATE_MARKS, printable
+    from tui_lab.client.git_state import commit_line
 
     console = new_console(highlight=False)
     narrow = console.width < _TABLE_WIDTH

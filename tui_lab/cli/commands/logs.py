@@ -9,13 +9,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, examples, lab_to_read
-from tui_lab.results.terminal_guard import own
+from tui_lab.client.errors import UsageError
+from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:
-    from tui_lab.cli.address import Address
+    from tui_lab.client.address import Address
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
     from tui_lab.store.layout import Stream
@@ -47,8 +47,8 @@ def main(arguments: list[str]) -> int:
 
     if args.lines is not None and args.lines < 0:
         raise UsageError("-n takes a number from 0")
-    from tui_lab.cli.address import resolve
-    from tui_lab.cli.reading import told
+    from tui_lab.client.address import resolve
+    from tui_lab.client.reading import told
 
     lab = lab_to_read(args)
     addresses = resolve(lab, args.tasks)
@@ -73,7 +73,7 @@ class Outputs:
     """The output files of a task. Raises UsageError for an unknown step."""
 
     def __init__(self, address: Address, streams: list[Stream]) -> None:
-        from tui_lab.spec.problem import suggest
+        from tui_lab.experiment.yaml.problem import suggest
 
         self.address = address
         self.streams = streams
@@ -187,7 +187,7 @@ class Writer:
         if not block:
             return
         if self.plain:
-            from tui_lab.results.text import strip_escapes
+            from tui_lab.results.extraction.text import strip_escapes
 
             text = strip_escapes(block).decode("utf-8", "replace")
             text = "".join(c for c in text if c.isprintable() or c in "\n\t\r")

@@ -9,11 +9,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, INFRASTRUCTURE
-from tui_lab.cli.node_words import mended
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, examples, open_lab, print_json
-from tui_lab.cli.text import printable
+from tui_lab.client.errors import UsageError
+from tui_lab.client.formatting import printable
+from tui_lab.client.node_formatting import mended
 
 if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     elif args.action in _ACTIONS:
         return _change(lab, args)
     else:
-        from tui_lab.spec.problem import suggest
+        from tui_lab.experiment.yaml.problem import suggest
 
         raise UsageError(f'nodes: there is no "{args.action}"; ' + (suggest(args.action, _ACTIONS) or _known()))
     return DONE
@@ -72,7 +72,7 @@ def _known() -> str:
 
 
 def _list(lab: Lab, args: argparse.Namespace) -> None:
-    from tui_lab.cli.node_table import look, show
+    from tui_lab.cli.output.node_table import look, show
 
     found = look(lab)
     if args.json:
@@ -139,7 +139,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
     if (args.node or args.cluster) and action != "add":
         raise UsageError(f"nodes {action}: --node and --cluster belong to add")
     if action == "add":
-        from tui_lab.cli.nodes import read_nodes
+        from tui_lab.client.nodes import read_nodes
 
         if not args.node and not args.cluster:
             raise UsageError("nodes add: which node? As in: tui-lab nodes add --node ana@tower 16")
@@ -154,7 +154,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
         slots = int(match[1])
         if slots < 1:
             raise UsageError(f"nodes set: slots={slots} is too few; `tui-lab nodes drain {words[0]}` gives it nothing")
-        from tui_lab.spec.cluster import MOST_SLOTS
+        from tui_lab.experiment.cluster.model import MOST_SLOTS
 
         if slots > MOST_SLOTS:
             raise UsageError(f"nodes set: slots={slots} is too many; a node has at most {MOST_SLOTS:,}")

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, lab_path, open_lab, print_json, relative
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
 
+    from tui_lab.experiment.model import Experiment
     from tui_lab.results.tables import Results
-    from tui_lab.spec.model import Experiment
     from tui_lab.store.experiment import ExperimentFolder
 
 _EPILOG = """Without -p, the metrics are taken anew from the experiment's file, if that still exists.
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     if args.format and not args.output:
         parser.error("--format is for the file of -o")
-    from tui_lab.results.output import Format, OutputError, choose_format, write
+    from tui_lab.results.export.output import Format, OutputError, choose_format, write
 
     path = Path(args.output) if args.output else None
     try:
@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     plan = folder.plan().number
     text, spec = wanted(folder, args)
 
-    from tui_lab.cli.reading import reading
+    from tui_lab.client.reading import reading
     from tui_lab.results.tables import refresh
 
     # All that may fail comes before the metrics are kept: what can't be read would stay in the way.
@@ -93,8 +93,8 @@ def main(arguments: list[str]) -> int:
 def _write_for_patas(results: Results) -> None:
     """The table where patas writes it, under its names. Its users read this file; where it can't be written, that is
     told: the tables do not need it."""
-    from tui_lab.results.output import OutputError, write
-    from tui_lab.results.patas_names import patas_table
+    from tui_lab.results.export.output import OutputError, write
+    from tui_lab.results.sql.patas_names import patas_table
 
     path = results.folder.path / f"{results.name}.csv"
     try:
@@ -107,7 +107,7 @@ def _write_for_patas(results: Results) -> None:
 
 def choose(args: argparse.Namespace) -> ExperimentFolder:
     """The experiment meant. Raises UsageError, LabError."""
-    from tui_lab.cli.address import experiment_at, newest
+    from tui_lab.client.address import experiment_at, newest
 
     if args.folder is not None:
         if args.experiment is not None:
@@ -146,8 +146,8 @@ def _refuse(path: Path, lab: Path) -> None:
 def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | None, Experiment | None]:
     """The experiment with the metrics of the command line, or with those that its file has now, as text and read; None
     where they are in force. Raises SpecError, UsageError."""
-    from tui_lab.spec.load import load
-    from tui_lab.spec.yaml12 import parse
+    from tui_lab.experiment.load import load
+    from tui_lab.experiment.yaml.parser import parse
 
     source = folder.file()
     text = folder.spec_text()
@@ -172,7 +172,7 @@ def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | No
 
 def check_patterns(args: argparse.Namespace) -> None:
     """Raises UsageError that points at the mistake in a pattern of the command line."""
-    from tui_lab.spec.pattern import PatternError, compile_pattern
+    from tui_lab.experiment.patterns.pattern import PatternError, compile_pattern
 
     for option, text in [*((f"-p {name}", pattern) for name, pattern in args.patterns), ("-n", args.each)]:
         if text is None:
@@ -192,8 +192,8 @@ def _changed(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> tu
     """The experiment's file with other metrics, as text and read. Raises SpecError."""
     import yaml
 
-    from tui_lab.spec.load import load
-    from tui_lab.spec.yaml12 import parse
+    from tui_lab.experiment.load import load
+    from tui_lab.experiment.yaml.parser import parse
 
     source = folder.file()
     document = {**parse(text, str(source)).value, **changes}
@@ -203,7 +203,7 @@ def _changed(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> tu
 
 def report(results: Results, warnings: list[str], as_json: bool) -> None:
     """In how many tasks each metric was found, and what to do about those found nowhere."""
-    from tui_lab.cli.text import plural
+    from tui_lab.client.formatting import plural
 
     grid = results.grid
     ended = results.tasks["attempt"].count()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
-from tui_lab.cli.shortage import cores
+from tui_lab.client.errors import UsageError
+from tui_lab.client.shortage import cores
 
 if TYPE_CHECKING:
-    from tui_lab.cli.submission import Prepared
+    from tui_lab.client.submission import Prepared
 
 EXAMPLES = 3
 
@@ -41,8 +41,8 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_intermixed_args(arguments)
 
-    from tui_lab.cli.reading import told
-    from tui_lab.cli.submission import Choice, find_lab, prepare, split_words
+    from tui_lab.client.reading import told
+    from tui_lab.client.submission import Choice, find_lab, prepare, split_words
 
     files, overrides = split_words(args.words)
     if not files:
@@ -104,7 +104,7 @@ def as_json(prepared: Prepared) -> dict[str, object]:
 
 
 def show(prepared: Prepared, everything: bool) -> None:
-    from tui_lab.cli.text import plural, shortened, span
+    from tui_lab.client.formatting import plural, shortened, span
 
     plan = prepared.plan
     combinations = plan.tasks["combination"].n_unique()
@@ -130,7 +130,7 @@ def show(prepared: Prepared, everything: bool) -> None:
 
 def _product(prepared: Prepared, combinations: int) -> str:
     """How many tasks there are, and why."""
-    from tui_lab.cli.text import plural
+    from tui_lab.client.formatting import plural
 
     repeat, tasks = prepared.experiment.repeat, plural(prepared.plan.tasks.height, "task")
     added = prepared.plan.tasks.filter("added")["combination"].n_unique()
@@ -149,7 +149,7 @@ def and_more(prepared: Prepared) -> str:
 
 
 def _domain(prepared: Prepared, name: str) -> str:
-    from tui_lab.cli.text import shown_value
+    from tui_lab.client.formatting import shown_value
 
     plan = prepared.plan
     values = plan.typed()[name].unique(maintain_order=True)

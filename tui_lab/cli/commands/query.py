@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import FORMATS, Parser, add_common, lab_to_read, print_json
-from tui_lab.spec.bounded import bounded
+from tui_lab.client.errors import UsageError
+from tui_lab.experiment.expressions.bounded import bounded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,9 +75,9 @@ def main(arguments: list[str]) -> int:
 
     import orjson
 
-    from tui_lab.cli.reading import told
-    from tui_lab.results.output import Format, OutputError, choose_format, objects, write
-    from tui_lab.results.sql import QueryError
+    from tui_lab.client.reading import told
+    from tui_lab.results.export.output import Format, OutputError, choose_format, objects, write
+    from tui_lab.results.sql.database import QueryError
 
     output = Path(args.output) if args.output else None
     try:
@@ -108,9 +108,9 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
     """The table to print; None where there is none. Raises QueryError."""
     import polars as pl
 
-    from tui_lab.results import saved_queries
-    from tui_lab.results.sql import Database
-    from tui_lab.results.sql_connection import MEMORY
+    from tui_lab.results.sql import saved_queries
+    from tui_lab.results.sql.connection import MEMORY
+    from tui_lab.results.sql.database import Database
 
     if args.saved:
         found = saved_queries.saved(lab)
@@ -121,7 +121,7 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
             command, rest = typed[0], typed[1:]
             if command != ".schema":
                 raise UsageError(f"query knows no {command}; .schema lists the tables and their columns")
-            from tui_lab.results.sql_schema import schema
+            from tui_lab.results.sql.schema import schema
 
             return schema(database, _single(rest) if rest else None)
         sql = _sql(lab, args.words)
@@ -135,7 +135,7 @@ def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
 
 
 def _sql(lab: Lab, words: list[str]) -> str:
-    from tui_lab.results import macros, saved_queries
+    from tui_lab.results.sql import macros, saved_queries
 
     asked = macros.as_query(words)
     if asked is not None:
@@ -154,14 +154,14 @@ def _single(words: list[str]) -> str:
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:
-    from tui_lab.spec import yaml12
+    from tui_lab.experiment.yaml import parser
 
     found = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or not name.isidentifier():
             raise UsageError(f"--param {assignment}: it has the form NAME=VALUE")
-        found[name] = yaml12.resolve(text)
+        found[name] = parser.resolve(text)
     return found
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from tui_lab.cli.errors import NothingToDoError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
+from tui_lab.client.errors import NothingToDoError
 
 
 def main(arguments: list[str]) -> int:
@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     from tui_lab.cli.commands.retry import check_code
-    from tui_lab.cli.follow import Followed, Interrupts
-    from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
+    from tui_lab.client.follow import Followed, Interrupts
+    from tui_lab.client.formatting import plural
     from tui_lab.engine.client import EngineClient
 
     lab = lab_to_run(args)

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import NothingToDoError, UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, add_take_over, examples, lab_to_run
+from tui_lab.client.errors import NothingToDoError, UsageError
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -41,11 +41,11 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.address import by_experiment, newest, resolve
-    from tui_lab.cli.follow import Followed, Interrupts
-    from tui_lab.cli.program import changed_since
-    from tui_lab.cli.text import plural
     from tui_lab.cli.watch import watch
+    from tui_lab.client.address import by_experiment, newest, resolve
+    from tui_lab.client.follow import Followed, Interrupts
+    from tui_lab.client.formatting import plural
+    from tui_lab.client.program import changed_since
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import fold, ranges
 
@@ -88,8 +88,8 @@ def main(arguments: list[str]) -> int:
 def read_changes(words: list[str]) -> dict[str, Any]:
     """What `name=value` words change for this retry: `timeout` in seconds, `needs` by name; None and 0 for none.
     Raises UsageError."""
-    from tui_lab.spec.needs import NeedError, amount
-    from tui_lab.spec.units import MEMORY_HINT, TIME_HINT, duration
+    from tui_lab.experiment.needs import NeedError, amount
+    from tui_lab.experiment.units import MEMORY_HINT, TIME_HINT, duration
 
     changes: dict[str, Any] = {}
     for word in words:
@@ -111,8 +111,8 @@ def read_changes(words: list[str]) -> dict[str, Any]:
 
 def check_needs(folder: ExperimentFolder, needs: Mapping[str, Any]) -> None:
     """Raises UsageError for a need that an experiment does not know, or never meets."""
-    from tui_lab.spec.needs import OF_A_NODE, too_many
-    from tui_lab.spec.problem import suggest
+    from tui_lab.experiment.needs import OF_A_NODE, too_many
+    from tui_lab.experiment.yaml.problem import suggest
 
     limits = folder.spec().limits if needs else {}
     for name, count in needs.items():

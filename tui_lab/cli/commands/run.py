@@ -9,16 +9,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import COMMANDS, DONE
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
-from tui_lab.results.terminal_guard import console as new_console
+from tui_lab.client.errors import UsageError
+from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
-    from tui_lab.cli.nodes import Node
-    from tui_lab.cli.submission import Choice, Prepared
+    from tui_lab.client.nodes import Node
+    from tui_lab.client.submission import Choice, Prepared
     from tui_lab.engine.early import EarlyEngine
-    from tui_lab.spec.problem import Problem
+    from tui_lab.experiment.yaml.problem import Problem
     from tui_lab.store.lab import Lab
 
 _EPILOG: Final = """commands:
@@ -88,7 +88,7 @@ def main(arguments: list[str], nodes: list[Node] | None = None) -> int:
 
 def _not_run(args: argparse.Namespace) -> int:
     """The screen: on the lab, on a lab that is named, or with a file in the editor."""
-    from tui_lab.spec.problem import suggest
+    from tui_lab.experiment.yaml.problem import suggest
 
     if len(args.words) > 1:
         if not Path(args.words[0]).exists() and (hint := suggest(args.words[0], COMMANDS)):
@@ -98,7 +98,7 @@ def _not_run(args: argparse.Namespace) -> int:
     if path is not None and not path.exists():
         hint = suggest(args.words[0], COMMANDS)
         raise UsageError(f'there is no command and no file "{path}"; ' + (hint or "see tui-lab --help"))
-    from tui_lab.tui.entry import open_screen
+    from tui_lab.tui.app.entry import open_screen
 
     if path is not None and path.is_dir():
         if not (path / "lab.json").exists() and any(path.iterdir()):
@@ -126,10 +126,9 @@ def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine | None) -> int:
-    from tui_lab.cli.follow import Followed, Interrupts
-    from tui_lab.cli.nodes import read_nodes
-    from tui_lab.cli.submission import Choice, find_lab, split_words
-    from tui_lab.cli.submitting import submit
+    from tui_lab.client.follow import Followed, Interrupts
+    from tui_lab.client.nodes import read_nodes
+    from tui_lab.client.submission import Choice, find_lab, split_words, submit
     from tui_lab.engine.lock import claim
     from tui_lab.store.lab import Lab
 
@@ -140,7 +139,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     nodes = read_nodes(args.node, args.cluster) if nodes is None else nodes
     lab = find_lab(lab_path(args))
     if args.first:
-        from tui_lab.cli.first import run_first
+        from tui_lab.client.foreground import run_first
 
         tried = _prepare_all(lab, files[:1], choice)[0]
         if far := [node["name"] for node in nodes if node.get("host")]:
@@ -177,8 +176,8 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:
     """Prepare every file, so that the mistakes of all are told at once. Raises SpecError, LabError."""
 
-    from tui_lab.cli.submission import prepare
-    from tui_lab.spec.problem import SpecError
+    from tui_lab.client.submission import prepare
+    from tui_lab.experiment.yaml.problem import SpecError
 
     prepared: list[Prepared] = []
     problems: list[Problem] = []
@@ -200,7 +199,7 @@ def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Pre
 def announce(prepared: Prepared) -> None:
     """What is about to run, and why, on standard error."""
     from tui_lab.cli.commands.plan import and_more
-    from tui_lab.cli.text import plural
+    from tui_lab.client.formatting import plural
 
     for notice in prepared.notices:
         print(f"note: {notice}", file=sys.stderr)

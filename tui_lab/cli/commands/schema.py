@@ -26,9 +26,9 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
 
     if args.cluster:
-        from tui_lab.spec.cluster_schema import cluster_json_schema as json_schema
-        from tui_lab.spec.cluster_schema import cluster_reference as reference
+        from tui_lab.experiment.cluster.schema import cluster_json_schema as json_schema
+        from tui_lab.experiment.cluster.schema import cluster_reference as reference
     else:
-        from tui_lab.spec.schema import json_schema, reference
+        from tui_lab.experiment.schema import json_schema, reference
     print(reference() if args.reference else json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return DONE

@@ -6,12 +6,12 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, lab_to_read, print_json
+from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
-    from tui_lab.cli.address import Address
+    from tui_lab.client.address import Address
     from tui_lab.engine.recipe import Recipe
     from tui_lab.store.experiment import ExperimentFolder
 
@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.address import resolve
-    from tui_lab.cli.reading import told
+    from tui_lab.client.address import resolve
+    from tui_lab.client.reading import told
 
     addresses = resolve(lab_to_read(args), args.tasks)
     if not addresses:
@@ -74,7 +74,7 @@ def repeating_line(recipe: Recipe, row: int) -> str:
     failure.
     """
     from tui_lab.engine.recipe import placeholders
-    from tui_lab.spec.render import quote
+    from tui_lab.experiment.render import quote
 
     message = recipe.start(row, 1)
     experiment = recipe.experiment
@@ -101,7 +101,7 @@ def _grouped(line: str) -> str:
 
 def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
     """All that is known of a task, its attempts from the journal included."""
-    from tui_lab.cli.attempts import attempts, git_facts, node_facts
+    from tui_lab.client.attempts import attempts, git_facts, node_facts
     from tui_lab.store.task_files import listed
 
     folder = address.folder
@@ -141,8 +141,8 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
     """What of a done task's output a metric found and could not read, and how it would be read, by metric."""
     if attempt is None:
         return {}
-    from tui_lab.results.extract import extract
-    from tui_lab.results.hints import explain
+    from tui_lab.results.extraction.extract import extract
+    from tui_lab.results.extraction.hints import explain
 
     experiment = folder.spec()
     of_task = [(task, attempt)]
@@ -153,9 +153,9 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
 
 
 def _show(found: dict[str, Any], address: Address) -> None:
-    from tui_lab.cli.git_state import commit_line
-    from tui_lab.cli.node_table import facts_line
-    from tui_lab.cli.text import STATE_MARKS, last_line, plural, printable, shown_value, size, span
+    from tui_lab.cli.output.node_table import facts_line
+    from tui_lab.client.formatting import STATE_MARKS, last_line, plural, printable, shown_value, size, span
+    from tui_lab.client.git_state import commit_line
 
     reason = f" ({found['reason']})" if found["reason"] else ""
     print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
@@ -199,7 +199,7 @@ def _show(found: dict[str, Any], address: Address) -> None:
 
 def _show_left(files: list[dict[str, Any]], address: Address) -> None:
     """What stayed on a node, and how it comes home."""
-    from tui_lab.cli.text import plural, size
+    from tui_lab.client.formatting import plural, size
 
     for place in dict.fromkeys((file["node"], file["attempt"]) for file in files):
         there = [file for file in files if (file["node"], file["attempt"]) == place]

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.errors import UsageError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, examples, lab_to_read, print_json, read_goals
-from tui_lab.results.terminal_guard import console as new_console
+from tui_lab.client.errors import UsageError
+from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from tui_lab.results.importance import Importance
-    from tui_lab.results.statistics_against import Side
-    from tui_lab.results.statistics_report import MetricReport, Options, Report
+    from tui_lab.results.statistics.against import Side
+    from tui_lab.results.statistics.importance import Importance
+    from tui_lab.results.statistics.report import MetricReport, Options, Report
     from tui_lab.results.tables import Results
 
 ROWS: Final = 15
@@ -115,10 +115,10 @@ def _parser() -> Parser:
 def main(arguments: list[str]) -> int:
     args = _parser().parse_args(_with_count(arguments))
 
-    from tui_lab.cli.address import newest
-    from tui_lab.cli.reading import reading
-    from tui_lab.results.output import OutputError, choose_format
-    from tui_lab.results.statistics_report import StatisticsError
+    from tui_lab.client.address import newest
+    from tui_lab.client.reading import reading
+    from tui_lab.results.export.output import OutputError, choose_format
+    from tui_lab.results.statistics.report import StatisticsError
     from tui_lab.results.tables import refresh
 
     if args.output and not args.format:
@@ -144,16 +144,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer(results: Results, args: argparse.Namespace) -> int:
-    from tui_lab.results.output import choose_format
-    from tui_lab.results.statistics_document import (
-        document,
-        front_frame,
-        importance_frame,
-        method,
-        pareto_front,
-    )
-    from tui_lab.results.statistics_report import make
-    from tui_lab.results.statistics_warnings import warnings
+    from tui_lab.results.export.output import choose_format
+    from tui_lab.results.statistics.document import document, front_frame, importance_frame, method, pareto_front
+    from tui_lab.results.statistics.report import make
+    from tui_lab.results.statistics.warnings import warnings
 
     if args.per:
         return _per(results, args)
@@ -169,8 +163,8 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
     if format == "table":
         _print(report, args, front, explained, told, file)
         return DONE
-    from tui_lab.results.export import describe_statistics, paper_table, write_described
-    from tui_lab.results.statistics_frame import frame
+    from tui_lab.results.export.described import describe_statistics, paper_table, write_described
+    from tui_lab.results.statistics.frame import frame
 
     if front is not None and explained is not None:
         raise UsageError("--pareto and --importance are two tables: ask for one of them, or for --json")
@@ -191,13 +185,13 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
 
 def _per(results: Results, args: argparse.Namespace) -> int:
     """The best setting for each value of a parameter."""
-    from tui_lab.results.export import describe_statistics, paper_table, write_described
-    from tui_lab.results.output import choose_format
-    from tui_lab.results.statistics_document import document_per, method
-    from tui_lab.results.statistics_frame import frame, frame_per
-    from tui_lab.results.statistics_report import make_per
-    from tui_lab.results.statistics_table import per_lines
-    from tui_lab.results.statistics_warnings import warnings, warnings_per
+    from tui_lab.results.export.described import describe_statistics, paper_table, write_described
+    from tui_lab.results.export.output import choose_format
+    from tui_lab.results.statistics.document import document_per, method
+    from tui_lab.results.statistics.frame import frame, frame_per
+    from tui_lab.results.statistics.report import make_per
+    from tui_lab.results.statistics.table import per_lines
+    from tui_lab.results.statistics.warnings import warnings, warnings_per
 
     if args.pareto or args.importance:
         raise UsageError(
@@ -227,9 +221,9 @@ def _per(results: Results, args: argparse.Namespace) -> int:
 
 def _against(args: argparse.Namespace) -> int:
     """Two experiments, versions or files."""
-    from tui_lab.results.output import choose_format, write
-    from tui_lab.results.statistics_against import compare, document, frame
-    from tui_lab.results.statistics_table import against_lines
+    from tui_lab.results.export.output import choose_format, write
+    from tui_lab.results.statistics.against import compare, document, frame
+    from tui_lab.results.statistics.table import against_lines
 
     for option in ("per", "baseline", "pareto", "importance", "allow_incomplete"):
         if getattr(args, option):
@@ -257,10 +251,10 @@ def _against(args: argparse.Namespace) -> int:
 
 def _side(args: argparse.Namespace, word: str | None) -> Side:
     """`A`, `A@2`, `FILE.csv`, or the newest experiment. Raises UsageError, LabError, StatisticsError."""
-    from tui_lab.cli.address import newest
-    from tui_lab.cli.reading import reading
-    from tui_lab.results.statistics_against import side_of, side_of_file
-    from tui_lab.results.table_file import TableFileError, read_table
+    from tui_lab.client.address import newest
+    from tui_lab.client.reading import reading
+    from tui_lab.results.export.table_file import TableFileError, read_table
+    from tui_lab.results.statistics.against import side_of, side_of_file
     from tui_lab.results.tables import refresh
 
     if word is not None and Path(word).suffix.lower() in (".csv", ".tsv", ".parquet", ".pq"):
@@ -307,8 +301,8 @@ def _with_count(arguments: Sequence[str]) -> list[str]:
 
 
 def _options(results: Results | None, args: argparse.Namespace) -> Options:
-    from tui_lab.results.statistics_intervals import Bootstrap
-    from tui_lab.results.statistics_report import Options
+    from tui_lab.results.statistics.intervals import Bootstrap
+    from tui_lab.results.statistics.report import Options
 
     metrics = _listed(args.metric)
     if args.pareto:
@@ -337,7 +331,7 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
 
 
 def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] | None) -> dict[str, Any]:
-    from tui_lab.results.settings import leading_metric
+    from tui_lab.results.statistics.settings import leading_metric
 
     goals: dict[str, Any] = {}
     leading = None if results is None else leading_metric(results)
@@ -352,7 +346,7 @@ def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] |
 
 def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricReport]:
     """Those with a table of their own: the ones asked for, else the leading one."""
-    from tui_lab.results.settings import leading_metric
+    from tui_lab.results.statistics.settings import leading_metric
 
     if args.metric or args.pareto:
         return report.metrics
@@ -361,8 +355,8 @@ def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricRepor
 
 
 def _importance(report: Report, args: argparse.Namespace) -> dict[str, Importance | None]:
-    from tui_lab.results.importance import importance
-    from tui_lab.results.statistics_report import StatisticsError, done_values
+    from tui_lab.results.statistics.importance import importance
+    from tui_lab.results.statistics.report import StatisticsError, done_values
 
     if not report.settings.by:
         raise UsageError(f"no parameter of {report.name} varies: there is nothing to explain")
@@ -404,7 +398,7 @@ def _write_table(file: Path | None, lines: Callable[[int], Iterator[Text]]) -> N
 
 
 def _tell(told: Sequence[str]) -> None:
-    from tui_lab.results.statistics_table import wrapped
+    from tui_lab.results.statistics.table import wrapped
 
     errors = new_console(stderr=True, highlight=False, soft_wrap=True)
     for line in told:
@@ -425,7 +419,7 @@ def _lines(
 ) -> Iterator[Text]:
     from rich.text import Text
 
-    from tui_lab.results import statistics_table as table
+    from tui_lab.results.statistics import table as table
 
     shown = _shown_metrics(report, args)
     if front is not None:

@@ -14,7 +14,7 @@ from tui_lab.cli.options import (
     open_lab,
     print_json,
 )
-from tui_lab.results.terminal_guard import console as new_console
+from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
     nodes = None
     if args.nodes and code == DONE:
-        from tui_lab.cli.node_table import look, show
+        from tui_lab.cli.output.node_table import look, show
 
         nodes = look(lab)
     if args.json:
@@ -98,9 +98,9 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
     from rich.table import Table
     from rich.text import Text
 
-    from tui_lab.cli.node_words import trouble
-    from tui_lab.cli.summary import paused_line
-    from tui_lab.cli.text import STATE_MARKS, STATE_STYLES, plural
+    from tui_lab.cli.output.summary import paused_line
+    from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, plural
+    from tui_lab.client.node_formatting import trouble
 
     console = new_console(highlight=False)
     if not found:

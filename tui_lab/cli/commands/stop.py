@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tui_lab.cli.errors import NothingToDoError
 from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, choose_experiments, examples, open_lab
+from tui_lab.client.errors import NothingToDoError
 
 
 def main(arguments: list[str]) -> int:
@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.address import by_experiment, resolve
-    from tui_lab.cli.node_words import stop_line
-    from tui_lab.cli.text import plural
+    from tui_lab.client.address import by_experiment, resolve
+    from tui_lab.client.formatting import plural
+    from tui_lab.client.node_formatting import stop_line
     from tui_lab.engine.client import EngineClient
     from tui_lab.store import ranges
 

@@ -19,7 +19,7 @@ def transport_for(entry: Mapping[str, Any], lab: Lab, environment: Mapping[str, 
 
         given = {"python": entry["python"]} if entry.get("python") else {}
         return LocalTransport(spool_folder(lab, entry["name"]), **given)
-    from tui_lab.engine.transports.ssh import SshTransport
+    from tui_lab.engine.transports.ssh.transport import SshTransport
 
     spool = posixpath.join(entry.get("spool") or "", f"{lab.identity}-{entry['name']}")
     return SshTransport(entry, spool, environment)

@@ -1,0 +1,241 @@
+"""The nodes of a lab as a table for people: `tui-lab nodes`, `status --nodes`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tui_lab.client.formatting import plural, printable, span
+from tui_lab.client.node_formatting import Node, trouble
+from tui_lab.results.terminal.guard import console as new_console
+from tui_lab.store import layout
+from tui_lab.store.errors import StorageError
+
+if TYPE_CHECKING:
+    from tui_lab.store.lab import Lab
+
+# A state is told by its word; colour only repeats it.
+STYLES: Final = {
+    "up": "green",
+    "connecting": "cyan",
+    "away": "yellow",
+    "drained": "yellow",
+    "quarantined": "bold red",
+    "lost": "bold red",
+    "failed": "bold red",
+}
+_TASKS_SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes as the engine tells of them, or as they were sampled last where none is running."""
+
+    alive: bool  # an engine is running
+    nodes: Sequence[Node]
+    notice: str = ""
+
+
+def look(lab: Lab) -> Nodes:
+    """What is known of the nodes of a lab. Raises LabError where the engine refuses."""
+    from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
+    from tui_lab.results.node_samples import last_samples
+
+    notice = "no engine is running"
+    try:
+        client = EngineClient.connect(lab)
+        if client is not None:
+            answer = client.request("nodes")
+            client.close()
+            return Nodes(True, answer["nodes"])
+    except EngineGone:
+        pass
+    except EngineSilent:
+        raise
+    except StorageError as error:  # one on another host
+        notice = error.message
+    samples = last_samples(lab.path / layout.NODES_FILE)
+    return Nodes(False, [{**sample, "name": sample["node"]} for sample in samples], notice)
+
+
+def show(found: Nodes, console: Console | None = None) -> None:
+    """Print the table, and below it what each node runs and what is wrong with it. Where there is little width,
+    columns that can be missed are left out."""
+    console = console or new_console(highlight=False)
+    if not found.nodes:
+        console.print(found.notice or "the engine has no nodes yet", soft_wrap=True)
+        return
+    if not found.alive:
+        console.print(f"{found.notice}; its nodes when they were seen last:", soft_wrap=True)
+    columns = [column for column in _COLUMNS if column.alive in (None, found.alive)]
+    columns = [column for column in columns if any(column.cell(node) for node in found.nodes)]
+    cards_apart = _wanted(columns, found.nodes) > console.width
+    # How old it is matters most of what is no longer so.
+    for spare in (_gpus, _clock, _latency, _load, *((_seen, _memory) if found.alive else (_memory, _python, _slots))):
+        if _wanted(columns, found.nodes) > console.width:
+            columns = [column for column in columns if column.cell is not spare]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for column in columns:
+        name = column.title == "node"
+        justify: Literal["left", "right"] = "left" if column.left else "right"
+        table.add_column(column.title, justify=justify, no_wrap=not name, overflow="fold" if name else "ellipsis")
+    for node in found.nodes:
+        style = STYLES.get(str(node.get("state")), "")
+        table.add_row(*(Text(c.cell(node), style if c.title == "state" else "") for c in columns))
+    console.print(table)
+    for node in found.nodes:
+        for line in _remarks(node, found.nodes, cards_apart):
+            console.print(Text(line), soft_wrap=True)
+
+
+def _wanted(columns: Sequence[_Column], nodes: Sequence[Node]) -> int:
+    """The width of the table where nothing is cut."""
+    return sum(1 + max(len(text) for text in (c.title, *map(c.cell, nodes))) for c in columns) - 1
+
+
+def _remarks(node: Node, nodes: Sequence[Node], cards_apart: bool) -> list[str]:
+    """What does not fit the table: what is wrong, and the tasks that are there."""
+    name = printable(str(node["name"]))
+    lines = []
+    if wrong := trouble(node, nodes):
+        lines.append(f"! {name}: {wrong}")
+    if doing := node.get("doing"):
+        lines.append(f"  {name}: {printable(str(doing))}")
+    if len(_cards(node)) > (0 if cards_apart else 1):
+        lines.append(f"  {name} GPUs {', '.join(map(_card, _cards(node)))}")
+    if tasks := node.get("tasks"):
+        shown = [_task(*task) for task in tasks[:_TASKS_SHOWN]]
+        more = f" and {len(tasks) - len(shown):,} more" if len(tasks) > len(shown) else ""
+        lines.append(f"  {name} {'has' if node.get('away_for') is None else 'had'} {', '.join(shown)}{more}")
+    return lines
+
+
+def _task(experiment: str, task: int, attempt: int) -> str:
+    return f"{experiment}/{task}" + (f".{attempt}" if attempt > 1 else "")
+
+
+# ---- columns
+
+
+def _slots(node: Node) -> str:
+    return "" if node.get("slots") is None else f"{node.get('used') or 0}/{node['slots']}"
+
+
+def _cores(node: Node) -> str:
+    return "" if node.get("cores") is None else str(node["cores"])
+
+
+def _python(node: Node) -> str:
+    return printable(str(node.get("python") or ""))
+
+
+def _load(node: Node) -> str:
+    load = node.get("load")
+    return "" if load is None else f"{load:.{0 if load >= 10 else 1}f}"
+
+
+def _memory(node: Node) -> str:
+    return _share(node.get("memory_used"), node.get("memory"))
+
+
+def _cards(node: Node) -> list[Mapping[str, Any]]:
+    return [gpu for gpu in node.get("gpus") or [] if isinstance(gpu, Mapping)]
+
+
+def _gpus(node: Node) -> str:
+    """How many, how busy on the whole, and their memory together."""
+    cards = _cards(node)
+    busy = [card["used"] for card in cards if card.get("used") is not None]
+    used, whole = (sum(card.get(name) or 0 for card in cards) for name in ("memory_used", "memory"))
+    parts = [f"{len(cards)} x"] if len(cards) > 1 else []
+    parts += [f"{sum(busy) / len(busy):.0f}%"] if busy else []
+    parts += [_share(used, whole)] if whole else []
+    return " ".join(parts)
+
+
+def _card(card: Mapping[str, Any]) -> str:
+    busy = "" if card.get("used") is None else f" {card['used']:.0f}%"
+    return f"{card.get('index')}:{busy} {_share(card.get('memory_used'), card.get('memory'))}".rstrip()
+
+
+def _share(used: float | None, whole: float | None) -> str:
+    """`12/64G`; a part of what is below ten units is told with one decimal place."""
+    if not whole:
+        return ""
+    power = 0
+    while whole >= (10 if power == 3 else 1) * 1024 ** (power + 1) and power < 4:
+        power += 1
+    unit = 1024.0**power
+    total = f"{whole / unit:.0f}{'BKMGT'[power]}"
+    return total if used is None else f"{used / unit:.{0 if used >= 10 * unit else 1}f}/{total}"
+
+
+def _latency(node: Node) -> str:
+    latency = node.get("latency")
+    return "" if latency is None else f"{latency * 1000:.0f} ms" if latency < 1 else span(latency)
+
+
+def _clock(node: Node) -> str:
+    """How far the node's clock is ahead; a tenth of a second is nothing, the way there may take as long."""
+    offset = node.get("clock_offset")
+    if offset is None:
+        return ""
+    return "0 s" if abs(offset) < 0.1 else ("+" if offset > 0 else "-") + " ".join(span(abs(offset)).split()[:2])
+
+
+def _there(node: Node) -> str:
+    """Tasks handed to it: those that run and those that wait there."""
+    return "" if node.get("open") is None else f"{node['open']:,}"
+
+
+def _seen(node: Node) -> str:
+    return f"{span(max(0.0, time.time() - node['at']))} ago" if isinstance(node.get("at"), int | float) else ""
+
+
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    cell: Callable[[Node], str]
+    left: bool = False
+    alive: bool | None = None  # only with an engine, or only without
+
+
+_COLUMNS: Final = (
+    _Column("node", lambda node: printable(str(node["name"])), left=True),
+    _Column("state", lambda node: str(node.get("state") or ""), left=True),
+    _Column("slots", _slots),
+    _Column("cores", _cores, alive=False),
+    _Column("Python", _python, alive=False),
+    _Column("load", _load),
+    _Column("memory", _memory),
+    _Column("GPUs", _gpus),
+    _Column("latency", _latency),
+    _Column("clock", _clock),
+    _Column("tasks", _there, alive=True),
+    _Column("seen", _seen),
+)
+
+
+# ---- facts
+
+
+def facts_line(facts: Mapping[str, Any]) -> str:
+    """A node in a line: system, kernel, processor, memory, GPUs, Python; what is not known is left out."""
+    parts = [str(facts[name]) for name in ("os", "kernel") if facts.get(name)]
+    machine = str(facts.get("cpu") or "")
+    if cores := facts.get("cores"):
+        machine = f"{machine} ({plural(cores, 'core')})" if machine else plural(cores, "core")
+    parts += [machine] if machine else []
+    if memory := facts.get("memory"):
+        parts.append(f"{_share(None, memory)} of memory")
+    names = [str(gpu.get("name", "GPU")) for gpu in facts.get("gpus") or [] if isinstance(gpu, Mapping)]
+    parts += [f"{names.count(name)} x {name}" for name in dict.fromkeys(names)]
+    if facts.get("python"):
+        parts.append(f"Python {facts['python']}")
+    return printable(", ".join(parts))

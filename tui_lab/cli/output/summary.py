@@ -1,0 +1,294 @@
+"""The last lines of a run: how it ended, why tasks failed, the best settings, what to type next."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections import defaultdict
+from typing import Any, Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from tui_lab.cli.options import print_json
+from tui_lab.client.attempts import start_messages
+from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened, shown_value
+from tui_lab.results.sql.text import quoted
+from tui_lab.results.statistics.report import Options, make
+from tui_lab.results.statistics.settings import leading_metric
+from tui_lab.results.statistics.table import NOTHING_SCATTERS, mean_texts, uncrowned
+from tui_lab.results.tables import Results, refresh
+from tui_lab.results.terminal.guard import console as new_console
+from tui_lab.store import code_snapshot, fold
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.spare import counts_without_spare
+
+BEST: Final = 3
+GROUPS: Final = 5
+NOTES: Final = 3
+_NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
+READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
+
+
+def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: bool) -> bool:
+    """Print the summary on standard error, or with --json as one object; whether some planned task failed."""
+    state = folder.state()
+    counts, spare = counts_without_spare(state)
+    failures = failure_groups(folder, state)
+    results, trouble = _results(folder, quiet=args.json)
+    best = best_settings(results) if results is not None else None
+    missed = _missed(folder, results)
+    lab = f" --lab {args.lab}" if args.lab else ""
+    measured = results is None or bool(results.spec.metrics) or results.spec.rows is not None
+    following = next_words(folder.name, state, counts, lab, measured)
+    notes = dict(sorted(state.notes.items()))
+    warnings = [str(warning) for warning in results.all_warnings] if results is not None else [trouble]
+    warnings += _beside_the_program(folder, state)
+    if args.json:
+        print_json(
+            {
+                "event": "ended",
+                "experiment": folder.name,
+                "counts": counts,
+                "spare": spare,
+                "interrupted": interrupted,
+                "paused": state.paused,
+                "failures": failures,
+                "best": best,
+                "until": missed,
+                "notes": [{"task": task, "note": note} for task, note in notes.items()],
+                "warnings": warnings,
+                "next": following,
+            }
+        )
+    else:
+        _print(folder.name, state, counts, spare, failures, best, warnings, notes, missed, following, lab)
+    return counts["failed"] + counts["lost"] > 0 or state.paused is not None
+
+
+def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str]:
+    """The tables, or why there are none: a run that went well does not end in an error of its metrics."""
+    from tui_lab.client.reading import reading
+
+    try:
+        with reading(folder.name, quiet) as progress:
+            return refresh(folder, progress), ""
+    except (LabError, OSError) as error:
+        return None, f"the results could not be read: {error}"
+
+
+def _beside_the_program(folder: ExperimentFolder, state: fold.State) -> list[str]:
+    """A line on what tasks have written into the copy of the program, where all of them work."""
+    code: str | None = state.submissions[-1].get("code") if state.submissions else None
+    found = code_snapshot.left_behind(folder.path, code) if code is not None else []
+    if code is None or not found:
+        return []
+    first = ", ".join(map(printable, found[:3])) + (", ..." if len(found) > 3 else "")
+    what = f"tasks wrote {plural(len(found), 'file')} beside the program ({first}), where all others see what is there"
+    place = printable(str(code_snapshot.snapshot(folder.path, code)))
+    return [f"{what}; {{output}} is each one's own: {place}"]
+
+
+def _missed(folder: ExperimentFolder, results: Results | None) -> str:
+    """Whether the condition of `until` is left without a hope, or without repeats."""
+    if results is None or isinstance(results.spec.repeat, int):
+        return ""
+    from tui_lab.results.statistics.until import unreached
+
+    return unreached(folder, results)
+
+
+def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str, Any]]:
+    """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
+    in numbers alone are one group, shown by its first), largest first."""
+    columns = state.columns
+    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
+    examples: dict[tuple[str, str], str] = {}
+    told: dict[int, str] = {}
+    read = 0
+    for task in range(state.size):
+        code = columns["state"][task]
+        if code not in (fold.FAILED, fold.LOST) or not columns["planned"][task]:
+            continue
+        reason = fold.REASONS[columns["reason"][task]]
+        if reason == "exit":
+            reason = f"exit {columns['exit_code'][task]}"
+        elif reason == "signal":
+            reason = f"signal {columns['signal'][task]}"
+        line = ""
+        if read < READ_AT_MOST:
+            read += 1
+            ended: dict[str, Any] = {"task": task, "attempt": columns["attempt"][task]}
+            if reason.startswith("signal"):
+                ended["signal"] = columns["signal"][task]
+            if reason == "start":  # nothing ran that could have said why
+                told = told or start_messages(folder)
+                ended["message"] = told.get(task, "")
+            line = last_line(folder.path, ended)
+        key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
+        examples.setdefault(key, line)
+        groups[key].append(task)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+    return [{"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered]
+
+
+def best_settings(results: Results) -> dict[str, Any] | None:
+    """The best settings by the first metric that has a goal; None where none has. `tied` is how many others
+    can't be told from the best."""
+    name = leading_metric(results)
+    if name is None or results.spec.metrics[name].goal is None or not results.grid.height:
+        return None
+    report = make(results, Options(metrics=(name,)))
+    metric = report.metrics[0]
+    places = [place for place in metric.order if metric.summaries[place].n][:BEST]
+    texts = mean_texts(metric, places)
+    return {
+        "metric": name,
+        "goal": metric.goal,
+        "unit": metric.unit,
+        "best": metric.best is not None,
+        "tied": metric.count("tied"),
+        "untested": metric.count("untested"),
+        "deterministic": metric.known.deterministic,
+        "why_not": uncrowned(report, metric),
+        "settings": [
+            {
+                "text": text,
+                "parameters": report.settings.label(place),
+                "n": metric.summaries[place].n,
+                "asked": metric.asked[place].asked,
+                "n_nan": metric.summaries[place].n_nan,
+                "n_null": metric.summaries[place].n_null,
+                "n_failed": metric.asked[place].failed,
+                "standing": metric.standing(place),
+                "mean": metric.summaries[place].mean,
+                "half": metric.summaries[place].half,
+                "low": metric.summaries[place].low,
+                "high": metric.summaries[place].high,
+            }
+            for place, text in zip(places, texts, strict=True)
+        ],
+    }
+
+
+def _finished(setting: dict[str, Any]) -> str:
+    """`n = 6`, or `n = 1/6 (5 NaN)`."""
+    if setting["n"] >= setting["asked"]:
+        return f"n = {setting['n']}"
+    reasons = [
+        f"{setting[key]} {word}"
+        for key, word in (("n_nan", "NaN"), ("n_null", "without a value"), ("n_failed", "failed"))
+        if setting[key]
+    ]
+    return f"n = {setting['n']}/{setting['asked']}" + (f" ({', '.join(reasons)})" if reasons else "")
+
+
+def _cells(setting: dict[str, Any]) -> tuple[str, str, str]:
+    """A setting's value, its parameters, and how much of it there is."""
+    where = " ".join(f"{key}={shown_value(value)}" for key, value in setting["parameters"].items()) or "all tasks"
+    return setting["text"], where, _finished(setting)
+
+
+def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
+    """Rows as lines with their columns below each other; as long as they are, for a line that is cut tells nothing."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    padded = ((cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return ["  " + "  ".join(cells).rstrip() for cells in padded]
+
+
+def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str, measured: bool = True) -> list[str]:
+    """What a person may want to type next. measured: the experiment has metrics."""
+    words, columns = [], state.columns
+    asked = zip(columns["queued"], columns["state"], strict=True)
+    left = sum(queued and code == fold.PENDING for queued, code in asked)
+    if left and state.paused is None:
+        words.append(f"the same command again: it goes on with the {plural(left, 'task')} left")
+    elif counts["pending"] and state.paused is None:  # this run chose by name=value, --only or a filter
+        words.append(f"--run the file alone: it goes on with the {plural(counts['pending'], 'task')} not asked for")
+    if counts["failed"] or counts["lost"]:
+        words.append(f"tui-lab retry{lab} {name}")
+    if counts["done"] and not measured:
+        words.append(f"tui-lab parse{lab} {name} -p loss 'Loss: (@float@)'   (a metric, by its name and its pattern)")
+    if counts["done"]:
+        words.append(f"tui-lab query{lab} {shlex.quote(f'SELECT * FROM {quoted(name)} LIMIT 5')}")
+    return words
+
+
+def _print(
+    name: str,
+    state: fold.State,
+    counts: dict[str, int],
+    spare: int,
+    failures: list[dict[str, Any]],
+    best: dict[str, Any] | None,
+    warnings: list[str],
+    notes: dict[int, str],
+    missed: str,
+    following: list[str],
+    lab: str,
+) -> None:
+    console = new_console(stderr=True, highlight=False, soft_wrap=True)
+    ended = [
+        Text(f"{STATE_MARKS[state_name]} {count:,} {state_name}", style=STATE_STYLES[state_name])
+        for state_name, count in counts.items()
+        if count
+    ]
+    if spare:
+        ended.append(Text(f"({plural(spare, 'repeat')} not needed)", style="dim"))
+    console.print(Text(f"{name}: ") + Text("  ").join(ended))
+    if state.paused is not None:
+        console.print(Text(paused_line(state.paused), style="bold yellow"))
+    for group in failures[:GROUPS]:
+        text = f"  ✗ {plural(group['count'], 'task')}: {group['reason']}"
+        text += f": {shortened(group['line'], 160)}" if group["line"] else ""
+        console.print(Text(text, style="red"))
+        if group["reason"] == "start":
+            console.print(Text(f"    tui-lab show{lab} {name}/{group['task']}"))
+        else:
+            console.print(Text(f"    tui-lab logs{lab} {name}/{group['task']} --stderr"))
+    if len(failures) > GROUPS:
+        console.print(f"  and {plural(len(failures) - GROUPS, 'further kind')} of failure")
+    if best is not None and best["settings"]:
+        goal = {"max": "highest", "min": "lowest"}[best["goal"]]
+        of = "mean" if best["deterministic"] else "mean, 95 % interval of each by itself"
+        console.print(Text(f"{goal} {best['metric']} ({of}):"))
+        for line in _aligned([_cells(setting) for setting in best["settings"]]):
+            console.print(Text(line))
+        if best["tied"]:
+            others = "1 other" if best["tied"] == 1 else f"{best['tied']:,} others"
+            told = "are equal to the best" if best["deterministic"] else "can't be told from the best"
+            console.print(Text(f"  {others} {told}: tui-lab stats{lab} {name}"))
+        if best["untested"]:
+            console.print(Text(f"  ? {best['untested']:,} not tested, for want of repeats"))
+        if best["deterministic"]:
+            console.print(Text(f"  {NOTHING_SCATTERS}"))
+        if best["why_not"]:
+            console.print(Text(f"! {best['why_not']}", style="yellow"))
+    for task, note in list(notes.items())[:NOTES]:
+        console.print(Text(f"! task {task}: {printable(note)}", style="yellow"))
+    if len(notes) > NOTES:
+        console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note: tui-lab show says it"))
+    if missed:
+        console.print(Text(f"! {missed}", style="yellow"))
+    for warning in warnings:
+        console.print(Text(f"! {warning}", style="yellow"))
+    if following:
+        console.print(Text("next: " + "\n      ".join(following)))
+
+
+def paused_line(event: dict[str, Any]) -> str:
+    """Why a run paused, and what to do."""
+    failed = event["failed"]
+    if event["reason"] == "asked":
+        return "Paused by a person. `tui-lab resume` goes on."
+    if event["reason"] in ("no_node", "error"):
+        why: str = event.get("message", event["reason"])
+        return f"Stopped: {why}{'' if why.endswith(('.', '?', '!')) else '.'} The same command goes on."
+    if event["reason"] == "max_failures":
+        return f"Stopped after {plural(failed, 'failed task')} (max_failures). The same command goes on with the rest."
+    return (
+        f"Paused: the first {failed} tasks all failed. Mend it and run the same command again, "
+        "or go on regardless with --keep-going."
+    )

@@ -1,0 +1,144 @@
+"""Which tasks a person means: `[EXPERIMENT/]ID[.ATTEMPT][:STEP]`, a whole EXPERIMENT, or a SQL condition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tui_lab.client.errors import UsageError
+from tui_lab.client.reading import told
+from tui_lab.experiment.expressions import expression
+from tui_lab.experiment.model import Experiment
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.lab import Lab
+
+_TASK: Final = re.compile(
+    r"(?:(?P<experiment>[A-Za-z_][A-Za-z0-9_.-]*)/)?(?P<first>\d+)(?:-(?P<last>\d+))?(?:\.(?P<attempt>\d+))?(?::(?P<step>.+))?"
+)
+_SUBMISSION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)#\d+")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Address:
+    """One task, and where the words said so one of its attempts and steps."""
+
+    folder: ExperimentFolder
+    task: int
+    attempt: int | None = None
+    step: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.folder.name}/{self.task}"
+
+
+def resolve(lab: Lab, words: Sequence[str]) -> list[Address]:
+    """The tasks that the words name, in their order, each once. Raises UsageError, LabError.
+
+    `3`, `grid/3`, `grid/3.2:train`, `3-9`, `grid` (all its tasks) or `"reason = 'oom' and lr > 0.1"`. Without
+    an experiment the newest is meant. Says that it reads, where that takes long.
+    """
+    found: dict[tuple[str, int, int | None, str | None], Address] = {}
+    with told(lab.path.name):
+        for word in words:
+            for address in _one(lab, word):
+                found.setdefault((address.folder.name, address.task, address.attempt, address.step), address)
+    return list(found.values())
+
+
+def _one(lab: Lab, word: str) -> Iterator[Address]:
+    match = _TASK.fullmatch(word)
+    if match is not None:
+        folder = lab.experiment(match["experiment"]) if match["experiment"] else newest(lab)
+        size = folder.state().size
+        first = int(match["first"])
+        last = int(match["last"] or first)
+        if last < first or last >= size:
+            known = f"its tasks are 0 to {size - 1:,}" if size else "it has no tasks"
+            raise UsageError(f"{folder.name} has no task {max(first, last):,}; {known}")
+        attempt = int(match["attempt"]) if match["attempt"] else None
+        yield from (Address(folder, task, attempt, match["step"]) for task in range(first, last + 1))
+    elif _NAME.fullmatch(word):
+        folder = lab.experiment(word)
+        yield from (Address(folder, task) for task in folder.tasks()["task_id"])
+    elif submission := _SUBMISSION.fullmatch(word):
+        lab.experiment(submission[1])
+        raise UsageError(
+            f"{word} is a submission, not a task; a task is `{submission[1]}/3`, all of them are `{submission[1]}`, "
+            f"and `tui-lab history {submission[1]}` and `tui-lab diff` show submissions"
+        )
+    else:
+        experiment, _, condition = word.partition("/") if re.match(r"[A-Za-z_][\w.-]*/", word) else ("", "", word)
+        folders = [lab.experiment(experiment)] if experiment else [newest(lab)]
+        for folder in folders:
+            table = task_table(folder, condition)
+            yield from (Address(folder, task) for task in table["task_id"].filter(matching(condition, table)))
+
+
+def newest(lab: Lab) -> ExperimentFolder:
+    """The experiment submitted last. Raises UsageError for an empty lab."""
+    names = lab.experiments()
+    if not names:
+        raise UsageError(f"{lab.path} has no experiments yet; `tui-lab --run FILE` makes one")
+    return lab.experiment(names[-1])
+
+
+def experiment_at(path: Path, lab: Path) -> Path | None:
+    """The folder of the experiment that a path names; None where there is none. patas keeps its experiments in
+    ./pataslab: where nothing is called so, the lab is meant."""
+    found = path.absolute()
+    if path.absolute().parent.name == "pataslab" and not path.parent.exists():
+        found = lab.absolute() / path.name
+    return found if ExperimentFolder(found).exists() else None
+
+
+def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None = None) -> pl.DataFrame:
+    """The table `NAME_tasks` as a condition on tasks needs it: outputs are read only where it names a metric. spec: has
+    other metrics than those in force. Raises UsageError for a condition that can't be understood."""
+    from tui_lab.results.tables import refresh
+    from tui_lab.store.naming import column_names
+
+    spec = folder.spec() if spec is None else spec
+    table = folder.tasks()
+    split = table.columns.index("task_id")
+    renamed, metrics = column_names(table.columns[:split], list(spec.metrics), table.columns[split:])
+    if metrics:
+        table = table.rename(renamed).with_columns(pl.lit(None).alias(name) for name in metrics.values())
+        if not set(metrics.values()).isdisjoint(used(condition, table.columns)):
+            return refresh(folder, live=True, spec=spec).tasks
+    return table
+
+
+def used(condition: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that a SQL condition names. Raises UsageError that points at a mistake."""
+    try:
+        return expression.check(condition, columns)
+    except expression.ExpressionError as error:
+        raise _usage_error(condition, error) from None
+
+
+def matching(condition: str, table: pl.DataFrame) -> pl.Series:
+    """The rows for which a SQL condition is true. Raises UsageError that points at the mistake."""
+    try:
+        return expression.condition(condition, table)
+    except expression.ExpressionError as error:
+        raise _usage_error(condition, error) from None
+
+
+def _usage_error(condition: str, error: expression.ExpressionError) -> UsageError:
+    place = "" if error.offset is None else f"\n  {condition}\n  {' ' * error.offset}^"
+    hint = f"; {error.hint}" if error.hint else ""
+    return UsageError(f"{error.message}{hint}{place}")
+
+
+def by_experiment(addresses: Sequence[Address]) -> dict[str, list[int]]:
+    """Task ids by experiment."""
+    grouped: dict[str, list[int]] = {}
+    for address in addresses:
+        grouped.setdefault(address.folder.name, []).append(address.task)
+    return grouped

@@ -1,0 +1,38 @@
+"""Entry of the engine process: `python -m tui_lab.cli.engine LAB`. People use `tui-lab --run`, which starts it; with
+--wait it waits to be told that it is wanted (see `tui_lab.engine.early`)."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_lab.client import shortage
+from tui_lab.engine.early import SSH, WAIT, is_wanted
+
+if TYPE_CHECKING:
+    from tui_lab.store.experiment import ExperimentFolder
+
+
+def more(folder: ExperimentFolder) -> tuple[list[int], str]:
+    """Further repeats that `repeat.until` needs, and what to say of them: what the engine can't know, for it sees no
+    results."""
+    from tui_lab.results.statistics import until
+
+    return until.more(folder)
+
+
+if __name__ == "__main__":
+    if lack := shortage.at_start():
+        print(f"the engine {lack}", flush=True)
+        sys.exit(3)
+    gc.disable()  # what is imported stays: to look through it for garbage is a tenth of the time that it takes
+    from tui_lab.engine.process import main
+
+    lab = Path(sys.argv[1])
+    if SSH in sys.argv[2:]:
+        import tui_lab.engine.transports.ssh_pool  # noqa: F401
+    gc.freeze()
+    gc.enable()
+    sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or is_wanted(lab) else 0)

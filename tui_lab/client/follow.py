@@ -1,0 +1,304 @@
+"""Following runs: reads the journals until they are over, shows how they stand, passes on Ctrl-C.
+
+A follower decides nothing. It may die at any time; the engine and the tasks go on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final, Protocol
+
+from tui_lab.client.node_formatting import StopThere, stop_line
+from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
+from tui_lab.store import layout, ranges
+from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.journal import Event
+from tui_lab.store.lab import Lab
+
+TICK: Final = 0.1  # seconds between looks at the journal, at most
+ASK: Final = 1.0  # seconds between questions to the engine
+FIRST_TICK: Final = 0.01  # of the first look; each further one waits a little longer
+TWICE: Final = 1.0  # seconds within which a second SIGTERM is the same one: `timeout` sends it to its group, too
+PATIENCE: Final = 5.0  # seconds that the engine may take to answer
+RESTARTS: Final = 3  # engines that a follower starts in place of dead ones while no task ends
+
+
+@dataclass
+class Followed:
+    """One experiment as a follower sees it."""
+
+    folder: ExperimentFolder
+    submission: int
+    asked: int  # tasks that this call runs
+    state: State
+    began: float = field(default_factory=time.monotonic)
+    ended: int = 0  # of those, how many have
+    failure: Event | None = None  # the last task that failed
+    notes: list[str] = field(default_factory=list)  # on the run, still to be told
+    recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
+
+    def look(self) -> bool:
+        """Take in what happened; whether the run is over."""
+        state = self.state
+        state.follow(self.folder.journal, self._hear)
+        now = time.monotonic()
+        if not self.recent or now - self.recent[-1][0] >= TICK:
+            self.recent.append((now, self.ended))
+        return state.ended is not None and len(state.submissions) > self.submission
+
+    def _hear(self, event: Event) -> None:
+        if event.get("event") == "extended":
+            self.asked += ranges.count(event["queued"])
+            if "note" in event:
+                self.notes.append(event["note"])
+        if event.get("event") == "finished" and "again" not in event and "duplicate" not in event:
+            self.ended += 1
+            if event["state"] in ("failed", "lost"):
+                self.failure = event
+
+    @property
+    def rate(self) -> float | None:
+        """Tasks that end per second, of late."""
+        (since, before), (now, ended) = self.recent[0], self.recent[-1]
+        if ended == before:
+            return self.ended / (now - self.began) if self.ended and now > self.began else None
+        return (ended - before) / (now - since)
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the end at this rate."""
+        rate = self.rate
+        return max(0, self.asked - self.ended) / rate if rate else None
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM, counted from the moment on at which tasks may begin: whoever follows passes them on.
+
+    Until someone follows, a second Ctrl-C leaves. Only for the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.followed = False
+        self._terminated = -TWICE
+        self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        # Only counted here: a handler may not touch the socket in the middle of a request.
+        now = time.monotonic()
+        if number == signal.SIGTERM:
+            if now - self._terminated < TWICE:
+                return
+            self._terminated = now
+        self.count += 2 if number == signal.SIGTERM and self.count < 1 else 1
+        if not self.followed and self.count > 1 and number == signal.SIGINT:
+            raise KeyboardInterrupt
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+class View(Protocol):
+    """Shows a run while it is going."""
+
+    def update(self, runs: list[Followed], notice: str) -> None: ...
+    def say(self, text: str) -> None: ...
+    def close(self, runs: list[Followed]) -> None: ...
+
+
+class Follower:
+    """Watches runs until all are over."""
+
+    def __init__(self, lab: Lab, client: EngineClient, runs: list[Followed], view: View, heard: Interrupts) -> None:
+        self.lab = lab
+        self.client = client
+        self.runs = runs
+        self.view = view
+        self._heard = heard
+        self._asked = 0.0
+        self._restarts = 0
+        self._ended = 0
+        self._notice = ""
+        self._unheard = False  # the engine did not take the last Ctrl-C
+        self._stopping: list[StopThere] = []
+        self._full: list[str] = []  # runs that wait for room on a disk
+
+    def follow(self) -> bool:
+        """Until every run is over; whether a person interrupted it.
+
+        Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be
+        reached.
+        """
+        self._heard.followed = True
+        handled = 0
+        tick = FIRST_TICK
+        try:
+            while not self._over():
+                heard = self.interrupts
+                if handled < heard:
+                    if handled < 2:  # also where more came at once: whoever leaves has stopped what runs
+                        self._pass_on()
+                    handled = heard
+                    if handled > 2 and self._leaves():
+                        return True
+                self._ask()
+                if self._beyond_reach():
+                    return True
+                self._tell()
+                self.view.update(self.runs, self._notice)
+                if self.client.wait(tick):
+                    self._replace_engine()
+                tick = min(TICK, tick * 1.2)
+        finally:
+            self._heard.restore()
+            self.view.close(self.runs)
+        if not self.interrupts:
+            self._complain()
+        return self.interrupts > 0
+
+    def _over(self) -> bool:
+        """Take in what happened to every run, also where the first is not over."""
+        looks = [run.look() for run in self.runs]
+        return all(looks)
+
+    def _tell(self) -> None:
+        for run in self.runs:
+            for note in run.notes:
+                self.view.say(f"{run.folder.name}: {note}")
+            run.notes.clear()
+
+    def _complain(self) -> None:
+        """Say it where a run ended because it could not go on."""
+        for run in self.runs:
+            pause = run.state.paused
+            if pause is not None and pause.get("reason") == "no_node":
+                raise StorageError(pause["message"], "the same command goes on once that is mended")
+            if pause is not None and pause.get("reason") == "error":
+                raise LabError(f"{run.folder.name}: {pause['message']}")
+
+    @property
+    def interrupts(self) -> int:
+        return self._heard.count
+
+    def _leaves(self) -> bool:
+        """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait
+        for."""
+        stopping = "The engine did not answer: tasks may go on" if self._unheard else "What still runs is being stopped"
+        self.view.say(f"Left. {stopping}; `tui-lab status` says how it stands.")
+        return True
+
+    def _beyond_reach(self) -> bool:
+        """Whether all that is left are tasks to be stopped on nodes that are away, or ends that a full disk does not
+        take: that may take long, and is up to the engine. Says so."""
+        if self.interrupts >= 2 and self._full:
+            self.view.say(f"Left. {self._notice}: the engine has stopped what ran, and records it then.")
+            return True
+        if self.interrupts < 2 or not self._stopping or any("away_for" not in one for one in self._stopping):
+            return False
+        going = {run.folder.name for run in self.runs if not run.look()}
+        if not going <= {one["experiment"] for one in self._stopping}:
+            return False
+        self.view.say("Left. What could be reached has been stopped, and the engine goes on with the rest:")
+        for one in self._stopping:
+            self.view.say(stop_line(one))
+        return True
+
+    def _pass_on(self) -> None:
+        """The first Ctrl-C lets running tasks finish, the second (and SIGTERM) stops them."""
+        try:
+            for run in self.runs:
+                if not run.look():
+                    self._interrupt(run)
+        except EngineGone:
+            self._restart(resume=False)
+            self._pass_on()
+            return
+        except EngineSilent as error:
+            self._unheard = True
+            self.view.say(str(error))
+            return
+        self._unheard = False
+        if self.interrupts == 1:
+            self.view.say("Starting nothing more; running tasks may finish. Press Ctrl-C again to stop them.")
+        else:
+            self.view.say("Stopping the running tasks. Ctrl-C again leaves that to the engine.")
+
+    def _interrupt(self, run: Followed) -> None:
+        if self.interrupts == 1:
+            self.client.request("drain", experiment=run.folder.name, patience=PATIENCE)
+        else:
+            self.client.request("stop", experiment=run.folder.name, interrupt=True, patience=PATIENCE)
+
+    def _ask(self) -> None:
+        """Ask the engine how it is, now and then; it may have lost sight of a run that we wait for."""
+        if time.monotonic() - self._asked < ASK:
+            return
+        first = self._asked == 0.0
+        self._asked = time.monotonic()
+        if first:
+            return  # it has answered a moment ago
+        try:
+            answer = self.client.request("status", patience=PATIENCE)
+        except EngineGone:
+            self._replace_engine()
+            return
+        except EngineSilent as error:
+            self._notice = str(error)
+            return
+        errors = [f"node {node['name']}: {node['error']}" for node in answer["nodes"] if node["error"]]
+        self._notice = "; ".join(filter(None, [answer["notice"], *errors]))
+        names = [run.folder.name for run in self.runs]
+        self._full = [name for name in answer.get("full", ()) if name in names]
+        self._stopping = [one for one in answer.get("stopping", ()) if one["experiment"] in names]
+        for run in self.runs:
+            if run.folder.name not in answer["active"] and not run.look():
+                self._require_experiment(run)
+                if not answer["notice"]:  # else its last words wait for room on the disk
+                    self._resume(run)
+
+    def _require_experiment(self, run: Followed) -> None:
+        """Raises LabError where someone has taken its folder away, StorageError where it was the lab."""
+        if not run.folder.exists():
+            self._require_lab()
+            raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
+
+    def _require_lab(self) -> None:
+        """Raises StorageError where someone has taken the lab away."""
+        if not (self.lab.path / layout.LAB_FILE).exists():
+            what = f"{self.lab.path}: was moved or removed while its tasks ran; they have been stopped"
+            raise StorageError(what, "where it was moved, the same command goes on with --lab DIR")
+
+    def _replace_engine(self) -> None:
+        if not self._over():
+            self._restart(resume=self.interrupts == 0)
+
+    def _restart(self, resume: bool) -> None:
+        """The engine died: nothing is lost, another one goes on."""
+        ended = sum(run.ended for run in self.runs)
+        self._restarts = self._restarts + 1 if ended == self._ended else 1
+        self._ended = ended
+        if self._restarts > RESTARTS:
+            raise StorageError("the engine keeps dying", f"see {self.lab.path / layout.ENGINE_LOG}")
+        self._require_lab()
+        self.view.say("The engine has died; starting another one. Nothing is lost.")
+        self.client.close()
+        self.client = EngineClient.start(self.lab)
+        for run in self.runs:
+            if run.look():
+                continue
+            if resume:
+                self._resume(run)
+            else:
+                self._interrupt(run)
+
+    def _resume(self, run: Followed) -> None:
+        self._require_experiment(run)
+        self.client.request("resume", experiment=run.folder.name, environment=dict(os.environ))

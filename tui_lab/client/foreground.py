@@ -1,0 +1,275 @@
+"""`--run FILE --first`: one task in the foreground, its output on screen, nothing of it kept in the lab.
+
+`python -m tui_lab.cli.first LAB EXPERIMENT TASK`, which the screen starts, does so for any task of a lab, and ends when
+its standard input does.
+
+Everyone tries one before three thousand. It goes the way of every task: an agent starts it, in a folder of its own that
+is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from tui_lab.cli.main import DONE, FAILED, INTERRUPTED, USAGE
+from tui_lab.client.errors import UsageError
+from tui_lab.client.formatting import PIPE, span
+from tui_lab.client.submission import Prepared
+from tui_lab.engine.agent_bundle import packed
+from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
+from tui_lab.experiment.model import Experiment
+from tui_lab.results.terminal.guard import guard_streams
+from tui_lab.store import layout
+from tui_lab.store.errors import LabError
+from tui_lab.store.lab import Lab
+from tui_lab.store.plan import Plan
+
+_LOOK: Final = 0.05  # seconds between looks at what the task has printed
+_CHUNK: Final = 1 << 16
+_END: Final = 10.0  # seconds that the agent has to end once its task has
+
+Message = dict[str, Any]
+
+
+def run_first(prepared: Prepared) -> int:
+    """Run the first task that the command line chooses; its exit status tells success. Raises UsageError."""
+    plan = prepared.plan
+    chosen = prepared.queued if len(prepared.queued) else plan.tasks["task_id"]
+    row = plan.row(chosen[0])
+    if row is None:
+        raise UsageError("no task is chosen")
+    code = run_row(prepared.experiment, plan, row)
+    if code == DONE:
+        _say_metrics(prepared)
+    return code
+
+
+def run_row(experiment: Experiment, plan: Plan, row: int) -> int:
+    """Run one task of a plan in the foreground; its exit status tells success. Raises UsageError."""
+    with tempfile.TemporaryDirectory(prefix="tui-lab-first-") as folder:
+        recipe = Recipe(experiment, plan, Path(folder), "first")
+        with _term_as_interrupt(), _Agent(Path(folder) / "agent") as agent:
+            return _run(recipe, row, agent)
+
+
+def run_planned(lab: str, name: str, task: int) -> int:
+    """Run a task in the foreground by the newest plan that has it. Raises UsageError, LabError."""
+    folder = Lab.open(Path(lab)).experiment(name)
+    plan = folder.plan_of(task)
+    row = plan.row(task)
+    if row is None:
+        raise UsageError(f"there is no task {task}")
+    return run_row(folder.spec(plan.number), plan, row)
+
+
+def _run(recipe: Recipe, row: int, agent: _Agent) -> int:
+    message = recipe.start(row, 1)
+    agent.send({"type": "hello", "epoch": 1, "lab": "first", "node": "localhost", "slots": 1})
+    agent.send(recipe.context(os.environ) | {"umask": None}, message)
+    outputs = _Outputs(recipe, row, Path(message["folder"]))
+    began = time.monotonic()
+    interrupts = pid = 0
+    while True:
+        try:
+            found = agent.receive(_LOOK)
+            outputs.copy()
+        except (KeyboardInterrupt, BrokenPipeError):
+            interrupts += 1
+            _end(agent, message, pid if interrupts > 1 else 0)
+            continue
+        match found and found["type"]:
+            case "setup" if found is not None and found["running_for"] is not None:
+                print("setup is running", file=sys.stderr)
+            case "started" if found is not None:
+                pid = found["pid"]
+            case "finished" if found is not None:
+                outputs.copy()
+                agent.send({"type": "ack", "keys": [found["key"]]})
+                return INTERRUPTED if interrupts else _told(found, outputs, time.monotonic() - began)
+
+
+def _end(agent: _Agent, message: Message, pid: int) -> None:
+    """TERM and its grace; a second time KILL, where the pid is given."""
+    if pid:
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+    key = [message["experiment"], message["task"], message["attempt"]]
+    agent.send({"type": "stop", "key": key, "reason": "stopped", "grace": message["grace"]})
+
+
+def _told(finished: Message, outputs: _Outputs, seconds: float) -> int:
+    """Say how it ended; the exit status for that."""
+    if finished["state"] == "done":
+        wrote = outputs.others()
+        files = f"; it wrote {', '.join(wrote)}" if wrote else ""
+        print(f"✓ done in {span(seconds)}{files}", file=sys.stderr)
+        return DONE
+    reason = finished["reason"]
+    if reason == "start":
+        print(f"✗ it did not start: {finished.get('message', '')}", file=sys.stderr)
+    else:
+        what = {"exit": f"exit {finished.get('exit_code')}", "signal": f"signal {finished.get('signal')}"}
+        why = f": {PIPE}" if finished.get("signal") == signal.SIGPIPE else ""
+        print(f"✗ {what.get(reason, reason)} after {span(seconds)}{why}", file=sys.stderr)
+    return FAILED
+
+
+class _Outputs:
+    """What the task prints, copied to our own outputs while it runs; the commands of its steps in front."""
+
+    def __init__(self, recipe: Recipe, row: int, folder: Path) -> None:
+        self.folder = folder
+        self.steps = list(zip([step.name for step in recipe.experiment.steps], recipe.shown(row), strict=True))
+        self.said: set[str | None] = set()
+        self.files: dict[str, BinaryIO] = {}
+
+    def copy(self) -> None:
+        """Raises BrokenPipeError where nobody reads ours any more."""
+        for name, _ in self.steps:
+            for stream, ours in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+                file = self.open(layout.stream_file("stdout" if stream == "stdout" else "stderr", name, 1))
+                if file is None:
+                    break  # this step has not begun
+                if name not in self.said:
+                    self.said.add(name)
+                    for other, shown in self.steps:
+                        if other == name:
+                            print(f"$ {shown}", file=sys.stderr, flush=True)
+                while data := file.read(_CHUNK):
+                    ours.flush()
+                    ours.buffer.write(data)
+                    ours.buffer.flush()
+
+    def open(self, name: str) -> BinaryIO | None:
+        if name not in self.files:
+            with suppress(OSError):
+                self.files[name] = (self.folder / name).open("rb")
+        return self.files.get(name)
+
+    def others(self) -> list[str]:
+        """Files that the task has made besides."""
+        own = {self.folder / name for name in self.files}
+        return sorted(
+            str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file() and path not in own
+        )
+
+
+class _Agent:
+    """An agent for one task, over a pipe. It ends with the block."""
+
+    def __init__(self, spool: Path) -> None:
+        self.spool = spool
+        self.unread = b""
+
+    def __enter__(self) -> _Agent:
+        self.relay = subprocess.Popen(
+            boot_command(sys.executable, str(self.spool)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # a Ctrl-C is for us
+        )
+        while GREETING not in self.unread:
+            self.read()
+        self.unread = b""
+        self.write(MARK + packed())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.send({"type": "bye"})
+        assert self.relay.stdin is not None and self.relay.stdout is not None and self.relay.stderr is not None
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            self.relay.wait(_END)  # it ends with the agent
+        for stream in (self.relay.stdin, self.relay.stdout, self.relay.stderr):
+            stream.close()
+        self.relay.wait()
+
+    def send(self, *messages: Message) -> None:
+        self.write("".join(json.dumps(message) + "\n" for message in messages).encode())
+
+    def write(self, data: bytes) -> None:
+        assert self.relay.stdin is not None
+        with suppress(BrokenPipeError):  # its own words say why, to who reads
+            self.relay.stdin.write(data)
+
+    def receive(self, seconds: float) -> Message | None:
+        """The next message; None where there is none within that time. Raises UsageError where the agent is gone."""
+        assert self.relay.stdout is not None
+        if b"\n" not in self.unread:
+            readable, _, _ = select.select([self.relay.stdout], [], [], seconds)
+            if not readable:
+                return None
+            self.read()
+        line, newline, rest = self.unread.partition(b"\n")
+        if not newline:
+            return None
+        self.unread = rest
+        message: Message = json.loads(line)
+        return message
+
+    def read(self) -> None:
+        assert self.relay.stdout is not None and self.relay.stderr is not None
+        data = self.relay.stdout.read(_CHUNK)
+        if not data:
+            raise UsageError(f"no agent for it: {self.relay.stderr.read().decode(errors='replace').strip()}")
+        self.unread += data
+
+
+@contextmanager
+def _term_as_interrupt() -> Iterator[None]:
+    """SIGTERM and a hangup end the task as Ctrl-C does: it must not outlive us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _say_metrics(prepared: Prepared) -> None:
+    count = len(prepared.queued)
+    if count > 1:
+        print(f"To run all {count:,}: the same command without --first.", file=sys.stderr)
+
+
+def _end_with_input() -> None:
+    """SIGTERM to this process once nobody holds the other end of its standard input."""
+    while sys.stdin.buffer.read(_CHUNK):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(lab: str, name: str, task: str) -> int:
+    guard_streams()
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        return run_planned(lab, name, int(task))
+    except (LabError, UsageError, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # the thread may be in the middle of a read

@@ -1,0 +1,96 @@
+"""Pieces of text that several commands print."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+from tui_lab.results.extraction.text import strip_escapes
+from tui_lab.results.terminal.guard import replaced, visible
+from tui_lab.store import layout
+from tui_lab.store.journal import Event
+from tui_lab.store.task_files import TaskFile, listed
+
+# A state is told by its word and its mark; colour only repeats it.
+STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
+STATE_STYLES: Final = {
+    "done": "green",
+    "failed": "bold red",
+    "running": "cyan",
+    "pending": "dim",
+    "stopped": "yellow",
+    "lost": "magenta",
+}
+
+
+def span(seconds: float) -> str:
+    """A length of time for people: `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, large, small, part in ((86400, "d", "h", 3600), (3600, "h", "min", 60), (60, "min", "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {large}" + (f" {rest} {small}" if rest else "")
+    return f"{whole} s"
+
+
+def size(count: float) -> str:
+    """A number of bytes for people: `512 B`, `3.2 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def shown_value(value: object) -> str:
+    """A parameter's value within a line: control characters as in \\n, an empty text as ''."""
+    if value is None or value == "":
+        return "''" if value == "" else "-"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return visible(text)
+
+
+PIPE: Final = (
+    "nobody read its output to the end, as in `... | head`, and pipefail counts that: put `set +o pipefail` in front"
+)
+
+
+def last_line(folder: Path, event: Event) -> str:
+    """The last line that a failed attempt wrote to its standard error, or else what is known of it."""
+    for step in _streams(folder, event):
+        try:
+            with open(step.open(), "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+                lines = file.read().decode("utf-8", "replace").replace("\r", "\n").strip().splitlines()
+        except OSError:
+            continue
+        if lines:
+            return printable(lines[-1])
+    return str(event.get("message") or (PIPE if event.get("signal") == signal.SIGPIPE else ""))
+
+
+def _streams(folder: Path, event: Event) -> list[TaskFile]:
+    """The standard error files of an attempt, the one written last first."""
+    place = layout.task_folder(folder, event["task"])
+    suffix = "" if event["attempt"] == 1 else f".{event['attempt']}"
+    found = [(name, facts) for name, facts in listed(place) if name.endswith("stderr" + suffix) and facts.st_size]
+    found.sort(key=lambda one: one[1].st_mtime, reverse=True)
+    return [TaskFile(str(place), name) for name, _ in found]
+
+
+def printable(text: str) -> str:
+    """One line of foreign text that can't touch the terminal."""
+    plain = strip_escapes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+    return replaced(plain.replace("\t", " "))

@@ -1,0 +1,55 @@
+"""How a node is told of that can't be reached: since when, why, and what becomes of its tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tui_lab.client.formatting import plural, printable, span
+
+Node = Mapping[str, Any]  # as the engine lists it, or as it was sampled last
+StopThere = Mapping[str, Any]  # tasks of an experiment that are to be stopped on a node, as the engine tells of them
+
+
+def trouble(node: Node, nodes: Sequence[Node]) -> str:
+    """What is wrong with one of the nodes; empty where nothing is."""
+    error = printable(str(node.get("error") or ""))
+    if node.get("away_for") is None:
+        return error
+    if node.get("state") == "failed":
+        said = mended(str(node["name"]), error)
+    else:
+        lost = "lost, " if node.get("state") == "lost" else ""
+        said = f"{lost}away for {span(node['away_for'])}" + (f" ({error})" if error else "")
+    return said + _fate(node, any(other.get("state") == "up" for other in nodes))
+
+
+def mended(name: str, error: str) -> str:
+    """An error that trying again does not help."""
+    return f"{error}; once that is mended: tui-lab nodes reconnect {name}"
+
+
+def _fate(node: Node, elsewhere: bool) -> str:
+    """What becomes of the tasks of a node that is away. elsewhere: another node is there."""
+    count, stopping = node.get("open") or 0, node.get("stopping") or 0
+    if not count or node.get("lost_in") is None:
+        return ""
+    left, tasks = span(node["lost_in"]), f"its {plural(count, 'task')}"
+    if stopping >= count:
+        return f"; {tasks} will be stopped when it is back: the engine waits {left} more"
+    be = ("runs" if count == 1 else "run") if elsewhere else ("is" if count == 1 else "are")
+    more = f", but {stopping:,} to be stopped" if stopping else ""
+    return f"; lost in {left}, then {tasks} {be} {'elsewhere' if elsewhere else 'pending again'}{more}"
+
+
+def stop_line(one: StopThere) -> str:
+    """What becomes of tasks that are to be stopped on a node that is away."""
+    error = printable(str(one.get("error") or ""))
+    they = "it is" if one["tasks"] == 1 else "they are"
+    said = f"{one['experiment']}: {plural(one['tasks'], 'task')} on {one['node']}, which is away"
+    said += (f" ({error})" if error else "") + f": {they} stopped as soon as it is back. "
+    if one["lost_in"] is not None:
+        until = time.strftime("%H:%M", time.localtime(time.time() + one["lost_in"]))
+        said += f"The engine tries until {until}, for {span(one['lost_in'])}; "
+    return said + "`tui-lab nodes` says how it stands"

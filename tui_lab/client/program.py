@@ -1,0 +1,304 @@
+"""The program that an experiment runs: whether it is there, what it can be given, which files it is made
+of."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tui_lab.client.formatting import plural
+from tui_lab.engine.recipe import Recipe
+from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.model import Experiment, Listed, Value
+from tui_lab.experiment.needs import NeedError
+from tui_lab.experiment.shell.command import Command
+from tui_lab.experiment.shell.placeholders import PlaceholderError
+from tui_lab.experiment.shell.text import Blank, Place, Syntax, Text
+from tui_lab.experiment.yaml.problem import Problem, SpecError
+from tui_lab.store import code_snapshot, declared_files, fold
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.plan import PREFIX, Plan
+from tui_lab.store.planning import surroundings
+
+_LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
+_LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
+_TRIED: Final = 200  # values of a parameter that are tried
+_SOURCES: Final = frozenset(
+    (
+        *(".py", ".sh", ".bash", ".zsh", ".R", ".r", ".jl", ".pl", ".rb", ".lua", ".js", ".mjs", ".ts", ".m"),
+        *(".awk", ".tcl", ".php", ".jar"),
+    )
+)
+_REDIRECTED: Final = re.compile(r">[>|&]?\s*[\"']?$")
+_WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
+
+
+def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
+    """Find out before 3000 tasks do: a working folder or a program that is not there, a value that can't be
+    passed on. Raises SpecError."""
+    recipe = Recipe(experiment, plan, folder, "")
+    problems = list(_missing(experiment, recipe)) or list(_unusable(experiment, recipe))
+    if problems:
+        raise SpecError(problems)
+
+
+# Programs.
+
+
+def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+    workdir = recipe.workdir
+    if workdir is not None and not Path(workdir).is_dir():
+        what = "is no folder" if Path(workdir).exists() else "does not exist"
+        yield experiment.problem(("workdir",), f"the working folder {workdir} {what}")
+        return
+    shell = experiment.shell
+    if shell is not None and shutil.which(shell) is None:
+        yield experiment.problem(("shell",), f'the shell "{shell}" is not found')
+        return
+    yield from _several_words(experiment, recipe)
+    if experiment.setup is not None or "PATH" in experiment.env:
+        return  # either may bring programs along
+    unfound = cache(_unfound)
+    for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
+        found = first_program(command)
+        if found is None:
+            continue
+        program, offset = found
+        problem = unfound(program, workdir)
+        if problem is not None and not (command.needs_shell and _known_to_shell(program, shell)):
+            keypath: tuple[str | int, ...] = ("command",)
+            if not isinstance(experiment.command, str):
+                keypath = ("command", step.name if step.name is not None else number)
+            yield experiment.problem(keypath, *problem, offset=offset)
+
+
+def _several_words(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+    """A value that is to be the program and its arguments: it is one word."""
+    for command in recipe.commands:
+        parts = [part for part in command.parts if not (isinstance(part, Blank | Syntax) and not part.source.strip())]
+        if not parts or not isinstance(parts[0], Place) or parts[0].state != "bare":
+            continue
+        name = parts[0].name
+        behind = command.parts[command.parts.index(parts[0]) + 1 :]
+        if behind and not isinstance(behind[0], Blank | Syntax):
+            continue
+        for value in recipe.plan.values.get(name, ()):
+            if isinstance(value, str) and len(value.split()) > 1 and shutil.which(value) is None:
+                what = f'"{value}" is one word here, and no program has this name'
+                error = PlaceholderError(what, 0, f"{{{name}:raw}} makes it several; or give a parameter to each word")
+                yield _at_value(experiment, name, value, error)
+                break
+
+
+def first_program(command: Command) -> tuple[str, int] | None:
+    """The program that a command begins with, and its place in the text; None where only a shell can tell."""
+    program, offset = "", 0
+    for part in command.parts:
+        if not program and isinstance(part, (Blank, Syntax)) and _is_empty(part.source):
+            offset += len(part.source)
+        elif isinstance(part, Text) and part.plain:
+            program += part.value
+        elif program and isinstance(part, (Blank, Syntax)) and not part.source.startswith("("):
+            break
+        else:
+            return None
+    alternatives = any(isinstance(part, Syntax) and "||" in part.source for part in command.parts)
+    if not program or "=" in program or alternatives:
+        return None
+    return program, offset
+
+
+def _is_empty(source: str) -> bool:
+    """A blank, a line's end, a comment."""
+    return source.startswith("#") or not source.replace("\\\n", "").strip()
+
+
+def _unfound(program: str, workdir: str | None) -> tuple[str, str] | None:
+    """Message and hint where a program can't be run."""
+    if "/" not in program:
+        if shutil.which(program) is not None:
+            return None
+        here = Path(workdir or os.devnull) / program
+        return (
+            f'the command "{program}" is not found in PATH',
+            f'did you mean "./{program}"?' if here.is_file() else "",
+        )
+    path = Path(program).expanduser()
+    if not path.is_absolute():
+        if workdir is None:
+            return None
+        path = Path(workdir) / path
+    if path.is_dir():
+        return f'the command "{program}" is a folder', ""
+    if not path.exists():
+        return f'the command "{program}" is not found', f"looked for in {path.parent}"
+    if not os.access(path, os.X_OK):
+        return f'the command "{program}" is not executable', f"chmod +x {path}"
+    return None
+
+
+def _known_to_shell(word: str, shell: str | None) -> bool:
+    """Whether a shell knows the word by itself: a builtin, a keyword, a function that is exported."""
+    argv = [shell or shutil.which("bash") or "sh", "-c", 'type "$1"', "-", word]
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+
+# Values.
+
+
+def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+    """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not
+    fit."""
+    fits: set[int] = set()  # rows: the same task has the first value of many parameters
+
+    @lru_cache(maxsize=_TRIED)
+    def values_of(row: int) -> tuple[dict[str, Value], bool]:
+        values = recipe.plan.parameters(row)
+        return values, any(map(_is_odd, values.values()))
+
+    for name, codes in _odd(recipe.plan):
+        rows = recipe.plan.tasks.select(PREFIX + name).with_row_index("row")
+        if codes is None:
+            rows = rows.head(1)
+        else:
+            rows = rows.filter(pl.col(PREFIX + name).is_in(codes)).unique(PREFIX + name, keep="first").sort("row")
+        for row in rows["row"]:
+            if row in fits:
+                continue
+            values, some_odd = values_of(row)
+            if some_odd and not _is_odd(values[name]):
+                continue  # that one has its own turn
+            try:
+                recipe.start(row, 1)
+                fits.add(row)
+            except PlaceholderError as error:
+                yield _at_value(experiment, name, values[name], error)
+                break
+            except NeedError as error:
+                yield experiment.problem(("needs", error.name), str(error))
+                break
+            except ValueError as error:
+                yield experiment.problem(("timeout",), str(error))
+                break
+
+
+def _odd(plan: Plan) -> Iterator[tuple[str, list[int] | None]]:
+    """Codes of the values of each parameter that are worth a try: the first of each type, and all odd
+    ones."""
+    for name in plan.names:
+        if name not in plan.values:
+            yield name, None
+            continue
+        kinds: dict[type, int] = {}
+        odd = []
+        for code, value in enumerate(plan.values[name]):
+            kinds.setdefault(type(value), code)
+            if _is_odd(value):
+                odd.append(code)
+        yield name, sorted({*kinds.values(), *odd[:_TRIED]})
+
+
+def _is_odd(value: Value) -> bool:
+    if isinstance(value, str):
+        return len(value) > _LONG or "\0" in value or not value.isprintable()
+    return value is None or isinstance(value, (list, dict)) or value != value or value in (float("inf"), -float("inf"))
+
+
+def _at_value(experiment: Experiment, name: str, value: Value, error: PlaceholderError) -> Problem:
+    """A problem at the place of a value in the file."""
+    several = len(experiment.parameters) > 1
+    for number, mapping in enumerate(experiment.parameters):
+        domain = mapping.get(name)
+        if isinstance(domain, Listed):
+            for index, listed in enumerate(domain.values):
+                if canonical(listed) == canonical(value):
+                    start: tuple[str | int, ...] = ("parameters", number) if several else ("parameters",)
+                    return experiment.problem((*start, name, index), error.message, error.hint)
+    return experiment.problem(("parameters", name), error.message, error.hint)
+
+
+# Files.
+
+
+def program_files(experiment: Experiment) -> dict[str, str]:
+    """Digests of the files that the commands name, and of those declared as `code`; and of what else tasks
+    run under (`env`, `setup`, ...), as `key:` entries."""
+    found = declared_files.digests(experiment, "code")
+    for step in experiment.steps:
+        for match in _WORDS.finditer(step.command):
+            word = match[0]
+            path = experiment.folder / word
+            if _REDIRECTED.search(step.command, 0, match.start()):
+                continue  # written, not read
+            try:
+                if path.is_file() and path.stat().st_size < _LARGEST:
+                    found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
+            except OSError:
+                continue
+    return found | {f"{name}:": digest for name, digest in surroundings(experiment).items()}
+
+
+def is_program(path: Path) -> bool:
+    """Whether a file that a command names is run, and not data."""
+    try:
+        return path.is_file() and (path.suffix in _SOURCES or os.access(path, os.X_OK))
+    except OSError:
+        return False
+
+
+def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
+    """A line for each file that has changed since planned tasks ran."""
+    tasks = pl.Series(plan.tasks["task_id"]).filter(plan.tasks["task_id"] < state.size)
+    codes = pl.Series(state.columns["state"], dtype=pl.Int8).gather(tasks)
+    submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
+    changed: Counter[str] = Counter()
+    for submission, count in submissions.value_counts().rows():
+        before = state.submissions[submission].get("scripts", {}) if submission >= 0 else {}
+        for name, digest in files.items():
+            if before.get(name, digest) != digest:
+                changed[name] += count
+    what = "their results are kept, --rerun makes them anew"
+    return [
+        f"{_called(name)} changed since {plural(count, 'task')} ran: {what}" for name, count in sorted(changed.items())
+    ]
+
+
+def changed_since(folder: ExperimentFolder) -> list[str]:
+    """What has changed since the newest submission, and whether tasks of it that run again get that; in lines."""
+    try:
+        about = folder.state().submissions[-1]
+        experiment = folder.spec(about["plan"])
+        kept = code_snapshot.files_of(folder.path, about["code"]) if "code" in about else {}
+        if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
+            kept = {}  # tasks start elsewhere
+        before = about.get("scripts", {})
+        found = program_files(experiment)
+        names = sorted(name for name in before if not name.endswith(":") and found.get(name) != before[name])
+        edited = experiment.file.exists() and experiment.file.read_text("utf-8") != folder.spec_text(about["plan"])
+    except (LabError, SpecError, OSError, ValueError, IndexError):
+        return []
+    old = [*([experiment.file.name] if edited else []), *(name for name in names if name in kept)]
+    new = [name for name in names if name not in kept]
+    lines = []
+    if old:
+        there = shlex.quote(os.path.relpath(experiment.file))
+        way = f"tasks run as they were submitted; `tui-lab --run {there}` takes what is there now"
+        lines.append(f"{', '.join(old)} changed since the submission: {way}")
+    if new:
+        lines.append(f"{', '.join(new)} changed since the submission: tasks run what is there now (see `code`)")
+    return lines
+
+
+def _called(name: str) -> str:
+    return f"`{name[:-1]}` of the file" if name.endswith(":") else name

@@ -1,0 +1,209 @@
+"""What is damaged in a lab, and making it again from what lies beside it: `tui-lab check LAB`, with --repair."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from tui_lab.client.errors import UsageError
+from tui_lab.client.submission import OVERRIDE, cut_off, read_overrides
+from tui_lab.engine.recipe import placeholders
+from tui_lab.experiment.combinations import expand
+from tui_lab.experiment.load import load
+from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.store import checkpoint, journal, layout, ranges, repair, spec_file
+from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.journal import Damage, Event, Journal
+from tui_lab.store.lab import Lab
+from tui_lab.store.plan import Plan, file_crc, keys_digest
+from tui_lab.store.planning import make_plan, seed_use
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was written."""
+
+    file: Path
+    line: int  # 0 where it is the whole file
+    what: str
+    way: str  # what can be done
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}:{self.line}: {self.what}; {self.way}"
+            if self.line
+            else f"{self.file}: {self.what}; {self.way}"
+        )
+
+
+def findings(lab: Lab) -> list[Finding]:
+    """All damage of a lab. Raises LabError for one of a newer version, StorageError."""
+    known = lab.experiments()
+    return [*_without_journal(lab, known), *(one for name in known for one in _of(lab.experiment(name)))]
+
+
+def _without_journal(lab: Lab, known: Collection[str]) -> Iterator[Finding]:
+    """Folders that were experiments."""
+    for path in sorted(lab.path.iterdir()):
+        has = [name for name in (layout.PLANS, layout.TASKS, layout.CHECKPOINT_FILE) if (path / name).exists()]
+        if path.name not in known and has:
+            what = f"there is no journal, but {', '.join(has)}: nothing of this experiment is known"
+            yield Finding(
+                path / layout.JOURNAL_FILE, 0, what, f"put it back from a copy; {_way_out(ExperimentFolder(path))}"
+            )
+
+
+def _of(folder: ExperimentFolder) -> Iterator[Finding]:
+    cut = checkpoint.cut(folder.path)
+    state, damage = _state(folder)
+    if cut:
+        yield Finding(folder.journal, 0, *cut_off(cut))
+    for one in damage:
+        line = journal.line_number(folder.journal, one.offset)
+        yield Finding(folder.journal, line, one.what, "--repair leaves it out, and concludes what it can from the rest")
+    for number in sorted({event["plan"] for event in state.submissions}):
+        path = folder.plans / f"{number}.parquet"
+        try:
+            Plan.read(folder.plans, number, crc=state.plan_crc(number))
+        except LabError as error:
+            what = error.message.removeprefix(f"{path}: ")
+            try:
+                _, _, source = _made_again(folder, state, number)
+            except (LabError, SpecError, UsageError, OSError) as why:
+                yield Finding(path, 0, what, f"it can't be made again: {why}; {_way_out(folder)}")
+            else:
+                yield Finding(path, 0, what, f"--repair makes it again from {source.name}")
+
+
+def mend(lab: Lab) -> list[str]:
+    """Make again what can be made again; what was done, in lines. Only for the holder of the engine's lock. Raises
+    LabError, StorageError."""
+    said: list[str] = []
+    for name in lab.experiments():
+        folder = lab.experiment(name)
+        said += repair.repair(folder)
+        state, _ = _state(folder)
+        for number in sorted({event["plan"] for event in state.submissions}):
+            path = folder.plans / f"{number}.parquet"
+            with suppress(LabError):
+                Plan.read(folder.plans, number, crc=state.plan_crc(number))
+                continue
+            try:
+                plan, text, source = _made_again(folder, state, number)
+            except (LabError, SpecError, UsageError, OSError):
+                continue  # what is damaged afterwards says why
+            try:
+                kept = _put_back(folder, plan, text, path)
+            except OSError as error:
+                raise storage_error(path, error) from error
+            said.append(f"{path}: made again from {source.name}; {kept}")
+    return said
+
+
+def _state(folder: ExperimentFolder) -> tuple[State, list[Damage]]:
+    """The fold of the whole journal, without the checkpoint, and what of it is damaged."""
+    state, damage = State(), list[Damage]()
+    for event, _ in journal.read(folder.journal, damage=damage):
+        state.apply(event)
+    return state, damage
+
+
+def _way_out(folder: ExperimentFolder) -> str:
+    return f"its outputs are as they were, in {folder.path / 'tasks'}; to begin anew, move {folder.path} away"
+
+
+def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> str:
+    """Write a plan in the place of a damaged one; what became of that. Raises OSError, StorageError."""
+    kept = "there was none"
+    folder.plans.mkdir(exist_ok=True)
+    if path.exists():
+        kept = f"the damaged one is {path.name}.damaged"
+        path.replace(path.with_name(f"{path.name}.damaged"))
+    plan.write(folder.plans, text)
+    record = Journal(folder.journal)
+    try:
+        record.append([{"event": "plan", "at": round(time.time(), 3), "plan": plan.number, "plan_crc": file_crc(path)}])
+        record.sync()
+    finally:
+        record.close()
+    return kept
+
+
+def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Plan, str, Path]:
+    """A plan as it was, the text that it was made from, and where that is. Raises LabError where it would be another,
+    SpecError, UsageError, OSError."""
+    before, event = _submission(folder, number)
+    source = folder.plans / f"{number}.yaml"
+    if not source.exists() and "keys" in event:  # which tell whether the newest file gives the same tasks
+        source = folder.path / layout.SPEC_FILE
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise LabError(f"{source.name} is missing, too") from None
+    file = _file(folder, state, number, event)
+    experiment = load(file, text=text)
+    words = event.get("argv", [])
+    overrides = read_overrides([word for word in words[1:] if OVERRIDE.fullmatch(word)])
+    planned = make_plan(
+        experiment,
+        expand(experiment),
+        number=number,
+        plans=folder.plans,
+        previous=Plan.read(folder.plans, before.plan) if before.plan else None,
+        state=before,
+        seed=seed_use(experiment, "seed" in placeholders(experiment)),
+        overridden=expand(experiment, overrides) if overrides else None,
+        adopt="--adopt" in words,
+        without_added="--without-added" in words,
+    )
+    tasks = planned.plan.tasks
+    table = folder.plans / f"{number}.csv"
+    if table.exists():  # has the ids and the versions, whatever options gave them
+        facts = pl.read_csv(table, columns=["task_id", "version"], schema_overrides=tasks.schema)
+        if facts.height == tasks.height:
+            tasks = tasks.with_columns(facts["task_id"].cast(pl.Int64), facts["version"].cast(pl.Int32))
+    about = {**planned.plan.about, **spec_file.recorded(experiment.file, folder.path.parent)}
+    plan = replace(planned.plan, tasks=tasks, about=about)
+    if ranges.to_ranges(tasks["task_id"].to_numpy()) != event["planned"]:
+        raise LabError("the ids of its tasks would be others than the journal has")
+    if "keys" in event and keys_digest(tasks) != event["keys"]:
+        raise LabError(
+            "the keys of its tasks would be others than the journal has", "has a file that it names changed?"
+        )
+    if table.exists() and plan.csv() != table.read_text(encoding="utf-8"):
+        raise LabError(f"its tasks would be others than {table.name} has")
+    for other in {one["plan"] for one in state.submissions} - {number}:
+        with suppress(StorageError):
+            known = Plan.read(folder.plans, other, ["task_id", "key"], state.plan_crc(other)).tasks
+            both = tasks.select("task_id", "key").join(known, on="task_id")
+            if (both["key"] != both["key_right"]).any():
+                raise LabError(f"the keys of its tasks would be others than those of plan {other}")
+    return plan, text, source
+
+
+def _submission(folder: ExperimentFolder, number: int) -> tuple[State, Event]:
+    """The first submission of a plan, and the state before it."""
+    state = State()
+    for event, _ in journal.read(folder.journal, damage=[]):
+        if event["event"] == "submitted" and event["plan"] == number:
+            return state, event
+        state.apply(event)
+    raise LabError(f"no submission has plan {number}")
+
+
+def _file(folder: ExperimentFolder, state: State, number: int, event: Event) -> Path:
+    """Where the file of a plan was: as its neighbours say, or the command that submitted it."""
+    numbers = {one["plan"] for one in state.submissions} - {number}
+    for other in sorted(numbers, key=lambda one: abs(one - number)):
+        with suppress(LabError):
+            return spec_file.found(Plan.read(folder.plans, other, ["task_id"]).about, folder.path.parent)
+    words = [word for word in event.get("argv", [])[1:] if word.endswith((".yaml", ".yml"))]
+    named = [Path(event.get("cwd", "")) / word for word in words]
+    return next((path for path in named if path.exists()), named[0] if named else folder.path / layout.SPEC_FILE)

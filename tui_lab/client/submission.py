@@ -1,0 +1,411 @@
+"""From a file and the words behind it to a plan on disk and the event that submits it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from tui_lab.client.address import matching, task_table
+from tui_lab.client.errors import UsageError
+from tui_lab.client.formatting import printable
+from tui_lab.client.git_state import git_state
+from tui_lab.client.nodes import Node, usable
+from tui_lab.client.program import check_program, is_program, program_files, stale
+from tui_lab.engine.client import EngineClient
+from tui_lab.engine.early import EarlyEngine
+from tui_lab.engine.recipe import Recipe, placeholders
+from tui_lab.experiment.combinations import expand
+from tui_lab.experiment.load import load
+from tui_lab.experiment.model import Experiment, Value
+from tui_lab.experiment.overrides import read_values
+from tui_lab.store import checkpoint, code_snapshot, declared_files, fold, layout, ranges, spec_file
+from tui_lab.store.environment import capture, public_words
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.lab import Lab
+from tui_lab.store.plan import Plan, file_crc, keys_digest
+from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
+
+
+# MERGED: Prepared experiments given to the engine of their lab: the last step of `--run` and of a launch on screen.
+@dataclass(frozen=True)
+class Submitted:
+    """What the engine has taken on."""
+
+    prepared: Prepared
+    number: int
+    """Of the submission, within its experiment."""
+    state: State
+    """Of the experiment, before."""
+
+
+def submit(
+    lab: Lab,
+    prepared: Sequence[Prepared],
+    nodes: Sequence[Node],
+    keep_going: bool,
+    environment: Mapping[str, str],
+    early: EarlyEngine | None = None,
+) -> tuple[EngineClient | None, list[Submitted]]:
+    """Submit what has anything to run or to say; starts an engine where none is alive. `environment` is the
+    submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of the
+    nodes (then none is submitted), LabError."""
+    for one in prepared:
+        if one.folder.exists():
+            one.folder.require_whole()
+    wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
+    usable_nodes = [usable(one.experiment, nodes) for one in wanted]
+    client = EngineClient.start(lab, early) if wanted else None
+    submitted = []
+    for one, its_nodes in zip(wanted, usable_nodes, strict=True):
+        assert client is not None
+        state = one.folder.state()
+        event = submit_event(one, its_nodes, keep_going)
+        answer = client.request("submit", event=event, environment=dict(environment))
+        if not one.unchanged:  # what was refused changes nothing of what is there
+            one.folder.write_spec(one.text)
+        submitted.append(Submitted(one, answer["submission"], state))
+    return client, submitted
+
+
+_WATCHED: Final = 10_000  # files whose changes are told; of more, looking would take too long
+OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
+
+
+class OtherFileError(LabError):
+    """The experiment of that name came from another file; `Choice.replace` lets this one take its place."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a command line chooses of an experiment, and how."""
+
+    overrides: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    only: str | None = None
+    new: bool = False  # leave failed and lost tasks alone
+    rerun: bool = False
+    adopt: bool = False
+    replace: bool = False
+    without_added: bool = False  # what name=value has added leaves the plan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment ready to be submitted; nothing is written yet."""
+
+    experiment: Experiment
+    folder: ExperimentFolder
+    text: str
+    planned: Planned
+    queued: pl.Series  # task ids that would run
+    spare: pl.Series  # task ids that `repeat.until` may ask for later
+    seen: int  # how far the journal was read, in bytes, to find that out
+    unchanged: bool  # the plan and the file are those of the last submission
+    counts: dict[str, int]  # selected tasks by state, "new" among them
+    scripts: dict[str, str]  # file -> digest, of the program's own files
+    notices: tuple[str, ...]
+    began: float  # when this was prepared: seconds since 1970
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.experiment, self.plan, self.folder.path, "")
+
+    def placed(self, lab: Lab) -> Prepared:
+        """What was prepared without a lab, in one that has no experiment yet."""
+        return replace(self, folder=lab.new_experiment(self.experiment.name))
+
+
+def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
+    """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError, SpecError."""
+    overrides: dict[str, list[Value]] = {}
+    for word in words:
+        match = OVERRIDE.fullmatch(word)
+        if match is None:
+            raise UsageError(f'"{word}" is neither a file nor name=value')
+        if not word.isascii() and "\N{REPLACEMENT CHARACTER}" in printable(word):
+            raise UsageError(f"{printable(word)}: this is not valid UTF-8")
+        overrides.setdefault(match[1], []).extend(read_values(match[1], match[2]))
+    return overrides
+
+
+def split_words(words: Sequence[str]) -> tuple[list[Path], dict[str, list[Value]]]:
+    """Files and overrides of a command line. Raises UsageError, SpecError."""
+    files = [Path(word) for word in words if Path(word).exists() or not OVERRIDE.fullmatch(word)]
+    return files, read_overrides([word for word in words if Path(word) not in files])
+
+
+def find_lab(path: Path) -> Lab | None:
+    """The lab that is there, None where there is none yet. Raises LabError for one that can't be used."""
+    return Lab.open(path) if (path / layout.LAB_FILE).exists() else None
+
+
+def cut_off(missing: int) -> tuple[str, str]:
+    """What there is to say of bytes that the end of a journal lacks, and what becomes of it."""
+    what = f"{missing:,} bytes are missing at its end, from which {layout.CHECKPOINT_FILE} was made"
+    return what, "tasks whose end they told run again; where this is a copy of a running lab, copy it once more"
+
+
+def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
+    """Read, expand and plan; `text` stands for what the file holds, while it is being edited. Raises SpecError,
+    LabError, UsageError; writes nothing."""
+    began = time.time()
+    experiment = load(file, text)
+    text = file.read_text(encoding="utf-8-sig") if text is None else text
+    combinations = expand(experiment)
+    overridden = expand(experiment, choice.overrides) if choice.overrides else None
+    folder = ExperimentFolder(Path("lab") / experiment.name) if lab is None else lab.new_experiment(experiment.name)
+    state = folder.state() if lab is not None and folder.exists() else fold.State()
+    previous = folder.plan() if state.plan else None
+    if lab is not None:
+        _check_name(lab, experiment)
+    before = None if previous is None else folder.file()
+    moved = _check_file(experiment, folder, before, choice)
+    planned = make_plan(
+        experiment,
+        combinations,
+        number=1 if lab is None else folder.next_plan_number(),
+        plans=folder.plans,
+        previous=previous,
+        state=state,
+        seed=seed_use(experiment, "seed" in placeholders(experiment)),
+        overridden=overridden,
+        adopt=choice.adopt,
+        without_added=choice.without_added,
+    )
+    if choice.adopt and previous is not None and not planned.known.all() and not planned.adopted.len():
+        raise UsageError(f"{planned.notices[-1]}; without --adopt the new tasks run")
+    check_program(experiment, planned.plan, folder.path)
+    try:
+        selected = select(planned, choice, experiment, folder if previous is not None else None)
+    except UsageError as error:
+        raise UsageError(f"{experiment.file}, --only: {error}") from None
+    if choice.rerun:
+        planned = rerun(planned, selected, state)
+    queued, spare, counts = queue(experiment, folder, planned, selected, state, choice)
+    scripts = program_files(experiment)
+    declared = [notice for key in declared_files.KEYS for notice in declared_files.declared(experiment, key).notices]
+    missing = 0 if lab is None else checkpoint.cut(folder.path)
+    cut = [f"{folder.journal}: {'; '.join(cut_off(missing))}"] if missing else []
+    notices = [*cut, *moved, *experiment.notices, *declared, *combinations.notices, *planned.notices]
+    if not choice.rerun:
+        notices += stale(planned.plan, state, scripts)
+    unchanged = previous is not None and _same(previous, planned.plan) and _text_of(folder, previous) == text
+    unchanged = unchanged and before is not None and spec_file.same(before, experiment.file.absolute())
+    if unchanged and previous is not None:
+        planned = replace(planned, plan=previous)
+    return Prepared(
+        experiment,
+        folder,
+        text,
+        planned,
+        queued,
+        spare,
+        state.offset,
+        unchanged,
+        counts,
+        scripts,
+        tuple(notices),
+        began,
+    )
+
+
+def _check_name(lab: Lab, experiment: Experiment) -> None:
+    for name in lab.experiments():
+        if name != experiment.name and name.lower() == experiment.name.lower():
+            raise LabError(
+                f'"{experiment.name}" and "{name}" of this lab differ in case only',
+                "SQL can't tell them apart",
+            )
+
+
+def _check_file(
+    experiment: Experiment, folder: ExperimentFolder, before: Path | None, choice: Choice
+) -> tuple[str, ...]:
+    """Raise OtherFileError where another file, which is still there, has the name. One that is gone was renamed or
+    moved, and does not compete: that is told."""
+    if before is None or choice.replace or spec_file.same(before, experiment.file.absolute()):
+        return ()
+    if os.path.exists(before):  # noqa: PTH110 (False also where it can't be looked at)
+        raise OtherFileError(
+            f'"{experiment.name}" in {folder.path.parent} came from another file, {before}',
+            "give this one another name, or go on with --replace if it is the same experiment",
+        )
+    return (f'"{experiment.name}" came from {before}, which is not there any more: this file takes its place',)
+
+
+def _same(previous: Plan, plan: Plan) -> bool:
+    """Whether two plans mean the same, wherever their files are."""
+    abouts = [{k: v for k, v in one.about.items() if k not in spec_file.PARTS} for one in (previous, plan)]
+    return previous.values == plan.values and abouts[0] == abouts[1] and previous.tasks.equals(plan.tasks)
+
+
+def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
+    try:
+        return (folder.plans / f"{plan.number}.yaml").read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def select(planned: Planned, choice: Choice, experiment: Experiment, folder: ExperimentFolder | None) -> pl.Series:
+    """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. folder: of what was
+    submitted before. Raises UsageError."""
+    chosen = planned.chosen
+    if choice.only is None:
+        return chosen
+    from tui_lab.store.naming import column_names
+
+    plan = planned.plan
+    columns = ExperimentFolder.columns(plan.names)
+    renamed, metrics = column_names(list(columns.values()), list(experiment.metrics), FACTS)
+    table = plan.typed().rename(columns).rename(renamed)
+    given = [name for name in ASKED if name not in table.columns]
+    table = pl.concat([table, plan.tasks.select(given)], how="horizontal")
+    names = [name for name in (*metrics.values(), *FACTS) if name not in table.columns]
+    known = None if folder is None else task_table(folder, choice.only, experiment)
+    if known is None:
+        table = table.with_columns(pl.lit(None, FACTS.get(name)).alias(name) for name in names)
+    else:
+        names = [name for name in names if name in known.columns]
+        table = table.join(known.select("task_id", *names), on="task_id", how="left", maintain_order="left")
+    table = table.with_columns(
+        pl.col("state").fill_null("pending"), pl.col("attempts").fill_null(0), pl.lit(True).alias("planned")
+    )
+    return chosen & matching(choice.only, table)
+
+
+def _states(plan: Plan, state: fold.State) -> pl.Series:
+    """The code of each task's state; what was never submitted is pending."""
+    known = pl.Series([*state.columns["state"], fold.PENDING], dtype=pl.Int8)
+    return known.gather(plan.tasks["task_id"].clip(0, state.size))
+
+
+def queue(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    planned: Planned,
+    selected: pl.Series,
+    state: fold.State,
+    choice: Choice,
+) -> tuple[pl.Series, pl.Series, dict[str, int]]:
+    """Task ids to run, those that `repeat.until` may ask for later, and the other selected tasks by state. Done and
+    stopped tasks stay as they are."""
+    ids = planned.plan.tasks["task_id"]
+    codes = _states(planned.plan, state)
+    again = {fold.PENDING, fold.RUNNING} | (set() if choice.new else {fold.FAILED, fold.LOST})
+    wanted = selected & codes.is_in(list(again))
+    spare = pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True)
+    if not isinstance(experiment.repeat, int):
+        from tui_lab.results.statistics import until  # brings a database along
+        from tui_lab.results.tables import refresh
+
+        rows = until.Rows(planned.plan, state)
+        begun = wanted & rows.begun(experiment.repeat.min)
+        results = refresh(folder, spec=experiment) if (codes == fold.DONE).any() else None
+        further = until.further(rows, selected, begun | rows.waits, experiment, results)
+        spare = wanted & ~begun & ~ids.is_in(further.implode())
+        wanted &= ~spare
+    shown = selected & ~spare
+    counts = {name: int((shown & planned.known & (codes == code)).sum()) for code, name in enumerate(fold.STATES)}
+    counts["new"] = int((shown & ~planned.known).sum())
+    return ids.filter(wanted), ids.filter(spare), counts
+
+
+# Submitting.
+
+
+def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bool) -> dict[str, Any]:
+    """Write the plan where it is new; the event that submits it. Raises StorageError, SpecError."""
+    plan = prepared.plan
+    if not prepared.unchanged:
+        place = spec_file.recorded(prepared.experiment.file, prepared.folder.path.parent)
+        replace(plan, about={**plan.about, **place}).write(prepared.folder.plans, prepared.text)
+    program = _program(prepared)
+    return {
+        "event": "submitted",
+        "id": uuid.uuid4().hex,
+        "at": round(time.time(), 3),
+        "experiment": prepared.experiment.name,
+        "plan": plan.number,
+        "plan_crc": file_crc(prepared.folder.plans / f"{plan.number}.parquet"),
+        "keys": keys_digest(plan.tasks),
+        "planned": ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
+        "queued": ranges.to_ranges(prepared.queued.to_numpy()),
+        **({"spare": ranges.to_ranges(prepared.spare.to_numpy())} if len(prepared.spare) else {}),
+        "seen": prepared.seen,
+        "reasons": prepared.planned.reasons,
+        "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
+        "argv": public_words(sys.argv),
+        "cwd": _printable(str(Path.cwd())),
+        "user": _user(),
+        "host": socket.gethostname(),
+        "nodes": nodes,
+        **program,
+        "keep_going": keep_going,
+        **_environment(prepared),
+    }
+
+
+def _user() -> str:
+    """Who submits; the number of one that the machine knows by no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _program(prepared: Prepared) -> dict[str, Any]:
+    """The snapshot of the program, where `code` is declared; the digests of its files; and what the files that are not
+    in it look like, so that a change of one is seen when a task starts. Raises LabError, StorageError, SpecError."""
+    experiment = prepared.experiment
+    scripts = dict(prepared.scripts)
+    found: dict[str, Any] = {}
+    copied: dict[str, str] = {}
+    if experiment.code:
+        named = {name: path for name in scripts if is_program(path := experiment.folder / name) and "../" not in name}
+        found["code"], copied = code_snapshot.take(experiment, named, prepared.folder.path)
+        scripts |= copied
+    if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
+        copied = {}  # tasks start where the files themselves are
+    inputs = declared_files.declared(experiment, "inputs").files
+    seen: dict[str, list[int]] = {}
+    for name in [*(name for name in scripts if not name.endswith(":")), *inputs]:
+        if name in copied:
+            continue
+        with suppress(OSError):
+            facts = (experiment.folder / name).stat()
+            seen[name] = [facts.st_size, facts.st_mtime_ns]
+            if name in scripts:
+                scripts[name] = declared_files.file_digest(experiment.folder / name)
+            elif facts.st_mtime > prepared.began:
+                what = f"{experiment.folder / name} changed while {experiment.name} was planned"
+                raise LabError(what, "type the same once more")
+    return {"scripts": scripts, **found, **({"files": seen} if 0 < len(seen) <= _WATCHED else {})}
+
+
+def _environment(prepared: Prepared) -> dict[str, str]:
+    """Which version of the program this is, as far as git knows. No run fails for want of it."""
+    with suppress(LabError):
+        if state := git_state(prepared.experiment.folder):
+            return {"environment": capture(prepared.folder.path, {"git": state})}
+    return {}
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

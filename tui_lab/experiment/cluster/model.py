@@ -1,0 +1,155 @@
+"""What a cluster is: named machines, and how each is reached and used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tui_lab.experiment.record import Model, documented, plain
+
+NODE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+-]*", re.ASCII)
+NOT_IN_NODE_NAMES: Final = re.compile(r"[^A-Za-z0-9_.@%+-]", re.ASCII)
+MAX_NODE_NAME: Final = 50  # it is part of the path of a Unix socket, which has 107 bytes
+MOST_SLOTS: Final = 1_000_000
+"""As many as an agent takes."""
+THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
+LATER: Final = ("slurm", "dask", "ray")
+
+Gpus = tuple[int | str, ...] | Literal["all", "free"]
+
+
+class Ahead(Model):
+    """A backlog handed to a node: a number of tasks, or what it works at for some seconds."""
+
+    count: int | None = None
+    seconds: float | None = None
+
+
+class ClusterNode(Model):
+    """A machine that tasks run on."""
+
+    name: str = documented(
+        default="",
+        description="What the node is called, in tables and by `--node`; by default its `host`, and `localhost` for "
+        "this machine.",
+        examples=["tower"],
+    )
+    host: str | None = documented(
+        default=None,
+        description="Host name, address, or alias of `~/.ssh/config`. Without one, the node is this machine.",
+        examples=["192.0.2.9", "gpu1.example.org"],
+    )
+    port: int | None = documented(
+        default=None, description="Port of its sshd; by default as in `~/.ssh/config`, else 22.", examples=[2222]
+    )
+    user: str | None = documented(
+        default=None, description="Who to log in as; by default as in `~/.ssh/config`, else you.", examples=["ana"]
+    )
+    key: str | None = documented(
+        default=None,
+        description="File of the private key, on this machine; by default as in `~/.ssh/config`, else the SSH agent's "
+        "and the usual ones in `~/.ssh`.",
+        examples=["~/.ssh/id_lab"],
+    )
+    known_hosts: str | None = documented(
+        default=None,
+        description="File of host keys, on this machine, in the place of `~/.ssh/known_hosts`.",
+        examples=["lab_hosts"],
+    )
+    slots: int | None = documented(
+        default=None, description="How many tasks run there at once; by default its cores.", examples=[16]
+    )
+    tags: tuple[str, ...] = documented(
+        default=(), description="Words for what it has, which `run_on` of an experiment asks for.", examples=[["gpu"]]
+    )
+    gpus: Gpus | None = documented(
+        default=None,
+        description="GPUs for tasks: their indices or names (`MIG-...`, `GPU-...`), `all`, or `free` for those "
+        "that nobody else uses at the start. Default: all. Never one that "
+        "`CUDA_VISIBLE_DEVICES` and its like there leave out.",
+        examples=[[0, 1], "free"],
+    )
+    memory: int | None = documented(
+        default=None, description="Memory for tasks, where it is not all that the node has.", examples=["48G"]
+    )
+    workdir: str | None = documented(
+        default=None,
+        description="Folder on the node where tasks start, in the place of the experiment's `workdir`.",
+        examples=["~/exp"],
+    )
+    python: str | None = documented(
+        default=None,
+        description="Python 3.6 or newer on the node: a name, or a path. Default: `python3`.",
+        examples=["~/venv/bin/python"],
+    )
+    setup: str | None = documented(
+        default=None,
+        description="Shell lines that run once on the node before those of the experiment; tasks inherit the "
+        "variables that they leave.",
+        examples=["module load cuda"],
+    )
+    env: dict[str, str] = documented(
+        default_factory=dict, description="Variables of all tasks there.", examples=[{"OMP_PROC_BIND": "true"}]
+    )
+    ahead: Ahead | None = documented(
+        default=None,
+        description="A backlog for the node to work through alone while this machine sleeps: a number of tasks, or a "
+        "time.",
+        examples=["8h", 500],
+    )
+    lost_after: float | None = documented(
+        default=None,
+        description="How long the node may be out of reach before its tasks run elsewhere; by default the cluster's.",
+        examples=["1h"],
+    )
+    spool: str | None = documented(
+        default=None,
+        description="Folder on the node for the agent's own files, where `/tmp` won't do; it must be on a disk of its "
+        "own, not on one that nodes share.",
+        examples=["/scratch/ana"],
+    )
+
+    def entry(self) -> dict[str, Any]:
+        """The node as a submission records it: what is not said is left out."""
+        found = {"slots": 0, **plain(self, without_none=True, leave_out={"ahead"})}
+        found = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
+        if not found["env"]:
+            del found["env"]
+        if self.ahead is not None:
+            found["ahead"] = self.ahead.count if self.ahead.count is not None else {"seconds": self.ahead.seconds}
+        return found
+
+
+class Cluster(Model):
+    """A named set of nodes."""
+
+    name: str | None = documented(default=None, description="What the cluster is called.", examples=["wespa"])
+    nodes: tuple[ClusterNode, ...] = documented(
+        description="The machines; the keys of one are below.",
+        examples=[[{"slots": 2}, {"name": "tower", "host": "192.0.2.9", "slots": 16}]],
+    )
+    lost_after: float | None = documented(
+        default=None,
+        description="How long a node may be out of reach before its tasks run elsewhere. Default: 10m.",
+        examples=["30m"],
+    )
+
+    def entries(self) -> list[dict[str, Any]]:
+        """All nodes as a submission records them."""
+        common = {} if self.lost_after is None else {"lost_after": self.lost_after}
+        return [{**common, **node.entry()} for node in self.nodes]
+
+
+def node_name_error(name: str) -> tuple[str, str] | None:
+    """Message and hint if `name` can't be a node's, else None."""
+    if not NODE_NAME.fullmatch(name):
+        return f'"{name}" can\'t be the name of a node', "it is letters, digits and _ . @ % + -, as in: tower"
+    if len(name) > MAX_NODE_NAME:
+        return f'the name "{name[:20]}..." is too long for a node', f"{MAX_NODE_NAME} characters are allowed"
+    return None
+
+
+def relative_to(folder: Path, text: str) -> str:
+    """A file on this machine, from a path in a file of `folder`."""
+    return str(folder / Path(text).expanduser())

@@ -1,0 +1,308 @@
+"""From the text of an experiment.yaml to an Experiment, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from tui_lab.experiment import checks
+from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Order, Origin, Repeat
+from tui_lab.experiment.names import experiment_name_error
+from tui_lab.experiment.readers.metrics import read_metrics, read_rows
+from tui_lab.experiment.readers.needs import check_needs, read_globs, read_keep, read_limits, read_needs
+from tui_lab.experiment.readers.sweep import (
+    read_defaults,
+    read_derive,
+    read_parameters,
+    read_repeat,
+    read_sample,
+    read_seed,
+    read_zip,
+)
+from tui_lab.experiment.readers.task import (
+    at_least,
+    read_command,
+    read_description,
+    read_env,
+    read_files,
+    read_grace,
+    read_ok_exit_codes,
+    read_retry_on,
+    read_run_on,
+    read_setup,
+    read_time,
+    read_timeout,
+    read_workdir,
+)
+from tui_lab.experiment.uses import Uses
+from tui_lab.experiment.yaml.parser import parse, read_text
+from tui_lab.experiment.yaml.problem import SpecError, closest
+from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader, described
+
+# How each key is read. A reader gives None where the key is wrong, or left empty.
+READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
+    "name": Reader.optional_text,
+    "command": read_command,
+    "parameters": read_parameters,
+    "defaults": read_defaults,
+    "zip": read_zip,
+    "where": Reader.optional_text,
+    "derive": read_derive,
+    "sample": read_sample,
+    "repeat": read_repeat,
+    "seed": read_seed,
+    "files": read_files,
+    "workdir": read_workdir,
+    "env": read_env,
+    "shell": Reader.optional_text,
+    "setup": read_setup,
+    "setup_timeout": read_time,
+    "timeout": read_timeout,
+    "grace": read_grace,
+    "retries": at_least(0),
+    "retry_on": read_retry_on,
+    "stagger": lambda r, path: None if r.empty(path) else read_time(r, path),
+    "ok_exit_codes": read_ok_exit_codes,
+    "max_failures": lambda r, path: None if r.empty(path) else r.whole(path, 1),
+    "order": lambda r, path: r.one_of(path, get_args(Order)),
+    "priority": lambda r, path: r.whole(path, -MOST),
+    "needs": read_needs,
+    "limits": read_limits,
+    "metrics": read_metrics,
+    "rows": read_rows,
+    "code": read_globs,
+    "inputs": read_globs,
+    "keep": read_keep,
+    "version": at_least(1),
+    "unhashed": Reader.texts,
+    "run_on": read_run_on,
+    "tags": Reader.texts,
+    "description": read_description,
+}
+
+# Columns that an expression of a metric may use besides parameters and metrics.
+TASK_FACTS: Final = (
+    *("task_id", "repeat", "seed", "version", "state", "reason", "attempt", "attempts", "duration"),
+    *("started_at", "ended_at", "node", "exit_code", "signal", "peak_rss", "cpu_time", "leftover"),
+)
+
+OWN: Final = "x-"  # with which a key begins that is not ours: a place for anchors
+
+# What other tools call these keys.
+_ELSEWHERE: Final = {
+    "cmd": "command",
+    "script": "command",
+    "template": "command",
+    "run": "command",
+    "vars": "parameters",
+    "params": "parameters",
+    "grid": "parameters",
+    "sweep": "parameters",
+    "default": "defaults",
+    "filter": "where",
+    "repeats": "repeat",
+    "repetitions": "repeat",
+    "max_tries": "retries",
+    "environment": "env",
+    "resources": "needs",
+    "requires": "needs",
+    "cwd": "workdir",
+    "program": "command",
+    "commands": "command",
+    "matrix": "parameters",
+    "axes": "parameters",
+    "variables": "parameters",
+    "search_space": "parameters",
+    "exclude": "where",
+    "constraints": "where",
+    "conditions": "where",
+    "trials": "repeat",
+    "runs": "repeat",
+    "replicates": "repeat",
+    "num_samples": "sample",
+    "gpus": "needs",
+    "cpus": "needs",
+    "memory": "needs",
+    "conda": "setup",
+    "modules": "setup",
+    "before": "setup",
+    "time_limit": "timeout",
+    "walltime": "timeout",
+    "outputs": "keep",
+    "seeds": "seed",
+    "labels": "tags",
+}
+
+
+def load(
+    path: Path,
+    text: str | None = None,
+    *,
+    folder: Path | None = None,
+    stem: str | None = None,
+    templates: Mapping[str, str] | None = None,
+) -> Experiment:
+    """The experiment in a file. Raises SpecError with everything that is wrong with it.
+
+    `text` stands for what the file holds, for instance while it is being edited. Relative paths start at
+    `folder`, by default the file's; `stem` is the name where the file gives none, by default the file's stem;
+    `templates` gives the texts of `files` by target. With these three, a copy in a lab means what its
+    original meant.
+    """
+    document = parse(read_text(path) if text is None else text, str(path))
+    r = Reader(document, folder or path.absolute().parent)
+    if document.root is None or r.empty(()):
+        r.add((), "the file is empty", "it needs at least a command, as in: command: ./main.py {x}")
+        raise SpecError(r.problems)
+    if document.root.kind != "mapping":
+        message = f'the file must be a mapping, such as "command: ./main.py {{x}}", not {described(document.root)}'
+        r.add((), message)
+        raise SpecError(r.problems)
+    meant = _check_keys(r)
+    given = {key: READERS[key](r, (key,)) for key in r.keys(()) if key in READERS}
+    if "command" not in (*given, *meant):
+        r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
+    _name(r, given, stem or path.stem)
+    texts = _templates(r, given.get("files") or {}, templates)
+    notices = _check_together(r, given, texts)
+    if r.problems:
+        raise SpecError(r.problems)
+    origin = Origin(path, r.folder, document, texts, notices)
+    fields = {key: value for key, value in given.items() if value is not None}
+    return Experiment(**fields, origin=origin)
+
+
+def load_text(text: str, name: str = "experiment.yaml") -> Experiment:
+    """The experiment in a text; problems call its file `name`. Raises SpecError."""
+    return load(Path(name), text)
+
+
+def _check_keys(r: Reader) -> list[str]:
+    """Notes the keys that are none; returns those that were probably meant."""
+    meant = []
+    for key in r.keys(()):
+        if key.startswith(OWN):
+            continue
+        if key in LATER:
+            r.add((key,), f'"{key}" is not supported yet', at_key=True)
+        elif key not in READERS:
+            other = _ELSEWHERE.get(key) or closest(key, (*READERS, *LATER))
+            hint = f'did you mean "{other}"?' if other else ""
+            r.add((key,), f'there is no key "{key}"', hint, at_key=True)
+            meant += [other] if other else []
+    return ["command", *meant] if "stages" in r.keys(()) else meant
+
+
+def _name(r: Reader, given: dict[str, Any], stem: str) -> None:
+    """The name in the file, else the file's stem."""
+    if given.get("name") is not None:
+        if error := experiment_name_error(given["name"]):
+            r.add(("name",), *error)
+    elif r.empty(("name",)):
+        given["name"] = stem
+        if error := experiment_name_error(stem):
+            r.add((), f"{error[0]}, and the file is called so", "give the experiment a name, as in: name: grid")
+
+
+def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None) -> dict[str, str]:
+    """The text of each template; what can't be read is noted."""
+    texts: dict[str, str] = {}
+    for target, template in files.items():
+        if known is not None and target in known:
+            texts[target] = known[target]
+            continue
+        try:
+            texts[target] = read_text(r.folder / template.source)
+        except SpecError as error:
+            problem = error.problems[0]
+            path: Keypath = ("files", target)
+            path = (*path, "from") if r.has((*path, "from")) else path
+            where = f" in line {problem.line}" if problem.line else ""
+            r.add(
+                path,
+                f'the template "{template.source}": {problem.message}{where}',
+                f"looked for in {r.folder}",
+            )
+    return texts
+
+
+def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[str, ...]:
+    """All checks that need several keys; returns the notices."""
+    sweeps = given.get("parameters") or ()
+    checks.check_names(r)
+    checks.check_zip(r, given.get("zip") or (), sweeps)
+    checks.check_drawn(r, sweeps, r.has(("sample",)))
+    checks.check_unhashed(r, given.get("unhashed") or ())
+    uses = Uses(r, checks.mentioned_names(r))
+    uses.read(given, texts)
+    notices = (
+        *checks.texts_like_lists(r),
+        *checks.altered_numbers(r),
+        *check_needs(r, given, uses.known),
+        *uses.notices,
+        *uses.literal_values(),
+        *_hopeless(r, given.get("repeat")),
+    )
+    checks.check_defaults(r, uses.names)
+    expressions = _check_expressions(r, given)
+    if uses.takes_all:
+        return notices
+    unused = checks.unused(r, uses.names, sweeps, expressions)
+    if unused and uses.program_takes_all(given):
+        return notices
+    what = "no command, file or variable uses the parameter"
+    return (*notices, *(str(r.problem(path, f'{what} "{name}"', at_key=True)) for name, path in unused))
+
+
+def _hopeless(r: Reader, repeat: object) -> Iterator[str]:
+    """A condition of `until` that no values can make true."""
+    if isinstance(repeat, Repeat):
+        from tui_lab.experiment.expressions import until
+
+        if why := until.impossible(repeat.until, repeat.max):
+            said = f"this can't become true: {why}; every setting runs {repeat.max} times"
+            yield str(r.problem(("repeat", "until"), said))
+
+
+def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
+    """Checks all SQL expressions as far as that goes without values, and returns them."""
+    names = list(checks.mentioned_names(r))
+    derived: Mapping[str, str] = given.get("derive") or {}
+    metrics: Mapping[str, Metric] = given.get("metrics") or {}
+    found: list[tuple[Keypath, str, list[str]]] = []
+    for i, (name, text) in enumerate(derived.items()):
+        later = list(derived)[i:]
+        found.append((("derive", name), text, [n for n in names if n not in later]))
+    if given.get("where"):
+        found.append((("where",), given["where"], names))
+    for name, metric in metrics.items():
+        if metric.sql:
+            found.append((("metrics", name, "sql"), metric.sql, _metric_columns(names, metrics, name)))
+    repeat = given.get("repeat")
+    if isinstance(repeat, Repeat):
+        from tui_lab.experiment.expressions import until
+        from tui_lab.experiment.expressions.expression import ExpressionError
+
+        try:
+            until.check(repeat.until, metrics)
+        except ExpressionError as error:
+            r.add(("repeat", "until"), error.message, error.hint, offset=error.offset)
+    if found:
+        # Imported here because it brings a database along, which most files don't need.
+        from tui_lab.experiment.expressions.expression import ExpressionError, check
+
+        for path, text, columns in found:
+            try:
+                check(text, columns)
+            except ExpressionError as error:
+                r.add(path, error.message, error.hint, offset=error.offset)
+    return [text for _, text, _ in found]
+
+
+def _metric_columns(names: list[str], metrics: Mapping[str, Metric], own: str) -> list[str]:
+    """What a metric's expression may use: other metrics, parameters, facts; prefixed where names collide."""
+    columns = dict.fromkeys((*names, *metrics, *TASK_FACTS))
+    shared = {n for n in columns if (n in names) + (n in metrics) + (n in TASK_FACTS) > 1}
+    prefixed = [f"in_{n}" for n in names if n in shared] + [f"out_{n}" for n in metrics if n in shared]
+    return [n for n in (*columns, *prefixed) if n not in (own, f"out_{own}") or n in names]

@@ -1,0 +1,286 @@
+"""Values from the command line (`lr=0.1,0.2`) in place of those of the file."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from tui_lab.experiment.axes import inner_names
+from tui_lab.experiment.domains.model import (
+    Cases,
+    Choice,
+    Domain,
+    Geomspace,
+    Linspace,
+    Listed,
+    LogUniform,
+    RandInt,
+    Range,
+    Uniform,
+    Value,
+)
+from tui_lab.experiment.domains.reader import KINDS, called_like, read_domain
+from tui_lab.experiment.domains.values import as_floats, identity, listing, same_numbers
+from tui_lab.experiment.lookalikes import looks_like_value, stranger
+from tui_lab.experiment.model import Experiment
+from tui_lab.experiment.yaml.document import Document, Node
+from tui_lab.experiment.yaml.parser import parse
+from tui_lab.experiment.yaml.problem import Problem, SpecError, suggest
+from tui_lab.experiment.yaml.reader import Reader
+
+# ---- what stands behind `name=`
+
+_SIGNS: Final = ("[", "{", '"', "'", "&", "*", "!")  # with which YAML begins something else than a plain text
+_NUMBERS: Final = re.compile(r"[-+]?\.?\d\S*(?:\s+[-+]?\.?\d\S*)+")
+
+
+def read_values(name: str, text: str) -> list[Value]:
+    """The values that `name=text` gives: a list as YAML writes it inside brackets, a domain that can be listed as the
+    file has it, or one text, taken as it is. Raises SpecError for what can be read in several ways."""
+    written = f"{name}={text}"
+
+    def wrong(message: str, hint: str) -> SpecError:
+        return SpecError([Problem(written, 0, 0, message, hint)])
+
+    quoted = "in quotes it is one text: " + shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
+    if not text.isprintable():
+        return [text]  # YAML would fold its lines
+    if called := called_like(text):
+        raise wrong("this is no domain", f"write '{name}={{{called[0]}: [{called[1]}]}}'")
+    try:
+        document = parse(f"[{text}]", "")
+    except SpecError as error:
+        if re.search(r"(^|,)\s*(,|$)", text):
+            raise wrong("there is an empty value", f'write it as "", or without the comma; {quoted}') from None
+        if text.startswith(("*", "&", "!")):  # the parser tells of the brackets that are ours
+            raise wrong(f"YAML reads {text} as something else than a text", quoted) from None
+        if "," in text or text.startswith(_SIGNS):
+            raise wrong(f"this is neither a list of values nor a text: {error.problems[0].message}", quoted) from None
+        return [text]
+    root = document.root
+    if root is None or root.kind != "list" or document.problems:
+        raise wrong("this is neither a list of values nor a text", quoted)
+    if not root.items:
+        return [text]
+    if any(item.kind == "mapping" and not document.source_of(item).startswith("{") for item in root.items):
+        if len(root.items) == 1 and not text.startswith(_SIGNS):
+            return [text]  # `a: b`
+        raise wrong("this is neither a list of values nor a text", quoted)
+    if _left(document, root).count(",") != len(root.items) - 1:
+        raise wrong("there is an empty value", f'write it as "", or without the comma; {quoted}')
+    for item in root.items:
+        if document.is_bare_set(item):
+            raise wrong(f"YAML reads {document.source_of(item)} as a mapping", quoted)
+        if item.kind == "scalar" and item.style is None:
+            source = document.source_of(item)
+            if item.text != source and not source.startswith("!!"):
+                raise wrong(f"YAML reads {source} as something else than a text", quoted)
+            last = item is root.items[-1]
+            if not last and (source.endswith("\\") or _is_open(source)):
+                raise wrong(f"the comma behind {source} parts two values", quoted)
+            if last and len(root.items) > 1 and _is_open(source):
+                raise wrong(f"{source} is only a part of something", quoted)
+            if looks_like_value(source):
+                raise wrong(f"{source} is a text: it holds {stranger(source)}", quoted)
+            if _NUMBERS.fullmatch(source):
+                raise wrong(
+                    "this is one text", f"several values are given as {name}={','.join(source.split())}; {quoted}"
+                )
+    domains = [item for item in root.items if item.kind == "mapping" and len(item.entries) == 1]
+    domains = [item for item in domains if (kind := next(iter(item.entries))) in KINDS or suggest(kind, KINDS)]
+    if domains and len(root.items) > 1:
+        raise wrong("a domain can't stand beside other values", f"give it alone, or list its values: {name}=1,2,3")
+    if domains:
+        return _listed(written, document)
+    values: list[Value] = root.plain()
+    return values
+
+
+def _is_open(text: str) -> bool:
+    """Whether a bracket of a text has no counterpart in it."""
+    return any(text.count(first) != text.count(second) for first, second in ("()", "[]", "{}"))
+
+
+def _left(document: Document, root: Node) -> str:
+    """What a list has between its items."""
+    source, at, left = document.text.source, root.start, ""
+    for item in root.items:
+        left += source[at : item.start]
+        at = item.end
+    return left + source[at : root.end]
+
+
+def _listed(written: str, document: Document) -> list[Value]:
+    """The values of a domain. Raises SpecError."""
+    reader = Reader(document, Path())
+    domain = read_domain(reader, (0,))
+    if domain is None:
+        raise SpecError([replace(problem, file=written, line=0, column=0) for problem in reader.problems])
+    if not isinstance(domain, (Range, Linspace, Geomspace)):
+        message = f'"{domain.kind}" stands in the file only'
+        raise SpecError([Problem(written, 0, 0, message, "here are values, or a range, linspace or geomspace")])
+    return listing(domain)
+
+
+# ---- the values in the plan
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an experiment sweeps: its mappings, defaults and zipped groups, and its parameters in order."""
+
+    mappings: tuple[Mapping[str, Domain], ...]
+    defaults: Mapping[str, Value]
+    groups: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...]
+
+
+def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Plan:
+    """The experiment's plan with the values that `overrides` names.
+
+    Values that the file lists choose those of its combinations that have them: in a union of mappings, in zipped
+    groups and in cases, no combination comes up that nobody has written down. Values that no mapping lists take the
+    place of the parameter's domain in every mapping that has it, or of its default if only that is there (several
+    values then cross with everything else). Integers become floats where the file's numbers are floats, so that
+    `lr=1` finds the tasks of `lr: [1.0, 0.5]`.
+
+    - In a zipped group, as many new values as the group has take the place of the old ones; a single one is held
+      fixed while the others advance without it; any other number is a problem.
+    - The values of a parameter with `cases` are names of cases. A new value of a parameter that cases set crosses
+      with the cases.
+
+    Raises SpecError for unknown names and unknown cases, whose place is the override as it was written.
+    """
+    mappings = experiment.parameters or ({},)
+    names: dict[str, None] = {}
+    for mapping in mappings:
+        for name, domain in mapping.items():
+            names.update(dict.fromkeys((name, *inner_names(domain))))
+    names.update(dict.fromkeys(experiment.defaults))
+    result = Plan(mappings, experiment.defaults, experiment.zip, tuple(names))
+    problems = []
+    for name, given in overrides.items():
+        written = f"{name}={','.join(map(str, given))}"
+        if name in experiment.derive:
+            problems.append(Problem(written, 0, 0, f'"{name}" is derived from other parameters: set those'))
+        elif name not in names:
+            problems.append(
+                Problem(written, 0, 0, f'{experiment.file} has no parameter "{name}"', suggest(name, names))
+            )
+        elif not given:
+            problems.append(Problem(written, 0, 0, "give at least one value"))
+        else:
+            problems.extend(_unknown_cases(mappings, name, given, written))
+            result = _override(result, name, list(given), mappings)
+    if problems:
+        raise SpecError(problems)
+    return result
+
+
+def _unknown_cases(
+    mappings: Sequence[Mapping[str, Domain]], name: str, given: Sequence[Value], written: str
+) -> list[Problem]:
+    bundles = [m[name] for m in mappings if isinstance(m.get(name), Cases)]
+    if not bundles:
+        return []
+    known = {case for bundle in bundles if isinstance(bundle, Cases) for case in bundle.cases}
+    unknown = [value for value in given if value not in known]
+    hint = suggest(str(unknown[0]), known) if unknown else ""
+    return [Problem(written, 0, 0, f'"{name}" has no case "{value}"', hint) for value in unknown[:1]]
+
+
+def _override(old: Plan, name: str, given: list[Value], file: Sequence[Mapping[str, Domain]]) -> Plan:
+    """file: the mappings as they were written; those of `old` may be fewer."""
+    if not any(_has(mapping, name) for mapping in old.mappings):
+        domains = [mapping[name] for mapping in file if name in mapping]
+        known = [old.defaults[name]] if name in old.defaults else []
+        known += [value for mapping in file for value in _offered(mapping, name, {}) or [] if value is not None]
+        domain: Domain = Listed(values=tuple(_as_in(known, given)))
+        if domains and isinstance(domains[0], Cases):
+            domain = _at(domains[0], _positions(listing(domains[0]), given))
+        return replace(old, mappings=tuple({**mapping, name: domain} for mapping in old.mappings))
+    offered = [_offered(mapping, name, old.defaults) for mapping in old.mappings]
+    listed = [values for values in offered if values is not None]
+    new = [value for value in given if not any(_positions(values, [value]) for values in listed)]
+    mappings: list[Mapping[str, Domain]] = []
+    groups = old.groups
+    for mapping, values in zip(old.mappings, offered, strict=True):
+        if values is None:  # drawn: any value is one of it
+            mappings.append(_replaced(mapping, name, given))
+            continue
+        if chosen := _positions(values, given):
+            mappings.append(_chosen(mapping, name, chosen, old.groups))
+        if new and _has(mapping, name):
+            mappings.append(_replaced(mapping, name, new))
+    if new and len(given) == 1:
+        groups = tuple(tuple(member for member in group if member != name) for group in groups)
+    return replace(old, mappings=tuple(mappings), groups=groups)
+
+
+def _has(mapping: Mapping[str, Domain], name: str) -> bool:
+    return name in mapping or any(name in inner_names(domain) for domain in mapping.values())
+
+
+def _offered(mapping: Mapping[str, Domain], name: str, defaults: Mapping[str, Value]) -> list[Value] | None:
+    """The values that a parameter takes in a mapping, one for each position of its domain; None where it is drawn."""
+    for key, domain in mapping.items():
+        if key == name:
+            return None if domain.drawn and not isinstance(domain, Choice) else listing(domain)
+        if isinstance(domain, Cases) and name in inner_names(domain):
+            return [case.get(name, defaults.get(name)) for case in domain.cases.values()]
+    return [defaults.get(name)]
+
+
+def _positions(values: Sequence[Value], given: Sequence[Value]) -> list[int]:
+    """Where any of the given values stands among others."""
+    wanted = set(map(identity, _as_in(values, given)))
+    return [i for i, value in enumerate(values) if identity(value) in wanted]
+
+
+def _chosen(
+    mapping: Mapping[str, Domain], name: str, positions: Sequence[int], groups: Sequence[tuple[str, ...]]
+) -> dict[str, Domain]:
+    """A mapping with some of the positions of a parameter, and of what is bound to it."""
+    own = next((key for key, domain in mapping.items() if name == key or name in inner_names(domain)), None)
+    bound = {own, *next((group for group in groups if own in group), ())}
+    return {key: _at(domain, positions) if key in bound else domain for key, domain in mapping.items()}
+
+
+def _at(domain: Domain, positions: Sequence[int]) -> Domain:
+    if isinstance(domain, Cases):
+        cases = list(domain.cases.items())
+        return Cases(cases=dict(cases[i] for i in positions))
+    values = listing(domain)
+    chosen = tuple(values[i] for i in positions if i < len(values))
+    return Choice(values=chosen) if isinstance(domain, Choice) else Listed(values=chosen)
+
+
+def _replaced(mapping: Mapping[str, Domain], name: str, given: list[Value]) -> dict[str, Domain]:
+    result: dict[str, Domain] = {}
+    for key, domain in mapping.items():
+        if isinstance(domain, Cases) and name in inner_names(domain):
+            others = {case: {n: v for n, v in inner.items() if n != name} for case, inner in domain.cases.items()}
+            before = Listed(values=tuple(inner[name] for inner in domain.cases.values() if name in inner))
+            result[key] = Cases(cases=others)
+            result[name] = Listed(values=tuple(_like(before, given)))
+        elif key == name:
+            result[key] = Listed(values=tuple(_like(domain, given)))
+        else:
+            result[key] = domain
+    return result
+
+
+def _like(domain: Domain, given: list[Value]) -> list[Value]:
+    """The values, with integers as floats where the numbers of the domain are floats."""
+    if isinstance(domain, RandInt):
+        return same_numbers(given)
+    return as_floats(given) if isinstance(domain, (Uniform, LogUniform)) else _as_in(listing(domain), given)
+
+
+def _as_in(values: Sequence[Value], given: Sequence[Value]) -> list[Value]:
+    return as_floats(given) if any(isinstance(value, float) for value in values) else same_numbers(given)

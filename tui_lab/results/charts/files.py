@@ -1,0 +1,390 @@
+"""A chart as a picture: PNG, SVG, PDF, HTML and what else matplotlib writes, in seaborn's looks.
+
+Both are imported here alone, and only to draw: they are the extra `tui-lab[draw]`.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from tui_lab.results.charts.model import Axis, Chart, ChartError, Kind, Series
+from tui_lab.results.charts.terminal import marks
+from tui_lab.results.charts.ticks import Scale, ticks, unsaid
+from tui_lab.results.export.plain import shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+# MERGED: A chart as a page of its own: the picture as SVG, what it shows in words, and the data as a table.
+MOST_ROWS: Final = 1000
+_STYLE: Final = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1rem auto;padding:0 1rem;color-scheme:light dark}"
+    "svg{width:100%;height:auto;background:#fff}"
+    "table{border-collapse:collapse;font-size:.85rem}"
+    "th,td{padding:.1rem .6rem;text-align:right;border-bottom:1px solid #8884}"
+)
+
+
+def page(chart: Chart, svg: str) -> str:
+    """HTML that needs no other file."""
+    title = chart.title or f"{chart.y.label} over {chart.x.label}"
+    picture = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+    rows = chart.table.head(MOST_ROWS)
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows.columns)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{'' if cell is None else escape(shown(cell))}</td>" for cell in row) + "</tr>"
+        for row in rows.iter_rows()
+    )
+    more = chart.table.height - rows.height
+    notes = "".join(f"<p>{escape(text)}</p>\n" for text in [*chart.notes, *([f"{more:,} more rows"] if more else [])])
+    return (
+        "<!doctype html>\n"
+        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>\n'
+        f"<figure>{picture}</figure>\n"
+        f"<details><summary>Data</summary><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>\n"
+        f"{notes}</details>\n</body></html>\n"
+    )
+
+
+SIZE: Final = (10.0, 7.0)
+"""Inches."""
+DPI: Final = 120
+ENDINGS: Final = frozenset((".png", ".svg", ".pdf", ".eps", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".html"))
+_STYLES: Final = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)))
+_MARKERS: Final = "os^DvPX*"
+_LINES: Final = 40
+"""Of a terminal that would show as much of the axes."""
+_FEW: Final = 40
+"""Points of a line that are marked."""
+
+
+def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
+    """Draw a chart into a file of the kind that its ending says; size in inches. Raises ChartError."""
+    if file.suffix.lower() not in ENDINGS:
+        known = " ".join(sorted(ENDINGS))
+        raise ChartError(f"{file}: its ending names no kind of picture; there are {known}")
+    try:
+        import matplotlib
+        import seaborn
+    except ImportError:
+        raise ChartError("pictures need matplotlib and seaborn: pip install 'tui-lab[draw]'") from None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    look = {
+        **seaborn.axes_style("whitegrid"),
+        **seaborn.plotting_context("notebook"),
+        "svg.hashsalt": "tui-lab",
+    }
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(look), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        try:
+            plan = marks.plan(chart, _LINES)
+            _DRAWERS[chart.kind](_within_reach(chart, plan), axes)
+            _frame(chart, plan, axes, size)
+            if chart.caption:
+                figure.supxlabel(_plain(chart.caption), fontsize="x-small", color="0.35")
+            format = file.suffix[1:].lower()
+            figure.savefig(buffer, format="svg" if format == "html" else format, dpi=DPI)
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise ChartError(f"{file}: {error}") from None
+    content = buffer.getvalue()
+    if format == "html":
+        content = page(chart, content.decode()).encode()
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        try:
+            partial.write_bytes(content)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ChartError(f"{file}: {error.strerror or error}") from error
+
+
+def _within_reach(chart: Chart, plan: marks.Plan) -> Chart:
+    """With small numbers instead of values, on axes whose numbers matplotlib can't compute with."""
+    names: list[str] = []
+    if _is_beyond(plan.x):
+        names += ["x", "left", "right"]
+        chart = replace(chart, x=replace(chart.x, log=False))
+    if _is_beyond(plan.y):
+        names += ["low", "q1", "median", "q3", "high", "outliers", *(["y"] if chart.kind != "heatmap" else [])]
+        chart = replace(chart, y=replace(chart.y, log=False))
+    series = [replace(one, points=_placed(one.points, names, plan)) for one in chart.series]
+    return replace(chart, series=tuple(series)) if names else chart
+
+
+def _placed(points: pl.DataFrame, names: Sequence[str], plan: marks.Plan) -> pl.DataFrame:
+    columns = []
+    for name in names:
+        on = plan.x if name in ("x", "left", "right") else plan.y
+        if name == "outliers" and name in points.columns:
+            outside = [[_part(on, value) for value in row] for row in points[name].to_list()]
+            columns.append(pl.Series(name, outside, dtype=pl.List(pl.Float64)))
+        elif name in points.columns:
+            columns.append(
+                pl.Series(name, [None if v is None else _part(on, v) for v in points[name]], dtype=pl.Float64)
+            )
+    return points.with_columns(columns)
+
+
+def _part(on: Scale, value: float) -> float:
+    """A value in lengths of the axis, from 0 or from the end of a logarithmic axis."""
+    return on(value) - (0.0 if on.log else on(0.0))
+
+
+def _is_beyond(on: Scale) -> bool:
+    if on.log:
+        return on.low < 1e-290 or on.high > 1e290
+    return max(abs(on.low), abs(on.high)) > 1e300 or not on.high - on.low > 1e-300
+
+
+def _frame(chart: Chart, plan: marks.Plan, axes: Axes, size: tuple[float, float]) -> None:
+    """Labels, scales, marks and legend."""
+    axes.set_title(_plain(chart.title))
+    for axis, on, which, most in ((chart.x, plan.x, "x", size[0]), (chart.y, plan.y, "y", size[1])):
+        aside = unsaid(axis, on, int(most))
+        getattr(axes, f"set_{which}label")(_plain(f"{axis.label} ({aside})" if aside else axis.label))
+        if chart.kind != "heatmap" and axis.kind != "category":
+            _mark(axis, on, axes, which, max(2, int(most)))
+    if chart.kind != "heatmap":
+        _name_categories(chart.x, axes, size[0])
+        if chart.legend:
+            _add_legend(chart, axes, size)
+
+
+def _mark(axis: Axis, on: Scale, axes: Axes, which: str, most: int) -> None:
+    """The scale and the marks of an axis of numbers or times."""
+    limits = getattr(axes, f"set_{which}lim")
+    if _is_beyond(on):
+        low, high = _part(on, on.low), _part(on, on.high)
+        limits(low - 0.02, high + 0.02)
+        found = [(_part(on, value), text) for value, text in ticks(axis, on, most)]
+    else:
+        if axis.log:
+            getattr(axes, f"set_{which}scale")("log")
+        if axis.range is not None:
+            limits(*axis.range)
+        if axis.kind == "number" or axis.log:
+            return
+        low, high = getattr(axes, f"get_{which}lim")()
+        limits(low, high)
+        found = ticks(axis, Scale(low, high), most)
+    getattr(axes, f"set_{which}ticks")([place for place, _ in found], [text for _, text in found])
+
+
+def _add_legend(chart: Chart, axes: Axes, size: tuple[float, float]) -> None:
+    """Beside the field, where it covers nothing; below it where names are long."""
+    names = [series.name for series in chart.series]
+    below = max(map(len, names)) > 3 * size[0]
+    columns = 1 + len(names) // int(4 * size[1])
+    axes.figure.legend(
+        *axes.get_legend_handles_labels(),
+        title=_plain(chart.legend),
+        fontsize="small",
+        ncols=1 if below else columns,
+        loc="outside lower center" if below else "outside right upper",
+    )
+
+
+def _name_categories(axis: Axis, axes: Axes, width: float) -> None:
+    names = axis.categories
+    if not names:
+        return
+    every = -(-len(names) // int(width * 8))
+    shown = range(0, len(names), every)
+    axes.set_xticks(list(shown), [_plain(names[index]) for index in shown])
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    if sum(len(names[index]) + 2 for index in shown) > width * 9:
+        axes.tick_params(axis="x", labelrotation=45)
+
+
+def _plain(text: str) -> str:
+    """Without a meaning to matplotlib: `$` would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def _palette(count: int) -> Any:
+    import seaborn
+
+    return seaborn.color_palette("deep" if count <= 10 else "husl", max(count, 1))
+
+
+def _colors(chart: Chart) -> Any:
+    return _palette(1 + max((series.color for series in chart.series), default=0))
+
+
+def _lines(chart: Chart, axes: Axes) -> None:
+    palette = _colors(chart)
+    for series in chart.series:
+        points, color = series.points, palette[series.color]
+        styled = series.style if series.style != series.color else 0
+        x, y = points["x"].to_numpy(), points["y"].to_numpy()
+        low, high = (points[name].to_numpy() for name in ("low", "high"))
+        marker = _MARKERS[series.style % len(_MARKERS)] if len(x) <= _FEW else None
+        axes.plot(
+            x,
+            y,
+            color=color,
+            linestyle=_STYLES[styled % len(_STYLES)],
+            marker=marker,
+            ms=5,
+            label=_name(series),
+        )
+        if np.isfinite(low).any():
+            if chart.error_style == "band" and len(x) > 1:
+                axes.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0)
+            else:
+                axes.errorbar(x, y, yerr=_error(y, low, high), fmt="none", ecolor=color, capsize=3)
+
+
+def _name(series: Series) -> str:
+    """Names that begin with an underscore would be hidden from the legend."""
+    return _plain(f" {series.name}" if series.name.startswith("_") else series.name)
+
+
+def _error(y: Any, low: Any, high: Any) -> Any:
+    """Distances; an interval of resamples may lie beside its point."""
+    return np.vstack([np.maximum(y - low, 0), np.maximum(high - y, 0)])
+
+
+def _categories(chart: Chart, axes: Axes) -> None:
+    palette, wide = _colors(chart), 0.8 / len(chart.series)
+    for series in chart.series:
+        points = series.points
+        x = points["x"].to_numpy() + wide * (series.color - (len(chart.series) - 1) / 2)
+        y, low, high = (points[name].to_numpy() for name in ("y", "low", "high"))
+        axes.bar(x, y, wide, color=palette[series.color], label=_name(series))
+        if np.isfinite(low).any():
+            axes.errorbar(x, y, yerr=_error(y, low, high), fmt="none", ecolor="0.25", capsize=3)
+    axes.grid(False, axis="x")
+
+
+def _heatmap(chart: Chart, axes: Axes) -> None:
+    import seaborn
+
+    assert chart.z is not None and chart.z.range is not None
+    cells = np.full((len(chart.y.categories), len(chart.x.categories)), np.nan)
+    texts = np.full(cells.shape, "", dtype=object)
+    for (x, y, z), text in zip(chart.series[0].points.iter_rows(), chart.cell_texts(), strict=True):
+        cells[int(y), int(x)], texts[int(y), int(x)] = z, text
+    seaborn.heatmap(
+        cells,
+        ax=axes,
+        annot=texts if chart.annotate else None,
+        fmt="",
+        annot_kws={"size": _annotation_size(chart, axes)},
+        vmin=chart.z.range[0],
+        vmax=chart.z.range[1],
+        linewidths=0.5 if cells.size <= 2500 else 0,
+        xticklabels=[_plain(name) for name in chart.x.categories],
+        yticklabels=[_plain(name) for name in chart.y.categories],
+        cbar_kws={"label": _plain(chart.z.label)},
+    )
+    axes.tick_params(axis="y", labelrotation=0)
+
+
+def _annotation_size(chart: Chart, axes: Axes) -> float:
+    """Points of type with which the longest number fits its cell."""
+    longest = max(map(len, chart.cell_texts()), default=1)
+    cell = axes.figure.get_figure(root=True).get_figwidth() * 72 * 0.75 / len(chart.x.categories)
+    return float(min(10.0, cell / (0.65 * max(longest, 1))))
+
+
+def _scatter(chart: Chart, axes: Axes) -> None:
+    palette = _colors(chart)
+    for series in chart.series:
+        x, y = series.points["x"], series.points["y"]
+        many = len(x) > 5000
+        marker = _MARKERS[series.style % len(_MARKERS)]
+        alpha, area = (0.4, 6) if many else (0.8, 28)
+        color = [palette[series.color]]
+        axes.scatter(x, y, s=area, c=color, marker=marker, alpha=alpha, lw=0, rasterized=many, label=_name(series))
+    if chart.y.categories:
+        axes.set_yticks(range(len(chart.y.categories)), [_plain(name) for name in chart.y.categories])
+        axes.invert_yaxis()
+
+
+def _hist(chart: Chart, axes: Axes) -> None:
+    palette = _colors(chart)
+    for series in chart.series:
+        edges = [*series.points["left"], series.points["right"][-1]]
+        alone = len(chart.series) == 1
+        color = palette[series.color]
+        axes.stairs(
+            series.points["y"].to_numpy(),
+            edges,
+            fill=True,
+            color=color,
+            alpha=0.8 if alone else 0.35,
+            label=_name(series),
+        )
+        axes.stairs(series.points["y"].to_numpy(), edges, color=color)
+
+
+def _box(chart: Chart, axes: Axes) -> None:
+    palette, wide = _colors(chart), 0.8 / len(chart.series)
+    for series in chart.series:
+        rows = series.points.rows(named=True)
+        boxes: Sequence[dict[str, Any]] = [
+            {
+                "med": row["median"],
+                "q1": row["q1"],
+                "q3": row["q3"],
+                "whislo": row["low"],
+                "whishi": row["high"],
+                "fliers": row["outliers"],
+            }
+            for row in rows
+        ]
+        shift = wide * (series.color - (len(chart.series) - 1) / 2)
+        drawn = axes.bxp(
+            boxes,
+            positions=[row["x"] + shift for row in rows],
+            widths=wide * 0.9,
+            patch_artist=True,
+            manage_ticks=False,
+            medianprops={"color": "0.15"},
+            flierprops={"marker": "o", "ms": 3, "alpha": 0.6},
+        )
+        for patch in drawn["boxes"]:
+            patch.set_facecolor(palette[series.color])
+        if drawn["boxes"]:
+            drawn["boxes"][0].set_label(_name(series))
+    axes.grid(False, axis="x")
+
+
+def _pareto(chart: Chart, axes: Axes) -> None:
+    palette = _palette(2)
+    front, rest = chart.series
+    axes.scatter(rest.points["x"], rest.points["y"], s=20, color="0.6", label=rest.name)
+
+    axes.plot(front.points["x"], front.points["y"], color=palette[0], marker="o", label=front.name)
+
+
+_DRAWERS: Final[dict[Kind, Callable[[Chart, Axes], None]]] = {
+    "lines": _lines,
+    "steps": _lines,
+    "categories": _categories,
+    "heatmap": _heatmap,
+    "scatter": _scatter,
+    "hist": _hist,
+    "box": _box,
+    "pareto": _pareto,
+}

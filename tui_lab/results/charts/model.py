@@ -1,0 +1,156 @@
+"""Charts as data: what a chart shows, computed once, for whatever draws it.
+
+`make` turns rows into a Chart: which column is on which axis, one Series for each pair of hue and style, a
+point for each place with its aggregate and its error. A Chart knows nothing of cells, pixels or libraries;
+`plots` draws it in a terminal or into a file, and its `table` is the same as text.
+
+Null, NaN and infinite values are left out and counted in `notes`, and so is what a log axis can't show. On an
+axis of categories null is a category of its own; texts stand in the order of their first row, everything else
+ascending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+import polars as pl
+
+from tui_lab.results.statistics.text import apart
+
+Kind = Literal["lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto"]
+Role = Literal["x", "y", "z", "hue", "style"]
+Aggregate = Literal["mean", "median", "sum", "std", "product", "min", "max", "count"]
+Error = Literal["none", "sd", "se", "pi", "ci"]
+ErrorStyle = Literal["band", "bars"]
+Goal = Literal["max", "min"]
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
+ERRORS: Final[tuple[Error, ...]] = get_args(Error)
+USED: Final[dict[Kind, tuple[Role, ...]]] = {
+    "lines": ("x", "y", "hue", "style"),
+    "categories": ("x", "y", "hue"),
+    "heatmap": ("x", "y", "z"),
+    "scatter": ("x", "y", "hue", "style"),
+    "hist": ("x", "hue"),
+    "box": ("x", "y", "hue"),
+    "steps": ("x", "y", "hue", "style"),
+    "pareto": ("x", "y"),
+}
+"""The roles that columns can have in each kind of chart."""
+
+
+class ChartError(Exception):
+    """A chart that can't be made; the text says why."""
+
+
+class NothingToDraw(ChartError):  # noqa: N818 (it says what happened)
+    """No row has a value on every axis."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. A role without a column gets one by `charts_choice.choose`."""
+
+    kind: Kind
+    columns: Mapping[Role, str] = field(default_factory=dict)
+    changes: Mapping[Role, str] = field(default_factory=dict)
+    """SQL expressions that take the place of a column's values, as in `X / 1000`."""
+    labels: Mapping[Role | Literal["title", "legend"], str] = field(default_factory=dict)
+    aggregate: Aggregate = "mean"
+    error: Error = "ci"
+    error_style: ErrorStyle = "band"
+    log: frozenset[Literal["x", "y"]] = frozenset()
+    bins: int | None = None
+    annotate: bool = False
+    number_format: str | None = None
+    """Of numbers in cells: Python's format specification; None for as many digits as tell them apart."""
+    ranges: Mapping[Role, tuple[float, float]] = field(default_factory=dict)
+    """From where to where an axis goes, or the colours of z."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """By column, for pareto."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows to draw, and what is known of their columns."""
+
+    frame: pl.DataFrame
+    parameters: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """`number` (as it is), `time` (seconds since 1970, UTC), `clock` (seconds since midnight), `duration` (seconds)
+    or `category` (0, 1, ... in the order of `categories`)."""
+
+    label: str
+    kind: Literal["number", "time", "clock", "duration", "category"] = "number"
+    categories: tuple[str, ...] = ()
+    numbers: bool = False
+    """Whether the categories are numbers, of which no part can be left out."""
+    log: bool = False
+    range: tuple[float, float] | None = None
+    """From where to where it goes; None for as far as its values do."""
+    whole: bool = False
+    """Counts: there is nothing between two integers."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is drawn in one colour (the number of its hue) and one look (that of its style).
+
+    Columns of `points`, all Float64 and finite but where null is said:
+    lines, categories, steps  x, y, low, high (null without an error), n
+    scatter                   x, y
+    heatmap                   x, y, z (null for an empty cell)
+    hist                      left, right, y
+    box                       x, low, q1, median, q3, high, n, and outliers (a list)
+    pareto                    x, y; the series named "front" is in the order of x
+    """
+
+    name: str
+    points: pl.DataFrame
+    color: int = 0
+    style: int = 0
+
+
+@dataclass(frozen=True)
+class Chart:
+    kind: Kind
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    table: pl.DataFrame
+    """The same data for people, columns under their own names."""
+    z: Axis | None = None
+    title: str = ""
+    legend: str = ""
+    """What the names of the series are values of; empty where there is one series."""
+    caption: str = ""
+    """What a point and its error are."""
+    notes: tuple[str, ...] = ()
+    """What a person should know: values left out, goals taken for granted."""
+    error_style: ErrorStyle = "band"
+    annotate: bool = False
+    number_format: str | None = None
+
+    def cell_texts(self) -> list[str]:
+        """The numbers in the cells of a heatmap, in the order of its points."""
+        values = self.series[0].points["z"].to_list()
+        return apart(values, 3) if self.number_format is None else [format(z, self.number_format) for z in values]
+
+
+def make(request: Request, source: Source) -> Chart:
+    """Raises ChartError."""
+    from tui_lab.results.charts.choice import choose
+    from tui_lab.results.charts.columns import prepare
+    from tui_lab.results.charts.kinds import MAKERS
+
+    columns = choose(request, source)
+    return MAKERS[request.kind](prepare(request, source, columns))

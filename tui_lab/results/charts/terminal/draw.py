@@ -1,0 +1,190 @@
+"""A chart as lines of text: a field drawn on a canvas, with axes, labels and a legend in words around it.
+
+Everything fits the width that is given, by the cells that a terminal needs for each character. Without
+colour, and with ASCII alone, the series differ by their marks.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+
+from tui_lab.results.charts.model import Axis, Chart
+from tui_lab.results.charts.terminal import marks
+from tui_lab.results.charts.terminal.canvas import Canvas
+from tui_lab.results.charts.terminal.style import RAMP, Look
+from tui_lab.results.charts.ticks import Scale, texts, ticks, unsaid
+from tui_lab.results.terminal.guard import neutral
+
+LEAST: Final = (20, 5)
+"""Columns and lines below which nothing is drawn."""
+MOST_LABELS: Final = 24
+"""Columns for the texts of the y axis."""
+LEGEND_LINES: Final = 3
+
+
+def draw(chart: Chart, width: int, height: int, look: Look) -> str:
+    """The lines of a chart, at most `width` cells wide and `height` lines high, without a newline at the
+    end."""
+    width, height = max(width, LEAST[0]), max(height, LEAST[1])
+    below = _below(chart, width, look, height)
+    above = _above(chart, width, height)
+    field_height = max(2, height - len(above) - len(below) - 2)
+    if chart.kind == "heatmap":
+        field_height = marks.heatmap_height(chart, field_height)
+    plan = marks.plan(chart, field_height)
+    y_marks = _y_marks(chart.y, plan, field_height)
+    whole = chart.y.kind != "category" or chart.y.numbers  # of a number no part may be missing
+    room = width - 8 if whole else min(MOST_LABELS, width // 3)
+    gutter = min(max((cell_len(text) for _, text in y_marks), default=0), room)
+    field_width = max(4, width - gutter - 2)
+    if chart.kind == "heatmap":
+        field_width = marks.heatmap_width(chart, field_width)
+    canvas = Canvas(field_width, field_height, look.color)
+    field = marks.Field(chart, canvas, plan, look)
+    marks.DRAWERS[chart.kind](field)
+    labels = {round(row): text for row, text in y_marks}
+    lines = list(above)
+    for number_, row in enumerate(canvas.rows()):
+        label = labels.get(field_height - 1 - number_)
+        edge = look("│", "|") if label is None else look("┤", "+")
+        lines.append(f"{_right(label or '', gutter, look)}{edge}{row}".rstrip())
+    if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and height >= 10:
+        words = [chart.caption, "no room for the numbers here: --table prints them"]
+        below[-1] = _cut("; ".join(filter(None, words)), width, look)
+    lines += [" " * gutter + line for line in _x_axis(chart.x, plan, field_width, look)]
+    return "\n".join([*lines, *below])
+
+
+# ---- axes
+
+
+def _y_marks(axis: Axis, plan: marks.Plan, height: int) -> list[tuple[float, str]]:
+    """Rows (0 is the lowest) with a text, each row once."""
+    found: dict[int, str] = {}
+    for value, text in ticks(axis, plan.y, max(2, height // 3)):
+        place = plan.y_place(value) * height
+        row = min(int(place), height - 1)
+        if -1e-6 <= place <= height + 1e-6 and row not in found:
+            found[row] = _visible(text)
+    return [(float(row), text) for row, text in found.items()]
+
+
+def _x_axis(axis: Axis, plan: marks.Plan, width: int, look: Look) -> list[str]:
+    """The line of the axis with its marks, their texts, and below them what the axis shows."""
+    placed: list[tuple[int, int, str]] = []
+    free = -1
+    slot = width / max(1, len(axis.categories))
+    for value, text in ticks(axis, plan.x, max(2, width // 10)):
+        place = plan.x_place(value) * width
+        if not -1e-6 <= place <= width + 1e-6:
+            continue
+        column = min(int(place), width - 1)
+        text = _visible(text)
+        if axis.kind == "category" and not axis.numbers and slot >= 5:
+            text = _cut(text, int(slot) - 1, look)
+        wide = cell_len(text)
+        start = max(0, min(column - (wide - 1) // 2, width + 1 - wide))
+        if start > free:
+            placed.append((column, start, text))
+            free = start + wide
+    edge = [look("─", "-")] * width
+    texts = ""
+    for column, start, text in placed:
+        edge[column] = look("┬", "+")
+        texts += " " * (start - cell_len(texts)) + text
+    lines = [look("└", "+") + "".join(edge), " " + texts]
+    return [line.rstrip() for line in lines]
+
+
+# ---- words
+
+
+def _above(chart: Chart, width: int, height: int) -> list[str]:
+    lines = []
+    if chart.title:
+        title = _cut(_visible(chart.title), width, None)
+        lines.append((" " * ((width - cell_len(title)) // 2) + title).rstrip())
+    if chart.y.label and height >= 8:
+        lines.append(_cut(_visible(chart.y.label) + _aside(chart.y, marks.plan(chart, height).y, height), width, None))
+    return lines
+
+
+def _aside(axis: Axis, on: Scale, cells: int) -> str:
+    """What belongs to the label of an axis, as its marks don't say it."""
+    said = [*(["log"] if axis.log else []), unsaid(axis, on, max(2, cells // 10))]
+    return f" ({', '.join(filter(None, said))})" if any(said) else ""
+
+
+def _below(chart: Chart, width: int, look: Look, height: int) -> list[str]:
+    lines = []
+    if chart.x.label:
+        label = _cut(_visible(chart.x.label) + _aside(chart.x, marks.plan(chart, 10).x, width), width, look)
+        lines.append((" " * ((width - cell_len(label)) // 2) + label).rstrip())
+    if height >= 10:
+        if chart.z is not None:
+            lines.append(_z_scale(chart, width, look))
+        if len(chart.series) > 1 or chart.legend:
+            lines += _legend(chart, width, look)
+        if chart.caption or chart.annotate:
+            lines.append(_cut(_visible(chart.caption), width, look))
+    return lines
+
+
+def _legend(chart: Chart, width: int, look: Look) -> list[str]:
+    """The names of the series after their marks, wrapped."""
+    title = f"{_visible(chart.legend)}:" if chart.legend else ""
+    words = [(title, title)] if title else []
+    for series in chart.series:
+        mark = marks.legend_mark(chart, series, look)
+        name = _cut(_visible(series.name), width - 3, look)
+        words.append((f"{_tinted(mark, look.tint(series.color))} {name}", f"{mark} {name}"))
+    lines: list[str] = []
+    line, used, left = "", 0, len(words)
+    for shown, plain in words:
+        wide = cell_len(plain) + (2 if used else 0)
+        if used + wide > width:
+            if len(lines) == LEGEND_LINES - 1:
+                break
+            lines.append(line)
+            line, used, wide = "", 0, cell_len(plain)
+        line += ("  " if used else "") + shown
+        used += wide
+        left -= 1
+    lines.append(line)
+    if left:
+        lines.append(f"and {left} more")
+    return lines
+
+
+def _z_scale(chart: Chart, width: int, look: Look) -> str:
+    """What the shades of the cells mean."""
+    assert chart.z is not None and chart.z.range is not None
+    cells = look.shades()
+    if look.color:
+        cells = "".join(_tinted(look("█", "#"), color) for color in RAMP)
+    low, high = texts(chart.z, chart.z.range)
+    room = width - len(RAMP) - len(low) - len(high) - 3
+    return f"{_cut(_visible(chart.z.label), max(room, 1), look)} {low} {cells} {high}"
+
+
+def _tinted(text: str, color: int | None) -> str:
+    return text if color is None else f"\x1b[38;5;{color}m{text}\x1b[0m"
+
+
+def _visible(text: str) -> str:
+    """One line, without characters that would do something to a terminal."""
+    return neutral(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _cut(text: str, width: int, look: Look | None) -> str:
+    if cell_len(text) <= width:
+        return text
+    mark = "~" if look is not None and look.ascii else "…"
+    return set_cell_size(text, max(width - 1, 0)).rstrip() + mark
+
+
+def _right(text: str, width: int, look: Look) -> str:
+    text = _cut(text, width, look)
+    return " " * (width - cell_len(text)) + text

@@ -1,0 +1,421 @@
+"""What stands in the field of a chart, for each kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from tui_lab.results.charts.model import Axis, Chart, Kind, Series
+from tui_lab.results.charts.terminal.canvas import Canvas
+from tui_lab.results.charts.terminal.style import RAMP, Look
+from tui_lab.results.charts.ticks import Scale, scale
+
+# MERGED: Fewer points that look the same: what a drawing of a given width can show at all.
+_EXTREMES: Final = 4
+
+
+def thin_line(points: pl.DataFrame, width: int) -> pl.DataFrame:
+    """Points of a line (`x`, `y` and more, ascending in x) of which each of `width` equal parts of x keeps
+    its first, last, lowest and highest; errors are widened to those of the points that are left out."""
+    if points.height <= _EXTREMES * width or width < 1:
+        return points
+    part = _parts(points["x"], width)
+    rows = points.with_columns(part.alias("\0part")).with_row_index("\0row")
+    y = pl.col("y")
+    kept = rows.filter(
+        (pl.col("\0row") == pl.col("\0row").min().over("\0part"))
+        | (pl.col("\0row") == pl.col("\0row").max().over("\0part"))
+        | (pl.col("\0row") == pl.col("\0row").get(y.arg_min()).over("\0part"))
+        | (pl.col("\0row") == pl.col("\0row").get(y.arg_max()).over("\0part"))
+    )
+    if "low" in points.columns:
+        wide = rows.group_by("\0part").agg(pl.col("low").min(), pl.col("high").max())
+        kept = kept.drop("low", "high").join(wide, on="\0part", how="left", maintain_order="left")
+    return kept.select(points.columns)
+
+
+def _parts(x: pl.Series, width: int) -> pl.Series:
+    low, high = float(x.min()), float(x.max())  # type: ignore[arg-type]
+    return ((x - low) / (high - low) * width).floor().clip(0, width - 1).cast(pl.Int32)
+
+
+def distinct_places(places: list[tuple[float, float]], columns: int, rows: int) -> list[tuple[float, float]]:
+    """Of the places in cells one for each of `columns` x `rows` parts of a cell."""
+    found: dict[tuple[int, int], tuple[float, float]] = {}
+    for x, y in places:
+        found.setdefault((int(x * columns // 1), int(y * rows // 1)), (x, y))
+    return list(found.values())
+
+
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+_OUTSIDE: Final = 50.0
+"""Lengths of an axis beyond which a place outside of it is not looked for."""
+_MANY: Final = 300
+"""Points of a scatter that become dots."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the values of both axes are, as parts of the field."""
+
+    x: Scale
+    y: Scale
+    x_slots: int = 0
+    """Categories side by side; 0 for an axis of numbers."""
+    y_slots: int = 0
+
+    def x_place(self, value: float) -> float:
+        return (value + 0.5) / self.x_slots if self.x_slots else self.x(value)
+
+    def y_place(self, value: float) -> float:
+        """Categories are listed from the top."""
+        return 1 - (value + 0.5) / self.y_slots if self.y_slots else self.y(value)
+
+
+class Field:
+    """A chart, and the canvas that it is drawn on."""
+
+    def __init__(self, chart: Chart, canvas: Canvas, plan: Plan, look: Look) -> None:
+        self.chart, self.canvas, self.plan, self.look = chart, canvas, plan, look
+
+    def x(self, value: float) -> float:
+        return _inside(self.plan.x_place(value), self.canvas.width)
+
+    def y(self, value: float) -> float:
+        """A row; what lies above or below the field is outside of it."""
+        return _inside(self.plan.y_place(value), self.canvas.height)
+
+    def places(self, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
+        return [(self.x(x), self.y(y)) for x, y in zip(xs, ys, strict=True)]
+
+
+def _inside(part: float, cells: int) -> float:
+    """A place in cells; what is at the very end is in the last cell, and what is far outside is no farther than
+    lines need to run there as they should."""
+    place = max(-_OUTSIDE, min(part, _OUTSIDE)) * cells
+    return cells - 0.01 if cells - 0.01 < place <= cells + 0.01 else place
+
+
+def plan(chart: Chart, height: int) -> Plan:
+    """The scales of a chart. height: lines of the field."""
+    x_slots, y_slots = len(chart.x.categories), len(chart.y.categories)
+    return Plan(_x_scale(chart), _y_scale(chart, height), x_slots, y_slots)
+
+
+def _x_scale(chart: Chart) -> Scale:
+    if chart.x.range is not None:
+        return scale(*chart.x.range, chart.x.log)
+    columns = ("left", "right") if chart.kind == "hist" else ("x",)
+    low, high = _extent(chart, columns)
+    room = 0.0 if chart.kind in ("hist", "lines", "steps") else 0.02
+    return scale(low, high, chart.x.log, room)
+
+
+def _y_scale(chart: Chart, height: int) -> Scale:
+    if chart.y.range is not None:
+        return scale(*chart.y.range, chart.y.log)
+    if chart.kind == "box":
+        low, high = _extent(chart, ("low", "high"))
+        beyond = [v for s in chart.series for v in s.points["outliers"].explode().drop_nulls()]
+        return scale(min([low, *beyond]), max([high, *beyond]), chart.y.log, 0.04)
+    low, high = _extent(chart, ("y", "low", "high") if "low" in chart.series[0].points.columns else ("y",), chart.y.log)
+    if chart.kind in ("categories", "hist"):
+        if chart.y.log:
+            return scale(low / 2, high * 1.1, True)
+        top = scale(min(low, 0.0), max(high, 0.0))
+        room = (top.high - top.low) * 0.5 / height
+        if not math.isfinite(top.high - top.low + 2 * room):
+            return top
+        return Scale(top.low - (room if low < 0 else 0), top.high + (room if high > 0 else 0))
+    return scale(low, high, chart.y.log, 0.04)
+
+
+def _extent(chart: Chart, columns: Iterable[str], log: bool = False) -> tuple[float, float]:
+    values = [series.points[column].drop_nulls() for series in chart.series for column in columns]
+    values = [v.filter(v.is_finite() & (v > 0)) if log else v.filter(v.is_finite()) for v in values]
+    lows = [float(v.min()) for v in values if v.len()]  # type: ignore[arg-type]
+    highs = [float(v.max()) for v in values if v.len()]  # type: ignore[arg-type]
+    return (min(lows), max(highs)) if lows else (1.0, 1.0)
+
+
+def legend_mark(chart: Chart, series: Series, look: Look) -> str:
+    """How a series is shown in the legend."""
+    if chart.kind in ("categories", "box"):
+        return look.fill(series.color)
+    if chart.kind == "pareto" and series.name == "others":
+        return look("·", ".")
+    return look.mark(series.style)
+
+
+# ---- lines
+
+
+def lines(field: Field) -> None:
+    look, canvas = field.look, field.canvas
+    thinned = [(series, thin_line(series.points, canvas.width)) for series in field.chart.series]
+    for series, points in thinned:
+        if field.chart.error_style == "band":
+            _band(field, points, look.tint(series.color), alone=len(thinned) == 1)
+        else:
+            _error_bars(field, points, look.tint(series.color))
+    for series, points in thinned:
+        canvas.line(field.places(points["x"], points["y"]), look.line(), look.tint(series.color))
+    for number, (series, points) in enumerate(thinned):
+        places = field.places(points["x"], points["y"])
+        every = max(1, -(-4 * len(places) // canvas.width))
+        # Each series begins elsewhere, so that marks of lines that lie on one another are all seen.
+        canvas.points(
+            places[(number % every if every > 1 else 0) :: every],
+            look.mark(series.style),
+            look.tint(series.color),
+        )
+
+
+def _band(field: Field, points: pl.DataFrame, color: int | None, alone: bool) -> None:
+    known = points.filter(pl.col("low").is_not_null())
+    if not known.height:
+        return
+    xs = [field.x(x) for x in known["x"]]
+    lows, highs = [field.y(v) for v in known["low"]], [field.y(v) for v in known["high"]]
+    if known.height == 1:
+        _error_bars(field, known, color)
+        return
+    places: list[tuple[float, float]] = []
+    for column in np.arange(int(xs[0]), int(xs[-1]) + 1) + 0.5:
+        low, high = np.interp(column, xs, lows), np.interp(column, xs, highs)
+        if alone:
+            places += [
+                (column, row + 0.5)
+                for row in range(int(max(low, 0)), math.floor(min(high, field.canvas.height - 1)) + 1)
+            ]
+        else:
+            places += [(column, float(low)), (column, float(high))]
+    field.canvas.points(places, field.look("░", ":") if alone else field.look("·", "'"), color)
+
+
+def _error_bars(field: Field, points: pl.DataFrame, color: int | None, shift: float = 0.0) -> None:
+    known = points.filter(pl.col("low").is_not_null())
+    for x, low, high in known.select("x", "low", "high").iter_rows():
+        column = int(field.x(x) + shift) + 0.5
+        _upright(field, column, field.y(low), field.y(high), color)
+
+
+def _upright(field: Field, column: float, low: float, high: float, color: int | None) -> None:
+    first, last = int(max(low, 0)), math.floor(min(high, field.canvas.height - 1))
+    field.canvas.points([(column, row + 0.5) for row in range(first, last + 1)], field.look("│", "|"), color)
+    if last > first:
+        ends = [row + 0.5 for row, end in ((first, low), (last, high)) if 0 <= end <= field.canvas.height]
+        for row in ends:
+            mark = field.look("┬" if row > first + 0.5 else "┴", "-")
+            field.canvas.points([(column, row)], mark, color)
+
+
+# ---- bars and boxes
+
+
+def _bars(field: Field) -> Iterator[tuple[Series, pl.DataFrame, Callable[[float], tuple[int, int]]]]:
+    """Each series with its points, and the first and last column of its bar at a category."""
+    slots, count = max(1, field.plan.x_slots), len(field.chart.series)
+    slot = field.canvas.width / slots
+    gap = 1 if slot >= count + 1 else 0
+    wide = max(1, min(int((slot - gap) // count), 12))
+    order = {color: number for number, color in enumerate(sorted({series.color for series in field.chart.series}))}
+    for series in field.chart.series:
+        offset = (slot - wide * count) / 2 + wide * order[series.color] if wide * count <= slot else (slot - 1) / 2
+
+        def columns(x: float, offset: float = offset) -> tuple[int, int]:
+            first = int(x * slot + max(0.0, offset))
+            return first, min(first + wide, field.canvas.width) - 1
+
+        yield series, series.points, columns
+
+
+def categories(field: Field) -> None:
+    look, canvas = field.look, field.canvas
+    base = field.y(field.plan.y.low if field.chart.y.log else 0.0)
+    crowded = canvas.width / max(1, field.plan.x_slots) < len(field.chart.series)
+    for series, points, columns in _bars(field):
+        tint, fill = look.tint(series.color), look.fill(series.color)
+        if crowded:
+            # Bars would cover one another: points do so less.
+            canvas.points(field.places(points["x"], points["y"]), look.mark(series.style), tint)
+            continue
+        x_to_y = dict(points.select("x", "y").iter_rows())
+        for x, y in x_to_y.items():
+            first, last = columns(x)
+            for column in range(first, last + 1):
+                _upright_fill(field, column + 0.5, base, field.y(y), fill, tint)
+        for x, low, high in points.filter(pl.col("low").is_not_null()).select("x", "low", "high").iter_rows():
+            first, last = columns(x)
+            middle = (first + last) // 2 + 0.5
+            _upright(field, middle, field.y(low), field.y(high), None)
+            if tint is not None and fill == "█":
+                inside = range(int(max(field.y(low), base, 0)), int(field.y(x_to_y[x])))
+                canvas.points([(middle, row + 0.5) for row in inside], "│", (231, tint))
+
+
+def _upright_fill(field: Field, column: float, base: float, end: float, fill: str, color: int | None) -> None:
+    low, high = (base, end) if end >= base else (end, base)
+    low, high = max(low, 0.0), min(high, float(field.canvas.height))
+    top = int(high)
+    whole = range(int(low + 0.5), top)
+    field.canvas.points([(column, row + 0.5) for row in whole], fill, color)
+    part = high - top
+    if end >= base and top < field.canvas.height:
+        if fill == "█":
+            eighth = _EIGHTHS[round(part * 8)]
+            if eighth != " ":
+                field.canvas.points([(column, top + 0.5)], eighth, color)
+        elif part >= 0.5:
+            field.canvas.points([(column, top + 0.5)], fill, color)
+
+
+def box(field: Field) -> None:
+    look, canvas = field.look, field.canvas
+    for series, points, columns in _bars(field):
+        tint, fill = look.tint(series.color), look.fill(series.color)
+        for row in points.iter_rows(named=True):
+            first, last = columns(row["x"])
+            middle = (first + last) // 2 + 0.5
+            _upright(field, middle, field.y(row["low"]), field.y(row["high"]), tint)
+            low = int(max(field.y(row["q1"]), 0))
+            high = math.floor(min(field.y(row["q3"]), canvas.height - 1))
+            body = [(c + 0.5, r + 0.5) for r in range(low, high + 1) for c in range(first, last + 1)]
+            canvas.points(body, look("▒", fill) if look.color else fill, tint)
+            median = math.floor(field.y(row["median"])) + 0.5
+            canvas.points([(c + 0.5, median) for c in range(first, last + 1)], look("━", "-"), None)
+            canvas.points([(middle, math.floor(field.y(v)) + 0.5) for v in row["outliers"]], look("∘", "o"), tint)
+
+
+def hist(field: Field) -> None:
+    look, canvas = field.look, field.canvas
+    base = field.y(field.plan.y.low if field.chart.y.log else 0.0)
+    alone = len(field.chart.series) == 1
+    for series in field.chart.series:
+        tint = look.tint(series.color)
+        lefts, counts = series.points["left"].to_list(), series.points["y"].to_list()
+        starts = [field.x(left) for left in lefts]
+        heights = []
+        for column in range(canvas.width):
+            at = max(0, int(np.searchsorted(starts, column + 0.5, "right")) - 1)
+            # A column that covers several bins shows the highest.
+            until = max(at + 1, int(np.searchsorted(starts, column + 1.0, "left")))
+            heights.append(max(counts[at:until]))
+        if alone:
+            for column, count in enumerate(heights):
+                if count:
+                    _upright_fill(field, column + 0.5, base, field.y(count), look.fill(0), tint)
+            continue
+        places = [(column + 0.5, field.y(count) if count else base) for column, count in enumerate(heights)]
+        canvas.line(places, look.line(), tint)
+        tops = [
+            (field.x((left + right) / 2), field.y(count)) for left, right, count in series.points.iter_rows() if count
+        ]
+        canvas.points(tops, look.mark(series.style), tint)
+
+
+# ---- points
+
+
+def scatter(field: Field) -> None:
+    look = field.look
+    for series in field.chart.series:
+        places = field.places(series.points["x"], series.points["y"])
+        fine = not look.ascii and len(places) > _MANY and (look.color or len(field.chart.series) == 1)
+        if fine:
+            field.canvas.points(distinct_places(places, 2, 4), "braille", look.tint(series.color))
+        else:
+            field.canvas.points(distinct_places(places, 1, 1), look.mark(series.style), look.tint(series.color))
+
+
+def pareto(field: Field) -> None:
+    look = field.look
+    for series in reversed(field.chart.series):
+        places = field.places(series.points["x"], series.points["y"])
+        if series.name == "front":
+            field.canvas.line(places, look.line(), look.tint(series.color))
+        else:
+            places = distinct_places(places, 1, 1)
+        field.canvas.points(places, legend_mark(field.chart, series, look), look.tint(series.color))
+
+
+# ---- heatmap
+
+
+def heatmap_height(chart: Chart, most: int) -> int:
+    """Lines of the field: as many for each category."""
+    count = max(1, len(chart.y.categories))
+    return count * min(5, most // count) if most >= count else most
+
+
+def heatmap_width(chart: Chart, most: int) -> int:
+    count = max(1, len(chart.x.categories))
+    return count * min(16, most // count) if most >= count else most
+
+
+def heatmap(field: Field) -> None:
+    chart, canvas, look = field.chart, field.canvas, field.look
+    assert chart.z is not None and chart.z.range is not None
+    cells = {(int(x), int(y)): z for x, y, z in chart.series[0].points.iter_rows()}
+    across, down = len(chart.x.categories), len(chart.y.categories)
+    shades = RAMP if look.color else look.shades()
+    by_shade: dict[int, list[tuple[float, float]]] = {}
+    for row in range(canvas.height):
+        for column in range(canvas.width):
+            z = cells.get((column * across // canvas.width, (canvas.height - 1 - row) * down // canvas.height))
+            if z is not None:
+                by_shade.setdefault(_shade(z, chart.z, len(shades)), []).append((column + 0.5, row + 0.5))
+    for shade, places in by_shade.items():
+        if look.color:
+            canvas.points(places, look("█", "#"), RAMP[shade])
+        else:
+            canvas.points(places, look.shades()[shade], None)
+    if chart.annotate or not look.color:
+        _numbers(field, cells)
+
+
+def _shade(z: float, axis: Axis, count: int) -> int:
+    assert axis.range is not None
+    low, high = axis.range
+    part = (z / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
+    if not math.isfinite(part):  # the mean of values near the largest float
+        part = 1.0 if z > 0 else 0.0
+    return min(count - 1, max(0, int(part * count)))
+
+
+def numbers_fit(chart: Chart, width: int, height: int) -> bool:
+    """Whether every cell of a heatmap has room for its value, and for a blank between two of them."""
+    longest = max(map(len, chart.cell_texts()), default=0)
+    return height >= len(chart.y.categories) and longest < width // len(chart.x.categories)
+
+
+def _numbers(field: Field, cells: dict[tuple[int, int], float]) -> None:
+    """The values in the middle of their cells, where all of them fit."""
+    chart, canvas = field.chart, field.canvas
+    assert chart.z is not None
+    if not numbers_fit(chart, canvas.width, canvas.height):
+        return
+    wide, high = canvas.width // len(chart.x.categories), canvas.height // len(chart.y.categories)
+    for (x, y), text in zip(cells, chart.cell_texts(), strict=True):
+        column = x * wide + (wide - len(text)) // 2
+        row = canvas.height - 1 - (y * high + high // 2)
+        shade = _shade(cells[x, y], chart.z, len(RAMP))
+        color = (231 if shade < len(RAMP) * 0.6 else 16, RAMP[shade]) if field.look.color else None
+        canvas.text(column, row, text, color)
+
+
+DRAWERS: Final[dict[Kind, Callable[[Field], None]]] = {
+    "lines": lines,
+    "steps": lines,
+    "categories": categories,
+    "heatmap": heatmap,
+    "scatter": scatter,
+    "hist": hist,
+    "box": box,
+    "pareto": pareto,
+}

@@ -1,0 +1,231 @@
+"""Metrics that a command finds: `{run: "h5dump -d loss out.h5", pattern: ...}`.
+
+The command runs in the task's folder when its attempt has ended, with the placeholders of a task's command,
+as `sh -c`; the pattern is tried on what it prints. It has a minute and 64 MiB; one that fails or takes more
+gives null. What it has started does not count longer than a second after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.model import BUILT_IN, Experiment, Value
+from tui_lab.experiment.shell.command import Command, CommandError, compile_command
+from tui_lab.portable.login import without_login
+from tui_lab.results.extraction.extract import Extraction, Task
+from tui_lab.results.extraction.hints import refused
+from tui_lab.results.extraction.readers import TOO_SLOW, Nothing, Tally, TextReader
+from tui_lab.results.extraction.sources import task_path
+from tui_lab.results.extraction.text import Text
+from tui_lab.results.extraction.values import Scalar
+from tui_lab.store import layout
+from tui_lab.store.task_files import NoFolderError, task_folder
+
+TIMEOUT: Final = 60.0
+"""Seconds that a command may take."""
+LARGEST: Final = 64 << 20
+"""Bytes that it may print."""
+_TAIL: Final = 1 << 16
+LINGER: Final = 1.0
+"""Seconds for what it has printed, once it has ended: something that it started may hold its outputs open."""
+_LOOK: Final = 0.1
+"""Seconds between two looks whether it has to end."""
+_SOON: Final = 0.001
+"""Seconds between the first two looks whether it has ended, where the system does not tell; later ones are rarer."""
+
+
+def run_metrics(
+    experiment: Experiment,
+    folder: Path,
+    tasks: Sequence[Task],
+    metrics: Mapping[str, Metric],
+    parameters: pl.DataFrame,
+) -> Extraction:
+    """The values of those `metrics` that have a `run`. `parameters` has a row for each of `tasks`: the
+    columns of parameters under their own names, `repeat` and `seed`."""
+    extraction = Extraction()
+    known = [*experiment.parameter_names, *(n for n in BUILT_IN if n not in experiment.parameter_names)]
+    for name, metric in metrics.items():
+        if metric.run is None:
+            continue
+        tally = extraction.tallies[name] = Tally(tasks=len(tasks))
+        extraction.types[name] = TextReader(name, metric).type
+        values = extraction.values[name] = []
+        try:
+            command = compile_command(metric.run, known)
+        except CommandError as error:
+            tally.trouble = f"run: {error}"
+            values += [None] * len(tasks)
+            continue
+        stop = threading.Event()
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool, _ending(pool, stop):
+            rows = parameters.iter_rows(named=True)
+            jobs = [
+                pool.submit(_one, command, TextReader(name, metric), folder, experiment.name, task, row, stop)
+                for task, row in zip(tasks, rows, strict=True)
+            ]
+            for task, job in zip(tasks, jobs, strict=True):
+                found, trouble, reader = job.result()
+                tally.units += reader.units
+                if trouble and not tally.trouble:
+                    tally.trouble = f"task {task[0]}: {trouble}"
+                if found is TOO_SLOW:
+                    tally.slow.append(task[0])
+                    values.append(None)
+                elif isinstance(found, Nothing):
+                    tally.miss(task)
+                    values.append(0 if metric.take == "count" and not trouble else None)
+                else:
+                    tally.found += 1
+                    values.append(found)
+                    if found is None and reader.refused and not tally.trouble:
+                        what = refused(reader.refused, metric, reader.type)
+                        tally.trouble = f"task {task[0]}: it matched {what}"
+    return extraction
+
+
+@contextlib.contextmanager
+def _ending(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
+    """End what the pool runs where the caller is interrupted: who pressed Ctrl-C waits for no command."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _one(
+    command: Command,
+    reader: TextReader,
+    folder: Path,
+    name: str,
+    task: Task,
+    row: dict[str, Any],
+    stop: threading.Event,
+) -> tuple[Scalar | Nothing | None, str, TextReader]:
+    """The value in what a command printed for one task, and what went wrong; with the reader, which says more."""
+    try:
+        return reader.value(Text(_printed(command, folder, name, task, row, stop))), "", reader
+    except _FailedError as error:
+        return Nothing(), str(error), reader
+
+
+class _FailedError(Exception):
+    """A command that printed nothing that counts; the text says why."""
+
+
+def _printed(
+    command: Command, folder: Path, name: str, task: Task, row: dict[str, Any], stop: threading.Event
+) -> bytes:
+    """What a command prints for one task. Raises _FailedError."""
+    output = task_path(folder, task[0])
+    try:
+        task_folder(Path(output)).close()
+    except NoFolderError as error:
+        raise _FailedError(f"its folder {error.strerror}") from None
+    except OSError as error:
+        raise _FailedError(str(error)) from None
+    values: dict[str, Value] = {
+        "output": output,
+        "params": f"{output}/{layout.PARAMS_FILE}",
+        "task_id": task[0],
+        "attempt": task[1],
+        "experiment": name,
+        "node": "",
+        "slot": 0,
+        **row,
+    }
+    try:
+        script, variables = command.script(values), command.environment(values)
+        process = subprocess.Popen(
+            ["sh", "-c", script],
+            cwd=output,
+            env={**without_login(os.environ), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except (CommandError, OSError) as error:
+        raise _FailedError(str(error)) from None
+    try:
+        printed, errors = _communicate(process, stop)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has started, too
+        process.wait()
+    if process.returncode != 0:
+        last = Text(errors).lines[-1:]
+        raise _FailedError(f"the command ended with {process.returncode}{': ' + last[0] if last else ''}")
+    return printed
+
+
+def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
+    """What a process prints, and the end of what it says of errors. Raises _FailedError; then it may still run."""
+    printed, errors = bytearray(), bytearray()
+    deadline, ended, pause = time.monotonic() + TIMEOUT, 0.0, _SOON
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout, process.stderr, _end_of(process.pid) as end, selectors.DefaultSelector() as files:
+        files.register(process.stdout, selectors.EVENT_READ, printed)
+        files.register(process.stderr, selectors.EVENT_READ, errors)
+        if end is not None:
+            files.register(end, selectors.EVENT_READ)
+        while files.get_map() or not ended:
+            now = time.monotonic()
+            if ended and now > ended + LINGER:
+                break
+            if stop.is_set() or (now > deadline and not ended):
+                raise _FailedError(f"the command took longer than {TIMEOUT:.0f} s")
+            if end is None and not ended and _is_over(process):
+                ended = now
+            if not files.get_map() and not ended:
+                time.sleep(pause)
+                pause = min(2 * pause, _LOOK)
+            for key, _ in files.select(_LOOK) if files.get_map() else ():
+                if key.fileobj is end:
+                    ended = now
+                    files.unregister(end)
+                    continue
+                data = os.read(key.fd, 1 << 16)
+                key.data.extend(data)
+                if not data:
+                    files.unregister(key.fileobj)
+            if len(printed) > LARGEST:
+                raise _FailedError(f"the command printed more than {LARGEST >> 20} MiB")
+            del errors[:-_TAIL]
+    return bytes(printed), bytes(errors)
+
+
+@contextlib.contextmanager
+def _end_of(pid: int) -> Iterator[int | None]:
+    """A descriptor that can be read once a child has ended; None where the system has none."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_over(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a child has ended; its number stays taken where that can be, so that its group may be ended by it."""
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

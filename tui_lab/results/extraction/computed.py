@@ -1,0 +1,65 @@
+"""Metrics computed from others: `{sql: in_size / out_size}`, over parameters, metrics and facts of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from tui_lab.experiment.expressions.expression import ExpressionError, check, evaluate
+from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.columns import DTYPES
+
+
+def add(frame: pl.DataFrame, experiment: Experiment, columns: Mapping[str, str]) -> tuple[pl.DataFrame, dict[str, str]]:
+    """`frame` with the columns of `sql` metrics, and by metric what is wrong with those that can't be
+    computed.
+
+    A name means the metric, parameter or fact of that name, also where its column has another name for being
+    shared; the metric comes first. A metric may use others computed before or after it.
+    """
+    waiting = {name: metric for name, metric in experiment.metrics.items() if metric.sql is not None}
+    problems: dict[str, str] = {}
+    ended = frame["attempt"].is_not_null()
+    while waiting:
+        names = _named(frame, columns, waiting)
+        ready = [name for name, metric in waiting.items() if not _uses(metric.sql or "", names, waiting)]
+        for name in ready or list(waiting):
+            metric = waiting.pop(name)
+            try:
+                if not ready:
+                    raise ExpressionError("it depends on itself", 0)
+                series = evaluate(metric.sql or "", names)
+                if metric.type is not None:
+                    series = series.cast(DTYPES[metric.type], strict=False)
+            except ExpressionError as error:
+                problems[name] = str(error)
+                series = pl.Series([None] * frame.height, dtype=DTYPES[metric.type or "float"])
+            empty = pl.Series([None], dtype=series.dtype)
+            frame = frame.with_columns(
+                series.zip_with(ended, empty.new_from_index(0, frame.height)).alias(columns[name])
+            )
+    return frame, problems
+
+
+def _named(frame: pl.DataFrame, columns: Mapping[str, str], waiting: Mapping[str, object]) -> pl.DataFrame:
+    """The frame under the names that an expression may use. What is not computed yet is there as null."""
+    taken = {name.lower() for name in frame.columns}
+    more = []
+    for name, column in columns.items():
+        if name in waiting:
+            more.append(pl.lit(None, pl.Float64).alias(name))
+        elif name != column:
+            more.append(pl.col(column).alias(name))
+    names = {expression.meta.output_name().lower() for expression in more}
+    kept = frame.select(pl.exclude([name for name in frame.columns if name.lower() in names]), *more)
+    plain = {c[3:]: c for c in frame.columns if c.startswith("in_") and c[3:].lower() not in taken | names}
+    return kept.with_columns(**{name: pl.col(column) for name, column in plain.items()})
+
+
+def _uses(expression: str, names: pl.DataFrame, waiting: Mapping[str, object]) -> bool:
+    """Whether an expression uses a metric that is not computed yet."""
+    try:
+        return bool(set(check(expression, names.columns)) & set(waiting))
+    except ExpressionError:
+        return False

@@ -1,0 +1,243 @@
+"""The metrics of many tasks, read from their outputs.
+
+Every file is read once for all the patterns that look at it. Nothing that a program wrote stops the
+extraction: a missing file, other bytes than text, a broken document or a value that is no number is a null,
+counted for the hint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from tui_lab.experiment.column_type import ColumnType
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.readers import (
+    NOTHING,
+    TOO_SLOW,
+    CsvReader,
+    FileReader,
+    JsonReader,
+    Nothing,
+    Tally,
+    TextReader,
+)
+from tui_lab.results.extraction.sources import Names, stream_names, task_files, task_path
+from tui_lab.results.extraction.structured import SourceError
+from tui_lab.results.extraction.text import (
+    BLOCK,
+    Text,
+    blocks,
+    blocks_backwards,
+    complete_lines,
+    read_up_to,
+    read_whole,
+)
+from tui_lab.results.extraction.values import Scalar
+from tui_lab.store.task_files import TaskFile
+
+Task: TypeAlias = tuple[int, int]
+"""A task id and the attempt to read."""
+
+
+@dataclass
+class Extraction:
+    """What was found: for each metric a value per task in the order of the tasks."""
+
+    values: dict[str, list[Scalar | None]] = field(default_factory=dict)
+    types: dict[str, ColumnType] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
+    """Tasks with a file missing, which may come later (from a node)."""
+
+
+def extract(
+    experiment: Experiment,
+    folder: Path,
+    tasks: Sequence[Task],
+    metrics: Mapping[str, Metric] | None = None,
+    live: bool = False,
+) -> Extraction:
+    """Read metrics (by default all but those computed by `sql` and `run`) of tasks in an experiment's folder.
+
+    `live` says that programs are still writing: a last line without an end is not read yet.
+    """
+    wanted = experiment.metrics if metrics is None else metrics
+    steps = tuple(step.name for step in experiment.steps)
+    texts: dict[tuple[str, bool], list[TextReader]] = {}
+    files: list[FileReader] = []
+    extraction = Extraction()
+    for name, metric in wanted.items():
+        if metric.sql is not None or metric.run is not None:
+            continue
+        reader: TextReader | FileReader
+        if metric.pattern is not None:
+            reader = TextReader(name, metric)
+            texts.setdefault((metric.source, reader.pattern.spans), []).append(reader)
+        else:
+            try:
+                reader = JsonReader(name, metric) if metric.json_file is not None else CsvReader(name, metric)
+            except ValueError as error:
+                extraction.values[name] = [None] * len(tasks)
+                extraction.types[name] = "str"
+                extraction.tallies[name] = Tally(tasks=len(tasks), trouble=f"path: {error.args[0]}")
+                continue
+            files.append(reader)
+        extraction.values[name] = []
+        extraction.types[name] = reader.type
+        extraction.tallies[name] = Tally(tasks=len(tasks))
+    for (source, _), readers in texts.items():
+        _read_texts(extraction, folder, tasks, source, stream_names(source, steps), readers, live)
+    for reader in files:
+        names = stream_names(reader.metric.json_file or "", steps)
+        _read_files(extraction, folder, tasks, names, reader, live)
+    return extraction
+
+
+def _read_texts(
+    extraction: Extraction,
+    folder: Path,
+    tasks: Sequence[Task],
+    source: str,
+    names: Names | None,
+    readers: list[TextReader],
+    live: bool,
+) -> None:
+    """All patterns over one stream or file, of which all or none span lines."""
+    # Bound once: this loop runs for every task and pattern.
+    sinks = [(r.value, extraction.values[r.name].append, extraction.tallies[r.name], r) for r in readers]
+    for task in tasks:
+        path = task_path(folder, task[0])
+        try:
+            paths = task_files(path, source, names, task[1])
+            text = read_all(paths, live) if readers[0].pattern.spans else read_text(paths, live)
+            found = [value_of(text) for value_of, *_ in sinks] if text else read_in_blocks(paths, readers, live)
+        except (OSError, SourceError) as error:
+            _miss(extraction, readers, task, error)
+            continue
+        for value, (_, append, tally, reader) in zip(found, sinks, strict=True):
+            if value is NOTHING:
+                append(0 if reader.take == "count" else None)
+                tally.miss(task)
+            elif value is TOO_SLOW:
+                append(None)
+                tally.slow.append(task[0])
+            else:
+                append(value)  # type: ignore[arg-type]
+                tally.found += 1
+                if value is None:
+                    tally.refuse(reader.refused, task[0])
+    for reader in readers:
+        extraction.tallies[reader.name].units = reader.units
+
+
+def _read_files(
+    extraction: Extraction,
+    folder: Path,
+    tasks: Sequence[Task],
+    names: Names | None,
+    reader: FileReader,
+    live: bool,
+) -> None:
+    """One metric in JSON or CSV."""
+    append, tally = extraction.values[reader.name].append, extraction.tallies[reader.name]
+    for task in tasks:
+        path = task_path(folder, task[0])
+        streams = None if names is None else task_files(path, "", names, task[1])
+        reader.trouble = ""
+        try:
+            value = reader.read(path, streams, live)
+        except (OSError, SourceError) as error:
+            _miss(extraction, [reader], task, error)
+            continue
+        if value is NOTHING:
+            append(0 if reader.metric.take == "count" else None)
+            tally.miss(task)
+        else:
+            append(value)  # type: ignore[arg-type]
+            tally.found += 1
+            if value is None:
+                tally.refuse(reader.refused, task[0])
+        if value is None and reader.trouble and not tally.trouble:
+            tally.trouble = f"task {task[0]}: {reader.trouble}"
+    tally.units = reader.units
+
+
+def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], task: Task, error: Exception) -> None:
+    """A file that is not there, or is not what it should be."""
+    absent = isinstance(error, FileNotFoundError)
+    if absent:
+        extraction.again.add(task[0])
+    for reader in readers:
+        tally = extraction.tallies[reader.name]
+        extraction.values[reader.name].append(0 if reader.metric.take == "count" and not absent else None)
+        tally.missing += absent
+        tally.miss(task)
+        if not absent and not tally.trouble:
+            text = error.strerror if isinstance(error, OSError) else str(error)
+            tally.trouble = f"task {task[0]}: {text}"
+
+
+def read_text(paths: Sequence[TaskFile], live: bool = False) -> Text | None:
+    """The text of a stream, whose files belong one behind the other; None if it is too large for one piece.
+
+    Raises FileNotFoundError if there is none of the files, OSError.
+    """
+    if len(paths) == 1:
+        raw = read_up_to(paths[0], BLOCK)
+        if raw is None:
+            return None
+    else:
+        parts = []
+        for path in paths:
+            try:
+                part = read_up_to(path, BLOCK)
+            except FileNotFoundError:
+                continue
+            if part is None:
+                return None
+            parts.append(part if part.endswith((b"\n", b"\r")) or live else part + b"\n")
+        if not parts:
+            raise FileNotFoundError(str(paths[0]))
+        raw = b"".join(parts)
+    return Text(complete_lines(raw) if live else raw)
+
+
+def read_all(paths: Sequence[TaskFile], live: bool = False) -> Text:
+    """The text of a stream in one piece, however large it is: of those of its files that are there. Raises
+    FileNotFoundError if there is none of the files, OSError."""
+    text = read_text(paths, live)
+    if text is None:
+        raw = b"\n".join(read_whole(path) for path in paths if path.size is not None)
+        text = Text(complete_lines(raw) if live else raw)
+    return text
+
+
+def read_in_blocks(
+    paths: Sequence[TaskFile], readers: Sequence[TextReader], live: bool = False
+) -> list[Scalar | Nothing | None]:
+    """The values of all readers in a large output, of which some MiB are in memory at once.
+
+    Raises OSError.
+    """
+    present = [path for path in paths if path.size is not None]
+    if all(reader.take == "last" for reader in readers):
+        found: list[Scalar | Nothing | None] = [NOTHING] * len(readers)
+        for path in reversed(present):
+            for text in blocks_backwards(path, torn_end=not live):
+                for i, reader in enumerate(readers):
+                    if found[i] is NOTHING:
+                        found[i] = reader.value(text)
+                if NOTHING not in found:
+                    return found
+        return found
+    for reader in readers:
+        reader.begin()
+    for path in present:
+        for text in blocks(path, torn_end=not live):
+            for reader in readers:
+                reader.feed(text)
+    return [reader.end() for reader in readers]

@@ -1,0 +1,322 @@
+"""One metric of one task: from the files of an attempt to a typed value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from tui_lab.experiment.column_type import NUMERIC, ColumnType, column_type
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.metric import Metric, Rows
+from tui_lab.experiment.patterns.pattern import compile_pattern
+from tui_lab.experiment.patterns.shorthands import Kind
+from tui_lab.results.extraction.numbers import USUAL, Notation, Unheld, as_usual, number
+from tui_lab.results.extraction.search import all_matches, first_match, last_match
+from tui_lab.results.extraction.slow_search import Match, TooSlowError
+from tui_lab.results.extraction.sources import locate
+from tui_lab.results.extraction.structured import (
+    Broken,
+    Form,
+    SourceError,
+    Uneven,
+    cells,
+    documents,
+    parse_path,
+    select,
+)
+from tui_lab.results.extraction.text import Text, complete_lines, read_whole
+from tui_lab.results.extraction.units import count_unit, quantity
+from tui_lab.results.extraction.values import Scalar, converter, exact_sum, from_json, json_text, mean_of, reduce
+from tui_lab.store.task_files import TaskFile
+
+
+class Nothing:
+    """Nothing matched: the column is null (0 for `count`)."""
+
+
+NOTHING: Final = Nothing()
+TOO_SLOW: Final = Nothing()
+"""The pattern took too long: what it would have found is not known, and the column is null for `count`, too."""
+MISSING: Final = frozenset(("na", "n/a", "null", "none", "-", "--"))
+"""Words in CSV files for a number that is not there; an empty cell is one, too."""
+
+
+@dataclass
+class Tally:
+    """What became of a metric over the tasks that were read, for the hint where it found nothing."""
+
+    tasks: int = 0
+    found: int = 0
+    """Tasks with at least one match, whether or not its text could be read as the type."""
+    missing: int = 0
+    """Tasks whose file is not there."""
+    unread: int = 0
+    """Tasks where something matched and could not be read as the type."""
+    example: str = ""
+    """Such a text, and the task that it is of."""
+    example_task: int = 0
+    units: Counter[str] = field(default_factory=Counter)
+    """Units of the quantities that were read, as they are written, and how often."""
+    trouble: str = ""
+    """The first thing that was wrong with a file, and where."""
+    slow: list[int] = field(default_factory=list)
+    """Tasks on whose output the pattern took too long."""
+    without: list[tuple[int, int]] = field(default_factory=list)
+    """The first tasks, with their attempts, in which nothing was found."""
+
+    def refuse(self, text: str, task: int) -> None:
+        """Count a task whose value is null for a text that could not be read (none where one value has no `sd`)."""
+        self.unread += bool(text)
+        if text and not self.example:
+            self.example, self.example_task = text, task
+
+    def miss(self, task: tuple[int, int]) -> None:
+        if len(self.without) < 3:
+            self.without.append(task)
+
+
+MatchValue = Callable[[Match], "Scalar | Nothing | None"]
+
+
+def notation(what: Metric | Rows) -> Notation:
+    """How numbers are written in what a metric, or `rows`, is read from."""
+    if what.decimal in (None, ".") and what.thousands is None:
+        return USUAL
+    return Notation(what.decimal or ".", what.thousands or "")
+
+
+def csv_form(what: Metric | Rows) -> Form:
+    """How the CSV file is laid out that a metric, or `rows`, is read from."""
+    return Form(what.delimiter, what.comment, what.skip or 0)
+
+
+class TextReader:
+    """A pattern over text, as a whole (`value`) or in blocks (`begin`, `feed` in order of the text,
+    `end`)."""
+
+    def __init__(self, name: str, metric: Metric) -> None:
+        self.name = name
+        self.metric = metric
+        self.take = "last" if metric.take == "all" else metric.take
+        self.pattern = compile_pattern(metric.pattern or "", metric.thousands == " ")
+        self.type = column_type(metric, self.pattern)
+        self.refused = ""
+        """The text that could not be read last, of the output that was read last."""
+        self.units: Counter[str] = Counter()
+        """Units of the quantities that were read, as they are written."""
+        self.of = self._match_value()
+        self._value = {"last": self._last, "first": self._first}.get(self.take, self._reduced)
+        if metric.take == "all" and self.pattern.kind == "quantity" and metric.unit is None:
+            self._value = self._reduced  # the units of all values tell what they have in common
+
+    def value(self, text: Text) -> Scalar | Nothing | None:
+        """The value in a text as a whole."""
+        self.refused = ""
+        try:
+            return self._value(text)
+        except TooSlowError:
+            return TOO_SLOW
+
+    def _match_value(self) -> MatchValue:
+        """The function that takes the value from a match: None for what cannot be read, NOTHING where the group of the
+        value took no part."""
+        pattern, wanted, unit = self.pattern, self.type, self.metric.unit
+        marks = notation(self.metric)
+        group, unit_group = pattern.value, pattern.unit
+        apart = unit_group is not None and wanted == "float"
+        convert = converter(wanted, pattern.kind, unit, marks)
+
+        def of(match: Match) -> Scalar | Nothing | None:
+            text = match[group] if group >= 0 else next((part for part in match.groups() if part is not None), None)
+            if text is None:
+                return NOTHING
+            own = match[unit_group] if apart and unit_group is not None else None
+            value = quantity(text, own, unit, marks) if apart else convert(text)
+            if value is None:
+                self.refused = f"{text} {own}" if own else text
+            elif apart or measures:
+                count_unit(self.units, value, text, own, marks)
+            return value
+
+        measures = pattern.kind == "quantity" and wanted in ("float", "int")
+        return of
+
+    def of_all(self, text: Text) -> list[Scalar | None]:
+        """The values of all matches; None for those that can't be read."""
+        values = map(self.of, all_matches(self.pattern, text))
+        return [value for value in values if not isinstance(value, Nothing)]
+
+    def _last(self, text: Text) -> Scalar | Nothing | None:
+        match = last_match(self.pattern, text)
+        return NOTHING if match is None else self._one(match)
+
+    def _first(self, text: Text) -> Scalar | Nothing | None:
+        match = first_match(self.pattern, text)
+        return NOTHING if match is None else self._one(match)
+
+    def _one(self, match: Match) -> Scalar | None:
+        value = self.of(match)
+        return None if isinstance(value, Nothing) else value
+
+    def _reduced(self, text: Text) -> Scalar | Nothing | None:
+        values = self.of_all(text)
+        return reduce(self.take, values) if values else NOTHING
+
+    # In blocks.
+
+    def begin(self) -> None:
+        self.refused = ""
+        self._parts: list[Scalar | None] = []
+        self._count = 0
+        self._slow = False
+
+    def feed(self, text: Text) -> None:
+        if not self._slow:
+            try:
+                self._feed(text)
+            except TooSlowError:
+                self._slow = True
+
+    def _feed(self, text: Text) -> None:
+        if self.take in ("last", "first"):
+            found = self._value(text)
+            if not isinstance(found, Nothing) and not (self.take == "first" and self._parts):
+                self._parts = [found]
+            return
+        values = self.of_all(text)
+        self._count += len(values)
+        if self.take in ("median", "sd"):
+            self._parts += values
+        elif values:
+            self._parts.append(reduce("sum" if self.take == "mean" else self.take, values))
+
+    def end(self) -> Scalar | Nothing | None:
+        if self._slow:
+            return TOO_SLOW
+        if not self._parts:
+            return NOTHING
+        if self.take == "count":
+            return self._count
+        if self.take == "mean":
+            total = exact_sum([part for part in self._parts if part is not None and not isinstance(part, str)])
+            return None if None in self._parts else mean_of(total, self._count)
+        return reduce(self.take, self._parts)
+
+
+class FileReader(Protocol):
+    """A metric in a file that is read by itself. Raises OSError, SourceError."""
+
+    name: str
+    metric: Metric
+    type: ColumnType
+    refused: str
+    """The text that could not be read last."""
+    trouble: str
+    """What was wrong with a file of which some could be read."""
+    units: Counter[str]
+    """Units of the quantities that were read, as they are written."""
+
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None: ...
+
+
+class JsonReader:
+    """A path into the JSON of a file or stream."""
+
+    def __init__(self, name: str, metric: Metric) -> None:
+        self.name = name
+        self.metric = metric
+        self.type = column_type(metric, None)
+        self.path = parse_path(metric.path or "$")
+        self.refused = self.trouble = ""
+        self.units: Counter[str] = Counter()
+
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
+        values = list(self.values(folder, files, live))
+        return reduce(self.metric.take, values) if values else NOTHING
+
+    def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
+        paths = [locate(folder, self.metric.json_file or "")] if files is None else list(files)
+        seen = False
+        self.refused = ""
+        for path in paths:
+            raw = read_whole(path)
+            for document in documents(complete_lines(raw) if live and files is not None else raw):
+                seen = True
+                if isinstance(document, Broken):
+                    if not document.may_hold(self.path):
+                        continue
+                    self.trouble = f"broken JSON in line {document.line}: {document.why}"
+                    yield None
+                    continue
+                for value in select(document, self.path):
+                    if value is not None:
+                        yield self._converted(value)
+        if not seen:
+            raise SourceError("no JSON in it")
+
+    def _converted(self, value: Value) -> Scalar | None:
+        marks, unit = notation(self.metric), self.metric.unit
+        found = from_json(value, self.type, unit, marks)
+        if isinstance(value, str) and not isinstance(value, Unheld):
+            if self.type == "json" and unit:
+                found = quantity(value, None, unit, marks)
+            elif self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
+                read = number(value, marks)
+                if read is None:
+                    self.refused = value
+                else:
+                    found = read
+            if unit and self.type in ("float", "json") and found is not None:
+                count_unit(self.units, found, value, None, marks)
+        if found is None:
+            self.refused = value if isinstance(value, str) else json_text(value)
+        return found
+
+
+class CsvReader:
+    """A column of a CSV file."""
+
+    def __init__(self, name: str, metric: Metric) -> None:
+        self.name = name
+        self.metric = metric
+        self.type = column_type(metric, None)
+        self.marks = notation(metric)
+        self.measures = metric.unit is not None and self.type in ("float", "cells")
+        kind: Kind = "quantity" if self.measures else "text"
+        self.numeric = self.type in ("float", "int") or (
+            self.type == "cells" and (metric.take in NUMERIC or metric.unit is not None)
+        )
+        self.convert = converter(self.type, kind, metric.unit, self.marks)
+        self.refused = self.trouble = ""
+        self.units: Counter[str] = Counter()
+
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
+        values = list(self.values(folder, files, live))
+        return reduce(self.metric.take, values) if values else NOTHING
+
+    def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
+        path = locate(folder, self.metric.csv or "")
+        self.refused = ""
+        for cell in cells(path, self.metric.column or "", csv_form(self.metric), torn_end=not live):
+            if isinstance(cell, Uneven):
+                self.trouble = self.trouble or str(cell)
+                yield None
+                continue
+            if self.numeric and cell.lower() in MISSING:
+                continue
+            value = self._cell(cell) if self.type == "cells" else self.convert(cell)
+            if value is None:
+                self.refused = cell
+            elif self.measures:
+                count_unit(self.units, value, cell, None, self.marks)
+            yield value
+
+    def _cell(self, cell: str) -> Scalar | None:
+        """A cell of a column whose type its values decide: as it is, or as the usual way to write its number."""
+        if not self.numeric:
+            return as_usual(cell, self.marks)
+        found = number(cell, self.marks)
+        unit = self.metric.unit
+        return found if found is not None or unit is None else quantity(cell, None, unit, self.marks)

@@ -1,0 +1,138 @@
+"""Values by step: live metrics, and metrics of which all values are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.extract import read_all
+from tui_lab.results.extraction.numbers import Unheld, number
+from tui_lab.results.extraction.readers import CsvReader, JsonReader, Nothing, TextReader
+from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
+from tui_lab.results.extraction.search import all_matches
+from tui_lab.results.extraction.slow_search import TooSlowError
+from tui_lab.results.extraction.sources import stream_names, task_files
+from tui_lab.results.extraction.structured import SourceError, loads
+from tui_lab.results.extraction.text import Text, complete_lines, read_whole
+from tui_lab.results.extraction.values import Scalar, from_json
+from tui_lab.store import layout
+from tui_lab.store.task_files import TaskFile
+
+
+class StepsReader(Reader):
+    def __init__(self, spec: Experiment) -> None:
+        super().__init__()
+        self._steps = tuple(step.name for step in spec.steps)
+        self._texts: list[TextReader] = []
+        self._files: list[JsonReader | CsvReader] = []
+        for name, metric in spec.metrics.items():
+            if metric.take != "all" or metric.sql is not None or metric.run is not None:
+                continue
+            if metric.pattern is not None:
+                self._texts.append(TextReader(name, metric))
+            elif metric.csv is not None:
+                self._files.append(CsvReader(name, metric))
+            else:
+                try:
+                    self._files.append(JsonReader(name, metric))
+                except ValueError:
+                    continue
+        self.types = {reader.name: reader.type for reader in [*self._texts, *self._files]}
+        self.patterns = {reader.name: (reader.pattern, reader.metric.source) for reader in self._texts}
+
+    def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
+        self.slow = False
+        self.trouble = ""
+        by_step: dict[Any, Record] = {}
+        for step, name, value, refused in self._values(folder, attempt, live):
+            record = by_step.setdefault(step, {INDEX: step})
+            record[name] = value
+            if refused:
+                record.setdefault(REFUSED, {})[name] = refused
+            elif REFUSED in record:
+                record[REFUSED].pop(name, None)
+        return by_step.values()
+
+    def _values(self, folder: str, attempt: int, live: bool) -> Iterator[tuple[Any, str, Scalar | None, str]]:
+        """Step, name and value, and the text that could not be read, or an empty one."""
+        yield from self._live_metrics(folder, attempt)
+        for reader in self._texts:
+            names = stream_names(reader.metric.source, self._steps)
+            try:
+                paths = task_files(folder, reader.metric.source, names, attempt)
+                text = read_all(paths, live)
+            except (OSError, SourceError) as error:
+                self._not_read(reader.metric.source, error)
+                continue
+            try:
+                found = list(_by_step(reader, text))
+            except TooSlowError:
+                self.slow = True
+                continue
+            for step, value, refused in found:
+                yield step, reader.name, value, refused
+        for file in self._files:
+            names = stream_names(file.metric.json_file or "", self._steps)
+            streams = None if names is None else task_files(folder, "", names, attempt)
+            source = file.metric.json_file or file.metric.csv or ""
+            file.trouble = ""
+            try:
+                for count, value in enumerate(file.values(folder, streams, live)):
+                    yield count, file.name, value, file.refused if value is None else ""
+                    file.refused = ""
+            except (OSError, SourceError) as error:
+                self._not_read(source, error)
+            if file.trouble:
+                self.trouble = self.trouble or f"{source}: {file.trouble}"
+
+    def _not_read(self, source: str, error: OSError | SourceError) -> None:
+        if isinstance(error, SourceError):
+            self.trouble = self.trouble or f"{source}: {error}"
+        elif not isinstance(error, FileNotFoundError):
+            self.trouble = self.trouble or f"{source} {error.strerror or error}"
+
+    def _live_metrics(self, folder: str, attempt: int) -> Iterator[tuple[Any, str, Scalar | None, str]]:
+        """The file may be torn at its end, and may hold anything at all: lines that are no JSON object are
+        counted."""
+        try:
+            raw = read_whole(TaskFile(folder, layout.attempt_file(layout.METRICS_FILE, attempt)))
+        except OSError as error:
+            self._not_read(layout.METRICS_FILE, error)
+            return
+        count = 0
+        for line in complete_lines(raw).splitlines() + ([raw[raw.rfind(b"\n") + 1 :]] if raw else []):
+            if not line.strip():
+                continue
+            try:
+                document = loads(line)
+            except ValueError:
+                self.skipped += 1
+                continue
+            if not isinstance(document, dict):
+                self.skipped += 1
+                continue
+            step = document.pop("step", None)
+            if isinstance(step, bool) or not isinstance(step, (int, float)):
+                step, count = count, count + 1
+            for name, value in document.items():
+                if name not in (INDEX, REFUSED):
+                    yield step, name, from_json(value, "json"), value if isinstance(value, Unheld) else ""
+
+
+def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None, str]]:
+    step_group = reader.pattern.step
+    for count, match in enumerate(all_matches(reader.pattern, text)):
+        step: Any = count
+        if step_group is not None and match[step_group] is not None:
+            step = _number(match[step_group])
+        value = reader.of(match)
+        if isinstance(value, Nothing):
+            yield step, None, ""
+        else:
+            yield step, value, reader.refused if value is None else ""
+
+
+def _number(text: str) -> int | float | str:
+    found = number(text)
+    return text if found is None else found

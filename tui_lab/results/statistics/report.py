@@ -1,0 +1,475 @@
+"""The statistics of an experiment: a summary of each metric in each setting, and what compares them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+import polars as pl
+
+from tui_lab.experiment.expressions import expression
+from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.results.export.plain import shown
+from tui_lab.results.statistics.comparison import (
+    Asked,
+    Comparison,
+    Goal,
+    How,
+    against,
+    against_best,
+    best,
+    complete,
+    overall,
+    ranked,
+)
+from tui_lab.results.statistics.exact import Anova
+from tui_lab.results.statistics.intervals import FEWEST, Bootstrap
+from tui_lab.results.statistics.resolution import Resolution, resolution
+from tui_lab.results.statistics.sample import CONFIDENCE, Sample, Summary, describe
+from tui_lab.results.statistics.settings import LESS_IS_BETTER, Settings, numeric_metrics, settings, varying
+from tui_lab.results.statistics.steps import StepsError, split, summary
+from tui_lab.results.statistics.tests import Correction
+from tui_lab.results.tables import Results
+from tui_lab.store.spare import spare_tasks
+
+Pairing = Literal["auto", "paired", "unpaired"]
+MOSTLY: Final = 0.5
+"""Pairs are made unasked where more than this share of the tasks has a partner."""
+
+
+class StatisticsError(Exception):
+    """A question that the results can't answer. One line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    by: tuple[str, ...] | None = None
+    """Parameters that make a setting; by default all that vary."""
+    metrics: tuple[str, ...] | None = None
+    """Metrics, numeric facts, or summaries of steps (`loss@last`); by default all metrics with numbers."""
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    """What is better, where the experiment's file does not say or says otherwise."""
+    baseline: str | None = None
+    """`lr=0.1 opt=sgd`, or a SQL condition that one setting fulfils."""
+    level: float = CONFIDENCE
+    bootstrap: Bootstrap | None = None
+    pairing: Pairing = "auto"
+    correction: Correction = "holm"
+    where: str | None = None
+    """A SQL condition that tasks fulfil; others don't count, nor are they missing."""
+    allow_incomplete: bool = False
+    """Whether a setting may be best that lacks values: NaN, without a value, failed or unfinished."""
+
+
+Standing = Literal["best", "tied", "worse", "untested", "incomplete", "no value"]
+"""What a setting is, by one metric: the best, not to be told from it, told from it; without a test (a single value);
+not told from the best, and short of values that were asked for."""
+
+
+@dataclass(frozen=True)
+class MetricReport:
+    """One metric in all settings; the lists are in the order of the settings."""
+
+    name: str
+    unit: str | None
+    goal: Goal | None
+    samples: list[Sample]
+    summaries: list[Summary]
+    asked: list[Asked]
+    best: int | None
+    p_best: list[float | None]
+    """Corrected p-value of the difference from the best; all None without a goal."""
+    comparisons: list[Comparison | None]
+    """With the baseline; all None without one."""
+    anova: Anova | None
+    """Whether the settings differ at all; None where that can't be asked."""
+    order: list[int]
+    """Settings, best mean first (in the order of the grid without a goal), then incomplete ones, those without values
+    last."""
+    known: Resolution
+    level: float
+    offset: int
+    """What is subtracted from the values in `samples`; see there."""
+    exact: list[Summary]
+    """Summaries of the values in `samples`, without the offset. Means that differ do so here, too."""
+
+    def standing(self, place: int) -> Standing | None:
+        """None without a best setting."""
+        if self.exact[place].mean is None:
+            return "no value"
+        if self.best is None:
+            return None
+        if place == self.best:
+            return "best"
+        p = self.p_best[place]
+        lacking = not complete(self.summaries[place], self.asked[place])
+        if lacking and self._before_best(place):
+            return "incomplete"
+        if p is not None and p < 1 - self.level:
+            return "worse"
+        if p is None and self.known.deterministic:
+            equal = self.exact[place].mean == self.exact[self.best].mean
+            return "tied" if equal and not lacking else "worse"
+        if lacking:
+            return "incomplete"
+        return "untested" if p is None else "tied"
+
+    def tied(self, place: int) -> bool:
+        """Whether a setting was tested and can't be told from the best; true of the best itself."""
+        return self.standing(place) in ("best", "tied")
+
+    def count(self, standing: Standing) -> int:
+        """How many settings are that."""
+        return sum(self.standing(place) == standing for place in range(len(self.samples)))
+
+    def _before_best(self, place: int) -> bool:
+        mean = self.exact[place].mean
+        top = None if self.best is None else self.exact[self.best].mean
+        return mean is not None and (top is None or (mean > top if self.goal == "max" else mean < top))
+
+    def uncrowned(self) -> list[int]:
+        """Settings whose mean would be the best, but that lack values, the best first."""
+        if self.goal is None:
+            return []
+        return [place for place in ranked(self.exact, self.goal) if self._before_best(place)]
+
+
+def judge(
+    name: str,
+    samples: list[Sample],
+    goal: Goal | None = None,
+    *,
+    unit: str | None = None,
+    asked: Sequence[Asked] | None = None,
+    allow_incomplete: bool = False,
+    baseline: int | None = None,
+    level: float = CONFIDENCE,
+    correction: Correction = "holm",
+    pair: bool = False,
+    bootstrap: Bootstrap | None = None,
+) -> MetricReport:
+    """All that is said of one metric. The only place that decides which setting is best.
+
+    asked: what each setting has of what it was asked for; by default all. allow_incomplete: a setting that lacks
+    values may be the best.
+    """
+    offset = samples[0].offset if samples else 0
+    known = resolution((sample.values for sample in samples), offset)
+    summaries = [describe(sample, level, bootstrap, known) for sample in samples]
+    asked = list(asked) if asked is not None else [Asked(sample.n + sample.n_null + sample.n_nan) for sample in samples]
+    behind = [not (allow_incomplete or complete(*one)) for one in zip(summaries, asked, strict=True)]
+    first = None if goal is None else best(summaries, goal, behind)
+    how = How(level, correction, pair, known, bootstrap, offset=offset)
+    together = overall(samples, summaries, how)
+    nothing: list[None] = [None] * len(samples)
+    return MetricReport(
+        name=name,
+        unit=unit,
+        goal=goal,
+        samples=samples,
+        summaries=[summary.moved(offset) for summary in summaries],
+        asked=asked,
+        best=first,
+        p_best=list(nothing) if first is None else against_best(samples, summaries, first, how, together),
+        comparisons=list(nothing) if baseline is None else against(samples, summaries, baseline, how),
+        anova=together,
+        order=ranked(summaries, goal, behind if goal is not None and first is not None else ()),
+        known=known,
+        level=level,
+        offset=offset,
+        exact=summaries,
+    )
+
+
+@dataclass(frozen=True)
+class Report:
+    results: Results = field(repr=False)
+    settings: Settings
+    metrics: list[MetricReport]
+    baseline: int | None
+    paired: bool
+    """Whether comparisons are made within pairs."""
+    options: Options
+    per: tuple[str, Any] | None = None
+    """A parameter and its value, where the report is on the tasks with that value alone."""
+
+    @property
+    def name(self) -> str:
+        return self.results.name
+
+
+def make(results: Results, options: Options | None = None) -> Report:
+    """The report on the done tasks of an experiment. Raises StatisticsError."""
+    options = options or Options()
+    if not results.grid.height:
+        raise StatisticsError(f"{results.name} has no finished tasks yet")
+    if options.where is not None:
+        results = _chosen(results, options.where)
+    found = settings(results, _known_parameters(results, options.by))
+    baseline = None if options.baseline is None else find_setting(found, options.baseline)
+    pair = _paired(results, found, options.pairing)
+    names = options.metrics or tuple(numeric_metrics(results))
+    if not names:
+        known = ", ".join(LESS_IS_BETTER)
+        raise StatisticsError(f"{results.name} has no metric with numbers; --metric takes facts of tasks, too: {known}")
+    _check_goals(results, names, options.goals)
+    metrics = [_metric(results, found, name, baseline, pair, options) for name in names]
+    if options.bootstrap is not None:
+        _enough_to_resample(metrics)
+    return Report(results, found, metrics, baseline, pair, options)
+
+
+def _check_goals(results: Results, names: Sequence[str], goals: Mapping[str, Goal]) -> None:
+    """Raises StatisticsError for a goal of something that is no metric."""
+    steps = [reference[0] for name in names if (reference := split(name)) is not None]
+    known = [*results.metrics, *LESS_IS_BETTER, *names, *steps]
+    for name in goals:
+        if name not in known and name not in results.tasks.columns:
+            hint = suggest(name, known) or f"there are {', '.join(dict.fromkeys(known))}"
+            raise StatisticsError(f'--goal {name}: {results.name} has no metric "{name}"; {hint}')
+
+
+def make_per(results: Results, options: Options, name: str) -> list[Report]:
+    """A report for each value of a parameter that has finished tasks, on the tasks with that value; all by the same
+    parameters. Raises StatisticsError."""
+    _known_parameters(results, [name])
+    if not results.grid.height:
+        raise StatisticsError(f"{results.name} has no finished tasks yet")
+    if options.where is not None:
+        results = _chosen(results, options.where)
+    planned = results.tasks.filter("planned")
+    values = [value for value in planned[name].unique(maintain_order=True) if _has(results.grid, name, value).any()]
+    parts = [replace(results, tasks=results.tasks.filter(_has(results.tasks, name, value))) for value in values]
+    by = _known_parameters(results, options.by)
+    if by is None:
+        by = [one for one in varying(results) if any(part.grid[one].n_unique() > 1 for part in parts)]
+    by = [one for one in by if one != name]
+    if not by:
+        raise StatisticsError(f"--per {name}: no other parameter varies, so there is nothing to choose from")
+    found = []
+    for value, part in zip(values, parts, strict=True):
+        try:
+            found.append(replace(make(part, replace(options, by=tuple(by))), per=(name, value)))
+        except StatisticsError as error:
+            raise StatisticsError(f"{name}={shown(value)}: {error}") from None
+    return found
+
+
+def _has(table: pl.DataFrame, name: str, value: Any) -> pl.Series:
+    """The rows with a value, which may be null."""
+    return table.select(pl.col(name).eq_missing(pl.lit(value, dtype=table[name].dtype))).to_series()
+
+
+def _chosen(results: Results, where: str) -> Results:
+    """The results with the tasks alone that fulfil a condition."""
+    chosen = replace(results, tasks=results.tasks.filter(chosen_rows(results.tasks, where)))
+    if not chosen.grid.height:
+        raise StatisticsError(f"--where: no finished task of {results.name} fulfils {where}")
+    return chosen
+
+
+def chosen_rows(table: pl.DataFrame, where: str) -> pl.Series:
+    """The rows of which `--where` is true. Raises StatisticsError."""
+    try:
+        return expression.condition(where, table)
+    except expression.ExpressionError as error:
+        raise StatisticsError(_pointed("--where", where, error)) from None
+
+
+def _pointed(option: str, text: str, error: expression.ExpressionError) -> str:
+    place = "" if error.offset is None else f"\n  {text}\n  {' ' * error.offset}^"
+    hint = f"; {error.hint}" if error.hint else ""
+    return f"{option}: {error.message}{hint}{place}"
+
+
+def _enough_to_resample(metrics: Sequence[MetricReport]) -> None:
+    most = max((sample.n for metric in metrics for sample in metric.samples), default=0)
+    if most < FEWEST:
+        said = "a single value" if most == 1 else f"at most {most} values"
+        raise StatisticsError(
+            f"--bootstrap needs {FEWEST} values of a setting, and here each has {said}; "
+            "leave it out, and intervals are Student's t"
+        )
+
+
+def _metric(
+    results: Results, found: Settings, name: str, baseline: int | None, pair: bool, options: Options
+) -> MetricReport:
+    return judge(
+        name,
+        found.samples(done_values(results, name, options.goals)),
+        goal_of(results, name, options.goals),
+        unit=unit_of(results, name),
+        asked=_asked(results, found),
+        allow_incomplete=options.allow_incomplete,
+        baseline=baseline,
+        level=options.level,
+        correction=options.correction,
+        pair=pair,
+        bootstrap=options.bootstrap,
+    )
+
+
+def _asked(results: Results, found: Settings) -> list[Asked]:
+    """Tasks of the plan in each setting, without repeats that turned out not to be needed."""
+    spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=results.tasks["task_id"].dtype)
+    planned = results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
+    failed = pl.col("state").is_in(["failed", "lost", "stopped"])
+    counts = (pl.len().alias("asked"), failed.sum().alias("failed"), (~failed & (pl.col("state") != "done")).sum())
+    if not found.by:
+        return [Asked(*planned.select(*counts).row(0))] * found.count
+    names = {name: f"p{number}" for number, name in enumerate(found.by)}
+    table = planned.select(pl.col(name).alias(short) for name, short in names.items())
+    table = table.with_columns(planned["state"]).group_by(names.values()).agg(*counts)
+    keys = found.keys.rename(names)
+    joined = keys.join(table, on=list(names.values()), how="left", nulls_equal=True, maintain_order="left")
+    return [Asked(*row[len(names) :]) for row in joined.iter_rows()]
+
+
+# ---- what is asked for
+
+
+def _done(results: Results) -> pl.Series:
+    return results.tasks.select((pl.col("state") == "done") & pl.col("planned")).to_series()
+
+
+def done_values(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
+    """The same for each row of `results.grid`."""
+    return values_of(results, name, goals).filter(_done(results))
+
+
+def values_of(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
+    """The values of a metric, a fact or a summary of steps for each row of `results.tasks`. Raises
+    StatisticsError."""
+    column = results.metrics.get(name, name)
+    if column in results.tasks.columns and column not in results.parameters:
+        series = results.tasks[column]
+        if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
+            raise StatisticsError(f'"{name}" holds {_kind(series)}, no numbers')
+        return series
+    reference = split(name)
+    if reference is not None:
+        try:
+            return summary(results, *reference, goal_of(results, reference[0], goals))
+        except StepsError as error:
+            raise StatisticsError(str(error)) from None
+    known = [*results.metrics, *LESS_IS_BETTER]
+    hint = suggest(name, known) or f"there are {', '.join(known)}"
+    raise StatisticsError(f'{results.name} has no metric "{name}"; {hint}')
+
+
+def _kind(series: pl.Series) -> str:
+    return {"String": "text"}.get(str(series.dtype), f"values of type {series.dtype}")
+
+
+def goal_of(results: Results, name: str, goals: Mapping[str, Goal]) -> Goal | None:
+    if name in goals:
+        return goals[name]
+    if name in results.spec.metrics:
+        return results.spec.metrics[name].goal
+    reference = split(name)
+    if reference is not None:
+        return goal_of(results, reference[0], goals)
+    return "min" if name in LESS_IS_BETTER else None
+
+
+def unit_of(results: Results, name: str) -> str | None:
+    reference = split(name)
+    if name in results.spec.metrics or reference is None:
+        metric = results.spec.metrics.get(name)
+        facts = {"duration": "s", "cpu_time": "s", "peak_rss": "B"}
+        return facts.get(name) if metric is None else metric.unit or results.bases.get(name)
+    return unit_of(results, reference[0])
+
+
+def _known_parameters(results: Results, by: Sequence[str] | None) -> list[str] | None:
+    if by is None:
+        return None
+    for name in by:
+        if name not in results.parameters:
+            hint = suggest(name, results.parameters) or f"there are {', '.join(results.parameters) or 'none'}"
+            raise StatisticsError(f'{results.name} has no parameter "{name}"; {hint}')
+    return list(dict.fromkeys(by))
+
+
+def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
+    """Repeats pair where a seed makes them alike: the command takes `{seed}`, which then is the same for
+    equal repeats, or a parameter is called `seed`. Averages over other parameters pair by those."""
+    if pairing == "unpaired":
+        return False
+    share = found.pairing()
+    if pairing == "paired":
+        if share == 0:
+            raise StatisticsError("nothing pairs: no two settings have a repeat in common; leave --paired out")
+        return True
+    seeds = results.folder.plan().about.get("seed")
+    alike = "seed" in results.parameters or (seeds is not None and seeds[1] == "repeat")
+    return (alike or bool(found.averaged)) and share > MOSTLY
+
+
+# ---- the baseline
+
+_ASSIGNMENT = re.compile(
+    r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=][^\s,'"]*)(?=[\s,]|$)"""
+)
+
+
+def find_setting(found: Settings, text: str) -> int:
+    """The setting that `name=value ...` or a SQL condition means. Raises StatisticsError unless it is one."""
+    if not found.by:
+        raise StatisticsError("there is a single setting: nothing to compare with a baseline")
+    assigned = _assignments(text)
+    if assigned is not None:
+        matching = _equal(found, assigned)
+    else:
+        try:
+            matching = expression.condition(text, found.keys)
+        except expression.ExpressionError as error:
+            raise StatisticsError(_pointed("--baseline", text, error)) from None
+    places = matching.arg_true().to_list()
+    if len(places) == 1:
+        return int(places[0])
+    if not places:
+        raise StatisticsError(f"--baseline: no setting has {text}; a setting is e.g. {_words(found, 0)}")
+    free = [name for name in found.by if found.keys.filter(matching)[name].n_unique() > 1]
+    more = f"say {', '.join(free)}, too, or leave them out with --by"
+    raise StatisticsError(f"--baseline: {len(places)} settings have {text}; {more}")
+
+
+def _assignments(text: str) -> dict[str, str] | None:
+    found, end = {}, 0
+    while end < len(text.rstrip()):
+        match = _ASSIGNMENT.match(text, end)
+        if match is None:
+            return None
+        value = match["value"]
+        found[match["name"]] = value[1:-1] if value[0] in "'\"" else value
+        end = match.end()
+    return found or None
+
+
+def _equal(found: Settings, assigned: Mapping[str, str]) -> pl.Series:
+    matching = pl.Series([True] * found.count, dtype=pl.Boolean)
+    for name, value in assigned.items():
+        if name not in found.by:
+            hint = suggest(name, found.by) or f"settings have {', '.join(found.by)}"
+            raise StatisticsError(f'--baseline: "{name}" is no parameter of a setting; {hint}')
+        column = found.keys[name]
+        if value == "null":
+            matching &= column.is_null()
+        elif column.dtype.is_numeric():
+            try:
+                matching &= (column.cast(pl.Float64) == float(value)).fill_null(False)
+            except ValueError:
+                raise StatisticsError(f'--baseline: "{name}" is a number, and "{value}" is none') from None
+        elif column.dtype == pl.Boolean:
+            matching &= (column.cast(pl.String) == value.lower()).fill_null(False)
+        else:
+            matching &= (column.cast(pl.String) == value).fill_null(False)
+    return matching
+
+
+def _words(found: Settings, place: int) -> str:
+    return " ".join(f"{name}={value}" for name, value in found.label(place).items())

@@ -1,0 +1,620 @@
+"""A report for people: lines that fit a terminal, best setting first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import polars as pl
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from tui_lab.experiment.model import Repeat
+from tui_lab.results.export.plain import shown
+from tui_lab.results.statistics.against import Against, Versus
+from tui_lab.results.statistics.comparison import Comparison
+from tui_lab.results.statistics.importance import Importance
+from tui_lab.results.statistics.intervals import interval_name
+from tui_lab.results.statistics.report import MetricReport, Report
+from tui_lab.results.statistics.sample import Summary
+from tui_lab.results.statistics.text import (
+    aligned,
+    brackets,
+    even,
+    even_brackets,
+    even_values,
+    exact,
+    joined,
+    mean_and_interval,
+    means_and_intervals,
+    moved,
+    number,
+    p_value,
+    share,
+)
+from tui_lab.results.terminal.guard import replaced
+
+GOALS: Final = {"max": "more is better", "min": "less is better", None: "no goal"}
+_MARKS: Final = {
+    "best": ("★ best", "bold green"),
+    "tied": ("≈ tied", ""),
+    "untested": ("?", "dim"),
+    "incomplete": ("! incomplete", "yellow"),
+    "base": ("◆ base", "bold cyan"),
+    "": ("", ""),
+}
+_OWN: Final = ("n", "sd", "median", "min", "max", "q1", "q3", "p", "NaN", "null", "failed", "open")
+"""Columns of the table itself: a parameter of such a name is shown with `in_`, as everywhere."""
+_VERDICTS: Final = {
+    "better": ("▲ better", "green"),
+    "worse": ("▼ worse", "red"),
+    "can't tell": ("· can't tell", "dim"),
+    None: ("", ""),
+}
+_CORRECTIONS: Final = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
+_METHODS: Final = {"Brown-Forsythe": "Brown and Forsythe", "blocks": "in blocks of pairs"}
+NOTHING_SCATTERS: Final = (
+    "every repeat of every setting gives the same: a deterministic program, an ignored seed, or coarse printing; "
+    "nothing is tested"
+)
+_WIDEST: Final = 24
+_BAR: Final = 30
+_IMPORTANT: Final = 5
+"""Columns that are kept at the cost of a parameter's full name have this number or more."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """`keep` says which columns stay where not all fit: those with the largest number; 0 always stays."""
+
+    title: str
+    cells: list[str]
+    right: bool = False
+    keep: int = 0
+    styles: list[str] | None = None
+    short: list[str] | None = None
+    """Cells for where there is little room."""
+
+    @property
+    def width(self) -> int:
+        return max(map(cell_len, [self.title, *self.cells]))
+
+
+def metric_lines(report: Report, metric: MetricReport, width: int, limit: int) -> Iterator[Text]:
+    """The table of one metric: `limit` rows (0: all), among them always the baseline."""
+    yield _heading(report, metric)
+    order = metric.order
+    places = order if not limit else order[:limit]
+    if report.baseline is not None and report.baseline not in places:
+        places = [*places, report.baseline]
+    columns = [_marks(report, metric, places), *_values(report, metric, places)]
+    yield from table(columns, parameter_columns(report, places), width)
+    if len(places) < len(order):
+        yield Text(f"{len(order) - len(places):,} more settings: --limit 0 shows all", style="dim")
+    yield from _legend(report, metric, width)
+
+
+def _heading(report: Report, metric: MetricReport) -> Text:
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    count = report.settings.count
+    words = f", {GOALS[metric.goal]}: {count:,} setting{'' if count == 1 else 's'}"
+    if report.settings.averaged:
+        words += f", averaged over {', '.join(report.settings.averaged)}"
+    if report.options.where is not None:
+        words += f", where {report.options.where}"
+    return Text.assemble((metric.name + unit, "bold"), words)
+
+
+def _marks(report: Report, metric: MetricReport, places: Sequence[int]) -> Column:
+    marks: list[str] = []
+    for place in places:
+        if place == metric.best:
+            marks.append("best")
+        elif place == report.baseline:
+            marks.append("base")
+        else:
+            standing = metric.standing(place)
+            marks.append(standing if standing in _MARKS else "")
+    return Column("", [_MARKS[mark][0] for mark in marks], styles=[_MARKS[mark][1] for mark in marks])
+
+
+def _values(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
+    summaries = [metric.exact[place] for place in places]
+    yield from _means(report, metric, summaries, f"{report.options.level * 100:g} %")
+    yield Column("n", [finished(metric, place) for place in places], right=True, keep=9)
+    for title, counts in lacking(metric, places):
+        yield Column(title, counts, right=True, keep=8)
+    if report.baseline is not None:
+        yield from _differences(report, metric, places)
+    yield Column("sd", aligned([number(one.sd) for one in summaries]), right=True, keep=4)
+    for title, keep, value in (
+        ("median", 3, [one.median for one in summaries]),
+        ("min", 2, [one.min for one in summaries]),
+        ("max", 2, [one.max for one in summaries]),
+        ("q1", 1, [one.q1 for one in summaries]),
+        ("q3", 1, [one.q3 for one in summaries]),
+    ):
+        texts = [moved(text, metric.offset) for text in even_values(value, metric.known.step)]
+        yield Column(title, aligned(texts), right=True, keep=keep)
+
+
+def finished(metric: MetricReport, place: int) -> str:
+    """`6`, or `1/6` where a setting has fewer values than it was asked for."""
+    n, asked = metric.summaries[place].n, metric.asked[place].asked
+    return str(n) if n >= asked else f"{n}/{asked}"
+
+
+def lacking(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
+    """How many values of each setting are missing, by the reason, where any are."""
+    summaries, asked = [metric.summaries[place] for place in places], [metric.asked[place] for place in places]
+    for title, counts in (
+        ("NaN", [one.n_nan for one in summaries]),
+        ("null", [one.n_null for one in summaries]),
+        ("failed", [one.failed for one in asked]),
+        ("open", [one.open for one in asked]),
+    ):
+        if any(counts):
+            yield title, [str(count) if count else "" for count in counts]
+
+
+def why_incomplete(metric: MetricReport, place: int) -> str:
+    """`1 of 6 values (5 NaN)`"""
+    reasons = [f"{counts[0]} {title}" for title, counts in lacking(metric, [place])]
+    reasons = [reason.replace(" null", " without one").replace(" open", " not finished") for reason in reasons]
+    told = f" ({', '.join(reasons)})" if reasons else ""
+    return f"{metric.summaries[place].n} of {metric.asked[place].asked} values{told}"
+
+
+def uncrowned(report: Report, metric: MetricReport) -> str:
+    """Why the setting with the best mean is not the best; empty where it is."""
+    places = metric.uncrowned()
+    if not places:
+        return ""
+    first = places[0]
+    where = words(report, first) or "the only setting"
+    why = f"{where} has {why_incomplete(metric, first)}"
+    if metric.best is None:
+        none = "no setting has all its values" if report.settings.count > 1 else "values are missing"
+        return f"no best {metric.name}, for {none}: {why}; --allow-incomplete takes what is there"
+    mean = moved(exact(metric.exact[first].mean or 0.0), metric.offset)
+    more = f" and {len(places) - 1:,} more like it" if len(places) > 1 else ""
+    return f"{metric.name} of {mean} is not called the best, for {why}{more}; --allow-incomplete does"
+
+
+def words(report: Report, place: int) -> str:
+    """`lr=0.1 optimizer=sgd`"""
+    label = report.settings.label(place)
+    return " ".join(f"{name}={'null' if value is None else _cut(shown(value))}" for name, value in label.items())
+
+
+def even_means(metric: MetricReport, exact: Sequence[Summary]) -> list[tuple[str, str]]:
+    """Means and half-widths of some of the metric's exact summaries, to equally many places."""
+    pairs = even([(one.mean, one.half) for one in exact], metric.known.step)
+    return [(moved(mean, metric.offset), half) for mean, half in pairs]
+
+
+def mean_texts(metric: MetricReport, places: Sequence[int]) -> list[str]:
+    """The means of settings with their intervals, as a column."""
+    ends = [metric.exact[place].ends for place in places]
+    return means_and_intervals(ends, metric.known.step, offset=metric.offset)
+
+
+def _means(report: Report, metric: MetricReport, summaries: Sequence[Summary], level: str = "") -> Iterator[Column]:
+    """Means with their intervals, which a bootstrap and shares need not make symmetric."""
+    if report.options.bootstrap is None and not metric.known.binary:
+        yield Column(
+            f"mean ± {level or 'interval'}",
+            joined(even_means(metric, summaries)),
+        )
+        return
+    parts = [
+        (moved(mean, metric.offset), moved(rest, metric.offset))
+        for mean, rest in even_brackets([one.ends[:3] for one in summaries], metric.known.step)
+    ]
+    yield Column("mean", aligned([mean for mean, _ in parts]))
+    yield Column(f"{level} interval".strip(), [rest for _, rest in parts])
+
+
+def _differences(report: Report, metric: MetricReport, places: Sequence[int]) -> Iterator[Column]:
+    found = [metric.comparisons[place] for place in places]
+    known = [one or Comparison(None) for one in found]
+    if report.options.bootstrap is None and not metric.known.binary:
+        halves = [None if one.low is None or one.high is None else (one.high - one.low) / 2 for one in known]
+        differences = [one.difference for one in known]
+        parts = even(list(zip(differences, halves, strict=True)), metric.known.step, sign=True)
+        yield Column("difference", joined(parts))
+    else:
+        parts = even_brackets([(one.difference, one.low, one.high) for one in known], metric.known.step)
+        yield Column("difference", aligned([mean if mean[:1] in ("-", "") else f"+{mean}" for mean, _ in parts]))
+        yield Column("its interval", [rest for _, rest in parts], keep=9)
+    verdicts = [None if one is None else one.verdict(metric.goal, metric.level) for one in found]
+    words, styles = ([_VERDICTS[one][i] for one in verdicts] for i in (0, 1))
+    yield Column("", words, styles=styles, short=[word[:1] for word in words])
+    yield Column("p", aligned([p_value(one.p_adjusted) if one else "" for one in found]), keep=8)
+    ratios = [brackets(one.ratio, one.ratio_low, one.ratio_high) if one else ("", "") for one in found]
+    yield Column("ratio", aligned([ratio for ratio, _ in ratios]), right=True, keep=7)
+    yield Column("its interval", [interval for _, interval in ratios], keep=5)
+    yield Column("g", aligned([number(one.g, 3) if one else "" for one in found]), right=True, keep=6)
+    yield Column("rank p", aligned([p_value(one.p_rank_adjusted) if one else "" for one in found]), keep=5)
+    yield Column("delta", aligned([number(one.delta, 2) if one else "" for one in found]), right=True, keep=5)
+
+
+def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
+    notes = [] if metric.known.deterministic else [interval_note(report, metric)]
+    if metric.goal is None:
+        notes.append(f"--goal {metric.name}=max (or min) says what is best")
+    elif metric.known.deterministic:  # which the warnings say
+        notes += [f"≈ {tied:,} equal to the best"] if (tied := metric.count("tied")) else []
+    elif told := told_apart(report, metric):
+        notes.append(told)
+    if together := _together(metric):
+        notes.append(together)
+    if report.baseline is not None and metric.known.deterministic:
+        notes.append("◆ baseline: ▲ better, ▼ worse, · equal")
+    elif report.baseline is not None:
+        ranks = "Wilcoxon" if report.paired else "Mann-Whitney"
+        notes.append(f"◆ baseline: ▲ better, ▼ worse, · can't tell; p: {_test(report, metric)}")
+        notes.append(f"ratio: Fieller's interval; rank p: {ranks}; g: Hedges; delta: Cliff")
+    if notes:
+        yield from wrapped("; ".join(notes).split(" "), width)
+
+
+def interval_note(report: Report, metric: MetricReport) -> str:
+    """Which intervals these are, and what they don't take account of."""
+    said = f"interval: {interval_name(report.options.bootstrap, metric.known.binary)}"
+    if metric.best is not None and report.settings.count > 1:
+        said += ", that of the best not corrected for its having been chosen"
+    if isinstance(report.results.spec.repeat, Repeat):
+        said += ", none corrected for looking again and again (until)"
+    return said
+
+
+def _together(metric: MetricReport) -> str:
+    """Whether the settings differ at all; empty where that can't be said, or would contradict what is said of one."""
+    found = metric.anova
+    if found is None or math.isnan(found.f):
+        return ""
+    verdicts = [one.verdict(metric.goal, metric.level) for one in metric.comparisons if one is not None]
+    told = "better" in verdicts or "worse" in verdicts
+    if found.p >= 1 - metric.level:
+        if told:
+            return ""
+        said = "no sign that the settings differ at all"
+    elif metric.best is None or metric.count("worse") or told:
+        said = "the settings differ"
+    else:
+        said = "some settings differ, though none can be told from the best"
+    p = p_value(found.p)
+    test = f"F({found.df_between:.3g}, {found.df_within:.3g}) = {number(found.f)}"
+    return f"{said} (analysis of variance, {_METHODS[found.method]}: {test}, p {p if p.startswith('<') else '= ' + p})"
+
+
+def told_apart(report: Report, metric: MetricReport, brief: bool = False) -> str:
+    """What can be told from the best, and by which test; empty where there is no best one, or no other."""
+    if metric.best is None or report.settings.count < 2:
+        return ""
+    tied, untested = metric.count("tied"), metric.count("untested")
+    if metric.known.deterministic:
+        equal = f"≈ {tied:,} equal to the best; " if tied else ""
+        return f"{equal}{NOTHING_SCATTERS}"
+    said = []
+    if tied:
+        said.append(f"≈ {tied:,} can't be told from the best ({_test(report, metric, brief)})")
+    elif metric.count("worse") == report.settings.count - 1:
+        said.append(f"all others differ from the best ({_test(report, metric, brief)})")
+    elif worse := metric.count("worse"):
+        said.append(f"{worse:,} differ from the best ({_test(report, metric, brief)})")
+    if untested:
+        said.append(f"? {untested:,} not tested, for want of repeats")
+    if short := metric.count("incomplete"):
+        said.append(f"! {short:,} incomplete")
+    return "; ".join(said)
+
+
+def _test(report: Report, metric: MetricReport, brief: bool = False) -> str:
+    if metric.known.binary:
+        test = "McNemar's exact test" if report.paired else "Fisher's exact test"
+    else:
+        test = "paired t" if report.paired else "Welch's t"
+    return f"{test}, {'' if brief else 'correction: '}{_CORRECTIONS[report.options.correction]}"
+
+
+def parameter_texts(values: pl.Series) -> list[str]:
+    """The values of a parameter: floats with as many digits as it takes to tell them apart, at least six."""
+    if values.dtype.is_float():
+        known = values.drop_nulls().unique().to_list()
+        digits = next((n for n in range(6, 17) if len({f"{one:.{n}g}" for one in known}) == len(known)), 17)
+        if any(len(repr(one)) > digits + 2 for one in known):
+            return ["null" if one is None else shown(float(f"{one:.{digits}g}")) for one in values]
+    return ["null" if one is None else shown(one) for one in values]
+
+
+def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
+    keys = report.settings.keys
+    columns = []
+    for name in report.settings.by:
+        known = parameter_texts(keys[name])
+        texts = [_cut(known[place]) for place in places]
+        numeric = keys[name].dtype.is_numeric()
+        title = f"in_{name}" if name in _OWN else name
+        columns.append(Column(_cut(title), aligned(texts) if numeric else texts, right=numeric))
+    return columns
+
+
+def _cut(text: str) -> str:
+    text = replaced(text)
+    return text if cell_len(text) <= _WIDEST else set_cell_size(text, _WIDEST - 1) + "…"
+
+
+def table(columns: Sequence[Column], parameters: Sequence[Column], width: int) -> Iterator[Text]:
+    """Columns beside each other, as many as fit; parameters that don't fit go on a line of their own
+    below."""
+    chosen = [column for column in columns if column.keep == 0 or any(cell.strip() for cell in column.cells)]
+    fitted = _fitted(chosen, list(parameters), width)
+    below: Sequence[Column] = []
+    if fitted is None:
+        below = parameters
+        fitted = _fitted(chosen, [], width) or [column for column in chosen if not column.keep]
+    yield _line([(column.title, "bold") for column in fitted], fitted)
+    for row in range(len(fitted[0].cells)):
+        yield _line([(c.cells[row], c.styles[row] if c.styles else "") for c in fitted], fitted)
+        if below:
+            yield from wrapped([f"{c.title}={c.cells[row].strip()}" for c in below], width, " " * 7)
+
+
+def _fitted(columns: list[Column], parameters: list[Column], width: int) -> list[Column] | None:
+    """The columns that fit: first the least important go, then titles and cells get shorter, as far as they
+    must; None where even that is not enough."""
+
+    def fits(parameters: list[Column]) -> bool:
+        return sum(column.width + 2 for column in [*columns, *parameters]) - 2 <= width
+
+    cut = [_cut_title(column) for column in parameters]
+    for least in range(1, 11):
+        if least > _IMPORTANT and fits(cut):
+            for place, column in enumerate(parameters):
+                if fits([*cut[:place], column, *cut[place + 1 :]]):
+                    cut[place] = column
+            return [*columns, *cut]
+        if fits(parameters):
+            return [*columns, *parameters]
+        if least < 10:
+            columns = [column for column in columns if column.keep != least]
+    columns = [replace(column, cells=column.short) if column.short else column for column in columns]
+    return [*columns, *cut] if fits(cut) else None
+
+
+def _cut_title(column: Column) -> Column:
+    width = max(6, *map(cell_len, column.cells))
+    title = column.title
+    return replace(column, title=title if cell_len(title) <= width else set_cell_size(title, width - 1) + "…")
+
+
+def _line(cells: Sequence[tuple[str, str]], columns: Sequence[Column]) -> Text:
+    line = Text()
+    for (text, style), column in zip(cells, columns, strict=True):
+        blanks = " " * (column.width - cell_len(text))
+        line.append(blanks + text if column.right else text + blanks, style=style)
+        line.append("  ")
+    line.rstrip()
+    return line
+
+
+def wrapped(words: Sequence[str], width: int, indent: str = "", style: str = "dim") -> Iterator[Text]:
+    """Words in lines of that width."""
+    line = indent
+    for word in words:
+        if line.strip() and cell_len(line) + 1 + cell_len(word) > width:
+            yield Text(line, style=style)
+            line = indent
+        line += f" {word}" if line.strip() else word
+    yield Text(line, style=style)
+
+
+def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text]:
+    """The best setting by one metric for each value of a parameter, a row each."""
+    found = [next(metric for metric in report.metrics if metric.name == name) for report in reports]
+    first, metric = reports[0], found[0]
+    parameter = first.per[0] if first.per else ""
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    head = Text.assemble((metric.name + unit, "bold"), f", {GOALS[metric.goal]}: the best setting per {parameter}")
+    if first.settings.averaged:
+        head.append(f", averaged over {', '.join(first.settings.averaged)}")
+    if first.options.where is not None:
+        head.append(f", where {first.options.where}")
+    yield head
+    if metric.goal is None:
+        yield Text(f"--goal {metric.name}=max (or min) says what is best", style="dim")
+        return
+    places = [one.best for one in found]
+    summaries = [Summary(0) if place is None else one.exact[place] for one, place in zip(found, places, strict=True)]
+    texts = means_and_intervals([one.ends for one in summaries], found[0].known.step)
+    means = [moved(text.rstrip(), one.offset) for text, one in zip(texts, found, strict=True)]
+    values = ["null" if report.per is None or report.per[1] is None else shown(report.per[1]) for report in reports]
+    columns = [
+        Column(_cut(parameter), [_cut(value) for value in values]),
+        Column(f"best mean ± {first.options.level * 100:g} %", [mean or "! none" for mean in means]),
+        Column("n", ["" if p is None else finished(one, p) for one, p in zip(found, places, strict=True)], right=True),
+        Column("settings", [f"{report.settings.count:,}" for report in reports], right=True, keep=1),
+    ]
+    for mark, standing in (("≈", "tied"), ("?", "untested"), ("!", "incomplete")):
+        counts = [sum(one.standing(place) == standing for place in one.order) for one in found]
+        if any(counts):
+            columns.append(Column(standing, [f"{mark} {count:,}" if count else "" for count in counts], keep=9))
+    yield from table(columns, _best_parameters(reports, places), width)
+    note = f"each {parameter} is judged by itself; "
+    common = _common(reports, found)
+    note += f"best or tied for every {parameter}: {', or '.join(common)}" if common else ""
+    if not common:
+        note += f"no setting is best or tied for every {parameter}"
+    yield from wrapped(f"{note}; all settings: --format csv".split(" "), width)
+
+
+def against_lines(found: Against, width: int, limit: int) -> Iterator[Text]:
+    """A table for each metric."""
+    for place, metric in enumerate(found.metrics):
+        if place:
+            yield Text()
+        yield from _versus_lines(found, metric, width, limit)
+
+
+def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Iterator[Text]:
+    """The table of one metric of two experiments: `limit` settings (0: all), and what holds for all together."""
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    count = len(metric.comparisons)
+    words = f", {GOALS[metric.goal]}: {found.first.label} against {found.second.label}, "
+    words += f"{count:,} setting{'' if count == 1 else 's'} of both"
+    words += "" if found.options.where is None else f", where {found.options.where}"
+    yield Text.assemble((metric.name + unit, "bold"), words)
+    places = metric.order if not limit else metric.order[:limit]
+    shown_ones = [metric.comparisons[place] for place in places]
+    verdicts = [metric.verdict(one) for one in shown_ones]
+    marks = [
+        _VERDICTS[verdict] if verdict or one.p_adjusted is not None or one.sure else ("?", "dim")
+        for verdict, one in zip(verdicts, shown_ones, strict=True)
+    ]
+    columns = [Column("", [mark for mark, _ in marks], styles=[style for _, style in marks])]
+    for side, label in enumerate((found.first.label, found.second.label)):
+        summaries = [metric.summaries[side][place] for place in places]
+        texts = means_and_intervals([one.ends for one in summaries], metric.known.step, offset=metric.offset)
+        columns.append(Column(_cut(label), texts))
+        columns.append(Column("n", [str(one.n) for one in summaries], right=True, keep=9))
+    ends = [
+        (one.difference, one.low, one.high, None if one.low is None or one.high is None else (one.high - one.low) / 2)
+        for one in shown_ones
+    ]
+    columns.append(Column("difference", means_and_intervals(ends, metric.known.step, sign=True)))
+    columns.append(Column("p", aligned([p_value(one.p_adjusted) for one in shown_ones]), keep=8))
+    columns.append(Column("ratio", aligned([number(one.ratio, 4) for one in shown_ones]), right=True, keep=4))
+    columns.append(Column("rank p", aligned([p_value(one.p_rank_adjusted) for one in shown_ones]), keep=3))
+    columns.append(Column("g", aligned([number(one.g, 3) for one in shown_ones]), right=True, keep=2))
+    yield from table(columns, _keys(metric, places), width)
+    if len(places) < count:
+        yield Text(f"{count - len(places):,} more settings: --limit 0 shows all", style="dim")
+    yield from wrapped(_against_notes(found, metric).split(" "), width)
+
+
+def _keys(metric: Versus, places: Sequence[int]) -> list[Column]:
+    columns = []
+    for name in metric.keys.columns:
+        values = metric.keys[name].gather(list(places))
+        texts = [_cut("null" if value is None else shown(value)) for value in values]
+        numeric = values.dtype.is_numeric()
+        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
+    return columns
+
+
+def _difference(found: Comparison) -> str:
+    text = mean_and_interval(found.difference, found.low, found.high)
+    return text if text[:1] in ("-", "0", "") and not (found.difference or 0) > 0 else f"+{text}"
+
+
+def _against_notes(found: Against, metric: Versus) -> str:
+    """What holds for all settings together, and by which tests."""
+    notes = []
+    if metric.overall is not None:
+        verdict = metric.verdict(metric.overall)
+        said = f": {_VERDICTS[verdict][0]}" if verdict is not None else ""
+        p = p_value(metric.overall.p)
+        told = f"p {p if p.startswith('<') else '= ' + p}, " if p else ""
+        notes.append(f"overall {_difference(metric.overall)}{said} ({told}{metric.method})")
+    counts = [metric.verdict(one) for one in metric.comparisons]
+    if len(counts) > 1 and metric.goal is not None:
+        listed = [f"{counts.count(one)} {one}" for one in ("better", "worse", "can't tell") if counts.count(one)]
+        listed += [f"{counts.count(None)} not tested, for want of repeats"] if counts.count(None) else []
+        notes.append(f"{found.first.label} by setting: {', '.join(listed)}")
+    if metric.known.deterministic:
+        notes.append(NOTHING_SCATTERS)
+    else:
+        test = ("McNemar's exact test" if metric.paired else "Fisher's exact test") if metric.known.binary else None
+        test = test or ("paired t" if metric.paired else "Welch's t")
+        pairs = ", within pairs of equal seeds or repeats" if metric.paired else ""
+        many = f", correction: {_CORRECTIONS[found.options.correction]}" if len(counts) > 1 else ""
+        notes.append(f"p of a setting: {test}{pairs}{many}")
+    if metric.goal is None:
+        notes.append(f"--goal {metric.name}=max (or min) says what is better")
+    return "; ".join(notes)
+
+
+def _best_parameters(reports: Sequence[Report], places: Sequence[int | None]) -> list[Column]:
+    columns = []
+    for name in reports[0].settings.by:
+        values = [
+            "" if place is None else shown(report.settings.label(place)[name])
+            for report, place in zip(reports, places, strict=True)
+        ]
+        numeric = reports[0].settings.keys[name].dtype.is_numeric()
+        texts = [_cut(text) for text in values]
+        columns.append(Column(_cut(name), aligned(texts) if numeric else texts, right=numeric))
+    return columns
+
+
+def _common(reports: Sequence[Report], found: Sequence[MetricReport], most: int = 3) -> list[str]:
+    """The settings that are best or tied in all reports, the first ones."""
+    sets = [
+        {words(report, place): None for place in one.order if one.tied(place)}
+        for report, one in zip(reports, found, strict=True)
+    ]
+    common = [label for label in sets[0] if all(label in one for one in sets)]
+    return [*common[:most], *([f"{len(common) - most:,} more"] if len(common) > most else [])]
+
+
+def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> Iterator[Text]:
+    """The best setting by each metric, a row each."""
+    known = [metric for metric in metrics if metric.best is not None]
+    if not known:
+        return
+    places = [metric.best for metric in known if metric.best is not None]
+    ties = [metric.count("tied") for metric in known]
+    yield Text("best setting by metric", style="bold")
+    columns = [
+        Column("metric", [metric.name for metric in known]),
+        Column("goal", [metric.goal or "" for metric in known]),
+        Column("mean", [mean_texts(metric, [place])[0] for metric, place in zip(known, places, strict=True)]),
+        Column("tied", [f"≈ {count:,}" if count else "" for count in ties], keep=1),
+    ]
+    yield from table(columns, parameter_columns(report, places), width)
+    rest = [metric.name for metric in metrics if metric.goal is None]
+    if rest:
+        yield from wrapped(f"no goal: {', '.join(rest)} (--goal NAME=max or NAME=min)".split(" "), width)
+
+
+def pareto_lines(
+    report: Report, metrics: tuple[MetricReport, MetricReport], on: Sequence[bool], width: int
+) -> Iterator[Text]:
+    places = [place for place in metrics[0].order if on[place]]
+    names = " and ".join(f"{metric.name} ({metric.goal})" for metric in metrics)
+    yield Text(f"Pareto front of {names}: {len(places):,} of {report.settings.count:,} settings", style="bold")
+    columns = [
+        Column(
+            metric.name,
+            mean_texts(metric, places),
+        )
+        for metric in metrics
+    ]
+    yield from table(columns, parameter_columns(report, places), width)
+
+
+def importance_lines(name: str, found: Importance | None, width: int, single: bool) -> Iterator[Text]:
+    """Bars of shares; `single`: settings have one value each."""
+    yield Text(f"what explains {name}: shares of its variance", style="bold")
+    if found is None:
+        yield Text("  it does not vary")
+        return
+    rest = "interactions and noise" if single else "interactions"
+    rows = [*found.parameters.items(), (rest, found.interactions)]
+    rows += [] if single else [("repeats (noise)", found.repeats)]
+    longest = max(cell_len(name) for name, _ in rows)
+    bar = max(5, min(_BAR, width - longest - 14))
+    for part, value in rows:
+        style = "cyan" if part in found.parameters else "dim"
+        line = Text(f"  {part}{' ' * (longest - cell_len(part))}  {share(value):>7}  ")
+        line.append("█" * round(bar * value), style=style)
+        line.rstrip()
+        yield line
+    notes = ["main effects of an additive model, averaged over all orders (LMG)"]
+    notes += [f"{', '.join(found.binned)} in five ranges"] if found.binned else []
+    notes += [f"left out, a value for each setting: {', '.join(found.left_out)}"] if found.left_out else []
+    yield from wrapped("; ".join(notes).split(" "), width, "  ")

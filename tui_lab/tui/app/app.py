@@ -1,0 +1,612 @@
+"""The screen: seven panes on one lab. It follows the journals as every follower does, and decides nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
+
+from rich.segment import Segment
+from textual import events, on
+from textual.app import App, ComposeResult
+from textual.color import Color
+from textual.command import Provider
+from textual.dom import DOMNode
+from textual.filter import LineFilter
+from textual.reactive import reactive
+from textual.widgets import ContentSwitcher
+
+from tui_lab.client.formatting import shortened
+from tui_lab.results.terminal import glyphs
+from tui_lab.tui.app.frame import Keys, LabLine, Notice, RunLine, Tabs
+from tui_lab.tui.app.input_order import LONGEST, InputOrder, drop_typed
+from tui_lab.tui.app.watcher import Watcher
+from tui_lab.tui.base import panes, themes
+from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.base.config import Config, Remembered, keep_traceback, state_folder
+from tui_lab.tui.base.formatting import count_words
+from tui_lab.tui.base.pane import Pane, is_text
+from tui_lab.tui.base.panes import PLACES
+from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot, SnapshotTaken
+from tui_lab.tui.base.workers import promised, work
+
+if TYPE_CHECKING:
+    import polars as pl
+    from textual.notifications import SeverityLevel
+
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.store.lab import Lab
+    from tui_lab.tui.panes.tasks.view import Chosen
+
+    pass
+
+
+# MERGED: The last step of painting where a terminal shows ASCII only: every sign, ours or Textual's, becomes a plain one.
+class PlainSigns(LineFilter):
+    """A filter for all that is painted, so that no pane needs to know of it."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        if all(segment.text.isascii() for segment in segments):
+            return segments
+        return [Segment(glyphs.plain(text), style, control) for text, style, control in segments]
+
+
+# MERGED: Another engine in place of one that died: what was going goes on, with the environment of this screen.
+def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
+    """Start it where none is alive, and resume. What to tell. Blocks."""
+    from tui_lab.store.errors import LabError
+
+    snapshot = app.snapshot
+    left = [one.name for one in snapshot.experiments if one.queued and not (one.ended or one.paused or one.drained)]
+    if snapshot.lab is None or not left:
+        return "nothing was going: the next run starts an engine by itself", "information"
+    try:
+        client = app.engine()
+        for name in left:
+            client.request("resume", experiment=name, environment=app.command_environment())
+        client.close()
+    except LabError as error:
+        return str(error), "error"
+    return f"an engine is running again: {', '.join(left)}", "information"
+
+
+# MERGED: What a person is told without asking: a run's end, its first failure, an engine that died.
+class News(NamedTuple):
+    text: str
+    severity: Literal["information", "warning", "error"]
+
+
+def news(before: LabSnapshot, now: LabSnapshot) -> list[News]:
+    """What has happened between two snapshots of a lab."""
+    if before.lab is None or now.lab is not before.lab:
+        return []
+    found = [News("The engine has died; nothing is lost.", "error")] if now.died and not before.died else []
+    for one in now.experiments:
+        past = before.experiment(one.name)
+        if past is not None:
+            found += _of(past, one)
+    return found
+
+
+def _of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[News]:
+    found = []
+    if (past.active or one.active) and not past.counts.get("failed") and one.counts.get("failed"):
+        found.append(News(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
+    if one.note and one.note != past.note:
+        found.append(News(f"{one.name}: {one.note}", "warning"))
+    if one.ended is not None and one.ended != past.ended:
+        counts = ", ".join(f"{count:,} {state}" for state, count in count_words(one.counts))
+        bad = one.counts.get("failed", 0) + one.counts.get("lost", 0)
+        found.append(News(f"{one.name} has ended: {counts}", "warning" if bad else "information"))
+    return found
+
+
+# MERGED: What can be done wherever one is on the screen.
+ACTIONS: Final = (
+    *(
+        Action(
+            f"app.{place.name}", f"{number},alt+{number}", place.title, f"Open the {place.title} pane.",
+            shown=False, call=f"show_pane('{place.name}')", leads_away=True,
+        )
+        for number, place in enumerate(PLACES, 1)
+    ),
+    Action("app.choose_experiment", "E,f3", "Experiments", "Choose the experiment to look at.", shown=False),
+    Action("app.start_engine", "f6", "Start engine", "Start another engine where one died: what was going goes on.",
+           shown=False),
+    Action("app.theme", "ctrl+t", "Theme", "The next theme: dark, light, the terminal's own colours.", shown=False,
+           call="next_theme"),
+    Action("app.screenshot", "f12", "Screenshot", "Write a picture of the screen (SVG) into the lab's folder.",
+           shown=False, call="write_screenshot"),
+    Action("app.leave_text", "escape", "Leave text", "Leave a text field: the keys without ctrl act again.",
+           listed=False),
+    Action("app.help", "question_mark,f1", "Help", "Say what this pane is for, and every key.", call="show_help"),
+    Action("app.commands", "ctrl+p", "Commands", "Find any action by its name.", listed=False, priority=True,
+           call="command_palette"),
+    Action("app.palette", "colon", "Commands", "Find any action by its name.", shown=False, listed=False,
+           call="command_palette"),
+    Action("app.redraw", "ctrl+l", "Redraw", "Paint the whole screen again, where something else has written on it.",
+           shown=False),
+    Action("app.suspend", "ctrl+z", "Suspend", "Go back to the shell; `fg` brings the screen back. What runs goes on.",
+           shown=False, call="suspend_process"),
+    Action("app.leave", "q", "Leave", "Leave the screen. What runs goes on.", leads_away=True),
+)  # fmt: skip
+
+
+STATE_FILE: Final = "screen.json"
+LEAVING: Final = 0.3  # seconds that the watcher has for its end
+RESUMED: Final = 0.1  # seconds after `fg` in which the terminal changes to the screen's own page
+READING: Final[dict[SeverityLevel, float]] = {"information": 1.0, "warning": 1.0, "error": 5.0}
+"""Seconds that a short message stays at least, whatever is typed."""
+
+
+def _commands() -> type[Provider]:
+    from tui_lab.tui.app.palette import Commands
+
+    return Commands
+
+
+LONGEST_PASTE: Final = 200_000  # characters; more than that takes text fields many seconds
+
+T = TypeVar("T")
+
+
+@contextmanager
+def _deaf(*numbers: signal.Signals) -> Iterator[None]:
+    """Do nothing at some signals. Programs that are started meanwhile hear them, as they would not if we ignored
+    them."""
+    before = [(number, signal.signal(number, lambda *_: None)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+class LabApp(App[int]):
+    """Panes call the methods below, and never reach into each other."""
+
+    TITLE = "TUI Lab"
+    CSS_PATH = "lab.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
+    COMMAND_PALETTE_BINDING = "f20"  # ctrl+p is an action of ours, like every other
+    ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
+    BINDINGS = bindings(ACTIONS)
+
+    # What shows them is bound to them: the rest of the screen need not be painted again.
+    current: reactive[str | None] = reactive(None, init=False, repaint=False)
+    snapshot: reactive[LabSnapshot] = reactive(LabSnapshot(), init=False, repaint=False)
+
+    def __init__(self, lab_path: Path, *, file: Path | None = None, config: Config | None = None) -> None:
+        super().__init__()
+        self.lab_path = lab_path
+        self.lab: Lab | None = None
+        self.file = file  # the experiment file that was named last
+        self.config = config or Config()
+        self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
+        self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
+        self._read_by: float | None = None  # when the short messages on the screen were there for long enough
+        self._input = InputOrder(self, self._is_way_out)
+        self._ways_out = {one.action for one in ACTIONS if one.leads_away}
+        self._panes: dict[str, Pane] = {}  # those that were opened, by name
+        self.pane: Pane | None = None  # the one that is visible
+        self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
+        for theme in themes.OWN:
+            self.register_theme(theme)
+        chosen = self.config.theme or self.remembered.get("theme", themes.DARK.name)
+        chosen = chosen if chosen in self.available_themes else themes.DARK.name
+        few = not self.config.theme and self.console.color_system == "standard"
+        self.theme = themes.of_few_colours(self.available_themes[chosen]) if few else chosen
+        self._theme_at_start = self.theme
+        self._plain_signs = PlainSigns(self.config.ascii)
+        self.set_keymap(self.config.keys)
+
+    def compose(self) -> ComposeResult:
+        yield LabLine().data_bind(LabApp.snapshot, LabApp.current)
+        yield RunLine().data_bind(LabApp.snapshot, LabApp.current)
+        yield Tabs()
+        yield Notice()
+        yield ContentSwitcher(id="panes")
+        yield Keys()
+
+    def on_mount(self) -> None:
+        first = self._first()
+        if first == panes.WELCOME.name:  # it needs nothing heavy
+            self.show_pane(first)
+        self.call_after_refresh(self._begin, first, self.hold_input())
+        self.app_resume_signal.subscribe(self, lambda _: self.set_timer(RESUMED, self.action_redraw))
+
+    def on_unmount(self) -> None:
+        self._watcher.close(LEAVING)
+        if self.theme != self._theme_at_start:  # that a terminal shows few colours is no choice
+            self.remembered.put("theme", self.theme)
+        self.remembered.put_of_lab("experiment", self.current)
+        self.remembered.write()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._plain_signs] if self._plain_signs.enabled else filters
+
+    # Input.
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take what a person does in its order, and each thing only when the one before has had its effects."""
+        if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
+            # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
+            # the screen that is here now is here until the event is handed on.
+            if not self.screen_stack or not self._input.admit(event):
+                return
+            if isinstance(event, events.Paste) and len(event.text) > LONGEST_PASTE:
+                size = f"{len(event.text):,} characters, where {LONGEST_PASTE:,} are the most"
+                self.tell(f"that is too long to be pasted: {size}; a file is opened instead (1, then o)", "warning")
+                return
+            if isinstance(event, events.Key):
+                self._clear_read()
+            if isinstance(event, events.Key) and (letter := self._letter_after_escape(event)):
+                self._input.after(letter)
+                event = events.Key("escape", "\x1b")
+        await super().on_event(event)
+
+    def _clear_read(self) -> None:
+        """Take away short messages that could be read: they cover what a person goes on with."""
+        if self._read_by is not None and time.monotonic() >= self._read_by:
+            self._read_by = None
+            self.clear_notifications()
+
+    def _letter_after_escape(self, event: events.Key) -> events.Key | None:
+        """The letter of a key with alt that does nothing: a terminal sends escape and a letter in the same way."""
+        alt, _, letter = event.key.rpartition("+")
+        if alt != "alt" or len(letter) != 1 or event.key in self.screen.active_bindings:
+            return None
+        return events.Key(letter, letter)
+
+    async def action_simulate_key(self, key: str) -> None:
+        """A key of the footer that was clicked comes before what is typed after the click."""
+        self._input.after(events.Key(key, None))
+
+    def hold_input(self, seconds: float = LONGEST, rows: bool = False) -> Callable[[], None]:
+        """Let what is typed wait until the function is called that this returns: what it is meant for, a pane, a
+        question, other rows, is on its way. Keys that lead elsewhere or out do not wait for `rows`. Only on the
+        screen's thread."""
+        return self._input.hold(seconds, rows)
+
+    def _is_way_out(self, event: events.Event) -> bool:
+        """Whether an event opens another pane, leaves what has the focus, or the screen."""
+        if not isinstance(event, events.Key) or not self.screen_stack:
+            return False
+        if event.key in ("ctrl+c", "escape"):
+            return True
+        active = self.screen.active_bindings.get(event.key)
+        typed = event.is_printable and is_text(self.focused)
+        return active is not None and active.node is self and not typed and active.binding.action in self._ways_out
+
+    async def before_question(self, answer: Awaitable[T]) -> T:
+        """What a question waits for: so does what is typed, for it is meant for the question."""
+        release = self.hold_input()
+        try:
+            return await answer
+        finally:
+            release()
+
+    # Panes.
+
+    @work(thread=True, group="begin")
+    def _begin(self, first: str, release: Callable[[], None]) -> None:
+        """The frame stands: now the first pane, then the watcher, then the rest of the panes. What they import takes
+        longer than all of the above, so a thread does it. What is typed meanwhile is meant for the pane."""
+        panes.load(first)
+        self.call_from_thread(self._open_first, first)
+        self.call_from_thread(release)
+        self._watcher.start()
+        for name in panes.NAMES:
+            panes.load(name)
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Say which of a person's own keys mean nothing: the panes' actions are known only now."""
+        from tui_lab.experiment.yaml.problem import suggest
+        from tui_lab.tui.base.config import config_file
+
+        known = [action.id for actions in panes.registry().values() for action in actions]
+        for name in self.config.keys:
+            if name not in known:
+                hint = suggest(name, known) or "the help lists them"
+                self.tell(f"{config_file()}: keys.{name}: there is no such action; {hint}", "error")
+
+    def _first(self) -> str:
+        """The pane that the screen opens with."""
+        if self.file is not None:
+            return "experiment"
+        if not (self.lab_path / "lab.json").exists():
+            return panes.WELCOME.name
+        kept = self.remembered.of_lab("pane") or ""
+        return kept if kept in panes.NAMES else "tasks"
+
+    def _open_first(self, name: str) -> None:
+        if self.pane is None and self.is_running:  # else someone was quicker, or has left
+            self.show_pane(name)
+
+    def mounted_panes(self) -> list[Pane]:
+        return list(self._panes.values())
+
+    def show_pane(self, name: str) -> None:
+        """Make a pane visible, with the cursor where a person begins."""
+        pane = self.open_pane(name)
+        pane.call_after_refresh(self._focus_in, pane)
+
+    def _focus_in(self, pane: Pane) -> None:
+        if pane is self.pane:  # else another one was opened meanwhile
+            pane.focus_first()
+
+    def open_pane(self, name: str) -> Pane:
+        """Make a pane visible, and let it show how the lab stands."""
+        switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
+        pane = self._panes.get(name)
+        if pane is None:
+            pane = self._panes[name] = panes.load(name)()
+            pane.id = f"pane-{name}"
+            switcher.mount(pane)
+        switcher.current = pane.id
+        self.pane = pane
+        self.screen_stack[0].query_one(Tabs).shown = name
+        if name in panes.NAMES:
+            self.remembered.put_of_lab("pane", name)
+        pane.call_after_refresh(self._show_in, pane)
+        return pane
+
+    def _show_in(self, pane: Pane) -> None:
+        if pane is self.pane and pane.is_mounted:
+            with self.batch_update():
+                pane.show(self.snapshot)
+
+    def _ask_pane(self, name: str, method: str, *words: Any) -> None:
+        """Open a pane, and call its method once it is there."""
+        pane = self.open_pane(name)
+        pane.call_after_refresh(self._focus_in, pane)
+        if hasattr(pane, method):
+            pane.call_after_refresh(getattr(pane, method), *words)
+
+    def open_task(self, experiment: str, task_id: int) -> None:
+        """The Tasks pane with the cursor on a task, and its log below."""
+        self.current = experiment
+        self._ask_pane("tasks", "open_task", experiment, task_id)
+
+    def show_tasks(self, experiment: str, where: str) -> None:
+        """The Tasks pane with the tasks for which a SQL condition holds."""
+        self.current = experiment
+        self._ask_pane("tasks", "show_tasks", experiment, where)
+
+    def open_query(self, sql: str) -> None:
+        """The Query pane, with the answer to a query."""
+        self._ask_pane("query", "open_query", sql)
+
+    def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
+        """The Chart pane with a frame."""
+        self._ask_pane("chart", "open_chart", frame, title, request)
+
+    def open_file(self, path: Path) -> None:
+        """The Experiment pane with a file."""
+        self.file = path
+        self._ask_pane("experiment", "open_file", path)
+
+    def open_text(self, path: Path, text: str, origin: str) -> None:
+        """The Experiment pane with another text of a file, not saved. origin: where the text is from, for people."""
+        self.file = path
+        self._ask_pane("experiment", "open_text", path, text, origin)
+
+    # The lab.
+
+    @on(SnapshotTaken)
+    def _snapshot_taken(self, message: SnapshotTaken) -> None:
+        if not self.is_running or message.watcher is not self._watcher:
+            return  # the screen is being taken down, or looks at another lab by now
+        self.lab = message.snapshot.lab
+        self.snapshot = message.snapshot
+
+    def watch_snapshot(self, before: LabSnapshot, snapshot: LabSnapshot) -> None:
+        pass
+
+        names = [one.name for one in snapshot.experiments]
+        if self.current not in names and not snapshot.problem:  # what can't be read now may be back soon
+            kept = self.remembered.of_lab("experiment") if self.current is None else None
+            left, self.current = self.current, kept if kept in names else names[-1] if names else None
+            if left is not None and before.lab is snapshot.lab:
+                now = f"; this is {self.current}" if self.current is not None else ""
+                self.tell(f"the experiment {left} is gone from the lab, or can't be read{now}", "warning")
+        self._notice(snapshot)
+        for one in news(before, snapshot):
+            self.tell(one.text, one.severity)
+            if self.config.bell:
+                self.bell()
+        self._show_current()
+
+    def watch_current(self) -> None:
+        self._show_current()
+
+    def _show_current(self) -> None:
+        pane = self.pane
+        if pane is not None:
+            self._show_in(pane)
+
+    def _notice(self, snapshot: LabSnapshot) -> None:
+        line = self.screen_stack[0].query_one(Notice)
+        if snapshot.died:
+            line.show("The engine has died. Nothing is lost: F6 starts another one, and what was going goes on.", True)
+        elif snapshot.problem:
+            line.show(snapshot.problem, True)
+        elif damaged := [one.damage for one in snapshot.experiments if one.damage]:
+            line.show(damaged[0], True)
+        else:
+            notes = [f"{one.name}: {one.note}" for one in snapshot.experiments if one.active and one.note]
+            line.show("; ".join(filter(None, [snapshot.engine.notice if snapshot.engine is not None else "", *notes])))
+
+    def change_lab(self, path: Path) -> None:
+        """Look at another lab."""
+        self._watcher.close()
+        self.lab_path, self.lab = path, None
+        self.remembered = Remembered(self.remembered.path, path)
+        self._watcher = Watcher(path, self.config.refresh, self.post_message)
+        self._watcher.start()
+        self.show_pane("tasks")
+
+    def look_again(self) -> None:
+        """Have the lab looked at now: something was just asked of the engine."""
+        self._watcher.hurry()
+
+    def engine(self) -> EngineClient:
+        """A line to the lab's engine, started where none is alive. Blocks: only in a worker's thread.
+
+        Raises LabError.
+        """
+        from tui_lab.engine.client import EngineClient
+        from tui_lab.store.lab import Lab
+
+        return EngineClient.start(self.lab or Lab.create(self.lab_path))
+
+    @contextmanager
+    def foreground(self) -> Iterator[None]:
+        """Lend the terminal to another program. What was typed meanwhile and is left unread was not meant for the
+        screen, and is dropped; nor were ctrl+c and ctrl+\\ meant for it. Only in the main thread.
+
+        Raises SuspendNotSupported.
+        """
+        with self.suspend(), _deaf(signal.SIGINT, signal.SIGQUIT):
+            try:
+                yield
+            finally:
+                drop_typed()
+
+    def command_environment(self) -> dict[str, str]:
+        """The environment of commands that are launched from here."""
+        return dict(os.environ)
+
+    # What panes ask of the screen.
+
+    def tell(self, text: str, severity: SeverityLevel = "information") -> None:
+        """A short message at the corner, which the next key takes away once it could be read. Also from a worker's
+        thread."""
+        if text:
+            self._read_by = max(self._read_by or 0.0, time.monotonic() + READING[severity])
+            self.notify(text, severity=severity, markup=False)
+
+    def worker_failed(self, node: DOMNode, error: Exception, told: str) -> None:
+        """Say what nobody foresaw in a worker of a part of the screen, there too, and keep its traceback."""
+        pane = next((one for one in node.ancestors_with_self if isinstance(one, Pane)), None)
+        text = f"a mistake of this program: {type(error).__name__}: {error}"
+        try:
+            where = f"; its traceback is in {keep_traceback(told)}"
+        except OSError:
+            where = ""
+        self.tell(f"{pane.TITLE}: {text}{where}" if pane is not None else f"{text}{where}", "error")
+        if pane is not None:
+            pane.worker_failed(text)
+
+    def copy(self, text: str, what: str) -> None:
+        """Put a text where it can be pasted from, also over SSH, and say so. what: "the command", for people."""
+        from tui_lab.tui.base import clipboard
+
+        try:
+            place = clipboard.copy(text, self.copy_to_clipboard, state_folder(), os.environ)
+        except OSError as error:
+            self.tell(f"could not copy: {error}", "error")
+        else:
+            self.tell(f"copied {what} {place}".strip())
+
+    async def confirm(self, title: str, body: str, yes: str) -> bool:
+        """Ask before something that can't be undone. Only in a worker."""
+        from tui_lab.tui.widgets.dialogs import Confirm
+
+        answer: bool = await self.push_screen_wait(Confirm(title, body, yes))
+        return answer
+
+    # Actions.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Behind a question nothing moves, also not by keys that go before everything."""
+        if action == "leave_text":
+            return is_text(self.focused)
+        return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette")
+
+    def action_show_pane(self, name: str) -> None:
+        self.show_pane(name)
+
+    def action_show_state(self, state: str) -> None:
+        if self.current is not None:
+            self.show_tasks(self.current, f"state = '{state}'")
+
+    @work(group="dialog")
+    async def action_choose_experiment(self) -> None:
+        from tui_lab.tui.app.palette import experiment_choices
+        from tui_lab.tui.widgets.dialogs import Choose
+
+        choices = experiment_choices(self.snapshot, self.config.ascii, not self.current_theme.ansi)
+        if not choices:
+            self.tell("there is no experiment yet")
+            return
+        chosen = await self.push_screen_wait(Choose("Experiments", choices, self.current))
+        self.current = chosen or self.current
+
+    @work(thread=True, exclusive=True, group="engine")
+    def action_start_engine(self) -> None:
+        pass
+
+        with promised():
+            told = start_engine(self)
+        self.tell(*told)
+        self.look_again()
+
+    def action_next_theme(self) -> None:
+        place = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1
+        self.theme = themes.CYCLE[(place + 1) % len(themes.CYCLE)]
+
+    def action_redraw(self) -> None:
+        """Textual paints what it believes to have changed: to write over a foreign text it has to begin anew."""
+        if self._driver is not None:
+            self._driver.write("\x1b[2J")
+        self.screen.refresh(layout=True)
+
+    def action_write_screenshot(self) -> None:
+        folder = self.lab_path if self.lab is not None else Path.cwd()
+        try:
+            self.tell(f"wrote {self.save_screenshot(path=str(folder))}")
+        except OSError as error:
+            self.tell(f"{folder}: {error.strerror}", "error")
+
+    def action_show_help(self) -> None:
+        from tui_lab.tui.app.help import Help
+        from tui_lab.tui.app.palette import help_groups
+
+        pane = self.pane
+        if not isinstance(self.screen, Help):
+            title, text = (pane.TITLE, pane.HELP) if pane is not None else (self.TITLE, "")
+            self.push_screen(Help(title, text, help_groups(self)))
+
+    def action_leave_text(self) -> None:
+        if self.pane is not None and is_text(self.focused):
+            self.pane.leave_text()
+
+    def action_help_quit(self) -> None:
+        """ctrl+c, where there is nothing to copy."""
+        self.tell("q leaves; what runs goes on")
+
+    def hung_up(self) -> None:
+        """The terminal is gone, or a signal came: leave without a question. In a thread."""
+        with suppress(RuntimeError):  # it is not up yet, or already down
+            self.call_from_thread(self.exit, 0)
+
+    async def action_quit(self) -> None:
+        self.action_leave()
+
+    @work(exclusive=True, group="leave")
+    async def action_leave(self) -> None:
+        panes_unsaved = [pane for pane in self.mounted_panes() if pane.unsaved]
+        unsaved = ", ".join(pane.unsaved for pane in panes_unsaved)
+        problem = next(filter(None, [pane.keep_unsaved() for pane in panes_unsaved]), "")
+        body = f"{unsaved} is not saved. It is kept aside, and offered when you come back."
+        if problem:
+            body = f"{unsaved} is not saved, and can't be kept aside ({problem}): leaving loses what was changed."
+        if not unsaved or await self.confirm("Leave with unsaved changes?", body, "Leave"):
+            self.exit(0)

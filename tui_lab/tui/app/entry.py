@@ -1,0 +1,143 @@
+"""From the command line to the screen, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import select
+import signal
+import string
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final, NoReturn, cast
+
+from tui_lab.cli.main import DONE, INFRASTRUCTURE, INTERRUPTED
+from tui_lab.client.errors import UsageError
+from tui_lab.results.terminal import glyphs
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app.app import LabApp
+
+
+# MERGED: Ends that a person did not ask the screen for: its terminal goes away, or a signal tells it to go.
+GRACE: Final = 3.0  # seconds for leaving in order; writing to a terminal that is gone may block
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Hangup:
+    """leave is called once, in a thread; the process ends without it where that takes longer than GRACE."""
+
+    def __init__(self, leave: Callable[[], object]) -> None:
+        self.status: int | None = None  # the exit status from the moment on at which the end was asked for
+        self._leave = leave
+
+    def watch(self, terminal: int) -> None:
+        """Leave as soon as the other side of a terminal is closed, or a signal asks for it. Only in the main thread.
+
+        A terminal mostly tells its end by a signal; where none comes, reading would give nothing again and again.
+        """
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, lambda number, _: self._begin(128 + number))
+        threading.Thread(target=self._wait, args=(terminal,), name="hangup", daemon=True).start()
+
+    def _wait(self, terminal: int) -> None:
+        poll = select.poll()
+        poll.register(terminal, 0)  # only its end, never its input
+        while not any(what & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, what in poll.poll()):
+            pass
+        self._begin(0)
+
+    def _begin(self, status: int) -> None:
+        if self.status is not None:
+            return
+        self.status = status
+        end = threading.Timer(GRACE, os._exit, (status,))
+        end.daemon = True
+        end.start()
+        threading.Thread(target=self._leave, name="leave", daemon=True).start()
+
+
+def open_screen(lab: Path, file: Path | None = None) -> int:
+    """Show the screen until a person leaves it; its exit status. Raises UsageError for a bad configuration.
+
+    A lab that is there must be one that can be read: LabError otherwise.
+    """
+    if not sys.stdin.isatty() or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        raise UsageError("the screen needs a terminal; without one there are --run, status, query: see tui-lab --help")
+    from rich.console import Console
+
+    from tui_lab.tui.app.app import LabApp
+    from tui_lab.tui.base.config import config_file, read_config
+    from tui_lab.tui.base.workers import keep_promises
+
+    pass
+
+    _tell_alt()
+    config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))
+    if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
+        sys.__stderr__.reconfigure(errors=glyphs.FITTED_ERRORS)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # for which asyncio has one of its own
+    app = LabApp(lab, file=file, config=config)
+    said = io.StringIO()
+    app.error_console = Console(file=said, width=120)
+    hangup = Hangup(app.hung_up)
+    hangup.watch(sys.stdin.fileno())
+    status = asyncio.run(_run(app))
+    keep_promises()
+    if hangup.status is not None or status == DONE:
+        _end(hangup.status or DONE)
+    if app.return_code:
+        return _crashed(said.getvalue())
+    return status if status is not None else INTERRUPTED
+
+
+async def _run(app: LabApp) -> int | None:
+    from tui_lab.tui.base.workers import Threads
+
+    asyncio.get_running_loop().set_default_executor(Threads())
+    return await app.run_async()
+
+
+def _end(status: int) -> NoReturn:
+    """Give the shell back at once: to take down Python with all that is loaded takes half a second, and threads may be
+    left that read something for nobody. Everything is written by now."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(status)
+
+
+def _tell_alt() -> None:
+    """Let alt with a digit or a small letter be a key at once.
+
+    Most terminals send it as escape and the character. Textual takes some of these for what one terminal of macOS sends
+    for the letters on these keys (alt+3 would be a pound sign), and with the others it waits whether there is more: a
+    key that comes within a tenth of a second makes two characters of it. There is no public way to tell it otherwise.
+    """
+    with suppress(ImportError, AttributeError):
+        from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+
+        sequences = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
+        for character in string.digits + string.ascii_lowercase:
+            known = sequences.get(f"\x1b{character}")
+            if not isinstance(known, tuple):
+                sequences[f"\x1b{character}"] = (SimpleNamespace(value=f"alt+{character}"),)
+
+
+def _crashed(text: str) -> int:
+    """A mistake of the screen: what ran goes on, and that is what a person wants to know first."""
+    from tui_lab.tui.base.config import keep_traceback
+
+    try:
+        where = f"its traceback is in {keep_traceback(text)}"
+    except OSError:
+        where = "it could not be written down"
+    print("tui-lab: the screen ended by a mistake of this program; what ran goes on: tui-lab status", file=sys.stderr)
+    print(f"Report the mistake; {where}", file=sys.stderr)
+    return INFRASTRUCTURE

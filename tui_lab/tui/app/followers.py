@@ -1,0 +1,218 @@
+"""What the watcher looks at: one experiment's journal, and the engine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from tui_lab.cli.output.progress import failure_line
+from tui_lab.client.follow import Followed
+from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
+from tui_lab.engine.lock import EngineFacts
+from tui_lab.results.node_samples import node_samples
+from tui_lab.store import layout
+from tui_lab.store.errors import LabError
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.journal import Event, told
+from tui_lab.store.lab import Lab
+from tui_lab.store.spare import counts_without_spare
+from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
+
+RECENT: Final = 200  # ends of tasks that the rate is taken from
+PATIENCE: Final = 1.0  # seconds that the engine may take to answer before a look goes on without it
+SILENT: Final = 4.0  # seconds without an answer after which that is said
+SAMPLE: Final = 2.0  # seconds between the points of a node's history
+SAMPLES: Final = 120
+
+
+class WatchedExperiment:
+    def __init__(self, folder: ExperimentFolder) -> None:
+        self.folder = folder
+        self._state: State | None = None
+        self._ends: deque[float] = deque(maxlen=RECENT)  # seconds since 1970
+        self._since = 0.0  # when the present run began
+        self._failure: Event | None = None
+        self._line = ""
+        self._last = ExperimentSnapshot(folder.name)
+
+    def look(self, active: bool) -> ExperimentSnapshot:
+        """How it stands now."""
+        try:
+            state, moved = self._follow()
+        except (LabError, OSError) as error:
+            return ExperimentSnapshot(self.folder.name, problem=str(error))
+        if not moved and not active and not self._last.active:
+            return self._last
+        queued = int(np.frombuffer(state.columns["queued"], dtype=np.int8).sum()) if state.size else 0
+        rate = self._rate() if active else None
+        counts, spare = counts_without_spare(state)
+        self._last = ExperimentSnapshot(
+            name=self.folder.name,
+            counts=counts,
+            planned=state.planned - spare,
+            queued=queued,
+            active=active,
+            paused=state.paused,
+            ended=state.ended,
+            revision=state.offset,
+            submissions=len(state.submissions),
+            rate=rate,
+            remaining=queued / rate if rate else None,
+            drained=state.drained,
+            failure=self._failed(),
+            note=state.submissions[-1].get("note", "") if state.submissions else "",
+            damage=told(self.folder.journal, state.damage) if state.damage else "",
+        )
+        return self._last
+
+    def _follow(self) -> tuple[State, bool]:
+        """The state now, and whether the journal has gained something."""
+        if self._state is None:
+            self._state = self.folder.state()
+            self._begin(self._state)
+            return self._state, True
+        before = self._state.offset
+        if self.folder.journal.stat().st_size == before:
+            return self._state, False
+        self._state.follow(self.folder.journal, self._hear)
+        return self._state, self._state.offset != before
+
+    def _begin(self, state: State) -> None:
+        """What a run that is going has done before anyone looked."""
+        if not state.submissions:
+            return
+        self._since = state.submissions[-1].get("at", 0.0)
+        ended = np.frombuffer(state.columns["ended"], dtype=np.float64)
+        recent = ended[ended > self._since]
+        if len(recent) > RECENT:
+            recent = np.partition(recent, len(recent) - RECENT)[-RECENT:]
+        self._ends.extend(float(moment) for moment in np.sort(recent))
+
+    def _hear(self, event: Event) -> None:
+        kind = event.get("event")
+        if kind in ("submitted", "resumed", "requeued"):
+            self._since = event.get("at", 0.0)
+            self._ends.clear()
+            if kind == "submitted":
+                self._failure, self._line = None, ""
+        elif kind == "finished" and "again" not in event and "duplicate" not in event:
+            self._ends.append(event["at"])
+            if event["state"] in ("failed", "lost"):
+                self._failure, self._line = event, ""
+
+    def _rate(self) -> float | None:
+        """Tasks that end per second, of late."""
+        if not self._ends:
+            return None
+        full = len(self._ends) == RECENT
+        since = self._ends[0] if full else self._since
+        return (len(self._ends) - full) / max(0.05, time.time() - since)
+
+    def _failed(self) -> str:
+        if self._failure is not None and not self._line:
+            run = Followed(self.folder, 0, 0, self._state or State(), failure=self._failure)
+            self._line = failure_line(run).removeprefix("✗ ")
+        return self._line
+
+
+class WatchedEngine:
+    """Asks over one connection that it keeps. samples: what was seen of each node, the newest last."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.samples: dict[str, tuple[NodeSample, ...]] = _recorded(lab.path / layout.NODES_FILE)
+        self._client: EngineClient | None = None
+        self._knows_nodes = True  # an engine of an older version has no such command
+        self._answered = 0.0  # on the monotonic clock
+        self._last: EngineSnapshot | None = None
+
+    def look(self) -> EngineSnapshot | None:
+        """What the engine says of itself; None where none is running."""
+        try:
+            self._last = self._ask()
+            self._answered = time.monotonic()
+        except EngineSilent as error:
+            if time.monotonic() - self._answered > SILENT:
+                last = self._last or EngineSnapshot()
+                return EngineSnapshot(last.pid, last.active, str(error), last.nodes, last.refused)
+        except EngineGone:
+            self.close()
+            self._last = None
+        except LabError as error:  # it is on another host
+            self.close()
+            self._last = EngineSnapshot(notice=str(error))
+        return self._last
+
+    def left_word(self) -> bool:
+        """Whether an engine of this host went without saying so: it was killed."""
+        facts = EngineFacts.read(self.lab)
+        return facts is not None and facts.here and not facts.alive
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def _ask(self) -> EngineSnapshot | None:
+        if self._client is None:
+            self._client = EngineClient.connect(self.lab)
+            self._knows_nodes = True
+            self._answered = time.monotonic()
+        if self._client is None:
+            return None
+        status = self._client.request("status", patience=PATIENCE)
+        nodes = self._nodes(status)
+        self._sample(nodes)
+        return EngineSnapshot(status["pid"], tuple(status["active"]), status["notice"], nodes, status["refused"])
+
+    def _nodes(self, status: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+        assert self._client is not None
+        if self._knows_nodes:
+            try:
+                return tuple(self._client.request("nodes", patience=PATIENCE)["nodes"])
+            except (EngineGone, EngineSilent):
+                raise
+            except LabError:
+                self._knows_nodes = False
+        return tuple(status["nodes"])
+
+    def _sample(self, nodes: tuple[dict[str, Any], ...]) -> None:
+        now = time.time()
+        fresh = dict(self.samples)
+        for node in nodes:
+            before = fresh.get(node["name"], ())
+            if not before or now - before[-1].at >= SAMPLE:
+                fresh[node["name"]] = (*before, sample(now, node))[-SAMPLES:]
+        self.samples = fresh
+
+
+def sample(at: float, facts: dict[str, Any]) -> NodeSample:
+    """A point of a node's history, from the engine's answer or a line of nodes.jsonl."""
+    gpus = [one["used"] for one in facts.get("gpus") or () if isinstance(one, dict) and one.get("used") is not None]
+    return NodeSample(
+        at,
+        slots=_share(facts.get("used", facts.get("open")), facts.get("slots")),
+        load=_share(facts.get("load"), facts.get("cores")),
+        memory=_share(facts.get("memory_used"), facts.get("memory")),
+        gpu=sum(gpus) / len(gpus) / 100 if gpus else None,
+    )
+
+
+def _share(part: Any, whole: Any) -> float | None:
+    return part / whole if isinstance(part, (int, float)) and isinstance(whole, (int, float)) and whole else None
+
+
+def _recorded(path: Path) -> dict[str, tuple[NodeSample, ...]]:
+    """What the lab remembers of its nodes."""
+    found: dict[str, list[NodeSample]] = {}
+    for row in node_samples(path).tail(SAMPLES * 50).iter_rows(named=True):
+        if row["node"] is not None and row["at"] is not None:
+            gpus = json.loads(row["gpus"] or "null")
+            found.setdefault(row["node"], []).append(sample(row["at"].timestamp(), {**row, "gpus": gpus}))
+    return {name: tuple(samples[-SAMPLES:]) for name, samples in found.items()}

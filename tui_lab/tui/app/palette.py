@@ -1,0 +1,118 @@
+"""The registry of actions as the command palette and the help show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.app import SystemCommand
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.keys import format_key
+
+from tui_lab.tui.app.help import Row
+from tui_lab.tui.base import panes, themes
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.formatting import STATE_STYLES, count_words, mark
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app.app import LabApp
+    from tui_lab.tui.base.snapshot import LabSnapshot
+
+
+def key_words(keys: str) -> str:
+    """Keys as people write them: `r`, `^r`, `alt+1`."""
+    return " ".join(_key_word(key.strip()) for key in keys.split(","))
+
+
+def _key_word(key: str) -> str:
+    *modifiers, name = key.split("+")
+    letter = format_key(name)  # "slash" is /; but what would be a symbol stays a word, such as enter
+    shown = letter if len(letter) == 1 and letter.isascii() else name
+    if modifiers == ["ctrl"]:
+        return f"^{shown}"
+    return "+".join([*modifiers, shown])
+
+
+def keys_of(action: Action, own: dict[str, str]) -> str:
+    """Its keys, where a person has not set others."""
+    return key_words(own.get(action.id, action.keys))
+
+
+class Commands(Provider):
+    """Textual's own provider sorts by name; here what belongs to the pane that is open comes first."""
+
+    async def discover(self) -> Hits:
+        for one in commands(cast("LabApp", self.app)):
+            yield DiscoveryHit(one.title, one.callback, help=one.help)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for one in commands(cast("LabApp", self.app)):
+            score = matcher.match(one.title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(one.title), one.callback, help=one.help)
+
+
+def commands(app: LabApp) -> Iterator[SystemCommand]:
+    """Actions of the pane that is open, of the whole screen, of the other panes; experiments; themes."""
+    pane = app.pane
+    opened = pane.NAME if pane is not None else ""
+    for name, actions in sorted(panes.registry().items(), key=lambda item: (item[0] != opened, item[0] != "app")):
+        title = "" if name == "app" else f"{name.capitalize()}: "
+        for action in actions:
+            if action.listed:
+                keys = keys_of(action, app.config.keys)
+                yield SystemCommand(f"{title}{action.label}", f"{action.help}  {keys}", partial(run, app, action))
+    for one in app.snapshot.experiments:
+        yield SystemCommand(f"Look at {one.name}", "Make it the current experiment.", partial(choose, app, one.name))
+    for theme in themes.names():
+        yield SystemCommand(f"Theme {theme}", "Colours of the whole screen.", partial(setattr, app, "theme", theme))
+
+
+def run(app: LabApp, action: Action) -> None:
+    """Run an action wherever it belongs; its pane is opened first."""
+    if action.owner == "app":
+        app.call_later(app.run_action, action.action, app)
+        return
+    pane = app.open_pane(action.owner)
+    pane.call_after_refresh(app.run_action, action.action, pane)
+
+
+def choose(app: LabApp, experiment: str) -> None:
+    app.current = experiment
+
+
+def help_groups(app: LabApp) -> list[tuple[str, list[Row]]]:
+    """Titles, each with keys and what they do: of the pane, of the widget with the focus, of the whole screen."""
+    pane = app.pane
+    own = app.config.keys
+    title = pane.TITLE if pane is not None else ""
+    actions = pane.ACTIONS if pane is not None else ()
+    groups = [(title, [(keys_of(one, own), one.help) for one in actions])]
+    known = {one.id for one in (*actions, *app.ACTIONS)}
+    here: dict[str, list[str]] = {}
+    for node, binding, _, tooltip in app.screen.active_bindings.values():
+        words = tooltip or binding.tooltip or binding.description
+        if binding.id not in known and node not in (app, app.screen) and words:
+            here.setdefault(words, []).append(key_words(binding.key))
+    groups.append(("Where the cursor is", [(" ".join(keys), what) for what, keys in here.items()]))
+    whole = [(keys_of(one, own), one.help) for one in app.ACTIONS]
+    return [*groups, ("Everywhere", [*whole, ("tab shift+tab", "Go to the next part of the pane, or the one before.")])]
+
+
+def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> list[tuple[str, Content]]:
+    """The experiments of a lab, the newest first, each with its tasks by state.
+
+    coloured: the ground of the chosen one is so pale that the colours of states can be read on it.
+    """
+    width = max((len(one.name) for one in snapshot.experiments), default=0)
+    found = []
+    for one in reversed(snapshot.experiments):
+        parts: list[Content | tuple[str, str]] = [(f"{one.name:<{width}}", "bold"), (f"  {one.planned:>9,} tasks", "")]
+        for state, count in count_words(one.counts):
+            parts.append((f"  {mark(state, ascii)} {count:,}", STATE_STYLES[state] if coloured else ""))
+        how = "  going" if one.active else "  paused" if one.paused else f"  {one.problem}" if one.problem else ""
+        found.append((one.name, Content.assemble(*parts, how)))
+    return found

@@ -1,0 +1,134 @@
+"""Looks at a lab from a thread of its own: journals, engine, nodes. The screen gets frozen snapshots.
+
+What reads journals is imported in the thread: the screen is there before numpy and polars are.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tui_lab.tui.base.config import CRASH_FILE, keep_traceback, state_folder
+from tui_lab.tui.base.snapshot import LabSnapshot, SnapshotTaken
+
+if TYPE_CHECKING:
+    from tui_lab.store.lab import Lab
+    from tui_lab.tui.app.followers import WatchedEngine, WatchedExperiment
+
+QUIET: Final = 1.0  # seconds between looks while there is no lab
+
+
+class Watcher:
+    """refresh: looks per second. post: takes the snapshots, each time that something has changed."""
+
+    def __init__(self, path: Path, refresh: float, post: Callable[[SnapshotTaken], object]) -> None:
+        self.path = path
+        self.refresh = refresh
+        self.post = post
+        self._ending = threading.Event()
+        self._at_once = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._lab: Lab | None = None
+        self._marker: object = None  # tells whether the lab is still the one that was opened
+        self._experiments: dict[str, WatchedExperiment] = {}
+        self._engine: WatchedEngine | None = None
+        self._last: Any = None
+        self._found = False  # there was a lab once
+        self._mistake = ""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def hurry(self) -> None:
+        """Look again at once: something was just asked for."""
+        self._at_once.set()
+
+    def close(self, patience: float = 0.0) -> None:
+        """End the thread, once it is done with the look that it is at; wait for that so many seconds at most."""
+        self._ending.set()
+        self._at_once.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=patience)
+
+    def _watch(self) -> None:
+        from tui_lab.store.errors import LabError
+
+        while not self._ending.is_set():
+            try:
+                snapshot = self._look()
+            except LabError as error:
+                snapshot = LabSnapshot(problem=str(error), taken=time.time())
+            except OSError as error:
+                snapshot = LabSnapshot(problem=f"{self.path}: {error.strerror or error}", taken=time.time())
+            except Exception as error:  # noqa: BLE001 - said on the screen, and looked at again
+                snapshot = LabSnapshot(problem=self._unforeseen(error), taken=time.time())
+            seen = (snapshot.lab, snapshot.experiments, snapshot.engine, snapshot.died, snapshot.problem)
+            if (seen, snapshot.samples) != self._last and not self._ending.is_set():
+                self._last = (seen, snapshot.samples)
+                self.post(SnapshotTaken(snapshot, self))
+            self._at_once.wait(1 / self.refresh if snapshot.lab else QUIET)
+            self._at_once.clear()
+        if self._engine is not None:
+            self._engine.close()
+
+    def _unforeseen(self, error: Exception) -> str:
+        """What to say of a mistake of this program; its traceback is kept once."""
+        text = f"the lab can't be watched: a mistake of this program: {type(error).__name__}: {error}"
+        if text != self._mistake:
+            self._mistake = text
+            with suppress(OSError):
+                keep_traceback("".join(traceback.format_exception(error)))
+        return f"{text}; its traceback is in {state_folder() / CRASH_FILE}"
+
+    def _look(self) -> LabSnapshot:
+        lab = self._open()
+        if lab is None:
+            return LabSnapshot(taken=time.time())
+        from tui_lab.tui.app.followers import WatchedEngine, WatchedExperiment
+
+        self._engine = self._engine or WatchedEngine(lab)
+        engine = self._engine.look()
+        active = engine.active if engine is not None else ()
+        names = lab.experiments()
+        for gone in self._experiments.keys() - set(names):
+            del self._experiments[gone]
+        found = []
+        for name in names:
+            if name not in self._experiments:
+                self._experiments[name] = WatchedExperiment(lab.experiment(name))
+            found.append(self._experiments[name].look(name in active))
+        left = any(one.queued and one.ended is None for one in found)
+        died = left and engine is None and self._engine.left_word()
+        return LabSnapshot(lab, tuple(found), engine, died, taken=time.time(), samples=self._engine.samples)
+
+    def _open(self) -> Lab | None:
+        """The lab; None where there is none yet. Raises LabError."""
+        from tui_lab.store.errors import LabError
+        from tui_lab.store.lab import Lab
+        from tui_lab.store.layout import LAB_FILE
+
+        try:
+            facts = (self.path / LAB_FILE).stat()
+        except FileNotFoundError:
+            if not self._found and (self.path.is_dir() or not self.path.exists()):
+                return None
+            self._forget()
+            if not self.path.exists():
+                raise LabError(f"{self.path}: the lab is gone: it was moved or deleted") from None
+            return Lab.open(self.path)  # says what is wrong
+        marker = (facts.st_ino, facts.st_mtime_ns)
+        if marker != self._marker:
+            self._forget()
+            self._lab, self._marker = Lab.open(self.path), marker
+            self._found = True
+        return self._lab
+
+    def _forget(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._lab, self._marker, self._engine, self._experiments = None, None, None, {}

@@ -1,0 +1,200 @@
+"""How a person has set the screen up: `config.toml`, read strictly; and what the screen remembers by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from tui_lab.client.errors import UsageError
+
+REFRESH: Final = (0.2, 10.0)
+LABS: Final = 100  # that the screen remembers
+CRASH_FILE: Final = "crash.log"
+CRASH_LIMIT: Final = 1 << 20  # bytes
+# Keys that terminals can't tell from enter, backspace and tab.
+_UNTOLD: Final = {"ctrl+m": "enter", "ctrl+h": "backspace", "ctrl+i": "tab"}
+_KEY: Final = re.compile(r"(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z0-9_]+|\S)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Config:
+    """theme: a name; empty means as left last. refresh: looks at the lab per second. keys: action id -> keys in
+    place of the usual ones. bell: rings when a run ends, and at its first failure."""
+
+    theme: str = ""
+    ascii: bool = False
+    refresh: float = 4.0
+    bell: bool = True
+    keys: dict[str, str] = field(default_factory=dict)
+
+
+def config_file() -> Path:
+    return _folder("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def state_folder() -> Path:
+    return _folder("XDG_STATE_HOME", ".local/state")
+
+
+def keep_traceback(text: str) -> Path:
+    """Add a traceback to the file of those, which begins anew where it is large; its path. Raises OSError."""
+    file = state_folder() / CRASH_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    large = file.exists() and file.stat().st_size > CRASH_LIMIT
+    with open(file, "w" if large else "a", encoding="utf-8", errors="backslashreplace") as out:
+        out.write(f"{datetime.now().astimezone().isoformat(timespec='seconds')}\n{text}\n")
+    return file
+
+
+def home_folder() -> Path:
+    """The user's home; for a user id that the machine knows by no name, and without HOME, one that is nowhere."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
+
+
+def _folder(variable: str, usual: str) -> Path:
+    """XDG: a relative path in the variable counts as none."""
+    given = os.environ.get(variable, "")
+    return (Path(given) if given.startswith("/") else home_folder() / usual) / "tui-lab"
+
+
+def read_config(path: Path, *, ascii: bool = False) -> Config:
+    """The configuration; the usual one where there is no file. ascii: whether signs are plain where the file does not
+    say. Raises UsageError that names file and key."""
+    usual = Config(ascii=ascii)
+    if not path.exists():
+        return usual
+    import tomllib
+
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    for name in given:
+        if name not in Config.__dataclass_fields__:
+            raise _wrong(path, name, "there is no such key", _near(name, Config.__dataclass_fields__))
+    refresh = _typed(path, given, "refresh", (int, float), "a number")
+    if refresh is not None and not REFRESH[0] <= refresh <= REFRESH[1]:
+        raise _wrong(path, "refresh", f"looks per second, from {REFRESH[0]:g} to {REFRESH[1]:g}")
+    found = {
+        "theme": _theme(path, _typed(path, given, "theme", str, "a text")),
+        "ascii": _typed(path, given, "ascii", bool, "true or false"),
+        "bell": _typed(path, given, "bell", bool, "true or false"),
+        "refresh": refresh,
+        "keys": _keys(path, _typed(path, given, "keys", dict, "a table of action = keys")),
+    }
+    return replace(usual, **{name: value for name, value in found.items() if value is not None})
+
+
+def _typed(path: Path, given: dict[str, Any], name: str, kind: Any, wanted: str) -> Any:
+    value = given.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise _wrong(path, name, f"must be {wanted}")
+    return value
+
+
+def _theme(path: Path, name: str | None) -> str | None:
+    if name is None:
+        return None
+    from tui_lab.tui.base.themes import names
+
+    if name not in names():
+        raise _wrong(path, "theme", f'there is no theme "{name}"', _near(name, names()) or ", ".join(names()))
+    return name
+
+
+def _keys(path: Path, table: dict[str, Any] | None) -> dict[str, str]:
+    """Both `tasks.retry = "R"` and `"tasks.retry" = "R"` are meant."""
+    found: dict[str, str] = {}
+    for name, value in _flat(table or {}):
+        keys = value if isinstance(value, list) else [value]
+        for key in keys:
+            if not isinstance(key, str) or not key.strip():
+                raise _wrong(path, f"keys.{name}", 'must be a key such as "ctrl+r", or a list of keys')
+            for one in key.split(","):
+                _check_key(path, name, one.strip())
+        found[name] = ",".join(part.strip() for key in keys for part in key.split(","))
+    return found
+
+
+def _check_key(path: Path, name: str, key: str) -> None:
+    if key in _UNTOLD:
+        raise _wrong(path, f"keys.{name}", f"terminals can't tell {key} from {_UNTOLD[key]}")
+    if not _KEY.fullmatch(key):
+        raise _wrong(path, f"keys.{name}", f'"{key}" is no key', 'as in "r", "ctrl+r", "f5", "question_mark"')
+
+
+def _flat(table: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        found += _flat(value, f"{above}{name}.") if isinstance(value, dict) else [(above + name, value)]
+    return found
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    from tui_lab.experiment.yaml.problem import suggest
+
+    return suggest(name, known)
+
+
+def _wrong(path: Path, key: str, what: str, hint: str = "") -> UsageError:
+    return UsageError(f"{path}: {key}: {what}" + (f"; {hint}" if hint else ""))
+
+
+class Remembered:
+    """What the screen keeps by itself from one start to the next: theme, sizes, and of each lab the pane and the
+    experiment that were looked at. A file that can't be read or written is no reason to stop."""
+
+    def __init__(self, path: Path, lab: Path) -> None:
+        self.path = path
+        self.lab = str(lab.absolute())
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            values = {}
+        self._values: dict[str, Any] = values if isinstance(values, dict) else {}
+
+    def get(self, name: str, usual: Any = None) -> Any:
+        """A value that was kept; `usual` where there is none of its type."""
+        value = self._values.get(name, usual)
+        return value if usual is None or isinstance(value, type(usual)) else usual
+
+    def put(self, name: str, value: Any) -> None:
+        """Keep a value that JSON can hold."""
+        self._values[name] = value
+
+    def of_lab(self, name: str) -> str | None:
+        labs = self.get("labs", {})
+        facts = labs.get(self.lab)
+        value = facts.get(name) if isinstance(facts, dict) else None
+        return value if isinstance(value, str) else None
+
+    def put_of_lab(self, name: str, value: str | None) -> None:
+        labs = self.get("labs", {})
+        facts = labs.pop(self.lab, {})  # the lab that was used last stands last
+        labs[self.lab] = {**(facts if isinstance(facts, dict) else {}), name: value}
+        self.put("labs", dict(list(labs.items())[-LABS:]))
+
+    def write(self) -> None:
+        """Whole, by rename."""
+        partial = self.path.with_suffix(f".{os.getpid()}")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(json.dumps(self._values, indent=1), encoding="utf-8")
+            partial.replace(self.path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""How a lab stands at one moment: made by the watcher's thread, frozen, shown by the panes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from tui_lab.store.journal import Event
+    from tui_lab.store.lab import Lab
+    from tui_lab.tui.app.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class ExperimentSnapshot:
+    """One experiment. rate counts tasks that end per second of late, remaining is in seconds; both are None where
+    nothing is going."""
+
+    name: str
+    counts: dict[str, int] = field(default_factory=dict)  # planned tasks by state, all states
+    planned: int = 0
+    queued: int = 0  # asked for, and not yet at their end
+    active: bool = False  # the engine works on it
+    paused: Event | None = None
+    ended: Event | None = None
+    revision: int = 0  # bytes of its journal that were read: another number when anything happened
+    submissions: int = 0
+    rate: float | None = None
+    remaining: float | None = None
+    drained: bool = False  # a person asked to start nothing more
+    failure: str = ""  # the last task that failed, in a line
+    note: str = ""  # on the repeats of its newest submission: that `until` can't become true
+    problem: str = ""  # why it can't be read
+    damage: str = ""  # of its journal
+
+    @property
+    def settled(self) -> int:
+        """Planned tasks that have come to an end of their own; what was stopped may be run still."""
+        return self.planned - sum(self.counts.get(state, 0) for state in ("pending", "running", "stopped"))
+
+
+@dataclass(frozen=True)
+class EngineSnapshot:
+    """What the engine says of itself."""
+
+    pid: int | None = None
+    active: tuple[str, ...] = ()
+    notice: str = ""
+    nodes: tuple[dict[str, Any], ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NodeSample:
+    """A node at one moment, as shares from 0 to 1 of what it has; None where that is not known. at: seconds since
+    1970. The load may exceed 1: more wants to run than there are cores."""
+
+    at: float
+    slots: float | None = None
+    load: float | None = None
+    memory: float | None = None
+    gpu: float | None = None
+
+
+@dataclass(frozen=True)
+class LabSnapshot:
+    """The whole lab. taken: seconds since 1970."""
+
+    lab: Lab | None = None
+    experiments: tuple[ExperimentSnapshot, ...] = ()  # the one with the newest submission last
+    engine: EngineSnapshot | None = None  # None where none is running
+    died: bool = False  # the engine ended while something was going
+    problem: str = ""  # why the lab can't be read
+    samples: dict[str, tuple[NodeSample, ...]] = field(default_factory=dict)  # by node, the newest last
+    taken: float = 0.0
+
+    def experiment(self, name: str | None) -> ExperimentSnapshot | None:
+        for one in self.experiments:
+            if one.name == name:
+                return one
+        return None
+
+
+@dataclass
+class SnapshotTaken(Message):
+    """A watcher has looked. Of several that wait, only the newest is shown."""
+
+    snapshot: LabSnapshot
+    watcher: Watcher
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SnapshotTaken) and message.watcher is self.watcher

@@ -1,0 +1,115 @@
+"""Workers of the screen: what nobody foresaw in one of them is said, and its traceback is kept. The screen goes on.
+
+Leaving does not wait for them, as what they read may take long, or never end. It does wait for what is `promised`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, cast, overload
+
+from textual import work as textual_work
+from textual.dom import DOMNode
+from textual.worker import Worker
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app.app import LabApp
+
+P = ParamSpec("P")
+THREADS: Final = 64
+"""Workers at the same time: some may never end, and others must not wait for them."""
+_promises: Final = threading.Condition()
+_promised: list[object] = []
+
+
+class Threads(ThreadPoolExecutor):
+    """Runs an event loop's functions. The end of the loop does not wait for them."""
+
+    def __init__(self) -> None:
+        super().__init__(THREADS, thread_name_prefix="screen")
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def promised() -> Iterator[None]:
+    """Whoever leaves meanwhile leaves when this has ended: a person asked for it, and what it writes must be whole.
+    Within it nothing may wait for the screen."""
+    token = object()
+    with _promises:
+        _promised.append(token)
+    try:
+        yield
+    finally:
+        with _promises:
+            _promised.remove(token)
+            _promises.notify_all()
+
+
+def keep_promises() -> None:
+    """Wait for the end of all that is promised. Ctrl-C ends the wait, as KeyboardInterrupt."""
+    with _promises:
+        while _promised:
+            _promises.wait(0.1)  # a wait without an end might not see the signal
+
+
+class _Decorator(Protocol):
+    def __call__(self, method: Callable[P, Any], /) -> Callable[P, Worker[Any]]: ...
+
+
+@overload
+def work(method: Callable[P, Any], /) -> Callable[P, Worker[Any]]: ...
+@overload
+def work(*, group: str = ..., exclusive: bool = ..., thread: bool = ...) -> _Decorator: ...
+def work(
+    method: Callable[..., Any] | None = None,
+    /,
+    *,
+    group: str = "default",
+    exclusive: bool = False,
+    thread: bool = False,
+) -> Any:
+    """Textual's `work`; an error ends no screen, but reaches `LabApp.worker_failed`. The worker then has the state
+    ERROR, for who has something to clear away."""
+
+    def decorated(method: Callable[..., Any]) -> Callable[..., Worker[Any]]:
+        if inspect.iscoroutinefunction(method):
+
+            @wraps(method)
+            async def guarded(self: DOMNode, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    return await method(self, *args, **kwargs)
+                except Exception as error:
+                    _report(self, error)
+                    raise
+        else:
+
+            @wraps(method)
+            def guarded(self: DOMNode, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    return method(self, *args, **kwargs)
+                except Exception as error:
+                    _report(self, error)
+                    raise
+
+        made = textual_work(exit_on_error=False, group=group, exclusive=exclusive, thread=thread)(guarded)
+        return cast("Callable[..., Worker[Any]]", made)
+
+    return decorated if method is None else decorated(method)
+
+
+def _report(node: DOMNode, error: Exception) -> None:
+    app = cast("LabApp", node.app)
+    if not app.is_running or isinstance(error, asyncio.CancelledError):
+        return
+    told = "".join(traceback.format_exception(error))
+    with suppress(RuntimeError):  # the screen is just ending
+        app.call_later(app.worker_failed, node, error, told)

@@ -1,0 +1,124 @@
+"""What there is to choose from in the Chart pane, and the line that says what is chosen."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+import polars as pl
+from rich.text import Text
+
+from tui_lab.client.formatting import plural
+from tui_lab.results.charts.choice import is_number
+from tui_lab.results.charts.model import USED, Aggregate, Error, Kind, Request, Role, Source
+from tui_lab.tui.panes.chart.source import TASK
+from tui_lab.tui.widgets.choice import Item
+from tui_lab.tui.widgets.prompt import Verdict
+
+KINDS: Final[dict[Kind, str]] = {
+    "lines": "a line of means over x, with their error",
+    "steps": "the same over steps: learning curves",
+    "categories": "bars of means by x, with their error",
+    "box": "quartiles, whiskers and outliers of y by x",
+    "hist": "how often values of x occur",
+    "scatter": "every row as a point",
+    "heatmap": "the mean of z for each pair of x and y",
+    "pareto": "two metrics, and the settings that none beats in both",
+}
+AGGREGATES: Final[dict[Aggregate, str]] = {
+    "mean": "average",
+    "median": "middle value",
+    "min": "least",
+    "max": "greatest",
+    "sum": "sum",
+    "std": "standard deviation",
+    "count": "how many",
+    "product": "product",
+}
+ERRORS: Final[dict[Error, str]] = {
+    "ci": "95 % confidence interval",
+    "sd": "standard deviation",
+    "se": "standard error",
+    "pi": "range of 95 % of the values",
+    "none": "none",
+}
+LOGS: Final[dict[str, tuple[str, frozenset[Literal["x", "y"]]]]] = {
+    "": ("none", frozenset()),
+    "x": ("x", frozenset(("x",))),
+    "y": ("y", frozenset(("y",))),
+    "xy": ("x and y", frozenset(("x", "y"))),
+}
+NONE: Final = "\0none"
+"""The item that stands for no column."""
+COLUMN_ERROR: Final = "\0column "
+"""Before the name of a column that holds half the width of each interval."""
+
+WIDEST: Final = 18
+"""Cells of a column's name in the line."""
+_ROLES: Final[dict[Role, str]] = {"x": "", "y": "", "z": "", "hue": "hue"}
+
+
+def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
+    """What is drawn, each thing behind the key that changes it."""
+    found: list[tuple[str, str, str]] = [("k", "", request.kind)]
+    for role, name in _ROLES.items():
+        if role in USED[request.kind]:
+            found.append((role[0], name, request.columns.get(role, "-")))
+    if request.kind in ("lines", "steps", "categories", "heatmap"):
+        found.append(("m", "", request.aggregate))
+    if request.kind in ("lines", "steps", "categories"):
+        found.append(("e", "error", errors or request.error))
+    found.append(("l", "log", " ".join(sorted(request.log)) or "-"))
+    line = Text()
+    for key, name, value in found:
+        line.append(key, style="bold reverse")
+        line.append(f" {name} " if name else " ")
+        cut = value if len(value) <= WIDEST else value[: WIDEST - 1] + ("~" if ascii else "…")
+        line.append(cut, style="bold")
+        line.append("  ")
+    return line
+
+
+def range_of(text: str) -> tuple[float, float] | None:
+    """Two numbers; None for as far as the values go. Raises ValueError."""
+    words = text.replace(",", " ").split()
+    if not words:
+        return None
+    low, high = (float(word) for word in words)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(text)
+    return low, high
+
+
+def range_verdict(text: str) -> Verdict:
+    """What a range will do."""
+    try:
+        return Verdict(True, "as far as the values go" if range_of(text) is None else "")
+    except ValueError:
+        return Verdict(False, "two numbers, the lower one first; nothing for as far as the values go")
+
+
+def column_items(source: Source, role: Role) -> list[Item]:
+    """The columns, and for the hue none of them."""
+    items = [Item(NONE, "(none)", "one series")] if role == "hue" else []
+    names = sorted(source.frame.columns, key=lambda name: role == "hue" and name != TASK)
+    return [*items, *(Item(name, name, _about(source, name)) for name in names)]
+
+
+def error_items(column: str | None) -> list[Item]:
+    items = [Item(name, name, about) for name, about in ERRORS.items()]
+    if column is not None:
+        items.insert(0, Item(COLUMN_ERROR + column, column, "the column, on both sides"))
+    return items
+
+
+def _about(source: Source, name: str) -> str:
+    series = source.frame[name]
+    if name == TASK:
+        return "a curve for each task"
+    if series.dtype.is_nested() or series.dtype == pl.Object:
+        return "list"
+    kind = "number" if is_number(series) else "time" if series.dtype.is_temporal() else "text"
+    kind = "yes or no" if series.dtype == pl.Boolean else kind
+    what = "parameter" if name in source.parameters else "metric" if name in source.metrics else ""
+    return f"{what} {kind}, {plural(series.n_unique(), 'value')}".strip()

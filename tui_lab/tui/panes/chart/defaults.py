@@ -1,0 +1,108 @@
+"""The chart that rows ask for by themselves: by the types and names of their columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+import polars as pl
+
+from tui_lab.results.charts.choice import FACTS, choose, is_number
+from tui_lab.results.charts.model import Kind, Request, Role, Source
+from tui_lab.tui.panes.chart.source import TASK
+
+FEW: Final = 8
+"""Tasks up to which each gets a curve of its own."""
+MANY: Final = 60
+"""Distinct numbers along x beyond which rows that never share one are points, not a line."""
+SPREAD: Final = 50
+"""Times by which the greatest number along x exceeds the least where the axis is logarithmic."""
+ROWS: Final = "rows"
+"""A column of ones, where there is nothing but texts to be counted."""
+_MEASURED: Final = ("duration", "cpu_time", "peak_rss")
+_ASIDE: Final = re.compile(r"n|count.*|min.*|max.*|.*(std|stddev|var|sd|ci|ci95|half).*", re.IGNORECASE)
+_ERROR: Final = re.compile(r"ci|half|ci95(\(.*\))?|.*_(ci|ci95|half)", re.IGNORECASE)
+
+
+def described(frame: pl.DataFrame, parameters: Collection[str] = (), metrics: Collection[str] = ()) -> Source:
+    """Which columns of an answer are parameters and which metrics: by the names of an experiment's, or else by
+    what they hold."""
+    known = [name for name in frame.columns if name in parameters]
+    numbers = [name for name in frame.columns if is_number(frame[name]) and name not in known]
+    own = [name for name in numbers if name in metrics]
+    others = [name for name in numbers if name not in own and (name not in FACTS or name in _MEASURED)]
+    plain = [name for name in others if not _ASIDE.fullmatch(name)]
+    if not known and not own and len(plain) > 1:
+        plain = [*plain[:0:-1], plain[0]]  # the last is what was measured
+    found = [*own, *plain, *(name for name in others if name not in plain)]
+    if not known:
+        known = [name for name in frame.columns if name not in found[:1] and name not in FACTS]
+        known = known or [name for name in frame.columns if name not in found[:1]]
+    return Source(frame, tuple(known), tuple(name for name in found if name not in known[:1] or len(found) == 1))
+
+
+def counted(source: Source) -> Source:
+    """The rows with a column of ones, where nothing in them is a number."""
+    if any(is_number(source.frame[name]) for name in source.frame.columns) or ROWS in source.frame.columns:
+        return source
+    frame = source.frame.with_columns(pl.lit(1).alias(ROWS))
+    return Source(frame, source.parameters or tuple(source.frame.columns), (ROWS,), source.name)
+
+
+def default_request(source: Source) -> Request:
+    """The kind of chart, and the columns where the usual choice is not the one."""
+    frame = source.frame
+    metrics = [name for name in source.metrics if name in frame.columns and is_number(frame[name])]
+    if "step" in frame.columns and is_number(frame["step"]) and metrics:
+        return _steps(frame)
+    if ROWS in metrics:
+        return Request("categories", {}, aggregate="sum", error="none", labels={"y": "rows"})
+    if not metrics:
+        return Request("hist")
+    x = [name for name in source.parameters if name not in metrics[:1]]
+    if not x:
+        return Request("scatter") if len(metrics) > 1 else Request("hist", {"x": metrics[0]})
+    kind = _over(frame, x)
+    request = Request(kind)
+    if kind == "lines" and _geometric(frame[choose(request, source)["x"]]):
+        return Request(kind, log=frozenset(("x",)))
+    return request
+
+
+def _steps(frame: pl.DataFrame) -> Request:
+    if TASK in frame.columns and 1 < frame["task_id"].n_unique() <= FEW:
+        return Request("steps", {"hue": TASK})
+    return Request("steps")
+
+
+def _over(frame: pl.DataFrame, parameters: list[str]) -> Kind:
+    axes = [n for n in parameters if (is_number(frame[n]) or frame[n].dtype.is_temporal()) and frame[n].n_unique() > 2]
+    if not axes:
+        return "categories"
+    distinct = max(frame[name].n_unique() for name in axes)
+    return "scatter" if distinct == frame.height > MANY else "lines"
+
+
+def _geometric(x: pl.Series) -> bool:
+    """Whether values spread over so many sizes that most would stand at the axis' end."""
+    if not is_number(x) or x.dtype == pl.Duration or x.null_count() == len(x):
+        return False
+    values = x.drop_nulls().cast(pl.Float64).unique()
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    return low > 0 and SPREAD * low <= high < float("inf") and len(values) > 2
+
+
+def error_column(frame: pl.DataFrame) -> str | None:
+    """A column that holds half the width of an interval, by its name."""
+    return next((name for name in frame.columns if _ERROR.fullmatch(name) and is_number(frame[name])), None)
+
+
+def of_kind(request: Request, kind: Kind, used: Collection[Role]) -> Request:
+    """The same request for another kind of chart."""
+    columns = {role: name for role, name in request.columns.items() if role in used}
+    log = request.log if kind in ("lines", "steps", "scatter", "hist", "pareto") else request.log & {"y"}
+    ranges = request.ranges if kind not in ("heatmap", "hist") and request.kind not in ("heatmap", "hist") else {}
+    log = frozenset() if kind == "heatmap" else log
+    return replace(request, kind=kind, columns=columns, log=log, ranges=ranges)

@@ -1,0 +1,120 @@
+"""From rows and a request to a chart, or a sentence that says why there is none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tui_lab.results.charts.choice import choose
+from tui_lab.results.charts.model import Chart, ChartError, Request, Role, Series, Source, make
+from tui_lab.results.charts.terminal.draw import draw
+from tui_lab.results.charts.terminal.style import Look
+from tui_lab.tui.panes.chart.source import TASK, overlaid
+from tui_lab.tui.panes.query import files
+from tui_lab.tui.widgets.prompt import Verdict
+
+# MERGED: A chart as a file: a picture, a text, or the table of its data.
+PICTURES: Final = (".png", ".svg", ".pdf")
+TEXT: Final = (100, 30)
+"""Cells of a text."""
+
+
+def verdict(text: str) -> Verdict:
+    """What writing to a path will do."""
+    file = files.target(text) if text.strip() else Path()
+    ending = file.suffix.lower()
+    if ending in PICTURES and find_spec("matplotlib") is None:
+        return Verdict(False, "pictures need: pip install 'tui-lab[draw]'")
+    if ending not in (*PICTURES, ".txt"):
+        return files.export_verdict(text, PICTURES)
+    try:
+        if not file.absolute().parent.is_dir():
+            return Verdict(False, f"there is no folder {file.absolute().parent}")
+        there = ", in place of the file that is there" if file.exists() else ""
+    except (OSError, ValueError) as error:
+        return Verdict(False, str(error))
+    return Verdict(True, f"as a {'text' if ending == '.txt' else 'picture'}{there}")
+
+
+def write(chart: Chart, text: str, ascii: bool) -> Path:
+    """Raises OSError, OutputError, ChartError."""
+    file = files.target(text)
+    if file.suffix.lower() in PICTURES:
+        from tui_lab.results.charts import files
+
+        files.write(chart, file, files.SIZE)
+    elif file.suffix.lower() == ".txt":
+        file.write_text(draw(chart, *TEXT, Look(color=False, ascii=ascii)) + "\n", encoding="utf-8")
+    else:
+        files.export(chart.table, text)
+    return file
+
+
+_FLAG: Final = re.compile(r"(?:--)(x|y|z|hue|style)-column")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A chart and the request with all its columns named, or else what is wrong."""
+
+    request: Request
+    chart: Chart | None = None
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def made(request: Request, source: Source, error_column: str | None = None, instead: Request | None = None) -> Made:
+    """`error_column` holds half the width of each interval, where rows are means already; `instead` is what to
+    try where the request is impossible."""
+    if not source.frame.height:
+        return Made(request, problem="there are no rows to draw")
+    try:
+        columns = choose(request, source)
+        full = replace(request, columns=columns)
+        rows, note = overlaid(source) if columns.get("hue") == TASK else (source, "")
+        chart = make(full, rows)
+        if error_column is not None:
+            chart = with_errors(chart, full, rows, error_column)
+    except ChartError as error:
+        if instead is not None:
+            return made(instead, source, error_column)
+        return Made(request, problem=_FLAG.sub(_key, str(error)))
+    except (pl.exceptions.PolarsError, ValueError, TypeError, ArithmeticError) as error:
+        return Made(request, problem=f"this can't be drawn: {error}")
+    return Made(full, chart, notes=tuple(filter(None, (*chart.notes, note))))
+
+
+def _key(match: re.Match[str]) -> str:
+    return f"a column for {match[1]} (key {match[1][0]})"
+
+
+def with_errors(chart: Chart, request: Request, source: Source, column: str) -> Chart:
+    """The chart with errors from a column of the rows, where every point is one row."""
+    points = [series.points for series in chart.series]
+    if chart.kind not in ("lines", "categories", "steps") or not points:
+        return chart
+    if any((one["n"] > 1).any() for one in points) or column in request.columns.values():
+        return chart
+    columns: dict[Role, str] = {**request.columns, "y": column}
+    halves = make(replace(request, columns=columns, changes={}, error="none", log=request.log - {"y"}), source)
+    known = {series.name: series.points.select("x", half=pl.col("y")) for series in halves.series}
+    found = [_widened(series, known.get(series.name)) for series in chart.series]
+    both = pl.concat([series.points.select("low", "high") for series in found])
+    table = chart.table
+    if table.height == both.height and {"low", "high"} <= set(table.columns):
+        table = table.with_columns(both["low"], both["high"])
+    what = "bars" if chart.kind == "categories" or request.error_style == "bars" else "band"
+    return replace(chart, series=tuple(found), table=table, caption=f"{what}: {column} on both sides")
+
+
+def _widened(series: Series, halves: pl.DataFrame | None) -> Series:
+    if halves is None:
+        return series
+    joined = series.points.join(halves, on="x", how="left", maintain_order="left")
+    low, high = pl.col("y") - pl.col("half"), pl.col("y") + pl.col("half")
+    return replace(series, points=joined.with_columns(low=low, high=high).drop("half"))

@@ -1,0 +1,820 @@
+"""The Experiment pane: the file in an editor, beside it what a run of it would do, below that a metric tried on a
+real output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from textual import on
+from textual.app import ComposeResult, SuspendNotSupported
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Static, TextArea
+from textual.worker import get_current_worker
+
+from tui_lab.client.errors import UsageError
+from tui_lab.client.formatting import plural
+from tui_lab.client.nodes import Node
+from tui_lab.client.shortage import cores
+from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.store.errors import LabError
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.config import home_folder
+from tui_lab.tui.base.pane import Pane
+from tui_lab.tui.base.workers import work
+from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
+from tui_lab.tui.panes.experiment.file import EditedFile, FileError, Kept, recent_files, remember
+from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
+from tui_lab.tui.panes.experiment.plan import PlanView, problem_line
+from tui_lab.tui.panes.experiment.templates import Template
+from tui_lab.tui.panes.experiment.tester import PatternTester
+from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
+from tui_lab.tui.widgets.editor import Editor, Mark
+from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app.app import LabApp
+    from tui_lab.tui.base.snapshot import LabSnapshot
+
+
+# MERGED: How the Experiment pane looks, and its keys.
+ACTIONS: Final[tuple[Action, ...]] = (
+    Action("experiment.edit", "i,enter", "Edit", "Go into the text."),
+    Action("experiment.launch", "ctrl+r,r", "Run", "Run the experiment, after one question."),
+    Action("experiment.save", "ctrl+s", "Save", "Save the file."),
+    Action("experiment.external", "ctrl+e,e", "$EDITOR", "Edit the file in your own editor."),
+    Action("experiment.open", "ctrl+o,o", "Open", "Open an experiment file."),
+    Action("experiment.new", "f2,n", "New", "Make a new experiment from a template."),
+    Action("experiment.next_problem", "f8,ctrl+n", "Problem", "Go to the next problem in the text."),
+    Action("experiment.previous_problem", "shift+f8", "Back", "Go to the problem before.", shown=False),
+    Action("experiment.plan", "f5", "Plan", "Plan again, however large the sweep is.", shown=False),
+    Action("experiment.older", "right_square_bracket,alt+down", "Older output",
+           "Try the pattern on the task that ended before.", shown=False),
+    Action("experiment.newer", "left_square_bracket,alt+up", "Newer output",
+           "Try the pattern on the task that ended after.", shown=False),
+    Action("experiment.side", "f4", "Plan/pattern", "In a narrow window: the plan, or the pattern.", shown=False),
+    Action("experiment.reload", "f9", "Read again", "Read the file from disk again.", shown=False),
+)  # fmt: skip
+HELP: Final = """
+The file of an experiment, checked as you type: a mistake is marked at its line, and all of them are listed beside the
+text, where enter goes to one. Without mistakes the list makes room for the plan: what a run would do, why, how long
+it takes by past durations, and the first commands exactly as they would run.
+
+With the cursor on a metric its pattern is tried on a real output, and on `rows` all of them are found in it; `]` and
+`[` choose another task's.
+
+Saving keeps comments, layout, line ends and the file's mode. An unsaved text is kept aside every few seconds, and
+offered again should the machine die. A run asks one question first, and goes on when you leave.
+"""
+CSS: Final = """
+ExperimentPane {
+    & #body { height: 1fr; }
+    & #text { width: 11fr; }
+    & #side { width: 9fr; border-left: vkey $panel; }
+    & .title {
+        height: 1; padding: 0 1; background: $panel; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    & #plan { height: 3fr; }
+    & #tester { height: 2fr; min-height: 7; }
+    &.narrow #body { layout: vertical; }
+    &.narrow #text { width: 1fr; height: 1fr; }
+    &.narrow #side { width: 1fr; height: 40%; min-height: 4; border-left: none; }
+    &.narrow #plan, &.narrow #tester { height: 1fr; min-height: 0; }
+    &.narrow.on-plan #tester, &.narrow.on-plan #tester-title { display: none; }
+    &.narrow.on-tester #plan, &.narrow.on-tester #plan-title { display: none; }
+}
+"""
+
+
+# MERGED: The text side of the Experiment pane: one file in the editor, and what is said of it.
+PAUSE: Final = 0.3
+"""Seconds after the last key until the text is read."""
+KEEP: Final = 2.0
+"""Seconds after the last key until a copy of an unsaved text is kept."""
+LOOK: Final = 2.0
+"""Seconds between looks at the file on disk."""
+
+
+class TextSide(Vertical):
+    """Holds a file. Asks nothing: the pane does."""
+
+    DEFAULT_CSS = """
+    TextSide {
+        & #file {
+            height: 1; padding: 0 1; background: $panel; color: $foreground;
+            text-wrap: nowrap; text-overflow: ellipsis;
+        }
+        & #said { height: auto; max-height: 4; padding: 0 1; background: $panel; }
+        & #said.empty { display: none; }
+    }
+    """
+
+    class Edited(Message):
+        """The text is another one, and no key was pressed for a moment."""
+
+    class Moved(Message):
+        """The cursor is in another line."""
+
+    class Changed(Message):
+        """Someone else wrote the file while there are unsaved changes here."""
+
+    def __init__(self, id: str | None = None, *, ascii: bool = False) -> None:
+        super().__init__(id=id)
+        self.file: EditedFile | None = None
+        self.conflict = False
+        self._origin: tuple[str, list[str]] = ("", [])
+        self._ascii = ascii
+        self._saved: list[str] = [""]
+        self._latest: list[str] = [""]
+        self._line = -1
+        self._pause: Timer | None = None
+        self._copying: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="file")
+        yield Editor(id="editor", ascii=self._ascii)
+        yield Static(id="said", classes="empty")
+
+    def on_mount(self) -> None:
+        self.editor.read_only = True  # until there is a file
+        self.set_interval(LOOK, self.look)
+        self._show_name()
+
+    def on_unmount(self) -> None:
+        if self.file is not None and self._latest != self._saved:
+            self.file.keep("\n".join(self._latest))
+
+    @property
+    def editor(self) -> Editor:
+        return self.query_one(Editor)
+
+    @property
+    def text(self) -> str:
+        """The text as it is read: lines that end in a newline."""
+        return "\n".join(self.editor.document.lines)
+
+    @property
+    def unsaved(self) -> bool:
+        return self.file is not None and self.editor.document.lines != self._saved
+
+    @property
+    def origin(self) -> str:
+        """Where the text is from, if that is another place than the file."""
+        return self._origin[0] if self.unsaved else ""
+
+    # Files.
+
+    def open(self, file: EditedFile) -> Kept | None:
+        """Edit a file. Returns what an earlier session left unsaved of it."""
+        self.file, self.conflict = file, False
+        if file.exists:
+            remember(file.path)
+        self._load(file.text)
+        self.editor.read_only = False
+        return file.kept()
+
+    def _load(self, text: str) -> None:
+        self._origin = ("", [])
+        self.editor.load_text(text)
+        self._saved = self._latest = [*self.editor.document.lines]
+        self._line = -1
+        self._settle()
+
+    def replace_text(self, text: str, origin: str = "") -> None:
+        """Another text in the editor, which can be undone; it is not saved. origin: where it is from."""
+        self.editor.replace(text, self.editor.document.start, self.editor.document.end)
+        self._origin = (origin, [*self.editor.document.lines])
+        self.editor.move_cursor((0, 0))
+
+    def save(self) -> None:
+        """Raises FileError."""
+        assert self.file is not None
+        lines = [*self.editor.document.lines]
+        self.file.write(lines)
+        self.file.forget()
+        remember(self.file.path)
+        self._saved = self._latest = lines
+        self.conflict = False
+        self._show_name()
+
+    def reload(self) -> None:
+        """What is on disk, in place of the text; undo brings that back. Raises FileError."""
+        assert self.file is not None
+        here = self.editor.cursor_location
+        self.file.reread()
+        self.file.forget()
+        self.replace_text(self.file.text)
+        self._saved = self._latest = [*self.editor.document.lines]
+        self.conflict = False
+        self.editor.move_cursor((min(here[0], self.editor.document.line_count - 1), here[1]))
+        self._settle()
+
+    def give_up(self) -> None:
+        """Unsaved changes are not wanted any more."""
+        if self.file is not None:
+            self.file.forget()
+            self._saved = self._latest = [*self.editor.document.lines]
+
+    def keep(self) -> str:
+        """Make a copy of what is unsaved, should this program or its machine die. Why that can't be done, or empty."""
+        return self.file.keep(self.text) if self.file is not None and self.unsaved else ""
+
+    def look(self) -> None:
+        """Whether the file on disk is another one by now."""
+        if self.file is None or self.conflict or not self.file.changed_on_disk():
+            return
+        if self.unsaved:
+            self.conflict = True
+            self._show_name()
+            self.post_message(self.Changed())
+            return
+        try:
+            self.reload()
+        except FileError as error:
+            cast("LabApp", self.app).tell(str(error), "error")
+        else:
+            cast("LabApp", self.app).tell(f"{self.file.path.name} was changed on disk: read again")
+
+    def edit_outside(self) -> str:
+        """Suspend the screen for $EDITOR; what went wrong, or an empty text. The text must be saved."""
+        assert self.file is not None
+        command = editor_command()
+        if not command:
+            return "there is no editor: set EDITOR, as in EDITOR=vim"
+        line = self.editor.cursor_location[0] + 1
+        place = [f"+{line}"] if Path(command[0]).name in ("vi", "vim", "nvim", "nano", "emacs", "micro", "kak") else []
+        try:
+            with cast("LabApp", self.app).foreground():
+                code = subprocess.run([*command, *place, str(self.file.path)], check=False).returncode
+        except SuspendNotSupported:
+            return "this terminal can't be lent to another editor"
+        except OSError as error:
+            return f"{command[0]}: {error.strerror or error}"
+        self.look()
+        how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        return f"{command[0]} ended {how}" if code else ""
+
+    # What is shown.
+
+    def show_marks(self, marks: Sequence[Mark]) -> None:
+        self.editor.set_marks(marks)
+        self._show_said()
+        self._show_name()
+
+    def _show_said(self) -> None:
+        here = self.editor.marks_at(self.editor.cursor_location[0])
+        said = self.query_one("#said", Static)
+        said.set_class(not here, "empty")
+        said.update(problem_line(here, self.editor.signs))
+
+    def _show_name(self) -> None:
+        self.query_one("#file", Static).update(self._headline())
+
+    def _headline(self) -> Content:
+        if self.file is None:
+            return Content.from_markup("[$foreground 60%]no file: o opens one, n makes one from a template[/]")
+        path = self.file.path
+        parts = [
+            Content.from_markup(
+                "[bold]$name[/] [$foreground 60%]$folder[/]", name=path.name, folder=_short(path.parent)
+            )
+        ]
+        if self.conflict:
+            parts.insert(0, Content.from_markup("[$text-error bold]▲ changed on disk (F9 reads it)[/]"))
+        elif self.unsaved:
+            words = [self.origin] if self.origin else []
+            words.append("edited" if words and self.editor.document.lines != self._origin[1] else "unsaved")
+            parts.insert(0, Content.from_markup("[$text-warning bold]● $it[/]", it=", ".join(words)))
+        elif not self.file.exists:
+            parts.insert(0, Content.from_markup("[$text-warning]new[/]"))
+        errors = sum(mark.level == "error" for mark in self.editor.marks)
+        if errors:
+            sign = self.editor.signs["error"]
+            parts.insert(0, Content.from_markup("[$text-error]$it[/]", it=f"{sign} {plural(errors, 'problem')}"))
+        return Content("  ").join(parts)
+
+    # Keys.
+
+    @on(TextArea.Changed)
+    def _changed(self, event: TextArea.Changed) -> None:
+        event.stop()
+        self._latest = [*self.editor.document.lines]
+        for timer in (self._pause, self._copying):
+            if timer is not None:
+                timer.stop()
+        self._pause = self.set_timer(PAUSE, self._settle)
+        self._copying = self.set_timer(KEEP, self.keep)
+        self._show_name()
+
+    @on(TextArea.SelectionChanged)
+    def _moved(self, event: TextArea.SelectionChanged) -> None:
+        event.stop()
+        line = self.editor.cursor_location[0]
+        if line != self._line:
+            self._line = line
+            self._show_said()
+            self.post_message(self.Moved())
+
+    def _settle(self) -> None:
+        self._show_name()
+        self.post_message(self.Edited())
+
+
+def editor_command() -> list[str]:
+    """The person's editor as words."""
+    for name in ("VISUAL", "EDITOR"):
+        if os.environ.get(name, "").strip():
+            try:
+                return shlex.split(os.environ[name])
+            except ValueError:
+                return [os.environ[name]]
+    return next(([name] for name in ("nano", "vim", "vi") if shutil.which(name)), [])
+
+
+def when(at: float) -> str:
+    """A moment for people: `today at 14:03`, `on 3 May at 14:03`."""
+    moment, now = datetime.fromtimestamp(at), datetime.now()
+    if moment.date() == now.date():
+        return f"at {moment:%H:%M}"
+    return f"on {moment.day} {moment:%B} at {moment:%H:%M}"
+
+
+def _short(folder: Path) -> str:
+    home = str(home_folder())
+    text = str(folder)
+    return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
+
+
+# MERGED: A pane that edits one file: open, new, save, read again, and another editor.
+class FilePane(Pane):
+    """Asks before anything is lost. Its text is in a TextSide."""
+
+    _kept: Kept | None = None
+
+    @property
+    def side(self) -> TextSide:
+        return self.query_one(TextSide)
+
+    @property
+    def unsaved(self) -> str:
+        """The name of the file with unsaved changes; empty where there are none."""
+        found = self.query(TextSide)
+        side = found.first() if found else None
+        return side.file.path.name if side is not None and side.unsaved and side.file is not None else ""
+
+    def keep_unsaved(self) -> str:
+        found = self.query(TextSide)
+        return found.first().keep() if found else ""
+
+    def file_changed(self) -> None:
+        """Another file is in the editor."""
+
+    # Files.
+
+    @work(exclusive=True, group="experiment-open")
+    async def open_file(self, path: Path) -> None:
+        """Edit another file; asks where the text is not saved."""
+        if await self._may_change_file():
+            self.load_file(path)
+
+    @work(exclusive=True, group="experiment-open")
+    async def open_text(self, path: Path, text: str, origin: str) -> None:
+        """Edit a file with a text that it had before, which is not saved."""
+        side = self.side
+        if not await self._may_change_file():
+            return
+        if side.file is not None and path.absolute() == side.file.path:
+            try:
+                side.reload()
+            except FileError as error:
+                self.lab_app.tell(str(error), "error")
+                return
+        else:
+            self.load_file(path)
+        if side.file is None or side.file.path != path.absolute():
+            return  # it could not be read
+        if side.file.exists and text.splitlines() == side.file.text.splitlines():
+            self.lab_app.tell(f"{path.name} is still {origin}")
+        else:
+            side.replace_text(text, origin)
+
+    def load_file(self, path: Path) -> None:
+        if self.side.file is not None and path.absolute() == self.side.file.path:
+            return
+        try:
+            file = EditedFile.read(path)
+        except FileError as error:
+            self.lab_app.tell(str(error), "error")
+            return
+        self.file_changed()
+        self._kept = self.side.open(file)
+        self.offer_kept()
+
+    def offer_kept(self) -> None:
+        """Ask for what an earlier session left, once, when this pane is looked at."""
+        if self._kept is not None and self.lab_app.pane is self:
+            kept, self._kept = self._kept, None
+            self._offer(kept.text, when(kept.at))
+
+    @work(exclusive=True, group="experiment-offer")
+    async def _offer(self, text: str, moment: str) -> None:
+        body = f"Changes made {moment} were never saved. They go into the editor, where ctrl+z takes them out again."
+        if await self.lab_app.confirm("Take up unsaved changes?", body, "Take up"):
+            self.side.replace_text(text)
+
+    async def _may_change_file(self) -> bool:
+        """Whether another file may be opened; asks where the text is not saved."""
+        if not self.side.unsaved:
+            return True
+        body = f"{self.unsaved} has changes that were not saved."
+        if await self.lab_app.confirm("Give up the changes?", body, "Give up"):
+            self.side.give_up()
+            return True
+        return False
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_open(self) -> None:
+        recent = await self.lab_app.before_question(asyncio.to_thread(recent_files))
+        path = await self.app.push_screen_wait(OpenDialog(self._folder(), recent))
+        if path is not None and await self._may_change_file():
+            self.load_file(path)
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_new(self) -> None:
+        chosen: tuple[Path, Template] | None = await self.app.push_screen_wait(NewDialog(self._folder()))
+        if chosen is None or not await self._may_change_file():
+            return
+        path, template = chosen
+        self.load_file(path)
+        self.side.replace_text(template.text)
+        self.side.editor.focus()
+
+    def _folder(self) -> Path:
+        return self.side.file.path.parent if self.side.file is not None else Path.cwd()
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_save(self) -> None:
+        if await self._save():
+            self.lab_app.tell(f"saved {self.side.file.path.name}" if self.side.file else "")
+
+    async def _save(self) -> bool:
+        side = self.side
+        if side.file is None:
+            self.lab_app.tell("there is no file: o opens one, n makes one", "warning")
+            return False
+        body = ""
+        if side.file.changed_on_disk():
+            body = f"{side.file.path.name} was changed on disk since it was read here."
+        elif side.origin and side.file.exists:
+            body = f"{side.file.path.name} says something else by now than the text here, which is {side.origin}."
+        if body and not await self.lab_app.confirm("Write over the file?", body, "Write over"):
+            return False
+        try:
+            side.save()
+        except FileError as error:
+            self.lab_app.tell(str(error), "error")
+            return False
+        return True
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_reload(self) -> None:
+        if self.side.file is None or not await self._may_change_file():
+            return
+        try:
+            self.side.reload()
+        except FileError as error:
+            self.lab_app.tell(str(error), "error")
+
+    @on(TextSide.Changed)
+    def _changed_on_disk(self) -> None:
+        self.lab_app.tell("the file was changed on disk, and here: F9 reads it, ctrl+s writes over it", "warning")
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_external(self) -> None:
+        side = self.side
+        if side.file is None:
+            self.lab_app.tell("there is no file: o opens one, n makes one", "warning")
+            return
+        if side.unsaved or not side.file.exists:
+            question = f"{side.file.path.name} is saved before your editor opens it."
+            if not await self.lab_app.confirm("Save first?", question, "Save") or not await self._save():
+                return
+        wrong = side.edit_outside()
+        if wrong:
+            self.lab_app.tell(wrong, "warning")
+
+
+AGAIN: Final = 2.0
+"""Seconds between two plans of the same text while the lab changes."""
+NARROW: Final = 100
+"""Cells of width below which plan and pattern stand under the text, one at a time."""
+
+
+class ExperimentPane(FilePane):
+    NAME = "experiment"
+    TITLE = "Experiment"
+    ACTIONS = ACTIONS
+    HELP = HELP
+    DEFAULT_CSS = CSS
+
+    def __init__(self) -> None:
+        super().__init__(classes="on-plan")
+        self._checked: Checked | None = None
+        self._planned: Planned | None = None
+        self._asked: Asked | None = None
+        self._again: Timer | None = None
+        self._planning = False
+        self._planned_at = -AGAIN
+        self._about = ""  # the metric under the cursor
+        self._which = 0
+        self._outputs = Outputs()
+        self._followed: str | None = None
+        self._revision: dict[str, int] = {}
+        self._slots = cores()
+        self._nodes_used: dict[str, list[Node]] = {}
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="body"):
+            yield TextSide("text", ascii=self.lab_app.config.ascii)
+            with Vertical(id="side"):
+                yield Static("Plan", id="plan-title", classes="title")
+                yield PlanView("plan")
+                yield Static("Pattern", id="tester-title", classes="title")
+                yield PatternTester("tester")
+
+    def on_mount(self) -> None:
+        self.on_resize()
+        self.call_after_refresh(lambda: self.show(self.lab_app.snapshot))
+
+    def file_changed(self) -> None:
+        self._checked = self._planned = None
+
+    @property
+    def plan_view(self) -> PlanView:
+        return self.query_one(PlanView)
+
+    def focus_first(self) -> None:
+        self.focus()
+
+    def leave_text(self) -> None:
+        self.focus()
+
+    def on_resize(self) -> None:
+        self.set_class(self.app.size.width < NARROW, "narrow")
+
+    # Snapshots.
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        if not self.is_mounted or not self.query(TextSide):
+            return
+        engine = snapshot.engine
+        self._slots = (slots_of(engine.nodes) if engine is not None and engine.nodes else None) or cores()
+        current = self.lab_app.current
+        self._follow(snapshot, current)
+        self.offer_kept()
+        revision = {one.name: one.revision for one in snapshot.experiments}
+        if revision != self._revision:
+            self._revision = revision
+            if self._again is None:
+                # After a while in another pane, what is shown is old: then at once.
+                wait = max(0.01, self._planned_at + AGAIN - time.monotonic())
+                self._again = self.set_timer(wait, self._lab_changed)
+
+    def _follow(self, snapshot: LabSnapshot, current: str | None) -> None:
+        """The file that was named, or that of the experiment that is looked at, or experiment.yaml of this folder."""
+        named, here = self.lab_app.file, Path("experiment.yaml")
+        before = self._followed
+        self._followed = current or before
+        if self.side.file is None and named is not None:
+            self.load_file(named)
+        elif current is not None and current != before:
+            if not self.side.unsaved and (before is not None or self.side.file is None):
+                self._open_experiment(current)
+        elif self.side.file is None and current is None and snapshot.taken and here.is_file():
+            self.load_file(here)
+
+    @work(thread=True, exclusive=True, group="experiment-find")
+    def _open_experiment(self, name: str) -> None:
+        """The file that an experiment of the lab came from."""
+        lab = self.lab_app.lab
+        try:
+            assert lab is not None
+            path = lab.experiment(name).file()
+        except (LabError, OSError, KeyError, AssertionError):
+            return
+        if path.is_file():
+            self.app.call_from_thread(self.load_file, path)
+        else:
+            self.lab_app.tell(f"the file of {name} is not there any more: {path}", "warning")
+
+    # Reading the text.
+
+    @on(TextSide.Edited)
+    def _edited(self) -> None:
+        file = self.side.file
+        if file is not None:
+            self._check(file.path, self.side.text)
+            self._try()
+
+    @work(thread=True, exclusive=True, group="experiment-check")
+    def _check(self, path: Path, text: str, asked: bool = False) -> None:
+        worker, app = get_current_worker(), self.app
+        checked = check(path, text)
+        if worker.is_cancelled:
+            return
+        app.call_from_thread(self._show_checked, checked)
+        if checked.problems or worker.is_cancelled:
+            return
+        self._planning = True
+        try:
+            planned = plan(self.lab_app.lab, checked, path, self._slots, asked)
+        finally:
+            self._planning = False
+        if not worker.is_cancelled:
+            app.call_from_thread(self._show_planned, planned)
+
+    def _show_checked(self, checked: Checked) -> None:
+        if checked.text != self.side.text:
+            return
+        self._checked = checked
+        if checked.problems:
+            self._planned = None
+        self.side.show_marks(checked.marks)
+        self._show_side()
+
+    def _show_planned(self, planned: Planned) -> None:
+        if planned.text != self.side.text or self._checked is None:
+            return
+        self._planned, self._planned_at = planned, time.monotonic()
+        marks = list(map(mark_of, planned.problems)) if planned.problems else []
+        self.side.show_marks([*self._checked.marks, *marks])
+        self._show_side()
+
+    def _show_side(self) -> None:
+        """The problems, or the plan."""
+        errors = [mark for mark in self.side.editor.marks if mark.level == "error"]
+        title = self.query_one("#plan-title", Static)
+        if errors:
+            self.plan_view.show_problems(self.side.editor.marks, self.side.editor.signs)
+            title.update(f"{plural(len(errors), 'problem')}: nothing runs")
+        elif self._planned is not None:
+            self.plan_view.show_plan(self._planned)
+            title.update("Plan")
+        else:
+            self.plan_view.show_words("planning …")
+            title.update("Plan")
+
+    def _lab_changed(self) -> None:
+        """The same text may mean another plan by now, and there may be other outputs."""
+        self._again = self.set_timer(AGAIN, self._lab_changed) if self._planning else None
+        file = self.side.file
+        if file is not None and self._checked is not None and not self._checked.problems and not self._planning:
+            self._check(file.path, self.side.text)
+        self._try()
+
+    def action_plan(self) -> None:
+        file = self.side.file
+        if file is not None:
+            self._check(file.path, self.side.text, asked=True)
+
+    @on(PlanView.Chosen)
+    def _go_to(self, message: PlanView.Chosen) -> None:
+        self.side.editor.go_to(message.mark.line, message.mark.column)
+        self.side.editor.focus()
+
+    def action_next_problem(self) -> None:
+        self._step(1)
+
+    def action_previous_problem(self) -> None:
+        self._step(-1)
+
+    def _step(self, step: int) -> None:
+        if self.side.editor.go_to_mark(step) is None:
+            self.lab_app.tell("no problems")
+        else:
+            self.side.editor.focus()
+
+    def action_edit(self) -> None:
+        self.side.editor.focus()
+
+    # The pattern tester.
+
+    @on(TextSide.Moved)
+    def _try(self) -> None:
+        file = self.side.file
+        if file is None:
+            return
+        line = self.side.editor.cursor_location[0]
+        asked = asked_at(file.path, self.side.text, line, self._which)
+        tester = self.query_one(PatternTester)
+        about = "" if isinstance(asked, str) else asked.name
+        if about != self._about:
+            self._about = about
+            self._turn("tester" if about else "plan")
+        if isinstance(asked, str):
+            self._asked = None
+            tester.show_words(asked)
+            self.query_one("#tester-title", Static).update("Pattern")
+        else:
+            self._asked = asked
+            self._try_out(asked)
+
+    def _turn(self, to: str) -> None:
+        """In a narrow window: what is under the text."""
+        self.set_class(to == "plan", "on-plan")
+        self.set_class(to == "tester", "on-tester")
+
+    def action_side(self) -> None:
+        self._turn("plan" if self.has_class("on-tester") else "tester")
+
+    @work(thread=True, exclusive=True, group="experiment-try")
+    def _try_out(self, asked: Asked) -> None:
+        worker = get_current_worker()
+        trial = try_out(self.lab_app.lab, asked, self._outputs)
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._show_trial, trial)
+
+    def _show_trial(self, trial: Trial) -> None:
+        if trial.asked != self._asked:
+            return
+        self.query_one(PatternTester).show_trial(trial)
+        title = Content("Pattern")
+        if trial.outputs:
+            place = f"output {trial.asked.which % trial.outputs + 1} of {trial.outputs:,}, esc, then ] or [ for others"
+            title += Content.from_markup("[not bold $foreground 60%]  $place[/]", place=place)
+        self.query_one("#tester-title", Static).update(title)
+
+    def action_older(self) -> None:
+        self._choose_output(1)
+
+    def action_newer(self) -> None:
+        self._choose_output(-1)
+
+    def _choose_output(self, step: int) -> None:
+        self._which = max(0, self._which + step)
+        self._try()
+
+    # The launch.
+
+    async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[Node]]:
+        """What a text would run, and the nodes that its experiment ran on before."""
+        checked = await asyncio.to_thread(check, path, text)
+        planned = Planned(text, problems=checked.problems)
+        if not checked.problems:
+            planned = await asyncio.to_thread(plan, self.lab_app.lab, checked, path, self._slots, True)
+        if planned.forecast is None:
+            return checked, planned, []
+        folder = planned.forecast.prepared.folder
+        if folder.name not in self._nodes_used:
+            self._nodes_used[folder.name] = await asyncio.to_thread(last_nodes, folder)
+        return checked, planned, self._nodes_used[folder.name]
+
+    @work(exclusive=True, group="experiment-ask")
+    async def action_launch(self) -> None:
+        side, app = self.side, self.lab_app
+        if side.file is None:
+            app.tell("there is no file: o opens one, n makes one", "warning")
+            return
+        path, text = side.file.path, side.text
+        checked, planned, known = await app.before_question(self._prepare(path, text))
+        self._show_checked(checked)
+        if planned.forecast is None:
+            self._show_planned(planned)
+            problems = planned.problems or checked.problems
+            app.tell(f"{plural(len(problems), 'problem')}: nothing runs" if problems else planned.trouble, "error")
+            if problems:
+                self._step(1)
+            return
+        self._show_planned(planned)
+        folder = planned.forecast.prepared.folder
+        unsaved = path.name if side.unsaved or not side.file.exists else ""
+        replan = partial(forecast_of, app.lab, path, text, self._slots, planned.forecast.replaces)
+        dialog = LaunchDialog(planned.forecast, known, unsaved, replan)
+        launch: Launch | None = await app.push_screen_wait(dialog)
+        if launch is None or (unsaved and not await self._save()):
+            return
+        self._nodes_used[folder.name] = list(launch.nodes)
+        app.tell(f"{planned.forecast.prepared.experiment.name}: submitting; the engine starts where none runs")
+        submit = partial(submit_file, app.lab_path, path, launch, app.command_environment())
+        try:
+            name, count = await asyncio.to_thread(submit)
+        except (SpecError, LabError, UsageError) as error:
+            app.tell(str(error), "error")
+            return
+        app.tell(
+            f"{name}: {plural(count, 'task')} to run" if count else f"{name}: nothing to run; the plan is taken over"
+        )
+        app.current = self._followed = name
+        app.show_pane("tasks")

@@ -1,0 +1,179 @@
+"""What a run would do, beside the editor; or all that is wrong with the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui_lab.client.formatting import STATE_MARKS, plural, printable, shortened, span
+from tui_lab.store import fold
+from tui_lab.tui.base.formatting import STATE_STYLES
+from tui_lab.tui.panes.experiment.check import Forecast, Planned, in_text
+from tui_lab.tui.widgets.editor import Mark
+
+_VALUES: Final = 8
+"""Values of a parameter that are shown."""
+_STATE_COLORS: Final = {"new": "$text-primary", **STATE_STYLES}
+
+
+class PlanView(Vertical):
+    """The forecast, or the list of problems in its place."""
+
+    DEFAULT_CSS = """
+    PlanView {
+        & #forecast { height: 1fr; padding: 0 1; }
+        & #problems { height: 1fr; border: none; background: transparent; padding: 0 1; }
+        & #problems:focus { border: none; }
+        & .hidden { display: none; }
+    }
+    """
+
+    class Chosen(Message):
+        """A person wants to go to a mark."""
+
+        def __init__(self, mark: Mark) -> None:
+            super().__init__()
+            self.mark = mark
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._marks: tuple[Mark, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="forecast", can_focus=True):
+            yield Static(id="forecast-text")
+        yield OptionList(id="problems", classes="hidden")
+
+    @property
+    def listing(self) -> OptionList:
+        return self.query_one("#problems", OptionList)
+
+    def show_problems(self, marks: Sequence[Mark], signs: dict[str, str]) -> None:
+        """The list takes the place of the plan: nothing runs from a file that has an error."""
+        self._swap(problems=True)
+        if tuple(marks) == self._marks:
+            return
+        self._marks = tuple(marks)
+        kept = self.listing.highlighted
+        self.listing.clear_options()
+        self.listing.add_options(
+            Option(
+                Content.from_markup(
+                    "[$text-error]$sign[/] [dim]$place[/] $text",
+                    sign=signs[mark.level],
+                    place=f"{mark.line + 1}:{mark.column + 1}",
+                    text=mark.text,
+                )
+            )
+            for mark in marks
+        )
+        if kept is not None and marks:
+            self.listing.highlighted = min(kept, len(marks) - 1)
+
+    def show_plan(self, planned: Planned, stale: bool = False) -> None:
+        """`stale`: the text has changed since, and the next plan is being made."""
+        self._swap(problems=False)
+        self._marks = ()
+        self.query_one("#forecast-text", Static).update(plan_content(planned))
+        self.set_class(stale, "stale")
+
+    def show_words(self, words: str) -> None:
+        self._swap(problems=False)
+        self._marks = ()
+        self.query_one("#forecast-text", Static).update(Content.from_markup("[$foreground 60%]$words[/]", words=words))
+
+    def _swap(self, problems: bool) -> None:
+        self.listing.set_class(not problems, "hidden")
+        self.query_one("#forecast").set_class(problems, "hidden")
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.post_message(self.Chosen(self._marks[event.option_index]))
+
+
+def plan_content(planned: Planned) -> Content:
+    if planned.trouble:
+        return Content.from_markup("[$text-error]✗ $words[/]", words=planned.trouble)
+    if planned.waiting:
+        words = f"{planned.waiting:,} combinations: too many to plan at every key. F5 plans them."
+        return Content.from_markup("[$text-warning]$words[/]", words=words)
+    if planned.forecast is None:
+        return Content("")
+    return Content("\n").join(forecast_lines(planned.forecast))
+
+
+def forecast_lines(forecast: Forecast) -> Iterator[Content]:
+    prepared = forecast.prepared
+    plan, queued = prepared.plan, len(prepared.queued)
+    run = f"{plural(queued, 'task')} to run" if queued else "nothing to run"
+    time = ""
+    if queued and forecast.seconds is not None:
+        time = f", about {span(forecast.seconds)} on {plural(forecast.slots, 'slot')}"
+    yield Content.from_markup("[bold]$run[/]$time", run=run, time=time)
+    repeats = plan.tasks.height / max(forecast.combinations, 1)
+    product = plural(forecast.combinations, "combination")
+    if repeats == int(repeats):
+        product += f" × {plural(int(repeats), 'repeat')}"
+    yield Content.from_markup("[$foreground 60%]$it[/]", it=f"{product} = {plural(plan.tasks.height, 'task')}")
+    yield counts_content(prepared.counts)
+    if forecast.replaces:
+        words = f"{forecast.replaces}: this one takes its place"
+        yield Content.from_markup("[$text-warning]▲[/] $it", it=words)
+    for why, count in prepared.planned.reasons.items():
+        if why != "new":
+            yield Content.from_markup("[$text-warning]▲[/] $it", it=f"{plural(count, 'task')} again: {why}")
+    for notice in prepared.notices:
+        yield Content.from_markup("[$text-warning]▲[/] $it", it=printable(in_text(notice)))
+    yield Content("")
+    for name, values in _domains(forecast):
+        yield Content.from_markup("[$text-primary]$name[/] $values", name=name, values=values)
+    if forecast.commands:
+        yield Content("")
+        first = "the first commands" if queued > len(forecast.commands) else "the commands"
+        yield Content.from_markup("[$foreground 60%]$it[/]", it=first if len(forecast.commands) > 1 else "the command")
+        for command in forecast.commands:
+            for i, line in enumerate(command.splitlines() or [""]):
+                yield Content.from_markup(
+                    "[$foreground 60%]$sign[/] $line", sign="$" if i == 0 else " ", line=printable(line)
+                )
+
+
+def counts_content(counts: dict[str, int]) -> Content:
+    """`3,000 new · ✓ 20 done · ✗ 3 failed`"""
+    parts = []
+    for name in ("new", *fold.STATES):
+        if counts.get(name):
+            mark = f"{STATE_MARKS[name]} " if name in STATE_MARKS else "+ "
+            color = _STATE_COLORS.get(name, "$text")
+            parts.append(Content.from_markup(f"[{color}]$it[/]", it=f"{mark}{counts[name]:,} {name}"))
+    return Content("  ").join(parts)
+
+
+def _domains(forecast: Forecast) -> Iterator[tuple[str, str]]:
+    plan = forecast.prepared.plan
+    typed = plan.typed()
+    for name in plan.names:
+        values = typed[name].unique(maintain_order=True)
+        words = ["null" if value is None else str(value) for value in values.head(_VALUES)]
+        more = f", … ({len(values):,} values)" if len(values) > _VALUES else ""
+        yield name, shortened(printable(", ".join(words)), 100) + more
+
+
+def problem_line(marks: Sequence[Mark], signs: dict[str, str]) -> Text | Content:
+    """What is said below the editor of the line under the cursor."""
+    return Content("\n").join(
+        Content.from_markup(
+            f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]",
+            sign=signs[mark.level],
+            words=mark.text,
+        )
+        for mark in marks
+    )

@@ -1,0 +1,122 @@
+"""How submissions are shown: a row each, the one under the cursor in full, and two beside each other."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+from textual.content import Content
+
+from tui_lab.client.formatting import plural, printable
+from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, count_words, mark
+from tui_lab.tui.widgets.table.layout import GAP, GUTTER
+from tui_lab.tui.widgets.table.table import Column
+
+Submission = Mapping[str, Any]  # of `tui-lab history`, with `experiment` and `going`
+_DIFF: Final = {"+": "$text-success", "-": "$text-error", "@": "$text-primary"}
+
+
+def address(one: Submission) -> str:
+    return f"{one['experiment']}#{one['number']}"
+
+
+def when(moment: float | None, day: bool = True) -> str:
+    if moment is None:
+        return ""
+    return datetime.datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S")
+
+
+def command(one: Submission) -> str:
+    """The command line as it was typed."""
+    words = one.get("argv") or ["tui-lab"]
+    return printable(shlex.join(["tui-lab", *map(str, words[1:])]))
+
+
+def submissions_frame(found: Sequence[Submission], ascii: bool) -> pl.DataFrame:
+    """A row for each, the newest first."""
+    rows = [
+        {
+            "address": address(one),
+            "when": when(one["at"])[:16],
+            "tasks": one["tasks"],
+            "asked": one["asked"],
+            "outcome": outcome(one, ascii),
+            "by": f"{one['user']}@{one['host']}",
+            "command": command(one),
+        }
+        for one in sorted(found, key=lambda one: -one["at"])
+    ]
+    schema: dict[str, Any] = dict.fromkeys(("address", "when", "outcome", "by", "command"), pl.String)
+    schema |= {"tasks": pl.Int64, "asked": pl.Int64}
+    order = ["address", "when", "tasks", "asked", "outcome", "by", "command"]
+    return pl.DataFrame(rows, schema=schema).select(order)
+
+
+def columns(found: Sequence[Submission], width: int) -> list[Column]:
+    longest = max((len(address(one)) for one in found), default=0)
+    first = [
+        Column("address", "submission", width=min(max(10, longest), 24)),
+        Column("when", width=16),
+        Column("tasks", format=lambda value: f"{value:,}", width=9),
+        Column("asked", format=lambda value: f"{value:,}", width=9),
+    ]
+    rest = width - GUTTER - 1 - sum((column.width or 0) + GAP for column in first)
+    if rest < 64:
+        return [*first, Column("outcome", "then", width=max(10, rest))]
+    by = Column("by", width=18)
+    return [*first, Column("outcome", "then", width=24), by, Column("command", width=rest - 24 - by.width - 2 * GAP)]  # type: ignore[operator]
+
+
+def outcome(one: Submission, ascii: bool) -> str:
+    """What became of it, in short."""
+    if one["counts"]:
+        return "  ".join(f"{mark(state, ascii)} {count:,}" for state, count in count_words(one["counts"]))
+    if one.get("going"):
+        return "going"
+    later = [event["event"] for event in one["later"]]
+    return later[-1] if later else "not ended"
+
+
+def detail(one: Submission, ascii: bool) -> Content:
+    """A submission in full."""
+    lines = [Content.assemble((address(one), "bold"), f"  {when(one['at'])}  {one['user']}@{one['host']}")]
+    if one["counts"]:
+        parts = []
+        for state, count in count_words(one["counts"]):
+            parts.append(Content.styled(f"{mark(state, ascii)} {count:,} {state}", STATE_STYLES[state]))
+        lines.append(Content.assemble(("came to  ", MUTED), Content("  ").join(parts)))
+    reasons = ", ".join(f"{count:,} {why}" for why, count in (one.get("reasons") or {}).items() if count)
+    asked = f"{plural(one['asked'], 'task')} of {one['tasks']:,}" + (f" ({reasons})" if reasons else "")
+    lines.append(_line("asked", asked))
+    if one["later"]:
+        events = ", ".join(f"{event['event']} {when(event['at'], day=False)}" for event in one["later"][-6:])
+        lines.append(_line("then", events))
+    lines += [_line("command", command(one)), _line("folder", printable(str(one.get("cwd") or "")))]
+    return Content("\n").join(lines)
+
+
+def _line(name: str, text: str) -> Content:
+    return Content.assemble((f"{name:<9}", MUTED), text)
+
+
+def difference(first: str, second: str, found: Mapping[str, Any]) -> Content:
+    """What `tui-lab diff` says of two submissions."""
+    lines = list(_changes(found["file"]))
+    if not lines:
+        lines.append(Content.styled("the file is the same", MUTED))
+    tasks = f"{plural(found['tasks_kept'], 'task')} in both, {found['tasks_added']:,} only in {second}, "
+    lines += [Content(), Content(tasks + f"{found['tasks_gone']:,} only in {first}")]
+    if found["program_changed"]:
+        lines.append(Content.styled(f"changed in between: {', '.join(found['program_changed'])}", "$text-warning"))
+    return Content("\n").join(lines)
+
+
+def _changes(lines: Sequence[str]) -> Iterator[Content]:
+    for line in lines:
+        if line.startswith(("+++", "---")):
+            yield Content.styled(printable(line), "bold")
+        else:
+            yield Content.styled(printable(line), _DIFF.get(line[:1], ""))

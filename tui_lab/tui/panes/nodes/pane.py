@@ -1,0 +1,367 @@
+"""The Nodes pane: every node, how busy it is, what runs there, what is wrong with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import polars as pl
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Static
+
+from tui_lab.client.formatting import printable, size, span
+from tui_lab.client.node_formatting import trouble
+from tui_lab.engine.client import EngineClient
+from tui_lab.store.errors import LabError
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.formatting import MUTED, bar, sparkline
+from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.snapshot import LabSnapshot, NodeSample
+from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.widgets.dialogs import Ask
+from tui_lab.tui.widgets.table.layout import GAP, GUTTER
+from tui_lab.tui.widgets.table.table import Column, FrameTable
+
+if TYPE_CHECKING:
+    from textual.events import Resize
+
+
+# MERGED: How nodes are shown: a row each, and all that is known of the one under the cursor.
+# state -> (mark, mark in ASCII, tone)
+STATES: Final = {
+    "up": ("●", "*", "success"),
+    "connecting": ("◌", "~", "primary"),
+    "away": ("!", "!", "warning"),
+    "drained": ("■", "#", "warning"),
+    "quarantined": ("⊘", "%", "warning"),
+    "lost": ("?", "?", "error"),
+    "failed": ("✗", "x", "error"),
+    "not in use": ("·", ".", "muted"),
+}
+BAR: Final = 12  # cells of a bar
+VALUE: Final = 21  # cells of the words behind it
+Samples = Mapping[str, Sequence[NodeSample]]
+
+
+def nodes_of(snapshot: LabSnapshot) -> list[dict[str, Any]]:
+    """The engine's nodes; then those that the lab remembers, and that nothing uses now."""
+    nodes = list(snapshot.engine.nodes) if snapshot.engine is not None else []
+    known = {node["name"] for node in nodes}
+    rest = {name: past[-1].at for name, past in sorted(snapshot.samples.items()) if name not in known and past}
+    return nodes + [{"name": name, "state": "not in use", "at": at} for name, at in rest.items()]
+
+
+def nodes_frame(nodes: Sequence[Mapping[str, Any]], samples: Samples, ascii: bool, width: int) -> pl.DataFrame:
+    """A row for each node, ready to be shown in a table of `width` cells."""
+    spark = _spark_width(width)
+    rows = []
+    for node in nodes:
+        past = samples.get(node["name"], ())
+        live = _live(node)
+        rows.append(
+            {
+                "name": printable(str(node["name"])),
+                "state": state_words(str(node.get("state", "")), ascii) + _since(node),
+                "slots": _slots(node),
+                "load": _number(node.get("load")) + _spark(past, "load", spark, ascii) if live else None,
+                "memory": _percent(past, "memory") + _spark(past, "memory", spark, ascii) if live else None,
+                "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.get("gpus") and live else None,
+                "note": printable(str(node.get("error") or node.get("doing") or ""))
+                or " ".join(map(str, node.get("tags") or ())),
+            }
+        )
+    names = ("name", "state", "slots", "load", "memory", "gpu", "note")
+    return pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String))
+
+
+def columns(ascii: bool, gpus: bool, width: int) -> list[Column]:
+    tones = {words[ascii]: tone for *words, tone in STATES.values()}
+    history = 5 + _spark_width(width)
+    found = [
+        Column("name", "node", width=max(8, min(16, width // 7))),
+        Column("state", width=13, style=lambda value: tones.get(value[:1], "")),
+        Column("slots", align="right", width=7),
+        Column("load", width=history),
+        Column("memory", width=history),
+    ]
+    if gpus:
+        found.append(Column("gpu", "GPUs", width=history))
+    room = width - GUTTER - 1 - sum((column.width or 0) + GAP for column in found)
+    if room >= 10:
+        found.append(Column("note", "tags, or what is wrong", width=room, style=lambda value: "muted"))
+    return found
+
+
+def state_words(state: str, ascii: bool) -> str:
+    mark = STATES.get(state, ("·", ".", ""))[ascii]
+    return f"{mark} {state}"
+
+
+def _live(node: Mapping[str, Any]) -> bool:
+    """What is known of it is of now."""
+    return node.get("state") != "not in use" and node.get("away_for") is None
+
+
+def _since(node: Mapping[str, Any]) -> str:
+    """For how long it has been away, as far as there is room."""
+    if node.get("state") != "away" or node.get("away_for") is None:
+        return ""
+    return " " + " ".join(span(max(1.0, node["away_for"])).split()[:2])
+
+
+def _slots(node: Mapping[str, Any]) -> str | None:
+    if node.get("slots") is None:
+        return None
+    return f"{node.get('used', node.get('open', 0))}/{node['slots']}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:>4.1f} " if isinstance(value, (int, float)) else "   - "
+
+
+def _percent(past: Sequence[NodeSample], name: str) -> str:
+    value = getattr(past[-1], name) if past else None
+    return f"{100 * value:>3.0f}% " if value is not None else "   - "
+
+
+def _spark(past: Sequence[NodeSample], name: str, width: int, ascii: bool) -> str:
+    return sparkline([getattr(one, name) for one in past], width, ascii)
+
+
+def _spark_width(width: int) -> int:
+    """Cells of the history in a row."""
+    return 4 if width < 100 else 10
+
+
+def detail(
+    node: Mapping[str, Any], past: Sequence[NodeSample], width: int, ascii: bool, nodes: Sequence[Mapping[str, Any]]
+) -> Content:
+    """All that is known of one of the nodes: what it is, its history, what is wrong, what runs there."""
+    live = _live(node)
+    lines = [_what(node)]
+    if wrong := trouble(node, nodes):
+        lines += _wrapped("error" if live else "", wrong, width)
+    tasks = node.get("tasks")
+    if tasks is not None:
+        label = "running  " if live else "it had   "
+        lines.append(Content.assemble((label, MUTED), _tasks(tasks, max(20, width - 10))))
+    for name, label in (("load", "load"), ("memory", "memory"), ("gpu", "GPUs")):
+        values = [getattr(one, name) for one in past]
+        if any(value is not None for value in values):
+            now = values[-1] or 0.0
+            cells = bar(BAR, [(min(now, 1), "$error" if now > 1 else "$primary")], 1, ascii) if live else [" " * BAR]
+            line = sparkline(values, max(8, width - 9 - BAR - VALUE - 3), ascii)
+            words = f"  {_now(node, past, name) if live else 'before':<{VALUE}}"
+            lines.append(Content.assemble((f"{label:<9}", MUTED), *cells, words, (line, "$primary")))
+    gpus = [f"{gpu.get('index', '?')}: {_gpu(gpu)}" for gpu in node.get("gpus") or () if live]
+    if gpus:
+        lines.append(Content.assemble(("each GPU ", MUTED), "   ".join(gpus)))
+    return Content("\n").join(lines)
+
+
+def _wrapped(label: str, text: str, width: int) -> list[Content]:
+    """Text behind a label, in as many lines as it takes."""
+    lines = wrap(text, max(20, width - 9))
+    return [
+        Content.assemble((f"{'' if number else label:<9}", MUTED), (line, "$text-error"))
+        for number, line in enumerate(lines)
+    ]
+
+
+def _what(node: Mapping[str, Any]) -> Content:
+    facts = [
+        str(node["host"]) if node.get("host") else "",
+        f"{node['cores']} cores" if node.get("cores") else "",
+        size(node["memory"]) if node.get("memory") else "",
+        f"Python {node['python']}" if node.get("python") else "",
+        f"answers in {span(node['latency'])}" if node.get("latency") is not None else "",
+        f"clock off by {span(abs(node['clock_offset']))}" if abs(node.get("clock_offset") or 0) > 1 else "",
+        _seen(node),
+        f"tags {' '.join(map(str, node['tags']))}" if node.get("tags") else "",
+    ]
+    words = "  ".join(printable(fact) for fact in facts if fact)
+    return Content.assemble((printable(str(node["name"])), "bold"), "  ", (words, MUTED))
+
+
+def _seen(node: Mapping[str, Any]) -> str:
+    at = node.get("at")
+    if _live(node) or not isinstance(at, int | float):
+        return ""
+    return f"seen {span(max(0.0, time.time() - at))} ago"
+
+
+def _now(node: Mapping[str, Any], past: Sequence[NodeSample], name: str) -> str:
+    if name == "load" and node.get("load") is not None:
+        return f"{node['load']:.1f} on {node['cores']} cores" if node.get("cores") else f"{node['load']:.1f}"
+    if name == "memory" and node.get("memory_used") is not None:
+        return f"{size(node['memory_used'])} of {size(node['memory'])}" if node.get("memory") else ""
+    value = getattr(past[-1], name)
+    return f"{100 * value:.0f}%" if value is not None else ""
+
+
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    used = f"{gpu['used']:.0f}% busy" if gpu.get("used") is not None else ""
+    memory = gpu.get("memory_used")
+    held = f"{size(memory)} of {size(gpu['memory'])}" if memory is not None and gpu.get("memory") else ""
+    return ", ".join(part for part in (used, held) if part)
+
+
+def _tasks(tasks: Sequence[Sequence[Any]], room: int) -> str:
+    """`grid/17 grid/18.2`: as many as fit, then how many more."""
+    if not tasks:
+        return "nothing"
+    found = ""
+    for number, (experiment, task, attempt) in enumerate(tasks):
+        word = f"{experiment}/{task}" + (f".{attempt}" if attempt > 1 else "")
+        rest = f" and {len(tasks) - number} more"
+        if found and len(found) + len(word) + len(rest) > room:
+            return found.rstrip() + rest
+        found += word + " "
+    return found.rstrip()
+
+
+PATIENCE = 10.0  # seconds that the engine may take
+
+
+class NodesPane(Pane):
+    NAME = "nodes"
+    TITLE = "Nodes"
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        Action("nodes.tasks", "t", "Tasks", "Show the tasks that run on this node, or ran there (enter does it, too)."),
+        Action("nodes.drain", "d", "Drain", "Give the node nothing more; what runs there may finish."),
+        Action("nodes.resume", "u", "Resume", "Give a drained or quarantined node tasks again."),
+        Action("nodes.more", "plus,equals_sign", "+1 slot", "One slot more.", shown=False),
+        Action("nodes.fewer", "minus", "-1 slot", "One slot less; what runs there may finish.", shown=False),
+        Action("nodes.slots", "S", "Slots", "Change how many tasks the node runs at once."),
+        Action("nodes.reconnect", "c", "Reconnect", "Try to reach the node now, without waiting."),
+    )
+    HELP = """
+Where tasks run. A node that is **away** is being tried again; its tasks go on there, and count once it is back; what
+was measured **before** is history. It is **lost** when it was away for too long: its tasks then run elsewhere.
+**drained** is what a person asked for; **quarantined** nodes failed too many tasks in a row.
+
+Load is that of the whole machine, GPUs are the mean of those that the node offers. The small columns show the last
+minutes, the newest on the right.
+"""
+    DEFAULT_CSS = """
+    NodesPane {
+        & #nodes { height: 1fr; }
+        & #node { height: auto; max-height: 50%; min-height: 3; padding: 0 1; border-top: solid $panel; }
+    }
+    """
+
+    known: dict[str, dict[str, Any]] = {}  # noqa: RUF012 (each snapshot puts another in its place)
+
+    def compose(self) -> ComposeResult:
+        yield FrameTable(id="nodes", key="name", frozen=1)
+        yield Static(id="node")
+
+    @property
+    def table(self) -> FrameTable:
+        return self.query_one(FrameTable)
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        nodes, ascii = nodes_of(snapshot), self.lab_app.config.ascii
+        self.known = {str(node["name"]): node for node in nodes}
+        self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed once something runs")
+        gpus = any(node.get("gpus") for node in nodes)
+        frame = nodes_frame(nodes, snapshot.samples, ascii, self.size.width)
+        self.table.set_frame(frame, columns=columns(ascii, gpus, self.size.width))
+        self._show_detail()
+
+    def on_resize(self, event: Resize) -> None:
+        if self.is_mounted:
+            self.show(self.lab_app.snapshot)
+
+    @property
+    def node(self) -> dict[str, Any] | None:
+        """The one under the cursor."""
+        row = self.table.row(self.table.cursor_row)
+        return self.known.get(row["name"]) if row is not None else None
+
+    @on(FrameTable.RowHighlighted)
+    def _show_detail(self) -> None:
+        node = self.node
+        text = Content()
+        if node is not None:
+            past = self.lab_app.snapshot.samples.get(node["name"], ())
+            text = detail(node, past, self.size.width - 2, self.lab_app.config.ascii, list(self.known.values()))
+        self.query_one("#node", Static).update(text)
+
+    @on(FrameTable.RowSelected)
+    def action_tasks(self) -> None:
+        node, current = self.node, self.lab_app.current
+        if node is None:
+            return
+        name = str(node["name"]).replace("'", "''")
+        if running := node.get("tasks"):
+            self.lab_app.show_tasks(running[0][0], f"state = 'running' AND node = '{name}'")
+        elif current:
+            self.lab_app.tell(f"nothing runs on {node['name']}; these tasks of {current} ran there last")
+            self.lab_app.show_tasks(current, f"node = '{name}'")
+        else:
+            self.lab_app.tell(f"nothing runs on {node['name']}")
+
+    # What is asked of the engine.
+
+    def action_drain(self) -> None:
+        self._ask_engine("node_drain", "gets nothing more")
+
+    def action_resume(self) -> None:
+        self._ask_engine("node_resume", "gets tasks again")
+
+    def action_reconnect(self) -> None:
+        environment = self.lab_app.command_environment()  # for its SSH agent, and where keys lie
+        self._ask_engine("node_reconnect", "is being tried", environment=environment)
+
+    def action_more(self) -> None:
+        self._set_slots(1)
+
+    def action_fewer(self) -> None:
+        self._set_slots(-1)
+
+    def _set_slots(self, by: int) -> None:
+        if self.node is not None and self.node.get("slots") is not None and self.node["slots"] + by > 0:
+            slots = self.node["slots"] + by
+            self._ask_engine("node_set", f"has {slots} slots now", slots=slots)
+
+    @work
+    async def action_slots(self) -> None:
+        node = self.node
+        if node is None or node.get("slots") is None:
+            return
+        title = f"Slots of {node['name']}: tasks that it runs at once"
+        answer = await self.app.push_screen_wait(Ask(title, value=str(node["slots"]), check=_wrong_slots))
+        if answer:
+            self._ask_engine("node_set", f"has {int(answer)} slots now", slots=int(answer))
+
+    def _ask_engine(self, command: str, then: str, **words: Any) -> None:
+        if self.node is not None:
+            self._request(command, then, node=self.node["name"], **words)
+
+    @work(thread=True, group="nodes")
+    def _request(self, command: str, then: str, **words: Any) -> None:
+        app = self.lab_app
+        try:
+            with promised():
+                client = EngineClient.connect(app.lab) if app.lab is not None else None
+                if client is None:
+                    app.tell("no engine is running: nodes are used while something runs", "warning")
+                    return
+                try:
+                    client.request(command, patience=PATIENCE, **words)
+                finally:
+                    client.close()
+        except LabError as error:
+            app.tell(str(error), "error")
+            return
+        app.tell(f"{words['node']} {then}")
+        app.look_again()
+
+
+def _wrong_slots(text: str) -> str:
+    return "" if text.strip().isdigit() and int(text) > 0 else "a number, 1 or more"

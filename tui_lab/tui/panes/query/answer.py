@@ -1,0 +1,121 @@
+"""The answer to a query: its rows, and in one line what is to be known of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import polars as pl
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from tui_lab.client.formatting import span
+from tui_lab.results.export.output import Format, OutputError
+from tui_lab.tui.panes.query.files import as_text
+from tui_lab.tui.panes.query.run import Answer
+from tui_lab.tui.widgets.table.table import FrameTable, next_order
+
+if TYPE_CHECKING:
+    from tui_lab.tui.app.app import LabApp
+
+
+class AnswerView(Vertical):
+    DEFAULT_CSS = """
+    AnswerView {
+        height: 1fr;
+        & > #query-status { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
+        & > #query-status.failed { color: $text-error; }
+        & > FrameTable { height: 1fr; }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = Static("", id="query-status", markup=False)
+        self.table = FrameTable(id="answer")
+        self.answer = Answer(pl.DataFrame())
+        self.said = ""
+        """What the line says now."""
+        self._more = False
+
+    def compose(self) -> ComposeResult:
+        yield self.line
+        yield self.table
+
+    def on_mount(self) -> None:
+        self.table.placeholder = ""
+
+    def say(self, text: str, failed: bool = False, mark: str = "") -> None:
+        self.said = text
+        self.line.set_class(failed, "failed")
+        self.line.update(Text(f"{mark} {text}" if mark else text))
+
+    def running(self, seconds: float, cancelled: bool) -> None:
+        self.say("cancelling ..." if cancelled else f"running, {seconds:.1f} s    esc: cancel")
+
+    def fail(self, message: str, place: tuple[int, int] | None = None) -> None:
+        where = f"{place[0] + 1}:{place[1] + 1}: " if place is not None else ""
+        self.say(where + message, failed=True, mark="!" if self.table.ascii else "✗")
+
+    def clear(self) -> None:
+        """Show no rows."""
+        self.answer, self.table.placeholder = Answer(pl.DataFrame()), ""
+        self.table.set_frame(self.answer.frame)
+
+    def show_answer(self, answer: Answer, more: bool, again: bool) -> None:
+        """`more`: a key shows more rows, where some are cut. `again`: the same query, so the order stays."""
+        self.answer, self._more = answer, more
+        table = self.table
+        frame = answer.frame
+        unique = "task_id" in frame.columns and frame["task_id"].n_unique() == frame.height
+        table.key = "task_id" if unique else None
+        table.placeholder = "no rows"
+        kept = table.sort_by if again and table.sort_by and table.sort_by[0] in frame.columns else None
+        table.sort_by = kept
+        self._fill()
+        if not again:
+            table.cursor_row = table.cursor_column = 0
+            table.scroll_home(animate=False)
+        self._tell()
+
+    def counted(self, total: int) -> None:
+        self.answer = Answer(self.answer.frame, True, total, self.answer.notes, self.answer.seconds)
+        self._tell()
+
+    def _tell(self) -> None:
+        answer = self.answer
+        shown = f"{answer.frame.height:,}"
+        if answer.cut:
+            total = f"{answer.total:,}" if answer.total is not None else "more"
+            text = f"{shown} of {total} rows" + (" (L: all)" if self._more else " (x: export all)")
+        else:
+            text = f"{shown} row{'' if answer.frame.height == 1 else 's'}"
+        columns = f"{answer.frame.width} column{'' if answer.frame.width == 1 else 's'}"
+        self.say("  ".join([f"{text}, {columns}, {span(answer.seconds)}", *answer.notes]))
+
+    def _fill(self) -> None:
+        frame, order = self.answer.frame, self.table.sort_by
+        if order is not None:
+            try:
+                frame = frame.sort(order[0], descending=order[1], nulls_last=True, maintain_order=True)
+            except pl.exceptions.PolarsError:
+                self.table.sort_by = None  # values without an order, as of lists
+        self.table.set_frame(frame, total=self.answer.total)
+
+    def copy(self, format: Format) -> None:
+        """Put the rows into the clipboard, as they are sorted."""
+        frame, app = self.table.frame, cast("LabApp", self.app)
+        try:
+            text = as_text(frame, format)
+        except OutputError as error:
+            app.tell(str(error), "warning")
+            return
+        app.copy(text, f"{frame.height:,} rows as {'Markdown' if format == 'markdown' else 'TSV'}")
+
+    @on(FrameTable.HeaderSelected)
+    def _sort(self, event: FrameTable.HeaderSelected) -> None:
+        event.stop()
+        self.table.sort_by = next_order(self.table.sort_by, event.column)
+        self._fill()

@@ -1,0 +1,120 @@
+"""What leaves the Query pane: files, saved queries, text for the clipboard, values for `$NAME`."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from tui_lab.experiment.names import name_error
+from tui_lab.experiment.yaml import parser
+from tui_lab.results.export.output import ENDINGS, WRITERS, Format, OutputError, choose_format, write
+from tui_lab.results.sql.errors import QueryError
+from tui_lab.tui.widgets.prompt import Verdict
+
+LARGEST: Final = 4_000_000
+"""Characters that are copied at most."""
+_NAMES: Final[dict[Format, str]] = {
+    "csv": "CSV",
+    "tsv": "TSV",
+    "xlsx": "an Excel file",
+    "json": "JSON",
+    "jsonl": "JSON lines",
+    "parquet": "Parquet",
+    "markdown": "Markdown",
+    "table": "a plain table",
+}
+
+
+def target(text: str) -> Path:
+    return Path(text.strip()).expanduser()
+
+
+def export_verdict(text: str, others: Collection[str] = ()) -> Verdict:
+    """What exporting to a path will do. others: further endings that whoever asks can write."""
+    endings = " ".join([*others, *sorted(ENDINGS)])
+    if not text.strip():
+        return Verdict(False, "a file, whose ending says the format: " + endings)
+    file = target(text)
+    try:
+        format = choose_format(file, False)
+        if file.is_dir():
+            return Verdict(False, f"{file} is a folder")
+        if not file.absolute().parent.is_dir():
+            return Verdict(False, f"there is no folder {file.absolute().parent}")
+        exists = file.exists()
+    except OutputError:
+        return Verdict(False, "its ending names no format; these do: " + endings)
+    except (OSError, ValueError) as error:
+        return Verdict(False, str(error))
+    return Verdict(True, f"as {_NAMES[format]}" + (", in place of the file that is there" if exists else ""))
+
+
+def export(frame: pl.DataFrame, text: str) -> Path:
+    """Raises OutputError."""
+    file = target(text)
+    write(frame, None, file)
+    return file
+
+
+def name_verdict(known: Collection[str]) -> Callable[[str], Verdict]:
+    def check(text: str) -> Verdict:
+        name = text.strip()
+        if not name:
+            return Verdict(False, "a name")
+        error = name_error(name)
+        if error is not None:
+            return Verdict(False, "; ".join(filter(None, error[:2])))
+        if name in known:
+            return Verdict(True, "in place of the query of this name")
+        return Verdict(True, f"@{name} runs it, here and in `tui-lab query`")
+
+    return check
+
+
+def as_text(frame: pl.DataFrame, format: Format) -> str:
+    """A table as `tsv` or `markdown`. Raises OutputError for one that is too large to copy."""
+    if frame.height * max(1, frame.width) > LARGEST // 4:
+        raise OutputError(f"{frame.height:,} rows are too many to copy: x exports them to a file")
+    buffer = io.BytesIO()
+    WRITERS[format](frame, buffer)
+    text = buffer.getvalue().decode()
+    if len(text) > LARGEST:
+        raise OutputError("the table is too large to copy: x exports it to a file")
+    return text
+
+
+def parameter_values(text: str, names: Sequence[str]) -> dict[str, Any]:
+    """The values in `NAME=VALUE NAME=VALUE`. Raises QueryError."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise QueryError("a quote is not closed") from None
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or name not in names:
+            raise QueryError(f"{word}: NAME=VALUE, and the names are {', '.join(names)}")
+        try:
+            found[name] = parser.resolve(value)
+        except ValueError as error:
+            raise QueryError(f"{name}: {error}") from None
+    missing = [name for name in names if name not in found or (found[name] is None and f"{name}=null" not in words)]
+    if missing:
+        raise QueryError(f"{', '.join(missing)} has no value yet")
+    return found
+
+
+def parameters_verdict(names: Sequence[str]) -> Callable[[str], Verdict]:
+    def check(text: str) -> Verdict:
+        try:
+            found = parameter_values(text, names)
+        except QueryError as error:
+            return Verdict(False, error.message)
+        return Verdict(True, ", ".join(f"{name} = {value!r}" for name, value in found.items()))
+
+    return check

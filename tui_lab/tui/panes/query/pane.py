@@ -1,0 +1,502 @@
+"""The Query pane: SQL over the lab, its tables beside it, the answer below."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from textual import events, on
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+
+from tui_lab.results.sql import saved_queries
+from tui_lab.results.sql.errors import QueryError
+from tui_lab.store.lab import Lab
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.pane import NO_LAB, Pane, nothing
+from tui_lab.tui.base.snapshot import LabSnapshot
+from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.panes.query import files, history
+from tui_lab.tui.panes.query.answer import AnswerView
+from tui_lab.tui.panes.query.completion import tables_in
+from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
+from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Problem, Run, means_current, parameters_of
+from tui_lab.tui.panes.query.schema import SchemaTree
+from tui_lab.tui.widgets.choice import ChoiceScreen, Item
+from tui_lab.tui.widgets.prompt import PromptScreen
+from tui_lab.tui.widgets.table.table import FrameTable
+
+
+# MERGED: What the workers of the Query pane report.
+@dataclass
+class Answered(Message):
+    run: Run
+    answer: Answer
+
+
+@dataclass
+class Failed(Message):
+    run: Run
+    problem: Problem
+
+
+@dataclass
+class Counted(Message):
+    """All rows of an answer of which only some are shown; None where they can't be counted."""
+
+    run: Run
+    total: int | None
+
+
+@dataclass
+class Exported(Message):
+    text: str
+    failed: bool = False
+
+
+# MERGED: What a person can do in the Query pane.
+HELP: Final = """
+Ask the lab with SQL (DuckDB's), also while tasks run. A query only reads.
+
+| table | rows |
+|---|---|
+| `NAME` | done tasks of experiment NAME |
+| `NAME_tasks` | every task ever, with `state` and `reason` |
+| `NAME_steps` | values by step |
+| `NAME_rows` | the rows that `rows` finds |
+| `results` | NAME of the experiment that is looked at |
+| `nodes` | samples of the nodes |
+| `'FILE'` | a CSV, JSON or Parquet file of the lab |
+
+`best('METRIC')`, `compare('A', 'B')`, `failures()`, `slowest()` stand where a table may, and alone.
+`.schema` lists columns, `@NAME` runs a saved query, `$name` asks for a value; `ci95(x)` is half of the
+95 % interval of a mean. Selected text runs alone.
+"""
+
+ACTIONS: Final = (
+    Action("query.run", "ctrl+j,ctrl+enter,f5", "Run", "Run the query, or the part of it that is selected."),
+    Action("query.cancel", "escape,ctrl+c", "Cancel", "Stop the query that is running.", shown=False),
+    Action("query.edit", "e,i", "Edit", "Go to the text of the query."),
+    Action("query.chart", "p,alt+p", "Chart", "Draw the answer in the Chart pane."),
+    Action("query.export", "x,alt+x", "Export", "Write the answer to a CSV, Parquet, JSON or Markdown file."),
+    Action("query.history", "ctrl+r", "History", "Pick one of the queries asked of this lab."),
+    Action("query.saved", "ctrl+o", "Saved", "Pick one of the lab's saved queries.", shown=False),
+    Action("query.save", "ctrl+s", "Save", "Keep the query in the lab under a name.", shown=False),
+    Action("query.earlier", "ctrl+up", "Earlier", "The query asked before this one.", shown=False, call="step(-1)"),
+    Action("query.later", "ctrl+down", "Later", "The query asked after this one.", shown=False, call="step(1)"),
+    Action(
+        "query.complete",
+        "ctrl+space,ctrl+@",
+        "Complete",
+        "Offer names and words at the cursor; tab behind a word does, too.",
+        shown=False,
+    ),
+    Action("query.schema", "ctrl+b", "Tables", "Show or hide the tables and their columns."),
+    Action("query.all_rows", "L,alt+l", "All rows", "Show up to 1,000,000 rows, or 10,000 again.", shown=False),
+    Action("query.auto", "R,alt+r", "Follow", "Ask again by itself while a run goes on."),
+    Action("query.copy_table", "ctrl+y", "Copy table", "Copy the answer, tab-separated.", shown=False),
+    Action("query.copy_markdown", "M", "Copy Markdown", "Copy the answer as a Markdown table.", shown=False),
+)
+
+
+NARROW: Final = 100  # cells of width below which the tables hide until they are asked for
+PAUSE: Final = 2.0  # seconds at least between two automatic runs
+LONGEST: Final = 30.0  # seconds that it rests at most, where answers are slow
+HINT: Final = "f5 or ctrl+j runs the query, tab completes a word, ctrl+b shows the tables"
+FIRST: Final = "SELECT * FROM results"
+
+
+class QueryPane(Pane):
+    NAME = "query"
+    TITLE = "Query"
+    ACTIONS = ACTIONS
+    HELP = HELP
+    DEFAULT_CSS = """
+    QueryPane {
+        & #query-main { width: 1fr; }
+        & #schema { border-right: solid $border-blurred; }
+        & #schema:focus { border-right: solid $border; }
+        & EditorBox {
+            height: auto; min-height: 5; max-height: 40%;
+            border: round $border-blurred; border-title-color: $text-muted; border-subtitle-color: $text-muted;
+            &:focus-within { border: round $border; border-title-color: $text-primary; }
+            & SqlEditor { height: auto; min-height: 3; max-height: 100%; background: $background; }
+        }
+    }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.schema, self.box = SchemaTree(id="schema"), EditorBox()
+        self.box.border_title = "SQL"
+        self.view = AnswerView()
+        self.walk = history.Walk()
+        self.run_: Run | None = None  # the one that is going
+        self.last: Run | None = None  # the one whose answer is shown
+        self._wanted: Run | None = None  # the one that was asked last, unless it was cancelled
+        self._answered_text = ""  # of the last that had an answer
+        self._working: list[Run] = []
+        self.limit = ROWS
+        self.auto = False
+        self.values: dict[str, Any] = {}  # of parameters, as last given
+        self._from = (0, 0)  # where the text that runs begins in the editor
+        self._asked: bool | None = None  # whether the tables are to be seen; None: where there is room
+        self._known: object = None  # what the tables were read for
+        self._about: str | None = None  # the experiment that `results` is of
+        self._seen: object = None  # how the lab stood when the last query began
+        self._ended = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield self.schema
+            with Vertical(id="query-main"):
+                yield self.box
+                yield self.view
+
+    def on_mount(self) -> None:
+        self.set_interval(0.1, self._tick)
+        self._reflow()
+
+    @property
+    def editor(self) -> SqlEditor:
+        return self.box.editor
+
+    def focus_first(self) -> None:
+        self.call_after_refresh(self._focus_part)
+
+    def _focus_part(self) -> None:
+        """Where there is an answer, or one is on its way, in its rows: there the keys without ctrl act."""
+        (self.editor if self.last is None and self.run_ is None else self.view.table).focus()
+
+    def leave_text(self) -> None:
+        self.view.table.focus()
+
+    # The lab.
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        if snapshot.lab is None:
+            self.view.say(nothing(snapshot, ""))
+            return
+        current = self.lab_app.current
+        known = (
+            current,
+            *(one.name for one in snapshot.experiments),
+            *(one.submissions for one in snapshot.experiments),
+        )
+        if known != self._known:
+            first, before, self._known = self._known is None, self._about, known
+            self._about = current
+            self.box.border_title = f"SQL, results = {current}" if current else "SQL"
+            self.schema.read_tables(snapshot.lab, current)
+            if first:
+                self.walk.reset(history.read(snapshot.lab))
+                if self.last is None and self.run_ is None:
+                    self.view.say(HINT)
+                if not self.editor.text.strip():
+                    self.editor.set_text(self.walk.entries[-1] if self.walk.entries else FIRST)
+            elif before != current:
+                self._ask_of_another(snapshot.lab)
+
+    def _ask_of_another(self, lab: Lab) -> None:
+        """Ask again where `results` means another table now. Rows of the experiment before are taken away at once."""
+        wanted = self._wanted
+        if self.last is not None and means_current(self.last.typed, lab):
+            self.last = None
+            self.view.clear()
+        if wanted is not None and means_current(wanted.typed, lab):
+            self._start(wanted.typed, wanted.parameters)
+
+    def _stand(self) -> object:
+        """Another value when anything happened in the lab."""
+        found = self.lab_app.snapshot.experiments
+        going = any(one.active for one in found)
+        return (tuple((one.name, one.revision) for one in found), time.monotonic() // PAUSE if going else 0)
+
+    def _tick(self) -> None:
+        run = self.run_
+        if run is not None:
+            self.view.running(run.seconds, run.cancelled)
+        elif self.auto and self.last is not None and self._due():
+            self._start(self.last.typed, self.last.parameters)
+
+    def _due(self) -> bool:
+        """Whether it is time to ask again: something happened, and asking is not all that is done here."""
+        rested = time.monotonic() - self._ended >= min(max(PAUSE, 3 * self.view.answer.seconds), LONGEST)
+        return rested and self.lab_app.pane is self and self._stand() != self._seen
+
+    # Tables and columns.
+
+    @on(SchemaTree.Unreadable)
+    def _unreadable(self, event: SchemaTree.Unreadable) -> None:
+        self.view.fail(event.problem.message)
+
+    @on(SchemaTree.CatalogChanged)
+    def _catalog_changed(self) -> None:
+        self.editor.catalog = self.schema.catalog
+        self._typed()
+
+    @on(SqlEditor.Changed)
+    def _typed(self) -> None:
+        self.schema.want(*tables_in(self.editor.text, self.schema.catalog))
+
+    @on(SchemaTree.Named)
+    def _named(self, event: SchemaTree.Named) -> None:
+        self.editor.insert_name(event.text)
+
+    # Running.
+
+    def open_query(self, sql: str) -> None:
+        """Put a query into the editor and run it."""
+        self.editor.set_text(sql)
+        self._from = (0, 0)
+        self._begin(sql)
+        self.view.table.focus()
+
+    def action_run(self) -> None:
+        editor = self.editor
+        editor.popup.close()
+        part = bool(editor.selected_text.strip())
+        self._from = min(editor.selection) if part else (0, 0)
+        self._begin(editor.selected_text if part else editor.text)
+
+    def _begin(self, typed: str) -> None:
+        lab = self.lab_app.lab
+        if lab is None:
+            self.view.fail(NO_LAB)
+            return
+        if not typed.strip():
+            self.view.fail(f"there is no query; for example: {FIRST}")
+            return
+        names = parameters_of(typed, lab)
+        if not names:
+            self._start(typed, {})
+            return
+        known = " ".join(f"{name}={self.values.get(name, '')}" for name in names)
+        check = files.parameters_verdict(names)
+        self.app.push_screen(
+            PromptScreen("Values of the query's parameters", known, check), partial(self._given, typed)
+        )
+
+    def _given(self, typed: str, text: str | None) -> None:
+        lab = self.lab_app.lab
+        if text is not None and lab is not None:
+            found = files.parameter_values(text, parameters_of(typed, lab))
+            self.values |= found
+            self._start(typed, found)
+
+    def _start(self, typed: str, parameters: Mapping[str, Any]) -> None:
+        lab = self.lab_app.lab
+        if lab is None:
+            return
+        self._stop()
+        self._seen = self._stand()
+        self.editor.clear_error()
+        self.run_ = self._wanted = Run(lab, self.lab_app.current, typed, self.limit, parameters)
+        self._working = [*(run for run in self._working if not run.ended.is_set()), self.run_]
+        self.view.running(0, False)
+        self._work(self.run_)
+
+    def _stop(self) -> None:
+        """Whatever is going is wanted no more."""
+        for run in self._working:
+            if not run.ended.is_set():
+                run.cancel()
+
+    def on_unmount(self) -> None:
+        self._stop()
+
+    @work(thread=True, group="query-run")
+    def _work(self, run: Run) -> None:
+        try:
+            answer = run.answer()
+            self.post_message(Answered(run, answer))
+            if answer.cut:
+                self.post_message(Counted(run, run.count()))
+        except Exception as error:  # noqa: BLE001 - said in place of an answer
+            self.post_message(Failed(run, Problem.of(error, run.typed)))
+        finally:
+            run.ended.set()
+
+    @on(Answered)
+    def _answered(self, event: Answered) -> None:
+        if event.run is not self.run_:
+            return
+        self.run_, self._ended = None, time.monotonic()
+        if event.run.cancelled:
+            self._cancelled()
+            return
+        again = self._answered_text == event.run.typed
+        self.last, self._answered_text = event.run, event.run.typed
+        self.view.show_answer(event.answer, event.run.limit < ALL_ROWS, again)
+        if not again:
+            self.walk.reset(history.add(event.run.lab, event.run.typed))
+
+    def _cancelled(self) -> None:
+        self._wanted = self.last
+        self.view.say("cancelled")
+
+    @on(Failed)
+    def _failed(self, event: Failed) -> None:
+        if event.run is not self.run_:
+            return
+        self.run_, self._ended = None, time.monotonic()
+        if event.run.cancelled:
+            self._cancelled()
+            return
+        if self.last is None or self.last.typed != event.run.typed:
+            self._follow(False)  # what is wrong stays to be read
+        place = event.problem.place
+        self.view.fail(event.problem.message, place)
+        if place is not None and event.run.typed in (self.editor.text, self.editor.selected_text):
+            row, column = self._from
+            self.editor.mark_error(row + place[0], place[1] + (0 if place[0] else column))
+
+    @on(Counted)
+    def _counted(self, event: Counted) -> None:
+        if event.run is self.last and event.total is not None:
+            self.view.counted(event.total)
+
+    def action_cancel(self) -> None:
+        if self.run_ is None or self.run_.cancelled:
+            raise SkipAction
+        self._follow(False)
+        self.run_.cancel()
+
+    def action_all_rows(self) -> None:
+        self.limit = ROWS if self.limit == ALL_ROWS else ALL_ROWS
+        self.lab_app.tell(f"up to {self.limit:,} rows are shown")
+        if self.last is not None:
+            self._start(self.last.typed, self.last.parameters)
+
+    def action_auto(self) -> None:
+        self._follow(not self.auto)
+        if self.auto and self.last is None:
+            self.action_run()
+
+    def _follow(self, auto: bool) -> None:
+        self.auto = auto
+        self.box.border_subtitle = "follows the run" if auto else ""
+
+    # History and saved queries.
+
+    def action_step(self, by: int) -> None:
+        found = self.walk.step(by, self.editor.text)
+        if found is not None:
+            self.editor.set_text(found)
+
+    def action_history(self) -> None:
+        items = [Item(sql, " ".join(sql.split())) for sql in reversed(self.walk.entries)]
+        self.app.push_screen(ChoiceScreen("Queries of this lab", items, empty="nothing was asked yet"), self._taken)
+
+    def action_saved(self) -> None:
+        lab = self.lab_app.lab
+        found = saved_queries.saved(lab) if lab is not None else {}
+        items = [Item(sql.rstrip(), f"@{name}", " ".join(sql.split())) for name, sql in found.items()]
+        self.app.push_screen(ChoiceScreen("Saved queries", items, empty="none yet: ctrl+s saves one"), self._taken)
+
+    def _taken(self, sql: str | None) -> None:
+        if sql is not None:
+            self.editor.set_text(sql)
+            self.editor.focus()
+
+    def action_save(self) -> None:
+        lab = self.lab_app.lab
+        if lab is None or not self.editor.text.strip():
+            self.view.fail("there is no query to save")
+            return
+        check = files.name_verdict(saved_queries.saved(lab))
+        self.app.push_screen(PromptScreen("Save the query as", "", check), self._save)
+
+    def _save(self, name: str | None) -> None:
+        lab = self.lab_app.lab
+        if name is None or lab is None:
+            return
+        try:
+            path = saved_queries.save(lab, name.strip(), self.editor.text)
+        except (QueryError, OSError) as error:
+            self.view.fail(str(error))
+            return
+        self.lab_app.tell(f"saved as {path}")
+
+    # What leaves the pane.
+
+    def action_chart(self) -> None:
+        if self._some_answer():
+            self.lab_app.open_chart(self.view.answer.frame, " ".join(self.last.typed.split()) if self.last else "")
+
+    def action_export(self) -> None:
+        if self._some_answer():
+            answer = self.view.answer
+            about = f"{answer.frame.height:,} rows" if not answer.cut else "all rows, not only those that are shown"
+            prompt = PromptScreen("Export to a file", "result.csv", files.export_verdict, about)
+            self.app.push_screen(prompt, self._export)
+
+    def _export(self, text: str | None) -> None:
+        if text is not None and self.last is not None:
+            self._write(self.last, text)
+
+    @work(thread=True, group="query-export")
+    def _write(self, run: Run, text: str) -> None:
+        frame = self.view.answer.frame
+        try:
+            with promised():
+                if self.view.answer.cut:
+                    frame = Run(run.lab, run.current, run.typed, 0, run.parameters).answer().frame
+                path = files.export(frame, text)
+            self.post_message(Exported(f"{frame.height:,} rows in {path}"))
+        except Exception as error:  # noqa: BLE001 - said in place of a file
+            self.post_message(Exported(Problem.of(error).message, failed=True))
+
+    @on(Exported)
+    def _exported(self, event: Exported) -> None:
+        self.lab_app.tell(event.text, "error" if event.failed else "information")
+
+    def action_copy_table(self) -> None:
+        if self._some_answer():
+            self.view.copy("tsv")
+
+    def action_copy_markdown(self) -> None:
+        if self._some_answer():
+            self.view.copy("markdown")
+
+    def _some_answer(self) -> bool:
+        if self.last is None:
+            self.lab_app.tell("there is no answer yet: f5 runs the query", "warning")
+        return self.last is not None
+
+    @on(FrameTable.RowSelected)
+    def _row_selected(self, event: FrameTable.RowSelected) -> None:
+        event.stop()
+        task = event.row.get("task_id")
+        lab = self.lab_app.lab
+        if lab is None or self.last is None or not isinstance(task, int):
+            return
+        owners = [self.schema.owners.get(name, "") for name in tables_in(self.last.typed, self.schema.catalog)]
+        experiment = next((name for name in owners if name), self.lab_app.current)
+        if experiment is not None:
+            self.lab_app.open_task(experiment, task)
+
+    # How it looks.
+
+    def action_edit(self) -> None:
+        self.editor.focus()
+
+    def action_complete(self) -> None:
+        self.editor.focus()
+        self.editor.complete()
+
+    def action_schema(self) -> None:
+        self._asked = not self.schema.display
+        self._reflow()
+        (self.schema if self.schema.display else self.editor).focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._reflow()
+
+    def _reflow(self) -> None:
+        self.schema.display = self._asked if self._asked is not None else self.size.width >= NARROW

@@ -1,0 +1,178 @@
+"""One query, from what was typed to its answer, in a thread that can be told to stop."""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+import duckdb
+import polars as pl
+
+from tui_lab.results.sql import macros, saved_queries
+from tui_lab.results.sql.database import Database
+from tui_lab.results.sql.errors import QueryError
+from tui_lab.results.sql.schema import schema
+from tui_lab.results.sql.text import tokens
+from tui_lab.store.lab import Lab
+
+ROWS: Final = 10_000
+"""Rows that are shown where nothing else is asked."""
+ALL_ROWS: Final = 1_000_000
+"""Rows that are shown at most: what goes further is exported."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of a query. `total` counts all there are, where these are not all; None: nobody knows."""
+
+    frame: pl.DataFrame
+    cut: bool = False
+    total: int | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass
+class Run:
+    """A query of a lab. `answer` runs it, in whatever thread calls, which sets `ended` when it is done with the
+    run."""
+
+    lab: Lab
+    current: str | None
+    typed: str
+    limit: int = ROWS
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._database: Database | None = None
+        self._lock = threading.Lock()
+        self.cancelled = False
+        self.ended = threading.Event()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def cancel(self) -> None:
+        """Stop it from another thread, now or as soon as it begins."""
+        if not self.cancelled:
+            self.cancelled = True
+            threading.Thread(target=self._interrupt, daemon=True).start()
+
+    def _interrupt(self) -> None:
+        # Again and again: what is only about to begin hears nothing.
+        while not self.ended.wait(0.05):
+            with self._lock:
+                if self._database is not None:
+                    self._database.interrupt()
+
+    @contextmanager
+    def _open(self) -> Iterator[Database]:
+        current = self.current if self.current in self.lab.experiments() else None
+        with Database(self.lab, current) as database:
+            with self._lock:
+                self._database = database
+            try:
+                if self.cancelled:
+                    raise QueryError("the query was interrupted")
+                yield database
+            finally:
+                with self._lock:
+                    self._database = None
+
+    def answer(self) -> Answer:
+        """Raises QueryError, and what reading the lab raises."""
+        notes: list[str] = []
+        with self._open() as database:
+            frame = self._frame(database, notes)
+        cut = bool(self.limit) and frame.height > self.limit
+        if cut:
+            frame = frame.head(self.limit)
+        said = tuple(note for note in notes if not note.startswith("these are the first"))  # `cut` says it
+        return Answer(frame, cut, None, said, self.seconds)
+
+    def count(self) -> int | None:
+        """All rows of the answer; None where they can't be counted."""
+        sql = sql_of(self.typed, self.lab).rstrip().rstrip(";")
+        try:
+            with self._open() as database:
+                counted = database.query(f"SELECT count(*) FROM ({sql}\n)", parameters=self.parameters)
+        except QueryError:
+            return None  # an EXPLAIN, say, is no table
+        return int(counted.item())
+
+    def _frame(self, database: Database, notes: list[str]) -> pl.DataFrame:
+        """One row more than the limit, where there are more."""
+        words = self.typed.split()
+        if words[:1] == [".schema"]:
+            return schema(database, words[1].strip('";') if len(words) > 1 else None)
+        sql = sql_of(self.typed, self.lab)
+        limit = self.limit + 1 if self.limit else 0
+        return database.query(sql, notes.append, self.parameters, limit)
+
+
+def sql_of(typed: str, lab: Lab) -> str:
+    """The SQL for what was typed: SQL, `@NAME` of a saved query, or `best METRIC` and its like. Raises
+    QueryError for an unknown name."""
+    text = typed.strip()
+    if text.startswith("@") and len(text.split()) == 1:
+        return saved_queries.read(lab, text[1:].rstrip(";"))
+    words = text.rstrip(";").split()
+    if words and words[0] in macros.MACROS and not text[len(words[0]) :].lstrip().startswith("("):
+        try:
+            return macros.as_query(shlex.split(text.rstrip(";"))) or typed
+        except ValueError:
+            return typed
+    if words and words[0].split("(")[0] in macros.MACROS:
+        return f"FROM {text}"
+    return typed
+
+
+def means_current(typed: str, lab: Lab) -> bool:
+    """Whether the answer to what was typed may be another one for another current experiment."""
+    try:
+        words = [word.text.strip('"').lower() for word in tokens(sql_of(typed, lab))]
+    except QueryError:
+        return True
+    return typed.lstrip().startswith(".") or any(word == "results" or word in macros.MACROS for word in words)
+
+
+def parameters_of(typed: str, lab: Lab) -> list[str]:
+    """The names of `$NAME` in a query, each once."""
+    try:
+        words = list(tokens(sql_of(typed, lab)))
+    except QueryError:
+        return []
+    found = [
+        after.text
+        for word, after in pairwise(words)
+        if word.text == "$" and word.kind == "other" and after.kind == "name" and after.start == word.end
+    ]
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, for a person; line and column (from 0) where there is a place in the typed text."""
+
+    message: str
+    place: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, error: Exception, typed: str = "") -> Problem:
+        if isinstance(error, QueryError):
+            said = f"{error.message}; {error.hint}" if error.hint else error.message
+            # The place counts in the SQL; where something else was typed, it means nothing.
+            here = error.line and error.sql_line in typed.split("\n")
+            return cls(said, (error.line - 1, error.column - 1) if here else None)
+        if isinstance(error, (duckdb.Error, pl.exceptions.PolarsError, MemoryError)):
+            first = str(error).strip().splitlines()[:1]
+            return cls(f"the query can't be answered: {first[0] if first else type(error).__name__}")
+        return cls(" ".join(str(error).split()) or type(error).__name__)

@@ -1,0 +1,65 @@
+"""The lines above and below the table of results."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from tui_lab.results.statistics.importance import Importance
+from tui_lab.results.statistics.report import MetricReport, Report
+from tui_lab.results.statistics.table import GOALS, interval_note, told_apart
+from tui_lab.results.statistics.text import number, share
+from tui_lab.tui.panes.results.rows import words
+from tui_lab.tui.panes.results.view import View
+
+_BAR = 10
+"""Cells of a bar for all of the variance."""
+
+
+def title(report: Report, metric: MetricReport, view: View) -> Content:
+    """`test_acc, more is better: 30 settings`"""
+    count = report.settings.count
+    said = f", {GOALS[metric.goal]}: {count:,} setting{'' if count == 1 else 's'}"
+    if report.settings.averaged:
+        said += f", averaged over {', '.join(report.settings.averaged)}"
+    if view.front is not None:
+        said += f"; {len(view.places):,} on the Pareto front with {view.wish.front}"
+    return Content.from_markup("[bold]$name[/]$said", name=metric.name, said=said)
+
+
+def how(report: Report, metric: MetricReport) -> Content:
+    """What can't be told apart, and by which test."""
+    told = "d says what is better: no goal is given" if metric.goal is None else told_apart(report, metric, brief=True)
+    parts = [told] if told else []
+    parts += [] if metric.known.deterministic else [interval_note(report, metric)]
+    if report.baseline is not None:
+        parts.insert(0, f"◆ baseline {words(report, report.baseline)}")
+    return Content.from_markup("[$foreground 60%]$it[/]", it=" · ".join(parts))
+
+
+def setting(report: Report, metric: MetricReport, place: int) -> Content:
+    """The setting under the cursor in full."""
+    found = metric.comparisons[place]
+    said = ""
+    if found is not None and found.low is not None and found.high is not None:
+        said = f": {number(found.difference)} [{number(found.low)}, {number(found.high)}] from the baseline"
+    return Content.from_markup("[bold]$words[/]$said", words=words(report, place), said=said)
+
+
+def importance_line(explained: Importance, single: bool) -> Content:
+    """Shares of the variance, largest first. `single`: settings have one value each."""
+    rest = [("interactions and noise" if single else "interactions", explained.interactions)]
+    rest += [] if single else [("repeats", explained.repeats)]
+    parts = []
+    for name, value in [*explained.parameters.items(), *rest]:
+        color = "$text-primary" if name in explained.parameters else "$foreground 60%"
+        bar = "█" * round(_BAR * value)
+        bar += " " if bar else ""
+        parts.append(Content.from_markup(f"$name [{color}]$bar[/]$share", name=name, bar=bar, share=share(value)))
+    return Content.assemble(Content.from_markup("[$foreground 60%]importance  [/]"), Content("  ").join(parts))
+
+
+def notes(view: View, most: int = 4) -> Content:
+    shown = list(view.notes[:most])
+    if len(view.notes) > most:
+        shown.append(f"{len(view.notes) - most} more: tui-lab stats {view.experiment}")
+    return Content("\n").join(Content.from_markup("[$text-warning]▲[/] $it", it=note) for note in shown)

@@ -1,0 +1,403 @@
+"""The Results pane: a row per setting, best first, with all that can't be told from the best."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual import on
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.timer import Timer
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from tui_lab.results.export.described import paper_table
+from tui_lab.results.statistics.comparison import Goal
+from tui_lab.results.statistics.report import MetricReport, Report
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.workers import work
+from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
+from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
+from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, rows, words
+from tui_lab.tui.panes.results.view import View, Wish, look
+from tui_lab.tui.widgets.table.table import FrameTable, next_order
+
+if TYPE_CHECKING:
+    from tui_lab.tui.base.snapshot import LabSnapshot
+
+
+# MERGED: How the Results pane looks, and its keys.
+ACTIONS: Final[tuple[Action, ...]] = (
+    Action("results.metric", "m", "Metric", "Judge by the next metric."),
+    Action("results.previous_metric", "M", "Back", "Judge by the metric before.", shown=False),
+    Action("results.baseline", "b", "Baseline", "Compare all settings with the one under the cursor, or stop."),
+    Action("results.by", "v", "Settings", "Choose the parameters that make a setting; average over the others."),
+    Action("results.pareto", "o", "Pareto", "Show only settings that no other beats in two metrics, or all."),
+    Action("results.plot", "p", "Plot", "Draw the metric over the parameters."),
+    Action("results.copy", "y", "Copy", "Copy the table as Markdown."),
+    Action("results.goal", "d", "Goal", "Turn around what is better, here only.", shown=False),
+    Action("results.refresh", "ctrl+r,f5", "Refresh", "Read the results again now.", shown=False),
+)
+HELP: Final = """
+One row per setting: its mean with the confidence interval, best first. `★ best`, and `≈ tied` for all that can't be
+told from it. Several values of one setting come from `repeat`, or from a parameter named `seed`.
+
+`b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
+corrected p and the ratio. Enter lists the tasks of a setting. `s` on a metric's column judges by it.
+
+The same on the command line: `tui-lab stats`.
+"""
+CSS: Final = """
+ResultsPane {
+    & #results-title, & #results-here {
+        height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    & #results-how { height: auto; max-height: 2; padding: 0 1; }
+    & #results-table { height: 1fr; }
+    & #results-importance { height: auto; max-height: 2; padding: 0 1; }
+    & #results-notes { height: auto; max-height: 5; padding: 0 1; }
+    &.short #results-how, &.short #results-importance { max-height: 1; }
+    &.short #results-notes { max-height: 2; }
+    &.tiny #results-how, &.tiny #results-notes { display: none; }
+    &.short #results-how, &.short #results-importance, &.short #results-notes {
+        text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    & #results-message { height: 1fr; padding: 1 2; display: none; }
+    &.empty #results-message { display: block; }
+    &.empty #results-table, &.empty #results-how, &.empty #results-importance, &.empty #results-here {
+        display: none;
+    }
+}
+"""
+
+
+PAUSE: Final = 2.0
+"""Seconds at least between two looks at a run that goes on."""
+SHARE: Final = 5
+"""And so many times as long as the last look took: the rest of the machine belongs to the tasks."""
+SHORT: Final = 30
+TINY: Final = 16  # lines below which the table needs the room of the notes
+"""Lines of the screen below which the words around the table are cut."""
+_GOALS: Final[dict[Goal | None, Goal]] = {None: "max", "max": "min", "min": "max"}
+
+
+class SettingsTable(FrameTable):
+    """Leaves `y` to the pane, which copies all rows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "pass_on", show=False)]
+
+    def action_pass_on(self) -> None:
+        raise SkipAction
+
+
+class ResultsPane(Pane):
+    NAME = "results"
+    TITLE = "Results"
+    ACTIONS = ACTIONS
+    HELP = HELP
+    DEFAULT_CSS = CSS
+
+    def __init__(self) -> None:
+        super().__init__(classes="empty")
+        self._wishes: dict[str, Wish] = {}
+        self._view: View | None = None
+        self._rows: Rows | None = None
+        self._asked: tuple[str, Wish, int] | None = None
+        self._looking = False
+        self._next = 0.0
+        self._later: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="results-title")
+        yield Static(id="results-how")
+        yield SettingsTable(id="results-table", key=KEY, frozen=2)
+        yield Static(id="results-here")
+        yield Static(id="results-importance")
+        yield Static(id="results-notes")
+        yield Static(id="results-message")
+
+    def on_mount(self) -> None:
+        self.table.rests_on_first = True
+        self.on_resize()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.show(self.lab_app.snapshot)
+
+    def focus_first(self) -> None:
+        shown = self.query(SettingsTable) and not self.has_class("empty")
+        (self.table if shown else self).focus()
+
+    def on_resize(self) -> None:
+        self.set_class(self.app.size.height < SHORT, "short")
+        self.set_class(self.app.size.height < TINY, "tiny")
+
+    @property
+    def table(self) -> SettingsTable:
+        return self.query_one(SettingsTable)
+
+    @property
+    def wish(self) -> Wish:
+        return self._wishes.get(self.lab_app.current or "", Wish())
+
+    # Reading.
+
+    def show(self, snapshot: LabSnapshot) -> None:
+        if not self.query(SettingsTable):
+            return
+        experiment = snapshot.experiment(self.lab_app.current)
+        if snapshot.lab is None or experiment is None:
+            self._asked = None
+            self._say(nothing(snapshot, "There are no results yet: press 1, write an experiment, and r runs it."))
+            return
+        asked = (experiment.name, self.wish, experiment.revision)
+        if asked == self._asked:
+            return
+        new = self._asked is None or asked[:2] != self._asked[:2]
+        if self._looking and not new:
+            return  # the look that is under way calls this again
+        wait = 0.0 if new else self._next - time.monotonic()
+        if wait > 0:
+            if self._later is None:
+                self._later = self.set_timer(wait, self._again)
+            return
+        self._asked = asked
+        if self._view is None or self._view.experiment != experiment.name:
+            self.table.rest()
+            self._say(f"reading {experiment.name} …")
+        self._looking = True
+        if new:
+            self.hold_keys()
+        self._look(asked)
+
+    def _again(self) -> None:
+        self._later = None
+        if self.is_on_screen:
+            self.show(self.lab_app.snapshot)
+
+    @work(thread=True, exclusive=True, group="results")
+    def _look(self, asked: tuple[str, Wish, int]) -> None:
+        worker, lab = get_current_worker(), self.lab_app.lab
+        if lab is None:
+            return
+        name, wish, revision = asked
+        began = time.monotonic()
+        view = look(lab.path / name, wish, revision)
+        took = time.monotonic() - began
+        if not worker.is_cancelled:
+            self.app.call_from_thread(self._take, view, took)
+
+    def _take(self, view: View, took: float) -> None:
+        self._looking = False
+        self._next = time.monotonic() + max(PAUSE, SHARE * took)
+        if view.experiment != self.lab_app.current:
+            return
+        if self._asked is not None and view.wish != self._asked[1]:
+            # What was wished for can't be had any more.
+            self._wishes[view.experiment] = view.wish
+            self._asked = (view.experiment, view.wish, view.revision)
+            self.lab_app.tell("the baseline, or the parameters, are not among the results any more", "warning")
+        self._view = view
+        self._draw()
+        self.let_keys_go()
+        self._again()
+
+    def worker_failed(self, text: str) -> None:
+        self.let_keys_go()
+        if self._looking:
+            self._looking = False
+            if self._view is None:
+                self._say(text)
+
+    def _wish(self, **changes: Any) -> None:
+        name = self.lab_app.current
+        if name is not None:
+            self._wishes[name] = replace(self.wish, **changes)
+            self.show(self.lab_app.snapshot)
+
+    # Showing.
+
+    def _say(self, message: str) -> None:
+        if self.table.has_focus:
+            self.focus()  # the table is about to go
+        self.set_class(True, "empty")
+        self.query_one("#results-title", Static).update(self.lab_app.current or "Results")
+        self.query_one("#results-message", Static).update(message)
+        self.query_one("#results-notes", Static).update("")
+        self.query_one("#results-importance", Static).display = False
+        self._view = self._rows = None
+
+    def _draw(self) -> None:
+        view = self._view
+        assert view is not None
+        report, metric = view.report, view.metric
+        if report is None or metric is None:
+            message, told = view.message, notes(view)
+            self._say(message)
+            self.query_one("#results-notes", Static).update(told)
+            return
+        self.set_class(False, "empty")
+        if self.has_focus:
+            self.table.focus()
+        self.query_one("#results-title", Static).update(title(report, metric, view))
+        self.query_one("#results-how", Static).update(how(report, metric))
+        self.query_one("#results-notes", Static).update(notes(view))
+        importance = self.query_one("#results-importance", Static)
+        importance.display = view.explained is not None
+        if view.explained is not None:
+            single = all(sample.n < 2 for sample in metric.samples)
+            importance.update(importance_line(view.explained, single))
+        self._rows = rows(report, metric, self._sorted(report, view.places), view.front)
+        self.table.set_frame(self._rows.frame, columns=self._rows.columns)
+
+    def _sorted(self, report: Report, places: tuple[int, ...]) -> list[int]:
+        """The places in the order of a parameter, where a person asked for one."""
+        order = self.table.sort_by
+        name = self._rows.parameters.get(order[0]) if order is not None and self._rows is not None else None
+        if order is None or name not in report.settings.by:
+            self.table.sort_by = None
+            return list(places)
+        values = report.settings.keys[name]
+        known = [place for place in places if values[place] is not None]
+        known.sort(key=lambda place: values[place], reverse=order[1])
+        return [*known, *(place for place in places if values[place] is None)]
+
+    @property
+    def _shown(self) -> tuple[Report, MetricReport] | None:
+        view = self._view
+        return None if view is None or view.report is None or view.metric is None else (view.report, view.metric)
+
+    def _here(self) -> int | None:
+        """The setting under the cursor."""
+        row = self.table.row(self.table.cursor_row)
+        return None if row is None else int(row[PLACE])
+
+    # Keys.
+
+    @on(FrameTable.HeaderSelected)
+    def _header(self, event: FrameTable.HeaderSelected) -> None:
+        event.stop()
+        if self._rows is None or self._view is None:
+            return
+        if event.column in self._rows.metrics:
+            self.table.sort_by = None
+            self._wish(metric=self._rows.metrics[event.column])
+        elif event.column in self._rows.parameters:
+            self.table.sort_by = next_order(self.table.sort_by, event.column)
+            self._draw()
+
+    @on(FrameTable.RowHighlighted)
+    def _highlighted(self, event: FrameTable.RowHighlighted) -> None:
+        event.stop()
+        here = self.query_one("#results-here", Static)
+        if self._shown is None or event.row is None:
+            here.update("")
+            return
+        here.update(setting(*self._shown, int(event.row[PLACE])))
+
+    @on(FrameTable.RowSelected)
+    def _selected(self, event: FrameTable.RowSelected) -> None:
+        event.stop()
+        view = self._view
+        if view is None or view.report is None:
+            return
+        report = view.report
+        self.lab_app.show_tasks(view.experiment, condition(report, int(event.row[PLACE])))
+
+    def action_metric(self, step: int = 1) -> None:
+        if self._shown is not None and self._view is not None:
+            names = self._view.metrics
+            self._wish(metric=names[(names.index(self._shown[1].name) + step) % len(names)])
+
+    def action_previous_metric(self) -> None:
+        self.action_metric(-1)
+
+    def action_baseline(self) -> None:
+        place = self._here()
+        if self._shown is None or place is None:
+            return
+        report = self._shown[0]
+        if not report.settings.by:
+            self.lab_app.tell("there is a single setting: nothing to compare with", "warning")
+        elif place == report.baseline:
+            self._wish(baseline=None)
+        else:
+            self._wish(baseline=condition(report, place))
+            self.lab_app.tell(f"baseline: {words(report, place)}")
+
+    @work(exclusive=True, group="results-ask")
+    async def action_by(self) -> None:
+        if self._shown is None or self._view is None:
+            return
+        names, chosen = self._view.vary, self._shown[0].settings.by
+        if not names:
+            self.lab_app.tell("no parameter varies", "warning")
+            return
+        by = await self.app.push_screen_wait(ParametersDialog(names, chosen))
+        if by is not None:
+            self._wish(by=None if by == names else by, baseline=None)
+
+    @work(exclusive=True, group="results-ask")
+    async def action_pareto(self) -> None:
+        if self._shown is None:
+            return
+        if self.wish.front is not None:
+            self._wish(front=None)
+            return
+        report, metric = self._shown
+        others = [one.name for one in report.metrics if one.goal is not None and one is not metric]
+        if metric.goal is None or not others:
+            self.lab_app.tell(
+                "a front needs two metrics with a goal: `goal: max` or `goal: min` in the file", "warning"
+            )
+            return
+        chosen = others[0]
+        if len(others) > 1:
+            question = f"Pareto front of {metric.name} and"
+            picked: str | None = await self.app.push_screen_wait(MetricDialog(question, others))
+            chosen = picked or ""
+        if chosen:
+            self._wish(front=chosen)
+
+    def action_goal(self) -> None:
+        if self._shown is not None:
+            metric = self._shown[1]
+            self._wish(goals={**self.wish.goals, metric.name: _GOALS[metric.goal]})
+
+    def action_plot(self) -> None:
+        if self._shown is None:
+            return
+        from tui_lab.results.charts.model import Kind, Request
+
+        report, metric = self._shown
+        results = report.results
+        column = results.metrics.get(metric.name, metric.name)
+        grid = results.grid
+        if column not in grid.columns:
+            self.lab_app.tell(f"{metric.name} can't be drawn", "warning")
+            return
+        numeric = any(grid[name].dtype.is_numeric() for name in report.settings.by)
+        kind: Kind = "lines" if numeric else "categories" if report.settings.by else "hist"
+        request = Request(kind, {"x": column} if kind == "hist" else {"y": column})
+        wanted = [*report.settings.by, column, "task_id", "repeat"]
+        self.lab_app.open_chart(grid.select(list(dict.fromkeys(wanted))), f"{results.name}: {metric.name}", request)
+
+    def action_copy(self) -> None:
+        if self._shown is None or self._view is None:
+            return
+        from tui_lab.results.export.output import write
+
+        report, metric = self._shown
+        ordered = replace(report, metrics=[metric, *(one for one in report.metrics if one is not metric)])
+        text = io.StringIO()
+        write(paper_table(ordered), "markdown", stream=text)
+        self.lab_app.copy(text.getvalue(), "the table as Markdown")
+
+    def action_refresh(self) -> None:
+        self._asked = None
+        self.show(self.lab_app.snapshot)

@@ -1,0 +1,57 @@
+"""All about one task, for its log and for copying: read when the cursor comes to it."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from tui_lab.cli.commands.show import repeating_line
+from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.store.errors import LabError
+from tui_lab.tui.panes.tasks.frame import TaskSource, facts
+from tui_lab.tui.widgets.log.choice import TaskDetail
+
+
+def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
+    """What is known of a task now; None where there is no such task. Raises LabError."""
+    with source.reading() as folder:
+        state = folder.state()
+        if not 0 <= task < state.size:
+            return None
+        found = facts(state, np.array([task], dtype=np.int64), time.time()).row(0, named=True)
+        steps, commands = _program(source, task)
+        return TaskDetail(
+            experiment=folder.name,
+            task=task,
+            state=found["state"],
+            folder=folder.task_folder(task),
+            reason=found["reason"],
+            exit_code=found["exit_code"],
+            signal=found["signal"],
+            attempts=found["attempts"],
+            node=found["node"],
+            duration=found["duration"],
+            steps=steps,
+            commands=commands,
+        )
+
+
+def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+    """The names of a task's steps, and its commands; none where the file as it was submitted can't be read."""
+    try:
+        recipe, row = source.recipe(task)
+    except SpecError:
+        return (None,), ()
+    steps = tuple(dict.fromkeys(step.name for step in recipe.experiment.steps)) or (None,)
+    try:
+        return steps, tuple(recipe.shown(row))
+    except (LabError, ValueError):
+        return steps, ()  # a value that no program can be given; the task says so when it starts
+
+
+def command_line(source: TaskSource, task: int) -> str:
+    """What to paste into a shell to do what a task does. Raises LabError, ValueError."""
+    with source.reading():
+        recipe, row = source.recipe(task)
+    return repeating_line(recipe, row)

@@ -1,0 +1,220 @@
+"""The table of all tasks of an experiment as the screen shows it: what was asked, what came out, where it stands.
+
+Made by threads. Facts come from the fold's columns at once; parameters are read once a submission, metrics
+every few seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tui_lab.engine.recipe import Recipe
+from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.results.tables import refresh
+from tui_lab.store import fold
+from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
+from tui_lab.store.fold import State
+from tui_lab.store.lab import Lab
+from tui_lab.store.naming import column_names
+
+LIVE: Final = 256  # running tasks whose metrics are read while they run
+MOVING: Final = tuple(name for name in FACTS if name not in ASKED)
+_EMPTY_ID: Final = np.empty(0, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """All tasks at one moment. `frame` has parameters, metrics, then facts; rows ascend by task_id."""
+
+    frame: pl.DataFrame
+    parameters: tuple[str, ...]
+    metrics: tuple[str, ...]
+    still: frozenset[str]  # columns that have one value in all rows
+    offset: int  # of the journal
+    unplanned: int = 0  # tasks that the newest plan does not have
+
+    @property
+    def columns(self) -> list[str]:
+        return self.frame.columns
+
+
+class TaskSource:
+    """Reads one experiment for the screen. Every method may be called by any thread; all raise LabError."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.folder = lab.experiment(name)
+        self._reader = ExperimentFolder(self.folder.path)  # for metrics: read beside, not in between
+        self._lock = threading.Lock()
+        self._known: pl.DataFrame | None = None  # parameters and what only a submission changes
+        self._still: frozenset[str] = frozenset()
+        self._parameters: tuple[str, ...] = ()
+        self._metrics: dict[str, str] = {}
+        self._submissions = -1
+        self._found: pl.DataFrame | None = None  # task_id and metrics
+        self._recipes: dict[int, Recipe] = {}
+        self.trouble = ""  # why metrics can't be read
+
+    @contextmanager
+    def reading(self) -> Iterator[ExperimentFolder]:
+        """The folder, for this thread alone."""
+        with self._lock:
+            yield self.folder
+
+    def recipe(self, task: int) -> tuple[Recipe, int]:
+        """How a task is run: by the newest plan that has it. Only while `reading`."""
+        plan = self.folder.plan_of(task)
+        if plan.number not in self._recipes:
+            self._recipes = {plan.number: Recipe(self.folder.spec(plan.number), plan, self.folder.path, "")}
+        row = plan.row(task)
+        assert row is not None
+        return self._recipes[plan.number], row
+
+    def live(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """The facts of some tasks as they are now, by task, for those that exist."""
+        with self._lock:
+            state = self.folder.state()
+            wanted = np.array([i for i in ids if 0 <= i < state.size], dtype=np.int64)
+            found = facts(state, wanted, time.time())
+        return {row["task_id"]: row for row in found.to_dicts()}
+
+    def read(self) -> TaskTable:
+        """Everything as it is now."""
+        with self._lock:
+            state = self.folder.state()
+            if len(state.submissions) != self._submissions or self._known is None:
+                self._read_known(state)
+            known = self._known
+            assert known is not None
+            ids = known["task_id"].to_numpy()
+            moving = facts(state, ids, time.time()).drop("task_id")
+            offset = state.offset
+        found = self._found
+        parts = [known.select(self._parameters)]
+        metrics = tuple(self._metrics.values())
+        if metrics:
+            parts.append(_beside(known["task_id"], found, metrics))
+        asked = [name for name in ASKED if name in known.columns and name not in self._parameters]
+        parts += [known.select(asked), moving]
+        whole = pl.concat([part for part in parts if part.width], how="horizontal")
+        order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
+        frame = whole.select(*dict.fromkeys(order))
+        unplanned = frame.height - int(moving["planned"].sum())
+        return TaskTable(frame, self._parameters, metrics, self._still | _still(moving), offset, unplanned)
+
+    def _read_known(self, state: State) -> None:
+        table = self.folder.asked()
+        parameters = table.columns[: table.columns.index("task_id")]
+        wanted: list[str] = []
+        try:
+            wanted = list(self.folder.spec().metrics)
+        except SpecError as error:
+            self.trouble = f"no metrics: {error}"
+        except (LookupError, OSError):
+            pass
+        renamed, self._metrics = column_names(parameters, wanted, [name for name in FACTS if name not in parameters])
+        self._known = table.rename(renamed)
+        self._parameters = tuple(self._known.columns[: len(parameters)])
+        self._still = _still(self._known)
+        self._submissions = len(state.submissions)
+
+    def read_metrics(self, running: int) -> bool:
+        """Read what is new in the outputs; whether any value came."""
+        if not self._metrics:
+            return False
+        results = refresh(self._reader, live=0 < running <= LIVE)
+        self.trouble = next(iter(results.problems.values()), "")
+        values = results.tasks.select("task_id", *results.metrics.values())
+        with self._lock:
+            before, self._found = self._found, values
+        return before is None or not values.equals(before)  # another pane, or a command, may have read them first
+
+
+def _beside(ids: pl.Series, found: pl.DataFrame | None, metrics: Sequence[str]) -> pl.DataFrame:
+    """Metrics in the order of the tasks; nulls where nothing was read yet."""
+    if found is None or any(name not in found.columns for name in metrics):
+        return pl.DataFrame({name: pl.Series(name, [None] * len(ids), dtype=pl.Float64) for name in metrics})
+    if found.height == len(ids) and bool((found["task_id"] == ids).all()):
+        return found.select(metrics)
+    return pl.DataFrame(ids).join(found, on="task_id", how="left", maintain_order="left").select(metrics)
+
+
+def _still(frame: pl.DataFrame) -> frozenset[str]:
+    names = []
+    for series in frame:
+        if not series.len() or bool(series.eq_missing(series.head(1)).all()):
+            names.append(series.name)
+    return frozenset(names)
+
+
+def facts(state: State, ids: npt.NDArray[np.int64], now: float) -> pl.DataFrame:
+    """The facts of tasks that change as they run; a task that runs has its duration so far. Unknown ids are new."""
+    ids = ids[ids < state.size] if len(ids) and int(ids.max()) >= state.size else ids
+
+    def column(name: str) -> npt.NDArray[Any]:
+        found = np.frombuffer(state.columns[name], dtype=fold.COLUMNS[name][0]) if state.size else _EMPTY_ID
+        return found[ids]
+
+    def named(name: str, names: Sequence[str], none: int) -> pl.Series:
+        codes = column(name).astype(np.int64)
+        series = pl.Series(name, codes, dtype=pl.Int64)
+        valid = series.set((series == none) | (series >= len(names)), None)
+        return valid.cast(pl.UInt32).cat.to(pl.Enum([*names])) if names else valid.cast(pl.String)
+
+    def integers(name: str) -> pl.Series:
+        series = pl.Series(name, column(name)).cast(pl.Int64)
+        return series.set(series == fold.NONE, None).cast(FACTS[name])
+
+    states, started, duration = column("state"), column("started"), column("duration")
+    running = states == fold.RUNNING
+    duration = np.where(running, np.maximum(0.0, now - started), duration)
+    return pl.DataFrame(
+        {
+            "task_id": pl.Series(ids, dtype=pl.Int64),
+            "planned": pl.Series(column("planned") == 1),
+            "state": named("state", fold.STATES, -1),
+            "reason": named("reason", fold.REASONS, 0).set(pl.Series(running), None),
+            "attempt": integers("attempt"),
+            "attempts": pl.Series(column("attempts")).cast(pl.Int32),
+            "duration": pl.Series(duration, dtype=pl.Float64).fill_nan(None),
+            "started_at": _moment(started),
+            "ended_at": _moment(column("ended")),
+            "node": named("node", state.nodes, fold.NONE),
+            **{n: integers(n) for n in ("exit_code", "signal", "peak_rss")},
+            "cpu_time": pl.Series(column("cpu_time"), dtype=pl.Float64).fill_nan(None),
+            "leftover": integers("leftover"),
+        }
+    )
+
+
+def _moment(seconds: npt.NDArray[Any]) -> pl.Series:
+    whole = pl.Series(seconds, dtype=pl.Float64).fill_nan(None) * 1e6
+    return whole.cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
+
+
+def overlaid(rows: pl.DataFrame, live: Mapping[int, Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows with newer facts, where there are such.
+
+    Column by column in Python: few rows, and Polars' threads may be busy with all of them, which the screen can't wait
+    for.
+    """
+    ids = rows["task_id"].to_list()
+    newer = [live.get(task) for task in ids]
+    found = rows.clone()
+    if not any(newer):
+        return found
+    for place, series in enumerate(rows):
+        name = series.name
+        if name in MOVING:
+            pairs = zip(series.to_list(), newer, strict=True)
+            values = [value if facts is None or name not in facts else facts[name] for value, facts in pairs]
+            found.replace_column(place, pl.Series(name, values, dtype=series.dtype, strict=False))
+    return found

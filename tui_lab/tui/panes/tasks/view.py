@@ -1,0 +1,146 @@
+"""Which tasks are shown, and in which order: filter by words or SQL, order, and groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from tui_lab.client.address import matching
+from tui_lab.client.errors import UsageError
+from tui_lab.store.fold import STATES
+from tui_lab.tui.panes.tasks.frame import TaskTable
+
+_SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGNORECASE)
+_CERTAIN: Final = re.compile(r"[=<>]")
+_FIRST: Final = ("task_id", "state")
+_BEHIND: Final = ("node", "attempts", "duration", "reason")
+_NEVER: Final = ("seed", "version", "planned", "attempt", "started_at", "ended_at", "leftover", "cpu_time", "peak_rss")
+
+
+@dataclass(frozen=True)
+class View:
+    """What a person asked to see. `only`: these tasks alone, under a name."""
+
+    text: str = ""
+    order: tuple[str, bool] | None = None
+    columns: tuple[str, ...] | None = None  # None: those that vary
+    only: tuple[str, tuple[int, ...]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The tasks of an experiment that a person has marked, or else found by a filter. words: which, for people."""
+
+    experiment: str
+    words: str
+    ids: pl.Series
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A view of a table: its rows in order. `problem` says what is wrong with the filter; then all rows are here
+    that the part before it lets through."""
+
+    frame: pl.DataFrame
+    total: int
+    problem: str = ""
+
+
+def shown(table: TaskTable, view: View) -> Shown:
+    """The tasks that a view shows."""
+    frame = table.frame
+    problem = ""
+    names = list(dict.fromkeys(["task_id", "state", *columns(table, view)]))
+    if view.only is not None:
+        frame = frame.filter(pl.col("task_id").is_in(pl.Series(view.only[1], dtype=pl.Int64).implode()))
+    if view.text.strip():
+        try:
+            frame = frame.filter(chosen(frame, view.text))
+        except UsageError as error:
+            problem = str(error)
+    if view.order is not None and view.order[0] in frame.columns:
+        name, descending = view.order
+        by = pl.col(name).fill_nan(None) if frame.schema[name].is_float() else pl.col(name)
+        picked = frame.select(*dict.fromkeys([*names, name]))
+        frame = picked.sort(by, "task_id", descending=[descending, False], nulls_last=True)
+    return Shown(frame.select(names), table.frame.height, problem)
+
+
+def chosen(frame: pl.DataFrame, text: str) -> pl.Series:
+    """The rows that a filter lets through: a SQL condition, else words that must all be in some column.
+
+    Raises UsageError for a condition with a mistake.
+    """
+    if _SQL.search(text):
+        used = [name for name in frame.columns if isinstance(frame.schema[name], pl.Enum)]
+        try:
+            return matching(text.strip(), frame.with_columns(pl.col(used).cast(pl.String)))
+        except UsageError:
+            if _CERTAIN.search(text):
+                raise
+    mask = pl.Series([True]).new_from_index(0, frame.height)
+    for word in text.lower().split():
+        mask &= _anywhere(frame, word)
+    return mask
+
+
+def _anywhere(frame: pl.DataFrame, word: str) -> pl.Series:
+    found = pl.Series([False]).new_from_index(0, frame.height)
+    for series in frame:
+        if series.dtype.is_temporal() or series.dtype == pl.Boolean or series.name in _NEVER:
+            continue
+        if isinstance(series.dtype, pl.Enum):
+            hits = [name for name in series.dtype.categories if word in name.lower()]
+            if hits:
+                found |= series.is_in(hits).fill_null(False)
+        elif series.dtype == pl.String:
+            found |= series.str.to_lowercase().str.contains(word, literal=True).fill_null(False)
+        elif series.dtype.is_numeric() and re.search(r"\d|^(nan|inf)$", word):
+            found |= series.cast(pl.String).str.to_lowercase().str.contains(word, literal=True).fill_null(False)
+    return found
+
+
+def columns(table: TaskTable, view: View) -> list[str]:
+    """The columns that are shown, in order: those that a person chose, else those that vary."""
+    if view.columns is not None:
+        return [name for name in view.columns if name in table.frame.columns]
+    return default_columns(table)
+
+
+def default_columns(table: TaskTable) -> list[str]:
+    """Task and state, what differs between tasks, metrics, and how it went."""
+    few = table.frame.height < 2
+    varying = [name for name in table.parameters if few or name not in table.still]
+    repeat = ["repeat"] if "repeat" not in table.still else []
+    behind = [
+        name
+        for name in _BEHIND
+        if name == "duration" or name not in table.still or (name == "reason" and _any(table.frame, name))
+    ]
+    return [*_FIRST, *varying, *repeat, *table.metrics, *behind]
+
+
+def _any(frame: pl.DataFrame, name: str) -> bool:
+    return frame[name].null_count() < frame.height
+
+
+def groupable(table: TaskTable) -> list[str]:
+    """Columns that tasks may be grouped by."""
+    facts = ("state", "reason", "node", "attempts", "exit_code", "repeat", "version")
+    return [*(name for name in facts if name in table.frame.columns), *table.parameters]
+
+
+def grouped(frame: pl.DataFrame, by: str, metrics: Sequence[str] = ()) -> pl.DataFrame:
+    """Tasks by the values of a column: how many there are, in which states, how long they took, the first metric's
+    mean."""
+    states = [(pl.col("state") == name).sum().alias(name) for name in STATES]
+    means = [pl.col("duration").filter(pl.col("state") == "done").mean().alias("mean duration")]
+    for name in metrics[:1]:
+        if frame.schema[name].is_numeric():
+            means.append(pl.col(name).filter(pl.col("state") == "done").fill_nan(None).mean().alias(f"mean {name}"))
+    table = frame.group_by(pl.col(by).alias("group")).agg(pl.len().alias("tasks"), *states, *means)
+    return table.sort("group", nulls_last=True).select("group", "tasks", pl.exclude("group", "tasks"))

@@ -1,0 +1,289 @@
+"""A window on outputs of any size by the Line API: what is in sight is read by offset, never the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_lab.tui.base.actions import Action, bindings
+from tui_lab.tui.widgets.log.document import Document, Item, Place
+from tui_lab.tui.widgets.log.scan import Needle
+
+SIDEWAYS: Final = 8  # cells that a key moves sideways
+WHEEL: Final = 3  # rows
+
+
+def _action(name: str, keys: str, label: str, help: str, call: str = "", shown: bool = False) -> Action:
+    return Action(f"log.{name}", keys, label, help, shown=shown, call=call or name, listed=False)
+
+
+@dataclass
+class Row:
+    """A row of the window."""
+
+    item: Item
+    strip: Strip
+    first: bool  # of its line
+
+
+class LogView(ScrollView, can_focus=True):
+    """Shows a Document. The window's top is a place in it, so that growth at the end moves nothing."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"log--title", "log--match", "log--current", "log--bar", "log--note"}
+    DEFAULT_CSS = """
+    LogView {
+        background: $surface; color: $foreground; overflow: hidden hidden; padding: 0 0 0 1;
+        & > .log--title { color: $text-primary; text-style: bold; }
+        & > .log--match { background: $warning 40%; text-style: bold; }
+        & > .log--current { background: $primary 30%; }
+        & > .log--bar { color: $primary; }
+        & > .log--note { color: $text-muted; }
+    }
+    """
+    ACTIONS: ClassVar[tuple[Action, ...]] = (
+        _action("down", "down,j", "Down", "A line down.", "move(1)"),
+        _action("up", "up,k", "Up", "A line up.", "move(-1)"),
+        _action("pagedown", "pagedown,space", "Page down", "A page down.", "page(1)"),
+        _action("pageup", "pageup", "Page up", "A page up.", "page(-1)"),
+        _action("halfdown", "ctrl+d", "Half a page down", "Half a page down.", "page(0.5)"),
+        _action("halfup", "ctrl+u", "Half a page up", "Half a page up.", "page(-0.5)"),
+        _action("first", "g,home", "Beginning", "To the beginning.", "beginning"),
+        _action("last", "G,end", "End", "To the end.", "end"),
+        _action("left", "left,h", "Left", "To the left.", "sideways(-1)"),
+        _action("right", "right,l", "Right", "To the right.", "sideways(1)"),
+        _action("follow", "f", "Follow", "Stay at the end as it grows, or no longer.", shown=True),
+        _action("wrap", "w", "Wrap", "Long lines on several rows, or cut.", shown=True),
+    )
+    BINDINGS = bindings(ACTIONS)
+
+    follow: reactive[bool] = reactive(False, repaint=False)
+    wrap: reactive[bool] = reactive(False, repaint=False)
+
+    @dataclass
+    class Moved(Message):
+        """Another part of the output is in sight, or how it is shown has changed."""
+
+        view: LogView
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, LogView.Moved)
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.document = Document(())
+        self.top = Place(0, 0)
+        self.sideways = 0
+        self.needle: Needle | None = None
+        self.hit: Place | None = None
+        self.note = ""  # where there is nothing to show
+        self._rows: list[Row] | None = None
+        self._style: Style | None = None  # to ask for it takes as long as to draw a line
+
+    # What is shown.
+
+    def open(self, document: Document, at_end: bool = False, note: str = "") -> None:
+        """Show other outputs from their beginning, or with their end."""
+        self.document, self.note = document, note
+        document.measure = self._measure
+        self.sideways, self.hit = 0, None
+        self.top = document.last(self._height) if at_end else document.first
+        self.changed()
+
+    def grown(self) -> None:
+        """The files may be larger now."""
+        if self.follow:
+            self.top = self.document.last(self._height)
+        else:
+            self.top = self.document.settled(self.top, self._height)
+        self.changed()
+
+    def show(self, place: Place, needle: Needle | None = None) -> None:
+        """Bring a line into sight, some rows below the top, and mark the words in it."""
+        self.needle, self.hit, self.follow = needle, place, False
+        if all(row.item.place[:2] != place[:2] for row in self.rows):
+            self.top = self.document.settled(self.document.up(place, self._height // 3), self._height)
+        self.changed()
+
+    def changed(self) -> None:
+        self._rows = None
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    @property
+    def _height(self) -> int:
+        return max(1, self.size.height)
+
+    @property
+    def _width(self) -> int:
+        return max(1, self.size.width - 1)  # a cell for the bar
+
+    def _measure(self, text: Text) -> int:
+        return max(1, -(-text.cell_len // self._width)) if self.wrap else 1
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows in sight."""
+        if self._rows is None:
+            self._rows = []
+            for item in self.document.after(self.top, self._height + 1):
+                strips = self._strips(item)
+                skip = self.top.row if item.place[:2] == self.top[:2] else 0
+                for number in range(skip, len(strips)):
+                    self._rows.append(Row(item, strips[number], number == 0))
+            del self._rows[self._height :]
+        return self._rows
+
+    def _strips(self, item: Item) -> list[Strip]:
+        text, base = item.text, self._base
+        if item.line is None:
+            base = self.get_component_rich_style("log--title")
+        elif self.hit is not None and self.hit[:2] == item.place[:2]:
+            base = self.get_component_rich_style("log--current")
+        if self.needle is not None and item.line is not None:
+            spans = self.needle.spans(text.plain)
+            if spans:
+                style = self.get_component_rich_style("log--match")
+                text = text.copy()
+                for start, end in spans:
+                    text.stylize(style, start, end)
+        parts = [
+            Segment(part.text, base + (part.style or Style.null()))
+            for part in text.render(self.app.console)
+            if part.text
+        ]
+        strip = Strip(parts, text.cell_len)
+        width = self._width
+        if not self.wrap:
+            return [strip.crop_extend(self.sideways, self.sideways + width, base)]
+        count = self._measure(text)
+        return [strip.crop_extend(number * width, (number + 1) * width, base) for number in range(count)]
+
+    @property
+    def _base(self) -> Style:
+        if self._style is None:
+            self._style = self.rich_style
+        return self._style
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._rows, self._style = None, None
+
+    def render_line(self, y: int) -> Strip:
+        width, rows = self._width, self.rows
+        if y < len(rows):
+            strip = rows[y].strip
+        elif y == 1 and not rows:
+            style = self.get_component_rich_style("log--note")
+            strip = Strip([Segment(f"  {self.note}", style)]).crop_extend(0, width, self._base)
+        else:
+            strip = Strip.blank(width, self._base)
+        return Strip.join([strip, self._bar(y)])
+
+    def _bar(self, y: int) -> Strip:
+        """A cell of the bar at the right, which tells where in the outputs the window is."""
+        total, rows = self.document.size, self.rows
+        if not rows or total == 0 or (self.top == self.document.first and len(rows) < self._height):
+            return Strip.blank(1, self._base)
+        low, high = self._byte(rows[0].item.place), self._byte(rows[-1].item.place, end=rows[-1].item)
+        height = self._height
+        start = min(height - 1, low * height // total)
+        stop = max(start + 1, -(-high * height // total))
+        mark = "|" if self.document.ascii else "┃"
+        style = self.get_component_rich_style("log--bar")
+        return Strip([Segment(mark if start <= y < stop else " ", style)], 1)
+
+    def _byte(self, place: Place, end: Item | None = None) -> int:
+        before = sum(part.file.size for part in self.document.parts[: place.part])
+        return before + (end.line.end if end is not None and end.line is not None else max(0, place.offset))
+
+    @property
+    def share(self) -> float:
+        """How much of the outputs is above the window's bottom, 0 to 1."""
+        rows = self.rows
+        if not rows or not self.document.size:
+            return 1.0
+        return min(1.0, self._byte(rows[-1].item.place, end=rows[-1].item) / self.document.size)
+
+    @property
+    def text(self) -> str:
+        """What is in sight."""
+        return "\n".join(row.item.text.plain for row in self.rows if row.first)
+
+    # Moving.
+
+    def action_move(self, rows: int) -> None:
+        self.follow = False
+        self.top = self.document.down(self.top, rows, self._height) if rows > 0 else self.document.up(self.top, -rows)
+        self.changed()
+
+    def action_page(self, pages: float) -> None:
+        self.action_move(int(pages * max(1, self._height - 1)) or (1 if pages > 0 else -1))
+
+    def action_beginning(self) -> None:
+        self.follow = False
+        self.top = self.document.first
+        self.changed()
+
+    def action_end(self) -> None:
+        self.top = self.document.last(self._height)
+        self.changed()
+
+    def action_sideways(self, steps: int) -> None:
+        if not self.wrap:
+            longest = max((row.item.text.cell_len for row in self.rows), default=0)
+            self.sideways = max(0, min(self.sideways + steps * SIDEWAYS, max(0, longest - self._width // 2)))
+            self.changed()
+
+    def action_follow(self) -> None:
+        self.follow = not self.follow
+
+    def action_wrap(self) -> None:
+        self.wrap = not self.wrap
+
+    def watch_follow(self) -> None:
+        if self.follow:
+            self.action_end()
+        else:
+            self.changed()
+
+    def watch_wrap(self) -> None:
+        self.sideways = 0
+        self.top = self.document.settled(self.top._replace(row=0), self._height)
+        self.changed()
+
+    def on_resize(self) -> None:
+        at_end = self.follow or (self._rows is not None and self.share >= 1.0 and self.top != self.document.first)
+        self.top = self.document.last(self._height) if at_end else self.document.settled(self.top, self._height)
+        self.changed()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-WHEEL)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is not None and offset.x == self._width and self.document.size:
+            self._jump(self.document.size * offset.y // self._height)
+
+    def _jump(self, byte: int) -> None:
+        for number, part in enumerate(self.document.parts):
+            if byte < part.file.size or number == len(self.document.parts) - 1:
+                self.follow = False
+                self.top = self.document.settled(Place(number, byte), self._height)
+                self.changed()
+                return
+            byte -= part.file.size

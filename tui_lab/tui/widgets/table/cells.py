@@ -1,0 +1,170 @@
+"""Values as cells of a table: safe for a terminal, numbers aligned at their points, long text cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import polars as pl
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from tui_lab.results.export.plain import plain_column, shown
+from tui_lab.results.terminal import guard
+
+Align = Literal["left", "right"]
+MOST: Final = 400  # characters of a text that are looked at
+WIDEST: Final = 40  # cells of a column while there is no room to spare
+DIGITS: Final = 6  # significant digits of a float
+_POINT: Final = re.compile(r"[.e]")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it is shown.
+
+    `align` is right for numbers and left for the rest unless given; `format` makes a text of a value that is
+    not null; `width` fixes the width in cells; `style` names a tone for a value: words of `success error
+    warning primary accent muted bold`.
+    """
+
+    name: str
+    label: str = ""
+    align: Align | None = None
+    format: Callable[[Any], str | Text] | None = None
+    width: int | None = None
+    style: Callable[[Any], str] | None = None
+
+    @property
+    def title(self) -> str:
+        return visible(self.label or self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A text that is ready to be shown, its tone, and how many of its cells stand from the decimal point on."""
+
+    text: str | Text
+    width: int
+    tail: int = 0
+    tone: str = ""
+
+
+def visible(text: str, most: int = MOST) -> str:
+    """One line of foreign text without anything that a terminal would act on; controls are written out."""
+    cut = len(text) > most
+    if cut:
+        text = text[:most]
+    text = guard.visible(text)
+    return text + "…" if cut else text
+
+
+def number(value: float) -> str:
+    """A float for people; what was measured is never shown as if it were exact."""
+    if value != value:
+        return "nan"
+    return f"{value:.{DIGITS}g}"
+
+
+def is_right(column: Column, dtype: pl.DataType) -> bool:
+    return dtype.is_numeric() if column.align is None else column.align == "right"
+
+
+def cells(column: Column, values: pl.Series, null: str) -> list[Cell]:
+    """The cells of some rows of a column. What `format` can't make a text of is shown as it is."""
+    if column.format is None and values.dtype not in (pl.String, pl.Int64, pl.Float64):
+        values = plain_column(values)
+    aligned = column.format is None and values.dtype.is_numeric() and column.align != "left"
+    empty = Cell(null, cell_len(null), 0, "muted")
+    return [empty if value is None else _cell(column, value, aligned) for value in values.to_list()]
+
+
+def _cell(column: Column, value: Any, aligned: bool) -> Cell:
+    text: str | Text
+    if column.format is not None:
+        text = column.format(value)
+    elif isinstance(value, float):
+        text = number(value)
+    else:
+        text = value if isinstance(value, str) else shown(value)
+    tone = column.style(value) if column.style is not None else ""
+    if isinstance(text, Text):
+        if not text.plain.isprintable():
+            text = Text(visible(text.plain), style=text.style)
+        return Cell(text, text.cell_len, 0, tone)
+    text = visible(text)
+    tail = 0
+    if aligned:
+        point = _POINT.search(text)
+        tail = len(text) - point.start() if point is not None and text not in ("nan", "true", "false") else 0
+    return Cell(text, cell_len(text), tail, tone)
+
+
+@dataclass
+class Measure:
+    """How wide a column has been so far: it grows with what is seen, so that it does not tremble."""
+
+    head: int = 0  # cells before the decimal point
+    tail: int = 0  # cells from it on
+
+    def take(self, found: Sequence[Cell]) -> bool:
+        """Whether the column has to be wider for these cells."""
+        before = self.head, self.tail
+        for cell in found:
+            self.head = max(self.head, cell.width - cell.tail)
+            self.tail = max(self.tail, cell.tail)
+        return before != (self.head, self.tail)
+
+    @property
+    def width(self) -> int:
+        return self.head + self.tail
+
+
+def fitted(text: str | Text, width: int, right: bool, pad: int = 0, ellipsis: str = "…") -> str | Text:
+    """A text in exactly `width` cells; `pad` blanks stand behind it where it is aligned right."""
+    length = cell_len(text) if isinstance(text, str) else text.cell_len
+    if length > width:
+        return _cut(text, width, ellipsis)
+    behind = min(pad, width - length) if right else width - length
+    before = width - length - behind
+    if isinstance(text, str):
+        return " " * before + text + " " * behind
+    padded = text.copy()
+    padded.pad_left(before)
+    padded.pad_right(behind)
+    return padded
+
+
+def _cut(text: str | Text, width: int, ellipsis: str) -> str | Text:
+    if width <= 0:
+        return ""
+    if isinstance(text, str):
+        return set_cell_size(text, width - 1) + ellipsis
+    short = text.copy()
+    short.truncate(width - 1, overflow="crop", pad=True)
+    return short.append(ellipsis)
+
+
+def widths(
+    columns: Sequence[Column], texts: Sequence[str], measures: Sequence[Measure], gap: int, room: int
+) -> list[int]:
+    """The width of each column in cells, titles (`texts`) included. Long texts are cut where the room does not hold
+    them all."""
+    titles = [cell_len(text) for text in texts]
+    wanted = [
+        column.width or max(title, measure.width)
+        for column, title, measure in zip(columns, titles, measures, strict=True)
+    ]
+    given = [
+        want if column.width or title >= want else max(title, min(want, WIDEST))
+        for column, title, want in zip(columns, titles, wanted, strict=True)
+    ]
+    spare = room - sum(given) - gap * len(given)
+    for place, want in enumerate(wanted):
+        if spare > 0 and want > given[place]:
+            more = min(spare, want - given[place])
+            given[place] += more
+            spare -= more
+    return given

@@ -1,0 +1,473 @@
+"""A table over a Polars frame by the Line API: only the rows in sight are read, formatted and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final
+
+import polars as pl
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, fitted, is_right, visible, widths
+from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
+from tui_lab.tui.widgets.table.paint import Segments, Tones, line, segments
+
+# MERGED: What a table shows right now: the cells of the rows in sight, made once for each place and column.
+Overlay = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+class Page:
+    """Rows `start` to `stop` of a frame, as cells; a column is formatted when it is first asked for."""
+
+    def __init__(
+        self, frame: pl.DataFrame, columns: Sequence[Column], start: int, stop: int, overlay: Overlay | None, null: str
+    ) -> None:
+        self.start = start
+        self.rows = frame[start:stop]
+        if overlay is not None and self.rows.height:
+            self.rows = overlay(self.rows)
+        self.stop = start + self.rows.height
+        self._columns, self._null = columns, null
+        self._cells: dict[int, list[Cell]] = {}
+
+    def holds(self, start: int, stop: int) -> bool:
+        return self.start <= start and stop <= self.stop
+
+    def column(self, place: int) -> list[Cell]:
+        found = self._cells.get(place)
+        if found is None:
+            column = self._columns[place]
+            found = self._cells[place] = cells(column, self.rows[column.name], self._null)
+        return found
+
+    def cell(self, place: int, row: int) -> Cell:
+        return self.column(place)[row - self.start]
+
+    def measure(self, places: Sequence[int], measures: Sequence[Measure]) -> bool:
+        """Widen the measures by what is in sight; whether one of them grew."""
+        grown = [measures[place].take(self.column(place)) for place in places]
+        return any(grown)
+
+
+# MERGED: How a table looks, and its keys.
+TONES: Final = ("success", "error", "warning", "primary", "accent", "muted", "bold")
+CLASSES: Final = {f"table--{name}" for name in ("header", "cursor", "column", "mark", *TONES)}
+CSS: Final = """
+FrameTable {
+    background: $surface; color: $foreground; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
+    & > .table--header { background: $panel; color: $foreground; text-style: bold; }
+    & > .table--column { color: $text-accent; text-style: bold underline; }
+    & > .table--cursor {
+        background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground;
+    }
+    &:focus > .table--cursor {
+        background: $block-cursor-background; color: $block-cursor-foreground;
+        text-style: $block-cursor-text-style;
+    }
+    & > .table--mark { color: $text-warning; text-style: bold; }
+    & > .table--success { color: $text-success; }
+    & > .table--error { color: $text-error; text-style: bold; }
+    & > .table--warning { color: $text-warning; }
+    & > .table--primary { color: $text-primary; }
+    & > .table--accent { color: $text-accent; }
+    & > .table--muted { color: $foreground 60%; }
+    & > .table--bold { text-style: bold; }
+}
+"""
+KEYS: Final[list[BindingType]] = [
+    Binding("down,j", "cursor(1)", "Down", id="table.down", show=False),
+    Binding("up,k", "cursor(-1)", "Up", id="table.up", show=False),
+    Binding("pagedown", "page(1)", "Page down", id="table.pagedown", show=False),
+    Binding("pageup", "page(-1)", "Page up", id="table.pageup", show=False),
+    Binding("ctrl+d", "page(0.5)", "Half a page down", id="table.halfdown", show=False),
+    Binding("ctrl+u", "page(-0.5)", "Half a page up", id="table.halfup", show=False),
+    Binding("g,home", "row(0)", "First row", id="table.first", show=False),
+    Binding("G,end", "row(-1)", "Last row", id="table.last", show=False),
+    Binding("left,h", "column(-1)", "Column to the left", id="table.left", show=False),
+    Binding("right,l", "column(1)", "Column to the right", id="table.right", show=False),
+    Binding("s", "sort", "Sort by this column", id="table.sort", show=False),
+    Binding("enter", "select", "Open", id="table.select", show=False),
+    Binding("y", "copy_cell", "Copy this cell", id="table.copy_cell", show=False),
+    Binding("Y", "copy_row", "Copy this row", id="table.copy_row", show=False),
+]
+
+
+__all__ = ["Column", "FrameTable", "next_order"]
+
+SAMPLE: Final = 24  # rows by which columns that are out of sight are measured
+LEAST_TEXT: Final = 4  # cells in which the beginning of a text says something
+Order = tuple[str, bool]
+
+
+def next_order(order: Order | None, column: str) -> Order | None:
+    """The order after a person asks to sort by a column: ascending, descending, as it came."""
+    if order is None or order[0] != column:
+        return column, False
+    return None if order[1] else (column, True)
+
+
+class FrameTable(ScrollView, can_focus=True):
+    """Rows of a frame, with a cursor that stays on its row (by `key`) when the frame is replaced."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = CLASSES
+    DEFAULT_CSS = CSS
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
+
+    cursor_row: reactive[int] = reactive(0, repaint=False)
+    cursor_column: reactive[int] = reactive(0, repaint=False)
+    sort_by: reactive[Order | None] = reactive(None)
+
+    class TableMessage(Message):
+        def __init__(self, table: FrameTable) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> FrameTable:
+            return self.table
+
+    class RowHighlighted(TableMessage):
+        """The cursor is on another row, or its row has other values now."""
+
+        def __init__(self, table: FrameTable, row: dict[str, Any] | None) -> None:
+            super().__init__(table)
+            self.row = row
+
+    class RowSelected(TableMessage):
+        """Enter, or a double click."""
+
+        def __init__(self, table: FrameTable, row: dict[str, Any]) -> None:
+            super().__init__(table)
+            self.row = row
+
+    class HeaderSelected(TableMessage):
+        """A click on the header, or the key to sort by the column under the cursor."""
+
+        def __init__(self, table: FrameTable, column: str) -> None:
+            super().__init__(table)
+            self.column = column
+
+    def __init__(
+        self, *, id: str | None = None, classes: str | None = None, key: str | None = None, frozen: int = 0
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.key = key
+        self.frozen = frozen
+        self.rests_on_first = False  # until a person moves the cursor, it stays on whatever row is the first
+        self.placeholder = "nothing to show"
+        self.overlay: Overlay | None = None  # newer values for the rows in sight, which are passed to it
+        self.marked: set[Any] = set()
+        self.frame = pl.DataFrame()
+        self.total = 0
+        self._columns: tuple[Column, ...] = ()
+        self._right: list[bool] = []  # columns that are aligned right
+        self._measures: list[Measure] = []
+        self._layout_ = Layout.of((), 0, 0)
+        self._page = Page(self.frame, (), 0, 0, None, "")
+        self._chosen: Any = None  # the key that a person went to
+        self._tones = Tones(self)
+
+    # The frame.
+
+    @property
+    def ascii(self) -> bool:
+        return bool(getattr(getattr(self.app, "config", None), "ascii", False))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self._columns
+
+    def set_frame(
+        self, frame: pl.DataFrame, *, columns: Sequence[Column] | None = None, total: int | None = None
+    ) -> None:
+        """Show another frame, by default all its columns. `total`: rows there are, where these are not all."""
+        shown = tuple(columns) if columns is not None else tuple(Column(name) for name in frame.columns)
+        before = self.key_at(self.cursor_row)
+        height = self.cursor_row - self.scroll_offset.y
+        in_sight = 0 <= height < self._body
+        names = [column.name for column in self._columns]
+        self.frame, self.total = frame, frame.height if total is None else total
+        if [column.name for column in shown] != names:
+            current = names[self.cursor_column] if self.cursor_column < len(names) else ""
+            wanted = [column.name for column in shown]
+            self._measures = [Measure() for _ in shown]
+            self._columns = shown
+            self.cursor_column = wanted.index(current) if current in wanted else 0
+            if shown:
+                sample = Page(frame.head(SAMPLE), shown, 0, SAMPLE, None, self._null)
+                sample.measure(range(len(shown)), self._measures)
+        self._columns = shown
+        schema = frame.schema
+        self._right = [is_right(column, schema[column.name]) for column in shown]
+        row = self._row_of(self._chosen)
+        if row is None and self.rests_on_first and self._chosen is None:
+            row = 0
+        if row is None:
+            row = self._row_of(before)
+        if row is None:
+            row = min(self.cursor_row, max(0, frame.height - 1))
+        self._look(force=True)
+        if in_sight:
+            self.scroll_to(y=row - height, animate=False)
+        moved = row != self.cursor_row
+        self.cursor_row = row
+        self._look(force=True)
+        self.refresh()
+        if not moved:
+            self.post_message(self.RowHighlighted(self, self.row(row)))
+
+    def refresh_rows(self) -> None:
+        """Ask `overlay` again for the rows in sight."""
+        before = self._page
+        after = Page(self.frame, self._columns, before.start, before.stop, self.overlay, self._null)
+        if after.rows.rows() != before.rows.rows():
+            self._look(force=True)
+
+    def _row_of(self, key: Any) -> int | None:
+        if key is None or self.key is None or self.key not in self.frame.columns:
+            return None
+        if self.key_at(self.cursor_row) == key:
+            return self.cursor_row  # mostly; to look through a million takes a while
+        return self.frame[self.key].index_of(key)
+
+    def key_at(self, index: int) -> Any:
+        """The key of a row, None where there is no such row or no key."""
+        if self.key is None or self.key not in self.frame.columns or not 0 <= index < self.frame.height:
+            return None
+        return self.frame[self.key][index]
+
+    def row(self, index: int) -> dict[str, Any] | None:
+        """The values of a row, as new as they are shown; None where there is no such row."""
+        if not 0 <= index < self.frame.height:
+            return None
+        if self._page.holds(index, index + 1):
+            return self._page.rows.row(index - self._page.start, named=True)
+        return self.frame.row(index, named=True)
+
+    def rest(self) -> None:
+        """Forget the row that a person went to."""
+        self._chosen = None
+
+    def go_to(self, key: Any) -> bool:
+        """Put the cursor on the row with this key; whether there is one."""
+        self._chosen = key
+        row = self._row_of(key)
+        if row is not None:
+            self.cursor_row = row
+        return row is not None
+
+    # Where things stand.
+
+    @property
+    def _body(self) -> int:
+        """Rows that fit below the header."""
+        return max(0, self.scrollable_content_region.height - 1)
+
+    @property
+    def _null(self) -> str:
+        return "-" if self.ascii else "·"
+
+    @property
+    def _ellipsis(self) -> str:
+        return "~" if self.ascii else "…"
+
+    def _look(self, force: bool = False) -> None:
+        """Prepare the cells in sight; where that needs wider columns, the columns move."""
+        if not self.is_mounted:
+            return
+        start = min(self.scroll_offset.y, max(0, self.frame.height - 1))
+        stop = min(start + max(self._body, 1) + 1, self.frame.height)
+        if force or not self._page.holds(start, stop):
+            self._page = Page(self.frame, self._columns, start, stop, self.overlay, self._null)
+        room = self.scrollable_content_region.width
+        places = [*range(self._layout_.frozen), *self._layout_.moving(self.scroll_offset.x, room)]
+        grown = self._page.measure([place for place in places if place < len(self._columns)], self._measures)
+        if grown or force or len(self._layout_.widths) != len(self._columns):
+            self._layout_ = Layout.of(
+                widths(self._columns, self._titles(), self._measures, GAP, room - GUTTER), self.frozen, max(room, 1)
+            )
+            size = Size(self._layout_.width, self.frame.height + 1)
+            if size != self.virtual_size:
+                self.virtual_size = size
+            self.refresh()
+
+    def on_mount(self) -> None:
+        super().on_mount()  # type: ignore[no-untyped-call]
+        self._look(force=True)
+
+    def on_resize(self) -> None:
+        self._look(force=True)
+        self._show_cursor()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        self._look()
+        super().watch_scroll_y(old_value, new_value)
+
+    def watch_scroll_x(self, old_value: float, new_value: float) -> None:
+        self._look()
+        super().watch_scroll_x(old_value, new_value)
+
+    # The cursor.
+
+    def watch_cursor_row(self, old: int, new: int) -> None:
+        self._show_cursor()
+        self.refresh_line(old + 1)
+        self.refresh_line(new + 1)
+        self.post_message(self.RowHighlighted(self, self.row(new)))
+
+    def watch_cursor_column(self) -> None:
+        if self.is_mounted and self.cursor_column < len(self._layout_.widths):
+            room = self.scrollable_content_region.width
+            self.scroll_to(x=self._layout_.scroll_to(self.cursor_column, self.scroll_offset.x, room), animate=False)
+        self.refresh()
+
+    def watch_sort_by(self) -> None:
+        self._look(force=True)
+
+    def _show_cursor(self) -> None:
+        if not self.is_mounted or not self._body:
+            return
+        top = self.scroll_offset.y
+        if self.cursor_row < top:
+            self.scroll_to(y=self.cursor_row, animate=False)
+        elif self.cursor_row >= top + self._body:
+            self.scroll_to(y=self.cursor_row - self._body + 1, animate=False)
+
+    def _move(self, row: int) -> None:
+        if self.frame.height:
+            self.cursor_row = max(0, min(row, self.frame.height - 1))
+            self._chosen = self.key_at(self.cursor_row)
+
+    def action_cursor(self, rows: int) -> None:
+        self._move(self.cursor_row + rows)
+
+    def action_page(self, pages: float) -> None:
+        self._move(self.cursor_row + int(pages * max(1, self._body - 1)))
+
+    def action_row(self, row: int) -> None:
+        self._move(row if row >= 0 else self.frame.height + row)
+
+    def action_column(self, columns: int) -> None:
+        if self._columns:
+            self.cursor_column = max(0, min(self.cursor_column + columns, len(self._columns) - 1))
+
+    def action_sort(self) -> None:
+        if self.cursor_column < len(self._columns):
+            self.post_message(self.HeaderSelected(self, self._columns[self.cursor_column].name))
+
+    def action_select(self) -> None:
+        row = self.row(self.cursor_row)
+        if row is not None:
+            self.post_message(self.RowSelected(self, row))
+
+    def toggle_mark(self) -> None:
+        """Mark the row under the cursor, or take its mark away, and go to the next."""
+        key = self.key_at(self.cursor_row)
+        if key is not None:
+            self.marked ^= {key}
+            self.refresh_line(self.cursor_row + 1)
+            self._move(self.cursor_row + 1)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        place = self._layout_.at(offset.x, self.scroll_offset.x)
+        if place is not None:
+            self.cursor_column = place
+        if offset.y == 0:
+            if place is not None:
+                self.post_message(self.HeaderSelected(self, self._columns[place].name))
+            return
+        row = self.scroll_offset.y + offset.y - 1
+        if row < self.frame.height:
+            self._move(row)
+            if event.chain == 2:
+                self.action_select()
+
+    def action_copy_cell(self) -> None:
+        row = self.row(self.cursor_row)
+        if row is not None and self.cursor_column < len(self._columns):
+            name = self._columns[self.cursor_column].name
+            self._copy([row[name]], name)
+
+    def action_copy_row(self) -> None:
+        row = self.row(self.cursor_row)
+        if row is not None:
+            self._copy([row[column.name] for column in self._columns], "the row")
+
+    def _copy(self, values: Sequence[Any], what: str) -> None:
+        copy = getattr(self.app, "copy", None)
+        if copy is not None:
+            copy("\t".join("" if value is None else str(value) for value in values), what)
+
+    # Drawing.
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._tones.clear()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        row = self.scroll_offset.y + y - 1
+        if y == 0:
+            plain, current = self._tones("header"), self._tones("header", "column")
+            title = lambda place, room: self._title(place, room, plain, current)  # noqa: E731
+            return line(width, self._layout_, self.scroll_offset.x, title, Segment("", plain), plain)
+        if not 0 <= row < self.frame.height:
+            note = self.placeholder if y == 2 and not self.frame.height else ""
+            return Strip([Segment(str(fitted(f"  {visible(note)}", width, False)), self._tones("muted"))], width)
+        if not self._page.holds(row, row + 1):
+            self._page = Page(self.frame, self._columns, row, row + 1, self.overlay, self._null)
+        base = ("cursor",) if row == self.cursor_row else ()
+        mark = Segment("", self._tones(*base))
+        if self.marked and self.key_at(row) in self.marked:
+            mark = Segment("*" if self.ascii else "●", self._tones(*base, "mark"))
+        return line(
+            width,
+            self._layout_,
+            self.scroll_offset.x,
+            lambda place, room: self._cell(place, room, row, base),
+            mark,
+            self._tones(*base),
+        )
+
+    def _title(self, place: int, room: int, plain: Style, current: Style) -> Segments:
+        title: str | Text = self._titles()[place]
+        if place == self.cursor_column:  # the words alone are underlined
+            title = Text(str(title), style=current)
+        return segments(Cell(title, 0), room, self._right[place], 0, plain, plain, self._ellipsis)
+
+    def _titles(self) -> list[str]:
+        marks = ("^", "v") if self.ascii else ("↑", "↓")
+        name, descending = self.sort_by or ("", False)
+        return [
+            f"{column.title} {marks[descending]}" if self.sort_by and column.name == name else column.title
+            for column in self._columns
+        ]
+
+    def _cell(self, place: int, room: int, row: int, base: tuple[str, ...]) -> Segments:
+        cell = self._page.cell(place, row)
+        # Of a column that stands half outside, what says nothing is left away; the title's ellipsis tells of it.
+        if room < self._layout_.widths[place] and cell.width > room and (self._right[place] or room < LEAST_TEXT):
+            cell = Cell("", 0)
+        tones = [cell.tone] if cell.tone else []
+        return segments(
+            cell,
+            room,
+            self._right[place],
+            self._measures[place].tail - cell.tail,
+            self._tones(*base, *tones),
+            self._tones(*base),
+            self._ellipsis,
+        )
