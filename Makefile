@@ -30,14 +30,14 @@ $(LOWEST)/made: pyproject.toml
 		--only-binary :all: --no-binary tui-lab -e '.[test]'
 	touch $@
 
-# All tests, or what is asked for: make lowest TESTS=tests/spec
+# All tests, or what is asked for: make lowest TESTS=tests/experiment
 lowest: $(LOWEST)/made
 	$(LOWEST)/bin/python -m pytest $(TESTS)
 
 # What CI has the time for: where most of the calls into the dependencies are, and of each other one a test that goes
 # all the way through it.
 lowest-part:
-	$(MAKE) lowest TESTS='tests/spec/test_yaml12.py tests/spec/test_expression.py tests/store/test_planning.py \
+	$(MAKE) lowest TESTS='tests/experiment/test_yaml12.py tests/experiment/test_expression.py tests/store/test_planning.py \
 		tests/results/test_sql.py tests/results/test_export.py tests/results/test_tables_and_cache.py \
 		tests/results/test_charts_drawn.py tests/results/test_statistics.py tests/nodes/test_ssh.py \
 		tests/tui/test_shell.py tests/tui/test_table.py tests/tui/test_query_pane.py tests/tui/test_experiment_pane.py \

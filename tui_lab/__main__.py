@@ -21,7 +21,8 @@ import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
 
 from tui_lab.cli import main as command  # noqa: E402
-from tui_lab.cli.interrupts import INTERRUPTED, interrupt  # noqa: E402
+from tui_lab.cli.interrupts import interrupt  # noqa: E402
+from tui_lab.client.exit_status import INTERRUPTED  # noqa: E402
 
 
 def main() -> int:

@@ -183,7 +183,7 @@ def _threads(process: subprocess.Popen[str]) -> int:
 
 
 def test_nothing_heavy_is_imported_for_help_and_runs(bench: Bench) -> None:
-    code = "import sys, tui_lab.cli.follow, tui_lab.cli.summary; sys.exit('scipy' in sys.modules)"
+    code = "import sys, tui_lab.client.follow, tui_lab.cli.output.summary; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([bench.python, "-c", code], check=False).returncode == 0
 
 

@@ -98,7 +98,7 @@ def test_nothing_goes_past_the_guard() -> None:
                         past.append(f"{path.relative_to(SOURCE)}: {name}")
     # `logs` hands on the bytes of an output, to a pipe or where --raw asks for them; --first is as if a person had
     # started the task in this terminal.
-    assert past == ["cli/commands/logs.py: sys.stdout.buffer.write", "cli/first.py: ours.buffer.write"]
+    assert past == ["cli/commands/logs.py: sys.stdout.buffer.write", "client/foreground.py: ours.buffer.write"]
 
 
 def test_a_full_disk_behind_the_streams(bench: Bench) -> None:

@@ -99,9 +99,9 @@ async def test_no_sessions_at_all(fleet: Fleet, echo: None) -> None:
 
 async def test_idle_connections_are_closed(fleet: Fleet, echo: None) -> None:
     node = fleet.node("tower", max_sessions=1)
-    pool = pool.Pool(node.entry, fleet.environment(), idle=0.2)
+    own = pool.Pool(node.entry, fleet.environment(), idle=0.2)
     way = SshTransport(node.entry, "x", fleet.environment())
-    way._pool = pool
+    way._pool = own
     first, second = await way.open(), await way.open_files()
     assert node.machine.sessions() == 2
     await second.close()
@@ -172,12 +172,12 @@ async def test_variables_of_the_configuration(fleet: Fleet) -> None:
     node = fleet.node("tower", sshd=("AcceptEnv OURS_*",))
     config = fleet.home / ".ssh" / "config"
     config.write_text("SetEnv OURS_A=1=2 OURS_B=words OTHER=no\n" + config.read_text())
-    pool = pool.Pool(node.entry, fleet.environment(PATH="/nowhere"))  # without an `ssh`, which asks passwd for home
-    line, (_, stdout, _) = await pool.open("env")
+    own = pool.Pool(node.entry, fleet.environment(PATH="/nowhere"))  # without an `ssh`, which asks passwd for home
+    line, (_, stdout, _) = await own.open("env")
     said = (await stdout.read()).decode().splitlines()
     assert [text for text in said if text.startswith(("OURS_", "OTHER"))] == ["OURS_A=1=2", "OURS_B=words"]
-    pool.release(line, False)
-    await pool.close()
+    own.release(line, False)
+    await own.close()
 
 
 # ---- broken lines

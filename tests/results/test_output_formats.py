@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 import polars as pl
-from tui_lab.results.output import OutputError, write
+from tui_lab.results.export.output import OutputError, write
 frame = pl.DataFrame({"number": range(200_000), "text": ["x" * 20] * 200_000})
 frame = frame.head(int(sys.argv[2])) if len(sys.argv) > 2 else frame
 try:

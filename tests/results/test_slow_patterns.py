@@ -168,7 +168,8 @@ def test_no_line_is_short_enough_for_some(pattern: str) -> None:
 def test_a_helper_ends_with_who_asked_it() -> None:
     """In the midst of a search, and whatever ends the other."""
     code = (
-        "from tui_lab.results.slow_search import SlowSearch; from tui_lab.spec.pattern import compile_pattern\n"
+        "from tui_lab.results.extraction.slow_search import SlowSearch\n"
+        "from tui_lab.experiment.patterns.pattern import compile_pattern\n"
         "SlowSearch(compile_pattern('(a+)+$'), 100000.0).first(['a' * 60 + '!'])\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

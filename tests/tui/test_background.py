@@ -18,12 +18,12 @@ from tui_lab.tui.base.workers import Threads, keep_promises, promised
 
 # Where a pane's worker gets what it waits for.
 SOURCES = {
-    "tasks": "task_feed.make",
-    "results": "results_pane.look",
-    "history": "history_pane.submissions",
-    "chart": "chart_pane.read",
-    "query": "query_schema.tables",
-    "experiment": "experiment_pane.check",
+    "tasks": "tasks.feed.make",
+    "results": "results.pane.look",
+    "history": "history.pane.submissions",
+    "chart": "chart.pane.read",
+    "query": "query.schema.tables",
+    "experiment": "experiment.pane.check",
 }
 
 
@@ -38,7 +38,7 @@ async def test_it_is_shown(pane: str, small_lab: Path, tmp_path: Path, monkeypat
     def broken(*given: Any, **more: Any) -> None:
         raise UnforeseenError("brokenonpurpose")
 
-    monkeypatch.setattr(f"tui_lab.tui.{SOURCES[pane]}", broken)
+    monkeypatch.setattr(f"tui_lab.tui.panes.{SOURCES[pane]}", broken)
     told: list[str] = []
     monkeypatch.setattr(LabApp, "notify", lambda self, message, **more: told.append(message))
     app = LabApp(small_lab)
@@ -58,8 +58,8 @@ async def test_it_is_shown(pane: str, small_lab: Path, tmp_path: Path, monkeypat
 
 def test_no_other_workers_are_used() -> None:
     """Textual's own end the screen, or nothing at all."""
-    for path in Path(tui_lab.tui.__file__).parent.glob("*.py"):
-        if path.name == "background.py":
+    for path in Path(tui_lab.tui.__file__).parent.rglob("*.py"):
+        if path.name == "workers.py":
             continue
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.ImportFrom) and node.module == "textual":

@@ -268,7 +268,7 @@ async def test_what_can_not_be_read_once_is_read_again(small_lab: Path, monkeypa
             raise OSError("in the middle of a change")
         return source.read(*words)
 
-    monkeypatch.setattr("tui_lab.tui.base.panes.chart.pane.read", read)
+    monkeypatch.setattr("tui_lab.tui.panes.chart.pane.read", read)
     async with opened(small_lab) as (pilot, pane):
         await wait_until(pilot, lambda: "error" in pane.plot.text)
         assert len(calls) == 2

@@ -218,7 +218,7 @@ metrics: {score: {pattern: 'score: (@float@)', goal: max}}
 async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch, mouse: bool
 ) -> None:
-    monkeypatch.setattr("tui_lab.tui.base.panes.results.pane.PAUSE", 0.1)
+    monkeypatch.setattr("tui_lab.tui.panes.results.pane.PAUSE", 0.1)
     run = workshop.start("--run", workshop.write("turns.yaml", IN_TURN), "--node", "localhost", 4)
     app = LabApp(workshop.lab_path)
 

@@ -103,7 +103,7 @@ async def test_a_pasted_command_becomes_an_experiment(tmp_path: Path, monkeypatc
 
 def test_the_first_screen(snap_compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_cursor_blink: None) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tui_lab.tui.base.panes.welcome.pane.running_labs", lambda besides: ())
+    monkeypatch.setattr("tui_lab.tui.panes.welcome.pane.running_labs", lambda besides: ())
     assert snap_compare(LabApp(Path("lab")), terminal_size=(80, 24))
 
 
@@ -117,7 +117,7 @@ async def test_a_run_of_this_machine_is_attached_to(
     until(workshop.engine_pid)
     assert workshop.lab_path in running_labs(Path("/nowhere"))
     assert workshop.lab_path not in running_labs(workshop.lab_path)
-    monkeypatch.setattr("tui_lab.tui.base.panes.welcome.pane.running_labs", lambda besides: (workshop.lab_path,))
+    monkeypatch.setattr("tui_lab.tui.panes.welcome.pane.running_labs", lambda besides: (workshop.lab_path,))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     app = LabApp(Path("lab"))
     async with app.run_test(size=(80, 24)) as pilot:

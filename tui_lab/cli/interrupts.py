@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-INTERRUPTED: Final = 130  # exit status
+from tui_lab.client.exit_status import INTERRUPTED
+
 _PATIENCE: Final = 0.3  # seconds that an import has for its end
 
 _awaited: threading.Timer | None = None  # runs while an import is to end

@@ -14,6 +14,7 @@ from typing import Final
 
 from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.client import shortage
+from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED, USAGE
 from tui_lab.results.terminal.guard import guard_streams
 
 # name -> one line; the module is `tui_lab.cli.commands.NAME`.
@@ -40,8 +41,6 @@ COMMANDS: Final = {
     "stats": "which setting is best, and how sure that is",
     "export": "write the results for other tools",
 }
-
-DONE, FAILED, USAGE, INFRASTRUCTURE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:

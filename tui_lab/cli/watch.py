@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from tui_lab.cli.main import DONE, FAILED, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.cli.output.progress import make_view
 from tui_lab.cli.output.summary import summarize
+from tui_lab.client.exit_status import DONE, FAILED, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.client.follow import Followed, Follower, Interrupts
 from tui_lab.client.formatting import plural
 from tui_lab.engine.client import EngineClient

@@ -1,4 +1,4 @@
-"""Entry of the engine process: `python -m tui_lab.cli.engine LAB`. People use `tui-lab --run`, which starts it; with
+"""Entry of the engine process: `python -m tui_lab.client.engine LAB`. People use `tui-lab --run`, which starts it; with
 --wait it waits to be told that it is wanted (see `tui_lab.engine.early`)."""
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if __name__ == "__main__":
 
     lab = Path(sys.argv[1])
     if SSH in sys.argv[2:]:
-        import tui_lab.engine.transports.ssh_pool  # noqa: F401
+        import tui_lab.engine.transports.ssh.pool  # noqa: F401
     gc.freeze()
     gc.enable()
     sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or is_wanted(lab) else 0)

@@ -1,7 +1,7 @@
 """`--run FILE --first`: one task in the foreground, its output on screen, nothing of it kept in the lab.
 
-`python -m tui_lab.cli.first LAB EXPERIMENT TASK`, which the screen starts, does so for any task of a lab, and ends when
-its standard input does.
+`python -m tui_lab.client.foreground LAB EXPERIMENT TASK`, which the screen starts, does so for any task of a lab, and
+ends when its standard input does.
 
 Everyone tries one before three thousand. It goes the way of every task: an agent starts it, in a folder of its own that
 is removed afterwards.
@@ -23,8 +23,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from tui_lab.cli.main import DONE, FAILED, INTERRUPTED, USAGE
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
 from tui_lab.client.formatting import PIPE, span
 from tui_lab.client.submission import Prepared
 from tui_lab.engine.agent_bundle import packed

@@ -40,7 +40,7 @@ from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
 
 
-# MERGED: Prepared experiments given to the engine of their lab: the last step of `--run` and of a launch on screen.
+# --- Prepared experiments given to the engine of their lab: the last step of `--run` and of a launch on screen
 @dataclass(frozen=True)
 class Submitted:
     """What the engine has taken on."""

@@ -20,7 +20,7 @@ import polars as pl
 from tui_lab.experiment.canonical import canonical
 from tui_lab.experiment.combinations import Combinations, carried
 from tui_lab.experiment.domains.model import Value
-from tui_lab.experiment.model import Experiment, Value
+from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
@@ -28,16 +28,16 @@ from tui_lab.store.matching import match
 from tui_lab.store.plan import PREFIX, Plan, merge
 
 
-# MERGED: Seeds for the programs: the same on every machine, spread evenly, and found without keeping any state.
-def seed(base: int, repeat: int) -> int:
+# --- Seeds for the programs: the same on every machine, spread evenly, and found without keeping any state
+def repeat_seed(base: int, repeat: int) -> int:
     """The seed of a repeat, from 0 to 2^31 - 1: all combinations of a repeat share it, so that they pair."""
     return _hashed(["seed", base, repeat])
 
 
-def seeds(base: int, repeats: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """`seed` for each element of `repeats`."""
+def repeat_seeds(base: int, repeats: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """`repeat_seed` for each element of `repeats`."""
     distinct, places = np.unique(repeats, return_inverse=True)
-    of_distinct = np.array([seed(base, int(repeat)) for repeat in distinct], dtype=np.int64)
+    of_distinct = np.array([repeat_seed(base, int(repeat)) for repeat in distinct], dtype=np.int64)
     return of_distinct[places]
 
 
@@ -110,7 +110,7 @@ def task_table(
         message = f"{height:,} combinations with {repeats:,} repeats are too many tasks (at most {MAX_TASKS:,})"
         raise SpecError([experiment.problem(("repeat",) if repeats > 1 else ("parameters",), message)])
     names = combinations.frame.columns
-    own_seeds = [seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
+    own_seeds = [repeat_seed(experiment.seeding.base, repeat) for repeat in range(repeats)]
     per_task = experiment.seeding.per == "task"
     hashed_seeds = None
     if seed != "none" and "seed" not in names:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, USAGE
 
 if TYPE_CHECKING:
     from tui_lab.experiment.yaml.problem import Problem

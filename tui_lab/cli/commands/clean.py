@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE, INFRASTRUCTURE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address

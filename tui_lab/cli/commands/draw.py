@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli import negative
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS, Parser, add_common, lab_path, open_lab, read_goals
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli import negative
-from tui_lab.cli.main import DONE, FAILED
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, lab_path
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, FAILED
 
 if TYPE_CHECKING:
     import argparse

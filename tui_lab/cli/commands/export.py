@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS as ALL_FORMATS
 from tui_lab.cli.options import Parser, add_common, examples, lab_to_read
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 
 if TYPE_CHECKING:
     import polars as pl

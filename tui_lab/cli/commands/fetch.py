@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
 from tui_lab.client.errors import NothingToDoError, UsageError
+from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:

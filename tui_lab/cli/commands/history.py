@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
+from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, examples, lab_to_read
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:

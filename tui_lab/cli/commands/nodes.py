@@ -9,9 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE, INFRASTRUCTURE
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, examples, open_lab, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
 from tui_lab.client.formatting import printable
 from tui_lab.client.node_formatting import mended
 

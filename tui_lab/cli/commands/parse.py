@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, lab_path, open_lab, print_json, relative
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 
 if TYPE_CHECKING:
     import argparse

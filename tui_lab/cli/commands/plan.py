@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 from tui_lab.client.shortage import cores
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE, USAGE
 from tui_lab.cli.options import FORMATS, Parser, add_common, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, USAGE
 from tui_lab.experiment.expressions.bounded import bounded
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
 from tui_lab.client.errors import NothingToDoError
+from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, add_take_over, examples, lab_to_run
 from tui_lab.client.errors import NothingToDoError, UsageError
+from tui_lab.client.exit_status import DONE
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder

@@ -9,9 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tui_lab.cli.main import COMMANDS, DONE
+from tui_lab.cli.main import COMMANDS
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:

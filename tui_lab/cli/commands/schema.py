@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import Parser, add_common, examples
+from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:

@@ -6,9 +6,9 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, examples, lab_to_read, print_json, read_goals
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:

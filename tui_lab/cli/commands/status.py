@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tui_lab.cli.main import DONE, INFRASTRUCTURE
 from tui_lab.cli.options import (
     Parser,
     add_common,
@@ -14,6 +13,7 @@ from tui_lab.cli.options import (
     open_lab,
     print_json,
 )
+from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from tui_lab.cli.main import DONE
 from tui_lab.cli.options import TASK, Parser, add_common, choose_experiments, examples, open_lab
 from tui_lab.client.errors import NothingToDoError
+from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:

@@ -1,8 +1,8 @@
 """Regular expressions of the shorthands in patterns: `@float@ @int@ @str@ @slug@ @quantity@`.
 
 A number is taken whole. What visibly goes on where the number could end (`1,234`, `1.5.3`, `1-02:03:04`, `1h 23m`,
-`0x1F`, `5e`) belongs to the match, so that its reader (`tui_lab.results.extraction.numbers`) reads all of it or nothing. Only
-where the pattern itself goes on with such text, as in `(@int@),(@int@)`, does a number end there.
+`0x1F`, `5e`) belongs to the match, so that its reader (`tui_lab.results.extraction.numbers`) reads all of it or
+nothing. Only where the pattern itself goes on with such text, as in `(@int@),(@int@)`, does a number end there.
 """
 
 from __future__ import annotations

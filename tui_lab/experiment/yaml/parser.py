@@ -29,7 +29,7 @@ from yaml.events import (
 from tui_lab.experiment.yaml.document import Document, Node, Text
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
-# MERGED: What the errors of PyYAML's two parsers mean, in plain words: libyaml's, and the one in Python.
+# --- What the errors of PyYAML's two parsers mean, in plain words: libyaml's, and the one in Python
 QUOTE: Final = "put the value in single quotes"
 
 # indentation and list dashes, then perhaps a key, then the first character of the value

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# MERGED: A chart as a page of its own: the picture as SVG, what it shows in words, and the data as a table.
+# --- A chart as a page of its own: the picture as SVG, what it shows in words, and the data as a table
 MOST_ROWS: Final = 1000
 _STYLE: Final = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:64rem;margin:1rem auto;padding:0 1rem;color-scheme:light dark}"

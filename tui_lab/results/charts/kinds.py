@@ -14,7 +14,7 @@ from tui_lab.results.charts.model import Aggregate, Axis, Chart, ChartError, Goa
 from tui_lab.results.charts.statistics import aggregate, boxes, describe, slope
 from tui_lab.results.statistics.text import interval, short
 
-# MERGED: The Pareto front of two metrics: the settings that no other setting beats in both.
+# --- The Pareto front of two metrics: the settings that no other setting beats in both
 _AXES: Final[tuple[Role, ...]] = ("x", "y")
 
 

@@ -4,7 +4,7 @@ Python's `re` can't be interrupted, and while it searches no other thread runs. 
 by a helper process, which the operating system ends when its time is over. Helpers start when they are needed, are kept
 for the next search, and end with this process, also in the midst of one.
 
-    python -m tui_lab.results.slow_search    is such a helper: requests at its input, answers at its output
+    python -m tui_lab.results.extraction.slow_search    is such a helper: requests at its input, answers at its output
 """
 
 from __future__ import annotations

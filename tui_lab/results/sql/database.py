@@ -42,7 +42,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
-# MERGED: NaN in a query: DuckDB sorts it above every number, and sums and means with it are NaN.
+# --- NaN in a query: DuckDB sorts it above every number, and sums and means with it are NaN
 _AGGREGATES: Final = """
     avg mean sum fsum favg kahan_sum min max median mode mad stddev stddev_samp stddev_pop std var
     variance var_samp var_pop quantile quantile_cont quantile_disc approx_quantile product geomean

@@ -34,7 +34,7 @@ from tui_lab.results.statistics.tests import (
 )
 
 
-# MERGED: The ratio of two means, with its interval.
+# --- The ratio of two means, with its interval
 @dataclass(frozen=True)
 class Ratio:
     """`low` and `high` are None where the divisor can't be told from 0: then no ratio is impossible."""

@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
     from tui_lab.tui.panes.tasks.view import Chosen
 
-    pass
 
-
-# MERGED: The last step of painting where a terminal shows ASCII only: every sign, ours or Textual's, becomes a plain one.
+# --- The last step of painting where a terminal shows ASCII only: every sign, ours or Textual's, becomes a plain one
 class PlainSigns(LineFilter):
     """A filter for all that is painted, so that no pane needs to know of it."""
 
@@ -55,7 +53,7 @@ class PlainSigns(LineFilter):
         return [Segment(glyphs.plain(text), style, control) for text, style, control in segments]
 
 
-# MERGED: Another engine in place of one that died: what was going goes on, with the environment of this screen.
+# --- Another engine in place of one that died: what was going goes on, with the environment of this screen
 def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     """Start it where none is alive, and resume. What to tell. Blocks."""
     from tui_lab.store.errors import LabError
@@ -74,7 +72,7 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     return f"an engine is running again: {', '.join(left)}", "information"
 
 
-# MERGED: What a person is told without asking: a run's end, its first failure, an engine that died.
+# --- What a person is told without asking: a run's end, its first failure, an engine that died
 class News(NamedTuple):
     text: str
     severity: Literal["information", "warning", "error"]
@@ -105,7 +103,7 @@ def _of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[News]:
     return found
 
 
-# MERGED: What can be done wherever one is on the screen.
+# --- What can be done wherever one is on the screen
 ACTIONS: Final = (
     *(
         Action(
@@ -407,7 +405,6 @@ class LabApp(App[int]):
         self.snapshot = message.snapshot
 
     def watch_snapshot(self, before: LabSnapshot, snapshot: LabSnapshot) -> None:
-        pass
 
         names = [one.name for one in snapshot.experiments]
         if self.current not in names and not snapshot.problem:  # what can't be read now may be back soon
@@ -551,7 +548,6 @@ class LabApp(App[int]):
 
     @work(thread=True, exclusive=True, group="engine")
     def action_start_engine(self) -> None:
-        pass
 
         with promised():
             told = start_engine(self)

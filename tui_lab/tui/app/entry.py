@@ -16,15 +16,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final, NoReturn, cast
 
-from tui_lab.cli.main import DONE, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.client.errors import UsageError
+from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED
 from tui_lab.results.terminal import glyphs
 
 if TYPE_CHECKING:
     from tui_lab.tui.app.app import LabApp
 
 
-# MERGED: Ends that a person did not ask the screen for: its terminal goes away, or a signal tells it to go.
+# --- Ends that a person did not ask the screen for: its terminal goes away, or a signal tells it to go
 GRACE: Final = 3.0  # seconds for leaving in order; writing to a terminal that is gone may block
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -75,8 +75,6 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     from tui_lab.tui.app.app import LabApp
     from tui_lab.tui.base.config import config_file, read_config
     from tui_lab.tui.base.workers import keep_promises
-
-    pass
 
     _tell_alt()
     config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))

@@ -20,10 +20,10 @@ class Place(NamedTuple):
 
 
 PLACES: Final = tuple(
-    Place(name, name.capitalize(), f"tui_lab.tui.{name}_pane", f"{name.capitalize()}Pane")
+    Place(name, name.capitalize(), f"tui_lab.tui.panes.{name}.pane", f"{name.capitalize()}Pane")
     for name in ("experiment", "nodes", "tasks", "results", "query", "chart", "history")
 )
-WELCOME: Final = Place("welcome", "Welcome", "tui_lab.tui.base.panes.welcome.pane", "WelcomePane")
+WELCOME: Final = Place("welcome", "Welcome", "tui_lab.tui.panes.welcome.pane", "WelcomePane")
 NAMES: Final = tuple(place.name for place in PLACES)
 
 

@@ -15,7 +15,7 @@ from tui_lab.results.charts.terminal.canvas import Canvas
 from tui_lab.results.charts.terminal.style import RAMP, Look
 from tui_lab.results.charts.ticks import Scale, scale
 
-# MERGED: Fewer points that look the same: what a drawing of a given width can show at all.
+# --- Fewer points that look the same: what a drawing of a given width can show at all
 _EXTREMES: Final = 4
 
 

@@ -18,7 +18,7 @@ from tui_lab.tui.panes.chart.source import TASK, overlaid
 from tui_lab.tui.panes.query import files
 from tui_lab.tui.widgets.prompt import Verdict
 
-# MERGED: A chart as a file: a picture, a text, or the table of its data.
+# --- A chart as a file: a picture, a text, or the table of its data
 PICTURES: Final = (".png", ".svg", ".pdf")
 TEXT: Final = (100, 30)
 """Cells of a text."""
@@ -45,9 +45,9 @@ def write(chart: Chart, text: str, ascii: bool) -> Path:
     """Raises OSError, OutputError, ChartError."""
     file = files.target(text)
     if file.suffix.lower() in PICTURES:
-        from tui_lab.results.charts import files
+        from tui_lab.results.charts import files as pictures
 
-        files.write(chart, file, files.SIZE)
+        pictures.write(chart, file, pictures.SIZE)
     elif file.suffix.lower() == ".txt":
         file.write_text(draw(chart, *TEXT, Look(color=False, ascii=ascii)) + "\n", encoding="utf-8")
     else:

@@ -48,7 +48,7 @@ from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 
 
-# MERGED: What the workers of the Chart pane report. Numbers tell what was asked for last from what came too late.
+# --- What the workers of the Chart pane report. Numbers tell what was asked for last from what came too late
 @dataclass
 class RowsRead(Message):
     """The rows, or why there are none."""
@@ -70,7 +70,7 @@ class ChartWritten(Message):
     failed: bool = False
 
 
-# MERGED: What a person can do in the Chart pane, and what there is to choose from.
+# --- What a person can do in the Chart pane, and what there is to choose from
 HELP: Final = """
 Draws the answer of a query (`p` in the Query pane), or an experiment's steps and results as they are now:
 with `o` choose which. Steps grow while tasks run; as hue, `task` gives each task a curve of its own. They are those of

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
-# MERGED: How the Experiment pane looks, and its keys.
+# --- How the Experiment pane looks, and its keys
 ACTIONS: Final[tuple[Action, ...]] = (
     Action("experiment.edit", "i,enter", "Edit", "Go into the text."),
     Action("experiment.launch", "ctrl+r,r", "Run", "Run the experiment, after one question."),
@@ -98,7 +98,7 @@ ExperimentPane {
 """
 
 
-# MERGED: The text side of the Experiment pane: one file in the editor, and what is said of it.
+# --- The text side of the Experiment pane: one file in the editor, and what is said of it
 PAUSE: Final = 0.3
 """Seconds after the last key until the text is read."""
 KEEP: Final = 2.0
@@ -357,7 +357,7 @@ def _short(folder: Path) -> str:
     return "~" + text[len(home) :] if text == home or text.startswith(home + "/") else text
 
 
-# MERGED: A pane that edits one file: open, new, save, read again, and another editor.
+# --- A pane that edits one file: open, new, save, read again, and another editor
 class FilePane(Pane):
     """Asks before anything is lost. Its text is in a TextSide."""
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
 
 
-# MERGED: The results of two submissions, setting by setting.
+# --- The results of two submissions, setting by setting
 _NOTHING = Sample(())
 LIKELY = 0.05  # p-values below this tell two means apart
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from textual.events import Resize
 
 
-# MERGED: How nodes are shown: a row each, and all that is known of the one under the cursor.
+# --- How nodes are shown: a row each, and all that is known of the one under the cursor
 # state -> (mark, mark in ASCII, tone)
 STATES: Final = {
     "up": ("●", "*", "success"),

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from tui_lab.results.sql.macros import MACROS
 from tui_lab.results.sql.text import Token, quoted, tokens
 
-# MERGED: Words of SQL (DuckDB's) that are offered while a query is typed.
+# --- Words of SQL (DuckDB's) that are offered while a query is typed
 KEYWORDS: Final = (
     *("SELECT", "FROM", "WHERE", "GROUP BY", "GROUP BY ALL", "ORDER BY", "HAVING", "LIMIT", "OFFSET", "QUALIFY"),
     *("JOIN", "LEFT JOIN", "FULL JOIN", "CROSS JOIN", "SEMI JOIN", "ANTI JOIN", "ASOF JOIN", "ON", "USING"),

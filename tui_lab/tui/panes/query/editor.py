@@ -23,7 +23,7 @@ from tui_lab.tui.panes.query.completion import Candidate, Catalog, Completion, K
 from tui_lab.tui.panes.query.completion import complete as completions
 from tui_lab.tui.widgets.edit_area import EditArea
 
-# MERGED: The list of what could be meant, at the cursor of the query.
+# --- The list of what could be meant, at the cursor of the query
 ROWS: Final = 8
 WIDEST: Final = 56
 SIGNS: Final[dict[Kind, str]] = {"column": "c", "table": "t", "macro": "m", "function": "f", "keyword": "k"}

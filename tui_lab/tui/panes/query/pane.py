@@ -32,7 +32,7 @@ from tui_lab.tui.widgets.prompt import PromptScreen
 from tui_lab.tui.widgets.table.table import FrameTable
 
 
-# MERGED: What the workers of the Query pane report.
+# --- What the workers of the Query pane report
 @dataclass
 class Answered(Message):
     run: Run
@@ -59,7 +59,7 @@ class Exported(Message):
     failed: bool = False
 
 
-# MERGED: What a person can do in the Query pane.
+# --- What a person can do in the Query pane
 HELP: Final = """
 Ask the lab with SQL (DuckDB's), also while tasks run. A query only reads.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
-# MERGED: How the Results pane looks, and its keys.
+# --- How the Results pane looks, and its keys
 ACTIONS: Final[tuple[Action, ...]] = (
     Action("results.metric", "m", "Metric", "Judge by the next metric."),
     Action("results.previous_metric", "M", "Back", "Judge by the metric before.", shown=False),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.panes.tasks.pane import TasksPane
 
 
-# MERGED: Failures by what they said last: what to look at first when many tasks failed.
+# --- Failures by what they said last: what to look at first when many tasks failed
 READ_AT_MOST: Final = 20_000  # failed tasks whose last line is read
 _NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 

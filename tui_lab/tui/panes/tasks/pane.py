@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
-# MERGED: The actions of the Tasks pane, and its help.
+# --- The actions of the Tasks pane, and its help
 HELP: Final = """
 Every task of the experiment, live; below, the log of the task under the cursor.
 

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+import tui_lab
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.formatting import MUTED, home, short
 from tui_lab.tui.base.pane import Pane
@@ -143,7 +144,7 @@ here.
 
 def example_folder() -> Path:
     """The example as it came with the program."""
-    return Path(__file__).parent.parent / "examples" / EXAMPLE
+    return Path(tui_lab.__file__).parent / "examples" / EXAMPLE
 
 
 def write_example(folder: Path) -> Path:

@@ -28,7 +28,7 @@ from tui_lab.tui.widgets.log.scan import ERRORS, LineNumbers, Needle
 from tui_lab.tui.widgets.log.view import LogView
 
 
-# MERGED: Searching all outputs of a document, from where someone looks, round its end.
+# --- Searching all outputs of a document, from where someone looks, round its end
 def seek(
     document: Document, needle: Needle, start: Place, direction: int, first: bool, going: Callable[[], bool]
 ) -> tuple[Place | None, bool]:

@@ -21,7 +21,7 @@ from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, fitted
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
 from tui_lab.tui.widgets.table.paint import Segments, Tones, line, segments
 
-# MERGED: What a table shows right now: the cells of the rows in sight, made once for each place and column.
+# --- What a table shows right now: the cells of the rows in sight, made once for each place and column
 Overlay = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -58,7 +58,7 @@ class Page:
         return any(grown)
 
 
-# MERGED: How a table looks, and its keys.
+# --- How a table looks, and its keys
 TONES: Final = ("success", "error", "warning", "primary", "accent", "muted", "bold")
 CLASSES: Final = {f"table--{name}" for name in ("header", "cursor", "column", "mark", *TONES)}
 CSS: Final = """

@@ -4,16 +4,16 @@ import numpy as np
 
 from tui_lab.experiment.canonical import canonical
 from tui_lab.experiment.domains.model import Value
-from tui_lab.store.planning import seed, seeds, task_seed
+from tui_lab.store.planning import repeat_seed, repeat_seeds, task_seed
 
 
 def test_seeds_are_fixed_for_all_time() -> None:
-    assert [seed(0, repeat) for repeat in range(3)] == [426899337, 1983447018, 137201960]
+    assert [repeat_seed(0, repeat) for repeat in range(3)] == [426899337, 1983447018, 137201960]
     assert task_seed(1, b"key") == 1385817296
 
 
 def test_seeds_fit_in_31_bits_and_differ() -> None:
-    found = {seed(base, repeat) for base in (0, 1, -5) for repeat in range(2000)}
+    found = {repeat_seed(base, repeat) for base in (0, 1, -5) for repeat in range(2000)}
     assert len(found) == 6000
     assert min(found) >= 0
     assert max(found) <= 2**31 - 1
@@ -21,13 +21,13 @@ def test_seeds_fit_in_31_bits_and_differ() -> None:
 
 def test_whole_columns_of_repeats() -> None:
     repeats = np.array([2, 0, 0, 1, 2], dtype=np.int32)
-    assert seeds(7, repeats).tolist() == [seed(7, r) for r in (2, 0, 0, 1, 2)]
-    assert seeds(7, repeats).dtype == np.int64
-    assert seeds(7, np.array([], dtype=np.int64)).tolist() == []
+    assert repeat_seeds(7, repeats).tolist() == [repeat_seed(7, r) for r in (2, 0, 0, 1, 2)]
+    assert repeat_seeds(7, repeats).dtype == np.int64
+    assert repeat_seeds(7, np.array([], dtype=np.int64)).tolist() == []
 
 
 def test_a_task_seed_depends_on_base_and_key() -> None:
-    assert len({task_seed(0, b"a"), task_seed(1, b"a"), task_seed(0, b"b"), seed(0, 0)}) == 4
+    assert len({task_seed(0, b"a"), task_seed(1, b"a"), task_seed(0, b"b"), repeat_seed(0, 0)}) == 4
 
 
 def test_canonical_json_tells_types_apart_and_zeros_not() -> None:

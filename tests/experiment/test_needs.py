@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.spec.test_load import said
+from tests.experiment.test_load import said
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.needs import Keep, NeedError, Needs, brought_home, needs_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.spec.test_schema import fits
+from tests.experiment.test_schema import fits
 from tui_lab.experiment.cluster.model import Cluster, ClusterNode
 from tui_lab.experiment.cluster.reader import load_cluster
 from tui_lab.experiment.cluster.schema import cluster_json_schema, cluster_reference
