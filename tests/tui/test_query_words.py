@@ -146,6 +146,23 @@ def test_a_quoted_name_is_one_word(name: str) -> None:
     assert word.text == name
 
 
+def test_tokens_are_duckdbs() -> None:
+    """Nested comments, tags of strings, backslashes, blanks of other languages; and what is not finished."""
+    sql = "select\xa0e'a\\'b', $t$ $$ $t$ /* a /* b */ c */ from \"é\"\"x\" where s = 'ü"
+    assert [(t.kind, t.text, sql[t.start : t.end], t.closed) for t in tokens(sql)] == [
+        ("name", "select", "select", True),
+        ("string", "a\\'b", "e'a\\'b'", True),
+        ("other", ",", ",", True),
+        ("string", " $$ ", "$t$ $$ $t$", True),
+        ("name", "from", "from", True),
+        ("quoted", 'é"x', '"é""x"', True),
+        ("name", "where", "where", True),
+        ("name", "s", "s", True),
+        ("other", "=", "=", True),
+        ("string", "ü", "'ü", False),
+    ]
+
+
 def test_reserved_words_are_duckdbs() -> None:
     import duckdb
 

@@ -162,27 +162,26 @@ def complete(sql: str, offset: int, catalog: Catalog) -> Completion:
     """What could stand at an offset, where a word may have begun."""
     offset = min(max(offset, 0), len(sql))
     words = list(tokens(sql))
-    open_quote = _open_quote(words, offset)
-    if _in_string_or_comment(sql, words, offset) or open_quote == "'":
-        return Completion(offset, offset)
-    start = offset
-    while start > 0 and _in_word(sql[start - 1]):
-        start -= 1
-    typed = sql[start:offset]
-    if open_quote == '"':
-        start = _quote_start(words, offset)
+    opened = next((word for word in words if not word.closed and word.start < offset), None)
+    if opened is not None and opened.kind == "quoted":
+        start, end = opened.start, offset
         typed = sql[start + 1 : offset]
+        before = words[:-1]
+        words = [*before, *tokens(sql[offset:])]  # what follows is no part of the name that is being typed
+    elif opened is not None or _in_string_or_comment(sql, words, offset):
+        return Completion(offset, offset)
+    else:
+        start = end = offset
+        while start > 0 and _in_word(sql[start - 1]):
+            start -= 1
+        typed = sql[start:offset]
+        while end < len(sql) and _in_word(sql[end]):
+            end += 1
+        before = [word for word in words if word.end <= start]
     if typed[:1].isdigit():
         return Completion(offset, offset)
-    before = [word for word in words if word.end <= start]
-    end = offset
-    while end < len(sql) and _in_word(sql[end]):
-        end += 1
-    if open_quote == '"':
-        end = offset
-    scope = _Scope.of(words, catalog)
-    found = _candidates(before, typed, scope, catalog)
-    if open_quote == '"':
+    found = _candidates(before, typed, _Scope.of(words, catalog), catalog)
+    if opened is not None:
         found = (Candidate(_in_quotes(c.text), c.kind, c.detail) for c in found if c.kind in ("column", "table"))
     return Completion(start, end, tuple(_matching(found, typed))[:MOST])
 
@@ -197,18 +196,6 @@ def tables_in(sql: str, catalog: Catalog) -> list[str]:
 
 def _in_word(character: str) -> bool:
     return character.isalnum() or character == "_"
-
-
-def _open_quote(words: Sequence[Token], offset: int) -> str:
-    """The quote that begins before the place and ends nowhere."""
-    for word in words:
-        if word.kind == "other" and word.text in ("'", '"') and word.end <= offset:
-            return word.text
-    return ""
-
-
-def _quote_start(words: Sequence[Token], offset: int) -> int:
-    return next(word.start for word in words if word.kind == "other" and word.text == '"' and word.end <= offset)
 
 
 def _in_string_or_comment(sql: str, words: Sequence[Token], offset: int) -> bool:
