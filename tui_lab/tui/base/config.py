@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from platformdirs.unix import Unix
 
 from tui_lab.client.errors import UsageError
 
@@ -36,11 +38,11 @@ class Config:
 
 
 def config_file() -> Path:
-    return _folder("XDG_CONFIG_HOME", ".config") / "config.toml"
+    return _folder("config") / "config.toml"
 
 
 def state_folder() -> Path:
-    return _folder("XDG_STATE_HOME", ".local/state")
+    return _folder("state")
 
 
 def keep_traceback(text: str) -> Path:
@@ -61,10 +63,13 @@ def home_folder() -> Path:
         return Path("/nonexistent")
 
 
-def _folder(variable: str, usual: str) -> Path:
-    """XDG: a relative path in the variable counts as none."""
-    given = os.environ.get(variable, "")
-    return (Path(given) if given.startswith("/") else home_folder() / usual) / "tui-lab"
+def _folder(kind: Literal["config", "state"]) -> Path:
+    """Return a folder of this program as XDG has it, on every system."""
+    folders = Unix("tui-lab")
+    try:
+        return folders.user_config_path if kind == "config" else folders.user_state_path
+    except RuntimeError:  # there is no home
+        return home_folder() / "tui-lab"
 
 
 def read_config(path: Path, *, ascii: bool = False) -> Config:

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from tui_lab.store.lab import Lab
-from tui_lab.tui.base.config import home_folder
+from tui_lab.tui.base.config import state_folder
 
 MOST: Final = 500
 
 
 def path(lab: Lab) -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or ""
-    folder = Path(base) if base.startswith("/") else home_folder() / ".local" / "state"
-    return folder / "tui-lab" / "queries" / f"{lab.identity}.jsonl"
+    return state_folder() / "queries" / f"{lab.identity}.jsonl"
 
 
 def read(lab: Lab) -> list[str]:
