@@ -34,7 +34,11 @@ class TTest:
 
 def welch(a: Moments, b: Moments, level: float) -> TTest | None:
     """Welch's t test with the degrees of freedom of Welch and Satterthwaite (Biometrika 34, 1947); None where
-    a sample has a single value."""
+    a sample has a single value.
+
+    SciPy's `ttest_ind_from_stats` has no interval and no degrees of freedom, and its squares overflow: it calls 1e300
+    and 2e300, each with a deviation of 1e299, equal.
+    """
     if a.sd is None or b.sd is None:
         return None
     error_a, error_b = a.sd / math.sqrt(a.n), b.sd / math.sqrt(b.n)
@@ -160,7 +164,8 @@ def adjusted(p_values: Sequence[float], correction: Correction) -> list[float]:
     """p-values corrected for their number, in the same order.
 
     `holm` (Holm, Scandinavian Journal of Statistics 6, 1979) and `bonferroni` bound the chance of any false
-    finding; `bh` (Benjamini and Hochberg, JRSS B 57, 1995) the share of false ones among the findings.
+    finding; `bh` (Benjamini and Hochberg, JRSS B 57, 1995) the share of false ones among the findings. Of them SciPy
+    has `bh` only.
     """
     count = len(p_values)
     if correction == "none":
