@@ -28,6 +28,7 @@ def make(folder: Path, tasks: int, metrics: str) -> None:
     """A lab of one experiment whose tasks are all done."""
     from tui_lab.client.submission import Choice, prepare, submit_event
     from tui_lab.store import checkpoint
+    from tui_lab.store.events import Assigned, Ended, Finished, KnownEvent, Started
     from tui_lab.store.journal import Journal
     from tui_lab.store.lab import Lab
 
@@ -46,15 +47,12 @@ def make(folder: Path, tasks: int, metrics: str) -> None:
     count = prepared.plan.tasks.height
     for start in range(0, count, 1000):
         ids = range(start, min(count, start + 1000))
-        events: list[dict[str, Any]] = [
-            {"event": "assigned", "at": 1.0, "node": "localhost", "attempts": [[task, 1] for task in ids]}
-        ]
+        events: list[KnownEvent] = [Assigned(1.0, "localhost", [(task, 1) for task in ids])]
         for task in ids:
-            events.append({"event": "started", "at": 1.0, "task": task, "attempt": 1})
-            done = {"state": "done", "exit_code": 0, "step": 0, "duration": 1.5, "cpu_time": 1.25}
-            events.append({"event": "finished", "at": 2.5, "task": task, "attempt": 1, **done})
+            events.append(Started(1.0, task, 1))
+            events.append(Finished(2.5, task, 1, "done", exit_code=0, step=0, duration=1.5, cpu_time=1.25))
         journal.append(events)
-    journal.append([{"event": "ended", "at": 3.0, "counts": {"done": count}}])
+    journal.append([Ended(3.0, {"done": count})])
     journal.close()
     checkpoint.write(prepared.folder.state(), prepared.folder.path)
 
@@ -101,6 +99,7 @@ def outputs(folder: Path, tasks: int, further: int) -> dict[str, Any]:
     """Seconds to read so many outputs (2 KB, two patterns), then with a few further ones; medians. The share is taken
     within each round."""
     from tui_lab.results.tables import refresh
+    from tui_lab.store.events import Assigned, Finished, KnownEvent, Requeued
     from tui_lab.store.journal import Journal
     from tui_lab.store.lab import Lab
 
@@ -115,15 +114,14 @@ def outputs(folder: Path, tasks: int, further: int) -> dict[str, Any]:
         began = time.perf_counter()
         refresh(experiment, force=True)
         whole.append(time.perf_counter() - began)
-        events: list[dict[str, Any]] = []
+        events: list[KnownEvent] = []
         for task in range(further):
             (experiment.task_folder(task) / f"stdout.{attempt}").write_text(OUTPUT)
-            key = {"task": task, "attempt": attempt}
             events += [
-                {"event": "assigned", "at": 4.0, "node": "localhost", "attempts": [[task, attempt]]},
-                {"event": "finished", "at": 5.0, **key, "state": "done", "duration": 1.0},
+                Assigned(4.0, "localhost", [(task, attempt)]),
+                Finished(5.0, task, attempt, "done", duration=1.0),
             ]
-        journal.append([{"event": "requeued", "at": 4.0, "queued": [[0, further - 1]], "changes": {}}, *events])
+        journal.append([Requeued(4.0, [[0, further - 1]], {}), *events])
         began = time.perf_counter()
         assert refresh(experiment).read == further
         part.append(time.perf_counter() - began)

@@ -122,20 +122,21 @@ class Writer(threading.Thread):
         self.written = 0
 
     def run(self) -> None:
+        from tui_lab.store.events import Assigned, EndState, Finished, KnownEvent, Requeued, Started
         from tui_lab.store.journal import Journal
 
         journal = Journal(self.journal)
-        journal.append([{"event": "requeued", "at": time.time(), "queued": [[self.first, self.last]]}])
+        journal.append([Requeued(time.time(), [[self.first, self.last]], {})])
         task, running, began = self.first, list[int](), time.monotonic()
         while not self.ending.wait(0.05):
-            events: list[dict[str, Any]] = []
+            events: list[KnownEvent] = []
             while self.written + len(events) < (time.monotonic() - began) * self.rate and task < self.last:
                 now = time.time()
                 if len(running) >= self.rate // 2:
-                    done = {"state": random.choice(["done"] * 9 + ["failed"]), "exit_code": 0, "duration": 1.0}
-                    events.append({"event": "finished", "at": now, "task": running.pop(0), "attempt": 2, **done})
-                events.append({"event": "assigned", "at": now, "node": "localhost", "attempts": [[task, 2]]})
-                events.append({"event": "started", "at": now, "task": task, "attempt": 2})
+                    state: EndState = "failed" if random.random() < 0.1 else "done"
+                    events.append(Finished(now, running.pop(0), 2, state, exit_code=0, duration=1.0))
+                events.append(Assigned(now, "localhost", [(task, 2)]))
+                events.append(Started(now, task, 2))
                 running.append(task)
                 task += 1
             if events:

@@ -85,7 +85,7 @@ def rewritten(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str
         del event["sum"]
     path.unlink()
     journal = Journal(path, first["id"])
-    journal.append(change(rest))
+    journal.append_lines([json.dumps(event, separators=(",", ":")).encode() for event in change(rest)])
     journal.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.bench import Bench
 from tui_lab.engine.lock import EngineLock
+from tui_lab.store.events import PlanRestored
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import file_crc
@@ -38,7 +39,7 @@ def forget(lab: Path) -> None:
         del about["about"][name]
     pl.read_parquet(path).write_parquet(path, metadata={"tui_lab": json.dumps(about)})
     record = Journal(lab / "grid" / "journal.jsonl")
-    record.append([{"event": "plan", "at": 0.0, "plan": 1, "plan_crc": file_crc(path)}])
+    record.append([PlanRestored(0.0, 1, file_crc(path))])
     record.close()
 
 

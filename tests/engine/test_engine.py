@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from tests.conftest import Workshop, alive, until
 from tui_lab.client.submission import Choice, prepare, submit_event
@@ -182,7 +183,7 @@ def test_what_ends_while_a_submission_is_made_does_not_run_again(workshop: Works
         (workshop.folder / "go").touch()
         assert run.wait(20) == 0
         client = EngineClient.start(workshop.lab)
-        client.request("submit", event=event, environment=workshop.environment())
+        client.request("submit", event=event, seen=prepared.seen, environment=workshop.environment())
     until(lambda: len(workshop.events("ended")) == 2)
     assert states(workshop) == {"done": 6}
     assert sorted(map(int, workshop.lines())) == list(range(6))
@@ -199,9 +200,9 @@ def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workshop: Workshop
         with pytest.raises(LabError):  # of the table for people, which comes last
             replace(prepared.plan, values={"x": []}).write(prepared.folder.plans, prepared.text)
         # It was written so: whoever damages it later is found by its checksum.
-        event["plan_crc"] = file_crc(prepared.folder.plans / "1.parquet")
+        event = structs.replace(event, plan_crc=file_crc(prepared.folder.plans / "1.parquet"))
         client = EngineClient.start(workshop.lab)
-        client.request("submit", event=event, environment=workshop.environment())
+        client.request("submit", event=event, seen=prepared.seen, environment=workshop.environment())
     until(lambda: workshop.events("ended"))
     (paused,) = workshop.events("paused")
     assert paused["reason"] == "error" and "a mistake of this program" in paused["message"]

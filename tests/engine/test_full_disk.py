@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.conftest import Workshop, until
 from tests.engine.test_engine import TRUTH, WAIT, began, states
@@ -17,7 +18,8 @@ from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.store.errors import StorageError
-from tui_lab.store.journal import Event, Journal
+from tui_lab.store.events import Paused
+from tui_lab.store.journal import Journal
 
 NODES = [{"name": "localhost", "slots": 2, "tags": []}]
 
@@ -139,10 +141,11 @@ def notice(shop: Workshop) -> bool:
     return "No space left on device" in said
 
 
-def submission(shop: Workshop, file: Path) -> Event:
+def submission(shop: Workshop, file: Path) -> dict[str, Any]:
     """What --run would send to the engine, with its plan on the disk already."""
     with shop.lab.submitting():
-        return submit_event(prepare(shop.lab, file, Choice()), NODES, False)
+        prepared = prepare(shop.lab, file, Choice())
+        return {"event": submit_event(prepared, NODES, False), "seen": prepared.seen}
 
 
 def test_nothing_is_taken_on_while_the_disk_takes_nothing(workshop: Workshop, small_disk: Path) -> None:
@@ -158,8 +161,8 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workshop: Workshop, sm
     other.write_text("command: 'echo o >>$TRUTH'\nrepeat: 2\n")
     wanted = [submission(workshop, file), submission(workshop, other)]
     large = "x" * 9000  # a little may still fit behind what is there
-    for event in wanted:
-        event["argv"] = [large]
+    for fields in wanted:
+        fields["event"] = structs.replace(fields["event"], argv=[large])
     ballast = small_disk / "ballast"
     with open(ballast, "wb", buffering=0) as hole:
         fill(hole)
@@ -169,9 +172,9 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workshop: Workshop, sm
         assert client is not None
         environment = workshop.environment()
         for command, fields in [
-            ("submit", {"event": dict(wanted[0])}),
+            ("submit", wanted[0]),
             ("requeue", {"experiment": "e", "tasks": [[0, 9]], "changes": {"x": large}}),
-            ("submit", {"event": dict(wanted[1])}),
+            ("submit", wanted[1]),
             ("requeue", {"experiment": "o", "tasks": [[0, 0]], "changes": {"x": large}}),
         ]:
             with pytest.raises(StorageError, match="No space left on device") as refused:
@@ -189,9 +192,9 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workshop: Workshop, sm
     assert len(workshop.events("submitted")) == len(workshop.events("submitted", "o")) == 1
     # What was refused is taken now, once.
     client = EngineClient.start(workshop.lab)
-    for event in wanted:
+    for fields in wanted:
         for _ in range(2):
-            client.request("submit", event=dict(event), environment=environment)
+            client.request("submit", **fields, environment=environment)
     until(lambda: len(workshop.events("ended")) == 2 and len(workshop.events("ended", "o")) == 2)
     assert states(workshop) == {"done": 60, "failed": 1}
     assert states(workshop, "o") == {"done": 2}
@@ -203,7 +206,7 @@ def test_what_is_unwritten_goes_first(workshop: Workshop, monkeypatch: pytest.Mo
     assert workshop.run("command: 'true'\n").returncode == 0
     until(lambda: workshop.engine_pid() is None)
     run = ExperimentRun(workshop.experiment())
-    happened = {"event": "paused", "at": 1.0, "reason": "asked", "failed": 0}
+    happened = Paused(1.0, "asked", 0)
     with monkeypatch.context() as full:
         full.setattr(Journal, "append", lambda *_: 0)
         assert not run.record([happened])

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.store.events import AT
 from tests.store.planner import Planner
 from tui_lab.engine.run import LOSS_BUDGET, ExperimentRun
+from tui_lab.store.events import Assigned, EndState, Finished, Requeued, Started
 
 ONE = "name: grid\ncommand: echo {a}\nparameters: {a: [1]}\nretries: 2\n"
 KEY = (0, 1)
@@ -17,22 +19,23 @@ KEY = (0, 1)
 def planner(tmp_path: Any) -> Planner:
     planner = Planner(tmp_path)
     planner.submit(ONE, done=False)
-    planner.journal({"event": "requeued", "queued": [[0, 0]], "changes": {}})
+    planner.journal(Requeued(AT, [[0, 0]], {}))
     return planner
 
 
 def given(planner: Planner, attempt: int = 1) -> None:
-    planner.journal({"event": "assigned", "node": "here", "attempts": [[0, attempt]]})
-    planner.journal({"event": "started", "task": 0, "attempt": attempt})
+    planner.journal(Assigned(AT, "here", [(0, attempt)]))
+    planner.journal(Started(AT, 0, attempt))
 
 
-def ended(planner: Planner, state: str, reason: str, attempt: int = 1) -> None:
-    end = {"state": state, "reason": reason, "again": 1.0}
-    planner.journal({"event": "finished", "task": 0, "attempt": attempt, **end})
+def ended(planner: Planner, state: EndState, reason: str, attempt: int = 1) -> None:
+    planner.journal(Finished(AT, 0, attempt, state, reason=reason, again=1.0))
 
 
 @pytest.mark.parametrize(("state", "reason"), [("failed", "exit"), ("failed", "signal"), ("lost", "start")])
-def test_an_end_that_was_not_acknowledged_is_not_taken_for_a_loss(planner: Planner, state: str, reason: str) -> None:
+def test_an_end_that_was_not_acknowledged_is_not_taken_for_a_loss(
+    planner: Planner, state: EndState, reason: str
+) -> None:
     """The engine died between its journal and its word to the agent."""
     given(planner)
     ended(planner, state, reason)
@@ -55,7 +58,7 @@ def test_a_node_that_comes_back_each_time_loses_nothing(planner: Planner) -> Non
         run.journal.close()
     run = ExperimentRun(planner.folder)
     event = run.on_finished(KEY, {"state": "lost", "reason": "node-lost"})
-    assert "again" in event
+    assert event.again is not None
     run.journal.close()
 
 
@@ -68,7 +71,7 @@ def test_every_execution_that_is_lost_counts_once(planner: Planner) -> None:
         event = run.on_finished((0, executions), {"state": "lost", "reason": "start"})
         run.record([event])
         run.journal.close()
-        if "again" not in event:
+        if event.again is None:
             break
         # The engine dies before it has acknowledged that, and the agent tells the next one of it again.
         run = ExperimentRun(planner.folder)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from tests.store.events import AT, submitted
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.load import load
 from tui_lab.store import ranges
+from tui_lab.store.events import Assigned, EndState, Finished, KnownEvent, Started
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
@@ -46,12 +49,13 @@ class LabOnDisk:
         planned.plan.write(folder.plans, file.read_text())
         tasks = ranges.to_ranges(planned.plan.tasks["task_id"].to_numpy())
         queued = ranges.to_ranges(planned.plan.tasks.filter(~planned.known)["task_id"].to_numpy())
-        self.journal(folder, {"event": "submitted", "plan": number, "planned": tasks, "queued": queued})
+        self.journal(folder, submitted(tasks, queued, plan=number))
         return folder
 
-    def journal(self, folder: ExperimentFolder, *events: dict[str, Any]) -> None:
+    def journal(self, folder: ExperimentFolder, *events: KnownEvent) -> None:
+        """Write events down, a moment after each other."""
         journal = Journal(folder.journal)
-        journal.append([{"at": self._tick(), **event} for event in events])
+        journal.append([structs.replace(event, at=self._tick()) for event in events])
         journal.close()
 
     def start(self, folder: ExperimentFolder, task: int, files: Files, attempt: int | None = None) -> int:
@@ -65,14 +69,14 @@ class LabOnDisk:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.journal(
             folder,
-            {"event": "assigned", "node": "here", "attempts": [[task, attempt]]},
-            {"event": "started", "task": task, "attempt": attempt},
+            Assigned(AT, "here", [(task, attempt)]),
+            Started(AT, task, attempt),
         )
         return attempt
 
-    def finish(self, folder: ExperimentFolder, task: int, attempt: int, state: str = "done", **facts: Any) -> None:
-        event = {"event": "finished", "task": task, "attempt": attempt, "state": state, "duration": 1.5}
-        self.journal(folder, {**event, "exit_code": 0 if state == "done" else 1, **facts})
+    def finish(self, folder: ExperimentFolder, task: int, attempt: int, state: EndState = "done", **facts: Any) -> None:
+        facts = {"exit_code": 0 if state == "done" else 1, "duration": 1.5, **facts}
+        self.journal(folder, Finished(AT, task, attempt, state, **facts))
 
     def run(self, folder: ExperimentFolder, task: int, files: Files | str, state: str = "done", **facts: Any) -> int:
         """A whole attempt of a task; `files` by name, or its stdout."""

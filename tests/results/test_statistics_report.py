@@ -15,6 +15,7 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
+from tests.store.events import AT
 from tui_lab.results.statistics.frame import frame
 from tui_lab.results.statistics.importance import importance
 from tui_lab.results.statistics.pareto import front
@@ -25,6 +26,7 @@ from tui_lab.results.statistics.table import joined, metric_lines
 from tui_lab.results.statistics.text import aligned, brackets, interval, means_and_intervals, number, plus_minus
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
+from tui_lab.store.events import Assigned
 
 SWEEP = """\
 command: ./train.py {lr} {opt}
@@ -184,7 +186,7 @@ def test_groups_on_different_nodes_are_told(disk: Any) -> None:
     )
     for task in range(4):
         attempt = disk.start(folder, task, {"stdout": f"m {task}"})
-        disk.journal(folder, {"event": "assigned", "node": "abcd"[task // 2], "attempts": [[task, attempt]]})
+        disk.journal(folder, Assigned(AT, "abcd"[task // 2], [(task, attempt)]))
         disk.finish(folder, task, attempt)
     assert any("other nodes than the best m" in line for line in warnings(make(refresh(folder))))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.store.events import AT
 from tui_lab.client.submission import Choice, Prepared, prepare, submit_event
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.statistics.report import make
@@ -15,6 +16,7 @@ from tui_lab.results.statistics.until import more, unreached
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import refresh
 from tui_lab.store import ranges
+from tui_lab.store.events import Extended
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.spare import counts_without_spare
 
@@ -67,7 +69,7 @@ class Played:
         """What a run that would be over asks for."""
         tasks, self.note = more(self.folder)
         if tasks:
-            self.disk.journal(self.folder, {"event": "extended", "queued": ranges.to_ranges(tasks)})
+            self.disk.journal(self.folder, Extended(AT, ranges.to_ranges(tasks)))
         return tasks
 
     def whole(self, put: Callable[[dict[str, Any]], str | None] = output, **choice: Any) -> list[list[int]]:

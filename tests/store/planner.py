@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from tests.store.events import AT, submitted
 from tui_lab.engine.recipe import placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment, Value
 from tui_lab.store import ranges
+from tui_lab.store.events import Assigned, EndState, Finished, KnownEvent, Started
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
@@ -115,31 +116,23 @@ class Planner:
         submission = self.plan(text, overrides, adopt=adopt, again=again, without_added=without_added)
         plan = submission.planned.plan
         plan.write(self.folder.plans, text)
-        self.journal(
-            {
-                "event": "submitted",
-                "plan": plan.number,
-                "planned": _ranges(plan.tasks["task_id"]),
-                "queued": [],
-            }
-        )
+        self.journal(submitted(_ranges(plan.tasks["task_id"]), plan=plan.number))
         if done:
             self.finish(submission.new)
         return submission
 
-    def finish(self, tasks: Iterable[int], state: str = "done") -> None:
+    def finish(self, tasks: Iterable[int], state: EndState = "done") -> None:
         for task in tasks:
             attempt = int(self.folder.state().columns["attempts"][task]) + 1
-            end: dict[str, Any] = {"state": state} if state == "done" else {"state": state, "reason": "exit"}
             self.journal(
-                {"event": "assigned", "node": "here", "attempts": [[task, attempt]]},
-                {"event": "started", "task": task, "attempt": attempt},
-                {"event": "finished", "task": task, "attempt": attempt, "duration": 1.0, **end},
+                Assigned(AT, "here", [(task, attempt)]),
+                Started(AT, task, attempt),
+                Finished(AT, task, attempt, state, reason=None if state == "done" else "exit", duration=1.0),
             )
 
-    def journal(self, *events: dict[str, Any]) -> None:
+    def journal(self, *events: KnownEvent) -> None:
         journal = Journal(self.folder.journal)
-        journal.append([{"at": 1_700_000_000.0, **event} for event in events])
+        journal.append(events)
         journal.close()
 
 

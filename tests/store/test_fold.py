@@ -9,30 +9,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.store.events import submitted
 from tui_lab.store import checkpoint
+from tui_lab.store.events import (
+    Assigned,
+    EndState,
+    Event,
+    Finished,
+    KnownEvent,
+    Requeued,
+    Returned,
+    Started,
+    Stopped,
+    decode,
+)
 from tui_lab.store.fold import STATES, State
 from tui_lab.store.journal import Journal
 
 SIZE = 6
 
 
-def submitted(planned: list[list[int]], queued: list[list[int]], **more: Any) -> dict[str, Any]:
-    return {"event": "submitted", "plan": 1, "planned": planned, "queued": queued, **more}
+def assigned(task: int, attempt: int = 1, node: str = "n") -> Assigned:
+    return Assigned(1.0, node, [(task, attempt)])
 
 
-def assigned(task: int, attempt: int = 1, node: str = "n") -> dict[str, Any]:
-    return {"event": "assigned", "at": 1.0, "node": node, "attempts": [[task, attempt]]}
+def started(task: int, attempt: int = 1) -> Started:
+    return Started(2.0, task, attempt)
 
 
-def started(task: int, attempt: int = 1) -> dict[str, Any]:
-    return {"event": "started", "at": 2.0, "task": task, "attempt": attempt}
+def finished(task: int, attempt: int = 1, state: EndState = "done", **more: Any) -> Finished:
+    return Finished(3.0, task, attempt, state, **more)
 
 
-def finished(task: int, attempt: int = 1, state: str = "done", **more: Any) -> dict[str, Any]:
-    return {"event": "finished", "at": 3.0, "task": task, "attempt": attempt, "state": state, **more}
-
-
-def fold(*events: dict[str, Any]) -> State:
+def fold(*events: Event) -> State:
     state = State()
     for event in events:
         state.apply(event)
@@ -81,18 +90,18 @@ def test_a_result_of_an_earlier_attempt_changes_nothing() -> None:
 
 
 def test_a_returned_attempt_gives_its_number_back() -> None:
-    state = fold(ALL, assigned(0), {"event": "returned", "at": 1.0, "attempts": [[0, 1]]})
+    state = fold(ALL, assigned(0), Returned(1.0, [(0, 1)]))
     assert (state.columns["attempts"][0], state.columns["assigned"][0]) == (0, 0)
 
 
 def test_losses_are_counted_apart() -> None:
     state = fold(ALL, assigned(0), finished(0, state="lost", reason="node-lost", again=1.0))
     assert state.columns["losses"][0] == 1
-    state.apply({"event": "requeued", "at": 1.0, "queued": [[0, 0]]})
+    state.apply(Requeued(1.0, [[0, 0]], {}))
     assert state.columns["losses"][0] == 1  # it was asked for already
     state.apply(assigned(0, 2))
     state.apply(finished(0, 2, state="lost", reason="node-lost"))
-    state.apply({"event": "requeued", "at": 1.0, "queued": [[0, 0]]})
+    state.apply(Requeued(1.0, [[0, 0]], {}))
     assert (state.columns["losses"][0], state.columns["base"][0]) == (0, 2)
 
 
@@ -111,27 +120,27 @@ def test_a_submission_that_joins_keeps_what_was_asked_for() -> None:
 
 
 def test_what_a_retry_changes_belongs_to_that_retry() -> None:
-    state = fold(ALL, {"event": "requeued", "at": 1.0, "queued": [[2, 2]], "changes": {"timeout": 5}})
+    state = fold(ALL, Requeued(1.0, [[2, 2]], {"timeout": 5}))
     assert state.changes == {2: {"timeout": 5}}
-    state.apply({"event": "requeued", "at": 1.0, "queued": [[2, 2]], "changes": {}})
+    state.apply(Requeued(1.0, [[2, 2]], {}))
     assert state.changes == {}
 
 
 @pytest.mark.parametrize(
-    "event",
+    "line",
     [
-        {"event": "finished"},
-        {"event": "finished", "task": 99, "attempt": 1, "state": "done", "at": 1.0},
-        {"event": "started", "task": "x", "attempt": 1, "at": 1.0},
-        {"event": "assigned", "node": "n", "attempts": 3},
-        {"event": "submitted"},
-        {"event": "of another tui-lab"},
-        {"event": None},
-        {},
+        '{"event":"finished"}',
+        '{"event":"finished","task":99,"attempt":1,"state":"done","at":1.0}',
+        '{"event":"finished","task":0,"attempt":1,"state":"vanished","at":1.0}',
+        '{"event":"started","task":"x","attempt":1,"at":1.0}',
+        '{"event":"assigned","at":1.0,"node":"n","attempts":3}',
+        '{"event":"requeued","at":1.0,"queued":[[1]],"changes":{}}',
+        '{"event":"submitted"}',
+        '{"event":"of another tui-lab"}',
     ],
 )
-def test_damaged_and_unknown_events_change_nothing(event: dict[str, Any]) -> None:
-    state, untouched = fold(ALL, event), fold(ALL)
+def test_events_that_make_no_sense_change_nothing(line: str) -> None:
+    state, untouched = fold(ALL, decode(line.encode())), fold(ALL)
     assert state.counts_by_name() == untouched.counts_by_name()
     assert repr(state.columns) == repr(untouched.columns)  # NaN differs from itself
 
@@ -142,15 +151,15 @@ any_event = st.one_of(
     st.builds(assigned, tasks, attempts),
     st.builds(started, tasks, attempts),
     st.builds(finished, tasks, attempts, st.sampled_from(["done", "failed", "stopped", "lost"])),
-    st.builds(lambda task: {"event": "requeued", "at": 1.0, "queued": [[task, task]]}, tasks),
-    st.builds(lambda task: {"event": "stopped", "at": 1.0, "tasks": [[task, task]]}, tasks),
+    st.builds(lambda task: Requeued(1.0, [[task, task]], {}), tasks),
+    st.builds(lambda task: Stopped(1.0, [[task, task]]), tasks),
     st.builds(lambda last: submitted([[0, last]], [[0, last]]), tasks),
 )
 
 
 @given(st.lists(any_event, max_size=30), st.data())
 def test_a_checkpoint_and_the_rest_equal_the_whole(
-    tmp_path_factory: pytest.TempPathFactory, events: list[dict[str, Any]], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, events: list[KnownEvent], data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("fold")
     journal = Journal(folder / "journal.jsonl")

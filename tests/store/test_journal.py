@@ -7,27 +7,37 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Drained, Event, JournalBegun, KnownEvent, Paused, Resumed, encode
 from tui_lab.store.journal import FORMAT, Damage, Journal, read
 
 
-def events(path: Path, offset: int = 0) -> list[dict[str, Any]]:
+def events(path: Path, offset: int = 0) -> list[Event]:
     return [event for event, _ in read(path, offset)]
+
+
+def _said(number: int) -> Paused:
+    return Paused(1.0, "y" * (number % 7), number)
+
+
+def numbers(found: Iterable[Event]) -> list[int]:
+    return [event.failed for event in found if isinstance(event, Paused)]
 
 
 def test_a_new_journal_says_its_format_and_has_an_identity(tmp_path: Path) -> None:
     Journal(tmp_path / "a" / "j").close()
     Journal(tmp_path / "b" / "j").close()
     (first,), (second,) = events(tmp_path / "a" / "j"), events(tmp_path / "b" / "j")
-    assert (first["event"], first["format"]) == ("journal", FORMAT)
-    assert first["id"] != second["id"]
+    assert isinstance(first, JournalBegun) and isinstance(second, JournalBegun)
+    assert first.format == FORMAT
+    assert first.id != second.id
 
 
 def test_a_missing_journal_has_no_events(tmp_path: Path) -> None:
@@ -35,14 +45,13 @@ def test_a_missing_journal_has_no_events(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=9)), min_size=1, max_size=9),
+    st.lists(st.builds(Paused, st.floats(0, 9), st.text(), st.integers(0, 99), st.text()), min_size=1, max_size=9),
     st.data(),
 )
 def test_cut_anywhere_it_gives_the_whole_events_and_takes_more(
-    tmp_path_factory: pytest.TempPathFactory, said: list[dict[str, Any]], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, said: list[Paused], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "j"
-    said = [{"event": "x", **{f"_{key}": str(value) for key, value in event.items()}} for event in said]
     journal = Journal(path)
     ends = [journal.end]
     for event in said:
@@ -56,18 +65,18 @@ def test_cut_anywhere_it_gives_the_whole_events_and_takes_more(
     assert events(path)[1:] == said[:complete]
     journal = Journal(path)
     assert journal.end == ends[complete]
-    journal.append([{"event": "more"}])
+    journal.append([Drained(1.0)])
     journal.close()
-    assert events(path)[1:] == [*said[:complete], {"event": "more"}]
+    assert events(path)[1:] == [*said[:complete], Drained(1.0)]
 
 
 def test_offsets_lead_on_where_reading_stopped(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     offset = journal.end
     for number in range(5):
-        journal.append([{"event": "x", "n": number}, {"event": "y", "n": number}])
+        journal.append([Resumed(number), Drained(number)])
         found = list(read(tmp_path / "j", offset))
-        assert [event["event"] for event, _ in found] == ["x", "y"]
+        assert [event for event, _ in found] == [Resumed(number), Drained(number)]
         offset = found[-1][1]
     assert offset == journal.end
     journal.close()
@@ -75,31 +84,29 @@ def test_offsets_lead_on_where_reading_stopped(tmp_path: Path) -> None:
 
 def test_lines_of_the_first_format_stay_readable_and_are_followed_by_sealed_ones(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    old = [{"event": "journal", "format": 1, "id": "abc"}, {"event": "x", "n": 1}]
-    path.write_text("".join(json.dumps(event) + "\n" for event in old))
+    old: list[KnownEvent] = [JournalBegun(1, "abc"), _said(1)]
+    path.write_bytes(b"".join(encode(event) + b"\n" for event in old))
     assert events(path) == old
     for number in (2, 3):
         journal = Journal(path)
-        assert journal.append([{"event": "x", "n": number}]) == 1
+        assert journal.append([_said(number)]) == 1
         journal.close()
-    mark = {"event": "journal", "format": FORMAT, "id": "abc"}
-    assert events(path) == [*old, mark, {"event": "x", "n": 2}, {"event": "x", "n": 3}]
+    mark = JournalBegun(FORMAT, "abc")
+    assert events(path) == [*old, mark, _said(2), _said(3)]
     damage: list[Damage] = []
     assert len(list(read(path, damage=damage))) == 5
     assert damage == []
-    path.write_bytes(path.read_bytes().replace(b'"n":2', b'"n":7'))
-    assert [event["n"] for event, _ in read(path, damage=damage) if "n" in event] == [1, 3]
+    path.write_bytes(path.read_bytes().replace(b'"failed":2', b'"failed":7'))
+    assert numbers(event for event, _ in read(path, damage=damage)) == [1, 3]
     assert len(damage) == 1
 
 
-def _written(path: Path, count: int) -> list[dict[str, Any]]:
+def _written(path: Path, count: int) -> list[Event]:
     journal = Journal(path, "0123456789abcdef")
-    said = [
-        {"event": "x", "n": number, "inner": {"of": [number]}, "text": "y" * (number % 7)} for number in range(count)
-    ]
-    journal.append(said)
+    events = [_said(number) for number in range(count)]
+    journal.append(events)
     journal.close()
-    return [{"event": "journal", "format": FORMAT, "id": "0123456789abcdef"}, *said]
+    return [JournalBegun(FORMAT, "0123456789abcdef"), *events]
 
 
 @settings(max_examples=300, deadline=None)
@@ -120,7 +127,7 @@ def test_an_altered_byte_is_found_wherever_it_is(tmp_path_factory: pytest.TempPa
     assert sorted(found, key=said.index) == found
     # Who reads only some kinds, or only what is new, sees it as well.
     some: list[Damage] = []
-    assert [event for event, _ in read(path, kinds=frozenset({"x"}), damage=some)] == found
+    assert [event for event, _ in read(path, kinds=[Paused], damage=some)] == found
     assert some and set(some) <= set(damage)
 
 
@@ -149,13 +156,13 @@ def test_blocks_of_zeros_missing_and_moved_lines_are_found(
     found = [event for event, _ in read(path, damage=damage)]
     assert damage
     assert sorted(found, key=said.index) == found
-    assert len({json.dumps(event) for event in found}) == len(found)
+    assert len(set(map(repr, found))) == len(found)
 
 
 def test_damage_is_told_in_a_line_with_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "lab" / "grid" / "j"
     said = _written(path, 5)
-    path.write_bytes(path.read_bytes().replace(b'"n":1', b'"n":9').replace(b'"n":3', b'"n":8'))
+    path.write_bytes(path.read_bytes().replace(b'"failed":1', b'"failed":9').replace(b'"failed":3', b'"failed":8'))
     assert [event for event in events(path) if event not in said] == []
     assert caplog.messages == [f"{path}:3: damaged, and 1 more; `tui-lab check {tmp_path}/lab` says what can be done"]
 
@@ -163,12 +170,12 @@ def test_damage_is_told_in_a_line_with_its_place(tmp_path: Path, caplog: pytest.
 def test_what_was_damaged_stays_so_when_more_is_appended(tmp_path: Path) -> None:
     path = tmp_path / "j"
     _written(path, 3)
-    path.write_bytes(path.read_bytes().replace(b'"n":2', b'"n":5'))
+    path.write_bytes(path.read_bytes().replace(b'"failed":2', b'"failed":5'))
     journal = Journal(path)
-    journal.append([{"event": "x", "n": 9}])
+    journal.append([_said(9)])
     journal.close()
     damage: list[Damage] = []
-    assert [event.get("n") for event, _ in read(path, damage=damage)] == [None, 0, 1, 9]
+    assert numbers(event for event, _ in read(path, damage=damage)) == [0, 1, 9]
     assert len(damage) == 1
 
 
@@ -192,10 +199,10 @@ def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_only_the_kinds_asked_for_are_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
-    journal.append([{"event": "started"}, {"event": "finished"}, {"event": "started"}])
+    journal.append([Resumed(1.0), Drained(2.0), Resumed(3.0)])
     journal.close()
-    found = [event["event"] for event, _ in read(tmp_path / "j", kinds=frozenset({"finished"}))]
-    assert found in (["finished"], ["journal", "finished"])
+    assert [event for event, _ in read(tmp_path / "j", kinds=[Drained])][-1:] == [Drained(2.0)]
+    assert Resumed(1.0) not in [event for event, _ in read(tmp_path / "j", kinds=[Drained])]
 
 
 def test_a_removed_journal_is_noticed(tmp_path: Path) -> None:
@@ -219,10 +226,11 @@ def test_a_disk_that_takes_no_more_keeps_whole_events(tmp_path: Path) -> None:
     program = f"""if True:
         import resource, signal, sys
         from pathlib import Path
+        from tui_lab.store.events import Paused
         from tui_lab.store.journal import Journal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         journal = Journal(Path({str(tmp_path / "j")!r}))
-        events = [{{"event": "x", "n": n, "text": "y" * 50}} for n in range(10)]
+        events = [Paused(1.0, "y" * 50, n) for n in range(10)]
         resource.setrlimit(resource.RLIMIT_FSIZE, (journal.end + 300, resource.RLIM_INFINITY))
         written = journal.append(events)
         assert 0 < written < 10, written
@@ -234,4 +242,4 @@ def test_a_disk_that_takes_no_more_keeps_whole_events(tmp_path: Path) -> None:
     """
     assert resource.RLIMIT_FSIZE is not None
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ)
-    assert [event["n"] for event in events(tmp_path / "j")[1:]] == list(range(10))
+    assert numbers(events(tmp_path / "j")) == list(range(10))

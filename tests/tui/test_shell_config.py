@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import Workshop
 from tests.test_docs import generator
 from tui_lab.client.errors import UsageError
+from tui_lab.store.events import Ended
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app import entry
 from tui_lab.tui.app.app import news
@@ -146,7 +147,7 @@ def test_news_of_a_run() -> None:
     lab = Lab(Path("lab"), "x")
     going = ExperimentSnapshot("grid", {"pending": 3, "failed": 0, "done": 0}, 3, 3, True, failure="task 3: exit 1")
     failed = replace(going, counts={"pending": 2, "failed": 1, "done": 0})
-    ended = replace(failed, counts={"pending": 0, "failed": 1, "done": 2}, active=False, ended={"event": "ended"})
+    ended = replace(failed, counts={"pending": 0, "failed": 1, "done": 2}, active=False, ended=Ended(1.0, {}))
     steps = [LabSnapshot(lab, (one,)) for one in (going, failed, failed, ended, ended)]
     told = [[one.text for one in news(*pair)] for pair in pairwise(steps)]
     assert told == [["grid: the first failure: task 3: exit 1"], [], ["grid has ended: 2 done, 1 failed"], []]

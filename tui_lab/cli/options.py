@@ -201,11 +201,12 @@ SCHEMA_VERSION = 1  # of everything that --json prints
 
 def print_json(value: dict[str, Any]) -> None:
     """One line. What is no number (NaN, infinity) is null there."""
+    import msgspec
     import orjson
 
     whole = {"schema_version": SCHEMA_VERSION, **value}
     try:
-        line = orjson.dumps(whole, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+        line = orjson.dumps(whole, default=msgspec.to_builtins, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     except TypeError:  # integers beyond 64 bits
         line = json.dumps(whole, default=str)
     print(line, flush=True)

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from tui_lab.store import journal
 from tui_lab.store.environment import recall
+from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, LeftMore, Submitted
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.store.journal import Event
 from tui_lab.store.task_files import listed
 
-_KINDS: Final = frozenset({"submitted", "environment", "assigned", "finished"})
+_KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Attempt:
     node: str
     submission: str | None = None  # digest of what was captured when it was submitted
     facts: str | None = None  # digest of what was captured of its node
-    finished: Event | None = None
+    finished: Finished | None = None
     left: list[Left] = field(default_factory=list)
     unlisted: int = 0  # further files that stayed
     unlisted_size: int = 0  # bytes
@@ -47,36 +47,38 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
     submission: str | None = None
     facts: dict[str, str] = {}
     for event, _ in journal.read(folder.journal, kinds=_KINDS):
-        kind = event["event"]
-        if kind == "submitted":
-            submission = event.get("environment")
-        elif kind == "environment":
-            facts[event.get("node", "")] = event.get("digest", "")
-        elif kind == "assigned":
-            node = event.get("node", "")
-            for number in (number for one, number in event.get("attempts", ()) if one == task):
-                found[number] = Attempt(number, node, submission, facts.get(node))
-        elif event.get("task") == task and (attempt := found.get(event.get("attempt", 0))) is not None:
-            attempt.finished = attempt.finished or event
-            attempt.left = attempt.left or _left(event, folder.task_folder(task))
-            more = event.get("left_more") or {}
-            attempt.unlisted, attempt.unlisted_size = more.get("files", 0), more.get("size", 0)
+        match event:
+            case Submitted():
+                submission = event.environment
+            case EnvironmentCaptured():
+                facts[event.node] = event.digest
+            case Assigned():
+                for number in (number for one, number in event.attempts if one == task):
+                    found[number] = Attempt(number, event.node, submission, facts.get(event.node))
+            case Finished() if event.task == task and event.attempt in found:
+                attempt = found[event.attempt]
+                attempt.finished = attempt.finished or event
+                attempt.left = attempt.left or _left(event, folder.task_folder(task))
+                more = event.left_more or LeftMore()
+                attempt.unlisted, attempt.unlisted_size = more.files, more.size
     return [found[number] for number in sorted(found)]
 
 
 def start_messages(folder: ExperimentFolder) -> dict[int, str]:
     """Why tasks did not start, of each the last time. Raises LabError."""
-    events = (event for event, _ in journal.read(folder.journal, kinds=frozenset({"finished"})))
-    return {event["task"]: str(event.get("message", "")) for event in events if event.get("reason") == "start"}
+    events = (event for event, _ in journal.read(folder.journal, kinds=[Finished]))
+    return {
+        event.task: event.message or "" for event in events if isinstance(event, Finished) and event.reason == "start"
+    }
 
 
-def _left(event: Event, place: Path) -> list[Left]:
-    left = event.get("left") or ()
+def _left(event: Finished, place: Path) -> list[Left]:
+    left = event.left or ()
     here = {name: facts.st_size for name, facts in listed(place, deep=True)} if left else {}  # a node gave the names
     files = []
     for one in left:
-        size = int(one.get("size") or 0)
-        files.append(Left(one["name"], size, here.get(one["name"]) == size))
+        size = one.size or 0
+        files.append(Left(one.name, size, here.get(one.name) == size))
     return files
 
 

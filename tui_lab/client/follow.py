@@ -17,9 +17,9 @@ from tui_lab.client.node_formatting import StopThere, stop_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Event, Extended, Finished
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
-from tui_lab.store.journal import Event
 from tui_lab.store.lab import Lab
 
 TICK: Final = 0.1  # seconds between looks at the journal, at most
@@ -40,7 +40,7 @@ class Followed:
     state: State
     began: float = field(default_factory=time.monotonic)
     ended: int = 0  # of those, how many have
-    failure: Event | None = None  # the last task that failed
+    failure: Finished | None = None  # the last task that failed
     notes: list[str] = field(default_factory=list)  # on the run, still to be told
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
 
@@ -54,13 +54,13 @@ class Followed:
         return state.ended is not None and len(state.submissions) > self.submission
 
     def _hear(self, event: Event) -> None:
-        if event.get("event") == "extended":
-            self.asked += ranges.count(event["queued"])
-            if "note" in event:
-                self.notes.append(event["note"])
-        if event.get("event") == "finished" and "again" not in event and "duplicate" not in event:
+        if isinstance(event, Extended):
+            self.asked += ranges.count(event.queued)
+            if event.note:
+                self.notes.append(event.note)
+        if isinstance(event, Finished) and event.again is None and not event.duplicate:
             self.ended += 1
-            if event["state"] in ("failed", "lost"):
+            if event.state in ("failed", "lost"):
                 self.failure = event
 
     @property
@@ -179,10 +179,10 @@ class Follower:
         """Say it where a run ended because it could not go on."""
         for run in self.runs:
             pause = run.state.paused
-            if pause is not None and pause.get("reason") == "no_node":
-                raise StorageError(pause["message"], "the same command goes on once that is mended")
-            if pause is not None and pause.get("reason") == "error":
-                raise LabError(f"{run.folder.name}: {pause['message']}")
+            if pause is not None and pause.reason == "no_node":
+                raise StorageError(pause.message, "the same command goes on once that is mended")
+            if pause is not None and pause.reason == "error":
+                raise LabError(f"{run.folder.name}: {pause.message}")
 
     @property
     def interrupts(self) -> int:

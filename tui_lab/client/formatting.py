@@ -10,7 +10,7 @@ from typing import Final
 from tui_lab.results.extraction.text import strip_escapes
 from tui_lab.results.terminal.guard import replaced, visible
 from tui_lab.store import layout
-from tui_lab.store.journal import Event
+from tui_lab.store.events import Key
 from tui_lab.store.task_files import TaskFile, listed
 
 # A state is told by its word and its mark; colour only repeats it.
@@ -67,9 +67,9 @@ PIPE: Final = (
 )
 
 
-def last_line(folder: Path, event: Event) -> str:
+def last_line(folder: Path, key: Key, message: str | None = None, signal_number: int | None = None) -> str:
     """The last line that a failed attempt wrote to its standard error, or else what is known of it."""
-    for step in _streams(folder, event):
+    for step in _streams(folder, key):
         try:
             with open(step.open(), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
@@ -78,13 +78,14 @@ def last_line(folder: Path, event: Event) -> str:
             continue
         if lines:
             return printable(lines[-1])
-    return str(event.get("message") or (PIPE if event.get("signal") == signal.SIGPIPE else ""))
+    return message or (PIPE if signal_number == signal.SIGPIPE else "")
 
 
-def _streams(folder: Path, event: Event) -> list[TaskFile]:
+def _streams(folder: Path, key: Key) -> list[TaskFile]:
     """The standard error files of an attempt, the one written last first."""
-    place = layout.task_folder(folder, event["task"])
-    suffix = "" if event["attempt"] == 1 else f".{event['attempt']}"
+    task, attempt = key
+    place = layout.task_folder(folder, task)
+    suffix = "" if attempt == 1 else f".{attempt}"
     found = [(name, facts) for name, facts in listed(place) if name.endswith("stderr" + suffix) and facts.st_size]
     found.sort(key=lambda one: one[1].st_mtime, reverse=True)
     return [TaskFile(str(place), name) for name, _ in found]

@@ -264,7 +264,7 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
     submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
     changed: Counter[str] = Counter()
     for submission, count in submissions.value_counts().rows():
-        before = state.submissions[submission].get("scripts", {}) if submission >= 0 else {}
+        before = state.submissions[submission].scripts if submission >= 0 else {}
         for name, digest in files.items():
             if before.get(name, digest) != digest:
                 changed[name] += count
@@ -278,14 +278,14 @@ def changed_since(folder: ExperimentFolder) -> list[str]:
     """What has changed since the newest submission, and whether tasks of it that run again get that; in lines."""
     try:
         about = folder.state().submissions[-1]
-        experiment = folder.spec(about["plan"])
-        kept = code_snapshot.files_of(folder.path, about["code"]) if "code" in about else {}
+        experiment = folder.spec(about.plan)
+        kept = code_snapshot.files_of(folder.path, about.code) if about.code is not None else {}
         if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
             kept = {}  # tasks start elsewhere
-        before = about.get("scripts", {})
+        before = about.scripts
         found = program_files(experiment)
         names = sorted(name for name in before if not name.endswith(":") and found.get(name) != before[name])
-        edited = experiment.file.exists() and experiment.file.read_text("utf-8") != folder.spec_text(about["plan"])
+        edited = experiment.file.exists() and experiment.file.read_text("utf-8") != folder.spec_text(about.plan)
     except (LabError, SpecError, OSError, ValueError, IndexError):
         return []
     old = [*([experiment.file.name] if edited else []), *(name for name in names if name in kept)]

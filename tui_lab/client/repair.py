@@ -18,9 +18,10 @@ from tui_lab.experiment.load import load
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import checkpoint, journal, layout, ranges, repair, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.events import PlanRestored, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
-from tui_lab.store.journal import Damage, Event, Journal
+from tui_lab.store.journal import Damage, Journal
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import make_plan, seed_use
@@ -68,7 +69,7 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
     for one in damage:
         line = journal.line_number(folder.journal, one.offset)
         yield Finding(folder.journal, line, one.what, "--repair leaves it out, and concludes what it can from the rest")
-    for number in sorted({event["plan"] for event in state.submissions}):
+    for number in sorted({event.plan for event in state.submissions}):
         path = folder.plans / f"{number}.parquet"
         try:
             Plan.read(folder.plans, number, crc=state.plan_crc(number))
@@ -90,7 +91,7 @@ def mend(lab: Lab) -> list[str]:
         folder = lab.experiment(name)
         said += repair.repair(folder)
         state, _ = _state(folder)
-        for number in sorted({event["plan"] for event in state.submissions}):
+        for number in sorted({event.plan for event in state.submissions}):
             path = folder.plans / f"{number}.parquet"
             with suppress(LabError):
                 Plan.read(folder.plans, number, crc=state.plan_crc(number))
@@ -129,7 +130,7 @@ def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> st
     plan.write(folder.plans, text)
     record = Journal(folder.journal)
     try:
-        record.append([{"event": "plan", "at": round(time.time(), 3), "plan": plan.number, "plan_crc": file_crc(path)}])
+        record.append([PlanRestored(round(time.time(), 3), plan.number, file_crc(path))])
         record.sync()
     finally:
         record.close()
@@ -141,7 +142,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
     SpecError, UsageError, OSError."""
     before, event = _submission(folder, number)
     source = folder.plans / f"{number}.yaml"
-    if not source.exists() and "keys" in event:  # which tell whether the newest file gives the same tasks
+    if not source.exists() and event.keys is not None:  # which tell whether the newest file gives the same tasks
         source = folder.path / layout.SPEC_FILE
     try:
         text = source.read_text(encoding="utf-8")
@@ -149,7 +150,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
         raise LabError(f"{source.name} is missing, too") from None
     file = _file(folder, state, number, event)
     experiment = load(file, text=text)
-    words = event.get("argv", [])
+    words = event.argv
     overrides = read_overrides([word for word in words[1:] if OVERRIDE.fullmatch(word)])
     planned = make_plan(
         experiment,
@@ -171,15 +172,15 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
             tasks = tasks.with_columns(facts["task_id"].cast(pl.Int64), facts["version"].cast(pl.Int32))
     about = {**planned.plan.about, **spec_file.recorded(experiment.file, folder.path.parent)}
     plan = replace(planned.plan, tasks=tasks, about=about)
-    if ranges.to_ranges(tasks["task_id"].to_numpy()) != event["planned"]:
+    if ranges.to_ranges(tasks["task_id"].to_numpy()) != event.planned:
         raise LabError("the ids of its tasks would be others than the journal has")
-    if "keys" in event and keys_digest(tasks) != event["keys"]:
+    if event.keys is not None and keys_digest(tasks) != event.keys:
         raise LabError(
             "the keys of its tasks would be others than the journal has", "has a file that it names changed?"
         )
     if table.exists() and plan.csv() != table.read_text(encoding="utf-8"):
         raise LabError(f"its tasks would be others than {table.name} has")
-    for other in {one["plan"] for one in state.submissions} - {number}:
+    for other in {one.plan for one in state.submissions} - {number}:
         with suppress(StorageError):
             known = Plan.read(folder.plans, other, ["task_id", "key"], state.plan_crc(other)).tasks
             both = tasks.select("task_id", "key").join(known, on="task_id")
@@ -188,22 +189,22 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
     return plan, text, source
 
 
-def _submission(folder: ExperimentFolder, number: int) -> tuple[State, Event]:
+def _submission(folder: ExperimentFolder, number: int) -> tuple[State, Submitted]:
     """The first submission of a plan, and the state before it."""
     state = State()
     for event, _ in journal.read(folder.journal, damage=[]):
-        if event["event"] == "submitted" and event["plan"] == number:
+        if isinstance(event, Submitted) and event.plan == number:
             return state, event
         state.apply(event)
     raise LabError(f"no submission has plan {number}")
 
 
-def _file(folder: ExperimentFolder, state: State, number: int, event: Event) -> Path:
+def _file(folder: ExperimentFolder, state: State, number: int, event: Submitted) -> Path:
     """Where the file of a plan was: as its neighbours say, or the command that submitted it."""
-    numbers = {one["plan"] for one in state.submissions} - {number}
+    numbers = {one.plan for one in state.submissions} - {number}
     for other in sorted(numbers, key=lambda one: abs(one - number)):
         with suppress(LabError):
             return spec_file.found(Plan.read(folder.plans, other, ["task_id"]).about, folder.path.parent)
-    words = [word for word in event.get("argv", [])[1:] if word.endswith((".yaml", ".yml"))]
-    named = [Path(event.get("cwd", "")) / word for word in words]
+    words = [word for word in event.argv[1:] if word.endswith((".yaml", ".yml"))]
+    named = [Path(event.cwd) / word for word in words]
     return next((path for path in named if path.exists()), named[0] if named else folder.path / layout.SPEC_FILE)

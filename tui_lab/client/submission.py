@@ -33,6 +33,7 @@ from tui_lab.experiment.overrides import read_values
 from tui_lab.store import checkpoint, code_snapshot, declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import Submitted
 from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
@@ -74,7 +75,7 @@ def submit(
         assert client is not None
         state = one.folder.state()
         event = submit_event(one, its_nodes, keep_going)
-        answer = client.request("submit", event=event, environment=dict(environment))
+        answer = client.request("submit", event=event, seen=one.seen, environment=dict(environment))
         if not one.unchanged:  # what was refused changes nothing of what is there
             one.folder.write_spec(one.text)
         submitted.append(Submitted(one, answer["submission"], state))
@@ -330,36 +331,36 @@ def queue(
 # Submitting.
 
 
-def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bool) -> dict[str, Any]:
+def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bool) -> Submitted:
     """Write the plan where it is new; the event that submits it. Raises StorageError, SpecError."""
     plan = prepared.plan
     if not prepared.unchanged:
         place = spec_file.recorded(prepared.experiment.file, prepared.folder.path.parent)
         replace(plan, about={**plan.about, **place}).write(prepared.folder.plans, prepared.text)
     program = _program(prepared)
-    return {
-        "event": "submitted",
-        "id": uuid.uuid4().hex,
-        "at": round(time.time(), 3),
-        "experiment": prepared.experiment.name,
-        "plan": plan.number,
-        "plan_crc": file_crc(prepared.folder.plans / f"{plan.number}.parquet"),
-        "keys": keys_digest(plan.tasks),
-        "planned": ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
-        "queued": ranges.to_ranges(prepared.queued.to_numpy()),
-        **({"spare": ranges.to_ranges(prepared.spare.to_numpy())} if len(prepared.spare) else {}),
-        "seen": prepared.seen,
-        "reasons": prepared.planned.reasons,
-        "adopted": ranges.to_ranges(prepared.planned.adopted.to_numpy()),
-        "argv": public_words(sys.argv),
-        "cwd": _printable(str(Path.cwd())),
-        "user": _user(),
-        "host": socket.gethostname(),
-        "nodes": nodes,
-        **program,
-        "keep_going": keep_going,
-        **_environment(prepared),
-    }
+    return Submitted(
+        id=uuid.uuid4().hex,
+        at=round(time.time(), 3),
+        experiment=prepared.experiment.name,
+        plan=plan.number,
+        plan_crc=file_crc(prepared.folder.plans / f"{plan.number}.parquet"),
+        keys=keys_digest(plan.tasks),
+        planned=ranges.to_ranges(plan.tasks["task_id"].to_numpy()),
+        queued=ranges.to_ranges(prepared.queued.to_numpy()),
+        spare=ranges.to_ranges(prepared.spare.to_numpy()),
+        reasons=prepared.planned.reasons,
+        adopted=ranges.to_ranges(prepared.planned.adopted.to_numpy()),
+        argv=public_words(sys.argv),
+        cwd=_printable(str(Path.cwd())),
+        user=_user(),
+        host=socket.gethostname(),
+        nodes=nodes,
+        scripts=program.scripts,
+        code=program.code,
+        files=program.files,
+        keep_going=keep_going,
+        environment=_environment(prepared),
+    )
 
 
 def _user() -> str:
@@ -370,16 +371,23 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _program(prepared: Prepared) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Program:
+    scripts: dict[str, str]
+    code: str | None
+    files: dict[str, list[int]]
+
+
+def _program(prepared: Prepared) -> _Program:
     """The snapshot of the program, where `code` is declared; the digests of its files; and what the files that are not
     in it look like, so that a change of one is seen when a task starts. Raises LabError, StorageError, SpecError."""
     experiment = prepared.experiment
     scripts = dict(prepared.scripts)
-    found: dict[str, Any] = {}
+    code: str | None = None
     copied: dict[str, str] = {}
     if experiment.code:
         named = {name: path for name in scripts if is_program(path := experiment.folder / name) and "../" not in name}
-        found["code"], copied = code_snapshot.take(experiment, named, prepared.folder.path)
+        code, copied = code_snapshot.take(experiment, named, prepared.folder.path)
         scripts |= copied
     if experiment.workdir is not None and Path(experiment.workdir).is_absolute():
         copied = {}  # tasks start where the files themselves are
@@ -396,15 +404,15 @@ def _program(prepared: Prepared) -> dict[str, Any]:
             elif facts.st_mtime > prepared.began:
                 what = f"{experiment.folder / name} changed while {experiment.name} was planned"
                 raise LabError(what, "type the same once more")
-    return {"scripts": scripts, **found, **({"files": seen} if 0 < len(seen) <= _WATCHED else {})}
+    return _Program(scripts, code, seen if len(seen) <= _WATCHED else {})
 
 
-def _environment(prepared: Prepared) -> dict[str, str]:
+def _environment(prepared: Prepared) -> str | None:
     """Which version of the program this is, as far as git knows. No run fails for want of it."""
     with suppress(LabError):
         if state := git_state(prepared.experiment.folder):
-            return {"environment": capture(prepared.folder.path, {"git": state})}
-    return {}
+            return capture(prepared.folder.path, {"git": state})
+    return None
 
 
 def _printable(text: str) -> str:

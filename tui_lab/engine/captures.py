@@ -12,6 +12,7 @@ from tui_lab.engine.run import ExperimentRun, now
 from tui_lab.engine.transfer import TransferError
 from tui_lab.store import environment
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import EnvironmentCaptured
 
 if TYPE_CHECKING:
     from tui_lab.engine.engine import Engine
@@ -82,7 +83,7 @@ class Captures:
             log.warning("%s: %s", run.name, error)
             return
         if run.state.environments.get(name) != digest and not run.unwritten:
-            run.record([{"event": "environment", "at": now(), "node": name, "digest": digest}])
+            run.record([EnvironmentCaptured(now(), name, digest)])
 
     async def close(self) -> None:
         for task in list(self._learning.values()):

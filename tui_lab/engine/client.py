@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from tui_lab.engine.agent.processes import process_stat
 from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.early import EarlyEngine
@@ -98,7 +100,9 @@ class EngineClient:
         number = next(self._numbers)
         deadline = None if patience is None else time.monotonic() + patience
         # json, not orjson: an environment may hold bytes that are no UTF-8
-        rest = memoryview(json.dumps({"command": command, "id": number, **fields}).encode() + b"\n")
+        rest = memoryview(
+            json.dumps({"command": command, "id": number, **fields}, default=msgspec.to_builtins).encode() + b"\n"
+        )
         try:
             while rest:
                 self._until(select.POLLOUT, deadline)

@@ -14,6 +14,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.lock import EngineFacts, beat
@@ -23,6 +25,7 @@ from tui_lab.engine.paths import peer_uid, runtime_folder
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Submitted
 
 log = logging.getLogger(__name__)
 
@@ -150,7 +153,9 @@ class Control:
             }
 
     def _submit_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"submission": self.engine.submit(request["event"], request["environment"], request.get("umask"))}
+        event = msgspec.convert(request["event"], Submitted)
+        environment, umask = request["environment"], request.get("umask")
+        return {"submission": self.engine.submit(event, request["seen"], environment, umask)}
 
     def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
         submission = self.engine.requeue(

@@ -260,9 +260,9 @@ class Dispatch:
     def look_at_failures(self, run: ExperimentRun) -> None:
         """Start nothing more where too much has failed, or on a node that fails what others do well."""
         for event in run.quarantine():
-            log.warning("%s: node %s fails what others do well", run.name, event["node"])
+            log.warning("%s: node %s fails what others do well", run.name, event.node)
             run.record([event])
-            self.take_back(run, event["node"])
+            self.take_back(run, event.node)
         for name in run.health.usable:
             if run.health.suspects(name):
                 self.take_back(run, name)

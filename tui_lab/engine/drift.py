@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tui_lab.store.declared_files import file_digest
+from tui_lab.store.events import Submitted
 
 _HASHED: Final = 64 << 20  # bytes of a file that is read to tell whether it differs; a larger one counts as changed
 _SHARE: Final = 20  # looks take at most one of so many parts of the time
@@ -17,10 +18,10 @@ _NAMED: Final = 3  # files that a note names
 class Drift:
     """The files of one submission. `seen`: name -> [size, mtime in nanoseconds] when it was made."""
 
-    def __init__(self, folder: Path, submission: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, submission: Submitted) -> None:
         self.folder = folder
-        self.seen: dict[str, list[int]] = dict(submission.get("files") or {})
-        self.digests: Mapping[str, str] = submission.get("scripts") or {}
+        self.seen: dict[str, list[int]] = dict(submission.files)
+        self.digests: Mapping[str, str] = submission.scripts
         self._changed: dict[str, list[int] | None] = {}
         self._next = 0.0
 

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
+from msgspec import structs
+
 from tui_lab.engine.captures import Captures
 from tui_lab.engine.dispatch import Dispatch
 from tui_lab.engine.durable import Durability
@@ -26,6 +28,7 @@ from tui_lab.engine.staging import CodeStaging
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import Drained, Paused, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -222,19 +225,20 @@ class Engine:
 
     # Commands of followers; each raises LabError for what can't be done.
 
-    def submit(self, event: dict[str, Any], environment: dict[str, str], umask: int | None) -> int:
-        """Take a submission; its index. One that was taken before is not taken twice."""
-        run = self.load(event["experiment"], new=True)
+    def submit(self, event: Submitted, seen: int, environment: dict[str, str], umask: int | None) -> int:
+        """Take a submission; its index. One that was taken before is not taken twice. seen: how far whoever planned it
+        had read the journal."""
+        run = self.load(event.experiment, new=True)
         for index, before in enumerate(run.state.submissions):
-            if before.get("id") == event["id"]:
+            if before.id == event.id:
                 if run.environment is None and run.state.ended is None:
                     self._begin(run, environment, umask)
                     run.queue_up()
                 return index
-        self.reach.check(event["nodes"])
+        self.reach.check(event.nodes)
         if run.name in self.active:
-            event["joins"] = True
-        run.submit(event)
+            event = structs.replace(event, joins=True)
+        run.submit(event, seen)
         self._begin(run, environment, umask)
         return run.submission
 
@@ -279,7 +283,7 @@ class Engine:
         """Start nothing more of an experiment until someone resumes it; what runs goes on."""
         run = self.submitted(name)
         if run.state.paused is None:
-            run.record([{"event": "paused", "at": now(), "reason": "asked", "failed": run.finished_since[1]}])
+            run.record([Paused(now(), "asked", run.finished_since[1])])
         self.dispatch.take_back(run)
         self.dispatch.plan()
 
@@ -287,7 +291,7 @@ class Engine:
         """Start nothing more of an experiment; what runs may finish, then its run is over."""
         run = self.submitted(name)
         if not run.state.drained:
-            run.record([{"event": "drained", "at": now()}])
+            run.record([Drained(now())])
         self.dispatch.take_back(run)
         if run.state.ended is None:
             self.active.add(name)
@@ -304,7 +308,7 @@ class Engine:
             waiting = run.stop_waiting(tasks)
             if waiting is not None:
                 run.record([waiting])
-                count += ranges.count(waiting["tasks"])
+                count += ranges.count(waiting.tasks)
         keys = run.stop_open(tasks, "interrupted" if interrupt else "stopped")
         for key in keys:
             node = self.nodes.get(run.flight[key])
@@ -400,7 +404,7 @@ class Engine:
         settle."""
         log.error("%s: %s", run.name, message)
         if run.name in self.active:
-            run.record([{"event": "paused", "at": now(), "reason": reason, "message": message, "failed": 0}])
+            run.record([Paused(now(), reason, 0, message)])
             self.dispatch.take_back(run)
             self._end(run)
         self._wake.set()

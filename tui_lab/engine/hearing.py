@@ -10,8 +10,8 @@ from tui_lab.engine.node import Message, Node
 from tui_lab.engine.outputs import Arrival, Outputs, write_piece
 from tui_lab.engine.run import ExperimentRun, Key
 from tui_lab.engine.samples import Samples
+from tui_lab.store.events import Finished, KnownEvent
 from tui_lab.store.fold import DONE
-from tui_lab.store.journal import Event
 
 if TYPE_CHECKING:
     from tui_lab.engine.engine import Engine
@@ -22,7 +22,7 @@ QUIET: Final = 1.0  # seconds that a node with nothing to give back is not asked
 GRACE: Final = 1.0  # seconds between TERM and KILL for what nobody asks for any more
 
 
-News = dict[str, list[Event]]  # of each run, not yet recorded
+News = dict[str, list[KnownEvent]]  # of each run, not yet recorded
 
 
 class Hearing:
@@ -53,7 +53,7 @@ class Hearing:
         self.engine.dispatch.plan()
 
     def _settle(self, run: ExperimentRun, node: Node, known: set[tuple[str, int, int]]) -> None:
-        events: list[Event] = []
+        events: list[KnownEvent] = []
         same_spool = run.state.spools.get(node.name) == node.spool
         for key in [key for key, where in run.flight.items() if where == node.name]:
             if (run.wire_name, *key) in known:
@@ -122,7 +122,7 @@ class Hearing:
             run = self.engine.runs[name]
             if not run.record(happened):
                 self.engine.disk.on_full(run)
-            if any(event["event"] == "finished" for event in happened):
+            if any(isinstance(event, Finished) for event in happened):
                 self.engine.disk.dirty.set()
                 self.engine.dispatch.logged(run, self.engine.dispatch.look_at_failures, run)
         self.engine.dispatch.plan()

@@ -19,6 +19,7 @@ from tui_lab.engine.transfer import TransferError
 from tui_lab.portable.globs import matcher
 from tui_lab.store import journal, layout
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import Assigned, Finished, Left
 from tui_lab.store.fold import RUNNING
 from tui_lab.store.task_files import TaskFile
 
@@ -190,9 +191,11 @@ class NodeCommands:
         size, refused = 0, ""
         try:
             async with self.engine.files.channel(node) as channel:
-                unsaid = more or any(UNKNOWN in file["name"] for file in left)
-                there = await channel.list_files(node.home, folder) if unsaid else left
-                names = [file["name"] for file in there if "link" not in file]
+                unsaid = more or any(UNKNOWN in file.name for file in left)
+                names = [file.name for file in left if file.link is None]
+                if unsaid:
+                    there = await channel.list_files(node.home, folder)
+                    names = [file["name"] for file in there if "link" not in file]
                 globs = [glob.replace(UNKNOWN, "?") for glob in request["globs"] or ()]
                 wanted = list(filter(matcher(globs or None), names))
                 for name in wanted:
@@ -252,18 +255,18 @@ class NodeCommands:
         return node
 
 
-def _left(run: ExperimentRun, task: int, attempt: int) -> tuple[list[dict[str, Any]], bool]:
+def _left(run: ExperimentRun, task: int, attempt: int) -> tuple[list[Left], bool]:
     """What an attempt left on its node, as its `finished` says; and whether there is more than that names."""
-    for event, _ in journal.read(run.folder.journal, kinds=frozenset({"finished"})):
-        if event.get("task") == task and event.get("attempt") == attempt and event.get("left"):
-            return event["left"], "left_more" in event
+    for event, _ in journal.read(run.folder.journal, kinds=[Finished]):
+        if isinstance(event, Finished) and (event.task, event.attempt) == (task, attempt) and event.left:
+            return event.left, event.left_more is not None
     return [], False
 
 
 def _node_of(run: ExperimentRun, task: int, attempt: int) -> str:
     """Where an attempt ran."""
     found: str = run.state.nodes[run.state.columns["node"][task]]
-    for event, _ in journal.read(run.folder.journal, kinds=frozenset({"assigned"})):
-        if [task, attempt] in event.get("attempts", []):
-            found = event["node"]
+    for event, _ in journal.read(run.folder.journal, kinds=[Assigned]):
+        if isinstance(event, Assigned) and (task, attempt) in event.attempts:
+            found = event.node
     return found

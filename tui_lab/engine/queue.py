@@ -15,9 +15,9 @@ import numpy as np
 from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.node import Node
 from tui_lab.engine.records import Key, Records, now
+from tui_lab.store.events import AgentKnown, Assigned, KnownEvent
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, FAILED, LOST
-from tui_lab.store.journal import Event
 
 LOOK_AHEAD: Final = 256  # tasks of the queue that are looked at for one that fits a node
 FEW: Final = 1000  # tasks that are looked through at once
@@ -80,7 +80,7 @@ class Queue(Records):
     @property
     def pause_asked(self) -> bool:
         """A person paused it: it waits for `resume`, and is not over."""
-        return self.state.paused is not None and self.state.paused.get("reason") == "asked"
+        return self.state.paused is not None and self.state.paused.reason == "asked"
 
     @property
     def held(self) -> bool:
@@ -227,9 +227,9 @@ class Queue(Records):
 
         spool: identity of the agent's ledger; an agent with another one knows nothing of these attempts.
         """
-        events: list[Event] = [{"event": "assigned", "at": now(), "node": node, "attempts": keys}]
+        events: list[KnownEvent] = [Assigned(now(), node, keys)]
         if self.state.spools.get(node) != spool:
-            events.insert(0, {"event": "node", "at": now(), "node": node, "spool": spool})
+            events.insert(0, AgentKnown(now(), node, spool))
         if not self.record(events):
             self.unwritten = []
             self.put_back(keys)

@@ -8,10 +8,10 @@ from typing import Any
 
 from tui_lab.engine.recipe import Recipe
 from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Key as Key
+from tui_lab.store.events import KnownEvent, NodesChanged, Submitted
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.store.journal import Event, Journal
-
-Key = tuple[int, int]  # task, attempt
+from tui_lab.store.journal import Journal
 
 
 class Records:
@@ -24,7 +24,7 @@ class Records:
         folder.require_whole()  # nor is a newer one opened for writing
         self.journal = Journal(folder.journal)
         self.state = folder.state()
-        self.unwritten: list[Event] = []  # what the disk would not take
+        self.unwritten: list[KnownEvent] = []  # what the disk would not take
         self.unacknowledged: list[tuple[str, Key]] = []  # (node, key) of events in the journal, not yet durable
         self.staying: dict[Key, list[str]] = {}  # files of such events that could not be brought home
         self.recipes: dict[int, Recipe] = {}
@@ -36,7 +36,7 @@ class Records:
 
     # Writing.
 
-    def record(self, events: Sequence[Event]) -> bool:
+    def record(self, events: Sequence[KnownEvent]) -> bool:
         """Append events and apply them. False where the disk would not take all: the rest is kept for
         `write_again`."""
         if self.unwritten:
@@ -49,7 +49,7 @@ class Records:
         self.unwritten += events[written:]
         return not self.unwritten
 
-    def decide(self, event: Event) -> None:
+    def decide(self, event: KnownEvent) -> None:
         """Record what a person asks for: whole, or not at all. Raises StorageError where the disk does not take it."""
         self._require_room()
         if not self.record([event]):
@@ -82,7 +82,7 @@ class Records:
             raise LabError(f'nothing of "{self.name}" was submitted yet')
 
     @property
-    def newest(self) -> Event:
+    def newest(self) -> Submitted:
         """The newest submission. Raises LabError where there is none."""
         self.require_submission()
         return self.state.submissions[-1]
@@ -90,32 +90,25 @@ class Records:
     @property
     def nodes(self) -> list[dict[str, Any]]:
         """Where the tasks of the newest submission run, as docs/journal.md has it."""
-        nodes: list[dict[str, Any]] = (self.state.placement or self.newest)["nodes"]
-        return nodes
+        return (self.state.placement or self.newest).nodes
 
     @property
     def drained_nodes(self) -> list[str]:
         """Nodes on which a person wants nothing new to start."""
-        drained: list[str] = (self.state.placement or {}).get("drained", [])
-        return drained
+        return [] if self.state.placement is None else self.state.placement.drained
 
     def place_on(self, nodes: list[dict[str, Any]], drained: Iterable[str], released: Sequence[str] = ()) -> None:
         """Other nodes from now on, or other slots. released: nodes whose quarantine is over."""
-        event: Event = {"event": "nodes", "at": now(), "nodes": nodes, "drained": sorted(drained)}
-        if released:
-            event["released"] = list(released)
-        self.decide(event)
+        self.decide(NodesChanged(now(), nodes, sorted(drained), list(released)))
 
     def recipe(self, submission: int | None = None) -> Recipe:
         """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
         number = self.submission if submission is None else submission
         if number not in self.recipes:
             about = self.state.submissions[number]
-            spec = self.folder.spec(about["plan"])
+            spec = self.folder.spec(about.plan)
             identity = f"{self.wire_name}/{number}"
-            self.recipes[number] = Recipe(
-                spec, self.folder.plan(about["plan"]), self.folder.path, identity, about.get("code")
-            )
+            self.recipes[number] = Recipe(spec, self.folder.plan(about.plan), self.folder.path, identity, about.code)
         return self.recipes[number]
 
 

@@ -147,7 +147,7 @@ class CodeStaging:
         """The files of a submission, hashed once for all nodes."""
         recipe = run.recipe(submission)
         if recipe.identity not in self._codes:
-            scripts = [name for name in run.state.submissions[submission].get("scripts", {}) if not name.endswith(":")]
+            scripts = [name for name in run.state.submissions[submission].scripts if not name.endswith(":")]
             work = asyncio.to_thread(code_of, recipe.experiment, scripts, recipe.folder, recipe.code)
             self._codes[recipe.identity] = asyncio.create_task(work)
         return await self._codes[recipe.identity]

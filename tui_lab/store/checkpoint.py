@@ -6,7 +6,6 @@ format, or where the journal is not the one that it was made from.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from array import array
@@ -15,32 +14,57 @@ from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
+import msgspec
 import numpy as np
 import polars as pl
 
 from tui_lab.store import journal, layout, parquet
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import Ended, Key, NodesChanged, Paused, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _METADATA: Final = "tui_lab"
-_FACTS: Final = (
-    "size",
-    "identity",
-    "nodes",
-    "spools",
-    "plan",
-    "submissions",
-    "paused",
-    "drained",
-    "ended",
-    "offset",
-    "environments",
-    "placement",
-)
 _BLOCK: Final = 1 << 22
 
 log = logging.getLogger(__name__)
+
+
+# What the events of a checkpoint can say: another version may know more.
+_MEMBERS: Final = [name for kind in (Submitted, NodesChanged, Paused, Ended) for name in kind.__struct_fields__]
+
+
+class _About(msgspec.Struct, kw_only=True):
+    """A state but for its columns, and the journal that it was made from."""
+
+    format: int = FORMAT
+    members: list[str] = msgspec.field(default_factory=_MEMBERS.copy)
+    size: int
+    identity: str
+    nodes: list[str]
+    spools: dict[str, str]
+    plan: int
+    submissions: list[Submitted]
+    note: str
+    paused: Paused | None
+    drained: bool
+    ended: Ended | None
+    offset: int
+    environments: dict[str, str]
+    placement: NodesChanged | None
+    changes: list[tuple[int, dict[str, Any]]]
+    notes: list[tuple[int, str]]
+    stopping: list[tuple[Key, str]]
+    quarantined: list[str]
+    crc: int
+    stamp: list[int]
+
+
+# Members of a state that are kept as they are.
+_KEPT: Final = (
+    *("size", "identity", "nodes", "spools", "plan", "submissions", "note", "paused", "drained", "ended", "offset"),
+    *("environments", "placement"),
+)
 
 
 def write(state: State, folder: Path) -> None:
@@ -48,23 +72,25 @@ def write(state: State, folder: Path) -> None:
     does not take it is no error: it is a cache."""
     path = folder / layout.CHECKPOINT_FILE
     partial = path.with_suffix(".partial")
-    facts: dict[str, Any] = {name: getattr(state, name) for name in _FACTS}
-    facts["changes"] = list(state.changes.items())
-    facts["notes"] = list(state.notes.items())
-    facts["stopping"] = list(state.stopping.items())
-    facts["quarantined"] = sorted(state.quarantined)
-    facts["format"] = FORMAT
     try:
         if state.damage or not journal.whole(folder / layout.JOURNAL_FILE, state.proof[0]):
             return
         with open(folder / layout.JOURNAL_FILE, "rb") as file:
-            facts["crc"] = _crc(file.fileno(), state.offset, state.proof)
-            facts["stamp"] = _stamp(file.fileno())
-        state.proof = (state.offset, facts["crc"])
+            crc, stamp = _crc(file.fileno(), state.offset, state.proof), _stamp(file.fileno())
+        state.proof = (state.offset, crc)
+        about = _About(
+            **{name: getattr(state, name) for name in _KEPT},
+            changes=list(state.changes.items()),
+            notes=list(state.notes.items()),
+            stopping=list(state.stopping.items()),
+            quarantined=sorted(state.quarantined),
+            crc=crc,
+            stamp=stamp,
+        )
         frame = pl.DataFrame(
             {name: np.frombuffer(state.columns[name], dtype=code) for name, (code, _) in COLUMNS.items()}
         )
-        frame.write_parquet(partial, compression="lz4", metadata={_METADATA: json.dumps(facts)})
+        frame.write_parquet(partial, compression="lz4", metadata={_METADATA: msgspec.json.encode(about).decode()})
         partial.replace(path)
     except (OSError, ValueError, LabError, pl.exceptions.PolarsError) as error:
         log.warning("%s: %s", path, error)
@@ -75,23 +101,21 @@ def read(folder: Path) -> State:
     """The state that the checkpoint holds; a state from before the first event where it is of no use."""
     path = folder / layout.CHECKPOINT_FILE
     try:
-        facts = parquet.about(path, _METADATA)
-        if facts["format"] != FORMAT:
+        about = _about(path)
+        if about is None:
             return State()
         with open(folder / layout.JOURNAL_FILE, "rb") as file:
             # An untouched file needs no second look; all of another one must be what it was made from.
-            touched = facts["stamp"] != _stamp(file.fileno())
-            if touched and facts["crc"] != _crc(file.fileno(), facts["offset"]):
+            touched = about.stamp != _stamp(file.fileno())
+            if touched and about.crc != _crc(file.fileno(), about.offset):
                 return State()
         frame = parquet.read(path)
         state = State()
-        for name in _FACTS:
-            setattr(state, name, facts[name])
-        state.proof = (facts["offset"], facts["crc"])
-        state.changes = dict(facts["changes"])
-        state.notes = dict(facts["notes"])
-        state.stopping = {(task, attempt): why for (task, attempt), why in facts["stopping"]}
-        state.quarantined = set(facts["quarantined"])
+        for name in _KEPT:
+            setattr(state, name, getattr(about, name))
+        state.proof = (about.offset, about.crc)
+        state.changes, state.notes, state.stopping = dict(about.changes), dict(about.notes), dict(about.stopping)
+        state.quarantined = set(about.quarantined)
         for name, (code, _) in COLUMNS.items():
             column = array(code)
             column.frombytes(frame[name].to_numpy().astype(code, copy=False).tobytes())
@@ -111,16 +135,25 @@ def cut(folder: Path) -> int:
     that were cut off at the end leave no other trace in it."""
     path = folder / layout.JOURNAL_FILE
     try:
-        facts = parquet.about(folder / layout.CHECKPOINT_FILE, _METADATA)  # first, for a journal grows meanwhile
-        if facts["format"] != FORMAT:
+        about = _about(folder / layout.CHECKPOINT_FILE)  # first, for a journal grows meanwhile
+        if about is None:
             return 0
         size, identity = 0, ""
         if path.exists():
             with open(path, "rb") as file:
                 size, identity = os.fstat(file.fileno()).st_size, journal.identity_of(file.fileno())
-        return max(0, int(facts["offset"]) - size) if identity in ("", facts["identity"]) else 0
+        return max(0, about.offset - size) if identity in ("", about.identity) else 0
     except (OSError, KeyError, TypeError, ValueError, pl.exceptions.PolarsError):
         return 0
+
+
+def _about(path: Path) -> _About | None:
+    """What a checkpoint says; None of another version. Raises OSError, PolarsError, KeyError."""
+    try:
+        found = msgspec.json.decode(parquet.metadata(path, _METADATA), type=_About)
+    except msgspec.MsgspecError:
+        return None
+    return found if (found.format, found.members) == (FORMAT, _MEMBERS) else None
 
 
 def _stamp(file: int) -> list[int]:

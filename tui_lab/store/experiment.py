@@ -105,7 +105,7 @@ class ExperimentFolder:
 
     def plan_of(self, task_id: int) -> Plan:
         """The newest plan that has a task. Raises LabError where none has."""
-        for number in sorted({event["plan"] for event in self.state().submissions}, reverse=True):
+        for number in sorted({event.plan for event in self.state().submissions}, reverse=True):
             plan = self.plan(number)
             if plan.row(task_id) is not None:
                 return plan
@@ -190,7 +190,7 @@ class ExperimentFolder:
 
     def _known(self, state: State) -> Plan:
         """Every task that a plan ever had, each as the newest plan with it says."""
-        named = sorted({event["plan"] for event in state.submissions}, reverse=True)
+        named = sorted({event.plan for event in state.submissions}, reverse=True)
         if not named:
             return Plan(
                 0,

@@ -12,13 +12,38 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from tui_lab.store import journal, ranges
-from tui_lab.store.journal import Damage, Event
+from tui_lab.store.events import (
+    AgentKnown,
+    Assigned,
+    Cleaned,
+    Drained,
+    Ended,
+    EnvironmentCaptured,
+    Event,
+    Extended,
+    Finished,
+    JournalBegun,
+    NodesChanged,
+    Paused,
+    PlanRestored,
+    Quarantined,
+    Requeued,
+    Resumed,
+    Returned,
+    Started,
+    Stopped,
+    Stopping,
+    Submitted,
+    Unknown,
+)
+from tui_lab.store.journal import Damage
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +97,6 @@ COLUMNS: Final[dict[str, tuple[str, float]]] = {
 class State:
     """The state of an experiment after a number of events."""
 
-    _handlers: ClassVar[dict[str, Callable[[State, Event], None]]] = {}
-
     def __init__(self) -> None:
         self.columns: dict[str, array[Any]] = {name: array(code) for name, (code, _) in COLUMNS.items()}
         self.size = 0
@@ -81,13 +104,14 @@ class State:
         self.nodes: list[str] = []
         self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.environments: dict[str, str] = {}  # node -> digest of what was captured of it last
-        self.placement: Event | None = None  # the nodes of the newest submission, where a person changed them
+        self.placement: NodesChanged | None = None  # the nodes of the newest submission, where a person changed them
         self.quarantined: set[str] = set()  # nodes that get nothing more of the newest submission
         self.plan = 0  # number of the newest plan
-        self.submissions: list[Event] = []
-        self.paused: Event | None = None
+        self.submissions: list[Submitted] = []
+        self.note = ""  # on the repeats of the newest submission: that `until` can't become true
+        self.paused: Paused | None = None
         self.drained = False  # a person asked to start nothing more
-        self.ended: Event | None = None  # of the newest submission
+        self.ended: Ended | None = None  # of the newest submission
         self.offset = 0  # of the journal, behind the last event applied
         self.damage: list[Damage] = []  # lines of the journal that were passed over
         self.proof = (0, 0)  # an offset, and the CRC-32 of the journal before it, as a checkpoint had them
@@ -131,14 +155,56 @@ class State:
         """Take one event into account. Events of unknown kinds change nothing, nor do those that name what is not
         there."""
         try:
-            handler = self._handlers.get(event["event"])
-            if handler is not None:
-                handler(self, event)
-        except (LookupError, TypeError, ValueError, OverflowError):
+            match event:  # the most frequent ones first
+                case Finished():
+                    self._finish(event)
+                case Started():
+                    self._start(event)
+                case Assigned():
+                    self._assign(event)
+                case Returned():
+                    self._return(event)
+                case JournalBegun():
+                    self.identity = event.id
+                case Submitted():
+                    self._submit(event)
+                case PlanRestored():
+                    self._restore_plan(event)
+                case Requeued():
+                    self._requeue(event)
+                case Extended():
+                    if self.submissions:
+                        self.note = event.note or self.note
+                    self._queue(event.queued)
+                case NodesChanged():
+                    self.placement = event
+                    self.quarantined -= set(event.released)
+                case Quarantined():
+                    self._quarantine(event)
+                case EnvironmentCaptured():
+                    self.environments[event.node] = event.digest
+                case AgentKnown():
+                    self.spools[event.node] = event.spool
+                case Stopping():
+                    self._stop_open(event)
+                case Stopped():
+                    self._stop(event)
+                case Cleaned():
+                    self._clean(event)
+                case Paused():
+                    self.paused = event
+                case Resumed():
+                    self.paused, self.drained, self.ended = None, False, None
+                case Drained():
+                    self.drained = True
+                case Ended():
+                    self.ended = event
+                case Unknown():
+                    pass
+                case _:
+                    assert_never(event)
+        except (LookupError, ValueError, OverflowError):
             pass
-
-    def _on_journal(self, event: Event) -> None:
-        self.identity = event.get("id", "")
 
     def _move(self, task: int, state: int) -> None:
         column = self.columns["state"]
@@ -147,10 +213,11 @@ class State:
             self.counts[state] += 1
         column[task] = state
 
-    def _on_submitted(self, event: Event) -> None:
-        planned = event["planned"]
-        self.plan = event["plan"]
+    def _submit(self, event: Submitted) -> None:
+        planned = event.planned
+        self.plan = event.plan
         self.submissions.append(event)
+        self.note = ""
         self.drained, self.paused, self.ended = False, None, None
         self.placement, self.quarantined = None, set()
         self.grow(1 + max((last for _, last in planned), default=-1))
@@ -158,51 +225,38 @@ class State:
         for first, last in planned:
             self.columns["planned"][first : last + 1] = array("b", b"\1" * (last - first + 1))
         queued = self._view("queued")
-        if event.get("joins"):  # the run before it is still going: what that was asked for stays asked for
+        if event.joins:  # the run before it is still going: what that was asked for stays asked for
             queued &= self._view("planned")
         else:
             queued[:] = 0
             self.changes = {}
-        self._queue(event["queued"])
+        self._queue(event.queued)
 
-    def _on_plan(self, event: Event) -> None:
+    def _restore_plan(self, event: PlanRestored) -> None:
         """The file of a plan was made again."""
-        for submission in self.submissions:
-            if submission["plan"] == event["plan"]:
-                submission["plan_crc"] = event["plan_crc"]
+        self.submissions = [
+            structs.replace(one, plan_crc=event.plan_crc) if one.plan == event.plan else one for one in self.submissions
+        ]
 
-    def _on_extended(self, event: Event) -> None:
-        """More repeats were found to be needed."""
-        if "note" in event and self.submissions:
-            self.submissions[-1]["note"] = event["note"]
-        self._queue(event["queued"])
-
-    def _on_nodes(self, event: Event) -> None:
-        self.placement = event
-        self.quarantined -= set(event.get("released", ()))
-
-    def _on_environment(self, event: Event) -> None:
-        self.environments[event["node"]] = event["digest"]
-
-    def _on_quarantined(self, event: Event) -> None:
+    def _quarantine(self, event: Quarantined) -> None:
         """A node that fails what others do well: its failures do not count, and it gets nothing more."""
-        self.quarantined.add(event["node"])
+        self.quarantined.add(event.node)
         columns = self.columns
-        for task in ranges.each(event["tasks"]):
+        for task in ranges.each(event.tasks):
             if columns["assigned"][task] or columns["state"][task] == DONE:
                 continue
             self._move(task, PENDING)
             columns["queued"][task] = 1
             columns["base"][task] = columns["attempts"][task]
 
-    def _on_requeued(self, event: Event) -> None:
+    def _requeue(self, event: Requeued) -> None:
         self.ended, self.paused, self.drained = None, None, False
-        changes = event.get("changes")
-        for task in ranges.each(event["queued"]) if changes or self.changes else ():
+        changes = event.changes
+        for task in ranges.each(event.queued) if changes or self.changes else ():
             self.changes.pop(task, None)
             if changes:
                 self.changes[task] = changes
-        self._queue(event["queued"])
+        self._queue(event.queued)
 
     def _queue(self, wanted: ranges.Ranges) -> None:
         """Ask for tasks: each gets its attempts afresh. What is running, or was asked for already, goes
@@ -232,13 +286,10 @@ class State:
             self.nodes.append(name)
         return self.nodes.index(name)
 
-    def _on_node(self, event: Event) -> None:
-        self.spools[event["node"]] = event["spool"]
-
-    def _on_assigned(self, event: Event) -> None:
-        node = self._node(event["node"])
+    def _assign(self, event: Assigned) -> None:
+        node = self._node(event.node)
         columns = self.columns
-        for task, attempt in event["attempts"]:
+        for task, attempt in event.attempts:
             if columns["attempts"][task] == attempt == columns["attempt"][task] and columns["losses"][task]:
                 columns["losses"][task] -= 1  # its node has come back with it: it was not lost
             columns["attempts"][task] = attempt
@@ -246,82 +297,77 @@ class State:
             columns["node"][task] = node
             columns["submission"][task] = len(self.submissions) - 1
 
-    def _on_returned(self, event: Event) -> None:
+    def _return(self, event: Returned) -> None:
         """Attempts taken back before they began: their numbers are given out again."""
-        for task, attempt in event["attempts"]:
+        for task, attempt in event.attempts:
             if self.columns["attempts"][task] == attempt:
                 self.columns["attempts"][task] = attempt - 1
                 self.columns["assigned"][task] = 0
                 self.stopping.pop((task, attempt), None)
 
-    def _on_started(self, event: Event) -> None:
-        columns, task = self.columns, event["task"]
-        if (
-            columns["attempts"][task] == event["attempt"]
-            and columns["assigned"][task]
-            and columns["state"][task] != DONE
-        ):
+    def _start(self, event: Started) -> None:
+        columns, task = self.columns, event.task
+        if columns["attempts"][task] == event.attempt and columns["assigned"][task] and columns["state"][task] != DONE:
             self._move(task, RUNNING)
-            columns["started"][task] = event["at"]
+            columns["started"][task] = event.at
 
-    def _on_finished(self, event: Event) -> None:
-        columns, task = self.columns, event["task"]
-        get = event.get
-        if get("late"):  # of a node that was lost, before the attempt in its place has come to an end
-            if columns["state"][task] == DONE or not 0 < event["attempt"] < columns["attempts"][task]:
+    def _finish(self, event: Finished) -> None:
+        columns, task = self.columns, event.task
+        if event.late:  # of a node that was lost, before the attempt in its place has come to an end
+            if columns["state"][task] == DONE or not 0 < event.attempt < columns["attempts"][task]:
                 return
-            columns["started"][task] = event["at"] - get("duration", _UNKNOWN)
-        elif not columns["assigned"][task] or columns["attempts"][task] != event["attempt"]:
+            columns["started"][task] = event.at - _or_unknown(event.duration)
+        elif not columns["assigned"][task] or columns["attempts"][task] != event.attempt:
             return  # a duplicate: the first result of an attempt wins
         else:
             columns["assigned"][task] = 0
             if self.stopping:
-                self.stopping.pop((task, event["attempt"]), None)
-            if get("duplicate"):
+                self.stopping.pop((task, event.attempt), None)
+            if event.duplicate:
                 return
-        columns["attempt"][task] = event["attempt"]
-        columns["reason"][task] = _REASON_CODE.get(get("reason", ""), 0)
-        columns["exit_code"][task] = get("exit_code", NONE)
-        columns["signal"][task] = get("signal", NONE)
-        columns["step"][task] = get("step", NONE)
-        columns["leftover"][task] = get("leftover", 0)
-        columns["peak_rss"][task] = get("peak_rss", NONE)
-        columns["duration"][task] = get("duration", _UNKNOWN)
-        columns["cpu_time"][task] = get("cpu_time", _UNKNOWN)
-        columns["ended"][task] = event["at"]
+        columns["attempt"][task] = event.attempt
+        columns["reason"][task] = _REASON_CODE.get(event.reason or "", 0)
+        columns["exit_code"][task] = _or_none(event.exit_code)
+        columns["signal"][task] = _or_none(event.signal)
+        columns["step"][task] = _or_none(event.step)
+        columns["leftover"][task] = event.leftover or 0
+        columns["peak_rss"][task] = _or_none(event.peak_rss)
+        columns["duration"][task] = _or_unknown(event.duration)
+        columns["cpu_time"][task] = _or_unknown(event.cpu_time)
+        columns["ended"][task] = event.at
         if self.notes:
             self.notes.pop(task, None)
-        if "note" in event and len(self.notes) < NOTES:
-            self.notes[task] = str(event["note"])
-        state = _STATE_CODE[event["state"]]
+        if event.note is not None and len(self.notes) < NOTES:
+            self.notes[task] = event.note
+        state = _STATE_CODE[event.state]
         if state == LOST:
             columns["losses"][task] += 1
-        if "again" in event:  # the task goes back to the queue, `again` seconds later
+        if event.again is not None:  # the task goes back to the queue, `again` seconds later
             self._move(task, PENDING)
         else:
             self._move(task, state)
             columns["queued"][task] = 0
 
-    def _on_stopping(self, event: Event) -> None:
+    def _stop_open(self, event: Stopping) -> None:
         """Open attempts that someone wants to end; where there is no reason, nobody does any longer."""
-        columns, reason = self.columns, event["reason"]
-        for task, attempt in event["attempts"]:
+        columns, reason = self.columns, event.reason
+        for task, attempt in event.attempts:
             if reason is None:
                 self.stopping.pop((task, attempt), None)
             elif columns["assigned"][task] and columns["attempts"][task] == attempt:
                 self.stopping[task, attempt] = reason
 
-    def _on_stopped(self, event: Event) -> None:
+    def _stop(self, event: Stopped) -> None:
         """Tasks that a person stopped before they began."""
-        for task in ranges.each(event["tasks"]):
+        for task in ranges.each(event.tasks):
             self._move(task, STOPPED)
             self.columns["queued"][task] = 0
             self.columns["reason"][task] = _REASON_CODE["stopped"]
 
-    def _on_cleaned(self, event: Event) -> None:
+    def _clean(self, event: Cleaned) -> None:
         """Tasks whose results a person removed: as if they had never run, but numbers of attempts go on."""
         columns = self.columns
-        for task in ranges.each(event["tasks"]):
+        for task in ranges.each(event.tasks):
             self._move(task, PENDING)
             self.notes.pop(task, None)
             for name, (code, empty) in COLUMNS.items():
@@ -329,24 +375,12 @@ class State:
                     columns[name][task] = empty if code == "d" else int(empty)
             columns["base"][task] = columns["attempts"][task]
 
-    def _on_paused(self, event: Event) -> None:
-        self.paused = event
-
-    def _on_resumed(self, event: Event) -> None:
-        self.paused, self.drained, self.ended = None, False, None
-
-    def _on_drained(self, event: Event) -> None:
-        self.drained = True
-
-    def _on_ended(self, event: Event) -> None:
-        self.ended = event
-
     # Questions.
 
     def plan_crc(self, number: int) -> str | None:
         """CRC-32 of the file of a plan; None where the journal does not have it."""
-        named = (event for event in reversed(self.submissions) if event["plan"] == number)
-        return next((event["plan_crc"] for event in named if "plan_crc" in event), None)
+        named = (event for event in reversed(self.submissions) if event.plan == number)
+        return next((event.plan_crc for event in named if event.plan_crc is not None), None)
 
     def count(self, state: int) -> int:
         """Planned tasks in a state."""
@@ -362,6 +396,9 @@ class State:
         return {name: self.counts[code] for code, name in enumerate(STATES)}
 
 
-State._handlers.update(
-    {name.removeprefix("_on_"): value for name, value in vars(State).items() if name.startswith("_on_")}
-)
+def _or_none(fact: int | None) -> int:
+    return NONE if fact is None else fact
+
+
+def _or_unknown(fact: float | None) -> float:
+    return _UNKNOWN if fact is None else fact

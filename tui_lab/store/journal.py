@@ -13,19 +13,17 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 from zlib import crc32
 
-import orjson
-
-from tui_lab.store import json_text
+from tui_lab.store import events
 from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Event, JournalBegun, KnownEvent, NoEventError
 
 FORMAT: Final = 2
-Event = dict[str, Any]
 _BLOCK: Final = 1 << 22
 _SUM: Final = b',"sum":"'
 _DIGITS: Final = 8
@@ -84,19 +82,23 @@ class Journal:
         sealed = self.end > _SEAL and _sealed(last)
         self._sum = _behind(_recorded(last)) if sealed else 0
         # In a journal of an earlier format this line says that from here on every one has a sum.
-        if not sealed and not self.append([{"event": "journal", "format": FORMAT, "id": identity}]):
+        if not sealed and not self.append([JournalBegun(FORMAT, identity)]):
             self.close()
             raise StorageError(f"{path}: {self.trouble}")
 
-    def append(self, events: Sequence[Event]) -> int:
+    def append(self, happened: Sequence[KnownEvent]) -> int:
         """Write events, each whole or not at all; how many were written, all of them unless the disk is full.
 
         What was written stays: a reader may have seen it.
         """
+        return self.append_lines([events.encode(event) for event in happened])
+
+    def append_lines(self, texts: Sequence[bytes]) -> int:
+        """Write events that are JSON objects already, without sums and newlines, as `append` does."""
         parts: list[bytes] = []
         value = self._sum
-        for event in events:
-            line = json_text.line(event)[:-2] + _SUM
+        for text in texts:
+            line = text[:-1] + _SUM
             value = crc32(line, value)
             seal = b'%08x"}\n' % value
             value = crc32(seal, value)
@@ -121,7 +123,7 @@ class Journal:
             return data.count(b"\n", 0, whole)
         self.end += written
         self._sum = value
-        return len(events)
+        return len(texts)
 
     @property
     def removed(self) -> bool:
@@ -154,14 +156,28 @@ def _whole_lines(file: int) -> int:
 
 def identity_of(file: int) -> str:
     """The `id` of a journal's first line; empty where there is none. Raises OSError."""
+    first = _first_event(os.pread(file, 4096, 0).partition(b"\n")[0])
+    return "" if first is None else first.id
+
+
+def _first_event(line: bytes) -> JournalBegun | None:
     try:
-        return str(orjson.loads(os.pread(file, 4096, 0).partition(b"\n")[0])["id"])
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return ""
+        event = events.decode(line)
+    except NoEventError:
+        return None
+    return event if isinstance(event, JournalBegun) else None
+
+
+def without_sum(line: bytes) -> bytes:
+    """A whole line as it was before its sum was added."""
+    return line[:-_SEAL] + b"}" if _sealed(line) else line
 
 
 def read(
-    path: Path, offset: int = 0, kinds: frozenset[str] | None = None, damage: list[Damage] | None = None
+    path: Path,
+    offset: int = 0,
+    kinds: Collection[type[KnownEvent]] | None = None,
+    damage: list[Damage] | None = None,
 ) -> Iterator[tuple[Event, int]]:
     """Events from a byte offset on, each with the offset behind it; a torn last line is left for later.
 
@@ -171,7 +187,8 @@ def read(
     Raises LabError for a journal of a newer format, and StorageError where it can't be read. A missing journal has no
     events.
     """
-    wanted = None if kinds is None else tuple(b'{"event":"%s"' % kind.encode() for kind in ("journal", *kinds))
+    wanted = None if kinds is None else tuple(map(events.beginning, (JournalBegun, *kinds)))
+    decode = events.decode
     found: list[Damage] = []
     try:
         with open(path, "rb") as file:
@@ -197,14 +214,13 @@ def read(
                     if wanted is not None and not line.startswith(wanted):
                         continue
                     try:
-                        event = orjson.loads(line)
-                        if event["event"] == "journal" and event.get("format", 0) > FORMAT:
-                            formats = f"journal format {event['format']}, this one reads {FORMAT}"
-                            raise LabError(f"{path}: written by a newer tui-lab ({formats})", "upgrade tui-lab")
-                    except (orjson.JSONDecodeError, LookupError, TypeError):
+                        event = decode(line)
+                    except NoEventError:
                         found.append(Damage(offset - len(line) - 1, len(line), "is no event"))
                         continue
-                    event.pop("sum", None)
+                    if type(event) is JournalBegun and event.format > FORMAT:
+                        formats = f"journal format {event.format}, this one reads {FORMAT}"
+                        raise LabError(f"{path}: written by a newer tui-lab ({formats})", "upgrade tui-lab")
                     yield event, offset
             if check.lacks_newline(rest):
                 found.append(Damage(offset, len(rest), "has lost its newline"))
@@ -222,7 +238,7 @@ def read(
 def whole(path: Path, offset: int) -> bool:
     """Whether all lines behind an offset are as they were written. Raises LabError, StorageError as `read` does."""
     damage: list[Damage] = []
-    for _ in read(path, offset, kinds=frozenset(), damage=damage):
+    for _ in read(path, offset, kinds=(), damage=damage):
         pass
     return not damage
 
@@ -307,12 +323,8 @@ class _Check:
 
 def _claims_sums(line: bytes) -> bool:
     """Whether this is the first line of a journal whose lines have sums as we know them."""
-    if not line.startswith(b'{"event":"journal"'):
-        return False
-    try:
-        return bool(1 < orjson.loads(line)["format"] <= FORMAT)
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return False
+    first = _first_event(line) if line.startswith(events.beginning(JournalBegun)) else None
+    return first is not None and 1 < first.format <= FORMAT
 
 
 def restored(lines: bytes, before: bytes, after: bytes) -> bytes | None:

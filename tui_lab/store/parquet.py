@@ -18,5 +18,10 @@ def read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
 def about(path: Path, key: str) -> dict[str, Any]:
     """What a file says of itself under a key of its metadata, as JSON. Raises OSError, PolarsError, KeyError,
     ValueError."""
-    found: dict[str, Any] = json.loads(pl.read_parquet_metadata(path.absolute())[key])
+    found: dict[str, Any] = json.loads(metadata(path, key))
     return found
+
+
+def metadata(path: Path, key: str) -> str:
+    """Return what a file has under a key of its metadata. Raises OSError, PolarsError, KeyError."""
+    return pl.read_parquet_metadata(path.absolute())[key]

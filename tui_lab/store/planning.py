@@ -165,7 +165,7 @@ def _binary(digests: Iterable[bytes]) -> pl.Series:
 def named_plans(state: State) -> list[int]:
     """Numbers of the plans that the journal names, the newest first. Another one on disk was never
     submitted."""
-    return sorted({event["plan"] for event in state.submissions}, reverse=True)
+    return sorted({event.plan for event in state.submissions}, reverse=True)
 
 
 def known_tasks(plans: Path, state: State) -> pl.DataFrame:

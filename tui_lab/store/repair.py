@@ -14,14 +14,27 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.store import journal, layout, ranges
+from tui_lab.store import events, journal, layout, ranges
 from tui_lab.store.errors import LabError, StorageError, storage_error
+from tui_lab.store.events import (
+    Assigned,
+    Event,
+    Finished,
+    JournalBegun,
+    KnownEvent,
+    NodesChanged,
+    NoEventError,
+    Started,
+    Submitted,
+    Unknown,
+)
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, State
-from tui_lab.store.journal import Damage, Event, Journal
+from tui_lab.store.journal import Damage, Journal
 from tui_lab.store.plan import Plan
 from tui_lab.store.task_files import listed
 
@@ -116,24 +129,24 @@ class _Survey:
         self.identity = ""
         self.named: list[tuple[int, int]] = []  # (offset, plan) of each submission
         self.nodes: dict[str, dict[str, Any]] = {}  # by name, the newest of each
-        self.given: list[tuple[int, Event]] = []  # (offset, event) of each `assigned`
+        self.given: list[tuple[int, Assigned]] = []  # with the offset of each
         self.ran: list[tuple[int, int]] = []  # (offset, task) of all that began or ended
         self.on_disk = sorted(
             int(file.stem) for file in (folder / layout.PLANS).glob("*.parquet") if file.stem.isdecimal()
         )
 
     def take(self, event: Event, offset: int) -> None:
-        kind = event["event"]
-        if kind == "journal":
-            self.identity = self.identity or str(event.get("id", ""))
-        elif kind == "submitted":
-            self.named.append((offset, event["plan"]))
-        elif kind == "assigned":
-            self.given.append((offset, event))
-        elif kind in ("started", "finished"):
-            self.ran.append((offset, event["task"]))
-        if kind in ("submitted", "nodes"):
-            self.nodes |= {entry["name"]: entry for entry in event.get("nodes", ())}
+        match event:
+            case JournalBegun():
+                self.identity = self.identity or event.id
+            case Submitted():
+                self.named.append((offset, event.plan))
+            case Assigned():
+                self.given.append((offset, event))
+            case Started() | Finished():
+                self.ran.append((offset, event.task))
+        if isinstance(event, Submitted | NodesChanged):
+            self.nodes |= {entry["name"]: entry for entry in event.nodes}
 
     def plans(self, offset: int) -> list[int]:
         """Plans that a submission at an offset may have named: those between its neighbours that nobody names."""
@@ -141,7 +154,7 @@ class _Survey:
         behind = min((plan for at, plan in self.named if at > offset), default=1 << 62)
         return [number for number in self.on_disk if before < number < behind]
 
-    def given_after(self, offset: int) -> list[Event]:
+    def given_after(self, offset: int) -> list[Assigned]:
         """What was given out between a submission at an offset and the next one."""
         end = self._next(offset)
         return [event for at, event in self.given if offset < at < end]
@@ -150,7 +163,7 @@ class _Survey:
         """The tasks that ran, or were to, between a submission at an offset and the next one."""
         end = self._next(offset)
         tasks = {task for at, task in self.ran if offset < at < end}
-        return tasks | {task for event in self.given_after(offset) for task, _ in event["attempts"]}
+        return tasks | {task for event in self.given_after(offset) for task, _ in event.attempts}
 
     def _next(self, offset: int) -> int:
         return min((at for at, _ in self.named if at > offset), default=1 << 62)
@@ -164,49 +177,51 @@ class _Repair:
         self.state = State()
         self.said: list[str] = []
         self._at = 0.0
-        self._unwritten: list[Event] = []
+        self._unwritten: list[bytes] = []
 
     def write_all(self, path: Path, damage: list[Damage]) -> None:
         left = iter(sorted(damage, key=lambda one: one.offset))
         lost = next(left, None)
-        for event, offset in journal.read(path, damage=[]):
+        for event, line, offset in _whole_lines(path, damage):
             while lost is not None and lost.offset < offset:
                 self._replace(path, lost)
                 lost = next(left, None)
-            self._at = event.get("at", self._at)
-            if event["event"] != "journal":
+            if not isinstance(event, JournalBegun):
+                if not isinstance(event, Unknown):
+                    self._at = event.at
                 for missing in self._missing(event):
                     self._write(missing)
-                self._write(event)
+                self._keep(event, journal.without_sum(line))
         while lost is not None:
             self._replace(path, lost)
             lost = next(left, None)
         self._close()
         self._flush()
 
-    def _write(self, event: Event) -> None:
+    def _write(self, event: KnownEvent) -> None:
+        self._keep(event, events.encode(event))
+
+    def _keep(self, event: Event, text: bytes) -> None:
+        """Take an event over as it is written: a newer version may have said more than this one knows."""
         self.state.apply(event)
-        self._unwritten.append(event)
+        self._unwritten.append(text)
         if len(self._unwritten) >= _GROUP:
             self._flush()
 
     def _flush(self) -> None:
-        events, self._unwritten = self._unwritten, []
-        if self.journal.append(events) < len(events):
+        texts, self._unwritten = self._unwritten, []
+        if self.journal.append_lines(texts) < len(texts):
             raise StorageError(
                 f"{self.journal.path}: {self.journal.trouble}", "make room, then give the same command again"
             )
 
-    def _missing(self, event: Event) -> Iterator[Event]:
+    def _missing(self, event: Event) -> Iterator[Assigned]:
         """An attempt that began or ended was given out before, also where the line that says so is lost."""
-        if event["event"] not in ("started", "finished"):
+        if not isinstance(event, Started | Finished) or not 0 <= event.task < self.state.size:
             return
-        task, attempt = event.get("task"), event.get("attempt")
-        if not isinstance(task, int) or not isinstance(attempt, int) or not 0 <= task < self.state.size:
-            return
-        if attempt > self.state.columns["attempts"][task]:
+        if event.attempt > self.state.columns["attempts"][event.task]:
             nodes = self.state.nodes or list(self.survey.nodes) or ["localhost"]
-            yield {"event": "assigned", "at": self._at, "node": nodes[-1], "attempts": [[task, attempt]]}
+            yield Assigned(self._at, nodes[-1], [(event.task, event.attempt)])
 
     def _replace(self, path: Path, lost: Damage) -> None:
         """Put what can be concluded in the place of a line."""
@@ -222,9 +237,9 @@ class _Repair:
             self.said.append(f"{where}; it was left out")
             return
         self._write(event)
-        self.said.append(f"{where}; the submission of plan {event['plan']} was put in its place")
+        self.said.append(f"{where}; the submission of plan {event.plan} was put in its place")
 
-    def _submission(self, text: bytes, offset: int) -> Event | None:
+    def _submission(self, text: bytes, offset: int) -> Submitted | None:
         """The submission that a line told of, by what its plan and the rest of the journal say."""
         plans = self.survey.plans(offset)
         read = re.search(rb'"plan":(\d+),', text)
@@ -239,25 +254,24 @@ class _Repair:
             return None
         given = self.survey.given_after(offset)
         tasks = self.survey.ran_after(offset) & set(ids.to_list())
-        names = dict.fromkeys([event["node"] for event in given] or self.survey.nodes)
-        return {
-            "event": "submitted",
-            "id": uuid.uuid4().hex,
-            "at": self._at,
-            "experiment": self.folder.name,
-            "plan": plans[-1],
-            "planned": ranges.to_ranges(ids.to_numpy()),
-            "queued": ranges.to_ranges(sorted(tasks)),
-            "reasons": {},
-            "adopted": [],
-            "argv": [],
-            "cwd": "",
-            "user": "",
-            "host": "",
-            "nodes": [self.survey.nodes.get(name, {"name": name, "slots": 0}) for name in names],
-            "scripts": {},
-            "keep_going": False,
-        }
+        names = dict.fromkeys([event.node for event in given] or self.survey.nodes)
+        return Submitted(
+            id=uuid.uuid4().hex,
+            at=self._at,
+            experiment=self.folder.name,
+            plan=plans[-1],
+            planned=ranges.to_ranges(ids.to_numpy()),
+            queued=ranges.to_ranges(sorted(tasks)),
+            reasons={},
+            adopted=[],
+            argv=[],
+            cwd="",
+            user="",
+            host="",
+            nodes=[self.survey.nodes.get(name, {"name": name, "slots": 0}) for name in names],
+            scripts={},
+            keep_going=False,
+        )
 
     def _close(self) -> None:
         """End what looks open: whether it is, the lost lines may have said."""
@@ -266,16 +280,26 @@ class _Repair:
             written = _last_attempt(layout.task_folder(self.folder, task)) if columns["state"][task] != DONE else 0
             if written > columns["attempts"][task]:  # it has outputs, and no line says so
                 node = (self.state.nodes or ["localhost"])[-1]
-                self._write({"event": "assigned", "at": self._at, "node": node, "attempts": [[task, written]]})
+                self._write(Assigned(self._at, node, [(task, written)]))
         tasks = [task for task in range(self.state.size) if columns["assigned"][task]]
         for task in tasks:
-            end = {"state": "lost", "reason": "start", "message": LOST}
-            self._write(
-                {"event": "finished", "at": self._at, "task": task, "attempt": columns["attempts"][task], **end}
-            )
+            attempt = columns["attempts"][task]
+            self._write(Finished(self._at, task, attempt, "lost", reason="start", message=LOST))
         if tasks:
             which = ranges.shown(tasks)
             self.said.append(f"{self.folder.name}: nobody knows how the last attempts of these ended, lost: {which}")
+
+
+def _whole_lines(path: Path, damage: list[Damage]) -> Iterator[tuple[Event, bytes, int]]:
+    """The events of a journal, each with its line and the offset behind it. Raises OSError."""
+    damaged = {one.offset for one in damage}
+    offset = 0
+    with open(path, "rb") as file:
+        for line in file:
+            start, offset = offset, offset + len(line)
+            if start not in damaged and line.endswith(b"\n"):
+                with suppress(NoEventError):
+                    yield events.decode(line), line[:-1], offset
 
 
 def _last_attempt(place: Path) -> int:

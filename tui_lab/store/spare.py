@@ -13,8 +13,8 @@ def spare_tasks(state: State) -> npt.NDArray[np.int64]:
     """Those that the newest submission had, and nothing has asked for since; with the ones that it joined."""
     found = [np.empty(0, dtype=np.int64)]
     for event in reversed(state.submissions):
-        found.append(ranges.to_ids(event.get("spare", ())))
-        if not event.get("joins"):
+        found.append(ranges.to_ids(event.spare))
+        if not event.joins:
             break
     tasks = np.unique(np.concatenate(found))
     if not tasks.size:

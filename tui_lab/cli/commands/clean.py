@@ -127,7 +127,7 @@ def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
     for folder in folders:
         state = folder.state()
         for submission in state.submissions:
-            names.update(dict.fromkeys(node["name"] for node in submission.get("nodes") or ()))
+            names.update(dict.fromkeys(node["name"] for node in submission.nodes))
         names.update(dict.fromkeys(state.nodes))
     return list(names)
 
@@ -254,14 +254,10 @@ def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:
     """Write down, before anything goes, that these tasks have no results any more. The caller holds the lock."""
     from tui_lab.store import ranges
     from tui_lab.store.environment import public_words
+    from tui_lab.store.events import Cleaned
     from tui_lab.store.journal import Journal
 
-    event: dict[str, Any] = {
-        "event": "cleaned",
-        "at": round(time.time(), 3),
-        "tasks": ranges.to_ranges(tasks["task_id"].to_numpy()),
-        "argv": public_words(sys.argv),
-    }
+    event = Cleaned(round(time.time(), 3), ranges.to_ranges(tasks["task_id"].to_numpy()), public_words(sys.argv))
     folder.require_whole()
     journal = Journal(folder.journal)
     try:

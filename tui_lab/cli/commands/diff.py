@@ -14,6 +14,7 @@ from tui_lab.client.exit_status import DONE
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
+    from tui_lab.store.events import Submitted
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
     from tui_lab.store.task_files import TaskFile
@@ -111,8 +112,8 @@ def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int
         sides.append((folder, submissions[number - 1]))
     before, after = (_plan_file(*side).read_text(encoding="utf-8").splitlines() for side in sides)
     labels = [f"{name}#{number}/experiment.yaml" for name, number in (first, second)]
-    keys = [folder.plan(event["plan"]).tasks.select("key", "version") for folder, event in sides]
-    scripts = [event.get("scripts") or {} for _, event in sides]
+    keys = [folder.plan(event.plan).tasks.select("key", "version") for folder, event in sides]
+    scripts = [event.scripts for _, event in sides]
     changed = sorted(name for name in {*scripts[0], *scripts[1]} if scripts[0].get(name) != scripts[1].get(name))
     return {
         "file": list(difflib.unified_diff(before, after, labels[0], labels[1], lineterm="")),
@@ -123,8 +124,8 @@ def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int
     }
 
 
-def _plan_file(folder: ExperimentFolder, event: dict[str, Any]) -> Path:
-    return folder.plans / f"{event['plan']}.yaml"
+def _plan_file(folder: ExperimentFolder, event: Submitted) -> Path:
+    return folder.plans / f"{event.plan}.yaml"
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

@@ -128,5 +128,5 @@ def check_code(folder: ExperimentFolder) -> None:
     from tui_lab.store import code_snapshot
 
     submissions = folder.state().submissions
-    if submissions and "code" in submissions[-1]:
-        code_snapshot.verify(folder.path, submissions[-1]["code"])
+    if submissions and submissions[-1].code is not None:
+        code_snapshot.verify(folder.path, submissions[-1].code)

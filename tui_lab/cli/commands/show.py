@@ -63,7 +63,7 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
     assert row is not None
     state = folder.state()
     ran = state.columns["submission"][address.task]
-    code = state.submissions[ran].get("code") if ran >= 0 else None
+    code = state.submissions[ran].code if ran >= 0 else None
     return Recipe(folder.spec(plan.number), plan, folder.path, "", code), row
 
 
@@ -167,21 +167,22 @@ def _show(found: dict[str, Any], address: Address) -> None:
     for line in found["commands"]:
         print(f"  $ {line}")
     for event in found["history"]:
-        parts = [event["state"] + (f" ({event['reason']})" if "reason" in event else "")]
-        if "exit_code" in event:
-            parts.append(f"exit {event['exit_code']}")
-        if "duration" in event:
-            parts.append(span(event["duration"]))
-        if "cpu_time" in event:
-            parts.append(f"{span(event['cpu_time'])} CPU")
-        if "peak_rss" in event:
-            parts.append(f"{size(event['peak_rss'])} peak memory")
-        if "leftover" in event:
-            parts.append(f"{event['leftover']} processes left behind were stopped")
-        print(f"  attempt {event['attempt']}: {', '.join(parts)}")
-        if "note" in event:
-            print(f"    {printable(event['note'])}")
-        if event["state"] != "done" and (line := last_line(address.folder.path, event)):
+        parts = [event.state + (f" ({event.reason})" if event.reason is not None else "")]
+        if event.exit_code is not None:
+            parts.append(f"exit {event.exit_code}")
+        if event.duration is not None:
+            parts.append(span(event.duration))
+        if event.cpu_time is not None:
+            parts.append(f"{span(event.cpu_time)} CPU")
+        if event.peak_rss is not None:
+            parts.append(f"{size(event.peak_rss)} peak memory")
+        if event.leftover is not None:
+            parts.append(f"{event.leftover} processes left behind were stopped")
+        print(f"  attempt {event.attempt}: {', '.join(parts)}")
+        if event.note is not None:
+            print(f"    {printable(event.note)}")
+        key = (event.task, event.attempt)
+        if event.state != "done" and (line := last_line(address.folder.path, key, event.message, event.signal)):
             print(f"    {line}")
     for name, what in found["refused"].items():
         print(f"  ! {name} has no value: {printable(what)}")

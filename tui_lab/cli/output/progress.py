@@ -90,10 +90,10 @@ def failure_line(run: Followed) -> str:
     """The last failure in a line: task, reason, and the end of its standard error."""
     event = run.failure
     assert event is not None
-    what = {"exit": f"exit {event.get('exit_code')}", "signal": f"signal {event.get('signal')}"}
-    reason = what.get(event.get("reason", ""), event.get("reason", event["state"]))
-    line = last_line(run.folder.path, event)
-    return f"✗ task {event['task']}: {reason}" + (f": {line}" if line else "")
+    what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
+    reason = what.get(event.reason or "", event.reason or event.state)
+    line = last_line(run.folder.path, (event.task, event.attempt), event.message, event.signal)
+    return f"✗ task {event.task}: {reason}" + (f": {line}" if line else "")
 
 
 _LASTING: Final = re.compile(r" \([0-9.]+ (s|min)\)")  # how long something has lasted: no reason to say it again

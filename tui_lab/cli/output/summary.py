@@ -22,6 +22,7 @@ from tui_lab.results.tables import Results, refresh
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.store import code_snapshot, fold
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import Paused
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.spare import counts_without_spare
 
@@ -81,7 +82,7 @@ def _results(folder: ExperimentFolder, quiet: bool) -> tuple[Results | None, str
 
 def _beside_the_program(folder: ExperimentFolder, state: fold.State) -> list[str]:
     """A line on what tasks have written into the copy of the program, where all of them work."""
-    code: str | None = state.submissions[-1].get("code") if state.submissions else None
+    code = state.submissions[-1].code if state.submissions else None
     found = code_snapshot.left_behind(folder.path, code) if code is not None else []
     if code is None or not found:
         return []
@@ -120,13 +121,10 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
         line = ""
         if read < READ_AT_MOST:
             read += 1
-            ended: dict[str, Any] = {"task": task, "attempt": columns["attempt"][task]}
-            if reason.startswith("signal"):
-                ended["signal"] = columns["signal"][task]
             if reason == "start":  # nothing ran that could have said why
                 told = told or start_messages(folder)
-                ended["message"] = told.get(task, "")
-            line = last_line(folder.path, ended)
+            message = told.get(task) if reason == "start" else None
+            line = last_line(folder.path, (task, columns["attempt"][task]), message, columns["signal"][task])
         key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
         examples.setdefault(key, line)
         groups[key].append(task)
@@ -278,17 +276,17 @@ def _print(
         console.print(Text("next: " + "\n      ".join(following)))
 
 
-def paused_line(event: dict[str, Any]) -> str:
+def paused_line(event: Paused) -> str:
     """Why a run paused, and what to do."""
-    failed = event["failed"]
-    if event["reason"] == "asked":
+    if event.reason == "asked":
         return "Paused by a person. `tui-lab resume` goes on."
-    if event["reason"] in ("no_node", "error"):
-        why: str = event.get("message", event["reason"])
+    if event.reason in ("no_node", "error"):
+        why = event.message or event.reason
         return f"Stopped: {why}{'' if why.endswith(('.', '?', '!')) else '.'} The same command goes on."
-    if event["reason"] == "max_failures":
-        return f"Stopped after {plural(failed, 'failed task')} (max_failures). The same command goes on with the rest."
+    if event.reason == "max_failures":
+        failed = plural(event.failed, "failed task")
+        return f"Stopped after {failed} (max_failures). The same command goes on with the rest."
     return (
-        f"Paused: the first {failed} tasks all failed. Mend it and run the same command again, "
+        f"Paused: the first {event.failed} tasks all failed. Mend it and run the same command again, "
         "or go on regardless with --keep-going."
     )

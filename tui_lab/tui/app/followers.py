@@ -17,9 +17,10 @@ from tui_lab.engine.lock import EngineFacts
 from tui_lab.results.node_samples import node_samples
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
+from tui_lab.store.events import Event, Finished, Requeued, Resumed, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
-from tui_lab.store.journal import Event, told
+from tui_lab.store.journal import told
 from tui_lab.store.lab import Lab
 from tui_lab.store.spare import counts_without_spare
 from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
@@ -37,7 +38,7 @@ class WatchedExperiment:
         self._state: State | None = None
         self._ends: deque[float] = deque(maxlen=RECENT)  # seconds since 1970
         self._since = 0.0  # when the present run began
-        self._failure: Event | None = None
+        self._failure: Finished | None = None
         self._line = ""
         self._last = ExperimentSnapshot(folder.name)
 
@@ -66,7 +67,7 @@ class WatchedExperiment:
             remaining=queued / rate if rate else None,
             drained=state.drained,
             failure=self._failed(),
-            note=state.submissions[-1].get("note", "") if state.submissions else "",
+            note=state.note,
             damage=told(self.folder.journal, state.damage) if state.damage else "",
         )
         return self._last
@@ -87,7 +88,7 @@ class WatchedExperiment:
         """What a run that is going has done before anyone looked."""
         if not state.submissions:
             return
-        self._since = state.submissions[-1].get("at", 0.0)
+        self._since = state.submissions[-1].at
         ended = np.frombuffer(state.columns["ended"], dtype=np.float64)
         recent = ended[ended > self._since]
         if len(recent) > RECENT:
@@ -95,15 +96,14 @@ class WatchedExperiment:
         self._ends.extend(float(moment) for moment in np.sort(recent))
 
     def _hear(self, event: Event) -> None:
-        kind = event.get("event")
-        if kind in ("submitted", "resumed", "requeued"):
-            self._since = event.get("at", 0.0)
+        if isinstance(event, Submitted | Resumed | Requeued):
+            self._since = event.at
             self._ends.clear()
-            if kind == "submitted":
+            if isinstance(event, Submitted):
                 self._failure, self._line = None, ""
-        elif kind == "finished" and "again" not in event and "duplicate" not in event:
-            self._ends.append(event["at"])
-            if event["state"] in ("failed", "lost"):
+        elif isinstance(event, Finished) and event.again is None and not event.duplicate:
+            self._ends.append(event.at)
+            if event.state in ("failed", "lost"):
                 self._failure, self._line = event, ""
 
     def _rate(self) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from tui_lab.store.journal import Event
+    from tui_lab.store.events import Ended, Paused
     from tui_lab.store.lab import Lab
     from tui_lab.tui.app.watcher import Watcher
 
@@ -23,8 +23,8 @@ class ExperimentSnapshot:
     planned: int = 0
     queued: int = 0  # asked for, and not yet at their end
     active: bool = False  # the engine works on it
-    paused: Event | None = None
-    ended: Event | None = None
+    paused: Paused | None = None
+    ended: Ended | None = None
     revision: int = 0  # bytes of its journal that were read: another number when anything happened
     submissions: int = 0
     rate: float | None = None

@@ -88,7 +88,7 @@ def slots_of(nodes: Sequence[Mapping[str, Any]]) -> int | None:
 def last_nodes(folder: ExperimentFolder) -> list[Node]:
     """The nodes of the last submission."""
     submissions = folder.state().submissions if folder.exists() else []
-    return list(submissions[-1].get("nodes", ())) if submissions else []
+    return list(submissions[-1].nodes) if submissions else []
 
 
 def described(nodes: Sequence[Mapping[str, Any]]) -> str:

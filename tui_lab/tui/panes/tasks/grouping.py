@@ -75,7 +75,7 @@ class FailureReader:
             attempt = facts["attempt"][place]
             line = self._lines.get((task, attempt))
             if line is None:
-                line = last_line(path, {"task": task, "attempt": attempt})
+                line = last_line(path, (task, attempt))
                 self._lines[task, attempt] = line
             reason = "lost" if facts["state"][place] == fold.LOST else fold.REASONS[facts["reason"][place]]
             if reason in ("exit", "signal"):

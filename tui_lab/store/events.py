@@ -1,0 +1,331 @@
+"""The events of a journal, each once: what it is called, its members, and what it means.
+
+docs/journal.md takes its table from these classes. A newer version may add an event, or a member with a default (older
+journals lack it), without another format. A member that has its default is not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+import msgspec
+
+from tui_lab.store import json_text
+from tui_lab.store.ranges import Ranges
+
+Key: TypeAlias = tuple[int, int]
+"""An attempt: its task, and its number."""
+EndState: TypeAlias = Literal["done", "failed", "stopped", "lost"]
+StopReason: TypeAlias = Literal["stopped", "interrupted"]
+
+
+class _Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_field="event"):
+    @property
+    def kind(self) -> str:
+        """What the journal calls the event."""
+        return str(self.__struct_config__.tag)
+
+
+class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A file that stayed on a node."""
+
+    name: str  # relative to the task's folder
+    size: int | None = None  # bytes
+    link: str | None = None
+    error: str | None = None  # why it could not be brought home, or looked at
+
+
+class LeftMore(msgspec.Struct, frozen=True, gc=False):
+    """Further files that stayed on a node, and that nobody has listed."""
+
+    files: int = 0
+    size: int = 0  # bytes
+
+
+class JournalBegun(_Event, frozen=True, tag="journal"):
+    """The first line. `format`: of the journal. `id`: its identity."""
+
+    format: int
+    id: str = ""
+
+
+class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
+    """The plan in `plans/PLAN.parquet` takes the place of the one before; the tasks of `queued` are asked for, each
+    with its attempts afresh. `joins`: an earlier submission was still going, and what it asked for stays asked for.
+    `nodes`: a list of objects as in cluster.yaml (`name`, `slots`, `tags`, `host?`, `port?`, `user?`, ...), 0 slots
+    for as many as there are cores, no `host` for this machine. `adopted`: ranges of the tasks whose results
+    `--adopt` kept. `scripts`: digests of the program's files. `code`: the snapshot `code/HASH/` that its tasks
+    start in. `files`: of those that are in no snapshot, size and time of the last change (nanoseconds), so that a
+    change is noted for each task that starts after it. `spare`: further repeats that `repeat: {until}` may ask for.
+    `environment`: digest of `environment/DIGEST.json`, what git says of the program. The same `id` is never taken
+    twice. `plan_crc`: CRC-32 of the plan's file; `keys`: SHA-256 over the ids of its tasks (64 bits, little
+    endian), then over their keys."""
+
+    id: str
+    at: float
+    experiment: str
+    plan: int
+    plan_crc: str | None = None
+    keys: str | None = None
+    planned: Ranges
+    queued: Ranges
+    nodes: list[dict[str, Any]]
+    reasons: dict[str, int]
+    adopted: Ranges
+    argv: list[str]
+    cwd: str
+    user: str
+    host: str
+    scripts: dict[str, str]
+    keep_going: bool
+    joins: bool = False
+    spare: Ranges = ()
+    environment: str | None = None
+    code: str | None = None
+    files: dict[str, list[int]] = {}
+
+
+class PlanRestored(_Event, frozen=True, tag="plan"):
+    """The damaged file of a plan was made again from what lies beside it: the same tasks and keys, other bytes."""
+
+    at: float
+    plan: int
+    plan_crc: str
+
+
+class Requeued(_Event, frozen=True, tag="requeued"):
+    """Tasks are asked for again, whatever became of them; `changes` holds what differs from the file for them, as
+    `{"timeout": 60}`."""
+
+    at: float
+    queued: Ranges
+    changes: dict[str, Any]
+
+
+class Extended(_Event, frozen=True, tag="extended"):
+    """Further repeats are asked for, because what `repeat: {until}` waits for is not true yet. `note`: what a
+    person should know, as that it can't become true; once for a submission."""
+
+    at: float
+    queued: Ranges
+    note: str = ""
+
+
+class NodesChanged(_Event, frozen=True, tag="nodes"):
+    """A person changed the nodes of the newest submission: these take the place of its own; on the `drained` ones
+    nothing new starts; the `released` ones are in quarantine no longer."""
+
+    at: float
+    nodes: list[dict[str, Any]]
+    drained: list[str]
+    released: list[str] = []
+
+
+class Quarantined(_Event, frozen=True, tag="quarantined"):
+    """The first attempts on this node all failed while another node did them well: it gets nothing more of the
+    newest submission, and these failed tasks are asked for again, their attempts afresh. Again where what ran there
+    still fails afterwards."""
+
+    at: float
+    node: str
+    tasks: Ranges
+
+
+class EnvironmentCaptured(_Event, frozen=True, tag="environment"):
+    """What was found out about a node is in `environment/DIGEST.json`."""
+
+    at: float
+    node: str
+    digest: str
+
+
+class AgentKnown(_Event, frozen=True, tag="node"):
+    """The identity of the ledger that the agent of a node keeps. Open attempts under another identity are lost."""
+
+    at: float
+    node: str
+    spool: str
+
+
+class Assigned(_Event, frozen=True, tag="assigned"):
+    """`[[task, attempt], ...]` are given to a node; also where a lost node has come back with attempts in whose
+    place nothing was started yet, and where an agent knows of an attempt that this file does not: the machine went
+    down before the disk had it."""
+
+    at: float
+    node: str
+    attempts: Sequence[Key]
+
+
+class Returned(_Event, frozen=True, tag="returned"):
+    """They had not begun and come back; their numbers are given out again."""
+
+    at: float
+    attempts: Sequence[Key]
+
+
+class Started(_Event, frozen=True, tag="started"):
+    """Its first step runs."""
+
+    at: float
+    task: int
+    attempt: int
+
+
+class Finished(_Event, frozen=True, tag="finished"):
+    """The attempt has ended, and what it wrote is in its folder. `again`: the task goes back to the queue, so many
+    seconds later; without it the task has ended. `late`: the attempt counted as lost, and has come to a good end
+    before the one in its place: the task is done. `duplicate`: the attempt in its place; it changes nothing but
+    that it is not open any more. `left`: `[{"name", "size", "error"?}]`, files that stayed on the node; `error`
+    says why one could not be brought home. `left_more`: `{"files", "size"}` of further ones. `note`: what a person
+    should know of the attempt, as that its folder has become a symbolic link."""
+
+    at: float
+    task: int
+    attempt: int
+    state: EndState
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    step: int | None = None
+    steps: list[tuple[int | None, float | None]] | None = None
+    duration: float | None = None
+    cpu_time: float | None = None
+    peak_rss: int | None = None
+    leftover: int | None = None
+    message: str | None = None
+    note: str | None = None
+    left: list[Left] | None = None
+    left_more: LeftMore | None = None
+    again: float | None = None
+    late: bool = False
+    duplicate: bool = False
+
+
+class Stopping(_Event, frozen=True, tag="stopping"):
+    """These open attempts are to be stopped, `stopped` for good or `interrupted`, as soon as their node can be
+    reached; with a `reason` of null no longer."""
+
+    at: float
+    attempts: Sequence[Key]
+    reason: StopReason | None
+
+
+class Stopped(_Event, frozen=True, tag="stopped"):
+    """A person stopped these before they began."""
+
+    at: float
+    tasks: Ranges
+
+
+class Paused(_Event, frozen=True, tag="paused"):
+    """Nothing new starts: `first_failures`, `max_failures`, `asked` (by a person), `no_node` (no node can be
+    reached), `error` (the run can't go on; `message` says why)."""
+
+    at: float
+    reason: str
+    failed: int
+    message: str = ""
+
+
+class Resumed(_Event, frozen=True, tag="resumed"):
+    """It goes on."""
+
+    at: float
+
+
+class Drained(_Event, frozen=True, tag="drained"):
+    """A person interrupted the run: nothing new starts, what runs may finish."""
+
+    at: float
+
+
+class Cleaned(_Event, frozen=True, tag="cleaned"):
+    """Results were removed; the tasks are pending as if they had never run, numbers of attempts go on. `argv`: the
+    command that did it."""
+
+    at: float
+    tasks: Ranges
+    argv: list[str] = []
+
+
+class Ended(_Event, frozen=True, tag="ended"):
+    """The run is over: nothing is open, and nothing will start until someone submits, retries or resumes. `counts`:
+    tasks of the plan by state."""
+
+    at: float
+    counts: dict[str, int]
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """An event that a newer version may have written: of a kind that this one does not know, or with members that
+    it can't read. It changes nothing."""
+
+    kind: str
+
+
+KnownEvent: TypeAlias = (
+    JournalBegun
+    | Submitted
+    | PlanRestored
+    | Requeued
+    | Extended
+    | NodesChanged
+    | Quarantined
+    | EnvironmentCaptured
+    | AgentKnown
+    | Assigned
+    | Returned
+    | Started
+    | Finished
+    | Stopping
+    | Stopped
+    | Paused
+    | Resumed
+    | Drained
+    | Cleaned
+    | Ended
+)
+Event: TypeAlias = KnownEvent | Unknown
+KINDS: Final[tuple[type[KnownEvent], ...]] = get_args(KnownEvent)
+
+_decode = msgspec.json.Decoder(KnownEvent).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class NoEventError(ValueError):
+    """Raised for a line that is no JSON object with a kind."""
+
+
+class _Kind(msgspec.Struct):
+    event: str
+
+
+_kind = msgspec.json.Decoder(_Kind).decode
+
+
+def decode(line: bytes) -> Event:
+    """Return the event of a line. Raises NoEventError."""
+    try:
+        found: KnownEvent = _decode(line)
+        return found
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return Unknown(_kind(line).event)
+    except msgspec.MsgspecError as error:
+        raise NoEventError(str(error)) from None
+
+
+def beginning(kind: type[KnownEvent]) -> bytes:
+    """Return what every line of a kind begins with."""
+    return b'{"event":"%s"' % str(kind.__struct_config__.tag).encode()
+
+
+def encode(event: KnownEvent) -> bytes:
+    """Return the line of an event, without its newline."""
+    try:
+        return _encode(event)
+    except UnicodeEncodeError:  # file names and words of programs, whatever their bytes are
+        return json_text.line(msgspec.to_builtins(event))[:-1]
