@@ -12,7 +12,6 @@ from tests.conftest import Workshop, alive, until
 from tests.engine.test_crashes import check
 from tui_lab.engine.lock import SILENCE, EngineFacts
 from tui_lab.store import layout
-from tui_lab.store.events import Resumed
 from tui_lab.store.journal import Journal
 
 RAN = "command: 'echo {task_id}/{attempt} >>$TRUTH; test -e go; echo over'\nmetrics: {word: '(over)'}\nrepeat: 2\n"
@@ -117,7 +116,7 @@ def test_a_journal_that_someone_else_writes_to_is_not_written_over(workshop: Wor
     run = workshop.start("--run", "e.yaml", "--node", "localhost", 2)
     until(lambda: len(workshop.lines()) == 2 and len(workshop.events("started")) == 2)
     journal = Journal(workshop.lab_path / "e/journal.jsonl")
-    journal.append([Resumed(1.0)])
+    journal.append_lines([b'{"event":"remark","text":"from someone else"}'])
     journal.close()
     (workshop.folder / "go").touch()
     _, err = run.communicate(timeout=60)
