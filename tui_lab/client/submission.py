@@ -43,7 +43,7 @@ from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
 
 # --- Prepared experiments given to the engine of their lab: the last step of `--run` and of a launch on screen
 @dataclass(frozen=True)
-class Submitted:
+class Accepted:
     """What the engine has taken on."""
 
     prepared: Prepared
@@ -60,7 +60,7 @@ def submit(
     keep_going: bool,
     environment: Mapping[str, str],
     early: EarlyEngine | None = None,
-) -> tuple[EngineClient | None, list[Submitted]]:
+) -> tuple[EngineClient | None, list[Accepted]]:
     """Submit what has anything to run or to say; starts an engine where none is alive. `environment` is the
     submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of the
     nodes (then none is submitted), LabError."""
@@ -78,7 +78,7 @@ def submit(
         answer = client.request("submit", event=event, seen=one.seen, environment=dict(environment))
         if not one.unchanged:  # what was refused changes nothing of what is there
             one.folder.write_spec(one.text)
-        submitted.append(Submitted(one, answer["submission"], state))
+        submitted.append(Accepted(one, answer["submission"], state))
     return client, submitted
 
 
