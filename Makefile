@@ -1,10 +1,15 @@
-# What must hold before a change lands: `make`. CI runs these, too, from .ci/run; README.md says how to install.
-# The tools are those of the Python environment that is active.
+# What must hold before a change lands: `make`. CI (.ci/run) calls the same targets. CONTRIBUTING.md says how to set up.
+# The tools are those of the active Python environment.
 
-.PHONY: check test lint lowest lowest-part
+.PHONY: check test lint docs shots bench faults full lowest lowest-part
 .DEFAULT_GOAL := check
 
 check: lint test
+
+# All tests, or those of one area (a folder of tests/), or any arguments of pytest:
+#   make test AREA=results
+#   make test TESTS='tests/results/test_sql.py -k nan'
+TESTS ?= $(if $(AREA),tests/$(AREA))
 
 test:
 	python -m pytest $(TESTS)
@@ -16,11 +21,43 @@ lint:
 	lint-imports
 	vermin --quiet --target=3.6- --violations --no-tips tui_lab/engine/agent tui_lab/portable
 
-# The lower bounds in pyproject.toml are proven here: the tests run with the lowest version of each dependency, in an
-# environment of their own. uv finds these versions: `lowest-direct` takes the lowest that the bounds allow of all that
-# pyproject.toml names, and the newest of what these bring along. Only wheels count (but for this project itself): on a
-# newer Python the lowest versions are the first that were built for it. They are compiled here, as pip does it: else
-# each process of the tests would do so anew where Python may not keep what it compiled.
+# Write the generated pages of docs/ again, then check all pages.
+docs:
+	python docs/generate.py
+	python -m pytest -n 0 tests/test_docs.py
+
+# Make the pictures of screenshots/ from the real program. Needs tmux.
+shots:
+	python screenshots/make.py
+
+# Measure; benchmarks/README.md has the figures to compare with. Needs a quiet machine.
+bench:
+	python benchmarks/start.py
+	python benchmarks/nodes.py
+	python benchmarks/parse.py
+	python benchmarks/lab.py
+	python benchmarks/screen.py
+	python benchmarks/screen_start.py
+
+# Kill, freeze and disconnect engines, agents and nodes, in the long mode of these tests. Their timing differs each time.
+ROUNDS ?= 5
+FAULTS := tests/engine/test_crashes.py tests/nodes/test_survival.py tests/nodes/test_away.py tests/nodes/test_links.py
+
+faults:
+	for round in $$(seq $(ROUNDS)); do python -m pytest --long $(FAULTS) || exit 1; done
+
+# Everything, however long it takes: the long mode of all tests, the lowest versions, faults, simulations, benchmarks.
+full: lint
+	python -m pytest --long
+	$(MAKE) lowest
+	$(MAKE) faults
+	python benchmarks/coverage.py --trials 200
+	$(MAKE) bench
+
+# Test with the lowest version of each dependency that pyproject.toml allows, in an environment of its own. uv finds these
+# versions (`lowest-direct`: the lowest of each direct dependency, the newest of theirs). Only wheels are taken, but for
+# this project itself: on a newer Python the lowest version is then the first that was built for it. Bytecode is compiled
+# at the installation, as pip does: otherwise each process of the tests would compile it again.
 LOWEST := .venv-lowest
 
 $(LOWEST)/made: pyproject.toml
@@ -30,12 +67,11 @@ $(LOWEST)/made: pyproject.toml
 		--only-binary :all: --no-binary tui-lab -e '.[test]'
 	touch $@
 
-# All tests, or what is asked for: make lowest TESTS=tests/experiment
+# All tests, or some: make lowest TESTS=tests/experiment
 lowest: $(LOWEST)/made
 	$(LOWEST)/bin/python -m pytest $(TESTS)
 
-# What CI has the time for: where most of the calls into the dependencies are, and of each other one a test that goes
-# all the way through it.
+# The part that CI runs: the tests with most calls into the dependencies, and one end-to-end test of each other one.
 lowest-part:
 	$(MAKE) lowest TESTS='tests/experiment/test_yaml12.py tests/experiment/test_expression.py tests/store/test_planning.py \
 		tests/results/test_sql.py tests/results/test_export.py tests/results/test_tables_and_cache.py \
