@@ -19,10 +19,21 @@ if _heard:
 import sys  # noqa: E402
 import threading  # noqa: E402
 from contextlib import suppress  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 from tui_lab.cli import main as command  # noqa: E402
 from tui_lab.cli.interrupts import interrupt  # noqa: E402
 from tui_lab.client.exit_status import INTERRUPTED  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _open_screen(lab: "Path", file: "Path | None") -> int:
+    """Show the screen; what it needs is imported only then."""
+    from tui_lab.tui.app.entry import open_screen
+
+    return open_screen(lab, file)
 
 
 def main() -> int:
@@ -31,7 +42,7 @@ def main() -> int:
     try:
         if _heard:
             _signal.signal(_signal.SIGINT, interrupt)
-        status = command.main()
+        status = command.main(open_screen=_open_screen)
     except KeyboardInterrupt:
         pass
     finally:

@@ -8,8 +8,8 @@ import pytest
 
 from tests.cli.bench import Bench
 from tests.cli.stand_in import standing_in
-from tui_lab.cli.commands.retry import read_changes
 from tui_lab.client.errors import UsageError
+from tui_lab.client.retry import read_changes
 
 FAILING = """
 name: grid

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiment.test_load import said
+from tui_lab.engine.recipe import needs_of
+from tui_lab.engine.staging import brought_home
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.needs import Keep, NeedError, Needs, brought_home, needs_of
+from tui_lab.experiment.needs import Keep, NeedError, Needs
 from tui_lab.experiment.units import memory
 
 G = 1 << 30

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
 from tui_lab.store.planning import repeat_seed, repeat_seeds, task_seed
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from tui_lab.results.numeric.exact import anova, moments
+from tui_lab.results.numeric.quantile import quantile
 from tui_lab.results.statistics.comparison import Ratio, ratio_of_means
-from tui_lab.results.statistics.exact import anova, moments
 from tui_lab.results.statistics.intervals import Bootstrap, bootstrap_difference, bootstrap_interval
 from tui_lab.results.statistics.resolution import printed_step
-from tui_lab.results.statistics.sample import Sample, describe, outliers, quantile
+from tui_lab.results.statistics.sample import Sample, describe, outliers
 from tui_lab.results.statistics.tests import (
     adjusted,
     cliffs_delta,

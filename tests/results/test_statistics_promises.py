@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tui_lab.results.numeric.exact import anova, blocked_anova
 from tui_lab.results.statistics.comparison import Asked
-from tui_lab.results.statistics.exact import anova, blocked_anova
 from tui_lab.results.statistics.intervals import newcombe, wilson
 from tui_lab.results.statistics.report import MetricReport, judge
 from tui_lab.results.statistics.resolution import printed_step, resolution

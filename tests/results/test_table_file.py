@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tui_lab.results.export.table_file import TableFileError, read_table
+from tui_lab.results.sql.table_file import TableFileError, read_table
 
 
 def test_parquet_with_intervals_decimals_and_huge_numbers(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from tests.store.events import AT
 from tui_lab.client.submission import Choice, Prepared, prepare, submit_event
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.statistics.report import make
-from tui_lab.results.statistics.until import more, unreached
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import refresh
+from tui_lab.results.until import more, unreached
 from tui_lab.store import ranges
 from tui_lab.store.events import Extended
 from tui_lab.store.experiment import ExperimentFolder

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.store.keys import keys, member
 
 COMMAND = {"command": [[None, "./main.py {x}"]], "files": {}, "inputs": {}}

@@ -17,7 +17,8 @@ from textual.widgets import Input
 
 from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
-from tui_lab.results.charts.model import Request, Source, make
+from tui_lab.results.charts.making import make
+from tui_lab.results.charts.model import Request, Source
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import Config
 from tui_lab.tui.panes.chart import source

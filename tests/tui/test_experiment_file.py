@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.widgets.text_area import Document
 
-from tui_lab.tui.panes.experiment.file import EditedFile, FileError, recent_files, remember, with_line_ends
+from tui_lab.tui.base.recent import recent_files, remember
+from tui_lab.tui.panes.experiment.file import EditedFile, FileError, with_line_ends
 
 LINES = st.lists(st.sampled_from(["a: 1", "", "# say", "b: [x]", "  c", "\tä"]), max_size=6)
 

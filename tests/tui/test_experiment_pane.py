@@ -20,11 +20,11 @@ from tui_lab.client.errors import UsageError
 from tui_lab.experiment.load import load
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import state_folder
+from tui_lab.tui.base.templates import TEMPLATES
 from tui_lab.tui.panes.experiment import trial
 from tui_lab.tui.panes.experiment.launch import LaunchDialog, nodes_of, nodes_words, slots_of
 from tui_lab.tui.panes.experiment.pane import ExperimentPane
 from tui_lab.tui.panes.experiment.plan import PlanView
-from tui_lab.tui.panes.experiment.templates import TEMPLATES
 from tui_lab.tui.panes.experiment.tester import PatternTester, columns_line, output_line
 from tui_lab.tui.panes.experiment.trial import Line, Trial
 from tui_lab.tui.widgets.dialogs import Confirm

@@ -17,6 +17,7 @@ from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import READING, LabApp
 from tui_lab.tui.app.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
 from tui_lab.tui.app.help import Help
+from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import panes
 from tui_lab.tui.base.config import Config, Remembered, state_folder
 from tui_lab.tui.widgets.dialogs import Choose
@@ -133,8 +134,8 @@ async def test_in_a_text_field_letters_are_text_and_escape_leaves_it(small_lab: 
 
 async def test_every_key_of_a_pane_is_its_own() -> None:
     """No key means two things in a pane, and none hides a key of the whole screen."""
-    everywhere = {key: one for one in panes.registry()["app"] for key in one.keys.split(",")}
-    for name, actions in panes.registry().items():
+    everywhere = {key: one for one in registry()["app"] for key in one.keys.split(",")}
+    for name, actions in registry().items():
         if name != "app":
             keys = [key.strip() for one in actions for key in one.keys.split(",")]
             assert len(keys) == len(set(keys)), name

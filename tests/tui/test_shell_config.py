@@ -15,10 +15,10 @@ from tui_lab.store.events import Ended
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app import entry
 from tui_lab.tui.app.app import news
+from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import clipboard
 from tui_lab.tui.base.config import Config, config_file, read_config
 from tui_lab.tui.base.formatting import bar, rate_words, short, sparkline
-from tui_lab.tui.base.panes import registry
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
 
 

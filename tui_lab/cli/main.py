@@ -9,13 +9,18 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.client import shortage
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED, USAGE
 from tui_lab.results.terminal.guard import guard_streams
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OpenScreen: TypeAlias = "Callable[[Path, Path | None], int]"
 
 # name -> one line; the module is `tui_lab.cli.commands.NAME`.
 COMMANDS: Final = {
@@ -43,9 +48,12 @@ COMMANDS: Final = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; its exit status: 0 all done, 1 some task failed, 2 usage or a bad file, 3 the
-    infrastructure failed, 130 interrupted."""
+def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = None) -> int:
+    """Run one command line and return its exit status.
+
+    `open_screen` shows a lab, with a file in the editor, until a person leaves it; it returns an exit status. The
+    command line knows nothing else of the screen.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     guard_streams()
     keep_interruptible()
@@ -63,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             module = importlib.import_module(f"tui_lab.cli.commands.{name}")
-            status: int = module.main(arguments)
+            screen = {"open_screen": open_screen} if name == "run" else {}
+            status: int = module.main(arguments, **screen)
         finally:
             sys.stdout.flush()
         return status

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def more(folder: ExperimentFolder) -> tuple[list[int], str]:
     """Further repeats that `repeat.until` needs, and what to say of them: what the engine can't know, for it sees no
     results."""
-    from tui_lab.results.statistics import until
+    from tui_lab.results import until
 
     return until.more(folder)
 

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
+# SELF from Followed
+from tui_lab.client.formatting import last_line
+
+# SELF from Followed
 from tui_lab.client.node_formatting import StopThere, stop_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.store import layout, ranges
@@ -302,3 +306,13 @@ class Follower:
     def _resume(self, run: Followed) -> None:
         self._require_experiment(run)
         self.client.request("resume", experiment=run.folder.name, environment=dict(os.environ))
+
+
+def failure_line(run: Followed) -> str:
+    """The last failure in a line: task, reason, and the end of its standard error."""
+    event = run.failure
+    assert event is not None
+    what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
+    reason = what.get(event.reason or "", event.reason or event.state)
+    line = last_line(run.folder.path, (event.task, event.attempt), event.message, event.signal)
+    return f"✗ task {event.task}: {reason}" + (f": {line}" if line else "")

@@ -313,7 +313,7 @@ def queue(
     wanted = selected & codes.is_in(list(again))
     spare = pl.repeat(False, len(ids), dtype=pl.Boolean, eager=True)
     if not isinstance(experiment.repeat, int):
-        from tui_lab.results.statistics import until  # brings a database along
+        from tui_lab.results import until  # brings a database along
         from tui_lab.results.tables import refresh
 
         rows = until.Rows(planned.plan, state)

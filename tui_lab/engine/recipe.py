@@ -14,8 +14,9 @@ from typing import Any, Final
 import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
-from tui_lab.experiment.model import BUILT_IN, Experiment, Value
-from tui_lab.experiment.needs import Needs, needs_of
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.model import BUILT_IN, Experiment
+from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, amount, too_many
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import duration
@@ -290,3 +291,32 @@ def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:
         else:
             tree[name] = value
     return tree
+
+
+def needs_of(
+    experiment: Experiment, values: Mapping[str, Value], attempt: int, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What one attempt needs: `gpus`, `cpus`, `memory` in bytes, `exclusive`, and `tokens` by name of a limit; only
+    what is asked for. `values`: parameters and built-in placeholders. `changes`: what a retry put in the place of
+    the file's, resolved. Raises NeedError where a placeholder gives what can't be read.
+    """
+    asked = experiment.needs
+    found: dict[str, Any] = {}
+    for name in OF_A_NODE:
+        found[name] = _of_attempt(name, getattr(asked, name), values, attempt)
+    for name, amounts in asked.tokens.items():
+        found[name] = _of_attempt(name, amounts, values, attempt)
+    found.update(changes or {})
+    needs = {name: found[name] for name in OF_A_NODE if found.get(name)}
+    tokens = {name: count for name, count in found.items() if name not in OF_A_NODE and count}
+    for name, count in tokens.items():
+        if count > experiment.limits.get(name, 0):
+            raise NeedError(name, too_many(name, count, experiment.limits.get(name, 0)))
+    return {**needs, "tokens": tokens} if tokens else needs
+
+
+def _of_attempt(name: str, amounts: tuple[Amount, ...], values: Mapping[str, Value], attempt: int) -> Amount:
+    if not amounts:
+        return 0
+    chosen = amounts[min(attempt, len(amounts)) - 1]
+    return amount(name, fill(chosen, values)) if isinstance(chosen, str) else chosen

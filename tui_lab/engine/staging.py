@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
@@ -16,7 +17,6 @@ from tui_lab.engine.recipe import NodePaths
 from tui_lab.engine.run import ExperimentRun
 from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.needs import brought_home
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import code_snapshot, declared_files, layout
 
@@ -166,3 +166,23 @@ class CodeStaging:
 
         async with self.files.channel(node) as channel:
             await channel.put_tree(node.home, folder, list(code.files), progress=tell)
+
+
+def brought_home(experiment: Experiment) -> dict[str, Any]:
+    """What an agent is told to collect: `keep`, globs or None for everything, and `most` bytes in all.
+
+    Where globs are given, what the results are read from is added: outputs, live metrics, files of metrics.
+    """
+    keep = experiment.keep
+    if keep.globs is None:
+        return {"keep": None, "most": keep.most}
+    globs = dict.fromkeys(keep.globs)
+    for stream in ("stdout", "stderr"):
+        globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
+    globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))
+    rows = experiment.rows
+    sources = [rows.csv, rows.source] if rows is not None else []
+    for metric in experiment.metrics.values():
+        sources += [metric.source, metric.json_file, metric.csv]
+    globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
+    return {"keep": list(globs), "most": keep.most}

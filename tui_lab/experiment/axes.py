@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tui_lab.experiment.canonical import normal
+from tui_lab.experiment.domains.canonical import normal
 from tui_lab.experiment.domains.draws import Words, drawn
 from tui_lab.experiment.domains.model import Cases, Domain, LogUniform, RandInt, Uniform, Value
 from tui_lab.experiment.domains.values import identity, listing

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.record import Model, documented
-from tui_lab.experiment.shell.template import fill
 from tui_lab.experiment.units import memory
 
 if TYPE_CHECKING:
-    from tui_lab.experiment.model import Experiment
+    pass
 
 Amount = bool | int | float | str
 
@@ -108,54 +104,5 @@ def amount(name: str, text: str) -> bool | int | float:
     return number
 
 
-def needs_of(
-    experiment: Experiment, values: Mapping[str, Value], attempt: int, changes: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What one attempt needs: `gpus`, `cpus`, `memory` in bytes, `exclusive`, and `tokens` by name of a limit; only
-    what is asked for. `values`: parameters and built-in placeholders. `changes`: what a retry put in the place of
-    the file's, resolved. Raises NeedError where a placeholder gives what can't be read.
-    """
-    asked = experiment.needs
-    found: dict[str, Any] = {}
-    for name in OF_A_NODE:
-        found[name] = _of_attempt(name, getattr(asked, name), values, attempt)
-    for name, amounts in asked.tokens.items():
-        found[name] = _of_attempt(name, amounts, values, attempt)
-    found.update(changes or {})
-    needs = {name: found[name] for name in OF_A_NODE if found.get(name)}
-    tokens = {name: count for name, count in found.items() if name not in OF_A_NODE and count}
-    for name, count in tokens.items():
-        if count > experiment.limits.get(name, 0):
-            raise NeedError(name, too_many(name, count, experiment.limits.get(name, 0)))
-    return {**needs, "tokens": tokens} if tokens else needs
-
-
-def _of_attempt(name: str, amounts: tuple[Amount, ...], values: Mapping[str, Value], attempt: int) -> Amount:
-    if not amounts:
-        return 0
-    chosen = amounts[min(attempt, len(amounts)) - 1]
-    return amount(name, fill(chosen, values)) if isinstance(chosen, str) else chosen
-
-
 def too_many(name: str, count: int | float, limit: int) -> str:
     return f"a task needs {count} {name}, and the run has {limit}"
-
-
-def brought_home(experiment: Experiment) -> dict[str, Any]:
-    """What an agent is told to collect: `keep`, globs or None for everything, and `most` bytes in all.
-
-    Where globs are given, what the results are read from is added: outputs, live metrics, files of metrics.
-    """
-    keep = experiment.keep
-    if keep.globs is None:
-        return {"keep": None, "most": keep.most}
-    globs = dict.fromkeys(keep.globs)
-    for stream in ("stdout", "stderr"):
-        globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
-    globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))
-    rows = experiment.rows
-    sources = [rows.csv, rows.source] if rows is not None else []
-    for metric in experiment.metrics.values():
-        sources += [metric.source, metric.json_file, metric.csv]
-    globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
-    return {"keep": list(globs), "most": keep.most}

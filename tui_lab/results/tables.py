@@ -422,3 +422,13 @@ class _Reading:
         wanted = pl.DataFrame({"task_id": pl.Series([task_id for task_id, _ in tasks], dtype=pl.Int64)})
         rows = wanted.join(self.table, on="task_id", how="left", maintain_order="left")
         return rows.select(pl.col(column).alias(name) for column, name in own.items())
+
+
+def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """A number for each row: equal where the columns are, counted in the order of first appearance."""
+    columns = list(dict.fromkeys(columns))
+    if not columns:
+        return pl.Series("code", [0] * table.height, dtype=pl.Int64)
+    known = table.select(columns).unique(maintain_order=True).with_row_index("a row's code")
+    joined = table.select(columns).join(known, on=columns, how="left", nulls_equal=True, maintain_order="left")
+    return joined["a row's code"].cast(pl.Int64)

@@ -23,7 +23,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
 
 SIZE: Final = hashlib.sha256().digest_size  # of a key, in bytes

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
 from tui_lab.store.plan import PREFIX, Plan
 

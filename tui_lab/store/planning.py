@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tui_lab.experiment.canonical import canonical
 from tui_lab.experiment.combinations import Combinations, carried
+from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError

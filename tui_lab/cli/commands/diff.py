@@ -5,17 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.client.submissions import compare_submissions
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
-    from tui_lab.store.events import Submitted
-    from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
     from tui_lab.store.task_files import TaskFile
 
@@ -97,35 +95,6 @@ def _text(path: TaskFile) -> list[str]:
             return Text(file.read(OUTPUT_LIMIT)).lines
     except OSError:
         return []
-
-
-def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
-    """The file's difference, tasks that came and went, files of the program that changed."""
-    from tui_lab.client.formatting import plural
-
-    sides = []
-    for name, number in (first, second):
-        folder = lab.experiment(name)
-        submissions = folder.state().submissions
-        if not 1 <= number <= len(submissions):
-            raise UsageError(f"{name} has {plural(len(submissions), 'submission')}, and no {name}#{number}")
-        sides.append((folder, submissions[number - 1]))
-    before, after = (_plan_file(*side).read_text(encoding="utf-8").splitlines() for side in sides)
-    labels = [f"{name}#{number}/experiment.yaml" for name, number in (first, second)]
-    keys = [folder.plan(event.plan).tasks.select("key", "version") for folder, event in sides]
-    scripts = [event.scripts for _, event in sides]
-    changed = sorted(name for name in {*scripts[0], *scripts[1]} if scripts[0].get(name) != scripts[1].get(name))
-    return {
-        "file": list(difflib.unified_diff(before, after, labels[0], labels[1], lineterm="")),
-        "tasks_added": keys[1].join(keys[0], on=["key", "version"], how="anti").height,
-        "tasks_gone": keys[0].join(keys[1], on=["key", "version"], how="anti").height,
-        "tasks_kept": keys[1].join(keys[0], on=["key", "version"], how="semi").height,
-        "program_changed": changed,
-    }
-
-
-def _plan_file(folder: ExperimentFolder, event: Submitted) -> Path:
-    return folder.plans / f"{event.plan}.yaml"
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:

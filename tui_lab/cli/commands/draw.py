@@ -137,7 +137,8 @@ def _inches(text: str) -> float:
 def main(arguments: list[str]) -> int:
     args = parser().parse_args(negative.protect(arguments))
 
-    from tui_lab.results.charts.model import ChartError, NothingToDraw, make
+    from tui_lab.results.charts.making import make
+    from tui_lab.results.charts.model import ChartError, NothingToDraw
 
     def once() -> Chart:
         mine = copy.deepcopy(args)
@@ -222,7 +223,7 @@ def _query(args: argparse.Namespace) -> Any:
 
 def _file(path: Path) -> Any:
     from tui_lab.results.charts.model import ChartError
-    from tui_lab.results.export.table_file import TableFileError, read_table
+    from tui_lab.results.sql.table_file import TableFileError, read_table
 
     try:
         return read_table(path)
@@ -233,9 +234,9 @@ def _file(path: Path) -> Any:
 def _experiment(args: argparse.Namespace) -> Source:
     from tui_lab.client.address import newest
     from tui_lab.client.reading import reading
-    from tui_lab.results.charts.choice import FACTS
+    from tui_lab.results import patas_names
     from tui_lab.results.charts.model import Source
-    from tui_lab.results.sql import patas_names
+    from tui_lab.results.facts import FACTS
     from tui_lab.results.tables import refresh
 
     lab = open_lab(args)

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
 from tui_lab.client.exit_status import DONE
+from tui_lab.client.submissions import submissions
 from tui_lab.results.terminal.guard import console as new_console
-from tui_lab.store.events import Cleaned, Drained, Ended, Paused, Requeued, Resumed, Stopped, Submitted
 
 if TYPE_CHECKING:
-    from tui_lab.store.experiment import ExperimentFolder
+    pass
 
-# Kinds of event that are history; the rest is the life of single tasks.
-KINDS = (Submitted, Requeued, Paused, Resumed, Drained, Stopped, Ended, Cleaned)
 _TABLE_WIDTH = 110  # below that, commands would be broken into slivers: each submission gets lines of its own
 
 
@@ -37,29 +35,6 @@ def main(arguments: list[str]) -> int:
         else:
             _show(folder.name, found)
     return DONE
-
-
-def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
-    """Each submission with its number from 1, the events that followed it, and its last count by state."""
-    from tui_lab.client.attempts import git_facts
-    from tui_lab.store import journal, ranges
-
-    found: list[dict[str, Any]] = []
-    for event, _ in journal.read(folder.journal, kinds=KINDS):
-        if isinstance(event, Submitted):
-            keep = ("at", "user", "host", "argv", "cwd", "plan", "reasons", "adopted", "scripts", "environment")
-            facts = {name: getattr(event, name) for name in keep}
-            facts["git"] = git_facts(folder, facts["environment"])
-            asked = ranges.count(event.queued)
-            planned = ranges.count(event.planned)
-            found.append(
-                {"number": len(found) + 1, **facts, "tasks": planned, "asked": asked, "later": [], "counts": None}
-            )
-        elif found and isinstance(event, KINDS):
-            if isinstance(event, Ended):
-                found[-1]["counts"] = event.counts
-            found[-1]["later"].append({"event": event.kind, "at": event.at})
-    return found
 
 
 def _show(name: str, found: list[dict[str, Any]]) -> None:

@@ -94,7 +94,7 @@ def _write_for_patas(results: Results) -> None:
     """The table where patas writes it, under its names. Its users read this file; where it can't be written, that is
     told: the tables do not need it."""
     from tui_lab.results.export.output import OutputError, write
-    from tui_lab.results.sql.patas_names import patas_table
+    from tui_lab.results.patas_names import patas_table
 
     path = results.folder.path / f"{results.name}.csv"
     try:

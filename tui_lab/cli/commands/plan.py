@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
-from tui_lab.client.shortage import cores
+from tui_lab.client.plan_preview import EXAMPLES, commands, expected
 
 if TYPE_CHECKING:
     from tui_lab.client.submission import Prepared
-
-EXAMPLES = 3
 
 
 def main(arguments: list[str]) -> int:
@@ -57,32 +55,6 @@ def main(arguments: list[str]) -> int:
         else:
             show(prepared, everything=args.all)
     return DONE
-
-
-def commands(prepared: Prepared, most: int | None) -> list[str]:
-    """The first commands that would run, as a person would type them."""
-    recipe, tasks = prepared.recipe, prepared.plan.tasks
-    rows = tasks.select("task_id", "repeat").with_row_index("row")
-    rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))
-    if prepared.experiment.order == "interleaved":
-        rows = rows.sort("repeat", maintain_order=True)
-    return [" && ".join(recipe.shown(row)) for row in rows["row"].head(most or rows.height)]
-
-
-def expected(prepared: Prepared, slots: int | None = None) -> float | None:
-    """Seconds that the run takes on so many slots (by default as many as this machine has cores), going by the
-    tasks that are done; None without any."""
-    import polars as pl
-
-    from tui_lab.store import fold
-
-    columns = prepared.folder.state().columns
-    known = pl.DataFrame({name: pl.Series(columns[name]) for name in ("state", "duration")})
-    durations = known.filter(pl.col("state") == fold.DONE)["duration"].cast(pl.Float64).fill_nan(None)
-    mean = durations.mean()
-    if not isinstance(mean, float):
-        return None
-    return len(prepared.queued) * mean / max(1, slots or cores())
 
 
 def as_json(prepared: Prepared) -> dict[str, object]:

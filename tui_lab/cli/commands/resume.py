@@ -23,10 +23,10 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
 
-    from tui_lab.cli.commands.retry import check_code
     from tui_lab.cli.watch import watch
     from tui_lab.client.follow import Followed, Interrupts
     from tui_lab.client.formatting import plural
+    from tui_lab.client.retry import check_code
     from tui_lab.engine.client import EngineClient
 
     lab = lab_to_run(args)

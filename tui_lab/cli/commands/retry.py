@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, add_take_over, examples, lab_to_run
-from tui_lab.client.errors import NothingToDoError, UsageError
+from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
+from tui_lab.client.retry import check_code, check_needs, read_changes
 
 if TYPE_CHECKING:
-    from tui_lab.store.experiment import ExperimentFolder
+    pass
 
 _CHANGE: Final = re.compile(r"(timeout|needs\.[A-Za-z_][A-Za-z0-9_.-]*)=\S*")
 
@@ -83,50 +83,3 @@ def main(arguments: list[str]) -> int:
         heard.restore()
         return DONE
     return watch(lab, client, runs, [folders[name] for name in wanted], args, heard)
-
-
-def read_changes(words: list[str]) -> dict[str, Any]:
-    """What `name=value` words change for this retry: `timeout` in seconds, `needs` by name; None and 0 for none.
-    Raises UsageError."""
-    from tui_lab.experiment.needs import NeedError, amount
-    from tui_lab.experiment.units import MEMORY_HINT, TIME_HINT, duration
-
-    changes: dict[str, Any] = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == "timeout":
-            try:
-                changes[name] = None if value == "none" else duration(value)
-            except ValueError:
-                raise UsageError(f"{word}: {TIME_HINT}, or none") from None
-        else:
-            need = name.removeprefix("needs.")
-            try:
-                found = 0 if value == "none" else amount(need, value)
-            except NeedError as error:
-                raise UsageError(f"{word}: {error}" + (f"; {MEMORY_HINT}" if need == "memory" else "")) from None
-            changes.setdefault("needs", {})[need] = found
-    return changes
-
-
-def check_needs(folder: ExperimentFolder, needs: Mapping[str, Any]) -> None:
-    """Raises UsageError for a need that an experiment does not know, or never meets."""
-    from tui_lab.experiment.needs import OF_A_NODE, too_many
-    from tui_lab.experiment.yaml.problem import suggest
-
-    limits = folder.spec().limits if needs else {}
-    for name, count in needs.items():
-        if name not in (*OF_A_NODE, *limits):
-            known = f"it is one of {', '.join((*OF_A_NODE, *limits))}"
-            raise UsageError(f'{folder.name} has no need "{name}"; {suggest(name, (*OF_A_NODE, *limits)) or known}')
-        if name in limits and count > limits[name]:
-            raise UsageError(f"{folder.name}: {too_many(name, count, limits[name])}")
-
-
-def check_code(folder: ExperimentFolder) -> None:
-    """Raises LabError where tasks have changed the program of the newest submission."""
-    from tui_lab.store import code_snapshot
-
-    submissions = folder.state().submissions
-    if submissions and submissions[-1].code is not None:
-        code_snapshot.verify(folder.path, submissions[-1].code)

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tui_lab.cli.main import COMMANDS
+from tui_lab.cli.main import COMMANDS, OpenScreen
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
@@ -72,8 +72,8 @@ def parser() -> argparse.ArgumentParser:
     return it
 
 
-def main(arguments: list[str], nodes: list[Node] | None = None) -> int:
-    """`nodes`: those to run on, where they are not among the arguments."""
+def main(arguments: list[str], nodes: list[Node] | None = None, open_screen: OpenScreen | None = None) -> int:
+    """`nodes`: those to run on, where they are not among the arguments. `open_screen`: see `cli.main.main`."""
     args = parser().parse_intermixed_args(arguments)
     if args.version:
         from tui_lab import __version__
@@ -81,13 +81,13 @@ def main(arguments: list[str], nodes: list[Node] | None = None) -> int:
         print(f"tui-lab {__version__}")
         return DONE
     if not args.run:
-        return _not_run(args)
+        return _not_run(args, open_screen)
     if not args.words:
         raise UsageError("--run needs a file, as in: tui-lab --run experiment.yaml")
     return run(args, nodes)
 
 
-def _not_run(args: argparse.Namespace) -> int:
+def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:
     """The screen: on the lab, on a lab that is named, or with a file in the editor."""
     from tui_lab.experiment.yaml.problem import suggest
 
@@ -99,12 +99,12 @@ def _not_run(args: argparse.Namespace) -> int:
     if path is not None and not path.exists():
         hint = suggest(args.words[0], COMMANDS)
         raise UsageError(f'there is no command and no file "{path}"; ' + (hint or "see tui-lab --help"))
-    from tui_lab.tui.app.entry import open_screen
-
+    if open_screen is None:
+        raise UsageError("no screen can be opened here; there are --run, status, query: see tui-lab --help")
     if path is not None and path.is_dir():
         if not (path / "lab.json").exists() and any(path.iterdir()):
             raise UsageError(f"{path}: is no lab (it has no lab.json); name a lab or an experiment file")
-        return open_screen(path)
+        return open_screen(path, None)
     return open_screen(lab_path(args), path)
 
 

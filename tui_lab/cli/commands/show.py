@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.client.task_facts import facts, repeating_line
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
     from tui_lab.engine.recipe import Recipe
-    from tui_lab.store.experiment import ExperimentFolder
 
 _SHOWN: Final = 20  # files
 
@@ -65,91 +64,6 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
     ran = state.columns["submission"][address.task]
     code = state.submissions[ran].code if ran >= 0 else None
     return Recipe(folder.spec(plan.number), plan, folder.path, "", code), row
-
-
-def repeating_line(recipe: Recipe, row: int) -> str:
-    """What to paste into bash or zsh to do what the task does: its folder, its variables, its commands.
-
-    All stands in parentheses: the shell stays in its folder, and survives a script that ends at its first
-    failure.
-    """
-    from tui_lab.engine.recipe import placeholders
-    from tui_lab.experiment.render import quote
-
-    message = recipe.start(row, 1)
-    experiment = recipe.experiment
-    variables = {name: message["env"][name] for name in experiment.env}
-    texts = " ".join(step.command for step in experiment.steps)
-    variables |= {name: value for name, value in message["env"].items() if name in texts}
-    place = shlex.quote(str(message.get("workdir") or recipe.workdir))
-    begin = [f"mkdir -p {shlex.quote(message['folder'])}"] if "output" in placeholders(experiment) else []
-    begin += [f"cd {place}"]
-    exports = [f"export {name}={quote(value)}" for name, value in variables.items()]
-    shown = recipe.shown(row)
-    if not any(command.needs_shell for command in recipe.commands) and experiment.setup is None:
-        assignments = [f"{name}={quote(value)} " for name, value in variables.items()]
-        return _grouped(" && ".join([*begin, *("".join([*assignments, line]) for line in shown)]))
-    setup = [] if experiment.setup is None else experiment.setup.splitlines()
-    steps = [_grouped(line) for line in shown]
-    return _grouped("; ".join(["set -e -o pipefail", *begin, *setup, *exports, *steps]))
-
-
-def _grouped(line: str) -> str:
-    """A line in parentheses; on lines of its own where it has several, or may end in a comment."""
-    return f"(\n{line}\n)" if "\n" in line or "#" in line else f"( {line} )"
-
-
-def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
-    """All that is known of a task, its attempts from the journal included."""
-    from tui_lab.client.attempts import attempts, git_facts, node_facts
-    from tui_lab.store.task_files import listed
-
-    folder = address.folder
-    table = folder.tasks()
-    record = table.filter(table["task_id"] == address.task).row(0, named=True)
-    parameters = set(folder.parameters())
-    found = attempts(folder, address.task)
-    ended = [attempt for attempt in found if attempt.finished is not None]
-    place = folder.task_folder(address.task)
-    return {
-        "experiment": folder.name,
-        "task": address.task,
-        "key": recipe.plan.tasks["key"][row].hex(),
-        "parameters": recipe.plan.parameters(row),
-        **{name: value for name, value in record.items() if name not in parameters and name != "task_id"},
-        "commands": recipe.shown(row),
-        "folder": str(place),
-        "files": sorted(name for name, _ in listed(place, deep=True)),
-        "history": [attempt.finished for attempt in ended],
-        "left": [
-            {"attempt": attempt.number, "node": attempt.node, **file.as_json()}
-            for attempt in ended
-            for file in attempt.left
-        ],
-        "left_more": [
-            {"attempt": one.number, "node": one.node, "files": one.unlisted, "size": one.unlisted_size}
-            for one in ended
-            if one.unlisted
-        ],
-        "git": git_facts(folder, found[-1].submission) if found else {},
-        "node_facts": node_facts(folder, found[-1]) if found else {},
-        "refused": _refused(folder, address.task, record["attempt"]),
-    }
-
-
-def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[str, str]:
-    """What of a done task's output a metric found and could not read, and how it would be read, by metric."""
-    if attempt is None:
-        return {}
-    from tui_lab.results.extraction.extract import extract
-    from tui_lab.results.extraction.hints import explain
-
-    experiment = folder.spec()
-    of_task = [(task, attempt)]
-    metrics = {name: one for name, one in experiment.metrics.items() if one.sql is None and one.run is None}
-    tallies = extract(experiment, folder.path, of_task, metrics).tallies if metrics else {}
-    unread = [name for name, tally in tallies.items() if tally.unread]
-    return {name: explain(name, metrics[name], experiment, folder.path, of_task, 1).hint for name in unread}
 
 
 def _show(found: dict[str, Any], address: Address) -> None:

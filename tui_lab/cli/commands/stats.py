@@ -253,7 +253,7 @@ def _side(args: argparse.Namespace, word: str | None) -> Side:
     """`A`, `A@2`, `FILE.csv`, or the newest experiment. Raises UsageError, LabError, StatisticsError."""
     from tui_lab.client.address import newest
     from tui_lab.client.reading import reading
-    from tui_lab.results.export.table_file import TableFileError, read_table
+    from tui_lab.results.sql.table_file import TableFileError, read_table
     from tui_lab.results.statistics.against import side_of, side_of_file
     from tui_lab.results.tables import refresh
 

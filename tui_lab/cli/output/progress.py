@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tui_lab.cli.options import print_json
-from tui_lab.client.follow import Followed, View
-from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, last_line, shortened, span
+from tui_lab.client.follow import Followed, View, failure_line
+from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, shortened, span
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.store.spare import counts_without_spare
 
@@ -84,16 +84,6 @@ class LiveView:
 
     def _failure(self, run: Followed, width: int) -> Text:
         return Text(shortened("  " + failure_line(run), width - 1), style="red")
-
-
-def failure_line(run: Followed) -> str:
-    """The last failure in a line: task, reason, and the end of its standard error."""
-    event = run.failure
-    assert event is not None
-    what = {"exit": f"exit {event.exit_code}", "signal": f"signal {event.signal}"}
-    reason = what.get(event.reason or "", event.reason or event.state)
-    line = last_line(run.folder.path, (event.task, event.attempt), event.message, event.signal)
-    return f"✗ task {event.task}: {reason}" + (f": {line}" if line else "")
 
 
 _LASTING: Final = re.compile(r" \([0-9.]+ (s|min)\)")  # how long something has lasted: no reason to say it again

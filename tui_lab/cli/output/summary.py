@@ -96,7 +96,7 @@ def _missed(folder: ExperimentFolder, results: Results | None) -> str:
     """Whether the condition of `until` is left without a hope, or without repeats."""
     if results is None or isinstance(results.spec.repeat, int):
         return ""
-    from tui_lab.results.statistics.until import unreached
+    from tui_lab.results.until import unreached
 
     return unreached(folder, results)
 

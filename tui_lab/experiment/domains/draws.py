@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tui_lab.experiment.canonical import canonical
+from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import LogUniform, Uniform
 from tui_lab.experiment.domains.values import exact
 

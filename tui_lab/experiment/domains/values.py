@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Final
 
-from tui_lab.experiment.canonical import canonical, normal
+from tui_lab.experiment.domains.canonical import canonical, normal
 from tui_lab.experiment.domains.model import (
     Cases,
     Choice,

@@ -9,11 +9,7 @@ import polars as pl
 
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.charts.model import USED, ChartError, Kind, Request, Role, Source
-from tui_lab.results.sql import patas_names
-from tui_lab.store.experiment import FACTS as TASK_FACTS
-
-FACTS: Final = frozenset((*TASK_FACTS, "step", "row", *patas_names.NAMES))
-"""Columns that are neither parameters nor metrics, unless they are asked for."""
+from tui_lab.results.facts import FACTS
 
 
 def choose(request: Request, source: Source) -> dict[Role, str]:

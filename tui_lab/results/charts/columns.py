@@ -13,7 +13,7 @@ import polars as pl
 from tui_lab.experiment.expressions import expression
 from tui_lab.results.charts.choice import is_number
 from tui_lab.results.charts.model import Axis, ChartError, NothingToDraw, Request, Role, Source
-from tui_lab.results.export.plain import plain_column, shown
+from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.sql.text import replace, tokens
 from tui_lab.results.statistics.text import chosen
 from tui_lab.store.naming import free

@@ -19,7 +19,7 @@ import polars as pl
 from tui_lab.results.charts.model import Axis, Chart, ChartError, Kind, Series
 from tui_lab.results.charts.terminal import marks
 from tui_lab.results.charts.ticks import Scale, ticks, unsaid
-from tui_lab.results.export.plain import shown
+from tui_lab.results.plain import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

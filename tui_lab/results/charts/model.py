@@ -1,8 +1,8 @@
 """Charts as data: what a chart shows, computed once, for whatever draws it.
 
-`make` turns rows into a Chart: which column is on which axis, one Series for each pair of hue and style, a
+`making.make` turns rows into a Chart: which column is on which axis, one Series for each pair of hue and style, a
 point for each place with its aggregate and its error. A Chart knows nothing of cells, pixels or libraries;
-`plots` draws it in a terminal or into a file, and its `table` is the same as text.
+`terminal` and `files` draw it in a terminal or into a file, and its `table` is the same as text.
 
 Null, NaN and infinite values are left out and counted in `notes`, and so is what a log axis can't show. On an
 axis of categories null is a category of its own; texts stand in the order of their first row, everything else
@@ -144,13 +144,3 @@ class Chart:
         """The numbers in the cells of a heatmap, in the order of its points."""
         values = self.series[0].points["z"].to_list()
         return apart(values, 3) if self.number_format is None else [format(z, self.number_format) for z in values]
-
-
-def make(request: Request, source: Source) -> Chart:
-    """Raises ChartError."""
-    from tui_lab.results.charts.choice import choose
-    from tui_lab.results.charts.columns import prepare
-    from tui_lab.results.charts.kinds import MAKERS
-
-    columns = choose(request, source)
-    return MAKERS[request.kind](prepare(request, source, columns))

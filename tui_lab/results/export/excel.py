@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 
 import polars as pl
 
-from tui_lab.results.export.plain import plain_column, shown
+from tui_lab.results.plain import plain_column, shown
 
 ROWS: Final = 1_048_576
 COLUMNS: Final = 16_384

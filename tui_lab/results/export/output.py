@@ -30,8 +30,8 @@ import polars as pl
 from tui_lab.experiment.duckdb_tables import portable
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.export import excel
-from tui_lab.results.export.plain import exact, plain, plain_column, rounded, shown, to_json
 from tui_lab.results.export.table_text import print_table, table_lines
+from tui_lab.results.plain import exact, plain, plain_column, rounded, shown, to_json
 from tui_lab.store.errors import StorageError
 
 Format = Literal["csv", "tsv", "excel-csv", "xlsx", "json", "jsonl", "parquet", "markdown", "table"]

@@ -9,7 +9,7 @@ import polars as pl
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from tui_lab.results.export.plain import plain, shown
+from tui_lab.results.plain import plain, shown
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.results.terminal.guard import neutral
 

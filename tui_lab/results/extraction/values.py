@@ -36,8 +36,8 @@ from tui_lab.results.extraction.numbers import (
     to_int,
 )
 from tui_lab.results.extraction.units import quantity
-from tui_lab.results.statistics.exact import moments
-from tui_lab.results.statistics.sample import quantile
+from tui_lab.results.numeric.exact import moments
+from tui_lab.results.numeric.quantile import quantile
 
 Scalar: TypeAlias = float | int | str | bool
 Convert: TypeAlias = Callable[[str], Scalar | None]

@@ -13,12 +13,12 @@ from typing import Final
 import duckdb
 
 from tui_lab.experiment.expressions import until
+from tui_lab.results.numeric.exact import moments
+from tui_lab.results.numeric.whole_numbers import differences
 from tui_lab.results.sql.errors import QueryError
 from tui_lab.results.sql.text import Rewritten, Token, replace, tokens
-from tui_lab.results.statistics.exact import moments
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.sample import Sample, describe
-from tui_lab.results.whole_numbers import differences
 
 MEMORY: Final = "50%"
 _MEMORY: Final = re.compile(r"\d+(\.\d+)?\s*([kmgt]i?b|%)", re.IGNORECASE)

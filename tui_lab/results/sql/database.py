@@ -28,11 +28,11 @@ import polars as pl
 from tui_lab.experiment.duckdb_tables import in_quotes, register, unregister
 from tui_lab.experiment.yaml.problem import SpecError, suggest
 from tui_lab.results.node_samples import COLUMNS, node_samples
+from tui_lab.results.patas_names import with_patas_names
 from tui_lab.results.sql import connection, macros
 from tui_lab.results.sql.answers import to_frame
 from tui_lab.results.sql.connection import MEMORY, SUMMARIES, add_summaries, close, connect, summarised
 from tui_lab.results.sql.errors import FILE_TYPES, QueryError, translate
-from tui_lab.results.sql.patas_names import with_patas_names
 from tui_lab.results.sql.text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.settings import LESS_IS_BETTER, numeric_metrics, settings

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tui_lab.experiment.expressions.syntax import CASE_WHEN, MACRO
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.sql import patas_names
+from tui_lab.results import patas_names
 from tui_lab.results.sql.text import Rewritten, tokens
 
 

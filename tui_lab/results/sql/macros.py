@@ -23,6 +23,7 @@ import polars as pl
 
 from tui_lab.experiment.duckdb_tables import in_quotes
 from tui_lab.experiment.yaml.problem import suggest
+from tui_lab.results.numeric.whole_numbers import side_by_side
 from tui_lab.results.sql.errors import QueryError
 from tui_lab.results.sql.text import Token
 from tui_lab.results.statistics.frame import settings_table
@@ -31,7 +32,6 @@ from tui_lab.results.statistics.resolution import resolution
 from tui_lab.results.statistics.sample import Sample, describe
 from tui_lab.results.statistics.settings import leading_metric, numeric_metrics, varying
 from tui_lab.results.tables import Results
-from tui_lab.results.whole_numbers import side_by_side
 from tui_lab.store.naming import SEED
 
 Find = Callable[[str | None], Results]

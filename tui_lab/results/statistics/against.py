@@ -12,17 +12,17 @@ from typing import Any, Final
 import polars as pl
 
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.charts.choice import FACTS
-from tui_lab.results.export.plain import plain_column, shown
+from tui_lab.results.facts import FACTS
+from tui_lab.results.numeric.exact import Moments, moments
+from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
+from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.statistics.comparison import Comparison, Goal, How, against, ranked, within_pairs
-from tui_lab.results.statistics.exact import Moments, moments
 from tui_lab.results.statistics.report import MOSTLY, Options, StatisticsError, chosen_rows, goal_of, unit_of, values_of
 from tui_lab.results.statistics.resolution import Resolution, resolution, root_mean_square
 from tui_lab.results.statistics.sample import Sample, Summary, describe
 from tui_lab.results.statistics.settings import Settings, numeric_metrics
 from tui_lab.results.statistics.tests import TTest, adjusted, paired_t, t_test, welch
 from tui_lab.results.tables import Results
-from tui_lab.results.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.store.naming import SEED, parameter_columns
 from tui_lab.store.spare import spare_tasks
 

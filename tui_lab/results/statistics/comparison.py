@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tui_lab.results.statistics.exact import Anova, Moments, anova, blocked_anova, deviations, moments
+from tui_lab.results.numeric.exact import Anova, Moments, anova, blocked_anova, deviations, moments
 from tui_lab.results.statistics.intervals import (
     FEWEST,
     Bootstrap,

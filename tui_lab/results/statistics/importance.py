@@ -24,9 +24,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tui_lab.results.statistics.exact import deviations
-from tui_lab.results.statistics.settings import codes
-from tui_lab.results.whole_numbers import as_floats
+from tui_lab.results.numeric.exact import deviations
+from tui_lab.results.numeric.whole_numbers import as_floats
+from tui_lab.results.tables import codes
 
 MOST_PARAMETERS: Final = 10
 """All orders are averaged by way of all subsets: 2^10 small models."""

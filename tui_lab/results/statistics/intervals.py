@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tui_lab.results.statistics.exact import Moments
+from tui_lab.results.numeric.exact import Moments
 
 Method = Literal["BCa", "percentile"]
 RESAMPLES: Final = 10_000

@@ -11,7 +11,8 @@ import polars as pl
 
 from tui_lab.experiment.expressions import expression
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.export.plain import shown
+from tui_lab.results.numeric.exact import Anova
+from tui_lab.results.plain import shown
 from tui_lab.results.statistics.comparison import (
     Asked,
     Comparison,
@@ -24,7 +25,6 @@ from tui_lab.results.statistics.comparison import (
     overall,
     ranked,
 )
-from tui_lab.results.statistics.exact import Anova
 from tui_lab.results.statistics.intervals import FEWEST, Bootstrap
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.sample import CONFIDENCE, Sample, Summary, describe

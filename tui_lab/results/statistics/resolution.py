@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from tui_lab.results.statistics.exact import moments
+from tui_lab.results.numeric.exact import moments
 
 ENOUGH: Final = 5
 """Repeats beyond the first of each setting, in all settings together, that must be equal before a program is taken for

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tui_lab.results.statistics.exact import Moments, moments
+from tui_lab.results.numeric.exact import Moments, moments
+from tui_lab.results.numeric.quantile import quantile
+from tui_lab.results.numeric.whole_numbers import LARGEST
 from tui_lab.results.statistics.intervals import FEWEST, Bootstrap, bootstrap_interval, t_half, wilson
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.text import Ends
-from tui_lab.results.whole_numbers import LARGEST
 
 CONFIDENCE: Final = 0.95
 FENCE: Final = 3.0
@@ -144,22 +145,6 @@ def _interval(
         return None
     ends = bootstrap_interval(sample.values, found.mean, level, bootstrap)
     return None if ends is None else (*ends, ends[1] - ends[0])
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """A quantile of ascending values by linear interpolation at share * (n - 1): type 7 of Hyndman and Fan
-    (The American Statistician 50, 1996), the default of numpy, R and DuckDB's quantile_cont.
-
-    numpy's takes a hundred times as long for a few values, and both it and `statistics.quantiles` overflow between
-    the largest floats.
-    """
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    part = place - below
-    if part == 0 or ordered[below] == ordered[above]:
-        return float(ordered[below])
-    return ordered[below] * (1 - part) + ordered[above] * part
 
 
 def outliers(values: Iterable[float], q1: float, q3: float) -> list[int]:

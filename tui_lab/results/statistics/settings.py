@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.results.numeric.whole_numbers import as_floats
 from tui_lab.results.statistics.sample import Sample
-from tui_lab.results.tables import Results
-from tui_lab.results.whole_numbers import as_floats
+from tui_lab.results.tables import Results, codes
 from tui_lab.store.naming import SEED
 
 LESS_IS_BETTER: Final = ("duration", "peak_rss", "cpu_time")
@@ -130,13 +130,3 @@ def _follows(table: pl.DataFrame, name: str, chosen: Sequence[str]) -> bool:
     if not chosen or table[name].n_unique() < 2:
         return False
     return table.select(*chosen, name).n_unique() == table.select(chosen).n_unique()
-
-
-def codes(table: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    """A number for each row: equal where the columns are, counted in the order of first appearance."""
-    columns = list(dict.fromkeys(columns))
-    if not columns:
-        return pl.Series("code", [0] * table.height, dtype=pl.Int64)
-    known = table.select(columns).unique(maintain_order=True).with_row_index("a row's code")
-    joined = table.select(columns).join(known, on=columns, how="left", nulls_equal=True, maintain_order="left")
-    return joined["a row's code"].cast(pl.Int64)

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from tui_lab.experiment.model import Repeat
-from tui_lab.results.export.plain import shown
+from tui_lab.results.plain import shown
 from tui_lab.results.statistics.against import Against, Versus
 from tui_lab.results.statistics.comparison import Comparison
 from tui_lab.results.statistics.importance import Importance

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from tui_lab.results.statistics.exact import Moments
+from tui_lab.results.numeric.exact import Moments
 from tui_lab.results.statistics.intervals import t_quantile
 
 Correction = Literal["holm", "bh", "bonferroni", "none"]

@@ -7,14 +7,14 @@ from typing import Final
 
 import polars as pl
 
-from tui_lab.results.export.plain import shown
 from tui_lab.results.extraction.hints import too_slow
+from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats
+from tui_lab.results.plain import shown
 from tui_lab.results.statistics.intervals import FEWEST
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.results.statistics.sample import FENCE, outliers
 from tui_lab.results.statistics.steps import split
 from tui_lab.results.statistics.table import NOTHING_SCATTERS, uncrowned
-from tui_lab.results.whole_numbers import TOO_FAR_APART, beyond_floats
 from tui_lab.store.spare import spare_tasks
 
 FEW_REPEATS: Final = 5

@@ -22,6 +22,7 @@ from textual.widgets import ContentSwitcher
 
 from tui_lab.client.formatting import shortened
 from tui_lab.results.terminal import glyphs
+from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.frame import Keys, LabLine, Notice, RunLine, Tabs
 from tui_lab.tui.app.input_order import LONGEST, InputOrder, drop_typed
 from tui_lab.tui.app.watcher import Watcher
@@ -29,8 +30,7 @@ from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.config import Config, Remembered, keep_traceback, state_folder
 from tui_lab.tui.base.formatting import count_words
-from tui_lab.tui.base.pane import Pane, is_text
-from tui_lab.tui.base.panes import PLACES
+from tui_lab.tui.base.pane import Host, Pane, is_text
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot, SnapshotTaken
 from tui_lab.tui.base.workers import promised, work
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
-    from tui_lab.tui.panes.tasks.view import Chosen
+    from tui_lab.tui.base.selection import Chosen
 
 
 # --- The last step of painting where a terminal shows ASCII only: every sign, ours or Textual's, becomes a plain one
@@ -101,37 +101,6 @@ def _of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[News]:
         bad = one.counts.get("failed", 0) + one.counts.get("lost", 0)
         found.append(News(f"{one.name} has ended: {counts}", "warning" if bad else "information"))
     return found
-
-
-# --- What can be done wherever one is on the screen
-ACTIONS: Final = (
-    *(
-        Action(
-            f"app.{place.name}", f"{number},alt+{number}", place.title, f"Open the {place.title} pane.",
-            shown=False, call=f"show_pane('{place.name}')", leads_away=True,
-        )
-        for number, place in enumerate(PLACES, 1)
-    ),
-    Action("app.choose_experiment", "E,f3", "Experiments", "Choose the experiment to look at.", shown=False),
-    Action("app.start_engine", "f6", "Start engine", "Start another engine where one died: what was going goes on.",
-           shown=False),
-    Action("app.theme", "ctrl+t", "Theme", "The next theme: dark, light, the terminal's own colours.", shown=False,
-           call="next_theme"),
-    Action("app.screenshot", "f12", "Screenshot", "Write a picture of the screen (SVG) into the lab's folder.",
-           shown=False, call="write_screenshot"),
-    Action("app.leave_text", "escape", "Leave text", "Leave a text field: the keys without ctrl act again.",
-           listed=False),
-    Action("app.help", "question_mark,f1", "Help", "Say what this pane is for, and every key.", call="show_help"),
-    Action("app.commands", "ctrl+p", "Commands", "Find any action by its name.", listed=False, priority=True,
-           call="command_palette"),
-    Action("app.palette", "colon", "Commands", "Find any action by its name.", shown=False, listed=False,
-           call="command_palette"),
-    Action("app.redraw", "ctrl+l", "Redraw", "Paint the whole screen again, where something else has written on it.",
-           shown=False),
-    Action("app.suspend", "ctrl+z", "Suspend", "Go back to the shell; `fg` brings the screen back. What runs goes on.",
-           shown=False, call="suspend_process"),
-    Action("app.leave", "q", "Leave", "Leave the screen. What runs goes on.", leads_away=True),
-)  # fmt: skip
 
 
 STATE_FILE: Final = "screen.json"
@@ -306,9 +275,10 @@ class LabApp(App[int]):
     def _check_keys(self) -> None:
         """Say which of a person's own keys mean nothing: the panes' actions are known only now."""
         from tui_lab.experiment.yaml.problem import suggest
+        from tui_lab.tui.app.palette import registry
         from tui_lab.tui.base.config import config_file
 
-        known = [action.id for actions in panes.registry().values() for action in actions]
+        known = [action.id for actions in registry().values() for action in actions]
         for name in self.config.keys:
             if name not in known:
                 hint = suggest(name, known) or "the help lists them"
@@ -606,3 +576,8 @@ class LabApp(App[int]):
             body = f"{unsaved} is not saved, and can't be kept aside ({problem}): leaving loses what was changed."
         if not unsaved or await self.confirm("Leave with unsaved changes?", body, "Leave"):
             self.exit(0)
+
+
+def _as_host(app: LabApp) -> Host:
+    """Panes are given what they may ask for: the type checker compares both."""
+    return app

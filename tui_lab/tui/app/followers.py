@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tui_lab.cli.output.progress import failure_line
-from tui_lab.client.follow import Followed
+from tui_lab.client.follow import Followed, failure_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.engine.lock import EngineFacts
 from tui_lab.results.node_samples import node_samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 from rich.cells import cell_len
 from textual.app import RenderResult
@@ -16,12 +16,9 @@ from textual.style import Style
 from textual.widget import Widget
 
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, count_words, home, mark, rate_words, short, span_words
-from tui_lab.tui.base.pane import is_text
+from tui_lab.tui.base.pane import Host, host_of, is_text
 from tui_lab.tui.base.panes import PLACES
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
-
-if TYPE_CHECKING:
-    from tui_lab.tui.app.app import LabApp
 
 _BAR: Final = 40  # cells that the progress bar takes at most
 _NARROW: Final = 60  # cells below which the keys of a pane need the room of those that act everywhere
@@ -41,8 +38,8 @@ class Line(Widget):
     DEFAULT_CSS = "Line { height: 1; width: 1fr; padding: 0 1; text-wrap: nowrap; }"
 
     @property
-    def lab_app(self) -> LabApp:
-        return cast("LabApp", self.app)
+    def lab_app(self) -> Host:
+        return host_of(self)
 
     @property
     def ascii(self) -> bool:

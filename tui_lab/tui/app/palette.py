@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.keys import format_key
 
+from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.help import Row
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.formatting import STATE_STYLES, count_words, mark
+from tui_lab.tui.base.pane import Host, host_of
 
 if TYPE_CHECKING:
-    from tui_lab.tui.app.app import LabApp
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
@@ -44,22 +45,22 @@ class Commands(Provider):
     """Textual's own provider sorts by name; here what belongs to the pane that is open comes first."""
 
     async def discover(self) -> Hits:
-        for one in commands(cast("LabApp", self.app)):
+        for one in commands(host_of(self.screen)):
             yield DiscoveryHit(one.title, one.callback, help=one.help)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for one in commands(cast("LabApp", self.app)):
+        for one in commands(host_of(self.screen)):
             score = matcher.match(one.title)
             if score > 0:
                 yield Hit(score, matcher.highlight(one.title), one.callback, help=one.help)
 
 
-def commands(app: LabApp) -> Iterator[SystemCommand]:
+def commands(app: Host) -> Iterator[SystemCommand]:
     """Actions of the pane that is open, of the whole screen, of the other panes; experiments; themes."""
     pane = app.pane
     opened = pane.NAME if pane is not None else ""
-    for name, actions in sorted(panes.registry().items(), key=lambda item: (item[0] != opened, item[0] != "app")):
+    for name, actions in sorted(registry().items(), key=lambda item: (item[0] != opened, item[0] != "app")):
         title = "" if name == "app" else f"{name.capitalize()}: "
         for action in actions:
             if action.listed:
@@ -71,7 +72,7 @@ def commands(app: LabApp) -> Iterator[SystemCommand]:
         yield SystemCommand(f"Theme {theme}", "Colours of the whole screen.", partial(setattr, app, "theme", theme))
 
 
-def run(app: LabApp, action: Action) -> None:
+def run(app: Host, action: Action) -> None:
     """Run an action wherever it belongs; its pane is opened first."""
     if action.owner == "app":
         app.call_later(app.run_action, action.action, app)
@@ -80,11 +81,11 @@ def run(app: LabApp, action: Action) -> None:
     pane.call_after_refresh(app.run_action, action.action, pane)
 
 
-def choose(app: LabApp, experiment: str) -> None:
+def choose(app: Host, experiment: str) -> None:
     app.current = experiment
 
 
-def help_groups(app: LabApp) -> list[tuple[str, list[Row]]]:
+def help_groups(app: Host) -> list[tuple[str, list[Row]]]:
     """Titles, each with keys and what they do: of the pane, of the widget with the focus, of the whole screen."""
     pane = app.pane
     own = app.config.keys
@@ -116,3 +117,8 @@ def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> li
         how = "  going" if one.active else "  paused" if one.paused else f"  {one.problem}" if one.problem else ""
         found.append((one.name, Content.assemble(*parts, how)))
     return found
+
+
+def registry() -> dict[str, tuple[Action, ...]]:
+    """Every action: of the app, and of each pane by its name."""
+    return {"app": ACTIONS, **{name: panes.load(name).ACTIONS for name in panes.NAMES}}

@@ -1,21 +1,37 @@
-"""A pane: one of the seven views of a lab. The app opens panes, gives them snapshots, and knows their actions."""
+"""A pane: one of the seven views of a lab. The app opens panes, gives them snapshots, and knows their actions.
+
+Of the app, panes know what `Host` names: so neither imports the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar, cast
 
 from textual import on
 from textual.containers import Vertical
+from textual.dom import DOMNode
 from textual.events import DescendantFocus
 from textual.widget import Widget
 
 from tui_lab.tui.base.actions import Action, bindings
 
 if TYPE_CHECKING:
-    from tui_lab.tui.app.app import LabApp
+    import polars as pl
+    from textual.notifications import SeverityLevel
+    from textual.screen import Screen
+
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.results.charts.model import Request
+    from tui_lab.store.lab import Lab
+    from tui_lab.tui.base.config import Config
+    from tui_lab.tui.base.selection import Chosen
     from tui_lab.tui.base.snapshot import LabSnapshot
+
+T = TypeVar("T")
 
 
 PATIENT: Final = 2.0
@@ -28,6 +44,57 @@ def nothing(snapshot: LabSnapshot, empty: str) -> str:
     if snapshot.problem or snapshot.lab is not None:
         return snapshot.problem or empty
     return NO_LAB if snapshot.taken else "reading the lab"
+
+
+class Host(Protocol):
+    """The app as its parts know it; `LabApp` says what each method does."""
+
+    ACTIONS: ClassVar[tuple[Action, ...]]
+    lab_path: Path
+    lab: Lab | None
+    file: Path | None
+    config: Config
+    chosen: Chosen | None
+    pane: Pane | None
+    theme: str
+
+    @property
+    def current(self) -> str | None: ...
+    @current.setter
+    def current(self, name: str | None) -> None: ...
+    @property
+    def snapshot(self) -> LabSnapshot: ...
+    @property
+    def is_running(self) -> bool: ...
+    @property
+    def screen(self) -> Screen[object]: ...
+
+    def call_later(self, callback: Callable[..., object], *args: object) -> bool: ...
+    async def run_action(self, action: str, default_namespace: DOMNode | None = None) -> bool: ...
+    def open_pane(self, name: str) -> Pane: ...
+    def show_pane(self, name: str) -> None: ...
+    def open_task(self, experiment: str, task_id: int) -> None: ...
+    def show_tasks(self, experiment: str, where: str) -> None: ...
+    def open_query(self, sql: str) -> None: ...
+    def open_chart(self, frame: pl.DataFrame, title: str, request: Request | None = None) -> None: ...
+    def open_file(self, path: Path) -> None: ...
+    def open_text(self, path: Path, text: str, origin: str) -> None: ...
+    def change_lab(self, path: Path) -> None: ...
+    def look_again(self) -> None: ...
+    def engine(self) -> EngineClient: ...
+    def foreground(self) -> AbstractContextManager[None]: ...
+    def command_environment(self) -> dict[str, str]: ...
+    def hold_input(self, seconds: float = ..., rows: bool = ...) -> Callable[[], None]: ...
+    async def before_question(self, answer: Awaitable[T]) -> T: ...
+    async def confirm(self, title: str, body: str, yes: str) -> bool: ...
+    def tell(self, text: str, severity: SeverityLevel = ...) -> None: ...
+    def copy(self, text: str, what: str) -> None: ...
+    def worker_failed(self, node: DOMNode, error: Exception, told: str) -> None: ...
+
+
+def host_of(node: DOMNode) -> Host:
+    """Return the app that shows a widget."""
+    return cast("Host", node.app)
 
 
 class Pane(Vertical, can_focus=True):
@@ -46,8 +113,8 @@ class Pane(Vertical, can_focus=True):
     _let_go: Callable[[], None] | None = None
 
     @property
-    def lab_app(self) -> LabApp:
-        return cast("LabApp", self.app)
+    def lab_app(self) -> Host:
+        return host_of(self)
 
     def hold_keys(self) -> None:
         """Let the keys that come now wait for what a worker reads: they are meant for it. Not longer than PATIENT,

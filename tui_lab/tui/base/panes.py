@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib
 from typing import Final, NamedTuple
 
-from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane
 
 
@@ -43,10 +42,3 @@ def load(name: str) -> type[Pane]:
 def _missing(place: Place) -> type[Pane]:
     """A pane that this version does not have yet."""
     return type(place.kind, (Pane,), {"NAME": place.name, "TITLE": place.title, "HELP": "This pane is not there yet."})
-
-
-def registry() -> dict[str, tuple[Action, ...]]:
-    """Every action: of the app, and of each pane by its name."""
-    from tui_lab.tui.app.app import LabApp
-
-    return {"app": LabApp.ACTIONS, **{name: load(name).ACTIONS for name in NAMES}}

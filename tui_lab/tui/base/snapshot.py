@@ -10,7 +10,6 @@ from textual.message import Message
 if TYPE_CHECKING:
     from tui_lab.store.events import Ended, Paused
     from tui_lab.store.lab import Lab
-    from tui_lab.tui.app.watcher import Watcher
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,8 @@ class SnapshotTaken(Message):
     """A watcher has looked. Of several that wait, only the newest is shown."""
 
     snapshot: LabSnapshot
-    watcher: Watcher
+    watcher: object
+    """Who took it: the app no longer looks at the lab of another one."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, SnapshotTaken) and message.watcher is self.watcher

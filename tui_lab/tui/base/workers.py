@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, cast, overload
+from typing import Any, Final, ParamSpec, Protocol, cast, overload
 
 from textual import work as textual_work
 from textual.dom import DOMNode
 from textual.worker import Worker
 
-if TYPE_CHECKING:
-    from tui_lab.tui.app.app import LabApp
+from tui_lab.tui.base.pane import host_of
 
 P = ParamSpec("P")
 THREADS: Final = 64
@@ -77,7 +76,7 @@ def work(
     exclusive: bool = False,
     thread: bool = False,
 ) -> Any:
-    """Textual's `work`; an error ends no screen, but reaches `LabApp.worker_failed`. The worker then has the state
+    """Textual's `work`; an error ends no screen, but reaches `Host.worker_failed`. The worker then has the state
     ERROR, for who has something to clear away."""
 
     def decorated(method: Callable[..., Any]) -> Callable[..., Worker[Any]]:
@@ -107,7 +106,7 @@ def work(
 
 
 def _report(node: DOMNode, error: Exception) -> None:
-    app = cast("LabApp", node.app)
+    app = host_of(node)
     if not app.is_running or isinstance(error, asyncio.CancelledError):
         return
     told = "".join(traceback.format_exception(error))

@@ -17,7 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_lab.client.formatting import shortened
-from tui_lab.tui.panes.experiment.templates import TEMPLATES, Template
+from tui_lab.tui.base.templates import TEMPLATES, Template
 
 MOST: Final = 200
 """Entries of a folder that are offered."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -14,16 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a text will do, and what to say of it."""
-
-    good: bool
-    text: str = ""
-
-
-Check = Callable[[str], Verdict]
+from tui_lab.tui.base.verdict import Check
 
 
 class PromptScreen(ModalScreen[str | None]):

@@ -11,9 +11,9 @@ from rich.text import Text
 from tui_lab.client.formatting import plural
 from tui_lab.results.charts.choice import is_number
 from tui_lab.results.charts.model import USED, Aggregate, Error, Kind, Request, Role, Source
+from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.panes.chart.source import TASK
 from tui_lab.tui.widgets.choice import Item
-from tui_lab.tui.widgets.prompt import Verdict
 
 KINDS: Final[dict[Kind, str]] = {
     "lines": "a line of means over x, with their error",

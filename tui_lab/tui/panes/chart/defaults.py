@@ -9,8 +9,9 @@ from typing import Final
 
 import polars as pl
 
-from tui_lab.results.charts.choice import FACTS, choose, is_number
+from tui_lab.results.charts.choice import choose, is_number
 from tui_lab.results.charts.model import Kind, Request, Role, Source
+from tui_lab.results.facts import FACTS
 from tui_lab.tui.panes.chart.source import TASK
 
 FEW: Final = 8

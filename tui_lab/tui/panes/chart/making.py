@@ -11,12 +11,13 @@ from typing import Final
 import polars as pl
 
 from tui_lab.results.charts.choice import choose
-from tui_lab.results.charts.model import Chart, ChartError, Request, Role, Series, Source, make
+from tui_lab.results.charts.making import make
+from tui_lab.results.charts.model import Chart, ChartError, Request, Role, Series, Source
 from tui_lab.results.charts.terminal.draw import draw
 from tui_lab.results.charts.terminal.style import Look
+from tui_lab.tui.base import exporting
+from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.panes.chart.source import TASK, overlaid
-from tui_lab.tui.panes.query import files
-from tui_lab.tui.widgets.prompt import Verdict
 
 # --- A chart as a file: a picture, a text, or the table of its data
 PICTURES: Final = (".png", ".svg", ".pdf")
@@ -26,12 +27,12 @@ TEXT: Final = (100, 30)
 
 def verdict(text: str) -> Verdict:
     """What writing to a path will do."""
-    file = files.target(text) if text.strip() else Path()
+    file = exporting.target(text) if text.strip() else Path()
     ending = file.suffix.lower()
     if ending in PICTURES and find_spec("matplotlib") is None:
         return Verdict(False, "pictures need: pip install 'tui-lab[draw]'")
     if ending not in (*PICTURES, ".txt"):
-        return files.export_verdict(text, PICTURES)
+        return exporting.export_verdict(text, PICTURES)
     try:
         if not file.absolute().parent.is_dir():
             return Verdict(False, f"there is no folder {file.absolute().parent}")
@@ -43,7 +44,7 @@ def verdict(text: str) -> Verdict:
 
 def write(chart: Chart, text: str, ascii: bool) -> Path:
     """Raises OSError, OutputError, ChartError."""
-    file = files.target(text)
+    file = exporting.target(text)
     if file.suffix.lower() in PICTURES:
         from tui_lab.results.charts import files as pictures
 
@@ -51,7 +52,7 @@ def write(chart: Chart, text: str, ascii: bool) -> Path:
     elif file.suffix.lower() == ".txt":
         file.write_text(draw(chart, *TEXT, Look(color=False, ascii=ascii)) + "\n", encoding="utf-8")
     else:
-        files.export(chart.table, text)
+        exporting.export(chart.table, text)
     return file
 
 

@@ -16,10 +16,12 @@ from textual.message import Message
 from textual.widgets import Static
 
 from tui_lab.results.charts.model import USED, Error, Request, Role, Source
-from tui_lab.results.export.plain import shown
+from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
+from tui_lab.tui.base.problem import Problem
+from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.snapshot import LabSnapshot
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.panes.chart import making
@@ -40,8 +42,6 @@ from tui_lab.tui.panes.chart.defaults import counted, default_request, described
 from tui_lab.tui.panes.chart.making import Made, made
 from tui_lab.tui.panes.chart.source import Rows, What, read
 from tui_lab.tui.panes.chart.summary import summary
-from tui_lab.tui.panes.query.run import Problem
-from tui_lab.tui.panes.tasks.view import Chosen
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.plot import Plot
 from tui_lab.tui.widgets.prompt import PromptScreen

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from tui_lab.results.charts.choice import FACTS
 from tui_lab.results.charts.model import Goal, Source
-from tui_lab.results.export.plain import plain_column, shown
+from tui_lab.results.facts import FACTS
+from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
-from tui_lab.tui.panes.tasks.view import Chosen
+from tui_lab.tui.base.selection import Chosen
 
 What = Literal["given", "steps", "results"]
 TASK: Final = "task"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tui_lab.cli.commands.plan import EXAMPLES, commands, expected
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import printable
+from tui_lab.client.plan_preview import EXAMPLES, commands, expected
 from tui_lab.client.submission import Choice, OtherFileError, Prepared, prepare
 from tui_lab.experiment.axes import ValueTable, ZipError, sweep
 from tui_lab.experiment.load import load

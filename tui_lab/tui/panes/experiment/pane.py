@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from textual import on
 from textual.app import ComposeResult, SuspendNotSupported
@@ -32,20 +32,20 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.config import home_folder
-from tui_lab.tui.base.pane import Pane
+from tui_lab.tui.base.pane import Pane, host_of
+from tui_lab.tui.base.recent import recent_files, remember
+from tui_lab.tui.base.templates import Template
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
-from tui_lab.tui.panes.experiment.file import EditedFile, FileError, Kept, recent_files, remember
+from tui_lab.tui.panes.experiment.file import EditedFile, FileError, Kept
 from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
 from tui_lab.tui.panes.experiment.plan import PlanView, problem_line
-from tui_lab.tui.panes.experiment.templates import Template
 from tui_lab.tui.panes.experiment.tester import PatternTester
 from tui_lab.tui.panes.experiment.trial import Asked, Outputs, Trial, asked_at, try_out
 from tui_lab.tui.widgets.editor import Editor, Mark
 from tui_lab.tui.widgets.open_dialog import NewDialog, OpenDialog
 
 if TYPE_CHECKING:
-    from tui_lab.tui.app.app import LabApp
     from tui_lab.tui.base.snapshot import LabSnapshot
 
 
@@ -243,9 +243,9 @@ class TextSide(Vertical):
         try:
             self.reload()
         except FileError as error:
-            cast("LabApp", self.app).tell(str(error), "error")
+            host_of(self).tell(str(error), "error")
         else:
-            cast("LabApp", self.app).tell(f"{self.file.path.name} was changed on disk: read again")
+            host_of(self).tell(f"{self.file.path.name} was changed on disk: read again")
 
     def edit_outside(self) -> str:
         """Suspend the screen for $EDITOR; what went wrong, or an empty text. The text must be saved."""
@@ -256,7 +256,7 @@ class TextSide(Vertical):
         line = self.editor.cursor_location[0] + 1
         place = [f"+{line}"] if Path(command[0]).name in ("vi", "vim", "nvim", "nano", "emacs", "micro", "kak") else []
         try:
-            with cast("LabApp", self.app).foreground():
+            with host_of(self).foreground():
                 code = subprocess.run([*command, *place, str(self.file.path)], check=False).returncode
         except SuspendNotSupported:
             return "this terminal can't be lent to another editor"
@@ -802,7 +802,7 @@ class ExperimentPane(FilePane):
         unsaved = path.name if side.unsaved or not side.file.exists else ""
         replan = partial(forecast_of, app.lab, path, text, self._slots, planned.forecast.replaces)
         dialog = LaunchDialog(planned.forecast, known, unsaved, replan)
-        launch: Launch | None = await app.push_screen_wait(dialog)
+        launch: Launch | None = await self.app.push_screen_wait(dialog)
         if launch is None or (unsaved and not await self._save()):
             return
         self._nodes_used[folder.name] = list(launch.nodes)

@@ -14,17 +14,17 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui_lab.cli.commands.diff import compare_submissions
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
+from tui_lab.client.submissions import compare_submissions
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.results.numeric.whole_numbers import side_by_side
 from tui_lab.results.statistics.comparison import Goal, How, against
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.sample import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics.settings import Settings, leading_metric, numeric_metrics, varying
 from tui_lab.results.statistics.text import means_and_intervals
 from tui_lab.results.tables import Results, refresh
-from tui_lab.results.whole_numbers import side_by_side
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.workers import work

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
-
 import polars as pl
 from rich.text import Text
 from textual import on
@@ -13,12 +11,10 @@ from textual.widgets import Static
 
 from tui_lab.client.formatting import span
 from tui_lab.results.export.output import Format, OutputError
+from tui_lab.tui.base.pane import host_of
 from tui_lab.tui.panes.query.files import as_text
 from tui_lab.tui.panes.query.run import Answer
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
-
-if TYPE_CHECKING:
-    from tui_lab.tui.app.app import LabApp
 
 
 class AnswerView(Vertical):
@@ -106,7 +102,7 @@ class AnswerView(Vertical):
 
     def copy(self, format: Format) -> None:
         """Put the rows into the clipboard, as they are sorted."""
-        frame, app = self.table.frame, cast("LabApp", self.app)
+        frame, app = self.table.frame, host_of(self)
         try:
             text = as_text(frame, format)
         except OutputError as error:

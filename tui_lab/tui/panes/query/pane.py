@@ -17,15 +17,17 @@ from textual.message import Message
 from tui_lab.results.sql import saved_queries
 from tui_lab.results.sql.errors import QueryError
 from tui_lab.store.lab import Lab
+from tui_lab.tui.base import exporting
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import NO_LAB, Pane, nothing
+from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.snapshot import LabSnapshot
 from tui_lab.tui.base.workers import promised, work
 from tui_lab.tui.panes.query import files, history
 from tui_lab.tui.panes.query.answer import AnswerView
 from tui_lab.tui.panes.query.completion import tables_in
 from tui_lab.tui.panes.query.editor import EditorBox, SqlEditor
-from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Problem, Run, means_current, parameters_of
+from tui_lab.tui.panes.query.run import ALL_ROWS, ROWS, Answer, Run, means_current, parameters_of
 from tui_lab.tui.panes.query.schema import SchemaTree
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
 from tui_lab.tui.widgets.prompt import PromptScreen
@@ -433,7 +435,7 @@ class QueryPane(Pane):
         if self._some_answer():
             answer = self.view.answer
             about = f"{answer.frame.height:,} rows" if not answer.cut else "all rows, not only those that are shown"
-            prompt = PromptScreen("Export to a file", "result.csv", files.export_verdict, about)
+            prompt = PromptScreen("Export to a file", "result.csv", exporting.export_verdict, about)
             self.app.push_screen(prompt, self._export)
 
     def _export(self, text: str | None) -> None:
@@ -447,7 +449,7 @@ class QueryPane(Pane):
             with promised():
                 if self.view.answer.cut:
                     frame = Run(run.lab, run.current, run.typed, 0, run.parameters).answer().frame
-                path = files.export(frame, text)
+                path = exporting.export(frame, text)
             self.post_message(Exported(f"{frame.height:,} rows in {path}"))
         except Exception as error:  # noqa: BLE001 - said in place of a file
             self.post_message(Exported(Problem.of(error).message, failed=True))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-import duckdb
 import polars as pl
 
 from tui_lab.results.sql import macros, saved_queries
@@ -156,23 +155,3 @@ def parameters_of(typed: str, lab: Lab) -> list[str]:
         if word.text == "$" and word.kind == "other" and after.kind == "name" and after.start == word.end
     ]
     return list(dict.fromkeys(found))
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What went wrong, for a person; line and column (from 0) where there is a place in the typed text."""
-
-    message: str
-    place: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, error: Exception, typed: str = "") -> Problem:
-        if isinstance(error, QueryError):
-            said = f"{error.message}; {error.hint}" if error.hint else error.message
-            # The place counts in the SQL; where something else was typed, it means nothing.
-            here = error.line and error.sql_line in typed.split("\n")
-            return cls(said, (error.line - 1, error.column - 1) if here else None)
-        if isinstance(error, (duckdb.Error, pl.exceptions.PolarsError, MemoryError)):
-            first = str(error).strip().splitlines()[:1]
-            return cls(f"the query can't be answered: {first[0] if first else type(error).__name__}")
-        return cls(" ".join(str(error).split()) or type(error).__name__)

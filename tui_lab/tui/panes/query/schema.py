@@ -17,9 +17,9 @@ from tui_lab.results.sql.database import Database
 from tui_lab.results.sql.schema import schema
 from tui_lab.results.sql.text import quoted
 from tui_lab.store.lab import Lab
+from tui_lab.tui.base.problem import Problem
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.query.completion import Catalog, ColumnFacts
-from tui_lab.tui.panes.query.run import Problem
 
 
 def tables(lab: Lab, current: str | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from tui_lab.results.export.plain import shown
+from tui_lab.results.plain import shown
 from tui_lab.results.sql.text import is_equal
 from tui_lab.results.statistics.comparison import Verdict
 from tui_lab.results.statistics.report import MetricReport, Report, Standing

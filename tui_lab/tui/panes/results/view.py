@@ -13,9 +13,9 @@ from tui_lab.results.statistics.importance import MOST_PARAMETERS, Importance, i
 from tui_lab.results.statistics.pareto import front as pareto
 from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, done_values, make
 from tui_lab.results.statistics.settings import leading_metric, numeric_metrics, varying
-from tui_lab.results.statistics.until import unreached
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
+from tui_lab.results.until import unreached
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 

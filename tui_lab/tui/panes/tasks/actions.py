@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from tui_lab.cli.commands.retry import check_code, check_needs, read_changes
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
 from tui_lab.client.program import changed_since
+from tui_lab.client.retry import check_code, check_needs, read_changes
 from tui_lab.engine.client import EngineClient
 from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError

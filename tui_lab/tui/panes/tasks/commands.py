@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from textual import on
 
@@ -20,9 +20,6 @@ from tui_lab.tui.panes.tasks.grouping import TaskGrouping
 from tui_lab.tui.panes.tasks.table import TaskTableView
 from tui_lab.tui.widgets.dialogs import Ask, Choose
 from tui_lab.tui.widgets.table.table import FrameTable
-
-if TYPE_CHECKING:
-    pass
 
 FAILED: Final = ("failed", "lost")
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from tui_lab.cli.commands.show import repeating_line
+from tui_lab.client.task_facts import repeating_line
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.tui.panes.tasks.frame import TaskSource, facts

@@ -16,11 +16,12 @@ from textual.worker import Worker, WorkerState
 from tui_lab.client.formatting import plural, shortened
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import FACTS
+from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.tasks import view
 from tui_lab.tui.panes.tasks.columns import columns
 from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
-from tui_lab.tui.panes.tasks.view import Chosen, View
+from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.panes.tasks.worker import METRICS_PACE, METRICS_SHARE, PACE, SHARE, Made, Pace, make, settle
 
 if TYPE_CHECKING:

@@ -31,15 +31,6 @@ class View:
     only: tuple[str, tuple[int, ...]] | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """The tasks of an experiment that a person has marked, or else found by a filter. words: which, for people."""
-
-    experiment: str
-    words: str
-    ids: pl.Series
-
-
 @dataclass(frozen=True)
 class Shown:
     """A view of a table: its rows in order. `problem` says what is wrong with the filter; then all rows are here

@@ -121,7 +121,7 @@ here.
 
     @work
     async def action_file(self) -> None:
-        from tui_lab.tui.panes.experiment.file import recent_files
+        from tui_lab.tui.base.recent import recent_files
         from tui_lab.tui.widgets.open_dialog import OpenDialog
 
         path = await self.app.push_screen_wait(OpenDialog(Path.cwd(), recent_files()))

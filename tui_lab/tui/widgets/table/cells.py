@@ -11,7 +11,7 @@ import polars as pl
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from tui_lab.results.export.plain import plain_column, shown
+from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.terminal import guard
 
 Align = Literal["left", "right"]

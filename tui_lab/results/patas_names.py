@@ -9,8 +9,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.results.extraction.sources import task_path
-from tui_lab.results.statistics.settings import codes
-from tui_lab.results.tables import Results
+from tui_lab.results.tables import Results, codes
 
 _Values = Callable[[pl.DataFrame, Results], pl.Expr | pl.Series | None]
 """The values of a fact for the rows of a table; None where the table has nothing of the kind."""

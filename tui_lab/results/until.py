@@ -28,11 +28,10 @@ from tui_lab.experiment.expressions.bounded import bounded
 from tui_lab.experiment.expressions.syntax import ExpressionError
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment, Repeat
+from tui_lab.results.numeric.whole_numbers import as_floats, is_far
 from tui_lab.results.sql.connection import add_summaries, close, with_knowledge
 from tui_lab.results.statistics.resolution import Resolution, resolution
-from tui_lab.results.statistics.settings import codes
-from tui_lab.results.tables import Results, refresh
-from tui_lab.results.whole_numbers import as_floats, is_far
+from tui_lab.results.tables import Results, codes, refresh
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import DONE, PENDING, State

@@ -1,0 +1,71 @@
+"""The submissions of an experiment, and what differs between two of them."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui_lab.client.errors import UsageError
+from tui_lab.store.events import Cleaned, Drained, Ended, Paused, Requeued, Resumed, Stopped, Submitted
+
+if TYPE_CHECKING:
+    from tui_lab.store.events import Submitted
+    from tui_lab.store.experiment import ExperimentFolder
+    from tui_lab.store.lab import Lab
+
+
+def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
+    """The file's difference, tasks that came and went, files of the program that changed."""
+    from tui_lab.client.formatting import plural
+
+    sides = []
+    for name, number in (first, second):
+        folder = lab.experiment(name)
+        submissions = folder.state().submissions
+        if not 1 <= number <= len(submissions):
+            raise UsageError(f"{name} has {plural(len(submissions), 'submission')}, and no {name}#{number}")
+        sides.append((folder, submissions[number - 1]))
+    before, after = (_plan_file(*side).read_text(encoding="utf-8").splitlines() for side in sides)
+    labels = [f"{name}#{number}/experiment.yaml" for name, number in (first, second)]
+    keys = [folder.plan(event.plan).tasks.select("key", "version") for folder, event in sides]
+    scripts = [event.scripts for _, event in sides]
+    changed = sorted(name for name in {*scripts[0], *scripts[1]} if scripts[0].get(name) != scripts[1].get(name))
+    return {
+        "file": list(difflib.unified_diff(before, after, labels[0], labels[1], lineterm="")),
+        "tasks_added": keys[1].join(keys[0], on=["key", "version"], how="anti").height,
+        "tasks_gone": keys[0].join(keys[1], on=["key", "version"], how="anti").height,
+        "tasks_kept": keys[1].join(keys[0], on=["key", "version"], how="semi").height,
+        "program_changed": changed,
+    }
+
+
+def _plan_file(folder: ExperimentFolder, event: Submitted) -> Path:
+    return folder.plans / f"{event.plan}.yaml"
+
+
+# Kinds of event that are history; the rest is the life of single tasks.
+KINDS = (Submitted, Requeued, Paused, Resumed, Drained, Stopped, Ended, Cleaned)
+
+
+def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
+    """Each submission with its number from 1, the events that followed it, and its last count by state."""
+    from tui_lab.client.attempts import git_facts
+    from tui_lab.store import journal, ranges
+
+    found: list[dict[str, Any]] = []
+    for event, _ in journal.read(folder.journal, kinds=KINDS):
+        if isinstance(event, Submitted):
+            keep = ("at", "user", "host", "argv", "cwd", "plan", "reasons", "adopted", "scripts", "environment")
+            facts = {name: getattr(event, name) for name in keep}
+            facts["git"] = git_facts(folder, facts["environment"])
+            asked = ranges.count(event.queued)
+            planned = ranges.count(event.planned)
+            found.append(
+                {"number": len(found) + 1, **facts, "tasks": planned, "asked": asked, "later": [], "counts": None}
+            )
+        elif found and isinstance(event, KINDS):
+            if isinstance(event, Ended):
+                found[-1]["counts"] = event.counts
+            found[-1]["later"].append({"event": event.kind, "at": event.at})
+    return found

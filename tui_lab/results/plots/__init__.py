@@ -1,1 +1,0 @@
-"""What draws a Chart: `terminal` with characters, `files` with matplotlib."""

@@ -1,0 +1,38 @@
+"""What can be done wherever one is on the screen."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tui_lab.tui.base.actions import Action
+from tui_lab.tui.base.panes import PLACES
+
+# --- What can be done wherever one is on the screen
+ACTIONS: Final = (
+    *(
+        Action(
+            f"app.{place.name}", f"{number},alt+{number}", place.title, f"Open the {place.title} pane.",
+            shown=False, call=f"show_pane('{place.name}')", leads_away=True,
+        )
+        for number, place in enumerate(PLACES, 1)
+    ),
+    Action("app.choose_experiment", "E,f3", "Experiments", "Choose the experiment to look at.", shown=False),
+    Action("app.start_engine", "f6", "Start engine", "Start another engine where one died: what was going goes on.",
+           shown=False),
+    Action("app.theme", "ctrl+t", "Theme", "The next theme: dark, light, the terminal's own colours.", shown=False,
+           call="next_theme"),
+    Action("app.screenshot", "f12", "Screenshot", "Write a picture of the screen (SVG) into the lab's folder.",
+           shown=False, call="write_screenshot"),
+    Action("app.leave_text", "escape", "Leave text", "Leave a text field: the keys without ctrl act again.",
+           listed=False),
+    Action("app.help", "question_mark,f1", "Help", "Say what this pane is for, and every key.", call="show_help"),
+    Action("app.commands", "ctrl+p", "Commands", "Find any action by its name.", listed=False, priority=True,
+           call="command_palette"),
+    Action("app.palette", "colon", "Commands", "Find any action by its name.", shown=False, listed=False,
+           call="command_palette"),
+    Action("app.redraw", "ctrl+l", "Redraw", "Paint the whole screen again, where something else has written on it.",
+           shown=False),
+    Action("app.suspend", "ctrl+z", "Suspend", "Go back to the shell; `fg` brings the screen back. What runs goes on.",
+           shown=False, call="suspend_process"),
+    Action("app.leave", "q", "Leave", "Leave the screen. What runs goes on.", leads_away=True),
+)  # fmt: skip

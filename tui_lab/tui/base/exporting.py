@@ -1,0 +1,54 @@
+"""Tables that are written to a file whose path a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tui_lab.results.export.output import ENDINGS, Format, OutputError, choose_format, write
+from tui_lab.tui.base.verdict import Verdict
+
+_NAMES: Final[dict[Format, str]] = {
+    "csv": "CSV",
+    "tsv": "TSV",
+    "xlsx": "an Excel file",
+    "json": "JSON",
+    "jsonl": "JSON lines",
+    "parquet": "Parquet",
+    "markdown": "Markdown",
+    "table": "a plain table",
+}
+
+
+def target(text: str) -> Path:
+    return Path(text.strip()).expanduser()
+
+
+def export_verdict(text: str, others: Collection[str] = ()) -> Verdict:
+    """What exporting to a path will do. others: further endings that whoever asks can write."""
+    endings = " ".join([*others, *sorted(ENDINGS)])
+    if not text.strip():
+        return Verdict(False, "a file, whose ending says the format: " + endings)
+    file = target(text)
+    try:
+        format = choose_format(file, False)
+        if file.is_dir():
+            return Verdict(False, f"{file} is a folder")
+        if not file.absolute().parent.is_dir():
+            return Verdict(False, f"there is no folder {file.absolute().parent}")
+        exists = file.exists()
+    except OutputError:
+        return Verdict(False, "its ending names no format; these do: " + endings)
+    except (OSError, ValueError) as error:
+        return Verdict(False, str(error))
+    return Verdict(True, f"as {_NAMES[format]}" + (", in place of the file that is there" if exists else ""))
+
+
+def export(frame: pl.DataFrame, text: str) -> Path:
+    """Raises OutputError."""
+    file = target(text)
+    write(frame, None, file)
+    return file
