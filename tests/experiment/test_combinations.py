@@ -13,18 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui_lab.experiment.combinations import Combinations, expand, typed
-from tui_lab.experiment.domains.model import (
-    Choice,
-    Domain,
-    Geomspace,
-    Listed,
-    LogUniform,
-    RandInt,
-    Range,
-    Uniform,
-    Value,
-)
-from tui_lab.experiment.domains.values import identity, listing, values
+from tui_lab.experiment.domains.choice import Choice
+from tui_lab.experiment.domains.domain import Domain, Listed
+from tui_lab.experiment.domains.geomspace import Geomspace
+from tui_lab.experiment.domains.loguniform import LogUniform
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.domains.randint import RandInt
+from tui_lab.experiment.domains.range import Range
+from tui_lab.experiment.domains.uniform import Uniform
+from tui_lab.experiment.domains.values import distinct, identity
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.model import Experiment, Sample
 from tui_lab.experiment.overrides import read_values
@@ -157,7 +154,7 @@ def reference(
                 continue
             members = [m for m in next((g for g in groups if name in g), (name,)) if m in mapping]
             done.update(members)
-            listed = [listing(mapping[m]) if len(members) > 1 else values(mapping[m]) for m in members]
+            listed = [mapping[m].listing() if len(members) > 1 else distinct(mapping[m].listing()) for m in members]
             axes.append([dict(zip(members, row, strict=True)) for row in zip(*listed, strict=True)])
         for parts in itertools.product(*axes):
             row: dict[str, Value] = {}

@@ -9,19 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.experiment.domains.draws import Permutation, drawn, words
-from tui_lab.experiment.domains.model import (
-    Cases,
-    Choice,
-    Geomspace,
-    Linspace,
-    Listed,
-    LogUniform,
-    RandInt,
-    Range,
-    Uniform,
-)
-from tui_lab.experiment.domains.values import listing, values
+from tui_lab.experiment.domains.cases import Cases
+from tui_lab.experiment.domains.choice import Choice
+from tui_lab.experiment.domains.domain import Domain, Listed
+from tui_lab.experiment.domains.draws import Permutation, words
+from tui_lab.experiment.domains.geomspace import Geomspace
+from tui_lab.experiment.domains.linspace import Linspace
+from tui_lab.experiment.domains.loguniform import LogUniform
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.domains.randint import RandInt
+from tui_lab.experiment.domains.range import Range
+from tui_lab.experiment.domains.uniform import Uniform
+from tui_lab.experiment.domains.values import distinct
+
+
+def values(domain: Domain) -> list[Value]:
+    """The distinct values of a domain, in order."""
+    return distinct(domain.listing())
 
 
 def exactly(found: Sequence[object], expected: Sequence[object]) -> None:
@@ -97,7 +101,7 @@ def test_equal_values_count_once_and_types_stay_apart() -> None:
 
 def test_cases_are_their_names_and_zipped_lists_keep_what_is_twice() -> None:
     assert values(Cases(cases={"small": {"w": 1}, "big": {"w": 2}})) == ["small", "big"]
-    assert listing(Listed(values=(1, 1, 2))) == [1, 1, 2]
+    assert Listed(values=(1, 1, 2)).listing() == [1, 1, 2]
     assert values(RandInt(a=-1, b=1)) == [-1, 0, 1]
     assert values(Choice(values=("a", "b", "a"))) == ["a", "b"]
 
@@ -130,11 +134,11 @@ def test_integer_ranges_are_pythons(start: int, stop: int, step: int) -> None:
 
 def test_draws_are_fixed_for_all_time() -> None:
     assert words(1, "lr", np.arange(2)).tolist() == [12415468477450881993, 5097786852616308644]
-    assert drawn(Uniform(a=0, b=1), words(1, "lr", np.arange(2))).tolist() == [
+    assert Uniform(a=0, b=1).draw(words(1, "lr", np.arange(2))).tolist() == [
         0.6730438947838772,
         0.2763515790237321,
     ]
-    assert drawn(LogUniform(a=1e-5, b=0.1), words(1, "lr", np.arange(2))).tolist() == [
+    assert LogUniform(a=1e-5, b=0.1).draw(words(1, "lr", np.arange(2))).tolist() == [
         0.004922385005446353,
         0.00012746950992224178,
     ]
@@ -144,11 +148,11 @@ def test_draws_are_fixed_for_all_time() -> None:
 
 def test_draws_spread_evenly_within_their_ends() -> None:
     bits = words(3, "x", np.arange(20000))
-    even = drawn(Uniform(a=-2, b=2), bits)
+    even = Uniform(a=-2, b=2).draw(bits)
     assert -2 <= even.min() < -1.99
     assert 1.99 < even.max() <= 2
     assert abs(even.mean()) < 0.05
-    log = drawn(LogUniform(a=1e-6, b=1), bits)
+    log = LogUniform(a=1e-6, b=1).draw(bits)
     assert log.min() >= 1e-6
     assert log.max() <= 1
     assert abs(np.log10(log).mean() + 3) < 0.05

@@ -12,24 +12,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tui_lab.experiment.domains.cases import Cases
+from tui_lab.experiment.domains.choice import Choice
+from tui_lab.experiment.domains.domain import Listed
+from tui_lab.experiment.domains.geomspace import Geomspace
+from tui_lab.experiment.domains.linspace import Linspace
+from tui_lab.experiment.domains.loguniform import LogUniform
+from tui_lab.experiment.domains.randint import RandInt
+from tui_lab.experiment.domains.range import Range
+from tui_lab.experiment.domains.uniform import Uniform
 from tui_lab.experiment.load import load, load_text
-from tui_lab.experiment.model import (
-    Cases,
-    Choice,
-    Experiment,
-    FileTemplate,
-    Geomspace,
-    Linspace,
-    Listed,
-    LogUniform,
-    Metric,
-    RandInt,
-    Range,
-    Rows,
-    Sample,
-    Seed,
-    Uniform,
-)
+from tui_lab.experiment.model import Experiment, FileTemplate, Metric, Rows, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.yaml.problem import Problem, SpecError, suggest
 

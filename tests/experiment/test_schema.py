@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tui_lab.experiment.domains.reader import KINDS
+from tui_lab.experiment.domains.kinds import KINDS
 from tui_lab.experiment.load import READERS, load_text
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import LATER, Experiment

@@ -11,8 +11,9 @@ import polars as pl
 from tests.store.events import AT, submitted
 from tui_lab.engine.recipe import placeholders
 from tui_lab.experiment.combinations import expand
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.load import load
-from tui_lab.experiment.model import Experiment, Value
+from tui_lab.experiment.model import Experiment
 from tui_lab.store import ranges
 from tui_lab.store.events import Assigned, EndState, Finished, KnownEvent, Started
 from tui_lab.store.experiment import ExperimentFolder

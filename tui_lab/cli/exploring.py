@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.client.errors import UsageError
+from tui_lab.experiment.domains.range import Range
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError
 
@@ -72,7 +73,7 @@ def arithmetic(name: str, low: str, high: str, step: str, option: str = "--va") 
     start, stop, by = (_decimal(name, word, option) for word in (low, high, step))
     if by == 0 or (stop - start) / by <= 0:
         raise UsageError(f"explore {option} {name} {low} {high} {step}: there is no value from {low} to below {high}")
-    return name, {"range": [_number(low), _number(high), _number(step)]}
+    return name, {Range.kind: [_number(low), _number(high), _number(step)]}
 
 
 def geometric(name: str, low: str, high: str, factor: str, option: str = "--vg") -> Domain:

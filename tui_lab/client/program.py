@@ -19,7 +19,9 @@ import polars as pl
 from tui_lab.client.formatting import plural
 from tui_lab.engine.recipe import Recipe
 from tui_lab.experiment.domains.canonical import canonical
-from tui_lab.experiment.model import Experiment, Listed, Value
+from tui_lab.experiment.domains.domain import Listed
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.needs import NeedError
 from tui_lab.experiment.shell.command import Command
 from tui_lab.experiment.shell.placeholders import PlaceholderError

@@ -27,8 +27,9 @@ from tui_lab.engine.client import EngineClient
 from tui_lab.engine.early import EarlyEngine
 from tui_lab.engine.recipe import Recipe, placeholders
 from tui_lab.experiment.combinations import expand
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.load import load
-from tui_lab.experiment.model import Experiment, Value
+from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
 from tui_lab.store import checkpoint, code_snapshot, declared_files, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words

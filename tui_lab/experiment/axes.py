@@ -15,12 +15,12 @@ import numpy.typing as npt
 import polars as pl
 
 from tui_lab.experiment.domains.canonical import normal
-from tui_lab.experiment.domains.draws import Words, drawn
-from tui_lab.experiment.domains.model import Cases, Domain, LogUniform, RandInt, Uniform, Value
-from tui_lab.experiment.domains.values import identity, listing
+from tui_lab.experiment.domains.domain import Domain
+from tui_lab.experiment.domains.draws import Words
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.domains.values import identity
 
 Codes = npt.NDArray[np.uint32]
-_SMALLEST, _LARGEST = -(1 << 63), (1 << 63) - 1
 
 
 class ValueTable:
@@ -62,45 +62,29 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Integers:
-    """An axis of consecutive integers that are drawn, never listed: `randint`."""
+class Numbers:
+    """An axis of numbers that are drawn, never listed. One of a continuum has no positions, and no size."""
 
     name: str
-    domain: RandInt
+    domain: Domain
+    dtype: pl.DataType
 
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name,)
 
     @property
-    def size(self) -> int:
-        return max(0, self.domain.b - self.domain.a + 1)
+    def size(self) -> int | None:
+        return self.domain.size
 
     def columns(self, positions: npt.NDArray[np.int64]) -> Iterator[pl.Series]:
-        yield pl.Series(self.name, positions + self.domain.a, dtype=pl.Int64)
+        yield pl.Series(self.name, self.domain.at(positions), dtype=self.dtype)
 
     def at(self, bits: Words) -> Iterator[pl.Series]:
-        whole = self.size == 1 << 64
-        return self.columns((bits if whole else bits % np.uint64(self.size)).astype(np.int64))
+        yield pl.Series(self.name, self.domain.draw(bits), dtype=self.dtype)
 
 
-@dataclass(frozen=True)
-class Continuum:
-    """An axis without positions: floats that are drawn."""
-
-    name: str
-    domain: Uniform | LogUniform
-    size: None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def at(self, bits: Words) -> Iterator[pl.Series]:
-        yield pl.Series(self.name, drawn(self.domain, bits), dtype=pl.Float64)
-
-
-Axis = Listing | Integers | Continuum
+Axis = Listing | Numbers
 
 
 @dataclass(frozen=True)
@@ -124,15 +108,14 @@ class Sweep:
 
     @property
     def plain(self) -> dict[str, str]:
-        """Parameters that are a column of numbers instead of codes, with the kind of the numbers."""
-        kinds = {Integers: "integers", Continuum: "floats"}
-        return {axis.names[0]: kinds[type(axis)] for axis in self.axes if not isinstance(axis, Listing)}
+        """Parameters that are a column of numbers instead of codes, with the type of the numbers."""
+        return {axis.name: str(axis.dtype) for axis in self.axes if isinstance(axis, Numbers)}
 
     def block(self, places: npt.NDArray[np.int64]) -> pl.DataFrame:
         """The combinations at these places of the grid, counted with the last axis fastest."""
         stride, columns = 1, []
         for axis in reversed(self.axes):
-            if isinstance(axis, Continuum):
+            if axis.size is None:
                 raise ValueError("a continuum has no places")
             columns.append([*axis.columns((places // stride) % axis.size)])
             stride *= axis.size
@@ -193,9 +176,9 @@ def _check_zip(place: int, members: tuple[str, ...], domains: Mapping[str, Domai
     counts = {}
     for name in members:
         domain = domains[name]
-        if isinstance(domain, (Uniform, LogUniform, RandInt)):
+        if not domain.listed:
             raise ZipError(place, f'"{name}" is drawn at random, so it can\'t be zipped')
-        counts[name] = len(listing(domain))
+        counts[name] = len(domain.listing())
     if len(set(counts.values())) > 1:
         shown = ", ".join(f'"{name}" has {count}' for name, count in counts.items())
         raise ZipError(place, f"zipped parameters need equally many values, but {shown}")
@@ -205,10 +188,8 @@ def _axis(
     members: tuple[str, ...], domains: Mapping[str, Domain], defaults: Mapping[str, Value], table: ValueTable
 ) -> Axis:
     domain = domains[members[0]]
-    if isinstance(domain, RandInt) and domain.a >= _SMALLEST and domain.b <= _LARGEST:
-        return Integers(members[0], domain)
-    if isinstance(domain, (Uniform, LogUniform)):
-        return Continuum(members[0], domain)
+    if domain.dtype is not None:
+        return Numbers(members[0], domain, domain.dtype)
     names: list[str] = []
     columns: list[Codes] = []
     for name in members:
@@ -228,15 +209,7 @@ def _first(codes: Codes) -> npt.NDArray[np.int64]:
 
 
 def _bundle(name: str, domain: Domain, defaults: Mapping[str, Value]) -> Iterator[tuple[str, Sequence[Value]]]:
-    """The columns of a parameter: itself, and right after it what its cases set."""
-    yield name, listing(domain)
-    if isinstance(domain, Cases):
-        for inner in inner_names(domain):
-            yield inner, [case.get(inner, defaults.get(inner)) for case in domain.cases.values()]
-
-
-def inner_names(domain: Domain) -> tuple[str, ...]:
-    """The parameters that cases set, in order of first appearance."""
-    if not isinstance(domain, Cases):
-        return ()
-    return tuple({inner: None for case in domain.cases.values() for inner in case})
+    """The columns of a parameter: itself, and right after it what its values set."""
+    yield name, domain.listing()
+    for inner in domain.inner_names:
+        yield inner, domain.inner_values(inner, defaults.get(inner))

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import Decimal
 from typing import Final
 
-from tui_lab.experiment.domains.model import Cases, Domain, Drawn
-from tui_lab.experiment.domains.reader import called_like
+from tui_lab.experiment.domains.domain import Domain
+from tui_lab.experiment.domains.reader import called_like, kinds_at, looks_like_domain
 from tui_lab.experiment.lookalikes import looks_like_value, stranger
 from tui_lab.experiment.model import RESERVED_PARAMETERS
 from tui_lab.experiment.names import name_error
@@ -29,10 +29,8 @@ def mentioned_names(r: Reader) -> dict[str, Keypath]:
     for sweep in sweep_paths(r):
         for name in r.keys(sweep):
             found.setdefault(name, (*sweep, name))
-            cases: Keypath = (*sweep, name, "cases")
-            for case in r.keys(cases):
-                for inner in r.keys((*cases, case)):
-                    found.setdefault(inner, (*cases, case, inner))
+            for inner, path in _inner_paths(r, (*sweep, name)):
+                found.setdefault(inner, path)
     for key in ("defaults", "derive"):
         for name in r.keys((key,)):
             found.setdefault(name, (key, name))
@@ -109,14 +107,17 @@ def _values_of_parameters(r: Reader) -> Iterator[tuple[str, Keypath]]:
     for sweep in sweep_paths(r):
         for name in r.keys(sweep):
             at: Keypath = (*sweep, name)
-            kinds = r.keys(at)
-            if not kinds:
+            if not r.keys(at):
                 yield name, at
-            elif kinds == ("choice",):
-                yield name, (*at, "choice")
-            for case in r.keys((*at, "cases")):
-                for key in r.keys((*at, "cases", case)):
-                    yield key, (*at, "cases", case, key)
+            elif looks_like_domain(r, at):
+                yield from ((name, place) for kind, place in kinds_at(r, at) if kind.as_written)
+            yield from _inner_paths(r, at)
+
+
+def _inner_paths(r: Reader, path: Keypath) -> Iterator[tuple[str, Keypath]]:
+    """Names of parameters that the values of another one set, and where."""
+    for kind, place in kinds_at(r, path):
+        yield from kind.inner_paths(r, place)
 
 
 def _scalars(r: Reader, path: Keypath) -> Iterator[Keypath]:
@@ -153,11 +154,9 @@ def _check_cases(r: Reader) -> None:
     for sweep in sweep_paths(r):
         setters = {name: name for name in r.keys(sweep)}
         for name in r.keys(sweep):
-            cases: Keypath = (*sweep, name, "cases")
             inner: dict[str, Keypath] = {}
-            for case in r.keys(cases):
-                for key in r.keys((*cases, case)):
-                    inner.setdefault(key, (*cases, case, key))
+            for key, path in _inner_paths(r, (*sweep, name)):
+                inner.setdefault(key, path)
             for key, path in inner.items():
                 if key in setters:
                     message = f'the cases of "{name}" set "{key}", which is a parameter of its own'
@@ -190,11 +189,11 @@ def check_zip(r: Reader, groups: Iterable[tuple[str, ...]], sweeps: tuple[dict[s
 
 
 def _check_lengths(r: Reader, path: Keypath, members: list[tuple[str, Domain]]) -> None:
-    drawn = [name for name, domain in members if isinstance(domain, Drawn)]
+    drawn = [name for name, domain in members if domain.drawn]
     if drawn:
         r.add(path, f'"{drawn[0]}" is drawn at random, so it can\'t be zipped')
         return
-    sizes = [(name, domain.size) for name, domain in members if not isinstance(domain, Drawn)]
+    sizes = [(name, domain.size) for name, domain in members]
     for name, size in sizes[1:]:
         if size != sizes[0][1]:
             first, count = sizes[0]
@@ -251,8 +250,7 @@ def unused(
     bundles: dict[str, set[str]] = {}
     for sweep in sweeps:
         for name, domain in sweep.items():
-            if isinstance(domain, Cases):
-                bundles.setdefault(name, set()).update(domain.names)
+            bundles.setdefault(name, set()).update(domain.inner_names)
     found = []
     for name, path in mentioned_names(r).items():
         if name in used or _word(name, expressions) or bundles.get(name, set()) & set(used):

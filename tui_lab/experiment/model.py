@@ -11,20 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from tui_lab.experiment.domains.model import (
-    Cases,
-    Choice,
-    Domain,
-    Geomspace,
-    Linspace,
-    Listed,
-    LogUniform,
-    Number,
-    RandInt,
-    Range,
-    Uniform,
-    Value,
-)
+from tui_lab.experiment.domains.domain import Domain
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.metric import Goal, Metric, MetricType, Rows, Take
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Model, documented
@@ -37,23 +25,13 @@ __all__ = [
     "BUILT_IN",
     "LATER",
     "RESERVED_PARAMETERS",
-    "Cases",
-    "Choice",
-    "Domain",
     "Experiment",
     "FileTemplate",
-    "Geomspace",
     "Goal",
-    "Linspace",
-    "Listed",
-    "LogUniform",
     "Metric",
     "MetricType",
-    "Number",
     "Order",
     "Origin",
-    "RandInt",
-    "Range",
     "Repeat",
     "RetryReason",
     "Rows",
@@ -62,8 +40,6 @@ __all__ = [
     "SeedPer",
     "Step",
     "Take",
-    "Uniform",
-    "Value",
 ]
 
 Order = Literal["interleaved", "listed", "shuffled"]
@@ -384,9 +360,7 @@ class Experiment(Model):
         names: dict[str, None] = {}
         for sweep in self.parameters:
             for name, domain in sweep.items():
-                names[name] = None
-                if isinstance(domain, Cases):
-                    names.update(dict.fromkeys(domain.names))
+                names.update(dict.fromkeys((name, *domain.inner_names)))
         names.update(dict.fromkeys(self.defaults))
         names.update(dict.fromkeys(self.derive))
         return tuple(names)

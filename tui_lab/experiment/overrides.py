@@ -10,22 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tui_lab.experiment.axes import inner_names
-from tui_lab.experiment.domains.model import (
-    Cases,
-    Choice,
-    Domain,
-    Geomspace,
-    Linspace,
-    Listed,
-    LogUniform,
-    RandInt,
-    Range,
-    Uniform,
-    Value,
-)
-from tui_lab.experiment.domains.reader import KINDS, called_like, read_domain
-from tui_lab.experiment.domains.values import as_floats, identity, listing, same_numbers
+from tui_lab.experiment.domains.domain import Domain, Listed, in_kind_of
+from tui_lab.experiment.domains.kinds import KINDS
+from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.domains.reader import called_like, read_domain
+from tui_lab.experiment.domains.values import identity
 from tui_lab.experiment.lookalikes import looks_like_value, stranger
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.document import Document, Node
@@ -121,10 +110,12 @@ def _listed(written: str, document: Document) -> list[Value]:
     domain = read_domain(reader, (0,))
     if domain is None:
         raise SpecError([replace(problem, file=written, line=0, column=0) for problem in reader.problems])
-    if not isinstance(domain, (Range, Linspace, Geomspace)):
+    if domain.drawn or domain.bundles:
         message = f'"{domain.kind}" stands in the file only'
-        raise SpecError([Problem(written, 0, 0, message, "here are values, or a range, linspace or geomspace")])
-    return listing(domain)
+        *some, last = (kind for kind, member in KINDS.own.items() if not (member.drawn or member.bundles))
+        hint = f"here are values, or a {', '.join(some)} or {last}"
+        raise SpecError([Problem(written, 0, 0, message, hint)])
+    return domain.listing()
 
 
 # ---- the values in the plan
@@ -160,7 +151,7 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
     names: dict[str, None] = {}
     for mapping in mappings:
         for name, domain in mapping.items():
-            names.update(dict.fromkeys((name, *inner_names(domain))))
+            names.update(dict.fromkeys((name, *domain.inner_names)))
     names.update(dict.fromkeys(experiment.defaults))
     result = Plan(mappings, experiment.defaults, experiment.zip, tuple(names))
     problems = []
@@ -185,10 +176,10 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
 def _unknown_cases(
     mappings: Sequence[Mapping[str, Domain]], name: str, given: Sequence[Value], written: str
 ) -> list[Problem]:
-    bundles = [m[name] for m in mappings if isinstance(m.get(name), Cases)]
+    bundles = [m[name] for m in mappings if name in m and m[name].bundles]
     if not bundles:
         return []
-    known = {case for bundle in bundles if isinstance(bundle, Cases) for case in bundle.cases}
+    known = {str(case) for bundle in bundles for case in bundle.listing()}
     unknown = [value for value in given if value not in known]
     hint = suggest(str(unknown[0]), known) if unknown else ""
     return [Problem(written, 0, 0, f'"{name}" has no case "{value}"', hint) for value in unknown[:1]]
@@ -200,9 +191,9 @@ def _override(old: Plan, name: str, given: list[Value], file: Sequence[Mapping[s
         domains = [mapping[name] for mapping in file if name in mapping]
         known = [old.defaults[name]] if name in old.defaults else []
         known += [value for mapping in file for value in _offered(mapping, name, {}) or [] if value is not None]
-        domain: Domain = Listed(values=tuple(_as_in(known, given)))
-        if domains and isinstance(domains[0], Cases):
-            domain = _at(domains[0], _positions(listing(domains[0]), given))
+        domain: Domain = Listed(values=tuple(in_kind_of(known, given)))
+        if domains and domains[0].bundles:
+            domain = domains[0].chosen(_positions(domains[0].listing(), given))
         return replace(old, mappings=tuple({**mapping, name: domain} for mapping in old.mappings))
     offered = [_offered(mapping, name, old.defaults) for mapping in old.mappings]
     listed = [values for values in offered if values is not None]
@@ -223,22 +214,22 @@ def _override(old: Plan, name: str, given: list[Value], file: Sequence[Mapping[s
 
 
 def _has(mapping: Mapping[str, Domain], name: str) -> bool:
-    return name in mapping or any(name in inner_names(domain) for domain in mapping.values())
+    return name in mapping or any(name in domain.inner_names for domain in mapping.values())
 
 
 def _offered(mapping: Mapping[str, Domain], name: str, defaults: Mapping[str, Value]) -> list[Value] | None:
     """The values that a parameter takes in a mapping, one for each position of its domain; None where it is drawn."""
     for key, domain in mapping.items():
         if key == name:
-            return None if domain.drawn and not isinstance(domain, Choice) else listing(domain)
-        if isinstance(domain, Cases) and name in inner_names(domain):
-            return [case.get(name, defaults.get(name)) for case in domain.cases.values()]
+            return domain.listing() if domain.listed else None
+        if name in domain.inner_names:
+            return domain.inner_values(name, defaults.get(name))
     return [defaults.get(name)]
 
 
 def _positions(values: Sequence[Value], given: Sequence[Value]) -> list[int]:
     """Where any of the given values stands among others."""
-    wanted = set(map(identity, _as_in(values, given)))
+    wanted = set(map(identity, in_kind_of(values, given)))
     return [i for i, value in enumerate(values) if identity(value) in wanted]
 
 
@@ -246,41 +237,20 @@ def _chosen(
     mapping: Mapping[str, Domain], name: str, positions: Sequence[int], groups: Sequence[tuple[str, ...]]
 ) -> dict[str, Domain]:
     """A mapping with some of the positions of a parameter, and of what is bound to it."""
-    own = next((key for key, domain in mapping.items() if name == key or name in inner_names(domain)), None)
+    own = next((key for key, domain in mapping.items() if name == key or name in domain.inner_names), None)
     bound = {own, *next((group for group in groups if own in group), ())}
-    return {key: _at(domain, positions) if key in bound else domain for key, domain in mapping.items()}
-
-
-def _at(domain: Domain, positions: Sequence[int]) -> Domain:
-    if isinstance(domain, Cases):
-        cases = list(domain.cases.items())
-        return Cases(cases=dict(cases[i] for i in positions))
-    values = listing(domain)
-    chosen = tuple(values[i] for i in positions if i < len(values))
-    return Choice(values=chosen) if isinstance(domain, Choice) else Listed(values=chosen)
+    return {key: domain.chosen(positions) if key in bound else domain for key, domain in mapping.items()}
 
 
 def _replaced(mapping: Mapping[str, Domain], name: str, given: list[Value]) -> dict[str, Domain]:
     result: dict[str, Domain] = {}
     for key, domain in mapping.items():
-        if isinstance(domain, Cases) and name in inner_names(domain):
-            others = {case: {n: v for n, v in inner.items() if n != name} for case, inner in domain.cases.items()}
-            before = Listed(values=tuple(inner[name] for inner in domain.cases.values() if name in inner))
-            result[key] = Cases(cases=others)
-            result[name] = Listed(values=tuple(_like(before, given)))
+        if name in domain.inner_names:
+            before = Listed(values=tuple(domain.inner_values(name, None)))
+            result[key] = domain.without(name)
+            result[name] = Listed(values=tuple(before.like(given)))
         elif key == name:
-            result[key] = Listed(values=tuple(_like(domain, given)))
+            result[key] = Listed(values=tuple(domain.like(given)))
         else:
             result[key] = domain
     return result
-
-
-def _like(domain: Domain, given: list[Value]) -> list[Value]:
-    """The values, with integers as floats where the numbers of the domain are floats."""
-    if isinstance(domain, RandInt):
-        return same_numbers(given)
-    return as_floats(given) if isinstance(domain, (Uniform, LogUniform)) else _as_in(listing(domain), given)
-
-
-def _as_in(values: Sequence[Value], given: Sequence[Value]) -> list[Value]:
-    return as_floats(given) if any(isinstance(value, float) for value in values) else same_numbers(given)

@@ -6,28 +6,32 @@ import json
 import re
 from typing import Any, Final, get_args
 
-from tui_lab.experiment.domains.model import Cases, Choice, Geomspace, Linspace, LogUniform, RandInt, Range, Uniform
+from tui_lab.experiment.domains.kinds import KINDS
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
 from tui_lab.experiment.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.experiment.names import MAX_NAME
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Key, Model, keys_of
+from tui_lab.experiment.schema_parts import (
+    ANY_TEXT,
+    COUNT,
+    NAME,
+    QUANTITY,
+    SCALAR,
+    TEXT,
+    VALUES,
+    WHOLE,
+    Schema,
+    list_of,
+    named,
+    one_or_many,
+    or_null,
+    words,
+)
 from tui_lab.experiment.yaml.parser import resolve
-
-Schema = dict[str, Any]
 
 _SPECIAL: Final = re.compile(r"""[{}\[\]#,:&*!|>'"%@`]|^[-?\s]|\s$""")  # what YAML might take for its own
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-
-_NAME: Final = "^[A-Za-z_][A-Za-z0-9_.-]*$"
-TEXT: Final[Schema] = {"type": "string", "minLength": 1}
-ANY_TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}  # a scalar is taken as written
-_NUMBER: Final[Schema] = {"type": "number"}
-_WHOLE: Final[Schema] = {"type": "integer"}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 1}
-_QUANTITY: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, TEXT]}
-_VALUES: Final[Schema] = {"type": "array", "minItems": 1}
-_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 
 
 def json_schema() -> Schema:
@@ -38,7 +42,7 @@ def json_schema() -> Schema:
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
         **closed_object(Experiment, _KEYS, required=("command",)),
         "patternProperties": {"^x-": {}},
-        "$defs": {"domain": _domain(), "sweep": _named({"$ref": "#/$defs/domain"}), "metric": _metric()},
+        "$defs": {"domain": _domain(), "sweep": named({"$ref": "#/$defs/domain"}), "metric": _metric()},
     }
 
 
@@ -64,22 +68,6 @@ def reference() -> str:
 # ---- pieces
 
 
-def _words(literal: Any) -> Schema:
-    return {"enum": list(get_args(literal))}
-
-
-def one_or_many(item: Schema, **limits: int) -> Schema:
-    return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
-
-
-def or_null(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _named(value: Schema) -> Schema:
-    return {"type": "object", "propertyNames": {"pattern": _NAME}, "additionalProperties": value}
-
-
 def closed_object(model: type[Model], keys: dict[str, Schema], required: tuple[str, ...] = ()) -> Schema:
     """A closed mapping whose keys carry the texts of a model's fields."""
     renamed = _RENAMED.get(model, {})
@@ -96,15 +84,6 @@ def closed_object(model: type[Model], keys: dict[str, Schema], required: tuple[s
     return {**found, "required": list(required)} if required else found
 
 
-def _tuple(*items: Schema, least: int | None = None) -> Schema:
-    return {
-        "type": "array",
-        "prefixItems": list(items),
-        "items": False,
-        "minItems": len(items) if least is None else least,
-    }
-
-
 _RENAMED: Final[dict[type[Model], dict[str, str]]] = {
     Metric: {"source": "from", "json_file": "json"},
     Rows: {"source": "from"},
@@ -112,29 +91,11 @@ _RENAMED: Final[dict[type[Model], dict[str, str]]] = {
     Needs: {"tokens": "NAME"},
 }
 
-_DOMAINS: Final[dict[str, tuple[type[Model], str, Schema]]] = {
-    "range": (Range, "[1, 51, 2]", _tuple(_NUMBER, _NUMBER, _NUMBER, least=2)),
-    "linspace": (Linspace, "[0, 1, 11]", _tuple(_NUMBER, _NUMBER, {"type": "integer", "minimum": 1})),
-    "geomspace": (Geomspace, "[0.001, 1, 4]", _tuple(_NUMBER, _NUMBER, {"type": "integer", "minimum": 1})),
-    "cases": (
-        Cases,
-        "{small: {layers: 2}, big: {layers: 8}}",
-        {
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": {"type": "object", "minProperties": 1},
-        },
-    ),
-    "uniform": (Uniform, "[0, 1]", _tuple(_NUMBER, _NUMBER)),
-    "loguniform": (LogUniform, "[0.0001, 0.1]", _tuple(_NUMBER, _NUMBER)),
-    "randint": (RandInt, "[1, 6]", _tuple(_WHOLE, _WHOLE)),
-    "choice": (Choice, "[adam, sgd]", _VALUES),
-}
-
 
 def _domain() -> Schema:
     kinds = {
-        kind: {"title": kind, "description": _meaning(model), **schema} for kind, (model, _, schema) in _DOMAINS.items()
+        kind: {"title": kind, "description": _meaning(member), **member.schema}
+        for kind, member in KINDS.members().items()
     }
     one_kind = {
         "type": "object",
@@ -143,7 +104,7 @@ def _domain() -> Schema:
         "minProperties": 1,
         "maxProperties": 1,
     }
-    return {"description": "Values of a parameter.", "anyOf": [_SCALAR, _VALUES, one_kind]}
+    return {"description": "Values of a parameter.", "anyOf": [SCALAR, VALUES, one_kind]}
 
 
 def _meaning(model: type[Model]) -> str:
@@ -158,13 +119,13 @@ def _metric() -> Schema:
 _DELIMITER: Final[Schema] = {"type": "string", "minLength": 1}
 _METRIC_KEYS: Final[dict[str, Schema]] = {
     "pattern": TEXT,
-    "take": _words(Take),
+    "take": words(Take),
     "source": TEXT,
-    "type": _words(MetricType),
+    "type": words(MetricType),
     "unit": ANY_TEXT,
-    "decimal": _words(Decimal),
-    "thousands": _words(Thousands),
-    "goal": _words(Goal),
+    "decimal": words(Decimal),
+    "thousands": words(Thousands),
+    "goal": words(Goal),
     "json_file": TEXT,
     "path": {"type": "string", "pattern": "^\\$"},
     "csv": TEXT,
@@ -181,14 +142,14 @@ _ROWS_KEYS: Final[dict[str, Schema]] = {
     "csv": TEXT,
     "each": TEXT,
     "source": TEXT,
-    "decimal": _words(Decimal),
-    "thousands": _words(Thousands),
+    "decimal": words(Decimal),
+    "thousands": words(Thousands),
     "delimiter": _DELIMITER,
     "comment": TEXT,
     "skip": {"type": "integer", "minimum": 0},
 }
 
-_AMOUNT: Final = one_or_many(_QUANTITY, minItems=1)
+_AMOUNT: Final = one_or_many(QUANTITY, minItems=1)
 
 
 def _needs() -> Schema:
@@ -197,7 +158,7 @@ def _needs() -> Schema:
     amounts = {name: whether if name == "exclusive" else _AMOUNT for name in keys_of(Needs)}
     found = closed_object(Needs, amounts)
     tokens = found["properties"].pop("NAME")
-    return {**found, "propertyNames": {"pattern": _NAME}, "additionalProperties": tokens}
+    return {**found, "propertyNames": {"pattern": NAME}, "additionalProperties": tokens}
 
 
 _COMMAND: Final[Schema] = {**ANY_TEXT, "minLength": 1}
@@ -205,19 +166,19 @@ _FILE: Final[Schema] = {
     "anyOf": [
         TEXT,
         {
-            **closed_object(FileTemplate, {"source": TEXT, "marks": _tuple(ANY_TEXT, ANY_TEXT)}),
+            **closed_object(FileTemplate, {"source": TEXT, "marks": list_of(ANY_TEXT, ANY_TEXT)}),
             "required": ["from"],
         },
     ]
 }
 
 _KEYS: Final[dict[str, Schema]] = {
-    "name": or_null({"type": "string", "pattern": _NAME, "maxLength": MAX_NAME}),
+    "name": or_null({"type": "string", "pattern": NAME, "maxLength": MAX_NAME}),
     "command": {
         "anyOf": [
             _COMMAND,
             {"type": "array", "items": _COMMAND, "minItems": 1},
-            {**_named(_COMMAND), "minProperties": 1},
+            {**named(_COMMAND), "minProperties": 1},
         ]
     },
     "parameters": or_null(
@@ -228,18 +189,18 @@ _KEYS: Final[dict[str, Schema]] = {
             ]
         }
     ),
-    "defaults": or_null(_named({})),
+    "defaults": or_null(named({})),
     "zip": or_null({"type": "array", "items": {"type": "array", "items": TEXT, "minItems": 2}}),
     "where": or_null(ANY_TEXT),
-    "derive": or_null(_named(ANY_TEXT)),
-    "sample": or_null(closed_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": _WHOLE}, required=("n",))),
+    "derive": or_null(named(ANY_TEXT)),
+    "sample": or_null(closed_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": WHOLE}, required=("n",))),
     "repeat": {
         "anyOf": [
-            _COUNT,
-            closed_object(Repeat, {"min": _COUNT, "max": _COUNT, "until": TEXT}, required=("max", "until")),
+            COUNT,
+            closed_object(Repeat, {"min": COUNT, "max": COUNT, "until": TEXT}, required=("max", "until")),
         ]
     },
-    "seed": {"anyOf": [_WHOLE, closed_object(Seed, {"base": _WHOLE, "per": _words(SeedPer)})]},
+    "seed": {"anyOf": [WHOLE, closed_object(Seed, {"base": WHOLE, "per": words(SeedPer)})]},
     "files": or_null({"type": "object", "additionalProperties": _FILE}),
     "workdir": or_null(TEXT),
     "env": or_null(
@@ -251,19 +212,19 @@ _KEYS: Final[dict[str, Schema]] = {
     ),
     "shell": or_null(TEXT),
     "setup": or_null(one_or_many(TEXT)),
-    "setup_timeout": _QUANTITY,
-    "timeout": or_null(one_or_many(_QUANTITY, minItems=1)),
-    "grace": _QUANTITY,
+    "setup_timeout": QUANTITY,
+    "timeout": or_null(one_or_many(QUANTITY, minItems=1)),
+    "grace": QUANTITY,
     "retries": {"type": "integer", "minimum": 0},
-    "retry_on": one_or_many({"anyOf": [_words(RetryReason), {"type": "integer", "minimum": 1, "maximum": 255}]}),
-    "stagger": or_null(_QUANTITY),
+    "retry_on": one_or_many({"anyOf": [words(RetryReason), {"type": "integer", "minimum": 1, "maximum": 255}]}),
+    "stagger": or_null(QUANTITY),
     "ok_exit_codes": one_or_many({"type": "integer", "minimum": 0, "maximum": 255}),
     "max_failures": or_null({"type": "integer", "minimum": 1}),
-    "order": _words(Order),
-    "priority": _WHOLE,
+    "order": words(Order),
+    "priority": WHOLE,
     "needs": or_null(_needs()),
-    "limits": or_null(_named({"type": "integer", "minimum": 1})),
-    "metrics": or_null(_named({"$ref": "#/$defs/metric"})),
+    "limits": or_null(named({"type": "integer", "minimum": 1})),
+    "metrics": or_null(named({"$ref": "#/$defs/metric"})),
     "rows": or_null(closed_object(Rows, _ROWS_KEYS)),
     "code": or_null(one_or_many(TEXT)),
     "inputs": or_null(one_or_many(TEXT)),
@@ -271,7 +232,7 @@ _KEYS: Final[dict[str, Schema]] = {
         {
             "anyOf": [
                 *one_or_many(TEXT)["anyOf"],
-                closed_object(Keep, {"globs": or_null(one_or_many(TEXT)), "most": _QUANTITY}),
+                closed_object(Keep, {"globs": or_null(one_or_many(TEXT)), "most": QUANTITY}),
             ]
         }
     ),
@@ -317,8 +278,8 @@ def _domains_table() -> str:
     rows = ["### Domains of a parameter", "", "| domain | values |", "|---|---|"]
     rows.append(_row("`0.1`", "One value."))
     rows.append(_row("`[relu, tanh]`", "Values written out."))
-    for kind, (model, example, _) in _DOMAINS.items():
-        rows.append(_row(f"`{{{kind}: {example}}}`", _meaning(model).replace("`", "")))
+    for kind, member in KINDS.members().items():
+        rows.append(_row(f"`{{{kind}: {member.example}}}`", _meaning(member).replace("`", "")))
     return "\n".join(rows)
 
 

@@ -39,7 +39,7 @@ import polars as pl
 from tui_lab.experiment.axes import frame as as_frame
 from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.canonical import canonical
-from tui_lab.experiment.model import Value
+from tui_lab.experiment.domains.model import Value
 from tui_lab.store import parquet
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.naming import parameter_columns

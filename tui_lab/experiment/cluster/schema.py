@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tui_lab.experiment.cluster.model import MAX_NODE_NAME, NODE_NAME, Cluster, ClusterNode
-from tui_lab.experiment.schema import ANY_TEXT, DIALECT, TEXT, Schema, closed_object, key_table, one_or_many, or_null
+from tui_lab.experiment.schema import DIALECT, closed_object, key_table
+from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema, one_or_many, or_null
 
 _GPU: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(MIG|GPU)-."}]}
 _PATH_THERE: Final[Schema] = {"type": "string", "pattern": "^(/|~/|~$)"}

@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_lab.experiment.domains.canonical import canonical
-from tui_lab.experiment.domains.model import LogUniform, Uniform
-from tui_lab.experiment.domains.values import exact
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 Numbers: TypeAlias = npt.NDArray[np.integer]
@@ -34,17 +32,6 @@ def words(seed: int, name: str, numbers: Numbers) -> Words:
 def fractions(bits: Words) -> npt.NDArray[np.float64]:
     """A float from 0 (included) to 1 (excluded) for each word."""
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def drawn(domain: Uniform | LogUniform, bits: Words) -> npt.NDArray[np.float64]:
-    """The float of the domain that each word stands for; both ends are kept to."""
-    low, high = float(domain.a), float(domain.b)
-    if isinstance(domain, Uniform):
-        result = low + fractions(bits) * (high - low)
-    else:
-        span = _ln(exact(domain.b) / exact(domain.a))
-        result = low * _exp(fractions(bits) * span)
-    return np.clip(result, min(low, high), max(low, high)) + 0.0
 
 
 class Permutation:
@@ -88,7 +75,7 @@ def _mixed(bits: Words) -> Words:
 # ---- logarithm and exponential to the last bit or nearly so, equal everywhere
 
 
-def _ln(ratio: Fraction) -> float:
+def ln(ratio: Fraction) -> float:
     import decimal
 
     with decimal.localcontext() as context:
@@ -96,7 +83,7 @@ def _ln(ratio: Fraction) -> float:
         return float((decimal.Decimal(ratio.numerator) / ratio.denominator).ln())
 
 
-def _exp(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def exp(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """2^k times a Taylor series: what is left of x after k times ln 2 is at most 0.35."""
     k = np.rint(x * 1.4426950408889634)
     rest = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from tui_lab.experiment.domains.model import Cases, Choice, Enumerable
-from tui_lab.experiment.domains.values import listing
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.needs import OF_A_NODE, Amount, Keep, NeedError, Needs, amount, too_many
 from tui_lab.experiment.record import keys_of
@@ -200,15 +198,10 @@ def _parameters(given: Mapping[str, Any]) -> dict[str, list[Any]]:
     values: dict[str, list[Any]] = {}
     for sweep in given.get("parameters") or ():
         for name, domain in sweep.items():
-            known = domain.values if isinstance(domain, Choice) else () if domain.drawn else _listed(domain)
-            values.setdefault(name, []).extend(known)
-            for bundle in domain.cases.values() if isinstance(domain, Cases) else ():
-                for inner, value in bundle.items():
-                    values.setdefault(inner, []).append(value)
+            if domain.listed and domain.size is not None and domain.size <= _TRIED:
+                values.setdefault(name, []).extend(domain.listing())
+            for inner in domain.inner_names:
+                values.setdefault(inner, []).extend(domain.inner_values(inner, None))
     for name, value in (given.get("defaults") or {}).items():
         values.setdefault(name, []).append(value)
     return values
-
-
-def _listed(domain: Enumerable) -> Sequence[Any]:
-    return listing(domain) if domain.size <= _TRIED else ()

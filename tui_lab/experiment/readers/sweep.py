@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tui_lab.experiment.domains.model import Domain, Value
+from tui_lab.experiment.domains.domain import Domain
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.domains.reader import MAX_SIZE, looks_like_domain, read_domain
 from tui_lab.experiment.model import Repeat, Sample, Seed, SeedPer
 from tui_lab.experiment.record import keys_of

@@ -21,8 +21,9 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.metric import Metric
-from tui_lab.experiment.model import BUILT_IN, Experiment, Value
+from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.shell.command import Command, CommandError, compile_command
 from tui_lab.portable.login import without_login
 from tui_lab.results.extraction.extract import Extraction, Task
