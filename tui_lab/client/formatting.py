@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from tui_lab.experiment.facts import Fact
 from tui_lab.results.extraction.text import strip_escapes
 from tui_lab.results.terminal.guard import replaced, visible
 from tui_lab.store import layout
@@ -44,6 +47,22 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     raise AssertionError
+
+
+def moment(value: datetime) -> str:
+    """A point in time for people here: the time of day, with its day where that is not today."""
+    local = value.astimezone()
+    today = datetime.now().astimezone().date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+
+
+def fact_format(fact: Fact) -> Callable[[Any], str]:
+    """How a fact of a task is shown to people."""
+    if fact.type == "time":
+        return moment
+    if fact.unit == "s":
+        return span
+    return size if fact.unit == "B" else str
 
 
 def plural(count: int, noun: str) -> str:

@@ -28,14 +28,15 @@ from tui_lab.engine.early import EarlyEngine
 from tui_lab.engine.recipe import Recipe, placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
-from tui_lab.store import checkpoint, code_snapshot, declared_files, fold, layout, ranges, spec_file
+from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import Submitted
-from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
@@ -277,12 +278,14 @@ def select(planned: Planned, choice: Choice, experiment: Experiment, folder: Exp
     columns = ExperimentFolder.columns(plan.names)
     renamed, metrics = column_names(list(columns.values()), list(experiment.metrics), FACTS)
     table = plan.typed().rename(columns).rename(renamed)
-    given = [name for name in ASKED if name not in table.columns]
+    given = [name for name in facts.asked() if name not in table.columns]
     table = pl.concat([table, plan.tasks.select(given)], how="horizontal")
     names = [name for name in (*metrics.values(), *FACTS) if name not in table.columns]
     known = None if folder is None else task_table(folder, choice.only, experiment)
     if known is None:
-        table = table.with_columns(pl.lit(None, FACTS.get(name)).alias(name) for name in names)
+        table = table.with_columns(
+            pl.lit(None, facts.dtype(name) if name in FACTS else None).alias(name) for name in names
+        )
     else:
         names = [name for name in names if name in known.columns]
         table = table.join(known.select("task_id", *names), on="task_id", how="left", maintain_order="left")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from tui_lab.experiment import checks
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Order, Origin, Repeat
 from tui_lab.experiment.names import experiment_name_error
 from tui_lab.experiment.readers.metrics import read_metrics, read_rows
@@ -80,12 +81,6 @@ READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
     "tags": Reader.texts,
     "description": read_description,
 }
-
-# Columns that an expression of a metric may use besides parameters and metrics.
-TASK_FACTS: Final = (
-    *("task_id", "repeat", "seed", "version", "state", "reason", "attempt", "attempts", "duration"),
-    *("started_at", "ended_at", "node", "exit_code", "signal", "peak_rss", "cpu_time", "leftover"),
-)
 
 OWN: Final = "x-"  # with which a key begins that is not ours: a place for anchors
 
@@ -302,7 +297,8 @@ def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
 
 def _metric_columns(names: list[str], metrics: Mapping[str, Metric], own: str) -> list[str]:
     """What a metric's expression may use: other metrics, parameters, facts; prefixed where names collide."""
-    columns = dict.fromkeys((*names, *metrics, *TASK_FACTS))
-    shared = {n for n in columns if (n in names) + (n in metrics) + (n in TASK_FACTS) > 1}
+    facts = [fact.name for fact in FACTS.values() if fact.in_metrics]
+    columns = dict.fromkeys((*names, *metrics, *facts))
+    shared = {n for n in columns if (n in names) + (n in metrics) + (n in facts) > 1}
     prefixed = [f"in_{n}" for n in names if n in shared] + [f"out_{n}" for n in metrics if n in shared]
     return [n for n in (*columns, *prefixed) if n not in (own, f"out_{own}") or n in names]

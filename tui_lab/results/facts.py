@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from tui_lab.experiment.facts import FACTS
 from tui_lab.results import patas_names
-from tui_lab.store.experiment import FACTS as TASK_FACTS
 
-FACTS: Final = frozenset((*TASK_FACTS, "step", "row", *patas_names.NAMES))
-"""Columns that are neither parameters nor metrics, unless they are asked for."""
+
+def is_fact(column: str) -> bool:
+    """Whether a column of a table is neither a parameter nor a metric, by its name."""
+    return column in FACTS or column in ("step", "row") or column in patas_names.NAMES

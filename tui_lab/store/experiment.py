@@ -5,44 +5,22 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import polars as pl
 
 from tui_lab.experiment.axes import frame as as_frame
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
-from tui_lab.store import checkpoint, fold, journal, layout, spec_file
+from tui_lab.store import checkpoint, facts, journal, layout, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.fold import State
 from tui_lab.store.locking import locked
 from tui_lab.store.naming import parameter_columns
 from tui_lab.store.plan import PREFIX, Plan, merge, only
 
-# Facts of a task in the order of the table's columns, behind the parameters.
-FACTS: Final[dict[str, pl.DataType]] = {
-    "task_id": pl.Int64(),
-    "repeat": pl.Int32(),
-    "seed": pl.Int64(),
-    "version": pl.Int32(),
-    "planned": pl.Boolean(),
-    "state": pl.String(),
-    "reason": pl.String(),
-    "attempt": pl.Int32(),
-    "attempts": pl.Int32(),
-    "duration": pl.Float64(),
-    "started_at": pl.Datetime("us", "UTC"),
-    "ended_at": pl.Datetime("us", "UTC"),
-    "node": pl.String(),
-    "exit_code": pl.Int32(),
-    "signal": pl.Int32(),
-    "peak_rss": pl.Int64(),
-    "cpu_time": pl.Float64(),
-    "leftover": pl.Int32(),
-}
-# Those that only a submission changes.
-ASKED: Final = ("task_id", "repeat", "seed", "version")
+_PLANNED: Final = ("task_id", "repeat", "version", "seed")  # of the columns of a plan
 
 
 class ExperimentFolder:
@@ -168,25 +146,26 @@ class ExperimentFolder:
         return self.columns(self._known(self.state()).names)
 
     def tasks(self) -> pl.DataFrame:
-        """Every task ever, ascending: parameters with real types, then the facts (see FACTS; times in
-        seconds, sizes in bytes). A parameter named `seed` takes the place of that fact."""
+        """Every task ever, ascending: parameters with real types, then the facts (`tui_lab.experiment.facts`). A
+        parameter named `seed` takes the place of that fact."""
         state = self.state()
         asked = self._asked(state)
         split = asked.columns.index("task_id")
-        facts = asked[:, split:].join(self._facts(state), on="task_id", how="left", maintain_order="left")
-        facts = facts.select(pl.col(name).cast(FACTS[name]) for name in FACTS if name in facts.columns)
-        return pl.concat([asked[:, :split], facts], how="horizontal")
+        found = facts.frame(facts.FoldedTasks(state))
+        table = asked[:, split:].join(found, on="task_id", how="left", maintain_order="left")
+        table = table.select(pl.col(name).cast(facts.dtype(name)) for name in FACTS if name in table.columns)
+        return pl.concat([asked[:, :split], table], how="horizontal")
 
     def asked(self) -> pl.DataFrame:
-        """The part of `tasks` that only a submission changes: parameters, then the facts in ASKED."""
+        """The part of `tasks` that only a submission changes: parameters, then the facts that are `asked`."""
         return self._asked(self.state())
 
     def _asked(self, state: State) -> pl.DataFrame:
         known = self._known(state)
         typed = known.combinations.typed().rename(self.columns(known.names))
-        names = [name for name in ASKED if name not in typed.columns]
-        facts = known.tasks.select(pl.col(name).cast(FACTS[name]) for name in names)
-        return pl.concat([typed, facts], how="horizontal").sort("task_id")
+        names = [name for name in facts.asked() if name not in typed.columns]
+        table = known.tasks.select(pl.col(name).cast(facts.dtype(name)) for name in names)
+        return pl.concat([typed, table], how="horizontal").sort("task_id")
 
     def _known(self, state: State) -> Plan:
         """Every task that a plan ever had, each as the newest plan with it says."""
@@ -194,24 +173,24 @@ class ExperimentFolder:
         if not named:
             return Plan(
                 0,
-                pl.DataFrame(schema={name: FACTS[name] for name in ("task_id", "repeat", "version", "seed")}),
+                pl.DataFrame(schema={name: facts.dtype(name) for name in _PLANNED}),
                 {},
             )
         newest = self.plan(named[0])
-        facts = newest.tasks.select("task_id", "repeat", "version", "seed")
+        table = newest.tasks.select(_PLANNED)
         combinations = newest.combinations
         for number in named[1:]:
-            if facts.height == state.size:
+            if table.height == state.size:
                 break
             plan = self.plan(number)
-            rows = plan.tasks.select("task_id").with_row_index("row").join(facts, on="task_id", how="anti")["row"]
+            rows = plan.tasks.select("task_id").with_row_index("row").join(table, on="task_id", how="anti")["row"]
             if rows.len():
-                facts = pl.concat([facts, plan.tasks.select(facts.columns)[rows]])
+                table = pl.concat([table, plan.tasks.select(_PLANNED)[rows]])
                 combinations = merge(combinations, only(plan.combinations, rows))
         columns = [combinations.frame[name].alias(PREFIX + name) for name in combinations.frame.columns]
         return Plan(
             newest.number,
-            pl.concat([facts, as_frame(columns, facts.height)], how="horizontal"),
+            pl.concat([table, as_frame(columns, table.height)], how="horizontal"),
             combinations.values,
         )
 
@@ -220,40 +199,3 @@ class ExperimentFolder:
         """Parameter -> its column in `tasks`: `in_NAME` where a fact has the name (SQL does not tell
         case)."""
         return parameter_columns(names, FACTS)
-
-    def _facts(self, state: State) -> pl.DataFrame:
-        column = state.columns
-        planned = np.frombuffer(column["planned"], dtype=np.int8) if state.size else np.empty(0, np.int8)
-
-        def integers(name: str, dtype: pl.DataType) -> pl.Series:
-            series = pl.Series(name, column[name], dtype=pl.Int64)
-            return series.set(series == fold.NONE, None).cast(dtype)
-
-        def names(column_name: str, known: list[str], dtype: Any = pl.String) -> pl.Series:
-            codes = pl.Series(column_name, column[column_name], dtype=pl.Int64)
-            codes = codes.set(codes == fold.NONE, None)
-            return pl.Series(known, dtype=dtype).gather(codes).alias(column_name) if known else codes.cast(dtype)
-
-        def floats(name: str) -> pl.Series:
-            return pl.Series(name, column[name], dtype=pl.Float64).fill_nan(None)
-
-        reasons = names("reason", list(fold.REASONS))
-        return pl.DataFrame(
-            {
-                "task_id": pl.Series(range(state.size), dtype=pl.Int64),
-                "planned": pl.Series(planned, dtype=pl.Int8) == 1,
-                "state": names("state", list(fold.STATES)),
-                "reason": reasons.set(reasons == "", None),
-                "attempt": integers("attempt", pl.Int32()),
-                "attempts": pl.Series(column["attempts"], dtype=pl.Int32),
-                "duration": floats("duration"),
-                "started_at": (floats("started") * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
-                "ended_at": (floats("ended") * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC")),
-                "node": names("node", state.nodes),
-                "exit_code": integers("exit_code", pl.Int32()),
-                "signal": integers("signal", pl.Int32()),
-                "peak_rss": integers("peak_rss", pl.Int64()),
-                "cpu_time": floats("cpu_time"),
-                "leftover": integers("leftover", pl.Int32()),
-            }
-        )

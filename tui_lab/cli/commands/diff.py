@@ -11,6 +11,7 @@ from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
 from tui_lab.client.submissions import compare_submissions
+from tui_lab.experiment.facts import FACTS
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _SUBMISSION: Final = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)(?P<mark>[#@])(?P<number>\d+)")
 OUTPUT_LIMIT: Final = 1 << 20  # bytes of an output that are compared line by line
-VOLATILE: Final = ("task_id", "started_at", "ended_at", "duration", "cpu_time", "peak_rss", "planned")
 
 
 def main(arguments: list[str]) -> int:
@@ -71,7 +71,7 @@ def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
     for address in (first, second):
         table = refresh(address.folder).tasks
         records.append(table.filter(table["task_id"] == address.task).row(0, named=True))
-    names = [name for name in dict.fromkeys([*records[0], *records[1]]) if name not in VOLATILE]
+    names = [name for name in dict.fromkeys([*records[0], *records[1]]) if name not in FACTS or FACTS[name].compared]
     columns = {
         name: [records[0].get(name), records[1].get(name)]
         for name in names

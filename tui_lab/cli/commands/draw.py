@@ -236,7 +236,7 @@ def _experiment(args: argparse.Namespace) -> Source:
     from tui_lab.client.reading import reading
     from tui_lab.results import patas_names
     from tui_lab.results.charts.model import Source
-    from tui_lab.results.facts import FACTS
+    from tui_lab.results.facts import is_fact
     from tui_lab.results.tables import refresh
 
     lab = open_lab(args)
@@ -249,7 +249,7 @@ def _experiment(args: argparse.Namespace) -> Source:
         print(f"note: {line}", file=sys.stderr)
     parameters = [name for name in results.parameters if name in frame.columns]
     if steps:
-        metrics = [n for n in frame.columns if n not in FACTS and n not in parameters]
+        metrics = [n for n in frame.columns if not is_fact(n) and n not in parameters]
     else:
         metrics = list(results.metrics.values())
     asked = {str(value).lower() for key, value in vars(args).items() if key.endswith("_column")}

@@ -68,16 +68,27 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
 
 def _show(found: dict[str, Any], address: Address) -> None:
     from tui_lab.cli.output.node_table import facts_line
-    from tui_lab.client.formatting import STATE_MARKS, last_line, plural, printable, shown_value, size, span
+    from tui_lab.client.formatting import (
+        STATE_MARKS,
+        fact_format,
+        last_line,
+        plural,
+        printable,
+        shown_value,
+        size,
+        span,
+    )
     from tui_lab.client.git_state import commit_line
+    from tui_lab.experiment.facts import FACTS
 
     reason = f" ({found['reason']})" if found["reason"] else ""
     print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
     for name, value in found["parameters"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {shown_value(shown)}")
-    facts_ = [f"{name} {found[name]}" for name in ("repeat", "seed", "version") if name in found]
-    print(f"  {', '.join(facts_)}, key {found['key'][:12]}")
+    told = [fact for fact in FACTS.values() if fact.phrase and found.get(fact.name) is not None]
+    said = [fact.phrase.format(fact_format(fact)(found[fact.name])) for fact in told]
+    print(f"  {', '.join(said)}, key {found['key'][:12]}")
     for line in found["commands"]:
         print(f"  $ {line}")
     for event in found["history"]:

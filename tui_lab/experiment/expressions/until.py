@@ -11,6 +11,7 @@ from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.expressions.bounded import bounded
 from tui_lab.experiment.expressions.expression import catalog, parsed, translated
 from tui_lab.experiment.expressions.syntax import ExpressionError, Walk
+from tui_lab.experiment.facts import measured
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.patterns.pattern import PatternError, compile_pattern
 from tui_lab.experiment.yaml.problem import suggest
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 10.0
 """What a condition may take for all settings of an experiment."""
-FACTS: Final = ("duration", "cpu_time", "peak_rss")
-"""Facts of a task that a condition may summarise like metrics."""
 SUMMARIES: Final = {
     "n": "how many values",
     "sd": "their standard deviation",
@@ -36,7 +35,7 @@ def check(condition: str, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
 
     Raises ExpressionError.
     """
-    walk = _ConditionWalk(condition, (*metrics, *(fact for fact in FACTS if fact not in metrics)), catalog())
+    walk = _ConditionWalk(condition, (*metrics, *(fact for fact in measured() if fact not in metrics)), catalog())
     tree = parsed(condition, walk.columns)
     walk.visit(tree, None, frozenset())
     if not walk.summarised:

@@ -9,7 +9,7 @@ import polars as pl
 
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.charts.model import USED, ChartError, Kind, Request, Role, Source
-from tui_lab.results.facts import FACTS
+from tui_lab.results.facts import is_fact
 
 
 def choose(request: Request, source: Source) -> dict[Role, str]:
@@ -60,7 +60,7 @@ def _known(source: Source) -> tuple[list[str], list[str]]:
     frame = source.frame
     if source.parameters or source.metrics:
         return list(source.parameters), [m for m in source.metrics if is_number(frame[m])]
-    columns = [name for name in frame.columns if name not in FACTS]
+    columns = [name for name in frame.columns if not is_fact(name)]
     if len(columns) < 2 or not any(is_number(frame[name]) for name in columns):
         columns = list(frame.columns)
     metrics = [name for name in columns if name.startswith("out_") and is_number(frame[name])]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from tui_lab.experiment.duckdb_tables import portable
+from tui_lab.experiment.facts import unit
 from tui_lab.experiment.record import plain
 from tui_lab.results.export.output import Format, not_written, write
 from tui_lab.results.statistics.frame import COMPARISON, SUMMARY
@@ -21,7 +22,6 @@ from tui_lab.results.tables import Results
 METADATA: Final = "tui_lab"
 """Key in a Parquet file's metadata; its value is JSON with `schema_version`."""
 SCHEMA_VERSION: Final = 1
-_UNITS: Final = {"duration": "s", "cpu_time": "s", "peak_rss": "B"}
 
 Columns = Mapping[str, Mapping[str, Any]]
 
@@ -40,7 +40,7 @@ def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, dict
             about = {"kind": "metric", "name": names[column], "unit": metric.unit, "goal": metric.goal}
             about["read"] = plain(metric, without_defaults=True, leave_out={"unit", "goal"})
         elif column in results.tasks.columns or column in ("step", "row"):
-            about = {"kind": "fact", "unit": _UNITS.get(column)}
+            about = {"kind": "fact", "unit": unit(column)}
         else:
             about["kind"] = "value"
         found[column] = {key: value for key, value in about.items() if value not in (None, {})}

@@ -1,13 +1,13 @@
 """Tables with many rows per task: values by step, and the rows that `rows` finds.
 
 `NAME_steps` has a row for each task and step: the parameters, `step`, a column for each name that was
-reported, then FACTS. Values come from two places. A program may append JSON objects, one a line, to its file
-of live metrics (`metrics.jsonl`); `step` in them is the step, otherwise they are counted from 0; of several
-objects with the same step each adds its names, and of several values of one name the last counts. A metric
+reported, then the facts that are `in_steps`. Values come from two places. A program may append JSON objects, one a
+line, to its file of live metrics (`metrics.jsonl`); `step` in them is the step, otherwise they are counted from 0; of
+several objects with the same step each adds its names, and of several values of one name the last counts. A metric
 with `take: all` gives every one of its values; the step is the group named `step`, otherwise they are counted
 from 0.
 
-`NAME_rows` has the parameters, the columns that `rows` finds, `row` (from 0 within the task), then FACTS.
+`NAME_rows` has the parameters, the columns that `rows` finds, `row` (from 0 within the task), then the same facts.
 
 A column whose name is also one of a parameter is called `out_NAME`, and so is one with the name of a fact.
 """
@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.experiment.column_type import ColumnType
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import Pattern
 from tui_lab.experiment.record import plain
@@ -41,7 +42,6 @@ from tui_lab.store import ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.naming import parameter_columns
 
-FACTS: Final = ("task_id", "repeat", "seed", "version", "planned", "state", "attempt")
 PREFIX: Final = "values."
 """Of columns in the cache, so that none has the name of another."""
 _REFUSED: Final = "refused."
@@ -282,7 +282,8 @@ def _below(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_facts(frame: pl.DataFrame, tasks: pl.DataFrame, parameters: Sequence[str], index: str) -> pl.DataFrame:
-    facts = [name for name in FACTS if name in tasks.columns and name not in parameters]
+    wanted = [fact.name for fact in FACTS.values() if fact.in_steps]
+    facts = [name for name in wanted if name in tasks.columns and name not in parameters]
     asked = parameter_columns([*parameters], [index])
     taken = {name.lower() for name in [*asked.values(), *facts, index]}
     names = [name for name in frame.columns if name.startswith(PREFIX)]

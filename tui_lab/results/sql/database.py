@@ -26,6 +26,7 @@ import duckdb
 import polars as pl
 
 from tui_lab.experiment.duckdb_tables import in_quotes, register, unregister
+from tui_lab.experiment.facts import measured
 from tui_lab.experiment.yaml.problem import SpecError, suggest
 from tui_lab.results.node_samples import COLUMNS, node_samples
 from tui_lab.results.patas_names import with_patas_names
@@ -35,7 +36,7 @@ from tui_lab.results.sql.connection import MEMORY, SUMMARIES, add_summaries, clo
 from tui_lab.results.sql.errors import FILE_TYPES, QueryError, translate
 from tui_lab.results.sql.text import Rewritten, Token, mentioned, replace, tokens
 from tui_lab.results.statistics.resolution import Resolution, resolution
-from tui_lab.results.statistics.settings import LESS_IS_BETTER, numeric_metrics, settings
+from tui_lab.results.statistics.settings import numeric_metrics, settings
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
@@ -235,7 +236,7 @@ class Database:
             if not experiment or holders[0] in (f"{experiment}_steps", f"{experiment}_rows"):
                 continue
             results = next(one for (name, _), one in self._looked.items() if name == experiment)
-            metrics = (*numeric_metrics(results).values(), *LESS_IS_BETTER)
+            metrics = (*numeric_metrics(results).values(), *measured())
             for name in metrics:
                 if name.lower() == column:
                     samples = settings(results).samples(name)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.facts import FACTS
+from tui_lab.results.facts import is_fact
 from tui_lab.results.numeric.exact import Moments, moments
 from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.results.plain import plain_column, shown
@@ -162,7 +162,7 @@ def compare(first: Side, second: Side, options: Options) -> Against:
     _check_apart(first, second)
     names, first, second = _metrics(first, second, options)
     for name in options.goals:
-        if name not in names and not (options.metrics is None and name in FACTS):
+        if name not in names and not (options.metrics is None and is_fact(name)):
             raise StatisticsError(f"--goal {name}: it is not compared; {suggest(name, names) or ', '.join(names)} is")
     by, others, notes = _parameters(first, second, options)
     rows = [_rows(side, place, by, others) for place, side in enumerate((first, second))]
@@ -207,9 +207,11 @@ def _metrics(first: Side, second: Side, options: Options) -> tuple[tuple[str, ..
             numbers = {name: name for name in side.table.columns if _is_number(side.table[name])}
             wanted = [*(other.metrics or {}), *(options.metrics or ())]
             metrics = {name: name for name in wanted if name in numbers}
-            apart = {*FACTS, *metrics, *wanted}
+            apart = {*metrics, *wanted}
             known = other.parameters if other.parameters is not None else other.table.columns
-            parameters = {name: name for name in known if name in side.table.columns and name not in apart}
+            parameters = {
+                name: name for name in known if name in side.table.columns and name not in apart and not is_fact(name)
+            }
             sides[place] = replace(side, metrics=metrics, parameters=parameters)
     first, second = sides
     if options.metrics:

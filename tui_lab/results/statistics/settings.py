@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -14,9 +14,6 @@ from tui_lab.results.numeric.whole_numbers import as_floats
 from tui_lab.results.statistics.sample import Sample
 from tui_lab.results.tables import Results, codes
 from tui_lab.store.naming import SEED
-
-LESS_IS_BETTER: Final = ("duration", "peak_rss", "cpu_time")
-"""Facts of a task that can be asked for like metrics."""
 
 
 def varying(results: Results) -> list[str]:

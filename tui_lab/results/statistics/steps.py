@@ -13,8 +13,8 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.extraction.long import FACTS
 from tui_lab.results.statistics.comparison import Goal
 from tui_lab.results.tables import Results
 
@@ -35,7 +35,8 @@ def summary(results: Results, name: str, how: str, goal: Goal | None) -> pl.Seri
     """The value for each task of `results.tasks`, in their order; null where there is none. Raises
     StepsError."""
     steps = results.steps
-    known = [column for column in steps.columns[len(results.parameters) + 1 :] if column not in FACTS]
+    facts = [fact.name for fact in FACTS.values() if fact.in_steps]
+    known = [column for column in steps.columns[len(results.parameters) + 1 :] if column not in facts]
     if name not in known:
         hint = suggest(name, known) or (f"there are {', '.join(known)}" if known else "there are no values by step")
         raise StepsError(f'{results.name} has no values by step of "{name}"; {hint}')

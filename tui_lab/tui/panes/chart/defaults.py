@@ -9,9 +9,10 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.facts import measured
 from tui_lab.results.charts.choice import choose, is_number
 from tui_lab.results.charts.model import Kind, Request, Role, Source
-from tui_lab.results.facts import FACTS
+from tui_lab.results.facts import is_fact
 from tui_lab.tui.panes.chart.source import TASK
 
 FEW: Final = 8
@@ -22,7 +23,6 @@ SPREAD: Final = 50
 """Times by which the greatest number along x exceeds the least where the axis is logarithmic."""
 ROWS: Final = "rows"
 """A column of ones, where there is nothing but texts to be counted."""
-_MEASURED: Final = ("duration", "cpu_time", "peak_rss")
 _ASIDE: Final = re.compile(r"n|count.*|min.*|max.*|.*(std|stddev|var|sd|ci|ci95|half).*", re.IGNORECASE)
 _ERROR: Final = re.compile(r"ci|half|ci95(\(.*\))?|.*_(ci|ci95|half)", re.IGNORECASE)
 
@@ -33,13 +33,13 @@ def described(frame: pl.DataFrame, parameters: Collection[str] = (), metrics: Co
     known = [name for name in frame.columns if name in parameters]
     numbers = [name for name in frame.columns if is_number(frame[name]) and name not in known]
     own = [name for name in numbers if name in metrics]
-    others = [name for name in numbers if name not in own and (name not in FACTS or name in _MEASURED)]
+    others = [name for name in numbers if name not in own and (not is_fact(name) or name in measured())]
     plain = [name for name in others if not _ASIDE.fullmatch(name)]
     if not known and not own and len(plain) > 1:
         plain = [*plain[:0:-1], plain[0]]  # the last is what was measured
     found = [*own, *plain, *(name for name in others if name not in plain)]
     if not known:
-        known = [name for name in frame.columns if name not in found[:1] and name not in FACTS]
+        known = [name for name in frame.columns if name not in found[:1] and not is_fact(name)]
         known = known or [name for name in frame.columns if name not in found[:1]]
     return Source(frame, tuple(known), tuple(name for name in found if name not in known[:1] or len(found) == 1))
 

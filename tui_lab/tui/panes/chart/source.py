@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from tui_lab.results.charts.model import Goal, Source
-from tui_lab.results.facts import FACTS
+from tui_lab.results.facts import is_fact
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
@@ -60,7 +60,7 @@ def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = No
 
 def steps_source(steps: pl.DataFrame, results: Results) -> Source:
     parameters = tuple(name for name in results.parameters if name in steps.columns)
-    metrics = tuple(name for name in steps.columns if name not in FACTS and name not in parameters)
+    metrics = tuple(name for name in steps.columns if not is_fact(name) and name not in parameters)
     return Source(with_tasks(steps, parameters), parameters, metrics, results.name)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Final
 
 from textual import on
@@ -15,7 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui_lab.client.formatting import size, span
+from tui_lab.client.formatting import fact_format
+from tui_lab.experiment.facts import FACTS
 from tui_lab.tui.base.formatting import mark
 from tui_lab.tui.widgets.table.cells import Column
 
@@ -27,38 +27,31 @@ TONES: Final = {
     "stopped": "warning",
     "lost": "accent",
 }
-_LABELS: Final = {"task_id": "task", "attempts": "attempt", "attempt": "attempt that counts"}
+MEAN_DURATION: Final = "mean duration"
+"""A column of the groups."""
 
 
-def _moment(value: datetime) -> str:
-    local = value.astimezone()
-    today = datetime.now().astimezone().date()
-    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
+def title(name: str) -> str:
+    """The heading of a fact's column; empty where it is its name."""
+    return FACTS[name].title if name in FACTS else ""
 
 
-def columns(names: Sequence[str], facts: Sequence[str], ascii_only: bool) -> list[Column]:
+def columns(names: Sequence[str], facts: Collection[str], ascii_only: bool) -> list[Column]:
     """The columns of these names. Those in `facts` are looked at as facts, the others may hold anything."""
 
     def state(value: Any) -> str:
         return f"{mark(value, ascii_only)} {value}"
 
-    formats: dict[str, Callable[[Any], str]] = {
-        "state": state,
-        "duration": span,
-        "mean duration": span,
-        "cpu_time": span,
-        "peak_rss": size,
-        "started_at": _moment,
-        "ended_at": _moment,
-    }
     found = []
     for name in names:
-        if name not in facts:
+        fact = FACTS["duration" if name == MEAN_DURATION else name] if name in facts else None
+        if fact is None:
             found.append(Column(name))
             continue
+        shown = state if name == "state" else None if fact.unit is None and fact.type != "time" else fact_format(fact)
         tone = TONES.get if name == "state" else (lambda _: "error") if name == "reason" else None
-        align = "right" if name in ("duration", "cpu_time", "peak_rss", "mean duration") else None
-        found.append(Column(name, _LABELS.get(name, ""), align, formats.get(name), None, tone))  # type: ignore[arg-type]
+        align = "right" if fact.unit is not None else None
+        found.append(Column(name, title(name), align, shown, None, tone))  # type: ignore[arg-type]
     return found
 
 
@@ -105,7 +98,7 @@ class ChooseColumns(ModalScreen[tuple[str, ...] | None]):
         return self.query_one(OptionList)
 
     def _line(self, name: str) -> Content:
-        return Content(f"[{'x' if name in self.shown else ' '}] {_LABELS.get(name, name)}")
+        return Content(f"[{'x' if name in self.shown else ' '}] {title(name) or name}")
 
     @on(OptionList.OptionSelected)
     def _taken(self) -> None:

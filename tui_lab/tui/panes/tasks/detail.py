@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from tui_lab.client.task_facts import repeating_line
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.store import facts
 from tui_lab.store.errors import LabError
-from tui_lab.tui.panes.tasks.frame import TaskSource, facts
+from tui_lab.tui.panes.tasks.frame import TaskSource, folded
 from tui_lab.tui.widgets.log.choice import TaskDetail
 
 
@@ -19,7 +18,7 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
         state = folder.state()
         if not 0 <= task < state.size:
             return None
-        found = facts(state, np.array([task], dtype=np.int64), time.time()).row(0, named=True)
+        found = facts.frame(folded(state, np.array([task], dtype=np.int64))).row(0, named=True)
         steps, commands = _program(source, task)
         return TaskDetail(
             experiment=folder.name,

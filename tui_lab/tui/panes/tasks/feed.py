@@ -14,8 +14,8 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from tui_lab.client.formatting import plural, shortened
+from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
-from tui_lab.store.experiment import FACTS
 from tui_lab.tui.base.selection import Chosen
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.tasks import view

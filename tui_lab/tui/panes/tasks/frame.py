@@ -18,17 +18,16 @@ import numpy.typing as npt
 import polars as pl
 
 from tui_lab.engine.recipe import Recipe
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.tables import refresh
-from tui_lab.store import fold
-from tui_lab.store.experiment import ASKED, FACTS, ExperimentFolder
+from tui_lab.store import facts
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 from tui_lab.store.naming import column_names
 
 LIVE: Final = 256  # running tasks whose metrics are read while they run
-MOVING: Final = tuple(name for name in FACTS if name not in ASKED)
-_EMPTY_ID: Final = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class TaskSource:
         with self._lock:
             state = self.folder.state()
             wanted = np.array([i for i in ids if 0 <= i < state.size], dtype=np.int64)
-            found = facts(state, wanted, time.time())
+            found = facts.frame(folded(state, wanted))
         return {row["task_id"]: row for row in found.to_dicts()}
 
     def read(self) -> TaskTable:
@@ -95,14 +94,14 @@ class TaskSource:
             known = self._known
             assert known is not None
             ids = known["task_id"].to_numpy()
-            moving = facts(state, ids, time.time()).drop("task_id")
+            moving = facts.frame(folded(state, ids)).drop("task_id")
             offset = state.offset
         found = self._found
         parts = [known.select(self._parameters)]
         metrics = tuple(self._metrics.values())
         if metrics:
             parts.append(_beside(known["task_id"], found, metrics))
-        asked = [name for name in ASKED if name in known.columns and name not in self._parameters]
+        asked = [name for name in facts.asked() if name in known.columns and name not in self._parameters]
         parts += [known.select(asked), moving]
         whole = pl.concat([part for part in parts if part.width], how="horizontal")
         order = [*self._parameters, *metrics, *(name for name in FACTS if name in whole.columns)]
@@ -138,6 +137,12 @@ class TaskSource:
         return before is None or not values.equals(before)  # another pane, or a command, may have read them first
 
 
+def folded(state: State, ids: npt.NDArray[np.int64]) -> facts.FoldedTasks:
+    """Tasks of which those that run have their duration so far. Unknown ids are new, and left out."""
+    known = ids[ids < state.size] if len(ids) and int(ids.max()) >= state.size else ids
+    return facts.FoldedTasks(state, known, time.time())
+
+
 def _beside(ids: pl.Series, found: pl.DataFrame | None, metrics: Sequence[str]) -> pl.DataFrame:
     """Metrics in the order of the tasks; nulls where nothing was read yet."""
     if found is None or any(name not in found.columns for name in metrics):
@@ -155,51 +160,6 @@ def _still(frame: pl.DataFrame) -> frozenset[str]:
     return frozenset(names)
 
 
-def facts(state: State, ids: npt.NDArray[np.int64], now: float) -> pl.DataFrame:
-    """The facts of tasks that change as they run; a task that runs has its duration so far. Unknown ids are new."""
-    ids = ids[ids < state.size] if len(ids) and int(ids.max()) >= state.size else ids
-
-    def column(name: str) -> npt.NDArray[Any]:
-        found = np.frombuffer(state.columns[name], dtype=fold.COLUMNS[name][0]) if state.size else _EMPTY_ID
-        return found[ids]
-
-    def named(name: str, names: Sequence[str], none: int) -> pl.Series:
-        codes = column(name).astype(np.int64)
-        series = pl.Series(name, codes, dtype=pl.Int64)
-        valid = series.set((series == none) | (series >= len(names)), None)
-        return valid.cast(pl.UInt32).cat.to(pl.Enum([*names])) if names else valid.cast(pl.String)
-
-    def integers(name: str) -> pl.Series:
-        series = pl.Series(name, column(name)).cast(pl.Int64)
-        return series.set(series == fold.NONE, None).cast(FACTS[name])
-
-    states, started, duration = column("state"), column("started"), column("duration")
-    running = states == fold.RUNNING
-    duration = np.where(running, np.maximum(0.0, now - started), duration)
-    return pl.DataFrame(
-        {
-            "task_id": pl.Series(ids, dtype=pl.Int64),
-            "planned": pl.Series(column("planned") == 1),
-            "state": named("state", fold.STATES, -1),
-            "reason": named("reason", fold.REASONS, 0).set(pl.Series(running), None),
-            "attempt": integers("attempt"),
-            "attempts": pl.Series(column("attempts")).cast(pl.Int32),
-            "duration": pl.Series(duration, dtype=pl.Float64).fill_nan(None),
-            "started_at": _moment(started),
-            "ended_at": _moment(column("ended")),
-            "node": named("node", state.nodes, fold.NONE),
-            **{n: integers(n) for n in ("exit_code", "signal", "peak_rss")},
-            "cpu_time": pl.Series(column("cpu_time"), dtype=pl.Float64).fill_nan(None),
-            "leftover": integers("leftover"),
-        }
-    )
-
-
-def _moment(seconds: npt.NDArray[Any]) -> pl.Series:
-    whole = pl.Series(seconds, dtype=pl.Float64).fill_nan(None) * 1e6
-    return whole.cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
-
-
 def overlaid(rows: pl.DataFrame, live: Mapping[int, Mapping[str, Any]]) -> pl.DataFrame:
     """Rows with newer facts, where there are such.
 
@@ -213,7 +173,7 @@ def overlaid(rows: pl.DataFrame, live: Mapping[int, Mapping[str, Any]]) -> pl.Da
         return found
     for place, series in enumerate(rows):
         name = series.name
-        if name in MOVING:
+        if name in FACTS and not FACTS[name].asked:
             pairs = zip(series.to_list(), newer, strict=True)
             values = [value if facts is None or name not in facts else facts[name] for value, facts in pairs]
             found.replace_column(place, pl.Series(name, values, dtype=series.dtype, strict=False))

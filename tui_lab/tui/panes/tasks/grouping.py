@@ -15,14 +15,14 @@ from textual.widget import Widget
 from textual.worker import get_current_worker
 
 from tui_lab.client.formatting import last_line, plural
+from tui_lab.experiment.facts import FACTS
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store import fold
 from tui_lab.store.errors import LabError
-from tui_lab.store.experiment import FACTS
 from tui_lab.tui.base.formatting import mark
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.tasks import view
-from tui_lab.tui.panes.tasks.columns import TONES, columns
+from tui_lab.tui.panes.tasks.columns import MEAN_DURATION, TONES, columns
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.table.table import Column, FrameTable, next_order
@@ -168,7 +168,7 @@ class TaskGrouping(Widget):
         groups = pane.groups
         if groups.sort_by is not None and groups.sort_by[0] in frame.columns:
             frame = frame.sort(groups.sort_by[0], descending=groups.sort_by[1], nulls_last=True)
-        shown = [Column("group", column), *columns(frame.columns[1:], [*FACTS, "mean duration"], False)]
+        shown = [Column("group", column), *columns(frame.columns[1:], [*FACTS, MEAN_DURATION], False)]
         for place, one in enumerate(shown):
             if one.name in TONES and column != one.name:
                 label = mark(one.name, pane.lab_app.config.ascii)

@@ -11,6 +11,7 @@ import polars as pl
 
 from tui_lab.client.address import matching
 from tui_lab.client.errors import UsageError
+from tui_lab.experiment.facts import FACTS
 from tui_lab.store.fold import STATES
 from tui_lab.tui.panes.tasks.frame import TaskTable
 
@@ -18,7 +19,6 @@ _SQL: Final = re.compile(r"[=<>()]|\b(?:is|in|i?like|between|similar)\b", re.IGN
 _CERTAIN: Final = re.compile(r"[=<>]")
 _FIRST: Final = ("task_id", "state")
 _BEHIND: Final = ("node", "attempts", "duration", "reason")
-_NEVER: Final = ("seed", "version", "planned", "attempt", "started_at", "ended_at", "leftover", "cpu_time", "peak_rss")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def chosen(frame: pl.DataFrame, text: str) -> pl.Series:
 def _anywhere(frame: pl.DataFrame, word: str) -> pl.Series:
     found = pl.Series([False]).new_from_index(0, frame.height)
     for series in frame:
-        if series.dtype.is_temporal() or series.dtype == pl.Boolean or series.name in _NEVER:
+        fact = FACTS.get(series.name)
+        if series.dtype.is_temporal() or series.dtype == pl.Boolean or (fact is not None and not fact.searched):
             continue
         if isinstance(series.dtype, pl.Enum):
             hits = [name for name in series.dtype.categories if word in name.lower()]
@@ -121,8 +122,8 @@ def _any(frame: pl.DataFrame, name: str) -> bool:
 
 def groupable(table: TaskTable) -> list[str]:
     """Columns that tasks may be grouped by."""
-    facts = ("state", "reason", "node", "attempts", "exit_code", "repeat", "version")
-    return [*(name for name in facts if name in table.frame.columns), *table.parameters]
+    facts = [fact.name for fact in FACTS.values() if fact.groups and fact.name in table.frame.columns]
+    return [*facts, *table.parameters]
 
 
 def grouped(frame: pl.DataFrame, by: str, metrics: Sequence[str] = ()) -> pl.DataFrame:

@@ -1,0 +1,1 @@
+"""Members of registries that nobody needs: what an outsider would add."""
