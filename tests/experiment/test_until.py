@@ -50,7 +50,7 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
         ),
         (
             "{max: 5, until: mean(lr) < 1}",
-            '5:30: there is no metric "lr"; there are acc, hits, word, val-acc, n, duration, cpu_time, peak_rss',
+            '5:30: there is no metric "lr"; there are acc, hits, word, val-acc, n, duration, peak_rss, cpu_time',
         ),
         (
             "{max: 5, until: mean(val-acc) < 1}",
