@@ -165,11 +165,11 @@ def views(lab: Path) -> dict[str, float]:
     """What a worker takes for a table, and for an order or a filter of it, in milliseconds."""
     from tui_lab.store.lab import Lab
     from tui_lab.tui.panes.tasks.frame import TaskSource
+    from tui_lab.tui.panes.tasks.model import TableJob
     from tui_lab.tui.panes.tasks.view import View
-    from tui_lab.tui.panes.tasks.worker import make as made
 
     source = TaskSource(Lab.open(lab), "big")
-    table = made(source, View(), None).table
+    table = TableJob(source, View(), None).run().table
     wanted = {
         "table": (View(), None),
         "sort": (View(order=("duration", True)), table),
@@ -177,7 +177,7 @@ def views(lab: Path) -> dict[str, float]:
         "SQL": (View("a < 50 and state = 'done'"), table),
     }
     return {
-        name: round(1000 * quantile([made(source, view, held).seconds for _ in range(5)], 0.5))
+        name: round(1000 * quantile([TableJob(source, view, held).run().seconds for _ in range(5)], 0.5))
         for name, (view, held) in wanted.items()
     }
 

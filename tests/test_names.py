@@ -130,7 +130,7 @@ async def test_every_pane_shows_them(lab: Workshop, request: pytest.FixtureReque
             await wait_until(pilot, lambda app=app, name=name: app.current == name)
             pane: Any = await wait_until(pilot, lambda app=app: app.pane)
             await wait_until(pilot, lambda pane=pane: pane.table.frame.height)
-            assert not pane.source.trouble
+            assert not pane.model.source.trouble
             await pilot.press("v", "down", "down", "enter", "escape")
             for key, ready in (
                 ("4", lambda pane: pane._view is not None and pane._view.report is not None),

@@ -18,7 +18,7 @@ from tui_lab.tui.base.workers import Threads, keep_promises, promised
 
 # Where a pane's worker gets what it waits for.
 SOURCES = {
-    "tasks": "tasks.feed.make",
+    "tasks": "tasks.model.shown",
     "results": "results.pane.look",
     "history": "history.pane.submissions",
     "chart": "chart.pane.read",

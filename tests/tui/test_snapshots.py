@@ -106,7 +106,9 @@ def test_how_it_looks(snap_compare: Any, folder: Path, name: str, size: tuple[in
 async def _prepared(pilot: Pilot[Any], app: LabApp, name: str) -> None:
     if name == "tasks":
         pane = app.query_one(TasksPane)
-        await wait_until(pilot, lambda: pane.made is not None and pane.made.frame["accuracy"].drop_nulls().len())
+        await wait_until(
+            pilot, lambda: pane.model.table is not None and pane.model.table.frame["accuracy"].drop_nulls().len()
+        )
         await pilot.press("f")
         await wait_until(pilot, lambda: "out of memory" in pane.log_panel.view.text)
     elif name == "query":

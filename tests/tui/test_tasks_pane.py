@@ -140,8 +140,8 @@ async def test_groups_by_a_parameter(small_lab: Path) -> None:
         await s.until(lambda: isinstance(s.app.screen, Choose))
         assert isinstance(s.app.screen, Choose)
         names = [name for name, _ in s.app.screen.choices]
-        s.app.screen.dismiss("by kind")
-        assert "by kind" in names
+        s.app.screen.dismiss("kind")
+        assert "kind" in names
         await s.until(lambda: s.pane.groups.frame.height == 2)
         row = s.pane.groups.row(1)
         assert row is not None and (row["group"], row["tasks"], row["failed"]) == ("b", 4, 2)
@@ -183,8 +183,8 @@ async def test_retry_asks_and_runs_again(own_lab: Workshop) -> None:
         await s.press("asterisk", "r")
         await s.until(lambda: asked)
         assert "2 tasks" in asked[0] and "2 failed" in asked[0] and "6 other tasks" in asked[0]
-        await s.until(lambda: s.pane.made.frame["attempts"].to_list()[6:] == [2, 2])  # type: ignore[union-attr]
-        await s.until(lambda: s.pane.made.frame["state"].to_list()[6:] == ["failed", "failed"])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.model.table.frame["attempts"].to_list()[6:] == [2, 2])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.model.table.frame["state"].to_list()[6:] == ["failed", "failed"])  # type: ignore[union-attr]
         assert not s.pane.table.marked
         await s.press("f")
         await s.until(lambda: "attempt 2 of 2" in str(s.pane.query_one("#log-head").render()))
@@ -211,8 +211,8 @@ async def test_retry_tells_what_changed_since(workshop: Workshop, code: str, way
         assert workshop.experiment("grid").state().counts_by_name()["failed"] == 2
         assert workshop.engine_pid() is None
         await s.press("r", "y")
-        await s.until(lambda: s.pane.made.frame["attempts"].to_list() == [2, 2])  # type: ignore[union-attr]
-        await s.until(lambda: s.pane.made.frame["state"].to_list() == [then, then])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.model.table.frame["attempts"].to_list() == [2, 2])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.model.table.frame["state"].to_list() == [then, then])  # type: ignore[union-attr]
         await s.until(lambda: workshop.engine_pid() is None)
 
 
@@ -234,7 +234,7 @@ async def test_what_runs_is_followed_and_stopped(workshop: Workshop) -> None:
         await s.until(lambda: s.log() != first)
         s.app.confirm = lambda title, body, yes: _yes()  # type: ignore[method-assign]
         await s.press("asterisk", "x")
-        await s.until(lambda: s.pane.made.frame["state"].to_list() == ["stopped", "stopped"])  # type: ignore[union-attr]
+        await s.until(lambda: s.pane.model.table.frame["state"].to_list() == ["stopped", "stopped"])  # type: ignore[union-attr]
         await s.until(lambda: s.pane.detail is not None and s.pane.detail.state == "stopped")
 
 

@@ -1,231 +1,159 @@
-"""What the keys of the Tasks pane do to tasks: mark, group, retry, stop, try, copy."""
+"""What keys of the Tasks pane do to tasks: retry, stop, try, copy. Each asks first where it can't be undone.
+
+Functions that ask return what is to be done then, in a thread; it says what it did, for a person.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, TypeAlias
 
-from textual import on
+import numpy as np
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
+from tui_lab.client.program import changed_since
+from tui_lab.client.retry import check_code, check_needs, read_changes
+from tui_lab.engine.client import EngineClient
+from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError
-from tui_lab.tui.base.workers import promised, work
-from tui_lab.tui.panes.tasks import actions
-from tui_lab.tui.panes.tasks.detail import command_line
-from tui_lab.tui.panes.tasks.foreground import TaskTry
-from tui_lab.tui.panes.tasks.grouping import TaskGrouping
-from tui_lab.tui.panes.tasks.table import TaskTableView
-from tui_lab.tui.widgets.dialogs import Ask, Choose
-from tui_lab.tui.widgets.table.table import FrameTable
+from tui_lab.store.lab import Lab
+from tui_lab.tui.base.pane import Host
+from tui_lab.tui.panes.tasks.frame import TaskSource
+from tui_lab.tui.widgets.dialogs import Ask
 
-FAILED: Final = ("failed", "lost")
+Work: TypeAlias = Callable[[], str]
+"""What is done in a thread; what it did. Raises LabError, UsageError, OSError."""
+
+AGAIN: Final = (fold.FAILED, fold.STOPPED, fold.LOST)
+GOING: Final = (fold.PENDING, fold.RUNNING)
 
 
-class TaskCommands(TaskGrouping):
-    """The part of the pane that acts on tasks."""
+@dataclass(frozen=True)
+class Targets:
+    """The tasks that something is to be done to, by state; `others` are left as they are."""
 
-    # Marks.
+    tasks: tuple[int, ...]
+    counts: Mapping[str, int]
+    others: int
 
-    def action_mark(self) -> None:
-        if not self.has_class("-grouped"):
-            self._pane.table.toggle_mark()
-            self._pane.say_count()
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {state}" for state, count in self.counts.items() if count)
 
-    def action_mark_all(self) -> None:
-        table = self._pane.table
-        ids = set(self._pane.ids_shown())
-        if ids <= table.marked:
-            table.marked -= ids
-        else:
-            table.marked |= ids
-        table.refresh()
-        self._pane.say_count()
 
-    def chosen_tasks(self) -> list[int]:
-        """The tasks that a key acts on: those of the group, the marked ones, or the one under the cursor."""
-        pane = self._pane
-        if self.has_class("-grouped"):
-            row = pane.groups.row(pane.groups.cursor_row)
-            return self._tasks_of(row) if row is not None else []
-        if pane.table.marked:
-            return sorted(pane.table.marked)
-        task = pane.table.key_at(pane.table.cursor_row)
-        return [] if task is None else [task]
+def targets(source: TaskSource, wanted: Sequence[int], states: Sequence[int]) -> Targets:
+    """Those of the wanted tasks that are in these states and in the newest plan. Raises LabError."""
+    with source.reading() as folder:
+        state = folder.state()
+        ids = np.array([task for task in wanted if 0 <= task < state.size], dtype=np.int64)
+        codes = np.frombuffer(state.columns["state"], dtype=np.int8)[ids] if state.size else ids
+        planned = np.frombuffer(state.columns["planned"], dtype=np.int8)[ids] if state.size else ids
+    chosen = np.isin(codes, states) & (planned == 1)
+    counts = {fold.STATES[code]: int((codes[chosen] == code).sum()) for code in states}
+    return Targets(tuple(ids[chosen].tolist()), counts, len(ids) - int(chosen.sum()))
 
-    # Retry and stop.
 
-    def action_retry(self) -> None:
-        self._retry("")
+def changed_program(source: TaskSource) -> list[str]:
+    """What has changed since the submission, in lines."""
+    with source.reading() as folder:
+        return changed_since(folder)
 
-    @work(exclusive=True, group="dialog")
-    async def action_retry_changed(self) -> None:
-        words = await self.app.push_screen_wait(
-            Ask(
-                "Retry with changes",
-                "What is to be otherwise this time:",
-                placeholder="timeout=2h needs.memory=16G",
-                check=actions.wrong_changes,
-            )
+
+def retry(
+    connect: Callable[[], EngineClient],
+    source: TaskSource,
+    tasks: Sequence[int],
+    environment: Mapping[str, str],
+    words: str,
+) -> str:
+    """Ask for tasks again; what was done, for a person. `words` change them: `timeout=2h needs.memory=16G`. Raises
+    LabError, UsageError."""
+    changes = read_changes(words.split())
+    check_needs(source.folder, changes.get("needs", {}))
+    check_code(source.folder)
+    asked = ranges.to_ranges(tasks)
+    engine = connect()
+    try:
+        engine.request(
+            "requeue", experiment=source.folder.name, tasks=asked, environment=dict(environment), changes=changes
         )
-        if words is not None:
-            self._retry(words)
+    finally:
+        engine.close()
+    return f"{plural(len(tasks), 'task')} to run again"
 
-    @work(exclusive=True, group="retry")
-    async def _retry(self, words: str) -> None:
-        pane = self._pane
-        source = pane.source
-        found = self._targets(actions.AGAIN)
-        if source is None or found is None:
-            return
-        if not found.tasks:
-            pane.lab_app.tell("only what failed, was stopped or lost can be run again", "warning")
-            return
-        body = f"{found} {'runs' if len(found.tasks) == 1 else 'run'} again; attempts count afresh."
-        body += f"\nWith {words}." if words else ""
-        body += f"\n{plural(found.others, 'other task')} stay as they are." if found.others else ""
-        changed = await pane.lab_app.before_question(asyncio.to_thread(actions.changed_program, source))
-        body += "".join(f"\n{line}." for line in changed)
-        if await pane.lab_app.confirm(f"Retry {plural(len(found.tasks), 'task')}?", body, "Retry"):
-            environment = pane.lab_app.command_environment()
-            self._do(lambda: self._ask_retry(found.tasks, environment, words))
 
-    def _ask_retry(self, tasks: Sequence[int], environment: dict[str, str], words: str) -> str:
-        source = self._pane.source
-        assert source is not None
-        engine = self._pane.lab_app.engine()
-        try:
-            return actions.retry(engine, source, tasks, environment, words)
-        finally:
-            engine.close()
+def wrong_changes(words: str) -> str:
+    """What is wrong with the changes for a retry, empty where nothing is."""
+    try:
+        read_changes(words.split())
+    except UsageError as error:
+        return str(error)
+    return ""
 
-    @work(exclusive=True, group="stop")
-    async def action_stop(self) -> None:
-        pane = self._pane
-        source, lab = pane.source, pane.lab_app.lab
-        found = self._targets(actions.GOING)
-        if source is None or found is None or lab is None:
-            return
-        if not found.tasks:
-            pane.lab_app.tell("only what runs or waits can be stopped", "warning")
-            return
-        body = f"{found}: what runs is ended, what waits does not begin. `r` runs them again."
-        if await pane.lab_app.confirm(f"Stop {plural(len(found.tasks), 'task')}?", body, "Stop"):
-            self._do(lambda: actions.stop(lab, source, found.tasks))
 
-    def _targets(self, states: Sequence[int]) -> actions.Targets | None:
-        pane = self._pane
-        if pane.source is None:
-            return None
-        try:
-            return actions.targets(pane.source, self.chosen_tasks(), states)
-        except (LabError, OSError) as error:
-            pane.lab_app.tell(str(error), "error")
-            return None
+def stop(lab: Lab, source: TaskSource, tasks: Sequence[int]) -> str:
+    """Stop tasks; what was done. Raises LabError."""
+    engine = EngineClient.connect(lab)
+    if engine is None:
+        raise LabError("nothing is running in this lab")
+    try:
+        answer: dict[str, Any] = engine.request("stop", experiment=source.folder.name, tasks=ranges.to_ranges(tasks))
+    finally:
+        engine.close()
+    return f"stopping {plural(int(answer['stopped']), 'task')}"
 
-    @work(thread=True, group="do")
-    def _do(self, act: Callable[[], str]) -> None:
-        app = self._pane.lab_app
-        try:
-            with promised():
-                said = act()
-        except (LabError, UsageError, OSError) as error:
-            self.app.call_from_thread(app.tell, str(error), "error")
-        else:
-            self.app.call_from_thread(self._done, said)
 
-    def _done(self, said: str) -> None:
-        self._pane.table.marked.clear()
-        self._pane.table.refresh()
-        self._pane.lab_app.tell(said)
+async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words: str = "") -> Work | None:
+    """Ask whether tasks are to run again; `words` are changes, as in `timeout=2h needs.memory=16G`. Return the work;
+    None where there is none."""
+    found = await _targets_or_tell(host, source, wanted, AGAIN)
+    if found is None:
+        return None
+    if not found.tasks:
+        host.tell("only what failed, was stopped or lost can be run again", "warning")
+        return None
+    body = f"{found} {'runs' if len(found.tasks) == 1 else 'run'} again; attempts count afresh."
+    body += f"\nWith {words}." if words else ""
+    body += f"\n{plural(found.others, 'other task')} stay as they are." if found.others else ""
+    changed = await host.before_question(asyncio.to_thread(changed_program, source))
+    body += "".join(f"\n{line}." for line in changed)
+    if not await host.confirm(f"Retry {plural(len(found.tasks), 'task')}?", body, "Retry"):
+        return None
+    return partial(retry, host.engine, source, found.tasks, host.command_environment(), words)
 
-    # One on its own.
 
-    @work(exclusive=True, group="dialog")
-    async def action_try_one(self) -> None:
-        pane = self._pane
-        source, task, lab = pane.source, pane.table.key_at(pane.table.cursor_row), pane.lab_app.lab
-        if source is None or task is None or lab is None or self.has_class("-grouped"):
-            return
-        name = f"{source.folder.name}/{task}"
-        body = "It runs on this machine, beside what is going; nothing of it is kept."
-        if await pane.lab_app.confirm(f"Try {name}?", body, "Try"):
-            words = (str(lab.path), source.folder.name, str(task))
-            await self.app.push_screen_wait(TaskTry(name, words, pane.lab_app.command_environment()))
+def changes_dialog() -> Ask:
+    """Return the question for what a retry changes."""
+    return Ask(
+        "Retry with changes",
+        "What is to be otherwise this time:",
+        placeholder="timeout=2h needs.memory=16G",
+        check=wrong_changes,
+    )
 
-    # Copying.
 
-    @on(TaskTableView.CopyAsked)
-    def _copy_asked(self) -> None:
-        self.action_copy()
+async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: Sequence[int]) -> Work | None:
+    """Ask whether tasks are to be stopped. Return the work; None where there is none."""
+    found = await _targets_or_tell(host, source, wanted, GOING)
+    if found is None:
+        return None
+    if not found.tasks:
+        host.tell("only what runs or waits can be stopped", "warning")
+        return None
+    body = f"{found}: what runs is ended, what waits does not begin. `r` runs them again."
+    if not await host.confirm(f"Stop {plural(len(found.tasks), 'task')}?", body, "Stop"):
+        return None
+    return partial(stop, lab, source, found.tasks)
 
-    @work(exclusive=True, group="dialog")
-    async def action_copy(self) -> None:
-        pane = self._pane
-        table, source = pane.table, pane.source
-        task = table.key_at(table.cursor_row)
-        if source is None or task is None or self.has_class("-grouped"):
-            return
-        address = f"{source.folder.name}/{task}"
-        name = table.columns[table.cursor_column].name
-        choices = [
-            ("command", "the command that repeats it"),
-            ("address", f"its name: {address}"),
-            ("folder", "the path of its folder"),
-            ("cell", f"the cell: {name}"),
-            ("row", "the row"),
-            ("log", "the log in sight"),
-        ]
-        what = await self.app.push_screen_wait(Choose(f"Copy of {address}", choices))
-        if what == "cell":
-            table.copy_cell()
-        elif what == "row":
-            table.action_copy_row()
-        elif what == "address":
-            pane.lab_app.copy(address, "the name")
-        elif what == "folder":
-            pane.lab_app.copy(str(source.folder.task_folder(task)), "the path")
-        elif what == "log":
-            pane.lab_app.copy(pane.log_panel.view.text, "the log in sight")
-        elif what == "command":
-            try:
-                pane.lab_app.copy(command_line(source, task), "the command")
-            except (LabError, UsageError, ValueError, OSError) as error:
-                pane.lab_app.tell(str(error), "error")
 
-    # Why it failed.
-
-    def action_next_failed(self) -> None:
-        """Go to the next failed task of those that are shown, round the end."""
-        pane = self._pane
-        if self.has_class("-grouped"):
-            self.leave_groups()
-        frame = pane.table.frame
-        if "state" not in frame.columns:
-            return
-        failed = frame["state"].is_in(FAILED).arg_true()
-        if not failed.len():
-            hidden = pane.made is not None and bool(pane.made.frame["state"].is_in(FAILED).any())
-            pane.lab_app.tell("none of the tasks shown failed" if hidden else "no task failed", "information")
-            return
-        behind = failed.filter(failed > pane.table.cursor_row)
-        row = int(behind[0] if behind.len() else failed[0])
-        choice = pane.log_panel.choice
-        pane.log_panel.choice = replace(choice, streams=None, attempt=None, step=None)
-        pane.table.go_to(pane.table.key_at(row))
-        pane.rest_on(pane.table.key_at(row))
-        pane.focus_first()
-
-    def action_zoom(self) -> None:
-        self.toggle_class("-zoomed")
-        if self.has_class("-zoomed"):
-            self._pane.log_panel.view.focus()
-        else:
-            self._pane.focus_first()
-
-    @on(FrameTable.RowSelected, "#tasks")
-    def _selected(self, event: FrameTable.RowSelected) -> None:
-        event.stop()
-        self.action_zoom()
+async def _targets_or_tell(
+    host: Host, source: TaskSource, wanted: Sequence[int], states: Sequence[int]
+) -> Targets | None:
+    try:
+        return await host.before_question(asyncio.to_thread(targets, source, wanted, states))
+    except (LabError, OSError) as error:
+        host.tell(str(error), "error")
+        return None

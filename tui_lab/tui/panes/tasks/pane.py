@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,24 +11,28 @@ import polars as pl
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.events import DescendantFocus
 from textual.timer import Timer
 from textual.widgets import Input, Static
+from textual.worker import Worker, WorkerState
 
+from tui_lab.client.errors import UsageError
 from tui_lab.engine.client import EngineClient
+from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, is_text, nothing
-from tui_lab.tui.base.workers import work
-from tui_lab.tui.panes.tasks import view
-from tui_lab.tui.panes.tasks.columns import ChooseColumns
-from tui_lab.tui.panes.tasks.commands import TaskCommands
-from tui_lab.tui.panes.tasks.detail import read_detail
-from tui_lab.tui.panes.tasks.feed import TaskFeed
-from tui_lab.tui.panes.tasks.frame import TaskSource
-from tui_lab.tui.panes.tasks.table import GroupTable, TaskTableView
+from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.panes.tasks import commands, view
+from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
+from tui_lab.tui.panes.tasks.detail import command_line, read_detail
+from tui_lab.tui.panes.tasks.foreground import TaskTry
+from tui_lab.tui.panes.tasks.frame import LiveFacts, TaskSource
+from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
+from tui_lab.tui.panes.tasks.model import PACE, Made, TableJob, TaskModel
 from tui_lab.tui.panes.tasks.view import View
-from tui_lab.tui.panes.tasks.worker import METRICS_PACE, METRICS_SHARE, PACE, SHARE, Pace
+from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.remote import Ask
@@ -75,12 +81,38 @@ ACTIONS: Final = (
 )
 
 
-REST: Final = 0.06  # seconds that the cursor rests on a task before its log is opened
+REST: Final = 0.06
+"""Seconds that the cursor rests on a task before its log is opened."""
 TYPING: Final = 0.12
-PATIENCE: Final = 5.0  # seconds that the engine may take to answer
+"""Seconds after a letter before the filter acts."""
+PATIENCE: Final = 5.0
+"""Seconds that the engine may take to answer."""
+FAILED: Final = ("failed", "lost")
 
 
-class TasksPane(TaskFeed, TaskCommands, Pane):
+class TaskTableView(FrameTable):
+    """The tasks. `y` asks the pane what is to be copied."""
+
+    class CopyAsked(FrameTable.TableMessage):
+        """`y`."""
+
+    def keys_in_sight(self) -> list[Any]:
+        """Return the tasks in sight."""
+        top = self.scroll_offset.y
+        if self.key is None or self.key not in self.frame.columns:
+            return []
+        return self.frame[self.key][top : top + self.size.height].to_list()
+
+    def action_copy_cell(self) -> None:
+        self.post_message(self.CopyAsked(self))
+
+    def copy_cell(self) -> None:
+        super().action_copy_cell()
+
+
+class TasksPane(Pane):
+    """A model of the tasks, the table of its rows, the view of groups, and the log, put together."""
+
     NAME = "tasks"
     TITLE = "Tasks"
     ACTIONS = ACTIONS
@@ -103,6 +135,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
 
     def __init__(self) -> None:
         super().__init__()
+        self.model = TaskModel()
         self.detail: TaskDetail | None = None
         self._views: dict[tuple[str, str], View] = {}
         self._about: tuple[str, str] | None = None  # lab and experiment
@@ -111,20 +144,21 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         self._resting: Timer | None = None
         self._engine: EngineClient | None = None  # for the logs of other machines
         self._at: int | None = None  # the task whose log is wanted
+        self._timer: Timer | None = None  # for the next table
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="task-bar"):
             yield Input(id="task-filter", placeholder="/ filter: words, or SQL as in loss < 0.3", compact=True)
             yield Static(id="task-count")
         yield TaskTableView(id="tasks", key="task_id", frozen=2)
-        yield GroupTable(id="task-groups", key="group")
+        yield GroupView(self.model, id="task-groups")
         yield LogPanel(id="task-log", connect=self._connect, searching=self._log_is_searched)
 
     def _log_is_searched(self, going: bool) -> None:
         (self.hold_keys if going else self.let_keys_go)()
 
     def on_mount(self) -> None:
-        self.table.overlay = self._overlay
+        self.table.overlay = self.model.overlay
         self.table.placeholder = "reading the tasks"
         self.set_interval(1.0, self._second)
 
@@ -133,12 +167,17 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         return self.query_one(TaskTableView)
 
     @property
-    def groups(self) -> GroupTable:
-        return self.query_one(GroupTable)
+    def groups(self) -> GroupView:
+        return self.query_one(GroupView)
 
     @property
     def log_panel(self) -> LogPanel:
         return self.query_one(LogPanel)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether groups are shown in the place of tasks."""
+        return self.has_class("-grouped")
 
     @property
     def filter(self) -> Input:
@@ -146,12 +185,12 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
 
     def focus_first(self) -> None:
         self.await_rows()
-        self.call_after_refresh((self.groups if self.has_class("-grouped") else self.table).focus)
+        self.call_after_refresh((self.groups if self.is_grouped else self.table).focus)
 
     def await_rows(self) -> None:
         """Keys for the table wait until the rows are there that were asked for: they act on the one under the
         cursor."""
-        if self.source is not None and self.shown_view != self.view:
+        if self.model.is_waiting:
             self.hold_keys()
 
     def leave_text(self) -> None:
@@ -161,7 +200,7 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         else:
             self.focus_first()
 
-    # Which experiment.
+    # --- Which experiment
 
     def show(self, snapshot: LabSnapshot) -> None:
         name, lab = self.lab_app.current, snapshot.lab
@@ -174,14 +213,14 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
             self._open(about, snapshot)
         if found.revision != self._revision:
             self._revision = found.revision
-            self._going = found.counts.get("running", 0)
-            self._stale = True
-            self._want()
-            self._look_live()
+            self.model.journal_grew(found.counts.get("running", 0))
+            self._want_table()
+            self._read_live_soon()
 
     def _leave(self, note: str) -> None:
         if self._about is not None or self.table.placeholder != note:
-            self._about, self.source, self.made, self.detail = None, None, None, None
+            self._about, self.detail = None, None
+            self.model.close()
             self.leave_groups()
             self.table.placeholder = note
             self.table.set_frame(pl.DataFrame())
@@ -191,17 +230,17 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
     def _open(self, about: tuple[str, str], snapshot: LabSnapshot) -> None:
         assert snapshot.lab is not None
         if self._about is not None:
-            self._views[self._about] = self.view
-        self._about, self._revision, self.made, self.detail, self._live = about, -1, None, None, {}
+            self._views[self._about] = self.model.view
+        self._about, self._revision, self.detail = about, -1, None
+        kept = self._views.get(about, View())
+        self.model.close()
         self.leave_groups()
-        self.view, self.shown_view = self._views.get(about, View()), None
         self.table.marked.clear()
-        self.table.sort_by = self.view.order
+        self.table.sort_by = kept.order
         with self.prevent(Input.Changed):
-            self.filter.value = self.view.text
-        self._tables, self._metrics = Pace(PACE, SHARE), Pace(METRICS_PACE, METRICS_SHARE)
+            self.filter.value = kept.text
         try:
-            self.source = TaskSource(snapshot.lab, about[1])
+            self.model.open(TaskSource(snapshot.lab, about[1]), kept)
         except LabError as error:
             self._leave(str(error))
             return
@@ -230,12 +269,12 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         if self._engine is not None:
             self._engine.close()
 
-    # The log.
+    # --- The log
 
     @on(FrameTable.RowHighlighted, "#tasks")
     def _highlighted(self, event: FrameTable.RowHighlighted) -> None:
         event.stop()
-        if event.row is not None and not self.has_class("-grouped") and not self.in_log:
+        if event.row is not None and not self.is_grouped and not self.in_log:
             self.rest_on(event.row["task_id"])
 
     @property
@@ -263,8 +302,8 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
 
     def read_wanted(self) -> None:
         """Read about the task whose log is wanted, which may not be the one that is shown yet."""
-        if self.source is not None and self._at is not None:
-            self._read_detail(self.source, self._at)
+        if self.model.source is not None and self._at is not None:
+            self._read_detail(self.model.source, self._at)
 
     @work(thread=True, exclusive=True, group="detail")
     def _read_detail(self, source: TaskSource, task: int) -> None:
@@ -275,19 +314,165 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         self.app.call_from_thread(self._detail_read, source, task, found)
 
     def _detail_read(self, source: TaskSource, task: int, found: TaskDetail | None) -> None:
-        if source is self.source and task == self._at:
+        if source is self.model.source and task == self._at:
             self.detail = found
             if found is not None:
                 self.log_panel.open(found)
             else:
                 self.log_panel.clear("nothing is known of this task")
 
-    # Filter, order, columns.
+    # --- Tables, metrics and live facts: made in threads, taken in here
+
+    def _want_table(self, soon: bool = False) -> None:
+        """Ask for another table: at once, or when it is time for it."""
+        delay = self.model.want_table(soon)
+        if delay is not None:
+            self._start_table_in(delay)
+
+    def _start_table_in(self, delay: float) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(delay, self._start_table) if delay else None
+        if not delay:
+            self._start_table()
+
+    def _start_table(self) -> None:
+        if (job := self.model.begin_table()) is not None:
+            self._make_table(job)
+
+    @work(thread=True, group="tables")
+    def _make_table(self, job: TableJob) -> None:
+        try:
+            made = job.run()
+        except (LabError, OSError, pl.exceptions.PolarsError) as error:
+            self.app.call_from_thread(self._table_failed, job, str(error))
+        else:
+            self.app.call_from_thread(self._take_table, made)
+
+    def _table_failed(self, job: TableJob, problem: str) -> None:
+        self.model.tables.ended(PACE)
+        self.let_keys_go()
+        if job.source is self.model.source:
+            if self.model.table is None:
+                self._show_placeholder(problem)
+            self._say(problem, wrong=True)
+
+    def _show_placeholder(self, text: str) -> None:
+        self.table.placeholder = text
+        self.table.refresh()
+
+    def _take_table(self, made: Made) -> None:
+        if self.model.take_table(made):
+            self._show_rows(made)
+        if self.model.is_behind(made):
+            self._want_table(soon=self.model.is_other(made))
+        self._want_metrics()
+
+    def _show_rows(self, made: Made) -> None:
+        self.model.show(made)
+        self.let_keys_go()
+        if self.model.problem and self.table.frame.height:  # what was shown stays while someone is typing
+            self.say_count()
+            return
+        made_view, table = made.job.view, made.table
+        self.table.placeholder = "no task is like that" if table.frame.height else "there are no tasks yet"
+        order = view.columns(table, made_view) or ["task_id", "state"]
+        own = {*table.parameters, *table.metrics}
+        facts = [name for name in FACTS if name not in own]
+        shown = columns(order, facts, self.lab_app.config.ascii)
+        self.table.set_frame(made.shown.frame, columns=shown, total=made.shown.total)
+        if self._wanted_task is not None:
+            self._go_to_wanted()
+        self.say_count()
+        self.groups.update_groups()
+
+    def say_count(self) -> None:
+        """Say how many tasks are shown, and tell the other panes which."""
+        model, table = self.model, self.table
+        self.lab_app.chosen = model.chosen(table.frame, table.total, table.marked)
+        if model.table is None:
+            self._say("")
+        elif self.is_grouped:
+            self._say(f"{self.groups.words()} · esc goes back")
+        elif model.problem:
+            self._say(model.problem.partition("\n")[0], wrong=True)
+        else:
+            self._say(model.count(table.frame, table.total, table.marked))
+
+    def _say(self, text: str, wrong: bool = False) -> None:
+        widget = self.query_one("#task-count", Static)
+        widget.update(Content(text))
+        widget.set_class(wrong, "-wrong")
+
+    def _want_metrics(self) -> None:
+        if (source := self.model.begin_metrics()) is not None:
+            self._read_metrics(source, self.model.running)
+
+    @work(thread=True, group="metrics")
+    def _read_metrics(self, source: TaskSource, running: int) -> None:
+        began = time.monotonic()
+        try:
+            came = source.read_metrics(running)
+        except (LabError, OSError, pl.exceptions.PolarsError) as error:
+            source.trouble, came = f"metrics can't be read: {error}", False
+        self.app.call_from_thread(self._take_metrics, source, came, time.monotonic() - began)
+
+    def _take_metrics(self, source: TaskSource, came: bool, seconds: float) -> None:
+        if self.model.take_metrics(source, came, seconds):
+            self._want_table()
+
+    def _second(self) -> None:
+        if not self.is_on_screen:
+            return
+        if self.model.running:
+            self._read_live_soon()
+        if self.model.running or self.model.metrics.wanted:
+            self._want_metrics()
+
+    def _read_live_soon(self) -> None:
+        if (source := self.model.begin_live()) is not None:
+            ids = self.table.keys_in_sight()
+            if self.detail is not None:
+                ids.append(self.detail.task)
+            self._read_live(source, ids)
+
+    @work(thread=True, group="live")
+    def _read_live(self, source: TaskSource, ids: list[int]) -> None:
+        try:
+            found: dict[int, LiveFacts] | None = source.live(ids)
+        except (LabError, OSError):
+            found = None
+        self.app.call_from_thread(self._take_live, source, found)
+
+    def _take_live(self, source: TaskSource, found: dict[int, LiveFacts] | None) -> None:
+        if not self.model.take_live(source, found):
+            return
+        self.table.refresh_rows()
+        detail = self.detail
+        now = self.model.live.get(detail.task) if detail is not None else None
+        if detail is None or now is None:
+            return
+        if (now["state"], now["attempts"]) != (detail.state, detail.attempts):
+            self.read_wanted()
+        else:
+            self.log_panel.tick(now["duration"])
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        """Go on after an error of this program in a worker, which is reported elsewhere."""
+        if event.state == WorkerState.ERROR:
+            event.stop()
+            self.let_keys_go()
+            self.model.worker_failed(event.worker.group)
+            if self.model.table is None and event.worker.group == "tables":
+                self._show_placeholder(f"{type(event.worker.error).__name__}: {event.worker.error}")
+
+    # --- Filter, order, columns
 
     @on(Input.Changed, "#task-filter")
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self.set_view(replace(self.view, text=event.value), TYPING)
+        self.set_view(replace(self.model.view, text=event.value), TYPING)
 
     @on(Input.Submitted, "#task-filter")
     def _entered(self, event: Input.Submitted) -> None:
@@ -296,34 +481,33 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
 
     def set_view(self, view: View, delay: float = 0.0) -> None:
         """Show other tasks, or in another order."""
-        self.view = view
-        self._tables.wanted = True
-        if self._timer is not None:
-            self._timer.stop()
+        self.model.view = view
         if delay:
-            self._timer = self.set_timer(delay, self._start)
+            self.model.tables.wanted = True
+            self._start_table_in(delay)
         else:
-            self._want(soon=True)
+            self._want_table(soon=True)
             self.await_rows()
 
     def set_text(self, text: str) -> None:
         with self.prevent(Input.Changed):
             self.filter.value = text
-        self.set_view(replace(self.view, text=text, only=None))
+        self.set_view(replace(self.model.view, text=text, only=None))
 
     @on(FrameTable.HeaderSelected, "#tasks")
     def _header(self, event: FrameTable.HeaderSelected) -> None:
         event.stop()
-        self.table.sort_by = next_order(self.view.order, event.column)
-        self.set_view(replace(self.view, order=self.table.sort_by))
+        self.table.sort_by = next_order(self.model.view.order, event.column)
+        self.set_view(replace(self.model.view, order=self.table.sort_by))
 
     @work(exclusive=True, group="dialog")
     async def action_columns(self) -> None:
-        if self.made is None:
+        table = self.model.table
+        if table is None:
             return
-        answer = await self.app.push_screen_wait(ChooseColumns(self.made.columns, view.columns(self.made, self.view)))
+        answer = await self.app.push_screen_wait(ChooseColumns(table.columns, view.columns(table, self.model.view)))
         if answer is not None:
-            self.set_view(replace(self.view, columns=answer or None))
+            self.set_view(replace(self.model.view, columns=answer or None))
 
     def action_filter(self) -> None:
         self.remove_class("-zoomed")
@@ -338,37 +522,37 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
             self.focus_first()
         elif self.log_panel.has_pseudo_class("focus-within"):
             self.focus_first()
-        elif self.has_class("-grouped"):
+        elif self.is_grouped:
             self.leave_groups()
             self.focus_first()
-        elif self.view.only is not None:
-            self.set_view(replace(self.view, only=None))
-        elif self.view.text:
+        elif self.model.view.only is not None:
+            self.set_view(replace(self.model.view, only=None))
+        elif self.model.view.text:
             self.set_text("")
         elif self.table.marked:
             self.table.marked.clear()
             self.table.refresh()
             self.say_count()
 
-    # What other panes ask for.
+    # --- What other panes ask for
 
     def open_task(self, experiment: str, task_id: int) -> None:
         """Put the cursor on a task, and open its log."""
         self._wanted_task = task_id
         self.leave_groups()
         self.show(self.lab_app.snapshot)
-        if self.made is not None:
+        if self.model.table is not None:
             self._go_to_wanted()
         self.focus_first()
 
     def _go_to_wanted(self) -> None:
         task, table = self._wanted_task, self.table
-        if task is None or self.made is None:
+        if task is None or self.model.table is None:
             return
         if table.go_to(task):
             self._wanted_task = None
             self.rest_on(task)
-        elif self.view.text or self.view.only is not None:
+        elif self.model.view.text or self.model.view.only is not None:
             self.set_text("")
         else:
             self._wanted_task = None
@@ -385,3 +569,213 @@ class TasksPane(TaskFeed, TaskCommands, Pane):
         """All tasks that are shown."""
         frame = self.table.frame
         return frame["task_id"].to_list() if "task_id" in frame.columns else []
+
+    # --- Groups
+
+    @work(exclusive=True, group="dialog")
+    async def action_group(self) -> None:
+        if self.model.table is None:
+            return
+        by = self.groups.by
+        choices = [("", "one by one"), (FAILURES, FAILURES)]
+        choices += [(name, f"by {name}") for name in view.groupable(self.model.table)]
+        answer = await self.app.push_screen_wait(Choose("Tasks", choices, by or "state"))
+        if answer == "":
+            self.leave_groups()
+            self.focus_first()
+        elif answer is not None:
+            self._group_by(answer)
+
+    def action_failures(self) -> None:
+        self._group_by(FAILURES)
+
+    def _group_by(self, by: str) -> None:
+        self.add_class("-grouped")
+        self.remove_class("-zoomed")
+        self.groups.open(by, unread=self.table.placeholder)
+        self.focus_first()
+
+    def leave_groups(self) -> None:
+        """Show tasks one by one again."""
+        self.groups.close()
+        self.remove_class("-grouped")
+        self.say_count()
+
+    @on(GroupView.Regrouped)
+    def _regrouped(self, event: GroupView.Regrouped) -> None:
+        event.stop()
+        self.say_count()
+
+    @on(GroupView.Picked)
+    def _group_picked(self, event: GroupView.Picked) -> None:
+        """Show the tasks of a group."""
+        event.stop()
+        self.leave_groups()
+        if event.where:
+            self.set_text(event.where)
+        elif event.only is not None:
+            self.set_view(replace(self.model.view, only=event.only))
+        self.focus_first()
+
+    @on(FrameTable.RowHighlighted, "#task-groups")
+    def _group_highlighted(self, event: FrameTable.RowHighlighted) -> None:
+        """Show the log of the first task of a group."""
+        event.stop()
+        if event.row is not None and self.is_grouped and (tasks := self.groups.tasks_of(event.row["group"])):
+            self.rest_on(tasks[0])
+
+    # --- Marks
+
+    def action_mark(self) -> None:
+        if not self.is_grouped:
+            self.table.toggle_mark()
+            self.say_count()
+
+    def action_mark_all(self) -> None:
+        ids = set(self.ids_shown())
+        if ids <= self.table.marked:
+            self.table.marked -= ids
+        else:
+            self.table.marked |= ids
+        self.table.refresh()
+        self.say_count()
+
+    def chosen_tasks(self) -> list[int]:
+        """Return the tasks that a key acts on: those of the group, the marked ones, or the one under the cursor."""
+        if self.is_grouped:
+            return self.groups.tasks()
+        if self.table.marked:
+            return sorted(self.table.marked)
+        task = self.table.key_at(self.table.cursor_row)
+        return [] if task is None else [task]
+
+    # --- What is done to tasks
+
+    @work(exclusive=True, group="retry")
+    async def action_retry(self) -> None:
+        await self._retry("")
+
+    @work(exclusive=True, group="dialog")
+    async def action_retry_changed(self) -> None:
+        words = await self.app.push_screen_wait(commands.changes_dialog())
+        if words is not None:
+            await self._retry(words)
+
+    async def _retry(self, words: str) -> None:
+        source = self.model.source
+        if source is not None:
+            act = await commands.ask_retry(self.lab_app, source, self.chosen_tasks(), words)
+            if act is not None:
+                self._do(act)
+
+    @work(exclusive=True, group="stop")
+    async def action_stop(self) -> None:
+        source, lab = self.model.source, self.lab_app.lab
+        if source is not None and lab is not None:
+            act = await commands.ask_stop(self.lab_app, lab, source, self.chosen_tasks())
+            if act is not None:
+                self._do(act)
+
+    @work(thread=True, group="do")
+    def _do(self, act: commands.Work) -> None:
+        try:
+            with promised():
+                did = act()
+        except (LabError, UsageError, OSError) as error:
+            self.app.call_from_thread(self.lab_app.tell, str(error), "error")
+        else:
+            self.app.call_from_thread(self._done, did)
+
+    def _done(self, did: str) -> None:
+        self.table.marked.clear()
+        self.table.refresh()
+        self.lab_app.tell(did)
+
+    @work(exclusive=True, group="dialog")
+    async def action_try_one(self) -> None:
+        source, lab = self.model.source, self.lab_app.lab
+        task = self.table.key_at(self.table.cursor_row)
+        if source is None or task is None or lab is None or self.is_grouped:
+            return
+        name = f"{source.folder.name}/{task}"
+        body = "It runs on this machine, beside what is going; nothing of it is kept."
+        if await self.lab_app.confirm(f"Try {name}?", body, "Try"):
+            words = (str(lab.path), source.folder.name, str(task))
+            await self.app.push_screen_wait(TaskTry(name, words, self.lab_app.command_environment()))
+
+    # --- Copying
+
+    @on(TaskTableView.CopyAsked)
+    def _copy_asked(self) -> None:
+        self.action_copy()
+
+    @work(exclusive=True, group="dialog")
+    async def action_copy(self) -> None:
+        table, source, host = self.table, self.model.source, self.lab_app
+        task = table.key_at(table.cursor_row)
+        if source is None or task is None or self.is_grouped:
+            return
+        address = f"{source.folder.name}/{task}"
+        name = table.columns[table.cursor_column].name
+        choices = [
+            ("command", "the command that repeats it"),
+            ("address", f"its name: {address}"),
+            ("folder", "the path of its folder"),
+            ("cell", f"the cell: {name}"),
+            ("row", "the row"),
+            ("log", "the log in sight"),
+        ]
+        match await self.app.push_screen_wait(Choose(f"Copy of {address}", choices)):
+            case "cell":
+                table.copy_cell()
+            case "row":
+                table.action_copy_row()
+            case "address":
+                host.copy(address, "the name")
+            case "folder":
+                host.copy(str(source.folder.task_folder(task)), "the path")
+            case "log":
+                host.copy(self.log_panel.view.text, "the log in sight")
+            case "command":
+                await self._copy_command(source, task)
+
+    async def _copy_command(self, source: TaskSource, task: int) -> None:
+        try:
+            line = await asyncio.to_thread(command_line, source, task)
+        except (LabError, UsageError, ValueError, OSError) as error:
+            self.lab_app.tell(str(error), "error")
+        else:
+            self.lab_app.copy(line, "the command")
+
+    # --- Why it failed
+
+    def action_next_failed(self) -> None:
+        """Go to the next failed task of those that are shown, round the end."""
+        if self.is_grouped:
+            self.leave_groups()
+        table, known = self.table, self.model.table
+        if "state" not in table.frame.columns:
+            return
+        failed = table.frame["state"].is_in(FAILED).arg_true()
+        if not failed.len():
+            hidden = known is not None and bool(known.frame["state"].is_in(FAILED).any())
+            self.lab_app.tell("none of the tasks shown failed" if hidden else "no task failed", "information")
+            return
+        behind = failed.filter(failed > table.cursor_row)
+        row = int(behind[0] if behind.len() else failed[0])
+        self.log_panel.choice = replace(self.log_panel.choice, streams=None, attempt=None, step=None)
+        table.go_to(table.key_at(row))
+        self.rest_on(table.key_at(row))
+        self.focus_first()
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoomed")
+        if self.has_class("-zoomed"):
+            self.log_panel.view.focus()
+        else:
+            self.focus_first()
+
+    @on(FrameTable.RowSelected, "#tasks")
+    def _selected(self, event: FrameTable.RowSelected) -> None:
+        event.stop()
+        self.action_zoom()

@@ -1,0 +1,250 @@
+"""The tasks of one experiment as the Tasks pane shows them, and when they are read again.
+
+The model starts nothing: the pane asks it what is due, does that in threads, and hands in what came. So nothing of it
+needs a screen.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import polars as pl
+
+from tui_lab.client.formatting import plural, shortened
+from tui_lab.tui.base.selection import Chosen
+from tui_lab.tui.panes.tasks.frame import LiveFacts, TaskSource, TaskTable, overlaid
+from tui_lab.tui.panes.tasks.view import Shown, View, shown
+
+PACE: Final = 1.0
+"""Seconds between two tables that nobody asked for."""
+SHARE: Final = 5
+"""The time between two of them is so many times what one takes."""
+METRICS_PACE: Final = 3.0
+METRICS_SHARE: Final = 12
+LIKE: Final = 30
+"""Characters of a filter that are quoted."""
+
+
+@dataclass(frozen=True)
+class TableJob:
+    """A table to make, in a thread: a view of `table`, or of one that is read now."""
+
+    source: TaskSource
+    view: View
+    table: TaskTable | None
+
+    def run(self) -> Made:
+        """Return the table and the rows of the view. Raises LabError, OSError, PolarsError."""
+        began = time.monotonic()
+        table = self.table or self.source.read()
+        return Made(self, table, shown(table, self.view), time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a job made, and the seconds that it took."""
+
+    job: TableJob
+    table: TaskTable
+    shown: Shown
+    seconds: float
+
+
+class Pace:
+    """When something may be done again that is wanted more often than it should happen."""
+
+    def __init__(self, least: float, share: float) -> None:
+        self.least, self.share = least, share
+        self.wanted = False
+        self.busy = False
+        self._next = 0.0
+
+    def delay(self) -> float:
+        """Return the seconds until it may happen."""
+        return max(0.0, self._next - time.monotonic())
+
+    def began(self) -> None:
+        """Note that it is being done."""
+        self.busy, self.wanted = True, False
+
+    def ended(self, seconds: float) -> None:
+        """Note that it is done, and took so long."""
+        self.busy = False
+        self._next = time.monotonic() + max(self.least - seconds, self.share * seconds)
+
+
+class TaskModel:
+    """One experiment's tasks: where they are read, the newest table, the view that is wanted, the rows shown."""
+
+    def __init__(self) -> None:
+        self.source: TaskSource | None = None
+        self.table: TaskTable | None = None
+        self.view = View()
+        self.shown_view: View | None = None
+        """The view that the rows on the screen answer."""
+        self.problem = ""
+        """What is wrong with the filter."""
+        self.running = 0
+        """Tasks that run."""
+        self.live: dict[int, LiveFacts] = {}
+        """The newest facts of tasks in sight, which are read more often than the table."""
+        self.tables = Pace(PACE, SHARE)
+        self.metrics = Pace(METRICS_PACE, METRICS_SHARE)
+        self.live_busy = False
+        self._stale = False  # the journal has more than the table
+
+    def open(self, source: TaskSource, view: View) -> None:
+        """Turn to the tasks of an experiment."""
+        self.close()
+        self.source, self.view = source, view
+        self.tables, self.metrics = Pace(PACE, SHARE), Pace(METRICS_PACE, METRICS_SHARE)
+
+    def close(self) -> None:
+        """Turn to no experiment."""
+        self.source, self.table, self.shown_view, self.live = None, None, None, {}
+
+    def journal_grew(self, running: int) -> None:
+        """Note that the table is behind the journal."""
+        self.running, self._stale = running, True
+
+    # --- Tables
+
+    def want_table(self, soon: bool = False) -> float | None:
+        """Ask for another table. Return the seconds until one may be made; None where that follows by itself."""
+        self.tables.wanted = True
+        if self.tables.busy or self.source is None:
+            return None
+        return 0.0 if soon or self.table is None else self.tables.delay()
+
+    def begin_table(self) -> TableJob | None:
+        """Return the table to make now, if any."""
+        if self.tables.busy or self.source is None or not self.tables.wanted:
+            return None
+        self.tables.began()
+        fresh = self.table is None or (self._stale and not self.tables.delay())
+        if fresh:
+            self._stale = False
+        return TableJob(self.source, self.view, None if fresh else self.table)
+
+    def take_table(self, made: Made) -> bool:
+        """Take in a table. Return whether its rows are to be shown: it is of this experiment and of this view."""
+        if made.job.source is not self.source:
+            self.tables.ended(0)
+            return False
+        if made.job.table is None:
+            self.tables.ended(made.seconds)
+        else:
+            self.tables.busy = False
+        if self.table is None:
+            settle()
+        self.table = made.table
+        return made.job.view == self.view
+
+    def is_behind(self, made: Made) -> bool:
+        """Whether another table is wanted after this one."""
+        return self.tables.wanted or self._stale or self.is_other(made)
+
+    def is_other(self, made: Made) -> bool:
+        """Whether a table is of another experiment or view than is wanted by now."""
+        return made.job.source is not self.source or made.job.view != self.view
+
+    def show(self, made: Made) -> None:
+        """Note that the rows of a table are on the screen."""
+        self.shown_view, self.problem = made.job.view, made.shown.problem
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the rows on the screen answer another view than is wanted."""
+        return self.source is not None and self.shown_view != self.view
+
+    # --- Metrics and live facts
+
+    def begin_metrics(self) -> TaskSource | None:
+        """Ask for the metrics. Return where to read them now; None where it is too early: the pane asks again."""
+        self.metrics.wanted = True
+        if self.source is None or self.table is None or not self.table.metrics or self.metrics.busy:
+            return None
+        if self.metrics.delay():
+            return None
+        self.metrics.began()
+        return self.source
+
+    def take_metrics(self, source: TaskSource, came: bool, seconds: float) -> bool:
+        """Note that metrics were read. Return whether another table is wanted for them."""
+        self.metrics.ended(seconds)
+        news = came and source is self.source
+        self._stale = self._stale or news
+        return news
+
+    def begin_live(self) -> TaskSource | None:
+        """Return where live facts are to be read now, if anywhere."""
+        if self.live_busy or self.source is None or self.table is None:
+            return None
+        self.live_busy = True
+        return self.source
+
+    def take_live(self, source: TaskSource, found: dict[int, LiveFacts] | None) -> bool:
+        """Take in live facts, None where they could not be read. Return whether anything is new."""
+        self.live_busy = False
+        if source is not self.source or found is None or found == self.live:
+            return False
+        self.live = found
+        return True
+
+    def overlay(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return rows with the live facts in the place of older ones."""
+        return overlaid(rows, self.live) if self.live and "task_id" in rows.columns else rows
+
+    def worker_failed(self, group: str) -> None:
+        """Note that work ended by an error of this program."""
+        self.tables.busy = self.tables.busy and group != "tables"
+        self.metrics.busy = self.metrics.busy and group != "metrics"
+        self.live_busy = self.live_busy and group != "live"
+
+    # --- In words
+
+    def count(self, rows: pl.DataFrame, total: int, marked: Collection[int]) -> str:
+        """Return how many tasks there are, are shown and are marked."""
+        assert self.table is not None
+        words = [f"{rows.height:,} of {total:,}" if rows.height != total else count_of_tasks(self.table)]
+        if self.view.only is not None:
+            words.insert(0, self.view.only[0])
+        if marked:
+            words.append(f"{len(marked):,} marked")
+        if self.source is not None and self.source.trouble:
+            words.append(self.source.trouble)
+        return " · ".join(words)
+
+    def chosen(self, rows: pl.DataFrame, total: int, marked: Collection[int]) -> Chosen | None:
+        """Return the tasks that charts of steps are narrowed to: the marked ones, else those that a filter found."""
+        if self.source is None or self.table is None:
+            return None
+        name = self.source.folder.name
+        if marked:
+            return Chosen(name, f"{plural(len(marked), 'task')} marked", pl.Series(sorted(marked), dtype=pl.Int64))
+        if rows.height != total and not self.problem:
+            like = self.view.only[0] if self.view.only is not None else f"like {self.view.text.strip()}"
+            words = f"{plural(rows.height, 'task')} {shortened(like, LIKE)}"
+            return Chosen(name, words, rows["task_id"].cast(pl.Int64))
+        return None
+
+
+def count_of_tasks(table: TaskTable) -> str:
+    """Return how many there are. Those that left the plan are not in the counts at the top of the screen."""
+    left = table.unplanned
+    words = plural(table.frame.height - left, "task")
+    return f"{words} and {left:,} no longer planned" if left else words
+
+
+@cache
+def settle() -> None:
+    """Let the garbage collector leave alone what is in memory by now: to go through it makes keys wait for a fifth of a
+    second."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)
