@@ -13,7 +13,7 @@ from tui_lab.results.sql.text import is_equal
 from tui_lab.store.lab import Lab
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.frame import TaskSource, overlaid
-from tui_lab.tui.panes.tasks.grouping import FailureReader
+from tui_lab.tui.panes.tasks.groups import FailureReader
 from tui_lab.tui.panes.tasks.view import View, chosen, default_columns, grouped, shown
 
 
