@@ -205,7 +205,7 @@ def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workshop: Workshop
         client.request("submit", event=event, seen=prepared.seen, environment=workshop.environment())
     until(lambda: workshop.events("ended"))
     (paused,) = workshop.events("paused")
-    assert paused["reason"] == "error" and "a mistake of this program" in paused["message"]
+    assert paused["reason"] == "error" and "the engine failed" in paused["message"]
     assert workshop.experiment().state().counts_by_name()["pending"] == 8
     (workshop.folder / "go").touch()
     assert run.wait(20) == 0

@@ -16,7 +16,7 @@ from tests.conftest import Workshop, until
 from tests.engine.test_engine import TRUTH, WAIT, began, states
 from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
-from tui_lab.engine.run import ExperimentRun
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.store.errors import StorageError
 from tui_lab.store.events import Paused
 from tui_lab.store.journal import Journal
@@ -205,15 +205,16 @@ def test_what_is_unwritten_goes_first(workshop: Workshop, monkeypatch: pytest.Mo
     """No decision is taken on a state that the disk has not got yet."""
     assert workshop.run("command: 'true'\n").returncode == 0
     until(lambda: workshop.engine_pid() is None)
-    run = ExperimentRun(workshop.experiment())
+    run = RunFiles(workshop.experiment())
     happened = Paused(1.0, "asked", 0)
     with monkeypatch.context() as full:
         full.setattr(Journal, "append", lambda *_: 0)
-        assert not run.record([happened])
+        assert not run.append([happened])
         for decide in (run.resume, lambda: run.requeue([[0, 0]], {}), lambda: run.place_on(NODES, [])):
             with pytest.raises(StorageError, match="make room"):
                 decide()
         assert run.unwritten == [happened]
+    run.state.apply(happened)
     run.resume()
     run.journal.close()
     assert [event["event"] for event in workshop.events()[-2:]] == ["paused", "resumed"]

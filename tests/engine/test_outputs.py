@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests import rooted
 from tests.portable.test_beneath import KINDS, Kind, digest, make_full_folder, outside, some_kind
 from tui_lab.engine.outputs import Arrival, _write_all, write_piece
+from tui_lab.protocol.agent import Finished, Output
 from tui_lab.store.experiment import ExperimentFolder
 
 __all__ = ["outside"]
@@ -32,8 +33,9 @@ def folder(tmp_path: Path) -> Path:
 def arrive(folder: Path, *files: dict[str, Any], data: bytes = b"", **members: Any) -> tuple[Arrival, str]:
     """Have the small files of an attempt written; why they could not be, if so."""
     run: Any = SimpleNamespace(folder=ExperimentFolder(folder.parents[2]), name="e")
-    message = {"files": list(files), "folder": "/there", "data": data, **members}
-    arrival = Arrival(run, SimpleNamespace(name="n", home="/home"), (0, 2), message)  # type: ignore[arg-type]
+    message = Finished(("e@1", 0, 2), "done", files=list(files), folder="/there", data=data, **members)
+    node: Any = SimpleNamespace(name="n", home="/home")
+    arrival = Arrival(run, node, message)
     refused = _write_all([arrival])
     return arrival, str(refused.get(arrival, ""))
 
@@ -50,7 +52,7 @@ def test_a_name_that_is_none_stays_on_the_node(name: str, folder: Path, outside:
     before = digest(folder.parents[4])
     arrival, why = arrive(folder, file(name), {"name": name, "link": str(outside)}, file("good"), data=b"badfun")
     assert why == ""
-    assert [one["name"] for one in arrival.message["unkept"]] == [name]
+    assert [one["name"] for one in arrival.unkept] == [name]
     assert (folder / "good").read_text() == "fun"
     (folder / "good").unlink()
     for path in folder.iterdir():
@@ -78,7 +80,7 @@ def test_no_message_stops_the_others(message: dict[str, Any], folder: Path, outs
     arrival, why = arrive(folder, *files, **message)
     assert why == ""
     assert arrival.large == [] or files == []
-    assert {"unkept", "folder_trouble", "folder_link"} & set(arrival.message)
+    assert arrival.unkept or arrival.trouble or arrival.message.folder_link is not None
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
@@ -87,7 +89,7 @@ def test_files_arrive_whatever_is_in_their_way(make: Kind, folder: Path, outside
     make(folder / "d", outside)
     files = (file("d"), file("d/x"), {"name": "d/l", "link": str(outside)}, file("d/l/deep/y"), file("e"))
     arrival, why = arrive(folder, *files, data=b"onetwosixten")
-    assert why == "" and "unkept" not in arrival.message
+    assert why == "" and arrival.unkept == []
     assert (folder / "d/x").read_text() == "two"
     assert (folder / "d/l/deep/y").read_text() == "six"
     assert (folder / "e").read_text() == "ten"
@@ -111,17 +113,16 @@ def test_a_folder_that_has_become_a_link_takes_its_place(make: Kind, folder: Pat
 
 @some_kind
 def test_pieces_of_live_metrics_stay_in_the_folder(make: Kind, folder: Path, outside: Path) -> None:
-    run: Any = SimpleNamespace(folder=ExperimentFolder(folder.parents[2]))
+    experiment = ExperimentFolder(folder.parents[2])
     for place in (folder / "d", folder / "e"):
         make(place, outside)
     for name, offset in (("d", 0), ("d", 3), ("e", 2), ("f/x", 0)):
-        message = {"key": ["e", 0, 1], "name": name, "offset": offset, "data": b"abc"}
-        write_piece(run, message)
+        write_piece(experiment, Output(("e", 0, 1), name, offset, data=b"abc"))
     assert (folder / "d").read_bytes() == b"abcabc"
     assert (folder / "e").read_bytes()[2:5] == b"abc"
     for name in BAD:
         with pytest.raises((OSError, ValueError)):
-            write_piece(run, {"key": ["e", 0, 1], "name": name, "offset": 0, "data": b"abc"})
+            write_piece(experiment, Output(("e", 0, 1), name, 0, data=b"abc"))
 
 
 NAMES = st.lists(st.sampled_from(["a", "b", "..", ".", "", "c"]), min_size=1, max_size=4).map("/".join)

@@ -8,11 +8,14 @@ import pytest
 
 from tests.store.events import AT
 from tests.store.planner import Planner
-from tui_lab.engine.run import LOSS_BUDGET, ExperimentRun
+from tui_lab.engine.core.model import Moment
+from tui_lab.engine.core.run import LOSS_BUDGET, RunState, ended_event
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.store.events import Assigned, EndState, Finished, Requeued, Started
 
 ONE = "name: grid\ncommand: echo {a}\nparameters: {a: [1]}\nretries: 2\n"
 KEY = (0, 1)
+NOW = Moment(1.0, 2.0)
 
 
 @pytest.fixture
@@ -32,6 +35,13 @@ def ended(planner: Planner, state: EndState, reason: str, attempt: int = 1) -> N
     planner.journal(Finished(AT, 0, attempt, state, reason=reason, again=1.0))
 
 
+def run_of(planner: Planner) -> RunState:
+    """What an engine that begins now makes of the journal."""
+    files = RunFiles(planner.folder)
+    files.journal.close()
+    return RunState("grid", files.state, files.settings(extends=False))
+
+
 @pytest.mark.parametrize(("state", "reason"), [("failed", "exit"), ("failed", "signal"), ("lost", "start")])
 def test_an_end_that_was_not_acknowledged_is_not_taken_for_a_loss(
     planner: Planner, state: EndState, reason: str
@@ -39,27 +49,23 @@ def test_an_end_that_was_not_acknowledged_is_not_taken_for_a_loss(
     """The engine died between its journal and its word to the agent."""
     given(planner)
     ended(planner, state, reason)
-    run = ExperimentRun(planner.folder)
+    run = run_of(planner)
     losses = run.state.columns["losses"][0]
-    assert not run.regain(KEY, "here")
+    assert not run.regain(KEY, "here", NOW)
     assert not run.flight
-    assert run.on_late(KEY, {"state": state, "reason": reason}) is None
+    assert not run.counts_late(KEY, state)
     assert run.state.columns["losses"][0] == losses
-    run.journal.close()
 
 
 def test_a_node_that_comes_back_each_time_loses_nothing(planner: Planner) -> None:
     given(planner)
     for _ in range(LOSS_BUDGET + 2):
         ended(planner, "lost", "node-lost")
-        run = ExperimentRun(planner.folder)
-        assert run.regain(KEY, "here")
-        assert run.state.columns["losses"][0] == 0
-        run.journal.close()
-    run = ExperimentRun(planner.folder)
-    event = run.on_finished(KEY, {"state": "lost", "reason": "node-lost"})
-    assert event.again is not None
-    run.journal.close()
+        regained = run_of(planner).regain(KEY, "here", NOW)
+        assert regained
+        planner.journal(*regained)
+        assert run_of(planner).state.columns["losses"][0] == 0
+    assert run_of(planner).lost(KEY, NOW).again is not None
 
 
 def test_every_execution_that_is_lost_counts_once(planner: Planner) -> None:
@@ -67,14 +73,11 @@ def test_every_execution_that_is_lost_counts_once(planner: Planner) -> None:
     while True:
         executions += 1
         given(planner, executions)
-        run = ExperimentRun(planner.folder)
-        event = run.on_finished((0, executions), {"state": "lost", "reason": "start"})
-        run.record([event])
-        run.journal.close()
+        key = (0, executions)
+        event = run_of(planner).finished(key, ended_event(key, "lost", "start", NOW), NOW)
+        planner.journal(event)
         if event.again is None:
             break
         # The engine dies before it has acknowledged that, and the agent tells the next one of it again.
-        run = ExperimentRun(planner.folder)
-        assert not run.regain((0, executions), "here")
-        run.journal.close()
+        assert not run_of(planner).regain(key, "here", NOW)
     assert executions == LOSS_BUDGET + 1

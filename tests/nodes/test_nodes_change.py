@@ -13,8 +13,9 @@ import yaml
 from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet
 from tests.nodes.test_away import go, listed, ran, remove_truth, running, states, until_running, waiting
-from tui_lab.engine import node as node_module
-from tui_lab.engine.node import Node
+from tui_lab.engine import connection
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.transports.channel import Channel, ChannelError
 
 __all__ = ["remove_truth"]
@@ -133,17 +134,30 @@ class Closed:
     async def close(self) -> None: ...
 
 
-class Silent:
-    def on_welcome(self, node: Node, message: Any) -> None: ...
-    def on_messages(self, node: Node, messages: Any) -> None: ...
-    def on_trouble(self, node: Node) -> None: ...
+class Heard:
+    """What a connection has told."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, bool]] = []
+
+    def on_welcome(self, node: NodeConnection, message: Any) -> None: ...
+    def on_messages(self, node: NodeConnection, messages: Any) -> None: ...
+    def on_dropped(self, node: NodeConnection) -> None: ...
+
+    def on_disconnected(self, node: NodeConnection, why: str, *, fatal: bool, silent: bool) -> None:
+        self.ends.append((why, fatal))
+
+
+def connection_on(way: Closed, heard: Heard, marker: Path) -> NodeConnection:
+    entry = {"name": "tower", "host": "tower", "slots": 1}
+    state = NodeState("tower", remote=True, slots=1)
+    return NodeConnection(entry, state, way, lab="l", marker=marker, epoch=1, listener=heard)
 
 
 async def test_a_reconnect_ends_the_pause_between_tries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(node_module, "RECONNECT", (0.0, 3600.0))
-    before, after = Closed(), Closed()
-    entry = {"name": "tower", "host": "tower", "slots": 1}
-    node = Node(entry, before, lab="l", marker=tmp_path / "m", epoch=1, listener=Silent())
+    monkeypatch.setattr(connection, "RECONNECT", (0.0, 3600.0))
+    before, after, heard = Closed(), Closed(), Heard()
+    node = connection_on(before, heard, tmp_path / "m")
     life = asyncio.create_task(node.keep_connected())
     async with asyncio.timeout(60):
         while node.tries < 1 or before.tries < 2:
@@ -154,7 +168,7 @@ async def test_a_reconnect_ends_the_pause_between_tries(monkeypatch: pytest.Monk
         assert before.tries == 2
         node.leave()
         await life
-    assert node.error == "nothing answers"
+    assert heard.ends[0] == ("nothing answers", False)
 
 
 class Refused(Closed):
@@ -173,15 +187,14 @@ class Refused(Closed):
 
 
 async def test_a_reconnect_during_a_try_is_not_forgotten(tmp_path: Path) -> None:
-    before, after = Refused(), Closed()
-    entry = {"name": "tower", "host": "tower", "slots": 1}
-    node = Node(entry, before, lab="l", marker=tmp_path / "m", epoch=1, listener=Silent())
+    before, after, heard = Refused(), Closed(), Heard()
+    node = connection_on(before, heard, tmp_path / "m")
     life = asyncio.create_task(node.keep_connected())
     async with asyncio.timeout(60):
         await before.tried.wait()
         node.reconnect(after)
         before.end.set()
         await after.tried.wait()
-        assert not node.hopeless
         node.leave()
         await life
+    assert not any(fatal for _, fatal in heard.ends)

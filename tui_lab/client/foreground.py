@@ -9,7 +9,6 @@ is removed afterwards.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -21,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
@@ -31,6 +30,20 @@ from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.recipe import Recipe
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 from tui_lab.experiment.model import Experiment
+from tui_lab.protocol.agent import (
+    Ack,
+    Bye,
+    Finished,
+    FromAgent,
+    Hello,
+    Setup,
+    Start,
+    Started,
+    Stop,
+    ToAgent,
+    decode,
+    encode,
+)
 from tui_lab.results.terminal.guard import guard_streams
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
@@ -40,8 +53,6 @@ from tui_lab.store.plan import Plan
 _LOOK: Final = 0.05  # seconds between looks at what the task has printed
 _CHUNK: Final = 1 << 16
 _END: Final = 10.0  # seconds that the agent has to end once its task has
-
-Message = dict[str, Any]
 
 
 def run_first(prepared: Prepared) -> int:
@@ -77,9 +88,8 @@ def run_planned(lab: str, name: str, task: int) -> int:
 
 def _run(recipe: Recipe, row: int, agent: _Agent) -> int:
     message = recipe.start(row, 1)
-    agent.send({"type": "hello", "epoch": 1, "lab": "first", "node": "localhost", "slots": 1})
-    agent.send(recipe.context(os.environ) | {"umask": None}, message)
-    outputs = _Outputs(recipe, row, Path(message["folder"]))
+    agent.send(Hello(1, "first", "localhost", 1), recipe.context(os.environ), message)
+    outputs = _Outputs(recipe, row, Path(message.folder))
     began = time.monotonic()
     interrupts = pid = 0
     while True:
@@ -90,39 +100,40 @@ def _run(recipe: Recipe, row: int, agent: _Agent) -> int:
             interrupts += 1
             _end(agent, message, pid if interrupts > 1 else 0)
             continue
-        match found and found["type"]:
-            case "setup" if found is not None and found["running_for"] is not None:
+        match found:
+            case Setup(running_for=running_for) if running_for is not None:
                 print("setup is running", file=sys.stderr)
-            case "started" if found is not None:
-                pid = found["pid"]
-            case "finished" if found is not None:
+            case Started():
+                pid = found.pid or 0
+            case Finished():
                 outputs.copy()
-                agent.send({"type": "ack", "keys": [found["key"]]})
+                agent.send(Ack([found.key]))
                 return INTERRUPTED if interrupts else _told(found, outputs, time.monotonic() - began)
+            case _:
+                pass
 
 
-def _end(agent: _Agent, message: Message, pid: int) -> None:
+def _end(agent: _Agent, message: Start, pid: int) -> None:
     """TERM and its grace; a second time KILL, where the pid is given."""
     if pid:
         with suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
-    key = [message["experiment"], message["task"], message["attempt"]]
-    agent.send({"type": "stop", "key": key, "reason": "stopped", "grace": message["grace"]})
+    agent.send(Stop(message.key, "stopped", message.grace))
 
 
-def _told(finished: Message, outputs: _Outputs, seconds: float) -> int:
+def _told(finished: Finished, outputs: _Outputs, seconds: float) -> int:
     """Say how it ended; the exit status for that."""
-    if finished["state"] == "done":
+    if finished.state == "done":
         wrote = outputs.others()
         files = f"; it wrote {', '.join(wrote)}" if wrote else ""
         print(f"✓ done in {span(seconds)}{files}", file=sys.stderr)
         return DONE
-    reason = finished["reason"]
+    reason = finished.reason or ""
     if reason == "start":
-        print(f"✗ it did not start: {finished.get('message', '')}", file=sys.stderr)
+        print(f"✗ it did not start: {finished.message or ''}", file=sys.stderr)
     else:
-        what = {"exit": f"exit {finished.get('exit_code')}", "signal": f"signal {finished.get('signal')}"}
-        why = f": {PIPE}" if finished.get("signal") == signal.SIGPIPE else ""
+        what = {"exit": f"exit {finished.exit_code}", "signal": f"signal {finished.signal}"}
+        why = f": {PIPE}" if finished.signal == signal.SIGPIPE else ""
         print(f"✗ {what.get(reason, reason)} after {span(seconds)}{why}", file=sys.stderr)
     return FAILED
 
@@ -190,7 +201,7 @@ class _Agent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.send({"type": "bye"})
+        self.send(Bye())
         assert self.relay.stdin is not None and self.relay.stdout is not None and self.relay.stderr is not None
         with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             self.relay.wait(_END)  # it ends with the agent
@@ -198,15 +209,15 @@ class _Agent:
             stream.close()
         self.relay.wait()
 
-    def send(self, *messages: Message) -> None:
-        self.write("".join(json.dumps(message) + "\n" for message in messages).encode())
+    def send(self, *messages: ToAgent) -> None:
+        self.write(b"".join(map(encode, messages)))
 
     def write(self, data: bytes) -> None:
         assert self.relay.stdin is not None
         with suppress(BrokenPipeError):  # its own words say why, to who reads
             self.relay.stdin.write(data)
 
-    def receive(self, seconds: float) -> Message | None:
+    def receive(self, seconds: float) -> FromAgent | None:
         """The next message; None where there is none within that time. Raises UsageError where the agent is gone."""
         assert self.relay.stdout is not None
         if b"\n" not in self.unread:
@@ -218,8 +229,7 @@ class _Agent:
         if not newline:
             return None
         self.unread = rest
-        message: Message = json.loads(line)
-        return message
+        return decode(line)
 
     def read(self) -> None:
         assert self.relay.stdout is not None and self.relay.stderr is not None

@@ -22,11 +22,11 @@ def repeating_line(recipe: Recipe, row: int) -> str:
 
     message = recipe.start(row, 1)
     experiment = recipe.experiment
-    variables = {name: message["env"][name] for name in experiment.env}
+    variables = {name: message.env[name] for name in experiment.env}
     texts = " ".join(step.command for step in experiment.steps)
-    variables |= {name: value for name, value in message["env"].items() if name in texts}
-    place = shlex.quote(str(message.get("workdir") or recipe.workdir))
-    begin = [f"mkdir -p {shlex.quote(message['folder'])}"] if "output" in placeholders(experiment) else []
+    variables |= {name: value for name, value in message.env.items() if name in texts}
+    place = shlex.quote(str(message.workdir or recipe.workdir))
+    begin = [f"mkdir -p {shlex.quote(message.folder)}"] if "output" in placeholders(experiment) else []
     begin += [f"cd {place}"]
     exports = [f"export {name}={quote(value)}" for name, value in variables.items()]
     shown = recipe.shown(row)

@@ -20,7 +20,6 @@ from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.engine import Engine
 from tui_lab.engine.lock import EngineFacts, beat
 from tui_lab.engine.node_commands import NodeCommands
-from tui_lab.engine.notice import notice_of
 from tui_lab.engine.paths import peer_uid, runtime_folder
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import layout, ranges
@@ -189,9 +188,9 @@ class Control:
         engine = self.engine
         return {
             "pid": os.getpid(),
-            "active": sorted(engine.active),
-            "notice": notice_of(engine),
-            "full": sorted(engine.disk.full),
+            "active": sorted(engine.scheduler.active),
+            "notice": self.nodes.notice(),
+            "full": sorted(engine.durability.full),
             "nodes": self.nodes.listing(),
             "stopping": self.nodes.stopping(),
             "refused": engine.refused,

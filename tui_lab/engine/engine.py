@@ -1,5 +1,5 @@
-"""The engine: one per lab, asyncio, detached. Gives tasks to nodes, writes what happens, ends when nothing is
-left."""
+"""The engine: one per lab, asyncio, detached. It tells the scheduler what happens, carries out what that decides, and
+ends when nothing is left."""
 
 from __future__ import annotations
 
@@ -8,27 +8,86 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
-from tui_lab.engine.captures import Captures
-from tui_lab.engine.dispatch import Dispatch
-from tui_lab.engine.durable import Durability
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.core.effects import (
+    Acknowledge,
+    Assign,
+    Commit,
+    DropOutputs,
+    Effect,
+    Extend,
+    Fetch,
+    Send,
+    SendContext,
+    Stage,
+    Stopped,
+    WakeAt,
+)
+from tui_lab.engine.core.events import (
+    AgentSaid,
+    AssignRefused,
+    DiskFree,
+    DiskFull,
+    DrainAsked,
+    Event,
+    Extension,
+    LatencyMeasured,
+    NodeDisconnected,
+    NodeWelcomed,
+    OutputsArrived,
+    OutputsBlocked,
+    PauseAsked,
+    Recorded,
+    RunBegun,
+    RunFailed,
+    RunLoaded,
+    RunRemoved,
+    Staged,
+    StartSent,
+    StartsRefused,
+    StopAsked,
+    Tick,
+    UnstartedAbandoned,
+    Woken,
+)
+from tui_lab.engine.core.model import Key, Moment, RunSettings
+from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
+from tui_lab.engine.durability import Durability
 from tui_lab.engine.files import NodeFiles
-from tui_lab.engine.hearing import Hearing
-from tui_lab.engine.node import Node
-from tui_lab.engine.outputs import Outputs
-from tui_lab.engine.reach import UNREACHABLE, Reach
-from tui_lab.engine.run import ExperimentRun, Key, entries_of, now
+from tui_lab.engine.node_facts import NodeFacts
+from tui_lab.engine.output_staging import OutputStaging
+from tui_lab.engine.outputs import Arrival, Outputs, write_piece
+from tui_lab.engine.registry import NodeRegistry
+from tui_lab.engine.run_files import RunFiles, now
 from tui_lab.engine.samples import Samples
 from tui_lab.engine.staging import CodeStaging
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.protocol.agent import (
+    Ack,
+    Finished,
+    FromAgent,
+    Notice,
+    Output,
+    Pong,
+    Returned,
+    Sample,
+    Start,
+    Started,
+    ToAgent,
+    Welcome,
+    WireKey,
+)
+from tui_lab.store import environment as captured
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Drained, Paused, Submitted
+from tui_lab.store.events import EnvironmentCaptured, KnownEvent, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -36,49 +95,277 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
-LOOK: Final = 1.0  # seconds between looks at what nobody tells us
-ASLEEP: Final = 5.0  # seconds of silence of our own, from which on they don't count against nodes
-FIRST_COMMAND: Final = 10.0  # seconds that a new engine waits for its first, and open attempts for an environment
 
 # Which further tasks of an experiment are to be run, now that those that were asked for have ended.
 More = Callable[[ExperimentFolder], tuple[Sequence[int], str]]
 
 
+def moment() -> Moment:
+    """The present."""
+    return Moment(time.monotonic(), time.time())
+
+
 class Engine:
-    """Holds runs and nodes together. more: finds the repeats that an experiment needs still; called in a thread."""
+    """The shell around the scheduler. more: finds the repeats that an experiment needs still; called in a thread."""
 
     def __init__(self, lab: Lab, epoch: int, more: More | None = None) -> None:
         self.lab = lab
-        self.epoch = epoch
         self.more = more
-        self.runs: dict[str, ExperimentRun] = {}
-        self.reach = Reach(self)
-        self.nodes = self.reach.nodes
-        self.active: set[str] = set()  # experiments with a run that has not ended
+        self.scheduler = Scheduler(moment())
+        self.runs: dict[str, RunFiles] = {}
         self.refused: dict[str, str] = {}  # experiments that can't be read, and why
         self.files = NodeFiles()
+        self.registry = NodeRegistry(lab, epoch, self.scheduler, self.feed, self.files, self)
+        self.nodes = self.registry.nodes
         self.samples = Samples(lab)
-        self.outputs = Outputs(self.files, self._on_arrived)
-        self.staging = CodeStaging(self.files, self._on_place)
-        self.disk = Durability(self.runs, self.nodes, self._on_place)
-        self.facts = Captures(self)
-        self.dispatch = Dispatch(self, self.staging)
-        self.hearing = Hearing(self, self.outputs, self.samples)
+        self.outputs = Outputs(self.files, self._on_arrived, lambda blocked: self.feed(OutputsBlocked(blocked)))
+        self.staging = CodeStaging(self.files, self._stage)
+        self.durability = Durability(self.runs, self._send, lambda name: self.feed(DiskFree(name)))
+        self.facts = NodeFacts(self.files, self._on_facts)
+        self.output_staging = OutputStaging(self.files, self.scheduler, self.durability.sync, self._start)
+        self._inbox: deque[Event] = deque()
+        self._feeding = False
+        self._timer: asyncio.Handle | None = None
+        self._stopped = 0  # the scheduler's answer to `StopAsked`
         self._extending: set[asyncio.Task[None]] = set()
-        self._arrivals = 0
-        self._begun = self._looked = time.monotonic()
+        self._ticked = time.monotonic()
         self._wake = asyncio.Event()
         self._needed = 0
+        self._ending = False
         self._stop = False
 
-    def _on_arrived(self, arrivals: list[Any]) -> None:
-        self.hearing.on_arrived(arrivals)
+    # The scheduler.
 
-    def _on_place(self) -> None:
+    def feed(self, event: Event) -> None:
+        """Tell the scheduler what has happened, and carry out what it decides."""
+        self._inbox.append(event)
+        if self._feeding:
+            return  # it is its turn after what is being carried out
+        self._feeding = True
+        try:
+            while self._inbox:
+                for effect in self.scheduler.handle(self._inbox.popleft(), moment()):
+                    self._carry_out(effect)
+        finally:
+            self._feeding = False
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Commit(experiment=name, events=events):
+                self._commit(self.runs[name], events)
+            case Assign(experiment=name):
+                self._assign(self.runs[name], effect)
+            case Send(node=name, message=message):
+                self._send(name, message)
+            case Acknowledge(experiment=name):
+                self.durability.acknowledge(self.runs[name], effect)
+            case Stage(experiment=name, node=node, submission=submission):
+                self._stage(self.runs[name], self.nodes[node], submission)
+            case SendContext(experiment=name, node=node, submission=submission):
+                self._guard(self.runs[name], self._send_context, self.nodes[node], submission)
+            case Fetch(experiment=name, node=node, message=message):
+                self.outputs.bring(Arrival(self.runs[name], self.nodes[node], message))
+            case DropOutputs(node=name):
+                self.samples.note(self.nodes[name])
+                self.outputs.forget(lambda arrival: arrival.node.name == name)
+            case Extend(experiment=name):
+                task = asyncio.create_task(self._extend(self.runs[name]))
+                self._extending.add(task)
+                task.add_done_callback(self._extending.discard)
+            case Stopped(count=count):
+                self._stopped = count
+            case WakeAt(moment=at):
+                self._wake_at(at)
+
+    def _wake_at(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        loop, delay = asyncio.get_running_loop(), at - time.monotonic()
+        self._timer = loop.call_later(delay, self._woken) if delay > 0 else loop.call_soon(self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        if not self._ending:
+            self.feed(Woken())
+        self.wake()
+
+    def _guard(self, run: RunFiles, call: Callable[..., None], *arguments: Any) -> None:
+        """Call for one run; what goes wrong with it is that run's end, and touches no other."""
+        try:
+            call(run, *arguments)
+        except (LabError, SpecError) as error:
+            self.feed(RunFailed(run.name, str(error)))
+        except Exception as error:
+            log.exception("%s", run.name)
+            self.feed(RunFailed(run.name, f"the engine failed: {error!r}; see {self.lab.path}/engine.log"))
+
+    def _commit(self, run: RunFiles, events: Sequence[KnownEvent]) -> None:
+        if not run.append(events):
+            self._on_full(run)
+
+    def _on_full(self, run: RunFiles) -> None:
+        self.durability.on_full(run)
+        self.feed(DiskFull(run.name))
+
+    def _assign(self, run: RunFiles, effect: Assign) -> None:
+        """Write ahead that a node gets attempts, and only then have them started."""
+        if not run.append_now(effect.events):
+            self._on_full(run)
+            self.feed(AssignRefused(run.name, effect.node, effect.keys))
+            return
+        self._guard(run, self._hand_over, effect)
+
+    def _hand_over(self, run: RunFiles, effect: Assign) -> None:
+        node = self.nodes[effect.node]
+        messages: list[Start] = []
+        refused: list[tuple[Key, str]] = []
+        try:
+            paths = self.staging.paths(run, node, effect.submission)
+            assert paths is not None
+            recipe = run.recipe(effect.submission)
+            for key in effect.keys:
+                row = recipe.plan.row(key[0])
+                try:
+                    if row is None:
+                        raise ValueError("the task is not in the plan any more")
+                    message = recipe.start(row, key[1], paths, run.state.changes.get(key[0]), run.wire_name)
+                    if not self.output_staging.stage(run, node, key, message):
+                        messages.append(message)
+                except ValueError as error:
+                    refused.append((key, str(error)))
+        except Exception:  # nothing has been sent: what is open nowhere must not keep the engine
+            self.feed(AgentSaid(node.name, [Returned([(run.wire_name, *key) for key in effect.keys])]))
+            raise
+        node.send(*messages)
+        if refused:
+            self.feed(StartsRefused(run.name, node.name, refused))
+
+    def _start(self, run: RunFiles, node: NodeConnection, message: Start) -> None:
+        """Have an attempt started whose files had to go there first; a person may have stopped it meanwhile."""
+        node.send(message)
+        self.feed(StartSent(run.name, node.name, (message.task, message.attempt)))
+
+    def _stage(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
+        """Say so where tasks of a submission can start on a node; else see to it."""
+        self._guard(run, self._stage_now, node, submission)
+
+    def _stage_now(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
+        if node.ready and self.staging.paths(run, node, submission) is not None:
+            self.feed(Staged(run.name, node.name, submission))
+
+    def _send_context(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
+        paths = self.staging.paths(run, node, submission)
+        assert run.environment is not None and paths is not None
+        node.send(run.recipe(submission).context(run.environment, paths, run.umask))
+
+    def _send(self, name: str, message: ToAgent) -> None:
+        if name in self.nodes:
+            self.nodes[name].send(message)
+
+    def _on_arrived(self, arrivals: list[Arrival]) -> None:
+        self.feed(OutputsArrived([one.arrived() for one in arrivals]))
+
+    async def _extend(self, run: RunFiles) -> None:
+        assert self.more is not None
+        try:
+            tasks, note = await _apart(self.more, run.folder)
+        except (LabError, SpecError) as error:
+            self.feed(RunFailed(run.name, str(error)))
+        else:
+            if self.runs.get(run.name) is run:
+                self.feed(Extension(run.name, tasks, note))
+
+    # What connections tell.
+
+    def on_welcome(self, node: NodeConnection, message: Welcome) -> None:
+        """The agent of a node has answered."""
+        self.staging.forget(node)
+        memory = node.entry.get("memory") or message.facts.get("memory", 0)
+        self.feed(NodeWelcomed(node.name, message, memory))
+        self.facts.learn(node)
+
+    def on_disconnected(self, node: NodeConnection, why: str, *, fatal: bool, silent: bool) -> None:
+        """The connection to a node has ended, or could not be made."""
+        if self.nodes.get(node.name) is not node:
+            return
+        failed = node.tries + 1 if why else node.tries
+        self.feed(NodeDisconnected(node.name, why, fatal=fatal, silent=silent, tries=failed))
+        if why:
+            self.samples.note(node)
+        self.wake()
+
+    def on_dropped(self, node: NodeConnection) -> None:
+        """A node is known no longer."""
+        self.facts.forget(node)
+        self.staging.forget(node)
+
+    def on_messages(self, node: NodeConnection, messages: list[FromAgent]) -> None:
+        """So much has arrived at once: what is for people is kept here, all else is the scheduler's."""
+        if self.nodes.get(node.name) is not node:
+            return
+        changed: dict[WireKey, str] = {}
+        for message in messages:
+            match message:
+                case Started(key=key):
+                    if node.shared and (note := self._program_change(key)):
+                        changed[key] = note
+                case Finished():
+                    node.tries = 0  # the channel is of use
+                case Output():
+                    self._write_output(message)
+                case Sample():
+                    self.samples.take(node, message)
+                    node.ping()
+                case Pong():
+                    latency = node.on_pong(message)
+                    if latency is not None:
+                        self.feed(LatencyMeasured(node.name, latency))
+                    self.samples.note(node)
+                case Notice(text=text):
+                    node.notice = text
+                case _:
+                    pass
+        self.feed(AgentSaid(node.name, messages, changed))
+
+    def _open_run(self, key: WireKey) -> RunFiles | None:
+        """The run of an attempt that is open."""
+        run = self.scheduler.run_of(key[0])
+        return self.runs[run.name] if run is not None and key[1:] in run.flight else None
+
+    def _program_change(self, key: WireKey) -> str:
+        run = self._open_run(key)
+        try:
+            return run.program_change(key[1]) if run is not None else ""
+        except (LabError, SpecError) as error:
+            log.warning("%s: %s", key[0], error)
+            return ""
+
+    def _write_output(self, message: Output) -> None:
+        run = self._open_run(message.key)
+        if run is not None:
+            try:
+                write_piece(run.folder, message)
+            except (OSError, ValueError) as error:
+                log.warning("%s: %s", run.name, error)
+
+    def _on_facts(self, node: NodeConnection, facts: dict[str, Any]) -> None:
+        """Tell the experiments that run on a node, or have just done so, what is known of it."""
         for run in self.runs.values():
-            for node in self.nodes.values():
-                self.dispatch.logged(run, self.dispatch.send_contexts, run, node)
-        self.dispatch.plan()
+            if run.environment is not None and any(entry["name"] == node.name for entry in run.nodes):
+                self._record_facts(run, node.name, facts)
+        self.wake()
+
+    def _record_facts(self, run: RunFiles, name: str, facts: dict[str, Any]) -> None:
+        if run.journal.removed:
+            return  # the folder must not come back
+        try:
+            digest = captured.capture(run.folder.path, {"kind": "node", **facts})
+        except LabError as error:
+            log.warning("%s: %s", run.name, error)
+            return
+        event = EnvironmentCaptured(now(), name, digest)
+        if run.state.environments.get(name) != digest and run.append_now([event]):
+            self.feed(Recorded(run.name, [event]))
 
     # Life.
 
@@ -89,9 +376,9 @@ class Engine:
         loop.set_exception_handler(self._on_mistake)
         loop.add_signal_handler(signal.SIGTERM, self.shutdown)
         self._recover()
-        syncing = asyncio.create_task(self.disk.keep())
-        abandoning = loop.call_later(FIRST_COMMAND, self.abandon_unstarted)
-        idle_since: float | None = time.monotonic() + FIRST_COMMAND - LINGER
+        syncing = asyncio.create_task(self.durability.keep())
+        abandoning = loop.call_later(SUPPLIED_IN, self.abandon_unstarted)
+        idle_since: float | None = time.monotonic() + SUPPLIED_IN - LINGER
         while not self._stop:
             if self._busy():
                 idle_since = None
@@ -101,25 +388,27 @@ class Engine:
                 break
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), LINGER if idle_since is not None else LOOK)
+                await asyncio.wait_for(self._wake.wait(), LINGER if idle_since is not None else TICK)
             except TimeoutError:
                 pass
-            if time.monotonic() - self._looked >= LOOK:
-                self.check_health()
+            if time.monotonic() - self._ticked >= TICK:
+                self._check_health()
         await close()
+        self._ending = True
         abandoning.cancel()
         await self.facts.close()
         await self.outputs.close()
-        await self.dispatch.output_staging.close()
+        await self.output_staging.close()
         await self.staging.close()
-        await self.disk.sync()
-        await self.reach.close(at_once=self._stop)  # what is being stopped ends meanwhile, and is acknowledged
+        await self.durability.sync()
+        await self.registry.close(at_once=self._stop)  # what is being stopped ends meanwhile, and is acknowledged
         syncing.cancel()
         for run in self.runs.values():
-            self.disk.save(run)
+            self.durability.save(run)
             run.journal.close()
 
     def wake(self) -> None:
+        """Look at once whether anything is left."""
         self._wake.set()
 
     @contextmanager
@@ -132,22 +421,10 @@ class Engine:
             self._needed -= 1
             self._wake.set()
 
-    @property
-    def waited_long(self) -> bool:
-        """Whoever resumes what an earlier engine left would have come by now."""
-        return time.monotonic() - self._begun > FIRST_COMMAND
-
     def _busy(self) -> bool:
         """Something is going on, or will."""
-        if self.active or self.outputs.busy or self.facts.busy or self._extending or self._needed:
-            return True
-        return any(
-            run.unwritten
-            or any(
-                self.nodes[node].failing_for() < UNREACHABLE for node in set(run.flight.values()) if node in self.nodes
-            )
-            for run in self.runs.values()
-        )
+        here = self.outputs.busy or self.facts.busy or bool(self._extending) or self._needed > 0
+        return here or self.scheduler.busy(moment())
 
     def shutdown(self) -> None:
         """End at once; what runs goes on under the agents, and the next engine takes it up."""
@@ -166,66 +443,73 @@ class Engine:
             try:
                 if any(self.lab.experiment(name).state().columns["assigned"]):
                     run = self.load(name)
-                    entries = entries_of(run)
-                    for node in set(run.flight.values()):
-                        self.reach.connect(entries.get(node, {"name": node}), {})
-                    run.hold_tokens_in_flight()
+                    entries = run.entries()
+                    for node in sorted(set(self.scheduler.runs[name].flight.values())):
+                        self.registry.connect(entries.get(node, {"name": node}), {})
             except (LabError, SpecError) as error:
                 log.error("%s: %s", name, error)
                 self.refused[name] = str(error)
 
-    # Runs and nodes.
+    def abandon_unstarted(self) -> None:
+        """No client has supplied the environment of what an earlier engine left: what has not started never will."""
+        self.feed(UnstartedAbandoned())
 
-    def load(self, name: str, *, new: bool = False) -> ExperimentRun:
+    def _check_health(self) -> None:
+        """Folders that were removed, nodes that can't be reached, runs that no node is left for."""
+        passed = time.monotonic() - self._ticked
+        self._ticked += passed
+        self.registry.listen(passed - TICK if passed > ASLEEP else 0.0)
+        for run in list(self.runs.values()):
+            if run.journal.removed:
+                self._forget(run)
+        self.feed(Tick())
+
+    # Runs.
+
+    def load(self, name: str, *, new: bool = False) -> RunFiles:
         """The run of an experiment. new: it need not be there yet. Raises LabError, StorageError."""
         run = self.runs.get(name)
         if run is not None and run.journal.removed:
             self._forget(run)
             run = None
         if run is None:
-            folder = self.lab.new_experiment(name) if new else self.lab.experiment(name)
-            run = self.runs[name] = ExperimentRun(folder)
-            run.sharing = self._at_work
+            run = RunFiles(self.lab.new_experiment(name) if new else self.lab.experiment(name))
+            self.runs[name] = run
+            self.feed(RunLoaded(name, run.state, self._open_settings(run)))
         return run
 
-    def _at_work(self) -> list[ExperimentRun]:
-        """The runs that have attempts, or will have: they share the tokens of their limits."""
-        return [run for run in self.runs.values() if run.flight or run.name in self.active]
+    def _open_settings(self, run: RunFiles) -> RunSettings | None:
+        """How the attempts are run that an earlier engine left open; None where there are none, or that can't be
+        read."""
+        try:
+            return run.settings(extends=False) if any(run.state.columns["assigned"]) else None
+        except (LabError, SpecError) as error:
+            log.error("%s: %s", run.name, error)
+            self.refused[run.name] = str(error)
+            return None
 
-    def submitted(self, name: str) -> ExperimentRun:
+    def submitted(self, name: str) -> RunFiles:
         """The run of an experiment that has a submission. Raises LabError, StorageError."""
         run = self.load(name)
         run.require_submission()
         return run
 
-    def run_of(self, wire_name: str) -> ExperimentRun | None:
-        """The run that agents call by this name; None where its folder has gone."""
-        run = self.runs.get(wire_name.partition("@")[0])
-        return run if run is not None and run.wire_name == wire_name else None
-
-    def nodes_of(self, run: ExperimentRun) -> list[Node]:
-        """The nodes that the newest submission runs on."""
-        return [self.nodes[entry["name"]] for entry in run.nodes if entry["name"] in self.nodes]
-
-    def _forget(self, run: ExperimentRun) -> None:
+    def _forget(self, run: RunFiles) -> None:
         """Someone has removed an experiment's folder: end what still runs of it."""
-        log.warning("%s: its journal was removed; its tasks are stopped", run.name)
-        for key, name in run.flight.items():
-            if name in self.nodes:
-                self.nodes[name].send({"type": "stop", "key": [run.wire_name, *key], "reason": "stopped", "grace": 1.0})
+        self.feed(RunRemoved(run.name))
         self.runs.pop(run.name, None)
-        self.active.discard(run.name)
-        self.disk.full.pop(run.name, None)
-        ended = [(arrival.node.name, arrival.key) for arrival in self.outputs.forget(lambda one: one.run is not run)]
-        for name, key in ended + run.unacknowledged:  # nobody wants to know any more how these have ended
-            if name in self.nodes:
-                self.nodes[name].send({"type": "ack", "keys": [[run.wire_name, *key]]})
+        self.durability.forget(run)
+        # Nobody wants to know any more how these have ended.
+        ended = [(one.node.name, one.message.key) for one in self.outputs.forget(lambda one: one.run is run)]
+        ended += [(one.node, (run.wire_name, *one.key)) for one in run.unacknowledged]
+        for name, key in ended:
+            self._send(name, Ack([key]))
         run.journal.close()
         self._wake.set()
 
     # Commands of followers; each raises LabError for what can't be done.
 
-    def submit(self, event: Submitted, seen: int, environment: dict[str, str], umask: int | None) -> int:
+    def submit(self, event: Submitted, seen: int, environment: Mapping[str, str], umask: int | None) -> int:
         """Take a submission; its index. One that was taken before is not taken twice. seen: how far whoever planned it
         had read the journal."""
         run = self.load(event.experiment, new=True)
@@ -233,181 +517,66 @@ class Engine:
             if before.id == event.id:
                 if run.environment is None and run.state.ended is None:
                     self._begin(run, environment, umask)
-                    run.queue_up()
                 return index
-        self.reach.check(event.nodes)
-        if run.name in self.active:
+        self.registry.check(event.nodes)
+        if run.name in self.scheduler.active:
             event = structs.replace(event, joins=True)
-        run.submit(event, seen)
-        self._begin(run, environment, umask)
+        self.feed(Recorded(run.name, [run.submit(event, seen)]))
+        self._begin(run, environment, umask, fresh=True)
         return run.submission
 
     def requeue(
         self,
         name: str,
         tasks: ranges.Ranges,
-        environment: dict[str, str],
+        environment: Mapping[str, str],
         umask: int | None,
         changes: dict[str, Any],
     ) -> int:
         """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in
         seconds."""
         run = self.submitted(name)
-        self.reach.check(run.nodes)
-        run.requeue(tasks, changes)
+        self.registry.check(run.nodes)
+        self.feed(Recorded(name, [run.requeue(tasks, changes)]))
         self._begin(run, environment, umask)
         return run.submission
 
-    def resume(self, name: str, environment: dict[str, str], umask: int | None) -> None:
+    def resume(self, name: str, environment: Mapping[str, str], umask: int | None) -> None:
         """Go on with what was asked for, after an engine's death or a pause."""
         run = self.submitted(name)
-        self.reach.check(run.nodes)
-        run.resume()
+        self.registry.check(run.nodes)
+        resumed = run.resume()
+        if resumed is not None:
+            self.feed(Recorded(name, [resumed]))
         self._begin(run, environment, umask)
 
-    def _begin(self, run: ExperimentRun, environment: dict[str, str], umask: int | None) -> None:
-        """Make a run active, with the environment that its tasks inherit."""
-        self._arrivals += 1
-        run.environment, run.umask, run.arrival = environment, umask, self._arrivals
-        run.spare({node.name for node in self.nodes.values() if node.ready})
+    def _begin(self, run: RunFiles, environment: Mapping[str, str], umask: int | None, *, fresh: bool = False) -> None:
+        """Make a run active, with the environment that its tasks inherit. fresh: it is a new submission."""
+        settings = run.settings(extends=self.more is not None)
+        run.environment, run.umask = dict(environment), umask
         for entry in run.nodes:
-            node = self.reach.connect(entry, environment)
-            node.drained = entry["name"] in run.drained_nodes
-            self.dispatch.count_needs(run, node)
-            self.dispatch.send_contexts(run, node)
-            self.facts.write_down(node)
-        self.active.add(run.name)
-        self.dispatch.plan()
+            self.registry.connect(entry, environment)
+        self.feed(RunBegun(run.name, settings, fresh=fresh))
+        for entry in run.nodes:
+            self.facts.tell(self.nodes[entry["name"]])
 
     def pause(self, name: str) -> None:
         """Start nothing more of an experiment until someone resumes it; what runs goes on."""
-        run = self.submitted(name)
-        if run.state.paused is None:
-            run.record([Paused(now(), "asked", run.finished_since[1])])
-        self.dispatch.take_back(run)
-        self.dispatch.plan()
+        self.submitted(name)
+        self.feed(PauseAsked(name))
 
     def drain(self, name: str) -> None:
         """Start nothing more of an experiment; what runs may finish, then its run is over."""
-        run = self.submitted(name)
-        if not run.state.drained:
-            run.record([Drained(now())])
-        self.dispatch.take_back(run)
-        if run.state.ended is None:
-            self.active.add(name)
-        self.dispatch.plan()
+        self.submitted(name)
+        self.feed(DrainAsked(name))
 
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
         """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of
         stopped."""
-        run = self.submitted(name)
-        count = 0
-        if interrupt:
-            self.drain(name)
-        else:
-            waiting = run.stop_waiting(tasks)
-            if waiting is not None:
-                run.record([waiting])
-                count += ranges.count(waiting.tasks)
-        keys = run.stop_open(tasks, "interrupted" if interrupt else "stopped")
-        for key in keys:
-            node = self.nodes.get(run.flight[key])
-            if node is not None:
-                self.send_stop(run, node, key)
-        self.dispatch.plan()
-        return count + len(keys)
-
-    def send_stop(self, run: ExperimentRun, node: Node, key: Key) -> None:
-        grace = run.recipe().experiment.grace
-        node.send({"type": "stop", "key": [run.wire_name, *key], "reason": run.stopping[key], "grace": grace})
-
-    def abandon_unstarted(self) -> None:
-        """No client has supplied the environment of what an earlier engine left: what has not started
-        never will."""
-        for run in self.runs.values():
-            if run.environment is None and run.flight:
-                submissions = {run.state.columns["submission"][task] for task, _ in run.flight}
-                contexts = [f"{run.wire_name}/{number}" for number in submissions]
-                for node in self.nodes.values():
-                    node.send({"type": "forsake", "contexts": contexts})
-
-    # What nobody tells us.
-
-    def check_health(self) -> None:
-        """Folders that were removed, nodes that can't be reached, runs that no node is left for."""
-        passed = time.monotonic() - self._looked
-        self._looked += passed
-        if passed > ASLEEP:
-            self.reach.asleep_for(passed - LOOK)
-        self.reach.listen()
-        for run in list(self.runs.values()):
-            if run.journal.removed:
-                self._forget(run)
-            elif run.unwritten:
-                self.disk.on_full(run)
-        self._lose_nodes()
-        for name in list(self.active):
-            run = self.runs[name]
-            why = self.reach.stuck(run)
-            if why:
-                self.give_up(run, "no_node", why)
-
-    def _lose_nodes(self) -> None:
-        """What is open on a node that stayed away too long runs elsewhere."""
-        for node in self.reach.too_long_away():
-            self.samples.note(node)
-            self.outputs.forget(lambda arrival, gone=node: arrival.node is not gone)  # type: ignore[misc]
-            for run in self.runs.values():
-                events = run.lose(node.name)
-                if events and not run.record(events):
-                    self.disk.on_full(run)
-            self.dispatch.plan()
-
-    # The end of a run.
-
-    def finish(self, run: ExperimentRun) -> None:
-        """What was asked for has ended. Where an experiment wants further repeats, they are asked for next."""
-        if self.more is not None and not run.held and not isinstance(run.recipe().experiment.repeat, int):
-            if not run.extending:
-                run.extending = True
-                task = asyncio.create_task(self._extend(run, self.more))
-                self._extending.add(task)
-                task.add_done_callback(self._extending.discard)
-            return
-        self._end(run)
-
-    async def _extend(self, run: ExperimentRun, more: More) -> None:
-        try:
-            tasks, note = await _apart(more, run.folder)
-        except (LabError, SpecError) as error:
-            self.give_up(run, "error", str(error))
-            return
-        finally:
-            run.extending = False
-        if self.runs.get(run.name) is not run or run.name not in self.active or not run.over:
-            return
-        if len(tasks) and not run.held:
-            run.extend(tasks, note)
-            self.dispatch.plan()
-        else:
-            self._end(run)
-
-    def _end(self, run: ExperimentRun) -> None:
-        self.active.discard(run.name)
-        if not run.record([run.end()]):
-            self.disk.on_full(run)
-        log.info("%s ended: %s", run.name, run.counts())
-        self._wake.set()
-
-    def give_up(self, run: ExperimentRun, reason: str, message: str) -> None:
-        """End a run that can't go on. What of it is open somewhere stays open, for the next engine to
-        settle."""
-        log.error("%s: %s", run.name, message)
-        if run.name in self.active:
-            run.record([Paused(now(), reason, 0, message)])
-            self.dispatch.take_back(run)
-            self._end(run)
-        self._wake.set()
+        self.submitted(name)
+        self._stopped = 0
+        self.feed(StopAsked(name, None if tasks is None else frozenset(tasks), interrupt))
+        return self._stopped
 
 
 async def _apart(call: Callable[..., T], *arguments: Any) -> T:

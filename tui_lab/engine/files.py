@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from tui_lab.engine.node import Node
+from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.transfer import FileChannel, TransferError
 from tui_lab.engine.transports.channel import ChannelError
 
@@ -20,12 +20,12 @@ class NodeFiles:
     """Lends channels to the file server of each node."""
 
     def __init__(self) -> None:
-        self._idle: dict[Node, list[FileChannel]] = {}
+        self._idle: dict[NodeConnection, list[FileChannel]] = {}
         self._closing: set[asyncio.Future[None]] = set()
-        self._turns: dict[Node, asyncio.Semaphore] = {}
+        self._turns: dict[NodeConnection, asyncio.Semaphore] = {}
 
     @asynccontextmanager
-    async def channel(self, node: Node) -> AsyncIterator[FileChannel]:
+    async def channel(self, node: NodeConnection) -> AsyncIterator[FileChannel]:
         """A channel for one transfer after another. Raises ChannelError where the node can't be reached; what goes
         wrong inside ends the channel."""
         async with self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE)):
@@ -44,7 +44,7 @@ class NodeFiles:
                 raise
             await self._put_by(node, channel)
 
-    async def _put_by(self, node: Node, channel: FileChannel) -> None:
+    async def _put_by(self, node: NodeConnection, channel: FileChannel) -> None:
         if not node.ready:
             await channel.close()
             return
@@ -59,7 +59,7 @@ class NodeFiles:
 
         asyncio.get_running_loop().call_later(IDLE, expire)
 
-    async def forget(self, node: Node) -> None:
+    async def forget(self, node: NodeConnection) -> None:
         """Close what idles: the connection below it has gone."""
         for channel in self._idle.pop(node, []):
             await channel.close()

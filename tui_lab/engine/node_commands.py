@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tui_lab.engine.engine import Engine
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.core.events import NodeDrained, Recorded, SlotsSet
+from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.run import RunState
+from tui_lab.engine.engine import Engine, moment
 from tui_lab.engine.files import Unreachable, absent
-from tui_lab.engine.node import Node
-from tui_lab.engine.run import ExperimentRun, entries_of
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
 from tui_lab.portable.globs import matcher
@@ -34,6 +37,7 @@ class NodeCommands:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.scheduler = engine.scheduler
 
     # How they stand.
 
@@ -45,39 +49,63 @@ class NodeCommands:
         """How many tasks are to be stopped on which node, of one experiment or all; with `away_for` where it can't be
         reached: there they are stopped once it is back, and given up in `lost_in` seconds."""
         found = []
-        for run in self.engine.runs.values():
-            places = Counter(run.flight[key] for key in run.stopping) if name in (None, run.name) else {}
-            for place, count in places.items():
-                node = self.engine.nodes.get(place)
+        for run in self.scheduler.runs.values():
+            counts = Counter(run.flight[key] for key in run.stopping) if name in (None, run.name) else {}
+            for where, count in counts.items():
+                node = self.scheduler.nodes.get(where)
                 away = {} if node is None else {"error": node.error, **self._away(node)}
-                found.append({"experiment": run.name, "node": place, "tasks": count, **away})
+                found.append({"experiment": run.name, "node": where, "tasks": count, **away})
         return found
 
-    def _away(self, node: Node) -> dict[str, Any]:
+    def notice(self) -> str:
+        """What the engine waits for, for a person; empty where all is well."""
+        engine, active = self.engine, [self.scheduler.runs[name] for name in sorted(self.scheduler.active)]
+        full = [
+            f"{engine.lab.path / name}: {why}; waiting until there is room"
+            for name, why in engine.durability.full.items()
+        ]
+        held = [f"node {node.name}: {said}" for node in engine.nodes.values() for said in _said(node) if said]
+        waiting = [*map(self._drained, active), *map(self._waiting, active)]
+        return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *waiting) if said)
+
+    def _waiting(self, run: RunState) -> str:
+        """Where tasks are to be stopped that can't be told so."""
+        nodes = {run.flight[key] for key in run.stopping}
+        away = sorted(name for name in nodes if name in self.scheduler.nodes and self.scheduler.nodes[name].away)
+        return f"{run.name}: its tasks on {', '.join(away)} are stopped once that can be reached again" if away else ""
+
+    def _drained(self, run: RunState) -> str:
+        """What a run waits for whose nodes a person has drained, all of them."""
+        nodes = self.scheduler.nodes_of(run)
+        if not run.order or run.held or not nodes or not all(node.drained for node in nodes):
+            return ""
+        return f"{run.name}: all its nodes are drained; `tui-lab nodes resume {nodes[0].name}` lets it go on"
+
+    def _away(self, node: NodeState) -> dict[str, Any]:
         """Since when a node is away, and until when its tasks wait for it, in seconds."""
         if not node.away:
             return {}
-        lost_in = None if node.lost else max(0.0, round(self.engine.reach.lost_in(node), 1))
-        return {"away_for": round(node.failing_for(), 1), "lost_in": lost_in}
+        now = moment()
+        lost_in = None if node.lost else max(0.0, round(self.scheduler.lost_in(node, now), 1))
+        return {"away_for": round(node.failing_for(now.monotonic), 1), "lost_in": lost_in}
 
-    def _of(self, node: Node) -> dict[str, Any]:
-        there = [(run, key) for run in self.engine.runs.values() for key, at in run.flight.items() if at == node.name]
+    def _of(self, node: NodeConnection) -> dict[str, Any]:
+        runs, state = self.scheduler.runs, node.state
+        there = [(run, key) for run in runs.values() for key, at in run.flight.items() if at == node.name]
         tasks = [[run.name, *key] for run, key in there if run.state.columns["state"][key[0]] == RUNNING]
-        quarantined = node.ready and any(
-            node.name in self.engine.runs[name].state.quarantined for name in self.engine.active
-        )
+        quarantined = node.ready and any(node.name in runs[name].state.quarantined for name in self.scheduler.active)
         return {
             **sample_of(node),
-            **self._away(node),
+            **self._away(state),
             "at": node.heard,
             "name": node.name,
-            "state": "quarantined" if quarantined else node.state,
-            "used": min(len(tasks), node.slots),
-            "open": len(node.open) if node.ready else len(there),
+            "state": "quarantined" if quarantined else state.state,
+            "used": min(len(tasks), state.slots),
+            "open": len(state.open) if node.ready else len(there),
             "stopping": sum(key in run.stopping for run, key in there),
             "host": node.entry.get("host"),
             "tags": node.entry.get("tags", []),
-            "error": node.error,
+            "error": state.error,
             "doing": node.said,
             "python": node.facts.get("python"),
             "cores": node.facts.get("cores"),
@@ -86,7 +114,7 @@ class NodeCommands:
             "tasks": tasks[:1000],
         }
 
-    def _node(self, name: str) -> Node:
+    def _node(self, name: str) -> NodeConnection:
         node = self.engine.nodes.get(name)
         if node is None:
             known = ", ".join(self.engine.nodes) or "none"
@@ -99,34 +127,31 @@ class NodeCommands:
         if slots < 1:
             raise LabError(f"{slots} slots: a node has one slot at least", "`nodes drain` starts nothing there")
         node = self._node(name)
-        node.set_slots(slots)
+        node.entry["slots"] = slots
+        self.engine.feed(SlotsSet(name, slots))
         self._write_down(name)
 
     def drain(self, name: str, drained: bool) -> None:
         """Start nothing new on a node, or do so again, also where it was in quarantine; what runs there goes on."""
         node = self._node(name)
-        node.drained = drained
+        self.engine.feed(NodeDrained(name, drained))
         self.engine.samples.note(node)
         self._write_down(name, resumed=not drained)
-        if drained:
-            for run in self.engine.runs.values():
-                self.engine.dispatch.take_back(run, name)
-        self.engine.dispatch.plan()
 
     def reconnect(self, name: str, environment: Mapping[str, str]) -> None:
         """Try at once to reach a node, with what the caller's environment has for the way there."""
         node = self._node(name)
         if not node.ready:
-            self.engine.reach.try_again(node, environment)
+            self.engine.registry.try_again(node, environment)
 
     def add(
         self, entry: dict[str, Any], experiments: Sequence[str] | None, environment: Mapping[str, str]
     ) -> list[str]:
         """A further node for experiments that are going, by default all: those that have not got it yet."""
-        names = sorted(self.engine.active) if experiments is None else list(experiments)
+        names = sorted(self.scheduler.active) if experiments is None else list(experiments)
         if not names:
             raise LabError("nothing is running that could use another node", "`--run FILE --node ...` starts with it")
-        self.engine.reach.check([entry])
+        self.engine.registry.check([entry])
         for name in names:
             run = self.engine.submitted(name)
             if run.environment is None:
@@ -134,23 +159,20 @@ class NodeCommands:
         names = [name for name in names if entry["name"] not in [one["name"] for one in self.engine.runs[name].nodes]]
         for name in names:
             run = self.engine.runs[name]
-            run.place_on([*run.nodes, entry], run.drained_nodes)
-            self.engine.reach.connect(entry, environment)
-        self.engine.dispatch.plan()
+            placed = run.place_on([*run.nodes, entry], run.drained_nodes)
+            self.engine.registry.connect(entry, environment)
+            self.engine.feed(Recorded(name, [placed]))
         return names
 
     def _write_down(self, name: str, resumed: bool = False) -> None:
-        node = self.engine.nodes[name]
-        for active in self.engine.active:
+        state = self.engine.nodes[name].state
+        for active in sorted(self.scheduler.active):
             run = self.engine.runs[active]
             if any(one["name"] == name for one in run.nodes):
-                entries = [one | {"slots": node.slots} if one["name"] == name else one for one in run.nodes]
-                drained = {one for one in run.drained_nodes if one != name} | ({name} if node.drained else set())
+                entries = [one | {"slots": state.slots} if one["name"] == name else one for one in run.nodes]
+                drained = {one for one in run.drained_nodes if one != name} | ({name} if state.drained else set())
                 released = [name] if resumed and name in run.state.quarantined else []
-                run.place_on(entries, drained, released)
-                if released:
-                    run.health.forget(name)
-        self.engine.dispatch.plan()
+                self.engine.feed(Recorded(active, [run.place_on(entries, drained, released)]))
 
     # Files.
 
@@ -159,7 +181,7 @@ class NodeCommands:
         run = self.engine.submitted(request["experiment"])
         key = (int(request["task"]), int(request["attempt"]))
         offset, most = int(request["offset"]), min(int(request.get("most", MOST)), MOST)
-        node = self.engine.nodes.get(run.flight.get(key, ""))
+        node = self.engine.nodes.get(self.scheduler.runs[run.name].flight.get(key, ""))
         if node is None or node.shared or not node.ready:
             return {"data": None, "total": 0}
         paths = self.engine.staging.paths(run, node, run.state.columns["submission"][key[0]])
@@ -186,7 +208,7 @@ class NodeCommands:
         if not left:
             return {"files": 0, "bytes": 0}
         name = _node_of(run, task, attempt)
-        node = await self._reach(entries_of(run).get(name, {"name": name}), environment)
+        node = await self._reach(run.entries().get(name, {"name": name}), environment)
         folder = f"{node.home}/{run.wire_name}/{layout.task_folder(Path(), task)}"
         size, refused = 0, ""
         try:
@@ -217,45 +239,50 @@ class NodeCommands:
         entries: dict[str, dict[str, Any]] = {}
         for name in self.engine.lab.experiments():
             with contextlib.suppress(LabError):
-                entries |= entries_of(self.engine.load(name))
+                entries |= self.engine.load(name).entries()
         return list(await asyncio.gather(*(self._clean(entry, environment) for entry in entries.values())))
 
     async def _clean(self, entry: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
         name = entry["name"]
-        if any(name in [one["name"] for one in self.engine.runs[active].nodes] for active in self.engine.active):
+        if any(name in [one["name"] for one in self.engine.runs[active].nodes] for active in self.scheduler.active):
             return {"name": name, "removed": [], "error": "a run that is going uses it"}
         try:
             node = await self._reach(entry, environment)
             self.engine.abandon_unstarted()  # what waits for an environment never begins
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE):
-                    while node.open:
+                    while node.state.open:
                         await asyncio.sleep(0.05)  # what has ended is being told
-            if node.open:
-                return {"name": name, "removed": [], "error": f"{len(node.open)} tasks are still open there"}
+            if node.state.open:
+                return {"name": name, "removed": [], "error": f"{len(node.state.open)} tasks are still open there"}
             removed = [f"the agent and its spool ({node.spool})"]
             if node.home:
                 async with self.engine.files.channel(node) as channel:
                     await channel.remove([node.home], node.home)
                 removed.append(node.home)
-            self.engine.reach.drop(node)
+            self.engine.registry.drop(node)
         except (LabError, TransferError, *Unreachable) as error:
             return {"name": name, "removed": [], "error": str(error)}
         return {"name": name, "removed": removed, "error": ""}
 
-    async def _reach(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> Node:
+    async def _reach(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> NodeConnection:
         """A node, once it answers. Raises LabError."""
-        node = self.engine.reach.connect(entry, environment)
+        node = self.engine.registry.connect(entry, environment)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER):
-                while not node.ready and not node.hopeless and node.tries < 2:
+                while not node.ready and not node.state.hopeless and node.tries < 2:
                     await asyncio.sleep(0.05)
         if not node.ready:
-            raise LabError(f"node {node.name}: {node.error or 'it does not answer'}")
+            raise LabError(f"node {node.name}: {node.state.error or 'it does not answer'}")
         return node
 
 
-def _left(run: ExperimentRun, task: int, attempt: int) -> tuple[list[Left], bool]:
+def _said(node: NodeConnection) -> tuple[str, ...]:
+    """What a node waits for, each once."""
+    return (node.said,) if node.notice in node.said else (node.notice, node.said)
+
+
+def _left(run: RunFiles, task: int, attempt: int) -> tuple[list[Left], bool]:
     """What an attempt left on its node, as its `finished` says; and whether there is more than that names."""
     for event, _ in journal.read(run.folder.journal, kinds=[Finished]):
         if isinstance(event, Finished) and (event.task, event.attempt) == (task, attempt) and event.left:
@@ -263,7 +290,7 @@ def _left(run: ExperimentRun, task: int, attempt: int) -> tuple[list[Left], bool
     return [], False
 
 
-def _node_of(run: ExperimentRun, task: int, attempt: int) -> str:
+def _node_of(run: RunFiles, task: int, attempt: int) -> str:
     """Where an attempt ran."""
     found: str = run.state.nodes[run.state.columns["node"][task]]
     for event, _ in journal.read(run.folder.journal, kinds=[Assigned]):

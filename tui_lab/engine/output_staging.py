@@ -11,11 +11,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.files import NodeFiles
-from tui_lab.engine.node import Message, Node
-from tui_lab.engine.run import ExperimentRun, Key
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.protocol.agent import Start
 from tui_lab.store.task_files import TaskFile, listed
 
 log = logging.getLogger(__name__)
@@ -33,22 +36,27 @@ Files = list[tuple[str, TaskFile]]
 
 
 class OutputStaging:
-    """Takes files along, and only then has an attempt started: `start` sends its message."""
+    """Takes files along, and only then has an attempt started.
+
+    settle: returns once what has ended is acknowledged. start: sends the message of an attempt.
+    """
 
     def __init__(
         self,
         files: NodeFiles,
+        scheduler: Scheduler,
         settle: Callable[[], Awaitable[None]],
-        start: Callable[[ExperimentRun, Node, Key, Message], None],
+        start: Callable[[RunFiles, NodeConnection, Start], None],
     ) -> None:
         self.files = files
         self.settle = settle
+        self.scheduler = scheduler
         self.start = start
         self._under_way: dict[tuple[str, Key], asyncio.Task[None]] = {}
 
-    def stage(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> bool:
+    def stage(self, run: RunFiles, node: NodeConnection, key: Key, message: Start) -> bool:
         """False where there is nothing to take along: the attempt may start at once."""
-        if key[1] == 1 or "collect" not in message:
+        if key[1] == 1 or message.collect is None:
             return False
         identity = (run.wire_name, key)
         before = self._under_way.pop(identity, None)
@@ -63,18 +71,18 @@ class OutputStaging:
         if self._under_way.get(identity) is task:
             del self._under_way[identity]
 
-    async def _carry(self, run: ExperimentRun, node: Node, key: Key, message: Message) -> None:
+    async def _carry(self, run: RunFiles, node: NodeConnection, key: Key, message: Start) -> None:
         def wanted() -> bool:
-            return (run.wire_name, *key) in node.open and run.flight.get(key) == node.name
+            return self.scheduler.is_open(message.key, node.name)
 
         await self.settle()  # at the acknowledgement of the attempt before, its files go from the node
         files = await asyncio.to_thread(_found, run.folder.task_folder(key[0]))
         if files and not await node.caught_up():
             return  # the node has gone; its welcome settles what becomes of the attempt
-        while wanted() and files and key not in run.stopping:
+        while wanted() and files and not self.scheduler.is_stopping(message.key):
             try:
                 async with self.files.channel(node) as channel:
-                    await channel.put_files(node.home, message["folder"], files)
+                    await channel.put_files(node.home, message.folder, files)
                 break
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s", run.name, key[0], error)
@@ -84,14 +92,14 @@ class OutputStaging:
                 await asyncio.sleep(AGAIN)
                 files = [(name, file) for name, file in files if file.size is not None]
         if wanted():
-            self.start(run, node, key, message)
+            self.start(run, node, message)
 
-    async def _carry_each(self, run: ExperimentRun, node: Node, key: Key, message: Message, files: Files) -> None:
+    async def _carry_each(self, run: RunFiles, node: NodeConnection, key: Key, message: Start, files: Files) -> None:
         """Take along what the node takes, one after the other: it has refused some."""
         for name, file in files:
             try:
                 async with self.files.channel(node) as channel:
-                    await channel.put_files(node.home, message["folder"], [(name, file)])
+                    await channel.put_files(node.home, message.folder, [(name, file)])
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s is not taken along: %s", run.name, key[0], name, error)
 

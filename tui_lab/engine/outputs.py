@@ -8,18 +8,21 @@ import errno
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.core.events import Arrived
+from tui_lab.engine.core.model import Key
 from tui_lab.engine.files import NodeFiles, absent
-from tui_lab.engine.node import Message, Node
-from tui_lab.engine.run import ExperimentRun, Key
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import TransferError
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.portable.beneath import Folder
+from tui_lab.protocol.agent import Finished, Output, OutputFile
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.task_files import TaskFile, task_folder
 
 log = logging.getLogger(__name__)
@@ -32,54 +35,70 @@ BATCH: Final = 200  # attempts whose small files are written at once
 AT_ONCE: Final = 4  # attempts with large files that are carried at once
 
 
-@dataclass(frozen=True, eq=False)
 class Arrival:
-    """An attempt that ended on a node, and its files."""
+    """An attempt that ended on a node, and its files, as far as they come home."""
 
-    run: ExperimentRun
-    node: Node
-    key: Key
-    message: Message
+    def __init__(self, run: RunFiles, node: NodeConnection, message: Finished) -> None:
+        self.run = run
+        self.node = node
+        self.message = message
+        self.trouble = ""  # why nothing comes home
+        self.unkept: list[OutputFile] = []  # files that stay on the node
+        self.files: list[OutputFile] = message.files or []  # as the node says
+        if not _is_sound(message):
+            self.refuse(ValueError("it is no list of files"))
+
+    @property
+    def key(self) -> Key:
+        """The attempt."""
+        return self.message.key[1:]
 
     @property
     def folder(self) -> Path:
+        """The task's folder here."""
         return self.run.folder.task_folder(self.key[0])
 
-    def leave(self, file: Mapping[str, Any], error: Exception) -> None:
+    def arrived(self) -> Arrived:
+        """The event that it is here."""
+        return Arrived(self.run.name, self.node.name, self.message, self.unkept, self.trouble)
+
+    def leave(self, file: OutputFile, error: Exception) -> None:
         """Let a file stay on the node, and have that said."""
-        if file["name"] in (one["name"] for one in self.message.get("unkept", ())):
+        if file["name"] in (one["name"] for one in self.unkept):
             return  # that was found before
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        size = file.get("size", 0)
-        self.message.setdefault("unkept", []).append({"name": file["name"], "size": size, "error": why})
+        self.unkept.append({"name": file["name"], "size": file.get("size", 0), "error": why})
         log.warning("%s task %d: %s: %s", self.run.name, self.key[0], file["name"], why)
 
     def refuse(self, error: Exception) -> None:
         """Leave all files on the node, for what it says of them makes no sense."""
         log.warning("%s task %d: %s says of its files: %r", self.run.name, self.key[0], self.node.name, error)
-        self.message["folder_trouble"] = f"what its node says of its files makes no sense ({error!r})"
-        files = self.message.get("files")
-        names = [file.get("name") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-        self.message["unkept"] = [
+        self.trouble = f"what its node says of its files makes no sense ({error!r})"
+        said = self.message.files
+        names = [file.get("name") for file in said if isinstance(file, dict)] if isinstance(said, list) else []
+        self.unkept = [
             {"name": name, "size": 0, "error": "not brought home"} for name in names if isinstance(name, str)
         ]
-        self.message["files"] = []
+        self.files = []
 
     @property
-    def large(self) -> list[dict[str, Any]]:
+    def large(self) -> list[OutputFile]:
         """The files that did not come with the message."""
-        gone = {one["name"] for one in self.message.get("unkept", ())}
-        files = self.message.get("files", ())
-        return [file for file in files if "size" in file and not file.get("inline") and file["name"] not in gone]
+        gone = {one["name"] for one in self.unkept}
+        return [file for file in self.files if "size" in file and not file.get("inline") and file["name"] not in gone]
 
 
 class Outputs:
     """Writes what comes with the messages, fetches what does not, and passes each attempt on, once its files are
     here and durable."""
 
-    def __init__(self, files: NodeFiles, arrived: Callable[[list[Arrival]], None]) -> None:
+    def __init__(
+        self, files: NodeFiles, arrived: Callable[[list[Arrival]], None], blocked: Callable[[bool], None]
+    ) -> None:
+        """blocked: is told when the disk has no room for outputs, and when it has again."""
         self.files = files
         self.arrived = arrived
+        self.blocked = blocked
         self.trouble = ""  # why something can't be written
         self.full = False  # it is for want of room
         self._coming: dict[tuple[str, str, Key], Arrival] = {}
@@ -98,8 +117,6 @@ class Outputs:
         if identity in self._coming:
             return
         self._coming[identity] = arrival
-        if not _is_sound(arrival.message):
-            arrival.refuse(ValueError("it is no list of files"))
         if arrival.large:
             carrier = asyncio.create_task(self._carry(arrival))
             self._carriers.add(carrier)
@@ -109,9 +126,9 @@ class Outputs:
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._write())
 
-    def forget(self, wanted: Callable[[Arrival], bool]) -> list[Arrival]:
+    def forget(self, unwanted: Callable[[Arrival], bool]) -> list[Arrival]:
         """Let go of attempts that nobody waits for any more: those."""
-        gone = {identity: arrival for identity, arrival in self._coming.items() if not wanted(arrival)}
+        gone = {identity: arrival for identity, arrival in self._coming.items() if unwanted(arrival)}
         for identity in gone:
             del self._coming[identity]
         return list(gone.values())
@@ -133,7 +150,8 @@ class Outputs:
         for arrival in done:
             del self._coming[arrival.node.name, arrival.run.wire_name, arrival.key]
         if done:
-            self.trouble, self.full = "", False
+            self.trouble = ""
+            self._set_full(False)
             self.arrived(done)
 
     async def _write(self) -> None:
@@ -175,7 +193,7 @@ class Outputs:
         async with self.files.channel(arrival.node) as channel:
             for file in arrival.large:
                 target = TaskFile(str(arrival.folder), file["name"])
-                source = f"{arrival.message['folder']}/{file['name']}"
+                source = f"{arrival.message.folder}/{file['name']}"
                 try:
                     await channel.get(arrival.node.home, source, target, mode=file.get("mode", 0o644) & 0o777)
                 except TransferError as error:
@@ -189,14 +207,19 @@ class Outputs:
     def _hold(self, arrival: Arrival, error: OSError) -> None:
         """Wait with an attempt whose files the disk does not take."""
         where, what = error.filename or arrival.folder, error.strerror or str(error)
-        self.full = error.errno in FULL
+        self._set_full(error.errno in FULL)
         self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is mended'}"
         log.warning("%s", self.trouble)
 
+    def _set_full(self, full: bool) -> None:
+        if full != self.full:
+            self.full = full
+            self.blocked(full)
 
-def _is_sound(message: Message) -> bool:
+
+def _is_sound(message: Finished) -> bool:
     """Whether a node speaks of files as an agent does."""
-    files = message.get("files", [])
+    files = message.files or []
     return isinstance(files, list) and all(
         isinstance(file, dict)
         and isinstance(file.get("name"), str)
@@ -225,13 +248,13 @@ def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
 
 
 def _write_one(arrival: Arrival) -> None:
-    if "folder_link" in arrival.message and not arrival.message["files"]:
-        _write_folder_link(arrival.folder, os.fsencode(arrival.message["folder_link"]))
+    if arrival.message.folder_link is not None and not arrival.files:
+        _write_folder_link(arrival.folder, os.fsencode(arrival.message.folder_link))
         return
-    data = memoryview(arrival.message.get("data", b""))
+    data = memoryview(arrival.message.data)
     start = 0
     with task_folder(arrival.folder, make=True) as folder:
-        for file in arrival.message["files"]:
+        for file in arrival.files:
             content: bytes | memoryview = b""
             if file.get("inline"):
                 content = data[start : start + file["size"]]
@@ -246,7 +269,7 @@ def _write_one(arrival: Arrival) -> None:
                 arrival.leave(file, error)
 
 
-def _write_file(folder: Folder, file: Mapping[str, Any], content: bytes | memoryview) -> None:
+def _write_file(folder: Folder, file: OutputFile, content: bytes | memoryview) -> None:
     """A small file or a link. Raises OSError, ValueError for a name that is none."""
     name = os.fsencode(file["name"])
     if "link" in file:
@@ -291,13 +314,13 @@ def _settle(folder: Path) -> None:
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
-def write_piece(run: ExperimentRun, message: Message) -> None:
+def write_piece(experiment: ExperimentFolder, message: Output) -> None:
     """Put what a running task has just reported of a file where readers look for it. Raises OSError, ValueError."""
-    _, task, _ = message["key"]
-    name = os.fsencode(message["name"])
-    with task_folder(run.folder.task_folder(task), make=True) as folder:
-        descriptor = folder.create(name) if message["offset"] == 0 else folder.reopen(name)
+    _, task, _ = message.key
+    name = os.fsencode(message.name)
+    with task_folder(experiment.task_folder(task), make=True) as folder:
+        descriptor = folder.create(name) if message.offset == 0 else folder.reopen(name)
     try:
-        os.pwrite(descriptor, message.get("data", b""), message["offset"])
+        os.pwrite(descriptor, message.data, message.offset)
     finally:
         os.close(descriptor)

@@ -20,6 +20,7 @@ from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, amount
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import duration
+from tui_lab.protocol.agent import Collect, Context, Start
 from tui_lab.store import code_snapshot, layout
 from tui_lab.store.plan import Plan
 
@@ -75,7 +76,7 @@ class NodePaths:
     inherits: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     setup: str | None = None
-    collect: Mapping[str, Any] | None = None
+    collect: Collect | None = None
 
     def path(self, written: str) -> str:
         """A path of the file as it is meant here."""
@@ -122,25 +123,27 @@ class Recipe:
             return None
         return str(Path(paths.path(written)))
 
-    def context(self, environment: Mapping[str, str], paths: NodePaths | None = None) -> dict[str, Any]:
-        """What all tasks on a node have in common. environment: the submitter's."""
+    def context(
+        self, environment: Mapping[str, str], paths: NodePaths | None = None, umask: int | None = None
+    ) -> Context:
+        """What all tasks on a node have in common. environment, umask: the submitter's."""
         paths = paths or self.here
         setup = [lines for lines in (paths.setup, self.experiment.setup) if lines is not None]
-        return {
-            "type": "context",
-            "id": self.identity,
-            "environment": inherited_environment(environment) if paths.inherits else None,
-            "extra": dict(paths.env),
-            "workdir": self._workdir(paths) or paths.workdir,
-            "shell": self.experiment.shell,
-            "setup": "\n".join(setup) or None,
-            "setup_timeout": self.experiment.setup_timeout,
-            "ok_exit_codes": list(self.experiment.ok_exit_codes),
-            "steps": [
+        return Context(
+            id=self.identity,
+            environment=inherited_environment(environment) if paths.inherits else None,
+            extra=paths.env,
+            umask=umask,
+            workdir=self._workdir(paths) or paths.workdir,
+            shell=self.experiment.shell,
+            setup="\n".join(setup) or None,
+            setup_timeout=self.experiment.setup_timeout,
+            ok_exit_codes=list(self.experiment.ok_exit_codes),
+            steps=[
                 {"name": step.name, "script": command.script({}) if command.constant else None}
                 for step, command in zip(self.experiment.steps, self.commands, strict=True)
             ],
-        }
+        )
 
     def values(self, row: int, attempt: int, paths: NodePaths | None = None) -> dict[str, Value]:
         """Parameters and built-in placeholders of one attempt. The slot is filled in by the agent."""
@@ -196,10 +199,15 @@ class Recipe:
         return environment
 
     def start(
-        self, row: int, attempt: int, paths: NodePaths | None = None, changes: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in
-        seconds.
+        self,
+        row: int,
+        attempt: int,
+        paths: NodePaths | None = None,
+        changes: Mapping[str, Any] | None = None,
+        wire_name: str = "",
+    ) -> Start:
+        """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in seconds.
+        wire_name: what agents call the experiment, by default its name.
 
         Raises ValueError where a value can't be passed to a program."""
         paths = paths or self.here
@@ -207,42 +215,37 @@ class Recipe:
         parameters = self.plan.parameters(row)
         values = built_in | parameters
         experiment = self.experiment
-        message: dict[str, Any] = {
-            "type": "start",
-            "experiment": experiment.name,
-            "task": built_in["task_id"],
-            "attempt": attempt,
-            "context": self.identity,
-            "folder": built_in["output"],
-            "steps": len(self.commands),
-            "env": self._environment(built_in, parameters),
-            "grace": experiment.grace,
-            "timeout": (changes or {}).get("timeout", self.timeout(values)),
-            "ok": list(experiment.ok_exit_codes),
-        }
         argv = [command.argv(values) if experiment.shell is None else None for command in self.commands]
-        if any(words is not None for words in argv):
-            message["argv"] = argv
         scripts = {str(i): c.script(values) for i, c in enumerate(self.commands) if not c.constant}
-        if scripts:
-            message["scripts"] = scripts
         files = {
             target: fill(text, values, known=self.known, marks=experiment.files[target].marks)
             for target, text in experiment.templates.items()
         }
         if self.writes_params:
             files[layout.PARAMS_FILE] = as_json(nested(parameters), indent=2)
-        if files:
-            message["files"] = files
+        workdir = None
         if self._workdir_varies:
-            message["workdir"] = paths.path(fill(str(experiment.workdir), values, known=self.known))
-        if paths.collect is not None:
-            message["collect"] = paths.collect
-        needs = self.needs(row, attempt, changes)
+            workdir = paths.path(fill(str(experiment.workdir), values, known=self.known))
+        needs: Any = self.needs(row, attempt, changes)
         needs.pop("tokens", None)
-        if needs:
-            message["needs"] = needs
-        return message
+        return Start(
+            experiment=wire_name or experiment.name,
+            task=int(str(built_in["task_id"])),
+            attempt=attempt,
+            context=self.identity,
+            folder=str(built_in["output"]),
+            steps=len(self.commands),
+            env=self._environment(built_in, parameters),
+            grace=experiment.grace,
+            timeout=(changes or {}).get("timeout", self.timeout(values)),
+            ok=list(experiment.ok_exit_codes),
+            argv=argv if any(words is not None for words in argv) else None,
+            scripts=scripts or None,
+            files=files or None,
+            workdir=workdir,
+            needs=needs or None,
+            collect=paths.collect,
+        )
 
     @cached_property
     def _workdir_varies(self) -> bool:

@@ -7,7 +7,8 @@ import os
 import time
 from typing import Any, Final
 
-from tui_lab.engine.node import Message, Node
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.protocol.agent import Sample
 from tui_lab.store import json_text, layout
 from tui_lab.store.lab import Lab
 
@@ -15,8 +16,6 @@ LIMIT: Final = 16 << 20  # bytes of the file, beyond which its older half goes
 
 log = logging.getLogger(__name__)
 
-# What an agent measures; the rest is the engine's.
-_MEASURED: Final = ("load", "memory", "memory_used", "gpus")
 _KNOWN: Final = ("cores", "memory", "python")  # from its first word on
 
 
@@ -27,21 +26,20 @@ class Samples:
         self.path = lab.path / layout.NODES_FILE
         self._states: dict[str, str] = {}  # of each node, as it was written last
 
-    def take(self, node: Node, message: Message) -> None:
+    def take(self, node: NodeConnection, message: Sample) -> None:
         """Write down one sample."""
-        node.sample = {name: message[name] for name in _MEASURED if name in message}
-        node.sample["running"] = message.get("running", 0)
+        node.sample = message
         self._write(node)
 
-    def note(self, node: Node) -> None:
+    def note(self, node: NodeConnection) -> None:
         """Write down that a node stands otherwise than before: it has come, it has gone."""
         if not node.ready:
-            node.sample = {}
-        if self._states.get(node.name) != node.state:
+            node.sample = None
+        if self._states.get(node.name) != node.state.state:
             self._write(node)
 
-    def _write(self, node: Node) -> None:
-        self._states[node.name] = node.state
+    def _write(self, node: NodeConnection) -> None:
+        self._states[node.name] = node.state.state
         try:
             data = json_text.line(sample_of(node))
             with open(self.path, "ab") as file:
@@ -62,20 +60,23 @@ class Samples:
         partial.replace(self.path)
 
 
-def sample_of(node: Node) -> dict[str, Any]:
+def sample_of(node: NodeConnection) -> dict[str, Any]:
     """How a node stands now, as a line of `nodes.jsonl`."""
+    state, measured = node.state, node.sample
     sample: dict[str, Any] = {
         "node": node.name,
         "at": round(time.time(), 3),
-        "state": node.state,
-        "slots": node.slots,
-        "used": min(node.sample.get("running", 0), node.slots),
-        "open": len(node.open),
-        **{name: node.facts[name] for name in _KNOWN if name in node.facts},
+        "state": state.state,
+        "slots": state.slots,
+        "used": min(measured.running if measured is not None else 0, state.slots),
+        "open": len(state.open),
+        **{name: value for name, value in node.facts.items() if name in _KNOWN},
     }
-    if not node.ready:  # what was measured before it went is no news
-        return sample | ({"error": node.error} if node.error else {})
-    sample |= {name: node.sample[name] for name in _MEASURED if name in node.sample}
+    if not node.ready:  # what was measured before it went says nothing of now
+        return sample | ({"error": state.error} if state.error else {})
+    if measured is not None:
+        sample |= {"load": measured.load, "memory": measured.memory, "memory_used": measured.memory_used}
+        sample["gpus"] = measured.gpus
     if node.latency is not None and node.clock_offset is not None:
         sample |= {"latency": round(node.latency, 6), "clock_offset": round(node.clock_offset, 3)}
     return sample

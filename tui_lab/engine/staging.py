@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.files import NodeFiles, Unreachable
-from tui_lab.engine.node import Node
 from tui_lab.engine.recipe import NodePaths
-from tui_lab.engine.run import ExperimentRun
+from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.protocol.agent import Collect
 from tui_lab.store import code_snapshot, declared_files, layout
 
 log = logging.getLogger(__name__)
@@ -61,15 +62,15 @@ def code_of(experiment: Experiment, scripts: Iterable[str], folder: Path, snapsh
 class CodeStaging:
     """Has the paths of a run on a node, once its files are there. `ready` is called when they have arrived."""
 
-    def __init__(self, files: NodeFiles, ready: Callable[[], None]) -> None:
+    def __init__(self, files: NodeFiles, ready: Callable[[RunFiles, NodeConnection, int], None]) -> None:
         self.files = files
         self.ready = ready
-        self._paths: dict[tuple[Node, str], NodePaths] = {}  # by node and identity of a recipe
+        self._paths: dict[tuple[NodeConnection, str], NodePaths] = {}  # by node and identity of a recipe
         self._codes: dict[str, asyncio.Task[Code]] = {}  # by the identity of a recipe
-        self._sent: dict[tuple[Node, str], str] = {}  # (node, identity of a recipe) -> folder there
-        self._sending: dict[tuple[Node, str], asyncio.Task[None]] = {}
+        self._sent: dict[tuple[NodeConnection, str], str] = {}  # (node, identity of a recipe) -> folder there
+        self._sending: dict[tuple[NodeConnection, str], asyncio.Task[None]] = {}
 
-    def paths(self, run: ExperimentRun, node: Node, submission: int) -> NodePaths | None:
+    def paths(self, run: RunFiles, node: NodeConnection, submission: int) -> NodePaths | None:
         """None while the program's files are on their way. Raises LabError, SpecError."""
         key = (node, run.recipe(submission).identity)
         if key not in self._paths:
@@ -79,7 +80,7 @@ class CodeStaging:
             self._paths[key] = paths
         return self._paths[key]
 
-    def _make(self, run: ExperimentRun, node: Node, submission: int) -> NodePaths | None:
+    def _make(self, run: RunFiles, node: NodeConnection, submission: int) -> NodePaths | None:
         recipe = run.recipe(submission)
         experiment = recipe.experiment
         common: dict[str, Any] = {
@@ -99,14 +100,15 @@ class CodeStaging:
                 self._send(run, node, submission)
                 return None
             workdir = workdir or sent
+        collected = brought_home(experiment)
         return NodePaths(
             tasks=f"{node.home}/{run.wire_name}/{layout.TASKS}",
             workdir=workdir,
-            collect={**brought_home(experiment), "home": node.home},
+            collect=Collect(keep=collected["keep"], most=collected["most"], home=node.home),
             **common,
         )
 
-    def forget(self, node: Node) -> None:
+    def forget(self, node: NodeConnection) -> None:
         """Ask again what is there: the node has come back."""
         for known in (self._sent, self._paths):
             for key in [key for key in known if key[0] is node]:
@@ -118,12 +120,12 @@ class CodeStaging:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _send(self, run: ExperimentRun, node: Node, submission: int) -> None:
+    def _send(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
         key = (node, run.recipe(submission).identity)
         if key not in self._sending:
             self._sending[key] = asyncio.create_task(self._keep_sending(run, node, submission))
 
-    async def _keep_sending(self, run: ExperimentRun, node: Node, submission: int) -> None:
+    async def _keep_sending(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
         recipe = run.recipe(submission)
         try:
             while node.ready and not run.journal.removed:
@@ -141,9 +143,9 @@ class CodeStaging:
         finally:
             node.doing = ""
             self._sending.pop((node, recipe.identity), None)
-        self.ready()
+        self.ready(run, node, submission)
 
-    async def _code(self, run: ExperimentRun, submission: int) -> Code:
+    async def _code(self, run: RunFiles, submission: int) -> Code:
         """The files of a submission, hashed once for all nodes."""
         recipe = run.recipe(submission)
         if recipe.identity not in self._codes:
@@ -152,7 +154,7 @@ class CodeStaging:
             self._codes[recipe.identity] = asyncio.create_task(work)
         return await self._codes[recipe.identity]
 
-    async def _put(self, node: Node, folder: str, code: Code) -> None:
+    async def _put(self, node: NodeConnection, folder: str, code: Code) -> None:
         if not code.files:
             async with self.files.channel(node) as channel:
                 await channel.put_tree(node.home, folder, [])

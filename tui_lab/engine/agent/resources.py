@@ -6,10 +6,10 @@ allocation names the GPUs: {"gpus": [0, 1]}, or is empty."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
-    Needs = dict[str, Any]
+    Needs = Mapping[str, Any]
     Allocation = dict[str, Any]
     Card = int | str  # its index, or the name of a part
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tui_lab.engine.node import Message, Node
-from tui_lab.engine.run import ExperimentRun
+from tui_lab.engine.core.effects import Acknowledge
+from tui_lab.engine.run_files import RunFiles
+from tui_lab.protocol.agent import Ack
 from tui_lab.store import checkpoint
 
 log = logging.getLogger(__name__)
@@ -19,18 +21,27 @@ CHECKPOINT: Final = 64 << 20  # bytes of journal between two checkpoints
 
 
 class Durability:
-    """Syncs journals in groups and then acknowledges to agents. `go_on` is called when a full disk has taken
-    everything again."""
+    """Syncs journals in groups and then acknowledges to agents.
 
-    def __init__(self, runs: Mapping[str, ExperimentRun], nodes: Mapping[str, Node], go_on: Callable[[], None]) -> None:
+    send: has a node get its acknowledgement. written: is called when a full disk has taken what an experiment wrote.
+    """
+
+    def __init__(
+        self, runs: Mapping[str, RunFiles], send: Callable[[str, Ack], None], written: Callable[[str], None]
+    ) -> None:
         self.runs = runs
-        self.nodes = nodes
-        self.go_on = go_on
+        self.send = send
+        self.written = written
         self.full: dict[str, str] = {}  # experiments that the disk has no room for, and what it said
         self.dirty = asyncio.Event()
         self._checkpoints: dict[str, int] = {}  # size of the journal at the newest checkpoint
         self._planned = False
         self._turn = asyncio.Lock()
+
+    def acknowledge(self, run: RunFiles, one: Acknowledge) -> None:
+        """Let an agent forget an attempt, once its event is durable."""
+        run.unacknowledged.append(one)
+        self.dirty.set()
 
     async def keep(self) -> None:
         """Make what was appended durable, in groups, and only then acknowledge it."""
@@ -49,38 +60,41 @@ class Durability:
         for run in list(self.runs.values()):
             if not run.unacknowledged or run.unwritten:
                 continue
-            keys, run.unacknowledged = run.unacknowledged, []
+            ended, run.unacknowledged = run.unacknowledged, []
             try:
                 await asyncio.to_thread(run.journal.sync)
             except OSError as error:
                 log.error("%s: %s", run.journal.path, error)
-                run.unacknowledged = keys + run.unacknowledged
+                run.unacknowledged = ended + run.unacknowledged
                 asyncio.get_running_loop().call_later(FULL_RETRY, self.dirty.set)
                 continue
-            for node in self.nodes.values():
-                mine = [key for name, key in keys if name == node.name]
-                if mine:
-                    message: Message = {"type": "ack", "keys": [[run.wire_name, *key] for key in mine]}
-                    if stay := [[[run.wire_name, *key], run.staying.pop(key)] for key in mine if key in run.staying]:
-                        message["stay"] = stay
-                    node.send(message)
+            by_node = defaultdict[str, list[Acknowledge]](list)
+            for one in ended:
+                by_node[one.node].append(one)
+            for name, mine in by_node.items():
+                stay = [((run.wire_name, *one.key), one.stay) for one in mine if one.stay]
+                self.send(name, Ack([(run.wire_name, *one.key) for one in mine], stay or None))
             if run.journal.end - self._checkpoints.setdefault(run.name, run.journal.end) > CHECKPOINT:
                 self.save(run)
 
-    def save(self, run: ExperimentRun) -> None:
+    def save(self, run: RunFiles) -> None:
         """Write a checkpoint of a run's state."""
         self._checkpoints[run.name] = run.journal.end
         if not run.unwritten and not run.journal.removed:
             checkpoint.write(run.state, run.folder.path)
 
-    def on_full(self, run: ExperimentRun) -> None:
-        """The disk takes nothing: start nothing more, and try again."""
+    def on_full(self, run: RunFiles) -> None:
+        """The disk takes nothing: try again in a while."""
         if run.name not in self.full:
             log.warning("%s: %s", run.journal.path, run.journal.trouble)
         self.full[run.name] = run.journal.trouble
         if not self._planned:
             self._planned = True
             asyncio.get_running_loop().call_later(FULL_RETRY, self._write_again)
+
+    def forget(self, run: RunFiles) -> None:
+        """Its folder has gone."""
+        self.full.pop(run.name, None)
 
     def _write_again(self) -> None:
         self._planned = False
@@ -89,6 +103,6 @@ class Durability:
             if run is not None and run.unwritten and not run.write_again():
                 self.on_full(run)
                 continue
-            del self.full[name]  # where it is full still, the next `assigned` says so
+            del self.full[name]  # where it is full still, the next event says so
             self.dirty.set()
-        self.go_on()
+            self.written(name)

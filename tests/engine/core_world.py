@@ -1,0 +1,625 @@
+"""A world for the scheduler: nodes, connections, a disk and a clock that are made up. Only the scheduler is real.
+
+`World(seed)` runs one experiment on a few nodes, and has happen what a random generator picks: connections break and
+come back, agents and engines die (a journal may lose what was not durable yet), nodes are lost for good or return,
+the disk is full for a while, messages are told twice or in another order, a person stops, pauses and resumes.
+`World.settle()` then lets all come to an end, and `check` holds what must be true of every history.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict, deque
+
+import numpy as np
+
+from tests.store.events import submitted
+from tui_lab.engine.agent import PROTOCOL
+from tui_lab.engine.core.effects import (
+    Acknowledge,
+    Assign,
+    Commit,
+    DropOutputs,
+    Effect,
+    Extend,
+    Fetch,
+    Send,
+    SendContext,
+    Stage,
+    WakeAt,
+)
+from tui_lab.engine.core.effects import Stopped as StoppedCount
+from tui_lab.engine.core.events import (
+    AgentSaid,
+    Arrived,
+    AssignRefused,
+    DiskFree,
+    DiskFull,
+    Event,
+    NodeAdded,
+    NodeDisconnected,
+    NodeDrained,
+    NodeWelcomed,
+    OutputsArrived,
+    PauseAsked,
+    Recorded,
+    RunBegun,
+    RunLoaded,
+    SlotsSet,
+    Staged,
+    StopAsked,
+    Tick,
+    UnstartedAbandoned,
+    Woken,
+)
+from tui_lab.engine.core.model import Moment, RunSettings
+from tui_lab.engine.core.scheduler import Scheduler
+from tui_lab.protocol.agent import (
+    Ack,
+    Finished,
+    Forsake,
+    FromAgent,
+    Return,
+    Returned,
+    Slots,
+    Started,
+    Stop,
+    ToAgent,
+    Welcome,
+    WireKey,
+)
+from tui_lab.store import ranges
+from tui_lab.store.events import Assigned, JournalBegun, KnownEvent, Quarantined, Resumed, Stopped
+from tui_lab.store.events import Finished as AttemptFinished
+from tui_lab.store.fold import STATES, State
+
+NAME = "e"
+Handed = ToAgent | WireKey | str  # a message, an attempt to be started, or the name of a context
+
+
+class Agent:
+    """The agent of a node: what it knows outlives connections and engines."""
+
+    def __init__(self, world: World, name: str, slots: int) -> None:
+        self.world = world
+        self.name = name
+        self.slots = slots
+        self.lives = 0  # of its spool
+        self.contexts: set[str] = set()
+        self.waiting: dict[WireKey, str] = {}  # attempt -> its context
+        self.running: dict[WireKey, str] = {}  # attempt -> why it is being stopped, or empty
+        self.ended: dict[WireKey, Finished] = {}  # not acknowledged
+        self.connected = False
+        self.away_until = 0.0  # it can't be reached before
+        self.inbox: deque[Handed] = deque()  # on the way to it
+        self.outbox: deque[FromAgent] = deque()  # on the way from it
+
+    @property
+    def spool(self) -> str:
+        return f"{self.name}-{self.lives}"
+
+    def known(self) -> list[WireKey]:
+        return [*self.waiting, *self.running, *self.ended]
+
+    def say(self, message: FromAgent) -> None:
+        if self.connected:
+            self.outbox.append(message)
+
+    # Its life.
+
+    def reboot(self) -> None:
+        """The machine went down: nothing of it is left but its name."""
+        self.lives += 1
+        self.contexts, self.waiting, self.running, self.ended = set(), {}, {}, {}
+
+    def die(self) -> None:
+        """kill -9: the next agent has the ledger, which has what has begun. Some of that has ended unseen."""
+        self.contexts, self.waiting = set(), {}
+        for key in [key for key in self.running if self.world.chance(0.5)]:
+            del self.running[key]
+            self.ended[key] = Finished(key, "lost", reason="start")
+
+    def welcome(self) -> Welcome:
+        return Welcome(
+            PROTOCOL, 1, self.spool, "3.12.0", self.slots, self.slots, [], True, "/home", {}, self.known(), "", None
+        )
+
+    def tell_again(self) -> None:
+        """What follows its welcome."""
+        for finished in self.ended.values():
+            self.say(finished)
+        for key in self.running:
+            self.say(Started(key, 0.0))
+
+    # What it is told.
+
+    def take(self, message: Handed) -> None:
+        match message:
+            case str():
+                self.contexts.add(message)
+            case tuple():
+                self.start(message)
+            case Return(keys=keys):
+                back = [key for key in keys if self.waiting.pop(key, None) is not None]
+                self.say(Returned(back))
+            case Stop(key=key, reason=reason):
+                self.stop(key, reason)
+            case Ack(keys=keys):
+                for key in keys:
+                    self.ended.pop(key, None)
+            case Slots(slots=slots):
+                self.slots = slots
+            case Forsake(contexts=contexts):
+                back = [key for key, name in self.waiting.items() if name in contexts and name not in self.contexts]
+                for key in back:
+                    del self.waiting[key]
+                self.say(Returned(back))
+            case _:
+                raise AssertionError(message)
+        self.begin()
+
+    def start(self, key: WireKey) -> None:
+        self.world.check_written(key, self)
+        if key in self.ended:
+            self.say(self.ended[key])
+        elif key not in self.waiting and key not in self.running:
+            self.waiting[key] = f"{key[0]}/0"
+
+    def stop(self, key: WireKey, reason: str) -> None:
+        if self.waiting.pop(key, None) is not None:
+            self.end(key, "stopped", reason)
+        elif key in self.running and not self.running[key]:
+            self.running[key] = reason
+
+    def begin(self) -> None:
+        """Start what there is room for."""
+        for key in [key for key, name in self.waiting.items() if name in self.contexts]:
+            if len(self.running) >= self.slots:
+                return
+            del self.waiting[key]
+            self.running[key] = ""
+            self.world.executions[key] += 1
+            self.say(Started(key, 0.0))
+
+    def finish(self, key: WireKey) -> None:
+        """An attempt that runs comes to its end."""
+        reason = self.running.pop(key)
+        if reason:
+            self.end(key, "stopped", reason)
+        elif self.world.chance(self.world.failing):
+            self.end(key, "failed", "exit")
+        else:
+            self.end(key, "done", None)
+        self.begin()
+
+    def end(self, key: WireKey, state: str, reason: str | None) -> None:
+        carried = state == "done" and self.world.carried and self.world.chance(0.5)
+        finished = Finished(
+            key,
+            state,
+            reason=reason,
+            exit_code=1 if state == "failed" else 0,
+            duration=0.1,
+            files=[{"name": "stdout", "size": 1 << 20}] if carried else None,
+        )
+        self.ended[key] = finished
+        self.say(finished)
+
+
+class EngineDied(Exception):  # noqa: N818
+    """The engine was killed at this moment."""
+
+
+class World:
+    """One experiment, and what happens to it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        tasks = self.random.randint(3, 15)
+        self.clock = 1000.0
+        self.failing = self.random.choice([0.0, 0.1, 0.4])
+        self.carried = self.random.random() < 0.3
+        self.pace = self.random.choice([2, 6, 20])  # how often something that runs ends
+        self.stopping = self.chance(0.2)  # a person may stop tasks
+        self.executions: Counter[WireKey] = Counter()
+        count = self.random.randint(1, 4)
+        self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
+        self.settings = RunSettings(
+            tasks=np.arange(tasks, dtype=np.int64),
+            repeats=np.zeros(tasks, dtype=np.int64),
+            order=self.random.choice(["listed", "shuffled", "interleaved"]),
+            retries=self.random.randint(0, 2),
+            retry_on=("exit", "signal"),
+            stagger=self.random.choice([0.0, 0.0, 0.0, 0.2]),
+        )
+        nodes = [{"name": name, "slots": agent.slots} for name, agent in self.agents.items()]
+        self.journal: list[KnownEvent] = [
+            JournalBegun(2, "0123456789abcdef"),
+            submitted(plan=1, planned=[[0, tasks - 1]], queued=[[0, tasks - 1]], nodes=nodes, keep_going=True),
+        ]
+        self.durable = len(self.journal)  # so many of these have survived
+        self.tasks = tasks
+        self.begin_engine()
+
+    def chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.clock, 1.7e9 + self.clock)
+
+    # The engine around the scheduler.
+
+    def begin_engine(self) -> None:
+        """A new engine folds the journal, and a client supplies the environment."""
+        self.full = False
+        self.unwritten: list[KnownEvent] = []
+        self.unacknowledged: list[Acknowledge] = []
+        self.fetching: list[Fetch] = []
+        self.wake_at: float | None = None
+        self.die_after: int | None = None
+        for agent in self.agents.values():
+            self.hang_up(agent)
+        self.scheduler = Scheduler(self.now)
+        self.inbox: deque[Event] = deque()
+        self.feed(RunLoaded(NAME, self.folded(), self.settings))
+        for name, agent in self.agents.items():
+            self.feed(NodeAdded(name, remote=True, slots=agent.slots, lost_after=30.0))
+        self.supplied = False
+
+    def resume(self) -> None:
+        """A client comes."""
+        run = self.scheduler.runs[NAME]
+        if self.unwritten or self.full:
+            return
+        events: list[KnownEvent] = []
+        if run.state.paused is not None or run.state.drained or run.state.ended is not None:
+            events = [Resumed(self.now.at())]
+            self.journal += events
+            self.feed(Recorded(NAME, events))
+        self.feed(RunBegun(NAME, self.settings))
+        self.supplied = True
+
+    def folded(self) -> State:
+        state = State()
+        for event in self.journal:
+            state.apply(event)
+        return state
+
+    def feed(self, event: Event) -> None:
+        self.inbox.append(event)
+        while self.inbox:
+            for effect in self.scheduler.handle(self.inbox.popleft(), self.now):
+                if self.die_after is not None:
+                    self.die_after -= 1
+                    if self.die_after < 0:
+                        raise EngineDied
+                self.carry_out(effect)
+
+    def carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Commit(events=events):
+                if self.full or self.unwritten:
+                    self.unwritten += events
+                    self.inbox.append(DiskFull(NAME))
+                else:
+                    self.journal += events
+            case Assign(node=node, keys=keys, events=events, submission=submission):
+                assert submission == 0
+                if self.full or self.unwritten:
+                    self.inbox.append(DiskFull(NAME))
+                    self.inbox.append(AssignRefused(NAME, node, keys))
+                    return
+                self.journal += events
+                for key in keys:
+                    self.send(node, (self.scheduler.runs[NAME].wire_name, *key))
+            case Send(node=node, message=message):
+                self.send(node, message)
+            case SendContext(node=node):
+                self.send(node, f"{self.scheduler.runs[NAME].wire_name}/0")
+            case Acknowledge():
+                self.unacknowledged.append(effect)
+            case Stage(node=node, submission=submission):
+                self.inbox.append(Staged(NAME, node, submission))
+            case Fetch():
+                if effect not in self.fetching:
+                    self.fetching.append(effect)
+            case DropOutputs(node=node):
+                self.fetching = [one for one in self.fetching if one.node != node]
+            case WakeAt(moment=moment):
+                self.wake_at = moment
+            case StoppedCount():
+                pass
+            case Extend():
+                raise AssertionError(effect)
+
+    def send(self, node: str, message: Handed) -> None:
+        if self.agents[node].connected:
+            self.agents[node].inbox.append(message)
+
+    def check_written(self, key: WireKey, agent: Agent) -> None:
+        """No attempt is started that the journal does not have."""
+        assert any(
+            isinstance(event, Assigned) and event.node == agent.name and key[1:] in event.attempts
+            for event in self.journal
+        ), key
+
+    # What happens.
+
+    def hang_up(self, agent: Agent) -> None:
+        agent.connected = False
+        agent.inbox.clear()
+        agent.outbox.clear()
+
+    def step(self) -> None:
+        """Let one thing happen."""
+        happenings = [
+            (30, self.pass_on),
+            (self.pace, self.finish_one),
+            (8, self.connect_one),
+            (6, self.sync),
+            (6, self.pass_time),
+            (6, self.arrive),
+            (3, self.disconnect_one),
+            (2, self.repeat_one),
+            (2, self.swap_two),
+            (1, self.kill_agent),
+            (2, self.lose_one),
+            (1, self.lose_and_return),
+            (1, self.fill_disk),
+            (3, self.free_disk),
+            (1, self.kill_engine),
+            (1, self.command),
+            (2, self.ensure_client),
+        ]
+        weights, calls = zip(*happenings, strict=True)
+        try:
+            self.random.choices(calls, weights)[0]()
+            self.wake()
+        except EngineDied:
+            self.restart()
+
+    def one(self, *, connected: bool | None = None) -> Agent | None:
+        agents = [agent for agent in self.agents.values() if connected in (None, agent.connected)]
+        return self.random.choice(agents) if agents else None
+
+    def wake(self) -> None:
+        if self.wake_at is not None and self.wake_at <= self.clock:
+            self.wake_at = None
+            self.feed(Woken())
+
+    def pass_on(self) -> None:
+        """Messages arrive, some of them."""
+        agent = self.one(connected=True)
+        if agent is None:
+            return
+        for _ in range(self.random.randint(1, 5)):
+            if agent.inbox:
+                agent.take(agent.inbox.popleft())
+        some = [agent.outbox.popleft() for _ in range(min(len(agent.outbox), self.random.randint(1, 5)))]
+        if some:
+            self.feed(AgentSaid(agent.name, some))
+
+    def finish_one(self) -> None:
+        agent = self.one()
+        if agent is not None and agent.running:
+            agent.finish(self.random.choice(list(agent.running)))
+
+    def connect_one(self) -> None:
+        agent = self.one(connected=False)
+        if agent is None:
+            return
+        if agent.away_until > self.clock:
+            self.feed(NodeDisconnected(agent.name, "it does not answer", tries=3))
+            return
+        self.connect(agent)
+
+    def connect(self, agent: Agent) -> None:
+        agent.connected = True
+        welcome = agent.welcome()
+        agent.tell_again()
+        self.feed(NodeWelcomed(agent.name, welcome, 1 << 30))
+
+    def disconnect_one(self) -> None:
+        agent = self.one(connected=True)
+        if agent is not None:
+            self.hang_up(agent)
+            self.feed(NodeDisconnected(agent.name, "the connection has ended", tries=1))
+
+    def lose_one(self) -> None:
+        """A node is away for longer than its tasks wait for it."""
+        agent = self.one()
+        if agent is not None:
+            self.hang_up(agent)
+            agent.away_until = self.clock + self.random.choice([10.0, 40.0, 40.0, 200.0])
+            self.feed(NodeDisconnected(agent.name, "the connection has ended", tries=1))
+
+    def lose_and_return(self) -> None:
+        """A node is lost, and comes back when what ran there may run on another one."""
+        agent = self.one(connected=True)
+        if agent is None or not agent.running:
+            return
+        self.hang_up(agent)
+        self.feed(NodeDisconnected(agent.name, "the connection has ended", tries=1))
+        self.let_pass(64.0)
+        for other in self.agents.values():
+            while other.inbox:
+                other.take(other.inbox.popleft())
+        for key in list(agent.running):
+            if self.chance(0.7):
+                agent.finish(key)
+        self.connect(agent)
+
+    def kill_agent(self) -> None:
+        agent = self.one()
+        if agent is not None:
+            connected = agent.connected
+            self.hang_up(agent)
+            agent.die() if self.chance(0.6) else agent.reboot()
+            if connected:
+                self.feed(NodeDisconnected(agent.name, "the connection has ended", tries=1))
+
+    def repeat_one(self) -> None:
+        """An end is told twice."""
+        agent = self.one(connected=True)
+        if agent is not None and agent.ended:
+            agent.say(self.random.choice(list(agent.ended.values())))
+
+    def swap_two(self) -> None:
+        """Two ends arrive in another order."""
+        agent = self.one(connected=True)
+        if agent is not None and len(agent.outbox) > 1:
+            place = self.random.randrange(len(agent.outbox) - 1)
+            first, second = agent.outbox[place], agent.outbox[place + 1]
+            if isinstance(first, Finished) and isinstance(second, Finished | Started):
+                agent.outbox[place], agent.outbox[place + 1] = second, first
+
+    def sync(self) -> None:
+        """What is written becomes durable, and is acknowledged."""
+        if self.unwritten:
+            return
+        self.durable = len(self.journal)
+        ended, self.unacknowledged = self.unacknowledged, []
+        for one in ended:
+            self.send(one.node, Ack([(self.scheduler.runs[NAME].wire_name, *one.key)]))
+
+    def arrive(self) -> None:
+        """Outputs are here."""
+        if self.fetching:
+            one = self.fetching.pop(self.random.randrange(len(self.fetching)))
+            self.feed(OutputsArrived([Arrived(NAME, one.node, one.message)]))
+
+    def pass_time(self) -> None:
+        if self.chance(0.1):  # the machine of the engine was asleep
+            self.clock += 100.0
+        self.let_pass(self.random.choice([0.05, 0.5, 2.0, 4.0, 15.0, 40.0]))
+
+    def let_pass(self, seconds: float) -> None:
+        while seconds > 0:
+            self.clock += min(seconds, 4.0)
+            seconds -= 4.0
+            self.feed(Tick())
+            self.wake()
+
+    def fill_disk(self) -> None:
+        self.full = True
+
+    def free_disk(self) -> None:
+        if self.full or self.unwritten:
+            self.full = False
+            self.journal += self.unwritten
+            self.unwritten = []
+            self.feed(DiskFree(NAME))
+
+    def kill_engine(self) -> None:
+        """At this moment, or amid the effects of one of the next events."""
+        if self.chance(0.5):
+            self.die_after = self.random.randint(0, 4)
+        else:
+            self.restart()
+
+    def restart(self) -> None:
+        """The next engine; the machine may have gone down, and the disk lacks what was not durable."""
+        if self.chance(0.3):
+            self.journal = self.journal[: self.random.randint(self.durable, len(self.journal))]
+        self.durable = len(self.journal)
+        self.clock += 1.0
+        self.begin_engine()
+
+    def ensure_client(self) -> None:
+        run = self.scheduler.runs[NAME]
+        if not self.supplied or run.state.ended is not None:
+            if self.chance(0.2):
+                self.feed(UnstartedAbandoned())
+            else:
+                self.resume()
+
+    def command(self) -> None:
+        """A person does something."""
+        agent = self.one()
+        assert agent is not None
+        match self.random.randrange(5):
+            case 0:
+                self.feed(PauseAsked(NAME))
+            case 1:
+                self.feed(StopAsked(NAME, None, interrupt=True))
+            case 2 if self.stopping:
+                self.feed(StopAsked(NAME, frozenset(self.random.sample(range(self.tasks), 2))))
+            case 3:
+                self.feed(SlotsSet(agent.name, self.random.randint(1, 3)))
+            case _:
+                self.feed(NodeDrained(agent.name, self.chance(0.3)))
+
+    # The end.
+
+    def settle(self) -> None:
+        """From here on nothing goes wrong, until nothing is left to do."""
+        self.die_after = None
+        self.free_disk()
+        for agent in self.agents.values():
+            agent.away_until = 0.0
+            self.feed(NodeDrained(agent.name, False))
+        for _ in range(500):
+            run = self.scheduler.runs[NAME]
+            if not self.supplied or run.state.ended is not None or run.state.paused is not None or run.state.drained:
+                self.resume()
+            for agent in self.agents.values():
+                if not agent.connected:
+                    self.connect(agent)
+                while agent.inbox or agent.outbox or agent.running:
+                    while agent.inbox:
+                        agent.take(agent.inbox.popleft())
+                    for key in list(agent.running):
+                        agent.finish(key)
+                    some, agent.outbox = list(agent.outbox), deque()
+                    if some:
+                        self.feed(AgentSaid(agent.name, some))
+            while self.fetching:
+                self.arrive()
+            self.sync()
+            self.clock += 3.0
+            self.feed(Tick())
+            self.wake()
+            if self.is_quiet():
+                return
+        raise AssertionError("it does not come to its end")
+
+    def is_quiet(self) -> bool:
+        agents = self.agents.values()
+        return not self.scheduler.active and not any(a.inbox or a.outbox or a.known() for a in agents)
+
+    def check(self) -> None:
+        """What must be true of every history."""
+        run = self.scheduler.runs[NAME]
+        columns = run.state.columns
+        folded = self.folded()
+        for name in ("state", "queued", "assigned", "attempts", "attempt"):
+            assert folded.columns[name] == columns[name], name  # what the scheduler knows is what is written
+        assert run.state.ended is not None and not run.flight and not run.stopping
+        assert not any(columns["assigned"]) and not any(columns["queued"])
+        names = {STATES[code] for code in columns["state"]}
+        assert names <= {"done", "failed", "lost", "stopped"}, names
+        if not self.stopping:
+            assert "stopped" not in names, names
+        if not self.failing:
+            assert "failed" not in names, names
+        for task, ends in self.ends().items():
+            assert len(ends) == 1, (task, ends)
+        assert set(self.ends()) == set(range(self.tasks))
+
+    def ends(self) -> dict[int, list[KnownEvent]]:
+        """The events that brought each task to its end, of those that the fold has taken, since it was asked for last.
+        Tasks that failed on a node in quarantine are asked for again."""
+        state, found = State(), defaultdict[int, list[KnownEvent]](list)
+        for event in self.journal:
+            before = state.columns["queued"][:] if state.size else None
+            state.apply(event)
+            if isinstance(event, Quarantined):
+                for task in ranges.each(event.tasks):
+                    if state.columns["queued"][task]:
+                        found.pop(task, None)
+            if isinstance(event, AttemptFinished | Stopped) and before is not None:
+                for task in range(self.tasks):
+                    if before[task] and not state.columns["queued"][task]:
+                        found[task].append(event)
+        return found

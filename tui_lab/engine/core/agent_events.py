@@ -1,0 +1,171 @@
+"""What agents say, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from tui_lab.engine.core.effects import Fetch
+from tui_lab.engine.core.events import AgentSaid, Arrived, NodeWelcomed
+from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.planner import Planner
+from tui_lab.engine.core.run import RunState, finished_event
+from tui_lab.engine.core.state import SchedulerState, isolated
+from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, Started, WireKey
+from tui_lab.store.events import KnownEvent
+from tui_lab.store.fold import DONE
+
+QUIET: Final = 1.0  # seconds that a node with nothing to give back is not asked again
+
+
+class AgentEventHandler:
+    """Settles what is open after a handshake, and records what happens on nodes."""
+
+    def __init__(self, state: SchedulerState, planner: Planner) -> None:
+        self._state = state
+        self._planner = planner
+
+    # A node that is here, again.
+
+    def on_welcome(self, node: NodeState, event: NodeWelcomed) -> bool:
+        """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost. Whether
+        some of them wait for an environment that no client has supplied."""
+        state = self._state
+        node.on_welcome(event.welcome, event.memory, state.now.monotonic)
+        known = {(name, task, attempt) for name, task, attempt in event.welcome.open}
+        for wire_key in sorted(known):
+            run, key = self._of(wire_key)
+            if run is not None and key in run.flight:
+                continue
+            regained = [] if run is None else run.regain(key, node.name, state.now)
+            if run is not None and regained:
+                state.record(run, regained)
+            else:
+                # Nobody asks for it: its experiment has gone, or it was given up and ran elsewhere. One that has ended
+                # already is told of next, and may still be the first result.
+                state.end_unwanted(node, wire_key)
+        for run in list(state.runs.values()):
+            isolated(state, run, lambda one: self._settle(one, node, known), self._planner.fail)
+        state.plan()
+        return any(not run.supplied and run.flight for run in state.runs.values())
+
+    def _settle(self, run: RunState, node: NodeState, known: set[WireKey]) -> None:
+        state = self._state
+        same_spool = run.state.spools.get(node.name) == node.spool
+        events: list[KnownEvent] = []
+        for key in [key for key, where in run.flight.items() if where == node.name]:
+            wire_key = (run.wire_name, *key)
+            if wire_key in known:
+                node.open[wire_key] = run.needs_of_node(key) if run.supplied else {}
+                self._planner.send_context(run, node, run.state.columns["submission"][key[0]])
+                if key in run.stopping:
+                    state.stop(run, node, key)
+                elif run.state.columns["state"][key[0]] == DONE:
+                    state.end_unwanted(node, wire_key)  # another attempt was the first
+            elif same_spool:
+                events += run.returned([key], state.now)  # it never arrived
+            else:
+                events.append(run.lost(key, state.now))
+        state.record(run, events)
+
+    # What happens there.
+
+    def on_messages(self, node: NodeState, event: AgentSaid) -> None:
+        """Record what happened; acknowledgements follow once it is durable."""
+        state = self._state
+        ended: dict[str, RunState] = {}
+        durations: list[float] = []
+        for message in event.messages:
+            match message:
+                case Started(key=wire_key, ago=ago):
+                    self._on_started(wire_key, ago, event.changed)
+                case Finished():
+                    durations.append(message.duration or 0.0)
+                    node.open.pop(message.key, None)
+                    run = self._on_finished(node, message)
+                    if run is not None:
+                        ended[run.name] = run
+                case Returned(keys=keys):
+                    self._on_returned(node, keys)
+                case Setup(running_for=running_for):
+                    node.on_setup(running_for, state.now.monotonic)
+                case _:
+                    pass  # for a person to look at, and nothing to decide
+        if durations:
+            node.measure(durations, state.now.monotonic)
+        self._look_at(ended.values())
+
+    def _look_at(self, ended: Iterable[RunState]) -> None:
+        for run in ended:
+            isolated(self._state, run, self._planner.look_at_failures, self._planner.fail)
+        self._state.plan()
+
+    def _of(self, wire_key: WireKey) -> tuple[RunState | None, Key]:
+        name, task, attempt = wire_key
+        return self._state.run_of(name), (task, attempt)
+
+    def _on_started(self, wire_key: WireKey, ago: float, changed: Mapping[WireKey, str]) -> None:
+        run, key = self._of(wire_key)
+        if run is not None and key in run.flight:
+            self._state.record(run, [run.started(key, ago, self._state.now)])
+            if wire_key in changed:
+                run.changed[key] = changed[wire_key]
+
+    def _on_returned(self, node: NodeState, keys: Sequence[WireKey]) -> None:
+        some = False
+        for wire_key in keys:
+            node.open.pop(wire_key, None)
+            run, key = self._of(wire_key)
+            if run is not None and key in run.flight:
+                self._state.record(run, run.returned([key], self._state.now))
+                some = True
+        node.undisturbed_until = 0.0 if some else self._state.now.monotonic + QUIET
+
+    def _on_finished(self, node: NodeState, message: Finished) -> RunState | None:
+        """An attempt has ended: that is an event as soon as its files are here. Its run, where it is one."""
+        run, key = self._of(message.key)
+        if run is None:
+            self._state.send(node, Ack([message.key]))  # of an experiment that is gone
+            return None
+        home = message.files or (message.folder is not None and message.folder_link is not None)
+        if home and (key in run.flight or run.counts_late(key, message.state)):
+            self._state.emit(Fetch(run.name, node.name, message))
+            return None
+        self._record_end(run, node, key, message)
+        return run
+
+    def on_arrived(self, arrivals: Sequence[Arrived]) -> None:
+        """Files of these attempts are here and durable: now they count as ended."""
+        state = self._state
+        ended: dict[str, RunState] = {}
+        for one in arrivals:
+            run, key = self._of(one.message.key)
+            node = state.nodes.get(one.node)
+            if run is not None:  # else its folder has gone meanwhile
+                self._record_end(run, node, key, one.message, one.unkept, one.trouble)
+                ended[run.name] = run
+        self._look_at(ended.values())
+
+    def _record_end(
+        self,
+        run: RunState,
+        node: NodeState | None,
+        key: Key,
+        message: Finished,
+        unkept: Sequence[OutputFile] = (),
+        trouble: str = "",
+    ) -> None:
+        state = self._state
+        if node is not None:
+            state.acknowledge(run, node, key, [one["name"] for one in unkept])
+        if key in run.flight:
+            event = finished_event(key, message, state.now, unkept, trouble)
+            state.record(run, [run.finished(key, event, state.now)])
+        elif run.counts_late(key, message.state):
+            run.finished_since[0] += 1
+            state.record(run, [finished_event(key, message, state.now, unkept, trouble, late=True)])
+            replaced = run.replaced(key[0])
+            other = None if replaced is None else state.nodes.get(run.flight[replaced])
+            if replaced is not None and other is not None:
+                state.end_unwanted(other, (run.wire_name, *replaced))

@@ -1,0 +1,53 @@
+"""The words that events, effects and states have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Key = tuple[int, int]  # of an attempt: task, number
+Changes = Mapping[str, Any]  # what a retry changed for a task, as the journal has it: `timeout`, `needs`
+
+
+class Moment(NamedTuple):
+    """When an event is handled."""
+
+    monotonic: float  # seconds, of a clock that never goes back
+    wall: float  # seconds since 1970
+
+    def at(self, ago: float = 0.0) -> float:
+        """The time that the journal has for what was so many seconds ago."""
+        return round(self.wall - ago, 3)
+
+
+def no_needs(key: Key, changes: Changes | None) -> dict[str, Any]:
+    """The needs of attempts that need nothing but a slot."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What an experiment's file says of how its tasks are run, as far as the scheduler wants to know it.
+
+    tasks, repeats: of the newest plan, in its order. order: `interleaved`, `listed` or `shuffled`. needs: what an
+    attempt needs (a slot is not named) and its `tokens` of the limits; raises ValueError where that can't be told.
+    extends: further repeats may be needed once all have ended.
+    """
+
+    tasks: npt.NDArray[np.int64]
+    repeats: npt.NDArray[np.int64]
+    order: str = "interleaved"
+    priority: int = 0
+    stagger: float = 0.0  # seconds between two starts
+    retries: int = 0
+    retry_on: Sequence[str | int] = ()
+    max_failures: int | None = None
+    grace: float = 10.0  # seconds between TERM and KILL
+    limits: Mapping[str, int] = field(default_factory=dict)
+    needy: bool = False  # tasks need more of a node than a slot
+    needs: Callable[[Key, Changes | None], dict[str, Any]] = no_needs
+    extends: bool = False

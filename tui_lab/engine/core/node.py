@@ -1,0 +1,171 @@
+"""A node as the scheduler sees it: what it can take, what was handed to it, and whether it can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tui_lab.engine.agent.resources import Resources
+from tui_lab.protocol.agent import Needs, Welcome, WireKey
+
+BACKLOG: Final = 100_000  # attempts that `ahead` may hand over at most
+LOST_AFTER: Final = 600.0  # seconds without a connection after which a node's tasks run elsewhere
+RATE_WINDOW: Final = 0.5  # seconds that the rate of ended attempts is an average of
+
+
+class NodeState:
+    """Changes only while the scheduler handles an event."""
+
+    def __init__(self, name: str, *, remote: bool = False, slots: int = 0) -> None:
+        self.name = name
+        self.remote = remote
+        self.wanted_slots = slots  # 0: as many as the node has cores
+        self.slots = slots
+        self.ahead: int | None = None
+        self.ahead_seconds: float | None = None
+        self.lost_after = LOST_AFTER
+        # The connection.
+        self.ready = False
+        self.met = False  # it has answered at least once
+        self.spool = ""  # identity of the agent's ledger
+        self.shared = True  # it sees the lab's folder
+        self.contexts: set[str] = set()  # sent over this connection
+        self.staged: set[tuple[str, int]] = set()  # submissions whose tasks can start there: (wire name, number)
+        self.staging: set[tuple[str, int]] = set()  # those that are on their way
+        self.tries = 0  # in a row that failed
+        self.failing_since: float | None = None  # monotonic
+        self.silent = False  # the way there is open, and its agent says nothing
+        self.hopeless = False  # trying again can't help: the key is refused, there is no Python
+        self.lost = False  # it stayed away too long: what ran there runs elsewhere
+        self.drained = False  # a person wants nothing new to start there
+        self.error = ""  # why it can't be reached
+        # The work.
+        self.open: dict[WireKey, Needs] = {}  # handed over and not ended, in that order; what each needs
+        self.resources: Resources | None = None  # what it offers to the needs of tasks
+        self.undisturbed_until = 0.0  # monotonic: until then it is not asked to give back what has not begun
+        self.setup_since: float | None = None  # monotonic: since then its agent runs setup lines, and tasks wait
+        self.latency = 0.0  # seconds there and back
+        self.rate = 0.0  # attempts that end here, per second
+        self.pace: float | None = None  # seconds that an attempt takes here
+        self._measured = 0.0  # monotonic: when the rate was measured last
+
+    # What it can take.
+
+    @property
+    def takes(self) -> bool:
+        return self.ready and not self.drained
+
+    @property
+    def free(self) -> int:
+        """Slots for which nothing was handed over."""
+        return max(0, self.slots - len(self.open)) if self.takes else 0
+
+    @property
+    def window(self) -> int:
+        """How many more attempts to hand over: enough that the agent is busy for a while without us."""
+        return self.slots + self._ahead - len(self.open) if self.takes else 0
+
+    @property
+    def hungry(self) -> bool:
+        """It is time to hand over more: in groups, for each message costs both sides a turn of their loops."""
+        ahead = self._ahead
+        return self.takes and self.slots + ahead - len(self.open) > ahead // 2
+
+    @property
+    def _ahead(self) -> int:
+        """Attempts beyond the slots: a tenth of a second's, twice the latency's, and the backlog that was asked
+        for."""
+        patience = 0.1 + 4 * self.latency
+        most = max(self.slots, min(256 if self.remote else 64, int(self.rate * patience)))
+        if self.ahead is not None:
+            most = max(most, self.ahead)
+        elif self.ahead_seconds is not None and self.pace is not None:
+            most = max(most, min(BACKLOG, int(self.slots * self.ahead_seconds / max(self.pace, 1e-3))))
+        return most
+
+    @property
+    def waiting_room(self) -> int:
+        """How many attempts with needs may wait here for what others use: so few that another node may have them."""
+        return max(2, int(self.rate * (0.1 + 4 * self.latency)))
+
+    def room(self) -> tuple[Resources, list[WireKey]]:
+        """What is free as far as we know, and the attempts that wait here because something is not."""
+        assert self.resources is not None
+        offered = self.resources
+        room = Resources(self.slots, offered.cpus, offered.memory, offered.gpus)
+        return room, [key for key, needs in self.open.items() if room.grant(needs) is None]
+
+    # Whether it can be reached.
+
+    @property
+    def state(self) -> str:
+        """In one word, for a person."""
+        if self.ready:
+            return "drained" if self.drained else "up"
+        if self.hopeless:
+            return "failed"
+        if self.lost:
+            return "lost"
+        return "away" if self.met or self.tries > 1 else "connecting"
+
+    @property
+    def away(self) -> bool:
+        """It can't be reached just now, as far as we know."""
+        return not self.ready and self.failing_since is not None
+
+    def failing_for(self, now: float) -> float:
+        """Seconds since the first try that failed, 0 while all is well."""
+        return 0.0 if self.failing_since is None else now - self.failing_since
+
+    def asleep_for(self, seconds: float, now: float) -> None:
+        """The engine itself was held up: that time does not count against the node."""
+        if self.failing_since is not None:
+            self.failing_since = min(self.failing_since + seconds, now)
+
+    # What happens to it.
+
+    def on_welcome(self, welcome: Welcome, memory: int, now: float) -> None:
+        """Its agent has answered, and knows nothing of what was sent over an earlier connection but what it says."""
+        self.slots = welcome.slots
+        self.spool = welcome.spool
+        self.shared = welcome.shared
+        self.ready = self.met = True
+        self.lost = self.hopeless = self.silent = False
+        self.error, self.failing_since, self.tries = "", None, 0
+        self.undisturbed_until = 0.0
+        self.open = {}
+        self.contexts, self.staged, self.staging = set(), set(), set()
+        self.resources = Resources(self.slots, welcome.facts.get("cores", 0), memory, welcome.gpus)
+        self.on_setup(welcome.setup, now)
+
+    def on_disconnected(self, why: str, *, fatal: bool, silent: bool, tries: int, now: float) -> None:
+        """Its connection has ended, or could not be made. why: empty where it hung up in peace."""
+        self.ready = False
+        self.tries = tries
+        self.silent = silent
+        if why:
+            self.hopeless = fatal
+            self.error = why
+            if self.failing_since is None:
+                self.failing_since = now
+
+    def on_retried(self) -> None:
+        """A person has it tried again: it is treated like a new node."""
+        self.hopeless = False
+        self.error = ""
+        self.tries = 0
+        if self.lost:
+            self.lost = self.met = False
+            self.failing_since = None
+
+    def on_setup(self, running_for: float | None, now: float) -> None:
+        """Setup lines have begun there so many seconds ago, or have ended."""
+        self.setup_since = None if running_for is None else now - running_for
+
+    def measure(self, durations: Sequence[float], now: float) -> None:
+        """Take into account that attempts have just ended: moving averages, of their rate over about half a second."""
+        for duration in durations:
+            self.pace = duration if self.pace is None else 0.9 * self.pace + 0.1 * duration
+        passed, self._measured = now - self._measured, now
+        weight = min(1.0, passed / RATE_WINDOW)
+        self.rate += weight * (len(durations) / max(passed, 1e-3) - self.rate)

@@ -1,0 +1,344 @@
+"""Which attempts go to which node, and when they come back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from tui_lab.engine.core.effects import Assign, Extend, SendContext, Stage
+from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.run import RunState
+from tui_lab.engine.core.state import SchedulerState, isolated
+from tui_lab.protocol.agent import Return
+from tui_lab.store import ranges
+from tui_lab.store.events import Ended, Extended, Paused
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 5.0  # seconds that a node may take to give attempts back
+UNREACHABLE: Final = 5.0  # seconds of failed tries after which a node that was never there is given up
+TRIES: Final = 3  # failed tries that make a node unreachable
+
+
+class Planner:
+    """Hands tasks to nodes that have room, in the order of the experiments, and ends runs that have nothing left."""
+
+    def __init__(self, state: SchedulerState) -> None:
+        self._state = state
+
+    def plan(self) -> None:
+        """Give out what can be given out now."""
+        state = self._state
+        for run in sorted(state.runs.values(), key=lambda run: (-run.priority, run.arrival)):
+            if run.name in state.active:
+                isolated(state, run, self._give_out, self.fail)
+
+    def _give_out(self, run: RunState) -> None:
+        state, now = self._state, self._state.now
+        if run.disk_full:
+            return
+        run.bring_due(now)
+        nodes = state.nodes_of(run)
+        quarantined = run.state.quarantined
+        run.health.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
+        coming = (node for node in nodes if not node.ready and not node.drained)
+        run.health.hoped_for = tuple(node.name for node in coming if not self.gone(run, node))
+        if run.order and not run.held and not state.outputs_blocked:
+            takers = self._takers(run, nodes)
+            self._fill(run, takers)
+            if run.order and not run.flight and takers and not any(run.fits_some(node.resources) for node in takers):
+                # What is left is not for those that might show whose fault the failures are.
+                for name in filter(run.health.suspects, run.health.usable):
+                    run.health.trust(name)
+                self._fill(run, self._takers(run, nodes))
+            if run.order and takers and run.needy:
+                self._refuse_misfits(run, nodes)
+        elif not run.order:
+            takers = self._takers(run, nodes)
+            if len(takers) > 1:
+                self._even_out(run, takers)
+        if run.over:
+            self._finish(run)
+            if run.limits:
+                state.plan()  # its limits bound others, too
+
+    def _takers(self, run: RunState, nodes: Sequence[NodeState]) -> list[NodeState]:
+        """The nodes that may get something of a run now."""
+        return [
+            node
+            for node in nodes
+            if node.name in run.health.usable
+            and not run.health.suspects(node.name)
+            and self._is_staged(run, node, run.submission)
+        ]
+
+    # Before tasks can start on a node.
+
+    def _is_staged(self, run: RunState, node: NodeState, submission: int) -> bool:
+        """Whether tasks of a submission can start on a node; where they can't yet, that is seen to."""
+        identity = (run.wire_name, submission)
+        if identity in node.staged:
+            return True
+        if identity not in node.staging:
+            node.staging.add(identity)
+            self._state.emit(Stage(run.name, node.name, submission))
+        return False
+
+    def send_context(self, run: RunState, node: NodeState, submission: int) -> None:
+        """Let a node know what the tasks of a submission have in common."""
+        identity = f"{run.wire_name}/{submission}"
+        if run.supplied and node.ready and identity not in node.contexts and self._is_staged(run, node, submission):
+            node.contexts.add(identity)
+            self._state.emit(SendContext(run.name, node.name, submission))
+
+    def send_contexts(self, run: RunState, node: NodeState) -> None:
+        """The contexts that open attempts of a run on a node may wait for."""
+        submissions = run.state.columns["submission"]
+        for submission in {submissions[task] for (task, _), at in run.flight.items() if at == node.name}:
+            self.send_context(run, node, submission)
+
+    # Handing over.
+
+    def _fill(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        """Give each node what it can take: free slots first, on all nodes alike, then a backlog."""
+        if run.stagger:
+            self._start_one(run, takers)
+        elif run.needy:
+            self._fill_with_needs(run, takers)
+        else:
+            self._fill_slots(run, takers)
+
+    def _fill_slots(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        free = sum(node.free for node in takers)
+        for node in sorted(takers, key=lambda node: -node.free) if len(takers) > 1 else ():
+            mine = node.free
+            if mine:
+                self._assign(run, node, run.take(min(mine, -(-len(run.order) * mine // free)), None))
+            free -= mine
+        for node in takers:
+            share = max(node.slots, -(-len(run.order) // len(takers)))
+            while node.hungry and run.order:
+                count = len(run.order)
+                self._assign(run, node, run.take(min(node.window, share), None))
+                if len(run.order) == count:
+                    break
+
+    def _start_one(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        """Hand out one attempt that starts at once, where the last start was long enough ago. A node whose setup is
+        running would keep several, and start them together."""
+        now = self._state.now
+        if not run.may_start(now):
+            return
+        for node in sorted(takers, key=lambda node: -node.free):
+            if node.free and node.setup_since is None:
+                keys = run.take(1, node.room()[0] if run.needy else None, now=True)
+                if keys:
+                    run.next_start = now.monotonic + run.stagger
+                    run.handed_out = keys[0]
+                    self._assign(run, node, keys)
+                    return
+
+    def _fill_with_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        """The same for tasks that need more than a slot: one after the other to the node with most room, and a few to
+        wait where they will fit."""
+        offers = {node: node.room() for node in takers}
+        chosen: dict[NodeState, list[Key]] = {node: [] for node in takers}
+        roomy = list(takers)
+        while roomy and run.order:
+            roomy.sort(key=lambda node: -offers[node][0].free)
+            for node in list(roomy):
+                keys = run.take(1, offers[node][0], now=True)
+                chosen[node] += keys
+                if not keys:
+                    roomy.remove(node)
+        for node in takers:
+            most = min(node.window - len(chosen[node]), node.waiting_room - len(offers[node][1]))
+            if most > 0 and run.order:
+                chosen[node] += run.take(most, node.resources)
+        for node in takers:
+            self._assign(run, node, chosen[node])
+
+    def _assign(self, run: RunState, node: NodeState, keys: list[Key]) -> None:
+        if not keys:
+            return
+        events = run.assigned(keys, node.name, node.spool, self._state.now)
+        for event in events:
+            run.state.apply(event)
+        name, needy = run.wire_name, run.needy
+        for key in keys:
+            node.open[name, *key] = run.needs_of_node(key) if needy else {}
+        self.send_context(run, node, run.submission)
+        self._state.emit(Assign(run.name, node.name, run.submission, keys, events))
+
+    def on_assign_refused(self, run: RunState, node: NodeState | None, keys: Sequence[Key]) -> None:
+        """The disk did not take what was given out last: as if it had never been."""
+        run.unassign(keys)
+        if node is not None:
+            for key in keys:
+                node.open.pop((run.wire_name, *key), None)
+
+    def count_needs(self, run: RunState, node: NodeState) -> None:
+        """What the open attempts of a run on a node use there, now that the run can be read."""
+        for name, task, attempt in node.open:
+            if name == run.wire_name:
+                node.open[name, task, attempt] = run.needs_of_node((task, attempt))
+
+    def _refuse_misfits(self, run: RunState, nodes: Sequence[NodeState]) -> None:
+        """End tasks that need more than any node has, once all nodes have said what they have."""
+        if not all(node.met or node.hopeless for node in nodes):
+            return
+        offers = [(node.name, node.resources) for node in nodes if node.resources is not None]
+        some = False
+        for _ in range(len(run.order)):
+            events = run.unplaceable(offers, self._state.now)
+            if not events:
+                break
+            some = True
+            self._state.record(run, events)
+        if some:
+            self.look_at_failures(run)
+
+    def look_at_failures(self, run: RunState) -> None:
+        """Start nothing more where too much has failed, or on a node that fails what others do well."""
+        now = self._state.now
+        for event in run.quarantine(now):
+            log.warning("%s: node %s fails what others do well", run.name, event.node)
+            self._state.record(run, [event])
+            self.take_back(run, event.node)
+        for name in run.health.usable:
+            if run.health.suspects(name):
+                self.take_back(run, name)
+        pause = run.pause_after_failures(now)
+        if pause is not None:
+            self._state.record(run, [pause])
+            self.take_back(run)
+
+    # Taking back.
+
+    def take_back(self, run: RunState, only: str | None = None) -> None:
+        """Ask nodes, or one of them, for the attempts that have not begun."""
+        for node in self._state.nodes.values():
+            if only in (None, node.name):
+                self._ask_for(run, node, self._state.unbegun(run, node))
+
+    def _even_out(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        """Near the end: nodes with nothing to do get what waits on the one with the longest backlog."""
+        now = self._state.now.monotonic
+        if run.needy:
+            self._even_out_needs(run, takers)
+            return
+        idle = sum(node.free for node in takers)
+        behind = max(takers, key=lambda node: len(node.open) - node.slots)
+        if not idle or behind.free or len(behind.open) <= behind.slots:
+            return
+        if now < behind.undisturbed_until:
+            return
+        waiting = self._state.unbegun(run, behind)
+        count = min(len(waiting), max(idle, (len(behind.open) - behind.slots) // 2))
+        if count:
+            behind.undisturbed_until = now + PATIENCE
+            self._ask_for(run, behind, waiting[-count:])
+
+    def _even_out_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
+        """What waits on a node for its turn, and has room on another."""
+        now = self._state.now.monotonic
+        offers = {node: node.room() for node in takers}
+        for behind, (_, waiting) in offers.items():
+            if now < behind.undisturbed_until:
+                continue
+            known = set(waiting)
+            mine = [key for key in self._state.unbegun(run, behind) if (run.wire_name, *key) in known]
+            movable = [
+                key
+                for key in reversed(mine)
+                if any(
+                    node is not behind and not node.resources.why_impossible(needs) and room.grant(needs) is not None
+                    for node, (room, _) in offers.items()
+                    if node.resources is not None
+                    for needs in [run.needs_of_node(key)]
+                )
+            ]
+            if movable:
+                behind.undisturbed_until = now + PATIENCE
+                self._ask_for(run, behind, movable)
+
+    def _ask_for(self, run: RunState, node: NodeState, keys: Sequence[Key]) -> None:
+        if keys:
+            self._state.send(node, Return([(run.wire_name, *key) for key in keys]))
+
+    # Nodes that are of no use.
+
+    def gone(self, run: RunState, node: NodeState) -> bool:
+        """There is no use in waiting for a node."""
+        failing = node.tries >= TRIES and node.failing_for(self._state.now.monotonic) > UNREACHABLE
+        works = node.name in run.flight.values()
+        if node.name in run.state.quarantined and not works:
+            return True
+        if node.ready:
+            return False
+        if works:
+            return not node.remote and not node.silent and failing
+        return node.hopeless or node.lost or (not (node.met and node.remote) and failing)
+
+    def stuck(self, run: RunState) -> str:
+        """Why nothing can go on in a run; empty where something may."""
+        nodes = self._state.nodes_of(run)
+        there = [node for node in nodes if not self.gone(run, node)]
+        if not nodes or any(node.resources is None for node in there):
+            return ""
+        if there and (run.flight or run.held or not run.order or not run.needy):
+            return ""
+        if any(run.fits_some(node.resources) for node in there):
+            return ""
+        gone = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
+        return "; ".join(gone) + ("; the others have not what the tasks need" if gone and there else "")
+
+    @staticmethod
+    def _why(run: RunState, node: NodeState) -> str:
+        if node.name in run.state.quarantined:
+            return f"in quarantine, its first tasks all failed; `tui-lab nodes resume {node.name}` takes it back in"
+        return node.error or "is not there"
+
+    # The end of a run.
+
+    def _finish(self, run: RunState) -> None:
+        """What was asked for has ended. Where an experiment wants further repeats, they are asked for next."""
+        if run.settings is not None and run.settings.extends and not run.held:
+            if not run.extending:
+                run.extending = True
+                self._state.emit(Extend(run.name))
+            return
+        self._end(run)
+
+    def on_extension(self, run: RunState, tasks: Sequence[int], note: str) -> None:
+        """Run further repeats, too. note: what a person should know of them; the first of a submission is told."""
+        run.extending = False
+        if run.name not in self._state.active or not run.over:
+            return
+        if len(tasks) and not run.held:
+            event = Extended(self._state.now.at(), ranges.to_ranges(tasks), "" if run.noted else note)
+            run.noted = run.noted or bool(note)
+            self._state.record(run, [event])
+            run.queue_up()
+            self._state.plan()
+        else:
+            self._end(run)
+
+    def _end(self, run: RunState) -> None:
+        self._state.active.discard(run.name)
+        self._state.record(run, [Ended(self._state.now.at(), run.counts())])
+        log.info("%s ended: %s", run.name, run.counts())
+
+    def give_up(self, run: RunState, reason: str, message: str) -> None:
+        """End a run that can't go on. What of it is open somewhere stays open, for the next engine to settle."""
+        log.error("%s: %s", run.name, message)
+        if run.name in self._state.active:
+            self._state.record(run, [Paused(self._state.now.at(), reason, 0, message)])
+            self.take_back(run)
+            self._end(run)
+
+    def fail(self, run: RunState, message: str) -> None:
+        """End a run for an error."""
+        self.give_up(run, "error", message)

@@ -1,0 +1,551 @@
+"""One experiment as the scheduler sees it: what is asked for, what is next, and what becomes of its attempts."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from msgspec import structs
+
+from tui_lab.engine.agent.resources import Resources
+from tui_lab.engine.core.health import NodeHealth
+from tui_lab.engine.core.model import Key, Moment, RunSettings
+from tui_lab.protocol.agent import Finished, Needs, OutputFile
+from tui_lab.store import ranges
+from tui_lab.store.events import (
+    AgentKnown,
+    Assigned,
+    EndState,
+    KnownEvent,
+    Left,
+    Paused,
+    Quarantined,
+    Returned,
+    Started,
+    Stopped,
+    Stopping,
+    StopReason,
+)
+from tui_lab.store.events import Finished as AttemptFinished
+from tui_lab.store.fold import DONE, FAILED, LOST, REASONS, State
+
+LOOK_AHEAD: Final = 256  # tasks of the queue that are looked at for one that fits a node
+FEW: Final = 1000  # tasks that are looked through at once
+LOSS_BUDGET: Final = 3  # lost attempts of a task that use none of its retries
+FIRST_FAILURES: Final = 10  # so many tasks that all fail, and the run pauses
+BACKOFF: Final = 1.0  # seconds before the first retry; doubles
+BACKOFF_LIMIT: Final = 60.0
+GRACE: Final = 10.0  # seconds between TERM and KILL where the experiment can't be read
+NAMED: Final = 3  # files that a note names
+
+
+class RunState:
+    """Decides what an ended attempt means. Its methods return the events of what they decide, and don't apply them."""
+
+    def __init__(self, name: str, state: State, settings: RunSettings | None = None) -> None:
+        """settings: None while nobody has asked for anything."""
+        self.name = name
+        self.state = state
+        self.settings = settings
+        self.supplied = False  # a client has supplied the environment; without it nothing starts
+        self.disk_full = False  # the disk does not take what has happened
+        self.arrival = 0
+        self.order: deque[int] = deque()
+        self.later: list[tuple[float, int]] = []  # (monotonic time, task): retries that wait
+        self.flight: dict[Key, str] = {}  # open attempts -> node
+        self.stopping: dict[Key, str] = {}  # of the open attempts those to be stopped, and why
+        self.changed: dict[Key, str] = {}  # open attempts that started after a change of their program -> what to note
+        self.finished_since = [0, 0]  # done, failed since the submission
+        self.health = NodeHealth()
+        self.extending = False  # someone finds out which repeats are needed still
+        self.noted = False  # a note on these has been told since the newest submission
+        self.tokens: dict[Key, Mapping[str, int]] = {}  # of the limits, held by open attempts
+        self.sharing: Callable[[], Iterable[RunState]] = lambda: (self,)  # whoever takes tokens of the same limits
+        self.next_start = 0.0  # monotonic: nothing starts before
+        self.handed_out: Key | None = None  # the attempt that was to start last, until it has
+        self._needs: dict[Key, dict[str, Any]] = {}
+        columns = state.columns
+        for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
+            self.flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
+        self.stopping |= {key: why for key, why in state.stopping.items() if key in self.flight}
+
+    # What the file says.
+
+    @property
+    def wire_name(self) -> str:
+        """What agents call the experiment: another one in a folder of the same name is not taken for it."""
+        return f"{self.name}@{self.state.identity[:8]}"
+
+    @property
+    def submission(self) -> int:
+        """The number of the newest submission."""
+        return len(self.state.submissions) - 1
+
+    @property
+    def priority(self) -> int:
+        return self.settings.priority if self.settings is not None else 0
+
+    @property
+    def stagger(self) -> float:
+        """Seconds between two starts."""
+        return self.settings.stagger if self.settings is not None else 0.0
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        return self.settings.limits if self.settings is not None else {}
+
+    @property
+    def grace(self) -> float:
+        """Seconds between TERM and KILL."""
+        return self.settings.grace if self.settings is not None else GRACE
+
+    @property
+    def needy(self) -> bool:
+        """Its tasks need more of a node than a slot."""
+        return self.settings is not None and (self.settings.needy or bool(self.state.changes))
+
+    @property
+    def node_names(self) -> list[str]:
+        """Where the tasks of the newest submission run."""
+        if not self.state.submissions:
+            return []
+        return [entry["name"] for entry in (self.state.placement or self.state.submissions[-1]).nodes]
+
+    # What is next.
+
+    def queue_up(self) -> None:
+        """Bring the tasks that were asked for into the order of the experiment."""
+        assert self.settings is not None
+        columns = self.state.columns
+        ids = self.settings.tasks
+        queued = np.frombuffer(columns["queued"], dtype=np.int8)[ids]
+        assigned = np.frombuffer(columns["assigned"], dtype=np.int8)[ids]
+        chosen = (queued == 1) & (assigned == 0)
+        wanted = ids[chosen]
+        if self.settings.order == "interleaved":
+            wanted = wanted[np.argsort(self.settings.repeats[chosen], kind="stable")]
+        elif self.settings.order == "shuffled":
+            wanted = np.array(random.Random(self.state.plan).sample(wanted.tolist(), len(wanted)), dtype=np.int64)
+        self.order = deque(wanted.tolist())
+        self.later = []
+        self._needs.clear()
+        self.hold_tokens_in_flight()
+        states = np.frombuffer(columns["state"], dtype=np.int8)
+        mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
+        over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
+        self.finished_since = [
+            int((over & (states == DONE)).sum()),
+            int((over & ((states == FAILED) | (states == LOST))).sum()),
+        ]
+
+    def bring_due(self, now: Moment) -> None:
+        """Put the retries whose time has come at the head of the queue."""
+        while self.later and self.later[0][0] <= now.monotonic:
+            self.order.appendleft(heapq.heappop(self.later)[1])
+        if not self.flight and len(self.order) + len(self.later) < FEW and not self.disk_full:
+            # What has come to its end in another way must not keep the run from its own.
+            self.order = deque(task for task in self.order if self._wanted(task))
+            self.later = [(due, task) for due, task in self.later if self._wanted(task)]
+            heapq.heapify(self.later)
+
+    def _wanted(self, task: int) -> bool:
+        """It is asked for, and not assigned to a node."""
+        columns = self.state.columns
+        return bool(columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task])
+
+    def take(self, most: int, resources: Resources | None, *, now: bool = False) -> list[Key]:
+        """Up to `most` attempts for a node with these resources. now: those for which there is room at the moment;
+        `resources` then counts what they use."""
+        taken: list[Key] = []
+        if self.held:
+            return taken
+        attempts = self.state.columns["attempts"]
+        passed: list[int] = []
+        twice = set[int]()
+        while self.order and len(taken) < most and len(passed) < LOOK_AHEAD:
+            if now and resources is not None and not resources.free:
+                break
+            task = self.order.popleft()
+            if not self._wanted(task) or task in twice:
+                continue
+            key = (task, attempts[task] + 1)
+            if resources is None or self._fits(key, resources, now):
+                taken.append(key)
+                twice.add(task)
+            else:
+                passed.append(task)
+        self.order.extendleft(reversed(passed))
+        return taken
+
+    def put_back(self, keys: Iterable[Key]) -> None:
+        """Return attempts that `take` gave, or that had not begun, to the head of the queue."""
+        for key in reversed(list(keys)):
+            self.tokens.pop(key, None)
+            self.order.appendleft(key[0])
+
+    def assigned(self, keys: list[Key], node: str, spool: str, now: Moment) -> list[KnownEvent]:
+        """The events that write ahead that a node gets these attempts. spool: identity of the agent's ledger; an agent
+        with another one knows nothing of these attempts."""
+        events: list[KnownEvent] = [Assigned(now.at(), node, keys)]
+        if self.state.spools.get(node) != spool:
+            events.insert(0, AgentKnown(now.at(), node, spool))
+        for key in keys:
+            self.flight[key] = node
+        return events
+
+    def unassign(self, keys: Iterable[Key]) -> None:
+        """The disk did not take `assigned`: as if it had never been."""
+        kept = [key for key in keys if key in self.flight]
+        for key in kept:
+            del self.flight[key]
+            self.stopping.pop(key, None)
+        self.state.apply(Returned(0.0, kept))
+        self.put_back(kept)
+
+    # Whether it goes on.
+
+    @property
+    def pause_asked(self) -> bool:
+        """A person paused it: it waits for `resume`, and is not over."""
+        return self.state.paused is not None and self.state.paused.reason == "asked"
+
+    @property
+    def held(self) -> bool:
+        """Nothing new may start."""
+        return self.state.drained or self.state.paused is not None or not self.supplied or self.disk_full
+
+    @property
+    def over(self) -> bool:
+        """Nothing is open, and nothing will start."""
+        if self.flight or self.disk_full:
+            return False
+        if self.pause_asked and not self.state.drained and self.supplied:
+            return not (self.order or self.later)
+        return self.held or not (self.order or self.later)
+
+    def may_start(self, now: Moment) -> bool:
+        """Whether `stagger` allows a start now. A start that is not reported yet is still to come: its node may run
+        setup lines, or wait for room."""
+        return self.handed_out not in self.flight and now.monotonic >= self.next_start
+
+    def due(self, now: Moment) -> list[float]:
+        """When something is to be given out that waits for its time only, in monotonic seconds."""
+        if self.held:
+            return []
+        staggered = self.stagger and self.order and self.next_start > now.monotonic
+        return [*([self.later[0][0]] if self.later else []), *([self.next_start] if staggered else [])]
+
+    # Needs.
+
+    def needs(self, key: Key) -> dict[str, Any]:
+        """What an attempt needs; nothing where that can't be told, for its start will say so."""
+        if not self.needy:
+            return {}
+        if key not in self._needs:
+            assert self.settings is not None
+            try:
+                self._needs[key] = self.settings.needs(key, self.state.changes.get(key[0]))
+            except ValueError:
+                self._needs[key] = {}
+        return self._needs[key]
+
+    def needs_of_node(self, key: Key) -> Needs:
+        """What an attempt needs of its node, besides a slot."""
+        if not self.needy:
+            return {}
+        found: Any = {name: amount for name, amount in self.needs(key).items() if name != "tokens"}
+        needs: Needs = found
+        return needs
+
+    def _fits(self, key: Key, resources: Resources, now: bool) -> bool:
+        """Whether an attempt may go to a node; it has its tokens then, and its share of the resources."""
+        needs = self.needs_of_node(key)
+        if resources.why_impossible(needs) or (now and not resources.has_room(needs)) or not self.hold_tokens(key):
+            return False
+        if now:
+            resources.grant(needs)
+        return True
+
+    def misfit(self, key: Key, resources: Resources) -> str:
+        """Why a node with these resources can never run an attempt; empty where it can."""
+        return resources.why_impossible(self.needs_of_node(key))
+
+    def fits_some(self, offered: Resources | None) -> bool:
+        """Whether a node with these resources can run any of the tasks at the head of the queue."""
+        attempts = self.state.columns["attempts"]
+        heads = itertools.islice(self.order, LOOK_AHEAD)
+        return offered is not None and any(not self.misfit((task, attempts[task] + 1), offered) for task in heads)
+
+    def hold_tokens_in_flight(self) -> None:
+        """Count the tokens of what is open, also where nobody has resumed the run yet."""
+        if self.limits:
+            for key in self.flight:
+                self.hold_tokens(key)
+
+    def hold_tokens(self, key: Key) -> bool:
+        """Take an attempt's tokens of the limits, which all runs of a lab share: all, or False. Where the files give a
+        limit several numbers, the smallest counts; an attempt that needs more than that runs when no other has any."""
+        wanted = self.needs(key).get("tokens")
+        if not wanted:
+            return True
+        runs = [run for run in {self, *self.sharing()} if run is self or run.limits]
+        for name, count in wanted.items() if key not in self.flight else ():
+            held = sum(tokens.get(name, 0) for run in runs for tokens in run.tokens.values())
+            if held and held + count > min(run.limits[name] for run in runs if name in run.limits):
+                return False
+        self.tokens[key] = wanted
+        return True
+
+    # What a person asks for.
+
+    def stop_open(
+        self, tasks: Container[int] | None, why: StopReason, now: Moment
+    ) -> tuple[list[Key], list[KnownEvent]]:
+        """Open attempts that are to be stopped, all or those of some tasks. That is written down, for the node of one
+        may be away for longer than this engine lives. What a person has stopped for good stays stopped."""
+        keys = [key for key in self.flight if tasks is None or key[0] in tasks]
+        new = [key for key in keys if self.stopping.get(key) not in (why, "stopped")]
+        self.stopping.update(dict.fromkeys(new, why))
+        return keys, [Stopping(now.at(), new, why)] if new else []
+
+    def spare(self, told: Container[str], now: Moment) -> list[KnownEvent]:
+        """What was interrupted is asked for again: it goes on where the agent has not been told yet. told: nodes that
+        have."""
+        spared = [key for key, why in self.stopping.items() if why == "interrupted" and self.flight[key] not in told]
+        for key in spared:
+            del self.stopping[key]
+        return [Stopping(now.at(), spared, None)] if spared else []
+
+    def stop_waiting(self, tasks: Iterable[int] | None, now: Moment) -> Stopped | None:
+        """Stop tasks that have not begun: all, or some."""
+        columns = self.state.columns
+        candidates: Iterable[int] = range(self.state.size) if tasks is None else sorted(tasks)
+        waiting = [
+            task
+            for task in candidates
+            if 0 <= task < self.state.size and columns["queued"][task] and not columns["assigned"][task]
+        ]
+        if not waiting:
+            return None
+        gone = set(waiting)
+        self.order = deque(task for task in self.order if task not in gone)
+        self.later = [(moment, task) for moment, task in self.later if task not in gone]
+        heapq.heapify(self.later)
+        return Stopped(now.at(), ranges.to_ranges(waiting))
+
+    def begin_anew(self) -> None:
+        """There is a new submission: judge nodes anew."""
+        self.health = NodeHealth()
+        self.noted = False
+
+    # What happens.
+
+    def regain(self, key: Key, node: str, now: Moment) -> list[KnownEvent]:
+        """The events that take back an attempt that counted as lost: its node is here again, and nothing has been
+        started in its place. None where it is too late for that, or a person has interrupted the run meanwhile."""
+        columns, (task, attempt) = self.state.columns, key
+        if self.state.drained and self.state.ended is not None:
+            return []
+        if not 0 <= task < self.state.size or columns["assigned"][task] or not columns["queued"][task]:
+            return []
+        known = columns["attempts"][task]
+        # One more than we know of: the machine went down before the disk had what we wrote of it.
+        if columns["state"][task] == DONE or attempt not in (known, known + 1) or attempt == columns["base"][task]:
+            return []
+        # It has told us of its end, and did not get our word that it is written down.
+        if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != "node-lost":
+            return []
+        self.flight[key] = node
+        self.hold_tokens(key)
+        return [Assigned(now.at(), node, [key])]
+
+    def started(self, key: Key, ago: float, now: Moment) -> Started:
+        """The event of an attempt whose first step runs."""
+        if self.stagger:
+            self.next_start = max(self.next_start, now.monotonic - ago + self.stagger)
+            if key == self.handed_out:
+                self.handed_out = None
+        return Started(now.at(ago), *key)
+
+    def returned(self, keys: list[Key], now: Moment) -> list[KnownEvent]:
+        """The events of attempts that had not begun: their tasks go back to the queue, or have been stopped."""
+        events: list[KnownEvent] = [Returned(now.at(), keys)]
+        stopped = [key[0] for key in keys if self.stopping.get(key) == "stopped"]
+        if stopped:
+            events.append(Stopped(now.at(), ranges.to_ranges(stopped)))
+        for key in keys:
+            self.flight.pop(key, None)
+            self.stopping.pop(key, None)
+        self.put_back(keys)
+        return events
+
+    def finished(self, key: Key, event: AttemptFinished, now: Moment) -> AttemptFinished:
+        """The event of an attempt that ended, with `again` where the task goes back to the queue. event: as
+        `finished_event` makes it."""
+        task = key[0]
+        if changed := self.changed.pop(key, ""):
+            event = structs.replace(event, note="; ".join(filter(None, (event.note, changed))))
+        wanted = self.stopping.get(key)  # by a person; the agent has the first reason that it was told
+        interrupted = event.reason == "interrupted" and wanted != "stopped"
+        if event.reason == "interrupted":
+            event = structs.replace(event, reason="stopped")
+        elif event.state == "lost" and wanted == "stopped":
+            event = structs.replace(event, state="stopped", reason="stopped")  # it does not run again
+        elif event.state == "lost":
+            interrupted = wanted == "interrupted"
+        node = self.flight.pop(key, "")
+        self.stopping.pop(key, None)
+        self.tokens.pop(key, None)
+        self._needs.pop(key, None)
+        if self.state.columns["state"][task] == DONE:
+            return structs.replace(event, duplicate=True)
+        again = self._again(key, event, interrupted)
+        if again is not None:
+            event = structs.replace(event, again=again)
+            heapq.heappush(self.later, (now.monotonic + again, task))
+        elif event.state == "done":
+            self.finished_since[0] += 1
+        elif event.state in ("failed", "lost"):
+            self.finished_since[1] += 1
+        if node:
+            self.health.note(node, task, event.state)
+        return event
+
+    def failed_to_start(self, key: Key, message: str, now: Moment) -> AttemptFinished:
+        """The event of an attempt that can't be started."""
+        return self.finished(key, structs.replace(ended_event(key, "failed", "start", now), message=message), now)
+
+    def lost(self, key: Key, now: Moment) -> AttemptFinished:
+        """The event of an attempt that was open on a node which has gone, or has forgotten it."""
+        return self.finished(key, ended_event(key, "lost", "node-lost", now), now)
+
+    def lose(self, node: str, now: Moment) -> list[KnownEvent]:
+        """End the attempts that are open on a node which has gone."""
+        keys = [key for key, where in self.flight.items() if where == node]
+        return [self.lost(key, now) for key in keys]
+
+    def counts_late(self, key: Key, state: str) -> bool:
+        """Whether an attempt that counted as lost, and has ended so after all, comes before the one in its place: the
+        first result counts."""
+        columns, (task, attempt) = self.state.columns, key
+        if state != "done" or not 0 <= task < self.state.size or columns["state"][task] == DONE:
+            return False
+        return 0 < attempt < columns["attempts"][task] and bool(columns["queued"][task])
+
+    def _again(self, key: Key, event: AttemptFinished, interrupted: bool) -> float | None:
+        """Seconds until the task's next attempt; None where this one decides."""
+        task, attempt = key
+        columns = self.state.columns
+        if interrupted:
+            return 0.0
+        if not columns["planned"][task] or not columns["queued"][task] or event.state == "stopped":
+            return None
+        if event.state == "lost":
+            return BACKOFF if columns["losses"][task] < LOSS_BUDGET else None
+        if event.state != "failed" or self.settings is None:
+            return None
+        tries = attempt - columns["base"][task] - columns["losses"][task]
+        status = event.exit_code if event.reason in ("exit", "signal") else None
+        retry_on = self.settings.retry_on
+        if (event.reason in retry_on or status in retry_on) and tries <= self.settings.retries:
+            delay: float = min(BACKOFF_LIMIT, BACKOFF * 2 ** (tries - 1))
+            return delay
+        return None
+
+    def unplaceable(self, offers: Sequence[tuple[str, Resources]], now: Moment) -> list[KnownEvent]:
+        """End the task at the head of the queue if none of the nodes can ever run it."""
+        task = self.order[0]
+        key = (task, self.state.columns["attempts"][task] + 1)
+        whys = [f"{name}: {why}" for name, resources in offers if (why := self.misfit(key, resources))]
+        if len(whys) < len(offers) or not whys:
+            return []
+        self.order.popleft()
+        self.flight[key] = ""
+        return [
+            Assigned(now.at(), offers[0][0], [key]),
+            self.failed_to_start(key, "no node can run it: " + "; ".join(whys), now),
+        ]
+
+    def replaced(self, task: int) -> Key | None:
+        """The open attempt of a task."""
+        key = (task, self.state.columns["attempts"][task])
+        return key if key in self.flight else None
+
+    def quarantine(self, now: Moment) -> list[Quarantined]:
+        """Nodes that fail what others do well: they get nothing more, and their failures run again elsewhere."""
+        events: list[Quarantined] = []
+        for node, failed in self.health.to_quarantine(self.state.quarantined):
+            events.append(Quarantined(now.at(), node, ranges.to_ranges(failed)))
+            self.finished_since[1] = max(0, self.finished_since[1] - len(failed))
+            self.order.extendleft(reversed(failed))
+        return events
+
+    def pause_after_failures(self, now: Moment) -> Paused | None:
+        """The event that pauses the run where too much has failed."""
+        done, failed = self.finished_since
+        failed -= self.health.doubtful
+        if failed <= 0 or self.state.paused is not None or not self.state.submissions or self.settings is None:
+            return None
+        limit = self.settings.max_failures
+        if limit is not None and failed >= limit:
+            return Paused(now.at(), "max_failures", failed)
+        keep_going = self.state.submissions[-1].keep_going
+        if not keep_going and done == 0 and failed >= FIRST_FAILURES and (self.order or self.later):
+            return Paused(now.at(), "first_failures", failed)
+        return None
+
+    def counts(self) -> dict[str, int]:
+        """How many planned tasks are in each state."""
+        return self.state.counts_by_name()
+
+
+def ended_event(key: Key, state: EndState, reason: str, now: Moment) -> AttemptFinished:
+    """The event of an attempt of whose end no agent tells."""
+    return AttemptFinished(now.at(), *key, state, reason=reason)
+
+
+def finished_event(
+    key: Key,
+    message: Finished,
+    now: Moment,
+    unkept: Sequence[OutputFile] = (),
+    trouble: str = "",
+    *,
+    late: bool = False,
+) -> AttemptFinished:
+    """The event of an attempt as its agent tells of it. unkept: files that could not be brought home. trouble: why none
+    could. late: it counted as lost before."""
+    left = message.left
+    notes = []
+    if message.folder_link is not None:
+        notes.append(f"its folder is a symbolic link to {message.folder_link}: what is behind it is not read")
+    if trouble := trouble or message.folder_trouble or "":
+        notes.append(f"{trouble}; nothing of it came home")
+    if unkept:
+        left = [*(left or ()), *(Left(one["name"], one["size"], error=one["error"]) for one in unkept)]
+        named = "; ".join(f"{one['name']}: {one['error']}" for one in unkept[:NAMED])
+        notes.append(f"{len(unkept)} of its files could not be brought home, and stayed there ({named})")
+    return AttemptFinished(
+        now.at(message.ago),
+        *key,
+        message.state,
+        reason=message.reason,
+        exit_code=message.exit_code,
+        signal=message.signal,
+        step=message.step,
+        steps=message.steps,
+        duration=message.duration,
+        cpu_time=message.cpu_time,
+        peak_rss=message.peak_rss,
+        leftover=message.leftover,
+        message=message.message,
+        note="; ".join(notes) or None,
+        left=left,
+        left_more=message.left_more,
+        late=late,
+    )

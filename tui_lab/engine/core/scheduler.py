@@ -1,0 +1,367 @@
+"""The scheduler: what has happened in, what is to be done out."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from tui_lab.engine.core.agent_events import AgentEventHandler
+from tui_lab.engine.core.effects import DropOutputs, Effect, Stopped
+from tui_lab.engine.core.events import (
+    AgentSaid,
+    AssignRefused,
+    DiskFree,
+    DiskFull,
+    DrainAsked,
+    Event,
+    Extension,
+    LatencyMeasured,
+    NodeAdded,
+    NodeDisconnected,
+    NodeDrained,
+    NodeRemoved,
+    NodeRetried,
+    NodeWelcomed,
+    OutputsArrived,
+    OutputsBlocked,
+    PauseAsked,
+    Recorded,
+    RunBegun,
+    RunFailed,
+    RunLoaded,
+    RunRemoved,
+    SlotsSet,
+    Staged,
+    StartSent,
+    StartsRefused,
+    StopAsked,
+    Tick,
+    UnstartedAbandoned,
+    Woken,
+)
+from tui_lab.engine.core.model import Moment
+from tui_lab.engine.core.node import LOST_AFTER, NodeState
+from tui_lab.engine.core.planner import UNREACHABLE, Planner
+from tui_lab.engine.core.run import RunState
+from tui_lab.engine.core.state import SchedulerState
+from tui_lab.protocol.agent import Forsake, Slots, WireKey
+from tui_lab.store import ranges
+from tui_lab.store.events import Drained, NodesChanged, Paused
+
+log = logging.getLogger(__name__)
+
+TICK: Final = 1.0  # seconds between ticks
+ASLEEP: Final = 5.0  # seconds between two ticks, from which on they don't count against nodes
+SUPPLIED_IN: Final = 10.0  # seconds within which a client that resumes what an earlier engine left would have come
+
+
+class Scheduler:
+    """Decides which task goes to which node, what an end means, and when a run is over.
+
+    Public attributes are for reading. An event of an experiment or a node that is not known changes nothing.
+    """
+
+    def __init__(self, now: Moment) -> None:
+        self._state = SchedulerState()
+        self._planner = Planner(self._state)
+        self._agents = AgentEventHandler(self._state, self._planner)
+        self._begun = self._ticked = now.monotonic
+        self._arrivals = 0
+        self.runs = self._state.runs
+        self.nodes = self._state.nodes
+        self.active = self._state.active
+
+    def handle(self, event: Event, now: Moment) -> list[Effect]:
+        """Take an event into account; what is to be done for it, in this order."""
+        self._state.now = now
+        match event:
+            case Woken():
+                self._state.woken_at = float("inf")
+                self._state.plan_wanted = False
+                self._planner.plan()
+            case Tick():
+                self._on_tick()
+            case OutputsArrived(arrivals=arrivals):
+                self._agents.on_arrived(arrivals)
+            case OutputsBlocked(blocked=blocked):
+                self._state.outputs_blocked = blocked
+                self._state.plan()
+            case UnstartedAbandoned():
+                self._abandon_unstarted()
+            case RunLoaded(experiment=name, state=state, settings=settings):
+                self._on_run_loaded(RunState(name, state, settings))
+            case NodeAdded():
+                self._on_node_added(event)
+            case (
+                AgentSaid(node=name)
+                | NodeWelcomed(node=name)
+                | NodeDisconnected(node=name)
+                | NodeRemoved(node=name)
+                | NodeRetried(node=name)
+                | SlotsSet(node=name)
+                | NodeDrained(node=name)
+                | LatencyMeasured(node=name)
+            ):
+                node = self.nodes.get(name)
+                if node is not None:
+                    self._on_node_event(node, event)
+            case _:
+                run = self.runs.get(event.experiment)
+                if run is not None:
+                    self._on_run_event(run, event)
+        return self._state.drained_effects()
+
+    # Questions.
+
+    def run_of(self, wire_name: str) -> RunState | None:
+        """The run that agents call by this name; None where its folder has gone."""
+        return self._state.run_of(wire_name)
+
+    def nodes_of(self, run: RunState) -> list[NodeState]:
+        """The nodes that the newest submission of a run is to run on."""
+        return self._state.nodes_of(run)
+
+    def is_open(self, key: WireKey, node: str) -> bool:
+        """Whether a node has an attempt, as far as is known."""
+        run = self.run_of(key[0])
+        if run is None or run.flight.get(key[1:]) != node or node not in self.nodes:
+            return False
+        return key in self.nodes[node].open
+
+    def is_stopping(self, key: WireKey) -> bool:
+        """Whether an attempt is to be stopped."""
+        run = self.run_of(key[0])
+        return run is not None and key[1:] in run.stopping
+
+    def uses(self, node: str) -> bool:
+        """Whether a run that is going needs a node."""
+        return any(node in run.flight.values() for run in self.runs.values()) or any(
+            node in self.runs[name].node_names for name in self.active
+        )
+
+    def working(self) -> set[str]:
+        """The nodes that have attempts."""
+        return {name for run in self.runs.values() for name in run.flight.values()}
+
+    def busy(self, now: Moment) -> bool:
+        """Something is going on, or will."""
+        return bool(self.active) or any(
+            run.disk_full
+            or any(
+                self.nodes[name].failing_for(now.monotonic) < UNREACHABLE
+                for name in set(run.flight.values())
+                if name in self.nodes
+            )
+            for run in self.runs.values()
+        )
+
+    def lost_in(self, node: NodeState, now: Moment) -> float:
+        """Seconds until a node that is away becomes lost. While all are away at once it is probably this machine that
+        is: they have twice the time."""
+        nodes = [one for one in self.nodes.values() if one.remote] or list(self.nodes.values())
+        all_away = all(one.away for one in nodes)
+        return node.lost_after * (2 if all_away else 1) - node.failing_for(now.monotonic)
+
+    # Experiments.
+
+    def _on_run_loaded(self, run: RunState) -> None:
+        run.sharing = self._state.at_work
+        self.runs[run.name] = run
+        run.hold_tokens_in_flight()
+
+    def _on_run_event(self, run: RunState, event: Event) -> None:
+        state, now = self._state, self._state.now
+        match event:
+            case Recorded(events=events):
+                for one in events:
+                    run.state.apply(one)
+                    if isinstance(one, NodesChanged):
+                        for name in one.released:
+                            run.health.forget(name)
+                state.plan()
+            case RunBegun():
+                self._on_begun(run, event)
+            case PauseAsked():
+                if run.state.paused is None:
+                    state.record(run, [Paused(now.at(), "asked", run.finished_since[1])])
+                self._planner.take_back(run)
+                state.plan()
+            case DrainAsked():
+                self._drain(run)
+            case StopAsked(tasks=tasks, interrupt=interrupt):
+                self._stop(run, tasks, interrupt)
+            case RunFailed(message=message):
+                run.extending = False
+                self._planner.fail(run, message)
+            case RunRemoved():
+                self._on_removed(run)
+            case Extension(tasks=further, note=note):
+                self._planner.on_extension(run, further, note)
+            case DiskFull():
+                run.disk_full = True
+            case DiskFree():
+                run.disk_full = False
+                state.plan()
+            case AssignRefused(node=name, keys=keys):
+                self._planner.on_assign_refused(run, self.nodes.get(name), keys)
+                state.plan()
+            case StartSent(node=name, key=key):
+                if key in run.stopping and name in self.nodes:
+                    state.stop(run, self.nodes[name], key)
+            case StartsRefused(node=name, attempts=attempts):
+                for key, message in attempts:
+                    if name in self.nodes:
+                        self.nodes[name].open.pop((run.wire_name, *key), None)
+                    if key in run.flight:
+                        state.record(run, [run.failed_to_start(key, message, now)])
+                self._planner.look_at_failures(run)
+                state.plan()
+            case Staged(node=name, submission=submission):
+                self._on_staged(run, self.nodes.get(name), submission)
+            case _:
+                raise TypeError(f"{event!r} is no event of an experiment")
+
+    def _on_begun(self, run: RunState, event: RunBegun) -> None:
+        state = self._state
+        run.settings = event.settings
+        if event.fresh:
+            run.begin_anew()
+        run.queue_up()
+        self._arrivals += 1
+        run.supplied, run.arrival = True, self._arrivals
+        state.record(run, run.spare({node.name for node in self.nodes.values() if node.ready}, state.now))
+        drained = [] if run.state.placement is None else run.state.placement.drained
+        for node in state.nodes_of(run):
+            node.drained = node.name in drained
+            self._planner.count_needs(run, node)
+            self._planner.send_contexts(run, node)
+        self.active.add(run.name)
+        state.plan()
+
+    def _drain(self, run: RunState) -> None:
+        state = self._state
+        if not run.state.drained:
+            state.record(run, [Drained(state.now.at())])
+        self._planner.take_back(run)
+        if run.state.ended is None:
+            self.active.add(run.name)
+        state.plan()
+
+    def _stop(self, run: RunState, tasks: frozenset[int] | None, interrupt: bool) -> None:
+        state = self._state
+        count = 0
+        if interrupt:
+            self._drain(run)
+        else:
+            waiting = run.stop_waiting(tasks, state.now)
+            if waiting is not None:
+                state.record(run, [waiting])
+                count += ranges.count(waiting.tasks)
+        keys, events = run.stop_open(tasks, "interrupted" if interrupt else "stopped", state.now)
+        state.record(run, events)
+        for key in keys:
+            node = self.nodes.get(run.flight[key])
+            if node is not None:
+                state.stop(run, node, key)
+        state.emit(Stopped(count + len(keys)))
+        state.plan()
+
+    def _on_removed(self, run: RunState) -> None:
+        """Someone has removed an experiment's folder: end what still runs of it."""
+        log.warning("%s: its journal was removed; its tasks are stopped", run.name)
+        for key, name in run.flight.items():
+            if name in self.nodes:
+                self._state.end_unwanted(self.nodes[name], (run.wire_name, *key))
+        self._state.forget_run(run)
+
+    def _on_staged(self, run: RunState, node: NodeState | None, submission: int) -> None:
+        if node is not None and node.ready:
+            node.staging.discard((run.wire_name, submission))
+            node.staged.add((run.wire_name, submission))
+            self._planner.send_contexts(run, node)
+            self._state.plan()
+
+    def _abandon_unstarted(self) -> None:
+        """No client has supplied the environment of what an earlier engine left: what has not started never will."""
+        for run in self.runs.values():
+            if not run.supplied and run.flight:
+                submissions = {run.state.columns["submission"][task] for task, _ in run.flight}
+                contexts = [f"{run.wire_name}/{number}" for number in sorted(submissions)]
+                for node in self.nodes.values():
+                    self._state.send(node, Forsake(contexts))
+
+    # Nodes.
+
+    def _on_node_added(self, event: NodeAdded) -> None:
+        node = self.nodes.get(event.node)
+        if node is None:
+            node = self.nodes[event.node] = NodeState(event.node, remote=event.remote, slots=event.slots)
+        node.wanted_slots = event.slots
+        node.ahead, node.ahead_seconds = event.ahead, event.ahead_seconds
+        node.lost_after = LOST_AFTER if event.lost_after is None else event.lost_after
+
+    def _on_node_event(self, node: NodeState, event: Event) -> None:
+        state, now = self._state, self._state.now.monotonic
+        match event:
+            case AgentSaid():
+                self._agents.on_messages(node, event)
+            case NodeWelcomed():
+                unsupplied = self._agents.on_welcome(node, event)
+                if node.wanted_slots and node.wanted_slots != node.slots:
+                    self._set_slots(node, node.wanted_slots)  # someone has changed them since our hello
+                if unsupplied and now - self._begun > SUPPLIED_IN:
+                    self._abandon_unstarted()
+            case NodeDisconnected(why=why, fatal=fatal, silent=silent, tries=tries):
+                node.on_disconnected(why, fatal=fatal, silent=silent, tries=tries, now=now)
+                self._check_nodes()
+                state.plan()
+            case NodeRemoved():
+                del self.nodes[node.name]
+            case NodeRetried():
+                node.on_retried()
+            case SlotsSet(slots=slots):
+                self._set_slots(node, slots)
+                state.plan()
+            case NodeDrained(drained=drained):
+                node.drained = drained
+                if drained:
+                    for run in self.runs.values():
+                        self._planner.take_back(run, node.name)
+                state.plan()
+            case LatencyMeasured(seconds=seconds):
+                node.latency = seconds
+            case _:
+                raise TypeError(f"{event!r} is no event of a node")
+
+    def _set_slots(self, node: NodeState, slots: int) -> None:
+        node.slots = node.wanted_slots = slots
+        self._state.send(node, Slots(slots))
+
+    # Time.
+
+    def _on_tick(self) -> None:
+        now = self._state.now.monotonic
+        passed, self._ticked = now - self._ticked, now
+        if passed > ASLEEP:
+            for node in self.nodes.values():
+                node.asleep_for(passed - TICK, now)
+        self._check_nodes()
+
+    def _check_nodes(self) -> None:
+        """Nodes that can't be reached, runs that no node is left for."""
+        now = self._state.now
+        for node in self.nodes.values():
+            if node.away and not node.lost and self.lost_in(node, now) < 0:
+                self._lose(node)
+        for name in sorted(self.active):
+            why = self._planner.stuck(self.runs[name])
+            if why:
+                self._planner.give_up(self.runs[name], "no_node", why)
+
+    def _lose(self, node: NodeState) -> None:
+        """What is open on a node that stayed away too long runs elsewhere."""
+        node.lost = True
+        self._state.emit(DropOutputs(node.name))
+        for run in self.runs.values():
+            self._state.record(run, run.lose(node.name, self._state.now))
+        self._state.plan()

@@ -1,0 +1,126 @@
+"""What the parts of the scheduler share: the runs, the nodes, and the effects of the event that is being handled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from tui_lab.engine.core.effects import Acknowledge, Commit, Effect, Send, WakeAt
+from tui_lab.engine.core.model import Key, Moment
+from tui_lab.engine.core.node import NodeState
+from tui_lab.engine.core.run import RunState
+from tui_lab.protocol.agent import Stop, ToAgent, WireKey
+from tui_lab.store.events import KnownEvent
+from tui_lab.store.fold import RUNNING
+
+log = logging.getLogger(__name__)
+
+
+class SchedulerState:
+    """Whoever changes it does so while an event is handled, and records what must outlive the engine."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, RunState] = {}
+        self.nodes: dict[str, NodeState] = {}
+        self.active: set[str] = set()  # experiments with a run that has not ended
+        self.outputs_blocked = False  # the disk has no room for outputs that are carried home
+        self.now = Moment(0.0, 0.0)  # of the event that is being handled
+        self.effects: list[Effect] = []
+        self.acknowledged: list[Acknowledge] = []  # they follow the other effects
+        self.plan_wanted = False
+        self.woken_at = float("inf")  # what the last `WakeAt` said
+        self._by_wire_name: dict[str, RunState] = {}
+
+    # Questions.
+
+    def run_of(self, wire_name: str) -> RunState | None:
+        """The run that agents call by this name; None where its folder has gone."""
+        run = self._by_wire_name.get(wire_name)
+        if run is None:
+            run = self.runs.get(wire_name.partition("@")[0])
+            if run is None or run.wire_name != wire_name:
+                return None
+            self._by_wire_name[wire_name] = run
+        return run
+
+    def nodes_of(self, run: RunState) -> list[NodeState]:
+        """The nodes that the newest submission runs on."""
+        return [self.nodes[name] for name in run.node_names if name in self.nodes]
+
+    def at_work(self) -> list[RunState]:
+        """The runs that have attempts, or will have: they share the tokens of their limits."""
+        return [run for run in self.runs.values() if run.flight or run.name in self.active]
+
+    def unbegun(self, run: RunState, node: NodeState) -> list[Key]:
+        """Attempts of a run that a node has and, as far as we know, has not begun."""
+        states = run.state.columns["state"]
+        return [key for key, at in run.flight.items() if at == node.name and states[key[0]] != RUNNING]
+
+    # What is done.
+
+    def emit(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def send(self, node: NodeState, message: ToAgent) -> None:
+        """Send a message to an agent that is connected; what is lost is settled when it is back."""
+        if node.ready:
+            self.effects.append(Send(node.name, message))
+
+    def record(self, run: RunState, events: Iterable[KnownEvent]) -> None:
+        """Apply events, and have them written."""
+        events = list(events)
+        if not events:
+            return
+        for event in events:
+            run.state.apply(event)
+        last = self.effects[-1] if self.effects else None
+        if isinstance(last, Commit) and last.experiment == run.name:
+            last.events.extend(events)
+        else:
+            self.effects.append(Commit(run.name, events))
+
+    def acknowledge(self, run: RunState, node: NodeState, key: Key, stay: list[str]) -> None:
+        """Let an agent forget an attempt, once its event is durable. stay: files that it must not remove."""
+        self.acknowledged.append(Acknowledge(run.name, node.name, key, stay))
+
+    def stop(self, run: RunState, node: NodeState, key: Key) -> None:
+        """Have an attempt stopped for the reason that is written down."""
+        self.send(node, Stop((run.wire_name, *key), run.stopping[key], run.grace))
+
+    def end_unwanted(self, node: NodeState, key: WireKey, grace: float = 1.0) -> None:
+        """Stop what is of no use any more. Where its task needs it after all, that goes back to the queue."""
+        self.send(node, Stop(key, "interrupted", grace))
+
+    def forget_run(self, run: RunState) -> None:
+        """Know an experiment no longer."""
+        self.runs.pop(run.name, None)
+        self._by_wire_name.pop(run.wire_name, None)
+        self.active.discard(run.name)
+
+    def plan(self) -> None:
+        """Give out work once everything that has arrived is dealt with."""
+        self.plan_wanted = True
+
+    def drained_effects(self) -> list[Effect]:
+        """All effects of the event, in order."""
+        due = [moment for name in self.active for moment in self.runs[name].due(self.now)]
+        if self.plan_wanted:
+            due.append(self.now.monotonic)
+        moment = min(due, default=float("inf"))
+        if moment < self.woken_at:
+            self.woken_at = moment
+            self.effects.append(WakeAt(moment))
+        found = [*self.effects, *self.acknowledged] if self.acknowledged else self.effects
+        self.effects, self.acknowledged = [], []
+        return found
+
+
+def isolated(
+    state: SchedulerState, run: RunState, call: Callable[[RunState], None], on_failure: Callable[[RunState, str], None]
+) -> None:
+    """Call for one run. An error there ends that run, and touches no other."""
+    try:
+        call(run)
+    except Exception as error:
+        log.exception("%s", run.name)
+        on_failure(run, f"the scheduler failed: {error!r}; engine.log says where")

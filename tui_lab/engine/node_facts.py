@@ -1,0 +1,72 @@
+"""What is remembered of each node for later: its system, its processor, its Python and packages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from tui_lab.engine.connection import NodeConnection
+from tui_lab.engine.files import NodeFiles, Unreachable
+from tui_lab.engine.transfer import TransferError
+
+log = logging.getLogger(__name__)
+
+LATER: Final = 0.5  # seconds after which it begins: first of all tasks are to start
+PATIENCE: Final = 30.0  # seconds that a node may take to list its packages
+PASSING: Final = ("clock",)  # facts that are none a minute later
+
+
+class NodeFacts:
+    """Finds out about a node once. `learned` is called when all is known of one, and whenever it is asked for again."""
+
+    def __init__(self, files: NodeFiles, learned: Callable[[NodeConnection, dict[str, Any]], None]) -> None:
+        self.files = files
+        self.learned = learned
+        self._known: dict[NodeConnection, dict[str, Any]] = {}
+        self._learning: dict[NodeConnection, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Something is being found out. It may take as long as the node's packages need to be listed, not longer."""
+        return bool(self._learning)
+
+    def learn(self, node: NodeConnection) -> None:
+        """Begin with a node that has just answered."""
+        if node in self._known:
+            self.tell(node)
+        elif node not in self._learning:
+            self._learning[node] = asyncio.create_task(self._learn(node))
+
+    def tell(self, node: NodeConnection) -> None:
+        """Pass on what is known of a node, if it is."""
+        facts = self._known.get(node)
+        if facts is not None:
+            self.learned(node, facts)
+
+    async def _learn(self, node: NodeConnection) -> None:
+        facts: dict[str, Any] = {name: value for name, value in node.facts.items() if name not in PASSING}
+        try:
+            await asyncio.sleep(LATER)
+            async with asyncio.timeout(PATIENCE), self.files.channel(node) as channel:
+                facts["packages"] = await channel.packages(node.entry.get("python") or "python3")
+        except (TransferError, *Unreachable) as error:  # also where it takes too long
+            log.warning("node %s: %s", node.name, error or "its packages are not known")
+        finally:
+            self._learning.pop(node, None)
+        self._known[node] = facts
+        self.tell(node)
+
+    def forget(self, node: NodeConnection) -> None:
+        """Another machine has its name."""
+        self._known.pop(node, None)
+        learning = self._learning.pop(node, None)
+        if learning is not None:
+            learning.cancel()
+
+    async def close(self) -> None:
+        """Leave what is not known yet."""
+        for task in list(self._learning.values()):
+            task.cancel()
+        await asyncio.gather(*self._learning.values(), return_exceptions=True)

@@ -1,0 +1,159 @@
+"""Which nodes there are: connecting to them, and letting go of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from tui_lab.engine.connection import Listener, NodeConnection
+from tui_lab.engine.core.events import Event, NodeAdded, NodeRemoved, NodeRetried, SlotsSet
+from tui_lab.engine.core.scheduler import Scheduler
+from tui_lab.engine.files import NodeFiles
+from tui_lab.engine.transports import transport_for
+from tui_lab.store import layout
+from tui_lab.store.errors import LabError
+from tui_lab.store.lab import Lab
+
+FAREWELL: Final = 5.0  # seconds that an agent has for its end
+
+_IDENTITY: Final = ("host", "port", "user", "spool")  # what makes a node of the same name another one
+
+Entry = Mapping[str, Any]  # a node of a submission, see docs/journal.md
+
+
+class NodeRegistry:
+    """Holds the connections by the names of the nodes. feed: passes an event on to the scheduler."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        epoch: int,
+        scheduler: Scheduler,
+        feed: Callable[[Event], None],
+        files: NodeFiles,
+        listener: Listener,
+    ) -> None:
+        self.lab = lab
+        self.epoch = epoch
+        self.scheduler = scheduler
+        self.feed = feed
+        self.files = files
+        self.listener = listener
+        self.nodes: dict[str, NodeConnection] = {}
+        self._lives: dict[NodeConnection, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def connect(self, entry: Entry, environment: Mapping[str, str]) -> NodeConnection:
+        """The node of an entry; connects to it where that is new, or it can't be reached. environment: of whoever
+        asks, for the way there. Raises LabError where another machine in use goes by this name."""
+        self.check([entry])
+        node = self.nodes.get(entry["name"])
+        if node is not None and (node.leaving or _another(node, entry)):
+            self.drop(node)
+            node = None
+        self.feed(_added(entry))
+        if node is None:
+            return self._new(entry, environment)
+        node.entry = dict(entry)
+        slots = entry.get("slots", 0)
+        if slots and slots != node.state.slots:
+            self.feed(SlotsSet(node.name, slots))
+        if node.ready:
+            node.transport.renew(environment)
+        else:
+            self.try_again(node, environment)
+        return node
+
+    def check(self, entries: Iterable[Entry]) -> None:
+        """Raises LabError where a name stands for another machine in a run that is going."""
+        for entry in entries:
+            node = self.nodes.get(entry["name"])
+            if node is not None and _another(node, entry) and self.scheduler.uses(node.name):
+                what = f'node "{node.name}" is another machine in a run that is going'
+                raise LabError(what, "give one of them another name")
+
+    def _new(self, entry: Entry, environment: Mapping[str, str]) -> NodeConnection:
+        node = NodeConnection(
+            entry,
+            self.scheduler.nodes[entry["name"]],
+            transport_for(dict(entry), self.lab, environment),
+            lab=self.lab.identity,
+            marker=self.lab.path.resolve() / layout.ENGINE_FILE,
+            epoch=self.epoch,
+            listener=self.listener,
+        )
+        self.nodes[node.name] = node
+        self._lives[node] = asyncio.create_task(node.keep_connected())
+        return node
+
+    def try_again(self, node: NodeConnection, environment: Mapping[str, str]) -> None:
+        """Try at once to reach a node, with what the environment has for the way there."""
+        self.feed(NodeRetried(node.name))
+        node.reconnect(transport_for(node.entry, self.lab, environment))
+
+    # Letting go.
+
+    def drop(self, node: NodeConnection) -> None:
+        """Know a node no longer; its agent ends."""
+        if self.nodes.get(node.name) is node:
+            del self.nodes[node.name]
+            self.feed(NodeRemoved(node.name))
+        self.listener.on_dropped(node)
+        task = asyncio.create_task(self._see_off([node]))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _see_off(self, nodes: list[NodeConnection]) -> None:
+        """Tell agents that nothing more will come, and wait for their end; those that work still go on alone."""
+        for node in nodes:
+            await self.files.forget(node)
+            node.leave()
+        lives = [self._lives.pop(node) for node in nodes if node in self._lives]
+        if lives:
+            await asyncio.wait(lives, timeout=FAREWELL)
+        await self._end(nodes, lives)
+
+    async def _end(self, nodes: Iterable[NodeConnection], lives: list[asyncio.Task[None]]) -> None:
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        await asyncio.gather(*(node.transport.close() for node in nodes), return_exceptions=True)
+
+    async def close(self, *, at_once: bool) -> None:
+        """Let agents that have nothing left end, unless all is to be left as it is; an agent that still works goes on
+        alone."""
+        nodes = list(self.nodes.values())
+        working = self.scheduler.working()
+        if not at_once:
+            await self._see_off([node for node in nodes if node.ready and node.name not in working])
+        for node in nodes:
+            await self.files.forget(node)
+        await self._end(nodes, [self._lives.pop(node) for node in nodes if node in self._lives])
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=None if not at_once else 0)
+
+    def listen(self, asleep: float) -> None:
+        """See that agents which are connected say something. asleep: seconds that this process was held up, which
+        don't count."""
+        for node in self.nodes.values():
+            if asleep:
+                node.asleep_for(asleep)
+            node.listen()
+
+
+def _another(node: NodeConnection, entry: Entry) -> bool:
+    """Whether an entry means another machine, or another agent on it."""
+    return any(node.entry.get(key) != entry.get(key) for key in _IDENTITY)
+
+
+def _added(entry: Entry) -> NodeAdded:
+    ahead = entry.get("ahead")
+    return NodeAdded(
+        entry["name"],
+        remote=entry.get("host") is not None,
+        slots=entry.get("slots", 0),
+        ahead=ahead if isinstance(ahead, int) else None,
+        ahead_seconds=None if ahead is None or isinstance(ahead, int) else ahead["seconds"],
+        lost_after=entry.get("lost_after"),
+    )

@@ -1,0 +1,278 @@
+"""What the engine holds of one experiment besides its state: the journal, the plans, and the environment of tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from msgspec import structs
+
+from tui_lab.engine.core.effects import Acknowledge
+from tui_lab.engine.core.model import Changes, Key, RunSettings
+from tui_lab.engine.recipe import Recipe
+from tui_lab.store import journal, ranges
+from tui_lab.store.declared_files import file_digest
+from tui_lab.store.errors import LabError, StorageError
+from tui_lab.store.events import Finished, KnownEvent, NodesChanged, Requeued, Resumed, Stopped, Submitted
+from tui_lab.store.experiment import ExperimentFolder
+from tui_lab.store.journal import Journal
+
+_HASHED: Final = 64 << 20  # bytes of a file that is read to tell whether it differs; a larger one counts as changed
+_SHARE: Final = 20  # looks take at most one of so many parts of the time
+_NAMED: Final = 3  # files that a note names
+
+
+class RunFiles:
+    """One experiment on the disk. Its `state` changes only in the scheduler."""
+
+    def __init__(self, folder: ExperimentFolder) -> None:
+        """Raises LabError, StorageError."""
+        self.folder = folder
+        self.name = folder.name
+        folder.require_whole()  # nor is a newer one opened for writing
+        self.journal = Journal(folder.journal)
+        self.state = folder.state()
+        self.unwritten: list[KnownEvent] = []  # what the disk would not take
+        self.unacknowledged: list[Acknowledge] = []  # their events are in the journal, not yet durable
+        self.environment: dict[str, str] | None = None  # of the client that submitted; None where none has supplied it
+        self.umask: int | None = None
+        self._recipes: dict[int, Recipe] = {}
+        self._program_changes: dict[int, ProgramChanges] = {}  # by submission
+
+    @property
+    def wire_name(self) -> str:
+        """What agents call the experiment."""
+        return f"{self.name}@{self.state.identity[:8]}"
+
+    # Writing.
+
+    def append(self, events: Sequence[KnownEvent]) -> bool:
+        """Append events. False where the disk would not take all: the rest is kept for `write_again`."""
+        if self.unwritten:
+            self.unwritten += events
+            return False
+        self.unwritten += events[self._write(events) :]
+        return not self.unwritten
+
+    def append_now(self, events: Sequence[KnownEvent]) -> bool:
+        """Append events, or keep none of those that the disk does not take. Whether it took all."""
+        return not self.unwritten and self._write(events) == len(events)
+
+    def _write(self, events: Sequence[KnownEvent]) -> int:
+        """How many of the events the disk takes. The state has them already, or gets them from the scheduler."""
+        written = self.journal.append(events)
+        self.state.offset = self.journal.end
+        return written
+
+    def decide(self, event: KnownEvent) -> None:
+        """Write what a person asks for: whole, or not at all. Raises StorageError where the disk does not take it."""
+        self.require_room()
+        if not self.append_now([event]):
+            raise self._no_room()
+
+    def require_room(self) -> None:
+        """Raises StorageError while the disk does not take what happened before."""
+        if self.unwritten and not self.write_again():
+            raise self._no_room()
+
+    def _no_room(self) -> StorageError:
+        what = f"{self.journal.path}: {self.journal.trouble}"
+        return StorageError(what, "make room, then give the same command again")
+
+    def write_again(self) -> bool:
+        """Try once more to write what the disk did not take."""
+        events, self.unwritten = self.unwritten, []
+        return self.append(events)
+
+    # Commands, as events that are written. Each raises LabError, StorageError.
+
+    def submit(self, event: Submitted, seen: int) -> Submitted:
+        """Take a submission: `event` names a plan on disk and the tasks asked for. seen: how far whoever planned it had
+        read the journal."""
+        event = structs.replace(event, queued=self._not_ended_since(seen, event.queued))
+        self.decide(event)
+        return event
+
+    def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
+        """Those of the tasks that did not come to their end while the submission was made: whoever planned it
+        had read the journal as far as `offset`, and asked for them because they were still to run."""
+        ended = set[int]()
+        for event, _ in journal.read(self.folder.journal, offset):
+            if isinstance(event, Finished) and event.again is None:
+                ended.add(event.task)
+            elif isinstance(event, Stopped):
+                ended.update(ranges.each(event.tasks))
+        return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
+
+    def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> Requeued:
+        """Ask for tasks again, whatever became of them. changes: what differs from the file this time."""
+        if any(not 0 <= first <= last < self.state.size for first, last in tasks):
+            raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
+        self._require_project()
+        event = Requeued(now(), tasks, changes)
+        self.decide(event)
+        return event
+
+    def resume(self) -> Resumed | None:
+        """Go on with what was asked for and has not ended; None where it goes on already."""
+        self.require_room()
+        if self.state.paused is None and not self.state.drained and self.state.ended is None:
+            return None
+        self._require_project()
+        event = Resumed(now())
+        self.decide(event)
+        return event
+
+    def place_on(
+        self, nodes: list[dict[str, Any]], drained: Iterable[str], released: Sequence[str] = ()
+    ) -> NodesChanged:
+        """Other nodes from now on, or other slots. released: nodes whose quarantine is over."""
+        event = NodesChanged(now(), nodes, sorted(drained), list(released))
+        self.decide(event)
+        return event
+
+    def _require_project(self) -> None:
+        """Raises LabError where the folder that tasks start in has gone: each would fail for that, and lose what it
+        failed for."""
+        experiment = self.recipe().experiment
+        if experiment.workdir is None and not experiment.folder.is_dir():
+            raise LabError(
+                f'"{self.name}" came from {experiment.file}, and that folder is not there any more',
+                "if it was moved, tui-lab --run FILE with its file where it is now goes on with it",
+            )
+
+    # Submissions.
+
+    @property
+    def submission(self) -> int:
+        """The number of the newest submission."""
+        return len(self.state.submissions) - 1
+
+    def require_submission(self) -> None:
+        """Raises LabError where nothing was submitted yet."""
+        if not self.state.submissions:
+            raise LabError(f'nothing of "{self.name}" was submitted yet')
+
+    @property
+    def nodes(self) -> list[dict[str, Any]]:
+        """Where the tasks of the newest submission run, as docs/journal.md has it. Raises LabError where there is
+        none."""
+        self.require_submission()
+        return (self.state.placement or self.state.submissions[-1]).nodes
+
+    @property
+    def drained_nodes(self) -> list[str]:
+        """Nodes on which a person wants nothing new to start."""
+        return [] if self.state.placement is None else self.state.placement.drained
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """The nodes of all submissions by name, the newest of each."""
+        entries: dict[str, dict[str, Any]] = {}
+        for submission in self.state.submissions:
+            entries |= {entry["name"]: entry for entry in submission.nodes}
+        return entries | {entry["name"]: entry for entry in self.nodes}
+
+    def recipe(self, submission: int | None = None) -> Recipe:
+        """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
+        number = self.submission if submission is None else submission
+        if number not in self._recipes:
+            about = self.state.submissions[number]
+            spec = self.folder.spec(about.plan)
+            identity = f"{self.wire_name}/{number}"
+            self._recipes[number] = Recipe(spec, self.folder.plan(about.plan), self.folder.path, identity, about.code)
+        return self._recipes[number]
+
+    def settings(self, *, extends: bool) -> RunSettings:
+        """What the scheduler wants to know of the newest submission. extends: further repeats can be found out.
+        Raises LabError, SpecError."""
+        recipe = self.recipe()
+        experiment, plan = recipe.experiment, recipe.plan
+
+        def needs(key: Key, changes: Changes | None) -> dict[str, Any]:
+            row = plan.row(key[0])
+            return {} if row is None else recipe.needs(row, key[1], changes)
+
+        return RunSettings(
+            tasks=plan.tasks["task_id"].to_numpy().astype(np.int64, copy=False),
+            repeats=plan.tasks["repeat"].to_numpy().astype(np.int64, copy=False),
+            order=experiment.order,
+            priority=experiment.priority,
+            stagger=experiment.stagger or 0.0,
+            retries=experiment.retries,
+            retry_on=tuple(experiment.retry_on),
+            max_failures=experiment.max_failures,
+            grace=experiment.grace,
+            limits=experiment.limits,
+            needy=recipe.needy,
+            needs=needs,
+            extends=extends and not isinstance(experiment.repeat, int),
+        )
+
+    def program_change(self, task: int) -> str:
+        """What to note of a task that starts on this machine now, because the files that it reads have changed since it
+        was submitted; empty where they have not."""
+        number = self.state.columns["submission"][task]
+        if number not in self._program_changes:
+            folder = self.recipe(number).experiment.folder
+            self._program_changes[number] = ProgramChanges(folder, self.state.submissions[number])
+        return self._program_changes[number].note()
+
+
+class ProgramChanges:
+    """Finds out whether what tasks of this machine read beside a snapshot is still what was submitted: the files of one
+    submission. `seen`: name -> [size, mtime in nanoseconds] when it was made."""
+
+    def __init__(self, folder: Path, submission: Submitted) -> None:
+        self.folder = folder
+        self.seen: dict[str, list[int]] = dict(submission.files)
+        self.digests: Mapping[str, str] = submission.scripts
+        self._changed: dict[str, list[int] | None] = {}
+        self._next = 0.0
+
+    def note(self) -> str:
+        """What a task that starts now is to be noted for; empty where all is as it was."""
+        began = time.monotonic()
+        if began >= self._next:
+            for name in self.seen:
+                self._look(name)
+            self._next = time.monotonic() + (time.monotonic() - began) * _SHARE
+        if not self._changed:
+            return ""
+        return f"{_listed(sorted(self._changed))} changed between the submission and the start of this task"
+
+    def _look(self, name: str) -> None:
+        path = self.folder / name
+        try:
+            facts = path.stat()
+        except OSError:
+            self._changed[name] = None
+            return
+        found = [facts.st_size, facts.st_mtime_ns]
+        if found == self.seen[name]:
+            self._changed.pop(name, None)
+        elif self._changed.get(name) != found:
+            if name in self.digests and facts.st_size <= _HASHED and self._same(path, self.digests[name]):
+                self.seen[name] = found  # touched
+                self._changed.pop(name, None)
+            else:
+                self._changed[name] = found
+
+    @staticmethod
+    def _same(path: Path, digest: str) -> bool:
+        try:
+            return file_digest(path) == digest
+        except OSError:
+            return False
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def now(ago: float = 0.0) -> float:
+    """Seconds since 1970, in milliseconds' steps."""
+    return round(time.time() - ago, 3)

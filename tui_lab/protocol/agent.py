@@ -1,0 +1,372 @@
+"""Messages between the engine and an agent, as docs/protocol.md describes them: its tables are made from these types.
+
+On the wire a message is one JSON object a line. A member that may be missing is left out where it has its default.
+Behind a line with `size` stand so many bytes; they are the `data` of the message.
+
+The agent has no types: it is Python 3.6 and the standard library alone. A test holds the names that it uses against the
+fields here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, TypedDict, get_args
+
+import msgspec
+
+from tui_lab.store.events import EndState, Left, LeftMore
+
+WireKey = tuple[str, int, int]  # what agents call an attempt: experiment, task, attempt
+Card = int | str  # a GPU: its index, or the name of a part
+GpuChoice = Literal["all", "free"] | Sequence[Card]
+
+
+class Marker(TypedDict):
+    """A file in the lab's folder, and what it holds."""
+
+    path: str
+    text: str
+
+
+class Step(TypedDict):
+    """What all tasks have in common of a step. `script` is None where it depends on the task."""
+
+    name: str | None
+    script: str | None
+
+
+class Collect(TypedDict):
+    """Which outputs are carried home: globs, bytes in all, and the folder of the lab on the node."""
+
+    keep: Sequence[str] | None
+    most: int
+    home: str
+
+
+class Needs(TypedDict, total=False):
+    """What an attempt needs besides a slot, each only where it is asked for."""
+
+    cpus: int
+    memory: int
+    gpus: float
+    exclusive: bool
+    among: Sequence[Card]
+
+
+class OutputFile(TypedDict, total=False):
+    """A file of a task on its node. Nothing of it is sure: it is what a node says."""
+
+    name: str
+    size: int
+    mode: int
+    inline: bool  # its bytes are in the message
+    link: str  # where a symbolic link leads
+    error: str
+
+
+class Gpu(TypedDict, total=False):
+    """A GPU of a node, and how busy it is."""
+
+    index: Card
+    name: str
+    used: float | None
+    memory_used: int | None
+    memory: int | None
+
+
+class Facts(TypedDict, total=False):
+    """What a node is."""
+
+    host: str
+    os: str
+    kernel: str
+    cpu: str
+    cores: int
+    memory: int
+    python: str
+    gpus: list[Gpu]
+    clock: float
+
+
+class _Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="type", tag=str.lower):
+    """`type` on the wire is the name of the class, in lower case."""
+
+
+# To the agent.
+
+
+class Hello(_Message, frozen=True):
+    """First; 0 slots for as many as there are cores. See below."""
+
+    epoch: int
+    lab: str
+    node: str
+    slots: int
+    marker: Marker | None = None
+    gpus: GpuChoice | None = None
+    memory: int | None = None
+    data: str | None = None
+    sample: float | None = None
+
+
+class Context(_Message, frozen=True):
+    """What the tasks of a submission have in common; `steps` is `[{"name", "script"}]`. Without an `environment` (null)
+    it is the agent's own, less what belongs to a surrounding task; what a login leaves (`tui_lab.portable.login`) is
+    taken out of either; `extra` is put on top. `setup` is run once, when the first task of it is to start, and the
+    variables it leaves are inherited. It has `setup_timeout` seconds (1800), and ends, with all that it has started,
+    when no task waits for it any more; what it leaves running ends with the agent."""
+
+    id: str
+    environment: Mapping[str, str] | None
+    extra: Mapping[str, str]
+    umask: int | None
+    workdir: str
+    shell: str | None
+    setup: str | None
+    ok_exit_codes: Sequence[int]
+    steps: Sequence[Step]
+    setup_timeout: float | None = None
+
+
+class Start(_Message, frozen=True):
+    """Start an attempt when there is room for it, see [needs](#needs). One that is known is not started again. With
+    `collect`, its outputs are to be [carried home](#outputs-that-are-carried-home)."""
+
+    experiment: str
+    task: int
+    attempt: int
+    context: str
+    folder: str
+    steps: int
+    env: Mapping[str, str]
+    grace: float
+    timeout: float | None
+    ok: Sequence[int]
+    argv: Sequence[Sequence[str] | None] | None = None
+    scripts: Mapping[str, str] | None = None
+    files: Mapping[str, str] | None = None
+    workdir: str | None = None
+    needs: Needs | None = None
+    collect: Collect | None = None
+
+    @property
+    def key(self) -> WireKey:
+        return self.experiment, self.task, self.attempt
+
+
+class Return(_Message, frozen=True):
+    """Give back those that have not begun."""
+
+    keys: Sequence[WireKey]
+
+
+class Stop(_Message, frozen=True):
+    """TERM, after `grace` seconds KILL. The first reason stands; a key that is not known is ignored."""
+
+    key: WireKey
+    reason: str
+    grace: float
+
+
+class Ack(_Message, frozen=True):
+    """Their events, and what was to be carried home, are durable: forget them. `stay` is `[[key, [NAME...]]...]`: files
+    that could not be brought home, and are not removed."""
+
+    keys: Sequence[WireKey]
+    stay: Sequence[tuple[WireKey, Sequence[str]]] | None = None
+
+
+class Slots(_Message, frozen=True):
+    """From now on."""
+
+    slots: int
+
+
+class Forsake(_Message, frozen=True):
+    """These contexts will not come: what waits for one goes back, or is lost where it has begun."""
+
+    contexts: Sequence[str]
+
+
+class Ping(_Message, frozen=True):
+    """For a `pong`."""
+
+    id: int
+
+
+class Bye(_Message, frozen=True):
+    """End, and remove the spool, once everything is acknowledged."""
+
+
+# From the agent.
+
+
+class Welcome(_Message, frozen=True):
+    """The answer to `hello`; `setup` as in the message of this name; `open` are the keys of all that is not
+    acknowledged. What of it has begun or ended is told again at once."""
+
+    protocol: int
+    pid: int
+    spool: str
+    python: str
+    cores: int
+    slots: int
+    gpus: list[Card]
+    shared: bool
+    home: str
+    facts: Facts
+    open: list[WireKey]
+    notice: str
+    setup: float | None
+
+
+class Refused(_Message, frozen=True):
+    """A higher epoch was here."""
+
+    reason: str
+    epoch: int
+
+
+class Started(_Message, frozen=True):
+    """Its first step runs, `ago` seconds before."""
+
+    key: WireKey
+    ago: float
+    pid: int | None = None
+
+
+class Finished(_Message, frozen=True):
+    """What the journal's `finished` holds, and its [outputs](#outputs-that-are-carried-home). Told again after each
+    `hello` until it is acknowledged. `reason` may be `interrupted`."""
+
+    key: WireKey
+    state: EndState
+    ago: float = 0.0
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    step: int | None = None
+    steps: list[tuple[int | None, float | None]] | None = None
+    duration: float | None = None
+    cpu_time: float | None = None
+    peak_rss: int | None = None
+    leftover: int | None = None
+    message: str | None = None
+    folder: str | None = None
+    # As the node says it: whoever uses it looks whether it makes sense.
+    folder_link: Any = None  # str
+    folder_trouble: Any = None  # str
+    files: Any = None  # list[OutputFile]
+    left: list[Left] | None = None
+    left_more: LeftMore | None = None
+    size: int = 0
+    data: bytes = b""
+
+
+class Returned(_Message, frozen=True):
+    """These had not begun."""
+
+    keys: list[WireKey]
+
+
+class Output(_Message, frozen=True):
+    """What a running attempt with `collect` has appended to its live metrics; at most 256 KiB, once a second. After
+    each `welcome` it begins at 0 again."""
+
+    key: WireKey
+    name: str
+    offset: int
+    size: int = 0
+    data: bytes = b""
+
+
+class Sample(_Message, frozen=True):
+    """How busy the node is, every `sample` seconds: `load` of a minute, memory in bytes; a GPU is `{"index", "used"
+    (percent), "memory_used", "memory"}`, null where it does not tell."""
+
+    load: float | None
+    memory_used: int | None
+    memory: int | None
+    running: int
+    slots: int
+    gpus: list[Gpu]
+
+
+class Setup(_Message, frozen=True):
+    """Setup lines have begun, so many seconds ago, or have ended: null."""
+
+    running_for: float | None
+
+
+class Pong(_Message, frozen=True):
+    """The node's clock, seconds since 1970."""
+
+    id: int
+    time: float
+
+
+class Notice(_Message, frozen=True):
+    """What the agent waits for: room on a disk, processes, memory; empty when that is over. Where the node's logind
+    would end the agent at logout (`KillUserProcesses=yes`, no lingering, a session's cgroup), it says that instead of
+    nothing."""
+
+    text: str
+
+
+ToAgent = Hello | Context | Start | Return | Stop | Ack | Slots | Forsake | Ping | Bye
+FromAgent = Welcome | Refused | Started | Finished | Returned | Output | Sample | Setup | Pong | Notice
+
+TO_AGENT: Final[tuple[type[ToAgent], ...]] = get_args(ToAgent)
+FROM_AGENT: Final[tuple[type[FromAgent], ...]] = get_args(FromAgent)
+
+# A JSON text may have lone surrogates (as these travel bytes of an environment or of a file's name that are no UTF-8).
+# msgspec takes none; the json module does.
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(FromAgent)
+
+
+def encode(message: ToAgent) -> bytes:
+    """The line of a message."""
+    try:
+        return _ENCODER.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(message)).encode() + b"\n"
+
+
+class BadMessage(ValueError):  # noqa: N818
+    """Raised for a line that is no message."""
+
+
+def decode(line: bytes) -> FromAgent:
+    """The message that an agent has sent, still without the bytes behind its line. Raises BadMessage."""
+    try:
+        found: FromAgent = _DECODER.decode(line)
+        return found
+    except msgspec.ValidationError as error:
+        raise BadMessage(f"{line[:200]!r}: {error}") from None
+    except msgspec.DecodeError:
+        pass
+    try:
+        found = msgspec.convert(json.loads(line), FromAgent)
+    except ValueError as error:
+        raise BadMessage(f"{line[:200]!r}: {error}") from None
+    return found
+
+
+def received(data: bytes) -> tuple[list[FromAgent], bytes]:
+    """The messages that are complete in what was read, and what is left for later. Raises BadMessage."""
+    messages: list[FromAgent] = []
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        message = decode(data[start:end])
+        after = end + 1
+        if isinstance(message, Finished | Output) and message.size:
+            after += message.size
+            if after > len(data):
+                break
+            message = msgspec.structs.replace(message, data=data[end + 1 : after])
+        messages.append(message)
+        start = after
+    return messages, data[start:]
