@@ -126,7 +126,7 @@ def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> Non
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TUI_LAB_")}
     environment["PATH"] = f"{programs}:{environment['PATH']}"
     for line in here:
-        words = ["bash", "-c", line]
-        ended = subprocess.run(words, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+        command = ["bash", "-c", line]
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
         assert ended.returncode == 0, f"{line}\n{ended.stderr.decode()}"
     assert (tmp_path / "open.csv").exists()

@@ -4,6 +4,7 @@ columns that a table, a chart or a pane has of its own."""
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -12,9 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.bench import Bench, Result
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.workbench import Result, Workbench
 from tui_lab.results.statistics.frame import COMPARISON, SUMMARY
 from tui_lab.store.experiment import FACTS
 from tui_lab.store.naming import column_names, parameter_columns
@@ -75,27 +75,26 @@ EXPERIMENTS = {
 
 
 @pytest.fixture(scope="module")
-def lab(shared_workshop: Workshop) -> Workshop:
+def lab(shared_workbench: Workbench) -> Workbench:
     files = []
     for name, about in EXPERIMENTS.items():
-        files.append(shared_workshop.write(f"{name}.yaml", file(name, *about)))
-    result = shared_workshop.call("--run", *files, "--node", "localhost", 2)
-    assert result.returncode == 0, result.stderr
-    return shared_workshop
+        files.append(shared_workbench.write(f"{name}.yaml", file(name, *about)))
+    shared_workbench.process("--run", *files, "--node", "localhost", 2)
+    return shared_workbench
 
 
-def call(lab: Workshop, *words: Any, code: int | None = 0) -> Result:
-    return Bench(lab.folder)(*map(str, words), code=code)
+def call(lab: Workbench, *words: Any, code: int | None = 0) -> Result:
+    return Workbench(lab.folder)(*map(str, words), code=code)
 
 
-def table(lab: Workshop, *words: Any) -> pl.DataFrame:
+def table(lab: Workbench, *words: Any) -> pl.DataFrame:
     return pl.read_csv(io.StringIO(call(lab, *words, "--format", "csv").out), infer_schema_length=None)
 
 
 @pytest.mark.parametrize(
     "name", ["parameters", *(pytest.param(name, marks=pytest.mark.long) for name in ("metrics", "select", "count"))]
 )
-def test_every_command_tells_them_apart(lab: Workshop, name: str) -> None:
+def test_every_command_tells_them_apart(lab: Workbench, name: str) -> None:
     parameters, metrics, vary = EXPERIMENTS[name]
     tasks = 2 * 2 ** len(vary)
     for which, rows in (("", tasks), ("_tasks", tasks), ("_steps", tasks), ("_rows", tasks)):
@@ -117,31 +116,32 @@ def test_every_command_tells_them_apart(lab: Workshop, name: str) -> None:
     call(lab, "show", f"{name}/0")
 
 
-def test_a_parameter_named_seed_makes_repeats_beside_a_metric_of_that_name(lab: Workshop) -> None:
+def test_a_parameter_named_seed_makes_repeats_beside_a_metric_of_that_name(lab: Workbench) -> None:
     settings = table(lab, "stats", "count")
     assert settings.filter(pl.col("metric") == "seed")["n"].to_list() == [4, 4]
 
 
-async def test_every_pane_shows_them(lab: Workshop, request: pytest.FixtureRequest) -> None:
+async def test_every_pane_shows_them(lab: Workbench, request: pytest.FixtureRequest) -> None:
     for name in EXPERIMENTS if request.config.getoption("--long") else ("parameters", "metrics"):
         app = LabApp(lab.lab_path)
         app.remembered.put_of_lab("experiment", name)
         async with app.run_test(size=(120, 40)) as pilot:
-            await wait_until(pilot, lambda app=app, name=name: app.current == name)
-            pane: Any = await wait_until(pilot, lambda app=app: app.pane)
-            await wait_until(pilot, lambda pane=pane: pane.table.frame.height)
+            await wait_until(pilot, lambda: app.current == name)
+            pane: Any = await wait_until(pilot, lambda: app.pane)
+            await wait_until(pilot, lambda: pane.table.frame.height)
             assert not pane.model.source.trouble
             await pilot.press("v", "down", "down", "enter", "escape")
-            for key, ready in (
+            checks: tuple[tuple[str, Callable[[Any], bool]], ...] = (
                 ("4", lambda pane: pane._view is not None and pane._view.report is not None),
                 ("5", lambda pane: pane.schema.catalog is not None),
                 ("6", lambda pane: True),
                 ("7", lambda pane: True),
-            ):
+            )
+            for key, ready in checks:
                 await pilot.press("escape", f"alt+{key}")
-                await wait_until(pilot, lambda app=app, key=key: app.pane is not None and app.pane.has_focus_within)
-                await wait_until(pilot, lambda app=app, ready=ready: ready(app.pane))
+                await wait_until(pilot, lambda: app.pane is not None and app.pane.has_focus_within)
+                await wait_until(pilot, lambda: ready(app.pane))
             await pilot.press("alt+4", "enter")
-            await wait_until(pilot, lambda app=app: app.pane.NAME == "tasks")
-            await wait_until(pilot, lambda pane=pane: 0 < pane.table.frame.height < pane.table.total)
+            await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "tasks")
+            await wait_until(pilot, lambda: 0 < pane.table.frame.height < pane.table.total)
             assert [one.message for one in app._notifications if one.severity == "error"] == []

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import until
+from tests.workbench import until
 from tui_lab.engine.lock import EngineFacts, EngineLock, process_start
 from tui_lab.store import layout
 from tui_lab.store.lab import Lab

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 
 TEXT = """
     command: echo loss={x}; test {x} != 3
@@ -14,9 +14,9 @@ TEXT = """
 
 
 @pytest.fixture
-def ran(workshop: Workshop) -> Workshop:
-    assert workshop.run(TEXT).returncode == 1
-    return workshop
+def ran(workbench: Workbench) -> Workbench:
+    workbench.run_text(TEXT, code=1)
+    return workbench
 
 
 @pytest.mark.parametrize(
@@ -31,27 +31,24 @@ def ran(workshop: Workshop) -> Workshop:
         (("plan", "experiment.yaml", "--only", "attempts = 1 AND duration >= 0 AND in_x > 2"), "would run 1 task"),
     ],
 )
-def test_metrics_and_facts_are_known_everywhere(ran: Workshop, words: tuple[str, ...], said: str) -> None:
-    answer = ran.call(*words)
-    assert answer.returncode == 0, answer.stderr
-    assert said in answer.stdout
+def test_metrics_and_facts_are_known_everywhere(ran: Workbench, words: tuple[str, ...], said: str) -> None:
+    answer = ran.process(*words)
+    assert said in answer.out
 
 
-def test_retry_by_a_metric_runs_that_task(ran: Workshop) -> None:
-    answer = ran.call("retry", "loss = 3")
-    assert answer.returncode == 1
+def test_retry_by_a_metric_runs_that_task(ran: Workbench) -> None:
+    ran.process("retry", "loss = 3", code=1)
     assert [task["attempts"] for task in ran.tasks()] == [1, 1, 2, 1]
 
 
-def test_new_tasks_have_no_metrics_and_are_pending(ran: Workshop) -> None:
+def test_new_tasks_have_no_metrics_and_are_pending(ran: Workbench) -> None:
     grown = TEXT.replace("3, 4]", "3, 4, 5]")
-    ran.run(grown, "--only", "loss IS NULL AND state = 'pending' AND attempts = 0 AND planned")
+    ran.run_text(grown, "--only", "loss IS NULL AND state = 'pending' AND attempts = 0 AND planned", code=None)
     assert [task["in_state"] for task in ran.tasks()] == ["a"] * 5
     assert [task["attempts"] for task in ran.tasks()] == [1, 1, 1, 1, 1]
 
 
-def test_a_misspelt_metric_is_suggested(ran: Workshop) -> None:
+def test_a_misspelt_metric_is_suggested(ran: Workbench) -> None:
     for words in (("logs", "los > 3"), ("retry", "los > 3"), ("plan", "experiment.yaml", "--only", "los > 3")):
-        answer = ran.call(*words)
-        assert answer.returncode == 2
-        assert 'unknown name "los"; did you mean "loss"?' in answer.stderr
+        answer = ran.process(*words, code=2)
+        assert 'unknown name "los"; did you mean "loss"?' in answer.err

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from tests.cli.bench import Bench, Result
+from tests.workbench import Result, Workbench, until
 from tui_lab.cli.main import main
 
 TRAINER = """#!/bin/sh
@@ -36,12 +36,12 @@ Call = Callable[..., Result]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """With a lab in it."""
-    bench = Bench(tmp_path_factory.mktemp("draw"))
-    bench.write("train.sh", TRAINER, executable=True)
-    bench.write("experiment.yaml", GRID)
-    bench.run("experiment.yaml")
-    yield bench.folder
-    bench.clean()
+    workbench = Workbench(tmp_path_factory.mktemp("draw"))
+    workbench.write("train.sh", TRAINER, executable=True)
+    workbench.write("experiment.yaml", GRID)
+    workbench.run("experiment.yaml")
+    yield workbench.folder
+    workbench.close()
 
 
 @pytest.fixture
@@ -136,9 +136,9 @@ def test_a_page_for_a_browser(draw: Call, folder: Path) -> None:
     assert 'src="' not in text and 'href="http' not in text, "it needs no other file"
 
 
-def test_a_chart_that_follows_a_run(bench: Bench) -> None:
+def test_a_chart_that_follows_a_run(workbench: Workbench) -> None:
     """Drawn again and again into a file while a task runs, and to its end."""
-    bench.write(
+    workbench.write(
         "train.sh",
         """#!/bin/sh
 echo '{"step": 0, "live": 4}' >> "$TUI_LAB_METRICS"
@@ -149,14 +149,14 @@ echo '{"step": 2, "live": 1}' >> "$TUI_LAB_METRICS"
 """,
         executable=True,
     )
-    bench.write("grid.yaml", "command: ./train.sh\n")
-    run = bench.start("--run", "grid.yaml")
-    bench.until(lambda: (bench.lab / "grid" / "tasks" / "0" / "0" / "metrics.jsonl").exists())
-    chart = bench.folder / "chart.csv"
-    following = bench.start("draw", "steps", "--follow", "--table", "-o", str(chart))
-    bench.until(lambda: chart.exists() and len(chart.read_text().splitlines()) == 3)
+    workbench.write("grid.yaml", "command: ./train.sh\n")
+    run = workbench.start("--run", "grid.yaml")
+    until(lambda: (workbench.lab_path / "grid" / "tasks" / "0" / "0" / "metrics.jsonl").exists(), 60)
+    chart = workbench.folder / "chart.csv"
+    following = workbench.start("draw", "steps", "--follow", "--table", "-o", str(chart))
+    until(lambda: chart.exists() and len(chart.read_text().splitlines()) == 3, 60)
     assert following.poll() is None, "the run is still going"
-    bench.write("go", "")
+    workbench.write("go", "")
     out, err = following.communicate(timeout=100)
     assert (following.returncode, out) == (0, ""), err
     assert [line.split(",")[:2] for line in chart.read_text().splitlines()] == [
@@ -166,12 +166,12 @@ echo '{"step": 2, "live": 1}' >> "$TUI_LAB_METRICS"
         ["2", "1.0"],
     ]
     run.communicate(timeout=100)
-    again = bench("draw", "steps", "--follow", "--table")
+    again = workbench("draw", "steps", "--follow", "--table")
     assert len(again.lines) == 4, "a run that is over is drawn once"
-    assert "1 line of live metrics is no JSON object and was left out" in bench("draw", "steps").err
-    assert "1 line of live metrics" in bench("query", "FROM grid_steps").err
-    assert "1 line of live metrics" in bench("stats", "--metric", "live@last").err
-    assert "--follow: a run" in bench("draw", "steps", "--follow", "--sql", "SELECT 1", code=2).err
+    assert "1 line of live metrics is no JSON object and was left out" in workbench("draw", "steps").err
+    assert "1 line of live metrics" in workbench("query", "FROM grid_steps").err
+    assert "1 line of live metrics" in workbench("stats", "--metric", "live@last").err
+    assert "--follow: a run" in workbench("draw", "steps", "--follow", "--sql", "SELECT 1", code=2).err
 
 
 def test_rows_of_a_query_or_a_file(draw: Call, folder: Path) -> None:

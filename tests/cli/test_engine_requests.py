@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, until
+from tests.workbench import Workbench, until
 from tui_lab.cli.main import main
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.lock import EngineFacts, process_start
@@ -24,12 +24,12 @@ SLEEPS = "name: e\ncommand: echo {task_id} >>$TRUTH; sleep 600\nrepeat: 3\n"
 
 
 @pytest.fixture
-def frozen(workshop: Workshop) -> Iterator[int]:
+def frozen(workbench: Workbench) -> Iterator[int]:
     """The pid of an engine with two running tasks, which a signal has stopped."""
-    workshop.write("e.yaml", SLEEPS)
-    assert workshop.call("--run", "e.yaml", "--node", "localhost", 2, "--detach").returncode == 0
-    until(lambda: len(workshop.events("started")) == 2)
-    pid = workshop.engine_pid()
+    workbench.write("e.yaml", SLEEPS)
+    workbench.process("--run", "e.yaml", "--node", "localhost", 2, "--detach")
+    until(lambda: len(workbench.events("started")) == 2)
+    pid = workbench.engine_pid()
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -41,10 +41,10 @@ def frozen(workshop: Workshop) -> Iterator[int]:
             pass
 
 
-def test_a_frozen_engine_is_named_with_a_way_out(workshop: Workshop, frozen: int) -> None:
+def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: int) -> None:
     commands = [["status"], ["nodes"], ["pause"], ["stop"], ["clean", "e", "--state", "done", "--yes"]]
     commands += [["--run", "e.yaml", "--detach", "--rerun"], ["resume"]]
-    running = [(words, workshop.start(*words)) for words in commands]
+    running = [(words, workbench.start(*words)) for words in commands]
     for words, process in running:
         out, err = process.communicate(timeout=60)
         assert process.returncode == 3, (words, out, err)
@@ -53,23 +53,22 @@ def test_a_frozen_engine_is_named_with_a_way_out(workshop: Workshop, frozen: int
         assert f"`kill -9 {frozen}`" in said
     # The way out: the tasks are stopped by the next engine.
     os.kill(frozen, signal.SIGKILL)
-    stopped = workshop.call("stop")
-    assert stopped.returncode == 0, stopped.stderr
-    until(lambda: len(workshop.events("finished")) >= 2)
-    assert {event["state"] for event in workshop.events("finished")} == {"stopped"}
+    workbench.process("stop")
+    until(lambda: len(workbench.events("finished")) >= 2)
+    assert {event["state"] for event in workbench.events("finished")} == {"stopped"}
 
 
-def test_ctrl_c_is_heard_while_an_engine_is_silent(workshop: Workshop) -> None:
+def test_ctrl_c_is_heard_while_an_engine_is_silent(workbench: Workbench) -> None:
     """One that accepts, and never answers."""
-    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    until(lambda: workshop.engine_pid() is None)
-    place = workshop.folder / "own"
+    workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    workbench.process("--run", "e.yaml")
+    until(lambda: workbench.engine_pid() is None)
+    place = workbench.folder / "own"
     place.mkdir(mode=0o700)
     listener = Listener(place / "s")
-    _pretend(workshop, place / "s", os.getpid())
+    _pretend(workbench, place / "s", os.getpid())
     for words in (["status"], ["pause"], ["stop"]):
-        process = workshop.start(*words)
+        process = workbench.start(*words)
         one, _ = listener.channel.accept()
         assert json.loads(one.recv(1 << 16))["command"] == "status"
         asked = time.monotonic()
@@ -77,7 +76,7 @@ def test_ctrl_c_is_heard_while_an_engine_is_silent(workshop: Workshop) -> None:
         process.wait(30)
         assert process.returncode == 130
         assert time.monotonic() - asked < 5  # it takes a fraction of a second on a machine with nothing else to do
-    (workshop.lab_path / "engine.json").unlink()
+    (workbench.lab_path / "engine.json").unlink()
 
 
 class Listener:
@@ -89,18 +88,18 @@ class Listener:
         self.channel.listen(1)
 
 
-def _pretend(workshop: Workshop, path: Path, pid: int) -> None:
-    facts = EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(path), str(workshop.lab_path.resolve()))
-    facts.write(workshop.lab)
+def _pretend(workbench: Workbench, path: Path, pid: int) -> None:
+    facts = EngineFacts(pid, process_start(pid) or 0, os.uname().nodename, str(path), str(workbench.lab_path.resolve()))
+    facts.write(workbench.lab)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
 def test_nothing_is_sent_to_a_socket_of_another_user(
-    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory
+    workbench: Workbench, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    until(lambda: workshop.engine_pid() is None)
+    workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    workbench.process("--run", "e.yaml")
+    until(lambda: workbench.engine_pid() is None)
     place = Path("/tmp") / f"tui-lab-test-{os.getpid()}"
     place.mkdir(mode=0o777)
     program = f"""if True:
@@ -119,64 +118,63 @@ def test_nothing_is_sent_to_a_socket_of_another_user(
     other = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     try:
         assert other.stdout is not None and other.stdout.readline() == "ready\n"
-        _pretend(workshop, place / "s", other.pid)
-        ran = workshop.call("--run", "e.yaml", "a=2")
-        assert ran.returncode == 3
-        assert "names a socket of another user (uid 54321); nothing was sent there" in ran.stderr
+        _pretend(workbench, place / "s", other.pid)
+        ran = workbench.process("--run", "e.yaml", "a=2", code=3)
+        assert "names a socket of another user (uid 54321); nothing was sent there" in ran.err
         assert other.stdout.readline() == "0\n"
-        assert "another user" in " ".join(workshop.call("status").stdout.split())
+        assert "another user" in " ".join(workbench.process("status", code=None).out.split())
     finally:
         other.kill()
         other.communicate()
         (place / "s").unlink(missing_ok=True)
         place.rmdir()
-        (workshop.lab_path / "engine.json").unlink(missing_ok=True)
+        (workbench.lab_path / "engine.json").unlink(missing_ok=True)
 
 
-def test_a_socket_where_others_may_write_is_not_trusted(workshop: Workshop) -> None:
-    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    until(lambda: workshop.engine_pid() is None)
-    place = workshop.folder / "open"
+def test_a_socket_where_others_may_write_is_not_trusted(workbench: Workbench) -> None:
+    workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    workbench.process("--run", "e.yaml")
+    until(lambda: workbench.engine_pid() is None)
+    place = workbench.folder / "open"
     place.mkdir()
     place.chmod(0o777)
     listener = Listener(place / "s")
-    _pretend(workshop, place / "s", os.getpid())
-    assert workshop.call("--run", "e.yaml", "a=2").returncode == 3
+    _pretend(workbench, place / "s", os.getpid())
+    workbench.process("--run", "e.yaml", "a=2", code=3)
     one, _ = listener.channel.accept()
     assert one.recv(1000) == b""
-    (workshop.lab_path / "engine.json").unlink()
+    (workbench.lab_path / "engine.json").unlink()
 
 
 def test_without_linux_it_says_so_at_the_start(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    monkeypatch.chdir(workshop.folder)
+    file = workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    monkeypatch.chdir(workbench.folder)
     monkeypatch.setattr(sys, "platform", "darwin")
     assert main(["--run", str(file)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("tui-lab: running tasks needs Linux, this is darwin; run tui-lab on a Linux machine")
     assert said.count("\n") == 1
-    assert not workshop.lab_path.exists()
+    assert not workbench.lab_path.exists()
 
 
 def test_without_linux_results_can_be_looked_at(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "command: echo {a}\nparameters: {a: [1]}\nmetrics: {m: {run: exec >&- 2>&-, pattern: (.*)}}\n"
-    file = workshop.write("e.yaml", text)
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    until(lambda: workshop.engine_pid() is None)
-    monkeypatch.chdir(workshop.folder)
+    file = workbench.write("e.yaml", text)
+    workbench.process("--run", "e.yaml")
+    until(lambda: workbench.engine_pid() is None)
+    monkeypatch.chdir(workbench.folder)
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delattr(socket, "SO_PEERCRED")
     for name in ("sched_getaffinity", "fdatasync", "pidfd_open", "waitid", "posix_fadvise"):
         monkeypatch.delattr(os, name)
-    commands = [["plan", str(file), "a=2"], ["check", str(file), str(workshop.lab_path)], ["parse", "e"], ["stop"]]
+    commands = [["plan", str(file), "a=2"], ["check", str(file), str(workbench.lab_path)], ["parse", "e"], ["stop"]]
     commands += [["show", "0"], ["query", "SELECT m FROM e"], ["clean", "e", "--state", "done", "--yes"], ["status"]]
     for words in commands:
-        status = main([*words, "--lab", str(workshop.lab_path)] if words[0] != "check" else words)
+        status = main([*words, "--lab", str(workbench.lab_path)] if words[0] != "check" else words)
         assert status == 0, (words, capsys.readouterr().err)
 
 
@@ -221,30 +219,30 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{"])
-def test_an_engine_says_again_where_it_is(workshop: Workshop, content: str | None) -> None:
+def test_an_engine_says_again_where_it_is(workbench: Workbench, content: str | None) -> None:
     """Someone has removed or damaged engine.json."""
-    workshop.write("e.yaml", SLEEPS)
-    assert workshop.call("--run", "e.yaml", "--node", "localhost", 1, "--detach").returncode == 0
-    pid = workshop.engine_pid()
-    path = workshop.lab_path / "engine.json"
+    workbench.write("e.yaml", SLEEPS)
+    workbench.process("--run", "e.yaml", "--node", "localhost", 1, "--detach")
+    pid = workbench.engine_pid()
+    path = workbench.lab_path / "engine.json"
     path.unlink()
     if content is not None:
         path.write_text(content)
-    until(lambda: workshop.engine_pid() == pid, 60)
-    assert workshop.call("stop").returncode == 0
+    until(lambda: workbench.engine_pid() == pid, 60)
+    workbench.process("stop")
 
 
-def test_a_run_that_ends_with_open_tasks_does_not_end_well(workshop: Workshop) -> None:
+def test_a_run_that_ends_with_open_tasks_does_not_end_well(workbench: Workbench) -> None:
     """Here someone else has interrupted it."""
-    workshop.write("e.yaml", "name: e\ncommand: while ! test -e go; do sleep 0.02; done\nrepeat: 3\n")
-    run = workshop.start("--run", "e.yaml", "--node", "localhost", 1)
-    until(lambda: len(workshop.events("started")) == 1)
-    client = EngineClient.connect(workshop.lab)
+    workbench.write("e.yaml", "name: e\ncommand: while ! test -e go; do sleep 0.02; done\nrepeat: 3\n")
+    run = workbench.start("--run", "e.yaml", "--node", "localhost", 1)
+    until(lambda: len(workbench.events("started")) == 1)
+    client = EngineClient.connect(workbench.lab)
     assert client is not None
     client.request("drain", experiment="e")
     client.close()
-    (workshop.folder / "go").touch()
+    (workbench.folder / "go").touch()
     _, err = run.communicate(timeout=60)
     assert run.returncode == 3, err
     assert "2 tasks of e did not come to an end: someone else interrupted the run; the same command goes on" in err
-    assert workshop.call("--run", "e.yaml").returncode == 0
+    workbench.process("--run", "e.yaml")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 from tui_lab.cli.exploring import arithmetic, geometric, scalar
 from tui_lab.cli.main import main
 from tui_lab.cli.patas_files import read_cluster, read_nodes, task_condition
@@ -27,10 +27,12 @@ PATTERNS = {
 }
 
 
-def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_readme_of_patas(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     """With fewer values and repeats; $TUI_LAB_DIR says that the lab is called pataslab."""
-    bench.environment["TUI_LAB_DIR"] = "pataslab"
-    monkeypatch.chdir(bench.folder)
+    workbench.environment["TUI_LAB_DIR"] = "pataslab"
+    monkeypatch.chdir(workbench.folder)
     for name, value in (("COLUMNS", "100"), ("LINES", "30"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
 
@@ -38,8 +40,8 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
         assert main(["draw", *words]) == 0
         return capfd.readouterr().out
 
-    shutil.copy(MAIN, bench.folder / "main.py")
-    bench(
+    shutil.copy(MAIN, workbench.folder / "main.py")
+    workbench(
         *("explore", "--type", "grid", "--cmd", "./main.py {neurons} {activation} {preprocessing}"),
         *("--va", "neurons", "1", "51", "24", "--vl", "preprocessing", "fast", "medium", "intense"),
         *(
@@ -56,11 +58,11 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
         ),
     )
     patterns = [word for name, regex in PATTERNS.items() for word in ("-p", name, regex)]
-    bench("parse", "-e", "pataslab/grid/", *patterns)
-    head, *lines = (bench.folder / "pataslab/grid/grid.csv").read_text().splitlines()
+    workbench("parse", "-e", "pataslab/grid/", *patterns)
+    head, *lines = (workbench.folder / "pataslab/grid/grid.csv").read_text().splitlines()
     assert head.startswith("in_preprocessing,in_activation,in_neurons,out_train_time,") and len(lines) == 72
-    assert len(bench("query", "select * from grid limit 2", "-m").lines) == 4
-    means = bench(
+    assert len(workbench("query", "select * from grid limit 2", "-m").lines) == 4
+    means = workbench(
         "query",
         """
         SELECT in_activation,
@@ -71,7 +73,7 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
         "-m",
     ).lines
     assert means[0] == "| in_activation | in_neurons | avg_train_acc | avg_test_acc |" and len(means) == 2 + 12
-    best = bench(
+    best = workbench(
         "query",
         """
         WITH avg_result AS (
@@ -102,7 +104,7 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
         ),
         *("--annot", "--aggfunc", "mean", "--fmt", ".0f", "--z-range", "0", "100"),
     )
-    assert (bench.folder / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+    assert (workbench.folder / "heatmap.png").read_bytes().startswith(b"\x89PNG")
     bars = draw(
         *("categories", "--input", "pataslab/grid/grid.csv", "--x-column", "in_activation"),
         *("--hue-column", "in_preprocessing", "--y-column", "out_test_acc", "--fig-size", "10", "4"),
@@ -126,7 +128,7 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
         )
         assert "Act. Function:  ● relu" in lines and f"{style}: standard deviation" in lines
     # A larger sweep keeps its metrics, and runs only what is new.
-    grown = bench(
+    grown = workbench(
         *(
             "explore",
             "--cmd",
@@ -141,11 +143,11 @@ def test_the_readme_of_patas(bench: Bench, monkeypatch: pytest.MonkeyPatch, capf
         *("--vl", "activation", "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "--filter-tasks", ":72"),
     )
     assert "0 tasks to run" in grown.err
-    assert bench.environment["TUI_LAB_DIR"] and "test_acc" in (bench.folder / "pataslab/grid.yaml").read_text()
+    assert workbench.environment["TUI_LAB_DIR"] and "test_acc" in (workbench.folder / "pataslab/grid.yaml").read_text()
 
 
-def test_paths_as_users_of_patas_type_them(bench: Bench) -> None:
-    told = bench("explore", "--cmd", "echo loss {x}", "--vl", "x", "1", "2", "--repeat", "2", "-y").err
+def test_paths_as_users_of_patas_type_them(workbench: Workbench) -> None:
+    told = workbench("explore", "--cmd", "echo loss {x}", "--vl", "x", "1", "2", "--repeat", "2", "-y").err
     assert "next: tui-lab parse grid -p loss 'Loss: (@float@)'" in told
     pattern = ("-p", "loss", "loss (@float@)")
     for path in (
@@ -154,31 +156,31 @@ def test_paths_as_users_of_patas_type_them(bench: Bench) -> None:
         "./pataslab/grid",
         "lab/grid/",
         "./lab/grid",
-        str(bench.lab / "grid"),
+        str(workbench.lab_path / "grid"),
     ):
-        told = bench.inside("parse", "-e", path, *pattern).err
+        told = workbench.inside("parse", "-e", path, *pattern).err
         assert "loss: in 4 of 4" in told and "names its columns: lab/grid/grid.csv" in told
         assert ("there is no pataslab/grid; this is lab/grid" in told) is ("pataslab" in path)
-    assert bench.inside("draw", "lines", "--input", "pataslab/grid/grid.csv").out.startswith("loss")
+    assert workbench.inside("draw", "lines", "--input", "pataslab/grid/grid.csv").out.startswith("loss")
     for path, said in (
         ("lab", "lab: is a lab, and no experiment; write -e lab/grid"),
         ("pataslab", "there is no experiment here; write -e lab/grid"),
         ("elsewhere/grid", "there is no experiment here; write -e lab/grid"),
         ("lab/grit", 'did you mean "grid"?'),
     ):
-        assert said in bench("parse", "-e", path, *pattern, code=2).err
-    assert 'write "grid"' in bench("stats", "lab/grid/", code=2).err
-    (bench.folder / "pataslab" / "grid").mkdir(parents=True)
-    (bench.folder / "pataslab" / "grid" / "info.yml").touch()
-    told = bench("parse", "-e", "pataslab/grid", *pattern, code=2).err
+        assert said in workbench("parse", "-e", path, *pattern, code=2).err
+    assert 'write "grid"' in workbench("stats", "lab/grid/", code=2).err
+    (workbench.folder / "pataslab" / "grid").mkdir(parents=True)
+    (workbench.folder / "pataslab" / "grid" / "info.yml").touch()
+    told = workbench("parse", "-e", "pataslab/grid", *pattern, code=2).err
     assert "patas made this" in told and "write -e lab/grid" in told, "an older tree is not taken for ours"
 
 
-def test_columns_as_patas_names_them(bench: Bench) -> None:
-    bench("explore", "--cmd", "echo loss {x}; echo loss 7", "--vl", "x", "1", "2", "--repeat", "2", "-q")
-    bench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)")
+def test_columns_as_patas_names_them(workbench: Workbench) -> None:
+    workbench("explore", "--cmd", "echo loss {x}; echo loss 7", "--vl", "x", "1", "2", "--repeat", "2", "-q")
+    workbench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)")
     facts = "break_id,task_id,repeat_id,combination_id,experiment_name,tries,max_tries,duration,started_at,ended_at"
-    table = (bench.lab / "grid" / "grid.csv").read_text().splitlines()
+    table = (workbench.lab_path / "grid" / "grid.csv").read_text().splitlines()
     assert table[0] == f"in_x,out_loss,{facts},node_name,output_dir"
     numbers = [",".join(line.split(",")[:8]) for line in table[1:]]
     assert numbers == [
@@ -187,11 +189,11 @@ def test_columns_as_patas_names_them(bench: Bench) -> None:
         "2,7.0,0,2,0,1,grid,1",
         "2,7.0,0,3,1,1,grid,1",
     ]
-    assert [row["break_id"] for row in bench.table("SELECT break_id FROM grid")] == [0, 0, 0, 0]
+    assert [row["break_id"] for row in workbench.table("SELECT break_id FROM grid")] == [0, 0, 0, 0]
     ask = "SELECT in_x, out_loss, repeat_id, combination_id, experiment_name, tries, max_tries, node_name, output_dir"
-    row = bench.table(f"{ask} FROM grid WHERE task_id = 3")[0]
-    assert list(row.values()) == [2, 7.0, 1, 1, "grid", 1, 3, "localhost", str(bench.lab / "grid/tasks/0/3")]
-    assert "combination_id" in bench.inside("draw", "categories", "--x-column", "combination_id").out
+    row = workbench.table(f"{ask} FROM grid WHERE task_id = 3")[0]
+    assert list(row.values()) == [2, 7.0, 1, 1, "grid", 1, 3, "localhost", str(workbench.lab_path / "grid/tasks/0/3")]
+    assert "combination_id" in workbench.inside("draw", "categories", "--x-column", "combination_id").out
     for name, said in (
         ("experiment_id", "write experiment_name"),
         ("cluster_name", "write node"),
@@ -199,17 +201,17 @@ def test_columns_as_patas_names_them(bench: Bench) -> None:
         ("worker_in_node", "slots are kept in no table"),
         ("work_dir", "output_dir is a task's folder"),
     ):
-        assert said in bench.inside("query", f"SELECT {name} FROM grid", code=2).err
-    bench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)", "-n", "^loss")
-    rows = bench.table("SELECT task_id, break_id, loss FROM grid_rows WHERE combination_id = 1 ORDER BY ALL")
+        assert said in workbench.inside("query", f"SELECT {name} FROM grid", code=2).err
+    workbench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)", "-n", "^loss")
+    rows = workbench.table("SELECT task_id, break_id, loss FROM grid_rows WHERE combination_id = 1 ORDER BY ALL")
     assert [tuple(row.values()) for row in rows] == [(2, 0, 2.0), (2, 1, 7.0), (3, 0, 2.0), (3, 1, 7.0)]
-    assert "in EXPERIMENT_rows, where it is row" in bench.inside("query", "SELECT break_id FROM grid", code=2).err
-    table = (bench.lab / "grid" / "grid.csv").read_text().splitlines()
+    assert "in EXPERIMENT_rows, where it is row" in workbench.inside("query", "SELECT break_id FROM grid", code=2).err
+    table = (workbench.lab_path / "grid" / "grid.csv").read_text().splitlines()
     assert table[0].startswith(f"in_x,out_loss,{facts}") and table[8].startswith("2,7.0,1,3,1,1,grid,1,3,")
 
 
-def test_values_of_any_kind_arrive(bench: Bench) -> None:
-    bench(
+def test_values_of_any_kind_arrive(workbench: Workbench) -> None:
+    workbench(
         *(
             "explore",
             "--name",
@@ -238,18 +240,18 @@ def test_values_of_any_kind_arrive(bench: Bench) -> None:
             "2",
         ),
     )
-    outputs = [bench.folder / f"here/any/tasks/0/{task}/stdout" for task in range(10)]
+    outputs = [workbench.folder / f"here/any/tasks/0/{task}/stdout" for task in range(10)]
     texts = [path.read_text().splitlines() for path in outputs]
     assert [text[0] for text in texts[::2]] == [
         "-1.0 1 -1.0 1", "-0.001 1 -0.001 1", "0.1 1 0.1 1", "true 1 true 1", "a b 1 a b 1"
     ]  # fmt: skip
     assert texts[1] == ["-1.0 2 -1.0 1", "second 2"]
-    again = bench("--run", "here/any.yaml", "--lab", "here")
+    again = workbench("--run", "here/any.yaml", "--lab", "here")
     assert "0 tasks to run" in again.err, "the file is one that can be kept"
 
 
-def test_files_of_patas(bench: Bench) -> None:
-    bench.write(
+def test_files_of_patas(workbench: Workbench) -> None:
+    workbench.write(
         "sweep.yaml",
         """
 name: mysweep
@@ -262,49 +264,49 @@ vars:
   - {name: b, type: arithmetic, min: 0, max: 1, step: 0.5}
 """,
     )
-    bench.write(
+    workbench.write(
         "here.yaml",
         "name: c\nnodes:\n  - {name: n1, hostname: localhost, workers: 2, tags: [x]}\n"
         "  - {name: n2, hostname: 192.0.2.1, port: 2222, user: u, private_key: id, workers: 2, tags: [y]}\n",
     )
     options = ("explore", "--experiment", "sweep.yaml", "--cluster", "here.yaml")
-    assert read_cluster(bench.folder / "here.yaml")[1] == {
+    assert read_cluster(workbench.folder / "here.yaml")[1] == {
         "name": "n2",
         "slots": 2,
         "tags": ["y"],
         "host": "192.0.2.1",
         "port": 2222,
         "user": "u",
-        "key": str(bench.folder / "id"),
+        "key": str(workbench.folder / "id"),
     }
-    bench(*options, "--filter-nodes", "x", "--filter-tasks", "mysweep:2:4", "7")
+    workbench(*options, "--filter-nodes", "x", "--filter-tasks", "mysweep:2:4", "7")
     counts = "SELECT task_id FROM mysweep ORDER BY 1"
-    assert [row["task_id"] for row in bench.table(counts)] == [2, 3, 7]
-    bench(*options, "--filter-nodes", "x")
-    assert len(bench.table(counts)) == 8
-    bench("explore", "--experiment", "lab/mysweep.yaml", "--redo")
-    assert {row["version"] for row in bench.table("SELECT version FROM mysweep")} == {2}
+    assert [row["task_id"] for row in workbench.table(counts)] == [2, 3, 7]
+    workbench(*options, "--filter-nodes", "x")
+    assert len(workbench.table(counts)) == 8
+    workbench("explore", "--experiment", "lab/mysweep.yaml", "--redo")
+    assert {row["version"] for row in workbench.table("SELECT version FROM mysweep")} == {2}
 
 
-def test_tries_are_attempts_in_all(bench: Bench) -> None:
-    bench("explore", "--cmd", "exit {x}", "--vl", "x", "0", "1", "--max-tries", "2", code=1)
-    rows = bench.table("SELECT x, attempts, state FROM grid_tasks ORDER BY x")
+def test_tries_are_attempts_in_all(workbench: Workbench) -> None:
+    workbench("explore", "--cmd", "exit {x}", "--vl", "x", "0", "1", "--max-tries", "2", code=1)
+    rows = workbench.table("SELECT x, attempts, state FROM grid_tasks ORDER BY x")
     assert [(row["x"], row["attempts"], row["state"]) for row in rows] == [(0, 1, "done"), (1, 2, "failed")]
 
 
-def test_an_edited_file_is_not_lost(bench: Bench) -> None:
-    bench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
-    file = bench.lab / "grid.yaml"
+def test_an_edited_file_is_not_lost(workbench: Workbench) -> None:
+    workbench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
+    file = workbench.lab_path / "grid.yaml"
     file.write_text(file.read_text() + "# mine\n")
-    told = bench("explore", "--cmd", "echo {x}", "--vl", "x", "2", code=2)
+    told = workbench("explore", "--cmd", "echo {x}", "--vl", "x", "2", code=2)
     assert "was changed and not run since" in told.err and "# mine" in file.read_text()
-    bench("--run", "lab/grid.yaml")
-    bench("explore", "--cmd", "echo {x}", "--vl", "x", "2")
+    workbench("--run", "lab/grid.yaml")
+    workbench("explore", "--cmd", "echo {x}", "--vl", "x", "2")
     assert "# mine" not in file.read_text(), "the lab has it among its plans"
 
 
-def test_mistakes(bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(bench.folder)
+def test_mistakes(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(workbench.folder)
     for words, said in (
         (("--vl", "x", "1"), "no --cmd"),
         ((), "needs a --cmd"),
@@ -324,17 +326,17 @@ def test_mistakes(bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.C
         except SystemExit as exit_:
             assert exit_.code == 2
         assert said in capfd.readouterr().err
-    assert not bench.lab.exists()
+    assert not workbench.lab_path.exists()
 
 
-def test_a_terminal_is_asked_before_a_start(bench: Bench) -> None:
+def test_a_terminal_is_asked_before_a_start(workbench: Workbench) -> None:
     for answer, started in ((b"n\n", False), (b"y\n", True)):
         ours, theirs = pty.openpty()
         words = [sys.executable, "-m", "tui_lab", "explore", "--cmd", "echo {x}", "--vl", "x", "1", "2"]
         process = subprocess.Popen(
             words,
-            cwd=bench.folder,
-            env=bench.environment,
+            cwd=workbench.folder,
+            env=workbench.environment,
             stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -345,16 +347,16 @@ def test_a_terminal_is_asked_before_a_start(bench: Bench) -> None:
         os.close(theirs)
         assert b"grid: 2 combinations" in err and b"Run? [Y/n]" in err
         assert (b"Nothing was started" in err) is not started
-        assert (bench.lab / "grid" / "journal.jsonl").exists() is started
-        assert bench.lab.exists() is started, "a no leaves nothing behind"
+        assert (workbench.lab_path / "grid" / "journal.jsonl").exists() is started
+        assert workbench.lab_path.exists() is started, "a no leaves nothing behind"
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_what_was_refused_leaves_no_file(bench: Bench, earlier: bool) -> None:
+def test_what_was_refused_leaves_no_file(workbench: Workbench, earlier: bool) -> None:
     """It would pass for an edit of a person that was not run since."""
-    file = bench.lab / "grid.yaml"
+    file = workbench.lab_path / "grid.yaml"
     if earlier:
-        bench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
+        workbench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
     before = file.read_text() if earlier else None
     for words, said in (
         (("--cmd", "./nowhere {x}"), "nowhere"),
@@ -362,16 +364,18 @@ def test_what_was_refused_leaves_no_file(bench: Bench, earlier: bool) -> None:
         (("--cmd", "echo {x}", "--cluster", "none.yaml"), "none.yaml"),
         (("--cmd", "echo new {x}", "--name", "GRID") if earlier else ("--cmd", "./none {x}"), ""),
     ):
-        assert said in bench("explore", *words, "--vl", "x", "2", "-y", code=2).err
+        assert said in workbench("explore", *words, "--vl", "x", "2", "-y", code=2).err
         assert (file.read_text() if file.exists() else None) == before
-        assert list(bench.folder.glob("lab/*.yaml")) == ([file] if earlier else [])
-    bench("explore", "--cmd", "echo {x}", "--vl", "x", "2", "-q")
-    assert bench.stdout(1 if earlier else 0) == "2\n"
+        assert list(workbench.folder.glob("lab/*.yaml")) == ([file] if earlier else [])
+    workbench("explore", "--cmd", "echo {x}", "--vl", "x", "2", "-q")
+    assert workbench.output(1 if earlier else 0, name="grid") == "2\n"
 
 
-def test_a_refusal_keeps_the_file_that_a_person_edits_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(bench.folder)
-    file = bench.lab / "grid.yaml"
+def test_a_refusal_keeps_the_file_that_a_person_edits_meanwhile(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workbench.folder)
+    file = workbench.lab_path / "grid.yaml"
 
     def refuses(*_: object) -> int:
         file.write_text(file.read_text() + "# mine\n")

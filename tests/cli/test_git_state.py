@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 from tui_lab.client import git_state as module
 from tui_lab.client.git_state import commit_line, git_state
 from tui_lab.store.environment import recall
@@ -85,24 +85,24 @@ def test_a_git_that_hangs_is_not_waited_for(repository: Path, monkeypatch: pytes
     assert commit_line(state).endswith("(main), perhaps with changes")
 
 
-def test_a_submission_records_it_and_show_and_history_say_it(bench: Bench) -> None:
-    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
-    git(bench.folder, "init", "-q")
-    git(bench.folder, "add", "grid.yaml")
-    git(bench.folder, "commit", "-qm", "one")
-    bench.run("grid.yaml")
-    commit = git(bench.folder, "rev-parse", "HEAD")
-    assert f"commit {commit[:10]} (main)" in bench("show", "0").out
-    assert f"commit {commit[:10]}" in bench("history", env={"COLUMNS": "200"}).out
-    submission = bench("history", "grid", "--json").json()["submissions"][0]
+def test_a_submission_records_it_and_show_and_history_say_it(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
+    git(workbench.folder, "init", "-q")
+    git(workbench.folder, "add", "grid.yaml")
+    git(workbench.folder, "commit", "-qm", "one")
+    workbench.run("grid.yaml")
+    commit = git(workbench.folder, "rev-parse", "HEAD")
+    assert f"commit {commit[:10]} (main)" in workbench("show", "0").out
+    assert f"commit {commit[:10]}" in workbench("history", env={"COLUMNS": "200"}).out
+    submission = workbench("history", "grid", "--json").json()["submissions"][0]
     assert submission["git"]["commit"] == commit
-    assert recall(bench.lab / "grid", submission["environment"])["git"]["branch"] == "main"
+    assert recall(workbench.lab_path / "grid", submission["environment"])["git"]["branch"] == "main"
 
 
-def test_without_a_repository_there_is_nothing_of_it(bench: Bench) -> None:
-    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1]}\n")
-    bench.run("grid.yaml", env={"PATH": os.environ["PATH"]})
-    assert "commit" not in bench("show", "0").out
-    journal = (bench.lab / "grid" / "journal.jsonl").read_text().splitlines()
+def test_without_a_repository_there_is_nothing_of_it(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1]}\n")
+    workbench.run("grid.yaml", env={"PATH": os.environ["PATH"]})
+    assert "commit" not in workbench("show", "0").out
+    journal = (workbench.lab_path / "grid" / "journal.jsonl").read_text().splitlines()
     events = [json.loads(line) for line in journal]
     assert ["environment" in event for event in events if event["event"] == "submitted"] == [False]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.bench import Bench
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 
 
 @pytest.mark.parametrize(
@@ -28,40 +27,37 @@ from tests.conftest import Workshop
         ("command: 'true'\ncode: 'lib/**'\nparameters: {d: [1]}\n", []),
     ],
 )
-def test_notes_of_check(workshop: Workshop, text: str, said: list[str]) -> None:
-    (workshop.folder / "lib").mkdir()
-    workshop.write("lib/deep.py", "TUI_LAB_PARAMS\n")
-    workshop.write("helper.py", "import os\nos.environ['TUI_LAB_PARAMS']\n")
+def test_notes_of_check(workbench: Workbench, text: str, said: list[str]) -> None:
+    (workbench.folder / "lib").mkdir()
+    workbench.write("lib/deep.py", "TUI_LAB_PARAMS\n")
+    workbench.write("helper.py", "import os\nos.environ['TUI_LAB_PARAMS']\n")
     for name in ("main.py", "other.py"):
-        workshop.write(name, "#!/usr/bin/env python3\nimport helper\n").chmod(0o755)
-    check = workshop.call("check", workshop.write("e.yaml", text))
-    assert check.returncode == 0, check.stderr
-    notes = [line for line in (check.stdout + check.stderr).splitlines() if line.startswith("note: ")]
+        workbench.write(name, "#!/usr/bin/env python3\nimport helper\n").chmod(0o755)
+    check = workbench.process("check", workbench.write("e.yaml", text))
+    notes = [line for line in (check.out + check.err).splitlines() if line.startswith("note: ")]
     assert len(notes) == len(said)
     for note, wanted in zip(notes, said, strict=True):
         assert f"e.yaml:{wanted}" in note
 
 
-def test_a_program_and_its_arguments_in_one_value(workshop: Workshop) -> None:
+def test_a_program_and_its_arguments_in_one_value(workbench: Workbench) -> None:
     text = "command: '{{prog{}}} {{n}}'\nparameters: {{prog: [/bin/echo, /bin/echo a], n: [1]}}\n"
-    check = workshop.call("check", workshop.write("e.yaml", text.format("")))
-    assert check.returncode == 2
-    assert 'e.yaml:2:32: "/bin/echo a" is one word here, and no program has this name; {prog:raw} makes' in check.stdout
-    assert workshop.call("check", workshop.write("e.yaml", text.format(":raw"))).returncode == 0
+    check = workbench.process("check", workbench.write("e.yaml", text.format("")), code=2)
+    assert 'e.yaml:2:32: "/bin/echo a" is one word here, and no program has this name; {prog:raw} makes' in check.out
+    workbench.process("check", workbench.write("e.yaml", text.format(":raw")))
 
 
 @pytest.mark.parametrize("words", [(), ("--first",)])
-def test_a_pipe_that_nobody_reads_to_its_end(workshop: Workshop, words: tuple[str, ...]) -> None:
-    run = workshop.run("command: 'seq 1000000 | head -1'\n", *words)
-    assert run.returncode == 1
-    assert "signal 13" in run.stderr and "pipefail counts that" in run.stderr
+def test_a_pipe_that_nobody_reads_to_its_end(workbench: Workbench, words: tuple[str, ...]) -> None:
+    run = workbench.run_text("command: 'seq 1000000 | head -1'\n", *words, code=1)
+    assert "signal 13" in run.err and "pipefail counts that" in run.err
 
 
-def test_a_name_with_a_dot_is_to_be_quoted_in_sql(bench: Bench) -> None:
-    bench.write(
+def test_a_name_with_a_dot_is_to_be_quoted_in_sql(workbench: Workbench) -> None:
+    workbench.write(
         "g.yaml",
         "name: g\ncommand: echo {f1.macro} {lr.sched.gamma}\nparameters: {f1.macro: [1], lr.sched.gamma: [2]}\n",
     )
-    bench("--run", "g.yaml")
+    workbench("--run", "g.yaml")
     for query, name in (("SELECT f1.macro FROM g", "f1.macro"), ("SELECT g.lr.sched.gamma FROM g", "lr.sched.gamma")):
-        assert f'write "{name}" in double quotes' in bench("query", query, code=2).err
+        assert f'write "{name}" in double quotes' in workbench("query", query, code=2).err

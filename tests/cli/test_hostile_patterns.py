@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from tests.cli.bench import Bench
-from tests.conftest import alive, searching, until
+from tests.workbench import Workbench, alive, searching, until
 
 NESTED = "(a+)+$"
 TWICE = "loss=(@float@) .*acc=@float@"
@@ -28,28 +27,28 @@ COMMANDS = [
 ]
 
 
-def test_one_line_names_the_metric_and_the_task(bench: Bench) -> None:
-    bench.write("h.yaml", FILE)
-    told = bench("--run", "h.yaml")
-    again = bench("parse", "h", "-p", "other", NESTED)
+def test_one_line_names_the_metric_and_the_task(workbench: Workbench) -> None:
+    workbench.write("h.yaml", FILE)
+    told = workbench("--run", "h.yaml")
+    again = workbench("parse", "h", "-p", "other", NESTED)
     for result, names in ((told, ["nested"]), (again, ["nested", "other"])):
         lines = [line for line in (result.out + result.err).splitlines() if "took longer than" in line]
         assert [line.split('"')[1] for line in lines] == names
         assert all("task 0" in line and len(line) < 250 for line in lines)
-    found = bench("query", "SELECT nested, twice, n FROM h", "--format", "csv")
+    found = workbench("query", "SELECT nested, twice, n FROM h", "--format", "csv")
     assert found.out.splitlines()[1] == ",,1"
 
 
-def test_ctrl_c_leaves_and_nothing_goes_on(bench: Bench) -> None:
-    bench.write("h.yaml", FILE)
+def test_ctrl_c_leaves_and_nothing_goes_on(workbench: Workbench) -> None:
+    workbench.write("h.yaml", FILE)
     for words in COMMANDS:
-        for kept in bench.lab.glob("h/results*"):
+        for kept in workbench.lab_path.glob("h/results*"):
             kept.unlink()
-        left_in_the_midst(bench, words)
+        left_in_the_midst(workbench, words)
 
 
-def left_in_the_midst(bench: Bench, words: tuple[str, ...]) -> None:
-    process = bench.start(*words)
+def left_in_the_midst(workbench: Workbench, words: tuple[str, ...]) -> None:
+    process = workbench.start(*words)
     try:
         helper = until(lambda: process.poll() is not None or searching(process.pid), 60)
         assert process.poll() is None, (words, process.communicate())

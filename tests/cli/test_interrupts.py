@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bench import Bench
-from tests.conftest import until
+from tests.workbench import Workbench, until
 from tui_lab.cli.interrupts import keep_interruptible
 
 SLOW = """
@@ -170,13 +169,13 @@ def test_it_does_nothing_to_other_imports() -> None:
     assert sys.meta_path == before, "polars is here: nothing waits for it"
 
 
-def test_ctrl_c_waits_for_no_command_of_a_metric(bench: Bench) -> None:
-    bench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n")
-    assert bench("--run", "grid.yaml").code == 0
-    metric = f"metrics: {{slow: {{run: 'touch {bench.folder}/began; sleep 50', pattern: '(@int@)'}}}}\n"
-    bench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n" + metric)
-    began = bench.folder / "began"
-    process = bench.start("parse")
+def test_ctrl_c_waits_for_no_command_of_a_metric(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n")
+    assert workbench("--run", "grid.yaml").code == 0
+    metric = f"metrics: {{slow: {{run: 'touch {workbench.folder}/began; sleep 50', pattern: '(@int@)'}}}}\n"
+    workbench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n" + metric)
+    began = workbench.folder / "began"
+    process = workbench.start("parse")
     try:
         until(lambda: process.poll() is not None or began.exists(), 60)
         process.send_signal(signal.SIGINT)
@@ -186,15 +185,15 @@ def test_ctrl_c_waits_for_no_command_of_a_metric(bench: Bench) -> None:
     assert (process.returncode, err) == (130, "")
 
 
-def test_a_second_sigterm_at_once_is_the_same_one(bench: Bench) -> None:
+def test_a_second_sigterm_at_once_is_the_same_one(workbench: Workbench) -> None:
     """`timeout` sends it to its child, and at once to its group: what runs is stopped all the same."""
-    bench.write("long.yaml", "name: long\ncommand: sleep 600\nparameters: {a: [1, 2, 3]}\n")
-    process = bench.start("--run", "long.yaml", "--node", "localhost", "2")
-    bench.until(lambda: '"running":2' in bench("status", "--json", code=None).out)
+    workbench.write("long.yaml", "name: long\ncommand: sleep 600\nparameters: {a: [1, 2, 3]}\n")
+    process = workbench.start("--run", "long.yaml", "--node", "localhost", "2")
+    until(lambda: '"running":2' in workbench("status", "--json", code=None).out, 60)
     for _ in range(2):
         process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Stopping the running tasks" in err and "Left." not in err, err
-    counts = bench("status", "--json").json()["experiments"][0]["counts"]
+    counts = workbench("status", "--json").json()["experiments"][0]["counts"]
     assert (counts["running"], counts["pending"]) == (0, 3)

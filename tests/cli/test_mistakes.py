@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 from tui_lab.cli.main import COMMANDS, main
 from tui_lab.store.lab import Lab
 
@@ -94,14 +94,14 @@ FILES = {
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What is said of all these files at once."""
-    bench = Bench(tmp_path_factory.mktemp("mistakes"))
-    bench.write("plain.txt", "")
-    (bench.folder / "sub").mkdir()
+    workbench = Workbench(tmp_path_factory.mktemp("mistakes"))
+    workbench.write("plain.txt", "")
+    (workbench.folder / "sub").mkdir()
     for number, (text, _) in enumerate(FILES.values()):
-        bench.write(f"x{number}.yaml", text)
-    result = bench.run(*(f"x{number}.yaml" for number in range(len(FILES))), code=2)
+        workbench.write(f"x{number}.yaml", text)
+    result = workbench.run(*(f"x{number}.yaml" for number in range(len(FILES))), code=2)
     assert result.out == ""
-    assert not bench.lab.exists()
+    assert not workbench.lab_path.exists()
     return result.err.splitlines()
 
 
@@ -113,104 +113,104 @@ def test_mistakes_in_a_file_are_said_at_their_place(said: list[str], case: str) 
     assert mine[0].startswith(FILES[case][1].replace("x.yaml", file))
 
 
-def test_all_mistakes_of_all_files_are_said_at_once(bench: Bench) -> None:
-    bench.write("a.yaml", "comand: echo\nrepeat: 0\nmetrics: {m: '(('}\n")
-    bench.write("b.yaml", GOOD)
-    bench.write("c.yaml", "command: no-such-program\n")
-    result = bench.run("a.yaml", "b.yaml", "missing.yaml", "c.yaml", code=2)
+def test_all_mistakes_of_all_files_are_said_at_once(workbench: Workbench) -> None:
+    workbench.write("a.yaml", "comand: echo\nrepeat: 0\nmetrics: {m: '(('}\n")
+    workbench.write("b.yaml", GOOD)
+    workbench.write("c.yaml", "command: no-such-program\n")
+    result = workbench.run("a.yaml", "b.yaml", "missing.yaml", "c.yaml", code=2)
     places = [line.split(": ")[0] for line in result.err.splitlines()]
     assert places == ["a.yaml:1:1", "a.yaml:2:9", "a.yaml:3:16", "c.yaml:1:10", "missing.yaml"]
-    assert not bench.lab.exists()
-    found = bench("check", "a.yaml", "b.yaml", code=2)
+    assert not workbench.lab_path.exists()
+    found = workbench("check", "a.yaml", "b.yaml", code=2)
     assert len(found.lines) == 4
     assert found.lines[3] == "b.yaml: b: 2 tasks, no mistakes"
-    bench.write("nodes.yaml", "nodes:\n  - {name: tower, host: 192.0.2.9}\n  - {name: attic}\n")
-    assert bench("check", "nodes.yaml").out == "nodes.yaml: a cluster of 2 nodes, no mistakes\n"
-    bench.write("nodes.yaml", "nodes:\n  - {name: tower, hots: 192.0.2.9}\n")
-    assert 'nodes.yaml:2:19: "hots" is no key of a node' in bench("check", "nodes.yaml", code=2).out
-    problems = bench("check", "a.yaml", "--json", code=2).json()["problems"]
+    workbench.write("nodes.yaml", "nodes:\n  - {name: tower, host: 192.0.2.9}\n  - {name: attic}\n")
+    assert workbench("check", "nodes.yaml").out == "nodes.yaml: a cluster of 2 nodes, no mistakes\n"
+    workbench.write("nodes.yaml", "nodes:\n  - {name: tower, hots: 192.0.2.9}\n")
+    assert 'nodes.yaml:2:19: "hots" is no key of a node' in workbench("check", "nodes.yaml", code=2).out
+    problems = workbench("check", "a.yaml", "--json", code=2).json()["problems"]
     assert [(problem["line"], problem["column"]) for problem in problems] == [(1, 1), (2, 9), (3, 16)]
 
 
-def test_files_that_are_none(bench: Bench) -> None:
-    (bench.folder / "folder").mkdir()
-    (bench.folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
-    assert bench.run("missing.yaml", code=2).err == "missing.yaml: there is no such file\n"
-    assert bench.run("folder", code=2).err == "folder: this is a folder, not a file\n"
-    assert bench.run("binary.yaml", code=2).err.startswith("binary.yaml")
-    assert "needs a file" in bench.run(code=2).err
+def test_files_that_are_none(workbench: Workbench) -> None:
+    (workbench.folder / "folder").mkdir()
+    (workbench.folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    assert workbench.run("missing.yaml", code=2).err == "missing.yaml: there is no such file\n"
+    assert workbench.run("folder", code=2).err == "folder: this is a folder, not a file\n"
+    assert workbench.run("binary.yaml", code=2).err.startswith("binary.yaml")
+    assert "needs a file" in workbench.run(code=2).err
 
 
-def test_two_files_with_the_same_name(bench: Bench) -> None:
-    bench.write("a.yaml", "name: same\n" + GOOD)
-    bench.write("b.yaml", "name: same\n" + GOOD)
-    assert "two of the files are called same" in bench.run("a.yaml", "b.yaml", code=2).err
+def test_two_files_with_the_same_name(workbench: Workbench) -> None:
+    workbench.write("a.yaml", "name: same\n" + GOOD)
+    workbench.write("b.yaml", "name: same\n" + GOOD)
+    assert "two of the files are called same" in workbench.run("a.yaml", "b.yaml", code=2).err
 
 
-def test_words_that_mean_nothing(bench: Bench) -> None:
-    bench.write("x.yaml", GOOD)
-    assert 'did you mean "status"?' in bench("stattus", code=2).err
-    assert "unrecognized arguments: --bogus" in bench.run("x.yaml", "--bogus", code=2).err
-    assert 'unrecognized arguments: --detatch; did you mean "--detach"?' in bench.run("--detatch", code=2).err
-    assert bench("export", "--json", code=2).err.endswith("--json; write --format json\n")
-    assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "aa=3", code=2).err
-    bench.write("y.yaml", "command: echo {aa}\nparameters: {aa: [1, 2]}\n")
-    assert 'aa=3: x.yaml has no parameter "aa"' in bench.run("x.yaml", "y.yaml", "aa=3", code=2).err
-    said = bench.run("x.yaml", "--only", "aa > 1", code=2).err.splitlines()
+def test_words_that_mean_nothing(workbench: Workbench) -> None:
+    workbench.write("x.yaml", GOOD)
+    assert 'did you mean "status"?' in workbench("stattus", code=2).err
+    assert "unrecognized arguments: --bogus" in workbench.run("x.yaml", "--bogus", code=2).err
+    assert 'unrecognized arguments: --detatch; did you mean "--detach"?' in workbench.run("--detatch", code=2).err
+    assert workbench("export", "--json", code=2).err.endswith("--json; write --format json\n")
+    assert 'aa=3: x.yaml has no parameter "aa"' in workbench.run("x.yaml", "aa=3", code=2).err
+    workbench.write("y.yaml", "command: echo {aa}\nparameters: {aa: [1, 2]}\n")
+    assert 'aa=3: x.yaml has no parameter "aa"' in workbench.run("x.yaml", "y.yaml", "aa=3", code=2).err
+    said = workbench.run("x.yaml", "--only", "aa > 1", code=2).err.splitlines()
     assert said == ['tui-lab: x.yaml, --only: unknown name "aa"', "  aa > 1", "  ^"]
-    assert "tui-lab" in bench.run("x.yaml", "--only", "a >", code=2).err
-    assert bench("plan", "a=1", code=2).err.startswith("tui-lab: plan needs a file")
-    assert not bench.lab.exists()
-    bench.run("x.yaml")
-    assert bench.inside("query", ".tables", code=2).err.startswith("tui-lab: query knows no .tables; .schema")
+    assert "tui-lab" in workbench.run("x.yaml", "--only", "a >", code=2).err
+    assert workbench("plan", "a=1", code=2).err.startswith("tui-lab: plan needs a file")
+    assert not workbench.lab_path.exists()
+    workbench.run("x.yaml")
+    assert workbench.inside("query", ".tables", code=2).err.startswith("tui-lab: query knows no .tables; .schema")
 
 
-def test_a_program_that_only_the_shell_knows_is_no_mistake(bench: Bench) -> None:
-    bench.write("x.yaml", "command: 'cd / && pwd'\n")
-    bench.write("y.yaml", "command: 'no-such-program || echo instead'\n")
-    bench.write("z.yaml", "command: 'f() { echo {a}; }; f'\nparameters: {a: [1]}\n")
-    bench.write("e.yaml", "command: 'A={a} no-such-program-either || true'\nparameters: {a: [1]}\n")
-    bench.write("s.yaml", "command: my-tool {a}\nparameters: {a: [1]}\nsetup: 'my-tool() { echo; }'\n")
-    bench("check", "x.yaml", "y.yaml", "z.yaml", "e.yaml", "s.yaml")
+def test_a_program_that_only_the_shell_knows_is_no_mistake(workbench: Workbench) -> None:
+    workbench.write("x.yaml", "command: 'cd / && pwd'\n")
+    workbench.write("y.yaml", "command: 'no-such-program || echo instead'\n")
+    workbench.write("z.yaml", "command: 'f() { echo {a}; }; f'\nparameters: {a: [1]}\n")
+    workbench.write("e.yaml", "command: 'A={a} no-such-program-either || true'\nparameters: {a: [1]}\n")
+    workbench.write("s.yaml", "command: my-tool {a}\nparameters: {a: [1]}\nsetup: 'my-tool() { echo; }'\n")
+    workbench("check", "x.yaml", "y.yaml", "z.yaml", "e.yaml", "s.yaml")
     env = {"BASH_FUNC_exported%%": "() { echo 1; }"}
-    bench.write("f.yaml", "command: 'exported; echo {a}'\nparameters: {a: [1]}\n")
-    bench("check", "f.yaml", env=env)
+    workbench.write("f.yaml", "command: 'exported; echo {a}'\nparameters: {a: [1]}\n")
+    workbench("check", "f.yaml", env=env)
 
 
 # Labs.
 
 
-def test_labs_that_are_none(bench: Bench) -> None:
-    (bench.folder / "folder").mkdir()
-    bench.write("full/thesis.tex", "")
-    bench.write("x.yaml", GOOD)
+def test_labs_that_are_none(workbench: Workbench) -> None:
+    (workbench.folder / "folder").mkdir()
+    workbench.write("full/thesis.tex", "")
+    workbench.write("x.yaml", GOOD)
     for command in (["status"], ["logs", "3"], ["show", "3"], ["stop"], ["retry"]):
-        said = bench.inside(*command, code=2).err
+        said = workbench.inside(*command, code=2).err
         assert said == "tui-lab: lab: there is no lab here; `tui-lab --run FILE` makes one; --lab DIR names another\n"
-    assert "is no lab (it has no lab.json)" in bench("status", "--lab", "folder", code=2).err
-    assert "is a file" in bench("status", "--lab", "x.yaml", code=2).err
-    assert "is not empty and is no lab" in bench.run("x.yaml", "--lab", "full", code=2).err
-    assert "is a file, not a folder" in bench.run("x.yaml", "--lab", "x.yaml", code=2).err
+    assert "is no lab (it has no lab.json)" in workbench("status", "--lab", "folder", code=2).err
+    assert "is a file" in workbench("status", "--lab", "x.yaml", code=2).err
+    assert "is not empty and is no lab" in workbench.run("x.yaml", "--lab", "full", code=2).err
+    assert "is a file, not a folder" in workbench.run("x.yaml", "--lab", "x.yaml", code=2).err
 
 
-def test_a_lab_and_a_journal_from_a_newer_version(bench: Bench) -> None:
-    bench.write("x.yaml", GOOD)
-    bench.write("lab/lab.json", '{"format": 2, "id": "x"}')
-    assert "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in bench("status", code=2).err
-    assert "newer tui-lab" in bench.run("x.yaml", code=2).err
-    bench.write("lab/lab.json", '{"format": 1, "id": "x"}')
-    journal = bench.write("lab/x/journal.jsonl", '{"event":"journal","format":3}\n')
-    assert "newer tui-lab (journal format 3, this one reads 2)" in bench.run("x.yaml", code=2).err
-    assert "newer tui-lab" in bench("status", code=2).err
+def test_a_lab_and_a_journal_from_a_newer_version(workbench: Workbench) -> None:
+    workbench.write("x.yaml", GOOD)
+    workbench.write("lab/lab.json", '{"format": 2, "id": "x"}')
+    assert "made by a newer tui-lab (format 2, this one reads 1); upgrade tui-lab" in workbench("status", code=2).err
+    assert "newer tui-lab" in workbench.run("x.yaml", code=2).err
+    workbench.write("lab/lab.json", '{"format": 1, "id": "x"}')
+    journal = workbench.write("lab/x/journal.jsonl", '{"event":"journal","format":3}\n')
+    assert "newer tui-lab (journal format 3, this one reads 2)" in workbench.run("x.yaml", code=2).err
+    assert "newer tui-lab" in workbench("status", code=2).err
     assert journal.read_text() == '{"event":"journal","format":3}\n'
-    bench.write("lab/lab.json", "{")
-    assert "is damaged" in bench("status", code=2).err
+    workbench.write("lab/lab.json", "{")
+    assert "is damaged" in workbench("status", code=2).err
 
 
 @pytest.fixture
-def mounted(bench: Bench) -> Iterator[Path]:
+def mounted(workbench: Workbench) -> Iterator[Path]:
     """A file system of 64 KiB."""
-    place = bench.folder / "mounted"
+    place = workbench.folder / "mounted"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
@@ -218,92 +218,92 @@ def mounted(bench: Bench) -> Iterator[Path]:
     try:
         yield place
     finally:
-        bench.clean()
+        workbench.close()
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_lab_on_a_read_only_file_system(bench: Bench, mounted: Path) -> None:
-    bench.write("x.yaml", GOOD)
+def test_a_lab_on_a_read_only_file_system(workbench: Workbench, mounted: Path) -> None:
+    workbench.write("x.yaml", GOOD)
     lab = ["--lab", str(mounted / "lab")]
-    bench.run("x.yaml", *lab)
-    bench.clean()  # nothing may have a file open there for writing
+    workbench.run("x.yaml", *lab)
+    workbench.close()  # nothing may have a file open there for writing
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
-    result = bench.run("x.yaml", *lab, "a=5", code=3)
+    result = workbench.run("x.yaml", *lab, "a=5", code=3)
     assert "Read-only file system; choose another place with --lab DIR" in result.err
-    assert "Read-only file system" in bench.run("x.yaml", "--lab", str(mounted / "other"), code=3).err
+    assert "Read-only file system" in workbench.run("x.yaml", "--lab", str(mounted / "other"), code=3).err
     # What only reads goes on working.
-    assert bench("status", "--json", *lab).json()["experiments"][0]["counts"]["done"] == 2
-    assert bench("logs", "1", *lab).out == "2\n"
-    assert "x/0: ✓ done" in bench("show", "0", *lab).out
-    assert bench("plan", "x.yaml", *lab).lines[2].strip() == "2 done"
-    assert len(json.loads(bench("query", "SELECT * FROM x", "--format", "json", *lab).out)) == 2
+    assert workbench("status", "--json", *lab).json()["experiments"][0]["counts"]["done"] == 2
+    assert workbench("logs", "1", *lab).out == "2\n"
+    assert "x/0: ✓ done" in workbench("show", "0", *lab).out
+    assert workbench("plan", "x.yaml", *lab).lines[2].strip() == "2 done"
+    assert len(json.loads(workbench("query", "SELECT * FROM x", "--format", "json", *lab).out)) == 2
 
 
 @pytest.mark.parametrize("command", [("query", "SELECT * FROM x"), ("export", "x"), ("stats", "x")])
 @pytest.mark.parametrize("ending", ["csv", "parquet", "md"])
 def test_a_file_that_the_disk_has_no_room_for(
-    bench: Bench, mounted: Path, command: tuple[str, str], ending: str
+    workbench: Workbench, mounted: Path, command: tuple[str, str], ending: str
 ) -> None:
-    bench.write("x.yaml", GOOD + "metrics: {m: '(@int@)'}\n")
-    bench.run("x.yaml")
+    workbench.write("x.yaml", GOOD + "metrics: {m: '(@int@)'}\n")
+    workbench.run("x.yaml")
     (mounted / "fill").write_bytes(b"x" * (64 << 10))
     file = mounted / f"o.{ending}"
-    assert bench.inside(*command, "-o", str(file), code=3).err == f"tui-lab: {file}: No space left on device\n"
+    assert workbench.inside(*command, "-o", str(file), code=3).err == f"tui-lab: {file}: No space left on device\n"
     assert [entry.name for entry in mounted.iterdir()] == ["fill"]
 
 
 @pytest.mark.parametrize("room", [0, 4, 8, 12, 16, 20])
-def test_a_lab_on_a_full_disk(bench: Bench, mounted: Path, room: int) -> None:
-    bench.write("x.yaml", GOOD)
+def test_a_lab_on_a_full_disk(workbench: Workbench, mounted: Path, room: int) -> None:
+    workbench.write("x.yaml", GOOD)
     with open(mounted / "fill", "wb") as file:
         file.write(b"x" * ((64 - room) << 10))
-    result = bench.run("x.yaml", "--lab", str(mounted / "lab"), code=3)
+    result = workbench.run("x.yaml", "--lab", str(mounted / "lab"), code=3)
     last = result.err.splitlines()[-1]
     assert last.startswith(f"tui-lab: {mounted}")
     assert "No space left on device; make room, or choose another place with --lab DIR" in last
     (mounted / "fill").unlink()
-    bench.run("x.yaml", "--lab", str(mounted / "lab"))
+    workbench.run("x.yaml", "--lab", str(mounted / "lab"))
 
 
-def test_another_file_with_the_same_name(bench: Bench) -> None:
-    bench.write("one/grid.yaml", GOOD)
-    bench.write("two/grid.yaml", GOOD.replace("2]", "3]"))
-    bench.write("two/Grid.yaml", GOOD)
-    bench.run("one/grid.yaml")
-    said = bench.run("two/grid.yaml", code=2).err
+def test_another_file_with_the_same_name(workbench: Workbench) -> None:
+    workbench.write("one/grid.yaml", GOOD)
+    workbench.write("two/grid.yaml", GOOD.replace("2]", "3]"))
+    workbench.write("two/Grid.yaml", GOOD)
+    workbench.run("one/grid.yaml")
+    said = workbench.run("two/grid.yaml", code=2).err
     assert '"grid" in ' in said
     assert "came from another file" in said
     assert "--replace" in said
-    assert "differ in case only; SQL can't tell them apart" in bench.run("two/Grid.yaml", code=2).err
-    assert "came from another file" in bench("plan", "two/grid.yaml", code=2).err
-    bench.run("two/grid.yaml", "--replace")
-    assert [row["a"] for row in bench.table("SELECT a FROM grid ORDER BY a")] == [1, 3]
-    assert "came from another file" in bench.run("one/grid.yaml", code=2).err
+    assert "differ in case only; SQL can't tell them apart" in workbench.run("two/Grid.yaml", code=2).err
+    assert "came from another file" in workbench("plan", "two/grid.yaml", code=2).err
+    workbench.run("two/grid.yaml", "--replace")
+    assert [row["a"] for row in workbench.table("SELECT a FROM grid ORDER BY a")] == [1, 3]
+    assert "came from another file" in workbench.run("one/grid.yaml", code=2).err
 
 
-def test_names_that_are_not_there_get_a_suggestion(bench: Bench) -> None:
-    bench.write("grid.yaml", GOOD)
-    bench.run("grid.yaml")
-    assert 'did you mean "grid"?' in bench.inside("logs", "gird/0", code=2).err
-    assert 'did you mean "grid"?' in bench("status", "gird", code=2).err
-    assert bench.inside("logs", "7", code=2).err == "tui-lab: grid has no task 7; its tasks are 0 to 1\n"
-    assert "grid has no task 9; its tasks are 0 to 1" in bench.inside("show", "0-9", code=2).err
-    assert "grid#1 is a submission, not a task; a task is `grid/3`" in bench.inside("show", "grid#1", code=2).err
-    assert bench.inside("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
-    assert "grid/0 has no attempt 3; it had 1" in bench.inside("logs", "0.3", code=2).err
-    assert 'unknown name "sate"' in bench.inside("logs", "sate = 'done'", code=2).err
-    assert bench.inside("logs", "a > 100", code=2).err == "tui-lab: no task is meant by that\n"
-    assert "nothing is running" in bench.inside("stop", code=0).err
-    assert "none of these tasks failed" in bench.inside("retry", code=0).err
+def test_names_that_are_not_there_get_a_suggestion(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", GOOD)
+    workbench.run("grid.yaml")
+    assert 'did you mean "grid"?' in workbench.inside("logs", "gird/0", code=2).err
+    assert 'did you mean "grid"?' in workbench("status", "gird", code=2).err
+    assert workbench.inside("logs", "7", code=2).err == "tui-lab: grid has no task 7; its tasks are 0 to 1\n"
+    assert "grid has no task 9; its tasks are 0 to 1" in workbench.inside("show", "0-9", code=2).err
+    assert "grid#1 is a submission, not a task; a task is `grid/3`" in workbench.inside("show", "grid#1", code=2).err
+    assert workbench.inside("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
+    assert "grid/0 has no attempt 3; it had 1" in workbench.inside("logs", "0.3", code=2).err
+    assert 'unknown name "sate"' in workbench.inside("logs", "sate = 'done'", code=2).err
+    assert workbench.inside("logs", "a > 100", code=2).err == "tui-lab: no task is meant by that\n"
+    assert "nothing is running" in workbench.inside("stop", code=0).err
+    assert "none of these tasks failed" in workbench.inside("retry", code=0).err
 
 
 # Terminals and pipes.
 
 
-def test_a_reader_that_goes_away_is_no_mistake(bench: Bench) -> None:
-    bench.write("x.yaml", "command: echo {a}\nparameters: {a: {range: [0, 30000]}}\n")
+def test_a_reader_that_goes_away_is_no_mistake(workbench: Workbench) -> None:
+    workbench.write("x.yaml", "command: echo {a}\nparameters: {a: {range: [0, 30000]}}\n")
     for words in (["schema"], ["plan", "x.yaml", "--all"], ["schema", "--reference"], ["--help"]):
-        process = bench.start(*words)
+        process = workbench.start(*words)
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.read(1)
@@ -313,12 +313,12 @@ def test_a_reader_that_goes_away_is_no_mistake(bench: Bench) -> None:
         assert process.wait(20) == 0
 
 
-def test_outputs_that_are_closed_or_full(bench: Bench) -> None:
+def test_outputs_that_are_closed_or_full(workbench: Workbench) -> None:
     code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
     with open("/dev/full", "w") as full:
-        process = bench.start("schema", stdout=full)
+        process = workbench.start("schema", stdout=full)
         assert process.stderr is not None
         said = process.stderr.read()
         process.stderr.close()
@@ -337,13 +337,13 @@ def test_outputs_that_are_closed_or_full(bench: Bench) -> None:
         {"PYTHONIOENCODING": "latin-1"},
     ],
 )
-def test_environments_without_colour_width_or_utf8(bench: Bench, env: dict[str, str]) -> None:
-    bench.write("grid.yaml", "command: 'echo {a}; test {a} = é'\nparameters: {a: [é, ü]}\n")
-    result = bench.run("grid.yaml", code=1, env=env)
-    printed = result.err + bench("status", env=env).out + bench("show", "1", env=env).out
+def test_environments_without_colour_width_or_utf8(workbench: Workbench, env: dict[str, str]) -> None:
+    workbench.write("grid.yaml", "command: 'echo {a}; test {a} = é'\nparameters: {a: [é, ü]}\n")
+    result = workbench.run("grid.yaml", code=1, env=env)
+    printed = result.err + workbench("status", env=env).out + workbench("show", "1", env=env).out
     assert "\x1b" not in printed
     assert "1 failed" in printed
-    assert "--help" in bench("plan", "--help", env=env).out
+    assert "--help" in workbench("plan", "--help", env=env).out
 
 
 def test_help_is_light() -> None:
@@ -370,37 +370,37 @@ def test_every_command_has_help_with_an_example() -> None:
         assert "--lab DIR" in said or name in ("schema",), name
 
 
-def test_the_lab_may_be_named_before_or_after_the_command(bench: Bench) -> None:
-    bench.write("x.yaml", GOOD)
-    bench("--lab", "other", "--run", "x.yaml")
-    assert not bench.lab.exists()
+def test_the_lab_may_be_named_before_or_after_the_command(workbench: Workbench) -> None:
+    workbench.write("x.yaml", GOOD)
+    workbench("--lab", "other", "--run", "x.yaml")
+    assert not workbench.lab_path.exists()
     for words in (
         ["--lab", "other", "status"],
         ["status", "--lab", "other"],
         ["--lab=other", "status"],
         ["status", "--lab=other"],
     ):
-        assert "x" in bench(*words).out
-    assert "x" in bench("status", env={"TUI_LAB_DIR": "other"}).out
-    assert os.fspath(bench.folder / "other") in bench("show", "0", "--lab", "other").out
+        assert "x" in workbench(*words).out
+    assert "x" in workbench("status", env={"TUI_LAB_DIR": "other"}).out
+    assert os.fspath(workbench.folder / "other") in workbench("show", "0", "--lab", "other").out
 
 
-def test_a_package_that_is_missing_is_named(bench: Bench) -> None:
-    broken = bench.folder / "broken"
+def test_a_package_that_is_missing_is_named(workbench: Workbench) -> None:
+    broken = workbench.folder / "broken"
     broken.mkdir()
     (broken / "polars.py").write_text("raise ModuleNotFoundError(\"No module named 'polars'\", name='polars')\n")
-    bench.write("x.yaml", GOOD)
+    workbench.write("x.yaml", GOOD)
     for words in (["plan", "x.yaml"], ["--run", "x.yaml"]):
-        said = bench.process(*words, code=3, env={"PYTHONPATH": str(broken)})
+        said = workbench.process(*words, code=3, env={"PYTHONPATH": str(broken)})
         assert said.err == "tui-lab: the package polars is not installed; install tui-lab again, with pip\n"
 
 
-def test_a_place_where_no_socket_can_be_made_is_named(bench: Bench) -> None:
-    bench.write("x.yaml", GOOD)
-    Lab.create(bench.lab)
+def test_a_place_where_no_socket_can_be_made_is_named(workbench: Workbench) -> None:
+    workbench.write("x.yaml", GOOD)
+    Lab.create(workbench.lab_path)
     with TemporaryDirectory(prefix="tui-lab-test-") as runtime:  # short: an address holds 107 bytes
-        socket = Path(runtime) / "tui-lab" / f"{Lab.open(bench.lab).identity}.sock"
+        socket = Path(runtime) / "tui-lab" / f"{Lab.open(workbench.lab_path).identity}.sock"
         socket.parent.mkdir(mode=0o700)
         socket.mkdir()
-        said = bench.process("--run", "x.yaml", code=3, env={"XDG_RUNTIME_DIR": runtime}).err
+        said = workbench.process("--run", "x.yaml", code=3, env={"XDG_RUNTIME_DIR": runtime}).err
         assert f"tui-lab: {socket}: " in said and "the engine's socket goes there" in said

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench, until
 from tui_lab.engine.lock import EngineLock
 from tui_lab.store.events import PlanRestored
 from tui_lab.store.journal import Journal
@@ -53,16 +53,16 @@ def forget(lab: Path) -> None:
         ("copied, lab deeper", False),
     ],
 )
-def test_a_project_that_is_elsewhere_now(bench: Bench, way: str, old: bool) -> None:
+def test_a_project_that_is_elsewhere_now(workbench: Workbench, way: str, old: bool) -> None:
     lab = "runs/lab" if way.endswith("deeper") else "lab"
-    first, second = bench.folder / "first", bench.folder / "second"
-    bench.write("first/experiment.yaml", GRID)
-    bench.run("experiment.yaml", "--lab", lab, cwd=first, code=1)
+    first, second = workbench.folder / "first", workbench.folder / "second"
+    workbench.write("first/experiment.yaml", GRID)
+    workbench.run("experiment.yaml", "--lab", lab, cwd=first, code=1)
     if old:
         forget(first / lab)
     before = keys(first / lab)
     lock = EngineLock(Lab.open(first / lab))
-    bench.until(lock.take)  # the engine writes a checkpoint after its last word
+    until(lock.take, 60)  # the engine writes a checkpoint after its last word
     lock.release()
     if way == "renamed":
         first.rename(second)
@@ -72,112 +72,111 @@ def test_a_project_that_is_elsewhere_now(bench: Bench, way: str, old: bool) -> N
             shutil.rmtree(first)
     here: dict[str, Any] = {"cwd": second}
     assert ran(second) == ["1", "2"]
-    told = bench("plan", "experiment.yaml", "--lab", lab, **here)
+    told = workbench("plan", "experiment.yaml", "--lab", lab, **here)
     assert "1 done, 1 failed" in told.out and "note:" not in told.out
-    shown = bench("show", "--command", "0", "--lab", lab, **here).out
+    shown = workbench("show", "--command", "0", "--lab", lab, **here).out
     assert f"cd {second}" in shown and str(first) not in shown
-    bench("retry", "1", "--lab", lab, **here, code=1)
+    workbench("retry", "1", "--lab", lab, **here, code=1)
     assert ran(second) == ["1", "2", "2"], "in its new folder"
     (second / "mended").touch()
-    again = bench.run("experiment.yaml", "--lab", lab, **here)
+    again = workbench.run("experiment.yaml", "--lab", lab, **here)
     assert "1 task to run (1 done, 1 failed)" in again.err and "note:" not in again.err
     assert ran(second) == ["1", "2", "2", "2"]
     if first.exists():
         assert ran(first) == ["1", "2"], "nothing is done to the original"
-        assert "1 done, 1 failed" in bench("plan", "experiment.yaml", "--lab", lab, cwd=first).out
+        assert "1 done, 1 failed" in workbench("plan", "experiment.yaml", "--lab", lab, cwd=first).out
     assert keys(second / lab) == before, "not even a plan is new"
-    assert bench.run("experiment.yaml", "--lab", lab, **here).err.startswith("grid: 0 tasks to run (2 done)")
-    bench.write("second/experiment.yaml", GRID + "metrics: {seen: {pattern: x, take: count}}\n")
-    assert "seen: in 0 of 2" in bench("parse", "--lab", lab, **here).err, "the file beside it is its file"
-    bench.write("second/experiment.yaml", GRID.replace("2]", "2, 3]"))
-    assert "1 task to run (2 done, 1 new)" in bench.run("experiment.yaml", "--lab", lab, **here).err
+    assert workbench.run("experiment.yaml", "--lab", lab, **here).err.startswith("grid: 0 tasks to run (2 done)")
+    workbench.write("second/experiment.yaml", GRID + "metrics: {seen: {pattern: x, take: count}}\n")
+    assert "seen: in 0 of 2" in workbench("parse", "--lab", lab, **here).err, "the file beside it is its file"
+    workbench.write("second/experiment.yaml", GRID.replace("2]", "2, 3]"))
+    assert "1 task to run (2 done, 1 new)" in workbench.run("experiment.yaml", "--lab", lab, **here).err
 
 
-def test_the_screen_asks_nothing_of_a_moved_project(bench: Bench) -> None:
+def test_the_screen_asks_nothing_of_a_moved_project(workbench: Workbench) -> None:
     text = GRID.replace("1, 2", "1, 3")
-    bench.write("first/experiment.yaml", text)
-    bench.run("experiment.yaml", cwd=bench.folder / "first")
-    shutil.copytree(bench.folder / "first", bench.folder / "second")
-    lab = Lab.open(bench.folder / "second" / "lab")
+    workbench.write("first/experiment.yaml", text)
+    workbench.run("experiment.yaml", cwd=workbench.folder / "first")
+    shutil.copytree(workbench.folder / "first", workbench.folder / "second")
+    lab = Lab.open(workbench.folder / "second" / "lab")
     for path, replaces in (("second/experiment.yaml", False), ("second/other.yaml", True)):
-        file = bench.write(path, text)
+        file = workbench.write(path, text)
         planned = check.plan(lab, check.check(file, text), file, 2, True)
         assert planned.forecast is not None
         assert bool(planned.forecast.replaces) is replaces
         assert not len(planned.forecast.prepared.queued)
-    assert lab.experiment("grid").file() == bench.folder / "second" / "experiment.yaml"
+    assert lab.experiment("grid").file() == workbench.folder / "second" / "experiment.yaml"
 
 
-def test_a_project_whose_lab_is_elsewhere(bench: Bench) -> None:
-    lab = ("--lab", str(bench.folder / "labs" / "one"))
-    bench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
-    bench.run("first/experiment.yaml", *lab)
-    shutil.copytree(bench.folder / "first", bench.folder / "second")
+def test_a_project_whose_lab_is_elsewhere(workbench: Workbench) -> None:
+    lab = ("--lab", str(workbench.folder / "labs" / "one"))
+    workbench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
+    workbench.run("first/experiment.yaml", *lab)
+    shutil.copytree(workbench.folder / "first", workbench.folder / "second")
     for words in (("plan",), ("--run",)):
-        said = bench(*words, "second/experiment.yaml", *lab, code=2).err
+        said = workbench(*words, "second/experiment.yaml", *lab, code=2).err
         assert "came from another file" in said and "first/experiment.yaml" in said
-    shutil.rmtree(bench.folder / "first")
-    note = (
-        f'"grid" came from {bench.folder}/first/experiment.yaml, which is not there any more: this file takes its place'
-    )
-    assert f"note: {note}" in bench("plan", "second/experiment.yaml", *lab).out
-    told = bench.run("second/experiment.yaml", *lab)
+    shutil.rmtree(workbench.folder / "first")
+    first = workbench.folder / "first/experiment.yaml"
+    note = f'"grid" came from {first}, which is not there any more: this file takes its place'
+    assert f"note: {note}" in workbench("plan", "second/experiment.yaml", *lab).out
+    told = workbench.run("second/experiment.yaml", *lab)
     assert f"note: {note}" in told.err and "0 tasks to run (2 done)" in told.err
-    assert "note:" not in bench.run("second/experiment.yaml", *lab).err, "it is known by now"
+    assert "note:" not in workbench.run("second/experiment.yaml", *lab).err, "it is known by now"
     assert len({tuple(one) for one in keys(Path(lab[1]))}) == 1
-    bench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
-    assert "came from another file" in bench.run("first/experiment.yaml", *lab, code=2).err
+    workbench.write("first/experiment.yaml", GRID.replace("1, 2", "1, 3"))
+    assert "came from another file" in workbench.run("first/experiment.yaml", *lab, code=2).err
 
 
-def test_nothing_is_tried_in_a_folder_that_has_gone(bench: Bench) -> None:
-    lab = ("--lab", str(bench.folder / "labs" / "one"))
-    bench.write("first/experiment.yaml", GRID)
-    bench.run("first/experiment.yaml", *lab, code=1)
-    (bench.folder / "first").rename(bench.folder / "second")
-    refused = bench("retry", *lab, code=2).err
+def test_nothing_is_tried_in_a_folder_that_has_gone(workbench: Workbench) -> None:
+    lab = ("--lab", str(workbench.folder / "labs" / "one"))
+    workbench.write("first/experiment.yaml", GRID)
+    workbench.run("first/experiment.yaml", *lab, code=1)
+    (workbench.folder / "first").rename(workbench.folder / "second")
+    refused = workbench("retry", *lab, code=2).err
     assert "that folder is not there any more" in refused and "tui-lab --run FILE" in refused
     assert "to run again" not in refused
-    assert "attempt 2" not in bench("show", "1", *lab).out, "why it failed is still there"
-    assert ran(bench.folder / "second") == ["1", "2"]
-    (bench.folder / "second" / "mended").touch()
-    bench.run("second/experiment.yaml", *lab)
-    assert ran(bench.folder / "second") == ["1", "2", "2"]
+    assert "attempt 2" not in workbench("show", "1", *lab).out, "why it failed is still there"
+    assert ran(workbench.folder / "second") == ["1", "2"]
+    (workbench.folder / "second" / "mended").touch()
+    workbench.run("second/experiment.yaml", *lab)
+    assert ran(workbench.folder / "second") == ["1", "2", "2"]
 
 
-def test_a_file_that_is_renamed_or_copied_in_its_folder(bench: Bench) -> None:
-    file = bench.write("one.yaml", GRID.replace("1, 2", "1, 3"))
-    bench.run("one.yaml")
-    bench.write("two.yaml", file.read_text() + "tags: [two]\n")
-    assert "came from another file" in bench.run("two.yaml", code=2).err
-    (bench.folder / "latest.yaml").symlink_to("one.yaml")
-    assert "0 tasks to run (2 done)" in bench.run("latest.yaml").err
-    (bench.folder / "latest.yaml").unlink()
+def test_a_file_that_is_renamed_or_copied_in_its_folder(workbench: Workbench) -> None:
+    file = workbench.write("one.yaml", GRID.replace("1, 2", "1, 3"))
+    workbench.run("one.yaml")
+    workbench.write("two.yaml", file.read_text() + "tags: [two]\n")
+    assert "came from another file" in workbench.run("two.yaml", code=2).err
+    (workbench.folder / "latest.yaml").symlink_to("one.yaml")
+    assert "0 tasks to run (2 done)" in workbench.run("latest.yaml").err
+    (workbench.folder / "latest.yaml").unlink()
     file.unlink()
-    told = bench.run("two.yaml").err
+    told = workbench.run("two.yaml").err
     assert (
         "one.yaml, which is not there any more: this file takes its place" in told and "0 tasks to run (2 done)" in told
     )
-    assert len({tuple(one) for one in keys(bench.lab)}) == 1
+    assert len({tuple(one) for one in keys(workbench.lab_path)}) == 1
 
 
-def test_a_folder_that_is_reached_by_a_link(bench: Bench) -> None:
-    bench.write("real/experiment.yaml", GRID.replace("1, 2", "1, 3"))
-    (bench.folder / "link").symlink_to("real")
-    bench.run("experiment.yaml", cwd=bench.folder / "real")
-    lab = ("--lab", str(bench.folder / "link" / "lab"))
+def test_a_folder_that_is_reached_by_a_link(workbench: Workbench) -> None:
+    workbench.write("real/experiment.yaml", GRID.replace("1, 2", "1, 3"))
+    (workbench.folder / "link").symlink_to("real")
+    workbench.run("experiment.yaml", cwd=workbench.folder / "real")
+    lab = ("--lab", str(workbench.folder / "link" / "lab"))
     for file in ("link/experiment.yaml", "real/experiment.yaml"):
-        told = bench.run(file, *lab)
+        told = workbench.run(file, *lab)
         assert "0 tasks to run (2 done)" in told.err and "note:" not in told.err
-    assert len(keys(bench.folder / "real" / "lab")) == 1
+    assert len(keys(workbench.folder / "real" / "lab")) == 1
 
 
-def test_what_explore_made_moves_along(bench: Bench) -> None:
+def test_what_explore_made_moves_along(workbench: Workbench) -> None:
     words = ("explore", "--cmd", "echo {x}", "--vl", "x", "1", "2")
-    (bench.folder / "first").mkdir()
-    bench(*words, cwd=bench.folder / "first")
-    shutil.copytree(bench.folder / "first", bench.folder / "second")
-    told = bench(*words, "3", cwd=bench.folder / "second")
+    (workbench.folder / "first").mkdir()
+    workbench(*words, cwd=workbench.folder / "first")
+    shutil.copytree(workbench.folder / "first", workbench.folder / "second")
+    told = workbench(*words, "3", cwd=workbench.folder / "second")
     assert "1 task to run (2 done, 1 new)" in told.err
-    (bench.folder / "first").rename(bench.folder / "third")
-    assert "0 tasks to run (2 done)" in bench(*words, cwd=bench.folder / "third").err
-    assert "0 tasks to run (2 done)" in bench.run("lab/grid.yaml", cwd=bench.folder / "third").err
+    (workbench.folder / "first").rename(workbench.folder / "third")
+    assert "0 tasks to run (2 done)" in workbench(*words, cwd=workbench.folder / "third").err
+    assert "0 tasks to run (2 done)" in workbench.run("lab/grid.yaml", cwd=workbench.folder / "third").err

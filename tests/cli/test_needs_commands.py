@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.bench import Bench
 from tests.cli.stand_in import standing_in
+from tests.workbench import Workbench
 from tui_lab.client.errors import UsageError
 from tui_lab.client.retry import read_changes
 
@@ -50,26 +50,26 @@ def test_what_can_not_be_read(word: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_needs_are_asked_of_the_engine(bench: Bench) -> None:
-    bench.write("grid.yaml", FAILING)
-    bench.run("grid.yaml", code=1)
-    with standing_in(bench.lab, requeue={"submission": 1}) as engine:
-        bench("retry", "grid", "needs.memory=16G", "needs.license=2", "--detach")
+def test_needs_are_asked_of_the_engine(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", FAILING)
+    workbench.run("grid.yaml", code=1)
+    with standing_in(workbench.lab_path, requeue={"submission": 1}) as engine:
+        workbench("retry", "grid", "needs.memory=16G", "needs.license=2", "--detach")
         assert engine.asked("requeue") == [
             {"experiment": "grid", "tasks": [[1, 2]], "changes": {"needs": {"memory": 16 << 30, "license": 2}}}
         ]
-        assert 'grid has no need "memry"; did you mean "memory"?' in bench("retry", "needs.memry=1", code=2).err
-        told = bench("retry", "needs.license=3", code=2).err
+        assert 'grid has no need "memry"; did you mean "memory"?' in workbench("retry", "needs.memry=1", code=2).err
+        told = workbench("retry", "needs.license=3", code=2).err
         assert "grid: a task needs 3 license, and the run has 2" in told
         assert len(engine.asked("requeue")) == 1
 
 
-def test_needs_are_no_part_of_a_task(bench: Bench) -> None:
-    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
-    bench.run("grid.yaml")
-    before = bench.table("SELECT * FROM grid_tasks")
+def test_needs_are_no_part_of_a_task(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
+    workbench.run("grid.yaml")
+    before = workbench.table("SELECT * FROM grid_tasks")
     text = "command: echo {x}\nparameters: {x: [1, 2]}\nneeds: {cpus: '{x}', a: 1}\nlimits: {a: 2}\nkeep: '*.csv'\n"
-    bench.write("grid.yaml", text)
-    bench.run("grid.yaml")
-    assert bench.table("SELECT * FROM grid_tasks") == before
-    assert len(bench("history", "grid", "--json").json()["submissions"]) == 2
+    workbench.write("grid.yaml", text)
+    workbench.run("grid.yaml")
+    assert workbench.table("SELECT * FROM grid_tasks") == before
+    assert len(workbench("history", "grid", "--json").json()["submissions"]) == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 from tui_lab.client.errors import UsageError
 from tui_lab.client.nodes import read_nodes
 
@@ -19,36 +19,36 @@ nodes:
 """
 
 
-def test_tasks_run_where_the_tags_are(bench: Bench) -> None:
-    bench.write("tagged.yaml", TAGGED)
-    bench.run("tagged.yaml", "--node", "localhost", "2", "gpu", "fast")
-    assert bench.table("SELECT count(*) AS n FROM tagged") == [{"n": 2}]
+def test_tasks_run_where_the_tags_are(workbench: Workbench) -> None:
+    workbench.write("tagged.yaml", TAGGED)
+    workbench.run("tagged.yaml", "--node", "localhost", "2", "gpu", "fast")
+    assert workbench.table("SELECT count(*) AS n FROM tagged") == [{"n": 2}]
 
 
-def test_no_node_with_the_tags_is_told_at_its_place(bench: Bench) -> None:
-    bench.write("tagged.yaml", TAGGED)
-    told = bench.run("tagged.yaml", code=2).err
+def test_no_node_with_the_tags_is_told_at_its_place(workbench: Workbench) -> None:
+    workbench.write("tagged.yaml", TAGGED)
+    told = workbench.run("tagged.yaml", code=2).err
     assert "tagged.yaml:3:9: no node has these tags: localhost has none; tags are given as in" in told
-    told = bench.run("tagged.yaml", "--node", "localhost", "gpu", "slow", code=2).err
+    told = workbench.run("tagged.yaml", "--node", "localhost", "gpu", "slow", code=2).err
     assert "localhost has gpu, slow" in told
-    bench.write("tagged.yaml", TAGGED.replace("not slow", "a tag"))
-    assert "'tagged.yaml:3:15: \"a tag\" is no tag'" in repr(bench.run("tagged.yaml", code=2).err.split(";")[0])
+    workbench.write("tagged.yaml", TAGGED.replace("not slow", "a tag"))
+    assert "'tagged.yaml:3:15: \"a tag\" is no tag'" in repr(workbench.run("tagged.yaml", code=2).err.split(";")[0])
 
 
-def test_a_cluster_file_says_where(bench: Bench) -> None:
-    bench.write("tagged.yaml", TAGGED)
-    bench.write("c.yaml", CLUSTER)
-    bench.run("tagged.yaml", "--cluster", "c.yaml")
-    assert bench.table("SELECT DISTINCT node FROM tagged") == [{"node": "here"}]
-    bench.write("c.yaml", CLUSTER.replace("slots", "slot"))
-    told = bench.run("tagged.yaml", "--cluster", "c.yaml", code=2).err
+def test_a_cluster_file_says_where(workbench: Workbench) -> None:
+    workbench.write("tagged.yaml", TAGGED)
+    workbench.write("c.yaml", CLUSTER)
+    workbench.run("tagged.yaml", "--cluster", "c.yaml")
+    assert workbench.table("SELECT DISTINCT node FROM tagged") == [{"node": "here"}]
+    workbench.write("c.yaml", CLUSTER.replace("slots", "slot"))
+    told = workbench.run("tagged.yaml", "--cluster", "c.yaml", code=2).err
     assert 'c.yaml:2:18: "slot" is no key of a node; did you mean "slots"?' in told
     assert "c.yaml:3:36" in told
-    assert "nowhere.yaml" in bench.run("tagged.yaml", "--cluster", "nowhere.yaml", code=2).err
+    assert "nowhere.yaml" in workbench.run("tagged.yaml", "--cluster", "nowhere.yaml", code=2).err
 
 
-def test_nodes_of_a_cluster_are_picked_by_name(bench: Bench) -> None:
-    path = bench.write("c.yaml", CLUSTER)
+def test_nodes_of_a_cluster_are_picked_by_name(workbench: Workbench) -> None:
+    path = workbench.write("c.yaml", CLUSTER)
     here: dict[str, Any] = {"name": "here", "slots": 2, "tags": ["gpu"]}
     tower: dict[str, Any] = {"name": "tower", "slots": 16, "tags": [], "host": "192.0.2.9"}
     assert read_nodes([], [path]) == [here, tower]
@@ -92,7 +92,7 @@ def test_hosts(word: str, found: dict[str, Any]) -> None:
     assert ("host" in node) == (node["name"] != "localhost")
 
 
-def test_slots_and_hosts_that_can_not_be_meant(bench: Bench) -> None:
+def test_slots_and_hosts_that_can_not_be_meant(workbench: Workbench) -> None:
     for words, said in (
         (["localhost", "0"], "one slot at least"),
         (["tower", "-2"], "one slot at least"),
@@ -104,11 +104,11 @@ def test_slots_and_hosts_that_can_not_be_meant(bench: Bench) -> None:
     ):
         with pytest.raises(UsageError, match=said):
             read_nodes([words])
-    bench.write("x.yaml", "command: echo 1\n")
-    assert "given twice" in bench.run("x.yaml", "--node", "localhost", "1", "--node", "localhost", "2", code=2).err
+    workbench.write("x.yaml", "command: echo 1\n")
+    assert "given twice" in workbench.run("x.yaml", "--node", "localhost", "1", "--node", "localhost", "2", code=2).err
 
 
-def test_the_schema_of_clusters_is_printed(bench: Bench) -> None:
-    schema = json.loads(bench.inside("schema", "--cluster").out)
+def test_the_schema_of_clusters_is_printed(workbench: Workbench) -> None:
+    schema = json.loads(workbench.inside("schema", "--cluster").out)
     assert schema["title"] == "cluster.yaml" and "nodes" in schema["properties"]
-    assert "### Keys of a node" in bench.inside("schema", "--cluster", "--reference").out
+    assert "### Keys of a node" in workbench.inside("schema", "--cluster", "--reference").out

@@ -6,8 +6,8 @@ import json
 import time
 from typing import Any
 
-from tests.cli.bench import Bench
 from tests.cli.stand_in import standing_in
+from tests.workbench import Workbench
 from tui_lab.cli.output.node_table import facts_line
 from tui_lab.store.lab import Lab
 
@@ -43,10 +43,10 @@ DOWN: dict[str, Any] = {
 }
 
 
-def test_the_table(bench: Bench) -> None:
-    with standing_in(bench.lab, nodes={"nodes": [UP, DOWN]}):
-        text = bench("nodes", env={"COLUMNS": "120"}).out
-        narrow = bench("nodes", env={"COLUMNS": "80"}).out
+def test_the_table(workbench: Workbench) -> None:
+    with standing_in(workbench.lab_path, nodes={"nodes": [UP, DOWN]}):
+        text = workbench("nodes", env={"COLUMNS": "120"}).out
+        narrow = workbench("nodes", env={"COLUMNS": "80"}).out
     lines = text.splitlines()
     assert lines[0].split() == ["node", "state", "slots", "load", "memory", "GPUs", "latency", "clock", "tasks"]
     tower = next(line for line in lines if line.startswith("tower"))
@@ -61,15 +61,17 @@ def test_the_table(bench: Bench) -> None:
         assert any(cell in line for line in table), narrow
 
 
-def test_columns_without_anything_in_them_are_left_out(bench: Bench) -> None:
-    with standing_in(bench.lab, nodes={"nodes": [{"name": "here", "state": "up", "slots": 2, "used": 0, "open": 0}]}):
-        assert bench("nodes").out.splitlines() == ["node state slots tasks", "here up      0/2     0"]
+def test_columns_without_anything_in_them_are_left_out(workbench: Workbench) -> None:
+    with standing_in(
+        workbench.lab_path, nodes={"nodes": [{"name": "here", "state": "up", "slots": 2, "used": 0, "open": 0}]}
+    ):
+        assert workbench("nodes").out.splitlines() == ["node state slots tasks", "here up      0/2     0"]
 
 
-def test_several_gpus_are_summed_up_and_told_one_by_one(bench: Bench) -> None:
+def test_several_gpus_are_summed_up_and_told_one_by_one(workbench: Workbench) -> None:
     cards = [{"index": i, "used": 40 * i, "memory_used": i * GIB, "memory": 80 * GIB} for i in range(3)]
-    with standing_in(bench.lab, nodes={"nodes": [{**UP, "name": "gpu-node-17.cluster", "gpus": cards}]}):
-        text = bench("nodes").out
+    with standing_in(workbench.lab_path, nodes={"nodes": [{**UP, "name": "gpu-node-17.cluster", "gpus": cards}]}):
+        text = workbench("nodes").out
     assert "3 x 40% 3.0/240G" in text
     assert "  gpu-node-17.cluster GPUs 0: 0% 0.0/80G, 1: 40% 1.0/80G, 2: 80% 2.0/80G\n" in text
     assert max(map(len, text.splitlines()[:2])) <= 80
@@ -90,7 +92,7 @@ AWAY = {
 }
 
 
-def test_a_node_that_is_away_says_since_when_and_what_becomes_of_its_tasks(bench: Bench) -> None:
+def test_a_node_that_is_away_says_since_when_and_what_becomes_of_its_tasks(workbench: Workbench) -> None:
     since = "! far: away for 40 s (no way to 192.0.2.10)"
     for nodes, said in (
         ([UP, AWAY], since + "; lost in 9 min 20 s, then its 3 tasks run elsewhere"),
@@ -111,75 +113,75 @@ def test_a_node_that_is_away_says_since_when_and_what_becomes_of_its_tasks(bench
             "! far: no way to 192.0.2.10; once that is mended: tui-lab nodes reconnect far",
         ),
     ):
-        with standing_in(bench.lab, nodes={"nodes": nodes}):
-            lines = bench.inside("nodes").out.splitlines()
+        with standing_in(workbench.lab_path, nodes={"nodes": nodes}):
+            lines = workbench.inside("nodes").out.splitlines()
         assert said in lines, lines
     row = next(line for line in lines if line.startswith("far"))
     assert row.split() == ["far", "failed", "0/2", "64G", "0"]  # nothing of the past
 
 
-def test_stop_says_where_tasks_can_not_be_stopped_now(bench: Bench) -> None:
+def test_stop_says_where_tasks_can_not_be_stopped_now(workbench: Workbench) -> None:
     there = {"experiment": "grid", "node": "near", "tasks": 2, "error": ""}
     away = {"experiment": "grid", "node": "far", "tasks": 3, "error": "no way", "away_for": 5.0, "lost_in": 595.0}
     going = {"active": ["grid"], "notice": "", "nodes": [], "pid": 1}
-    with standing_in(bench.lab, status=going, stop={"stopped": 9, "stopping": [there, away]}):
-        lines = bench("stop").err.splitlines()
+    with standing_in(workbench.lab_path, status=going, stop={"stopped": 9, "stopping": [there, away]}):
+        lines = workbench("stop").err.splitlines()
     assert lines[0] == "grid: stopping 9 tasks"
     assert lines[1].startswith("grid: 3 tasks on far, which is away (no way): they are stopped as soon as it is back.")
     assert lines[1].endswith(", for 9 min 55 s; `tui-lab nodes` says how it stands")
     assert len(lines) == 2
 
 
-def test_json_is_what_the_engine_says(bench: Bench) -> None:
-    with standing_in(bench.lab, nodes={"nodes": [UP, DOWN]}):
-        found = bench("nodes", "--json").json()
+def test_json_is_what_the_engine_says(workbench: Workbench) -> None:
+    with standing_in(workbench.lab_path, nodes={"nodes": [UP, DOWN]}):
+        found = workbench("nodes", "--json").json()
         assert (found["schema_version"], found["engine"]) == (1, True)
         assert found["nodes"] == [UP, DOWN]
-        assert bench("status", "--nodes", "--json").json()["nodes"] == [UP, DOWN]
+        assert workbench("status", "--nodes", "--json").json()["nodes"] == [UP, DOWN]
 
 
-def test_status_shows_the_same_table(bench: Bench) -> None:
-    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
-    bench.run("grid.yaml")
-    with standing_in(bench.lab, nodes={"nodes": [UP]}):
-        table = bench("nodes", env={"COLUMNS": "100"}).out
-        text = bench("status", "--nodes", env={"COLUMNS": "100"}).out
+def test_status_shows_the_same_table(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
+    workbench.run("grid.yaml")
+    with standing_in(workbench.lab_path, nodes={"nodes": [UP]}):
+        table = workbench("nodes", env={"COLUMNS": "100"}).out
+        text = workbench("status", "--nodes", env={"COLUMNS": "100"}).out
     assert "grid" in text.splitlines()[1]
     assert text.endswith("\n" + table)
 
 
-def test_without_an_engine_the_last_samples_are_shown(bench: Bench) -> None:
-    Lab.create(bench.lab)
-    assert bench("nodes").out == "no engine is running\n"
+def test_without_an_engine_the_last_samples_are_shown(workbench: Workbench) -> None:
+    Lab.create(workbench.lab_path)
+    assert workbench("nodes").out == "no engine is running\n"
     samples = [{"node": "tower", "at": time.time() - 7200, "state": "up", "slots": 16, "used": used} for used in (1, 2)]
-    (bench.lab / "nodes.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples))
-    text = bench("nodes").out
+    (workbench.lab_path / "nodes.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples))
+    text = workbench("nodes").out
     assert text.startswith("no engine is running; its nodes when they were seen last:\n")
     assert "2/16" in text and "2 h ago" in text and "1/16" not in text
     facts = {"cores": 64, "python": "3.11.2", "memory": 64 * GIB, "memory_used": GIB, "load": 2.5, "latency": 0.1}
     gpus = [{"index": 0, "used": 80, "memory_used": 5 * GIB, "memory": 24 * GIB}]
     last = {"node": "big", "at": time.time() - 3600, "state": "away", "error": "no way", "gpus": gpus, **facts}
-    with (bench.lab / "nodes.jsonl").open("a") as file:
+    with (workbench.lab_path / "nodes.jsonl").open("a") as file:
         file.write(json.dumps(last) + "\n")
     for width in (120, 50):  # of the past the age is told before all else
-        text = bench("nodes", env={"COLUMNS": str(width)}).out
+        text = workbench("nodes", env={"COLUMNS": str(width)}).out
         assert "1 h ago" in text and "2 h ago" in text and "! big: no way" in text
         assert max(map(len, text.splitlines()[1:4])) <= width
-    assert "64 3.11.2" in bench("nodes", env={"COLUMNS": "120"}).out
-    found = bench("nodes", "--json").json()
+    assert "64 3.11.2" in workbench("nodes", env={"COLUMNS": "120"}).out
+    found = workbench("nodes", "--json").json()
     assert found["engine"] is False and found["nodes"][0]["used"] == 2
 
 
-def test_changes_are_asked_of_the_engine(bench: Bench) -> None:
+def test_changes_are_asked_of_the_engine(workbench: Workbench) -> None:
     names = ("node_set", "node_drain", "node_resume", "node_reconnect", "node_add")
     there = [{**UP, "name": name} for name in ("tower", "localhost")]
-    with standing_in(bench.lab, nodes={"nodes": there}, **{name: {} for name in names}) as engine:
-        assert "8 tasks at once" in bench("nodes", "set", "tower", "slots=8").err
-        assert "tui-lab nodes resume tower" in bench("nodes", "drain", "tower", "big").err
-        bench("nodes", "resume", "tower")
-        done = bench("nodes", "reconnect", "tower", "--json").json()["done"]
+    with standing_in(workbench.lab_path, nodes={"nodes": there}, **{name: {} for name in names}) as engine:
+        assert "8 tasks at once" in workbench("nodes", "set", "tower", "slots=8").err
+        assert "tui-lab nodes resume tower" in workbench("nodes", "drain", "tower", "big").err
+        workbench("nodes", "resume", "tower")
+        done = workbench("nodes", "reconnect", "tower", "--json").json()["done"]
         assert done == [{"command": "node_reconnect", "node": "tower", "state": "up", "error": ""}]
-        said = bench("nodes", "add", "--node", "localhost", "3", "gpu").err
+        said = workbench("nodes", "add", "--node", "localhost", "3", "gpu").err
         assert said == "localhost: joins what is going\nlocalhost: is up\n"
         assert engine.asked("node_set") == [{"node": "tower", "slots": 8}]
         assert engine.asked("node_drain") == [{"node": "tower"}, {"node": "big"}]
@@ -191,15 +193,15 @@ def test_changes_are_asked_of_the_engine(bench: Bench) -> None:
         assert added["entry"]["tags"] == ["gpu"]
 
 
-def test_what_the_engine_refuses_is_said(bench: Bench) -> None:
+def test_what_the_engine_refuses_is_said(workbench: Workbench) -> None:
     refused = {"ok": False, "error": 'there is no node "towr"', "hint": 'did you mean "tower"?'}
-    with standing_in(bench.lab, node_drain=refused):
-        told = bench("nodes", "drain", "towr", code=2).err
+    with standing_in(workbench.lab_path, node_drain=refused):
+        told = workbench("nodes", "drain", "towr", code=2).err
     assert told == 'tui-lab: there is no node "towr"; did you mean "tower"?\n'
 
 
-def test_mistakes(bench: Bench) -> None:
-    Lab.create(bench.lab)
+def test_mistakes(workbench: Workbench) -> None:
+    Lab.create(workbench.lab_path)
     for words, message in {
         ("drian", "tower"): 'nodes: there is no "drian"; did you mean "drain"?',
         ("set", "tower"): "as in: tui-lab nodes set tower slots=8",
@@ -212,31 +214,31 @@ def test_mistakes(bench: Bench) -> None:
         ("add", "nothing", "--node", "localhost"): 'there is no experiment "nothing"',
         ("drain", "tower"): "no engine is running",
     }.items():
-        assert message in bench.inside("nodes", *words, code=2).err
+        assert message in workbench.inside("nodes", *words, code=2).err
 
 
-def test_clean_of_nodes(bench: Bench) -> None:
-    Lab.create(bench.lab)
-    assert "nothing has run" in bench("clean", "--nodes").out
-    bench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
-    bench.run("grid.yaml")
-    assert bench("clean", "--nodes").out == (
+def test_clean_of_nodes(workbench: Workbench) -> None:
+    Lab.create(workbench.lab_path)
+    assert "nothing has run" in workbench("clean", "--nodes").out
+    workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
+    workbench.run("grid.yaml")
+    assert workbench("clean", "--nodes").out == (
         "would remove the lab's agents, spools and homes on localhost; --yes does it\n"
     )
     nodes = [{"name": "localhost", "removed": ["/tmp/a", "/tmp/b"], "error": ""}, {"name": "big", "removed": []}]
-    with standing_in(bench.lab, clean_nodes={"nodes": nodes}):
-        assert bench("clean", "--nodes", "--yes").out.splitlines() == [
+    with standing_in(workbench.lab_path, clean_nodes={"nodes": nodes}):
+        assert workbench("clean", "--nodes", "--yes").out.splitlines() == [
             "localhost: removed /tmp/a, /tmp/b",
             "big: nothing was left",
         ]
     nodes[1]["error"] = "can't be reached"
-    with standing_in(bench.lab, clean_nodes={"nodes": nodes}):
-        assert "! big: can't be reached" in bench("clean", "--nodes", "--yes", code=3).err
+    with standing_in(workbench.lab_path, clean_nodes={"nodes": nodes}):
+        assert "! big: can't be reached" in workbench("clean", "--nodes", "--yes", code=3).err
     going = {"active": ["grid"], "notice": "", "nodes": [], "pid": 1}
-    with standing_in(bench.lab, status=going):
-        assert "grid is going in this lab" in bench("clean", "--nodes", "--yes", code=2).err
-    assert "whole lab" in bench("clean", "grid", "--nodes", code=2).err
-    assert "which experiment" in bench("clean", "--state", "failed", code=2).err
+    with standing_in(workbench.lab_path, status=going):
+        assert "grid is going in this lab" in workbench("clean", "--nodes", "--yes", code=2).err
+    assert "whole lab" in workbench("clean", "grid", "--nodes", code=2).err
+    assert "which experiment" in workbench("clean", "--state", "failed", code=2).err
 
 
 def test_a_node_in_a_line() -> None:

@@ -10,37 +10,35 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bench import Bench
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 
 NAMES = ["layers=[64,64]", 'lr=0.1 {x} it\'s "one" 100% ~ 😀', "-a*b?\nline"]
 
 
 @pytest.fixture(params=NAMES)
-def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
+def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workbench]:
     sibling = tmp_path / "layers=6" / "lab" / "e"  # what the glob would match
     sibling.mkdir(parents=True)
     (sibling / "own.csv").write_text("a\n7\n")
     folder = tmp_path / request.param
     folder.mkdir()
-    workshop = Workshop(folder)
+    workbench = Workbench(folder)
     try:
-        yield workshop
+        yield workbench
     finally:
-        workshop.close()
+        workbench.close()
 
 
-def test_every_path_is_a_path(odd: Workshop) -> None:
+def test_every_path_is_a_path(odd: Workbench) -> None:
     text = (
         "command: 'echo {x} > {output}/o.csv; echo acc={x}'\nparameters: {x: [1, 2]}\nmetrics: {acc: 'acc=(@float@)'}\n"
     )
-    assert odd.run(text).returncode == 0
-    grown = odd.run(text.replace("[1, 2]", "[1, 2, 3]"))
-    assert grown.returncode == 0, grown.stderr
-    assert "1 task to run (2 done, 1 new)" in grown.stderr
+    odd.run_text(text)
+    grown = odd.run_text(text.replace("[1, 2]", "[1, 2, 3]"))
+    assert "1 task to run (2 done, 1 new)" in grown.err
     (odd.lab_path / "e" / "own.csv").write_text("a\n5\n")
 
-    ask = Bench(odd.folder)
+    ask = Workbench(odd.folder)
 
     def rows(sql: str) -> list[dict[str, object]]:
         found: list[dict[str, object]] = ask("query", "--json", sql).json()["rows"]
@@ -56,19 +54,19 @@ def test_every_path_is_a_path(odd: Workshop) -> None:
     ask("stats")
 
 
-def test_a_path_of_a_lab_that_is_no_text_is_refused(bench: Bench) -> None:
-    bad = bench.folder / os.fsdecode(b"bad\xff")
+def test_a_path_of_a_lab_that_is_no_text_is_refused(workbench: Workbench) -> None:
+    bad = workbench.folder / os.fsdecode(b"bad\xff")
     bad.mkdir()
     (bad / "e.yaml").write_text("command: echo {a}\nparameters: {a: [1]}\n")
     for words in (["--run", "e.yaml"], ["status"], ["query", "SELECT 1"], ["explore", "--cmd", "true", "-y"]):
-        said = bench.process(*words, code=2, cwd=bad).err
+        said = workbench.process(*words, code=2, cwd=bad).err
         assert "the path has bytes that are not UTF-8" in said and said.count("\n") == 1
     assert not (bad / "lab").exists()
-    assert "1 done" in bench.process("--run", "e.yaml", "--lab", str(bench.lab), cwd=bad).err
+    assert "1 done" in workbench.process("--run", "e.yaml", "--lab", str(workbench.lab_path), cwd=bad).err
 
 
-def test_a_folder_that_is_gone_is_named(bench: Bench) -> None:
+def test_a_folder_that_is_gone_is_named(workbench: Workbench) -> None:
     """A shell may stand in a folder that was removed."""
     script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m tui_lab status'
-    found = subprocess.run(["sh", "-c", script, sys.executable], cwd=bench.folder, capture_output=True, text=True)
+    found = subprocess.run(["sh", "-c", script, sys.executable], cwd=workbench.folder, capture_output=True, text=True)
     assert found.stderr == "tui-lab: the folder that this shell is in was removed: No such file or directory\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 from tui_lab.cli.main import main
 from tui_lab.results.terminal.guard import Guarded
 
@@ -33,12 +33,16 @@ class _Passed:
     ],
 )
 def test_a_command_that_reads_for_long_says_so(
-    words: list[str], name: str, workshop: Workshop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    name: str,
+    workbench: Workbench,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    monkeypatch.chdir(workshop.folder)
+    workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
+    workbench.process("--run", "e.yaml")
+    monkeypatch.chdir(workbench.folder)
     monkeypatch.setattr("tui_lab.client.reading.threading.Timer", _Passed)
     monkeypatch.setattr(Guarded, "isatty", lambda _: True)
-    assert main([*words, "--lab", str(workshop.lab_path)]) == 0
+    assert main([*words, "--lab", str(workbench.lab_path)]) == 0
     assert f"reading {name} …" in capsys.readouterr().err

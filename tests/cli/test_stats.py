@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench, until
 
 TRAINER = """#!/bin/sh
 case $1$2 in relu1) base=800;; relu2) base=900;; tanh1) base=810;; tanh2) base=902;; esac
@@ -26,15 +27,15 @@ metrics:
 
 
 @pytest.fixture
-def grid(bench: Bench) -> Bench:
-    bench.write("trainer.sh", TRAINER, executable=True)
-    bench.write("experiment.yaml", GRID)
-    told = bench.run("experiment.yaml").err
+def grid(workbench: Workbench) -> Workbench:
+    workbench.write("trainer.sh", TRAINER, executable=True)
+    workbench.write("experiment.yaml", GRID)
+    told = workbench.run("experiment.yaml").err
     assert "0.9040 ± 0.0020  act=tanh size=2" in told and "tui-lab stats grid" in told
-    return bench
+    return workbench
 
 
-def test_stats_for_people_and_programs(grid: Bench) -> None:
+def test_stats_for_people_and_programs(grid: Workbench) -> None:
     shown = grid("stats", "--format", "table", env={"COLUMNS": "80"})
     assert shown.lines[0] == "acc, more is better: 4 settings"
     assert shown.lines[2].startswith("★ best  0.9040 ± 0.0020  5  ")
@@ -94,7 +95,7 @@ def test_stats_for_people_and_programs(grid: Bench) -> None:
     assert "█" in grid("stats", "--importance", "--format", "table").out
 
 
-def test_the_best_setting_per_value_of_a_parameter(grid: Bench) -> None:
+def test_the_best_setting_per_value_of_a_parameter(grid: Workbench) -> None:
     """Each value is judged by itself; what every form of the answer says agrees."""
     shown = grid("stats", "--per", "act", "--format", "table", env={"COLUMNS": "100"})
     assert shown.lines[0] == "acc, more is better: the best setting per act"
@@ -121,7 +122,7 @@ def test_the_best_setting_per_value_of_a_parameter(grid: Bench) -> None:
     assert "--per goes without --importance" in grid("stats", "--per", "act", "--importance", code=2).err
 
 
-def test_export_and_query(grid: Bench) -> None:
+def test_export_and_query(grid: Workbench) -> None:
     grid("export", "-o", "grid.csv")
     assert (grid.folder / "grid.csv").read_text().splitlines()[0].startswith("act,size,acc,time,task_id,repeat")
     grid("export", "-o", "table.md")
@@ -161,10 +162,10 @@ def test_export_and_query(grid: Bench) -> None:
         "SELECT count(l) FROM (SELECT list(a.range) OVER () AS l FROM range(5000) a, range(3000))",
     ],
 )
-def test_ctrl_c_ends_a_query(grid: Bench, endless: str) -> None:
+def test_ctrl_c_ends_a_query(grid: Workbench, endless: str) -> None:
     process = grid.start("query", endless)
     try:
-        grid.until(lambda: _threads(process) > 4)
+        until(lambda: _threads(process) > 4, 60)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
     finally:
@@ -182,28 +183,28 @@ def _threads(process: subprocess.Popen[str]) -> int:
         return 0
 
 
-def test_nothing_heavy_is_imported_for_help_and_runs(bench: Bench) -> None:
+def test_nothing_heavy_is_imported_for_help_and_runs(workbench: Workbench) -> None:
     code = "import sys, tui_lab.client.follow, tui_lab.cli.output.summary; sys.exit('scipy' in sys.modules)"
-    assert subprocess.run([bench.python, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_deterministic_program_is_told_once(bench: Bench) -> None:
-    bench.write(
+def test_a_deterministic_program_is_told_once(workbench: Workbench) -> None:
+    workbench.write(
         "det.yaml", "command: echo acc {x}\nparameters: {x: [1, 2, 3]}\nrepeat: 4\nmetrics:\n  acc: acc (@float@)\n"
     )
-    bench.run("det.yaml")
+    workbench.run("det.yaml")
     for goal in ([], ["--goal", "max"]):
-        shown = _shown(bench, *goal)
+        shown = _shown(workbench, *goal)
         assert shown.count("every repeat of every setting gives the same") == 1
 
 
-def _shown(bench: Bench, *words: str) -> str:
+def _shown(workbench: Workbench, *words: str) -> str:
     """What `stats` shows on a terminal, in one line."""
-    found = bench("stats", "--format", "table", *words)
+    found = workbench("stats", "--format", "table", *words)
     return " ".join(f"{found.out} {found.err}".split())
 
 
-def test_versions_and_files_against_each_other(grid: Bench) -> None:
+def test_versions_and_files_against_each_other(grid: Workbench) -> None:
     grid("export", "-o", "before.csv", "grid")
     grid.write("trainer.sh", TRAINER.replace("base + $3", "base + 5 + $3"), executable=True)
     grid.run("experiment.yaml", "--rerun")
@@ -230,13 +231,13 @@ def test_versions_and_files_against_each_other(grid: Bench) -> None:
         assert said in grid("stats", *words, code=2).err
 
 
-def test_tables_have_no_trailing_blanks(grid: Bench) -> None:
+def test_tables_have_no_trailing_blanks(grid: Workbench) -> None:
     for words in ((), ("--importance",), ("--baseline", "act=relu size=1"), ("--pareto", "acc", "time")):
         lines = grid.inside("stats", "--format", "table", *words).lines
         assert lines == [line.rstrip() for line in lines]
 
 
-def test_a_goal_has_one_form_everywhere(grid: Bench) -> None:
+def test_a_goal_has_one_form_everywhere(grid: Workbench) -> None:
     assert "less is better" in grid.inside("stats", "--goal", "acc=min", "--format", "table").out
     pareto = ("draw", "pareto", "--x-column", "acc", "--y-column", "time")
     assert grid.inside(*pareto, "--goal", "acc=min,time=max").out

@@ -13,20 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 from tui_lab.results.terminal.guard import neutral
 
 SOURCE = Path(__file__).parents[2] / "tui_lab"
 EVIL = "a\x1b]0;title\x07b\x1b[2Jc\x9b1md\u202ee\u2066f\x08"
 
 
-def on_terminal(bench: Bench, *words: str) -> bytes:
+def on_terminal(workbench: Workbench, *words: str) -> bytes:
     """What a terminal is sent by a command."""
     master, slave = pty.openpty()
-    environment = {**bench.environment, "COLUMNS": "150", "NO_COLOR": "1"}
+    environment = {**workbench.environment, "COLUMNS": "150", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "tui_lab", *words]
     with subprocess.Popen(
-        command, cwd=bench.folder, env=environment, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave
+        command, cwd=workbench.folder, env=environment, stdin=subprocess.DEVNULL, stdout=slave, stderr=slave
     ) as process:
         os.close(slave)
         said = b""
@@ -53,19 +53,19 @@ def test_neutral_text_is_printable_but_for_lines_and_tabs(text: str) -> None:
 
 
 @pytest.fixture
-def evil(bench: Bench) -> Bench:
+def evil(workbench: Workbench) -> Workbench:
     value = "".join(c if 32 <= ord(c) < 127 else f"\\u{ord(c):04x}" for c in EVIL)
-    bench.write("prog.sh", """printf 'a %s\\n' "$1"; : >"$2/$1"\n""")
-    bench.write(
+    workbench.write("prog.sh", """printf 'a %s\\n' "$1"; : >"$2/$1"\n""")
+    workbench.write(
         "grid.yaml",
         "name: grid\ncommand: sh prog.sh {a} {output}\n"
         f'parameters: {{a: ["{value}"]}}\nmetrics: {{it: {{pattern: "a (.*)"}}}}\n',
     )
-    bench.run("grid.yaml")
-    return bench
+    workbench.run("grid.yaml")
+    return workbench
 
 
-def test_nothing_from_outside_touches_the_terminal(evil: Bench) -> None:
+def test_nothing_from_outside_touches_the_terminal(evil: Workbench) -> None:
     sql = "SELECT a, a || 'x' AS b FROM grid"
     for words in (
         ["query", sql],
@@ -84,9 +84,9 @@ def test_nothing_from_outside_touches_the_terminal(evil: Bench) -> None:
 
 def test_nothing_goes_past_the_guard() -> None:
     """Everything is printed by `print`, or by a console and a stream of the guard's module."""
-    guard = SOURCE / "results" / "terminal_guard.py"
+    guard = SOURCE / "results" / "terminal" / "guard.py"
     past = []
-    for folder in ("cli", "results"):
+    for folder in ("cli", "client", "results"):
         for path in sorted((SOURCE / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call):
@@ -101,10 +101,10 @@ def test_nothing_goes_past_the_guard() -> None:
     assert past == ["cli/commands/logs.py: sys.stdout.buffer.write", "client/foreground.py: ours.buffer.write"]
 
 
-def test_a_full_disk_behind_the_streams(bench: Bench) -> None:
-    bench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2]}\n")
+def test_a_full_disk_behind_the_streams(workbench: Workbench) -> None:
+    workbench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2]}\n")
     with open("/dev/full", "w") as full:
-        bench.run("grid.yaml", stderr=full, stdout=full)
-        assert bench.stdout(1) == "2\n"
-        said = bench("status", stdout=full, code=3).err
+        workbench.run("grid.yaml", stderr=full, stdout=full)
+        assert workbench.output(1, name="grid") == "2\n"
+        said = workbench("status", stdout=full, code=3).err
         assert said == "tui-lab: No space left on device\n"

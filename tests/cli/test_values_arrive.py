@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 
 # Prints each of its arguments as JSON, one a line.
 ARGUMENTS = """#!/bin/sh
@@ -37,13 +37,13 @@ VALUES = [
 ]
 
 
-def arguments(bench: Bench, task: int, experiment: str = "grid") -> list[str]:
-    return [json.loads(line) for line in bench.stdout(task, experiment).splitlines()]
+def arguments(workbench: Workbench, task: int, experiment: str = "grid") -> list[str]:
+    return [json.loads(line) for line in workbench.output(task, name=experiment).splitlines()]
 
 
-def test_values_bare_and_in_both_kinds_of_quotes(bench: Bench) -> None:
-    bench.write("args", ARGUMENTS, executable=True)
-    bench.write(
+def test_values_bare_and_in_both_kinds_of_quotes(workbench: Workbench) -> None:
+    workbench.write("args", ARGUMENTS, executable=True)
+    workbench.write(
         "grid.yaml",
         "command:\n"
         "  plain: ./args {a} x{a}y\n"
@@ -53,11 +53,11 @@ def test_values_bare_and_in_both_kinds_of_quotes(bench: Bench) -> None:
         "files: {written: template}\n"
         f"parameters:\n  a: {json.dumps(VALUES, ensure_ascii=False)}\n",
     )
-    bench.write("template", "{a}")
-    bench.run("grid.yaml")
-    assert not list(bench.folder.rglob("x"))
+    workbench.write("template", "{a}")
+    workbench.run("grid.yaml")
+    assert not list(workbench.folder.rglob("x"))
     for task, value in enumerate(VALUES):
-        folder = bench.lab / "grid" / "tasks" / "0" / str(task)
+        folder = workbench.lab_path / "grid" / "tasks" / "0" / str(task)
         plain = [json.loads(line) for line in (folder / "plain.stdout").read_text().splitlines()]
         assert plain == [value, f"x{value}y"]
         shell = [json.loads(line) for line in (folder / "shell.stdout").read_text().splitlines()]
@@ -66,10 +66,10 @@ def test_values_bare_and_in_both_kinds_of_quotes(bench: Bench) -> None:
         assert (folder / "written").read_bytes() == value.encode()
 
 
-def test_what_is_the_shells_stays_the_shells(bench: Bench) -> None:
-    bench.write("bin/docker", '#!/bin/sh\nprintf "%s|" "$@"\n', executable=True)
-    bench.write("args", ARGUMENTS, executable=True)
-    bench.write(
+def test_what_is_the_shells_stays_the_shells(workbench: Workbench) -> None:
+    workbench.write("bin/docker", '#!/bin/sh\nprintf "%s|" "$@"\n', executable=True)
+    workbench.write("args", ARGUMENTS, executable=True)
+    workbench.write(
         "grid.yaml",
         "command:\n"
         "  awk: \"echo '1 2' | awk '{print $1}'\"\n"
@@ -80,9 +80,9 @@ def test_what_is_the_shells_stays_the_shells(bench: Bench) -> None:
         "env: {n: from-env}\n"
         "parameters: {n: [3]}\n",
     )
-    path = f"{bench.folder / 'bin'}:{bench.environment['PATH']}"
-    bench.run("grid.yaml", env={"PATH": path, "HOME": "/somewhere"})
-    folder = bench.lab / "grid" / "tasks" / "0" / "0"
+    path = f"{workbench.folder / 'bin'}:{workbench.environment['PATH']}"
+    workbench.run("grid.yaml", env={"PATH": path, "HOME": "/somewhere"})
+    folder = workbench.lab_path / "grid" / "tasks" / "0" / "0"
     printed = {step: (folder / f"{step}.stdout").read_text() for step in ("awk", "home", "docker", "pipe")}
     assert printed == {
         "awk": "1\n",
@@ -94,15 +94,15 @@ def test_what_is_the_shells_stays_the_shells(bench: Bench) -> None:
     assert brackets == ["[abc]", "x[0]", "[n]", "[n]", "{n}"]
 
 
-def test_flags_groups_and_lists(bench: Bench) -> None:
-    bench.write("args", ARGUMENTS, executable=True)
-    bench.write(
+def test_flags_groups_and_lists(workbench: Workbench) -> None:
+    workbench.write("args", ARGUMENTS, executable=True)
+    workbench.write(
         "grid.yaml",
         "command: './args [x] [--size {x}] end; true'\n"
         "parameters: {x: [true, false, null, 3, 0.5, 'a b', [1, 'c d'], []]}\n",
     )
-    bench.run("grid.yaml")
-    assert [arguments(bench, task) for task in range(8)] == [
+    workbench.run("grid.yaml")
+    assert [arguments(workbench, task) for task in range(8)] == [
         ["--x", "--size", "true", "end"],
         ["end"],
         ["end"],
@@ -114,18 +114,18 @@ def test_flags_groups_and_lists(bench: Bench) -> None:
     ]
 
 
-def test_typed_values_reach_the_program_and_the_tables(bench: Bench) -> None:
-    bench.write(
+def test_typed_values_reach_the_program_and_the_tables(workbench: Workbench) -> None:
+    workbench.write(
         "grid.yaml",
         "command: 'echo {a}; echo \"$TUI_LAB_PARAMS\"; cat {params}'\n"
         "parameters:\n"
         "  - {a: [true, 1, '1', 123456789012345678901234567890]}\n"
         "  - {a: [1.0, .nan, .inf, -0.0]}\n",
     )
-    bench.run("grid.yaml")
+    workbench.run("grid.yaml")
     shown = []
     for task in range(8):
-        bare, given, *written = bench.stdout(task).splitlines()
+        bare, given, *written = workbench.output(task, name="grid").splitlines()
         assert json.loads("".join(written)) == json.loads(given) or "NaN" in given
         shown.append((bare, given))
     assert shown == [
@@ -138,22 +138,22 @@ def test_typed_values_reach_the_program_and_the_tables(bench: Bench) -> None:
         ("inf", '{"a":Infinity}'),
         ("0.0", '{"a":0.0}'),
     ]
-    assert bench("show", "3", "--json").json()["parameters"] == {"a": 123456789012345678901234567890}
-    assert bench("show", "5", "--json").json()["experiment"] == "grid"
-    bench.run("grid.yaml", "a=.nan,-.inf")
-    assert len(bench.table("SELECT * FROM grid")) == 9
+    assert workbench("show", "3", "--json").json()["parameters"] == {"a": 123456789012345678901234567890}
+    assert workbench("show", "5", "--json").json()["experiment"] == "grid"
+    workbench.run("grid.yaml", "a=.nan,-.inf")
+    assert len(workbench.table("SELECT * FROM grid")) == 9
 
 
-def test_parameters_that_are_called_like_a_fact(bench: Bench) -> None:
-    bench.write(
+def test_parameters_that_are_called_like_a_fact(workbench: Workbench) -> None:
+    workbench.write(
         "grid.yaml",
         "command: echo {seed} {repeat} {node} {early-stop} {model.lr} {state}\n"
         "parameters: {seed: [7], repeat: [r], node: [n], early-stop: [3], model.lr: [0.1], state: [s]}\n"
         "repeat: 2\n",
     )
-    bench.run("grid.yaml")
-    assert [bench.stdout(task) for task in (0, 1)] == ["7 r n 3 0.1 s\n"] * 2
-    row = bench.table('SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid')[1]
+    workbench.run("grid.yaml")
+    assert [workbench.output(task, name="grid") for task in (0, 1)] == ["7 r n 3 0.1 s\n"] * 2
+    row = workbench.table('SELECT seed, in_repeat, in_node, "early-stop", "model.lr", in_state, repeat FROM grid')[1]
     assert row == {
         "seed": 7,
         "in_repeat": "r",
@@ -165,12 +165,12 @@ def test_parameters_that_are_called_like_a_fact(bench: Bench) -> None:
     }
 
 
-def test_values_from_the_command_line(bench: Bench) -> None:
-    bench.write("args", ARGUMENTS, executable=True)
-    bench.write("grid.yaml", "command: ./args {a} {b}\nparameters: {a: [x], b: [1]}\n")
+def test_values_from_the_command_line(workbench: Workbench) -> None:
+    workbench.write("args", ARGUMENTS, executable=True)
+    workbench.write("grid.yaml", "command: ./args {a} {b}\nparameters: {a: [x], b: [1]}\n")
     words = ["a=c d", "a=it's: $(touch x) #1", "a=two\nlines", "a='q, r'", "a=[u, v]", "a=", "a=é,null\\"]
-    bench.run("grid.yaml", *words, "b=2")
-    printed = [arguments(bench, task) for task in range(1, 9)]
+    workbench.run("grid.yaml", *words, "b=2")
+    printed = [arguments(workbench, task) for task in range(1, 9)]
     assert [line[0] for line in printed] == [
         "c d",
         "it's: $(touch x) #1",
@@ -181,14 +181,14 @@ def test_values_from_the_command_line(bench: Bench) -> None:
         "é",
         "null\\",
     ]
-    assert not (bench.folder / "x").exists()
-    said = bench.run("grid.yaml", b"a=\xff".decode("utf-8", "surrogateescape"), code=2).err
+    assert not (workbench.folder / "x").exists()
+    said = workbench.run("grid.yaml", b"a=\xff".decode("utf-8", "surrogateescape"), code=2).err
     assert "not valid UTF-8" in said
 
 
-def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
-    bench.write("args", ARGUMENTS, executable=True)
-    bench.write(
+def test_the_line_that_repeats_a_task(workbench: Workbench, tmp_path: Path) -> None:
+    workbench.write("args", ARGUMENTS, executable=True)
+    workbench.write(
         "grid.yaml",
         "command:\n"
         '  one: ../args {a} "$OWN" > one.txt\n'
@@ -197,36 +197,36 @@ def test_the_line_that_repeats_a_task(bench: Bench, tmp_path: Path) -> None:
         "env: {OWN: 'own {a}'}\nworkdir: sub dir\nsetup: 'export SET=up'\n"
         f"parameters:\n  a: {json.dumps(VALUES[:7], ensure_ascii=False)}\n",
     )
-    (bench.folder / "sub dir").mkdir()
-    bench.run("grid.yaml", "--node", "localhost", "1")
+    (workbench.folder / "sub dir").mkdir()
+    workbench.run("grid.yaml", "--node", "localhost", "1")
     for task in range(7):
-        written = bench.lab / "grid" / "tasks" / "0" / str(task) / "two.txt"
+        written = workbench.lab_path / "grid" / "tasks" / "0" / str(task) / "two.txt"
         before = written.read_bytes()
         written.unlink()
-        line = bench("show", "--command", str(task)).out
+        line = workbench("show", "--command", str(task)).out
         subprocess.run(["bash", "-c", line], cwd="/", check=True)
         assert written.read_bytes() == before
-    bench.write("plain.yaml", "command: ./args {a} --x\nparameters: {a: [it's]}\nenv: {B: '{a} b'}\n")
-    bench.run("plain.yaml")
-    line = bench("show", "--command", "plain/0").out
-    folder = shlex.quote(str(bench.folder))
+    workbench.write("plain.yaml", "command: ./args {a} --x\nparameters: {a: [it's]}\nenv: {B: '{a} b'}\n")
+    workbench.run("plain.yaml")
+    line = workbench("show", "--command", "plain/0").out
+    folder = shlex.quote(str(workbench.folder))
     # in parentheses: whoever pastes it stays where they are
     assert line == f'( cd {folder} && B="it\'s b" ./args "it\'s" --x )\n' or shlex.split(line)[4] == "B=it's b"
     assert line.startswith(f"( cd {folder} && ") and line.endswith(" )\n")
     ran = subprocess.run(["bash", "-c", line], cwd="/", check=True, capture_output=True, text=True)
-    assert ran.stdout == bench.stdout(0, "plain")
+    assert ran.stdout == workbench.output(0, name="plain")
 
 
-def test_first_shows_one_task_and_leaves_no_result(bench: Bench) -> None:
-    bench.write("args", ARGUMENTS, executable=True)
-    bench.write(
+def test_first_shows_one_task_and_leaves_no_result(workbench: Workbench) -> None:
+    workbench.write("args", ARGUMENTS, executable=True)
+    workbench.write(
         "grid.yaml",
         "command: ./args {a} {output}; echo oops >&2; exit {code}\nparameters: {a: ['x y'], code: [0, 4]}\n",
     )
-    result = bench.run("grid.yaml", "--first")
+    result = workbench.run("grid.yaml", "--first")
     assert json.loads(result.lines[0]) == "x y"
     assert "oops" in result.err
     assert "./args 'x y'" in result.err
     assert "✓ done" in result.err
-    assert "✗ exit 4" in bench.run("grid.yaml", "--first", "code=4", code=1).err
-    assert not list(bench.lab.glob("grid/journal.jsonl"))
+    assert "✗ exit 4" in workbench.run("grid.yaml", "--first", "code=4", code=1).err
+    assert not list(workbench.lab_path.glob("grid/journal.jsonl"))

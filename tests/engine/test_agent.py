@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import tui_lab.engine.agent
-from tests.conftest import until
 from tests.engine.agent_talk import Talk, gone, wait_gone
+from tests.workbench import until
 from tui_lab.engine.agent.processes import is_during_exec, process_stat
 from tui_lab.engine.agent.terminator import LEFTOVER_GRACE
 from tui_lab.engine.agent.timers import Timers
@@ -97,7 +97,7 @@ def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     welcome = talk.connect(epoch=2, slots=3)
     assert welcome["spool"] == spool
     assert sorted(welcome["open"]) == keys
-    ended = {}
+    ended: dict[int, dict[str, Any]] = {}
     while set(ended) != {1, 2}:
         message = talk.receive("finished")
         ended[message["key"][1]] = message
@@ -192,7 +192,7 @@ def test_slots_are_respected_and_what_waits_can_be_taken_back(talk: Talk) -> Non
     assert talk.receive("returned")["keys"] == keys[2:]
     assert not talk.output(2).exists()
     until(lambda: all((talk.output(task) / "stdout").exists() for task in (0, 1)))
-    slots = {until(lambda task=task: (talk.output(task) / "stdout").read_text()) for task in (0, 1)}
+    slots = {until(lambda: (talk.output(task) / "stdout").read_text()) for task in (0, 1)}
     assert slots == {"0\n", "1\n"}
     for key in keys[:2]:
         talk.stop(key)
@@ -696,7 +696,7 @@ def test_the_timers_of_ended_tasks_are_dropped() -> None:
     ],
     ids=str,
 )
-def test_a_start_that_is_none_fails_alone(talk: Talk, more: dict[str, object]) -> None:
+def test_a_start_that_is_none_fails_alone(talk: Talk, more: dict[str, Any]) -> None:
     talk.connect()
     talk.context()
     bad, good = talk.start(0, "true", **more), talk.start(1, "true")
@@ -748,7 +748,7 @@ def test_a_context_that_is_none_fails_with_its_tasks(talk: Talk, more: dict[str,
     ],
     ids=str,
 )
-def test_what_no_program_can_be_started_from_fails_alone(talk: Talk, more: dict[str, object]) -> None:
+def test_what_no_program_can_be_started_from_fails_alone(talk: Talk, more: dict[str, Any]) -> None:
     talk.connect()
     start = {"scripts": more["scripts"]} if "scripts" in more else {}
     talk.context(id="bad", **{name: value for name, value in more.items() if name != "scripts"})

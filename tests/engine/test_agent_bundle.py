@@ -53,8 +53,8 @@ def test_files_of_the_login_folder_are_not_taken_for_pythons_own(python: str, tm
 def test_a_traceback_names_the_module_and_its_line(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text(bundle())
-    words = [sys.executable, "-S", "-E", program]
-    said = subprocess.run([*words, tmp_path, "files"], input=b"no request\n", capture_output=True, check=False)
+    words = [sys.executable, "-S", "-E", str(program)]
+    said = subprocess.run([*words, str(tmp_path), "files"], input=b"no request\n", capture_output=True, check=False)
     assert b"no request that this agent knows" in said.stdout
     program.write_text(bundle().replace("main(sys.argv[1]", "main(7"))
     failed = subprocess.run([*words, "x"], capture_output=True, text=True, check=False)

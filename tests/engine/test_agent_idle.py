@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import until
 from tests.engine import agent_talk
 from tests.engine.agent_talk import Talk, gone, wait_gone
+from tests.workbench import until
 from tui_lab.engine import agent_bundle
 from tui_lab.engine.transports import channel
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import below, until
 from tests.engine.agent_talk import Talk, wait_gone
+from tests.workbench import below, until
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.collect import INLINE
 from tui_lab.engine.agent.facts import kill_user_processes, system_name
@@ -225,7 +225,7 @@ def test_a_task_gets_the_gpus_that_it_needs(any_talk: Talk) -> None:
     assert started == [first, second, third, fifth]
     assert talk.receive("finished")["key"] == fifth
     for task in range(3):
-        until(lambda task=task: (talk.output(task) / "stdout").exists() and (talk.output(task) / "stdout").read_text())
+        until(lambda: (talk.output(task) / "stdout").exists() and (talk.output(task) / "stdout").read_text())
     assert [(talk.output(task) / "stdout").read_text() for task in range(3)] == ["1 1\n", "2 \n", "2 \n"]
     talk.kill()
     talk.connect(epoch=2, slots=4, gpus=[1, 2])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, alive, until
+from tests.workbench import Workbench, alive, until
 
 TASKS = 150
 TEXT = f"""
@@ -26,11 +26,11 @@ repeat: {TASKS // 3}
 """
 
 
-def check(shop: Workshop, name: str = "e", may_be_lost: bool = False) -> None:
+def check(workbench: Workbench, name: str = "e", may_be_lost: bool = False) -> None:
     """Ground truth, journal and table tell the same story."""
     assigned: Counter[tuple[int, int]] = Counter()
     finished: dict[tuple[int, int], str] = {}
-    for event in shop.events(name=name):
+    for event in workbench.events(name=name):
         if event["event"] == "assigned":
             assigned.update((task, attempt) for task, attempt in event["attempts"])
         elif event["event"] == "returned":
@@ -43,26 +43,26 @@ def check(shop: Workshop, name: str = "e", may_be_lost: bool = False) -> None:
     assert {key for key, count in assigned.items() if count} == set(finished), "something is open still"
     lost = {key for key, state in finished.items() if state == "lost"}
     assert may_be_lost or not lost, lost
-    ran = Counter(tuple(map(int, line.split("/"))) for line in shop.lines())
+    ran = Counter(tuple(map(int, line.split("/"))) for line in workbench.lines())
     assert all(count == 1 for count in ran.values()), f"started twice: {[key for key in ran if ran[key] > 1]}"
     assert set(finished) - set(ran) <= lost, "said to have run, and did not"
     assert set(ran) <= set(finished), "ran, and nobody knows"
-    for task in shop.tasks(name):
+    for task in workbench.tasks(name):
         assert task["state"] == "done"
         assert finished[task["task_id"], task["attempt"]] == "done"
         assert task["attempts"] - 1 == sum(1 for key in lost if key[0] == task["task_id"])
         file = "stdout" if task["attempt"] == 1 else f"stdout.{task['attempt']}"
-        assert shop.output(task["task_id"], file, name) == "over\n"
-    assert "Traceback" not in (shop.lab_path / "engine.log").read_text()
+        assert workbench.output(task["task_id"], file, name) == "over\n"
+    assert "Traceback" not in (workbench.lab_path / "engine.log").read_text()
 
 
-def begin(shop: Workshop, slots: int = 3) -> subprocess.Popen[str]:
-    run = shop.start("--run", shop.write("e.yaml", TEXT), "--node", "localhost", slots)
-    until(lambda: len(shop.lines()) >= 5)
+def begin(workbench: Workbench, slots: int = 3) -> subprocess.Popen[str]:
+    run = workbench.start("--run", workbench.write("e.yaml", TEXT), "--node", "localhost", slots)
+    until(lambda: len(workbench.lines()) >= 5)
     return run
 
 
-def end(shop: Workshop, run: subprocess.Popen[str]) -> None:
+def end(workbench: Workbench, run: subprocess.Popen[str]) -> None:
     """Follow to the end; a follower that was told too often that its engine died leaves it to the same
     command."""
     out, err = run.communicate(timeout=90)
@@ -70,7 +70,7 @@ def end(shop: Workshop, run: subprocess.Popen[str]) -> None:
     assert "Traceback" not in err
     if run.returncode == 3:
         assert "keeps dying" in err
-        assert shop.call("--run", "e.yaml", timeout=90).returncode == 0
+        workbench.process("--run", "e.yaml", timeout=90)
 
 
 def kill(pid: int | None) -> bool:
@@ -86,108 +86,108 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.mark.parametrize("victims", ["engine", "agent", "both"])
-def test_kill_again_and_again(workshop: Workshop, victims: str, request: pytest.FixtureRequest) -> None:
+def test_kill_again_and_again(workbench: Workbench, victims: str, request: pytest.FixtureRequest) -> None:
     chance = random.Random(victims)
-    run = begin(workshop)
+    run = begin(workbench)
     kills = 0
     for _ in range(rounds(request)):
         # A moment that no one has chosen: some tasks further on, and a little later.
-        wanted = min(TASKS, len(workshop.lines()) + chance.randrange(1, 12))
-        until(lambda wanted=wanted: len(workshop.lines()) >= wanted or run.poll() is not None, 30)
+        wanted = min(TASKS, len(workbench.lines()) + chance.randrange(1, 12))
+        until(lambda: len(workbench.lines()) >= wanted or run.poll() is not None, 30)
         time.sleep(chance.random() * 0.05)
         if victims in ("engine", "both"):
-            kills += kill(workshop.engine_pid())
+            kills += kill(workbench.engine_pid())
         if victims in ("agent", "both"):
-            kills += kill(workshop.agent_pid())
-    end(workshop, run)
+            kills += kill(workbench.agent_pid())
+    end(workbench, run)
     assert kills > 2
-    check(workshop, may_be_lost=victims != "engine")
+    check(workbench, may_be_lost=victims != "engine")
 
 
 @pytest.mark.parametrize("victim", ["engine", "agent"])
-def test_a_stopped_process_goes_on_where_it_was(workshop: Workshop, victim: str) -> None:
-    run = begin(workshop)
+def test_a_stopped_process_goes_on_where_it_was(workbench: Workbench, victim: str) -> None:
+    run = begin(workbench)
     for _ in range(3):
-        pid = workshop.engine_pid() if victim == "engine" else workshop.agent_pid()
+        pid = workbench.engine_pid() if victim == "engine" else workbench.agent_pid()
         if pid is None:
             break
         os.kill(pid, signal.SIGSTOP)
         time.sleep(0.4)  # the length of the pause is the point
         os.kill(pid, signal.SIGCONT)
-        before = len(workshop.lines())
-        until(lambda before=before: len(workshop.lines()) > before or run.poll() is not None)
+        before = len(workbench.lines())
+        until(lambda: len(workbench.lines()) > before or run.poll() is not None)
     assert run.wait(60) == 0
-    check(workshop)
+    check(workbench)
 
 
-def test_tasks_end_while_nobody_is_there(workshop: Workshop) -> None:
+def test_tasks_end_while_nobody_is_there(workbench: Workbench) -> None:
     script = "echo {task_id}/{attempt} >>$TRUTH; while ! test -e go; do sleep 0.02; done; echo over"
     text = f"command: '{script}'\nrepeat: 6\n"
-    run = workshop.start("--run", workshop.write("e.yaml", text), "--node", "localhost", 3)
-    until(lambda: len(workshop.lines()) == 3 and len(workshop.events("started")) == 3)
+    run = workbench.start("--run", workbench.write("e.yaml", text), "--node", "localhost", 3)
+    until(lambda: len(workbench.lines()) == 3 and len(workbench.events("started")) == 3)
     run.kill()
-    kill(workshop.engine_pid())
-    kill(workshop.agent_pid())
-    pids = [record for record in (workshop.spool / "ledger.jsonl").read_text().splitlines() if '"pid"' in record]
+    kill(workbench.engine_pid())
+    kill(workbench.agent_pid())
+    pids = [record for record in (workbench.spool / "ledger.jsonl").read_text().splitlines() if '"pid"' in record]
     assert len(pids) == 3
-    (workshop.folder / "go").touch()
-    until(lambda: (workshop.spool / "exits-1").read_text().count("ended ") == 3)
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    check(workshop)
-    assert len(workshop.lines()) == 6
+    (workbench.folder / "go").touch()
+    until(lambda: (workbench.spool / "exits-1").read_text().count("ended ") == 3)
+    workbench.process("--run", "e.yaml")
+    check(workbench)
+    assert len(workbench.lines()) == 6
 
 
-def test_after_a_reboot_what_ran_runs_again(workshop: Workshop) -> None:
+def test_after_a_reboot_what_ran_runs_again(workbench: Workbench) -> None:
     text = "command: 'echo {task_id}/{attempt} >>$TRUTH; test -e go || sleep 60; echo over'\nrepeat: 3\n"
-    run = workshop.start("--run", workshop.write("e.yaml", text), "--node", "localhost", 2)
-    until(lambda: len(workshop.lines()) == 2 and len(workshop.events("started")) == 2)
+    run = workbench.start("--run", workbench.write("e.yaml", text), "--node", "localhost", 2)
+    until(lambda: len(workbench.lines()) == 2 and len(workbench.events("started")) == 2)
     run.kill()
-    kill(workshop.engine_pid())
-    kill(workshop.agent_pid())
-    records = [json.loads(line) for line in (workshop.spool / "ledger.jsonl").read_text().splitlines()]
+    kill(workbench.engine_pid())
+    kill(workbench.agent_pid())
+    records = [json.loads(line) for line in (workbench.spool / "ledger.jsonl").read_text().splitlines()]
     for pid in [record["pid"] for record in records if record["record"] == "pid"]:
         os.killpg(pid, signal.SIGKILL)
-    (workshop.spool / "boot").write_text(os.uname().nodename + " 0000-another-boot pid:[1]")
-    (workshop.folder / "go").touch()
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    check(workshop, may_be_lost=True)
-    lost = [event for event in workshop.events("finished") if event["state"] == "lost"]
+    (workbench.spool / "boot").write_text(os.uname().nodename + " 0000-another-boot pid:[1]")
+    (workbench.folder / "go").touch()
+    workbench.process("--run", "e.yaml")
+    check(workbench, may_be_lost=True)
+    lost = [event for event in workbench.events("finished") if event["state"] == "lost"]
     assert {event["reason"] for event in lost} == {"node-lost"}
     assert len(lost) in (2, 3)  # also what was handed over and had not begun: nobody can tell any more
 
 
-def test_the_journal_may_be_cut_anywhere(workshop: Workshop, request: pytest.FixtureRequest) -> None:
+def test_the_journal_may_be_cut_anywhere(workbench: Workbench, request: pytest.FixtureRequest) -> None:
     """What is cut off is settled with the agent, which remembers what was not acknowledged, or runs again."""
-    run = begin(workshop)
-    until(lambda: len(workshop.events("finished")) > 40)
+    run = begin(workbench)
+    until(lambda: len(workbench.events("finished")) > 40)
     run.kill()
-    kill(workshop.engine_pid())
-    journal = workshop.lab_path / "e/journal.jsonl"
+    kill(workbench.engine_pid())
+    journal = workbench.lab_path / "e/journal.jsonl"
     whole = journal.read_bytes()
     last = whole.rstrip(b"\n").rfind(b"\n")
-    before = workshop.experiment().state().counts_by_name()
+    before = workbench.experiment().state().counts_by_name()
     for end_ in range(last, len(whole)):
         journal.write_bytes(whole[:end_])
-        counts = workshop.experiment().state().counts_by_name()
+        counts = workbench.experiment().state().counts_by_name()
         assert sum(counts.values()) == TASKS
         assert abs(counts["done"] - before["done"]) <= 1
     journal.write_bytes(whole[: last + (len(whole) - last) // 2])
-    assert workshop.call("--run", "e.yaml").returncode == 0
-    assert len(workshop.events("finished")) == TASKS
-    assert Counter(task["state"] for task in workshop.tasks()) == {"done": TASKS}
-    ran = Counter(workshop.lines())
+    workbench.process("--run", "e.yaml")
+    assert len(workbench.events("finished")) == TASKS
+    assert Counter(task["state"] for task in workbench.tasks()) == {"done": TASKS}
+    ran = Counter(workbench.lines())
     assert set(ran.values()) == {1}
     assert len(ran) == TASKS
 
 
-def test_a_checkpoint_is_used_and_a_bad_one_ignored(workshop: Workshop) -> None:
-    run = begin(workshop)
+def test_a_checkpoint_is_used_and_a_bad_one_ignored(workbench: Workbench) -> None:
+    run = begin(workbench)
     assert run.wait(60) == 0
-    until(lambda: workshop.engine_pid() is None)
-    checkpoint: Path = workshop.lab_path / "e/state.parquet"
+    until(lambda: workbench.engine_pid() is None)
+    checkpoint: Path = workbench.lab_path / "e/state.parquet"
     until(checkpoint.exists)
-    table = workshop.tasks()
+    table = workbench.tasks()
     checkpoint.write_bytes(b"damaged")
-    assert workshop.tasks() == table
+    assert workbench.tasks() == table
     checkpoint.unlink()
-    assert workshop.tasks() == table
+    assert workbench.tasks() == table

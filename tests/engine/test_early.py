@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, alive, until
+from tests.workbench import Workbench, alive, until
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.early import EarlyEngine
 from tui_lab.store.lab import Lab
 
 
-def test_it_serves_the_lab_that_it_is_given(workshop: Workshop) -> None:
-    lab = Lab.create(workshop.lab_path)
+def test_it_serves_the_lab_that_it_is_given(workbench: Workbench) -> None:
+    lab = Lab.create(workbench.lab_path)
     early = EarlyEngine(lab.path)
     client = EngineClient.start(lab, early)
     assert client.request("status")["pid"] == early._process.pid
@@ -53,8 +53,7 @@ from tui_lab.engine.early import EarlyEngine
 print(EarlyEngine(Path("/nowhere"))._process.pid, flush=True)
 input()
 """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    follower = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
+    follower = subprocess.Popen([sys.executable, "-c", code], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert follower.stdout is not None
     pid = int(follower.stdout.readline())
     follower.kill()
@@ -62,8 +61,8 @@ input()
     until(lambda: not alive(pid), 60)
 
 
-def test_a_mistake_in_the_file_leaves_no_engine_and_no_lab(workshop: Workshop) -> None:
-    file = workshop.write("bad.yaml", "name: e\ncommand: echo\nparameters: 3\n")
-    ended = workshop.call("--run", file)
-    assert ended.returncode == 2 and "bad.yaml" in ended.stderr
-    assert not workshop.lab_path.exists()
+def test_a_mistake_in_the_file_leaves_no_engine_and_no_lab(workbench: Workbench) -> None:
+    file = workbench.write("bad.yaml", "name: e\ncommand: echo\nparameters: 3\n")
+    ended = workbench.process("--run", file, code=None)
+    assert ended.code == 2 and "bad.yaml" in ended.err
+    assert not workbench.lab_path.exists()

@@ -6,11 +6,12 @@ import os
 import signal
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from msgspec import structs
 
-from tests.conftest import Workshop, alive, until
+from tests.workbench import Workbench, alive, until
 from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.store.errors import LabError
@@ -20,31 +21,31 @@ TRUTH = "echo {task_id} >>$TRUTH"
 WAIT = "while ! test -e go; do sleep 0.02; done"
 
 
-def began(shop: Workshop, count: int = 1) -> bool:
-    return len(shop.lines()) >= count
+def began(workbench: Workbench, count: int = 1) -> bool:
+    return len(workbench.lines()) >= count
 
 
-def states(shop: Workshop, name: str = "e") -> Counter[str]:
-    return Counter(task["state"] for task in shop.tasks(name))
+def states(workbench: Workbench, name: str = "e") -> Counter[str]:
+    return Counter(task["state"] for task in workbench.tasks(name))
 
 
-def test_slots_are_kept_busy_and_never_exceeded(workshop: Workshop) -> None:
+def test_slots_are_kept_busy_and_never_exceeded(workbench: Workbench) -> None:
     script = "echo b >>$TRUTH; sleep 0.05; echo e >>$TRUTH"
-    assert workshop.run(f"command: '{script}'\nrepeat: 24\n", slots=3).returncode == 0
+    workbench.run_text(f"command: '{script}'\nrepeat: 24\n", slots=3)
     level, levels = 0, []
-    for line in workshop.lines():
+    for line in workbench.lines():
         level += 1 if line == "b" else -1
         levels.append(level)
     assert max(levels) == 3
     assert level == 0
-    assert states(workshop) == {"done": 24}
+    assert states(workbench) == {"done": 24}
 
 
 @pytest.mark.parametrize("order", ["interleaved", "listed", "shuffled"])
-def test_order(workshop: Workshop, order: str) -> None:
+def test_order(workbench: Workbench, order: str) -> None:
     text = f"command: {TRUTH}\nparameters: {{x: [a, b, c, d]}}\nrepeat: 3\norder: {order}\n"
-    assert workshop.run(text, slots=1).returncode == 0
-    ran = [int(line) for line in workshop.lines()]
+    workbench.run_text(text, slots=1)
+    ran = [int(line) for line in workbench.lines()]
     listed = list(range(12))
     expected = {"interleaved": sorted(listed, key=lambda task: task % 3), "listed": listed}
     if order in expected:
@@ -54,203 +55,202 @@ def test_order(workshop: Workshop, order: str) -> None:
         assert sorted(ran) == listed
 
 
-def test_ten_failures_and_nothing_else_pause_the_run(workshop: Workshop) -> None:
+def test_ten_failures_and_nothing_else_pause_the_run(workbench: Workbench) -> None:
     text = f"command: '{TRUTH}; exit 3'\nrepeat: 40\n"
-    paused = workshop.run(text)
-    assert paused.returncode == 1
-    assert "first 1" in paused.stderr
-    counts = states(workshop)
+    paused = workbench.run_text(text, code=1)
+    assert "first 1" in paused.err
+    counts = states(workbench)
     assert 10 <= counts["failed"] < 20
-    assert workshop.events("paused")[0]["reason"] == "first_failures"
-    assert workshop.run(text, "--keep-going").returncode == 1
-    assert states(workshop) == {"failed": 40}
+    assert workbench.events("paused")[0]["reason"] == "first_failures"
+    workbench.run_text(text, "--keep-going", code=1)
+    assert states(workbench) == {"failed": 40}
 
 
-def test_max_failures_stops_the_experiment(workshop: Workshop) -> None:
+def test_max_failures_stops_the_experiment(workbench: Workbench) -> None:
     text = f"command: '{TRUTH}; test {{repeat}} -lt 5'\nrepeat: 60\nmax_failures: 3\norder: listed\n"
-    assert workshop.run(text, slots=1).returncode == 1
-    counts = states(workshop)
+    workbench.run_text(text, slots=1, code=1)
+    counts = states(workbench)
     assert counts["done"] == 5
     assert 3 <= counts["failed"] <= 5
-    assert workshop.events("paused")[0]["reason"] == "max_failures"
+    assert workbench.events("paused")[0]["reason"] == "max_failures"
 
 
-def test_the_first_interrupt_lets_tasks_finish_and_the_same_command_goes_on(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 8\n")
+def test_the_first_interrupt_lets_tasks_finish_and_the_same_command_goes_on(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 8\n")
     command = ("--run", file, "--node", "localhost", 2)
-    run = workshop.start(*command)
-    until(lambda: began(workshop, 2))
+    run = workbench.start(*command)
+    until(lambda: began(workbench, 2))
     run.send_signal(signal.SIGINT)
-    until(lambda: workshop.events("drained"))
-    (workshop.folder / "go").touch()
+    until(lambda: workbench.events("drained"))
+    (workbench.folder / "go").touch()
     _, err = run.communicate(timeout=30)
     assert run.returncode == 130, err
-    counts = states(workshop)
+    counts = states(workbench)
     assert counts["running"] == 0
-    assert counts["done"] == len(workshop.lines()) < 8
+    assert counts["done"] == len(workbench.lines()) < 8
     assert counts["pending"] == 8 - counts["done"]
-    assert workshop.call(*command).returncode == 0
-    assert sorted(map(int, workshop.lines())) == list(range(8))
+    workbench.process(*command)
+    assert sorted(map(int, workbench.lines())) == list(range(8))
 
 
 @pytest.mark.parametrize("how", ["two interrupts", "SIGTERM"])
-def test_a_second_interrupt_stops_the_tasks_which_are_pending_again(workshop: Workshop, how: str) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; test -e go || sleep 60'\nrepeat: 3\n")
+def test_a_second_interrupt_stops_the_tasks_which_are_pending_again(workbench: Workbench, how: str) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; test -e go || sleep 60'\nrepeat: 3\n")
     command = ("--run", file, "--node", "localhost", 2)
-    run = workshop.start(*command)
-    until(lambda: began(workshop, 2))
+    run = workbench.start(*command)
+    until(lambda: began(workbench, 2))
     if how == "SIGTERM":
         run.send_signal(signal.SIGTERM)
     else:
         run.send_signal(signal.SIGINT)
-        until(lambda: workshop.events("drained"))
+        until(lambda: workbench.events("drained"))
         run.send_signal(signal.SIGINT)
     assert run.wait(20) == 130
-    assert states(workshop) == {"pending": 3}
-    assert {event["reason"] for event in workshop.events("finished")} == {"stopped"}
-    (workshop.folder / "go").touch()
-    assert workshop.call(*command).returncode == 0
-    assert states(workshop) == {"done": 3}
-    assert len(workshop.lines()) == 5
+    assert states(workbench) == {"pending": 3}
+    assert {event["reason"] for event in workbench.events("finished")} == {"stopped"}
+    (workbench.folder / "go").touch()
+    workbench.process(*command)
+    assert states(workbench) == {"done": 3}
+    assert len(workbench.lines()) == 5
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_right_after_the_submission_is_heard(workshop: Workshop, number: signal.Signals) -> None:
-    file = workshop.write("e.yaml", f"command: '{WAIT}'\nrepeat: 6\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: workshop.events("submitted"))
+def test_an_interrupt_right_after_the_submission_is_heard(workbench: Workbench, number: signal.Signals) -> None:
+    file = workbench.write("e.yaml", f"command: '{WAIT}'\nrepeat: 6\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: workbench.events("submitted"))
     run.send_signal(number)
-    until(lambda: workshop.events("drained"))
-    (workshop.folder / "go").touch()
+    until(lambda: workbench.events("drained"))
+    (workbench.folder / "go").touch()
     assert run.wait(30) == 130
-    until(lambda: workshop.events("ended"))
-    assert states(workshop)["pending"] >= 2
+    until(lambda: workbench.events("ended"))
+    assert states(workbench)["pending"] >= 2
 
 
-def test_a_lost_terminal_stops_nothing(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 6\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2, start_new_session=True)
-    until(lambda: began(workshop))
+def test_a_lost_terminal_stops_nothing(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 6\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2, start_new_session=True)
+    until(lambda: began(workbench))
     os.killpg(run.pid, signal.SIGHUP)
     assert run.wait(20) == -signal.SIGHUP
-    (workshop.folder / "go").touch()
-    until(lambda: workshop.engine_pid() is None and workshop.events("ended"))
-    assert states(workshop) == {"done": 6}
+    (workbench.folder / "go").touch()
+    until(lambda: workbench.engine_pid() is None and workbench.events("ended"))
+    assert states(workbench) == {"done": 6}
 
 
-def test_stopped_tasks_wait_for_retry(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", "command: 'test -e go || sleep 60'\nrepeat: 4\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: len(workshop.events("started")) == 2)
-    assert workshop.call("stop", "0").returncode == 0
-    until(lambda: len(workshop.events("started")) == 3)
-    assert workshop.call("stop").returncode == 0
+def test_stopped_tasks_wait_for_retry(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", "command: 'test -e go || sleep 60'\nrepeat: 4\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: len(workbench.events("started")) == 2)
+    workbench.process("stop", "0")
+    until(lambda: len(workbench.events("started")) == 3)
+    workbench.process("stop")
     run.wait(20)
-    assert states(workshop) == {"stopped": 4}
-    assert {task["reason"] for task in workshop.tasks()} == {"stopped"}
-    (workshop.folder / "go").touch()
-    assert workshop.call("--run", file).returncode in (0, 1)
-    assert states(workshop) == {"stopped": 4}
-    assert workshop.call("retry", "e").returncode == 0
-    assert states(workshop) == {"done": 4}
+    assert states(workbench) == {"stopped": 4}
+    assert {task["reason"] for task in workbench.tasks()} == {"stopped"}
+    (workbench.folder / "go").touch()
+    assert workbench.process("--run", file, code=None).code in (0, 1)
+    assert states(workbench) == {"stopped": 4}
+    workbench.process("retry", "e")
+    assert states(workbench) == {"done": 4}
 
 
-def test_pause_and_resume(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 20\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: began(workshop, 2))
-    assert workshop.call("pause", "e").returncode == 0
-    client = EngineClient.connect(workshop.lab)
+def test_pause_and_resume(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 20\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workbench, 2))
+    workbench.process("pause", "e")
+    client = EngineClient.connect(workbench.lab)
     assert client is not None
     until(lambda: client.request("status")["nodes"][0]["open"] == 2)  # what had not begun came back
-    (workshop.folder / "go").touch()
+    (workbench.folder / "go").touch()
     until(lambda: client.request("status")["nodes"][0]["open"] == 0)
     assert run.poll() is None
-    assert states(workshop) == {"done": 2, "pending": 18}
-    assert workshop.call("resume", "e").returncode == 0
+    assert states(workbench) == {"done": 2, "pending": 18}
+    workbench.process("resume", "e")
     assert run.wait(20) == 0
-    assert sorted(map(int, workshop.lines())) == list(range(20))
+    assert sorted(map(int, workbench.lines())) == list(range(20))
 
 
-def test_what_ends_while_a_submission_is_made_does_not_run_again(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 6\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: began(workshop, 2))
-    with workshop.lab.submitting():
-        prepared = prepare(workshop.lab, file, Choice())
+def test_what_ends_while_a_submission_is_made_does_not_run_again(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 6\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workbench, 2))
+    with workbench.lab.submitting():
+        prepared = prepare(workbench.lab, file, Choice())
         assert prepared.queued.to_list() == list(range(6))
         event = submit_event(prepared, [{"name": "localhost", "slots": 2, "tags": []}], False)
-        (workshop.folder / "go").touch()
+        (workbench.folder / "go").touch()
         assert run.wait(20) == 0
-        client = EngineClient.start(workshop.lab)
-        client.request("submit", event=event, seen=prepared.seen, environment=workshop.environment())
-    until(lambda: len(workshop.events("ended")) == 2)
-    assert states(workshop) == {"done": 6}
-    assert sorted(map(int, workshop.lines())) == list(range(6))
+        client = EngineClient.start(workbench.lab)
+        client.request("submit", event=event, seen=prepared.seen, environment=workbench.environment)
+    until(lambda: len(workbench.events("ended")) == 2)
+    assert states(workbench) == {"done": 6}
+    assert sorted(map(int, workbench.lines())) == list(range(6))
 
 
-def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workshop: Workshop) -> None:
-    other = workshop.write("o.yaml", f"command: '{TRUTH}; {WAIT}'\n")
-    run = workshop.start("--run", other, "--node", "localhost", 2)
-    until(lambda: began(workshop))
-    file = workshop.write("e.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\nrepeat: 4\n")
-    with workshop.lab.submitting():
-        prepared = prepare(workshop.lab, file, Choice())
+def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workbench: Workbench) -> None:
+    other = workbench.write("o.yaml", f"command: '{TRUTH}; {WAIT}'\n")
+    run = workbench.start("--run", other, "--node", "localhost", 2)
+    until(lambda: began(workbench))
+    file = workbench.write("e.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\nrepeat: 4\n")
+    with workbench.lab.submitting():
+        prepared = prepare(workbench.lab, file, Choice())
         event = submit_event(prepared, [{"name": "localhost", "slots": 2, "tags": []}], False)
         with pytest.raises(LabError):  # of the table for people, which comes last
             replace(prepared.plan, values={"x": []}).write(prepared.folder.plans, prepared.text)
         # It was written so: whoever damages it later is found by its checksum.
         event = structs.replace(event, plan_crc=file_crc(prepared.folder.plans / "1.parquet"))
-        client = EngineClient.start(workshop.lab)
-        client.request("submit", event=event, seen=prepared.seen, environment=workshop.environment())
-    until(lambda: workshop.events("ended"))
-    (paused,) = workshop.events("paused")
+        client = EngineClient.start(workbench.lab)
+        client.request("submit", event=event, seen=prepared.seen, environment=workbench.environment)
+    until(lambda: workbench.events("ended"))
+    (paused,) = workbench.events("paused")
     assert paused["reason"] == "error" and "the engine failed" in paused["message"]
-    assert workshop.experiment().state().counts_by_name()["pending"] == 8
-    (workshop.folder / "go").touch()
+    assert workbench.experiment().state().counts_by_name()["pending"] == 8
+    (workbench.folder / "go").touch()
     assert run.wait(20) == 0
-    until(lambda: workshop.engine_pid() is None)
+    until(lambda: workbench.engine_pid() is None)
 
 
-def test_two_followers_and_a_second_run_share_one_engine(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n")
-    other = workshop.write("o.yaml", "command: 'true'\nrepeat: 4\n")
-    first = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: began(workshop, 2))
-    engine = workshop.engine_pid()
+def test_two_followers_and_a_second_run_share_one_engine(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n")
+    other = workbench.write("o.yaml", "command: 'true'\nrepeat: 4\n")
+    first = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workbench, 2))
+    engine = workbench.engine_pid()
     runs = [
-        workshop.start("--run", file, "x=1"),
-        workshop.start("--run", file),
-        workshop.start("--run", other),
+        workbench.start("--run", file, "x=1"),
+        workbench.start("--run", file),
+        workbench.start("--run", other),
     ]
     assert [run.wait(30) for run in (first, *runs)] == [0, 0, 0, 0]
-    assert sorted(map(int, workshop.lines())) == list(range(24))
-    assert states(workshop) == {"done": 24}
-    assert states(workshop, "o") == {"done": 4}
-    log = (workshop.lab_path / "engine.log").read_text()
+    assert sorted(map(int, workbench.lines())) == list(range(24))
+    assert states(workbench) == {"done": 24}
+    assert states(workbench, "o") == {"done": 4}
+    log = (workbench.lab_path / "engine.log").read_text()
     assert engine is not None
     assert "Traceback" not in log
 
 
-def test_engines_that_start_at_the_same_instant(workshop: Workshop) -> None:
+def test_engines_that_start_at_the_same_instant(workbench: Workbench) -> None:
     """One serves; every task runs once."""
-    files = [workshop.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n") for i in range(4)]
-    runs = [workshop.start("--run", file, "--node", "localhost", 2) for file in files]
+    files = [workbench.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n") for i in range(4)]
+    runs = [workbench.start("--run", file, "--node", "localhost", 2) for file in files]
     ended = [(run.wait(60), run.stderr.read() if run.stderr else "") for run in runs]
     assert [status for status, _ in ended] == [0, 0, 0, 0], ended
-    assert sorted(workshop.lines()) == [f"{i}/{task}" for i in range(4) for task in range(5)]
+    assert sorted(workbench.lines()) == [f"{i}/{task}" for i in range(4) for task in range(5)]
 
 
-def test_priority_goes_before_arrival(workshop: Workshop) -> None:
-    low = workshop.write("low.yaml", f"command: 'echo low >>$TRUTH; {WAIT}'\nrepeat: 20\n")
-    high = workshop.write("high.yaml", "command: 'echo high >>$TRUTH'\nrepeat: 5\npriority: 1\n")
-    run = workshop.start("--run", low, "--node", "localhost", 1)
-    until(lambda: began(workshop))
-    assert workshop.call("--run", high, "--node", "localhost", 1, "--detach").returncode == 0
-    (workshop.folder / "go").touch()
+def test_priority_goes_before_arrival(workbench: Workbench) -> None:
+    low = workbench.write("low.yaml", f"command: 'echo low >>$TRUTH; {WAIT}'\nrepeat: 20\n")
+    high = workbench.write("high.yaml", "command: 'echo high >>$TRUTH'\nrepeat: 5\npriority: 1\n")
+    run = workbench.start("--run", low, "--node", "localhost", 1)
+    until(lambda: began(workbench))
+    workbench.process("--run", high, "--node", "localhost", 1, "--detach")
+    (workbench.folder / "go").touch()
     assert run.wait(30) == 0
-    until(lambda: workshop.events("ended", "high"))
-    order = workshop.lines()
+    until(lambda: workbench.events("ended", "high"))
+    order = workbench.lines()
     assert len(order) == 25
     assert order.index("high") < 5  # behind what was handed over already
     assert order[-1] == "low"
@@ -259,51 +259,51 @@ def test_priority_goes_before_arrival(workshop: Workshop) -> None:
 # What is wrong with the world.
 
 
-def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", "command: 'true'\n")
-    assert workshop.call("--run", file).returncode == 0
-    identity = workshop.lab.identity
-    until(lambda: not workshop.spool.exists() and workshop.engine_pid() is None)
-    workshop.spool.write_text("in the way")
+def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", "command: 'true'\n")
+    workbench.process("--run", file)
+    identity = workbench.lab.identity
+    until(lambda: not workbench.spool.exists() and workbench.engine_pid() is None)
+    workbench.spool.write_text("in the way")
     try:
-        ended = workshop.call("--run", file, "--rerun", timeout=40)
+        ended = workbench.process("--run", file, "--rerun", timeout=40, code=None)
     finally:
-        workshop.spool.unlink()
-    assert ended.returncode == 3, ended.stderr
-    assert "node localhost" in ended.stderr
-    assert identity in ended.stderr
-    assert "Traceback" not in ended.stderr
-    until(lambda: workshop.engine_pid() is None)
-    assert workshop.call("--run", file).returncode == 0
-    assert states(workshop)["done"] == 2
+        workbench.spool.unlink()
+    assert ended.code == 3, ended.err
+    assert "node localhost" in ended.err
+    assert identity in ended.err
+    assert "Traceback" not in ended.err
+    until(lambda: workbench.engine_pid() is None)
+    workbench.process("--run", file)
+    assert states(workbench)["done"] == 2
 
 
-def test_a_folder_that_is_removed_under_its_run(workshop: Workshop) -> None:
+def test_a_folder_that_is_removed_under_its_run(workbench: Workbench) -> None:
     import shutil
 
-    file = workshop.write("e.yaml", "command: 'echo $$ >>$TRUTH; sleep 60'\nrepeat: 2\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: began(workshop, 2))
-    shutil.rmtree(workshop.lab_path / "e")
+    file = workbench.write("e.yaml", "command: 'echo $$ >>$TRUTH; sleep 60'\nrepeat: 2\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workbench, 2))
+    shutil.rmtree(workbench.lab_path / "e")
     _, err = run.communicate(timeout=30)
     assert run.returncode in (2, 3), err
     assert "removed" in err
-    until(lambda: not any(alive(int(pid)) for pid in workshop.lines()))
-    until(lambda: workshop.engine_pid() is None)
-    workshop.truth.unlink()
+    until(lambda: not any(alive(int(pid)) for pid in workbench.lines()))
+    until(lambda: workbench.engine_pid() is None)
+    workbench.truth.unlink()
     file.write_text("command: 'echo {task_id} >>$TRUTH'\nrepeat: 2\n")
-    assert workshop.call("--run", file).returncode == 0
-    assert sorted(workshop.lines()) == ["0", "1"]
+    workbench.process("--run", file)
+    assert sorted(workbench.lines()) == ["0", "1"]
 
 
-def test_a_damaged_plan_is_said_and_hangs_nobody(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", "command: 'sleep 60'\nrepeat: 2\n")
-    run = workshop.start("--run", file, "--node", "localhost", 1)
-    until(lambda: workshop.events("started"))
-    pid = workshop.engine_pid()
+def test_a_damaged_plan_is_said_and_hangs_nobody(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", "command: 'sleep 60'\nrepeat: 2\n")
+    run = workbench.start("--run", file, "--node", "localhost", 1)
+    until(lambda: workbench.events("started"))
+    pid = workbench.engine_pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    for plan in (workshop.lab_path / "e/plans").glob("*.parquet"):
+    for plan in (workbench.lab_path / "e/plans").glob("*.parquet"):
         plan.write_bytes(b"no plan")
     _, err = run.communicate(timeout=30)
     assert run.returncode in (2, 3), err
@@ -311,18 +311,19 @@ def test_a_damaged_plan_is_said_and_hangs_nobody(workshop: Workshop) -> None:
     assert "Traceback" not in err
 
 
-def test_commands_for_what_is_not_there(workshop: Workshop) -> None:
-    run = workshop.start("--run", workshop.write("e.yaml", "command: sleep 60\n"), "--node", "localhost", 1)
-    until(lambda: workshop.lab_path.exists() and workshop.events("started"))
-    client = EngineClient.start(workshop.lab)
-    for command, fields in {
+def test_commands_for_what_is_not_there(workbench: Workbench) -> None:
+    run = workbench.start("--run", workbench.write("e.yaml", "command: sleep 60\n"), "--node", "localhost", 1)
+    until(lambda: workbench.lab_path.exists() and workbench.events("started"))
+    client = EngineClient.start(workbench.lab)
+    requests: dict[str, dict[str, Any]] = {
         "stop": {"experiment": "nothing"},
         "resume": {"experiment": "nothing", "environment": {}},
         "requeue": {"experiment": "e", "tasks": [[0, 99]], "environment": {}},
         "dance": {},
-    }.items():
+    }
+    for command, fields in requests.items():
         with pytest.raises(LabError):
             client.request(command, **fields)
     assert client.request("stop", experiment="e", tasks=[[0, 0], [55, 99]])["stopped"] == 1
     assert run.wait(20) is not None
-    assert not (workshop.lab_path / "nothing").exists()
+    assert not (workbench.lab_path / "nothing").exists()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from tests.conftest import Workshop, until
 from tests.engine.test_engine import TRUTH, WAIT, began, states
+from tests.workbench import Workbench, until
 from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.run_files import RunFiles
@@ -25,21 +25,21 @@ NODES = [{"name": "localhost", "slots": 2, "tags": []}]
 
 
 @pytest.fixture
-def small_disk(workshop: Workshop) -> Iterator[Path]:
+def small_disk(workbench: Workbench) -> Iterator[Path]:
     """The lab is on a file system of its own, of a megabyte."""
-    workshop.lab_path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(workshop.lab_path)]
+    workbench.lab_path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(workbench.lab_path)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting a file system needs root")
-    yield workshop.lab_path
-    workshop.close()
-    subprocess.run(["umount", "-l", workshop.lab_path], check=True)
+    yield workbench.lab_path
+    workbench.close()
+    subprocess.run(["umount", "-l", workbench.lab_path], check=True)
 
 
-def test_a_full_disk_pauses_the_run_until_there_is_room(workshop: Workshop, small_disk: Path) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2, "--json")
-    until(lambda: began(workshop, 10))
+def test_a_full_disk_pauses_the_run_until_there_is_room(workbench: Workbench, small_disk: Path) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2, "--json")
+    until(lambda: began(workbench, 10))
     ballast = small_disk / "ballast"
     with open(ballast, "wb", buffering=0) as hole:
         said = threading.Event()
@@ -52,88 +52,88 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(workshop: Workshop, smal
 
         listener = threading.Thread(target=listen)
         listener.start()
-        until(lambda: said.is_set() or fill(hole))
+        until(lambda: fill(hole) or said.is_set())
         assert run.poll() is None
     ballast.unlink()
     assert run.wait(40) == 0
     listener.join()
-    assert states(workshop) == {"done": 120}
-    assert sorted(map(int, workshop.lines())) == list(range(120))
+    assert states(workbench) == {"done": 120}
+    assert sorted(map(int, workbench.lines())) == list(range(120))
 
 
-def test_who_stops_a_run_does_not_wait_for_room(workshop: Workshop, small_disk: Path) -> None:
-    file = workshop.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: began(workshop, 10))
+def test_who_stops_a_run_does_not_wait_for_room(workbench: Workbench, small_disk: Path) -> None:
+    file = workbench.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workbench, 10))
     ballast = small_disk / "ballast"
     with open(ballast, "wb", buffering=0) as hole:
-        until(lambda: fill(hole) or notice(workshop))
+        until(lambda: fill(hole) or notice(workbench))
     run.terminate()
     _, said = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "Left. " in said and "No space left on device" in said, said
     ballast.unlink()
-    assert workshop.call("--run", file).returncode == 0
-    assert states(workshop) == {"done": 120}
+    workbench.process("--run", file)
+    assert states(workbench) == {"done": 120}
 
 
-def fill(file: Any) -> None:
-    """Write until nothing more fits."""
+def fill(file: Any) -> bool:
+    """Write until nothing more fits. Return False, so that `until` goes on."""
     try:
         while True:
             file.write(b"x" * 4096)
     except OSError:
-        pass
+        return False
 
 
-def test_a_disk_that_is_full_from_the_start(workshop: Workshop, small_disk: Path) -> None:
-    file = workshop.write("e.yaml", "command: 'true'\n")
+def test_a_disk_that_is_full_from_the_start(workbench: Workbench, small_disk: Path) -> None:
+    file = workbench.write("e.yaml", "command: 'true'\n")
     with open(small_disk / "lab.json.ballast", "wb", buffering=0) as hole:
         fill(hole)
-    ended = workshop.call("--run", file)
-    assert ended.returncode == 3, ended.stderr
-    assert "No space left on device" in ended.stderr
-    assert len(ended.stderr.splitlines()) <= 2
+    ended = workbench.process("--run", file, code=3)
+    assert "No space left on device" in ended.err
+    assert len(ended.err.splitlines()) <= 2
     (small_disk / "lab.json.ballast").unlink()
-    assert workshop.call("--run", file).returncode == 0
+    workbench.process("--run", file)
 
 
-def test_a_read_only_lab(workshop: Workshop, small_disk: Path) -> None:
-    file = workshop.write("e.yaml", "command: 'true'\n")
-    assert workshop.call("--run", file).returncode == 0
-    remount = ["mount", "-o", "remount,ro", small_disk]
+def test_a_read_only_lab(workbench: Workbench, small_disk: Path) -> None:
+    file = workbench.write("e.yaml", "command: 'true'\n")
+    workbench.process("--run", file)
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
     until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # the engine is gone
-    ended = workshop.call("--run", file, "--rerun")
-    assert ended.returncode == 3, ended.stderr
-    assert "ead-only file system" in ended.stderr
-    assert states(workshop) == {"done": 1}
+    ended = workbench.process("--run", file, "--rerun", code=3)
+    assert "ead-only file system" in ended.err
+    assert states(workbench) == {"done": 1}
 
 
-def test_a_task_that_fills_the_disk_of_its_lab_fails_and_nothing_is_lost(workshop: Workshop, small_disk: Path) -> None:
+def test_a_task_that_fills_the_disk_of_its_lab_fails_and_nothing_is_lost(
+    workbench: Workbench, small_disk: Path
+) -> None:
     fill = "if test {attempt} = 1; then yes >$TUI_LAB_OUTPUT/much; fi; exit 1"
     script = f"{TRUTH}; if test {{repeat}} = 3; then {fill}; fi; echo over"
-    file = workshop.write("e.yaml", f"command: '{script}'\nrepeat: 30\norder: listed\nretries: 1\n")
-    run = workshop.start("--run", file, "--node", "localhost", 2)
+    file = workbench.write("e.yaml", f"command: '{script}'\nrepeat: 30\norder: listed\nretries: 1\n")
+    run = workbench.start("--run", file, "--node", "localhost", 2)
     much = small_disk / "e/tasks/0/3/much"
-    until(lambda: much.exists() and "3" in workshop.lines() and notice(workshop))
+    until(lambda: much.exists() and "3" in workbench.lines() and notice(workbench))
     size = much.stat().st_size
     assert run.poll() is None
     much.unlink()
     assert run.wait(60) == 1
     assert size > 100_000
-    counts = states(workshop)
+    counts = states(workbench)
     assert counts["failed"] >= 1
     assert counts["failed"] + counts["done"] == 30
-    assert workshop.tasks()[3]["state"] == "failed"
-    finished = Counter((event["task"], event["attempt"]) for event in workshop.events("finished"))
+    assert workbench.tasks()[3]["state"] == "failed"
+    finished = Counter((event["task"], event["attempt"]) for event in workbench.events("finished"))
     assert set(finished.values()) == {1}
-    ran = Counter(workshop.lines())
-    assert all(ran[str(task["task_id"])] <= task["attempts"] for task in workshop.tasks())
+    ran = Counter(workbench.lines())
+    assert all(ran[str(task["task_id"])] <= task["attempts"] for task in workbench.tasks())
 
 
-def notice(shop: Workshop) -> bool:
+def notice(workbench: Workbench) -> bool:
     """The engine waits for room."""
-    client = EngineClient.connect(shop.lab)
+    client = EngineClient.connect(workbench.lab)
     if client is None:
         return False
     said: str = client.request("status")["notice"]
@@ -141,71 +141,70 @@ def notice(shop: Workshop) -> bool:
     return "No space left on device" in said
 
 
-def submission(shop: Workshop, file: Path) -> dict[str, Any]:
+def submission(workbench: Workbench, file: Path) -> dict[str, Any]:
     """What --run would send to the engine, with its plan on the disk already."""
-    with shop.lab.submitting():
-        prepared = prepare(shop.lab, file, Choice())
+    with workbench.lab.submitting():
+        prepared = prepare(workbench.lab, file, Choice())
         return {"event": submit_event(prepared, NODES, False), "seen": prepared.seen}
 
 
-def test_nothing_is_taken_on_while_the_disk_takes_nothing(workshop: Workshop, small_disk: Path) -> None:
+def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, small_disk: Path) -> None:
     """Neither for an experiment whose latest events are unwritten, nor for another one."""
-    file = workshop.write(
+    file = workbench.write(
         "e.yaml", f"command: '{TRUTH}; {WAIT}; test {{x}} != 1'\nparameters: {{x: {{range: [0, 60]}}}}\n"
     )
-    other = workshop.write("o.yaml", "command: 'echo o >>$TRUTH'\n")
-    assert workshop.call("--run", other, "--node", "localhost", 2).returncode == 0
-    run = workshop.start("--run", file, "--node", "localhost", 2)
-    until(lambda: began(workshop, 2) and len(workshop.events("started")) == 2)
+    other = workbench.write("o.yaml", "command: 'echo o >>$TRUTH'\n")
+    workbench.process("--run", other, "--node", "localhost", 2)
+    run = workbench.start("--run", file, "--node", "localhost", 2)
+    until(lambda: began(workbench, 2) and len(workbench.events("started")) == 2)
     file.write_text(file.read_text().replace("60", "61"))
     other.write_text("command: 'echo o >>$TRUTH'\nrepeat: 2\n")
-    wanted = [submission(workshop, file), submission(workshop, other)]
+    wanted = [submission(workbench, file), submission(workbench, other)]
     large = "x" * 9000  # a little may still fit behind what is there
     for fields in wanted:
         fields["event"] = structs.replace(fields["event"], argv=[large])
     ballast = small_disk / "ballast"
     with open(ballast, "wb", buffering=0) as hole:
         fill(hole)
-        (workshop.folder / "go").touch()
-        until(lambda: notice(workshop))
-        client = EngineClient.connect(workshop.lab)
+        (workbench.folder / "go").touch()
+        until(lambda: notice(workbench))
+        client = EngineClient.connect(workbench.lab)
         assert client is not None
-        environment = workshop.environment()
-        for command, fields in [
+        requests: list[tuple[str, dict[str, Any]]] = [
             ("submit", wanted[0]),
             ("requeue", {"experiment": "e", "tasks": [[0, 9]], "changes": {"x": large}}),
             ("submit", wanted[1]),
             ("requeue", {"experiment": "o", "tasks": [[0, 0]], "changes": {"x": large}}),
-        ]:
+        ]
+        for command, fields in requests:
             with pytest.raises(StorageError, match="No space left on device") as refused:
-                client.request(command, environment=environment, **fields)
+                client.request(command, environment=workbench.environment, **fields)
             assert "make room" in refused.value.hint
-        ended = workshop.call("--run", other)
-        assert ended.returncode == 3
-        assert "No space left on device" in ended.stderr
-        assert not workshop.events("requeued") + workshop.events("requeued", "o")
+        ended = workbench.process("--run", other, code=3)
+        assert "No space left on device" in ended.err
+        assert not workbench.events("requeued") + workbench.events("requeued", "o")
         assert client.request("status")["active"] == ["e"]
     ballast.unlink()
     assert run.wait(60) == 1
-    assert states(workshop) == {"done": 59, "failed": 1}
-    assert states(workshop, "o") == {"done": 1}
-    assert len(workshop.events("submitted")) == len(workshop.events("submitted", "o")) == 1
+    assert states(workbench) == {"done": 59, "failed": 1}
+    assert states(workbench, "o") == {"done": 1}
+    assert len(workbench.events("submitted")) == len(workbench.events("submitted", "o")) == 1
     # What was refused is taken now, once.
-    client = EngineClient.start(workshop.lab)
+    client = EngineClient.start(workbench.lab)
     for fields in wanted:
         for _ in range(2):
-            client.request("submit", **fields, environment=environment)
-    until(lambda: len(workshop.events("ended")) == 2 and len(workshop.events("ended", "o")) == 2)
-    assert states(workshop) == {"done": 60, "failed": 1}
-    assert states(workshop, "o") == {"done": 2}
-    assert Counter(workshop.lines()) == {**{str(task): 1 for task in range(61)}, "o": 2}
+            client.request("submit", **fields, environment=workbench.environment)
+    until(lambda: len(workbench.events("ended")) == 2 and len(workbench.events("ended", "o")) == 2)
+    assert states(workbench) == {"done": 60, "failed": 1}
+    assert states(workbench, "o") == {"done": 2}
+    assert Counter(workbench.lines()) == {**{str(task): 1 for task in range(61)}, "o": 2}
 
 
-def test_what_is_unwritten_goes_first(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_unwritten_goes_first(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     """No decision is taken on a state that the disk has not got yet."""
-    assert workshop.run("command: 'true'\n").returncode == 0
-    until(lambda: workshop.engine_pid() is None)
-    run = RunFiles(workshop.experiment())
+    assert workbench.run("command: 'true'\n").returncode == 0
+    until(lambda: workbench.engine_pid() is None)
+    run = RunFiles(workbench.experiment())
     happened = Paused(1.0, "asked", 0)
     with monkeypatch.context() as full:
         full.setattr(Journal, "append", lambda *_: 0)
@@ -217,4 +216,4 @@ def test_what_is_unwritten_goes_first(workshop: Workshop, monkeypatch: pytest.Mo
     run.state.apply(happened)
     run.resume()
     run.journal.close()
-    assert [event["event"] for event in workshop.events()[-2:]] == ["paused", "resumed"]
+    assert [event["event"] for event in workbench.events()[-2:]] == ["paused", "resumed"]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Workshop, alive, until
 from tests.engine.test_behaviour import outcome, relatives
+from tests.workbench import Workbench, alive, until
 
 PYTHON = "python3 -S -c"
 
@@ -89,13 +89,12 @@ EXPERIMENTS = {
 
 
 @pytest.fixture(scope="module")
-def ran(shared_workshop: Workshop) -> Workshop:
+def ran(shared_workbench: Workbench) -> Workbench:
     """All of them after one run."""
-    files = [shared_workshop.write(f"{name}.yaml", text) for name, text in EXPERIMENTS.items()]
-    ended = shared_workshop.call("--run", *files, "--node", "localhost", 4, "--keep-going", timeout=150)
-    assert ended.returncode == 1, ended.stderr
-    assert "Traceback" not in ended.stderr + (shared_workshop.lab_path / "engine.log").read_text()
-    return shared_workshop
+    files = [shared_workbench.write(f"{name}.yaml", text) for name, text in EXPERIMENTS.items()]
+    ended = shared_workbench.process("--run", *files, "--node", "localhost", 4, "--keep-going", timeout=150, code=1)
+    assert "Traceback" not in ended.err + (shared_workbench.lab_path / "engine.log").read_text()
+    return shared_workbench
 
 
 @pytest.mark.parametrize(
@@ -110,31 +109,31 @@ def ran(shared_workshop: Workshop) -> Workshop:
         ("many_files", ("failed", "exit", 6, None)),
     ],
 )
-def test_how_it_ended(ran: Workshop, name: str, expected: tuple[Any, ...]) -> None:
+def test_how_it_ended(ran: Workbench, name: str, expected: tuple[Any, ...]) -> None:
     assert outcome(ran.tasks(name)[0]) == expected
 
 
-def test_a_million_small_writes_arrive(ran: Workshop) -> None:
+def test_a_million_small_writes_arrive(ran: Workbench) -> None:
     assert ran.output(0, "stdout", "writes") == ".\n" * 1_000_000
 
 
-def test_what_a_task_leaves_behind_is_stopped_and_counted(ran: Workshop) -> None:
+def test_what_a_task_leaves_behind_is_stopped_and_counted(ran: Workbench) -> None:
     (finished,) = ran.events("finished", "grandchildren")
     assert finished["leftover"] >= 5  # a shell may be just ending
 
 
-def test_a_task_that_kills_what_is_around_it(ran: Workshop) -> None:
+def test_a_task_that_kills_what_is_around_it(ran: Workbench) -> None:
     assert outcome(ran.tasks("kills_its_group")[0]) == ("failed", "signal", 137, 9)
     assert outcome(ran.tasks("kills_its_parent")[0]) == ("failed", "exit", 8, None)
     assert outcome(ran.tasks("stops_itself")[0])[:2] == ("failed", "timeout")
 
 
-def test_the_others_never_notice(ran: Workshop) -> None:
+def test_the_others_never_notice(ran: Workbench) -> None:
     assert {task["state"] for task in ran.tasks("fine")} == {"done"}
     assert len(ran.events("finished", "fine")) == 20
 
 
-def test_nothing_of_them_is_left(ran: Workshop) -> None:
+def test_nothing_of_them_is_left(ran: Workbench) -> None:
     until(lambda: ran.engine_pid() is None and not ran.spool.exists())
     until(lambda: not relatives(str(ran.folder).encode()))
 
@@ -149,44 +148,44 @@ parameters: {{gate: [go]}}
 """
 
 
-def program_of(shop: Workshop) -> int:
+def program_of(workbench: Workbench) -> int:
     """The pid of the program that began last."""
-    return int(shop.lines()[-1])
+    return int(workbench.lines()[-1])
 
 
-def test_a_program_that_someone_kills(workshop: Workshop) -> None:
-    run = workshop.start("--run", workshop.write("e.yaml", GATED), "--node", "localhost", 1)
-    until(workshop.lines)
-    os.kill(program_of(workshop), signal.SIGKILL)
+def test_a_program_that_someone_kills(workbench: Workbench) -> None:
+    run = workbench.start("--run", workbench.write("e.yaml", GATED), "--node", "localhost", 1)
+    until(workbench.lines)
+    os.kill(program_of(workbench), signal.SIGKILL)
     assert run.wait(30) == 1
-    assert outcome(workshop.tasks()[0]) == ("failed", "signal", 137, 9)
+    assert outcome(workbench.tasks()[0]) == ("failed", "signal", 137, 9)
 
 
 @pytest.mark.parametrize("whom", ["program", "group"])
-def test_a_task_that_someone_stops_for_a_while(workshop: Workshop, whom: str) -> None:
-    run = workshop.start("--run", workshop.write("e.yaml", GATED), "--node", "localhost", 1)
-    until(workshop.lines)
-    program = program_of(workshop)
+def test_a_task_that_someone_stops_for_a_while(workbench: Workbench, whom: str) -> None:
+    run = workbench.start("--run", workbench.write("e.yaml", GATED), "--node", "localhost", 1)
+    until(workbench.lines)
+    program = program_of(workbench)
     signaled = {"program": program, "group": -program}[whom]
     os.kill(signaled, signal.SIGSTOP)
-    (workshop.folder / "go").touch()
+    (workbench.folder / "go").touch()
     until(lambda: state_of(program) == "T")
-    assert workshop.call("status").returncode == 0
-    assert workshop.tasks()[0]["state"] == "running"
+    workbench.process("status")
+    assert workbench.tasks()[0]["state"] == "running"
     os.kill(signaled, signal.SIGCONT)
     assert run.wait(30) == 0
-    assert workshop.output(0) == "over\n"
+    assert workbench.output(0) == "over\n"
 
 
-def test_a_stopped_task_can_be_stopped_for_good(workshop: Workshop) -> None:
-    run = workshop.start("--run", workshop.write("e.yaml", GATED), "--node", "localhost", 1)
-    until(workshop.lines)
-    program = program_of(workshop)
+def test_a_stopped_task_can_be_stopped_for_good(workbench: Workbench) -> None:
+    run = workbench.start("--run", workbench.write("e.yaml", GATED), "--node", "localhost", 1)
+    until(workbench.lines)
+    program = program_of(workbench)
     os.kill(-program, signal.SIGSTOP)
     until(lambda: state_of(program) == "T")
-    assert workshop.call("stop").returncode == 0
+    workbench.process("stop")
     assert run.wait(40) == 0
-    assert outcome(workshop.tasks()[0])[:2] == ("stopped", "stopped")
+    assert outcome(workbench.tasks()[0])[:2] == ("stopped", "stopped")
     assert not alive(program)
 
 
@@ -197,7 +196,7 @@ def state_of(pid: int) -> str:
 # Much output.
 
 
-def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop, request: pytest.FixtureRequest) -> None:
+def test_a_task_that_prints_much_costs_no_memory(workbench: Workbench, request: pytest.FixtureRequest) -> None:
     size = 10_000_000_000 if request.config.getoption("--long") else 200_000_000
     text = f"""
         command: |
@@ -207,17 +206,17 @@ def test_a_task_that_prints_much_costs_no_memory(workshop: Workshop, request: py
           echo >>$TRUTH; while ! test -e end; do sleep 0.02; done
         metrics: {{loss: {{pattern: 'loss: (@float@)', take: last}}}}
         """
-    run = workshop.start("--run", workshop.write("e.yaml", text), "--node", "localhost", 2, "--json")
-    until(lambda: len(workshop.lines()) == 1 and workshop.events("started"))
-    engine, agent = workshop.engine_pid(), workshop.agent_pid()
+    run = workbench.start("--run", workbench.write("e.yaml", text), "--node", "localhost", 2, "--json")
+    until(lambda: len(workbench.lines()) == 1 and workbench.events("started"))
+    engine, agent = workbench.engine_pid(), workbench.agent_pid()
     before = peak(engine), peak(agent)
-    (workshop.folder / "go").touch()
-    until(lambda: len(workshop.lines()) == 2, 600)
+    (workbench.folder / "go").touch()
+    until(lambda: len(workbench.lines()) == 2, 600)
     after = peak(engine), peak(agent)
-    (workshop.folder / "end").touch()
+    (workbench.folder / "end").touch()
     out, _ = run.communicate(timeout=600)
     assert run.returncode == 0, out
-    folder = workshop.experiment().task_folder(0)
+    folder = workbench.experiment().task_folder(0)
     assert (folder / "stdout").stat().st_size == size
     assert (folder / "stderr").stat().st_size == 9_000_000
     (folder / "stdout").unlink()
@@ -235,25 +234,24 @@ def peak(pid: int | None) -> int:
 
 
 @pytest.fixture
-def small(workshop: Workshop) -> Iterator[Path]:
+def small(workbench: Workbench) -> Iterator[Path]:
     """A file system of a megabyte, for the outputs of e."""
-    place = workshop.lab_path / "e/tasks"
-    assert workshop.run("command: 'true'\n").returncode == 0
-    until(lambda: workshop.engine_pid() is None)
+    place = workbench.lab_path / "e/tasks"
+    workbench.run_text("command: 'true'\n")
+    until(lambda: workbench.engine_pid() is None)
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting a file system needs root")
     yield place
-    workshop.close()
+    workbench.close()
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_task_that_fills_its_disk_fails_and_the_others_go_on(workshop: Workshop, small: Path) -> None:
-    e = workshop.write("experiment.yaml", "name: e\ncommand: 'echo begun; yes | head -c 3000000'\n")
-    o = workshop.write("o.yaml", "command: 'echo {task_id}'\nrepeat: 10\n")
-    ended = workshop.call("--run", e, o, "--node", "localhost", 1)
-    assert ended.returncode == 1, ended.stderr
-    assert outcome(workshop.tasks()[1])[:2] == ("failed", "exit")
-    assert {task["state"] for task in workshop.tasks("o")} == {"done"}
-    assert workshop.call("--run", e, timeout=60).returncode == 1
-    assert workshop.tasks()[1]["attempts"] == 2
+def test_a_task_that_fills_its_disk_fails_and_the_others_go_on(workbench: Workbench, small: Path) -> None:
+    e = workbench.write("experiment.yaml", "name: e\ncommand: 'echo begun; yes | head -c 3000000'\n")
+    o = workbench.write("o.yaml", "command: 'echo {task_id}'\nrepeat: 10\n")
+    workbench.process("--run", e, o, "--node", "localhost", 1, code=1)
+    assert outcome(workbench.tasks()[1])[:2] == ("failed", "exit")
+    assert {task["state"] for task in workbench.tasks("o")} == {"done"}
+    workbench.process("--run", e, timeout=60, code=1)
+    assert workbench.tasks()[1]["attempts"] == 2

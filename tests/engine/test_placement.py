@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 
 SMI = """\
 #!/bin/sh
@@ -29,10 +29,10 @@ command: |
 """
 
 
-def spans(workshop: Workshop, count: int, name: str = "e") -> list[tuple[float, float, str]]:
+def spans(workbench: Workbench, count: int, name: str = "e") -> list[tuple[float, float, str]]:
     found = []
     for task in range(count):
-        first, last = workshop.output(task, name=name).splitlines()
+        first, last = workbench.output(task, name=name).splitlines()
         _, began, cards = first.split()
         found.append((float(began), float(last.split()[1]), cards))
     return found
@@ -42,57 +42,54 @@ def most_at_once(times: list[tuple[float, float, str]]) -> int:
     return max(sum(1 for begin, end, _ in times if begin <= moment < end) for moment, _, _ in times)
 
 
-def test_limits_are_tokens_across_the_run(workshop: Workshop) -> None:
+def test_limits_are_tokens_across_the_run(workbench: Workbench) -> None:
     text = TIMED + "repeat: 8\nneeds: {license: 1}\nlimits: {license: 2}\n"
-    assert workshop.run(text, slots=6).returncode == 0
-    assert most_at_once(spans(workshop, 8)) <= 2
+    workbench.run_text(text, slots=6)
+    assert most_at_once(spans(workbench, 8)) <= 2
 
 
-def test_tasks_wait_for_memory_and_some_fit_beside(workshop: Workshop) -> None:
+def test_tasks_wait_for_memory_and_some_fit_beside(workbench: Workbench) -> None:
     lines = Path("/proc/meminfo").read_text().splitlines()
     total = int(next(line for line in lines if line.startswith("MemTotal")).split()[1])
     text = TIMED + f"repeat: 4\nneeds: {{memory: {int(total * 0.6)}K}}\n"
-    assert workshop.run(text, slots=4).returncode == 0
-    assert most_at_once(spans(workshop, 4)) == 1
+    workbench.run_text(text, slots=4)
+    assert most_at_once(spans(workbench, 4)) == 1
 
 
-def test_an_exclusive_task_is_alone(workshop: Workshop) -> None:
+def test_an_exclusive_task_is_alone(workbench: Workbench) -> None:
     text = TIMED + "parameters: {alone: [true, false, false, true, false, false]}\nneeds: {exclusive: '{alone}'}\n"
-    run = workshop.run(text, slots=4)
-    assert run.returncode == 0, run.stderr
-    times = spans(workshop, 2)
+    workbench.run_text(text, slots=4)
+    times = spans(workbench, 2)
     every = [*times]
-    alone = [one for task, one in zip(workshop.tasks(), every, strict=False) if task["alone"]]
+    alone = [one for task, one in zip(workbench.tasks(), every, strict=False) if task["alone"]]
     for begin, end, _ in alone:
         assert sum(1 for other, last, _ in every if other < end and last > begin) == 1
 
 
-def test_what_no_node_has_is_said_at_once(workshop: Workshop) -> None:
-    run = workshop.run("command: 'true'\nrepeat: 3\nneeds: {gpus: 3}\n", env=without_cards(workshop))
-    assert run.returncode == 1
-    assert Counter(task["reason"] for task in workshop.tasks()) == {"start": 3}
-    message = workshop.events("finished")[0]["message"]
+def test_what_no_node_has_is_said_at_once(workbench: Workbench) -> None:
+    workbench.run_text("command: 'true'\nrepeat: 3\nneeds: {gpus: 3}\n", env=without_cards(workbench), code=1)
+    assert Counter(task["reason"] for task in workbench.tasks()) == {"start": 3}
+    message = workbench.events("finished")[0]["message"]
     assert "localhost" in message and "gpu" in message
 
 
-def without_cards(workshop: Workshop) -> dict[str, str]:
-    return workshop.environment()
+def without_cards(workbench: Workbench) -> dict[str, str]:
+    return {}
 
 
 @pytest.fixture
-def cards(workshop: Workshop) -> dict[str, str]:
+def cards(workbench: Workbench) -> dict[str, str]:
     """An environment with an nvidia-smi that knows two cards."""
-    folder = workshop.folder / "bin"
+    folder = workbench.folder / "bin"
     folder.mkdir()
-    smi = workshop.write("bin/nvidia-smi", SMI)
+    smi = workbench.write("bin/nvidia-smi", SMI)
     smi.chmod(0o755)
-    return workshop.environment(PATH=f"{folder}:{os.environ['PATH']}")
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-def test_each_task_sees_its_own_cards(workshop: Workshop, cards: dict[str, str]) -> None:
-    run = workshop.run(TIMED + "repeat: 6\nneeds: {gpus: 1}\n", slots=4, env=cards)
-    assert run.returncode == 0, run.stderr
-    times = spans(workshop, 6)
+def test_each_task_sees_its_own_cards(workbench: Workbench, cards: dict[str, str]) -> None:
+    workbench.run_text(TIMED + "repeat: 6\nneeds: {gpus: 1}\n", slots=4, env=cards)
+    times = spans(workbench, 6)
     assert most_at_once(times) <= 2
     assert {cards for _, _, cards in times} == {"0", "1"}
     for begin, end, card in times:
@@ -100,26 +97,23 @@ def test_each_task_sees_its_own_cards(workshop: Workshop, cards: dict[str, str])
 
 
 @pytest.mark.parametrize("where", ["shell", "file"])
-def test_only_cards_that_are_left_to_this_shell(workshop: Workshop, cards: dict[str, str], where: str) -> None:
+def test_only_cards_that_are_left_to_this_shell(workbench: Workbench, cards: dict[str, str], where: str) -> None:
     env = {**cards, "CUDA_VISIBLE_DEVICES": "1"} if where == "shell" else cards
     text = TIMED + "repeat: 3\nneeds: {gpus: 1}\n" + "env: {CUDA_VISIBLE_DEVICES: '1'}\n" * (where == "file")
-    run = workshop.run(text, slots=4, env=env)
-    assert run.returncode == 0, run.stderr
-    assert {card for _, _, card in spans(workshop, 3)} == {"1"}
+    workbench.run_text(text, slots=4, env=env)
+    assert {card for _, _, card in spans(workbench, 3)} == {"1"}
 
 
-def test_two_tasks_share_a_card(workshop: Workshop, cards: dict[str, str]) -> None:
-    run = workshop.run(TIMED + "repeat: 8\nneeds: {gpus: 0.5}\n", slots=8, env=cards)
-    assert run.returncode == 0, run.stderr
-    times = spans(workshop, 8)
+def test_two_tasks_share_a_card(workbench: Workbench, cards: dict[str, str]) -> None:
+    workbench.run_text(TIMED + "repeat: 8\nneeds: {gpus: 0.5}\n", slots=8, env=cards)
+    times = spans(workbench, 8)
     for card in ("0", "1"):
         assert most_at_once([one for one in times if one[2] == card] or times[:1]) <= 2
 
 
-def test_more_memory_on_the_second_attempt_and_by_retry(workshop: Workshop) -> None:
+def test_more_memory_on_the_second_attempt_and_by_retry(workbench: Workbench) -> None:
     text = "command: 'test {attempt} -ge 3'\nretries: 1\nneeds: {memory: [1K, 2K], cpus: 1}\n"
-    assert workshop.run(text).returncode == 1
-    retried = workshop.call("retry", "e", "needs.memory=3K")
-    assert retried.returncode == 0, retried.stderr
-    assert workshop.events("requeued")[0]["changes"] == {"needs": {"memory": 3072}}
-    assert json.dumps(workshop.tasks()[0]["state"]) == '"done"'
+    workbench.run_text(text, code=1)
+    workbench.process("retry", "e", "needs.memory=3K")
+    assert workbench.events("requeued")[0]["changes"] == {"needs": {"memory": 3072}}
+    assert json.dumps(workbench.tasks()[0]["state"]) == '"done"'

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Workshop
 from tests.engine.agent_talk import Talk
+from tests.workbench import Workbench
 from tui_lab.experiment.shell.command import compile_command
 
 SHOW = """#!{python}
@@ -58,7 +58,7 @@ def scene(talk: Talk) -> Talk:
 
 
 def test_programs_get_the_same_words_and_variables_as_from_a_shell(scene: Talk) -> None:
-    pairs = []
+    pairs: list[tuple[int, Any]] = []
     for source in COMMANDS:
         command = compile_command(source, ["x"], widths={"x": 2})
         assert not command.needs_shell
@@ -115,22 +115,22 @@ def test_a_function_that_was_exported_goes_before_a_program(scene: Talk) -> None
     assert (scene.output(0) / "stdout").read_text() == "function\n"
 
 
-def test_a_shell_that_is_asked_for_is_used(workshop: Workshop) -> None:
-    parent = workshop.folder / "parent"
+def test_a_shell_that_is_asked_for_is_used(workbench: Workbench) -> None:
+    parent = workbench.folder / "parent"
     parent.write_text("#!/bin/sh\ntr '\\0' ' ' </proc/$PPID/cmdline\n")
     parent.chmod(0o755)
     for name, shell in (("without", ""), ("with", "shell: dash\n")):
-        file = workshop.write(f"{name}.yaml", f"command: ./parent {{x}} {{x}}\nparameters: {{x: [1]}}\n{shell}")
-        assert workshop.call("--run", file).returncode == 0
-    assert "tui-lab-agent" in workshop.output(0, name="without")  # no shell is in between
-    assert workshop.output(0, name="with").startswith(("dash -e -c ", "sh -c "))
+        file = workbench.write(f"{name}.yaml", f"command: ./parent {{x}} {{x}}\nparameters: {{x: [1]}}\n{shell}")
+        workbench.process("--run", file)
+    assert "tui-lab-agent" in workbench.output(0, name="without")  # no shell is in between
+    assert workbench.output(0, name="with").startswith(("dash -e -c ", "sh -c "))
 
 
 @pytest.mark.parametrize("path", ["", "/nowhere"])
-def test_a_path_of_the_file_is_for_its_programs(workshop: Workshop, path: str) -> None:
+def test_a_path_of_the_file_is_for_its_programs(workbench: Workbench, path: str) -> None:
     text = f"parameters: {{x: [1]}}\nenv: {{PATH: '{path}'}}\n"
-    run = workshop.run("command: 'nosuch; echo {x}'\n" + text)
-    assert "bash: line 1: nosuch: " in workshop.output(0, "stderr")
-    run = workshop.call("--run", workshop.write("d.yaml", "command: nosuch {x}\n" + text))
-    assert workshop.output(0, "stderr", "d") == f"nosuch: command not found (PATH is {path or 'empty'})\n"
-    assert "/0/1/0" not in run.stdout + run.stderr
+    run = workbench.run_text("command: 'nosuch; echo {x}'\n" + text, code=None)
+    assert "bash: line 1: nosuch: " in workbench.output(0, "stderr")
+    run = workbench.process("--run", workbench.write("d.yaml", "command: nosuch {x}\n" + text), code=None)
+    assert workbench.output(0, "stderr", "d") == f"nosuch: command not found (PATH is {path or 'empty'})\n"
+    assert "/0/1/0" not in run.out + run.err

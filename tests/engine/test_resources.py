@@ -185,8 +185,8 @@ class Giving(RuleBasedStateMachine):
         assert self.resources.free == self.resources.slots
         whole = [self.resources.grant({"gpus": 1}) for _ in self.resources.gpus[: self.resources.slots]]
         assert None not in whole
-        for allocation in whole:
-            self.resources.release({"gpus": 1}, allocation or {})
+        for granted in whole:
+            self.resources.release({"gpus": 1}, granted or {})
 
     def no_more_than_offered(self) -> None:
         """After a grant, whatever was resized before."""
@@ -280,7 +280,12 @@ def test_nobody_waits_for_ever(seed: int, passes: int) -> None:
     resources = small(chance.randint(1, 4), chance.randint(1, 4), chance.randint(1, 4))
 
     def some() -> dict[str, Any]:
-        amounts = {"cpus": [1, 2, 4], "memory": [GIB, 2 * GIB, 4 * GIB], "gpus": [0.5, 1, 2], "exclusive": [True]}
+        amounts: dict[str, list[Any]] = {
+            "cpus": [1, 2, 4],
+            "memory": [GIB, 2 * GIB, 4 * GIB],
+            "gpus": [0.5, 1, 2],
+            "exclusive": [True],
+        }
         needs = {name: chance.choice(amounts[name]) for name in amounts if chance.random() < 0.2}
         return needs if not resources.why_impossible(needs) else {}
 

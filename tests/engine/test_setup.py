@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, until
 from tests.engine.agent_talk import Talk, gone
+from tests.workbench import Workbench, until
 
 HANGS = (
     """echo words of it; (trap '' TERM; echo $BASHPID >>pids; while :; do sleep 1; done) & echo $$ >>pids; sleep 1000"""
@@ -22,25 +22,24 @@ def pids(folder: Path) -> list[int]:
     return [int(word) for word in (folder / "pids").read_text().split()]
 
 
-def test_a_setup_is_seen_and_ends_with_its_run(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\n")
-    run = workshop.start("--run", file)
-    started = pids(workshop.folder)
-    until(lambda: "setup is running (" in workshop.call("status").stdout)
-    assert "localhost: setup is running (" in workshop.call("nodes").stdout
+def test_a_setup_is_seen_and_ends_with_its_run(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\n")
+    run = workbench.start("--run", file)
+    started = pids(workbench.folder)
+    until(lambda: "setup is running (" in workbench.process("status", code=None).out)
+    assert "localhost: setup is running (" in workbench.process("nodes", code=None).out
     run.send_signal(signal.SIGTERM)
     _, said = run.communicate(timeout=60)
     assert said.count("setup is running") == 1
     until(lambda: all(map(gone, started)))
-    assert {task["state"] for task in workshop.tasks()} == {"pending"}
+    assert {task["state"] for task in workbench.tasks()} == {"pending"}
 
 
-def test_a_setup_has_a_time_limit(workshop: Workshop) -> None:
+def test_a_setup_has_a_time_limit(workbench: Workbench) -> None:
     text = f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\nsetup_timeout: 1s\n"
-    run = workshop.run(text)
-    assert run.returncode == 1
-    assert "setup took longer than 1 s: words of it" in run.stdout + run.stderr
-    until(lambda: all(map(gone, pids(workshop.folder))))
+    run = workbench.run_text(text, code=1)
+    assert "setup took longer than 1 s: words of it" in run.out + run.err
+    until(lambda: all(map(gone, pids(workbench.folder))))
 
 
 def test_a_setup_that_nobody_waits_for_any_more(talk: Talk) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, until
+from tests.workbench import Workbench, until
 from tui_lab.engine.lock import EngineFacts
 from tui_lab.store.lab import Lab
 
@@ -21,24 +21,23 @@ TEXT = """
 """
 
 
-def write(workshop: Workshop, name: str, busy: Path, limit: int, need: int = 1) -> Path:
-    return workshop.write(name, TEXT.format(busy=busy, limit=limit, need=need))
+def write(workbench: Workbench, name: str, busy: Path, limit: int, need: int = 1) -> Path:
+    return workbench.write(name, TEXT.format(busy=busy, limit=limit, need=need))
 
 
 @pytest.mark.parametrize(("limits", "needs"), [((1, 1), (1, 1)), ((2, 1), (2, 1))])
 def test_two_experiments_share_a_limit(
-    workshop: Workshop, limits: tuple[int, int], needs: tuple[int, int], tmp_path: Path
+    workbench: Workbench, limits: tuple[int, int], needs: tuple[int, int], tmp_path: Path
 ) -> None:
     files = [
-        write(workshop, f"{name}.yaml", tmp_path / "busy", limit, need)
+        write(workbench, f"{name}.yaml", tmp_path / "busy", limit, need)
         for name, limit, need in zip(("one", "two"), limits, needs, strict=True)
     ]
-    ran = workshop.call("--run", *files, "--node", "localhost", 4)
-    assert ran.returncode == 0, ran.stderr
-    assert [task["state"] for name in ("one", "two") for task in workshop.tasks(name)] == ["done"] * 8
+    workbench.process("--run", *files, "--node", "localhost", 4)
+    assert [task["state"] for name in ("one", "two") for task in workbench.tasks(name)] == ["done"] * 8
 
 
-def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workshop: Workshop, tmp_path: Path) -> None:
+def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workbench: Workbench, tmp_path: Path) -> None:
     """Its engine was killed, and another began for another experiment: the task of the first still runs."""
     busy, go = tmp_path / "busy", tmp_path / "go"
     first = f"""
@@ -47,18 +46,15 @@ def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workshop: W
     needs: {{license: 1}}
     limits: {{license: 1}}
     """
-    assert (
-        workshop.call("--run", workshop.write("one.yaml", first), "--detach", "--node", "localhost", 4).returncode == 0
-    )
+    workbench.process("--run", workbench.write("one.yaml", first), "--detach", "--node", "localhost", 4)
     until(busy.exists)
-    facts = EngineFacts.read(Lab.open(workshop.lab_path))
+    facts = EngineFacts.read(Lab.open(workbench.lab_path))
     assert facts is not None
     os.kill(facts.pid, signal.SIGKILL)
-    two = write(workshop, "two.yaml", busy, 1)
-    assert workshop.call("--run", two, "--detach", "--node", "localhost", 4).returncode == 0
-    until(lambda: (workshop.lab_path / "two" / "journal.jsonl").exists())
+    two = write(workbench, "two.yaml", busy, 1)
+    workbench.process("--run", two, "--detach", "--node", "localhost", 4)
+    until(lambda: (workbench.lab_path / "two" / "journal.jsonl").exists())
     go.touch()
-    until(lambda: [task["state"] for task in workshop.tasks("two")] == ["done"] * 4)
-    ended = workshop.call("resume")
-    assert ended.returncode == 0, ended.stderr
-    assert [task["state"] for task in workshop.tasks("one")] == ["done"]
+    until(lambda: [task["state"] for task in workbench.tasks("two")] == ["done"] * 4)
+    workbench.process("resume")
+    assert [task["state"] for task in workbench.tasks("one")] == ["done"]

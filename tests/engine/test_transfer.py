@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import alive
 from tests.engine.agent_talk import interpreters
+from tests.workbench import alive
 from tui_lab.engine.transfer import PART, PIECE, FileChannel, TransferError, part_of
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport
 from tui_lab.store.task_files import TaskFile
@@ -282,8 +282,13 @@ async def test_files_that_vanish_while_they_are_listed(transport: LocalTransport
         for other in range(40):
             (folder / f"{number}" / f"{other}").touch()
     (folder / "stays").write_text("x")
+
+    def remove_all() -> None:
+        for number in range(50):
+            shutil.rmtree(folder / f"{number}")
+
     async with opened(transport) as files:
-        removing = asyncio.create_task(asyncio.to_thread(lambda: [shutil.rmtree(folder / f"{n}") for n in range(50)]))
+        removing = asyncio.create_task(asyncio.to_thread(remove_all))
         names: set[str] = set()
         while not removing.done():
             names = {entry["name"] for entry in await files.list_files(str(tmp_path), str(folder))}

@@ -1,9 +1,9 @@
 """Several machines to run tasks on, for tests: real SSH servers on this machine.
 
-    def test_something(workshop, fleet):
+    def test_something(workbench, fleet):
         fleet.node("tower", slots=2)                       # sees the lab's folder
         fleet.node("attic", shared=False, tags=["gpu"])    # has a /tmp of its own: does not see it
-        workshop.call("--run", "e.yaml", "--cluster", fleet.cluster_file(), env=fleet.environment(workshop))
+        workbench.process("--run", "e.yaml", "--cluster", fleet.cluster_file(), env=fleet.environment(workbench))
 
 The fixture is imported where it is needed: `from tests.nodes.fleet import Fleet, fleet  # noqa: F401`. It
 hides the test's `tmp_path` from nodes with `shared=False` (root alone can have these; else the test is skipped).
@@ -40,9 +40,9 @@ import asyncssh
 import pytest
 import yaml
 
-from tests.conftest import alive
 from tests.nodes.machine import Machine, Options, can_hide
 from tests.nodes.openssh import NEEDS, SAID, chosen_server
+from tests.workbench import Workbench, alive
 
 _ENTRY = ("workdir", "python", "setup", "ahead", "lost_after", "spool", "gpus", "memory")
 
@@ -177,10 +177,10 @@ class Fleet:
 
     # ---- for the command line
 
-    def environment(self, workshop: Any = None, **more: str) -> dict[str, str]:
+    def environment(self, workbench: Workbench | None = None, /, **more: str) -> dict[str, str]:
         """Variables for `tui-lab`: a HOME whose ~/.ssh knows the fleet, and an `ssh` that reads it, for OpenSSH's own
         takes the home from passwd."""
-        base: Mapping[str, str] = os.environ if workshop is None else workshop.environment()
+        base: Mapping[str, str] = os.environ if workbench is None else workbench.environment
         path = f"{self.programs}:{base.get('PATH', os.defpath)}"
         return {**base, "HOME": str(self.home), "SSH_AUTH_SOCK": "", "PATH": path, **more}
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conftest import alive, until
 from tests.nodes import asyncssh_server
 from tests.nodes.openssh import chosen_server, find_sshd
 from tests.nodes.proxy import Proxy
+from tests.workbench import alive, until
 
 
 @functools.cache

@@ -28,7 +28,11 @@ class Proxy:
 
     def cut(self) -> None:
         """End all connections: the other ends see a reset, or an end."""
-        self._call(lambda: [writer.transport.abort() for writer in list(self._writers)])
+        self._call(self._abort)
+
+    def _abort(self) -> None:
+        for writer in list(self._writers):
+            writer.transport.abort()
 
     def freeze(self) -> None:
         """Nothing comes through any more, and nobody is told."""

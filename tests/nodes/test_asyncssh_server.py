@@ -8,16 +8,16 @@ from collections import Counter
 
 import pytest
 
-from tests.conftest import Workshop, until
 from tests.nodes.echo import LAB, says, transport
 from tests.nodes.fleet import Fleet
 from tests.nodes.openssh import NEEDS
 from tests.nodes.test_runs import effects, leftovers, remove_truth, write
+from tests.workbench import Workbench, until
 
 __all__ = ["remove_truth"]
 
 
-def test_a_sweep_through_it(workshop: Workshop, fleet: Fleet) -> None:
+def test_a_sweep_through_it(workbench: Workbench, fleet: Fleet) -> None:
     """Its connections are cut, and it is stopped and started again: each task runs once."""
     text = """\
         name: e
@@ -29,19 +29,19 @@ def test_a_sweep_through_it(workshop: Workshop, fleet: Fleet) -> None:
     fleet.node("gate", server="asyncssh")
     tower = fleet.node("tower", slots=3, via="gate", server="asyncssh")
     words = [*tower.words, "--keep-going"]
-    run = workshop.start("--run", write(workshop, text), *words, env=fleet.environment(workshop))
-    until(lambda: len(workshop.events("finished")) >= 4, 60)
+    run = workbench.start("--run", write(workbench, text), *words, env=fleet.environment(workbench))
+    until(lambda: len(workbench.events("finished")) >= 4, 60)
     fleet.kill_sessions("tower")
-    until(lambda: len(workshop.events("finished")) >= 12, 60)
+    until(lambda: len(workbench.events("finished")) >= 12, 60)
     fleet.stop("gate")
     fleet.start("gate")
     assert run.wait(60) == 1
-    assert effects(workshop) == dict.fromkeys(range(30), 1)
-    assert Counter((task["state"], task["exit_code"]) for task in workshop.tasks()) == {
+    assert effects(workbench) == dict.fromkeys(range(30), 1)
+    assert Counter((task["state"], task["exit_code"]) for task in workbench.tasks()) == {
         ("done", 0): 15,
         ("failed", 3): 15,
     }
-    folder = workshop.experiment().task_folder(7)
+    folder = workbench.experiment().task_folder(7)
     assert (folder / "stdout").read_bytes() == b"value 7\n"
     assert (folder / "stderr").read_bytes() == b"\xff\x00"
     until(lambda: not leftovers(fleet))
@@ -70,8 +70,9 @@ async def test_how_a_command_ends_and_what_it_sees(fleet: Fleet) -> None:
     async with asyncssh.connect(node.machine.address, node.machine.port, **key) as line:
         seen = await line.run('echo "$HOME|$OWN|$SENT"; echo to stderr >&2; exit 5', env={"SENT": "dropped"})
         assert (seen.stdout, seen.stderr, seen.exit_status) == (f"{node.machine.home}|a b|\n", "to stderr\n", 5)
-        assert (await line.run("wc -c", input="x" * 3_000_000)).stdout.strip() == "3000000"
-        assert (await line.run("kill -KILL $$")).exit_signal[0] == signal.SIGKILL.name.removeprefix("SIG")
+        assert str((await line.run("wc -c", input="x" * 3_000_000)).stdout).strip() == "3000000"
+        killed = (await line.run("kill -KILL $$")).exit_signal
+        assert killed is not None and killed[0] == signal.SIGKILL.name.removeprefix("SIG")
     with pytest.raises(asyncssh.PermissionDenied):
         await asyncssh.connect(node.machine.address, node.machine.port, username="no-such-user", **key)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import until
 from tests.nodes.fleet import Fleet, Node
 from tests.nodes.openssh import needs
+from tests.workbench import until
 
 pytestmark = needs("ssh")
 

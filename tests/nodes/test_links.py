@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests import rooted
-from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet, Node
 from tests.nodes.test_runs import leftovers, remove_truth, states, write
 from tests.portable.test_beneath import digest
+from tests.workbench import Workbench, until
 
 __all__ = ["remove_truth"]
 
@@ -46,18 +46,18 @@ def traps(fleet: Fleet, tmp_path: Path) -> Iterator[list[Node]]:
         TRAP.rmdir()
 
 
-def run(workshop: Workshop, fleet: Fleet, nodes: list[Node], text: str, *words: str) -> Any:
-    env = fleet.environment(workshop)
+def run(workbench: Workbench, fleet: Fleet, nodes: list[Node], text: str, *words: str) -> Any:
+    env = fleet.environment(workbench)
     named = [word for node in nodes for word in node.words]
-    return workshop.call("--run", write(workshop, text), *named, *words, env=env, timeout=120)
+    return workbench.process("--run", write(workbench, text), *named, *words, env=env, timeout=120, code=None)
 
 
-def folder_of(workshop: Workshop, task: int = 0) -> Path:
-    return workshop.lab_path / "e/tasks/0" / str(task)
+def folder_of(workbench: Workbench, task: int = 0) -> Path:
+    return workbench.lab_path / "e/tasks/0" / str(task)
 
 
 def test_a_folder_that_has_become_a_link_is_carried_as_a_link(
-    workshop: Workshop, fleet: Fleet, traps: list[Node]
+    workbench: Workbench, fleet: Fleet, traps: list[Node]
 ) -> None:
     """A usual move on clusters."""
     text = """\
@@ -66,25 +66,25 @@ def test_a_folder_that_has_become_a_link_is_carried_as_a_link(
         metrics: {score: {json: result.json, path: $.score}}
         repeat: 3
         """
-    ran = run(workshop, fleet, traps, text)
+    ran = run(workbench, fleet, traps, text)
     assert ran.returncode == 0, ran.stderr
     said = "its folder is a symbolic link to /tmp/trap: what is behind it is not read"
     assert said in ran.stderr
     for task in range(3):
-        assert folder_of(workshop, task).readlink() == TRAP
-        assert workshop.events("finished")[task]["note"] == said
-    assert said in workshop.call("show", "e/0").stdout
-    assert "is a symbolic link" in workshop.call("logs", "e/0").stderr
-    found = json.loads(workshop.call("query", "SELECT score FROM e", "--json").stdout)
+        assert folder_of(workbench, task).readlink() == TRAP
+        assert workbench.events("finished")[task]["note"] == said
+    assert said in workbench.process("show", "e/0", code=None).out
+    assert "is a symbolic link" in workbench.process("logs", "e/0", code=None).err
+    found = json.loads(workbench.process("query", "SELECT score FROM e", "--json", code=None).out)
     assert {row["score"] for row in found["rows"]} == {None}  # what this machine has there is not the task's
-    assert workshop.call("clean", "e", "--state", "done", "--yes").returncode == 0
-    assert not os.path.lexists(folder_of(workshop))
+    workbench.process("clean", "e", "--state", "done", "--yes")
+    assert not os.path.lexists(folder_of(workbench))
     until(lambda: not leftovers(fleet))
     for node in traps:
         assert not [path for path in node.machine.home.rglob("tasks/*/*") if os.path.lexists(path)]
 
 
-def test_a_node_writes_nowhere_but_into_the_tasks_folder(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_a_node_writes_nowhere_but_into_the_tasks_folder(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     text = """\
         name: e
         command: |
@@ -94,10 +94,10 @@ def test_a_node_writes_nowhere_but_into_the_tasks_folder(workshop: Workshop, fle
         repeat: 4
         retries: 1
         """
-    ran = run(workshop, fleet, traps, text)
+    ran = run(workbench, fleet, traps, text)
     assert ran.returncode == 0, ran.stderr
     for task in range(4):
-        folder = folder_of(workshop, task) / "d"
+        folder = folder_of(workbench, task) / "d"
         assert not folder.is_symlink()
         assert (folder / "authorized_keys").read_text() == "mine\n"
         assert (folder / "large").stat().st_size == 300_000
@@ -117,7 +117,7 @@ KINDS = {
 }
 
 
-def test_names_that_change_their_kind_between_attempts(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_names_that_change_their_kind_between_attempts(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     cases = "; ".join(f"{name}) {script};;" for name, script in KINDS.items()).replace(";;; ", ";; ")
     text = f"""\
         name: e
@@ -131,12 +131,12 @@ def test_names_that_change_their_kind_between_attempts(workshop: Workshop, fleet
           after: [{", ".join(KINDS)}]
         retries: 1
         """
-    ran = run(workshop, fleet, traps, text, "--keep-going")
+    ran = run(workbench, fleet, traps, text, "--keep-going")
     assert ran.returncode == 0, ran.stderr
-    assert states(workshop) == {"done": len(KINDS) ** 2}
-    tasks = {(task["before"], task["after"]): task["task_id"] for task in workshop.tasks()}
+    assert states(workbench) == {"done": len(KINDS) ** 2}
+    tasks = {(task["before"], task["after"]): task["task_id"] for task in workbench.tasks()}
     for before, after in itertools.product(KINDS, KINDS):
-        place = folder_of(workshop, tasks[before, after]) / "d"
+        place = folder_of(workbench, tasks[before, after]) / "d"
         kind = "link" if place.is_symlink() else "folder" if place.is_dir() else "file" if place.exists() else "nothing"
         carried = before if after in ("nothing", "empty", "fifo") else after  # what has no file does not come home
         expected = {"large": "file", "filelink": "link", "dangling": "link", "inlink": "link"}
@@ -157,7 +157,7 @@ def test_names_that_change_their_kind_between_attempts(workshop: Workshop, fleet
             assert place.with_name("d.tui-lab-old").read_text() == "file\n"
 
 
-def test_the_next_attempt_gets_a_folder_of_its_own(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_the_next_attempt_gets_a_folder_of_its_own(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     """The attempt before has put a link, a file or nothing in its place."""
     text = """\
         name: e
@@ -171,14 +171,14 @@ def test_the_next_attempt_gets_a_folder_of_its_own(workshop: Workshop, fleet: Fl
         """
     text = text.replace("{do:raw}", 'eval "$(echo {do} | sed s:@:{output}:)"').replace("trap {output}", "trap @")
     text = text.replace("precious {output}'", "precious @'").replace("x > {output}'", "x > @'")
-    ran = run(workshop, fleet, traps, text)
+    ran = run(workbench, fleet, traps, text)
     assert ran.returncode == 0, ran.stderr
     for task in range(4):
-        assert (folder_of(workshop, task) / "stdout.2").read_text() == "second\n"
-        assert (folder_of(workshop, task) / "file").read_text() == "kept\n"
+        assert (folder_of(workbench, task) / "stdout.2").read_text() == "second\n"
+        assert (folder_of(workbench, task) / "file").read_text() == "kept\n"
 
 
-def test_names_that_are_no_text(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_names_that_are_no_text(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     text = """\
         name: e
         command: |
@@ -188,15 +188,14 @@ def test_names_that_are_no_text(workshop: Workshop, fleet: Fleet, traps: list[No
         repeat: 2
         keep: []
         """
-    ran = run(workshop, fleet, traps, text)
+    ran = run(workbench, fleet, traps, text)
     assert ran.returncode == 0, ran.stderr
     assert "/tmp/l\N{REPLACEMENT CHARACTER}x: what" in ran.stderr
-    assert os.fsencode(folder_of(workshop, 1).readlink()) == b"/tmp/l\xe9x\x1b[31m"
-    assert workshop.call("show", "e/0", "e/1", "--json").returncode == 0
-    fetched = workshop.call("fetch", "e/0", env=fleet.environment(workshop))
-    assert fetched.returncode == 0, fetched.stderr
-    assert (folder_of(workshop) / os.fsdecode(b"l\xe9x")).read_text() == "far"
-    assert workshop.call("show", "e/0").returncode == 0
+    assert os.fsencode(folder_of(workbench, 1).readlink()) == b"/tmp/l\xe9x\x1b[31m"
+    workbench.process("show", "e/0", "e/1", "--json")
+    workbench.process("fetch", "e/0", env=fleet.environment(workbench))
+    assert (folder_of(workbench) / os.fsdecode(b"l\xe9x")).read_text() == "far"
+    workbench.process("show", "e/0")
 
 
 MOUNTS = {
@@ -208,12 +207,12 @@ MOUNTS = {
 }
 
 
-def test_what_can_not_come_home_is_said(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_what_can_not_come_home_is_said(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     cases = " ".join(f"{name}) {script};;" for name, script in MOUNTS.items())
     text = f"name: e\ncommand: |\n  case {{how}} in {cases} esac\nparameters: {{how: [{', '.join(MOUNTS)}]}}\n"
-    ran = run(workshop, fleet, traps[:1], text)
+    ran = run(workbench, fleet, traps[:1], text)
     assert ran.returncode == 0, ran.stderr
-    ended = {event["task"]: event for event in workshop.events("finished")}
+    ended = {event["task"]: event for event in workbench.events("finished")}
     notes = {task: event.get("note", "") for task, event in ended.items()}
     mounted = "its folder can't be read: another file system is mounted there; nothing of it came home"
     assert notes[0] == notes[1] == mounted
@@ -224,19 +223,18 @@ def test_what_can_not_come_home_is_said(workshop: Workshop, fleet: Fleet, traps:
     assert "task 0: its folder can't be read" in ran.stderr
 
 
-def test_clean_goes_on_where_it_is_stuck(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_clean_goes_on_where_it_is_stuck(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     text = "name: e\ncommand: mkdir {output}/m\nrepeat: 4\n"
-    assert workshop.call("--run", write(workshop, text), "--node", "localhost", 2).returncode == 0
-    mount = folder_of(workshop, 1) / "m"
+    workbench.process("--run", write(workbench, text), "--node", "localhost", 2)
+    mount = folder_of(workbench, 1) / "m"
     subprocess.run(["mount", "--bind", TRAP, mount], check=True)
-    cleaned = workshop.call("clean", "e", "--state", "done", "--yes")
-    assert cleaned.returncode == 3
-    assert f"! {mount}: another file system is mounted there" in cleaned.stderr
-    assert [os.path.lexists(folder_of(workshop, task)) for task in range(4)] == [False, True, False, False]
+    cleaned = workbench.process("clean", "e", "--state", "done", "--yes", code=3)
+    assert f"! {mount}: another file system is mounted there" in cleaned.err
+    assert [os.path.lexists(folder_of(workbench, task)) for task in range(4)] == [False, True, False, False]
     subprocess.run(["umount", mount], check=True)
 
 
-def test_here_too(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
+def test_here_too(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     """Tasks of this machine write into the lab itself."""
     text = """\
         name: e
@@ -255,15 +253,14 @@ def test_here_too(workshop: Workshop, fleet: Fleet, traps: list[Node]) -> None:
         parameters: {how: [folder, stdout, hard, file]}
         retries: 1
         """
-    workshop.write("template", "how={how}\n")
-    ran = workshop.call("--run", write(workshop, text), "--node", "localhost", 2, timeout=120)
-    assert ran.returncode == 0, ran.stderr
+    workbench.write("template", "how={how}\n")
+    ran = workbench.process("--run", write(workbench, text), "--node", "localhost", 2, timeout=120)
     for task, how in enumerate(("folder", "stdout", "hard", "file")):
-        assert workshop.output(task, "stdout.2") == f"second\nhow={how}\n"
+        assert workbench.output(task, "stdout.2") == f"second\nhow={how}\n"
     metrics = "metrics: {score: {json: r.json, path: $.score}}\n"
     linked = "name: l\ncommand: 'ln -s /tmp/trap/result.json {output}/r.json'\n" + metrics
     inside = "name: i\ncommand: 'echo [3] > {output}/x; ln -s {output}/x {output}/r.json'\n"
-    ran = workshop.call("--run", workshop.write("l.yaml", linked))
-    assert "r.json of task 0: is a symbolic link out of the task's folder" in ran.stderr
-    workshop.call("--run", workshop.write("i.yaml", inside + metrics.replace("$.score", "'$[0]'")))
-    assert "3" in workshop.call("query", "SELECT score FROM i", "--format", "csv").stdout
+    ran = workbench.process("--run", workbench.write("l.yaml", linked), code=None)
+    assert "r.json of task 0: is a symbolic link out of the task's folder" in ran.err
+    workbench.process("--run", workbench.write("i.yaml", inside + metrics.replace("$.score", "'$[0]'")), code=None)
+    assert "3" in workbench.process("query", "SELECT score FROM i", "--format", "csv", code=None).out

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import Workshop, until
 from tests.nodes.fleet import Fleet
 from tests.nodes.test_away import go, listed, ran, remove_truth, running, states, until_running, waiting
 from tui_lab.engine import connection
@@ -28,91 +27,91 @@ def cluster_of(fleet: Fleet, path: Path, *names: str) -> Path:
     return path
 
 
-def test_all_nodes_of_a_cluster_join_what_is_going(workshop: Workshop, fleet: Fleet) -> None:
+def test_all_nodes_of_a_cluster_join_what_is_going(workbench: Workbench, fleet: Fleet) -> None:
     for name in ("one", "two", "three"):
         fleet.node(name, slots=2)
-    env = fleet.environment(workshop)
-    first = cluster_of(fleet, workshop.folder / "first.yaml", "one")
-    all_of_them = cluster_of(fleet, workshop.folder / "all.yaml", "one", "two", "three")
-    run = workshop.start("--run", waiting(workshop, 12), "--cluster", first, env=env)
-    until_running(workshop, 2)
-    added = workshop.call("nodes", "add", "--cluster", all_of_them, env=env)
-    assert added.returncode == 0, added.stderr
-    assert "one: is there already; `tui-lab nodes set one slots=N` changes its slots" in added.stderr
+    env = fleet.environment(workbench)
+    first = cluster_of(fleet, workbench.folder / "first.yaml", "one")
+    all_of_them = cluster_of(fleet, workbench.folder / "all.yaml", "one", "two", "three")
+    run = workbench.start("--run", waiting(workbench, 12), "--cluster", first, env=env)
+    until_running(workbench, 2)
+    added = workbench.process("nodes", "add", "--cluster", all_of_them, env=env)
+    assert "one: is there already; `tui-lab nodes set one slots=N` changes its slots" in added.err
     for name in ("two", "three"):
-        assert f"{name}: joins what is going\n{name}: is up\n" in added.stderr
-    until(lambda: [running(workshop)[name] for name in ("one", "two", "three")] == [2, 2, 2], 60)
-    go(workshop)
+        assert f"{name}: joins what is going\n{name}: is up\n" in added.err
+    until(lambda: [running(workbench)[name] for name in ("one", "two", "three")] == [2, 2, 2], 60)
+    go(workbench)
     assert run.wait(60) == 0
-    assert states(workshop) == {"done": 12}
-    assert ran(workshop) == list(range(12))
+    assert states(workbench) == {"done": 12}
+    assert ran(workbench) == list(range(12))
 
 
-def test_what_can_not_be_added_is_said(workshop: Workshop, fleet: Fleet) -> None:
+def test_what_can_not_be_added_is_said(workbench: Workbench, fleet: Fleet) -> None:
     one = fleet.node("one", slots=1)
     stranger = fleet.node("stranger", slots=1, known=False)
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", waiting(workshop, 2), *one.words, env=env)
-    until_running(workshop, 1)
-    missing = workshop.call("nodes", "add", "--cluster", "missing.yaml", env=env)
-    assert missing.returncode == 2 and "missing.yaml" in missing.stderr
-    nothing = workshop.call("nodes", "add", "other", *stranger.words, env=env)
-    assert nothing.returncode == 2 and 'there is no experiment "other"' in nothing.stderr
-    refused = workshop.call("nodes", "add", "e", *stranger.words, env=env)
-    assert refused.returncode == 3, refused.stderr
-    assert "stranger: joins e" in refused.stderr and "! stranger: the host key of" in refused.stderr
-    assert "once that is mended: tui-lab nodes reconnect stranger" in refused.stderr
-    assert listed(workshop, "stranger")["state"] == "failed"
-    again = workshop.call("nodes", "reconnect", "stranger", "--json", env=env)
-    assert again.returncode == 3 and json.loads(again.stdout)["done"][0]["state"] == "failed"
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", waiting(workbench, 2), *one.words, env=env)
+    until_running(workbench, 1)
+    missing = workbench.process("nodes", "add", "--cluster", "missing.yaml", env=env, code=None)
+    assert missing.code == 2 and "missing.yaml" in missing.err
+    nothing = workbench.process("nodes", "add", "other", *stranger.words, env=env, code=None)
+    assert nothing.code == 2 and 'there is no experiment "other"' in nothing.err
+    refused = workbench.process("nodes", "add", "e", *stranger.words, env=env, code=3)
+    assert "stranger: joins e" in refused.err and "! stranger: the host key of" in refused.err
+    assert "once that is mended: tui-lab nodes reconnect stranger" in refused.err
+    assert listed(workbench, "stranger")["state"] == "failed"
+    again = workbench.process("nodes", "reconnect", "stranger", "--json", env=env, code=None)
+    assert again.code == 3 and json.loads(again.out)["done"][0]["state"] == "failed"
     fleet.know("stranger")
-    mended = workshop.call("nodes", "reconnect", "stranger", env=env)
-    assert (mended.returncode, mended.stderr) == (0, "stranger: is being reached\nstranger: is up\n")
-    until(lambda: running(workshop)["stranger"] == 1, 60)
-    go(workshop)
+    mended = workbench.process("nodes", "reconnect", "stranger", env=env, code=None)
+    assert (mended.code, mended.err) == (0, "stranger: is being reached\nstranger: is up\n")
+    until(lambda: running(workbench)["stranger"] == 1, 60)
+    go(workbench)
     assert run.wait(60) == 0
 
 
-def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workshop: Workshop, fleet: Fleet) -> None:
+def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workbench: Workbench, fleet: Fleet) -> None:
     one, two = fleet.node("one", slots=1), fleet.node("two", slots=1, start=False)
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", waiting(workshop, 2), *one.words, *two.words, env=env)
-    until_running(workshop, 1)
-    down = workshop.call("nodes", "reconnect", "two", env=env)
-    assert down.returncode == 3 and "nothing answers at" in down.stderr and "goes on trying" in down.stderr
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", waiting(workbench, 2), *one.words, *two.words, env=env)
+    until_running(workbench, 1)
+    down = workbench.process("nodes", "reconnect", "two", env=env, code=None)
+    assert down.code == 3 and "nothing answers at" in down.err and "goes on trying" in down.err
     authorized = fleet.keys / "authorized_keys"
     keys = authorized.read_text()
     authorized.write_text("")
     fleet.start("two")
-    until(lambda: listed(workshop, "two")["state"] == "failed", 60)
-    said = workshop.call("nodes", env=env).stdout
+    until(lambda: listed(workbench, "two")["state"] == "failed", 60)
+    said = workbench.process("nodes", env=env, code=None).out
     assert "! two: " in said and "refuses the keys" in said and "tui-lab nodes reconnect two" in said
     authorized.write_text(keys)
-    assert listed(workshop, "two")["state"] == "failed"  # it is not tried without being asked
-    mended = workshop.call("nodes", "reconnect", "two", env=env)
-    assert mended.returncode == 0 and "two: is up" in mended.stderr, mended.stderr
-    until(lambda: running(workshop)["two"] == 1, 60)
-    assert "is up" in workshop.call("nodes", "reconnect", "two", env=env).stderr  # no harm where all is well
-    assert running(workshop)["two"] == 1
-    go(workshop)
+    assert listed(workbench, "two")["state"] == "failed"  # it is not tried without being asked
+    mended = workbench.process("nodes", "reconnect", "two", env=env, code=None)
+    assert mended.code == 0 and "two: is up" in mended.err, mended.err
+    until(lambda: running(workbench)["two"] == 1, 60)
+    assert (
+        "is up" in workbench.process("nodes", "reconnect", "two", env=env, code=None).err
+    )  # no harm where all is well
+    assert running(workbench)["two"] == 1
+    go(workbench)
     assert run.wait(60) == 0
-    assert ran(workshop) == [0, 1]
+    assert ran(workbench) == [0, 1]
 
 
-def test_a_node_that_was_lost_is_reconnected(workshop: Workshop, fleet: Fleet) -> None:
+def test_a_node_that_was_lost_is_reconnected(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("one", slots=1)
     fleet.node("two", slots=1, lost_after=0.5)
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", waiting(workshop, 4), "--cluster", fleet.cluster_file(), env=env)
-    until_running(workshop, 2)
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", waiting(workbench, 4), "--cluster", fleet.cluster_file(), env=env)
+    until_running(workbench, 2)
     fleet.power_off("two")
-    until(lambda: listed(workshop, "two")["state"] == "lost", 60)
+    until(lambda: listed(workbench, "two")["state"] == "lost", 60)
     fleet.start("two")
-    assert workshop.call("nodes", "reconnect", "two", env=env).returncode == 0
-    until(lambda: running(workshop)["two"] == 1, 60)
-    go(workshop)
+    workbench.process("nodes", "reconnect", "two", env=env)
+    until(lambda: running(workbench)["two"] == 1, 60)
+    go(workbench)
     assert run.wait(60) == 0
-    assert states(workshop) == {"done": 4}
+    assert states(workbench) == {"done": 4}
 
 
 class Closed:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Workshop, below, until
 from tests.nodes.fleet import Fleet
+from tests.workbench import Workbench, below, until
 from tui_lab.engine.client import EngineClient
 
 PRINT = """\
@@ -27,52 +27,51 @@ metrics: {value: 'value: (@int@)', made: {pattern: 'file (@int@)', from: made.tx
 """
 
 
-def write(workshop: Workshop, text: str, name: str = "e.yaml") -> Path:
+def write(workbench: Workbench, text: str, name: str = "e.yaml") -> Path:
     """An experiment file; TRUTH_FOLDER in it becomes a folder that every node sees."""
-    truth = truth_folder(workshop)
+    truth = truth_folder(workbench)
     truth.mkdir(exist_ok=True)
-    return workshop.write(name, text.replace("TRUTH_FOLDER", str(truth)))
+    return workbench.write(name, text.replace("TRUTH_FOLDER", str(truth)))
 
 
-def truth_folder(workshop: Workshop) -> Path:
-    return Path("/var/tmp") / f"tui-lab-truth-{workshop.folder.name}-{os.getpid()}"
+def truth_folder(workbench: Workbench) -> Path:
+    return Path("/var/tmp") / f"tui-lab-truth-{workbench.folder.name}-{os.getpid()}"
 
 
 @pytest.fixture(autouse=True)
-def remove_truth(workshop: Workshop) -> Any:
+def remove_truth(workbench: Workbench) -> Any:
     yield
     import shutil
 
-    shutil.rmtree(truth_folder(workshop), ignore_errors=True)
+    shutil.rmtree(truth_folder(workbench), ignore_errors=True)
 
 
-def effects(workshop: Workshop) -> dict[int, int]:
+def effects(workbench: Workbench) -> dict[int, int]:
     """How often each task really ran."""
-    return {int(path.name): len(path.read_text().splitlines()) for path in truth_folder(workshop).iterdir()}
+    return {int(path.name): len(path.read_text().splitlines()) for path in truth_folder(workbench).iterdir()}
 
 
-def seen(workshop: Workshop) -> list[dict[str, Any]]:
+def seen(workbench: Workbench) -> list[dict[str, Any]]:
     """The tasks, none before there is anything."""
-    return workshop.tasks() if workshop.events("submitted") else []
+    return workbench.tasks() if workbench.events("submitted") else []
 
 
-def go(workshop: Workshop) -> None:
-    (truth_folder(workshop) / "go").touch()
+def go(workbench: Workbench) -> None:
+    (truth_folder(workbench) / "go").touch()
 
 
-def states(workshop: Workshop, name: str = "e") -> Counter[str]:
-    return Counter(task["state"] for task in workshop.tasks(name))
+def states(workbench: Workbench, name: str = "e") -> Counter[str]:
+    return Counter(task["state"] for task in workbench.tasks(name))
 
 
-def running(workshop: Workshop) -> Counter[str]:
+def running(workbench: Workbench) -> Counter[str]:
     """How many tasks run on each node."""
-    return Counter(task["node"] for task in seen(workshop) if task["state"] == "running")
+    return Counter(task["node"] for task in seen(workbench) if task["state"] == "running")
 
 
-def table(workshop: Workshop, fleet: Fleet, sql: str) -> list[dict[str, Any]]:
-    result = workshop.call("query", sql, "--format", "json", env=fleet.environment(workshop))
-    assert result.returncode == 0, result.stderr
-    rows: list[dict[str, Any]] = json.loads(result.stdout)
+def table(workbench: Workbench, fleet: Fleet, sql: str) -> list[dict[str, Any]]:
+    result = workbench.process("query", sql, "--format", "json", env=fleet.environment(workbench))
+    rows: list[dict[str, Any]] = json.loads(result.out)
     return rows
 
 
@@ -86,34 +85,33 @@ def leftovers(fleet: Fleet) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_run_on_nodes_equals_a_run_here(workshop: Workshop, fleet: Fleet, shared: bool) -> None:
-    file = write(workshop, PRINT)
-    env = fleet.environment(workshop)
-    assert workshop.call("--run", file, "--node", "localhost", 2, "--lab", workshop.folder / "here").returncode == 0
+def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
+    file = write(workbench, PRINT)
+    env = fleet.environment(workbench)
+    workbench.process("--run", file, "--node", "localhost", 2, "--lab", workbench.folder / "here")
     one = fleet.node("one", slots=2, shared=shared)
     two = fleet.node("two", slots=1, shared=shared)
-    run = workshop.call("--run", file, *one.words, *two.words, env=env)
-    assert run.returncode == 0, run.stderr
+    workbench.process("--run", file, *one.words, *two.words, env=env)
     columns = "x, value, made, task_id, repeat, version, state, reason, attempts, exit_code"
     sql = f"SELECT {columns} FROM e ORDER BY task_id"
-    remote = table(workshop, fleet, sql)
-    here = workshop.call("query", sql, "--format", "json", "--lab", workshop.folder / "here")
-    assert remote == json.loads(here.stdout)
-    assert {row["node"] for row in table(workshop, fleet, "SELECT DISTINCT node FROM e")} == {"one", "two"}
-    assert set(effects(workshop).values()) == {2}  # once here, once there
+    remote = table(workbench, fleet, sql)
+    here = workbench.process("query", sql, "--format", "json", "--lab", workbench.folder / "here", code=None)
+    assert remote == json.loads(here.out)
+    assert {row["node"] for row in table(workbench, fleet, "SELECT DISTINCT node FROM e")} == {"one", "two"}
+    assert set(effects(workbench).values()) == {2}  # once here, once there
     for task in (0, 39):
-        assert workshop.output(task) == f"value: {task // 2}\n"
-        assert workshop.output(task, "stderr") == "to stderr\n"
-        assert workshop.output(task, "made.txt") == f"file {task // 2}\n"
+        assert workbench.output(task) == f"value: {task // 2}\n"
+        assert workbench.output(task, "stderr") == "to stderr\n"
+        assert workbench.output(task, "made.txt") == f"file {task // 2}\n"
     until(lambda: not leftovers(fleet))
 
 
-def test_the_program_travels_and_only_what_changed(workshop: Workshop, fleet: Fleet) -> None:
-    workshop.write("main.py", "import sys, extra.lib\nprint('value:', extra.lib.double(int(sys.argv[1])))\n")
-    (workshop.folder / "extra").mkdir()
-    (workshop.folder / "extra" / "lib.py").write_text("def double(x): return 2 * x\n")
-    (workshop.folder / "tool.sh").write_text("#!/bin/sh\necho tool $1\n")
-    (workshop.folder / "tool.sh").chmod(0o755)
+def test_the_program_travels_and_only_what_changed(workbench: Workbench, fleet: Fleet) -> None:
+    workbench.write("main.py", "import sys, extra.lib\nprint('value:', extra.lib.double(int(sys.argv[1])))\n")
+    (workbench.folder / "extra").mkdir()
+    (workbench.folder / "extra" / "lib.py").write_text("def double(x): return 2 * x\n")
+    (workbench.folder / "tool.sh").write_text("#!/bin/sh\necho tool $1\n")
+    (workbench.folder / "tool.sh").chmod(0o755)
     text = """\
         name: e
         command: ['python3 main.py {x}', './tool.sh {x}']
@@ -121,46 +119,42 @@ def test_the_program_travels_and_only_what_changed(workshop: Workshop, fleet: Fl
         code: ['extra/**/*.py']
         metrics: {value: 'value: (@int@)'}
         """
-    file = workshop.write("e.yaml", text)
+    file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", shared=False)
-    env = fleet.environment(workshop)
-    run = workshop.call("--run", file, *attic.words, env=env)
-    assert run.returncode == 0, run.stderr
-    assert [row["value"] for row in table(workshop, fleet, "SELECT value FROM e ORDER BY x")] == [2, 4, 6]
-    assert workshop.output(0).endswith("tool 1\n")
-    (workshop.folder / "extra" / "lib.py").write_text("def double(x): return 20 * x\n")
-    run = workshop.call("--run", file, "--rerun", *attic.words, env=env)
-    assert run.returncode == 0, run.stderr
-    assert [row["value"] for row in table(workshop, fleet, "SELECT value FROM e ORDER BY x")] == [20, 40, 60]
+    env = fleet.environment(workbench)
+    workbench.process("--run", file, *attic.words, env=env)
+    assert [row["value"] for row in table(workbench, fleet, "SELECT value FROM e ORDER BY x")] == [2, 4, 6]
+    assert workbench.output(0).endswith("tool 1\n")
+    (workbench.folder / "extra" / "lib.py").write_text("def double(x): return 20 * x\n")
+    workbench.process("--run", file, "--rerun", *attic.words, env=env)
+    assert [row["value"] for row in table(workbench, fleet, "SELECT value FROM e ORDER BY x")] == [20, 40, 60]
     objects = list(attic.machine.home.rglob("objects/*"))
     assert len(objects) == 4  # main.py, tool.sh and two of lib.py
 
 
-def test_what_is_not_kept_stays_there_until_it_is_fetched(workshop: Workshop, fleet: Fleet) -> None:
+def test_what_is_not_kept_stays_there_until_it_is_fetched(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
         command: 'echo done; head -c 300000 /dev/zero > {output}/big.bin; echo 5 > {output}/small.csv'
         keep: '*.csv'
         """
-    file = workshop.write("e.yaml", text)
+    file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", shared=False)
-    env = fleet.environment(workshop)
-    assert workshop.call("--run", file, *attic.words, env=env).returncode == 0
-    folder = workshop.experiment().task_folder(0)
+    env = fleet.environment(workbench)
+    workbench.process("--run", file, *attic.words, env=env)
+    folder = workbench.experiment().task_folder(0)
     assert sorted(path.name for path in folder.iterdir()) == ["small.csv", "stderr", "stdout"]
-    shown = workshop.call("show", "0", env=env)
-    assert "big.bin" in shown.stdout and "attic" in shown.stdout
-    fetched = workshop.call("fetch", "0", "*.bin", env=env)
-    assert fetched.returncode == 0, fetched.stderr
+    shown = workbench.process("show", "0", env=env, code=None)
+    assert "big.bin" in shown.out and "attic" in shown.out
+    workbench.process("fetch", "0", "*.bin", env=env)
     assert (folder / "big.bin").stat().st_size == 300000
-    cleaned = workshop.call("clean", "--nodes", "--yes", env=env)
-    assert cleaned.returncode == 0, cleaned.stderr
+    workbench.process("clean", "--nodes", "--yes", env=env)
     assert not list(attic.machine.home.rglob("big.bin"))
     until(lambda: not leftovers(fleet))
 
 
 def test_a_large_artefact_and_many_small_ones_come_home(
-    workshop: Workshop, fleet: Fleet, request: pytest.FixtureRequest
+    workbench: Workbench, fleet: Fleet, request: pytest.FixtureRequest
 ) -> None:
     size, count = (1 << 30, 10_000) if request.config.getoption("--long") else (40 << 20, 1000)
     text = f"""\
@@ -170,60 +164,58 @@ def test_a_large_artefact_and_many_small_ones_come_home(
           else for i in $(seq {count}); do echo $i > {{output}}/f$i; done; fi
         parameters: {{x: [0, 1]}}
         """
-    file = workshop.write("e.yaml", text)
+    file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", shared=False)
-    env = fleet.environment(workshop)
-    run = workshop.call("--run", file, *attic.words, env=env, timeout=500)
-    assert run.returncode == 0, run.stderr
+    env = fleet.environment(workbench)
+    workbench.process("--run", file, *attic.words, env=env, timeout=500)
     import hashlib
 
-    folder = workshop.experiment().task_folder(0)
+    folder = workbench.experiment().task_folder(0)
     with open(folder / "large.bin", "rb") as large:
-        assert hashlib.file_digest(large, "sha256").hexdigest() == workshop.output(0).split()[0]
-    small = workshop.experiment().task_folder(1)
+        assert hashlib.file_digest(large, "sha256").hexdigest() == workbench.output(0).split()[0]
+    small = workbench.experiment().task_folder(1)
     assert {path.name: path.read_text() for path in small.glob("f*")} == {
         f"f{i}": f"{i}\n" for i in range(1, count + 1)
     }
     until(lambda: not any(path.endswith("large.bin") for path in below(attic.machine.home)))
 
 
-def test_logs_and_live_metrics_of_a_node_elsewhere(workshop: Workshop, fleet: Fleet) -> None:
+def test_logs_and_live_metrics_of_a_node_elsewhere(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
         command: |
           echo begun; echo '{"step": 1, "loss": 0.5}' >> $TUI_LAB_METRICS
           while ! test -e TRUTH_FOLDER/go; do sleep 0.05; done; echo over
         """
-    file = write(workshop, text)
+    file = write(workbench, text)
     attic = fleet.node("attic", shared=False)
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", file, *attic.words, env=env)
-    until(lambda: workshop.events("started"))
-    follower = workshop.start("logs", "-f", "0", env=env)
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", file, *attic.words, env=env)
+    until(lambda: workbench.events("started"))
+    follower = workbench.start("logs", "-f", "0", env=env)
     assert follower.stdout is not None
     assert follower.stdout.readline() == "begun\n"
-    metrics = workshop.experiment().task_folder(0) / "metrics.jsonl"
+    metrics = workbench.experiment().task_folder(0) / "metrics.jsonl"
     until(lambda: metrics.exists() and metrics.read_text().endswith("\n"))
     assert json.loads(metrics.read_text()) == {"step": 1, "loss": 0.5}
-    (truth_folder(workshop) / "go").touch()
+    (truth_folder(workbench) / "go").touch()
     assert run.wait(30) == 0
     assert follower.stdout.read() == "over\n"
 
 
-def test_node_variables_setup_and_workdir(workshop: Workshop, fleet: Fleet) -> None:
+def test_node_variables_setup_and_workdir(workbench: Workbench, fleet: Fleet) -> None:
     attic = fleet.node("attic", shared=False, setup="export FROM_SETUP=set", variables={"OF_NODE": "a b"}, workdir="~")
     text = """\
         name: e
         command: 'echo "$FROM_SETUP/$OF_NODE/$LAPTOP/$PWD"'
         """
-    file = workshop.write("e.yaml", text)
-    env = fleet.environment(workshop, LAPTOP="secret")
-    run = workshop.call("--run", file, "--cluster", fleet.cluster_file(), env=env)
-    assert run.returncode == 0, run.stderr
-    assert workshop.output(0) == f"set/a b//{attic.machine.home}\n"
+    file = workbench.write("e.yaml", text)
+    env = fleet.environment(workbench, LAPTOP="secret")
+    workbench.process("--run", file, "--cluster", fleet.cluster_file(), env=env)
+    assert workbench.output(0) == f"set/a b//{attic.machine.home}\n"
 
 
-def test_stop_timeout_and_ctrl_c_reach_the_nodes(workshop: Workshop, fleet: Fleet) -> None:
+def test_stop_timeout_and_ctrl_c_reach_the_nodes(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
         command: 'sleep 1000 & sleep 1000'
@@ -231,20 +223,20 @@ def test_stop_timeout_and_ctrl_c_reach_the_nodes(workshop: Workshop, fleet: Flee
         timeout: 1h
         grace: 1
         """
-    file = workshop.write("e.yaml", text)
+    file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", slots=4, shared=False)
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", file, *attic.words, env=env)
-    until(lambda: len(workshop.events("started")) == 4)
-    assert workshop.call("stop", "e/0", env=env).returncode == 0
-    until(lambda: workshop.tasks()[0]["state"] == "stopped")
-    assert workshop.call("retry", "e/0", "timeout=0.2", "--detach", env=env).returncode == 0
-    until(lambda: workshop.tasks()[0]["reason"] == "timeout")
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", file, *attic.words, env=env)
+    until(lambda: len(workbench.events("started")) == 4)
+    workbench.process("stop", "e/0", env=env)
+    until(lambda: workbench.tasks()[0]["state"] == "stopped")
+    workbench.process("retry", "e/0", "timeout=0.2", "--detach", env=env)
+    until(lambda: workbench.tasks()[0]["reason"] == "timeout")
     run.send_signal(signal.SIGINT)
-    until(lambda: workshop.events("drained"))
+    until(lambda: workbench.events("drained"))
     run.send_signal(signal.SIGINT)
     assert run.wait(30) == 130
-    assert Counter(task["state"] for task in workshop.tasks()) == {"failed": 1, "pending": 3}
+    assert Counter(task["state"] for task in workbench.tasks()) == {"failed": 1, "pending": 3}
     assert not [words for words in commands_on(fleet, "attic") if "sleep" in words]
     until(lambda: not leftovers(fleet))
 
@@ -260,51 +252,50 @@ def commands_on(fleet: Fleet, name: str) -> list[str]:
     return lines
 
 
-def test_nodes_are_changed_while_a_run_goes_on(workshop: Workshop, fleet: Fleet) -> None:
+def test_nodes_are_changed_while_a_run_goes_on(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
         command: 'while ! test -e TRUTH_FOLDER/go{x}; do sleep 0.05; done'
         parameters: {x: {range: [0, 12]}}
         """
-    file = write(workshop, text)
+    file = write(workbench, text)
     one, two = fleet.node("one", slots=1), fleet.node("two", slots=1)
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", file, *one.words, env=env)
-    until(lambda: running(workshop) == {"one": 1})
-    assert workshop.call("nodes", "set", "one", "slots=3", env=env).returncode == 0
-    until(lambda: running(workshop) == {"one": 3})
-    added = workshop.call("nodes", "add", *two.words, env=env)
-    assert added.returncode == 0, added.stderr
-    until(lambda: running(workshop) == {"one": 3, "two": 1})
-    assert workshop.call("nodes", "drain", "one", env=env).returncode == 0
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", file, *one.words, env=env)
+    until(lambda: running(workbench) == {"one": 1})
+    workbench.process("nodes", "set", "one", "slots=3", env=env)
+    until(lambda: running(workbench) == {"one": 3})
+    workbench.process("nodes", "add", *two.words, env=env)
+    until(lambda: running(workbench) == {"one": 3, "two": 1})
+    workbench.process("nodes", "drain", "one", env=env)
     for x in range(8):
-        (truth_folder(workshop) / f"go{x}").touch()
-    until(lambda: running(workshop) == {"two": 1})
-    client = EngineClient.connect(workshop.lab)
+        (truth_folder(workbench) / f"go{x}").touch()
+    until(lambda: running(workbench) == {"two": 1})
+    client = EngineClient.connect(workbench.lab)
     assert client is not None
     states = {node["name"]: node["state"] for node in client.request("nodes")["nodes"]}
     assert states == {"one": "drained", "two": "up"}
-    os.kill(workshop.engine_pid() or 0, signal.SIGKILL)  # the next engine knows of all that
+    os.kill(workbench.engine_pid() or 0, signal.SIGKILL)  # the next engine knows of all that
     for x in range(8, 12):
-        (truth_folder(workshop) / f"go{x}").touch()
+        (truth_folder(workbench) / f"go{x}").touch()
     assert run.wait(60) == 0
-    assert Counter(task["state"] for task in workshop.tasks()) == {"done": 12}
-    late = {task["node"] for task in workshop.tasks() if task["task_id"] > 8}
+    assert Counter(task["state"] for task in workbench.tasks()) == {"done": 12}
+    late = {task["node"] for task in workbench.tasks() if task["task_id"] > 8}
     assert late == {"two"}
 
 
-def test_samples_of_nodes_are_a_table(workshop: Workshop, fleet: Fleet) -> None:
+def test_samples_of_nodes_are_a_table(workbench: Workbench, fleet: Fleet) -> None:
     node = fleet.node("tower")
     text = "name: e\ncommand: 'while ! test -e TRUTH_FOLDER/go; do sleep 0.05; done'\n"
-    env = fleet.environment(workshop)
-    run = workshop.start("--run", write(workshop, text), *node.words, env=env)
-    samples = workshop.lab_path / "nodes.jsonl"
+    env = fleet.environment(workbench)
+    run = workbench.start("--run", write(workbench, text), *node.words, env=env)
+    samples = workbench.lab_path / "nodes.jsonl"
     until(lambda: samples.exists() and '"load":' in samples.read_text(), 60)
-    (truth_folder(workshop) / "go").touch()
+    (truth_folder(workbench) / "go").touch()
     assert run.wait(30) == 0
     rows = table(
-        workshop, fleet, "SELECT DISTINCT node, state, slots, memory > 0 AS memory, load >= 0 AS load FROM nodes"
+        workbench, fleet, "SELECT DISTINCT node, state, slots, memory > 0 AS memory, load >= 0 AS load FROM nodes"
     )
     assert {"node": "tower", "state": "up", "slots": 2, "memory": True, "load": True} in rows
-    shown = workshop.call("show", "0", env=env)
-    assert "Linux" in shown.stdout
+    shown = workbench.process("show", "0", env=env, code=None)
+    assert "Linux" in shown.out

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import alive, until
 from tests.nodes.echo import LAB, eventually, says, transport
 from tests.nodes.fleet import Fleet, Node, make_key
 from tests.nodes.openssh import needs
+from tests.workbench import alive, until
 from tui_lab.engine.transports import transport_for
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.transport import SshTransport

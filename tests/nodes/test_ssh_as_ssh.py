@@ -430,9 +430,9 @@ async def test_an_agent_of_the_configuration_and_no_key_at_all(fleet: Fleet) -> 
 
 
 async def test_a_configuration_that_hangs(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui_lab.engine.transports.ssh import config
+    from tui_lab.engine.transports.ssh import config as ssh_config
 
-    monkeypatch.setattr(config, "PATIENCE", 0.5)
+    monkeypatch.setattr(ssh_config, "PATIENCE", 0.5)
     config('Match exec "sleep 100"\n  Port 2\n')
     way = SshTransport({"name": "x", "host": "tower"}, f"{LAB}-x", os.environ)
     with pytest.raises(ChannelError, match="`ssh -G -- tower` did not answer within 0 s"):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, until
 from tests.nodes.echo import says, transport
 from tests.nodes.fleet import Fleet
 from tests.nodes.openssh import NEEDS, chosen_server, needs
+from tests.workbench import Workbench, until
 from tui_lab.engine.transports.failures import ChannelError
 
 pytestmark = needs("ssh", "ssh-keygen")
@@ -142,16 +142,15 @@ async def test_what_the_entry_says_counts(fleet: Fleet, tmp_path: Path, echo: No
     assert not unseen.read_text()
 
 
-def test_a_run_over_an_open_connection(workshop: Workshop, fleet: Fleet) -> None:
+def test_a_run_over_an_open_connection(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("tower", shared=False)
     card = Card(fleet)
     text = "name: e\ncommand: 'cat words; echo {x}'\ninputs: words\nparameters: {x: [1, 2, 3]}\n"
-    file = workshop.write("e.yaml", text)
-    workshop.write("words", "sent\n")
-    environment = fleet.environment(workshop)
-    run = workshop.call("--run", file, "--node", "tower", "2", env=environment)
-    assert run.returncode == 3 and "there is no SSH key to offer" in run.stderr
+    file = workbench.write("e.yaml", text)
+    workbench.write("words", "sent\n")
+    environment = fleet.environment(workbench)
+    run = workbench.process("--run", file, "--node", "tower", "2", env=environment, code=None)
+    assert run.code == 3 and "there is no SSH key to offer" in run.err
     card.log_in("tower")
-    run = workshop.call("--run", file, "--node", "tower", "2", env=environment)
-    assert run.returncode == 0, run.stderr
-    assert workshop.output(2) == "sent\n3\n"
+    workbench.process("--run", file, "--node", "tower", "2", env=environment)
+    assert workbench.output(2) == "sent\n3\n"

@@ -204,7 +204,10 @@ PROGRAMS = [
     ),
     Program("criterion", criterion, r"thrpt: +\[(@quantity@)", {"unit": "elem/s"}),
     Program(
-        "go test -bench", printed("BenchmarkX-8  100  %s ns/op", "%.1f", 1e-9), "100 +(@quantity@)", {"unit": "s/op"}
+        "go test -workbench",
+        printed("BenchmarkX-8  100  %s ns/op", "%.1f", 1e-9),
+        "100 +(@quantity@)",
+        {"unit": "s/op"},
     ),
     Program("google benchmark", printed("BM_x  %s ns  12 ns", "%.0f", 1e-9), "BM_x +(@quantity@)", SECONDS),
     Program("perf stat", thousands(","), "total: (@quantity@)", {"thousands": ","}),

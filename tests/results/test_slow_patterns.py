@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import alive, searching, until
 from tests.results.test_extraction import read
 from tests.results.test_search_equals_re import EXPRESSIONS, PATTERNS, PIECES, plain_lines, plain_matches, shown
+from tests.workbench import alive, searching, until
 from tui_lab.experiment.patterns.effort import longest_line
 from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.results.extraction import search, slow_search

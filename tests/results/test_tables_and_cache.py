@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.conftest import alive, until
+from tests.workbench import alive, until
 from tui_lab.results import cache
 from tui_lab.results.export.output import WRITERS
 from tui_lab.results.extraction.commands import TIMEOUT

@@ -12,7 +12,7 @@ import pytest
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 
 # Two parameters, two repeats, one setting that fails, a metric with a goal, and steps in between: 8 tasks.
 SMALL = """
@@ -56,37 +56,36 @@ def no_cursor_blink(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+def small_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     """A lab with one experiment, `small`, that has run: 8 tasks, 6 done and 2 failed. Only to read from."""
-    shop = Workshop(tmp_path_factory.mktemp("small"))
+    workbench = Workbench(tmp_path_factory.mktemp("small"))
     try:
-        file = shop.write("small.yaml", SMALL)
-        result = shop.call("--run", file, "--node", "localhost", 2)
-        assert result.returncode == 1, result.stderr
-        yield shop
+        file = workbench.write("small.yaml", SMALL)
+        workbench.process("--run", file, "--node", "localhost", 2, code=1)
+        yield workbench
     finally:
-        shop.close()
+        workbench.close()
 
 
 @pytest.fixture(scope="session")
-def small_lab(small_workshop: Workshop) -> Path:
+def small_lab(small_workbench: Workbench) -> Path:
     """The path of that lab."""
-    return small_workshop.lab_path
+    return small_workbench.lab_path
 
 
 @pytest.fixture
-def own_lab(small_workshop: Workshop, tmp_path: Path) -> Iterator[Workshop]:
+def own_lab(small_workbench: Workbench, tmp_path: Path) -> Iterator[Workbench]:
     """A copy of the small lab, to work in. Engines that it starts end with the test."""
-    shop = Workshop(tmp_path / "own")
-    shop.folder.mkdir()
-    shutil.copy(small_workshop.folder / "small.yaml", shop.folder)
-    shutil.copytree(small_workshop.lab_path, shop.lab_path)
+    workbench = Workbench(tmp_path / "own")
+    workbench.folder.mkdir()
+    shutil.copy(small_workbench.folder / "small.yaml", workbench.folder)
+    shutil.copytree(small_workbench.lab_path, workbench.lab_path)
     for left in ("engine.json", "engine.owner"):
-        (shop.lab_path / left).unlink(missing_ok=True)
+        (workbench.lab_path / left).unlink(missing_ok=True)
     try:
-        yield shop
+        yield workbench
     finally:
-        shop.close()
+        workbench.close()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.conftest import Workshop, rewritten
+from tests.workbench import Workbench, rewritten
 
 FILE: Final = """\
 # How the learning rate and the activation change what is reached.
@@ -27,17 +27,16 @@ metrics:
 BEGAN: Final = 1_767_600_000.0  # 5 January 2026, 8 o'clock in UTC
 
 
-def fixed_lab(shop: Workshop) -> None:
+def fixed_lab(workbench: Workbench) -> None:
     """Run the sweep, and make its lab's journal one of another day, person and machine."""
-    file = shop.write("grid.yaml", FILE)
-    result = shop.call("--run", file.name, "--node", "localhost", 1)
-    assert result.returncode == 1, result.stderr
-    shop.close()
-    folder = shop.lab_path / "grid"
+    file = workbench.write("grid.yaml", FILE)
+    workbench.process("--run", file.name, "--node", "localhost", 1, code=1)
+    workbench.close()
+    folder = workbench.lab_path / "grid"
     for left in ("state.parquet", "results.parquet", "results.steps.parquet"):
         (folder / left).unlink(missing_ok=True)
     for left in ("engine.json", "engine.owner", "engine.log", "nodes.jsonl"):
-        (shop.lab_path / left).unlink(missing_ok=True)
+        (workbench.lab_path / left).unlink(missing_ok=True)
     rewritten(folder / "journal.jsonl", lambda events: [_move(event) for event in events])
 
 

@@ -9,10 +9,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, TextArea
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_input_order import burst, settled
 from tests.tui.test_shell import shown
+from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.chart.pane import ChartPane
 from tui_lab.tui.widgets.table.table import FrameTable
@@ -64,7 +64,7 @@ async def rested(app: LabApp, pilot: Pilot[Any], seconds: float) -> Any:
     return last
 
 
-async def played(lab: Workshop, keys: list[str], at_once: bool) -> Any:
+async def played(lab: Workbench, keys: list[str], at_once: bool) -> Any:
     app = LabApp(lab.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.pane is not None and app.current is not None)
@@ -81,6 +81,6 @@ async def played(lab: Workshop, keys: list[str], at_once: bool) -> Any:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-async def test_a_burst_does_what_single_keys_do(scene: str, own_lab: Workshop) -> None:
+async def test_a_burst_does_what_single_keys_do(scene: str, own_lab: Workbench) -> None:
     slowly = await played(own_lab, SCENES[scene], False)
     assert await played(own_lab, SCENES[scene], True) == slowly

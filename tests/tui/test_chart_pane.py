@@ -15,8 +15,8 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import Request, Source
 from tui_lab.tui.app.app import LabApp
@@ -174,20 +174,20 @@ async def test_odd_rows_never_crash(small_lab: Path) -> None:
         for frame in ODD:
             before = pane.made
             pane.open_chart(frame, "odd")
-            await wait_until(pilot, lambda before=before: pane.made is not before and pane.plot.text.strip())
+            await wait_until(pilot, lambda: pane.made is not before and pane.plot.text.strip())
             assert "\x1b" not in pane.plot.text
         await pilot.press("T")
         await pilot.pause()
         assert pane.lab_app.is_running
 
 
-async def test_a_chart_grows_with_its_run(own_lab: Workshop) -> None:
+async def test_a_chart_grows_with_its_run(own_lab: Workbench) -> None:
     async with opened(own_lab.lab_path) as (pilot, pane):
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.source.frame.height == 24)
         await chosen(pilot, pane, "h", "kind")
         words = ("--run", own_lab.folder / "small.yaml", "x=7", "--replace", "--node", "localhost", 2)
-        run = await asyncio.to_thread(own_lab.call, *words)
-        assert "4 tasks to run" in run.stderr
+        run = await asyncio.to_thread(own_lab.process, *words)
+        assert "4 tasks to run" in run.err
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.source.frame.height == 36, 40)
         assert pane.made is not None and pane.made.request.columns["hue"] == "kind"  # what was chosen stays
 

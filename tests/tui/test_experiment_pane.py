@@ -14,8 +14,8 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Checkbox, Input, Static
 
-from tests.conftest import Workshop, searching, until
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench, searching, until
 from tui_lab.client.errors import UsageError
 from tui_lab.experiment.load import load
 from tui_lab.tui.app.app import LabApp
@@ -53,11 +53,11 @@ async def rewrite(pilot: Pilot[Any], app: LabApp, change: Change) -> ExperimentP
     return pane
 
 
-def small(own_lab: Workshop) -> LabApp:
+def small(own_lab: Workbench) -> LabApp:
     return LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
 
 
-async def test_the_plan_says_what_would_run(own_lab: Workshop) -> None:
+async def test_the_plan_says_what_would_run(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         await rewrite(pilot, app, lambda text: text.replace("repeat: 2", "repeat: 3"))
@@ -71,14 +71,14 @@ async def test_the_plan_says_what_would_run(own_lab: Workshop) -> None:
         assert "● unsaved" in shown(app, "#file")
 
 
-async def test_why_tasks_would_run_again(own_lab: Workshop) -> None:
+async def test_why_tasks_would_run_again(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         await rewrite(pilot, app, lambda text: text.replace("to stderr", "to standard error"))
         await wait_until(pilot, lambda: "again: command changed" in shown(app, "#forecast-text"))
 
 
-async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workshop) -> None:
+async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await rewrite(
@@ -108,7 +108,7 @@ async def test_problems_stand_at_their_lines_and_in_a_list(own_lab: Workshop) ->
         assert app.screen is app.screen_stack[0]
 
 
-async def test_letters_belong_to_the_text_until_it_is_left(own_lab: Workshop) -> None:
+async def test_letters_belong_to_the_text_until_it_is_left(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, app)
@@ -133,7 +133,7 @@ def trial_of(app: LabApp) -> Trial | None:
     return app.query_one(PatternTester).trial
 
 
-async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: Workshop) -> None:
+async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, app)
@@ -171,7 +171,7 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
     ],
 )
 async def test_rows_are_tried_on_a_real_output(
-    own_lab: Workshop, rows: str, matches: int, columns: list[str], marked: int
+    own_lab: Workbench, rows: str, matches: int, columns: list[str], marked: int
 ) -> None:
     output = "hi\nepoch 1 loss 0.5\nloss: 0.5\nepoch 2 loss 0.25\nloss: 0.25\nepoch 3 loss \nscore: 1\n"
     for task in range(8):
@@ -204,7 +204,7 @@ def test_of_a_long_line_the_part_is_shown_that_counts(before: int, after: int) -
     assert cut in text and (len(text) <= 37 or len(shown) == 40)
 
 
-async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:
+async def test_a_pattern_that_never_ends_is_ended(own_lab: Workbench) -> None:
     (own_lab.experiment("small").task_folder(0) / "stdout").write_text("a" * 40 + "!\n")
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -220,7 +220,7 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workshop) -> None:
         assert "takes more than" in trial.message
 
 
-async def test_keys_act_while_a_pattern_never_ends(own_lab: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_keys_act_while_a_pattern_never_ends(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PATIENCE", 100_000.0)
     for folder in own_lab.lab_path.glob("small/tasks/*/*"):
         (folder / "stdout").write_text("a" * 60 + "!\n")
@@ -242,7 +242,7 @@ async def test_keys_act_while_a_pattern_never_ends(own_lab: Workshop, monkeypatc
                 helper = searching(os.getpid())
 
 
-async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Workshop) -> None:
+async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Workbench) -> None:
     path = own_lab.folder / "small.yaml"
     path.write_text("# first\n" + path.read_text() + "# last\n")
     app = small(own_lab)
@@ -271,7 +271,7 @@ async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Wor
         assert not pane.unsaved
 
 
-async def test_what_was_not_saved_is_offered_again(own_lab: Workshop) -> None:
+async def test_what_was_not_saved_is_offered_again(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         await rewrite(pilot, app, lambda text: text + "# precious\n")
@@ -284,7 +284,7 @@ async def test_what_was_not_saved_is_offered_again(own_lab: Workshop) -> None:
         assert pane_of(again).unsaved
 
 
-async def test_what_can_not_be_kept_aside_is_said_before_leaving(own_lab: Workshop) -> None:
+async def test_what_can_not_be_kept_aside_is_said_before_leaving(own_lab: Workbench) -> None:
     """A full disk, or as here no folder for it."""
     state_folder().parent.mkdir(parents=True, exist_ok=True)
     state_folder().write_text("a file in its place")
@@ -301,7 +301,7 @@ async def test_what_can_not_be_kept_aside_is_said_before_leaving(own_lab: Worksh
         assert pane_of(app).unsaved
 
 
-async def test_your_own_editor(own_lab: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_your_own_editor(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     script = own_lab.write("editor.sh", "#!/bin/sh\necho '# by hand' >>\"$1\"\n")
     script.chmod(0o755)
     monkeypatch.setenv("VISUAL", f"sh '{script}'")
@@ -316,7 +316,7 @@ async def test_your_own_editor(own_lab: Workshop, monkeypatch: pytest.MonkeyPatc
         assert not pane.unsaved
 
 
-async def test_a_launch_asks_once_and_runs(own_lab: Workshop) -> None:
+async def test_a_launch_asks_once_and_runs(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         await rewrite(pilot, app, lambda text: text.replace("repeat: 2", "repeat: 3"))
@@ -338,7 +338,7 @@ async def test_a_launch_asks_once_and_runs(own_lab: Workshop) -> None:
     assert event["nodes"][0]["slots"] == 1 and event["queued"]
 
 
-async def test_the_question_counts_what_is_chosen(own_lab: Workshop) -> None:
+async def test_the_question_counts_what_is_chosen(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         await rewrite(pilot, app, lambda text: text.replace("to stderr", "to  stderr"))  # an edit of its looks
@@ -381,7 +381,7 @@ async def test_a_new_experiment_from_a_template(tmp_path: Path, monkeypatch: pyt
         await wait_until(pilot, lambda: (tmp_path / "experiment.yaml").exists())
 
 
-async def test_opening_another_file(own_lab: Workshop) -> None:
+async def test_opening_another_file(own_lab: Workbench) -> None:
     other = own_lab.write("other.yaml", "command: echo {z}\nparameters: {z: [1, 2, 3]}\n")
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -395,7 +395,7 @@ async def test_opening_another_file(own_lab: Workshop) -> None:
         await wait_until(pilot, lambda: "3 tasks to run" in shown(app, "#forecast-text"))
 
 
-async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workshop) -> None:
+async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(pilot, app)
@@ -406,7 +406,7 @@ async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workshop) 
         await wait_until(pilot, lambda: pane.query_one("#plan").display)
 
 
-async def test_a_huge_sweep_is_planned_when_it_is_asked_for(own_lab: Workshop) -> None:
+async def test_a_huge_sweep_is_planned_when_it_is_asked_for(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
         await rewrite(pilot, app, lambda text: text.replace("x: [1, 3]", "x: {range: [0, 500_000]}".replace("_", "")))
@@ -442,7 +442,7 @@ def test_paths_are_completed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("key", "dialog"), [("ctrl+o", OpenDialog), ("f2", NewDialog)])
-async def test_a_path_that_no_file_can_have_is_refused(own_lab: Workshop, key: str, dialog: type[Screen[Any]]) -> None:
+async def test_a_path_that_no_file_can_have_is_refused(own_lab: Workbench, key: str, dialog: type[Screen[Any]]) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("alt+1")

@@ -12,20 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, alive, until
 from tests.tui.test_in_terminal import PROGRAM, Terminal, leave
 from tests.tui.test_in_terminal import pytestmark as needs_tmux
+from tests.workbench import Workbench, alive, until
 
 
-def test_the_screen_ends_with_its_terminal_and_the_run_goes_on(workshop: Workshop) -> None:
-    file = workshop.write("e.yaml", f"command: until [ -e {workshop.folder}/go ]; do sleep 0.05; done\n")
-    assert workshop.call("--run", file, "--detach").returncode == 0
-    engine = until(workshop.engine_pid)
+def test_the_screen_ends_with_its_terminal_and_the_run_goes_on(workbench: Workbench) -> None:
+    file = workbench.write("e.yaml", f"command: until [ -e {workbench.folder}/go ]; do sleep 0.05; done\n")
+    workbench.process("--run", file, "--detach")
+    engine = until(workbench.engine_pid)
     # A terminal that is not the one of a session: no signal tells that it is gone.
     terminal, slave = pty.openpty()
     screen = subprocess.Popen(
-        [sys.executable, "-m", "tui_lab", str(workshop.lab_path)],
-        cwd=workshop.folder, env=workshop.environment(TERM="xterm-256color"), stdin=slave, stdout=slave, stderr=slave,
+        [sys.executable, "-m", "tui_lab", str(workbench.lab_path)],
+        cwd=workbench.folder, env={**workbench.environment, "TERM": "xterm-256color"},
+        stdin=slave, stdout=slave, stderr=slave,
         start_new_session=True,
     )  # fmt: skip
     os.close(slave)
@@ -37,8 +38,8 @@ def test_the_screen_ends_with_its_terminal_and_the_run_goes_on(workshop: Worksho
         os.close(terminal)
         assert screen.wait(20) == 0
         assert alive(engine)
-        (workshop.folder / "go").touch()
-        until(lambda: workshop.experiment().state().counts_by_name()["done"] == 1)
+        (workbench.folder / "go").touch()
+        until(lambda: workbench.experiment().state().counts_by_name()["done"] == 1)
     finally:
         screen.kill()
         screen.wait()
@@ -50,9 +51,9 @@ def child_of(pid: int) -> int:
 
 @needs_tmux
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_a_signal_leaves_in_order(workshop: Workshop, number: int, status: int) -> None:
-    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
-    terminal = Terminal(workshop.folder)
+def test_a_signal_leaves_in_order(workbench: Workbench, number: int, status: int) -> None:
+    workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
+    terminal = Terminal(workbench.folder)
     try:
         terminal.wait("READY")
         terminal.type(f"{PROGRAM} e.yaml; echo status=$?\n")
@@ -72,11 +73,11 @@ def test_a_signal_leaves_in_order(workshop: Workshop, number: int, status: int) 
 
 
 @needs_tmux
-def test_ctrl_c_in_another_editor_is_not_for_the_screen(workshop: Workshop) -> None:
-    workshop.write("e.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
-    editor = workshop.write("slow.sh", "#!/bin/sh\necho editing\nwhile :; do sleep 0.1; done\n")
+def test_ctrl_c_in_another_editor_is_not_for_the_screen(workbench: Workbench) -> None:
+    workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
+    editor = workbench.write("slow.sh", "#!/bin/sh\necho editing\nwhile :; do sleep 0.1; done\n")
     editor.chmod(0o755)
-    terminal = Terminal(workshop.folder)
+    terminal = Terminal(workbench.folder)
     try:
         terminal.wait("READY")
         terminal.type(f"EDITOR={editor} {PROGRAM} e.yaml\n")

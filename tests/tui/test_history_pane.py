@@ -10,8 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.experiment.pane import TextSide
@@ -31,16 +31,15 @@ metrics: {score: {pattern: 'score: (@float@)', goal: max}}
 
 
 @pytest.fixture(scope="module")
-def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     """A lab with three submissions of `e`, in which the second runs another program text."""
-    shop = Workshop(tmp_path_factory.mktemp("history"))
+    workbench = Workbench(tmp_path_factory.mktemp("history"))
     try:
         for text in (FIRST, FIRST.replace("{scale: 10}", "{scale: 20}").replace("x: [1, 2]", "x: [2, 3]")):
-            result = shop.call("--run", shop.write("e.yaml", text), "--node", "localhost", 2)
-            assert result.returncode == 0, result.stderr
-        yield shop
+            workbench.process("--run", workbench.write("e.yaml", text), "--node", "localhost", 2)
+        yield workbench
     finally:
-        shop.close()
+        workbench.close()
 
 
 async def opened(app: LabApp, pilot: Pilot[int]) -> HistoryPane:
@@ -51,7 +50,7 @@ async def opened(app: LabApp, pilot: Pilot[int]) -> HistoryPane:
     return app.pane
 
 
-def test_results_by_setting(twice: Workshop) -> None:
+def test_results_by_setting(twice: Workbench) -> None:
     folder = Lab.open(twice.lab_path).experiment("e")
     found = compare_results((folder, 1), (folder, 2))
     assert (found.metric, found.goal, found.same) == ("score", "max", False)
@@ -71,21 +70,21 @@ metrics: {METRICS}
 """
 
 
-def test_experiments_whose_leading_metrics_differ_are_compared_by_one_of_both(workshop: Workshop) -> None:
+def test_experiments_whose_leading_metrics_differ_are_compared_by_one_of_both(workbench: Workbench) -> None:
     metrics = {
         "one": "{a: {pattern: 'a: (@float@)', goal: max}, b: 'b: (@float@)', word: 'word: (.*)'}",
         "two": "{c: {pattern: 'a: (@float@)', goal: min}, b: 'b: (@float@)', word: 'word: (.*)'}",
         "three": "{word: 'word: (.*)', d: 'a: (@float@)'}",
     }
     for name, text in metrics.items():
-        file = workshop.write(f"{name}.yaml", TWO.replace("{METRICS}", text))
-        assert workshop.call("--run", file, "--node", "localhost", 2).returncode == 0
-    one, two, three = ((Lab.open(workshop.lab_path).experiment(name), 1) for name in metrics)
+        file = workbench.write(f"{name}.yaml", TWO.replace("{METRICS}", text))
+        workbench.process("--run", file, "--node", "localhost", 2)
+    one, two, three = ((Lab.open(workbench.lab_path).experiment(name), 1) for name in metrics)
     assert (compare_results(one, two).metric, compare_results(two, one).metric) == ("b", "b")
     assert compare_results(one, three).metric is None  # words have no mean
 
 
-async def test_submissions_are_listed_the_newest_first(twice: Workshop) -> None:
+async def test_submissions_are_listed_the_newest_first(twice: Workbench) -> None:
     app = LabApp(twice.lab_path)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(app, pilot)
@@ -95,7 +94,7 @@ async def test_submissions_are_listed_the_newest_first(twice: Workshop) -> None:
         assert "tui-lab --run" in detail and "6 tasks of 6" in detail
 
 
-async def test_two_are_compared(twice: Workshop) -> None:
+async def test_two_are_compared(twice: Workbench) -> None:
     app = LabApp(twice.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(app, pilot)
@@ -110,8 +109,8 @@ async def test_two_are_compared(twice: Workshop) -> None:
         await wait_until(pilot, lambda: not isinstance(app.screen, Comparing))
 
 
-async def test_an_experiment_is_opened_again(own_lab: Workshop) -> None:
-    assert own_lab.call("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n")).returncode == 0
+async def test_an_experiment_is_opened_again(own_lab: Workbench) -> None:
+    own_lab.process("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n"))
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(app, pilot)
@@ -137,7 +136,7 @@ async def reopened(app: LabApp, pilot: Pilot[int], *keys: str) -> TextSide:
     return side_of(app)
 
 
-async def test_an_unchanged_file_is_just_opened(own_lab: Workshop) -> None:
+async def test_an_unchanged_file_is_just_opened(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         side = await reopened(app, pilot, "o")
@@ -147,16 +146,16 @@ async def test_an_unchanged_file_is_just_opened(own_lab: Workshop) -> None:
 
 
 @pytest.fixture
-def changed(workshop: Workshop) -> Workshop:
+def changed(workbench: Workbench) -> Workbench:
     """Two submissions of `e` from the same file, which is `echo 3` by now."""
     for number in (1, 2, 3):
-        file = workshop.write("e.yaml", f"name: e\ncommand: echo {number}\n")
+        file = workbench.write("e.yaml", f"name: e\ncommand: echo {number}\n")
         if number < 3:
-            assert workshop.call("--run", file, "--node", "localhost", 1).returncode == 0
-    return workshop
+            workbench.process("--run", file, "--node", "localhost", 1)
+    return workbench
 
 
-async def test_a_submission_is_reopened_as_it_was(changed: Workshop) -> None:
+async def test_a_submission_is_reopened_as_it_was(changed: Workbench) -> None:
     app = LabApp(changed.lab_path)
     file = changed.folder / "e.yaml"
     async with app.run_test(size=(100, 30)) as pilot:
@@ -182,7 +181,7 @@ async def test_a_submission_is_reopened_as_it_was(changed: Workshop) -> None:
         await wait_until(pilot, lambda: "submitted" not in headline(app))
 
 
-async def test_reopening_asks_before_changes_are_given_up_and_can_be_undone(changed: Workshop) -> None:
+async def test_reopening_asks_before_changes_are_given_up_and_can_be_undone(changed: Workbench) -> None:
     app = LabApp(changed.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         side = await reopened(app, pilot, "o")
@@ -197,7 +196,7 @@ async def test_reopening_asks_before_changes_are_given_up_and_can_be_undone(chan
         assert not side.unsaved and "submitted" not in headline(app)
 
 
-async def test_a_submission_is_reopened_whose_file_is_gone(changed: Workshop) -> None:
+async def test_a_submission_is_reopened_whose_file_is_gone(changed: Workbench) -> None:
     file = changed.folder / "e.yaml"
     file.unlink()
     app = LabApp(changed.lab_path)
@@ -209,16 +208,16 @@ async def test_a_submission_is_reopened_whose_file_is_gone(changed: Workshop) ->
         assert file.read_text() == "name: e\ncommand: echo 2\n"
 
 
-async def test_a_submission_that_comes_is_added(own_lab: Workshop) -> None:
+async def test_a_submission_that_comes_is_added(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(app, pilot)
         assert pane.table.frame.height == 1
-        assert own_lab.call("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n")).returncode == 0
+        own_lab.process("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n"))
         await wait_until(pilot, lambda: pane.table.frame["outcome"].to_list() == ["✓ 1", "✓ 6  ✗ 2"])
 
 
-def test_settings_that_are_equal_have_no_row_and_are_counted(twice: Workshop) -> None:
+def test_settings_that_are_equal_have_no_row_and_are_counted(twice: Workbench) -> None:
     folder = Lab.open(twice.lab_path).experiment("e")
     same = compare_results((folder, 1), (folder, 1))
     assert (same.frame.height, same.equal) == (0, 2)

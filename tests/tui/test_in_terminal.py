@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop, until
+from tests.workbench import Workbench, until
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -64,8 +64,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(workshop: Workshop) -> Iterator[Terminal]:
-    it = Terminal(workshop.folder)
+def terminal(workbench: Workbench) -> Iterator[Terminal]:
+    it = Terminal(workbench.folder)
     try:
         yield it
     finally:
@@ -77,8 +77,8 @@ def leave(terminal: Terminal) -> None:
     terminal.wait(lambda screen: screen.rstrip().endswith("READY"))
 
 
-def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: Terminal) -> None:
-    workshop.write("fit.sh", FIT)
+def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal: Terminal) -> None:
+    workbench.write("fit.sh", FIT)
     terminal.wait("READY")
     terminal.type(PROGRAM)
     terminal.press("Enter")
@@ -89,10 +89,10 @@ def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: 
     terminal.wait("sh fit.sh --x {x}")
     terminal.press("Enter")
     terminal.wait("1 task to run")  # the plan beside the text
-    assert (workshop.folder / "experiment.yaml").exists()
+    assert (workbench.folder / "experiment.yaml").exists()
 
     # A metric, and more values: written by another editor, and read again.
-    file = workshop.folder / "experiment.yaml"
+    file = workbench.folder / "experiment.yaml"
     text = file.read_text().replace("x: [3]", "x: [3, 4, 5]")
     file.write_text(text + "metrics: {score: {pattern: 'score: (@float@)', goal: max}}\n")
     terminal.wait("3 tasks to run")
@@ -106,12 +106,12 @@ def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: 
 
     # Leaving stops nothing, and coming back shows it.
     leave(terminal)
-    pid = until(workshop.engine_pid)
+    pid = until(workbench.engine_pid)
     terminal.type(PROGRAM)
     terminal.press("Enter")
     terminal.wait("▶ running")
-    assert workshop.engine_pid() == pid
-    (workshop.folder / "go").touch()
+    assert workbench.engine_pid() == pid
+    (workbench.folder / "go").touch()
     terminal.wait("100%")
     terminal.wait(lambda screen: screen.count("✓ done") >= 3)
 
@@ -133,8 +133,8 @@ def test_from_an_empty_folder_to_a_chart_and_back(workshop: Workshop, terminal: 
     leave(terminal)
 
 
-def test_what_is_copied_is_in_the_terminal_s_buffer(workshop: Workshop, terminal: Terminal) -> None:
-    workshop.run("command: 'true'\n")
+def test_what_is_copied_is_in_the_terminal_s_buffer(workbench: Workbench, terminal: Terminal) -> None:
+    workbench.run_text("command: 'true'\n", code=None)
     terminal.wait("READY")
     terminal.type(f"{PROGRAM} lab")
     terminal.press("Enter")
@@ -147,8 +147,8 @@ def test_what_is_copied_is_in_the_terminal_s_buffer(workshop: Workshop, terminal
     leave(terminal)
 
 
-def test_a_window_that_changes_its_size(workshop: Workshop, terminal: Terminal) -> None:
-    workshop.run("command: echo {x}\nparameters: {x: [1, 2]}\n")
+def test_a_window_that_changes_its_size(workbench: Workbench, terminal: Terminal) -> None:
+    workbench.run_text("command: echo {x}\nparameters: {x: [1, 2]}\n", code=None)
     terminal.wait("READY")
     terminal.type(PROGRAM)
     terminal.press("Enter")
@@ -163,7 +163,7 @@ def test_a_window_that_changes_its_size(workshop: Workshop, terminal: Terminal) 
     leave(terminal)
 
 
-def test_a_bad_configuration_is_one_line(workshop: Workshop, terminal: Terminal) -> None:
+def test_a_bad_configuration_is_one_line(workbench: Workbench, terminal: Terminal) -> None:
     folder = Path(os.environ["XDG_CONFIG_HOME"]) / "tui-lab"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text('them = "nord"\n')

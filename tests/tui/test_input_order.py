@@ -12,10 +12,10 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_in_terminal import PROGRAM, Terminal, leave, terminal  # noqa: F401 - a fixture
 from tests.tui.test_shell import opened, shown
+from tests.workbench import Workbench
 from tui_lab.tui.app import input_order
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.help import Help
@@ -91,7 +91,7 @@ async def test_completions_are_there_for_the_next_key(small_lab: Path) -> None:
         assert typed.lower().startswith("select")
 
 
-async def test_an_editor_takes_keys_and_pastes_in_their_order(own_lab: Workshop) -> None:
+async def test_an_editor_takes_keys_and_pastes_in_their_order(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: shown(app) == "experiment" and app.pane.side.file is not None)  # type: ignore[union-attr]
@@ -103,7 +103,7 @@ async def test_an_editor_takes_keys_and_pastes_in_their_order(own_lab: Workshop)
         assert shown(app) == "tasks"
 
 
-async def test_a_question_takes_the_keys_that_came_with_the_one_that_asks_it(own_lab: Workshop) -> None:
+async def test_a_question_takes_the_keys_that_came_with_the_one_that_asks_it(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
@@ -119,7 +119,7 @@ async def test_a_question_takes_the_keys_that_came_with_the_one_that_asks_it(own
         assert shown(app) == "results"
 
 
-async def test_escape_and_a_digit_come_as_one_key(own_lab: Workshop) -> None:
+async def test_escape_and_a_digit_come_as_one_key(own_lab: Workbench) -> None:
     """A terminal sends them as alt and the digit."""
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -130,7 +130,7 @@ async def test_escape_and_a_digit_come_as_one_key(own_lab: Workshop) -> None:
         assert shown(app) == "results"
 
 
-async def test_the_open_dialog_is_waited_for(own_lab: Workshop) -> None:
+async def test_the_open_dialog_is_waited_for(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: shown(app) == "experiment" and app.pane.side.file is not None)  # type: ignore[union-attr]
@@ -140,7 +140,7 @@ async def test_the_open_dialog_is_waited_for(own_lab: Workshop) -> None:
         assert app.screen.query_one(Input).value.endswith("qqq")
 
 
-async def test_the_launch_question_is_waited_for(own_lab: Workshop) -> None:
+async def test_the_launch_question_is_waited_for(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: shown(app) == "experiment" and app.pane.side.file is not None)  # type: ignore[union-attr]
@@ -252,8 +252,8 @@ async def test_keys_that_come_while_the_screen_is_taken_down_end_nothing_badly(s
             app.exit(0)
 
 
-def test_bursts_through_a_real_terminal(workshop: Workshop, terminal: Terminal) -> None:  # noqa: F811
-    workshop.run("command: echo {x}\nparameters: {x: [1, 2]}\n")
+def test_bursts_through_a_real_terminal(workbench: Workbench, terminal: Terminal) -> None:  # noqa: F811
+    workbench.run_text("command: echo {x}\nparameters: {x: [1, 2]}\n", code=None)
     terminal.wait("READY")
     terminal.type(PROGRAM)
     terminal.press("Enter")

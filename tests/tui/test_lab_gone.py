@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_other_experiment import text_of
 from tests.tui.test_shell import shown, toasts
+from tests.workbench import Workbench
 from tui_lab.tui.app import watcher
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import CRASH_FILE, state_folder
@@ -20,7 +20,7 @@ KEPT = {"3": "grid/0", "4": "importance", "6": "of small", "7": "small#1"}  # wh
 
 
 @pytest.mark.parametrize("key", KEPT)
-async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workshop) -> None:
+async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workbench) -> None:
     word = KEPT[key].replace("grid/0", "small/0")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(240, 40)) as pilot:
@@ -34,7 +34,7 @@ async def test_a_lab_that_goes_and_comes_back(key: str, own_lab: Workshop) -> No
         await wait_until(pilot, lambda: GONE not in text_of(app) and word in text_of(app))
 
 
-async def test_failures_of_a_lab_that_is_gone(own_lab: Workshop) -> None:
+async def test_failures_of_a_lab_that_is_gone(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: "small/0" in text_of(app))
@@ -45,10 +45,10 @@ async def test_failures_of_a_lab_that_is_gone(own_lab: Workshop) -> None:
         assert GONE in app.pane.groups.placeholder  # type: ignore[union-attr]
 
 
-async def test_an_experiment_that_vanishes_is_told(own_lab: Workshop) -> None:
+async def test_an_experiment_that_vanishes_is_told(own_lab: Workbench) -> None:
     """The one that takes its place is another: keys that change something would act on it."""
     file = own_lab.write("other.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
-    assert own_lab.call("--run", file).returncode == 0
+    own_lab.process("--run", file)
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "other")
@@ -58,7 +58,7 @@ async def test_an_experiment_that_vanishes_is_told(own_lab: Workshop) -> None:
 
 
 @pytest.mark.parametrize("key", ["3", "4", "6"])
-async def test_an_experiment_without_a_submission(key: str, own_lab: Workshop) -> None:
+async def test_an_experiment_without_a_submission(key: str, own_lab: Workbench) -> None:
     empty = own_lab.lab_path / "empty"
     empty.mkdir()
     (empty / "journal.jsonl").touch()

@@ -12,8 +12,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.followers import WatchedEngine, sample
 from tui_lab.tui.base.snapshot import EngineSnapshot, LabSnapshot, NodeSample
@@ -96,7 +96,7 @@ def test_shares_come_from_what_is_known() -> None:
     assert sample(5.0, {"name": "x"}) == NodeSample(5.0)
 
 
-def test_samples_of_the_lab_are_read(own_lab: Workshop) -> None:
+def test_samples_of_the_lab_are_read(own_lab: Workbench) -> None:
     lines = [
         {"node": "tower", "at": 1_700_000_000 + i, "memory": 100, "memory_used": i, "gpus": []} for i in range(300)
     ]
@@ -114,12 +114,12 @@ async def opened(app: LabApp, pilot: Pilot[int]) -> NodesPane:
     return app.pane
 
 
-async def test_the_nodes_of_a_run_are_shown_and_changed(own_lab: Workshop) -> None:
+async def test_the_nodes_of_a_run_are_shown_and_changed(own_lab: Workbench) -> None:
     file = own_lab.write(
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"
         "parameters: {x: [1, 2, 3, 4]}\n",
     )  # fmt: skip
-    assert own_lab.call("--run", file, "--node", "localhost", 1, "--detach").returncode == 0
+    own_lab.process("--run", file, "--node", "localhost", 1, "--detach")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         pane = await opened(app, pilot)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_input_order import burst, settled
 from tests.tui.test_shell import shown
+from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
 
 
@@ -23,16 +23,16 @@ def text_of(app: LabApp) -> str:
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    shop = Workshop(tmp_path_factory.mktemp("two"))
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    workbench = Workbench(tmp_path_factory.mktemp("two"))
     try:
         for name, word in (("first", "early"), ("second", "later")):
             text = f"command: 'echo {word}_score={{{word}_knob}}'\nparameters: {{{word}_knob: [1, 2, 3]}}\n"
             text += f"metrics: {{{word}_score: '{word}_score=(@float@)'}}\n"
-            assert shop.call("--run", shop.write(f"{name}.yaml", text), "--node", "localhost", 2).returncode == 0
-        yield shop
+            workbench.process("--run", workbench.write(f"{name}.yaml", text), "--node", "localhost", 2)
+        yield workbench
     finally:
-        shop.close()
+        workbench.close()
 
 
 async def chosen_by_keys(app: LabApp, pilot: Pilot[Any], name: str) -> None:
@@ -42,7 +42,7 @@ async def chosen_by_keys(app: LabApp, pilot: Pilot[Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["1", "3", "4", "6"])
-async def test_every_pane_follows(key: str, two: Workshop) -> None:
+async def test_every_pane_follows(key: str, two: Workbench) -> None:
     """The choice by keys, and one that is made elsewhere."""
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
@@ -56,7 +56,7 @@ async def test_every_pane_follows(key: str, two: Workshop) -> None:
 
 
 @pytest.mark.parametrize("typed", ["SELECT * FROM results", "failures", ".schema results"])
-async def test_a_query_is_asked_of_the_other_experiment(typed: str, two: Workshop) -> None:
+async def test_a_query_is_asked_of_the_other_experiment(typed: str, two: Workbench) -> None:
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "second")
@@ -69,7 +69,7 @@ async def test_a_query_is_asked_of_the_other_experiment(typed: str, two: Worksho
         assert pane.last.current == "first"
 
 
-async def test_a_query_that_fails_for_the_other_experiment_leaves_no_rows(two: Workshop) -> None:
+async def test_a_query_that_fails_for_the_other_experiment_leaves_no_rows(two: Workbench) -> None:
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "second")
@@ -84,7 +84,7 @@ async def test_a_query_that_fails_for_the_other_experiment_leaves_no_rows(two: W
         await wait_until(pilot, lambda: pane.view.table.frame.height == 3)
 
 
-async def test_a_query_that_is_going_begins_anew_for_the_other_experiment(two: Workshop) -> None:
+async def test_a_query_that_is_going_begins_anew_for_the_other_experiment(two: Workbench) -> None:
     app = LabApp(two.lab_path)
     endless = "SELECT count(*) FROM range(100000000000) a, range(100000) b, results"
     async with app.run_test(size=(150, 40)) as pilot:
@@ -98,7 +98,7 @@ async def test_a_query_that_is_going_begins_anew_for_the_other_experiment(two: W
         await wait_until(pilot, lambda: pane.view.said == "cancelled")
 
 
-async def test_a_query_of_named_tables_stays(two: Workshop) -> None:
+async def test_a_query_of_named_tables_stays(two: Workbench) -> None:
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "second")
@@ -110,7 +110,7 @@ async def test_a_query_of_named_tables_stays(two: Workshop) -> None:
         assert pane.last is run
 
 
-async def test_history_and_nodes_lead_to_tasks_of_the_other_experiment(two: Workshop) -> None:
+async def test_history_and_nodes_lead_to_tasks_of_the_other_experiment(two: Workbench) -> None:
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "second")
@@ -140,7 +140,7 @@ async def test_history_and_nodes_lead_to_tasks_of_the_other_experiment(two: Work
         (["text:first tasks"], "second"),  # nothing is like it: enter does nothing
     ],
 )
-async def test_what_is_typed_narrows_the_experiments(keys: list[str], chosen: str, two: Workshop) -> None:
+async def test_what_is_typed_narrows_the_experiments(keys: list[str], chosen: str, two: Workbench) -> None:
     app = LabApp(two.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.current == "second" and app.pane is not None)
@@ -154,11 +154,11 @@ async def test_what_is_typed_narrows_the_experiments(keys: list[str], chosen: st
         assert app.current == chosen
 
 
-async def test_an_experiment_is_found_by_its_whole_name(workshop: Workshop) -> None:
+async def test_an_experiment_is_found_by_its_whole_name(workbench: Workbench) -> None:
     for name in ("job", "jobs", "my-job"):
-        file = workshop.write(f"{name}.yaml", "command: 'true'\n")
-        assert workshop.call("--run", file).returncode == 0
-    app = LabApp(workshop.lab_path)
+        file = workbench.write(f"{name}.yaml", "command: 'true'\n")
+        workbench.process("--run", file)
+    app = LabApp(workbench.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.current == "my-job" and app.pane is not None)
         await chosen_by_keys(app, pilot, "job")

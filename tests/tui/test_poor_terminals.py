@@ -9,10 +9,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.test_in_terminal import PROGRAM, Terminal
 from tests.tui.test_in_terminal import pytestmark as needs_tmux
+from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base import themes
 from tui_lab.tui.base.config import Config, config_file, read_config
@@ -69,7 +69,7 @@ async def test_the_chosen_line_of_a_list_can_be_read(small_lab: Path, theme: str
             await pilot.press(key)
             await wait_until(pilot, lambda: len(app.screen_stack) == 2)
             listed = app.screen.query_one(OptionList)
-            await wait_until(pilot, lambda listed=listed: listed.highlighted is not None)
+            await wait_until(pilot, lambda: listed.highlighted is not None)
             line = listed.render_line(listed.gutter.top)
             styles = [one.style for one in line if one.text.strip() and one.style is not None]
             found = {(style.color and style.color.number, style.bgcolor and style.bgcolor.number) for style in styles}
@@ -93,10 +93,10 @@ def test_sixteen_colours_have_a_theme_of_theirs(
 
 @needs_tmux
 @pytest.mark.parametrize("setting", ["PYTHONIOENCODING=latin-1", "TERM=linux", "LC_ALL=C"])
-def test_a_terminal_that_lacks_signs(small_workshop: Workshop, tmp_path: Path, setting: str) -> None:
+def test_a_terminal_that_lacks_signs(small_workbench: Workbench, tmp_path: Path, setting: str) -> None:
     terminal = Terminal(tmp_path)
     try:
-        terminal.type(f"{setting} {PROGRAM} {small_workshop.lab_path}\n")
+        terminal.type(f"{setting} {PROGRAM} {small_workbench.lab_path}\n")
         terminal.wait("History")
         terminal.press("3")
         screen = terminal.wait("+ done")

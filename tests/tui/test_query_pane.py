@@ -14,8 +14,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.query import history
@@ -196,7 +196,7 @@ def test_a_history_that_is_damaged_or_cannot_be_written(small_lab: Path, monkeyp
     assert history.add(lab, "SELECT 3") == ["SELECT 3"]
 
 
-async def test_saved_queries(own_lab: Workshop) -> None:
+async def test_saved_queries(own_lab: Workbench) -> None:
     async with opened(own_lab.lab_path) as (pilot, pane):
         pane.editor.set_text("SELECT count(*) AS n FROM small_tasks")
         await pilot.press("ctrl+s")
@@ -286,14 +286,14 @@ async def test_copy_sort_chart_and_open_a_task(small_lab: Path, monkeypatch: pyt
         assert told == [("small", 1), ["task_id", "reason"]]
 
 
-async def test_it_follows_a_run(own_lab: Workshop) -> None:
+async def test_it_follows_a_run(own_lab: Workbench) -> None:
     async with opened(own_lab.lab_path) as (pilot, pane):
         await ask(pilot, pane, "SELECT count(*) AS n FROM small_tasks")
         pane.view.table.focus()
         await pilot.press("R")
         words = ("--run", own_lab.folder / "small.yaml", "x=7", "--replace", "--node", "localhost", 2)
-        run = await asyncio.to_thread(own_lab.call, *words)
-        assert "4 tasks to run" in run.stderr
+        run = await asyncio.to_thread(own_lab.process, *words)
+        assert "4 tasks to run" in run.err
         await wait_until(pilot, lambda: pane.view.table.frame["n"][0] == 12, 40)
         assert pane.walk.entries == ["SELECT count(*) AS n FROM small_tasks"]
 
@@ -334,9 +334,9 @@ async def test_an_error_or_a_cancel_ends_following(small_lab: Path) -> None:
         assert not pane.auto and "there is no column" in pane.view.said
 
 
-async def test_another_experiment_asks_about_its_own_results(own_lab: Workshop) -> None:
+async def test_another_experiment_asks_about_its_own_results(own_lab: Workbench) -> None:
     file = own_lab.write("other.yaml", "command: echo {x}\nparameters: {x: [7]}\n")
-    assert own_lab.call("--run", file, "--node", "localhost", 1).returncode == 0
+    own_lab.process("--run", file, "--node", "localhost", 1)
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.snapshot.experiments)

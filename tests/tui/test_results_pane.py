@@ -11,8 +11,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench
 from tui_lab.experiment.expressions import expression
 from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.tables import refresh
@@ -43,13 +43,13 @@ metrics:
 
 
 @pytest.fixture(scope="module")
-def grades(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    shop = Workshop(tmp_path_factory.mktemp("grades"))
+def grades(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    workbench = Workbench(tmp_path_factory.mktemp("grades"))
     try:
-        shop.run(GRADES)
-        yield shop
+        workbench.run_text(GRADES, code=None)
+        yield workbench
     finally:
-        shop.close()
+        workbench.close()
 
 
 def pane_of(app: LabApp) -> ResultsPane:
@@ -84,7 +84,7 @@ async def settled(pilot: Pilot[Any], app: LabApp, **wish: Any) -> None:
     )
 
 
-async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workshop) -> None:
+async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbench) -> None:
     app = LabApp(grades.lab_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
@@ -102,7 +102,7 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workshop
         assert words(app, "#results-here") == "x=3"
 
 
-async def test_metrics_goals_and_orders(grades: Workshop) -> None:
+async def test_metrics_goals_and_orders(grades: Workbench) -> None:
     app = LabApp(grades.lab_path)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, app)
@@ -125,7 +125,7 @@ async def test_metrics_goals_and_orders(grades: Workshop) -> None:
         assert pane.table.key_at(pane.table.cursor_row) == "x=3"
 
 
-async def test_a_baseline_adds_differences(grades: Workshop) -> None:
+async def test_a_baseline_adds_differences(grades: Workbench) -> None:
     app = LabApp(grades.lab_path)
     async with app.run_test(size=(120, 40)) as pilot:
         pane = await opened(pilot, app)
@@ -144,7 +144,7 @@ async def test_a_baseline_adds_differences(grades: Workshop) -> None:
         await settled(pilot, app, baseline=None)
 
 
-async def test_the_pareto_front_and_the_grouping(grades: Workshop) -> None:
+async def test_the_pareto_front_and_the_grouping(grades: Workbench) -> None:
     app = LabApp(grades.lab_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
@@ -165,7 +165,7 @@ async def test_the_pareto_front_and_the_grouping(grades: Workshop) -> None:
         assert len(cells(app)) == 1 and "averaged over x" in words(app, "#results-title")
 
 
-async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     app = LabApp(grades.lab_path)
     asked: list[Any] = []
     monkeypatch.setattr(app, "show_tasks", lambda *words: asked.append(words))
@@ -181,21 +181,21 @@ async def test_the_way_to_tasks_charts_and_the_clipboard(grades: Workshop, monke
         assert asked[2][0].startswith("| x | score |") and "| **5.20 ± 0.25** |" in asked[2][0]
 
 
-async def test_an_experiment_without_results_is_explained(workshop: Workshop) -> None:
-    workshop.run("command: exit 1\nparameters: {x: [1, 2]}\nmetrics: {a: 'a (@int@)'}\n")
-    app = LabApp(workshop.lab_path)
+async def test_an_experiment_without_results_is_explained(workbench: Workbench) -> None:
+    workbench.run_text("command: exit 1\nparameters: {x: [1, 2]}\nmetrics: {a: 'a (@int@)'}\n", code=None)
+    app = LabApp(workbench.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.show_pane("results")
         await wait_until(pilot, lambda: "all 2 failed. Press 3, then f" in words(app, "#results-message"))
         assert not pane_of(app).table.display
 
 
-async def test_results_follow_a_run(workshop: Workshop) -> None:
-    file = workshop.write(
+async def test_results_follow_a_run(workbench: Workbench) -> None:
+    file = workbench.write(
         "live.yaml", "command: 'sleep 0.{x}; echo a {x}'\nparameters: {x: {range: [1, 9]}}\nmetrics: {a: 'a (@int@)'}\n"
     )
-    run = workshop.start("--run", file, "--node", "localhost", 1)
-    app = LabApp(workshop.lab_path)
+    run = workbench.start("--run", file, "--node", "localhost", 1)
+    app = LabApp(workbench.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         app.show_pane("results")
         await wait_until(pilot, lambda: 0 < len(cells(app)) < 8)
@@ -216,15 +216,15 @@ metrics: {score: {pattern: 'score: (@float@)', goal: max}}
 
 @pytest.mark.parametrize("mouse", [False, True])
 async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, mouse: bool
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch, mouse: bool
 ) -> None:
     monkeypatch.setattr("tui_lab.tui.panes.results.pane.PAUSE", 0.1)
-    run = workshop.start("--run", workshop.write("turns.yaml", IN_TURN), "--node", "localhost", 4)
-    app = LabApp(workshop.lab_path)
+    run = workbench.start("--run", workbench.write("turns.yaml", IN_TURN), "--node", "localhost", 4)
+    app = LabApp(workbench.lab_path)
 
     async def upto(pilot: Pilot[Any], count: int) -> None:
         for x in range(1, count + 1):
-            (workshop.folder / f"turn{x}").touch()
+            (workbench.folder / f"turn{x}").touch()
         await wait_until(pilot, lambda: len(cells(app)) == count)
         await pilot.pause()
 
@@ -235,7 +235,7 @@ async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
             table = pane_of(app).table
             assert (table.cursor_row, table.scroll_offset.y) == (0, 0)
             assert table.key_at(0) == f"x={count}"
-            await wait_until(pilot, lambda count=count: words(app, "#results-here") == f"x={count}")
+            await wait_until(pilot, lambda: words(app, "#results-here") == f"x={count}")
         if mouse:
             await pilot.click(SettingsTable, offset=(10, 3))
         else:
@@ -246,17 +246,17 @@ async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
     assert run.wait(20) == 0
 
 
-async def test_what_can_not_be_compared_is_not(workshop: Workshop) -> None:
+async def test_what_can_not_be_compared_is_not(workbench: Workbench) -> None:
     metric = "metrics: {a: {pattern: 'a (@int@)', goal: max}}\n"
     for name, rest in (("single", "command: echo a 5"), ("nulls", "command: echo {x}\nparameters: {x: [1, 2]}")):
-        file = workshop.write(f"{name}.yaml", f"{rest}\n{metric}")
-        assert workshop.call("--run", file, "--node", "localhost", 1).returncode == 0
-    app = LabApp(workshop.lab_path)
+        file = workbench.write(f"{name}.yaml", f"{rest}\n{metric}")
+        workbench.process("--run", file, "--node", "localhost", 1)
+    app = LabApp(workbench.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, app)
         for name, shown in (("single", ["5"]), ("nulls", ["no value", "no value"])):
             app.current = name
-            await wait_until(pilot, lambda name=name: (view := pane_of(app)._view) and view.experiment == name)
+            await wait_until(pilot, lambda: (view := pane_of(app)._view) and view.experiment == name)
             assert [row["a ± 95 % ▾"] for row in cells(app)] == shown
             assert words(app, "#results-how") == "interval: Student's t"
             await wait_until(pilot, lambda: pane_of(app).table.has_focus)  # the keys act after a change, too
@@ -269,7 +269,7 @@ async def test_no_lab_yet(tmp_path: Path) -> None:
         await wait_until(pilot, lambda: "there is no lab yet" in words(app, "#results-message"))
 
 
-def test_what_is_gone_is_left_out(grades: Workshop) -> None:
+def test_what_is_gone_is_left_out(grades: Workbench) -> None:
     view = look(grades.lab_path / "e", Wish(baseline='"x" = 99'), 1)
     assert view.report is not None and view.wish.baseline is None
     lost = look(grades.lab_path / "nothing", Wish(), 1)
@@ -288,7 +288,7 @@ def test_conditions_mean_their_setting(value: Any) -> None:
     assert expression.condition(is_equal('odd "name', value), frame).to_list() == [True, False]
 
 
-def test_what_names_a_setting(grades: Workshop) -> None:
+def test_what_names_a_setting(grades: Workbench) -> None:
     report = make(refresh(grades.experiment()), Options(metrics=("score",)))
     assert [key(report, place) for place in (0, 1)] == ["x=1", "x=2"]
     assert condition(report, 0) == "x = 1"

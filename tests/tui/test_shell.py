@@ -12,8 +12,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from tests.conftest import Workshop, alive, until
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench, alive, until
 from tui_lab.tui.app.app import READING, LabApp
 from tui_lab.tui.app.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
 from tui_lab.tui.app.help import Help
@@ -102,7 +102,7 @@ async def test_numbers_open_the_panes(small_lab: Path) -> None:
         await opened(app, pilot)
         for number, name in enumerate(panes.NAMES, 1):
             await pilot.press(f"alt+{number}")
-            await wait_until(pilot, lambda name=name: shown(app) == name)
+            await wait_until(pilot, lambda: shown(app) == name)
             assert app.remembered.of_lab("pane") == name
 
 
@@ -187,9 +187,9 @@ async def test_the_palette_runs_an_action_of_another_pane(small_lab: Path) -> No
         await wait_until(pilot, lambda: app.theme == "lab-light")
 
 
-async def test_another_experiment_is_chosen_and_remembered(own_lab: Workshop) -> None:
+async def test_another_experiment_is_chosen_and_remembered(own_lab: Workbench) -> None:
     file = own_lab.write("other.yaml", "name: other\ncommand: 'true'\n")
-    assert own_lab.call("--run", file).returncode == 0
+    own_lab.process("--run", file)
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
@@ -204,7 +204,7 @@ async def test_another_experiment_is_chosen_and_remembered(own_lab: Workshop) ->
         assert again.current == "small"
 
 
-async def test_a_run_from_elsewhere_is_seen_and_its_end_told(own_lab: Workshop) -> None:
+async def test_a_run_from_elsewhere_is_seen_and_its_end_told(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await opened(app, pilot)
@@ -224,12 +224,12 @@ async def test_a_run_from_elsewhere_is_seen_and_its_end_told(own_lab: Workshop) 
     until(lambda: run.poll() is not None)
 
 
-async def test_a_dead_engine_is_told_and_another_goes_on(own_lab: Workshop) -> None:
+async def test_a_dead_engine_is_told_and_another_goes_on(own_lab: Workbench) -> None:
     file = own_lab.write(
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"
         "parameters: {x: [1, 2, 3]}\n",
     )  # fmt: skip
-    assert own_lab.call("--run", file, "--node", "localhost", 1, "--detach").returncode == 0
+    own_lab.process("--run", file, "--node", "localhost", 1, "--detach")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.snapshot.engine is not None and app.snapshot.engine.active == ("long",))
@@ -245,11 +245,11 @@ async def test_a_dead_engine_is_told_and_another_goes_on(own_lab: Workshop) -> N
         assert not app.query_one(Notice).has_class("shown")
 
 
-async def test_leaving_stops_nothing(own_lab: Workshop) -> None:
+async def test_leaving_stops_nothing(own_lab: Workbench) -> None:
     file = own_lab.write(
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"
     )  # fmt: skip
-    assert own_lab.call("--run", file, "--detach").returncode == 0
+    own_lab.process("--run", file, "--detach")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.snapshot.engine is not None and app.pane is not None)
@@ -269,7 +269,7 @@ async def test_a_lab_that_can_t_be_read_is_told(tmp_path: Path) -> None:
         await wait_until(pilot, lambda: "made by a newer tui-lab" in text(app.query_one(Notice)))
 
 
-async def test_a_picture_of_the_screen_is_written_into_the_lab(own_lab: Workshop) -> None:
+async def test_a_picture_of_the_screen_is_written_into_the_lab(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
@@ -311,13 +311,13 @@ async def test_every_pane_fits_every_size(small_lab: Path, size: tuple[int, int]
         await opened(app, pilot)
         for number, name in enumerate(panes.NAMES, 1):
             await pilot.press(f"alt+{number}")
-            await wait_until(pilot, lambda name=name: shown(app) == name)
+            await wait_until(pilot, lambda: shown(app) == name)
             assert app.pane is not None
             assert app.pane.region.height == size[1] - 4 and app.pane.region.width == size[0]
             assert app.screen.max_scroll_y == 0
 
 
-async def test_the_footer_has_the_keys_that_act_in_a_text(own_lab: Workshop) -> None:
+async def test_the_footer_has_the_keys_that_act_in_a_text(own_lab: Workbench) -> None:
     app = LabApp(own_lab.lab_path, file=own_lab.folder / "small.yaml")
     async with app.run_test(size=(120, 30)) as pilot:
         await wait_until(pilot, lambda: shown(app) == "experiment" and app.focused is not None)
@@ -339,22 +339,22 @@ async def test_a_colon_opens_the_commands_outside_of_texts(small_lab: Path) -> N
         await wait_until(pilot, lambda: len(app.screen_stack) == 2)
 
 
-async def test_what_was_stopped_is_not_counted_as_ended(workshop: Workshop) -> None:
+async def test_what_was_stopped_is_not_counted_as_ended(workbench: Workbench) -> None:
     """The share and the bar beside it say the same."""
-    file = workshop.write("e.yaml", "command: test {x} = 1 || sleep 60\nparameters: {x: {range: [1, 40]}}\n")
-    assert workshop.call("--run", file, "--detach", "--node", "localhost", 1).returncode == 0
-    until(lambda: [task["state"] for task in workshop.tasks()].count("done") == 1)
-    workshop.call("stop", "e")
-    until(lambda: [task["state"] for task in workshop.tasks()].count("stopped") == 38)
-    app = LabApp(workshop.lab_path)
+    file = workbench.write("e.yaml", "command: test {x} = 1 || sleep 60\nparameters: {x: {range: [1, 40]}}\n")
+    workbench.process("--run", file, "--detach", "--node", "localhost", 1)
+    until(lambda: [task["state"] for task in workbench.tasks()].count("done") == 1)
+    workbench.process("stop", "e", code=None)
+    until(lambda: [task["state"] for task in workbench.tasks()].count("stopped") == 38)
+    app = LabApp(workbench.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.current == "e" and "%" in text(app.query_one(RunLine)))
         line = text(app.query_one(RunLine))
         assert " 2%" in line and line.count("━") <= 2 and "■ 38" in line
 
 
-async def test_the_way_out_of_every_text_stands_below(small_workshop: Workshop) -> None:
-    app = LabApp(small_workshop.lab_path, file=small_workshop.folder / "small.yaml")
+async def test_the_way_out_of_every_text_stands_below(small_workbench: Workbench) -> None:
+    app = LabApp(small_workbench.lab_path, file=small_workbench.folder / "small.yaml")
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: shown(app) == "experiment" and app.current is not None)
         await wait_until(pilot, lambda: text(app.query_one(Keys)).startswith("i Edit"))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Workshop
 from tests.test_docs import generator
+from tests.workbench import Workbench
 from tui_lab.client.errors import UsageError
 from tui_lab.store.events import Ended
 from tui_lab.store.lab import Lab
@@ -73,11 +73,10 @@ def test_folders_follow_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert config_file() == Path.home() / ".config" / "tui-lab" / "config.toml"
 
 
-def test_without_a_terminal_there_is_one_clear_line(workshop: Workshop) -> None:
-    result = workshop.call()
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("tui-lab: the screen needs a terminal") and result.stderr.count("\n") == 1
+def test_without_a_terminal_there_is_one_clear_line(workbench: Workbench) -> None:
+    result = workbench.process(code=2)
+    assert result.out == ""
+    assert result.err.startswith("tui-lab: the screen needs a terminal") and result.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -89,12 +88,11 @@ def test_without_a_terminal_there_is_one_clear_line(workshop: Workshop) -> None:
         (["folder"], "folder: is no lab"),
     ],
 )
-def test_what_can_t_be_opened_is_told(workshop: Workshop, words: list[str], wanted: str) -> None:
-    (workshop.folder / "folder").mkdir()
-    workshop.write("folder/file", "")
-    result = workshop.call(*words)
-    assert result.returncode == 2
-    assert wanted in result.stderr and result.stderr.count("\n") == 1
+def test_what_can_t_be_opened_is_told(workbench: Workbench, words: list[str], wanted: str) -> None:
+    (workbench.folder / "folder").mkdir()
+    workbench.write("folder/file", "")
+    result = workbench.process(*words, code=2)
+    assert wanted in result.err and result.err.count("\n") == 1
 
 
 # Words.

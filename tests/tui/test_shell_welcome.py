@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from textual.app import App
 
-from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench, until
 from tui_lab.experiment.load import load_text
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.welcome.command import experiment_text, find_parameters
@@ -108,24 +108,24 @@ def test_the_first_screen(snap_compare, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 async def test_a_run_of_this_machine_is_attached_to(
-    workshop: Workshop, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    workbench: Workbench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = workshop.write(
-        "long.yaml", f"name: long\ncommand: until [ -e {workshop.folder}/go ]; do sleep 0.05; done\n"
+    file = workbench.write(
+        "long.yaml", f"name: long\ncommand: until [ -e {workbench.folder}/go ]; do sleep 0.05; done\n"
     )  # fmt: skip
-    assert workshop.call("--run", file, "--detach").returncode == 0
-    until(workshop.engine_pid)
-    assert workshop.lab_path in running_labs(Path("/nowhere"))
-    assert workshop.lab_path not in running_labs(workshop.lab_path)
-    monkeypatch.setattr("tui_lab.tui.panes.welcome.pane.running_labs", lambda besides: (workshop.lab_path,))
+    workbench.process("--run", file, "--detach")
+    until(workbench.engine_pid)
+    assert workbench.lab_path in running_labs(Path("/nowhere"))
+    assert workbench.lab_path not in running_labs(workbench.lab_path)
+    monkeypatch.setattr("tui_lab.tui.panes.welcome.pane.running_labs", lambda besides: (workbench.lab_path,))
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     app = LabApp(Path("lab"))
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.query_one(Menu).option_count == 4)
         await pilot.press("4")
         await wait_until(pilot, lambda: app.current == "long" and app.pane is not None and app.pane.NAME == "tasks")
-        assert app.lab_path == workshop.lab_path
-    (workshop.folder / "go").touch()
+        assert app.lab_path == workbench.lab_path
+    (workbench.folder / "go").touch()
 
 
 @pytest.mark.parametrize(("key", "wanted"), [("y", True), ("enter", True), ("n", False), ("escape", False)])

@@ -12,9 +12,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.conftest import Workshop
 from tests.tui.conftest import wait_until
 from tests.tui.fixed import fixed_lab
+from tests.workbench import Workbench
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.frame import Keys
 from tui_lab.tui.base import panes
@@ -31,12 +31,12 @@ SQL = "SELECT act, avg(accuracy) AS mean FROM results GROUP BY act ORDER BY act"
 
 @pytest.fixture(scope="module")
 def lab_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    shop = Workshop(tmp_path_factory.mktemp("fixed"))
+    workbench = Workbench(tmp_path_factory.mktemp("fixed"))
     try:
-        fixed_lab(shop)
-        yield shop.folder
+        fixed_lab(workbench)
+        yield workbench.folder
     finally:
-        shop.close()
+        workbench.close()
 
 
 @pytest.fixture

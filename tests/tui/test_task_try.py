@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from tests.conftest import Workshop, until
 from tests.engine.agent_talk import gone
 from tests.tui.test_tasks_pane import Screen, screen
+from tests.workbench import Workbench, until
 from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.widgets.dialogs import Confirm
 
@@ -34,24 +34,24 @@ def said(panel: TaskTry) -> str:
     return str(panel.query_one("#try-state", Static).render())
 
 
-def planned(workshop: Workshop) -> Path:
+def planned(workbench: Workbench) -> Path:
     """A lab with two tasks that are done, and wait when they run again."""
-    (workshop.folder / "go").touch()
-    workshop.run(STEPS.format(folder=workshop.folder))
-    until(lambda: workshop.engine_pid() is None)  # what is in the journal then stays all
+    (workbench.folder / "go").touch()
+    workbench.run_text(STEPS.format(folder=workbench.folder), code=None)
+    until(lambda: workbench.engine_pid() is None)  # what is in the journal then stays all
     for name in ("go", "pid"):
-        (workshop.folder / name).unlink()
-    return workshop.lab_path
+        (workbench.folder / name).unlink()
+    return workbench.lab_path
 
 
-async def pid_of(it: Screen, workshop: Workshop) -> int:
-    file = workshop.folder / "pid"
+async def pid_of(it: Screen, workbench: Workbench) -> int:
+    file = workbench.folder / "pid"
     return int(await it.until(lambda: file.exists() and file.read_text()))
 
 
-async def test_output_is_shown_while_it_comes(workshop: Workshop) -> None:
-    lab = planned(workshop)
-    before = workshop.experiment("e").state().offset
+async def test_output_is_shown_while_it_comes(workbench: Workbench) -> None:
+    lab = planned(workbench)
+    before = workbench.experiment("e").state().offset
     async with screen(lab) as it:
         await it.press("j")
         panel = await tried(it)
@@ -62,20 +62,20 @@ async def test_output_is_shown_while_it_comes(workshop: Workshop) -> None:
         assert it.app.screen is panel
         seconds = said(panel)
         await it.until(lambda: said(panel) != seconds)
-        (workshop.folder / "go").touch()
+        (workbench.folder / "go").touch()
         await it.until(lambda: "done" in said(panel))
         assert "went on" in panel._view.text
         await it.press("escape")
         await it.until(lambda: it.pane.table.has_focus)
         assert it.task == 1
-    assert workshop.experiment("e").state().offset == before
+    assert workbench.experiment("e").state().offset == before
 
 
 @pytest.mark.parametrize("key", ["escape", "ctrl+c"])
-async def test_a_key_stops_what_runs(workshop: Workshop, key: str) -> None:
-    async with screen(planned(workshop)) as it:
+async def test_a_key_stops_what_runs(workbench: Workbench, key: str) -> None:
+    async with screen(planned(workbench)) as it:
         panel = await tried(it)
-        pid = await pid_of(it, workshop)
+        pid = await pid_of(it, workbench)
         await it.press(key)
         await it.until(lambda: "stopped" in said(panel))
         assert gone(pid)
@@ -83,10 +83,10 @@ async def test_a_key_stops_what_runs(workshop: Workshop, key: str) -> None:
         await it.until(lambda: len(it.app.screen_stack) == 1)
 
 
-async def test_a_task_that_is_tried_ends_with_the_screen(workshop: Workshop) -> None:
-    async with screen(planned(workshop)) as it:
+async def test_a_task_that_is_tried_ends_with_the_screen(workbench: Workbench) -> None:
+    async with screen(planned(workbench)) as it:
         await tried(it)
-        pid = await pid_of(it, workshop)
+        pid = await pid_of(it, workbench)
         assert not gone(pid)
     until(lambda: gone(pid))
 

@@ -11,8 +11,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.conftest import Workshop, until
 from tests.tui.conftest import wait_until
+from tests.workbench import Workbench, until
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.tasks.columns import ChooseColumns
 from tui_lab.tui.panes.tasks.pane import TasksPane
@@ -168,10 +168,10 @@ async def test_copies(small_lab: Path) -> None:
             await s.press("y")
             await s.until(lambda: isinstance(s.app.screen, Choose))
             s.app.screen.dismiss(what)
-            await s.until(lambda wanted=wanted: s.copied and wanted in s.copied[-1])
+            await s.until(lambda: s.copied and wanted in s.copied[-1])
 
 
-async def test_retry_asks_and_runs_again(own_lab: Workshop) -> None:
+async def test_retry_asks_and_runs_again(own_lab: Workbench) -> None:
     async with screen(own_lab.lab_path) as s:
         asked: list[str] = []
 
@@ -195,29 +195,29 @@ async def test_retry_asks_and_runs_again(own_lab: Workshop) -> None:
     ("code", "way", "then"),
     [("", "tasks run what is there now", "done"), ("code: prog.sh\n", "tasks run as they were submitted", "failed")],
 )
-async def test_retry_tells_what_changed_since(workshop: Workshop, code: str, way: str, then: str) -> None:
-    program = workshop.write("prog.sh", "exit 3\n")
-    file = workshop.write("grid.yaml", f"command: sh prog.sh {{a}}\n{code}parameters: {{a: [1, 2]}}\n")
-    assert workshop.call("--run", file).returncode == 1
+async def test_retry_tells_what_changed_since(workbench: Workbench, code: str, way: str, then: str) -> None:
+    program = workbench.write("prog.sh", "exit 3\n")
+    file = workbench.write("grid.yaml", f"command: sh prog.sh {{a}}\n{code}parameters: {{a: [1, 2]}}\n")
+    workbench.process("--run", file, code=1)
     program.write_text("exit 0\n")
-    async with screen(workshop.lab_path, (150, 40)) as s:
-        await s.until(lambda: workshop.engine_pid() is None)  # that of the first run
+    async with screen(workbench.lab_path, (150, 40)) as s:
+        await s.until(lambda: workbench.engine_pid() is None)  # that of the first run
         await s.press("asterisk", "r")
         await s.until(lambda: isinstance(s.app.screen, Confirm))
         body = str(s.app.screen.query(Static).first().render())
         assert f"prog.sh changed since the submission: {way}" in " ".join(body.split())
         await s.press("n")
         await s.until(lambda: len(s.app.screen_stack) == 1)
-        assert workshop.experiment("grid").state().counts_by_name()["failed"] == 2
-        assert workshop.engine_pid() is None
+        assert workbench.experiment("grid").state().counts_by_name()["failed"] == 2
+        assert workbench.engine_pid() is None
         await s.press("r", "y")
         await s.until(lambda: s.pane.model.table.frame["attempts"].to_list() == [2, 2])  # type: ignore[union-attr]
         await s.until(lambda: s.pane.model.table.frame["state"].to_list() == [then, then])  # type: ignore[union-attr]
-        await s.until(lambda: workshop.engine_pid() is None)
+        await s.until(lambda: workbench.engine_pid() is None)
 
 
-async def test_what_runs_is_followed_and_stopped(workshop: Workshop) -> None:
-    file = workshop.write(
+async def test_what_runs_is_followed_and_stopped(workbench: Workbench) -> None:
+    file = workbench.write(
         "experiment.yaml",
         """
         name: e
@@ -225,9 +225,9 @@ async def test_what_runs_is_followed_and_stopped(workshop: Workshop) -> None:
         parameters: {x: [1, 2]}
         """,
     )
-    workshop.start("--run", file, "--node", "localhost", 1, "--detach")
-    until(lambda: workshop.lab_path.exists() and workshop.events("started"))
-    async with screen(workshop.lab_path) as s:
+    workbench.start("--run", file, "--node", "localhost", 1, "--detach")
+    until(lambda: workbench.lab_path.exists() and workbench.events("started"))
+    async with screen(workbench.lab_path) as s:
         await s.until(lambda: s.pane.table.row(0) and s.pane.table.row(0)["state"] == "running")  # type: ignore[index]
         await s.until(lambda: "tick" in s.log())
         first = s.log()
@@ -283,7 +283,7 @@ async def test_a_lab_without_experiments(tmp_path: Path) -> None:
         assert app.is_running
 
 
-async def test_tasks_whose_file_can_not_be_read_are_there_all_the_same(own_lab: Workshop) -> None:
+async def test_tasks_whose_file_can_not_be_read_are_there_all_the_same(own_lab: Workbench) -> None:
     (own_lab.experiment("small").plans / "1.yaml").write_text("name: [broken")
     async with screen(own_lab.lab_path, size=(160, 30)) as seen:
         await seen.until(lambda: len(seen.ids) == 8 and seen.log())
@@ -291,27 +291,27 @@ async def test_tasks_whose_file_can_not_be_read_are_there_all_the_same(own_lab: 
         assert "8 tasks · no metrics: " in str(seen.pane.query_one("#task-count", Static).render())
 
 
-async def test_why_tasks_can_not_be_read_is_said(own_lab: Workshop) -> None:
+async def test_why_tasks_can_not_be_read_is_said(own_lab: Workbench) -> None:
     (own_lab.experiment("small").plans / "1.parquet").unlink()
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: "1.parquet: can't be read" in app.query_one(TasksPane).table.placeholder)
 
 
-async def test_commands_that_do_not_fit_end_in_an_ellipsis(workshop: Workshop) -> None:
-    workshop.run("command: 'echo {x}'\nparameters: {x: ['" + "x" * 200 + "']}\n")
-    async with screen(workshop.lab_path, size=(80, 24)) as seen:
+async def test_commands_that_do_not_fit_end_in_an_ellipsis(workbench: Workbench) -> None:
+    workbench.run_text("command: 'echo {x}'\nparameters: {x: ['" + "x" * 200 + "']}\n", code=None)
+    async with screen(workbench.lab_path, size=(80, 24)) as seen:
         await seen.until(seen.log)
         lines = ["".join(part.text for part in line) for line in seen.app.screen._compositor.render_strips()]
         assert any(line.startswith(" $ echo xxxx") and line.rstrip().endswith("x…") for line in lines)
         assert "1 task" in str(seen.pane.query_one("#task-count", Static).render()).split(" · ")
 
 
-async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workshop: Workshop) -> None:
-    command = f"echo begin {{x}}; until [ -e {workshop.folder}/go{{x}} ]; do sleep 0.05; done; echo end {{x}}"
-    file = workshop.write("waits.yaml", f"command: '{command}'\nparameters: {{x: [1, 2]}}\n")
-    assert workshop.call("--run", file, "--detach", "--node", "localhost", 2).returncode == 0
-    async with screen(workshop.lab_path) as it:
+async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workbench: Workbench) -> None:
+    command = f"echo begin {{x}}; until [ -e {workbench.folder}/go{{x}} ]; do sleep 0.05; done; echo end {{x}}"
+    file = workbench.write("waits.yaml", f"command: '{command}'\nparameters: {{x: [1, 2]}}\n")
+    workbench.process("--run", file, "--detach", "--node", "localhost", 2)
+    async with screen(workbench.lab_path) as it:
         it.pane.set_text("state = 'running'")
         await it.until(lambda: it.ids == [0, 1])
         await it.until(lambda: "begin 1" in it.log())
@@ -319,7 +319,7 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(worksho
         head = it.pane.query_one("#log-head", Static)
         before = str(head.render())
         await it.until(lambda: str(head.render()) != before)  # seconds go by
-        (workshop.folder / "go1").touch()
+        (workbench.folder / "go1").touch()
         await it.until(lambda: it.ids == [1])
         await it.until(lambda: "end 1" in it.log())
         assert it.pane.detail is not None
@@ -327,7 +327,7 @@ async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(worksho
         assert it.pane.detail.task == 0
         await it.press("escape")  # back to the rows: the log is that of the cursor's
         await it.until(lambda: "begin 2" in it.log())
-        (workshop.folder / "go2").touch()
+        (workbench.folder / "go2").touch()
 
 
 async def test_the_head_of_the_log_shows_that_it_has_the_focus(small_lab: Path) -> None:

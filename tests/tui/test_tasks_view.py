@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import Workshop
+from tests.workbench import Workbench
 from tui_lab.client.errors import UsageError
 from tui_lab.results.sql.text import is_equal
 from tui_lab.store.lab import Lab
@@ -18,8 +18,8 @@ from tui_lab.tui.panes.tasks.view import View, chosen, default_columns, grouped,
 
 
 @pytest.fixture
-def source(small_workshop: Workshop) -> TaskSource:
-    found = TaskSource(Lab.open(small_workshop.lab_path), "small")
+def source(small_workbench: Workbench) -> TaskSource:
+    found = TaskSource(Lab.open(small_workbench.lab_path), "small")
     found.read_metrics(0)
     found.read()
     found.read_metrics(0)
@@ -130,13 +130,15 @@ def test_newer_facts_take_the_place_of_older(source: TaskSource) -> None:
     assert found.columns == rows.columns and found.schema == rows.schema
 
 
-def test_values_that_another_reader_found_first(own_lab: Workshop) -> None:
+def test_values_that_another_reader_found_first(own_lab: Workbench) -> None:
     found = TaskSource(Lab.open(own_lab.lab_path), "small")
     found.read()
     assert found.read_metrics(0)
     assert not found.read_metrics(0)
     file = own_lab.folder / "small.yaml"
-    ran = own_lab.call("--run", file, "--replace", "x=5", "--new", "--node", "localhost", 2)  # it reads them at its end
-    assert "4 tasks to run" in ran.stderr, ran.stderr
+    ran = own_lab.process(
+        "--run", file, "--replace", "x=5", "--new", "--node", "localhost", 2, code=None
+    )  # it reads them at its end
+    assert "4 tasks to run" in ran.err, ran.err
     assert found.read_metrics(0)
     assert found.read().frame["score"].to_list().count(5.5) == 4
