@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -202,8 +202,9 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
 
     folders = [taken]
     try:
-        for kind in (taken.mkdir, taken.touch, lambda: taken.symlink_to("/tmp")):
-            kind()
+        kinds: tuple[Callable[[], None], ...] = (taken.mkdir, taken.touch, lambda: taken.symlink_to("/tmp"))
+        for make in kinds:
+            make()
             spool, sockets = found()
             assert spool == f"{sockets}/lab-node"
             assert sockets.startswith(f"/tmp/tui-lab-{uid}.")

@@ -120,13 +120,13 @@ def test_the_readme_of_patas(
     )
     assert "Preprocessing:  █ fast  ▓ medium  ▒ intense" in bars and "standard deviation" in bars
     for style in ("bars", "band"):
-        lines = draw(
+        drawn = draw(
             *("lines", "--input", "pataslab/grid/grid.csv", "--fig-size", "10", "4"),
             *("--x-column", "in_neurons", "--x-label", "Neurons", "--y-column", "out_test_acc"),
             *("--y-label", "Accuracy", "--hue-column", "in_activation", "--title", "Average test accuracy"),
             *("--legend-label", "Act. Function", "--err-style", style, "--errorbar", "sd"),
         )
-        assert "Act. Function:  ● relu" in lines and f"{style}: standard deviation" in lines
+        assert "Act. Function:  ● relu" in drawn and f"{style}: standard deviation" in drawn
     # A larger sweep keeps its metrics, and runs only what is new.
     grown = workbench(
         *(

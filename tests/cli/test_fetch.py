@@ -9,7 +9,7 @@ from tests.workbench import Workbench, rewritten
 from tui_lab.store.environment import capture
 
 GRID = "command: echo {x}\nparameters: {x: [1, 2, 3]}\n"
-LEFT = [
+LEFT: list[dict[str, Any]] = [
     {"name": "model.pt", "size": 4},
     {"name": "ckpt/last.pt", "size": 3 << 20},
     {"name": "odd[1].bin", "size": 5},

@@ -145,9 +145,9 @@ def test_export_and_query(grid: Workbench) -> None:
     assert len(grid("query", "slowest", "3").lines) == 4
     assert "grid,acc,DOUBLE,metric,,max" in grid("query", ".schema", "grid").lines
     assert "saved as" in grid("query", "--save", "few", "SELECT task_id FROM grid WHERE size = $size").err
-    told = grid("query", "@few", "--param", "size=2", "--limit", "3")
-    assert told.lines[0] == "task_id" and len(told.lines) == 4
-    assert told.err == "note: these are the first 3 rows, there are more: --limit 0 shows all\n"
+    few = grid("query", "@few", "--param", "size=2", "--limit", "3")
+    assert few.lines[0] == "task_id" and len(few.lines) == 4
+    assert few.err == "note: these are the first 3 rows, there are more: --limit 0 shows all\n"
     assert grid("query", "--saved").lines[1].startswith("few,")
     assert 'did you mean "few"?' in grid("query", "@fews", code=2).err
     assert "has no value; --param size=VALUE" in grid("query", "@few", code=2).err
@@ -218,7 +218,7 @@ def test_versions_and_files_against_each_other(grid: Workbench) -> None:
     rows = grid.inside("stats", "grid@2", "--against", "grid@1", "--metric", "acc", "--json").json()["rows"]
     assert [row["scope"] for row in rows] == ["setting"] * 4 + ["overall"]
     assert {round(row["difference"], 9) for row in rows} == {0.005}
-    for words, said in (
+    mistakes: tuple[tuple[tuple[str, ...], str], ...] = (
         (("grid", "--against", "grid"), "grid is both"),
         (("grid@3", "--against", "grid"), "grid@3 has no tasks; there are grid@1, grid@2"),
         (("grid", "--against", "none.csv"), "none.csv: there is no such file"),
@@ -227,8 +227,9 @@ def test_versions_and_files_against_each_other(grid: Workbench) -> None:
         (("grid", "--goal", "ac=min"), 'grid has no metric "ac"; did you mean "acc"?'),
         (("grid", "--against", "grid@2"), "grid and grid@2 have the same tasks"),
         (("grid", "--against", "grid@1", "--importance"), "--against goes without --importance"),
-    ):
-        assert said in grid("stats", *words, code=2).err
+    )
+    for mistake, said in mistakes:
+        assert said in grid("stats", *mistake, code=2).err
 
 
 def test_tables_have_no_trailing_blanks(grid: Workbench) -> None:

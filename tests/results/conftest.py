@@ -78,7 +78,9 @@ class LabOnDisk:
         facts = {"exit_code": 0 if state == "done" else 1, "duration": 1.5, **facts}
         self.journal(folder, Finished(AT, task, attempt, state, **facts))
 
-    def run(self, folder: ExperimentFolder, task: int, files: Files | str, state: str = "done", **facts: Any) -> int:
+    def run(
+        self, folder: ExperimentFolder, task: int, files: Files | str, state: EndState = "done", **facts: Any
+    ) -> int:
         """A whole attempt of a task; `files` by name, or its stdout."""
         given = {"stdout": files} if isinstance(files, str) else files
         attempt = self.start(folder, task, given)

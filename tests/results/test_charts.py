@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from itertools import product
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cbook import boxplot_stats
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -51,12 +53,13 @@ def by_seaborn(error: str, aggregate: str) -> list[tuple[float, float, float, fl
     axes = figure.add_subplot()
     data = {"x": GRID["neurons"].to_numpy(), "y": GRID["acc"].to_numpy()}
     seaborn.lineplot(
-        data=data,  # type: ignore[arg-type]
+        data=data,
         x="x", y="y", errorbar=error, estimator=aggregate, err_style="bars", ax=axes, seed=3, n_boot=4000
     )  # fmt: skip
-    points = axes.lines[0].get_xydata()
-    segments = axes.collections[0].get_segments()  # type: ignore[attr-defined]
-    return [(x, y, s[0][1], s[1][1]) for (x, y), s in zip(points, segments, strict=True)]  # type: ignore[union-attr]
+    points = np.asarray(axes.lines[0].get_xydata())
+    (bars,) = axes.collections
+    assert isinstance(bars, LineCollection)
+    return [(x, y, s[0][1], s[1][1]) for (x, y), s in zip(points, bars.get_segments(), strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -91,10 +94,11 @@ def test_other_points_have_resampled_intervals_the_same_ones_every_time() -> Non
 
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 def test_every_aggregate(aggregate: str) -> None:
-    expected = {
+    functions: dict[str, Callable[[Any], Any]] = {
         "mean": np.mean, "median": np.median, "sum": np.sum, "product": np.prod, "min": np.min, "max": np.max,
         "count": len, "std": lambda values: np.std(values, ddof=1),
-    }[aggregate]  # fmt: skip
+    }  # fmt: skip
+    expected = functions[aggregate]
     ours = chart("categories", columns={"x": "activation", "y": "acc"}, aggregate=aggregate)
     for name, y in ours.table.select(pl.nth(0), pl.nth(1)).iter_rows():
         assert y == pytest.approx(expected(GRID.filter(pl.col("activation") == name)["acc"].to_numpy()))

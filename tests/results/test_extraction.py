@@ -20,7 +20,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.extraction import text
 from tui_lab.results.extraction.extract import Extraction, extract
-from tui_lab.results.extraction.structured import documents, parse_path, select, table
+from tui_lab.results.extraction.structured import Broken, documents, parse_path, select, table
 from tui_lab.store.task_files import TaskFile
 
 
@@ -203,7 +203,8 @@ def test_json_on_stdout(tmp_path: Path, output: str) -> None:
 @given(st.binary(max_size=80) | st.text(st.sampled_from('{}[]",:1aN\n\\ud8'), max_size=40).map(str.encode))
 def test_any_bytes_are_documents_or_none(raw: bytes) -> None:
     for document in documents(raw):
-        select(document, parse_path("$.a"))
+        if not isinstance(document, Broken):
+            select(document, parse_path("$.a"))
 
 
 def test_halves_of_characters(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tui_lab.experiment.metric import Metric
@@ -465,7 +467,7 @@ CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [
 
 @pytest.mark.parametrize(("program", "pattern", "keys", "line", "value"), CASES)
 def test_a_line_is_read_whole_or_not_at_all(
-    program: str, pattern: str, keys: dict[str, str], line: str, value: float | None
+    program: str, pattern: str, keys: dict[str, Any], line: str, value: float | None
 ) -> None:
     reader = TextReader("m", Metric(pattern=pattern, **keys))
     found = reader.value(Text(f"{line}\n".encode()))

@@ -21,7 +21,8 @@ ACC = Options(metrics=("acc",), goals={"acc": "max"})
 
 
 def against(a: dict[str, Any], b: dict[str, Any], options: Options = ACC) -> Against:
-    return compare(*(side_of_file(Path(f"{n}.csv"), pl.DataFrame(t)) for n, t in (("a", a), ("b", b))), options)
+    first, second = (side_of_file(Path(f"{name}.csv"), pl.DataFrame(table)) for name, table in (("a", a), ("b", b)))
+    return compare(first, second, options)
 
 
 def only(found: Against) -> Versus:
@@ -35,7 +36,7 @@ def test_without_seeds_each_setting_is_welchs_test_and_settings_add_up() -> None
         {"x": [x for x in (1, 2, 3) for _ in values[side, x]], "acc": [v for x in (1, 2, 3) for v in values[side, x]]}
         for side in (0, 1)
     ]
-    found = only(against(*tables))
+    found = only(against(tables[0], tables[1]))
     assert found.keys["x"].to_list() == [1, 2, 3] and not found.paired
     tests = [stats.ttest_ind(values[0, x], values[1, x], equal_var=False) for x in (1, 2, 3)]
     for compared, test, x in zip(found.comparisons, tests, (1, 2, 3), strict=True):
@@ -63,7 +64,7 @@ def test_equal_seeds_pair_and_their_means_over_settings_are_what_is_independent(
         for x in (1, 2):
             rows[side] += [(x, s, x + shared[s] + 0.1 * side + RNG.normal(0, 0.05)) for s in seeds]
     tables = [dict(zip(("x", "seed", "acc"), zip(*rows[side], strict=True), strict=True)) for side in (0, 1)]
-    found = only(against(*tables))
+    found = only(against(tables[0], tables[1]))
     assert found.paired
     arrays = [np.array([row[2] for row in rows[side]]).reshape(2, 6) for side in (0, 1)]
     for place in (0, 1):
@@ -73,7 +74,7 @@ def test_equal_seeds_pair_and_their_means_over_settings_are_what_is_independent(
     whole = stats.ttest_rel(arrays[0].mean(axis=0), arrays[1].mean(axis=0))
     assert found.overall is not None and found.overall.p == pytest.approx(whole.pvalue)
     assert found.verdict(found.overall) == "worse"
-    apart = only(against(*tables, Options(metrics=("acc",), goals={"acc": "max"}, pairing="unpaired")))
+    apart = only(against(tables[0], tables[1], Options(metrics=("acc",), goals={"acc": "max"}, pairing="unpaired")))
     welch = stats.ttest_ind(arrays[0].mean(axis=0), arrays[1].mean(axis=0), equal_var=False)
     assert apart.overall is not None and apart.overall.p == pytest.approx(welch.pvalue)
     assert not apart.paired and apart.comparisons[0].p == pytest.approx(
@@ -91,7 +92,7 @@ def test_single_values_are_compared_over_settings() -> None:
 
 def test_shares_equal_values_and_programs_that_do_not_scatter() -> None:
     wins = only(against({"x": [1] * 20, "acc": [1] * 18 + [0] * 2}, {"x": [1] * 20, "acc": [1] * 7 + [0] * 13}))
-    assert wins.comparisons[0].p == pytest.approx(stats.fisher_exact([[18, 2], [7, 13]]).pvalue)
+    assert wins.comparisons[0].p == pytest.approx(stats.fisher_exact(np.array([[18, 2], [7, 13]])).pvalue)
     assert wins.overall is None
     coins = only(against({"acc": [1, 1, 1]}, {"acc": [0, 0, 0]}))
     assert coins.comparisons[0].p == pytest.approx(0.1), "three heads are no certainty"
@@ -148,7 +149,7 @@ def test_an_overall_difference_is_seldom_found_where_there_is_none() -> None:
             }
             for side in (0, 1)
         ]
-        overall = only(against(*tables)).overall
+        overall = only(against(tables[0], tables[1])).overall
         found += overall is not None and overall.p is not None and overall.p < 0.05
     assert found <= 20, f"{found} of 200, where 10 are due"
 
@@ -163,11 +164,11 @@ def test_seeds_of_two_exported_files_do_not_say_that_the_command_takes_them() ->
         }
         for side in (0, 1)
     ]
-    assert only(against(*tables)).paired, "a file of one's own, with seeds in it"
+    assert only(against(tables[0], tables[1])).paired, "a file of one's own, with seeds in it"
     exported = [{**table, "task_id": np.arange(12), "version": np.ones(12, int)} for table in tables]
-    found = against(*exported)
+    found = against(exported[0], exported[1])
     assert not only(found).paired and any("--paired" in note for note in found.notes)
-    assert only(against(*exported, replace(ACC, pairing="paired"))).paired
+    assert only(against(exported[0], exported[1], replace(ACC, pairing="paired"))).paired
 
 
 def test_experiments_and_versions(disk: Any) -> None:

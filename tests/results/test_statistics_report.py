@@ -22,8 +22,8 @@ from tui_lab.results.statistics.pareto import front
 from tui_lab.results.statistics.report import MetricReport, Options, Report, StatisticsError, make
 from tui_lab.results.statistics.sample import Sample, describe
 from tui_lab.results.statistics.settings import settings
-from tui_lab.results.statistics.table import joined, metric_lines
-from tui_lab.results.statistics.text import aligned, brackets, interval, means_and_intervals, number, plus_minus
+from tui_lab.results.statistics.table import metric_lines
+from tui_lab.results.statistics.text import aligned, brackets, interval, joined, means_and_intervals, number, plus_minus
 from tui_lab.results.statistics.warnings import warnings
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.events import Assigned
@@ -324,7 +324,7 @@ def test_pareto_front_against_its_definition() -> None:
         signs = [1 if goal == "min" else -1 for goal in goals]
         costs = [(signs[0] * a, signs[1] * b) for a, b in points]
         expected = [not any(x <= a and y <= b and (x, y) != (a, b) for x, y in costs) for a, b in costs]
-        assert front(points, goals) == expected  # type: ignore[arg-type]
+        assert front(points, goals) == expected
     assert front([(1.0, None), (None, 1.0), (2.0, 2.0)], ("min", "min")) == [False, False, True]
 
 

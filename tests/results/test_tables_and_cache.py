@@ -19,8 +19,9 @@ from tui_lab.results import cache
 from tui_lab.results.export.output import WRITERS
 from tui_lab.results.extraction.commands import TIMEOUT
 from tui_lab.results.sql.database import query
-from tui_lab.results.tables import Results, column_names, refresh
+from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import FACTS, ExperimentFolder
+from tui_lab.store.naming import column_names
 
 SWEEP = """command: ./run {lr} {act}
 parameters: {lr: [0.1, 0.2], act: [relu, tanh]}

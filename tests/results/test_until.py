@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.results.conftest import LabOnDisk
 from tests.store.events import AT
 from tui_lab.client.submission import Choice, Prepared, prepare, submit_event
 from tui_lab.experiment.model import Experiment
@@ -39,7 +40,7 @@ def output(row: dict[str, Any]) -> str:
 class Played:
     """A run without an engine: what is asked for is run in this process."""
 
-    def __init__(self, disk: Any, text: str, name: str = "grid") -> None:
+    def __init__(self, disk: LabOnDisk, text: str, name: str = "grid") -> None:
         self.disk, self.name, self.note = disk, name, ""
         self.file = Path(disk.sources) / f"{name}.yaml"
         self.file.write_text(text)

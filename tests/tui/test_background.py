@@ -70,9 +70,13 @@ def test_no_other_workers_are_used() -> None:
 def test_the_end_does_not_wait_for_readers() -> None:
     going, enough = threading.Event(), threading.Event()
 
+    def read() -> None:
+        going.set()
+        enough.wait()
+
     async def screen() -> None:
         asyncio.get_running_loop().set_default_executor(Threads())
-        reading = asyncio.create_task(asyncio.to_thread(lambda: (going.set(), enough.wait())))
+        reading = asyncio.create_task(asyncio.to_thread(read))
         while not going.is_set():
             await asyncio.sleep(0.01)
         reading.cancel()

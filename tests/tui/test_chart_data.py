@@ -152,7 +152,7 @@ def test_a_chart_in_words(request_: Request, words: str) -> None:
 
 def test_the_line_of_choices() -> None:
     line = choices_line(
-        Request("lines", {"x": "lr", "y": "a_very_long_name_of_a_metric"}, log=frozenset("x")), None, True
+        Request("lines", {"x": "lr", "y": "a_very_long_name_of_a_metric"}, log=frozenset({"x"})), None, True
     )
     assert line.plain == "k lines  x lr  y a_very_long_name_~  h hue -  m mean  e error ci  l log x  "
 

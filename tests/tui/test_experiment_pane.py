@@ -146,7 +146,7 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
         assert f"task {task[0]}" in shown(app, "#tester")
         pane.focus()
         await pilot.press("right_square_bracket")
-        await wait_until(pilot, lambda: trial_of(app) is not None and trial_of(app).task != task)
+        await wait_until(pilot, lambda: (now := trial_of(app)) is not None and now.task != task)
         pane.side.replace_text(pane.side.text.replace("score: (@float@)", "scor: (@float@)"))
         on_metric("score")(pane)
         trial = await wait_until(pilot, lambda: (found := trial_of(app)) and not found.found and found)
@@ -216,7 +216,7 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workbench) -> None:
                 break
             pane.focus()
             await pilot.press("right_square_bracket")
-            await wait_until(pilot, lambda: trial_of(app) is not None and trial_of(app).asked.which == pane._which)
+            await wait_until(pilot, lambda: (now := trial_of(app)) is not None and now.asked.which == pane._which)
         assert "takes more than" in trial.message
 
 

@@ -167,12 +167,21 @@ async def test_clicks_stand_between_the_keys_around_them(small_lab: Path) -> Non
         await opened(app, pilot)
         await settled(app, pilot)
         field = app.query_one("#task-filter", Input)
-        place = {"x": field.region.x + 3, "y": field.region.y, "screen_x": field.region.x + 3,
-                 "screen_y": field.region.y}  # fmt: skip
-        press = {"widget": None, "delta_x": 0, "delta_y": 0, "button": 1, "shift": False, "meta": False, "ctrl": False}
-        burst(
-            app, "j", events.MouseDown(**press, **place), events.MouseUp(**press, **place), "text:x = 1", "enter", "4"
-        )
+        x, y = field.region.x + 3, field.region.y
+        press: dict[str, Any] = {
+            "widget": None,
+            "delta_x": 0,
+            "delta_y": 0,
+            "button": 1,
+            "shift": False,
+            "meta": False,
+            "ctrl": False,
+            "x": x,
+            "y": y,
+            "screen_x": x,
+            "screen_y": y,
+        }
+        burst(app, "j", events.MouseDown(**press), events.MouseUp(**press), "text:x = 1", "enter", "4")
         await settled(app, pilot)
         assert field.value == "x = 1"
         assert shown(app) == "results"

@@ -167,4 +167,4 @@ def test_reserved_words_are_duckdbs() -> None:
     import duckdb
 
     query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
-    assert {row[0] for row in duckdb.sql(query).fetchall()} <= RESERVED
+    assert {row[0] for row in duckdb.execute(query).fetchall()} <= RESERVED

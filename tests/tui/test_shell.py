@@ -114,7 +114,7 @@ async def test_keys_may_be_pressed_before_the_first_pane_is_there(small_lab: Pat
             app.simulate_key("alt+4")
             await asyncio.sleep(0)
         app.simulate_key("alt+3")
-        await wait_until(pilot, lambda: shown(app) == "tasks" and app.focused in app.query("#tasks"))
+        await wait_until(pilot, lambda: shown(app) == "tasks" and app.focused is not None and app.focused.id == "tasks")
         assert len(app.query("TasksPane")) == len(app.query("ResultsPane")) == 1
 
 
@@ -159,7 +159,7 @@ async def test_help_says_what_the_pane_is_for_and_its_keys_as_they_are_set(small
         assert rows["Give the node nothing more; what runs there may finish."] == "f7"
         assert rows["Leave the screen. What runs goes on."] == "q"
         await pilot.press("3")  # nothing moves behind it
-        assert app.pane.NAME == "nodes"
+        assert app.pane is not None and app.pane.NAME == "nodes"
         await pilot.press("escape")
         await wait_until(pilot, lambda: not isinstance(app.screen, Help))
 
