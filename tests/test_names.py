@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Result, Workbench
+from tui_lab.experiment.facts import FACTS
 from tui_lab.results.statistics.frame import COMPARISON, SUMMARY
-from tui_lab.store.experiment import FACTS
 from tui_lab.store.naming import column_names, parameter_columns
 from tui_lab.tui.app.app import LabApp
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import tui_lab
-from tests.cli.bench import Bench
+from tests.workbench import Workbench
 from tui_lab.experiment.domains.kinds import KINDS
 
 ROOT = Path(tui_lab.__file__).parents[1]
@@ -52,31 +52,31 @@ def literals(folder: Path) -> Iterator[tuple[str, int, str]]:
 DOMAINS = {"tui_lab.domains": {"primes": "tests.made_up.domain:Primes", "broken": "no_such_module:Domain"}}
 
 
-def test_a_domain_of_another_package(bench: Bench) -> None:
-    env = install(bench.folder, DOMAINS)
-    bench.write("p.yaml", "command: echo v {p}\nparameters: {p: {primes: 4}, q: [1]}\nmetrics: {v: 'v (@int@)'}\n")
-    assert "4 combinations" in bench.process("plan", "p.yaml", env=env).out
-    bench.process("--run", "p.yaml", env=env)
-    answer = bench.process("query", "SELECT p, v FROM p ORDER BY p", "--format", "csv", env=env)
+def test_a_domain_of_another_package(workbench: Workbench) -> None:
+    env = install(workbench.folder, DOMAINS)
+    workbench.write("p.yaml", "command: echo v {p}\nparameters: {p: {primes: 4}, q: [1]}\nmetrics: {v: 'v (@int@)'}\n")
+    assert "4 combinations" in workbench.process("plan", "p.yaml", env=env).out
+    workbench.process("--run", "p.yaml", env=env)
+    answer = workbench.process("query", "SELECT p, v FROM p ORDER BY p", "--format", "csv", env=env)
     assert answer.lines == ["p,v", "2,2", "3,3", "5,5", "7,7"]
-    assert "2 done" in bench.process("plan", "p.yaml", "p={primes: 2}", env=env).out
-    schema = json.loads(bench.process("schema", env=env).out)
+    assert "2 done" in workbench.process("plan", "p.yaml", "p={primes: 2}", env=env).out
+    schema = json.loads(workbench.process("schema", env=env).out)
     kinds = schema["$defs"]["domain"]["anyOf"][2]["properties"]
     assert kinds["primes"] == {"title": "primes", "description": "The first `n` prime numbers.", **kinds["primes"]}
     assert list(kinds) == [*KINDS.own, "primes"], "one that is broken is left out"
 
-    bench.write("p.yaml", "command: echo {p}\nparameters: {p: {primes: none}}\n")
-    wrong = bench.process("check", "p.yaml", code=2, env=env)
+    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {primes: none}}\n")
+    wrong = workbench.process("check", "p.yaml", code=2, env=env)
     assert 'p.yaml:2:26: "primes" must be a whole number' in wrong.err + wrong.out
-    bench.write("p.yaml", "command: echo {p}\nparameters: {p: {prime: 3}}\n")
-    wrong = bench.process("check", "p.yaml", code=2, env=env)
+    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {prime: 3}}\n")
+    wrong = workbench.process("check", "p.yaml", code=2, env=env)
     assert 'did you mean "primes"?' in wrong.err + wrong.out
 
 
-def test_a_domain_that_cannot_be_loaded_is_one_line(bench: Bench) -> None:
-    env = install(bench.folder, DOMAINS)
-    bench.write("p.yaml", "command: echo {p}\nparameters: {p: {broken: 4}}\n")
-    wrong = bench.process("check", "p.yaml", code=2, env=env)
+def test_a_domain_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> None:
+    env = install(workbench.folder, DOMAINS)
+    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {broken: 4}}\n")
+    wrong = workbench.process("check", "p.yaml", code=2, env=env)
     said = (
         '"broken" of the entry points tui_lab.domains (no_such_module:Domain) can\'t be loaded: '
         "ModuleNotFoundError: No module named 'no_such_module'"
@@ -84,8 +84,8 @@ def test_a_domain_that_cannot_be_loaded_is_one_line(bench: Bench) -> None:
     assert [line for line in (wrong.err + wrong.out).splitlines() if "broken" in line] == [f"p.yaml:2:18: {said}"]
 
 
-def test_packages_are_not_looked_through_without_need(bench: Bench) -> None:
-    file = bench.write("p.yaml", "command: echo {p} {q}\nparameters: {p: {range: [0, 3]}, q: [a, 'f(1)']}\n")
+def test_packages_are_not_looked_through_without_need(workbench: Workbench) -> None:
+    file = workbench.write("p.yaml", "command: echo {p} {q}\nparameters: {p: {range: [0, 3]}, q: [a, 'f(1)']}\n")
     code = (
         "import sys; from pathlib import Path; from tui_lab.experiment.load import load\n"
         "from tui_lab.experiment.combinations import expand\n"

@@ -15,12 +15,13 @@ import polars as pl
 import pytest
 
 from tests.workbench import alive, until
+from tui_lab.experiment.facts import FACTS
 from tui_lab.results import cache
 from tui_lab.results.export.output import WRITERS
 from tui_lab.results.extraction.commands import TIMEOUT
 from tui_lab.results.sql.database import query
 from tui_lab.results.tables import Results, refresh
-from tui_lab.store.experiment import FACTS, ExperimentFolder
+from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.naming import column_names
 
 SWEEP = """command: ./run {lr} {act}

@@ -60,7 +60,7 @@ def test_what_becomes_of_a_command_is_a_good_file(command: str) -> None:
 
 def test_values_keep_their_types() -> None:
     found = load_text(experiment_text("x --a 007 --b yes --c null --d 1e-3 --e 2 --f 'g h'"))
-    values = {name: domain.values[0] for name, domain in found.parameters[0].items()}  # type: ignore[union-attr]
+    values = {name: domain.listing()[0] for name, domain in found.parameters[0].items()}
     assert values == {"a": "007", "b": "yes", "c": "null", "d": 0.001, "e": 2, "f": "g h"}
 
 
