@@ -69,7 +69,7 @@ from tui_lab.protocol.agent import (
     WireKey,
 )
 from tui_lab.store import ranges
-from tui_lab.store.events import Assigned, JournalBegun, KnownEvent, Quarantined, Resumed, Stopped
+from tui_lab.store.events import Assigned, EndState, JournalBegun, KnownEvent, Quarantined, Resumed, Stopped
 from tui_lab.store.events import Finished as AttemptFinished
 from tui_lab.store.fold import STATES, State
 
@@ -192,7 +192,7 @@ class Agent:
             self.end(key, "done", None)
         self.begin()
 
-    def end(self, key: WireKey, state: str, reason: str | None) -> None:
+    def end(self, key: WireKey, state: EndState, reason: str | None) -> None:
         carried = state == "done" and self.world.carried and self.world.chance(0.5)
         finished = Finished(
             key,

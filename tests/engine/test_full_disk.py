@@ -202,7 +202,7 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
 
 def test_what_is_unwritten_goes_first(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     """No decision is taken on a state that the disk has not got yet."""
-    assert workbench.run("command: 'true'\n").returncode == 0
+    workbench.run_text("command: 'true'\n")
     until(lambda: workbench.engine_pid() is None)
     run = RunFiles(workbench.experiment())
     happened = Paused(1.0, "asked", 0)

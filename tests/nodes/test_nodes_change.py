@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from tests.nodes.fleet import Fleet
-from tests.nodes.test_away import go, listed, ran, remove_truth, running, states, until_running, waiting
+from tests.nodes.test_away import listed, ran, until_running, waiting
+from tests.nodes.test_runs import go, remove_truth, running, states
+from tests.workbench import Workbench, until
 from tui_lab.engine import connection
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.node import NodeState
