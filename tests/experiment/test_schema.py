@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from tui_lab.experiment.domains.kinds import KINDS
-from tui_lab.experiment.load import READERS, load_text
+from tui_lab.experiment.keys import KEYS
+from tui_lab.experiment.load import load_text
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import LATER, Experiment
 from tui_lab.experiment.readers.metrics import ATTRIBUTES, METRIC_KEYS, ROWS_KEYS
@@ -110,7 +112,7 @@ def test_the_full_file_fits() -> None:
     assert accepted((Path(__file__).parent / "files" / "full.yaml").read_text())
 
 
-@pytest.mark.parametrize("key", [k for k in READERS if k not in ("command", "files", "zip", "unhashed")])
+@pytest.mark.parametrize("key", [k for k in KEYS if k not in ("command", "files", "zip", "unhashed")])
 def test_examples_load_and_fit(key: str) -> None:
     """What the reference shows can be pasted."""
     around = "command: ./x {lr} {n} {neurons} {a} {b} {minutes}\n"
@@ -118,7 +120,7 @@ def test_examples_load_and_fit(key: str) -> None:
         around += "parameters: {lr: 1, n: 2, neurons: 1, a: 1, b: 2, minutes: 3}\n"
     if key != "metrics":
         around += "metrics: {in_size: (x), out_size: (y)}\n"
-    for example in keys_of(Experiment)[key].examples or []:
+    for example in KEYS[key].examples:
         text = f"{around}{key}: {flow(example)}\n"
         assert accepted(text), text
         load_text(text)
@@ -126,7 +128,7 @@ def test_examples_load_and_fit(key: str) -> None:
 
 def test_other_examples_fit() -> None:
     for key in ("command", "files", "zip", "unhashed"):
-        for example in keys_of(Experiment)[key].examples or []:
+        for example in KEYS[key].examples:
             assert fits(example, SCHEMA["properties"][key]), (key, example)
 
 
@@ -202,8 +204,8 @@ def test_editors_see_these_mistakes(line: str) -> None:
 
 def test_schema_is_whole() -> None:
     properties = SCHEMA["properties"]
-    assert list(properties) == list(keys_of(Experiment))
-    assert set(properties) == set(READERS)
+    fields = [field.name for field in dataclasses.fields(Experiment) if field.name != "origin"]
+    assert list(properties) == list(KEYS) == fields
     assert not set(properties) & set(LATER)
     assert SCHEMA["required"] == ["command"]
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -227,7 +229,7 @@ def test_keys_of_the_file_and_attributes_agree() -> None:
 
 def test_reference_names_every_key() -> None:
     lines = reference().splitlines()
-    for key in keys_of(Experiment):
+    for key in KEYS:
         assert sum(line.startswith(f"| `{key}` |") for line in lines) >= 1
     for kind in KINDS:
         assert any(line.startswith(f"| `{{{kind}: ") for line in lines)

@@ -2,132 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from tui_lab.experiment import checks
 from tui_lab.experiment.facts import FACTS
-from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Order, Origin, Repeat
+from tui_lab.experiment.keys import ELSEWHERE, KEYS
+from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Origin, Repeat
 from tui_lab.experiment.names import experiment_name_error
-from tui_lab.experiment.readers.metrics import read_metrics, read_rows
-from tui_lab.experiment.readers.needs import check_needs, read_globs, read_keep, read_limits, read_needs
-from tui_lab.experiment.readers.sweep import (
-    read_defaults,
-    read_derive,
-    read_parameters,
-    read_repeat,
-    read_sample,
-    read_seed,
-    read_zip,
-)
-from tui_lab.experiment.readers.task import (
-    at_least,
-    read_command,
-    read_description,
-    read_env,
-    read_files,
-    read_grace,
-    read_ok_exit_codes,
-    read_retry_on,
-    read_run_on,
-    read_setup,
-    read_time,
-    read_timeout,
-    read_workdir,
-)
+from tui_lab.experiment.readers.needs import check_needs
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
-from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader, described
-
-# How each key is read. A reader gives None where the key is wrong, or left empty.
-READERS: Final[dict[str, Callable[[Reader, Keypath], Any]]] = {
-    "name": Reader.optional_text,
-    "command": read_command,
-    "parameters": read_parameters,
-    "defaults": read_defaults,
-    "zip": read_zip,
-    "where": Reader.optional_text,
-    "derive": read_derive,
-    "sample": read_sample,
-    "repeat": read_repeat,
-    "seed": read_seed,
-    "files": read_files,
-    "workdir": read_workdir,
-    "env": read_env,
-    "shell": Reader.optional_text,
-    "setup": read_setup,
-    "setup_timeout": read_time,
-    "timeout": read_timeout,
-    "grace": read_grace,
-    "retries": at_least(0),
-    "retry_on": read_retry_on,
-    "stagger": lambda r, path: None if r.empty(path) else read_time(r, path),
-    "ok_exit_codes": read_ok_exit_codes,
-    "max_failures": lambda r, path: None if r.empty(path) else r.whole(path, 1),
-    "order": lambda r, path: r.one_of(path, get_args(Order)),
-    "priority": lambda r, path: r.whole(path, -MOST),
-    "needs": read_needs,
-    "limits": read_limits,
-    "metrics": read_metrics,
-    "rows": read_rows,
-    "code": read_globs,
-    "inputs": read_globs,
-    "keep": read_keep,
-    "version": at_least(1),
-    "unhashed": Reader.texts,
-    "run_on": read_run_on,
-    "tags": Reader.texts,
-    "description": read_description,
-}
+from tui_lab.experiment.yaml.reader import Keypath, Reader, described
 
 OWN: Final = "x-"  # with which a key begins that is not ours: a place for anchors
-
-# What other tools call these keys.
-_ELSEWHERE: Final = {
-    "cmd": "command",
-    "script": "command",
-    "template": "command",
-    "run": "command",
-    "vars": "parameters",
-    "params": "parameters",
-    "grid": "parameters",
-    "sweep": "parameters",
-    "default": "defaults",
-    "filter": "where",
-    "repeats": "repeat",
-    "repetitions": "repeat",
-    "max_tries": "retries",
-    "environment": "env",
-    "resources": "needs",
-    "requires": "needs",
-    "cwd": "workdir",
-    "program": "command",
-    "commands": "command",
-    "matrix": "parameters",
-    "axes": "parameters",
-    "variables": "parameters",
-    "search_space": "parameters",
-    "exclude": "where",
-    "constraints": "where",
-    "conditions": "where",
-    "trials": "repeat",
-    "runs": "repeat",
-    "replicates": "repeat",
-    "num_samples": "sample",
-    "gpus": "needs",
-    "cpus": "needs",
-    "memory": "needs",
-    "conda": "setup",
-    "modules": "setup",
-    "before": "setup",
-    "time_limit": "timeout",
-    "walltime": "timeout",
-    "outputs": "keep",
-    "seeds": "seed",
-    "labels": "tags",
-}
 
 
 def load(
@@ -155,7 +45,7 @@ def load(
         r.add((), message)
         raise SpecError(r.problems)
     meant = _check_keys(r)
-    given = {key: READERS[key](r, (key,)) for key in r.keys(()) if key in READERS}
+    given = {key: KEYS[key].read(r, (key,)) for key in r.keys(()) if key in KEYS}
     if "command" not in (*given, *meant):
         r.add((), 'there is no "command"', "add one, as in: command: ./main.py {x}")
     _name(r, given, stem or path.stem)
@@ -181,8 +71,8 @@ def _check_keys(r: Reader) -> list[str]:
             continue
         if key in LATER:
             r.add((key,), f'"{key}" is not supported yet', at_key=True)
-        elif key not in READERS:
-            other = _ELSEWHERE.get(key) or closest(key, (*READERS, *LATER))
+        elif key not in KEYS:
+            other = ELSEWHERE.get(key) or closest(key, (*KEYS, *LATER))
             hint = f'did you mean "{other}"?' if other else ""
             r.add((key,), f'there is no key "{key}"', hint, at_key=True)
             meant += [other] if other else []

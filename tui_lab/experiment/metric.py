@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from tui_lab.experiment.record import Model, Texts, documented
 
@@ -27,6 +27,8 @@ _SKIP: Final = Texts("Lines of the CSV file before its header.", [3])
 
 class Metric(Model):
     """An output value. In the file, `source` is written `from` and `json_file` is written `json`."""
+
+    renamed: ClassVar[dict[str, str]] = {"source": "from", "json_file": "json"}
 
     pattern: str | None = documented(
         default=None,
@@ -77,6 +79,8 @@ class Metric(Model):
 
 class Rows(Model):
     """Many rows per task. In the file, `source` is written `from`."""
+
+    renamed: ClassVar[dict[str, str]] = {"source": "from"}
 
     pattern: str | None = documented(
         default=None,

@@ -1,7 +1,7 @@
 """What an experiment is: frozen models of a whole experiment.yaml, in one canonical form.
 
-The file may say the same thing in several ways; `tui_lab.experiment.load` reads them all and builds these. The
-texts of the fields here are the one source of the JSON Schema and of the reference (`tui_lab.experiment.schema`).
+The file may say the same thing in several ways; `tui_lab.experiment.load` reads them all and builds these. What
+a key of the file means is said in `tui_lab.experiment.keys`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from tui_lab.experiment.domains.domain import Domain
 from tui_lab.experiment.domains.model import Value
@@ -102,6 +102,7 @@ class Seed(Model):
 class FileTemplate(Model):
     """A file to write into `{output}`: the template's path as written, and the marks around a placeholder."""
 
+    renamed: ClassVar[dict[str, str]] = {"source": "from"}
     source: str = documented(description="The template, relative to the experiment's file.")
     marks: tuple[str, str] | None = documented(
         default=None,
@@ -127,189 +128,43 @@ class Origin:
 class Experiment(Model):
     """A named sweep, as its file gives it. Raises nothing after loading; all times are in seconds."""
 
-    name: str = documented(
-        description="Name of the experiment, of its folder in the lab and of its table in SQL; "
-        "by default the file's name without its ending.",
-        examples=["grid"],
-    )
-    command: str | tuple[str, ...] | dict[str, str] = documented(
-        description="What a task runs. A string is a shell script; a list runs one after the other; "
-        "a mapping names the steps. `{name}` stands for a parameter's value, `[name]` for `--name value`.",
-        examples=[
-            "./main.py {neurons} [lr]",
-            ["make -s", "./main {n}"],
-            {"train": "./train {lr}", "test": "./test"},
-        ],
-    )
-    parameters: tuple[dict[str, Domain], ...] = documented(
-        default=(),
-        description="The sweep: each parameter and the values it may take, crossed. "
-        "A list of mappings is their union; what one leaves out comes from `defaults`.",
-        examples=[
-            {"lr": [0.1, 0.2], "n": {"range": [1, 51, 2]}},
-            [{"lr": [0.1, 0.2]}, {"depth": {"linspace": [1, 9, 3]}}],
-        ],
-    )
-    defaults: dict[str, Value] = documented(
-        default_factory=dict, description="Value of a parameter where a sweep does not vary it.", examples=[{"lr": 0.1}]
-    )
-    zip: tuple[tuple[str, ...], ...] = documented(
-        default=(),
-        description="Groups of parameters that advance together instead of crossing.",
-        examples=[[["lr", "warmup"]]],
-    )
-    where: str | None = documented(
-        default=None,
-        description="SQL expression: only combinations for which it is true are kept.",
-        examples=["a < b"],
-    )
-    derive: dict[str, str] = documented(
-        default_factory=dict,
-        description="Further parameters, each a SQL expression over the others.",
-        examples=[{"hidden": "2 * n"}],
-    )
-    sample: Sample | None = documented(
-        default=None,
-        description="Take that many distinct combinations at random. "
-        "Needed where a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
-        examples=[{"n": 50, "seed": 1}],
-    )
-    repeat: int | Repeat = documented(
-        default=1,
-        description="How often each combination runs, or until what is known well enough. `{repeat}` counts from 0.",
-        examples=[10, {"min": 3, "max": 30, "until": "ci95(duration) < 0.1"}],
-    )
-    seed: Seed | None = documented(
-        default=None,
-        description="Base of `{seed}` and `TUI_LAB_SEED`; another one runs every task again. A parameter named `seed` "
-        "replaces it and counts as repeats.",
-        examples=[3, {"base": 1, "per": "task"}],
-    )
-    files: dict[str, FileTemplate] = documented(
-        default_factory=dict,
-        description="Files to write into `{output}` before the first step, with placeholders filled in.",
-        examples=[{"input.nml": "templates/input.nml"}, {"in.xml": {"from": "in.tmpl", "marks": ["#", "#"]}}],
-    )
-    workdir: str | None = documented(
-        default=None,
-        description="Folder that tasks start in, relative to the file (with `code`, to the copy); by default that "
-        "folder itself. "
-        '`"{output}"` suits programs that write fixed file names.',
-        examples=["~/project", "{output}"],
-    )
-    env: dict[str, str] = documented(
-        default_factory=dict,
-        description="Environment variables of the tasks; placeholders work.",
-        examples=[{"OMP_NUM_THREADS": "4"}],
-    )
-    shell: str | None = documented(
-        default=None,
-        description="Shell of the commands; by default bash where a node has it, else sh.",
-        examples=["bash"],
-    )
-    setup: str | None = documented(
-        default=None,
-        description="Lines that run once on each node, and whose environment tasks inherit.",
-        examples=["module load cuda", ["module load cuda", "conda activate lab"]],
-    )
-    setup_timeout: float = documented(
-        default=1800.0,
-        description="Time that `setup` may take on a node; after that its tasks there have failed.",
-        examples=["2h", "90s"],
-    )
-    timeout: float | str | tuple[float | str, ...] | None = documented(
-        default=None,
-        description="Time that an attempt may take, in seconds or with units; a list goes by attempt, and placeholders "
-        "work.",
-        examples=["30s", "1h30m", 90, "{minutes}m", ["10m", "1h"]],
-    )
-    grace: float = documented(
-        default=10.0, description="Time between asking a task to stop and killing it.", examples=["30s", 10]
-    )
-    retries: int = documented(default=0, description="Further attempts at a task that failed.", examples=[2])
-    retry_on: tuple[RetryReason | int, ...] = documented(
-        default=("exit", "signal", "timeout", "oom"),
-        description="Reasons of failure after which a task is tried again; a number is an exit status.",
-        examples=["timeout", ["exit", "oom"], [75, "timeout"]],
-    )
-    ok_exit_codes: tuple[int, ...] = documented(
-        default=(0,), description="Exit statuses that mean success.", examples=[0, [0, 3]]
-    )
-    stagger: float | None = documented(
-        default=None,
-        description="Least time between the starts of two tasks, on all nodes together.",
-        examples=["2s", "500ms"],
-    )
-    max_failures: int | None = documented(
-        default=None, description="Failed tasks after which the experiment stops.", examples=[20]
-    )
-    order: Order = documented(
-        default="interleaved",
-        description="`interleaved`: the first repeat of every setting first; `listed`; `shuffled`.",
-    )
-    priority: int = documented(
-        default=0,
-        description="Between experiments, the higher goes first; else first in, first out.",
-        examples=[10],
-    )
-    needs: Needs = documented(
-        default_factory=Needs,
-        description="What each task needs of its node, given all at once or not at all; a list goes by attempt, "
-        "and placeholders work. No part of a task's identity.",
-        examples=[{"gpus": 0.5, "cpus": 2, "memory": ["4G", "8G"]}, {"exclusive": True}, {"cpus": "{n}"}],
-    )
-    limits: dict[str, int] = documented(
-        default_factory=dict,
-        description="Tokens that the running tasks of a lab share, by name: a task takes those that its `needs` name. "
-        "Where several experiments name one, the smallest number counts.",
-        examples=[{"license": 2}],
-    )
-    metrics: dict[str, Metric] = documented(
-        default_factory=dict,
-        description="Output values: a pattern, or where else to find one. The first leads tables and charts.",
-        examples=[
-            {"loss": "Final Loss: (@float@)"},
-            {"acc": {"pattern": "Test accuracy: (@float@)", "goal": "max"}},
-            {"acc": {"json": "result.json", "path": "$.acc"}},
-        ],
-    )
-    rows: Rows | None = documented(
-        default=None,
-        description="Many rows per task, as a table of their own.",
-        examples=[{"pattern": "epoch (?P<epoch>@int@) loss (?P<loss>@float@)"}, {"csv": "history.csv"}],
-    )
-    code: tuple[str, ...] = documented(
-        default=(),
-        description="Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. "
-        "Tasks run a read-only copy of how they were at the submission. A folder means all in it, without labs, "
-        "environments and caches.",
-        examples=["*.py", ["main.py", "lib/**"], "."],
-    )
-    inputs: tuple[str, ...] = documented(
-        default=(),
-        description="The same for input files, whose content joins a task's identity.",
-        examples=["data/*.csv"],
-    )
-    keep: Keep = documented(
-        default_factory=Keep,
-        description="What comes home from a node that does not share the lab's folder; `tui-lab fetch` brings more.",
-        examples=["*.csv", ["*.csv", "plots/**"], {"globs": "*.csv", "most": "500M"}],
-    )
-    version: int = documented(default=1, description="A higher number makes every task run again.", examples=[2])
-    unhashed: tuple[str, ...] = documented(
-        default=(),
-        description="Parameters that are no part of a task's identity.",
-        examples=["threads", ["threads", "log"]],
-    )
-    run_on: tuple[str, ...] = documented(
-        default=(),
-        description="Tags that a node must have to be used; `not TAG` for one that it must not have.",
-        examples=["gpu", ["gpu", "not slow"]],
-    )
-    tags: tuple[str, ...] = documented(
-        default=(), description="Free labels.", examples=["draft", ["thesis", "chapter 3"]]
-    )
-    description: str = documented(default="", description="Text for people.", examples=["How wide must the layers be?"])
+    name: str
+    command: str | tuple[str, ...] | dict[str, str]
+    parameters: tuple[dict[str, Domain], ...] = ()
+    defaults: dict[str, Value] = field(default_factory=dict)
+    zip: tuple[tuple[str, ...], ...] = ()
+    where: str | None = None
+    derive: dict[str, str] = field(default_factory=dict)
+    sample: Sample | None = None
+    repeat: int | Repeat = 1
+    seed: Seed | None = None
+    files: dict[str, FileTemplate] = field(default_factory=dict)
+    workdir: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    shell: str | None = None
+    setup: str | None = None
+    setup_timeout: float = 1800.0
+    timeout: float | str | tuple[float | str, ...] | None = None
+    grace: float = 10.0
+    retries: int = 0
+    retry_on: tuple[RetryReason | int, ...] = ("exit", "signal", "timeout", "oom")
+    ok_exit_codes: tuple[int, ...] = (0,)
+    stagger: float | None = None
+    max_failures: int | None = None
+    order: Order = "interleaved"
+    priority: int = 0
+    needs: Needs = field(default_factory=Needs)
+    limits: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    rows: Rows | None = None
+    code: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    keep: Keep = field(default_factory=Keep)
+    version: int = 1
+    unhashed: tuple[str, ...] = ()
+    run_on: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    description: str = ""
 
     origin: Origin = field(default_factory=Origin, compare=False, repr=False)
 

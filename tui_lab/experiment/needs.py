@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tui_lab.experiment.record import Model, documented
 from tui_lab.experiment.units import memory
@@ -24,6 +24,7 @@ class Needs(Model):
     """What a task needs of a node, each by attempt: the last amount stays. Memory is in bytes; a text has
     placeholders. Empty: not asked for."""
 
+    renamed: ClassVar[dict[str, str]] = {"tokens": "NAME"}
     gpus: tuple[Amount, ...] = documented(
         default=(),
         description="GPUs: a whole number, or a part of one: with 0.5, two tasks share a card. "

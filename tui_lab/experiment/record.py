@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection
 from dataclasses import MISSING
-from typing import Any, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, dataclass_transform, get_type_hints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +38,16 @@ def documented(
 class Model:
     """Frozen, made by keywords, and closed: an unknown one is an error."""
 
+    renamed: ClassVar[dict[str, str]] = {}
+    """Keys in the file of fields that are called otherwise here."""
+
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
 
 @dataclasses.dataclass(frozen=True)
-class Key:
-    """A field of a model as the reference shows it. default: None where there is none, or an empty one."""
+class Documented:
+    """A key of a file as the reference shows it. default: None where there is none, or an empty one."""
 
     description: str
     examples: list[Any]
@@ -53,24 +56,27 @@ class Key:
     required: bool
 
 
-def keys_of(model: type[Model]) -> dict[str, Key]:
-    """The fields that a file may give, in order."""
-    found = {}
+def documentation(field: dataclasses.Field[Any], hint: Any, description: str, examples: list[Any]) -> Documented:
+    """Return what the reference shows of a field of a model."""
+    default = None if field.default is MISSING else field.default
+    default = list(default) if isinstance(default, tuple) else default
+    return Documented(
+        description=description,
+        examples=examples,
+        annotation=hint,
+        default=None if default in ([], {}, "") else default,
+        required=field.default is MISSING and field.default_factory is MISSING,
+    )
+
+
+def keys_of(model: type[Model]) -> dict[str, Documented]:
+    """Return the fields that a file may give, in order."""
     hints = get_type_hints(model)
-    for field in dataclasses.fields(model):  # type: ignore[arg-type]
-        texts = field.metadata.get("texts")
-        if texts is None:
-            continue
-        default = None if field.default is MISSING else field.default
-        default = list(default) if isinstance(default, tuple) else default
-        found[field.name] = Key(
-            description=texts.description,
-            examples=texts.examples,
-            annotation=hints[field.name],
-            default=None if default in ([], {}, "") else default,
-            required=field.default is MISSING and field.default_factory is MISSING,
-        )
-    return found
+    return {
+        field.name: documentation(field, hints[field.name], texts.description, texts.examples)
+        for field in dataclasses.fields(model)  # type: ignore[arg-type]
+        if (texts := field.metadata.get("texts")) is not None
+    }
 
 
 def plain(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, get_args
+
+from tui_lab.experiment.record import Documented, Model, keys_of
 
 Schema = dict[str, Any]
 
@@ -43,3 +46,24 @@ def list_of(*items: Schema, least: int | None = None) -> Schema:
         "items": False,
         "minItems": len(items) if least is None else least,
     }
+
+
+def closed(keys: Mapping[str, Documented], schemas: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of a mapping that has no other keys."""
+    properties: Schema = {}
+    for key, field in keys.items():
+        text: Schema = {"title": key, "description": field.description}
+        if field.examples:
+            text["examples"] = field.examples
+        if field.default is not None:
+            text["default"] = field.default
+        properties[key] = {**text, **schemas[key]}
+    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**found, "required": list(required)} if required else found
+
+
+def closed_object(model: type[Model], schemas: Mapping[str, Schema], required: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of a mapping whose keys are the fields of a model; `schemas` by field."""
+    names = {attribute: model.renamed.get(attribute, attribute) for attribute in keys_of(model)}
+    keys = {names[attribute]: key for attribute, key in keys_of(model).items()}
+    return closed(keys, {names[attribute]: schema for attribute, schema in schemas.items()}, required)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tui_lab.experiment.cluster.model import MAX_NODE_NAME, NODE_NAME, Cluster, ClusterNode
-from tui_lab.experiment.schema import DIALECT, closed_object, key_table
-from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema, one_or_many, or_null
+from tui_lab.experiment.schema import DIALECT, key_table
+from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema, closed_object, one_or_many, or_null
 
 _GPU: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(MIG|GPU)-."}]}
 _PATH_THERE: Final[Schema] = {"type": "string", "pattern": "^(/|~/|~$)"}
@@ -54,4 +54,4 @@ def cluster_json_schema() -> Schema:
 
 def cluster_reference() -> str:
     """Markdown tables of every key of a cluster, and of each of its nodes."""
-    return f"{key_table(Cluster, {})}\n\n### Keys of a node\n\n{key_table(ClusterNode, {})}\n"
+    return f"{key_table(Cluster)}\n\n### Keys of a node\n\n{key_table(ClusterNode)}\n"

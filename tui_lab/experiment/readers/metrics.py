@@ -10,7 +10,7 @@ from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_p
 from tui_lab.experiment.yaml.reader import QUOTE, Keypath, Reader
 
 # Key in the file -> attribute, where they differ.
-ATTRIBUTES: Final = {"from": "source", "json": "json_file"}
+ATTRIBUTES: Final = {key: attribute for attribute, key in Metric.renamed.items()}
 KINDS: Final = ("pattern", "json", "csv", "sql", "run")
 METRIC_KEYS: Final = (
     *("pattern", "take", "from", "type", "unit", "decimal", "thousands", "goal"),

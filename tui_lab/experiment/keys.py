@@ -1,0 +1,518 @@
+"""Each key of experiment.yaml, once: its name, how it is read, its JSON Schema and what the reference says of it.
+
+What a key gives is a field of the same name of `Experiment`, which has its default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, get_args, get_type_hints
+
+from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
+from tui_lab.experiment.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
+from tui_lab.experiment.names import MAX_NAME
+from tui_lab.experiment.needs import Keep, Needs
+from tui_lab.experiment.readers.metrics import read_metrics, read_rows
+from tui_lab.experiment.readers.needs import read_globs, read_keep, read_limits, read_needs
+from tui_lab.experiment.readers.sweep import (
+    read_defaults,
+    read_derive,
+    read_parameters,
+    read_repeat,
+    read_sample,
+    read_seed,
+    read_zip,
+)
+from tui_lab.experiment.readers.task import (
+    at_least,
+    read_command,
+    read_description,
+    read_env,
+    read_files,
+    read_grace,
+    read_ok_exit_codes,
+    read_retry_on,
+    read_run_on,
+    read_setup,
+    read_time,
+    read_timeout,
+    read_workdir,
+)
+from tui_lab.experiment.record import Documented, documentation, keys_of
+from tui_lab.experiment.schema_parts import (
+    ANY_TEXT,
+    COUNT,
+    NAME,
+    QUANTITY,
+    TEXT,
+    WHOLE,
+    Schema,
+    closed_object,
+    list_of,
+    named,
+    one_or_many,
+    or_null,
+    words,
+)
+from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of the file."""
+
+    name: str
+    read: Callable[[Reader, Keypath], Any]
+    """Returns what the file says, or None where it is wrong (which is noted), or left empty."""
+    schema: Schema
+    description: str
+    examples: Any = ()
+    elsewhere: tuple[str, ...] = ()
+    """What other tools call it."""
+
+
+# ---- schemas of mappings within
+
+_DELIMITER: Final[Schema] = {"type": "string", "minLength": 1}
+_METRIC_KEYS: Final[dict[str, Schema]] = {
+    "pattern": TEXT,
+    "take": words(Take),
+    "source": TEXT,
+    "type": words(MetricType),
+    "unit": ANY_TEXT,
+    "decimal": words(Decimal),
+    "thousands": words(Thousands),
+    "goal": words(Goal),
+    "json_file": TEXT,
+    "path": {"type": "string", "pattern": "^\\$"},
+    "csv": TEXT,
+    "column": ANY_TEXT,
+    "delimiter": _DELIMITER,
+    "comment": TEXT,
+    "skip": {"type": "integer", "minimum": 0},
+    "sql": ANY_TEXT,
+    "run": ANY_TEXT,
+}
+
+_ROWS_KEYS: Final[dict[str, Schema]] = {
+    "pattern": TEXT,
+    "csv": TEXT,
+    "each": TEXT,
+    "source": TEXT,
+    "decimal": words(Decimal),
+    "thousands": words(Thousands),
+    "delimiter": _DELIMITER,
+    "comment": TEXT,
+    "skip": {"type": "integer", "minimum": 0},
+}
+
+_AMOUNT: Final = one_or_many(QUANTITY, minItems=1)
+
+
+def _needs() -> Schema:
+    """The needs by name; every other name is a token of `limits`."""
+    whether = one_or_many({"anyOf": [{"type": "boolean"}, TEXT]}, minItems=1)
+    amounts = {name: whether if name == "exclusive" else _AMOUNT for name in keys_of(Needs)}
+    found = closed_object(Needs, amounts)
+    tokens = found["properties"].pop("NAME")
+    return {**found, "propertyNames": {"pattern": NAME}, "additionalProperties": tokens}
+
+
+_COMMAND: Final[Schema] = {**ANY_TEXT, "minLength": 1}
+_FILE: Final[Schema] = {
+    "anyOf": [
+        TEXT,
+        {
+            **closed_object(FileTemplate, {"source": TEXT, "marks": list_of(ANY_TEXT, ANY_TEXT)}),
+            "required": ["from"],
+        },
+    ]
+}
+METRIC: Final[Schema] = {"anyOf": [TEXT, closed_object(Metric, _METRIC_KEYS)]}
+"""A pattern, or a mapping that says where the value is."""
+
+# ---- the keys, in the order of the reference
+
+_ALL: Final = (
+    Key(
+        "name",
+        Reader.optional_text,
+        or_null({"type": "string", "pattern": NAME, "maxLength": MAX_NAME}),
+        "Name of the experiment, of its folder in the lab and of its table in SQL; "
+        "by default the file's name without its ending.",
+        examples=["grid"],
+    ),
+    Key(
+        "command",
+        read_command,
+        {
+            "anyOf": [
+                _COMMAND,
+                {"type": "array", "items": _COMMAND, "minItems": 1},
+                {**named(_COMMAND), "minProperties": 1},
+            ]
+        },
+        "What a task runs. A string is a shell script; a list runs one after the other; "
+        "a mapping names the steps. `{name}` stands for a parameter's value, `[name]` for `--name value`.",
+        examples=[
+            "./main.py {neurons} [lr]",
+            ["make -s", "./main {n}"],
+            {"train": "./train {lr}", "test": "./test"},
+        ],
+        elsewhere=(
+            "cmd",
+            "script",
+            "template",
+            "run",
+            "program",
+            "commands",
+        ),
+    ),
+    Key(
+        "parameters",
+        read_parameters,
+        or_null(
+            {
+                "anyOf": [
+                    {"$ref": "#/$defs/sweep"},
+                    {"type": "array", "items": {"$ref": "#/$defs/sweep"}, "minItems": 1},
+                ]
+            }
+        ),
+        "The sweep: each parameter and the values it may take, crossed. "
+        "A list of mappings is their union; what one leaves out comes from `defaults`.",
+        examples=[
+            {"lr": [0.1, 0.2], "n": {"range": [1, 51, 2]}},
+            [{"lr": [0.1, 0.2]}, {"depth": {"linspace": [1, 9, 3]}}],
+        ],
+        elsewhere=(
+            "vars",
+            "params",
+            "grid",
+            "sweep",
+            "matrix",
+            "axes",
+            "variables",
+            "search_space",
+        ),
+    ),
+    Key(
+        "defaults",
+        read_defaults,
+        or_null(named({})),
+        "Value of a parameter where a sweep does not vary it.",
+        examples=[{"lr": 0.1}],
+        elsewhere=("default",),
+    ),
+    Key(
+        "zip",
+        read_zip,
+        or_null({"type": "array", "items": {"type": "array", "items": TEXT, "minItems": 2}}),
+        "Groups of parameters that advance together instead of crossing.",
+        examples=[[["lr", "warmup"]]],
+    ),
+    Key(
+        "where",
+        Reader.optional_text,
+        or_null(ANY_TEXT),
+        "SQL expression: only combinations for which it is true are kept.",
+        examples=["a < b"],
+        elsewhere=(
+            "filter",
+            "exclude",
+            "constraints",
+            "conditions",
+        ),
+    ),
+    Key(
+        "derive",
+        read_derive,
+        or_null(named(ANY_TEXT)),
+        "Further parameters, each a SQL expression over the others.",
+        examples=[{"hidden": "2 * n"}],
+    ),
+    Key(
+        "sample",
+        read_sample,
+        or_null(closed_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": WHOLE}, required=("n",))),
+        "Take that many distinct combinations at random. "
+        "Needed where a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
+        examples=[{"n": 50, "seed": 1}],
+        elsewhere=("num_samples",),
+    ),
+    Key(
+        "repeat",
+        read_repeat,
+        {
+            "anyOf": [
+                COUNT,
+                closed_object(Repeat, {"min": COUNT, "max": COUNT, "until": TEXT}, required=("max", "until")),
+            ]
+        },
+        "How often each combination runs, or until what is known well enough. `{repeat}` counts from 0.",
+        examples=[10, {"min": 3, "max": 30, "until": "ci95(duration) < 0.1"}],
+        elsewhere=(
+            "repeats",
+            "repetitions",
+            "trials",
+            "runs",
+            "replicates",
+        ),
+    ),
+    Key(
+        "seed",
+        read_seed,
+        {"anyOf": [WHOLE, closed_object(Seed, {"base": WHOLE, "per": words(SeedPer)})]},
+        "Base of `{seed}` and `TUI_LAB_SEED`; another one runs every task again. A parameter named `seed` "
+        "replaces it and counts as repeats.",
+        examples=[3, {"base": 1, "per": "task"}],
+        elsewhere=("seeds",),
+    ),
+    Key(
+        "files",
+        read_files,
+        or_null({"type": "object", "additionalProperties": _FILE}),
+        "Files to write into `{output}` before the first step, with placeholders filled in.",
+        examples=[{"input.nml": "templates/input.nml"}, {"in.xml": {"from": "in.tmpl", "marks": ["#", "#"]}}],
+    ),
+    Key(
+        "workdir",
+        read_workdir,
+        or_null(TEXT),
+        "Folder that tasks start in, relative to the file (with `code`, to the copy); by default that "
+        "folder itself. "
+        '`"{output}"` suits programs that write fixed file names.',
+        examples=["~/project", "{output}"],
+        elsewhere=("cwd",),
+    ),
+    Key(
+        "env",
+        read_env,
+        or_null(
+            {
+                "type": "object",
+                "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+                "additionalProperties": or_null(ANY_TEXT),
+            }
+        ),
+        "Environment variables of the tasks; placeholders work.",
+        examples=[{"OMP_NUM_THREADS": "4"}],
+        elsewhere=("environment",),
+    ),
+    Key(
+        "shell",
+        Reader.optional_text,
+        or_null(TEXT),
+        "Shell of the commands; by default bash where a node has it, else sh.",
+        examples=["bash"],
+    ),
+    Key(
+        "setup",
+        read_setup,
+        or_null(one_or_many(TEXT)),
+        "Lines that run once on each node, and whose environment tasks inherit.",
+        examples=["module load cuda", ["module load cuda", "conda activate lab"]],
+        elsewhere=(
+            "conda",
+            "modules",
+            "before",
+        ),
+    ),
+    Key(
+        "setup_timeout",
+        read_time,
+        QUANTITY,
+        "Time that `setup` may take on a node; after that its tasks there have failed.",
+        examples=["2h", "90s"],
+    ),
+    Key(
+        "timeout",
+        read_timeout,
+        or_null(one_or_many(QUANTITY, minItems=1)),
+        "Time that an attempt may take, in seconds or with units; a list goes by attempt, and placeholders work.",
+        examples=["30s", "1h30m", 90, "{minutes}m", ["10m", "1h"]],
+        elsewhere=(
+            "time_limit",
+            "walltime",
+        ),
+    ),
+    Key(
+        "grace",
+        read_grace,
+        QUANTITY,
+        "Time between asking a task to stop and killing it.",
+        examples=["30s", 10],
+    ),
+    Key(
+        "retries",
+        at_least(0),
+        {"type": "integer", "minimum": 0},
+        "Further attempts at a task that failed.",
+        examples=[2],
+        elsewhere=("max_tries",),
+    ),
+    Key(
+        "retry_on",
+        read_retry_on,
+        one_or_many({"anyOf": [words(RetryReason), {"type": "integer", "minimum": 1, "maximum": 255}]}),
+        "Reasons of failure after which a task is tried again; a number is an exit status.",
+        examples=["timeout", ["exit", "oom"], [75, "timeout"]],
+    ),
+    Key(
+        "ok_exit_codes",
+        read_ok_exit_codes,
+        one_or_many({"type": "integer", "minimum": 0, "maximum": 255}),
+        "Exit statuses that mean success.",
+        examples=[0, [0, 3]],
+    ),
+    Key(
+        "stagger",
+        lambda r, path: None if r.empty(path) else read_time(r, path),
+        or_null(QUANTITY),
+        "Least time between the starts of two tasks, on all nodes together.",
+        examples=["2s", "500ms"],
+    ),
+    Key(
+        "max_failures",
+        lambda r, path: None if r.empty(path) else r.whole(path, 1),
+        or_null({"type": "integer", "minimum": 1}),
+        "Failed tasks after which the experiment stops.",
+        examples=[20],
+    ),
+    Key(
+        "order",
+        lambda r, path: r.one_of(path, get_args(Order)),
+        words(Order),
+        "`interleaved`: the first repeat of every setting first; `listed`; `shuffled`.",
+    ),
+    Key(
+        "priority",
+        lambda r, path: r.whole(path, -MOST),
+        WHOLE,
+        "Between experiments, the higher goes first; else first in, first out.",
+        examples=[10],
+    ),
+    Key(
+        "needs",
+        read_needs,
+        or_null(_needs()),
+        "What each task needs of its node, given all at once or not at all; a list goes by attempt, "
+        "and placeholders work. No part of a task's identity.",
+        examples=[{"gpus": 0.5, "cpus": 2, "memory": ["4G", "8G"]}, {"exclusive": True}, {"cpus": "{n}"}],
+        elsewhere=(
+            "resources",
+            "requires",
+            "gpus",
+            "cpus",
+            "memory",
+        ),
+    ),
+    Key(
+        "limits",
+        read_limits,
+        or_null(named({"type": "integer", "minimum": 1})),
+        "Tokens that the running tasks of a lab share, by name: a task takes those that its `needs` name. "
+        "Where several experiments name one, the smallest number counts.",
+        examples=[{"license": 2}],
+    ),
+    Key(
+        "metrics",
+        read_metrics,
+        or_null(named({"$ref": "#/$defs/metric"})),
+        "Output values: a pattern, or where else to find one. The first leads tables and charts.",
+        examples=[
+            {"loss": "Final Loss: (@float@)"},
+            {"acc": {"pattern": "Test accuracy: (@float@)", "goal": "max"}},
+            {"acc": {"json": "result.json", "path": "$.acc"}},
+        ],
+    ),
+    Key(
+        "rows",
+        read_rows,
+        or_null(closed_object(Rows, _ROWS_KEYS)),
+        "Many rows per task, as a table of their own.",
+        examples=[{"pattern": "epoch (?P<epoch>@int@) loss (?P<loss>@float@)"}, {"csv": "history.csv"}],
+    ),
+    Key(
+        "code",
+        read_globs,
+        or_null(one_or_many(TEXT)),
+        "Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. "
+        "Tasks run a read-only copy of how they were at the submission. A folder means all in it, without labs, "
+        "environments and caches.",
+        examples=["*.py", ["main.py", "lib/**"], "."],
+    ),
+    Key(
+        "inputs",
+        read_globs,
+        or_null(one_or_many(TEXT)),
+        "The same for input files, whose content joins a task's identity.",
+        examples=["data/*.csv"],
+    ),
+    Key(
+        "keep",
+        read_keep,
+        or_null(
+            {
+                "anyOf": [
+                    *one_or_many(TEXT)["anyOf"],
+                    closed_object(Keep, {"globs": or_null(one_or_many(TEXT)), "most": QUANTITY}),
+                ]
+            }
+        ),
+        "What comes home from a node that does not share the lab's folder; `tui-lab fetch` brings more.",
+        examples=["*.csv", ["*.csv", "plots/**"], {"globs": "*.csv", "most": "500M"}],
+        elsewhere=("outputs",),
+    ),
+    Key(
+        "version",
+        at_least(1),
+        {"type": "integer", "minimum": 1},
+        "A higher number makes every task run again.",
+        examples=[2],
+    ),
+    Key(
+        "unhashed",
+        Reader.texts,
+        or_null(one_or_many(TEXT)),
+        "Parameters that are no part of a task's identity.",
+        examples=["threads", ["threads", "log"]],
+    ),
+    Key(
+        "run_on",
+        read_run_on,
+        or_null(one_or_many(ANY_TEXT)),
+        "Tags that a node must have to be used; `not TAG` for one that it must not have.",
+        examples=["gpu", ["gpu", "not slow"]],
+    ),
+    Key(
+        "tags",
+        Reader.texts,
+        or_null(one_or_many(ANY_TEXT)),
+        "Free labels.",
+        examples=["draft", ["thesis", "chapter 3"]],
+        elsewhere=("labels",),
+    ),
+    Key(
+        "description",
+        read_description,
+        or_null(ANY_TEXT),
+        "Text for people.",
+        examples=["How wide must the layers be?"],
+    ),
+)
+
+KEYS: Final = {key.name: key for key in _ALL}
+ELSEWHERE: Final = {other: key.name for key in _ALL for other in key.elsewhere}
+
+
+def documented_keys() -> dict[str, Documented]:
+    """Return each key as the reference and the JSON Schema show it."""
+    fields = {field.name: field for field in dataclasses.fields(Experiment)}
+    hints = get_type_hints(Experiment)
+    return {
+        name: documentation(fields[name], hints[name], key.description, list(key.examples))
+        for name, key in KEYS.items()
+    }
