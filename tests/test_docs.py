@@ -24,7 +24,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["reference.md", "commands.md", "journal.md", "guide.md"])
+@pytest.mark.parametrize("page", ["reference.md", "commands.md", "journal.md", "guide.md", "protocol.md"])
 def test_generated_pages_are_current(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if page == "commands.md" and sys.version_info[:2] != (3, 11):
         pytest.skip("argparse words its help differently in each version of Python; the page is that of 3.11")

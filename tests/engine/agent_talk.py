@@ -15,6 +15,7 @@ from typing import Any
 
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
+from tui_lab.protocol.agent import decode
 
 PATIENCE = 20.0  # seconds
 
@@ -81,6 +82,7 @@ class Talk:
         while True:
             message: dict[str, Any] = json.loads(self._read_to(b"\n"))
             self.body = self._read(message.get("size", 0))
+            check_names(message)
             if not kinds or message["type"] in kinds:
                 return message
 
@@ -187,6 +189,13 @@ class Talk:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
                     pass
+
+
+def check_names(message: dict[str, Any]) -> None:
+    """The agent has no types: whatever it says must be a message as the engine's types have it, with no other
+    members."""
+    decoded = decode(json.dumps(message).encode())
+    assert message.keys() - {"type"} <= set(decoded.__struct_fields__), message
 
 
 def wait_gone(pid: int) -> None:

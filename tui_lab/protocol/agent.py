@@ -97,7 +97,7 @@ class _Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
 
 
 class Hello(_Message, frozen=True):
-    """First; 0 slots for as many as there are cores. See below."""
+    """The first message. `slots`: 0 for as many as there are cores. For the others see below."""
 
     epoch: int
     lab: str
@@ -111,11 +111,12 @@ class Hello(_Message, frozen=True):
 
 
 class Context(_Message, frozen=True):
-    """What the tasks of a submission have in common; `steps` is `[{"name", "script"}]`. Without an `environment` (null)
-    it is the agent's own, less what belongs to a surrounding task; what a login leaves (`tui_lab.portable.login`) is
-    taken out of either; `extra` is put on top. `setup` is run once, when the first task of it is to start, and the
-    variables it leaves are inherited. It has `setup_timeout` seconds (1800), and ends, with all that it has started,
-    when no task waits for it any more; what it leaves running ends with the agent."""
+    """What the tasks of a submission have in common. `steps` is `[{"name", "script"}]`; `script` is null where it
+    depends on the task. `environment` is the submitter's; null stands for the agent's own, without the variables of
+    a surrounding task. What a login leaves (`tui_lab.portable.login`) is taken out of either, and `extra` is added.
+    `setup` runs once, when its first task is to start, and tasks inherit the variables that it leaves. It has
+    `setup_timeout` seconds (1800). It ends, with all that it has started, when no task waits for it any more. What
+    it leaves running ends with the agent."""
 
     id: str
     environment: Mapping[str, str] | None
@@ -130,8 +131,8 @@ class Context(_Message, frozen=True):
 
 
 class Start(_Message, frozen=True):
-    """Start an attempt when there is room for it, see [needs](#needs). One that is known is not started again. With
-    `collect`, its outputs are to be [carried home](#outputs-that-are-carried-home)."""
+    """Start an attempt when there is room for it, see [needs](#needs). An attempt that is known is not started
+    again. With `collect`, its outputs are to be [carried home](#outputs-that-are-carried-home)."""
 
     experiment: str
     task: int
@@ -156,13 +157,14 @@ class Start(_Message, frozen=True):
 
 
 class Return(_Message, frozen=True):
-    """Give back those that have not begun."""
+    """Give back those of the attempts that have not begun."""
 
     keys: Sequence[WireKey]
 
 
 class Stop(_Message, frozen=True):
-    """TERM, after `grace` seconds KILL. The first reason stands; a key that is not known is ignored."""
+    """Stop an attempt: TERM, after `grace` seconds KILL. The first `reason` stands. A key that is not known is
+    ignored."""
 
     key: WireKey
     reason: str
@@ -170,27 +172,28 @@ class Stop(_Message, frozen=True):
 
 
 class Ack(_Message, frozen=True):
-    """Their events, and what was to be carried home, are durable: forget them. `stay` is `[[key, [NAME...]]...]`: files
-    that could not be brought home, and are not removed."""
+    """The ends of these attempts, and what was to be carried home, are durable: forget them. `stay` is `[[key,
+    [NAME...]]...]`: files that could not be brought home. They are not removed."""
 
     keys: Sequence[WireKey]
     stay: Sequence[tuple[WireKey, Sequence[str]]] | None = None
 
 
 class Slots(_Message, frozen=True):
-    """From now on."""
+    """So many slots from now on."""
 
     slots: int
 
 
 class Forsake(_Message, frozen=True):
-    """These contexts will not come: what waits for one goes back, or is lost where it has begun."""
+    """No client has supplied the environment of these contexts. What waits for one and has not begun goes back.
+    What has begun is lost."""
 
     contexts: Sequence[str]
 
 
 class Ping(_Message, frozen=True):
-    """For a `pong`."""
+    """Answer with a `pong`."""
 
     id: int
 
@@ -203,8 +206,8 @@ class Bye(_Message, frozen=True):
 
 
 class Welcome(_Message, frozen=True):
-    """The answer to `hello`; `setup` as in the message of this name; `open` are the keys of all that is not
-    acknowledged. What of it has begun or ended is told again at once."""
+    """The answer to `hello`. `protocol` is 2. `open`: the keys of all attempts that are not acknowledged. The agent
+    then tells again which of them have begun or ended. `notice` and `setup`: as in the messages of these names."""
 
     protocol: int
     pid: int
@@ -222,14 +225,14 @@ class Welcome(_Message, frozen=True):
 
 
 class Refused(_Message, frozen=True):
-    """A higher epoch was here."""
+    """An engine of the higher epoch `epoch` was here before."""
 
     reason: str
     epoch: int
 
 
 class Started(_Message, frozen=True):
-    """Its first step runs, `ago` seconds before."""
+    """The first step of an attempt runs, since `ago` seconds."""
 
     key: WireKey
     ago: float
@@ -237,8 +240,9 @@ class Started(_Message, frozen=True):
 
 
 class Finished(_Message, frozen=True):
-    """What the journal's `finished` holds, and its [outputs](#outputs-that-are-carried-home). Told again after each
-    `hello` until it is acknowledged. `reason` may be `interrupted`."""
+    """An attempt has ended, `ago` seconds before. Members as in the journal's `finished`, and its
+    [outputs](#outputs-that-are-carried-home). It is told again after each `hello` until it is acknowledged.
+    `reason` may be `interrupted`."""
 
     key: WireKey
     state: EndState
@@ -265,13 +269,13 @@ class Finished(_Message, frozen=True):
 
 
 class Returned(_Message, frozen=True):
-    """These had not begun."""
+    """These attempts had not begun, and are given back."""
 
     keys: list[WireKey]
 
 
 class Output(_Message, frozen=True):
-    """What a running attempt with `collect` has appended to its live metrics; at most 256 KiB, once a second. After
+    """What a running attempt with `collect` has appended to its live metrics: at most 256 KiB, once a second. After
     each `welcome` it begins at 0 again."""
 
     key: WireKey
@@ -282,8 +286,8 @@ class Output(_Message, frozen=True):
 
 
 class Sample(_Message, frozen=True):
-    """How busy the node is, every `sample` seconds: `load` of a minute, memory in bytes; a GPU is `{"index", "used"
-    (percent), "memory_used", "memory"}`, null where it does not tell."""
+    """How busy the node is, every `sample` seconds: the load of a minute, memory in bytes, attempts that run. A GPU
+    is `{"index", "used", "memory_used", "memory"}`; `used` is in percent, and null where it does not tell."""
 
     load: float | None
     memory_used: int | None
@@ -294,22 +298,22 @@ class Sample(_Message, frozen=True):
 
 
 class Setup(_Message, frozen=True):
-    """Setup lines have begun, so many seconds ago, or have ended: null."""
+    """Setup lines have begun, `running_for` seconds ago, or have ended: null."""
 
     running_for: float | None
 
 
 class Pong(_Message, frozen=True):
-    """The node's clock, seconds since 1970."""
+    """The answer to the `ping` of this `id`. `time`: the node's clock, seconds since 1970."""
 
     id: int
     time: float
 
 
 class Notice(_Message, frozen=True):
-    """What the agent waits for: room on a disk, processes, memory; empty when that is over. Where the node's logind
-    would end the agent at logout (`KillUserProcesses=yes`, no lingering, a session's cgroup), it says that instead of
-    nothing."""
+    """What the agent waits for: room on a disk, processes, memory. Empty when that is over. Where the node's logind
+    would end the agent at logout (`KillUserProcesses=yes`, no lingering, a session's cgroup), it says that instead
+    of nothing."""
 
     text: str
 
