@@ -110,3 +110,58 @@ def test_nothing_else_knows_the_kinds_of_domain() -> None:
 @pytest.mark.parametrize("name", list(KINDS.own))
 def test_a_kind_stands_in_the_module_of_its_name(name: str) -> None:
     assert KINDS[name].__module__ == f"tui_lab.experiment.domains.{name}"
+
+
+# ---- subcommands
+
+COMMANDS = {"tui_lab.commands": {"count": "tests.made_up.command:COMMAND", "broken": "no_such_module:COMMAND"}}
+
+
+def test_a_subcommand_of_another_package(workbench: Workbench) -> None:
+    env = install(workbench.folder, COMMANDS)
+    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: [1, 2, 3]}\n")
+    workbench.process("--run", "p.yaml")
+    assert workbench.process("count", env=env).lines == ["p 3"]
+    assert "usage: tui-lab count" in workbench.process("help", "count", env=env).out
+    listed = workbench.process("--help", env=env).lines
+    assert any(line.split() == ["count", *["how", "many", "tasks", "each", "experiment", "has"]] for line in listed)
+    wrong = workbench.process("coutn", code=2, env=env)
+    assert 'did you mean "count"?' in wrong.err
+
+
+def test_a_subcommand_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> None:
+    wrong = workbench.process("broken", code=3, env=install(workbench.folder, COMMANDS))
+    assert wrong.err.count("\n") == 1 and '"broken" of the entry points tui_lab.commands' in wrong.err
+
+
+# ---- transports
+
+TRANSPORTS = {
+    "tui_lab.node_keys": {"pretend": "tests.made_up.transport:Pretend"},
+    "tui_lab.transports": {"pretend": "tests.made_up.transport:make"},
+}
+
+
+def test_a_transport_of_another_package(workbench: Workbench, tmp_path: Path) -> None:
+    env = install(workbench.folder, TRANSPORTS)
+    workbench.write("p.yaml", "command: 'echo on $TUI_LAB_NODE'\nparameters: {p: [1, 2, 3]}\n")
+    workbench.write("c.yaml", f"nodes:\n- {{name: far, slots: 2, pretend: {{folder: {tmp_path / 'far'}}}}}\n")
+    workbench.process("check", "c.yaml", env=env)
+    workbench.process("--run", "p.yaml", "--cluster", "c.yaml", env=env)
+    answer = workbench.process("query", "SELECT DISTINCT node, state FROM p", "--format", "csv", env=env)
+    assert answer.lines == ["node,state", "far,done"]
+    assert (tmp_path / "far").is_dir(), "the agent had its files where the cluster file says"
+
+    workbench.write("c.yaml", "nodes:\n- {name: far, pretend: {folders: x}}\n")
+    wrong = workbench.process("check", "c.yaml", code=2, env=env)
+    assert "c.yaml:2:24: " in wrong.out + wrong.err and 'did you mean "folder"?' in wrong.out + wrong.err
+
+
+def test_a_transport_that_is_gone_is_said_of_the_node(workbench: Workbench, tmp_path: Path) -> None:
+    env = install(workbench.folder, TRANSPORTS)
+    workbench.write("p.yaml", "command: echo\nparameters: {p: [1, 2]}\n")
+    workbench.write("c.yaml", f"nodes:\n- {{name: far, slots: 2, pretend: {{folder: {tmp_path / 'far'}}}}}\n")
+    points = workbench.folder / "packages" / "made_up-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("tests.made_up.transport:make", "no_such_module:make"))
+    wrong = workbench.process("--run", "p.yaml", "--cluster", "c.yaml", code=3, env=env)
+    assert '"pretend" of the entry points tui_lab.transports' in wrong.err

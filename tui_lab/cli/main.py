@@ -5,47 +5,16 @@ Nothing heavy is imported here: each subcommand is a module of its own, imported
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Sequence
 
+from tui_lab.cli.commands import COMMANDS, RUN, Command, OpenScreen
 from tui_lab.cli.interrupts import keep_interruptible
 from tui_lab.client import shortage
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE, INTERRUPTED, USAGE
 from tui_lab.results.terminal.guard import guard_streams
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-OpenScreen: TypeAlias = "Callable[[Path, Path | None], int]"
-
-# name -> one line; the module is `tui_lab.cli.commands.NAME`.
-COMMANDS: Final = {
-    "explore": "a sweep from the command line alone, with the options of patas",
-    "plan": "say what would run, and why",
-    "check": "find every mistake in experiment files, and damage in labs",
-    "schema": "print the JSON Schema of experiment.yaml, or its reference",
-    "status": "how the experiments of a lab stand",
-    "nodes": "where tasks run: how the nodes are, more or fewer of them",
-    "logs": "what a task printed",
-    "show": "everything about a task, or the command that repeats it",
-    "fetch": "bring home what a task left on its node",
-    "stop": "stop tasks, or whole experiments",
-    "retry": "run failed, stopped or lost tasks again",
-    "pause": "start nothing new for now",
-    "resume": "go on with what was paused or interrupted",
-    "history": "what was submitted when, and what became of it",
-    "diff": "what differs between two tasks or two submissions",
-    "clean": "remove outputs that are not wanted any more",
-    "parse": "read metrics from outputs again, or with other patterns",
-    "query": "ask the results with SQL",
-    "draw": "charts of the results, in the terminal or as files",
-    "stats": "which setting is best, and how sure that is",
-    "export": "write the results for other tools",
-}
 
 
 def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = None) -> int:
@@ -66,13 +35,11 @@ def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = Non
     if rest[:1] == ["help"] and len(rest) <= 2 and not os.path.lexists("help"):
         rest = [*rest[1:], "--help"]
         words = rest
-    name = rest[0] if rest and rest[0] in COMMANDS else "run"
-    arguments = [*rest[1:], *leading] if name != "run" else words
     try:
         try:
-            module = importlib.import_module(f"tui_lab.cli.commands.{name}")
-            screen = {"open_screen": open_screen} if name == "run" else {}
-            status: int = module.main(arguments, **screen)
+            command = _command(rest)
+            arguments = words if command is None else [*rest[1:], *leading]
+            status = RUN.run(arguments, open_screen) if command is None else command.run(arguments)
         finally:
             sys.stdout.flush()
         return status
@@ -90,6 +57,14 @@ def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = Non
         except OSError:  # a full disk: said below, and not once more by Python at its end
             _discard_output()
         return _explain(error)
+
+
+def _command(words: list[str]) -> Command | None:
+    """Return the subcommand that comes first; None where that is a file, an option, or nothing. Raises PluginError."""
+    name = words[0] if words else ""
+    if name in COMMANDS.own:
+        return COMMANDS.own[name]
+    return COMMANDS.get(name) if name.isidentifier() and not os.path.lexists(name) else None
 
 
 def _is_here_gone() -> bool:
@@ -141,6 +116,7 @@ def _leading_options(words: list[str]) -> list[str]:
 def _explain(error: BaseException) -> int:
     """Say what went wrong in a line or two; the exit status that belongs to it."""
     from tui_lab.client.errors import NothingToDoError, UsageError
+    from tui_lab.experiment.registry import PluginError
     from tui_lab.experiment.yaml.problem import SpecError
     from tui_lab.store.errors import LabError, StorageError
 
@@ -151,7 +127,7 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, NothingToDoError):
         print(error, file=sys.stderr)
         return DONE
-    if isinstance(error, StorageError):
+    if isinstance(error, (StorageError, PluginError)):
         print(f"tui-lab: {error}", file=sys.stderr)
         return INFRASTRUCTURE
     if isinstance(error, (LabError, UsageError)):

@@ -64,8 +64,23 @@ class Registry(Generic[T]):
             try:
                 found[name] = self[name]
             except PluginError:
-                continue  # told to whoever asks for it
+                continue  # see `problems`
         return found
+
+    def problems(self) -> list[str]:
+        """Return a line for each entry point that can't be used."""
+        found = []
+        for name in self._plugins:
+            try:
+                self[name]
+            except PluginError as error:
+                found.append(str(error))
+        return found
+
+    def look_again(self) -> None:
+        """Forget which packages are there: others may be by now."""
+        self._loaded.clear()
+        vars(self).pop("_plugins", None)
 
     @cached_property
     def _plugins(self) -> dict[str, EntryPoint]:

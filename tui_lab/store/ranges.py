@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Ranges: TypeAlias = Sequence[Sequence[int]]
 
 
 def to_ranges(ids: npt.ArrayLike) -> list[list[int]]:
     """The ranges of a set of ids, ascending."""
+    import numpy as np  # commands that only read lists of ranges do without
+
     sorted_ids = np.unique(np.asarray(ids, dtype=np.int64))
     if len(sorted_ids) == 0:
         return []
@@ -24,6 +27,8 @@ def to_ranges(ids: npt.ArrayLike) -> list[list[int]]:
 
 def to_ids(ranges: Ranges) -> npt.NDArray[np.int64]:
     """All ids of the ranges, ascending."""
+    import numpy as np  # commands that only read lists of ranges do without
+
     if not ranges:
         return np.empty(0, dtype=np.int64)
     return np.concatenate([np.arange(first, last + 1, dtype=np.int64) for first, last in ranges])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
-from tui_lab.client.submissions import compare_submissions
 from tui_lab.experiment.facts import FACTS
 
 if TYPE_CHECKING:
@@ -34,6 +33,9 @@ def main(arguments: list[str]) -> int:
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
+
+    from tui_lab.client.submissions import compare_submissions
+
     lab = lab_to_read(args)
     matches = [_SUBMISSION.fullmatch(word) for word in (args.first, args.second)]
     for match in matches:

@@ -143,7 +143,7 @@ def main(arguments: list[str]) -> int:
     worst = DONE
     with _kept(lab, made), _silence(args.quiet):
         for words in calls:
-            status = run.main(words, nodes)
+            status = run.main(words, nodes=nodes)
             worst = status if status not in (DONE, FAILED) else max(worst, status)
             if worst > FAILED:
                 break

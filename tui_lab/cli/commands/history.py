@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
 from tui_lab.client.exit_status import DONE
-from tui_lab.client.submissions import submissions
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ def main(arguments: list[str]) -> int:
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
+
+    from tui_lab.client.submissions import submissions
+
     for folder in choose_experiments(lab_to_read(args), args.experiments):
         found = submissions(folder)
         if args.json:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tui_lab.cli.main import COMMANDS, OpenScreen
+from tui_lab.cli.commands import COMMANDS, Command, OpenScreen
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, add_take_over, lab_path
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
@@ -36,9 +37,10 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    width = max(map(len, COMMANDS))
-    listed = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentParser:
+    """Return the parser of `--run`. `known`: the commands that its help lists."""
+    width = max(map(len, known))
+    listed = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in known.items())
     it = Parser(
         usage="tui-lab [FILE | LAB]                             the screen\n"
         "       tui-lab --run FILE... [name=value ...] [options]\n       tui-lab COMMAND [options]",
@@ -72,9 +74,10 @@ def parser() -> argparse.ArgumentParser:
     return it
 
 
-def main(arguments: list[str], nodes: list[Node] | None = None, open_screen: OpenScreen | None = None) -> int:
-    """`nodes`: those to run on, where they are not among the arguments. `open_screen`: see `cli.main.main`."""
-    args = parser().parse_intermixed_args(arguments)
+def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: list[Node] | None = None) -> int:
+    """`nodes`: those to run on, where they are not among the arguments. `open_screen`: see `OpenScreen`."""
+    asked = not {"-h", "--help"}.isdisjoint(arguments)
+    args = parser(COMMANDS.members() if asked else COMMANDS.own).parse_intermixed_args(arguments)
     if args.version:
         from tui_lab import __version__
 

@@ -1,25 +1,76 @@
-"""Ways to nodes: this machine over a pipe, others by SSH. The agent and what it says are the same."""
+"""Ways to nodes: this machine over a pipe, others by SSH. The agent and its messages are the same.
+
+Who adds one adds its module to this package, and its name here. Other packages bring theirs as entry points of
+`tui_lab.transports`: a function with the arguments of `transport_for`, which returns a `Transport`.
+"""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from tui_lab.experiment.registry import PluginError, Registry
 
 if TYPE_CHECKING:
-    from tui_lab.engine.transports.channel import Transport
+    from tui_lab.engine.transports.channel import Channel, Transport
     from tui_lab.store.lab import Lab
 
+Entry: TypeAlias = Mapping[str, Any]
+"""A node as a submission records it: what its cluster file says, as JSON."""
+MakeTransport: TypeAlias = "Callable[[Entry, Lab, Mapping[str, str]], Transport]"
 
-def transport_for(entry: Mapping[str, Any], lab: Lab, environment: Mapping[str, str]) -> Transport:
-    """The way to the node of an entry, as a submission event has it. `environment`: the submitter's."""
-    if not entry.get("host"):
-        from tui_lab.engine.paths import spool_folder
-        from tui_lab.engine.transports.local import LocalTransport
 
-        given = {"python": entry["python"]} if entry.get("python") else {}
-        return LocalTransport(spool_folder(lab, entry["name"]), **given)
+def _local(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
+    from tui_lab.engine.paths import spool_folder
+    from tui_lab.engine.transports.local import LocalTransport
+
+    given = {"python": entry["python"]} if entry.get("python") else {}
+    return LocalTransport(spool_folder(lab, entry["name"]), **given)
+
+
+def _ssh(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     from tui_lab.engine.transports.ssh.transport import SshTransport
 
     spool = posixpath.join(entry.get("spool") or "", f"{lab.identity}-{entry['name']}")
     return SshTransport(entry, spool, environment)
+
+
+TRANSPORTS: Final[Registry[MakeTransport]] = Registry(
+    "tui_lab.transports", FunctionType, {"local": _local, "ssh": _ssh}
+)
+"""By the name in an entry's `transport`, where it has one."""
+
+
+class _NoTransport:
+    """The way to a node whose transport can't be used: the node says why, and others do its tasks."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def open(self) -> Channel:
+        from tui_lab.engine.transports.failures import ChannelError
+
+        raise ChannelError(self._why, fatal=True)
+
+    async def open_files(self) -> Channel:
+        return await self.open()
+
+    def renew(self, environment: Mapping[str, str]) -> None:
+        """Nothing of it is needed."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def transport_for(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
+    """Return the way to the node of an entry. `environment` is the submitter's."""
+    name = entry.get("transport") or ("ssh" if entry.get("host") else "local")
+    try:
+        make = TRANSPORTS.get(name)
+    except PluginError as error:
+        return _NoTransport(str(error))
+    if make is None:
+        return _NoTransport(f'no package that is installed here has the transport "{name}"')
+    return make(entry, lab, environment)

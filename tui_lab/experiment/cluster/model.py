@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from tui_lab.experiment.cluster.transports import NodeKey
 from tui_lab.experiment.record import Model, documented, plain
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+-]*", re.ASCII)
@@ -110,9 +112,14 @@ class ClusterNode(Model):
         examples=["/scratch/ana"],
     )
 
+    transport: NodeKey | None = dataclasses.field(default=None)
+    """How it is reached, where that does not follow from `host`; in a file its key is the transport's name."""
+
     def entry(self) -> dict[str, Any]:
         """The node as a submission records it: what is not said is left out."""
-        found = {"slots": 0, **plain(self, without_none=True, leave_out={"ahead"})}
+        found = {"slots": 0, **plain(self, without_none=True, leave_out={"ahead", "transport"})}
+        if self.transport is not None:
+            found |= {"transport": self.transport.kind, self.transport.kind: self.transport.as_entry()}
         found = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
         if not found["env"]:
             del found["env"]

@@ -17,8 +17,11 @@ from tui_lab.experiment.cluster.model import (
     node_name_error,
     relative_to,
 )
+from tui_lab.experiment.cluster.transports import KEYS as TRANSPORT_KEYS
+from tui_lab.experiment.cluster.transports import NodeKey
 from tui_lab.experiment.readers.task import read_env, read_grace, read_setup
 from tui_lab.experiment.record import keys_of
+from tui_lab.experiment.registry import PluginError
 from tui_lab.experiment.units import MEMORY_HINT, duration, memory
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -116,8 +119,10 @@ def _nodes(r: Reader) -> list[ClusterNode]:
 def _node(r: Reader, path: Keypath) -> ClusterNode | None:
     if not r.is_mapping(path, "a node, such as {name: tower, host: 192.0.2.9}"):
         return None
-    _check_keys(r, path, tuple(_READERS), "a node")
+    others = [key for key in r.keys(path) if key not in _READERS and key in TRANSPORT_KEYS]
+    _check_keys(r, path, (*_READERS, *others), "a node")
     before = len(r.problems)
+    transport = _transport(r, path, others) if others else None
     given = {key: _READERS[key](r, (*path, key)) for key in r.keys(path) if key in _READERS}
     given = {key: value for key, value in given.items() if value is not None}
     if given.get("host") in THIS_MACHINE and not given.keys() & {"port", "user", "key", "known_hosts"}:
@@ -132,7 +137,18 @@ def _node(r: Reader, path: Keypath) -> ClusterNode | None:
         given["name"] = given.get("host", "localhost")
         if error := node_name_error(given["name"]):
             r.add(path, f"{error[0]}, and its host is called so", "give it a name, as in name: tower")
-    return ClusterNode(**given) if len(r.problems) == before else None
+    return ClusterNode(**given, transport=transport) if len(r.problems) == before else None
+
+
+def _transport(r: Reader, path: Keypath, keys: list[str]) -> NodeKey | None:
+    """The one of the keys that says how the node is reached."""
+    for key in keys[1:]:
+        r.add((*path, key), f'a node is reached in one way, and this one has "{keys[0]}"', at_key=True)
+    try:
+        return TRANSPORT_KEYS[keys[0]].read(r, (*path, keys[0]))
+    except PluginError as error:
+        r.add((*path, keys[0]), str(error), at_key=True)
+        return None
 
 
 # ---- the keys of a node. A reader gives None where the key is wrong, or left empty.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tui_lab.experiment.cluster.model import MAX_NODE_NAME, NODE_NAME, Cluster, ClusterNode
+from tui_lab.experiment.cluster.transports import KEYS
 from tui_lab.experiment.schema import DIALECT, key_table
 from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema, closed_object, one_or_many, or_null
 
@@ -42,7 +43,10 @@ _NODE_KEYS: Final[dict[str, Schema]] = {
 
 def cluster_json_schema() -> Schema:
     """The schema of cluster.yaml, for editors: a file that loads always fits it."""
-    nodes = {"type": "array", "items": closed_object(ClusterNode, _NODE_KEYS), "minItems": 1}
+    node = closed_object(ClusterNode, _NODE_KEYS)
+    for kind, member in KEYS.members().items():
+        node["properties"][kind] = {"title": kind, "description": member.meaning(), **member.schema}
+    nodes = {"type": "array", "items": node, "minItems": 1}
     keys = {"name": or_null(ANY_TEXT), "nodes": nodes, "lost_after": or_null(_TIME)}
     return {
         "$schema": DIALECT,

@@ -181,7 +181,7 @@ class LabApp(App[int]):
 
     def on_mount(self) -> None:
         first = self._first()
-        if first == panes.WELCOME.name:  # it needs nothing heavy
+        if first == panes.WELCOME:  # it needs nothing heavy
             self.show_pane(first)
         self.call_after_refresh(self._begin, first, self.hold_input())
         self.app_resume_signal.subscribe(self, lambda _: self.set_timer(RESUMED, self.action_redraw))
@@ -270,7 +270,19 @@ class LabApp(App[int]):
         self._watcher.start()
         for name in panes.NAMES:
             panes.load(name)
+        self.call_from_thread(self._add_panes, panes.others())
         self._check_keys()
+
+    def _add_panes(self, names: tuple[str, ...]) -> None:
+        """Give the panes of other packages tabs, and the keys that are left."""
+        for number, name in enumerate(names, len(panes.NAMES) + 1):
+            action = f"show_pane('{name}')"
+            self._ways_out.add(action)
+            if number < 10:
+                self.bind(f"{number},alt+{number}", action, description=panes.title(name), show=False)
+        self.screen_stack[0].query_one(Tabs).others = names
+        for problem in panes.PANES.problems():
+            self.tell(problem, "error")
 
     def _check_keys(self) -> None:
         """Say which of a person's own keys mean nothing: the panes' actions are known only now."""
@@ -289,7 +301,7 @@ class LabApp(App[int]):
         if self.file is not None:
             return "experiment"
         if not (self.lab_path / "lab.json").exists():
-            return panes.WELCOME.name
+            return panes.WELCOME
         kept = self.remembered.of_lab("pane") or ""
         return kept if kept in panes.NAMES else "tasks"
 

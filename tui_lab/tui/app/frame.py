@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, bar, count_words, home, mark, rate_words, short, span_words
 from tui_lab.tui.base.pane import Host, host_of, is_text
-from tui_lab.tui.base.panes import PLACES
+from tui_lab.tui.base.panes import NAMES, title
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot
 
 _BAR: Final = 40  # cells that the progress bar takes at most
@@ -155,19 +155,24 @@ class Tabs(Line):
 
     DEFAULT_CSS = "Tabs { background: $surface; color: $text-muted; padding: 0; }"
     shown: reactive[str] = reactive("")
+    others: reactive[tuple[str, ...]] = reactive(())
+    """Panes that other packages bring."""
 
     def render(self) -> RenderResult:
+        titles = {name: title(name) for name in (*NAMES, *self.others)}
         # Where there is no room for all titles: their beginnings, or none but that of the pane that is shown.
-        longest = next((most for most in (12, 4) if self.room >= sum(len(p.title[:most]) + 4 for p in PLACES)), 0)
+        longest = next(
+            (most for most in (12, 4) if self.room >= sum(len(one[:most]) + 4 for one in titles.values())), 0
+        )
         parts = []
-        for number, place in enumerate(PLACES, 1):
-            title = place.title if place.name == self.shown else place.title[:longest]
-            if place.name == self.shown:
+        for number, (name, whole) in enumerate(titles.items(), 1):
+            short_title = whole if name == self.shown else whole[:longest]
+            if name == self.shown:
                 chosen = "bold $block-cursor-foreground on $block-cursor-background"
-                name = Content.styled(f" {number} {title} ", chosen)
+                tab = Content.styled(f" {number} {short_title} ", chosen)
             else:
-                name = Content.assemble((f" {number}", "$text-primary"), f" {title} " if title else " ")
-            parts.append(clickable(name, f"app.show_pane('{place.name}')"))
+                tab = Content.assemble((f" {number}", "$text-primary"), f" {short_title} " if short_title else " ")
+            parts.append(clickable(tab, f"app.show_pane('{name}')"))
         return Content.assemble(*parts)
 
 

@@ -66,6 +66,8 @@ def commands(app: Host) -> Iterator[SystemCommand]:
             if action.listed:
                 keys = keys_of(action, app.config.keys)
                 yield SystemCommand(f"{title}{action.label}", f"{action.help}  {keys}", partial(run, app, action))
+    for name in panes.others():
+        yield SystemCommand(panes.title(name), f"Open the {panes.title(name)} pane.", partial(app.show_pane, name))
     for one in app.snapshot.experiments:
         yield SystemCommand(f"Look at {one.name}", "Make it the current experiment.", partial(choose, app, one.name))
     for theme in themes.names():
@@ -121,4 +123,4 @@ def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> li
 
 def registry() -> dict[str, tuple[Action, ...]]:
     """Every action: of the app, and of each pane by its name."""
-    return {"app": ACTIONS, **{name: panes.load(name).ACTIONS for name in panes.NAMES}}
+    return {"app": ACTIONS, **{name: panes.load(name).ACTIONS for name in (*panes.NAMES, *panes.others())}}

@@ -1,44 +1,55 @@
-"""The seven panes in order, each imported when it is first opened: the screen is there before the heavy libraries
-are."""
+"""All panes in order, each imported when it is first opened: the screen is there before the heavy libraries are.
+
+Who adds one adds its package to `tui_lab.tui.panes`, and its name here. Other packages bring theirs as entry points of
+`tui_lab.panes`, each a class derived from `Pane`; they come behind ours.
+"""
 
 from __future__ import annotations
 
 import importlib
 from typing import Final, NamedTuple
 
+from tui_lab.experiment.registry import Registry
 from tui_lab.tui.base.pane import Pane
 
 
 class Place(NamedTuple):
-    """Where a pane is to be found, without importing it."""
+    """Where a pane of this program is to be found, without importing it."""
 
-    name: str
-    title: str
     module: str
     kind: str
 
+    def load(self) -> type[Pane]:
+        """Return its class."""
+        found: type[Pane] = getattr(importlib.import_module(self.module), self.kind)
+        return found
 
-PLACES: Final = tuple(
-    Place(name, name.capitalize(), f"tui_lab.tui.panes.{name}.pane", f"{name.capitalize()}Pane")
-    for name in ("experiment", "nodes", "tasks", "results", "query", "chart", "history")
+
+def _place(name: str) -> Place:
+    return Place(f"tui_lab.tui.panes.{name}.pane", f"{name.capitalize()}Pane")
+
+
+WELCOME: Final = "welcome"
+"""The pane of a folder without a lab, which has no tab."""
+NAMES: Final = ("experiment", "nodes", "tasks", "results", "query", "chart", "history")
+"""The panes of this program, in the order of their tabs."""
+PANES: Final[Registry[Place | type[Pane]]] = Registry(
+    "tui_lab.panes", Pane, {name: _place(name) for name in (*NAMES, WELCOME)}
 )
-WELCOME: Final = Place("welcome", "Welcome", "tui_lab.tui.panes.welcome.pane", "WelcomePane")
-NAMES: Final = tuple(place.name for place in PLACES)
 
 
 def load(name: str) -> type[Pane]:
-    """The class of a pane."""
-    place = WELCOME if name == WELCOME.name else PLACES[NAMES.index(name)]
-    try:
-        module = importlib.import_module(place.module)
-    except ModuleNotFoundError as error:
-        if error.name != place.module:
-            raise
-        return _missing(place)
-    found: type[Pane] = getattr(module, place.kind)
-    return found
+    """Return the class of a pane. Raises KeyError, PluginError."""
+    found = PANES[name]
+    return found.load() if isinstance(found, Place) else found
 
 
-def _missing(place: Place) -> type[Pane]:
-    """A pane that this version does not have yet."""
-    return type(place.kind, (Pane,), {"NAME": place.name, "TITLE": place.title, "HELP": "This pane is not there yet."})
+def others() -> tuple[str, ...]:
+    """Return the names of the panes that other packages bring, as far as they can be loaded."""
+    return tuple(name for name in PANES.members() if name not in PANES.own)
+
+
+def title(name: str) -> str:
+    """Return the title on a pane's tab, without importing a pane of this program."""
+    found = PANES[name]
+    return name.capitalize() if isinstance(found, Place) else found.TITLE

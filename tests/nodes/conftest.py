@@ -1,0 +1,4 @@
+from tests.nodes.echo import echo
+from tests.nodes.fleet import fleet
+
+__all__ = ["echo", "fleet"]
