@@ -43,6 +43,7 @@ class Parser(argparse.ArgumentParser):
         own(file or sys.stderr).write(message)  # our own words, with colours
 
     def error(self, message: str) -> NoReturn:
+        """Print one line with a hint, and exit with status 2."""
         hint = self._hint(message) or f"see {self.prog} --help"
         print(f"{self.prog}: {message}; {hint}", file=sys.stderr)
         raise SystemExit(2)
@@ -99,11 +100,13 @@ Without an experiment the newest is meant."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the options that all commands have: `--lab`, `--debug`."""
     parser.add_argument("--lab", metavar="DIR", help="the lab's folder (default: $TUI_LAB_DIR, else ./lab)")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
@@ -146,6 +149,7 @@ def read_goals(words: Sequence[str], bare: bool = False) -> list[tuple[str, Lite
 
 
 def add_take_over(parser: argparse.ArgumentParser) -> None:
+    """Add `--take-over`."""
     parser.add_argument(
         "--take-over",
         action="store_true",
@@ -154,6 +158,7 @@ def add_take_over(parser: argparse.ArgumentParser) -> None:
 
 
 def lab_path(args: argparse.Namespace) -> Path:
+    """Return the lab's folder: `--lab`, else $TUI_LAB_DIR, else ./lab."""
     return Path(args.lab or os.environ.get("TUI_LAB_DIR") or "lab")
 
 

@@ -24,6 +24,7 @@ class Left:
     home: bool
 
     def as_json(self) -> dict[str, Any]:
+        """Return the file for `--json`."""
         return {"name": self.name, "size": self.size, "home": self.home}
 
 

@@ -106,6 +106,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def restore(self) -> None:
+        """Put the signal handlers back that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -113,9 +114,14 @@ class Interrupts:
 class View(Protocol):
     """Shows a run while it is going."""
 
-    def update(self, runs: list[Followed], notice: str) -> None: ...
-    def say(self, text: str) -> None: ...
-    def close(self, runs: list[Followed]) -> None: ...
+    def update(self, runs: list[Followed], notice: str) -> None:
+        """Show the state of the runs. notice: what the engine waits for; empty where it does not wait."""
+
+    def say(self, text: str) -> None:
+        """Show a line of text."""
+
+    def close(self, runs: list[Followed]) -> None:
+        """End the view."""
 
 
 class Follower:
@@ -190,6 +196,7 @@ class Follower:
 
     @property
     def interrupts(self) -> int:
+        """How often Ctrl-C was pressed."""
         return self._heard.count
 
     def _leaves(self) -> bool:

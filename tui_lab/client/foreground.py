@@ -268,6 +268,7 @@ def _end_with_input() -> None:
 
 
 def main(lab: str, name: str, task: str) -> int:
+    """Run one planned task in the foreground; return its exit status. The process ends when its standard input does."""
     guard_streams()
     threading.Thread(target=_end_with_input, daemon=True).start()
     try:

@@ -66,15 +66,17 @@ def fact_format(fact: Fact) -> Callable[[Any], str]:
 
 
 def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, as `2 tasks`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shortened(text: str, width: int) -> str:
+    """Return a text that has at most `width` characters, the last of them an ellipsis where it was cut."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
 def shown_value(value: object) -> str:
-    """A parameter's value within a line: control characters as in \\n, an empty text as ''."""
+    r"""A parameter's value within a line: control characters as in \n, an empty text as ''."""
     if value is None or value == "":
         return "''" if value == "" else "-"
     text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -124,10 +124,12 @@ class Prepared:
 
     @property
     def plan(self) -> Plan:
+        """The plan of the submission."""
         return self.planned.plan
 
     @property
     def recipe(self) -> Recipe:
+        """How the tasks of the plan are run."""
         return Recipe(self.experiment, self.plan, self.folder.path, "")
 
     def placed(self, lab: Lab) -> Prepared:

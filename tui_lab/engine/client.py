@@ -172,6 +172,7 @@ class EngineClient:
             return True
 
     def close(self) -> None:
+        """Close the connection."""
         self._channel.close()
 
 

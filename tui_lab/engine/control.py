@@ -32,6 +32,8 @@ LINE_LIMIT = 1 << 26  # bytes: an environment and the ranges of a large plan fit
 
 
 class Control:
+    """The server of the engine's socket: it carries out what clients request."""
+
     def __init__(self, engine: Engine, path: Path) -> None:
         self.engine = engine
         self.nodes = NodeCommands(engine)

@@ -18,6 +18,8 @@ SSH: Final = "--ssh"  # what takes a while to import for machines reached by SSH
 
 
 class EarlyEngine:
+    """An engine process that is started ahead of time, while the submission is still being prepared."""
+
     def __init__(self, lab: Path, *, ssh: bool = False) -> None:
         """lab: the absolute path of a lab, which need not be there yet. Raises OSError."""
         self._process = subprocess.Popen(

@@ -37,12 +37,14 @@ class EngineFacts:
 
     @classmethod
     def read(cls, lab: Lab) -> EngineFacts | None:
+        """Return what engine.json of a lab says; None where there is none, or it can't be read."""
         try:
             return cls(**json.loads((lab.path / layout.ENGINE_FILE).read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def write(self, lab: Lab) -> None:
+        """Write engine.json of a lab, at once and whole. Raises OSError."""
         path = lab.path / layout.ENGINE_FILE
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(self)) + "\n")
@@ -56,6 +58,7 @@ class EngineFacts:
 
     @property
     def here(self) -> bool:
+        """Whether the engine runs on this machine."""
         return self.host == os.uname().nodename
 
     @property
@@ -214,6 +217,7 @@ class EngineLock:
             raise storage_error(self.path, error) from error
 
     def release(self) -> None:
+        """Give the lock back, unless another engine has taken it over."""
         try:
             if self._owns and self.owner.read_text() == self._own_name():  # else it was taken over
                 self.owner.unlink()

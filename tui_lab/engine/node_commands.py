@@ -124,6 +124,7 @@ class NodeCommands:
     # Changes, which hold until the next submission.
 
     def set_slots(self, name: str, slots: int) -> None:
+        """Set the number of slots of a node. Raises LabError."""
         if slots < 1:
             raise LabError(f"{slots} slots: a node has one slot at least", "`nodes drain` starts nothing there")
         node = self._node(name)

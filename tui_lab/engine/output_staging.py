@@ -104,6 +104,7 @@ class OutputStaging:
                 log.warning("%s task %d: %s is not taken along: %s", run.name, key[0], name, error)
 
     async def close(self) -> None:
+        """Cancel what is under way, and wait for its end."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()

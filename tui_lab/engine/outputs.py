@@ -109,6 +109,7 @@ class Outputs:
 
     @property
     def busy(self) -> bool:
+        """Whether files are being brought home."""
         return bool(self._coming)
 
     def bring(self, arrival: Arrival) -> None:

@@ -115,6 +115,7 @@ class CodeStaging:
                 del known[key]
 
     async def close(self) -> None:
+        """Cancel what is under way, and wait for its end."""
         running: list[asyncio.Task[Any]] = [*self._sending.values(), *self._codes.values()]
         for task in running:
             task.cancel()

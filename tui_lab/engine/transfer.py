@@ -70,6 +70,7 @@ class FileChannel:
         self.lost = False
 
     async def close(self) -> None:
+        """Close the channel; it can't be used again."""
         self.lost = True
         await self.channel.close()
 
@@ -396,16 +397,19 @@ class Landing:
         return os.lseek(self.file, 0, os.SEEK_END)
 
     def restart(self) -> None:
+        """Begin the file again, empty."""
         os.ftruncate(self.file, 0)
         os.lseek(self.file, 0, os.SEEK_SET)
 
     def write(self, data: bytearray) -> None:
+        """Append data. Raises OSError."""
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self.file, rest) :]
 
     @property
     def size(self) -> int:
+        """The bytes that have arrived so far."""
         return os.fstat(self.file).st_size
 
     def finish(self, mode: int | None, mtime: int) -> None:
@@ -422,6 +426,7 @@ class Landing:
                 raise  # else a file system that can't do it for folders
 
     def close(self) -> None:
+        """Close the file. An empty one is removed."""
         if self.file >= 0:
             empty = self.size == 0
             os.close(self.file)

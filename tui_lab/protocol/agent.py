@@ -153,6 +153,7 @@ class Start(_Message, frozen=True):
 
     @property
     def key(self) -> WireKey:
+        """The attempt that is started."""
         return self.experiment, self.task, self.attempt
 
 

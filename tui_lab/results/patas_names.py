@@ -112,7 +112,7 @@ def patas_table(results: Results) -> pl.DataFrame:
 
 
 def _columns(results: Results) -> dict[str, str]:
-    """patas' name of each parameter and metric, and our column."""
+    """Return the name in patas of each parameter and metric, with our column."""
     return {f"in_{column}": column for column in results.parameters} | {
         f"out_{name}": column for name, column in results.metrics.items()
     }

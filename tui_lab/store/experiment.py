@@ -34,13 +34,16 @@ class ExperimentFolder:
 
     @property
     def journal(self) -> Path:
+        """The path of the journal."""
         return self.path / layout.JOURNAL_FILE
 
     @property
     def plans(self) -> Path:
+        """The folder of the plans."""
         return self.path / layout.PLANS
 
     def exists(self) -> bool:
+        """Return whether the experiment was ever submitted: it has a journal."""
         return self.journal.exists()
 
     def state(self) -> State:
@@ -132,6 +135,7 @@ class ExperimentFolder:
             raise storage_error(self.path, error) from error
 
     def task_folder(self, task_id: int) -> Path:
+        """Return the folder of a task's outputs."""
         return layout.task_folder(self.path, task_id)
 
     # All tasks as one table.

@@ -121,6 +121,7 @@ class State:
         self.counts = Counter[int]()  # planned tasks by state
 
     def grow(self, size: int) -> None:
+        """Make room for tasks with ids below `size`; they are pending."""
         if size <= self.size:
             return
         for name, (code, empty) in COLUMNS.items():

@@ -138,6 +138,7 @@ class Journal:
         (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._file)
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self._file)
 
 

@@ -169,6 +169,7 @@ class Lab:
         return folder
 
     def new_experiment(self, name: str) -> ExperimentFolder:
+        """Return the folder of an experiment, which need not exist."""
         return ExperimentFolder(self.path / name)
 
     @contextmanager

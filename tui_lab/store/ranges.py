@@ -35,10 +35,12 @@ def to_ids(ranges: Ranges) -> npt.NDArray[np.int64]:
 
 
 def count(ranges: Ranges) -> int:
+    """Return how many numbers there are in ranges."""
     return sum(last - first + 1 for first, last in ranges)
 
 
 def each(ranges: Ranges) -> Iterator[int]:
+    """Yield the numbers in ranges."""
     for first, last in ranges:
         yield from range(first, last + 1)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab check`; return the exit status."""
     parser = Parser(
         "check",
         description="Find every mistake in experiment files and cluster files, and whatever is damaged in labs. "

@@ -38,6 +38,7 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab clean`; return the exit status."""
     parser = Parser("clean", description="Remove outputs that are not wanted any more.", epilog=_EPILOG)
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     parser.add_argument("--state", metavar="STATE,...", help="tasks in these states")

@@ -22,6 +22,7 @@ OUTPUT_LIMIT: Final = 1 << 20  # bytes of an output that are compared line by li
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab diff`; return the exit status."""
     parser = Parser(
         "diff",
         description="What differs between two tasks (parameters, facts, metrics, outputs)\n"

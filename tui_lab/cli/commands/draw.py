@@ -61,6 +61,7 @@ examples:
 
 
 def parser() -> Parser:
+    """Return the parser of `tui-lab draw`, which the screen uses as well."""
     it = Parser("draw", description="Draw results in the terminal, or into a file.", epilog=_EPILOG)
     it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
     it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
@@ -135,6 +136,7 @@ def _inches(text: str) -> float:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab draw`; return the exit status."""
     args = parser().parse_args(negative.protect(arguments))
 
     from tui_lab.results.charts.making import make

@@ -37,6 +37,7 @@ examples:
 
 
 def parser() -> Parser:
+    """Return the parser of `tui-lab explore`."""
     it = Parser("explore", description="Run a sweep that the command line describes.", epilog=_EPILOG)
     it.add_argument("--type", choices=("grid",), default="grid", help="all combinations")
     it.add_argument("--cmd", action="append", default=[], metavar="COMMAND", help="several run one after the other")
@@ -115,6 +116,7 @@ def parser() -> Parser:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab explore`; return the exit status."""
     args = parser().parse_args(negative.protect(arguments))
 
     from tui_lab.cli import patas_files

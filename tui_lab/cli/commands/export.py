@@ -28,6 +28,7 @@ _EPILOG: Final = (
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab export`; return the exit status."""
     parser = Parser("export", description="Write the results for other tools.", epilog=_EPILOG)
     parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="default: the newest")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: standard output, as CSV")

@@ -38,6 +38,7 @@ class Wanted:
 
     @property
     def size(self) -> int:
+        """The bytes of all files together."""
         return sum(file.size for file in self.files)
 
     def come(self) -> int:
@@ -52,6 +53,7 @@ class Wanted:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab fetch`; return the exit status."""
     parser = Parser(
         "fetch",
         description="Bring home what a task left on its node, into the task's folder: what `keep` left out, or was\n"

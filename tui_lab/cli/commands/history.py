@@ -15,6 +15,7 @@ _TABLE_WIDTH = 110  # below that, commands would be broken into slivers: each su
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab history`; return the exit status."""
     parser = Parser(
         "history",
         description="What was submitted when, by whom, and what became of it.",

@@ -27,6 +27,7 @@ ASK: Final = 1.0  # seconds between looks for an engine
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab logs`; return the exit status."""
     parser = Parser(
         "logs",
         description=f"Print what a task wrote to its output.\n\n{TASK}",
@@ -114,6 +115,7 @@ class Outputs:
 
     @property
     def state(self) -> int:
+        """The state of the task, as a code of the fold."""
         code: int = self.address.folder.state().columns["state"][self.address.task]
         return code
 
@@ -169,6 +171,7 @@ class Writer:
         self.last = b"\n"
 
     def write(self, block: bytes) -> None:
+        """Write a block of bytes. Where the text is cleaned, an incomplete last line waits for the next block."""
         if self.plain:
             head, newline, self.rest = (self.rest + block).rpartition(b"\n")
             block = head + newline

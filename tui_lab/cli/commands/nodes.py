@@ -26,6 +26,7 @@ _SLOTS: Final = re.compile(r"slots=(-?\d+)")
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab nodes`; return the exit status."""
     parser = Parser(
         "nodes",
         usage="tui-lab nodes [--json]\n"

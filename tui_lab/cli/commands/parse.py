@@ -28,6 +28,7 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab parse`; return the exit status."""
     parser = Parser("parse", description="Read metrics from the outputs again, or with other patterns.", epilog=_EPILOG)
     parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
     parser.add_argument(

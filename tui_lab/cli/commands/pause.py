@@ -10,6 +10,7 @@ from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab pause`; return the exit status."""
     parser = Parser(
         "pause",
         description="Start nothing new; what runs may finish. `tui-lab resume` goes on, and so does the same --run.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab plan`; return the exit status."""
     parser = Parser(
         "plan",
         description="Say what a run would do: new, changed, failed and stale tasks, and how long it takes.\n"
@@ -58,6 +59,7 @@ def main(arguments: list[str]) -> int:
 
 
 def as_json(prepared: Prepared) -> dict[str, object]:
+    """Return the plan for `--json`."""
     return {
         "experiment": prepared.experiment.name,
         "tasks": prepared.plan.tasks.height,
@@ -76,6 +78,7 @@ def as_json(prepared: Prepared) -> dict[str, object]:
 
 
 def show(prepared: Prepared, everything: bool) -> None:
+    """Print the plan for people. everything: all tasks, not the first few."""
     from tui_lab.client.formatting import plural, shortened, span
 
     plan = prepared.plan

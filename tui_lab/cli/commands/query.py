@@ -46,6 +46,7 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab query`; return the exit status."""
     parser = Parser(
         "query", description="Ask the results with SQL (DuckDB's). Also while a run is going.", epilog=_EPILOG
     )

@@ -11,6 +11,7 @@ from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab resume`; return the exit status."""
     parser = Parser(
         "resume",
         description="Go on with what was paused or interrupted.",

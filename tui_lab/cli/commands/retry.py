@@ -19,6 +19,7 @@ _CHANGE: Final = re.compile(r"(timeout|needs\.[A-Za-z_][A-Za-z0-9_.-]*)=\S*")
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab retry`; return the exit status."""
     parser = Parser(
         "retry",
         description="Run tasks again that failed, were stopped or lost; their attempts count afresh.\n\n" + TASK,

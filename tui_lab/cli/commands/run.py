@@ -112,6 +112,9 @@ def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:
 
 
 def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
+    """Submit experiments and follow them to their end; return the exit status.
+
+    nodes: the nodes to run on, else those of the arguments."""
     from tui_lab.engine.early import start_early
     from tui_lab.engine.paths import require_linux
     from tui_lab.store.layout import ENGINE_FILE
@@ -179,7 +182,6 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:
     """Prepare every file, so that the mistakes of all are told at once. Raises SpecError, LabError."""
-
     from tui_lab.client.submission import prepare
     from tui_lab.experiment.yaml.problem import SpecError
 

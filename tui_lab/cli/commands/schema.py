@@ -9,6 +9,7 @@ from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab schema`; return the exit status."""
     parser = Parser(
         "schema",
         description="Print the JSON Schema of experiment.yaml, or of cluster.yaml. "

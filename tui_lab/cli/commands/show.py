@@ -18,6 +18,7 @@ _SHOWN: Final = 20  # files
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab show`; return the exit status."""
     parser = Parser(
         "show",
         description=f"Everything about a task: its values, its attempts, its files.\n\n{TASK}",

@@ -113,6 +113,7 @@ def _parser() -> Parser:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab stats`; return the exit status."""
     args = _parser().parse_args(_with_count(arguments))
 
     from tui_lab.client.address import newest

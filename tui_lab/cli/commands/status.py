@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab status`; return the exit status."""
     parser = Parser(
         "status",
         description="How the experiments of a lab stand, and whether anything is running.",

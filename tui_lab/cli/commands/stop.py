@@ -10,6 +10,7 @@ from tui_lab.client.exit_status import DONE
 
 
 def main(arguments: list[str]) -> int:
+    """Run `tui-lab stop`; return the exit status."""
     parser = Parser(
         "stop",
         description="Stop tasks: what runs is ended, what waits does not begin. "

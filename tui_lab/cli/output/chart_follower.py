@@ -56,6 +56,7 @@ class Place:
         self._lines = 0
 
     def put(self, text: str) -> None:
+        """Print a chart in the place of the one before."""
         back = f"\x1b[{self._lines}F\x1b[J" if self._lines else ""
         own(sys.stdout).write(back + text)
         sys.stdout.flush()

@@ -24,6 +24,7 @@ JSON_EVERY: Final = 1.0
 
 
 def make_view(json: bool) -> View:
+    """Return the view for this standard error: a live one on a terminal, lines elsewhere, or JSON for programs."""
     if json:
         return JsonView()
     console = new_console(stderr=True)
@@ -39,12 +40,15 @@ class LiveView:
         self.live.start()
 
     def update(self, runs: list[Followed], notice: str) -> None:
+        """Draw the state of the runs again."""
         self.live.update(self._shown(runs, notice))
 
     def say(self, text: str) -> None:
+        """Print a line above the progress bars."""
         self.live.console.print(Text(text))
 
     def close(self, runs: list[Followed]) -> None:
+        """Remove the progress bars."""
         self.live.update("")
         self.live.stop()
 
@@ -98,6 +102,7 @@ class LinesView:
         self.told: set[str] = set()
 
     def update(self, runs: list[Followed], notice: str) -> None:
+        """Print failures and notices that were not printed before."""
         for run in runs:
             if run.failure is not None and run.folder.name not in self.told:
                 self.told.add(run.folder.name)
@@ -118,10 +123,11 @@ class LinesView:
         return f"{time.strftime('%H:%M:%S')} {run.folder.name}: {run.ended:,} of {run.asked:,} ended ({shown}{left})"
 
     def say(self, text: str) -> None:
+        """Print a line."""
         print(text, file=sys.stderr, flush=True)
 
     def close(self, runs: list[Followed]) -> None:
-        pass
+        """Do nothing: all lines are printed."""
 
 
 class JsonView:
@@ -131,6 +137,7 @@ class JsonView:
         self.next = 0.0
 
     def update(self, runs: list[Followed], notice: str) -> None:
+        """Print the counts of the runs, at most once in a while."""
         if time.monotonic() < self.next:
             return
         self.next = time.monotonic() + JSON_EVERY
@@ -149,7 +156,8 @@ class JsonView:
             )
 
     def say(self, text: str) -> None:
+        """Print a line as an event `message`."""
         print_json({"event": "message", "text": text})
 
     def close(self, runs: list[Followed]) -> None:
-        pass
+        """Do nothing: all events are printed."""

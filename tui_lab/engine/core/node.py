@@ -53,6 +53,7 @@ class NodeState:
 
     @property
     def takes(self) -> bool:
+        """Whether new tasks may be started there."""
         return self.ready and not self.drained
 
     @property

@@ -88,6 +88,7 @@ class RunState:
 
     @property
     def priority(self) -> int:
+        """The priority of the submission, 0 where it has none."""
         return self.settings.priority if self.settings is not None else 0
 
     @property
@@ -97,6 +98,7 @@ class RunState:
 
     @property
     def limits(self) -> Mapping[str, int]:
+        """How many of each token all tasks together may hold."""
         return self.settings.limits if self.settings is not None else {}
 
     @property

@@ -59,6 +59,7 @@ class SchedulerState:
     # What is done.
 
     def emit(self, effect: Effect) -> None:
+        """Add an effect to those that the shell carries out."""
         self.effects.append(effect)
 
     def send(self, node: NodeState, message: ToAgent) -> None:

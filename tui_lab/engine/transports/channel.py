@@ -50,18 +50,30 @@ class Reader(Protocol):
     """The bytes from a node. At the end `read` and `readline` give what is left, then nothing; a connection that
     breaks raises OSError."""
 
-    async def read(self, n: int = -1) -> bytes: ...
-    async def readline(self) -> bytes: ...
-    async def readexactly(self, n: int) -> bytes: ...
+    async def read(self, n: int = -1) -> bytes:
+        """Return at most `n` bytes, all up to the end where `n` is negative; none at the end."""
+
+    async def readline(self) -> bytes:
+        """Return a line with its newline; at the end, what is left."""
+
+    async def readexactly(self, n: int) -> bytes:
+        """Return `n` bytes. Raises IncompleteReadError where the stream ends before."""
 
 
 class Writer(Protocol):
     """The bytes to a node. What is written to a channel that has gone is dropped; `drain` raises OSError then."""
 
-    def write(self, data: bytes) -> None: ...
-    def write_eof(self) -> None: ...
-    async def drain(self) -> None: ...
-    def close(self) -> None: ...
+    def write(self, data: bytes) -> None:
+        """Add data to what is sent."""
+
+    def write_eof(self) -> None:
+        """Send the end of the stream."""
+
+    async def drain(self) -> None:
+        """Wait until more data can be sent."""
+
+    def close(self) -> None:
+        """Close the stream."""
 
 
 class LastWords:
@@ -84,6 +96,7 @@ class LastWords:
         return self._said.decode(errors="replace")
 
     def stop(self) -> None:
+        """Stop reading."""
         self._listening.cancel()
 
 
@@ -141,6 +154,7 @@ class Channel:
         """The far end says nothing: no further channel goes over the same connection."""
 
     async def close(self) -> None:
+        """Close the channel."""
         self.writer.close()
 
 

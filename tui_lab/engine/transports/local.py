@@ -21,16 +21,19 @@ class LocalChannel(Channel):
     process: asyncio.subprocess.Process
 
     async def last_words(self) -> str:
+        """Return what the agent's relay has printed on standard error."""
         assert self.process.stderr is not None
         return (await self.process.stderr.read(1 << 16)).decode(errors="replace")
 
     async def exit_status(self) -> int | None:
+        """Return the exit status of the relay, None where it has not ended within a second."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
                 return await self.process.wait()
         return None
 
     async def close(self) -> None:
+        """Close the channel, and end the relay."""
         await super().close()
         if await self.exit_status() is None:
             self.process.kill()
@@ -38,14 +41,18 @@ class LocalChannel(Channel):
 
 
 class LocalTransport:
+    """The way to an agent on this machine: a pipe to a process."""
+
     def __init__(self, spool: Path, python: str = sys.executable) -> None:
         self.spool = spool
         self.python = python
 
     async def open(self) -> Channel:
+        """Open a channel to the agent, which is started where none runs. Raises ChannelError."""
         return await self._open("relay")
 
     async def open_files(self) -> Channel:
+        """Open a channel to a file server. Raises ChannelError."""
         return await self._open("files")
 
     def renew(self, environment: Mapping[str, str]) -> None:

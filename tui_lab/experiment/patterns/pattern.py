@@ -1,4 +1,4 @@
-"""Patterns: Python regular expressions with shorthands for the values that programs print.
+r"""Patterns: Python regular expressions with shorthands for the values that programs print.
 
     @float@     a number: `5`, `-.5`, `5.`, `1E-5`, Fortran's `1.5D-05`, `nan`, `inf`, `Infinity`        Float64
     @int@       a whole number with an optional sign                                                   Int64
@@ -6,9 +6,9 @@
     @slug@      letters, digits, `_` and `-`                                                           text
     @quantity@  a number with its unit, or a duration: `18.6k`, `3.2 MiB/s`, `95%`, `nan s`, `1h 23m`   Float64
 
-`\\@` is a plain `@`. A pattern is matched line by line, and every match in a line counts. One that says that it goes on
-behind the end of a line (by `\\n`, by `.` with the flag `s`, by `[\\s\\S]`) is matched in the whole text instead, where
-each line ends with one `\\n`, and `^` and `$` stand at lines as before.
+`\@` is a plain `@`. A pattern is matched line by line, and every match in a line counts. One that says that it goes on
+behind the end of a line (by `\n`, by `.` with the flag `s`, by `[\s\S]`) is matched in the whole text instead, where
+each line ends with one `\n`, and `^` and `$` stand at lines as before.
 
 The value of a match: the group named `value`; else the first group that took part; else, where there is no group but
 exactly one shorthand, what that matched; else the whole match. A group named `unit` holds the unit of the value, a
@@ -315,7 +315,7 @@ _NEWLINE: Final = ord("\n")
 _ANYTHING: Final = tuple(
     {("CATEGORY", f"CATEGORY_{name}"), ("CATEGORY", f"CATEGORY_NOT_{name}")} for name in ("SPACE", "DIGIT", "WORD")
 )
-"""Two sets that are all characters together: `[\\s\\S]` is how people write any of them, ends of lines too."""
+r"""Two sets that are all characters together: `[\s\S]` is how people write any of them, ends of lines too."""
 
 
 def _runs(expression: str) -> list[tuple[str, bool]]:

@@ -1,10 +1,10 @@
-"""Output of programs as lines: whatever the bytes are, and however large the file is.
+r"""Output of programs as lines: whatever the bytes are, and however large the file is.
 
 How an output is read, here and in every other reader of the tool:
 
 1. Escape sequences of the terminal (colours, titles, cursor movements) go. A cursor movement to another line
    or to a given column ends a line, as a carriage return does.
-2. `\\n`, `\\r\\n` and a lone `\\r` each end a line, so that every update of a progress bar is a line. No
+2. `\n`, `\r\n` and a lone `\r` each end a line, so that every update of a progress bar is a line. No
    other character does. An end of line at the end of the output opens no further line.
 3. What is not UTF-8 reads as U+FFFD.
 """
@@ -35,9 +35,9 @@ _ESCAPE: Final = re.compile(
 
 
 class Text:
-    """An output, or a whole number of its lines, ready to be searched.
+    r"""An output, or a whole number of its lines, ready to be searched.
 
-    `data` has only `\\n` as end of line.
+    `data` has only `\n` as end of line.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -147,9 +147,9 @@ def blocks_backwards(path: TaskFile, torn_end: bool = True, block: int = BLOCK) 
 
 
 def _cut(data: bytes) -> int:
-    """Where the last complete line ends.
+    r"""Where the last complete line ends.
 
-    A `\\r` at the very end, or before an escape sequence, may be half of a `\\r\\n`: it is held back.
+    A `\r` at the very end, or before an escape sequence, may be half of a `\r\n`: it is held back.
     """
     newline = data.rfind(b"\n") + 1
     if newline:

@@ -160,7 +160,7 @@ def lacking(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, 
 
 
 def why_incomplete(metric: MetricReport, place: int) -> str:
-    """`1 of 6 values (5 NaN)`"""
+    """Return a note such as `1 of 6 values (5 NaN)`."""
     reasons = [f"{counts[0]} {title}" for title, counts in lacking(metric, [place])]
     reasons = [reason.replace(" null", " without one").replace(" open", " not finished") for reason in reasons]
     told = f" ({', '.join(reasons)})" if reasons else ""
@@ -184,7 +184,7 @@ def uncrowned(report: Report, metric: MetricReport) -> str:
 
 
 def words(report: Report, place: int) -> str:
-    """`lr=0.1 optimizer=sgd`"""
+    """Return the name of a setting, such as `lr=0.1 optimizer=sgd`."""
     label = report.settings.label(place)
     return " ".join(f"{name}={'null' if value is None else _cut(shown(value))}" for name, value in label.items())
 

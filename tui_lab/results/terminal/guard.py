@@ -27,7 +27,7 @@ _TOUCHES: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u20
 
 
 def neutral(text: str) -> str:
-    """A text with the characters that would do something to a terminal written as escapes, as in `\\x1b`."""
+    r"""A text with the characters that would do something to a terminal written as escapes, as in `\x1b`."""
     return _TOUCHES.sub(lambda match: _escape(match[0]), text) if _TOUCHES.search(text) else text
 
 

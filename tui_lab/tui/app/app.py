@@ -447,8 +447,8 @@ class LabApp(App[int]):
 
     @contextmanager
     def foreground(self) -> Iterator[None]:
-        """Lend the terminal to another program. What was typed meanwhile and is left unread was not meant for the
-        screen, and is dropped; nor were ctrl+c and ctrl+\\ meant for it. Only in the main thread.
+        r"""Lend the terminal to another program. What was typed meanwhile and is left unread was not meant for the
+        screen, and is dropped; nor were ctrl+c and ctrl+\ meant for it. Only in the main thread.
 
         Raises SuspendNotSupported.
         """

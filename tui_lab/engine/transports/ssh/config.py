@@ -55,9 +55,11 @@ class Settings:
         return "" if self.found.get(keyword) == self.defaults.get(keyword) else self.text(keyword)
 
     def on(self, keyword: str) -> bool:
+        """Return whether a setting is switched on."""
         return self.text(keyword).lower() in _ON
 
     def off(self, keyword: str) -> bool:
+        """Return whether a setting is switched off."""
         return self.text(keyword).lower() in _OFF
 
     def number(self, keyword: str) -> float:
@@ -67,15 +69,18 @@ class Settings:
 
     @property
     def host(self) -> str:
+        """The host to connect to."""
         return self.text("hostname") or self.name
 
     @property
     def port(self) -> int:
+        """The port, 22 by default."""
         text = self.text("port")
         return int(text) if text.isdigit() else 22
 
     @property
     def user(self) -> str:
+        """The name of the user there."""
         return self.text("user") or _user()
 
     def paths(self, keyword: str) -> list[Path]:

@@ -48,7 +48,7 @@ def explain(error: BaseException, target: Target) -> ChannelError:
 
 
 def _network(error: OSError, target: Target) -> str:
-    """asyncio puts the errors of several addresses into one text."""
+    """Asyncio puts the errors of several addresses into one text."""
     found = re.search(r"\[Errno (\d+)\]", str(error))
     number = error.errno or (int(found[1]) if found else 0)
     if number == errno.ECONNREFUSED:

@@ -96,6 +96,7 @@ class Target:
 
     @property
     def place(self) -> str:
+        """The host and the port, for messages."""
         return f"{self.host} port {self.port}"
 
     @property

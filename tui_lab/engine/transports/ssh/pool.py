@@ -55,10 +55,12 @@ class Line:
 
     @property
     def alive(self) -> bool:
+        """Whether the connection is open."""
         return not self.connection.is_closed()
 
     @property
     def room(self) -> bool:
+        """Whether it takes another channel. Before the first one has succeeded, it takes one only."""
         return self.alive and self.used < (self.limit if self.proven else 1)
 
 
@@ -123,6 +125,7 @@ class Pool:
         self._give_back(line, bulk)
 
     async def close(self) -> None:
+        """Close all connections."""
         self._closed = True
         lines, self.lines = self.lines, []
         ways, self._ways = self._ways, {}

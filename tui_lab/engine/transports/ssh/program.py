@@ -101,16 +101,20 @@ class ProgramChannel(Channel):
         self._on_close = on_close
 
     async def last_words(self) -> str:
+        """Return what `ssh` and the relay have printed on standard error."""
         return await self._words.text()
 
     async def exit_status(self) -> int | None:
+        """Return the exit status of `ssh`, None where it has not ended."""
         return await _status(self._process)
 
     def doubt(self) -> None:
+        """Kill `ssh`: the connection may be dead."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
     async def close(self) -> None:
+        """Close the channel, and end `ssh`."""
         await super().close()
         try:
             if await self.exit_status() is None:
@@ -130,12 +134,15 @@ class ProgramReader:
         self._words = words
 
     async def read(self, n: int = -1) -> bytes:
+        """Return at most `n` bytes, none at the end. Raises OSError where the connection was lost."""
         return await self._stream.read(n) or await self._ended()
 
     async def readline(self) -> bytes:
+        """Return a line with its newline. Raises OSError where the connection was lost."""
         return await self._stream.readline() or await self._ended()
 
     async def readexactly(self, n: int) -> bytes:
+        """Return `n` bytes. Raises IncompleteReadError where the stream ends before."""
         return await self._stream.readexactly(n)
 
     async def _ended(self) -> bytes:

@@ -49,12 +49,15 @@ class SshTransport:
         self._types = False  # the last command had to be typed
 
     async def open(self) -> Channel:
+        """Open a channel to the agent, which is started where none runs. Raises ChannelError."""
         return await self._open("relay")
 
     async def open_files(self) -> Channel:
+        """Open a channel to a file server. Raises ChannelError."""
         return await self._open("files")
 
     def renew(self, environment: Mapping[str, str]) -> None:
+        """Take another environment for further connections: that of the newest submitter, with the SSH agent."""
         self.environment = environment
         if self._pool is not None:
             self._pool.environment = environment  # further connections
@@ -62,6 +65,7 @@ class SshTransport:
             self._program.environment = environment
 
     async def close(self) -> None:
+        """Close all connections."""
         pool, self._pool = self._pool, None
         program, self._program = self._program, None
         if program is not None:
@@ -192,39 +196,51 @@ async def _network(reading: Awaitable[T]) -> T:
 
 
 class SshReader:
+    """A stream of asyncssh for reading, whose errors are those of a network."""
+
     def __init__(self, stream: asyncssh.SSHReader[bytes]) -> None:
         self._stream = stream
 
     async def read(self, n: int = -1) -> bytes:
+        """Return at most `n` bytes, none at the end. Raises OSError."""
         return await _network(self._stream.read(n))
 
     async def readline(self) -> bytes:
+        """Return a line with its newline. Raises OSError."""
         return await _network(self._stream.readline())
 
     async def readexactly(self, n: int) -> bytes:
+        """Return `n` bytes. Raises IncompleteReadError, OSError."""
         return await _network(self._stream.readexactly(n))
 
 
 class SshWriter:
+    """A stream of asyncssh for writing, whose errors are those of a network."""
+
     def __init__(self, stream: asyncssh.SSHWriter[bytes]) -> None:
         self._stream = stream
 
     @property
     def channel(self) -> Any:
+        """The channel of asyncssh."""
         return self._stream.channel
 
     def write(self, data: bytes) -> None:
+        """Add data to what is sent. A broken connection is ignored: the reader reports it."""
         with contextlib.suppress(BrokenPipeError):  # as asyncio's own writers do: the reader tells of the end
             self._stream.write(data)
 
     async def drain(self) -> None:
+        """Wait until more data can be sent. Raises OSError."""
         await _network(self._stream.drain())
 
     def write_eof(self) -> None:
+        """Send the end of the stream."""
         with contextlib.suppress(OSError):
             self._stream.write_eof()
 
     def close(self) -> None:
+        """Close the stream."""
         self._stream.close()
 
 
@@ -240,9 +256,11 @@ class SshChannel(Channel):
         self._words = LastWords(SshReader(stderr))
 
     async def last_words(self) -> str:
+        """Return what the relay has printed on standard error."""
         return await self._words.text()
 
     async def exit_status(self) -> int | None:
+        """Return the exit status of the relay, None where the connection was lost."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await self.writer.channel.wait_closed()
@@ -250,9 +268,11 @@ class SshChannel(Channel):
         return status
 
     def doubt(self) -> None:
+        """Drop the connection with all its channels: it may be dead."""
         self._line.connection.abort()
 
     async def close(self) -> None:
+        """Close the channel, and give its place in the connection back."""
         if self._closed:
             return
         self._closed = True

@@ -92,7 +92,7 @@ def last_nodes(folder: ExperimentFolder) -> list[Node]:
 
 
 def described(nodes: Sequence[Mapping[str, Any]]) -> str:
-    """`localhost (2 slots)`"""
+    """Return the names of nodes, such as `localhost (2 slots)`."""
     said = []
     for node in nodes:
         slots = slots_of([node])

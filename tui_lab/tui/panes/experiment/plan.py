@@ -147,7 +147,7 @@ def forecast_lines(forecast: Forecast) -> Iterator[Content]:
 
 
 def counts_content(counts: dict[str, int]) -> Content:
-    """`3,000 new · ✓ 20 done · ✗ 3 failed`"""
+    """Return counts of tasks, such as `3,000 new · ✓ 20 done · ✗ 3 failed`."""
     parts = []
     for name in ("new", *fold.STATES):
         if counts.get(name):

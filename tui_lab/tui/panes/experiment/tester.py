@@ -72,7 +72,7 @@ def trial_lines(trial: Trial, width: int, height: int) -> Iterator[Content]:
 
 
 def verdict(trial: Trial) -> Content:
-    """`✓ 0.9123 (float), the last of 3 matches`"""
+    """Return the result of a trial, such as `✓ 0.9123 (float), the last of 3 matches`."""
     if trial.message:
         return Content.from_markup("[$foreground 60%]$it[/]", it=trial.message)
     if not trial.found:

@@ -16,7 +16,7 @@ _BAR = 10
 
 
 def title(report: Report, metric: MetricReport, view: View) -> Content:
-    """`test_acc, more is better: 30 settings`"""
+    """Return a title such as `test_acc, more is better: 30 settings`."""
     count = report.settings.count
     said = f", {GOALS[metric.goal]}: {count:,} setting{'' if count == 1 else 's'}"
     if report.settings.averaged:

@@ -164,7 +164,7 @@ def key(report: Report, place: int) -> str:
 
 
 def words(report: Report, place: int) -> str:
-    """`lr=0.1 optimizer=sgd`"""
+    """Return the name of a setting, such as `lr=0.1 optimizer=sgd`."""
     label = report.settings.label(place)
     said = [f"{name}={'null' if value is None else shown(value)}" for name, value in label.items()]
     return visible(" ".join(said)) or "the only setting"
