@@ -1,6 +1,6 @@
 """`tui-lab`, and `python -m tui_lab`: a Ctrl-C ends it in peace from the first line to the last.
 
-Until the command runs, and again once it has, nobody would catch a KeyboardInterrupt.
+Until the command runs, and again once it has, nothing would catch a KeyboardInterrupt.
 """
 
 # `signal` itself takes a while, in which a Ctrl-C would be a traceback.

@@ -26,8 +26,8 @@ def test_retry_says_that_it_runs_what_was_submitted(workbench: Workbench) -> Non
     workbench.write("prog.sh", PROGRAM % "second")
     workbench.write("c.yaml", FILE + "code: prog.sh\n# more\n")
     said = workbench("retry", code=1).err
-    assert "note: c: c.yaml, prog.sh changed since the submission: tasks run as they were submitted" in said
-    assert "`tui-lab --run c.yaml` takes what is there now" in said
+    assert "note: c: c.yaml, prog.sh changed since the submission: tasks run the submitted copy" in said
+    assert "`tui-lab --run c.yaml` uses the present files" in said
     assert output(workbench, 3).startswith("first")
 
 
@@ -35,7 +35,7 @@ def test_retry_says_that_it_runs_what_is_there_now(workbench: Workbench) -> None
     fail(workbench, FILE)
     workbench.write("prog.sh", PROGRAM % "second")
     said = workbench("retry", code=1).err
-    assert "note: c: prog.sh changed since the submission: tasks run what is there now" in said
+    assert "note: c: prog.sh changed since the submission: tasks run the present files" in said
     assert output(workbench, 2).startswith("second")
 
 
@@ -55,7 +55,7 @@ def test_what_tasks_write_beside_the_program_is_told(workbench: Workbench) -> No
     fail(workbench, FILE + "code: prog.sh\n")
     place = next(path for path in (workbench.lab_path / "c" / "code").iterdir() if path.is_dir())
     said = workbench("retry", code=1)
-    assert "! tasks wrote 2 files beside the program (written-1, written-2), where all others see" in said.err
+    assert "! tasks wrote 2 files beside the program (written-1, written-2), where all other tasks see" in said.err
     assert str(place) in said.err
     workbench.write("written-1", "from the folder")
     workbench("--run", "c.yaml", "--keep-going", code=1)

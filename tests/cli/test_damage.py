@@ -127,7 +127,7 @@ def test_a_plan_that_would_be_another_is_not_made_again(done: Workbench) -> None
     (folder / "1.parquet").write_bytes(b"")
     (folder / "1.yaml").write_text(GRID.replace("echo", "printf"))
     said = done("check", "lab", "--repair", code=2).out
-    assert "can't be made again: the keys of its tasks would be others than the journal has" in said
+    assert "can't be repaired: the keys of its tasks would be others than the journal has" in said
 
 
 def test_all_plans_are_gone(done: Workbench) -> None:
@@ -138,12 +138,12 @@ def test_all_plans_are_gone(done: Workbench) -> None:
     whole = newest.read_text()
     newest.write_text(whole.replace("4]", "5]"))
     said = done("check", "lab", "--repair", code=2).out
-    assert "can't be made again: the keys of its tasks would be others" in said
+    assert "can't be repaired: the keys of its tasks would be others" in said
     newest.unlink()
     said = done("check", "lab", "--repair", code=2).out
-    assert "can't be made again: experiment.yaml is missing, too" in said
+    assert "can't be repaired: experiment.yaml is missing, too" in said
     assert (
-        f"its outputs are as they were, in {done.lab_path}/grid/tasks; to begin anew, move {done.lab_path}/grid away"
+        f"its outputs are unchanged, in {done.lab_path}/grid/tasks; to start again, move {done.lab_path}/grid away"
         in said
     )
     newest.write_text(whole)
@@ -197,4 +197,4 @@ def test_a_journal_that_lacks_its_end_is_told(done: Workbench, lines: int) -> No
 def test_an_experiment_without_a_journal_is_told(done: Workbench) -> None:
     journal(done).unlink()
     said = done("check", "lab", code=2).out
-    assert "grid/journal.jsonl: there is no journal, but plans, tasks" in said and "put it back from a copy" in said
+    assert "grid/journal.jsonl: there is no journal, but plans, tasks" in said and "restore it from a copy" in said

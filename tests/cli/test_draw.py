@@ -171,7 +171,7 @@ echo '{"step": 2, "live": 1}' >> "$TUI_LAB_METRICS"
     assert "1 line of live metrics is no JSON object and was left out" in workbench("draw", "steps").err
     assert "1 line of live metrics" in workbench("query", "FROM grid_steps").err
     assert "1 line of live metrics" in workbench("stats", "--metric", "live@last").err
-    assert "--follow: a run" in workbench("draw", "steps", "--follow", "--sql", "SELECT 1", code=2).err
+    assert "--follow needs an experiment" in workbench("draw", "steps", "--follow", "--sql", "SELECT 1", code=2).err
 
 
 def test_rows_of_a_query_or_a_file(draw: Call, folder: Path) -> None:
@@ -192,9 +192,9 @@ def test_rows_of_a_query_or_a_file(draw: Call, folder: Path) -> None:
         (("lines", "--sql", "SELECT * FROM grid WHERE false"), "nothing to draw"),
         (("lines", "--sql", "SELECT nn FROM grid"), 'no column "nn"'),
         (("lines", "--input", "nothing.csv"), "there is no such file"),
-        (("lines", "grid", "--sql", "SELECT 1"), "one source at a time"),
+        (("lines", "grid", "--sql", "SELECT 1"), "draw takes one source"),
         (("lines", "-o", "a.xyz"), "names no kind of picture"),
-        (("heatmap", "--fmt", "q"), "no format of a number"),
+        (("heatmap", "--fmt", "q"), "not a format of a number"),
         (("lines", "--y-change", "Y +"), "--y-change"),
         (("lines", "nogrid"), 'no experiment "nogrid"'),
         (("pie",), "invalid choice"),

@@ -245,5 +245,5 @@ def test_a_run_that_ends_with_open_tasks_does_not_end_well(workbench: Workbench)
     (workbench.folder / "go").touch()
     _, err = run.communicate(timeout=60)
     assert run.returncode == 3, err
-    assert "2 tasks of e did not come to an end: someone else interrupted the run; the same command goes on" in err
+    assert "2 tasks of e did not end: someone else interrupted the run; the same command continues" in err
     workbench.process("--run", "e.yaml")

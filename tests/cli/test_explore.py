@@ -163,7 +163,7 @@ def test_paths_as_users_of_patas_type_them(workbench: Workbench) -> None:
         assert ("there is no pataslab/grid; this is lab/grid" in told) is ("pataslab" in path)
     assert workbench.inside("draw", "lines", "--input", "pataslab/grid/grid.csv").out.startswith("loss")
     for path, said in (
-        ("lab", "lab: is a lab, and no experiment; write -e lab/grid"),
+        ("lab", "lab: is a lab, not an experiment; write -e lab/grid"),
         ("pataslab", "there is no experiment here; write -e lab/grid"),
         ("elsewhere/grid", "there is no experiment here; write -e lab/grid"),
         ("lab/grit", 'did you mean "grid"?'),
@@ -173,7 +173,7 @@ def test_paths_as_users_of_patas_type_them(workbench: Workbench) -> None:
     (workbench.folder / "pataslab" / "grid").mkdir(parents=True)
     (workbench.folder / "pataslab" / "grid" / "info.yml").touch()
     told = workbench("parse", "-e", "pataslab/grid", *pattern, code=2).err
-    assert "patas made this" in told and "write -e lab/grid" in told, "an older tree is not taken for ours"
+    assert "this folder is from patas" in told and "write -e lab/grid" in told, "an older tree is not taken for ours"
 
 
 def test_columns_as_patas_names_them(workbench: Workbench) -> None:
@@ -299,7 +299,7 @@ def test_an_edited_file_is_not_lost(workbench: Workbench) -> None:
     file = workbench.lab_path / "grid.yaml"
     file.write_text(file.read_text() + "# mine\n")
     told = workbench("explore", "--cmd", "echo {x}", "--vl", "x", "2", code=2)
-    assert "was changed and not run since" in told.err and "# mine" in file.read_text()
+    assert "has been changed and not run" in told.err and "# mine" in file.read_text()
     workbench("--run", "lab/grid.yaml")
     workbench("explore", "--cmd", "echo {x}", "--vl", "x", "2")
     assert "# mine" not in file.read_text(), "the lab has it among its plans"
@@ -446,7 +446,7 @@ def test_nodes() -> None:
     assert read_nodes([], [], []) is None
     with pytest.raises(UsageError, match="no node has all"):
         read_nodes(given, [], ["c"])
-    with pytest.raises(UsageError, match="how many workers"):
+    with pytest.raises(UsageError, match="the number of workers"):
         read_nodes([["localhost"], ["localhost", "2"]], [], [])
 
 
@@ -461,7 +461,7 @@ def test_nodes_of_this_machine_keep_their_names(tmp_path: Path) -> None:
         ("one", 2, []),
         ("two", 1, []),
     ]
-    with pytest.raises(UsageError, match="localhost is given twice; say how many workers each has"):
+    with pytest.raises(UsageError, match="localhost is given twice; give the number of workers of each"):
         read_nodes([["localhost"], ["localhost", "1"]], [], [])
     with pytest.raises(UsageError, match="two nodes are called far"):
         read_nodes([["far", "1"], ["far", "1"]], [], [])

@@ -60,7 +60,7 @@ def test_a_name_that_a_node_gave_leads_to_no_file_of_ours(workbench: Workbench) 
 def test_show_lists_what_stayed_and_fetch_brings_it(workbench: Workbench) -> None:
     ran(workbench)
     text = workbench.inside("show", "0").out
-    assert "stayed on localhost: 3 files, 3.0 MiB; `tui-lab fetch grid/0` brings them" in text
+    assert "stayed on localhost: 3 files, 3.0 MiB; `tui-lab fetch grid/0` fetches them" in text
     assert "       4 B  model.pt" in text
     with standing_in(workbench.lab_path, fetch=come(workbench)) as engine:
         assert workbench("fetch", "0", "**/*.pt").err == "grid/0: 2 files, 3.0 MiB from localhost\n"
@@ -79,14 +79,14 @@ def test_show_lists_what_stayed_and_fetch_brings_it(workbench: Workbench) -> Non
         assert engine.asked("fetch")[0]["globs"] == ["odd[[]1].bin"]
     assert fetched == [{"experiment": "grid", "task": 0, "attempt": 1, "node": "localhost", "files": 1, "bytes": 5}]
     assert "stayed on" not in workbench.inside("show", "0").out
-    assert "all of that is here" in workbench("fetch", "0", code=0).err
+    assert "all these files are here already" in workbench("fetch", "0", code=0).err
 
 
 def test_mistakes(workbench: Workbench) -> None:
     ran(workbench)
     assert "grid/1: nothing stayed on a node" in workbench.inside("fetch", "1", code=0).err
     told = workbench.inside("fetch", "0", "*.txt", code=2).err
-    assert "grid/0 left nothing called *.txt; what stayed: model.pt, ckpt/last.pt, odd[1].bin" in told
+    assert "grid/0 left no file that matches *.txt; what stayed: model.pt, ckpt/last.pt, odd[1].bin" in told
     assert "nothing stayed" in workbench.inside("fetch", "0.7", code=0).err
     assert "has no task 9" in workbench.inside("fetch", "9", code=2).err
     refused = {"ok": False, "error": "node localhost: can't be reached", "storage": True}

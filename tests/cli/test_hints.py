@@ -43,7 +43,9 @@ def test_notes_of_check(workbench: Workbench, text: str, said: list[str]) -> Non
 def test_a_program_and_its_arguments_in_one_value(workbench: Workbench) -> None:
     text = "command: '{{prog{}}} {{n}}'\nparameters: {{prog: [/bin/echo, /bin/echo a], n: [1]}}\n"
     check = workbench.process("check", workbench.write("e.yaml", text.format("")), code=2)
-    assert 'e.yaml:2:32: "/bin/echo a" is one word here, and no program has this name; {prog:raw} makes' in check.out
+    assert (
+        'e.yaml:2:32: "/bin/echo a" is a single word here, and no program has this name; {prog:raw} splits' in check.out
+    )
     workbench.process("check", workbench.write("e.yaml", text.format(":raw")))
 
 

@@ -91,7 +91,7 @@ def test_the_last_lines_of_a_large_output(workbench: Workbench) -> None:
     assert workbench.inside("logs", "0", "-n", "1").out == "end"
     assert len(workbench("logs", "0", "-n", "200000").lines) == 200_000
     assert len(workbench("logs", "0", "-n", "9999999").lines) == 300_001
-    assert "-n takes a number from 0" in workbench.inside("logs", "0", "-n", "-1", code=2).err
+    assert "-n takes 0 or a larger number" in workbench.inside("logs", "0", "-n", "-1", code=2).err
 
 
 def test_escape_codes_do_not_touch_a_terminal(workbench: Workbench) -> None:
@@ -155,7 +155,9 @@ def test_status_for_people_and_for_programs(workbench: Workbench) -> None:
     # Stop one that runs, one that waits, then the rest.
     assert "slow: stopping 2 tasks" in workbench("stop", "slow/0", "slow/2").err
     wait_for(lambda: workbench.inside("status", "slow", "--json").json()["experiments"][0]["counts"]["stopped"] == 2)
-    assert "slow: nothing to stop: none of these tasks is going" in workbench("stop", "slow/0", "slow/2").err
+    assert (
+        "slow: nothing to stop: none of these tasks is running or pending" in workbench("stop", "slow/0", "slow/2").err
+    )
     assert "grid has no task 77" in workbench.inside("stop", "grid/77", code=2).err
     assert "slow: stopping 1 task" in workbench("stop").err
     wait_for(lambda: workbench.inside("status", "--json").json()["engine"] is None)

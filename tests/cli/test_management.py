@@ -53,7 +53,7 @@ def test_history_and_the_difference_of_two_submissions(workbench: Workbench) -> 
     assert submissions[1]["counts"]["done"] == 2
     difference = workbench("diff", "grid#1", "grid#2").out
     assert "-parameters: {x: [1, 2, 3, 4]}" in difference and "+parameters: {x: [1, 2, 5]}" in difference
-    assert "2 tasks in both, 1 added, 2 gone" in difference
+    assert "2 tasks in both, 1 added, 2 removed" in difference
     assert "no grid#9" in workbench("diff", "grid#1", "grid#9", code=2).err
     assert "grid@1 means a version" in workbench("diff", "grid@1", "grid@2", code=2).err
 
@@ -103,8 +103,8 @@ def test_clean_needs_a_condition_and_an_idle_lab(workbench: Workbench) -> None:
     gate = workbench.folder / "open"
     workbench.write("gated.yaml", GATED.replace("GATE", str(gate)))
     workbench.run("gated.yaml", "--detach")
-    assert "say what is to go" in workbench("clean", "gated", code=2).err
-    assert "a run is going" in workbench("clean", "gated", "--state", "done", "--yes", code=2).err
+    assert "say what to remove" in workbench("clean", "gated", code=2).err
+    assert "an experiment of this lab is running" in workbench("clean", "gated", "--state", "done", "--yes", code=2).err
     assert 'no state "fialed"; did you mean "failed"?' in workbench("clean", "gated", "--state", "fialed", code=2).err
     gate.touch()
     workbench.run("gated.yaml")

@@ -275,7 +275,7 @@ def test_another_file_with_the_same_name(workbench: Workbench) -> None:
     assert '"grid" in ' in said
     assert "came from another file" in said
     assert "--replace" in said
-    assert "differ in case only; SQL can't tell them apart" in workbench.run("two/Grid.yaml", code=2).err
+    assert "differ only in case; SQL ignores case" in workbench.run("two/Grid.yaml", code=2).err
     assert "came from another file" in workbench("plan", "two/grid.yaml", code=2).err
     workbench.run("two/grid.yaml", "--replace")
     assert [row["a"] for row in workbench.table("SELECT a FROM grid ORDER BY a")] == [1, 3]
@@ -293,7 +293,7 @@ def test_names_that_are_not_there_get_a_suggestion(workbench: Workbench) -> None
     assert workbench.inside("logs", "0:trian", code=2).err.startswith('tui-lab: grid has no step "trian"')
     assert "grid/0 has no attempt 3; it had 1" in workbench.inside("logs", "0.3", code=2).err
     assert 'unknown name "sate"' in workbench.inside("logs", "sate = 'done'", code=2).err
-    assert workbench.inside("logs", "a > 100", code=2).err == "tui-lab: no task is meant by that\n"
+    assert workbench.inside("logs", "a > 100", code=2).err == "tui-lab: no task matches\n"
     assert "nothing is running" in workbench.inside("stop", code=0).err
     assert "none of these tasks failed" in workbench.inside("retry", code=0).err
 
@@ -393,7 +393,7 @@ def test_a_package_that_is_missing_is_named(workbench: Workbench) -> None:
     workbench.write("x.yaml", GOOD)
     for words in (["plan", "x.yaml"], ["--run", "x.yaml"]):
         said = workbench.process(*words, code=3, env={"PYTHONPATH": str(broken)})
-        assert said.err == "tui-lab: the package polars is not installed; install tui-lab again, with pip\n"
+        assert said.err == "tui-lab: the package polars is not installed; install tui-lab again with pip\n"
 
 
 def test_a_place_where_no_socket_can_be_made_is_named(workbench: Workbench) -> None:

@@ -19,7 +19,7 @@ from tui_lab.store.plan import file_crc
 from tui_lab.tui.panes.experiment import check
 
 GRID = "name: grid\ncommand: 'echo {a} >> \"$PWD\"/ran; test {a} != 2 || test -e mended'\nparameters: {a: [1, 2]}\n"
-GONE = "which is not there any more: this file takes its place"
+GONE = "which no longer exists: this file takes its place"
 
 
 def ran(folder: Path) -> list[str]:
@@ -118,7 +118,7 @@ def test_a_project_whose_lab_is_elsewhere(workbench: Workbench) -> None:
         assert "came from another file" in said and "first/experiment.yaml" in said
     shutil.rmtree(workbench.folder / "first")
     first = workbench.folder / "first/experiment.yaml"
-    note = f'"grid" came from {first}, which is not there any more: this file takes its place'
+    note = f'"grid" came from {first}, which no longer exists: this file takes its place'
     assert f"note: {note}" in workbench("plan", "second/experiment.yaml", *lab).out
     told = workbench.run("second/experiment.yaml", *lab)
     assert f"note: {note}" in told.err and "0 tasks to run (2 done)" in told.err
@@ -153,9 +153,7 @@ def test_a_file_that_is_renamed_or_copied_in_its_folder(workbench: Workbench) ->
     (workbench.folder / "latest.yaml").unlink()
     file.unlink()
     told = workbench.run("two.yaml").err
-    assert (
-        "one.yaml, which is not there any more: this file takes its place" in told and "0 tasks to run (2 done)" in told
-    )
+    assert "one.yaml, which no longer exists: this file takes its place" in told and "0 tasks to run (2 done)" in told
     assert len({tuple(one) for one in keys(workbench.lab_path)}) == 1
 
 

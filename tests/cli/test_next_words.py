@@ -21,7 +21,7 @@ metrics: {v: {pattern: 'v (@int@)', goal: max}}
 def test_tasks_that_were_not_asked_for_are_not_promised(workbench: Workbench) -> None:
     workbench.write("grid.yaml", GRID)
     said = workbench.run("grid.yaml", "--only", "x = 1").err
-    assert "next: --run the file alone: it goes on with the 2 tasks not asked for" in said
+    assert "next: --run with the file alone: it continues with the 2 tasks not requested" in said
     assert "the same command again" not in said
     assert "next: tui-lab query" in workbench.run("grid.yaml").err
 

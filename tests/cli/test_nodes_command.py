@@ -104,13 +104,13 @@ def test_a_node_that_is_away_says_since_when_and_what_becomes_of_its_tasks(workb
         ),
         (
             [UP, {**AWAY, "stopping": 3}],
-            since + "; its 3 tasks will be stopped when it is back: the engine waits 9 min 20 s more",
+            since + "; its 3 tasks will be stopped when it is back; the engine waits 9 min 20 s more",
         ),
         ([UP, {**AWAY, "open": 0, "tasks": []}], since),
         ([UP, {**AWAY, "state": "lost", "lost_in": None}], since.replace("away", "lost, away")),
         (
             [UP, {**AWAY, "state": "failed", "open": 0}],
-            "! far: no way to 192.0.2.10; once that is mended: tui-lab nodes reconnect far",
+            "! far: no way to 192.0.2.10; after a repair: tui-lab nodes reconnect far",
         ),
     ):
         with standing_in(workbench.lab_path, nodes={"nodes": nodes}):
@@ -128,7 +128,7 @@ def test_stop_says_where_tasks_can_not_be_stopped_now(workbench: Workbench) -> N
         lines = workbench("stop").err.splitlines()
     assert lines[0] == "grid: stopping 9 tasks"
     assert lines[1].startswith("grid: 3 tasks on far, which is away (no way): they are stopped as soon as it is back.")
-    assert lines[1].endswith(", for 9 min 55 s; `tui-lab nodes` says how it stands")
+    assert lines[1].endswith(", for 9 min 55 s; `tui-lab nodes` shows its state")
     assert len(lines) == 2
 
 
@@ -156,7 +156,7 @@ def test_without_an_engine_the_last_samples_are_shown(workbench: Workbench) -> N
     samples = [{"node": "tower", "at": time.time() - 7200, "state": "up", "slots": 16, "used": used} for used in (1, 2)]
     (workbench.lab_path / "nodes.jsonl").write_text("".join(json.dumps(one) + "\n" for one in samples))
     text = workbench("nodes").out
-    assert text.startswith("no engine is running; its nodes when they were seen last:\n")
+    assert text.startswith("no engine is running; the last known state of its nodes:\n")
     assert "2/16" in text and "2 h ago" in text and "1/16" not in text
     facts = {"cores": 64, "python": "3.11.2", "memory": 64 * GIB, "memory_used": GIB, "load": 2.5, "latency": 0.1}
     gpus = [{"index": 0, "used": 80, "memory_used": 5 * GIB, "memory": 24 * GIB}]
@@ -182,7 +182,7 @@ def test_changes_are_asked_of_the_engine(workbench: Workbench) -> None:
         done = workbench("nodes", "reconnect", "tower", "--json").json()["done"]
         assert done == [{"command": "node_reconnect", "node": "tower", "state": "up", "error": ""}]
         said = workbench("nodes", "add", "--node", "localhost", "3", "gpu").err
-        assert said == "localhost: joins what is going\nlocalhost: is up\n"
+        assert said == "localhost: joins all running experiments\nlocalhost: is up\n"
         assert engine.asked("node_set") == [{"node": "tower", "slots": 8}]
         assert engine.asked("node_drain") == [{"node": "tower"}, {"node": "big"}]
         assert engine.asked("node_resume") == engine.asked("node_reconnect") == [{"node": "tower"}]
@@ -206,7 +206,7 @@ def test_mistakes(workbench: Workbench) -> None:
         ("drian", "tower"): 'nodes: there is no "drian"; did you mean "drain"?',
         ("set", "tower"): "as in: tui-lab nodes set tower slots=8",
         ("set", "tower", "8"): "as in: tui-lab nodes set tower slots=8",
-        ("set", "tower", "slots=0"): "`tui-lab nodes drain tower` gives it nothing",
+        ("set", "tower", "slots=0"): "`tui-lab nodes drain tower` gives it no tasks",
         ("drain",): "nodes drain: which node?",
         ("add",): "nodes add: which node?",
         ("--node", "x"): "tui-lab nodes add --node",
@@ -236,7 +236,7 @@ def test_clean_of_nodes(workbench: Workbench) -> None:
         assert "! big: can't be reached" in workbench("clean", "--nodes", "--yes", code=3).err
     going = {"active": ["grid"], "notice": "", "nodes": [], "pid": 1}
     with standing_in(workbench.lab_path, status=going):
-        assert "grid is going in this lab" in workbench("clean", "--nodes", "--yes", code=2).err
+        assert "grid is running in this lab" in workbench("clean", "--nodes", "--yes", code=2).err
     assert "whole lab" in workbench("clean", "grid", "--nodes", code=2).err
     assert "which experiment" in workbench("clean", "--state", "failed", code=2).err
 

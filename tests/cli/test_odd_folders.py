@@ -69,4 +69,4 @@ def test_a_folder_that_is_gone_is_named(workbench: Workbench) -> None:
     """A shell may stand in a folder that was removed."""
     script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m tui_lab status'
     found = subprocess.run(["sh", "-c", script, sys.executable], cwd=workbench.folder, capture_output=True, text=True)
-    assert found.stderr == "tui-lab: the folder that this shell is in was removed: No such file or directory\n"
+    assert found.stderr == "tui-lab: the current folder was removed: No such file or directory\n"

@@ -111,7 +111,7 @@ nodes:
         '3:43: "slots" must be at least 1, not 0',
         '4:25: "ana@tower" is more than a host; write user: ana, host: tower',
         '5:31: "slurm" is not supported yet',
-        '6:12: "a b" can\'t be the name of a node; it is letters, digits and _ . @ % + -, as in: tower',
+        '6:12: "a b" can\'t be the name of a node; a name has letters, digits and _ . @ % + -, as in: tower',
         '6:17: "port" is for a machine reached by SSH, and this node has no "host"',
         "6:23: a port lies between 1 and 65535, and this is 99999",
         '6:36: "gpus" takes indices, all or free, not the number 2; as in gpus: [0, 1]',

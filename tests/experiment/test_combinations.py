@@ -313,7 +313,7 @@ def test_a_grid_of_ten_to_the_thirty() -> None:
     assert len(set(most)) == 3000
     assert take(40) == most[:40]
     assert {row[17] for row in most} == set(range(10))
-    with pytest.raises(SpecError, match=r"1\.0e\+30 combinations are too many.*takes some at random"):
+    with pytest.raises(SpecError, match=r"1\.0e\+30 are too many combinations.*takes some of them at random"):
         expand(swept(grid))
 
 
@@ -374,7 +374,7 @@ def test_overrides_in_groups_and_cases() -> None:
     text = "zip: [[a, b]]\nparameters: {a: [1, 2], b: [3, 4]}"
     assert rows(text, a=[9]) == [(9, 3), (9, 4)]
     assert rows(text, a=[8, 9]) == [(8, 3), (9, 4)]
-    assert problems(text, a=[7, 8, 9])[0].endswith('need equally many values, but "a" has 3, "b" has 2')
+    assert problems(text, a=[7, 8, 9])[0].endswith('need the same number of values, but "a" has 3, "b" has 2')
     text = "parameters: {m: {cases: {s: {w: 1, h: 2}, b: {w: 3, h: 4}}}, n: [0]}"
     assert rows(text, m=["b"]) == [("b", 3, 4, 0)]
     assert rows(text, w=[8, 9]) == [("s", 8, 2, 0), ("s", 9, 2, 0), ("b", 8, 4, 0), ("b", 9, 4, 0)]
@@ -440,31 +440,31 @@ def test_words_behind_a_name(text: str, values: list[Value]) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("range(0,3)", "this is no domain; write 'x={range: [0,3]}'"),
-        ("range(3)", "this is no domain; write 'x={range: [0, 3]}'"),
-        ("np.logspace(0, 3, 4)", "this is no domain; write 'x={geomspace: [1, 1000, 4]}'"),
-        ("1..5", "this is no domain; write 'x={range: [1, 6]}'"),
-        ("{9..1..4}", "this is no domain; write 'x={range: [9, 0, -4]}'"),
+        ("range(0,3)", "this is not a domain; write 'x={range: [0,3]}'"),
+        ("range(3)", "this is not a domain; write 'x={range: [0, 3]}'"),
+        ("np.logspace(0, 3, 4)", "this is not a domain; write 'x={geomspace: [1, 1000, 4]}'"),
+        ("1..5", "this is not a domain; write 'x={range: [1, 6]}'"),
+        ("{9..1..4}", "this is not a domain; write 'x={range: [9, 0, -4]}'"),
         ("1,−5", "−5 is a text: it holds U+2212, MINUS SIGN; in quotes it is one text"),
         ("{x}", "YAML reads {x} as a mapping; in quotes it is one text: 'x=\"{x}\"'"),
         ("1,{a, b}", "YAML reads {a, b} as a mapping"),
-        ("f(0,3)", "the comma behind f(0 parts two values; in quotes it is one text: 'x=\"f(0,3)\"'"),
+        ("f(0,3)", "the comma after f(0 separates two values; in quotes it is one text: 'x=\"f(0,3)\"'"),
         ("'a", "in quotes it is one text: 'x=\"'\"'\"'a\"'"),
-        ("a\\,b", "the comma behind a\\ parts two values; in quotes it is one text"),
+        ("a\\,b", "the comma after a\\ separates two values; in quotes it is one text"),
         ("a,,b", "there is an empty value"),
         ("a,", "there is an empty value"),
         (",", "there is an empty value"),
-        ("&a", "YAML reads &a as something else than a text"),
-        ("&a 1", "YAML reads &a 1 as something else than a text"),
+        ("&a", "YAML reads &a as something other than text"),
+        ("&a 1", "YAML reads &a 1 as something other than text"),
         ("*a", "neither a list of values nor a text"),
-        ("*", "YAML reads * as something else than a text"),
+        ("*", "YAML reads * as something other than text"),
         ("1 2 3", "this is one text; several values are given as x=1,2,3"),
         ("[1", "neither a list of values nor a text"),
         ("@a,@b", "neither a list of values nor a text"),
-        ("{rang: [0, 3]}", '"rang" is no kind of domain; did you mean "range"?'),
+        ("{rang: [0, 3]}", '"rang" is not a kind of domain; did you mean "range"?'),
         ("{range: [0, 3]},5", "a domain can't stand beside other values"),
         ("{range: [0, 3, 0]}", "the step of a range can't be 0"),
-        ("{uniform: [0, 3]}", '"uniform" stands in the file only'),
+        ("{uniform: [0, 3]}", '"uniform" is possible only in the file'),
     ],
 )
 def test_words_that_can_be_read_in_several_ways_are_refused(text: str, said: str) -> None:
@@ -504,7 +504,7 @@ where: |
 """
     assert problems(text) == [
         'experiment.yaml:7:15: unknown name "neuron"; did you mean "neurons"?',
-        "experiment.yaml:9:11: now would give another plan each time",
+        "experiment.yaml:9:11: now would give a different plan each time",
         'experiment.yaml:12:7: unknown name "early"; write "early-stop" in double quotes',
     ]
 

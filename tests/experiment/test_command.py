@@ -181,7 +181,7 @@ def test_text_without_placeholders_stays_as_it_is(source: str) -> None:
 
 
 _NULL = "the value of early-stop is null, which has no text"
-_CALCULATES = "the shell calculates with early_stop here, so it must be a number, not 'a b'"
+_CALCULATES = "the shell does arithmetic with early_stop here, so it must be a number, not 'a b'"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,8 @@ def test_mistakes_are_reported_at_their_place(source: str, message: str, place: 
 
 def test_values_that_cannot_be_passed() -> None:
     assert (
-        problem("a {lr}", {"lr": "a\0b"})[0] == "the value of lr holds a NUL character, which no program can be given"
+        problem("a {lr}", {"lr": "a\0b"})[0]
+        == "the value of lr holds a NUL character, which can't be passed to a program"
     )
     assert problem("a [l]", {"l": ["a", None]})[0] == "the value of l is null, which has no text"
     assert "has 4 items" in problem("a [l]", {"l": [1, 2, 3, 4]})[0]

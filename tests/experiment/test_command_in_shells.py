@@ -197,7 +197,7 @@ def test_direct_execution_gives_what_a_shell_gives(
                 "this [ has no ] that closes it",
                 "brackets within brackets",
                 "the value of f is null",
-                "the shell calculates with f",
+                "the shell does arithmetic with f",
             )
         )
         return

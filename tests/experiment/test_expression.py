@@ -88,7 +88,7 @@ def test_conditions() -> None:
     assert condition("null", FRAME).to_list() == [False] * 3
     assert condition("true", pl.DataFrame(height=2)).to_list() == [True, True]
     for text, kind in (("n", "an integer"), ("lr", "a number"), ("opt", "a text")):
-        with pytest.raises(ExpressionError, match=f"true or false, and this is {kind}"):
+        with pytest.raises(ExpressionError, match=f"true or false, but this is {kind}"):
             condition(text, FRAME)
 
 
@@ -124,7 +124,7 @@ ago(interval 1 day)
 
 @pytest.mark.parametrize("text", UNSTABLE.split("\n")[1:-1])
 def test_time_and_chance_are_refused(text: str) -> None:
-    assert error(text).message.endswith("would give another plan each time")
+    assert error(text).message.endswith("would give a different plan each time")
 
 
 REFUSED = """
@@ -196,7 +196,7 @@ def test_anything_but_one_scalar_expression_is_refused(text: str) -> None:
         ("flor(n)", "there is no function flor()", 0, 'did you mean "floor"?'),
         (
             "max(n, 2)",
-            "max() summarises many rows, and an expression sees one row at a time",
+            "max() aggregates many rows, but an expression sees one row at a time",
             0,
             "of several values in one row, take greatest",
         ),

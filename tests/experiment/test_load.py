@@ -287,7 +287,7 @@ def test_a_condition_that_cannot_become_true_is_told(condition: str, why: str) -
 )
 def test_a_text_that_looks_like_a_list_is_told(value: str, hint: str) -> None:
     said = load_text(f"command: echo {{x}}\nparameters:\n  x: {value}\n", "f.yaml").notices
-    assert said == (f"f.yaml:3:6: \"x\" has the one text {value} here; {hint}; as a text: '{value}'",)
+    assert said == (f"f.yaml:3:6: \"x\" is the single text {value} here; {hint}; as a text: '{value}'",)
     assert not load_text(f"command: echo {{x}}\nparameters:\n  x: '{value}'\n").notices
 
 
@@ -322,7 +322,7 @@ def test_a_command_that_reads_all_parameters_uses_them(command: str) -> None:
 def test_braces_that_name_nobody_are_noticed() -> None:
     text = "command:\n- ./x {a}\n- ./y {n} '{quoted}' {forgotten}\nparameters: {a: 1, n: 2}\n"
     assert load_text(text, "f.yaml").notices == (
-        "f.yaml:3:22: {forgotten} is no parameter, so the program gets it as it stands",
+        "f.yaml:3:22: {forgotten} is not a parameter, so the program gets this text",
     )
 
 
@@ -363,7 +363,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nname: grid_Rows\n",
-        ["2:7: an experiment's name can't end in \"_rows\"; that is how tables of experiments are called"],
+        ["2:7: an experiment's name can't end in \"_rows\"; tables of experiments have such names"],
     ),
     (
         "command: x\nname: Results\n",
@@ -442,15 +442,15 @@ MISTAKES: list[tuple[str, list[str]]] = [
             '3:3: "2x" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -',
             '4:3: a parameter can\'t be called "output"; {output} is built in',
             '5:3: a parameter can\'t be called "params"; {params} is built in',
-            '7:3: the parameters "LR" and "lr" differ only in case; SQL takes them for one',
+            '7:3: the parameters "LR" and "lr" differ only in case; SQL ignores case',
         ],
     ),
     (
         "command: x\nparameters:\n- {Lr: 1}\n- {size: {cases: {a: {lr: 1}}}}\ndefaults: {LR: 1}\nderive: {size: 1}\n",
         [
-            '4:23: the parameters "Lr" and "lr" differ only in case; SQL takes them for one',
-            '5:12: the parameters "Lr" and "LR" differ only in case; SQL takes them for one',
-            '6:10: "size" is a parameter already; give what is derived its own name',
+            '4:23: the parameters "Lr" and "lr" differ only in case; SQL ignores case',
+            '5:12: the parameters "Lr" and "LR" differ only in case; SQL ignores case',
+            '6:10: "size" is a parameter already; give the derived parameter another name',
         ],
     ),
     (
@@ -464,12 +464,12 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nparameters: {lr: {rang: [1, 2]}}\n",
-        ['2:19: "rang" is no kind of domain; did you mean "range"?'],
+        ['2:19: "rang" is not a kind of domain; did you mean "range"?'],
     ),
     (
         "command: x\nparameters: {lr: {a: 1, b: 2}}\n",
         [
-            '2:18: a domain has one kind, and this has "a" and "b"; a mapping as a value stands in a list; '
+            '2:18: a domain has one kind, and this has "a" and "b"; write a mapping that is a value inside a list; '
             "kinds are range, linspace, geomspace, cases, uniform, loguniform, randint, choice"
         ],
     ),
@@ -488,7 +488,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("command: x\nparameters: {lr: {range: [0, 1, 0]}}\n", ["2:33: the step of a range can't be 0"]),
     (
         "command: x\nparameters: {lr: {range: [1, 0]}}\n",
-        ["2:26: this range is empty; it goes from start by step, and leaves stop out"],
+        ["2:26: this range is empty; it goes from start by step, without stop"],
     ),
     (
         "command: x\nparameters: {lr: {range: [0, true]}}\n",
@@ -564,7 +564,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nparameters: {p: 1, s: {cases: {a: {p: 1}}}}\n",
-        ['2:36: the cases of "s" set "p", which is a parameter of its own'],
+        ['2:36: the cases of "s" set "p", which is also a parameter of the sweep'],
     ),
     (
         "command: x\nparameters: {s: {cases: {a: {p: 1}}}, t: {cases: {a: {p: 1}}}}\n",
@@ -589,7 +589,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "command: x\nparameters: {lr: [1, 2], wd: [1, 2, 3], d: {choice: [1]}}\nsample: {n: 1}\n"
         "zip: [[lr, wd], [lr, w], [d, d]]\n",
         [
-            '4:7: zipped parameters need equally many values, but "lr" has 2 and "wd" 3',
+            '4:7: zipped parameters need the same number of values, but "lr" has 2 and "wd" 3',
             '4:18: "lr" is in two groups',
             '4:22: "w" is not swept, so it can\'t be zipped',
             '4:30: "d" is twice in this group',
@@ -641,7 +641,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "command: x\nretry_on: [exitt, stopped, 300]\n",
         [
             '2:12: "exitt" is no value of "retry_on"; did you mean "exit"?',
-            '2:19: "stopped" can\'t be retried; what a person stopped waits for that person',
+            '2:19: "stopped" can\'t be retried; stopped tasks wait for `tui-lab retry`',
             "2:28: the exit status of a failure lies between 1 and 255, and this is 300",
         ],
     ),
@@ -697,7 +697,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         "command: x\nenv: {PATH: '/x:$PATH', LD_LIBRARY_PATH: '/x:${LD_LIBRARY_PATH:-}', A: '$A', PYTHONPATH: $HOME}\n",
         [
-            f'2:{column}: {name} stands for no value here: "env" takes texts as they are; setup may do that: `{line}`'
+            f'2:{column}: {name} is not replaced here: values of "env" are plain texts; setup may do that: `{line}`'
             for column, name, line in (
                 (17, "$PATH", 'export PATH="/x:$PATH"'),
                 (46, "${LD_LIBRARY_PATH:-}", 'export LD_LIBRARY_PATH="/x:${LD_LIBRARY_PATH:-}"'),
@@ -735,7 +735,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         "command: x\nmetrics:\n  a: loss (a #b)\n",
         [
-            '3:11: in the pattern: missing ), unterminated subpattern; YAML takes " #" for a comment: put the value in single quotes'
+            '3:11: in the pattern: missing ), unterminated subpattern; YAML reads " #" as a comment: put the value in single quotes'
         ],
     ),
     (
@@ -754,7 +754,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("command: x\nmetrics: {a: {csv: r}}\n", ['2:15: metric "a" needs "column", a column of the CSV file']),
     (
         "command: x\nmetrics: {a: {run: r}}\n",
-        ['2:15: metric "a" needs "pattern", to find its value in what the command prints'],
+        ['2:15: metric "a" needs "pattern", to find its value in the output of the command'],
     ),
     (
         "command: x\nmetrics: {a: {json: r, csv: s}}\n",
@@ -762,7 +762,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nmetrics: {a: {take: last}}\n",
-        ['2:11: metric "a" does not say where it comes from; give one of pattern, json, csv, sql, run'],
+        ['2:11: metric "a" has no source; give one of pattern, json, csv, sql, run'],
     ),
     (
         "command: x\nmetrics: {a: {sql: duration, column: c}}\n",
@@ -775,7 +775,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("command: x\nmetrics: {a: {sql: b / duration}}\n", ['2:20: unknown name "b"']),
     (
         "command: x\nmetrics: {a: (x), A: (y)}\n",
-        ['2:19: the metrics "a" and "A" differ only in case; SQL takes them for one'],
+        ['2:19: the metrics "a" and "A" differ only in case; SQL ignores case'],
     ),
     ("command: x\nmetrics: {a: }\n", ['2:11: "a" has no value; it takes text']),
     ("command: x\nrows: x\n", ['2:7: "rows" must be a mapping with pattern or csv, not text ("x")']),
@@ -808,7 +808,7 @@ def test_words_of_other_libraries_stay_out() -> None:
 def test_a_file_whose_stem_is_no_name(stem: str) -> None:
     (line,) = said("command: x\n", f"{stem}.yaml")
     assert line.startswith("1:1: ")
-    assert line.endswith("and the file is called so; give the experiment a name, as in: name: grid")
+    assert line.endswith("and this is the name of the file; give the experiment a name, as in: name: grid")
     assert said("command: x\nname: grid\n", f"{stem}.yaml") == []
 
 
@@ -981,7 +981,7 @@ def test_any_bytes_load_or_are_refused(tmp_path_factory: pytest.TempPathFactory,
 def test_what_yaml_alters_is_told(value: str, said: str) -> None:
     notices = load_text(f"command: echo {{x}}\nparameters: {{x: {value}}}\n", "f.yaml").notices
     assert [notice.partition('"x": ')[2] for notice in notices] == (
-        [f"{said}; in quotes it stays as it is written"] if said else []
+        [f"{said}; in quotes it stays as written"] if said else []
     )
 
 
@@ -995,7 +995,7 @@ def test_what_yaml_alters_is_told_wherever_values_stand() -> None:
         "  - {b: [1e3], c: x, d: 1, e: 1}\n",
         "f.yaml",
     ).notices
-    assert [notice.removesuffix("; in quotes it stays as it is written") for notice in notices] == [
+    assert [notice.removesuffix("; in quotes it stays as written") for notice in notices] == [
         'f.yaml:2:15: "a": 3.10 is read as 3.1',
         'f.yaml:5:11: "b": 1.10 is read as 1.1',
         'f.yaml:5:43: "d": 2.50 is read as 2.5',

@@ -161,7 +161,7 @@ def unchecked(text: str) -> Needs:
         (
             "needs: {disk: 1}",
             [
-                '3:9: "disk" is neither gpus, cpus, memory, exclusive nor one of "limits"; where tasks share it, add limits: {disk: 2}'  # noqa: E501
+                '3:9: "disk" is neither gpus, cpus, memory, exclusive nor one of "limits"; if tasks share it, add limits: {disk: 2}'  # noqa: E501
             ],
         ),
         (
@@ -180,9 +180,9 @@ def unchecked(text: str) -> Needs:
         ("needs: {memory: '{mem}'}", ['3:17: where "mem" is 4: the memory "4" has no unit; write 500M, 4G or 1.5T']),
         (
             "needs: {cpus: '{slot}'}",
-            ["3:15: {slot} is not known before a task has its place; a need can't depend on it"],
+            ["3:15: {slot} is not known before a task has a node; a need can't depend on it"],
         ),
-        ("limits: {gpus: 2}", ['3:10: "gpus" is what nodes offer, so it has no limit here']),
+        ("limits: {gpus: 2}", ['3:10: "gpus" is offered by nodes and can have no limit']),
         ("limits: {a: 0}", ['3:13: "a" must be at least 1, not 0']),
         ("limits: {a: 1.5}", ['3:13: "a" must be a whole number, not the number 1.5']),
         ("limits: 3", ['3:9: "limits" must be a mapping, such as {license: 2}, not the number 3']),
@@ -220,7 +220,7 @@ def test_a_value_of_a_case_is_tried() -> None:
 
 
 def test_a_limit_that_nothing_takes_is_noticed() -> None:
-    assert experiment("limits: {license: 2}").notices == ('experiment.yaml:3:10: no need takes of "license"',)
+    assert experiment("limits: {license: 2}").notices == ('experiment.yaml:3:10: no task needs "license"',)
     assert experiment("limits: {license: 2}\nneeds: {license: 1}").notices == ()
 
 

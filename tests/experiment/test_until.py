@@ -58,15 +58,15 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
         ),
         (
             "{max: 5, until: acc < 1}",
-            '5:25: "acc" has a value for each repeat, and the condition needs one; write mean(acc), ci95(acc), max(acc), ...',  # noqa: E501
+            '5:25: "acc" has a value for each repeat, but the condition needs one; write mean(acc), ci95(acc), max(acc), ...',  # noqa: E501
         ),
         (
             "{max: 5, until: mean(acc)}",
-            "5:25: a condition must be true or false, and this is of type DOUBLE; compare, as in: ci95(loss) < 0.1",
+            "5:25: a condition must be true or false, but this is of type DOUBLE; write a comparison, as in: ci95(loss) < 0.1",  # noqa: E501
         ),
         (
             "{max: 5, until: mean(word) > 1}",
-            '5:25: the metric "word" holds text, no numbers; find numbers with @float@ or @int@, or give it type: float',  # noqa: E501
+            '5:25: the metric "word" holds text, not numbers; find numbers with @float@ or @int@, or give it type: float',  # noqa: E501
         ),
         (
             "{max: 5, until: ci(acc) < 1}",
@@ -74,7 +74,7 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
         ),
         (
             "{max: 5, until: ci95(mean(acc)) < 1}",
-            "5:30: mean() stands inside ci95(), which summarises already",
+            "5:30: mean() stands inside ci95(), which aggregates already",
         ),
         (
             "{max: 5, until: ci95(acc) FILTER (hits > 1) < 1}",
@@ -82,11 +82,11 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
         ),
         (
             "{max: 5, until: 1 < 2}",
-            "5:25: the condition summarises no metric; for example: ci95(loss) < 0.01 * mean(loss)",
+            "5:25: the condition aggregates no metric; for example: ci95(loss) < 0.01 * mean(loss)",
         ),
         (
             "{max: 5, until: mean(acc) > random()}",
-            "5:37: random would give another plan each time",
+            "5:37: random would give a different plan each time",
         ),
         (
             "{max: 5, until: ci95(acc < 1}",
@@ -106,7 +106,7 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
         ),
         (
             "{until: n() > 3}",
-            '5:1: "repeat" needs "max", for the condition may never be true; add, for instance, max: 30',
+            '5:1: "repeat" needs "max", because the condition may never be true; add, for instance, max: 30',
         ),
         (
             "{min: 6, max: 5, until: n() > 3}",

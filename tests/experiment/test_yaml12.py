@@ -225,7 +225,7 @@ def test_all_small_mistakes_at_once() -> None:
     assert problems(text) == [
         'f.yaml:1:4: "!color" is a YAML tag that means nothing here; put the value in single quotes if it is text',
         'f.yaml:2:4: the alias "*gone" names no anchor above it; put the value in single quotes if it is text',
-        'f.yaml:3:8: the alias "*c" stands inside what it names',
+        'f.yaml:3:8: the alias "*c" refers to itself',
         "f.yaml:4:5: a list can't be a key; put the whole value in single quotes if it is text",
         'f.yaml:5:9: "<<" takes a mapping, or a list of mappings; name one with an alias, *x',
         'f.yaml:6:4: "x" is no int',
@@ -316,7 +316,7 @@ def test_second_document() -> None:
     [
         (
             "acc: Test: (@float@)",
-            '1:10: a second ": " in one line, which YAML takes for another key; put the value in single quotes',
+            '1:10: a second ": " in one line, which YAML reads as another key; put the value in single quotes',
         ),
         ("acc: @float@ x", '1:6: a value can\'t begin with "@" in YAML; put the value in single quotes'),
         ("acc: `x`", '1:6: a value can\'t begin with "`" in YAML; put the value in single quotes'),
@@ -350,7 +350,7 @@ def test_second_document() -> None:
         (
             "a: 1\n b: 2\n",
             (
-                "2:3: a key where YAML still expects the value above to go on; "
+                "2:3: a key, but YAML expects more of the value above; "
                 "check the indentation, and that the line above is complete"
             ),
         ),

@@ -229,7 +229,7 @@ def test_ctrl_c_twice_leaves_and_the_engine_goes_on_stopping(workbench: Workbenc
     run.send_signal(signal.SIGINT)
     said = run.stderr.read()
     assert run.wait(60) == 130
-    assert "Left. What could be reached has been stopped" in said
+    assert "Left. All reachable tasks are stopped" in said
     assert "tasks on far, which is away" in said and "`tui-lab nodes`" in said
     assert running(workbench)["near"] == 0 and running(workbench)["far"] == 2
     assert workbench.engine_pid() is not None
@@ -333,7 +333,7 @@ def test_a_short_run_leaves_what_is_known_of_its_nodes(workbench: Workbench, fle
     workbench.process("--run", file, *tower.words, env=env)
     until(lambda: workbench.engine_pid() is None, 60)
     said = workbench.process("nodes", env=env, code=None).out.splitlines()
-    assert said[0] == "no engine is running; its nodes when they were seen last:"
+    assert said[0] == "no engine is running; the last known state of its nodes:"
     assert said[1].split()[:5] == ["node", "state", "slots", "cores", "Python"] and said[1].endswith("seen")
     assert said[2].split()[:2] == ["tower", "up"] and said[2].endswith("ago")
     row = table(workbench, fleet, "SELECT * FROM nodes LIMIT 1")[0]

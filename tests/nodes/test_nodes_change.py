@@ -40,7 +40,7 @@ def test_all_nodes_of_a_cluster_join_what_is_going(workbench: Workbench, fleet: 
     added = workbench.process("nodes", "add", "--cluster", all_of_them, env=env)
     assert "one: is there already; `tui-lab nodes set one slots=N` changes its slots" in added.err
     for name in ("two", "three"):
-        assert f"{name}: joins what is going\n{name}: is up\n" in added.err
+        assert f"{name}: joins all running experiments\n{name}: is up\n" in added.err
     until(lambda: [running(workbench)[name] for name in ("one", "two", "three")] == [2, 2, 2], 60)
     go(workbench)
     assert run.wait(60) == 0
@@ -60,7 +60,7 @@ def test_what_can_not_be_added_is_said(workbench: Workbench, fleet: Fleet) -> No
     assert nothing.code == 2 and 'there is no experiment "other"' in nothing.err
     refused = workbench.process("nodes", "add", "e", *stranger.words, env=env, code=3)
     assert "stranger: joins e" in refused.err and "! stranger: the host key of" in refused.err
-    assert "once that is mended: tui-lab nodes reconnect stranger" in refused.err
+    assert "after a repair: tui-lab nodes reconnect stranger" in refused.err
     assert listed(workbench, "stranger")["state"] == "failed"
     again = workbench.process("nodes", "reconnect", "stranger", "--json", env=env, code=None)
     assert again.code == 3 and json.loads(again.out)["done"][0]["state"] == "failed"

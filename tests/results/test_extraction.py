@@ -313,11 +313,11 @@ def test_columns_with_one_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        ("{csv: a, column: b, delimiter: ''}", "this can't stand between cells"),
+        ("{csv: a, column: b, delimiter: ''}", "this can't be a delimiter"),
         ("{csv: a, column: b, skip: -1}", "skip"),
         ("{pattern: 'a(@int@)', comment: x}", '"comment" goes with "csv"'),
         ("{csv: a, column: b, decimal: ';'}", '";" is no value of "decimal"; it takes one of ".", ","'),
-        ("{csv: a, column: b, decimal: ',', thousands: ','}", "this mark stands before decimals"),
+        ("{csv: a, column: b, decimal: ',', thousands: ','}", "this is the decimal mark"),
         ("{sql: a + 1, decimal: ','}", '"sql" computes them'),
     ],
 )  # fmt: skip

@@ -223,7 +223,7 @@ def test_differences_from_a_baseline(disk: Any) -> None:
     [
         (Options(by=("opts",)), 'no parameter "opts"; did you mean "opt"?'),
         (Options(metrics=("ac",)), 'no metric "ac"; did you mean "acc"?'),
-        (Options(metrics=("node",)), '"node" holds text, no numbers'),
+        (Options(metrics=("node",)), '"node" holds text, not numbers'),
         (Options(baseline="lr=0.1"), "2 settings have lr=0.1; say opt, too"),
         (Options(baseline="lr=0.3 opt=sgd"), "no setting has lr=0.3 opt=sgd; a setting is e.g. lr=0.1 opt=sgd"),
         (Options(baseline="lrr=0.1"), 'did you mean "lr"?'),

@@ -294,7 +294,7 @@ async def test_what_can_not_be_kept_aside_is_said_before_leaving(own_lab: Workbe
         await pilot.press("escape", "q")
         await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
         said = " ".join(str(app.screen.query(Static).first().render()).split())
-        assert said.startswith("small.yaml is not saved, and can't be kept aside (")
+        assert said.startswith("small.yaml is not saved, and can't be kept (")
         assert "leaving loses what was changed" in said
         await pilot.press("n")
         await wait_until(pilot, lambda: len(app.screen_stack) == 1)

@@ -69,7 +69,7 @@ async def test_an_experiment_without_a_submission(key: str, own_lab: Workbench) 
         await pilot.press(f"alt+{key}")
         await wait_until(pilot, lambda: KEPT[key].replace("grid", "small") in text_of(app))
         app.current = "empty"
-        await wait_until(pilot, lambda: "nothing was submitted yet" in text_of(app))
+        await wait_until(pilot, lambda: "nothing has been submitted yet" in text_of(app))
         assert "importance" not in text_of(app) and "of small" not in text_of(app)
         await pilot.press("F")
         await wait_until(pilot, lambda: "reading" not in text_of(app))

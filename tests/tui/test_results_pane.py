@@ -22,7 +22,7 @@ from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
 from tui_lab.tui.panes.results.view import Wish, look
 
-# Values chosen so that x=3 is best, x=2 can't be told from it, x=1 can; null and NaN are among them.
+# Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
 GRADES = """
 command: |
   case {x}{repeat} in
@@ -96,7 +96,7 @@ async def test_best_first_with_all_that_can_not_be_told_from_it(grades: Workbenc
         assert table[3]["NaN"] == "1" and table[3]["null"] == "2"
         assert table[0]["cost [B/s] ± 95 %"].startswith("3500")
         assert words(app, "#results-title") == "score, more is better: 4 settings"
-        assert "≈ 1 can't be told from the best (Welch's t, Holm)" in words(app, "#results-how")
+        assert "≈ 1 tied with the best (Welch's t, Holm)" in words(app, "#results-how")
         assert "importance" in words(app, "#results-importance")
         assert "left out 2 without a value and 1 NaN" in words(app, "#results-notes")
         assert words(app, "#results-here") == "x=3"

@@ -157,8 +157,8 @@ async def test_help_says_what_the_pane_is_for_and_its_keys_as_they_are_set(small
         await wait_until(pilot, lambda: isinstance(app.screen, Help))
         assert isinstance(app.screen, Help)
         rows = {what: key for _, rows in app.screen.groups for key, what in rows}
-        assert rows["Give the node nothing more; what runs there may finish."] == "f7"
-        assert rows["Leave the screen. What runs goes on."] == "q"
+        assert rows["Give the node no more tasks; running ones may finish."] == "f7"
+        assert rows["Leave the screen. The run goes on."] == "q"
         await pilot.press("3")  # nothing moves behind it
         assert app.pane is not None and app.pane.NAME == "nodes"
         await pilot.press("escape")

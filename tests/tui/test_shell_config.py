@@ -48,11 +48,11 @@ def test_a_whole_file() -> None:
         ('theme = "nort"', 'theme: there is no theme "nort"; did you mean "nord"?'),
         ("theme = 3", "theme: must be a text"),
         ('ascii = "yes"', "ascii: must be true or false"),
-        ("refresh = 100", "refresh: looks per second, from 0.2 to 10"),
+        ("refresh = 100", "refresh: updates per second, from 0.2 to 10"),
         ("refresh = true", "refresh: must be a number"),
         ("keys = 3", "keys: must be a table of action = keys"),
         ("[keys]\napp.leave = 3", 'keys.app.leave: must be a key such as "ctrl+r", or a list of keys'),
-        ('[keys]\napp.leave = "ctrl+m"', "keys.app.leave: terminals can't tell ctrl+m from enter"),
+        ('[keys]\napp.leave = "ctrl+m"', "keys.app.leave: terminals can't distinguish ctrl+m from enter"),
         (
             '[keys]\napp.leave = "cmd+q"',
             'keys.app.leave: "cmd+q" is no key; as in "r", "ctrl+r", "f5", "question_mark"',

@@ -193,7 +193,7 @@ async def test_retry_asks_and_runs_again(own_lab: Workbench) -> None:
 
 @pytest.mark.parametrize(
     ("code", "way", "then"),
-    [("", "tasks run what is there now", "done"), ("code: prog.sh\n", "tasks run as they were submitted", "failed")],
+    [("", "tasks run the present files", "done"), ("code: prog.sh\n", "tasks run the submitted copy", "failed")],
 )
 async def test_retry_tells_what_changed_since(workbench: Workbench, code: str, way: str, then: str) -> None:
     program = workbench.write("prog.sh", "exit 3\n")

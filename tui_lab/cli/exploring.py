@@ -1,7 +1,7 @@
 """From the options of `explore` to an experiment.yaml that says the same.
 
 What patas does otherwise than `--run`: values are those of its command line, MAX of a progression is
-excluded, a task has three attempts unless told otherwise, and tasks start in the folder where the command was
+excluded, a task has three attempts by default, and tasks start in the folder where the command was
 typed.
 """
 
@@ -69,7 +69,7 @@ def listed(words: Sequence[str]) -> Domain:
 
 
 def arithmetic(name: str, low: str, high: str, step: str, option: str = "--va") -> Domain:
-    """`--va NAME MIN MAX STEP`: from MIN on by STEP, MAX excluded. Raises UsageError."""
+    """`--va NAME MIN MAX STEP`: MIN, MIN + STEP, ... up to MAX, MAX excluded. Raises UsageError."""
     start, stop, by = (_decimal(name, word, option) for word in (low, high, step))
     if by == 0 or (stop - start) / by <= 0:
         raise UsageError(f"explore {option} {name} {low} {high} {step}: there is no value from {low} to below {high}")
@@ -77,7 +77,7 @@ def arithmetic(name: str, low: str, high: str, step: str, option: str = "--va") 
 
 
 def geometric(name: str, low: str, high: str, factor: str, option: str = "--vg") -> Domain:
-    """`--vg NAME MIN MAX FACTOR`: MIN times FACTOR again and again, MAX excluded; exact. Raises
+    """`--vg NAME MIN MAX FACTOR`: MIN, MIN * FACTOR, ... up to MAX, MAX excluded; exact. Raises
     UsageError."""
     start, stop, by = (_decimal(name, word, option) for word in (low, high, factor))
     growing = abs(by) > 1
@@ -87,7 +87,7 @@ def geometric(name: str, low: str, high: str, factor: str, option: str = "--vg")
     if (growing == (start > 0)) != (stop > start) or (stop != 0 and (stop > 0) != (start > 0)):
         raise UsageError(f"{said}: the values would never reach {high}")
     if stop == 0:
-        raise UsageError(f"{said}: the values come near 0 and never reach it; give another MAX")
+        raise UsageError(f"{said}: the values approach 0 and never reach it; give another MAX")
     values, value = [], start
     while (value < stop) if stop > start else (value > stop):
         values.append(value)
@@ -109,7 +109,7 @@ def _decimal(name: str, text: str, option: str) -> Decimal:
     except InvalidOperation:
         raise UsageError(f'explore {option} {name}: "{text}" is no number') from None
     if not number.is_finite():
-        raise UsageError(f'explore {option} {name}: "{text}" is no number to begin, end or go on with')
+        raise UsageError(f'explore {option} {name}: "{text}" is not finite')
     return number
 
 

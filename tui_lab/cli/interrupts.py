@@ -65,7 +65,7 @@ def _behind(frame: FrameType, event: str, argument: Any) -> Any:
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler) or handler is interrupt:
         raise KeyboardInterrupt
-    handler(signal.SIGINT, frame)  # whoever follows a run by now counts what comes
+    handler(signal.SIGINT, frame)  # the follower of a run counts what comes
 
 
 def keep_interruptible() -> None:

@@ -139,11 +139,11 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         if isinstance(error, FileNotFoundError) and not place and _is_here_gone():
-            place = "the folder that this shell is in was removed: "
+            place = "the current folder was removed: "
         print(f"tui-lab: {place}{error.strerror or error}", file=sys.stderr)
         return INFRASTRUCTURE
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "tui_lab":
-        print(f"tui-lab: the package {error.name} is not installed; install tui-lab again, with pip", file=sys.stderr)
+        print(f"tui-lab: the package {error.name} is not installed; install tui-lab again with pip", file=sys.stderr)
         return INFRASTRUCTURE
     print(f"tui-lab: a mistake of this program: {type(error).__name__}: {error}", file=sys.stderr)
     print("Run it again with --debug for the traceback, and report it.", file=sys.stderr)

@@ -96,7 +96,7 @@ FORMATS: Final = ("table", "csv", "tsv", "excel-csv", "xlsx", "json", "jsonl", "
 """Of tables; as `results.output` has them, which takes long to import."""
 TASK: Final = """TASK is a number (3), several (3-9), one of another experiment (grid/3), an attempt (3.2),
 a step (3:train), a whole experiment (grid), or a SQL condition ("state = 'failed' AND lr > 0.1").
-Without an experiment the newest is meant."""
+Without an experiment, it is the newest one."""
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -118,14 +118,14 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NODE",
-        help="where to run: `[USER@]HOST[:PORT] [SLOTS] [TAG...]`, or a node of --cluster by its name; several times",
+        help="where to run: `[USER@]HOST[:PORT] [SLOTS] [TAG...]`, or the name of a node of --cluster; may be repeated",
     )
     parser.add_argument(
         "--cluster",
         action="append",
         default=[],
         metavar="FILE",
-        help="machines to run on, as a cluster.yaml has them; all of them, or those that --node names",
+        help="a cluster.yaml with the machines to run on: all, or those that --node names",
     )
 
 
@@ -153,7 +153,7 @@ def add_take_over(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--take-over",
         action="store_true",
-        help="go on here with a lab whose engine was on another machine that is gone",
+        help="continue here with a lab whose engine was on a machine that is gone",
     )
 
 

@@ -29,14 +29,14 @@ def read_sweep(path: Path) -> Sweep | None:
         if key not in known:
             raise UsageError(f'{path}: patas has no "{key}"; {suggest(key, known) or "it has " + ", ".join(known)}')
     if document.get("type", "grid") != "grid":
-        raise UsageError(f"{path}: type {document['type']}: grid is the only one")
+        raise UsageError(f"{path}: type {document['type']}: only grid is supported")
     commands = document.get("cmd")
     commands = commands if isinstance(commands, list) else [commands]
     if not commands or not all(isinstance(command, str) and command for command in commands):
-        raise UsageError(f"{path}: `cmd` is a command, or a list of commands")
+        raise UsageError(f"{path}: `cmd` must be a command or a list of commands")
     variables = document.get("vars") or []
     if not isinstance(variables, list):
-        raise UsageError(f"{path}: `vars` is a list")
+        raise UsageError(f"{path}: `vars` must be a list")
     return Sweep(
         str(document.get("name") or path.stem),
         tuple(commands),
@@ -68,17 +68,17 @@ def _document(path: Path) -> dict[str, Any]:
 def _count(path: Path, document: Mapping[str, Any], key: str, default: int) -> int:
     value = document.get(key, default)
     if type(value) is not int or value < 1:
-        raise UsageError(f"{path}: `{key}` is a number from 1 on")
+        raise UsageError(f"{path}: `{key}` must be 1 or more")
     return value
 
 
 def _variable(path: Path, given: Any) -> Domain:
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
-        raise UsageError(f"{path}: each of `vars` has a name, a type and values")
+        raise UsageError(f"{path}: each of `vars` needs a name, a type and values")
     name, kind = given["name"], given.get("type")
     if kind == "list":
         if not isinstance(given.get("values"), list) or not given["values"]:
-            raise UsageError(f"{path}: {name}: `values` is a list")
+            raise UsageError(f"{path}: {name}: `values` must be a list")
         return name, given["values"]
     if kind == "arithmetic":
         # patas' own example calls the step `factor`.
@@ -102,7 +102,7 @@ def read_cluster(path: Path) -> list[Node]:
 def _node(path: Path, given: Any, number: int) -> Node:
     known = ("name", "user", "hostname", "port", "workers", "tags", "private_key")
     if not isinstance(given, dict):
-        raise UsageError(f"{path}: each of `nodes` has a name and a hostname")
+        raise UsageError(f"{path}: each of `nodes` needs a name and a hostname")
     for key in given:
         if key not in known:
             hint = suggest(str(key), known) or "it has " + ", ".join(known)
@@ -111,7 +111,7 @@ def _node(path: Path, given: Any, number: int) -> Node:
     name = str(given.get("name", f"node{number}"))
     for what, value, least in (("workers", workers, 0), ("port", port, 1)):
         if type(value) is not int or value < least:
-            raise UsageError(f"{path}: {name}: `{what}` is a number from 1 on")
+            raise UsageError(f"{path}: {name}: `{what}` must be 1 or more")
     if wrong := node_name_error(name):
         raise UsageError(f"{path}: {wrong[0]}; {wrong[1]}")
     node: Node = {"name": name, "slots": workers, "tags": [str(tag) for tag in given.get("tags") or ()]}
@@ -126,7 +126,7 @@ def _node(path: Path, given: Any, number: int) -> Node:
 
 
 def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Sequence[str]) -> list[Node] | None:
-    """The nodes of all `--node` and `--cluster` that have all the tags; None where none was given. What is said of
+    """The nodes of all `--node` and `--cluster` that have all the tags; None where none was given. What concerns
     this machine under one name adds up. Raises UsageError, SpecError."""
     nodes = [read_node(words) for words in given]
     nodes += [node for name in clusters for node in read_cluster(Path(name))]
@@ -145,7 +145,7 @@ def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Se
         if "host" in before or "host" in node:
             raise UsageError(f"explore: two nodes are called {node['name']}; give one of them another name")
         if not before["slots"] or not node["slots"]:
-            raise UsageError(f"explore: {node['name']} is given twice; say how many workers each has")
+            raise UsageError(f"explore: {node['name']} is given twice; give the number of workers of each")
         tags = list(dict.fromkeys([*before["tags"], *node["tags"]]))
         found[node["name"]] = {**before, "slots": before["slots"] + node["slots"], "tags": tags}
     return list(found.values())
@@ -156,7 +156,7 @@ def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Se
 
 def task_condition(filters: Sequence[str], experiment: str) -> str | None:
     """`A:B`, `A:`, `:B`, `N` or `NAME:A:B`, several, as the SQL that picks these tasks of an experiment; B is
-    excluded. None where nothing is said of the experiment. Raises UsageError."""
+    excluded. None where it does not name the experiment. Raises UsageError."""
     conditions = []
     for text in filters:
         match = re.fullmatch(r"(?:([A-Za-z_][\w.-]*):(?=.*:))?(\d*)(:?)(\d*)", text)

@@ -44,7 +44,7 @@ def _left_open(run: Followed) -> bool:
     columns = state.columns
     count = sum(1 for queued, planned in zip(columns["queued"], columns["planned"], strict=True) if queued and planned)
     if count:
-        why = "someone else interrupted the run" if state.drained else "no node was left to run them"
-        what = f"{plural(count, 'task')} of {run.folder.name} did not come to an end: {why}"
-        print(f"tui-lab: {what}; the same command goes on", file=sys.stderr)
+        why = "someone else interrupted the run" if state.drained else "no node could run them"
+        what = f"{plural(count, 'task')} of {run.folder.name} did not end: {why}"
+        print(f"tui-lab: {what}; the same command continues", file=sys.stderr)
     return count > 0

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.client.errors import UsageError
-from tui_lab.client.reading import told
+from tui_lab.client.reading import noted
 from tui_lab.experiment.expressions import expression
 from tui_lab.experiment.model import Experiment
 from tui_lab.store.experiment import ExperimentFolder
@@ -44,7 +44,7 @@ def resolve(lab: Lab, words: Sequence[str]) -> list[Address]:
     an experiment the newest is meant. Says that it reads, where that takes long.
     """
     found: dict[tuple[str, int, int | None, str | None], Address] = {}
-    with told(lab.path.name):
+    with noted(lab.path.name):
         for word in words:
             for address in _one(lab, word):
                 found.setdefault((address.folder.name, address.task, address.attempt, address.step), address)

@@ -1,4 +1,4 @@
-"""The attempts at a task as the journal tells of them: where each ran, from what, and what it left there."""
+"""The attempts at a task from the journal: where each ran, from what, and what it left there."""
 
 from __future__ import annotations
 

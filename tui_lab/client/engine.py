@@ -1,5 +1,5 @@
 """Entry of the engine process: `python -m tui_lab.client.engine LAB`. People use `tui-lab --run`, which starts it; with
---wait it waits to be told that it is wanted (see `tui_lab.engine.early`)."""
+--wait it waits until it is needed (see `tui_lab.engine.early`)."""
 
 from __future__ import annotations
 

@@ -8,4 +8,4 @@ class UsageError(Exception):
 
 
 class NothingToDoError(Exception):
-    """There is nothing to do, which is said and is no mistake: a script that asks to be sure goes on."""
+    """There is nothing to do. This is reported, and is no error: scripts may run a command to be sure."""

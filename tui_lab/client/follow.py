@@ -45,7 +45,7 @@ class Followed:
     began: float = field(default_factory=time.monotonic)
     ended: int = 0  # of those, how many have
     failure: Finished | None = None  # the last task that failed
-    notes: list[str] = field(default_factory=list)  # on the run, still to be told
+    notes: list[str] = field(default_factory=list)  # on the run, not printed yet
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
 
     def look(self) -> bool:
@@ -83,7 +83,7 @@ class Followed:
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM, counted from the moment on at which tasks may begin: whoever follows passes them on.
+    """Ctrl-C and SIGTERM, counted from the moment on at which tasks may begin: the follower passes them on.
 
     Until someone follows, a second Ctrl-C leaves. Only for the main thread.
     """
@@ -154,7 +154,7 @@ class Follower:
             while not self._over():
                 heard = self.interrupts
                 if handled < heard:
-                    if handled < 2:  # also where more came at once: whoever leaves has stopped what runs
+                    if handled < 2:  # also where several came at once: leaving means that the tasks are stopped
                         self._pass_on()
                     handled = heard
                     if handled > 2 and self._leaves():
@@ -190,7 +190,7 @@ class Follower:
         for run in self.runs:
             pause = run.state.paused
             if pause is not None and pause.reason == "no_node":
-                raise StorageError(pause.message, "the same command goes on once that is mended")
+                raise StorageError(pause.message, "after a repair, the same command continues")
             if pause is not None and pause.reason == "error":
                 raise LabError(f"{run.folder.name}: {pause.message}")
 
@@ -202,22 +202,26 @@ class Follower:
     def _leaves(self) -> bool:
         """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait
         for."""
-        stopping = "The engine did not answer: tasks may go on" if self._unheard else "What still runs is being stopped"
-        self.view.say(f"Left. {stopping}; `tui-lab status` says how it stands.")
+        stopping = (
+            "The engine did not answer: tasks may still be running"
+            if self._unheard
+            else "The running tasks are being stopped"
+        )
+        self.view.say(f"Left. {stopping}; `tui-lab status` shows the progress.")
         return True
 
     def _beyond_reach(self) -> bool:
         """Whether all that is left are tasks to be stopped on nodes that are away, or ends that a full disk does not
         take: that may take long, and is up to the engine. Says so."""
         if self.interrupts >= 2 and self._full:
-            self.view.say(f"Left. {self._notice}: the engine has stopped what ran, and records it then.")
+            self.view.say(f"Left. {self._notice}: the engine has stopped the tasks, and will record it then.")
             return True
         if self.interrupts < 2 or not self._stopping or any("away_for" not in one for one in self._stopping):
             return False
         going = {run.folder.name for run in self.runs if not run.look()}
         if not going <= {one["experiment"] for one in self._stopping}:
             return False
-        self.view.say("Left. What could be reached has been stopped, and the engine goes on with the rest:")
+        self.view.say("Left. All reachable tasks are stopped; the engine continues with the rest:")
         for one in self._stopping:
             self.view.say(stop_line(one))
         return True
@@ -238,9 +242,9 @@ class Follower:
             return
         self._unheard = False
         if self.interrupts == 1:
-            self.view.say("Starting nothing more; running tasks may finish. Press Ctrl-C again to stop them.")
+            self.view.say("Starting no more tasks; running ones may finish. Press Ctrl-C again to stop them.")
         else:
-            self.view.say("Stopping the running tasks. Ctrl-C again leaves that to the engine.")
+            self.view.say("Stopping the running tasks. Press Ctrl-C again to leave that to the engine.")
 
     def _interrupt(self, run: Followed) -> None:
         if self.interrupts == 1:
@@ -285,7 +289,7 @@ class Follower:
         """Raises StorageError where someone has taken the lab away."""
         if not (self.lab.path / layout.LAB_FILE).exists():
             what = f"{self.lab.path}: was moved or removed while its tasks ran; they have been stopped"
-            raise StorageError(what, "where it was moved, the same command goes on with --lab DIR")
+            raise StorageError(what, "if it was moved, continue with the same command and --lab DIR")
 
     def _replace_engine(self) -> None:
         if not self._over():
@@ -299,7 +303,7 @@ class Follower:
         if self._restarts > RESTARTS:
             raise StorageError("the engine keeps dying", f"see {self.lab.path / layout.ENGINE_LOG}")
         self._require_lab()
-        self.view.say("The engine has died; starting another one. Nothing is lost.")
+        self.view.say("The engine has died. Starting another one; nothing is lost.")
         self.client.close()
         self.client = EngineClient.start(self.lab)
         for run in self.runs:

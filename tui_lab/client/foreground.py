@@ -148,7 +148,7 @@ class _Outputs:
         self.files: dict[str, BinaryIO] = {}
 
     def copy(self) -> None:
-        """Raises BrokenPipeError where nobody reads ours any more."""
+        """Raises BrokenPipeError if our own output is not read any more."""
         for name, _ in self.steps:
             for stream, ours in (("stdout", sys.stdout), ("stderr", sys.stderr)):
                 file = self.open(layout.stream_file("stdout" if stream == "stdout" else "stderr", name, 1))
@@ -235,7 +235,7 @@ class _Agent:
         assert self.relay.stdout is not None and self.relay.stderr is not None
         data = self.relay.stdout.read(_CHUNK)
         if not data:
-            raise UsageError(f"no agent for it: {self.relay.stderr.read().decode(errors='replace').strip()}")
+            raise UsageError(f"its agent did not start: {self.relay.stderr.read().decode(errors='replace').strip()}")
         self.unread += data
 
 
@@ -257,11 +257,11 @@ def _term_as_interrupt() -> Iterator[None]:
 def _say_metrics(prepared: Prepared) -> None:
     count = len(prepared.queued)
     if count > 1:
-        print(f"To run all {count:,}: the same command without --first.", file=sys.stderr)
+        print(f"The same command without --first runs all {count:,}.", file=sys.stderr)
 
 
 def _end_with_input() -> None:
-    """SIGTERM to this process once nobody holds the other end of its standard input."""
+    """SIGTERM to this process once the other end of its standard input is closed."""
     while sys.stdin.buffer.read(_CHUNK):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

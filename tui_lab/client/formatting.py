@@ -16,7 +16,7 @@ from tui_lab.store import layout
 from tui_lab.store.events import Key
 from tui_lab.store.task_files import TaskFile, listed
 
-# A state is told by its word and its mark; colour only repeats it.
+# A state has its word and its mark; colour only repeats it.
 STATE_MARKS: Final = {"done": "✓", "failed": "✗", "running": "▶", "pending": "·", "stopped": "■", "lost": "?"}
 STATE_STYLES: Final = {
     "done": "green",
@@ -29,7 +29,7 @@ STATE_STYLES: Final = {
 
 
 def span(seconds: float) -> str:
-    """A length of time for people: `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    """A length of time as text: `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -41,7 +41,7 @@ def span(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes for people: `512 B`, `3.2 MiB`."""
+    """A number of bytes as text: `512 B`, `3.2 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -50,7 +50,7 @@ def size(count: float) -> str:
 
 
 def moment(value: datetime) -> str:
-    """A point in time for people here: the time of day, with its day where that is not today."""
+    """A point in time, in local time: the time of day, with its day where that is not today."""
     local = value.astimezone()
     today = datetime.now().astimezone().date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
@@ -84,7 +84,8 @@ def shown_value(value: object) -> str:
 
 
 PIPE: Final = (
-    "nobody read its output to the end, as in `... | head`, and pipefail counts that: put `set +o pipefail` in front"
+    "its output was not read to the end, as with `... | head`, and pipefail counts that as a failure: "
+    "begin with `set +o pipefail`"
 )
 
 

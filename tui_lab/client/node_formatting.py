@@ -1,4 +1,4 @@
-"""How a node is told of that can't be reached: since when, why, and what becomes of its tasks."""
+"""Text on a node that can't be reached: since when, why, and what becomes of its tasks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trouble(node: Node, nodes: Sequence[Node]) -> str:
 
 def mended(name: str, error: str) -> str:
     """An error that trying again does not help."""
-    return f"{error}; once that is mended: tui-lab nodes reconnect {name}"
+    return f"{error}; after a repair: tui-lab nodes reconnect {name}"
 
 
 def _fate(node: Node, elsewhere: bool) -> str:
@@ -37,7 +37,7 @@ def _fate(node: Node, elsewhere: bool) -> str:
         return ""
     left, tasks = span(node["lost_in"]), f"its {plural(count, 'task')}"
     if stopping >= count:
-        return f"; {tasks} will be stopped when it is back: the engine waits {left} more"
+        return f"; {tasks} will be stopped when it is back; the engine waits {left} more"
     be = ("runs" if count == 1 else "run") if elsewhere else ("is" if count == 1 else "are")
     more = f", but {stopping:,} to be stopped" if stopping else ""
     return f"; lost in {left}, then {tasks} {be} {'elsewhere' if elsewhere else 'pending again'}{more}"
@@ -52,4 +52,4 @@ def stop_line(one: StopThere) -> str:
     if one["lost_in"] is not None:
         until = time.strftime("%H:%M", time.localtime(time.time() + one["lost_in"]))
         said += f"The engine tries until {until}, for {span(one['lost_in'])}; "
-    return said + "`tui-lab nodes` says how it stands"
+    return said + "`tui-lab nodes` shows its state"

@@ -97,8 +97,8 @@ def _several_words(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
             continue
         for value in recipe.plan.values.get(name, ()):
             if isinstance(value, str) and len(value.split()) > 1 and shutil.which(value) is None:
-                what = f'"{value}" is one word here, and no program has this name'
-                error = PlaceholderError(what, 0, f"{{{name}:raw}} makes it several; or give a parameter to each word")
+                what = f'"{value}" is a single word here, and no program has this name'
+                error = PlaceholderError(what, 0, f"{{{name}:raw}} splits it; or use a parameter for each word")
                 yield _at_value(experiment, name, value, error)
                 break
 
@@ -270,7 +270,7 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
         for name, digest in files.items():
             if before.get(name, digest) != digest:
                 changed[name] += count
-    what = "their results are kept, --rerun makes them anew"
+    what = "their results are kept; --rerun runs them again"
     return [
         f"{_called(name)} changed since {plural(count, 'task')} ran: {what}" for name, count in sorted(changed.items())
     ]
@@ -295,10 +295,10 @@ def changed_since(folder: ExperimentFolder) -> list[str]:
     lines = []
     if old:
         there = shlex.quote(os.path.relpath(experiment.file))
-        way = f"tasks run as they were submitted; `tui-lab --run {there}` takes what is there now"
+        way = f"tasks run the submitted copy; `tui-lab --run {there}` uses the present files"
         lines.append(f"{', '.join(old)} changed since the submission: {way}")
     if new:
-        lines.append(f"{', '.join(new)} changed since the submission: tasks run what is there now (see `code`)")
+        lines.append(f"{', '.join(new)} changed since the submission: tasks run the present files (see `code`)")
     return lines
 
 

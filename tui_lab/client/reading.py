@@ -1,4 +1,4 @@
-"""What a person is told of reading outputs or files that takes longer than a second."""
+"""The note on reading outputs or files that takes longer than a second."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reading(name: str, quiet: bool = False) -> Iterator[Callable[[int, int], Non
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def noted(name: str) -> Iterator[None]:
     """Say on a terminal, once, that something is being read, where that takes long."""
 
     def say() -> None:

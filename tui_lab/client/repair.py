@@ -55,9 +55,9 @@ def _without_journal(lab: Lab, known: Collection[str]) -> Iterator[Finding]:
     for path in sorted(lab.path.iterdir()):
         has = [name for name in (layout.PLANS, layout.TASKS, layout.CHECKPOINT_FILE) if (path / name).exists()]
         if path.name not in known and has:
-            what = f"there is no journal, but {', '.join(has)}: nothing of this experiment is known"
+            what = f"there is no journal, but {', '.join(has)}: the state of this experiment is unknown"
             yield Finding(
-                path / layout.JOURNAL_FILE, 0, what, f"put it back from a copy; {_way_out(ExperimentFolder(path))}"
+                path / layout.JOURNAL_FILE, 0, what, f"restore it from a copy; {_way_out(ExperimentFolder(path))}"
             )
 
 
@@ -68,7 +68,7 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
         yield Finding(folder.journal, 0, *cut_off(cut))
     for one in damage:
         line = journal.line_number(folder.journal, one.offset)
-        yield Finding(folder.journal, line, one.what, "--repair leaves it out, and concludes what it can from the rest")
+        yield Finding(folder.journal, line, one.what, "--repair removes it, and reconstructs what it can from the rest")
     for number in sorted({event.plan for event in state.submissions}):
         path = folder.plans / f"{number}.parquet"
         try:
@@ -78,7 +78,7 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
             try:
                 _, _, source = _made_again(folder, state, number)
             except (LabError, SpecError, UsageError, OSError) as why:
-                yield Finding(path, 0, what, f"it can't be made again: {why}; {_way_out(folder)}")
+                yield Finding(path, 0, what, f"it can't be repaired: {why}; {_way_out(folder)}")
             else:
                 yield Finding(path, 0, what, f"--repair makes it again from {source.name}")
 
@@ -117,7 +117,7 @@ def _state(folder: ExperimentFolder) -> tuple[State, list[Damage]]:
 
 
 def _way_out(folder: ExperimentFolder) -> str:
-    return f"its outputs are as they were, in {folder.path / 'tasks'}; to begin anew, move {folder.path} away"
+    return f"its outputs are unchanged, in {folder.path / 'tasks'}; to start again, move {folder.path} away"
 
 
 def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> str:
@@ -175,9 +175,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
     if ranges.to_ranges(tasks["task_id"].to_numpy()) != event.planned:
         raise LabError("the ids of its tasks would be others than the journal has")
     if event.keys is not None and keys_digest(tasks) != event.keys:
-        raise LabError(
-            "the keys of its tasks would be others than the journal has", "has a file that it names changed?"
-        )
+        raise LabError("the keys of its tasks would be others than the journal has", "has one of its files changed?")
     if table.exists() and plan.csv() != table.read_text(encoding="utf-8"):
         raise LabError(f"its tasks would be others than {table.name} has")
     for other in {one.plan for one in state.submissions} - {number}:

@@ -78,13 +78,13 @@ def submit(
         state = one.folder.state()
         event = submit_event(one, its_nodes, keep_going)
         answer = client.request("submit", event=event, seen=one.seen, environment=dict(environment))
-        if not one.unchanged:  # what was refused changes nothing of what is there
+        if not one.unchanged:  # a refused write changes no file
             one.folder.write_spec(one.text)
         submitted.append(Accepted(one, answer["submission"], state))
     return client, submitted
 
 
-_WATCHED: Final = 10_000  # files whose changes are told; of more, looking would take too long
+_WATCHED: Final = 10_000  # files whose changes are noted; with more, checking would take too long
 OVERRIDE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)=(.*)", re.DOTALL)
 
 
@@ -164,7 +164,7 @@ def find_lab(path: Path) -> Lab | None:
 def cut_off(missing: int) -> tuple[str, str]:
     """What there is to say of bytes that the end of a journal lacks, and what becomes of it."""
     what = f"{missing:,} bytes are missing at its end, from which {layout.CHECKPOINT_FILE} was made"
-    return what, "tasks whose end they told run again; where this is a copy of a running lab, copy it once more"
+    return what, "tasks whose end was recorded there run again; if this is a copy of a running lab, copy it again"
 
 
 def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
@@ -235,8 +235,8 @@ def _check_name(lab: Lab, experiment: Experiment) -> None:
     for name in lab.experiments():
         if name != experiment.name and name.lower() == experiment.name.lower():
             raise LabError(
-                f'"{experiment.name}" and "{name}" of this lab differ in case only',
-                "SQL can't tell them apart",
+                f'"{experiment.name}" and "{name}" of this lab differ only in case',
+                "SQL ignores case",
             )
 
 
@@ -244,15 +244,15 @@ def _check_file(
     experiment: Experiment, folder: ExperimentFolder, before: Path | None, choice: Choice
 ) -> tuple[str, ...]:
     """Raise OtherFileError where another file, which is still there, has the name. One that is gone was renamed or
-    moved, and does not compete: that is told."""
+    moved, and does not compete: a note says so."""
     if before is None or choice.replace or spec_file.same(before, experiment.file.absolute()):
         return ()
-    if os.path.exists(before):  # noqa: PTH110 (False also where it can't be looked at)
+    if os.path.exists(before):  # noqa: PTH110 (False also where it can't be read)
         raise OtherFileError(
             f'"{experiment.name}" in {folder.path.parent} came from another file, {before}',
-            "give this one another name, or go on with --replace if it is the same experiment",
+            "give this one another name, or use --replace if it is the same experiment",
         )
-    return (f'"{experiment.name}" came from {before}, which is not there any more: this file takes its place',)
+    return (f'"{experiment.name}" came from {before}, which no longer exists: this file takes its place',)
 
 
 def _same(previous: Plan, plan: Plan) -> bool:
@@ -409,7 +409,7 @@ def _program(prepared: Prepared) -> _Program:
                 scripts[name] = declared_files.file_digest(experiment.folder / name)
             elif facts.st_mtime > prepared.began:
                 what = f"{experiment.folder / name} changed while {experiment.name} was planned"
-                raise LabError(what, "type the same once more")
+                raise LabError(what, "run the same command again")
     return _Program(scripts, code, seen if len(seen) <= _WATCHED else {})
 
 

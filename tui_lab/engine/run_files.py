@@ -152,7 +152,7 @@ class RunFiles:
         return len(self.state.submissions) - 1
 
     def require_submission(self) -> None:
-        """Raises LabError where nothing was submitted yet."""
+        """Raises LabError where nothing has been submitted yet."""
         if not self.state.submissions:
             raise LabError(f'nothing of "{self.name}" was submitted yet')
 

@@ -181,7 +181,7 @@ def _check_zip(place: int, members: tuple[str, ...], domains: Mapping[str, Domai
         counts[name] = len(domain.listing())
     if len(set(counts.values())) > 1:
         shown = ", ".join(f'"{name}" has {count}' for name, count in counts.items())
-        raise ZipError(place, f"zipped parameters need equally many values, but {shown}")
+        raise ZipError(place, f"zipped parameters need the same number of values, but {shown}")
 
 
 def _axis(

@@ -50,14 +50,14 @@ def check_names(r: Reader) -> None:
             r.add(path, message, f"{{{name}}} is built in", at_key=True)
         elif other != name:
             message = f'the parameters "{other}" and "{name}" differ only in case'
-            r.add(path, message, "SQL takes them for one", at_key=True)
+            r.add(path, message, "SQL ignores case", at_key=True)
     _check_cases(r)
     for name in r.keys(("derive",)):
         if names[name] != ("derive", name):
             r.add(
                 ("derive", name),
                 f'"{name}" is a parameter already',
-                "give what is derived its own name",
+                "give the derived parameter another name",
                 at_key=True,
             )
 
@@ -79,13 +79,13 @@ def texts_like_lists(r: Reader) -> list[str]:
                 else:
                     continue
                 hint += f"; as a text: '{node.text}'"
-                found.append(str(r.problem(path, f'"{name}" has the one text {shortened(node.text)} here', hint)))
+                found.append(str(r.problem(path, f'"{name}" is the single text {shortened(node.text)} here', hint)))
     return found
 
 
 def altered_numbers(r: Reader) -> list[str]:
     """A notice for each parameter with unquoted numbers that are passed in another form than they are written in:
-    `3.10` is 3.1, `0o17` is 15, `1e3` is 1000.0. Small ones with an exponent (`1e-3`) surprise nobody."""
+    `3.10` is 3.1, `0o17` is 15, `1e3` is 1000.0. Small ones with an exponent (`1e-3`) are left out."""
     found = []
     for name, at in _values_of_parameters(r):
         changed = []
@@ -96,7 +96,7 @@ def altered_numbers(r: Reader) -> list[str]:
         if changed:
             more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
             what = f'"{name}": {", ".join(text for _, text in changed[:3])}{more}'
-            found.append(str(r.problem(changed[0][0], what, "in quotes it stays as it is written")))
+            found.append(str(r.problem(changed[0][0], what, "in quotes it stays as written")))
     return found
 
 
@@ -159,7 +159,7 @@ def _check_cases(r: Reader) -> None:
                 inner.setdefault(key, path)
             for key, path in inner.items():
                 if key in setters:
-                    message = f'the cases of "{name}" set "{key}", which is a parameter of its own'
+                    message = f'the cases of "{name}" set "{key}", which is also a parameter of the sweep'
                     if setters[key] != key:
                         message = f'the cases of both "{setters[key]}" and "{name}" set "{key}"'
                     r.add(path, message, at_key=True)
@@ -199,7 +199,7 @@ def _check_lengths(r: Reader, path: Keypath, members: list[tuple[str, Domain]]) 
             first, count = sizes[0]
             r.add(
                 path,
-                f'zipped parameters need equally many values, but "{first}" has {count} and "{name}" {size}',
+                f'zipped parameters need the same number of values, but "{first}" has {count} and "{name}" {size}',
             )
             return
 

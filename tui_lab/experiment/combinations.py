@@ -173,8 +173,8 @@ def _all(experiment: Experiment, sweeping: Plan, sweeps: Sequence[Sweep], rules:
     total = sum(s.size or 0 for s in sweeps)
     if total > MAX_COMBINATIONS:
         count = f"{total:,}" if total < 10**15 else f"{Decimal(total):.1e}"
-        message = f"{count} combinations are too many to go through (at most {MAX_COMBINATIONS:,})"
-        raise SpecError([experiment.problem(("parameters",), message, '"sample" takes some at random')])
+        message = f"{count} are too many combinations (at most {MAX_COMBINATIONS:,})"
+        raise SpecError([experiment.problem(("parameters",), message, '"sample" takes some of them at random')])
     kept = pl.concat([rules(block) for s in sweeps for block in _blocks(s, sweeping.names)], how="vertical_relaxed")
     if len(sweeps) > 1:
         kept = kept.unique(subset=list(sweeping.names) or None, keep="first", maintain_order=True)

@@ -202,7 +202,7 @@ _ALL: Final = (
         "defaults",
         read_defaults,
         or_null(named({})),
-        "Value of a parameter where a sweep does not vary it.",
+        "Value of a parameter that a sweep does not vary.",
         examples=[{"lr": 0.1}],
         elsewhere=("default",),
     ),
@@ -230,7 +230,7 @@ _ALL: Final = (
         "derive",
         read_derive,
         or_null(named(ANY_TEXT)),
-        "Further parameters, each a SQL expression over the others.",
+        "Derived parameters, each a SQL expression over the others.",
         examples=[{"hidden": "2 * n"}],
     ),
     Key(
@@ -238,7 +238,7 @@ _ALL: Final = (
         read_sample,
         or_null(closed_object(Sample, {"n": {"type": "integer", "minimum": 1}, "seed": WHOLE}, required=("n",))),
         "Take that many distinct combinations at random. "
-        "Needed where a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
+        "Required if a parameter is drawn (`uniform`, `loguniform`, `randint`, `choice`).",
         examples=[{"n": 50, "seed": 1}],
         elsewhere=("num_samples",),
     ),
@@ -251,7 +251,7 @@ _ALL: Final = (
                 closed_object(Repeat, {"min": COUNT, "max": COUNT, "until": TEXT}, required=("max", "until")),
             ]
         },
-        "How often each combination runs, or until what is known well enough. `{repeat}` counts from 0.",
+        "How often each combination runs, or until which condition. `{repeat}` counts from 0.",
         examples=[10, {"min": 3, "max": 30, "until": "ci95(duration) < 0.1"}],
         elsewhere=(
             "repeats",
@@ -305,7 +305,7 @@ _ALL: Final = (
         "shell",
         Reader.optional_text,
         or_null(TEXT),
-        "Shell of the commands; by default bash where a node has it, else sh.",
+        "Shell of the commands; by default bash if the node has it, else sh.",
         examples=["bash"],
     ),
     Key(
@@ -324,7 +324,7 @@ _ALL: Final = (
         "setup_timeout",
         read_time,
         QUANTITY,
-        "Time that `setup` may take on a node; after that its tasks there have failed.",
+        "Time that `setup` may take on a node; after that, its tasks there fail.",
         examples=["2h", "90s"],
     ),
     Key(
@@ -342,7 +342,7 @@ _ALL: Final = (
         "grace",
         read_grace,
         QUANTITY,
-        "Time between asking a task to stop and killing it.",
+        "Time between TERM and KILL when a task is stopped.",
         examples=["30s", 10],
     ),
     Key(
@@ -357,7 +357,7 @@ _ALL: Final = (
         "retry_on",
         read_retry_on,
         one_or_many({"anyOf": [words(RetryReason), {"type": "integer", "minimum": 1, "maximum": 255}]}),
-        "Reasons of failure after which a task is tried again; a number is an exit status.",
+        "Reasons for which a failed task is tried again; a number is an exit status.",
         examples=["timeout", ["exit", "oom"], [75, "timeout"]],
     ),
     Key(
@@ -391,14 +391,14 @@ _ALL: Final = (
         "priority",
         lambda r, path: r.whole(path, -MOST),
         WHOLE,
-        "Between experiments, the higher goes first; else first in, first out.",
+        "Experiments with a higher one go first; equal ones first in, first out.",
         examples=[10],
     ),
     Key(
         "needs",
         read_needs,
         or_null(_needs()),
-        "What each task needs of its node, given all at once or not at all; a list goes by attempt, "
+        "Resources that each task needs; it gets all at once. A list goes by attempt, "
         "and placeholders work. No part of a task's identity.",
         examples=[{"gpus": 0.5, "cpus": 2, "memory": ["4G", "8G"]}, {"exclusive": True}, {"cpus": "{n}"}],
         elsewhere=(
@@ -414,14 +414,14 @@ _ALL: Final = (
         read_limits,
         or_null(named({"type": "integer", "minimum": 1})),
         "Tokens that the running tasks of a lab share, by name: a task takes those that its `needs` name. "
-        "Where several experiments name one, the smallest number counts.",
+        "If several experiments set one, the smallest number counts.",
         examples=[{"license": 2}],
     ),
     Key(
         "metrics",
         read_metrics,
         or_null(named({"$ref": "#/$defs/metric"})),
-        "Output values: a pattern, or where else to find one. The first leads tables and charts.",
+        "Output values: a pattern, or another source. The first one leads tables and charts.",
         examples=[
             {"loss": "Final Loss: (@float@)"},
             {"acc": {"pattern": "Test accuracy: (@float@)", "goal": "max"}},
@@ -432,7 +432,7 @@ _ALL: Final = (
         "rows",
         read_rows,
         or_null(closed_object(Rows, _ROWS_KEYS)),
-        "Many rows per task, as a table of their own.",
+        "Many rows per task, in a table of their own.",
         examples=[{"pattern": "epoch (?P<epoch>@int@) loss (?P<loss>@float@)"}, {"csv": "history.csv"}],
     ),
     Key(
@@ -462,7 +462,7 @@ _ALL: Final = (
                 ]
             }
         ),
-        "What comes home from a node that does not share the lab's folder; `tui-lab fetch` brings more.",
+        "Files to fetch from a node that does not share the lab's folder; `tui-lab fetch` fetches more.",
         examples=["*.csv", ["*.csv", "plots/**"], {"globs": "*.csv", "most": "500M"}],
         elsewhere=("outputs",),
     ),
@@ -499,7 +499,7 @@ _ALL: Final = (
         "description",
         read_description,
         or_null(ANY_TEXT),
-        "Text for people.",
+        "Free text.",
         examples=["How wide must the layers be?"],
     ),
 )

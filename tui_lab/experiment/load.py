@@ -87,7 +87,7 @@ def _name(r: Reader, given: dict[str, Any], stem: str) -> None:
     elif r.empty(("name",)):
         given["name"] = stem
         if error := experiment_name_error(stem):
-            r.add((), f"{error[0]}, and the file is called so", "give the experiment a name, as in: name: grid")
+            r.add((), f"{error[0]}, and this is the name of the file", "give the experiment a name, as in: name: grid")
 
 
 def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str, str] | None) -> dict[str, str]:

@@ -14,10 +14,10 @@ Thousands = Literal[",", ".", "'", " ", "_"]
 
 
 # Keys that `metrics` and `rows` have in common.
-_DECIMAL: Final = Texts("Mark before decimals, where it is no point.", [","])
-_THOUSANDS: Final = Texts("Mark between thousands. Without it `1,234` is no number.", [",", ".", "'", " "])
+_DECIMAL: Final = Texts("Decimal mark, if it is not a point.", [","])
+_THOUSANDS: Final = Texts("Thousands separator. Without it, `1,234` is not a number.", [",", ".", "'", " "])
 _DELIMITER: Final = Texts(
-    "What stands between the cells of the CSV file; a blank means any number of blanks and tabs. "
+    "Delimiter of the CSV file; a blank means any number of blanks and tabs. "
     "Default: the one of comma, semicolon and tab that the header has most of.",
     ["||", " "],
 )
@@ -32,24 +32,25 @@ class Metric(Model):
 
     pattern: str | None = documented(
         default=None,
-        description="Regular expression with one group, tried line by line, or on the whole output where it has `\\n`.",
+        description="Regular expression with one group, searched in each line, "
+        "or in the whole output if it contains `\\n`.",
         examples=["Loss: (@float@)"],
     )
-    take: Take = documented(default="last", description="Which of several matches counts, or what to make of them.")
+    take: Take = documented(default="last", description="Which of several matches counts, or how they are combined.")
     source: str = documented(
         default="stdout",
         description="Where to look: `stdout`, `stderr` or a file in `{output}`.",
         examples=["stderr"],
     )
     type: MetricType | None = documented(
-        default=None, description="Type of the column, where the pattern does not say."
+        default=None, description="Type of the column, if the pattern does not say it."
     )
     unit: str | None = documented(
         default=None, description="Unit of the values; quantities are converted to it.", examples=["MB/s"]
     )
     decimal: Decimal | None = documented(default=None, texts=_DECIMAL)
     thousands: Thousands | None = documented(default=None, texts=_THOUSANDS)
-    goal: Goal | None = documented(default=None, description="What is better: less or more.")
+    goal: Goal | None = documented(default=None, description="Which values are better: small or large ones.")
     json_file: str | None = documented(
         default=None,
         description="Read a JSON file in `{output}`, or JSON on `stdout`.",
@@ -72,7 +73,7 @@ class Metric(Model):
     )
     run: str | None = documented(
         default=None,
-        description="Command whose output the pattern is tried on.",
+        description="Command whose output the pattern is searched in.",
         examples=["h5dump -d loss out.h5"],
     )
 

@@ -85,13 +85,13 @@ class Repeat(Model):
     max: int = documented(description="How often each combination runs at most.", examples=[30])
     until: str = documented(
         description="SQL condition over a setting's metrics, summarised by `ci95()`, `mean()`, `sd()`, `n()`, ...: a "
-        "setting runs once more as long as it is not true.",
+        "setting runs again until it is true.",
         examples=["ci95(test_acc) < 0.01 * mean(test_acc)"],
     )
 
 
 class Seed(Model):
-    base: int = documented(default=0, description="Where the seeds come from.", examples=[1])
+    base: int = documented(default=0, description="Number from which the seeds are computed.", examples=[1])
     per: SeedPer = documented(
         default="repeat",
         description="`repeat`: all settings of a repeat share a seed, so that they pair; "
@@ -106,7 +106,7 @@ class FileTemplate(Model):
     source: str = documented(description="The template, relative to the experiment's file.")
     marks: tuple[str, str] | None = documented(
         default=None,
-        description="What stands around a placeholder where braces mean something else.",
+        description="Marks around a placeholder, if braces mean something else.",
         examples=[["#", "#"]],
     )
 

@@ -33,7 +33,7 @@ def experiment_name_error(name: str) -> tuple[str, str] | None:
         if name.lower().endswith(ending):
             return (
                 f"an experiment's name can't end in \"{ending}\"",
-                "that is how tables of experiments are called",
+                "tables of experiments have such names",
             )
     if name.lower() in _TABLES:
         return f'an experiment can\'t be called "{name}"', "that is the name of a table in SQL"

@@ -46,7 +46,7 @@ class Needs(Model):
     )
     tokens: dict[str, tuple[Amount, ...]] = documented(
         default_factory=dict,
-        description="Any name of `limits`: so many of its tokens.",
+        description="Any name of `limits`: the number of its tokens.",
         examples=[1],
     )
 
@@ -57,12 +57,12 @@ class Keep(Model):
     globs: tuple[str, ...] | None = documented(
         default=None,
         description="Globs relative to `{output}`, by default everything; `**` spans folders, and a folder brings all "
-        "that is in it. What tasks print, and what `metrics` and `rows` read, comes in any case.",
+        "that is in it. Outputs, and files that `metrics` and `rows` read, are always fetched.",
         examples=["*.csv", ["*.csv", "plots/**"]],
     )
     most: int = documented(
         default_factory=lambda: 2 << 30,
-        description="What a task may bring home in all, by default 2G; what is beyond stays on the node.",
+        description="Most data to fetch of a task, by default 2G; the rest stays on the node.",
         examples=["500M"],
     )
 

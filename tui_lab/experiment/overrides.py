@@ -40,14 +40,14 @@ def read_values(name: str, text: str) -> list[Value]:
     if not text.isprintable():
         return [text]  # YAML would fold its lines
     if called := called_like(text):
-        raise wrong("this is no domain", f"write '{name}={{{called[0]}: [{called[1]}]}}'")
+        raise wrong("this is not a domain", f"write '{name}={{{called[0]}: [{called[1]}]}}'")
     try:
         document = parse(f"[{text}]", "")
     except SpecError as error:
         if re.search(r"(^|,)\s*(,|$)", text):
             raise wrong("there is an empty value", f'write it as "", or without the comma; {quoted}') from None
         if text.startswith(("*", "&", "!")):  # the parser tells of the brackets that are ours
-            raise wrong(f"YAML reads {text} as something else than a text", quoted) from None
+            raise wrong(f"YAML reads {text} as something other than text", quoted) from None
         if "," in text or text.startswith(_SIGNS):
             raise wrong(f"this is neither a list of values nor a text: {error.problems[0].message}", quoted) from None
         return [text]
@@ -68,12 +68,12 @@ def read_values(name: str, text: str) -> list[Value]:
         if item.kind == "scalar" and item.style is None:
             source = document.source_of(item)
             if item.text != source and not source.startswith("!!"):
-                raise wrong(f"YAML reads {source} as something else than a text", quoted)
+                raise wrong(f"YAML reads {source} as something other than text", quoted)
             last = item is root.items[-1]
             if not last and (source.endswith("\\") or _is_open(source)):
-                raise wrong(f"the comma behind {source} parts two values", quoted)
+                raise wrong(f"the comma after {source} separates two values", quoted)
             if last and len(root.items) > 1 and _is_open(source):
-                raise wrong(f"{source} is only a part of something", quoted)
+                raise wrong(f"{source} is incomplete", quoted)
             if looks_like_value(source):
                 raise wrong(f"{source} is a text: it holds {stranger(source)}", quoted)
             if _NUMBERS.fullmatch(source):
@@ -111,9 +111,9 @@ def _listed(written: str, document: Document) -> list[Value]:
     if domain is None:
         raise SpecError([replace(problem, file=written, line=0, column=0) for problem in reader.problems])
     if domain.drawn or domain.bundles:
-        message = f'"{domain.kind}" stands in the file only'
+        message = f'"{domain.kind}" is possible only in the file'
         *some, last = (kind for kind, member in KINDS.own.items() if not (member.drawn or member.bundles))
-        hint = f"here are values, or a {', '.join(some)} or {last}"
+        hint = f"on the command line, give values, or a {', '.join(some)} or {last}"
         raise SpecError([Problem(written, 0, 0, message, hint)])
     return domain.listing()
 
@@ -135,7 +135,7 @@ def plan(experiment: Experiment, overrides: Mapping[str, Sequence[Value]]) -> Pl
     """The experiment's plan with the values that `overrides` names.
 
     Values that the file lists choose those of its combinations that have them: in a union of mappings, in zipped
-    groups and in cases, no combination comes up that nobody has written down. Values that no mapping lists take the
+    groups and in cases, no combination comes up that the file does not have. Values that no mapping lists take the
     place of the parameter's domain in every mapping that has it, or of its default if only that is there (several
     values then cross with everything else). Integers become floats where the file's numbers are floats, so that
     `lr=1` finds the tasks of `lr: [1.0, 0.5]`.

@@ -1,4 +1,4 @@
-"""A value as text: for environment variables, arguments, files, and for people.
+"""A value as text: for environment variables, arguments, files, and messages.
 
 `render` gives the text a program receives, `quote` the way to write that text in a shell command.
 """
@@ -33,7 +33,7 @@ def render(value: Value) -> str:
     """
     text = plain_text(value)
     if len(text) * 4 >= LONGEST and len(text.encode()) >= LONGEST:
-        raise RenderError(f"is {len(text.encode()):,} bytes long, a program can be given at most 128 KiB in one value")
+        raise RenderError(f"is {len(text.encode()):,} bytes long, one value can have at most 128 KiB")
     return text
 
 
@@ -52,7 +52,7 @@ def plain_text(value: Value) -> str:
     else:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     if "\0" in text:
-        raise RenderError("holds a NUL character, which no program can be given")
+        raise RenderError("holds a NUL character, which can't be passed to a program")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -61,7 +61,7 @@ def plain_text(value: Value) -> str:
 
 
 def quote(text: str) -> str:
-    """`text` as one word of a shell command, for people to read and paste: on one line, nothing invisible.
+    """`text` as one word of a shell command, to read and paste: on one line, nothing invisible.
 
     Control characters come out as `$'...'`, which bash, ksh and zsh read.
     """

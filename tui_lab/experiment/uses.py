@@ -74,12 +74,12 @@ class Uses:
             self._use(compiled.names)
             self.raw.update(part.name for part, _ in walk(compiled.parts) if isinstance(part, Raw))
             for name in dict.fromkeys(compiled.strangers):
-                what = f"{{{name}}} is no parameter, so the program gets it as it stands"
+                what = f"{{{name}}} is not a parameter, so the program gets this text"
                 self.notices.append(str(self.r.problem(path, what, offset=command.index(f"{{{name}}}"))))
         except PlaceholderError as error:
             hint = error.hint
             if not hint and self.r.document.cut_by_comment(self.r.node(path)):
-                hint = f'YAML takes " #" for a comment: {QUOTE}'
+                hint = f'YAML reads " #" as a comment: {QUOTE}'
             self.r.add(path, error.message, hint, offset=error.offset)
 
     def program_takes_all(self, given: Mapping[str, Any]) -> bool:
@@ -110,10 +110,10 @@ class Uses:
                         continue
                     what = self._unread(node.text)
                     if what:
-                        message = f"{what} in a value reaches the program as it stands"
-                        hint = f"in the command itself it is read, and in {{{name}:raw}}"
+                        message = f"{what} in a value reaches the program unchanged"
+                        hint = f"it works only in the command itself, and in {{{name}:raw}}"
                         if what.startswith("{"):
-                            hint = "it belongs into the command"
+                            hint = "write it in the command"
                         found.append(str(self.r.problem(path, message, hint)))
                         break
         return found

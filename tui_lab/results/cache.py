@@ -3,7 +3,7 @@
     results.parquet         every task: parameters, metrics, facts (the table `NAME_tasks` as it was then)
     results.steps.parquet   values by step
     results.rows.parquet    rows
-    results.lock            held, without waiting, by whoever writes one of them
+    results.lock            held, without waiting, by the process that writes one of them
 
 Each carries in its Parquet metadata, under `tui_lab`, JSON with the version of this format and fingerprints
 of the definitions that it was read by. A file of another version, or one that cannot be read, is as good as

@@ -156,13 +156,13 @@ class Results:
         """What to say of outputs that could not be read for a table: by default for those with a row per task."""
         if not kind:
             return [str(hints.too_slow(name, tasks)) for name, tasks in self.slow.items()]
-        table, told = self._table(kind), []
+        table, texts = self._table(kind), []
         if count := table.skipped:
             what = "line of live metrics is no JSON object and was"
             if count > 1:
                 what = "lines of live metrics are no JSON objects and were"
-            told.append(f"{self.name}: {count:,} {what} left out")
-        return [*told, *map(str, self._not_all_read(kind))]
+            texts.append(f"{self.name}: {count:,} {what} left out")
+        return [*texts, *map(str, self._not_all_read(kind))]
 
     def _table(self, kind: str) -> long.LongTable:
         if kind not in self._long:

@@ -7,7 +7,7 @@ first that was never asked for. A setting is a combination of all parameters but
 Who looks again and again stops where the interval happens to be narrow, and no interval here is corrected for that.
 
 A condition sees finite values alone: a task that failed, or printed NaN, costs a repeat and adds nothing. One that
-can't be told (of too few values, say) is not true yet.
+can't be computed (of too few values, say) is not true yet.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ def _true(condition: str, names: Sequence[str], table: pl.DataFrame, known: Mapp
 
 
 def unreached(folder: ExperimentFolder, results: Results) -> str:
-    """Settings whose repeats are used up though the condition of `until` is not true, or why that can't be told, in one
+    """Settings whose repeats are used up though the condition of `until` is not true, or why that is unknown, in one
     line; empty for none."""
     try:
         return _unreached(folder, results)

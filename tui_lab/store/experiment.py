@@ -63,7 +63,7 @@ class ExperimentFolder:
         """A plan by number, by default the newest that the journal names. Raises LabError."""
         number = self.state().plan if number is None else number
         if number == 0:
-            raise LabError(f"{self.path}: nothing was submitted yet")
+            raise LabError(f"{self.path}: nothing has been submitted yet")
         if number not in self._plans:
             self._plans[number] = Plan.read(self.plans, number, crc=self.state().plan_crc(number))
         return self._plans[number]
@@ -113,7 +113,9 @@ class ExperimentFolder:
         LabError where there is a newer plan, for the text would hide its file."""
         with locked(self.path.parent / layout.SUBMIT_LOCK):
             if self.state().plan != plan:
-                raise LabError(f'{self.path}: "{self.name}" was submitted again meanwhile', "type the same once more")
+                raise LabError(
+                    f'{self.path}: "{self.name}" was submitted again meanwhile', "run the same command again"
+                )
             self._replace(self.metrics_file, text)
 
     def write_spec(self, text: str) -> None:

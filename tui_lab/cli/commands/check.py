@@ -17,12 +17,12 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab check`; return the exit status."""
     parser = Parser(
         "check",
-        description="Find every mistake in experiment files and cluster files, and whatever is damaged in labs. "
-        "Exit status 2 where there is anything.",
+        description="Find every mistake in experiment files and cluster files, and every damaged file of labs.  "
+        "Exit status 2 if it finds anything.",
         epilog=examples(
-            ("tui-lab check *.yaml", "what is wrong with these files"),
-            ("tui-lab check lab", "whether all of a lab is as it was written"),
-            ("tui-lab check --repair lab", "make again what can be made again"),
+            ("tui-lab check *.yaml", "check these files"),
+            ("tui-lab check lab", "check all files of a lab"),
+            ("tui-lab check --repair lab", "repair what can be repaired"),
         ),
     )
     parser.add_argument(
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
         metavar="FILE | LAB",
         help="experiment files; those with `nodes` are cluster files; folders are labs",
     )
-    parser.add_argument("--repair", action="store_true", help="make damaged files of labs again; the old ones are kept")
+    parser.add_argument("--repair", action="store_true", help="repair damaged files of labs; the old ones are kept")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
@@ -86,11 +86,11 @@ def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]
 def _checked(path: Path) -> list[str]:
     """What there is to say of a file without mistakes. Raises SpecError."""
     from tui_lab.client.formatting import plural
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, prepare
     from tui_lab.experiment.cluster.reader import is_cluster, load_cluster
 
-    with told(str(path)):
+    with noted(str(path)):
         if is_cluster(path):
             return [f"{path}: a cluster of {plural(len(load_cluster(path).nodes), 'node')}, no mistakes"]
         prepared = prepare(None, path, Choice())

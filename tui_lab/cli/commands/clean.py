@@ -1,4 +1,4 @@
-"""`tui-lab clean`: remove outputs that are not wanted any more. Says what it would do, and does it with --yes."""
+"""`tui-lab clean`: remove old outputs. Says what it would do, and does it with --yes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 ENDING: Final = 10.0  # seconds that an engine may take to end once nothing is left to run
 
-_EPILOG = """Without --attempts or --files whole tasks are removed: their folders go, and they are pending again.
-The conditions are joined by AND; one at least is needed.
+_EPILOG = """Without --attempts or --files whole tasks are removed: their folders are deleted, and
+they are pending again.
+Several conditions are joined by AND. At least one is required.
 
 examples:
   tui-lab clean grid --unplanned                 tasks that the newest plan does not have
-  tui-lab clean grid --state failed,lost --yes   start these from nothing
+  tui-lab clean grid --state failed,lost --yes   run these again from the beginning
   tui-lab clean grid --old-versions              what --rerun has replaced
   tui-lab clean grid --attempts                  outputs of attempts that do not count
   tui-lab clean grid --files '*.pt' --where "test_acc < 0.9"
@@ -39,15 +40,15 @@ examples:
 
 def main(arguments: list[str]) -> int:
     """Run `tui-lab clean`; return the exit status."""
-    parser = Parser("clean", description="Remove outputs that are not wanted any more.", epilog=_EPILOG)
+    parser = Parser("clean", description="Remove old outputs.", epilog=_EPILOG)
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     parser.add_argument("--state", metavar="STATE,...", help="tasks in these states")
     parser.add_argument("--unplanned", action="store_true", help="tasks that are not in the newest plan")
-    parser.add_argument("--old-versions", action="store_true", help="tasks of which there is a newer version")
-    parser.add_argument("--where", metavar="SQL", help="tasks for which this is true; metrics may be named")
+    parser.add_argument("--old-versions", action="store_true", help="tasks that have a newer version")
+    parser.add_argument("--where", metavar="SQL", help="tasks for which this is true; it may name metrics")
     parser.add_argument("--attempts", action="store_true", help="only the outputs of attempts that do not count")
-    parser.add_argument("--files", metavar="GLOB", help="only the files that the tasks wrote under such a name")
-    parser.add_argument("--nodes", action="store_true", help="instead: what interrupted runs left on the lab's nodes")
+    parser.add_argument("--files", metavar="GLOB", help="only the files of the tasks that match")
+    parser.add_argument("--nodes", action="store_true", help="instead: the files that interrupted runs left on nodes")
     parser.add_argument("--yes", action="store_true", help="do it")
     add_json(parser)
     add_common(parser)
@@ -55,12 +56,12 @@ def main(arguments: list[str]) -> int:
     conditions = (args.state, args.unplanned, args.old_versions, args.where, args.attempts, args.files)
     if args.nodes:
         if args.experiments or any(conditions):
-            raise UsageError("clean --nodes is about the whole lab: it goes with --yes alone")
+            raise UsageError("clean --nodes cleans the whole lab: of the other options it takes only --yes")
         return clean_nodes(args)
     if not args.experiments:
         raise UsageError("clean: which experiment? As in: tui-lab clean grid --state failed")
     if not any(conditions):
-        raise UsageError("clean: say what is to go, for example --state failed; see tui-lab clean --help")
+        raise UsageError("clean: say what to remove, for example --state failed; see tui-lab clean --help")
 
     lab = open_lab(args)
     lock = take_lock(lab) if args.yes else None
@@ -87,14 +88,14 @@ def take_lock(lab: Lab) -> EngineLock:
             with contextlib.suppress(EngineGone), contextlib.closing(client):
                 active = client.request("status")["active"]
         if active or time.monotonic() > deadline:
-            raise LabError("a run is going in this lab", "wait for it, or `tui-lab stop` it first")
+            raise LabError("an experiment of this lab is running", "wait for it, or `tui-lab stop` it first")
         time.sleep(0.05)
     return lock
 
 
 def clean_nodes(args: argparse.Namespace) -> int:
     """Remove what the lab has on its nodes while nothing runs there. Without --yes it only says which nodes it would
-    reach: what is there, only they know."""
+    reach: only they know their files."""
     from tui_lab.client.formatting import printable
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.errors import LabError
@@ -105,7 +106,7 @@ def clean_nodes(args: argparse.Namespace) -> int:
     if args.yes and names:
         client = EngineClient.start(lab)
         if active := client.request("status")["active"]:
-            raise LabError(f"{', '.join(active)} is going in this lab", "wait for it, or `tui-lab stop` it first")
+            raise LabError(f"{', '.join(active)} is running in this lab", "wait for it, or `tui-lab stop` it first")
         found = client.request("clean_nodes", environment=dict(os.environ))["nodes"]
         client.close()
     if args.json:

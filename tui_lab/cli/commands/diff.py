@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab diff`; return the exit status."""
     parser = Parser(
         "diff",
-        description="What differs between two tasks (parameters, facts, metrics, outputs)\n"
+        description="Show the differences of two tasks (parameters, facts, metrics, outputs)\n"
         "or between two submissions (file, tasks, program).",
         epilog="examples:\n  tui-lab diff 3 17\n  tui-lab diff grid#1 grid#2\n",
     )
@@ -61,7 +61,7 @@ def _task(lab: Lab, word: str) -> Address:
 
     found = resolve(lab, [word])
     if len(found) != 1:
-        raise UsageError(f"{word}: one task is wanted, and this means {len(found):,}")
+        raise UsageError(f"{word}: diff needs one task here, and this means {len(found):,}")
     return found[0]
 
 
@@ -111,9 +111,10 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             yield from map(printable, changes)
         return
     yield from map(printable, found["file"])
-    yield f"{plural(found['tasks_kept'], 'task')} in both, {found['tasks_added']:,} added, {found['tasks_gone']:,} gone"
+    kept = plural(found["tasks_kept"], "task")
+    yield f"{kept} in both, {found['tasks_added']:,} added, {found['tasks_gone']:,} removed"
     if found["program_changed"]:
-        yield f"changed in between: {', '.join(found['program_changed'])}"
+        yield f"files of the program that changed: {', '.join(found['program_changed'])}"
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`tui-lab draw KIND`: charts of the results, in the terminal or as files."""
+"""`tui-lab draw KIND`: draw charts of the results, in the terminal or as files."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "ste
 AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
 _ROLES: Final = ("x", "y", "z", "hue", "style")
 _RANGES: Final[dict[Role, str]] = {
-    "x": "of the x axis: numbers, or dates such as 2026-05-17",
-    "y": "of the y axis; bars begin at 0 without it",
-    "z": "of the colours of a heatmap",
+    "x": "limits of the x axis: numbers, or dates such as 2026-05-17",
+    "y": "limits of the y axis; without it bars begin at 0",
+    "z": "limits of the colours of a heatmap",
 }
 _TALLEST: Final = 32  # lines of a chart, however tall the terminal is
 _EPILOG = """kinds:
@@ -42,8 +42,8 @@ _EPILOG = """kinds:
   steps        learning curves: lines over the steps of EXPERIMENT_steps
   pareto       the settings that no other setting beats in both of two metrics
 
-Without columns the experiment decides: the parameter with most values along x, the first metric along y,
-the parameter with fewest values as hue. in_NAME and out_NAME find NAME, too.
+If no columns are named: x is the parameter with most values, y the first metric, hue
+the parameter with fewest values. in_NAME and out_NAME find NAME, too.
 
 A CODE is a SQL expression over X, Y, Z, H (hue), S (style) and all columns: 'X / 1000', 'log10(loss)'.
 
@@ -51,7 +51,7 @@ errors: sd, the standard deviation; se, the standard error; pi, 95 % of the valu
 interval (Student's t for a mean or sum, else 1000 resamples); none.
 
 examples:
-  tui-lab draw lines                                        the newest experiment, as it suggests itself
+  tui-lab draw lines                                        the newest experiment, with columns chosen for it
   tui-lab draw heatmap grid -o heatmap.png --annot          a picture: PNG, SVG or PDF
   tui-lab draw lines --x-column neurons --y-column loss --hue-column activation --log y
   tui-lab draw scatter --sql 'SELECT train_acc, test_acc FROM grid'
@@ -64,15 +64,17 @@ def parser() -> Parser:
     """Return the parser of `tui-lab draw`, which the screen uses as well."""
     it = Parser("draw", description="Draw results in the terminal, or into a file.", epilog=_EPILOG)
     it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
-    it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
+    it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="default: the newest")
     it.add_argument("--sql", metavar="QUERY", help="draw the rows of a query")
     it.add_argument("--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv")
     it.add_argument(
         "-o", "--output", metavar="FILE", help="write a picture there (.png .svg .pdf .html), or text (.txt)"
     )
-    it.add_argument("--follow", action="store_true", help="draw it anew until the run is over")
-    it.add_argument("--table", action="store_true", help="print what would be drawn as a table")
-    it.add_argument("--format", choices=FORMATS, help="of --table; default: by the ending of -o, else as in query")
+    it.add_argument("--follow", action="store_true", help="update the chart until the run ends")
+    it.add_argument("--table", action="store_true", help="print the data of the chart as a table")
+    it.add_argument(
+        "--format", choices=FORMATS, help="format of --table; default: by the ending of -o, else as in query"
+    )
     for role in _ROLES:
         it.add_argument(f"--{role}-column", metavar="NAME")
     for role in _ROLES:
@@ -80,13 +82,15 @@ def parser() -> Parser:
     it.add_argument("--title", metavar="TEXT")
     for label in ("x", "y", "z", "legend"):
         it.add_argument(f"--{label}-label", metavar="TEXT")
-    it.add_argument("--aggfunc", choices=AGGREGATES, default="mean", help="one value of many (default: mean)")
+    it.add_argument("--aggfunc", choices=AGGREGATES, default="mean", help="how values are combined (default: mean)")
     it.add_argument("--errorbar", choices=("sd", "se", "pi", "ci", "none"), default="ci", help="default: ci")
-    it.add_argument("--err-style", choices=("band", "bars"), default="band", help="of lines; default: band")
+    it.add_argument(
+        "--err-style", choices=("band", "bars"), default="band", help="how lines show the error; default: band"
+    )
     it.add_argument("--log", choices=("x", "y", "xy"), default="", help="logarithmic axes")
-    it.add_argument("--bins", type=_positive, metavar="N", help="of hist; default: by the values")
+    it.add_argument("--bins", type=_positive, metavar="N", help="bins of a hist; default: chosen from the values")
     it.add_argument("--annot", action="store_true", help="write the values into the cells of a heatmap")
-    it.add_argument("--fmt", metavar="CODE", help="how they are written: .2f, .1%% (default: three digits or more)")
+    it.add_argument("--fmt", metavar="CODE", help="format of these values: .2f, .1%% (default: three digits or more)")
     for role, what in _RANGES.items():
         it.add_argument(f"--{role}-range", nargs=2, type=_place, metavar=("MIN", "MAX"), help=what)
     it.add_argument(
@@ -94,16 +98,16 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar="M=min|max",
-        help="of pareto: what is better, where the file does not say (M=min,M=max,...)",
+        help="for pareto: what is better, if the file does not say (M=min,M=max,...)",
     )
     it.add_argument(
         "--fig-size",
         nargs=2,
         type=_inches,
         metavar=("W", "H"),
-        help="of a picture, in inches (default: 10 7)",
+        help="size of a picture, in inches (default: 10 7)",
     )
-    it.add_argument("--ascii", action="store_true", help="nothing but ASCII around the data's own texts")
+    it.add_argument("--ascii", action="store_true", help="draw with ASCII characters only; texts of the data stay")
     add_common(it)
     return it
 
@@ -146,7 +150,7 @@ def main(arguments: list[str]) -> int:
         mine = copy.deepcopy(args)
         source = read_source(mine)
         if args.follow and not source.frame.height:
-            raise NothingToDraw("nothing to draw: no values came")
+            raise NothingToDraw("nothing to draw: the source has no values")
         return make(read_request(mine, source), source)
 
     try:
@@ -168,7 +172,7 @@ def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
     from tui_lab.client.address import newest
 
     if args.sql is not None or args.input is not None:
-        raise UsageError("draw --follow: a run of an experiment can be followed, not --sql or --input")
+        raise UsageError("draw --follow needs an experiment; it can't follow --sql or --input")
     lab = open_lab(args)
     folder = newest(lab) if args.experiment is None else lab.experiment(args.experiment)
     args.experiment = folder.name
@@ -198,7 +202,7 @@ def read_source(args: argparse.Namespace) -> Source:
 
     given = [name for name in ("experiment", "sql", "input") if getattr(args, name) is not None]
     if len(given) > 1:
-        raise UsageError(f"draw: one source at a time, and here are {' and '.join(given)}")
+        raise UsageError(f"draw takes one source, and got {' and '.join(given)}")
     if args.sql is not None:
         return Source(_query(args))
     if args.input is not None:
@@ -295,7 +299,7 @@ def _number_format(code: str) -> str:
     try:
         format(1.5, code)
     except ValueError:
-        raise UsageError(f"draw --fmt {code}: no format of a number; .2f, .0f, .3g or .1% are some") from None
+        raise UsageError(f"draw --fmt {code}: not a format of a number; examples are .2f, .0f, .3g, .1%") from None
     return code
 
 

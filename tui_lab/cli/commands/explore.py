@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Wanted = tuple[Path, str | None]
     """An experiment file, and its text where it is not written yet."""
 
-_EPILOG = """The sweep is kept as LAB/NAME.yaml, an experiment file like any other: metrics may be added
+_EPILOG = """The sweep is written to LAB/NAME.yaml, an experiment file like any other: you can add metrics
 there, and `tui-lab --run LAB/NAME.yaml` runs it again. Placeholders are those of --run: values are data,
 never shell code.
 
@@ -38,9 +38,11 @@ examples:
 
 def parser() -> Parser:
     """Return the parser of `tui-lab explore`."""
-    it = Parser("explore", description="Run a sweep that the command line describes.", epilog=_EPILOG)
+    it = Parser("explore", description="Run a sweep defined on the command line.", epilog=_EPILOG)
     it.add_argument("--type", choices=("grid",), default="grid", help="all combinations")
-    it.add_argument("--cmd", action="append", default=[], metavar="COMMAND", help="several run one after the other")
+    it.add_argument(
+        "--cmd", action="append", default=[], metavar="COMMAND", help="the command; several run one after the other"
+    )
     it.add_argument(
         "--vl",
         nargs="+",
@@ -57,7 +59,7 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar=("NAME", "MIN", "MAX", "STEP"),
-        help="from MIN on by STEP, MAX excluded",
+        help="MIN, MIN + STEP, ... up to MAX, MAX excluded",
     )
     it.add_argument(
         "--vg",
@@ -66,12 +68,12 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar=("NAME", "MIN", "MAX", "FACTOR"),
-        help="MIN times FACTOR again and again, MAX excluded",
+        help="MIN, MIN * FACTOR, ... up to MAX, MAX excluded",
     )
-    it.add_argument("--repeat", type=int, metavar="N", help="tasks of each combination (default: 1)")
-    it.add_argument("--max-tries", type=int, metavar="N", help="attempts of a task in all (default: 3)")
+    it.add_argument("--repeat", type=int, metavar="N", help="how often each combination runs (default: 1)")
+    it.add_argument("--max-tries", type=int, metavar="N", help="most attempts of a task (default: 3)")
     it.add_argument("--workdir", metavar="DIR", help="where tasks start (default: here)")
-    it.add_argument("--name", help="of the experiment (default: grid)")
+    it.add_argument("--name", help="name of the experiment (default: grid)")
     it.add_argument("--redo", action="store_true", help="run done tasks again, as the next version")
     it.add_argument(
         "--experiment", action="append", default=[], metavar="FILE", help="an experiment file, patas' or ours"
@@ -92,7 +94,7 @@ def parser() -> Parser:
         action="extend",
         default=[],
         metavar="A:B",
-        help="these alone: A:B A: :B N NAME:A:B",
+        help="only these tasks: A:B A: :B N NAME:A:B",
     )
     it.add_argument(
         "--filter-nodes",
@@ -100,15 +102,15 @@ def parser() -> Parser:
         action="extend",
         default=[],
         metavar="TAG",
-        help="nodes with all of these",
+        help="only nodes with all of these tags",
     )
-    it.add_argument("--patas-env", action="store_true", help="let tasks see patas' variables: PATAS_VAR_NAME, ...")
-    it.add_argument("-y", dest="yes", action="store_true", help="ask nothing")
+    it.add_argument("--patas-env", action="store_true", help="also set patas' variables for tasks: PATAS_VAR_NAME, ...")
+    it.add_argument("-y", dest="yes", action="store_true", help="ask no questions")
     it.add_argument("-q", dest="quiet", action="store_true", help="print nothing but errors")
     it.add_argument("-o", dest="lab", metavar="DIR", help="the same as --lab")
-    it.add_argument("--detach", action="store_true", help="start the run and leave it")
-    it.add_argument("--replace", action="store_true", help="take the place of another file of the same name")
-    it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
+    it.add_argument("--detach", action="store_true", help="start the run and return at once")
+    it.add_argument("--replace", action="store_true", help="replace another file of the same name")
+    it.add_argument("--keep-going", action="store_true", help="go on even if the first tasks all fail")
     add_take_over(it)
     add_json(it)
     add_common(it)
@@ -120,11 +122,11 @@ def main(arguments: list[str]) -> int:
     args = parser().parse_args(negative.protect(arguments))
 
     from tui_lab.cli import patas_files
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
 
     nodes = patas_files.read_nodes(args.node, args.cluster, args.filter_nodes)
     patas_files.task_condition(args.filter_tasks, "")
-    with told(", ".join(args.experiment) or "the command"):
+    with noted(", ".join(args.experiment) or "the command"):
         sweeps, files = _wanted(args)
         made = [_checked(sweep, args) for sweep in sweeps]  # all mistakes before anything is written
     from tui_lab.client.submission import find_lab
@@ -177,7 +179,7 @@ def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
             raise UsageError(f"explore: the parameter {name} is given twice")
     for option, value in (("--repeat", args.repeat), ("--max-tries", args.max_tries)):
         if value is not None and value < 1:
-            raise UsageError(f"explore {option} {value}: it is 1 or more")
+            raise UsageError(f"explore {option} {value}: it must be 1 or more")
     if args.cmd:
         sweep = exploring.Sweep(
             args.name or "grid",
@@ -190,13 +192,13 @@ def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
         )
         sweeps.append(sweep)
     elif domains:
-        raise UsageError("explore: there are parameters and no --cmd that uses them")
+        raise UsageError("explore: --cmd is missing: no command uses the parameters")
     if not sweeps and not files:
         raise UsageError("explore needs a --cmd, or an --experiment file; see tui-lab explore --help")
     names = [sweep.name for sweep in sweeps]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"explore: two experiments are called {name}; --name gives the one of --cmd another name")
+            raise UsageError(f"explore: two experiments are called {name}; --name changes the name of the one of --cmd")
     return sweeps, files
 
 
@@ -249,7 +251,7 @@ def _check_edited(lab: Lab | None, path: Path, text: str, may_replace: bool) -> 
     old = _read(path)
     if old not in (None, text) and not may_replace and not (lab is not None and _submitted(lab, path.stem, old)):
         raise UsageError(
-            f"{path} was changed and not run since: run it with `tui-lab --run {path}`, "
+            f"{path} has been changed and not run: run it with `tui-lab --run {path}`, "
             "or give --replace or another --name"
         )
 
@@ -337,14 +339,14 @@ def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespa
     """Show what would run, and ask. Raises SpecError, LabError, UsageError for what would be refused."""
     from tui_lab.cli.commands import plan
     from tui_lab.cli.patas_files import task_condition
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, prepare
     from tui_lab.experiment.load import load
 
     for file, text in wanted:
         only = task_condition(args.filter_tasks, load(file, text).name)
         choice = Choice(only=only, rerun=redo, replace=args.replace)
-        with told(str(file)):
+        with noted(str(file)):
             prepared = prepare(lab, file, choice, text)
         with contextlib.redirect_stdout(sys.stderr):
             plan.show(prepared, everything=False)

@@ -23,7 +23,7 @@ _EPILOG: Final = (
         ("tui-lab export -o table.md", "a row per setting: mean ± interval, best in bold"),
         ("tui-lab export --settings -o s.csv", "all statistics of `tui-lab stats`"),
     )
-    + "\nA Parquet file says in its metadata what each column is: key `tui_lab`, JSON."
+    + "\nThe metadata of a Parquet file describes each column: key `tui_lab`, JSON."
 )
 
 
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     try:
         format = args.format or choose_format(file, False)
         if format == "table":
-            raise UsageError(f"{file}: a table for people is no export; `tui-lab query` and `stats` write some")
+            raise UsageError(f"{file}: export writes no text tables; `tui-lab query` and `stats` do")
         with reading(folder.name) as progress:
             results = refresh(folder, progress)
         _write(results, args, format, file)

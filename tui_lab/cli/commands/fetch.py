@@ -1,4 +1,4 @@
-"""`tui-lab fetch`: bring home what a task left on its node."""
+"""`tui-lab fetch`: fetch files that a task left on its node."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab fetch`; return the exit status."""
     parser = Parser(
         "fetch",
-        description="Bring home what a task left on its node, into the task's folder: what `keep` left out, or was\n"
-        "too much. A transfer that was cut goes on where it was. GLOB is relative to the task's folder; `**` spans\n"
-        "folders, and a folder brings all that is in it.\n\n" + TASK,
+        description="Fetch files that a task left on its node, into the task's folder: files that `keep` excludes,\n"
+        "or that were too large. An interrupted transfer is resumed. GLOB is relative to the task's folder; `**`\n"
+        "spans folders, and a folder stands for all files in it.\n\n" + TASK,
         epilog=examples(
             ("tui-lab fetch 17", "all that task 17 left"),
             ("tui-lab fetch 17 '**/*.pt'", "the models only"),
             ("tui-lab fetch \"state = 'done'\" 'ckpt/last.*'", "of many tasks"),
         ),
     )
-    parser.add_argument("words", nargs="+", metavar="TASK | GLOB", help="tasks, then the files that are wanted of them")
+    parser.add_argument("words", nargs="+", metavar="TASK | GLOB", help="tasks, then the files to fetch")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
@@ -120,8 +120,10 @@ def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
         which = str(addresses[0]) if len(addresses) == 1 else "these tasks"
         if seen and globs and not any(wanted(name) for name in seen):
             there = f"{', '.join(seen[:5])}{', ...' if len(seen) > 5 else ''}"
-            raise UsageError(f"{which} left nothing called {' or '.join(globs)}; what stayed: {there}")
-        raise NothingToDoError(f"{which}: " + ("all of that is here" if seen else "nothing stayed on a node"))
+            raise UsageError(f"{which} left no file that matches {' or '.join(globs)}; what stayed: {there}")
+        raise NothingToDoError(
+            f"{which}: " + ("all these files are here already" if seen else "nothing stayed on a node")
+        )
     return found
 
 

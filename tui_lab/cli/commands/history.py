@@ -18,13 +18,13 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab history`; return the exit status."""
     parser = Parser(
         "history",
-        description="What was submitted when, by whom, and what became of it.",
+        description="List the submissions: when, by whom, and their results.",
         epilog=examples(
             ("tui-lab history grid", "the submissions of one experiment"),
             ("tui-lab diff grid#1 grid#2", "what changed between two of them"),
         ),
     )
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all of the lab")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="default: all of the lab")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)

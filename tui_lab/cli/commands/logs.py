@@ -30,38 +30,38 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab logs`; return the exit status."""
     parser = Parser(
         "logs",
-        description=f"Print what a task wrote to its output.\n\n{TASK}",
+        description=f"Print the output of tasks.\n\n{TASK}",
         epilog=examples(
             ("tui-lab logs 17", "task 17 of the newest experiment"),
-            ("tui-lab logs -f grid/17", "what it writes from now on, too"),
+            ("tui-lab logs -f grid/17", "follow its output"),
             ("tui-lab logs --stderr -n 20 \"state = 'failed'\"", "how failed tasks ended"),
         ),
     )
     parser.add_argument("tasks", nargs="+", metavar="TASK", help="what to print")
-    parser.add_argument("--stdout", action="store_true", help="standard output alone")
-    parser.add_argument("--stderr", action="store_true", help="standard error alone")
-    parser.add_argument("-f", "--follow", action="store_true", help="go on printing until the task ends")
+    parser.add_argument("--stdout", action="store_true", help="only standard output")
+    parser.add_argument("--stderr", action="store_true", help="only standard error")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow the output until the task ends")
     parser.add_argument("-n", "--lines", type=int, metavar="N", help="the last N lines of each file")
-    parser.add_argument("--raw", action="store_true", help="leave escape codes in, also on a terminal")
+    parser.add_argument("--raw", action="store_true", help="keep escape codes, even on a terminal")
     add_common(parser)
     args = parser.parse_args(arguments)
 
     if args.lines is not None and args.lines < 0:
-        raise UsageError("-n takes a number from 0")
+        raise UsageError("-n takes 0 or a larger number")
     from tui_lab.client.address import resolve
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
 
     lab = lab_to_read(args)
     addresses = resolve(lab, args.tasks)
     if not addresses:
-        raise UsageError("no task is meant by that")
+        raise UsageError("no task matches")
     if args.follow and len(addresses) > 1:
         raise UsageError(f"-f follows one task, and {len(addresses):,} are named")
     streams: list[Stream] = ["stdout", "stderr"]
     if args.stdout != args.stderr:
         streams = ["stdout"] if args.stdout else ["stderr"]
     for address in addresses:
-        with told(str(address)):
+        with noted(str(address)):
             outputs = Outputs(address, streams)
         if args.follow:
             _follow(outputs, lab, args)

@@ -34,18 +34,18 @@ def main(arguments: list[str]) -> int:
         "       tui-lab nodes drain|resume|reconnect NAME...\n"
         "       tui-lab nodes add [EXPERIMENT...] --node [USER@]HOST[:PORT] [SLOTS] [TAG...]\n"
         "       tui-lab nodes add [EXPERIMENT...] --cluster FILE",
-        description="How the nodes of a lab are; without an engine, how they were seen last.\n\n"
-        "While an engine is running: `set` changes how many tasks a node runs at once, `drain` lets it finish what\n"
-        "it runs and gives it nothing more, `resume` takes it back in (also one in quarantine), `reconnect` tries\n"
-        "now to reach it, and `add` brings another node into what is going (by default into all of it). The last\n"
-        "two say whether the node could be reached; status 3 where not.",
+        description="Show the nodes of a lab; without an engine, their last known state.\n\n"
+        "During a run: `set` changes how many tasks a node runs at once, `drain` lets it finish its\n"
+        "tasks and gives it no more, `resume` gives it tasks again (also if it is in quarantine), `reconnect` tries\n"
+        "to reach it now, and `add` adds a node to the running experiments (by default to all). The last\n"
+        "two say if the node was reached; if not, the exit status is 3.",
         epilog=examples(
-            ("tui-lab nodes", "how they are"),
-            ("tui-lab nodes set tower slots=8", "eight tasks at once there"),
-            ("tui-lab nodes drain tower", "nothing new there; what runs may finish"),
-            ("tui-lab nodes add --node ana@tower 16 gpu", "one more node for what is going"),
-            ("tui-lab nodes add --cluster more.yaml", "all nodes of a file that are not there yet"),
-            ("tui-lab nodes reconnect tower", "it was mended: try now"),
+            ("tui-lab nodes", "show all nodes"),
+            ("tui-lab nodes set tower slots=8", "run eight tasks at once there"),
+            ("tui-lab nodes drain tower", "start nothing new there; running tasks may finish"),
+            ("tui-lab nodes add --node ana@tower 16 gpu", "add a node to all running experiments"),
+            ("tui-lab nodes add --cluster more.yaml", "add the nodes of a file that are not in use yet"),
+            ("tui-lab nodes reconnect tower", "try again now, after a repair"),
         ),
     )
     parser.add_argument("action", nargs="?", metavar="ACTION", help=", ".join(_ACTIONS))
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
     lab = open_lab(args)
     if args.action is None:
         if args.node or args.cluster:
-            raise UsageError("nodes: to bring one in, say: tui-lab nodes add --node ana@tower 16")
+            raise UsageError("nodes: to add a node, type: tui-lab nodes add --node ana@tower 16")
         _list(lab, args)
     elif args.action in _ACTIONS:
         return _change(lab, args)
@@ -89,7 +89,7 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
     asked = _asked(lab, args)
     client = EngineClient.connect(lab)
     if client is None:
-        raise UsageError(f"no engine is running in {lab.path}; nodes are changed while something is going")
+        raise UsageError(f"no engine is running in {lab.path}; nodes can be changed only during a run")
     done: list[dict[str, Any]] = []
     for command, fields, said in asked:
         # The caller's SSH agent and home are what a node is reached with.
@@ -145,7 +145,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
         if not args.node and not args.cluster:
             raise UsageError("nodes add: which node? As in: tui-lab nodes add --node ana@tower 16")
         names = [lab.experiment(word).name for word in words] or None
-        where = f"joins {', '.join(names)}" if names else "joins what is going"
+        where = f"joins {', '.join(names)}" if names else "joins all running experiments"
         entries = read_nodes(args.node, args.cluster)
         return [("node_add", {"experiments": names, "entry": e}, f"{e['name']}: {where}") for e in entries]
     if action == "set":
@@ -154,7 +154,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
             raise UsageError("nodes set: a node and its slots, as in: tui-lab nodes set tower slots=8")
         slots = int(match[1])
         if slots < 1:
-            raise UsageError(f"nodes set: slots={slots} is too few; `tui-lab nodes drain {words[0]}` gives it nothing")
+            raise UsageError(f"nodes set: slots={slots} is too few; `tui-lab nodes drain {words[0]}` gives it no tasks")
         from tui_lab.experiment.cluster.model import MOST_SLOTS
 
         if slots > MOST_SLOTS:
@@ -163,7 +163,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
     if not words:
         raise UsageError(f"nodes {action}: which node? `tui-lab nodes` lists them")
     said = {
-        "drain": "gets nothing more; what runs there may finish. `tui-lab nodes resume {name}` takes it back in",
+        "drain": "gets no more tasks; running ones may finish. `tui-lab nodes resume {name}` gives it tasks again",
         "resume": "gets tasks again",
         "reconnect": "is being reached",
     }[action]

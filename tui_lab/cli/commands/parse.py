@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from tui_lab.results.tables import Results
     from tui_lab.store.experiment import ExperimentFolder
 
-_EPILOG = """Without -p, the metrics are taken anew from the experiment's file, if that still exists.
+_EPILOG = """Without -p, the metrics of the experiment's file are used, if it still exists.
 
 examples:
   tui-lab parse                                         the newest experiment, after an edit of its metrics
   tui-lab parse grid -p loss 'Loss: (@float@)'          a further metric, or another pattern for it
-  tui-lab parse -e lab/grid -p loss 'Loss: (@float@)'   as patas has it: writes lab/grid/grid.csv, too
+  tui-lab parse -e lab/grid -p loss 'Loss: (@float@)'   as in patas: also writes lab/grid/grid.csv
   tui-lab parse grid -p acc 'acc (@float@)' -n '^Epoch' a row for each epoch, in the table grid_rows
 """
 
@@ -30,12 +30,12 @@ examples:
 def main(arguments: list[str]) -> int:
     """Run `tui-lab parse`; return the exit status."""
     parser = Parser("parse", description="Read metrics from the outputs again, or with other patterns.", epilog=_EPILOG)
-    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="by default the newest")
+    parser.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="default: the newest")
     parser.add_argument(
         "-e",
         dest="folder",
         metavar="DIR",
-        help="the experiment by its folder, as in lab/grid; writes DIR/NAME.csv, as patas does",
+        help="the experiment's folder, as in lab/grid; writes DIR/NAME.csv, as patas does",
     )
     parser.add_argument(
         "-p",
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         "-n", dest="each", metavar="REGEX", help="begin a new row at each match: the table EXPERIMENT_rows"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write the table there, in the format of its ending")
-    parser.add_argument("--format", choices=FORMATS, help="of -o, where its ending does not say it")
+    parser.add_argument("--format", choices=FORMATS, help="format of -o, if its ending does not say it")
     parser.add_argument("--force", action="store_true", help="read every output again")
     add_json(parser)
     add_common(parser)
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
 
 def _write_for_patas(results: Results) -> None:
     """The table where patas writes it, under its names. Its users read this file; where it can't be written, that is
-    told: the tables do not need it."""
+    noted: the tables do not need it."""
     from tui_lab.results.export.output import OutputError, write
     from tui_lab.results.patas_names import patas_table
 
@@ -138,9 +138,9 @@ def _refuse(path: Path, lab: Path) -> None:
     options = " or ".join(f"-e {relative(place / name)}" for name in reversed(names[-3:]))
     hint = f"; write {options}" if options else ""
     if (path / "info.yml").exists() or (path.parent / "info.yml").exists():
-        raise UsageError(f"{path}: patas made this, and parse reads the outputs of tui-lab's experiments only{hint}")
+        raise UsageError(f"{path}: this folder is from patas; parse reads only experiments of tui-lab{hint}")
     if names:
-        what = "is a lab, and no experiment" if place is path else "there is no experiment here"
+        what = "is a lab, not an experiment" if place is path else "there is no experiment here"
         raise UsageError(f"{path}: {what}{hint}")
 
 

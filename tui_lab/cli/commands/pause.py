@@ -1,4 +1,4 @@
-"""`tui-lab pause`: start nothing new for now; what runs goes on."""
+"""`tui-lab pause`: start no more tasks for now; what runs goes on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab pause`; return the exit status."""
     parser = Parser(
         "pause",
-        description="Start nothing new; what runs may finish. `tui-lab resume` goes on, and so does the same --run.",
-        epilog=examples(("tui-lab pause", "everything that is going"), ("tui-lab pause grid", "one experiment")),
+        description="Start no more tasks; running tasks may finish. `tui-lab resume` continues, and so does the same\n"
+        "--run.",
+        epilog=examples(("tui-lab pause", "all running experiments"), ("tui-lab pause grid", "one experiment")),
     )
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default everything that is going")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="default: all running experiments")
     add_common(parser)
     args = parser.parse_args(arguments)
 
@@ -27,11 +28,11 @@ def main(arguments: list[str]) -> int:
     active = client.request("status")["active"] if client is not None else []
     names = [lab.experiment(name).name for name in args.experiments] or active
     if client is None or not active:
-        raise NothingToDoError(f"nothing to pause: nothing is going in {lab.path}")
+        raise NothingToDoError(f"nothing to pause: nothing is running in {lab.path}")
     for name in names:
         if name not in active:
-            print(f"{name} is not going", file=sys.stderr)
+            print(f"{name} is not running", file=sys.stderr)
             continue
         client.request("pause", experiment=name)
-        print(f"{name}: paused; what runs may finish. `tui-lab resume {name}` goes on", file=sys.stderr)
+        print(f"{name}: paused; running tasks may finish. `tui-lab resume {name}` continues", file=sys.stderr)
     return DONE

@@ -18,29 +18,31 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab plan`; return the exit status."""
     parser = Parser(
         "plan",
-        description="Say what a run would do: new, changed, failed and stale tasks, and how long it takes.\n"
-        "Takes the options of --run, and runs nothing.",
+        description="Show what a run would do: new, changed, failed and stale tasks, and the time that they take.\n"
+        "It takes the options of --run, and runs nothing.",
         epilog=examples(
             ("tui-lab plan experiment.yaml", "what a run would do"),
-            ("tui-lab plan experiment.yaml lr=0.1,0.2", "and with these values"),
+            ("tui-lab plan experiment.yaml lr=0.1,0.2", "the same, with these values"),
             ("tui-lab plan experiment.yaml --only 'lr > 0.1' --all", "all commands of these tasks"),
         ),
     )
     parser.add_argument("words", nargs="+", metavar="FILE | name=value", help="as for --run")
     parser.add_argument("--only", metavar="SQL", help="the tasks for which this is true")
-    parser.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
+    parser.add_argument("--new", action="store_true", help="don't run failed and lost tasks again")
     parser.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
-    parser.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
     parser.add_argument(
-        "--without-added", action="store_true", help="the combinations that name=value has added leave the plan"
+        "--adopt", action="store_true", help="keep the results of tasks that are new only because of an edit"
     )
-    parser.add_argument("--replace", action="store_true", help="this file takes the place of the one before")
+    parser.add_argument(
+        "--without-added", action="store_true", help="remove combinations from the plan that name=value added"
+    )
+    parser.add_argument("--replace", action="store_true", help="use this file instead of the earlier one")
     parser.add_argument("--all", action="store_true", help="print every command that would run")
     add_json(parser)
     add_common(parser)
     args = parser.parse_intermixed_args(arguments)
 
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, find_lab, prepare, split_words
 
     files, overrides = split_words(args.words)
@@ -49,7 +51,7 @@ def main(arguments: list[str]) -> int:
     choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
     lab = find_lab(lab_path(args))
     for file in files:
-        with told(str(file)):
+        with noted(str(file)):
             prepared = prepare(lab, Path(file), choice)
         if args.json:
             print_json(as_json(prepared))

@@ -47,9 +47,7 @@ examples:
 
 def main(arguments: list[str]) -> int:
     """Run `tui-lab query`; return the exit status."""
-    parser = Parser(
-        "query", description="Ask the results with SQL (DuckDB's). Also while a run is going.", epilog=_EPILOG
-    )
+    parser = Parser("query", description="Query the results with SQL (DuckDB's), also during a run.", epilog=_EPILOG)
     parser.add_argument("words", nargs="*", metavar="SQL", help="one SELECT; - reads it from standard input")
     parser.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="a value for $NAME in the query"
@@ -70,13 +68,13 @@ def main(arguments: list[str]) -> int:
     add_common(parser)
     args = parser.parse_args(arguments)
     if args.json and (args.format or args.markdown or args.output):
-        parser.error("--json prints an object of its own, and goes with no --format, -m or -o")
+        parser.error("--json can't be combined with --format, -m or -o")
     if not args.words and not args.saved:
         parser.error("the following arguments are required: SQL")
 
     import orjson
 
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
     from tui_lab.results.export.output import Format, OutputError, choose_format, objects, write
     from tui_lab.results.sql.database import QueryError
 
@@ -86,7 +84,7 @@ def main(arguments: list[str]) -> int:
         if output is not None:
             chosen = chosen or choose_format(output, False)
         lab = lab_to_read(args)
-        with told(lab.path.name):
+        with noted(lab.path.name):
             answer = _answer(lab, args)
         if answer is None:
             return DONE
@@ -150,7 +148,7 @@ def _sql(lab: Lab, words: list[str]) -> str:
 def _single(words: list[str]) -> str:
     if len(words) > 1:
         value = f"; for a value of the query: --param {words[1]}" if re.match(r"[A-Za-z_]\w*=", words[1]) else ""
-        raise UsageError(f"one query at a time, in quotes: {words[1]!r} is too much{value}")
+        raise UsageError(f"query takes one query, in quotes, and got more: {words[1]!r}{value}")
     return words[0]
 
 
@@ -168,7 +166,7 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
 
 def _count(text: str) -> int:
     if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text} is no number of rows")
+        raise argparse.ArgumentTypeError(f"{text} is not a number of rows")
     return int(text)
 
 

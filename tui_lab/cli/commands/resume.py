@@ -1,4 +1,4 @@
-"""`tui-lab resume`: go on with what was paused or interrupted, as it was asked for."""
+"""`tui-lab resume`: continue what was paused or interrupted, as it was asked for."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab resume`; return the exit status."""
     parser = Parser(
         "resume",
-        description="Go on with what was paused or interrupted.",
-        epilog=examples(("tui-lab resume", "all that have something left"), ("tui-lab resume grid", "one experiment")),
+        description="Continue what was paused or interrupted.",
+        epilog=examples(("tui-lab resume", "all that have tasks left"), ("tui-lab resume grid", "one experiment")),
     )
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all that have something left")
-    parser.add_argument("--detach", action="store_true", help="start it and leave it")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="default: all that have tasks left")
+    parser.add_argument("--detach", action="store_true", help="start it and return at once")
     add_take_over(parser)
     add_json(parser)
     add_common(parser)
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         if count:
             left[folder] = count
         elif args.experiments:
-            print(f"{folder.name} has nothing left of what was asked for; --run asks for more", file=sys.stderr)
+            print(f"{folder.name} has no requested tasks left; --run requests more", file=sys.stderr)
     if not left and args.experiments:
         return DONE
     if not left:

@@ -22,21 +22,21 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab retry`; return the exit status."""
     parser = Parser(
         "retry",
-        description="Run tasks again that failed, were stopped or lost; their attempts count afresh.\n\n" + TASK,
+        description="Run failed, stopped or lost tasks again, with all their retries.\n\n" + TASK,
         epilog=examples(
-            ("tui-lab retry", "all that did not end well"),
+            ("tui-lab retry", "all failed, stopped and lost tasks"),
             ("tui-lab retry 17 20-29", "some tasks"),
-            ("tui-lab retry \"reason = 'timeout'\" timeout=2h", "those that took too long, with more time"),
-            ("tui-lab retry \"reason = 'oom'\" needs.memory=16G", "those that ran out of memory, with more of it"),
+            ("tui-lab retry \"reason = 'timeout'\" timeout=2h", "tasks that took too long, with more time"),
+            ("tui-lab retry \"reason = 'oom'\" needs.memory=16G", "tasks that ran out of memory, with more of it"),
         ),
     )
     parser.add_argument(
         "tasks",
         nargs="*",
         metavar="TASK | timeout=TIME | needs.NAME=AMOUNT",
-        help="by default all that did not end well, as they were",
+        help="default: all failed, stopped and lost tasks, unchanged",
     )
-    parser.add_argument("--detach", action="store_true", help="start the run and leave it")
+    parser.add_argument("--detach", action="store_true", help="start the run and return at once")
     add_take_over(parser)
     add_json(parser)
     add_common(parser)

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 _EPILOG: Final = """commands:
 {commands}
 
-  tui-lab COMMAND --help says more of each.
+  tui-lab COMMAND --help describes each one.
 
 examples:
   tui-lab experiment.yaml                      the screen: edit, run, watch, ask
   tui-lab --run experiment.yaml                run a sweep on this machine
-  tui-lab --run experiment.yaml lr=0.1,0.2     only these values, or further ones
+  tui-lab --run experiment.yaml lr=0.1,0.2     only these values; they may be new ones
   tui-lab --run experiment.yaml --first        try one task, its output on screen
-  tui-lab query 'SELECT * FROM grid LIMIT 5'   look at the results
+  tui-lab query 'SELECT * FROM grid LIMIT 5'   query the results
 """
 
 
@@ -48,24 +48,26 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
         epilog=_EPILOG.format(commands=listed),
     )
     it.add_argument(
-        "words", nargs="*", metavar="FILE | name=value", help="experiment files, and the values of this run"
+        "words", nargs="*", metavar="FILE | name=value", help="experiment files, and values for this run only"
     )
     it.add_argument("--run", action="store_true", help="run without a screen")
     it.add_argument("--first", action="store_true", help="run the first task in the foreground, its output on screen")
-    it.add_argument("--detach", action="store_true", help="start the run and leave it")
+    it.add_argument("--detach", action="store_true", help="start the run and return at once")
     it.add_argument(
-        "--only", metavar="SQL", help='run the tasks for which this is true, as in "lr < 0.1 AND repeat = 0"'
+        "--only", metavar="SQL", help='run only the tasks for which this is true, as in "lr < 0.1 AND repeat = 0"'
     )
-    it.add_argument("--new", action="store_true", help="leave failed and lost tasks alone")
+    it.add_argument("--new", action="store_true", help="don't run failed and lost tasks again")
     it.add_argument("--rerun", action="store_true", help="run done tasks again, as the next version")
-    it.add_argument("--adopt", action="store_true", help="keep the results of tasks that only an edit made new")
     it.add_argument(
-        "--without-added", action="store_true", help="the combinations that name=value has added leave the plan"
+        "--adopt", action="store_true", help="keep the results of tasks that are new only because of an edit"
     )
     it.add_argument(
-        "--replace", action="store_true", help="this file takes the place of the one the experiment came from"
+        "--without-added", action="store_true", help="remove combinations from the plan that name=value added"
     )
-    it.add_argument("--keep-going", action="store_true", help="go on although the first tasks all fail")
+    it.add_argument(
+        "--replace", action="store_true", help="use this file instead of the one that the experiment came from"
+    )
+    it.add_argument("--keep-going", action="store_true", help="go on even if the first tasks all fail")
     add_nodes(it)
     add_take_over(it)
     it.add_argument("--version", action="store_true", help="print the version")
@@ -103,7 +105,7 @@ def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:
         hint = suggest(args.words[0], COMMANDS)
         raise UsageError(f'there is no command and no file "{path}"; ' + (hint or "see tui-lab --help"))
     if open_screen is None:
-        raise UsageError("no screen can be opened here; there are --run, status, query: see tui-lab --help")
+        raise UsageError("there is no terminal for the screen; use --run, status, query: see tui-lab --help")
     if path is not None and path.is_dir():
         if not (path / "lab.json").exists() and any(path.iterdir()):
             raise UsageError(f"{path}: is no lab (it has no lab.json); name a lab or an experiment file")
@@ -141,7 +143,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
 
     files, overrides = split_words(args.words)
     if not files:
-        raise UsageError("--run needs a file beside the name=value words")
+        raise UsageError("--run needs a file besides name=value")
     choice = Choice(overrides, args.only, args.new, args.rerun, args.adopt, args.replace, args.without_added)
     nodes = read_nodes(args.node, args.cluster) if nodes is None else nodes
     lab = find_lab(lab_path(args))
@@ -173,7 +175,10 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
     if args.detach:
         heard.restore()
         if not args.json and runs:
-            print("Started. `tui-lab status` says how it stands; without --detach it is followed.", file=sys.stderr)
+            print(
+                "Started. `tui-lab status` shows the progress; the same command without --detach follows the run.",
+                file=sys.stderr,
+            )
         return DONE
     from tui_lab.cli.watch import watch  # while the first tasks run
 
@@ -181,7 +186,7 @@ def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine 
 
 
 def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Prepared]:
-    """Prepare every file, so that the mistakes of all are told at once. Raises SpecError, LabError."""
+    """Prepare every file, so that the mistakes of all are reported at once. Raises SpecError, LabError."""
     from tui_lab.client.submission import prepare
     from tui_lab.experiment.yaml.problem import SpecError
 

@@ -1,4 +1,4 @@
-"""`tui-lab schema`: the JSON Schema of experiment.yaml or cluster.yaml, for editors; or its reference, for people."""
+"""`tui-lab schema`: the JSON Schema of experiment.yaml or cluster.yaml, for editors; or its reference."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def main(arguments: list[str]) -> int:
         "  # yaml-language-server: $schema=./experiment.schema.json",
         epilog=examples(
             ("tui-lab schema > experiment.schema.json", "for an editor"),
-            ("tui-lab schema --reference", "every key, for people"),
+            ("tui-lab schema --reference", "every key and its meaning"),
             ("tui-lab schema --cluster --reference", "every key of cluster.yaml"),
         ),
     )
     parser.add_argument("--reference", action="store_true", help="print every key and its meaning, as Markdown")
-    parser.add_argument("--cluster", action="store_true", help="that of cluster.yaml")
+    parser.add_argument("--cluster", action="store_true", help="the schema of cluster.yaml")
     add_common(parser)
     args = parser.parse_args(arguments)
 

@@ -21,26 +21,26 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab show`; return the exit status."""
     parser = Parser(
         "show",
-        description=f"Everything about a task: its values, its attempts, its files.\n\n{TASK}",
+        description=f"Show everything about a task: values, attempts, files.\n\n{TASK}",
         epilog=examples(
             ("tui-lab show 17", "task 17 of the newest experiment"),
-            ("tui-lab show --command grid/17", "a line that does the same in a shell"),
+            ("tui-lab show --command grid/17", "a shell line that repeats it"),
         ),
     )
     parser.add_argument("tasks", nargs="+", metavar="TASK", help="what to show")
-    parser.add_argument("--command", action="store_true", help="only a line that repeats the task in a shell")
+    parser.add_argument("--command", action="store_true", help="print only a shell line that repeats the task")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)
 
     from tui_lab.client.address import resolve
-    from tui_lab.client.reading import told
+    from tui_lab.client.reading import noted
 
     addresses = resolve(lab_to_read(args), args.tasks)
     if not addresses:
-        raise UsageError("no task is meant by that")
+        raise UsageError("no task matches")
     for number, address in enumerate(addresses):
-        with told(str(address)):
+        with noted(str(address)):
             recipe, row = _recipe(address)
         if args.command:
             print(repeating_line(recipe, row))
@@ -87,8 +87,8 @@ def _show(found: dict[str, Any], address: Address) -> None:
     for name, value in found["parameters"].items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {shown_value(shown)}")
-    told = [fact for fact in FACTS.values() if fact.phrase and found.get(fact.name) is not None]
-    said = [fact.phrase.format(fact_format(fact)(found[fact.name])) for fact in told]
+    lines = [fact for fact in FACTS.values() if fact.phrase and found.get(fact.name) is not None]
+    said = [fact.phrase.format(fact_format(fact)(found[fact.name])) for fact in lines]
     print(f"  {', '.join(said)}, key {found['key'][:12]}")
     for line in found["commands"]:
         print(f"  $ {line}")
@@ -132,6 +132,6 @@ def _show_left(files: list[dict[str, Any]], address: Address) -> None:
         there = [file for file in files if (file["node"], file["attempt"]) == place]
         amount = f"{plural(len(there), 'file')}, {size(sum(file['size'] for file in there))}"
         which = f"{address}.{place[1]}" if place[1] > 1 else str(address)
-        print(f"  stayed on {place[0]}: {amount}; `tui-lab fetch {which}` brings them")
+        print(f"  stayed on {place[0]}: {amount}; `tui-lab fetch {which}` fetches them")
         for file in there[:_SHOWN]:
             print(f"    {size(file['size']):>10}  {file['name']}")

@@ -36,7 +36,7 @@ _EPILOG: Final = examples(
 
 
 def _parser() -> Parser:
-    parser = Parser("stats", description="Which setting is best, and how sure that is.", epilog=_EPILOG)
+    parser = Parser("stats", description="Show which setting is best, and how sure that is.", epilog=_EPILOG)
     parser.add_argument(
         "experiment",
         nargs="?",
@@ -48,20 +48,22 @@ def _parser() -> Parser:
         "--by", metavar="P,...", help="parameters that make a setting (default: all that vary but `seed`)"
     )
     what.add_argument("--per", metavar="P", help="the best setting for each value of a parameter, judged by itself")
-    what.add_argument("--where", metavar="SQL", help="only tasks of which this is true, as `lr < 0.1 AND opt = 'sgd'`")
+    what.add_argument(
+        "--where", metavar="SQL", help="only tasks for which this is true, as in `lr < 0.1 AND opt = 'sgd'`"
+    )
     what.add_argument(
         "--metric",
         metavar="M,...",
         help="metrics, facts such as duration, or NAME@last, NAME@best, NAME@10 of values by step",
     )
     what.add_argument(
-        "--goal", metavar="[M=]min|max", help="what is better, where the file does not say (M=min,M=max,...)"
+        "--goal", metavar="[M=]min|max", help="what is better, if the file does not say (M=min,M=max,...)"
     )
     what.add_argument("--baseline", metavar="SETTING", help="compare with this: `lr=0.1 opt=sgd`, or a SQL condition")
     what.add_argument(
         "--against",
         metavar="B",
-        help="compare with another experiment, a version (grid@1) or a CSV file, where settings are equal",
+        help="compare equal settings with another experiment, a version (grid@1) or a CSV file",
     )
     what.add_argument("--pareto", nargs=2, metavar=("M1", "M2"), help="the Pareto front of two metrics")
     what.add_argument(
@@ -70,7 +72,7 @@ def _parser() -> Parser:
     what.add_argument(
         "--allow-incomplete",
         action="store_true",
-        help="let a setting be best that has NaN, no value, failed or unfinished repeats",
+        help="let a setting be best even if some of its repeats are NaN, null, failed or unfinished",
     )
     how = parser.add_argument_group("how")
     how.add_argument("--ci", type=_level, default=0.95, metavar="LEVEL", help="confidence (default: 0.95)")
@@ -90,14 +92,14 @@ def _parser() -> Parser:
         action="store_const",
         const="paired",
         default="auto",
-        help="compare within pairs of equal repeat (default: where they share a seed)",
+        help="compare within pairs of equal repeats (default: if they share a seed)",
     )
     pairing.add_argument("--unpaired", dest="pairing", action="store_const", const="unpaired", help="never pair")
     how.add_argument(
         "--correction",
         choices=("holm", "bh", "bonferroni", "none"),
         default="holm",
-        help="of p-values for their number (default: holm)",
+        help="correction of p-values for their number (default: holm)",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -157,18 +159,18 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
     explained = _importance(report, args) if args.importance else None
     file = Path(args.output) if args.output else None
     format = args.format or choose_format(file, sys.stdout.isatty())
-    told = warnings(report, _shown_metrics(report, args) if format == "table" and not args.json else None)
+    texts = warnings(report, _shown_metrics(report, args) if format == "table" and not args.json else None)
     if args.json:
-        print_json(document(report, front, explained, told))
+        print_json(document(report, front, explained, texts))
         return DONE
     if format == "table":
-        _print(report, args, front, explained, told, file)
+        _print(report, args, front, explained, texts, file)
         return DONE
     from tui_lab.results.export.described import describe_statistics, paper_table, write_described
     from tui_lab.results.statistics.frame import frame
 
     if front is not None and explained is not None:
-        raise UsageError("--pareto and --importance are two tables: ask for one of them, or for --json")
+        raise UsageError("--pareto and --importance are two tables: choose one of them, or --json")
     if explained is not None:
         found = importance_frame(explained)
     elif front is not None:
@@ -179,7 +181,7 @@ def _answer(results: Results, args: argparse.Namespace) -> int:
             found = found.head(args.limit)
     about = {"experiment": report.name, **method(report)}
     write_described(found, format, file, about, describe_statistics(report, found))
-    for line in told:
+    for line in texts:
         print(f"note: {line}", file=sys.stderr)
     return DONE
 
@@ -204,18 +206,18 @@ def _per(results: Results, args: argparse.Namespace) -> int:
     names = [metric.name for metric in _shown_metrics(reports[0], args)]
     shown = [[one for one in report.metrics if one.name in names] for report in reports]
     all_of_it = args.json or format != "table"
-    told = [warnings(report, None if all_of_it else one) for report, one in zip(reports, shown, strict=True)]
+    texts = [warnings(report, None if all_of_it else one) for report, one in zip(reports, shown, strict=True)]
     if args.json:
-        print_json(document_per(reports, told))
+        print_json(document_per(reports, texts))
         return DONE
     if format == "table":
         _write_table(file, lambda width: (line for name in names for line in per_lines(reports, name, width)))
-        _tell(warnings_per(reports, told))
+        _tell(warnings_per(reports, texts))
         return DONE
     found = frame_per(reports, [paper_table(one) if format == "markdown" else frame(one) for one in reports])
     about = {"experiment": results.name, "per": args.per, **method(reports[0])}
     write_described(found, format, file, about, describe_statistics(reports[0], found))
-    for line in warnings_per(reports, told):
+    for line in warnings_per(reports, texts):
         print(f"note: {line}", file=sys.stderr)
     return DONE
 
@@ -281,7 +283,9 @@ def _level(text: str) -> float:
     except ValueError:
         level = -1
     if not 0.5 <= level < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no confidence level: 0.5 to below 1, usually 0.95")
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a confidence level: it is at least 0.5 and below 1, usually 0.95"
+        )
     return level
 
 
@@ -371,7 +375,7 @@ def _importance(report: Report, args: argparse.Namespace) -> dict[str, Importanc
     return found
 
 
-# ---- for people
+# --- Texts
 
 
 def _print(
@@ -379,12 +383,12 @@ def _print(
     args: argparse.Namespace,
     front: list[bool] | None,
     explained: dict[str, Importance | None] | None,
-    told: list[str],
+    texts: list[str],
     file: Path | None,
 ) -> None:
 
     _write_table(file, lambda width: _lines(report, args, front, explained, width))
-    _tell(told)
+    _tell(texts)
 
 
 def _write_table(file: Path | None, lines: Callable[[int], Iterator[Text]]) -> None:
@@ -398,11 +402,11 @@ def _write_table(file: Path | None, lines: Callable[[int], Iterator[Text]]) -> N
         _show(console, lines(console.width))
 
 
-def _tell(told: Sequence[str]) -> None:
+def _tell(texts: Sequence[str]) -> None:
     from tui_lab.results.statistics.table import wrapped
 
     errors = new_console(stderr=True, highlight=False, soft_wrap=True)
-    for line in told:
+    for line in texts:
         _show(errors, wrapped(f"! {line}".split(" "), errors.width, style="yellow"))
 
 

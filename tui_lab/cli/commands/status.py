@@ -1,4 +1,4 @@
-"""`tui-lab status`: how the experiments of a lab stand."""
+"""`tui-lab status`: show the progress of the experiments of a lab."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab status`; return the exit status."""
     parser = Parser(
         "status",
-        description="How the experiments of a lab stand, and whether anything is running.",
+        description="Show the progress of the experiments of a lab, and what is running.",
         epilog=examples(
             ("tui-lab status", "all experiments"),
             ("tui-lab status grid --json", "one, for a program"),
-            ("tui-lab status --nodes", "and how the nodes are"),
+            ("tui-lab status --nodes", "and the nodes"),
         ),
     )
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="by default all")
-    parser.add_argument("--nodes", action="store_true", help="the table of `tui-lab nodes`, too")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="default: all")
+    parser.add_argument("--nodes", action="store_true", help="also show the table of `tui-lab nodes`")
     add_json(parser)
     add_common(parser)
     args = parser.parse_args(arguments)

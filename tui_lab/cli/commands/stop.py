@@ -13,15 +13,14 @@ def main(arguments: list[str]) -> int:
     """Run `tui-lab stop`; return the exit status."""
     parser = Parser(
         "stop",
-        description="Stop tasks: what runs is ended, what waits does not begin. "
-        "`tui-lab retry` runs them again.\n\n" + TASK,
+        description="Stop running and pending tasks. `tui-lab retry` runs them again.\n\n" + TASK,
         epilog=examples(
-            ("tui-lab stop", "everything that is going"),
+            ("tui-lab stop", "all running experiments"),
             ("tui-lab stop grid/17", "one task"),
             ("tui-lab stop 'lr > 0.1'", "some"),
         ),
     )
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help="by default everything that is going")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="default: all running experiments")
     add_common(parser)
     args = parser.parse_args(arguments)
 
@@ -50,7 +49,11 @@ def main(arguments: list[str]) -> int:
     for name, tasks in wanted.items():
         answer = client.request("stop", experiment=name, tasks=tasks)
         count = answer["stopped"]
-        said = f"stopping {plural(count, 'task')}" if count else "nothing to stop: none of these tasks is going"
+        said = (
+            f"stopping {plural(count, 'task')}"
+            if count
+            else "nothing to stop: none of these tasks is running or pending"
+        )
         print(f"{name}: {said}", file=sys.stderr)
         for one in answer.get("stopping", ()):
             if "away_for" in one:

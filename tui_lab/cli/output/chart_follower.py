@@ -42,7 +42,7 @@ def follow(lab: Lab, folder: ExperimentFolder, make: Callable[[], Chart], put: C
 
 
 def _over(lab: Lab, folder: ExperimentFolder) -> bool:
-    """The newest run has ended, or nobody is left who could go on with it."""
+    """The newest run has ended, or no engine is left that could go on with it."""
     if folder.state().ended is not None:
         return True
     facts = EngineFacts.read(lab)

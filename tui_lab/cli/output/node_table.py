@@ -1,4 +1,4 @@
-"""The nodes of a lab as a table for people: `tui-lab nodes`, `status --nodes`."""
+"""The nodes of a lab as a table: `tui-lab nodes`, `status --nodes`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui_lab.store.errors import StorageError
 if TYPE_CHECKING:
     from tui_lab.store.lab import Lab
 
-# A state is told by its word; colour only repeats it.
+# A state has its word; colour only repeats it.
 STYLES: Final = {
     "up": "green",
     "connecting": "cyan",
@@ -72,7 +72,7 @@ def show(found: Nodes, console: Console | None = None) -> None:
         console.print(found.notice or "the engine has no nodes yet", soft_wrap=True)
         return
     if not found.alive:
-        console.print(f"{found.notice}; its nodes when they were seen last:", soft_wrap=True)
+        console.print(f"{found.notice}; the last known state of its nodes:", soft_wrap=True)
     columns = [column for column in _COLUMNS if column.alive in (None, found.alive)]
     columns = [column for column in columns if any(column.cell(node) for node in found.nodes)]
     cards_apart = _wanted(columns, found.nodes) > console.width
@@ -165,7 +165,7 @@ def _card(card: Mapping[str, Any]) -> str:
 
 
 def _share(used: float | None, whole: float | None) -> str:
-    """`12/64G`; a part of what is below ten units is told with one decimal place."""
+    """`12/64G`; values below ten units have one decimal place."""
     if not whole:
         return ""
     power = 0

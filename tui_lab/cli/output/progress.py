@@ -99,17 +99,17 @@ class LinesView:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.next = time.monotonic() + LINES_EVERY
-        self.told: set[str] = set()
+        self.printed: set[str] = set()
 
     def update(self, runs: list[Followed], notice: str) -> None:
         """Print failures and notices that were not printed before."""
         for run in runs:
-            if run.failure is not None and run.folder.name not in self.told:
-                self.told.add(run.folder.name)
+            if run.failure is not None and run.folder.name not in self.printed:
+                self.printed.add(run.folder.name)
                 self.say(f"{run.folder.name}: {failure_line(run)}")
         same = _LASTING.sub("", notice)
-        if notice and same not in self.told:
-            self.told.add(same)
+        if notice and same not in self.printed:
+            self.printed.add(same)
             self.say(notice)
         if time.monotonic() >= self.next:
             self.next = time.monotonic() + LINES_EVERY

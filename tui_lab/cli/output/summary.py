@@ -87,9 +87,9 @@ def _beside_the_program(folder: ExperimentFolder, state: fold.State) -> list[str
     if code is None or not found:
         return []
     first = ", ".join(map(printable, found[:3])) + (", ..." if len(found) > 3 else "")
-    what = f"tasks wrote {plural(len(found), 'file')} beside the program ({first}), where all others see what is there"
+    what = f"tasks wrote {plural(len(found), 'file')} beside the program ({first}), where all other tasks see them"
     place = printable(str(code_snapshot.snapshot(folder.path, code)))
-    return [f"{what}; {{output}} is each one's own: {place}"]
+    return [f"{what}; {{output}} is the task's own folder: {place}"]
 
 
 def _missed(folder: ExperimentFolder, results: Results | None) -> str:
@@ -107,7 +107,7 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
     columns = state.columns
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     examples: dict[tuple[str, str], str] = {}
-    told: dict[int, str] = {}
+    messages: dict[int, str] = {}
     read = 0
     for task in range(state.size):
         code = columns["state"][task]
@@ -122,8 +122,8 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
         if read < READ_AT_MOST:
             read += 1
             if reason == "start":  # nothing ran that could have said why
-                told = told or start_messages(folder)
-            message = told.get(task) if reason == "start" else None
+                messages = messages or start_messages(folder)
+            message = messages.get(task) if reason == "start" else None
             line = last_line(folder.path, (task, columns["attempt"][task]), message, columns["signal"][task])
         key = (fold.STATES[code] if code == fold.LOST else reason, _NUMBER.sub("#", line))
         examples.setdefault(key, line)
@@ -134,7 +134,7 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
 
 def best_settings(results: Results) -> dict[str, Any] | None:
     """The best settings by the first metric that has a goal; None where none has. `tied` is how many others
-    can't be told from the best."""
+    are tied with the best."""
     name = leading_metric(results)
     if name is None or results.spec.metrics[name].goal is None or not results.grid.height:
         return None
@@ -202,13 +202,15 @@ def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str, m
     asked = zip(columns["queued"], columns["state"], strict=True)
     left = sum(queued and code == fold.PENDING for queued, code in asked)
     if left and state.paused is None:
-        words.append(f"the same command again: it goes on with the {plural(left, 'task')} left")
+        words.append(f"the same command again: it continues with the {plural(left, 'task')} left")
     elif counts["pending"] and state.paused is None:  # this run chose by name=value, --only or a filter
-        words.append(f"--run the file alone: it goes on with the {plural(counts['pending'], 'task')} not asked for")
+        words.append(
+            f"--run with the file alone: it continues with the {plural(counts['pending'], 'task')} not requested"
+        )
     if counts["failed"] or counts["lost"]:
         words.append(f"tui-lab retry{lab} {name}")
     if counts["done"] and not measured:
-        words.append(f"tui-lab parse{lab} {name} -p loss 'Loss: (@float@)'   (a metric, by its name and its pattern)")
+        words.append(f"tui-lab parse{lab} {name} -p loss 'Loss: (@float@)'   (the name and pattern of a metric)")
     if counts["done"]:
         words.append(f"tui-lab query{lab} {shlex.quote(f'SELECT * FROM {quoted(name)} LIMIT 5')}")
     return words
@@ -256,10 +258,10 @@ def _print(
             console.print(Text(line))
         if best["tied"]:
             others = "1 other" if best["tied"] == 1 else f"{best['tied']:,} others"
-            told = "are equal to the best" if best["deterministic"] else "can't be told from the best"
-            console.print(Text(f"  {others} {told}: tui-lab stats{lab} {name}"))
+            standing = "equal to the best" if best["deterministic"] else "tied with the best"
+            console.print(Text(f"  {others} {standing}: tui-lab stats{lab} {name}"))
         if best["untested"]:
-            console.print(Text(f"  ? {best['untested']:,} not tested, for want of repeats"))
+            console.print(Text(f"  ? {best['untested']:,} not tested: too few repeats"))
         if best["deterministic"]:
             console.print(Text(f"  {NOTHING_SCATTERS}"))
         if best["why_not"]:
@@ -267,7 +269,7 @@ def _print(
     for task, note in list(notes.items())[:NOTES]:
         console.print(Text(f"! task {task}: {printable(note)}", style="yellow"))
     if len(notes) > NOTES:
-        console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note: tui-lab show says it"))
+        console.print(Text(f"! and {plural(len(notes) - NOTES, 'further task')} with a note; see tui-lab show"))
     if missed:
         console.print(Text(f"! {missed}", style="yellow"))
     for warning in warnings:
@@ -279,14 +281,14 @@ def _print(
 def paused_line(event: Paused) -> str:
     """Why a run paused, and what to do."""
     if event.reason == "asked":
-        return "Paused by a person. `tui-lab resume` goes on."
+        return "Paused by tui-lab pause. `tui-lab resume` continues."
     if event.reason in ("no_node", "error"):
         why = event.message or event.reason
-        return f"Stopped: {why}{'' if why.endswith(('.', '?', '!')) else '.'} The same command goes on."
+        return f"Stopped: {why}{'' if why.endswith(('.', '?', '!')) else '.'} The same command continues."
     if event.reason == "max_failures":
         failed = plural(event.failed, "failed task")
-        return f"Stopped after {failed} (max_failures). The same command goes on with the rest."
+        return f"Stopped after {failed} (max_failures). The same command continues with the rest."
     return (
-        f"Paused: the first {event.failed} tasks all failed. Mend it and run the same command again, "
+        f"Paused: the first {event.failed} tasks all failed. Repair it and run the same command again, "
         "or go on regardless with --keep-going."
     )

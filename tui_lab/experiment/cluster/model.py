@@ -33,7 +33,7 @@ class ClusterNode(Model):
 
     name: str = documented(
         default="",
-        description="What the node is called, in tables and by `--node`; by default its `host`, and `localhost` for "
+        description="Name of the node, in tables and for `--node`; by default its `host`, and `localhost` for "
         "this machine.",
         examples=["tower"],
     )
@@ -46,7 +46,7 @@ class ClusterNode(Model):
         default=None, description="Port of its sshd; by default as in `~/.ssh/config`, else 22.", examples=[2222]
     )
     user: str | None = documented(
-        default=None, description="Who to log in as; by default as in `~/.ssh/config`, else you.", examples=["ana"]
+        default=None, description="User to log in as; by default as in `~/.ssh/config`, else you.", examples=["ana"]
     )
     key: str | None = documented(
         default=None,
@@ -56,28 +56,30 @@ class ClusterNode(Model):
     )
     known_hosts: str | None = documented(
         default=None,
-        description="File of host keys, on this machine, in the place of `~/.ssh/known_hosts`.",
+        description="File of host keys, on this machine, instead of `~/.ssh/known_hosts`.",
         examples=["lab_hosts"],
     )
     slots: int | None = documented(
         default=None, description="How many tasks run there at once; by default its cores.", examples=[16]
     )
     tags: tuple[str, ...] = documented(
-        default=(), description="Words for what it has, which `run_on` of an experiment asks for.", examples=[["gpu"]]
+        default=(),
+        description="Words that describe the node; `run_on` of an experiment selects by them.",
+        examples=[["gpu"]],
     )
     gpus: Gpus | None = documented(
         default=None,
         description="GPUs for tasks: their indices or names (`MIG-...`, `GPU-...`), `all`, or `free` for those "
-        "that nobody else uses at the start. Default: all. Never one that "
+        "that no other user uses at the start. Default: all. Never one that "
         "`CUDA_VISIBLE_DEVICES` and its like there leave out.",
         examples=[[0, 1], "free"],
     )
     memory: int | None = documented(
-        default=None, description="Memory for tasks, where it is not all that the node has.", examples=["48G"]
+        default=None, description="Memory for tasks, if it is less than the node has.", examples=["48G"]
     )
     workdir: str | None = documented(
         default=None,
-        description="Folder on the node where tasks start, in the place of the experiment's `workdir`.",
+        description="Folder on the node where tasks start, instead of the experiment's `workdir`.",
         examples=["~/exp"],
     )
     python: str | None = documented(
@@ -92,12 +94,14 @@ class ClusterNode(Model):
         examples=["module load cuda"],
     )
     env: dict[str, str] = documented(
-        default_factory=dict, description="Variables of all tasks there.", examples=[{"OMP_PROC_BIND": "true"}]
+        default_factory=dict,
+        description="Environment variables of all tasks there.",
+        examples=[{"OMP_PROC_BIND": "true"}],
     )
     ahead: Ahead | None = documented(
         default=None,
-        description="A backlog for the node to work through alone while this machine sleeps: a number of tasks, or a "
-        "time.",
+        description="Work that the node gets in advance, for the time that this machine sleeps: a number of tasks, or "
+        "a time.",
         examples=["8h", 500],
     )
     lost_after: float | None = documented(
@@ -131,7 +135,7 @@ class ClusterNode(Model):
 class Cluster(Model):
     """A named set of nodes."""
 
-    name: str | None = documented(default=None, description="What the cluster is called.", examples=["wespa"])
+    name: str | None = documented(default=None, description="Name of the cluster.", examples=["wespa"])
     nodes: tuple[ClusterNode, ...] = documented(
         description="The machines; the keys of one are below.",
         examples=[[{"slots": 2}, {"name": "tower", "host": "192.0.2.9", "slots": 16}]],
@@ -151,7 +155,7 @@ class Cluster(Model):
 def node_name_error(name: str) -> tuple[str, str] | None:
     """Message and hint if `name` can't be a node's, else None."""
     if not NODE_NAME.fullmatch(name):
-        return f'"{name}" can\'t be the name of a node', "it is letters, digits and _ . @ % + -, as in: tower"
+        return f'"{name}" can\'t be the name of a node', "a name has letters, digits and _ . @ % + -, as in: tower"
     if len(name) > MAX_NODE_NAME:
         return f'the name "{name[:20]}..." is too long for a node', f"{MAX_NODE_NAME} characters are allowed"
     return None

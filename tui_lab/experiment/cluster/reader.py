@@ -136,7 +136,7 @@ def _node(r: Reader, path: Keypath) -> ClusterNode | None:
     if not given.get("name"):
         given["name"] = given.get("host", "localhost")
         if error := node_name_error(given["name"]):
-            r.add(path, f"{error[0]}, and its host is called so", "give it a name, as in name: tower")
+            r.add(path, f"{error[0]}, and this is the name of its host", "give it a name, as in name: tower")
     return ClusterNode(**given, transport=transport) if len(r.problems) == before else None
 
 

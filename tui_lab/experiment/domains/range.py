@@ -39,7 +39,7 @@ class Range(Domain):
             return None
         domain = cls(start=found[0], stop=found[1], step=found[2] if len(found) == 3 else 1)
         if domain.size == 0:
-            r.add(path, "this range is empty", "it goes from start by step, and leaves stop out")
+            r.add(path, "this range is empty", "it goes from start by step, without stop")
             return None
         return domain if not_too_large(r, path, domain.size) else None
 

@@ -31,7 +31,7 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
     if len(kinds) != 1:
         if not r.misread(path):
             found = " and ".join(f'"{kind}"' for kind in kinds) or "none"
-            hint = f"a mapping as a value stands in a list; kinds are {', '.join(KINDS)}"
+            hint = f"write a mapping that is a value inside a list; kinds are {', '.join(KINDS)}"
             r.add(path, f"a domain has one kind, and this has {found}", hint)
         return None
     kind = kinds[0]
@@ -40,9 +40,9 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
             hint = (
                 _meant(r, path, kind)
                 or suggest(kind, KINDS)
-                or f"kinds are {', '.join(KINDS)}; a mapping as a value stands in a list"
+                or f"kinds are {', '.join(KINDS)}; write a mapping that is a value inside a list"
             )
-            r.add((*path, kind), f'"{kind}" is no kind of domain', hint, at_key=True)
+            r.add((*path, kind), f'"{kind}" is not a kind of domain', hint, at_key=True)
         return None
     try:
         meant = KINDS[kind]

@@ -69,7 +69,7 @@ def condition(expression: str, frame: pl.DataFrame) -> pl.Series:
     with _LOCK:
         kind = _result_type(expression, frame, names)
         if kind not in ("BOOLEAN", '"NULL"', "NULL"):
-            raise ExpressionError(f"a condition must be true or false, and this is {_spoken(kind)}", 0)
+            raise ExpressionError(f"a condition must be true or false, but this is {_spoken(kind)}", 0)
         return _evaluate(expression, frame, names).cast(pl.Boolean).fill_null(False)
 
 
@@ -100,7 +100,7 @@ def _names(expression: str, columns: Iterable[str]) -> tuple[str, ...]:
 def parsed(expression: str, columns: tuple[str, ...]) -> Any:
     """DuckDB's tree of a text that is one expression; `columns` serve its hints. Raises ExpressionError."""
     if "\0" in expression:
-        raise ExpressionError("a NUL character is not possible in an expression", expression.index("\0"))
+        raise ExpressionError("an expression can't contain a NUL character", expression.index("\0"))
     with _LOCK:
         # As it is, where brackets must match by themselves, and in brackets, where only an expression fits.
         bare, wrapped = (
@@ -175,7 +175,7 @@ def _bounded(ask: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         _connection.cache_clear()  # what can't be interrupted goes on with the old one
         if isinstance(error, KeyboardInterrupt):
             raise
-        hint = "make it simpler, or the values that it makes shorter"
+        hint = "make it simpler, or its values shorter"
         raise ExpressionError(f"this takes longer than {SECONDS:g} s", 0, hint) from None
 
 

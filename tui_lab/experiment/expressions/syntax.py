@@ -103,7 +103,7 @@ def syntax_error(
     if "without selection list" in message or not text.strip():
         return ExpressionError("the expression is empty", 0)
     if message.startswith("Only SELECT"):
-        return ExpressionError("only a single expression is possible here, no statement", 0)
+        return ExpressionError("only a single expression is possible here, not a statement", 0)
     if message.startswith("unterminated"):
         what = "comment" if "comment" in message else "quote"
         return ExpressionError(f"a {what} is opened but not closed", offset)
@@ -204,10 +204,10 @@ class Walk:
             other = _OTHER_SPELLING.get(name, "")
             hint = f"of several values in one row, take {other}" if other and arguments > 1 else ""
             raise ExpressionError(
-                f"{shown}() summarises many rows, and an expression sees one row at a time", offset, hint
+                f"{shown}() aggregates many rows, but an expression sees one row at a time", offset, hint
             )
         if name in _ROW_MAKERS:
-            raise ExpressionError(f"{name}() makes several rows of one: not possible in an expression", offset)
+            raise ExpressionError(f"{name}() makes several rows from one: not possible in an expression", offset)
         if _FOREIGN.match(name) or name in _FOREIGN_NAMES or name in self.catalog.others:
             raise ExpressionError(f"{name}() is not possible in an expression", offset)
         if name not in self.catalog.scalars:
@@ -215,7 +215,7 @@ class Walk:
 
 
 def _unstable(name: str, offset: int | None) -> ExpressionError:
-    return ExpressionError(f"{name} would give another plan each time", offset)
+    return ExpressionError(f"{name} would give a different plan each time", offset)
 
 
 def _lambda_names(node: Any) -> Iterator[str]:

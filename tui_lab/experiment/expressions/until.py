@@ -39,11 +39,11 @@ def check(condition: str, metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     tree = parsed(condition, walk.columns)
     walk.visit(tree, None, frozenset())
     if not walk.summarised:
-        raise ExpressionError("the condition summarises no metric", 0, "for example: ci95(loss) < 0.01 * mean(loss)")
+        raise ExpressionError("the condition aggregates no metric", 0, "for example: ci95(loss) < 0.01 * mean(loss)")
     for name in walk.used:
         if name in metrics and _holds_text(metrics[name]):
             hint = "find numbers with @float@ or @int@, or give it type: float"
-            raise ExpressionError(f'the metric "{name}" holds text, no numbers', None, hint)
+            raise ExpressionError(f'the metric "{name}" holds text, not numbers', None, hint)
     _check_type(condition, tuple(walk.used))
     return tuple(walk.used)
 
@@ -110,7 +110,7 @@ class _ConditionWalk(Walk):
             super().function(node, offset)
             return
         if self.inside:
-            raise ExpressionError(f"{name}() stands inside {self.inside}(), which summarises already", offset)
+            raise ExpressionError(f"{name}() stands inside {self.inside}(), which aggregates already", offset)
         self.summarised = True
         self.inside = "count" if name == "count_star" else name
 
@@ -119,7 +119,7 @@ class _ConditionWalk(Walk):
         if not self.inside and names[0].lower() not in local:
             name = names[0]
             hint = f"write mean({name}), ci95({name}), max({name}), ..."
-            raise ExpressionError(f'"{name}" has a value for each repeat, and the condition needs one', offset, hint)
+            raise ExpressionError(f'"{name}" has a value for each repeat, but the condition needs one', offset, hint)
 
     def unknown(self, name: str, offset: int | None) -> ExpressionError:
         error = super().unknown(name, offset)
@@ -157,7 +157,9 @@ def _check_type(condition: str, names: tuple[str, ...]) -> None:
         raise translated(condition, error, len(prefix)) from None
     if kind not in ("BOOLEAN", '"NULL"', "NULL"):
         raise ExpressionError(
-            f"a condition must be true or false, and this is of type {kind}", 0, "compare, as in: ci95(loss) < 0.1"
+            f"a condition must be true or false, but this is of type {kind}",
+            0,
+            "write a comparison, as in: ci95(loss) < 0.1",
         )
 
 

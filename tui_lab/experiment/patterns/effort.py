@@ -1,4 +1,4 @@
-"""How long a search can take at worst, told from the pattern alone.
+"""How long a search can take at worst, computed from the pattern alone.
 
 Python's `re` tries one way after the other, and some patterns have more ways through a line than anyone can wait for:
 `(a+)+$` has 2^n. What is counted here is an upper bound, as a polynomial of the line's length: the ways through a part
@@ -18,7 +18,7 @@ LONGEST: Final = 1 << 20
 _MANY: Final = 8
 """A repeat up to more than this often counts as one without an end."""
 _TERMS: Final = 6
-"""Powers of the length that are told apart; a pattern with a higher one is for short lines only."""
+"""Powers of the length that are distinguished; a pattern with a higher one is for short lines only."""
 _ANY: Final = (1 << 129) - 1
 _BEYOND: Final = 1 << 128
 """Of a set of characters: those beyond ASCII, which are taken as one."""
@@ -208,7 +208,7 @@ def _first(item: Any, flags: int) -> tuple[int, bool]:
         return 0, True
     if name in ("ASSERT", "ASSERT_NOT") and len(_sequence(list(argument[1]), _ANY, flags).steps) == 1:
         return 0, True
-    return _ANY, True  # what is long to look at is looked at at each end of a run
+    return _ANY, True  # what takes long to analyse would take so at each end of a run
 
 
 def _set(items: Any, flags: int) -> int:

@@ -116,7 +116,7 @@ def compile_pattern(text: str, spaced: bool = False) -> Pattern:
     except (OverflowError, RecursionError):
         raise PatternError("this pattern is too large", 0) from None
     names = sorted(regex.groupindex, key=lambda name: regex.groupindex[name])
-    # The scan does not know verbose comments; where it counted differently, nothing is said about groups.
+    # The scan does not know verbose comments; where it counted differently, groups are not reported.
     kinds = scan.kinds if scan.captures == regex.groups else {}
     if expanded.captured:
         kinds = {1: scan.shorthand_kind(0)}

@@ -47,7 +47,7 @@ def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
             r.add((*path, name), *error, at_key=True)
         elif name.lower() in folded:
             message = f'the metrics "{folded[name.lower()]}" and "{name}" differ only in case'
-            r.add((*path, name), message, "SQL takes them for one", at_key=True)
+            r.add((*path, name), message, "SQL ignores case", at_key=True)
         folded.setdefault(name.lower(), name)
         metric = _metric(r, (*path, name))
         if metric is not None:
@@ -86,9 +86,9 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
     if "sql" in keys:
         for key in ("decimal", "thousands"):
             if key in keys:
-                r.add((*path, key), f'"{key}" says how numbers are read; "sql" computes them', at_key=True)
+                r.add((*path, key), f'"{key}" is for reading numbers; "sql" computes them', at_key=True)
     if "run" in keys and "from" in keys:
-        r.add((*path, "from"), '"from" goes with "pattern" alone, not with "run"', at_key=True)
+        r.add((*path, "from"), '"from" goes only with "pattern", not with "run"', at_key=True)
     if "json" in keys and "path" not in keys:
         r.add(
             (*path, "json"),
@@ -103,7 +103,7 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
     if "run" in keys and "pattern" not in keys:
         r.add(
             (*path, "run"),
-            f'{owner} needs "pattern", to find its value in what the command prints',
+            f'{owner} needs "pattern", to find its value in the output of the command',
             at_key=True,
         )
     return Metric(**found) if len(r.problems) == before else None
@@ -117,7 +117,11 @@ def _plain(r: Reader, at: Keypath) -> Any:
         return r.text(at)
     text = r.text(at, blank=True)
     if text is not None and (not text or any(mark in text for mark in '"\r\n')):
-        r.add(at, "this can't stand between cells", "write the characters that do, a blank for any number of blanks")
+        r.add(
+            at,
+            "this can't be a delimiter",
+            "write the characters between two cells; a blank means any number of blanks",
+        )
         return None
     return text
 
@@ -126,7 +130,7 @@ def _check_marks(r: Reader, path: Keypath, found: dict[str, Any], keys: tuple[st
     """The marks in numbers must differ."""
     if "thousands" in keys and found.get("thousands") == (found.get("decimal") or "."):
         other = "." if found["thousands"] == "," else ","
-        r.add((*path, "thousands"), "this mark stands before decimals", f'write decimal: "{other}", too')
+        r.add((*path, "thousands"), "this is the decimal mark", f'write decimal: "{other}", too')
 
 
 def _one_kind(r: Reader, path: Keypath, keys: tuple[str, ...], owner: str) -> bool:
@@ -136,7 +140,7 @@ def _one_kind(r: Reader, path: Keypath, keys: tuple[str, ...], owner: str) -> bo
         if len(keys) == len(r.keys(path)):  # else a misspelt key is the reason
             r.add(
                 path,
-                f"{owner} does not say where it comes from",
+                f"{owner} has no source",
                 f"give one of {', '.join(KINDS)}",
                 at_key=True,
             )
@@ -156,7 +160,7 @@ def _pattern(r: Reader, path: Keypath) -> Pattern | None:
         return compile_pattern(text)
     except PatternError as error:
         cut = r.document.cut_by_comment(r.node(path))
-        hint = f'YAML takes " #" for a comment: {QUOTE}' if cut else ""
+        hint = f'YAML reads " #" as a comment: {QUOTE}' if cut else ""
         r.add(path, f"in the pattern: {error.message}", hint, offset=error.offset)
         return None
 
@@ -169,7 +173,7 @@ def _value_pattern(r: Reader, path: Keypath, take: str) -> str | None:
     if take != "count" and pattern.value == 0:
         hint = "put parentheses around the value, as in: loss (@float@)"
         if r.document.cut_by_comment(r.node(path)):
-            hint = f'YAML takes " #" for a comment: {QUOTE}'
+            hint = f'YAML reads " #" as a comment: {QUOTE}'
         r.add(path, "the pattern has no group for the value", hint)
         return None
     if pattern.value == -1 and take != "count" and "|" not in pattern.text:
@@ -196,7 +200,7 @@ def read_rows(r: Reader, path: Keypath) -> Rows | None:
     if len(kinds) > 1:
         r.add((*path, kinds[1]), f'"rows" has both "{kinds[0]}" and "{kinds[1]}"', at_key=True)
     elif not kinds and len(keys) == len(r.keys(path)):
-        r.add(path, '"rows" does not say where they come from', "give pattern, csv or each", at_key=True)
+        r.add(path, '"rows" has no source', "give pattern, csv or each", at_key=True)
     elif others := [key for key in keys if key in _ONLY_WITH and _ONLY_WITH[key] == ("csv",) and "csv" not in keys]:
         r.add((*path, others[0]), f'"{others[0]}" goes with "csv", not with "{kinds[0]}"', at_key=True)
     elif "csv" in keys and "from" in keys:

@@ -52,7 +52,7 @@ def _unknown(r: Reader, path: Keypath, known: Collection[str]) -> None:
     other = _ELSEWHERE.get(name.lower())
     hint = f'did you mean "{other}"?' if other else suggest(name, known)
     message = f'"{name}" is neither {", ".join(OF_A_NODE)} nor one of "limits"'
-    r.add(path, message, hint or f"where tasks share it, add limits: {{{name}: 2}}", at_key=True)
+    r.add(path, message, hint or f"if tasks share it, add limits: {{{name}: 2}}", at_key=True)
 
 
 def _amounts(r: Reader, path: Keypath, name: str) -> tuple[Amount, ...] | None:
@@ -92,7 +92,7 @@ def read_limits(r: Reader, path: Keypath) -> dict[str, int] | None:
         if error := name_error(name):
             r.add((*path, name), *error, at_key=True)
         elif name in OF_A_NODE:
-            r.add((*path, name), f'"{name}" is what nodes offer, so it has no limit here', at_key=True)
+            r.add((*path, name), f'"{name}" is offered by nodes and can have no limit', at_key=True)
         elif (count := r.whole((*path, name), 1)) is not None:
             limits[name] = count
     return limits
@@ -165,7 +165,7 @@ def check_needs(r: Reader, given: Mapping[str, Any], known: Collection[str]) -> 
                 r.add(path, f"{too_many(name, value, limits[name])}, so it could never start")
     taken = (given.get("needs") or Needs()).tokens
     unused = (name for name in limits if name not in taken)
-    return tuple(str(r.problem(("limits", name), f'no need takes of "{name}"', at_key=True)) for name in unused)
+    return tuple(str(r.problem(("limits", name), f'no task needs "{name}"', at_key=True)) for name in unused)
 
 
 def _values(
@@ -180,7 +180,7 @@ def _values(
     except PlaceholderError:
         return  # noted already
     for early in sorted(used & set(_TOO_EARLY) - set(_parameters(given))):
-        r.add(path, f"{{{early}}} is not known before a task has its place", "a need can't depend on it")
+        r.add(path, f"{{{early}}} is not known before a task has a node", "a need can't depend on it")
         return
     if len(used) != 1:
         return

@@ -124,7 +124,7 @@ def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
         r.add(path, '"repeat" needs "until", the condition that ends the repeats', hint, at_key=True)
     if "max" not in keys:
         hint = "add, for instance, max: 30"
-        r.add(path, '"repeat" needs "max", for the condition may never be true', hint, at_key=True)
+        r.add(path, '"repeat" needs "max", because the condition may never be true', hint, at_key=True)
     if len(found) < 2 or None in found.values() or not {"max", "until"} <= found.keys():
         return None
     repeat = Repeat(**found)

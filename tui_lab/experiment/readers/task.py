@@ -26,7 +26,7 @@ _NOT_RETRIED: Final = {
     "node-lost": "a task whose node was lost runs again by itself",
     "walltime": "a task whose allocation ended runs again by itself",
     "dependency": "it runs when what it depends on is done",
-    "stopped": "what a person stopped waits for that person",
+    "stopped": "stopped tasks wait for `tui-lab retry`",
 }
 
 
@@ -189,9 +189,7 @@ def _no_reference(r: Reader, path: Keypath, name: str, value: str) -> None:
             continue
         if name.endswith("PATH") or name in found.groups():
             hint = f"setup may do that: `export {name}={shortened(json.dumps(value, ensure_ascii=False), 80)}`"
-            r.add(
-                path, f'{found[0]} stands for no value here: "env" takes texts as they are', hint, offset=found.start()
-            )
+            r.add(path, f'{found[0]} is not replaced here: values of "env" are plain texts', hint, offset=found.start())
             return
 
 

@@ -70,12 +70,12 @@ class Command:
         return None if self.needs_shell else _argv(self._lines, TaskValues(values))
 
     def shown(self, values: Mapping[str, Value]) -> str:
-        """The command for people, with values quoted in place: pasted into bash or zsh it does the same."""
+        """The command for readers, with values quoted in place: pasted into bash or zsh it does the same."""
         return LineWriter(TaskValues(values)).line(_trimmed(self.parts))
 
     @property
     def strangers(self) -> list[str]:
-        """Names in braces outside of quotes that are nobody's: the shell leaves `{name}` as it stands, so hardly anyone
+        """Unknown names in braces outside of quotes: the shell leaves `{name}` as it stands, so hardly anyone
         means that."""
         found = [part for part, _ in walk(self.parts)]
         return [
@@ -107,7 +107,7 @@ class Command:
     def _write(self, values: TaskValues | None) -> str:
         text = ShellWriter(self.widths, values).write(self.parts)
         if len(text.encode()) >= LONGEST:
-            raise CommandError("the command is longer than 128 KiB, more than a shell can be given at once")
+            raise CommandError("the command is longer than 128 KiB, more than a shell accepts")
         return text
 
 

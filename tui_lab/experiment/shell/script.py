@@ -291,5 +291,5 @@ class _ScriptReader(WordReader):
 
     def _not_a_target(self, what: str) -> None:
         if self.frame.redirected:
-            hint = "a file cannot be left out: write {name}"
+            hint = "a file can't be left out: write {name}"
             raise CommandError(f"{what} cannot be the target of a redirection", self.position, hint)

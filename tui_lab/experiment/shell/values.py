@@ -27,7 +27,7 @@ class TaskValues:
         text = self._render(part.name, self._value(part), part.offset)
         if isinstance(part, Place) and part.numeric and _NUMBER.fullmatch(text) is None:
             raise CommandError(
-                f"the shell calculates with {part.name} here, so it must be a number, not {text[:40]!r}",
+                f"the shell does arithmetic with {part.name} here, so it must be a number, not {text[:40]!r}",
                 part.offset,
                 f"give it to a variable first: value={{{part.name}}}, and use $value",
             )
@@ -72,7 +72,9 @@ class TaskValues:
         items = given[1:]
         width = max(1, width)
         if len(items) > width:
-            raise self._error(flag.name, flag.offset, f"has {len(items)} items, but the command was made for {width}")
+            raise self._error(
+                flag.name, flag.offset, f"has {len(items)} items, but the command was written for {width}"
+            )
         added = {variable("F", flag.name): "1" * bool(given)}
         for index in range(width):
             added[item_variable(flag.name, index)] = "=" + items[index] if index < len(items) else ""

@@ -1,4 +1,4 @@
-"""The two ways to write out a shell command: for the shell, and for people.
+"""The two ways to write out a shell command: for the shell, and for readers.
 
 For the shell, the text is constant and values are referred to as environment variables, so that no value can
 ever be read as code. Three kinds of variables, each always set, so that none is inherited from an outer task:
@@ -129,7 +129,7 @@ def _double(value: str) -> str:
 
 @dataclass(frozen=True)
 class LineWriter:
-    """Writes the line for people, with values quoted in place.
+    """Writes the line for readers, with values quoted in place.
 
     Pasted into bash or zsh, also an interactive one, it does what the task did. Where no quotes can be
     written, the value is given to a variable in front.

@@ -78,9 +78,9 @@ def _words(problem: str, context: str, at: int, opened: int, text: Text) -> tupl
 
     if "mapping values are not allowed" in problem:
         if ": " in source[first:at].strip() + " " or value_at < at:
-            return at, 'a second ": " in one line, which YAML takes for another key', QUOTE
+            return at, 'a second ": " in one line, which YAML reads as another key', QUOTE
         hint = "check the indentation, and that the line above is complete"
-        return at, "a key where YAML still expects the value above to go on", hint
+        return at, "a key, but YAML expects more of the value above", hint
     if "quoted scalar" in context and "end of stream" in problem:
         return opened, "this quote is never closed", "end the text with the same quote"
     if "document indicator" in problem:
@@ -200,7 +200,7 @@ def read_text(path: Path) -> str:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise SpecError([Problem(str(path), 0, 0, f"can't be read: {reason}")]) from None
     if len(raw) > LARGEST:
-        raise SpecError([Problem(str(path), 0, 0, f"is larger than {LARGEST >> 20} MiB, which no such file may be")])
+        raise SpecError([Problem(str(path), 0, 0, f"is larger than {LARGEST >> 20} MiB, the limit for such files")])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -230,7 +230,7 @@ def _refusal(error: yaml.YAMLError, source: Text, file: str) -> SpecError:
     """What to say where the parser stumbled.
 
     It looks ahead, and some versions of it bound the depth themselves, so it may stumble behind a place where this
-    module would have stopped. What stands first is told: the text before the error is read once more.
+    module would have stopped. The first error is reported: the text before it is read once more.
     """
     before = Text(source.source[: read_without_error(error, source)])
     composer = _Composer(before, file)
@@ -334,7 +334,7 @@ class _Composer:
         if known is not None and not known.open:
             return known
         if known is not None:
-            self.add(start, f'the alias "*{event.anchor}" stands inside what it names')
+            self.add(start, f'the alias "*{event.anchor}" refers to itself')
         else:
             hint = "put the value in single quotes if it is text"
             self.add(start, f'the alias "*{event.anchor}" names no anchor above it', hint)

@@ -94,7 +94,7 @@ def in_front(x: pl.Series, y: pl.Series, x_goal: Goal, y_goal: Goal) -> pl.Serie
 
 
 MOST_BINS: Final = 200
-MOST_SLOPES: Final = 6  # series whose slopes are told
+MOST_SLOPES: Final = 6  # series whose slopes are given
 _AGGREGATED: Final = ("x", "y", "low", "high", "n")
 
 
@@ -215,7 +215,7 @@ class _Groups:
             yield Series(name, part.select(columns), color, codes.get("style", color))
 
     def named(self, found: pl.DataFrame, x: Axis | None, columns: Sequence[str]) -> pl.DataFrame:
-        """The table for people: names instead of codes, and columns called as they are."""
+        """The table to read: names instead of codes, and columns called as they are."""
         table = [pl.Series(key, _taken(self.names[key], found[key])) for key in self.keys]
         table += [_shown_x(found["x"], x) if c == "x" and x is not None else found[c] for c in columns]
         return _renamed(self.prepared, table)

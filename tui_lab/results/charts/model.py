@@ -105,7 +105,7 @@ class Axis:
 class Series:
     """What is drawn in one colour (the number of its hue) and one look (that of its style).
 
-    Columns of `points`, all Float64 and finite but where null is said:
+    Columns of `points`, all Float64 and finite, except where null is named:
     lines, categories, steps  x, y, low, high (null without an error), n
     scatter                   x, y
     heatmap                   x, y, z (null for an empty cell)
@@ -127,7 +127,7 @@ class Chart:
     y: Axis
     series: tuple[Series, ...]
     table: pl.DataFrame
-    """The same data for people, columns under their own names."""
+    """The same data to read, columns under their own names."""
     z: Axis | None = None
     title: str = ""
     legend: str = ""

@@ -6,11 +6,11 @@
     json        one array of objects; jsonl: an object a line. NaN and infinities are null: JSON has no others
     parquet     the types as they are
     markdown    a pipe table; numbers to the right
-    table       for people: aligned; on a terminal cut to its width and to TABLE_ROWS rows
+    table       to read: aligned; on a terminal cut to its width and to TABLE_ROWS rows
 
 Floats are written as their shortest exact text, times in ISO 8601 (UTC as Z), durations in seconds, bytes in hex;
 lists and structures are JSON text, except in JSON and Parquet. In Markdown and tables that go to no file, floats are
-rounded for people.
+rounded for readers.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def write(
 
 
 def _discard(stream: TextIO) -> None:
-    """Nobody reads any more: what Python flushes at its end must not fail again."""
+    """The reader has gone: what Python flushes at its end must not fail again."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

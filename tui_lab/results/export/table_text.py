@@ -1,4 +1,4 @@
-"""Tables for people: aligned text, on a terminal cut to what it can show."""
+"""Tables to read: aligned text, on a terminal cut to what it can show."""
 
 from __future__ import annotations
 

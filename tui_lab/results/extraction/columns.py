@@ -71,7 +71,7 @@ def _digits(value: Scalar) -> str:
 def merge(old: Column, new: Column, wanted: ColumnType) -> Column | None:
     """`old` and `new` below each other, as `build` would have made them of all values together.
 
-    None if that cannot be told from the columns: the values are needed.
+    None if that can't be known from the columns: the values are needed.
     """
     first, second = old.series, new.series
     if second.null_count() == len(second):

@@ -40,7 +40,7 @@ WORDS: Final = 200
 
 
 SAMPLES: Final = 3
-"""Tasks without a value that are looked at."""
+"""Most tasks without a value whose outputs are read."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _no_rows(rows: Rows, folder: Path, done: Sequence[Task], spec: Experiment) -
 
 
 def _line(pattern: Pattern, source: str, one: Refused, folder: Path, steps: tuple[str | None, ...]) -> int | None:
-    """The line, from 1, that a text stands in which a pattern found; None where that can't be told."""
+    """The line, from 1, that a text stands in which a pattern found; None where that is unknown."""
     try:
         paths = task_files(task_path(folder, one.task[0]), source, stream_names(source, steps), one.task[1])
         text = read_all(paths)
@@ -207,7 +207,7 @@ def _type(name: str, metric: Metric) -> ColumnType:
 
 
 def _how_to_read(text: str, unit: str | None, shorthand: bool) -> str:
-    """What to write so that a number is read that was refused; empty where that can't be told.
+    """What to write so that a number is read that was refused; empty where that is unknown.
 
     shorthand: it was found by one, and another one may do."""
     text = text.strip()
@@ -360,7 +360,7 @@ def _end(path: TaskFile) -> Text:
 
 
 def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str:
-    """What is there instead of a missing file."""
+    """The files that exist instead of a missing one."""
     place = Path(task_path(folder, task[0]))
     if not place.is_dir():
         return "the task's folder is not here"

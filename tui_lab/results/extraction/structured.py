@@ -241,7 +241,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Uneven:
-    """In place of a line that has more cells than the header: which is which can't be told."""
+    """In place of a line that has more cells than the header: it is unknown which cell is which."""
 
     row: int
     cells: int

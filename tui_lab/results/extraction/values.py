@@ -103,7 +103,7 @@ def from_json(value: Value, wanted: ColumnType, unit: str | None = None, notatio
 
 
 class Nested(str):
-    """JSON text of an object or array, to be told from text that only looks like it."""
+    """JSON text of an object or array, as opposed to text that only looks like it."""
 
 
 def json_text(value: Value) -> str:

@@ -178,7 +178,7 @@ class Database:
         limit: int = 0,
     ) -> pl.DataFrame:
         """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it,
-        which `warn` is told. Raises QueryError, and what reading the lab raises."""
+        which is passed to `warn`. Raises QueryError, and what reading the lab raises."""
         self._looked.clear()
         frames: dict[str, pl.DataFrame] = {}
         rewritten = self._with_files(sql, frames)
@@ -324,7 +324,7 @@ class Database:
             if token.text == "(" and token.kind == "other":
                 calls.append(_Call(before[-1] if before else ""))
             elif token.text == ")" and token.kind == "other" and calls:
-                if (closed := calls.pop()).partitioned and not closed.told:
+                if (closed := calls.pop()).partitioned and not closed.explicit:
                     pieces.append((token.start, token.start, f", {_AS_IT_IS}"))
             elif token.kind in ("string", "quoted"):
                 inside = calls[-1] if calls and calls[-1].reads else None
@@ -339,7 +339,7 @@ class Database:
                         written = f"(FROM {reader}({written}, {_AS_IT_IS}))"
                     pieces.append((token.start, token.end, written))
             elif calls and token.text.lower() == "hive_partitioning":
-                calls[-1].told = True
+                calls[-1].explicit = True
             before = [*before[-1:], token.text.lower()]
         return replace(sql, sorted(pieces))
 
@@ -440,7 +440,7 @@ class _Call:
 
     name: str
     partitioned: bool = False  # it reads a file below a folder such as `lr=0.1`
-    told: bool = False  # it says itself whether folders make columns
+    explicit: bool = False  # it says itself whether folders make columns
 
     @property
     def reads(self) -> bool:
@@ -483,14 +483,14 @@ def _stamp(folder: ExperimentFolder) -> _Stamp:
 
 def _left_out(results: Iterable[Results], frames: Mapping[str, pl.DataFrame]) -> list[str]:
     """What to say of outputs that could not be read for the tables that a query has seen."""
-    told: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for one in results:
         if frames.keys() - {f"{one.name}_steps", f"{one.name}_rows"}:
-            told |= dict.fromkeys(one.left_out())
+            lines |= dict.fromkeys(one.left_out())
         for kind in _LONG:
             if f"{one.name}_{kind}" in frames:
-                told |= dict.fromkeys(one.left_out(kind))
-    return list(told)
+                lines |= dict.fromkeys(one.left_out(kind))
+    return list(lines)
 
 
 _LONG: Final[tuple[Literal["steps", "rows"], ...]] = ("steps", "rows")

@@ -199,7 +199,7 @@ def _where(side: Side, where: str) -> Side:
 
 
 def _metrics(first: Side, second: Side, options: Options) -> tuple[tuple[str, ...], Side, Side]:
-    """The metrics to compare, and both sides with their parameters and metrics told apart."""
+    """The metrics to compare, and both sides with their parameters and metrics identified."""
     sides = [first, second]
     for place, other in ((0, second), (1, first)):
         side = sides[place]
@@ -357,8 +357,8 @@ def _versus(
     if missing:
         notes.append(f"{name}: {missing:,} values are NaN or missing and left out")
     whole = (one, two), (summaries[0], summaries[1])
-    told = Versus(name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level, offset)
-    return told, notes
+    versus = Versus(name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level, offset)
+    return versus, notes
 
 
 def _goal_and_unit(first: Side, second: Side, name: str, options: Options) -> tuple[Goal | None, str | None]:
@@ -388,7 +388,7 @@ def _pairs(one: Sequence[Sample], two: Sequence[Sample], alike: bool, options: O
     partners = sum(len(within_pairs(a, b)) for a, b in zip(one, two, strict=True)) if clear else 0
     if options.pairing == "paired":
         if not clear:
-            raise StatisticsError("--paired: some tasks of a setting have equal repeats, so it is not told which pair")
+            raise StatisticsError("--paired: some tasks of a setting have equal repeats, so it is unknown which pair")
         if not partners:
             raise StatisticsError("nothing pairs: no repeat is in both; leave --paired out")
         return True

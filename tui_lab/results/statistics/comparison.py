@@ -1,4 +1,4 @@
-"""Settings compared: which one is best, which can't be told from it, and how all differ from a baseline."""
+"""Settings compared: which one is best, which are tied with it, and how all differ from a baseline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tui_lab.results.statistics.tests import (
 # --- The ratio of two means, with its interval
 @dataclass(frozen=True)
 class Ratio:
-    """`low` and `high` are None where the divisor can't be told from 0: then no ratio is impossible."""
+    """`low` and `high` are None where the divisor does not differ from 0: then no ratio is impossible."""
 
     value: float
     low: float | None = None
@@ -45,7 +45,7 @@ class Ratio:
 
 
 def ratio_of_means(a: Moments, b: Moments, df: float, level: float, differences: Moments | None = None) -> Ratio | None:
-    """mean(a) / mean(b) with Fieller's interval (JRSS B 16, 1954): all ratios r for which a - r b can't be told from 0.
+    """mean(a) / mean(b) with Fieller's interval (JRSS B 16, 1954): all ratios r for which a - r b may be 0.
     None where mean(b) is 0.
 
     `df` are the degrees of freedom of the t test of the difference. With the same ones here the interval holds 1
@@ -190,7 +190,7 @@ def against_best(
     """The corrected p-value of each setting's difference from the best (1 for the best itself, None where
     there is no test).
 
-    Those with 1 - level or more can't be told from the best. With Bonferroni's correction the setting that is
+    Those with 1 - level or more are tied with the best. With Bonferroni's correction the setting that is
     best in truth is among them with at least the confidence of the level, whichever it is: it is left out
     only if one of the others beats it in a test at (1 - level) / (number of others) (subset selection, Gupta,
     Technometrics 7, 1965). Holm's is uniformly more powerful. No p-value is below that of the question whether the

@@ -69,20 +69,20 @@ def importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64})
 
 
-def document_per(reports: Sequence[Report], told: Sequence[list[str]]) -> dict[str, Any]:
-    """The documents on each value of a parameter; `told` are the warnings of each."""
+def document_per(reports: Sequence[Report], texts: Sequence[list[str]]) -> dict[str, Any]:
+    """The documents on each value of a parameter; `texts` are the warnings of each."""
     name = reports[0].per[0] if reports[0].per else ""
     parts = [
         {"value": report.per[1] if report.per else None, **document(report, None, None, lines)}
-        for report, lines in zip(reports, told, strict=True)
+        for report, lines in zip(reports, texts, strict=True)
     ]
     return {"experiment": reports[0].name, "per": name, "values": parts}
 
 
 def document(
-    report: Report, front: list[bool] | None, explained: dict[str, Importance | None] | None, told: list[str]
+    report: Report, front: list[bool] | None, explained: dict[str, Importance | None] | None, texts: list[str]
 ) -> dict[str, Any]:
-    """Everything of a report. `front` and `explained` are left out where they are None; `told` are
+    """Everything of a report. `front` and `explained` are left out where they are None; `texts` are
     warnings."""
     best: dict[str, dict[str, Any]] = {}
     for metric in report.metrics:
@@ -101,7 +101,7 @@ def document(
         "best": best,
         "anova": differ,
         "deterministic": [metric.name for metric in report.metrics if metric.known.deterministic],
-        "warnings": told,
+        "warnings": texts,
     }
     if front is not None:
         found["pareto"] = [report.settings.label(place) for place, on in enumerate(front) if on]

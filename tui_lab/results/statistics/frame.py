@@ -30,7 +30,7 @@ SUMMARY: Final[dict[str, Any]] = {
     "standing": pl.String,
 }
 """`low` and `high` are the confidence interval of the mean. `asked` are the tasks of the plan, of which `n_failed`
-failed and `n_open` have not ended. `tied` was tested and can't be told from the best; null where nothing was tested."""
+failed and `n_open` have not ended. `tied` was tested and does not differ from the best; null if nothing was tested."""
 COMPARISON: Final[dict[str, Any]] = {
     "baseline": pl.Boolean,
     "difference": pl.Float64,
@@ -82,7 +82,7 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 
 def settings_table(report: Report) -> pl.DataFrame:
-    """The settings' parameters (`in_NAME` where a column of this table has the name) and what is said of them by the
+    """The settings' parameters (`in_NAME` where a column of this table has the name) and their judgement by the
     report's first metric, best first; `ci95` is half of the interval."""
     (metric,) = report.metrics
     found = [

@@ -156,7 +156,7 @@ def _corrected(
 
 
 def interval_name(how: Bootstrap | None, binary: bool = False) -> str:
-    """The method, for people."""
+    """The method, as text."""
     if binary:
         return "Wilson's for shares"
     return "Student's t" if how is None else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"

@@ -65,8 +65,8 @@ class Options:
 
 
 Standing = Literal["best", "tied", "worse", "untested", "incomplete", "no value"]
-"""What a setting is, by one metric: the best, not to be told from it, told from it; without a test (a single value);
-not told from the best, and short of values that were asked for."""
+"""What a setting is, by one metric: the best, tied with it, worse; without a test (a single value);
+tied with the best, and short of requested values."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class MetricReport:
         return "untested" if p is None else "tied"
 
     def tied(self, place: int) -> bool:
-        """Whether a setting was tested and can't be told from the best; true of the best itself."""
+        """Whether a setting was tested and does not differ from the best; true of the best itself."""
         return self.standing(place) in ("best", "tied")
 
     def count(self, standing: Standing) -> int:
@@ -151,7 +151,7 @@ def judge(
     pair: bool = False,
     bootstrap: Bootstrap | None = None,
 ) -> MetricReport:
-    """All that is said of one metric. The only place that decides which setting is best.
+    """The whole judgement of one metric. The only place that decides which setting is best.
 
     asked: what each setting has of what it was asked for; by default all. allow_incomplete: a setting that lacks
     values may be the best.
@@ -348,7 +348,7 @@ def values_of(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Seri
     if column in results.tasks.columns and column not in results.parameters:
         series = results.tasks[column]
         if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
-            raise StatisticsError(f'"{name}" holds {_kind(series)}, no numbers')
+            raise StatisticsError(f'"{name}" holds {_kind(series)}, not numbers')
         return series
     reference = split(name)
     if reference is not None:

@@ -1,4 +1,4 @@
-"""A report for people: lines that fit a terminal, best setting first."""
+"""A report as text: lines that fit a terminal, best setting first."""
 
 from __future__ import annotations
 
@@ -163,8 +163,8 @@ def why_incomplete(metric: MetricReport, place: int) -> str:
     """Return a note such as `1 of 6 values (5 NaN)`."""
     reasons = [f"{counts[0]} {title}" for title, counts in lacking(metric, [place])]
     reasons = [reason.replace(" null", " without one").replace(" open", " not finished") for reason in reasons]
-    told = f" ({', '.join(reasons)})" if reasons else ""
-    return f"{metric.summaries[place].n} of {metric.asked[place].asked} values{told}"
+    why = f" ({', '.join(reasons)})" if reasons else ""
+    return f"{metric.summaries[place].n} of {metric.asked[place].asked} values{why}"
 
 
 def uncrowned(report: Report, metric: MetricReport) -> str:
@@ -247,8 +247,8 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
         notes.append(f"--goal {metric.name}=max (or min) says what is best")
     elif metric.known.deterministic:  # which the warnings say
         notes += [f"≈ {tied:,} equal to the best"] if (tied := metric.count("tied")) else []
-    elif told := told_apart(report, metric):
-        notes.append(told)
+    elif verdict := told_apart(report, metric):
+        notes.append(verdict)
     if together := _together(metric):
         notes.append(together)
     if report.baseline is not None and metric.known.deterministic:
@@ -272,27 +272,27 @@ def interval_note(report: Report, metric: MetricReport) -> str:
 
 
 def _together(metric: MetricReport) -> str:
-    """Whether the settings differ at all; empty where that can't be said, or would contradict what is said of one."""
+    """Whether the settings differ at all; empty where that is unknown, or would contradict the answer on one."""
     found = metric.anova
     if found is None or math.isnan(found.f):
         return ""
     verdicts = [one.verdict(metric.goal, metric.level) for one in metric.comparisons if one is not None]
-    told = "better" in verdicts or "worse" in verdicts
+    differ = "better" in verdicts or "worse" in verdicts
     if found.p >= 1 - metric.level:
-        if told:
+        if differ:
             return ""
         said = "no sign that the settings differ at all"
-    elif metric.best is None or metric.count("worse") or told:
+    elif metric.best is None or metric.count("worse") or differ:
         said = "the settings differ"
     else:
-        said = "some settings differ, though none can be told from the best"
+        said = "some settings differ, though none significantly from the best"
     p = p_value(found.p)
     test = f"F({found.df_between:.3g}, {found.df_within:.3g}) = {number(found.f)}"
     return f"{said} (analysis of variance, {_METHODS[found.method]}: {test}, p {p if p.startswith('<') else '= ' + p})"
 
 
 def told_apart(report: Report, metric: MetricReport, brief: bool = False) -> str:
-    """What can be told from the best, and by which test; empty where there is no best one, or no other."""
+    """Which settings differ from the best, and by which test; empty where there is no best one, or no other."""
     if metric.best is None or report.settings.count < 2:
         return ""
     tied, untested = metric.count("tied"), metric.count("untested")
@@ -301,13 +301,13 @@ def told_apart(report: Report, metric: MetricReport, brief: bool = False) -> str
         return f"{equal}{NOTHING_SCATTERS}"
     said = []
     if tied:
-        said.append(f"≈ {tied:,} can't be told from the best ({_test(report, metric, brief)})")
+        said.append(f"≈ {tied:,} tied with the best ({_test(report, metric, brief)})")
     elif metric.count("worse") == report.settings.count - 1:
         said.append(f"all others differ from the best ({_test(report, metric, brief)})")
     elif worse := metric.count("worse"):
         said.append(f"{worse:,} differ from the best ({_test(report, metric, brief)})")
     if untested:
-        said.append(f"? {untested:,} not tested, for want of repeats")
+        said.append(f"? {untested:,} not tested: too few repeats")
     if short := metric.count("incomplete"):
         said.append(f"! {short:,} incomplete")
     return "; ".join(said)
@@ -518,12 +518,12 @@ def _against_notes(found: Against, metric: Versus) -> str:
         verdict = metric.verdict(metric.overall)
         said = f": {_VERDICTS[verdict][0]}" if verdict is not None else ""
         p = p_value(metric.overall.p)
-        told = f"p {p if p.startswith('<') else '= ' + p}, " if p else ""
-        notes.append(f"overall {_difference(metric.overall)}{said} ({told}{metric.method})")
+        value = f"p {p if p.startswith('<') else '= ' + p}, " if p else ""
+        notes.append(f"overall {_difference(metric.overall)}{said} ({value}{metric.method})")
     counts = [metric.verdict(one) for one in metric.comparisons]
     if len(counts) > 1 and metric.goal is not None:
         listed = [f"{counts.count(one)} {one}" for one in ("better", "worse", "can't tell") if counts.count(one)]
-        listed += [f"{counts.count(None)} not tested, for want of repeats"] if counts.count(None) else []
+        listed += [f"{counts.count(None)} not tested: too few repeats"] if counts.count(None) else []
         notes.append(f"{found.first.label} by setting: {', '.join(listed)}")
     if metric.known.deterministic:
         notes.append(NOTHING_SCATTERS)

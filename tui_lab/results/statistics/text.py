@@ -1,4 +1,4 @@
-"""Numbers for people: to the digits that their interval supports."""
+"""Numbers as text: to the digits that their interval supports."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
     metrics = report.metrics if metrics is None else metrics
     return [
         *_unfinished(report),
-        *(told for one in metrics if (told := uncrowned(report, one))),
+        *(texts for one in metrics if (texts := uncrowned(report, one))),
         *_repeats(report, metrics),
         *_equal(metrics),
         *_rounded(report, metrics),
@@ -39,10 +39,10 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
     ]
 
 
-def warnings_per(reports: Sequence[Report], told: Sequence[Sequence[str]]) -> list[str]:
+def warnings_per(reports: Sequence[Report], texts: Sequence[Sequence[str]]) -> list[str]:
     """The warnings of the reports on each value of a parameter, each line once, with the values that it is of."""
     of_line: dict[str, list[str]] = {}
-    for report, lines in zip(reports, told, strict=True):
+    for report, lines in zip(reports, texts, strict=True):
         value = shown(report.per[1]) if report.per and report.per[1] is not None else "null"
         for line in lines:
             of_line.setdefault(line, []).append(value)
@@ -68,8 +68,8 @@ def _unfinished(report: Report) -> Iterator[str]:
     planned = report.results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
     states = planned.filter(pl.col("state") != "done")["state"].value_counts(sort=True)
     if states.height:
-        told = ", ".join(f"{count:,} {state}" for state, count in states.rows())
-        yield f"{states['count'].sum():,} of {planned.height:,} planned tasks are not in it: {told}"
+        texts = ", ".join(f"{count:,} {state}" for state, count in states.rows())
+        yield f"{states['count'].sum():,} of {planned.height:,} planned tasks are not in it: {texts}"
     if report.settings.by:
         asked = planned.select(report.settings.by).unique(maintain_order=True)
         absent = asked.join(report.settings.keys, on=list(report.settings.by), how="anti", nulls_equal=True).height

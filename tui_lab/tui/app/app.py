@@ -61,7 +61,7 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     snapshot = app.snapshot
     left = [one.name for one in snapshot.experiments if one.queued and not (one.ended or one.paused or one.drained)]
     if snapshot.lab is None or not left:
-        return "nothing was going: the next run starts an engine by itself", "information"
+        return "nothing was running: the next run starts an engine by itself", "information"
     try:
         client = app.engine()
         for name in left:
@@ -72,7 +72,7 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     return f"an engine is running again: {', '.join(left)}", "information"
 
 
-# --- What a person is told without asking: a run's end, its first failure, an engine that died
+# --- Notifications: a run's end, its first failure, an engine that died
 class News(NamedTuple):
     text: str
     severity: Literal["information", "warning", "error"]
@@ -207,7 +207,7 @@ class LabApp(App[int]):
             if not self.screen_stack or not self._input.admit(event):
                 return
             if isinstance(event, events.Paste) and len(event.text) > LONGEST_PASTE:
-                size = f"{len(event.text):,} characters, where {LONGEST_PASTE:,} are the most"
+                size = f"{len(event.text):,} characters; at most {LONGEST_PASTE:,} are the most"
                 self.tell(f"that is too long to be pasted: {size}; a file is opened instead (1, then o)", "warning")
                 return
             if isinstance(event, events.Key):
@@ -373,7 +373,7 @@ class LabApp(App[int]):
         self._ask_pane("experiment", "open_file", path)
 
     def open_text(self, path: Path, text: str, origin: str) -> None:
-        """The Experiment pane with another text of a file, not saved. origin: where the text is from, for people."""
+        """The Experiment pane with another text of a file, not saved. origin: where the text is from, as shown."""
         self.file = path
         self._ask_pane("experiment", "open_text", path, text, origin)
 
@@ -413,7 +413,7 @@ class LabApp(App[int]):
     def _notice(self, snapshot: LabSnapshot) -> None:
         line = self.screen_stack[0].query_one(Notice)
         if snapshot.died:
-            line.show("The engine has died. Nothing is lost: F6 starts another one, and what was going goes on.", True)
+            line.show("The engine has died. Nothing is lost: F6 starts another one, and the run goes on.", True)
         elif snapshot.problem:
             line.show(snapshot.problem, True)
         elif damaged := [one.damage for one in snapshot.experiments if one.damage]:
@@ -432,7 +432,7 @@ class LabApp(App[int]):
         self.show_pane("tasks")
 
     def look_again(self) -> None:
-        """Have the lab looked at now: something was just asked of the engine."""
+        """Read the lab now: the engine just got a command."""
         self._watcher.hurry()
 
     def engine(self) -> EngineClient:
@@ -471,12 +471,12 @@ class LabApp(App[int]):
             self._read_by = max(self._read_by or 0.0, time.monotonic() + READING[severity])
             self.notify(text, severity=severity, markup=False)
 
-    def worker_failed(self, node: DOMNode, error: Exception, told: str) -> None:
-        """Say what nobody foresaw in a worker of a part of the screen, there too, and keep its traceback."""
+    def worker_failed(self, node: DOMNode, error: Exception, trace: str) -> None:
+        """Report an unexpected error of a worker, on its part of the screen, too, and keep its traceback."""
         pane = next((one for one in node.ancestors_with_self if isinstance(one, Pane)), None)
         text = f"a mistake of this program: {type(error).__name__}: {error}"
         try:
-            where = f"; its traceback is in {keep_traceback(told)}"
+            where = f"; its traceback is in {keep_traceback(trace)}"
         except OSError:
             where = ""
         self.tell(f"{pane.TITLE}: {text}{where}" if pane is not None else f"{text}{where}", "error")
@@ -484,7 +484,7 @@ class LabApp(App[int]):
             pane.worker_failed(text)
 
     def copy(self, text: str, what: str) -> None:
-        """Put a text where it can be pasted from, also over SSH, and say so. what: "the command", for people."""
+        """Put a text where it can be pasted from, also over SSH, and say so. what: "the command", as shown."""
         from tui_lab.tui.base import clipboard
 
         try:
@@ -532,8 +532,8 @@ class LabApp(App[int]):
     def action_start_engine(self) -> None:
 
         with promised():
-            told = start_engine(self)
-        self.tell(*told)
+            message = start_engine(self)
+        self.tell(*message)
         self.look_again()
 
     def action_next_theme(self) -> None:
@@ -568,7 +568,7 @@ class LabApp(App[int]):
 
     def action_help_quit(self) -> None:
         """ctrl+c, where there is nothing to copy."""
-        self.tell("q leaves; what runs goes on")
+        self.tell("q leaves; the run goes on")
 
     def hung_up(self) -> None:
         """The terminal is gone, or a signal came: leave without a question. In a thread."""
@@ -583,9 +583,9 @@ class LabApp(App[int]):
         panes_unsaved = [pane for pane in self.mounted_panes() if pane.unsaved]
         unsaved = ", ".join(pane.unsaved for pane in panes_unsaved)
         problem = next(filter(None, [pane.keep_unsaved() for pane in panes_unsaved]), "")
-        body = f"{unsaved} is not saved. It is kept aside, and offered when you come back."
+        body = f"{unsaved} is not saved. It will be kept, and offered when you come back."
         if problem:
-            body = f"{unsaved} is not saved, and can't be kept aside ({problem}): leaving loses what was changed."
+            body = f"{unsaved} is not saved, and can't be kept ({problem}): leaving loses what was changed."
         if not unsaved or await self.confirm("Leave with unsaved changes?", body, "Leave"):
             self.exit(0)
 

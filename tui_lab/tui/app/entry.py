@@ -69,7 +69,7 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     A lab that is there must be one that can be read: LabError otherwise.
     """
     if not sys.stdin.isatty() or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
-        raise UsageError("the screen needs a terminal; without one there are --run, status, query: see tui-lab --help")
+        raise UsageError("the screen needs a terminal; without one use --run, status, query: see tui-lab --help")
     from rich.console import Console
 
     from tui_lab.tui.app.app import LabApp
@@ -104,7 +104,7 @@ async def _run(app: LabApp) -> int | None:
 
 def _end(status: int) -> NoReturn:
     """Give the shell back at once: to take down Python with all that is loaded takes half a second, and threads may be
-    left that read something for nobody. Everything is written by now."""
+    left whose reads are no longer needed. Everything is written by now."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -135,7 +135,7 @@ def _crashed(text: str) -> int:
     try:
         where = f"its traceback is in {keep_traceback(text)}"
     except OSError:
-        where = "it could not be written down"
-    print("tui-lab: the screen ended by a mistake of this program; what ran goes on: tui-lab status", file=sys.stderr)
-    print(f"Report the mistake; {where}", file=sys.stderr)
+        where = "its traceback could not be written"
+    print("tui-lab: the screen ended because of a bug; the run goes on: tui-lab status", file=sys.stderr)
+    print(f"Report it; {where}", file=sys.stderr)
     return INFRASTRUCTURE

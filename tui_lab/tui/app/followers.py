@@ -26,7 +26,7 @@ from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSa
 
 RECENT: Final = 200  # ends of tasks that the rate is taken from
 PATIENCE: Final = 1.0  # seconds that the engine may take to answer before a look goes on without it
-SILENT: Final = 4.0  # seconds without an answer after which that is said
+SILENT: Final = 4.0  # seconds without an answer after which the screen says so
 SAMPLE: Final = 2.0  # seconds between the points of a node's history
 SAMPLES: Final = 120
 

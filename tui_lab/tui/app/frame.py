@@ -129,8 +129,8 @@ class RunLine(Line):
         if self.snapshot.problem:
             return "the lab can't be read"
         if self.snapshot.lab is not None:
-            return "nothing was run yet"
-        return "no lab yet: the first run makes it" if self.snapshot.taken else "reading the lab"
+            return "nothing has run yet"
+        return "no lab yet: the first run creates it" if self.snapshot.taken else "reading the lab"
 
     def _speed(self, one: ExperimentSnapshot) -> list[str]:
         if one.paused is not None:
@@ -246,7 +246,7 @@ class Keys(Line):
         return self.fitted(Content("  ").join(fitting), right)
 
     def _way_out(self) -> Content:
-        """What `escape` does in a text; it is the one key that nobody may have to look for."""
+        """What `escape` does in a text; it is the one key that must always be in sight."""
         active = self.screen.active_bindings.get("escape")
         label = active.binding.description if active is not None and active.binding.show else ""
         return self._key(Binding("escape", "leave_text", label or "Leave text"), True)

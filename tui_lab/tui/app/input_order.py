@@ -141,7 +141,7 @@ class InputOrder:
 
 
 def drop_typed() -> None:
-    """Forget what was typed and nobody has read yet."""
+    """Forget typed keys that were not read yet."""
     with suppress(OSError, ValueError, termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
 

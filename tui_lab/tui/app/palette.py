@@ -69,7 +69,7 @@ def commands(app: Host) -> Iterator[SystemCommand]:
     for name in panes.others():
         yield SystemCommand(panes.title(name), f"Open the {panes.title(name)} pane.", partial(app.show_pane, name))
     for one in app.snapshot.experiments:
-        yield SystemCommand(f"Look at {one.name}", "Make it the current experiment.", partial(choose, app, one.name))
+        yield SystemCommand(f"Show {one.name}", "Make it the current experiment.", partial(choose, app, one.name))
     for theme in themes.names():
         yield SystemCommand(f"Theme {theme}", "Colours of the whole screen.", partial(setattr, app, "theme", theme))
 
@@ -102,7 +102,10 @@ def help_groups(app: Host) -> list[tuple[str, list[Row]]]:
             here.setdefault(words, []).append(key_words(binding.key))
     groups.append(("Where the cursor is", [(" ".join(keys), what) for what, keys in here.items()]))
     whole = [(keys_of(one, own), one.help) for one in app.ACTIONS]
-    return [*groups, ("Everywhere", [*whole, ("tab shift+tab", "Go to the next part of the pane, or the one before.")])]
+    return [
+        *groups,
+        ("Everywhere", [*whole, ("tab shift+tab", "Go to the next part of the pane, or to the previous one.")]),
+    ]
 
 
 def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> list[tuple[str, Content]]:

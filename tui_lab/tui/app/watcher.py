@@ -65,7 +65,7 @@ class Watcher:
                 snapshot = LabSnapshot(problem=str(error), taken=time.time())
             except OSError as error:
                 snapshot = LabSnapshot(problem=f"{self.path}: {error.strerror or error}", taken=time.time())
-            except Exception as error:  # noqa: BLE001 - said on the screen, and looked at again
+            except Exception as error:  # noqa: BLE001 - shown on the screen, and tried again
                 snapshot = LabSnapshot(problem=self._unforeseen(error), taken=time.time())
             seen = (snapshot.lab, snapshot.experiments, snapshot.engine, snapshot.died, snapshot.problem)
             if (seen, snapshot.samples) != self._last and not self._ending.is_set():

@@ -91,7 +91,7 @@ def read_config(path: Path, *, ascii: bool = False) -> Config:
             raise _wrong(path, name, "there is no such key", _near(name, Config.__dataclass_fields__))
     refresh = _typed(path, given, "refresh", (int, float), "a number")
     if refresh is not None and not REFRESH[0] <= refresh <= REFRESH[1]:
-        raise _wrong(path, "refresh", f"looks per second, from {REFRESH[0]:g} to {REFRESH[1]:g}")
+        raise _wrong(path, "refresh", f"updates per second, from {REFRESH[0]:g} to {REFRESH[1]:g}")
     found = {
         "theme": _theme(path, _typed(path, given, "theme", str, "a text")),
         "ascii": _typed(path, given, "ascii", bool, "true or false"),
@@ -137,7 +137,7 @@ def _keys(path: Path, table: dict[str, Any] | None) -> dict[str, str]:
 
 def _check_key(path: Path, name: str, key: str) -> None:
     if key in _UNTOLD:
-        raise _wrong(path, f"keys.{name}", f"terminals can't tell {key} from {_UNTOLD[key]}")
+        raise _wrong(path, f"keys.{name}", f"terminals can't distinguish {key} from {_UNTOLD[key]}")
     if not _KEY.fullmatch(key):
         raise _wrong(path, f"keys.{name}", f'"{key}" is no key', 'as in "r", "ctrl+r", "f5", "question_mark"')
 

@@ -28,7 +28,7 @@ def target(text: str) -> Path:
 
 
 def export_verdict(text: str, others: Collection[str] = ()) -> Verdict:
-    """What exporting to a path will do. others: further endings that whoever asks can write."""
+    """What exporting to a path will do. others: further endings that the caller can write."""
     endings = " ".join([*others, *sorted(ENDINGS)])
     if not text.strip():
         return Verdict(False, "a file, whose ending says the format: " + endings)
@@ -41,10 +41,10 @@ def export_verdict(text: str, others: Collection[str] = ()) -> Verdict:
             return Verdict(False, f"there is no folder {file.absolute().parent}")
         exists = file.exists()
     except OutputError:
-        return Verdict(False, "its ending names no format; these do: " + endings)
+        return Verdict(False, "its ending names no format; use one of " + endings)
     except (OSError, ValueError) as error:
         return Verdict(False, str(error))
-    return Verdict(True, f"as {_NAMES[format]}" + (", in place of the file that is there" if exists else ""))
+    return Verdict(True, f"as {_NAMES[format]}" + (", replacing the existing file" if exists else ""))
 
 
 def export(frame: pl.DataFrame, text: str) -> Path:

@@ -89,7 +89,7 @@ class Host(Protocol):
     async def confirm(self, title: str, body: str, yes: str) -> bool: ...
     def tell(self, text: str, severity: SeverityLevel = ...) -> None: ...
     def copy(self, text: str, what: str) -> None: ...
-    def worker_failed(self, node: DOMNode, error: Exception, told: str) -> None: ...
+    def worker_failed(self, node: DOMNode, error: Exception, trace: str) -> None: ...
 
 
 def host_of(node: DOMNode) -> Host:
@@ -155,7 +155,7 @@ class Pane(Vertical, can_focus=True):
 
     @property
     def unsaved(self) -> str:
-        """What would be lost by leaving, for people; empty where there is nothing."""
+        """What would be lost by leaving, as shown; empty if nothing."""
         return ""
 
     def keep_unsaved(self) -> str:
@@ -166,7 +166,7 @@ class Pane(Vertical, can_focus=True):
         """Take in a new snapshot. Called only while the pane is visible, and once when it becomes visible."""
 
     def worker_failed(self, text: str) -> None:
-        """A worker of this pane ended with an error that nobody foresaw: show it where its answer is waited for."""
+        """A worker of this pane ended with an unexpected error: show it where its answer is expected."""
 
     def focus_first(self) -> None:
         """Put the cursor where a person begins, each time the pane is opened."""

@@ -36,7 +36,7 @@ class ExperimentSnapshot:
 
     @property
     def settled(self) -> int:
-        """Planned tasks that have come to an end of their own; what was stopped may be run still."""
+        """Planned tasks that have ended by themselves; stopped ones may still be run."""
         return self.planned - sum(self.counts.get(state, 0) for state in ("pending", "running", "stopped"))
 
 

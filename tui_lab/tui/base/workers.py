@@ -1,4 +1,4 @@
-"""Workers of the screen: what nobody foresaw in one of them is said, and its traceback is kept. The screen goes on.
+"""Workers of the screen: an unexpected error of one is reported, and its traceback kept. The screen goes on.
 
 Leaving does not wait for them, as what they read may take long, or never end. It does wait for what is `promised`.
 """
@@ -40,7 +40,7 @@ class Threads(ThreadPoolExecutor):
 
 @contextmanager
 def promised() -> Iterator[None]:
-    """Whoever leaves meanwhile leaves when this has ended: a person asked for it, and what it writes must be whole.
+    """Leaving waits until this has ended: the user requested it, and its output must be whole.
     Within it nothing may wait for the screen."""
     token = object()
     with _promises:
@@ -109,6 +109,6 @@ def _report(node: DOMNode, error: Exception) -> None:
     app = host_of(node)
     if not app.is_running or isinstance(error, asyncio.CancelledError):
         return
-    told = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(error))
     with suppress(RuntimeError):  # the screen is just ending
-        app.call_later(app.worker_failed, node, error, told)
+        app.call_later(app.worker_failed, node, error, trace)

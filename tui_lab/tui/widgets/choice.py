@@ -94,7 +94,7 @@ class ChoiceScreen(ModalScreen[str | None]):
         widest = min(40, max((len(item.label) for item in self._shown), default=0))
         options.add_options(Option(_line(item, widest)) for item in self._shown)
         if not self._shown:
-            options.add_option(Option(Text(self.empty if not self.items else "nothing like it", "dim"), disabled=True))
+            options.add_option(Option(Text(self.empty if not self.items else "no match", "dim"), disabled=True))
         options.highlighted = 0 if self._shown else None
 
     def action_move(self, by: int) -> None:

@@ -135,7 +135,7 @@ class Choose(ModalScreen[str | None]):
         if names:
             options.highlighted = here
         else:
-            options.add_option(Option("nothing like it", disabled=True))
+            options.add_option(Option("no match", disabled=True))
         dialog = self.query_one("#dialog")
         dialog.border_subtitle = Content(f"{typed}: backspace shortens it" if typed else
                                          "typing narrows, enter chooses, esc leaves")  # fmt: skip
@@ -176,13 +176,13 @@ class Ask(ModalScreen[str | None]):
         self.words = title, body
         self.value = value
         self.placeholder = placeholder
-        self.check = check or (lambda text: "" if text.strip() else "a text is wanted")
+        self.check = check or (lambda text: "" if text.strip() else "enter a text")
 
     def compose(self) -> ComposeResult:
         title, body = self.words
         with Vertical(id="dialog") as dialog:
             dialog.border_title = Content(title)
-            dialog.border_subtitle = "enter goes on, esc leaves"
+            dialog.border_subtitle = "enter continues, esc leaves"
             if body:
                 yield Static(Content(body))
             yield Input(self.value, placeholder=self.placeholder, compact=True)

@@ -146,7 +146,7 @@ class OpenDialog(ModalScreen[Path | None]):
         try:
             path.stat()
         except FileNotFoundError:
-            pass  # whoever opens it says so
+            pass  # opening it reports that
         except (OSError, ValueError) as error:  # too long, a zero byte
             said = error.strerror if isinstance(error, OSError) else str(error)
             self.app.notify(f"{shortened(str(path), 60)}: {said}", severity="error", markup=False)
@@ -214,7 +214,7 @@ class NewDialog(ModalScreen[tuple[Path, Template] | None]):
             self.query_one("#taken", Static).update(Content(f"{said}: give it another name"))
             return
         if taken:
-            self.query_one("#taken", Static).update(Content(f"{path.name} is there already: give it another name"))
+            self.query_one("#taken", Static).update(Content(f"{path.name} exists already: give it another name"))
             return
         self.dismiss((path, self._template))
 

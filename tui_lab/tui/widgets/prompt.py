@@ -49,7 +49,7 @@ class PromptScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = Content(self.heading)
-            box.border_subtitle = "enter does it, esc leaves"
+            box.border_subtitle = "enter confirms, esc leaves"
             if self.about:
                 yield Label(self.about, markup=False)
             yield Input(self.value, compact=True)

@@ -51,7 +51,7 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
         edge = look("│", "|") if label is None else look("┤", "+")
         lines.append(f"{_right(label or '', gutter, look)}{edge}{row}".rstrip())
     if chart.annotate and not marks.numbers_fit(chart, field_width, field_height) and height >= 10:
-        words = [chart.caption, "no room for the numbers here: --table prints them"]
+        words = [chart.caption, "no room for the numbers here; --table prints them"]
         below[-1] = _cut("; ".join(filter(None, words)), width, look)
     lines += [" " * gutter + line for line in _x_axis(chart.x, plan, field_width, look)]
     return "\n".join([*lines, *below])

@@ -1,4 +1,4 @@
-"""How series are told apart in a terminal: by colour, and always by their marks, too."""
+"""How series are distinguished in a terminal: by colour, and always by their marks, too."""
 
 from __future__ import annotations
 

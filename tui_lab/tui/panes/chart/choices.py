@@ -23,7 +23,7 @@ KINDS: Final[dict[Kind, str]] = {
     "hist": "how often values of x occur",
     "scatter": "every row as a point",
     "heatmap": "the mean of z for each pair of x and y",
-    "pareto": "two metrics, and the settings that none beats in both",
+    "pareto": "two metrics, and the settings that no other beats in both",
 }
 AGGREGATES: Final[dict[Aggregate, str]] = {
     "mean": "average",
@@ -80,7 +80,7 @@ def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
 
 
 def range_of(text: str) -> tuple[float, float] | None:
-    """Two numbers; None for as far as the values go. Raises ValueError."""
+    """Two numbers; None for all values. Raises ValueError."""
     words = text.replace(",", " ").split()
     if not words:
         return None
@@ -93,9 +93,9 @@ def range_of(text: str) -> tuple[float, float] | None:
 def range_verdict(text: str) -> Verdict:
     """What a range will do."""
     try:
-        return Verdict(True, "as far as the values go" if range_of(text) is None else "")
+        return Verdict(True, "all values" if range_of(text) is None else "")
     except ValueError:
-        return Verdict(False, "two numbers, the lower one first; nothing for as far as the values go")
+        return Verdict(False, "two numbers, the lower one first; empty: all values")
 
 
 def column_items(source: Source, role: Role) -> list[Item]:

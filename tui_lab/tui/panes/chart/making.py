@@ -36,7 +36,7 @@ def verdict(text: str) -> Verdict:
     try:
         if not file.absolute().parent.is_dir():
             return Verdict(False, f"there is no folder {file.absolute().parent}")
-        there = ", in place of the file that is there" if file.exists() else ""
+        there = ", replacing the existing file" if file.exists() else ""
     except (OSError, ValueError) as error:
         return Verdict(False, str(error))
     return Verdict(True, f"as a {'text' if ending == '.txt' else 'picture'}{there}")

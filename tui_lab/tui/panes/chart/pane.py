@@ -72,28 +72,28 @@ class ChartWritten(Message):
 
 # --- What a person can do in the Chart pane, and what there is to choose from
 HELP: Final = """
-Draws the answer of a query (`p` in the Query pane), or an experiment's steps and results as they are now:
-with `o` choose which. Steps grow while tasks run; as hue, `task` gives each task a curve of its own. They are those of
-the tasks that are marked in the Tasks pane, else of those that its filter shows: the line at the top says so.
+Draws the answer of a query (`p` in the Query pane), or the steps or results of an experiment; `o` chooses. Steps grow
+during a run. With `task` as hue, each task has its own curve: the tasks that are marked in the Tasks pane, else those
+that its filter shows. The line at the top names them.
 
-The line above the chart says what is drawn. Each of its keys opens a list. Null and NaN are left out, and
-counted in the line below. `T` shows the same in words and numbers.
+The line above the chart says what is drawn. Each of its keys opens a list. Null and NaN are left out, and counted in
+the line below. `T` shows the same data in words and numbers.
 """
 
 ACTIONS: Final = (
     Action("chart.kind", "k", "Kind", "Choose lines, bars, box, histogram, scatter, heatmap ..."),
     Action("chart.x", "x", "X axis", "Choose the column along x.", call="pick('x')"),
     Action("chart.y", "y", "Y axis", "Choose the column along y.", call="pick('y')"),
-    Action("chart.hue", "h", "Hue", "Choose the column by whose values there are several series.", call="pick('hue')"),
+    Action("chart.hue", "h", "Hue", "Choose the column whose values make several series.", call="pick('hue')"),
     Action("chart.z", "z", "Cells", "Choose the column that a heatmap's cells show.", shown=False, call="pick('z')"),
-    Action("chart.aggregate", "m", "Mean", "Choose how several values at one place become one.", shown=False),
+    Action("chart.aggregate", "m", "Mean", "Choose how several values at one point are combined.", shown=False),
     Action("chart.error", "e", "Error", "Choose what error bars and bands show."),
     Action("chart.log", "l", "Log", "Choose the axes that are logarithmic."),
-    Action("chart.range", "r", "Range", "Say from where to where the y axis goes.", shown=False),
+    Action("chart.range", "r", "Range", "Set the limits of the y axis.", shown=False),
     Action("chart.table", "T", "Table", "Show the same data in words and numbers."),
-    Action("chart.source", "o", "Source", "Choose what is drawn: steps, results, or a query's answer."),
+    Action("chart.source", "o", "Source", "Choose the source: steps, results, or a query's answer."),
     Action("chart.ascii", "a", "ASCII", "Draw with ASCII characters only, or not.", shown=False),
-    Action("chart.defaults", "0", "Defaults", "Draw what the columns ask for by themselves.", shown=False),
+    Action("chart.defaults", "0", "Defaults", "Choose kind and columns automatically again.", shown=False),
     Action("chart.write", "w", "Write", "Write the chart to a picture, a text or a table.", shown=False),
 )
 
@@ -169,7 +169,7 @@ class ChartPane(Pane):
         self.focus_first()
 
     def _names(self) -> tuple[list[str], list[str]]:
-        """Parameters and metrics of the experiment that is looked at."""
+        """Parameters and metrics of the current experiment."""
         folder = self._folder()
         try:
             spec = folder.spec() if folder is not None else None
@@ -191,7 +191,7 @@ class ChartPane(Pane):
         if snapshot.lab is None or not snapshot.experiments:
             self._of = (None, None)
             self._clear()
-            self._say(nothing(snapshot, "the lab is empty: there is nothing to draw yet"))
+            self._say(nothing(snapshot, "the lab is empty: nothing to draw yet"))
         elif self.lab_app.current != self._of[0]:
             self._open(None)
 
@@ -384,7 +384,7 @@ class ChartPane(Pane):
 
     def action_aggregate(self) -> None:
         items = [Item(name, name, about) for name, about in AGGREGATES.items()]
-        self._choose("Several values at one place", items, self._full.aggregate, self._take_aggregate)
+        self._choose("How several values are combined", items, self._full.aggregate, self._take_aggregate)
 
     def _take_aggregate(self, value: str) -> None:
         self._set(replace(self._full, aggregate=next(name for name in AGGREGATES if name == value)))
@@ -409,9 +409,7 @@ class ChartPane(Pane):
     def action_range(self) -> None:
         asked = self._full.ranges.get("y")
         value = "" if asked is None else " ".join(shown(end) for end in asked)
-        self.app.push_screen(
-            PromptScreen("From where to where the y axis goes", value, range_verdict), self._take_range
-        )
+        self.app.push_screen(PromptScreen("Limits of the y axis", value, range_verdict), self._take_range)
 
     def _take_range(self, text: str | None) -> None:
         if text is not None:
@@ -423,7 +421,7 @@ class ChartPane(Pane):
         items = []
         if current is not None:
             items = [
-                Item("steps", f"steps of {current}", "values by step, as they grow"),
+                Item("steps", f"steps of {current}", "values by step, also during a run"),
                 Item("results", f"results of {current}", "its done tasks"),
             ]
         if self._given is not None:

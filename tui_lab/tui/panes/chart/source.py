@@ -33,7 +33,7 @@ class Rows:
     seconds: float = 0.0
     """What reading took."""
     which: str = ""
-    """Of which tasks alone, for people."""
+    """Which tasks, as shown; empty: all."""
 
 
 def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = None) -> Rows:

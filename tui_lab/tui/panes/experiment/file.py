@@ -20,7 +20,7 @@ from typing import Final
 from tui_lab.tui.base.config import state_folder
 
 LARGEST: Final = 4 << 20
-"""Bytes of the largest file that is opened: nobody writes a larger one by hand."""
+"""Bytes of the largest file that is opened: larger ones are not written by hand."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 

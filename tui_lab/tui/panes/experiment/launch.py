@@ -159,18 +159,18 @@ class LaunchDialog(ModalScreen[Launch | None]):
         counts = prepared.counts
         failed, done = counts.get("failed", 0) + counts.get("lost", 0), counts.get("done", 0)
         with Vertical() as box:
-            box.border_subtitle = "enter runs it, tab goes on, space ticks, esc leaves"
+            box.border_subtitle = "enter runs it, tab: next field, space ticks, esc leaves"
             yield Static(id="question")
             with VerticalScroll(id="about", can_focus=False):
                 yield Static(Content("\n").join(self._about()))
-            yield Static("Nodes, as behind --node, with commas between; or a cluster.yaml", classes="label")
+            yield Static("Nodes, as for --node, separated by commas; or a cluster.yaml", classes="label")
             yield Input(nodes_words(self._known) or "localhost", id="nodes", compact=True)
             yield Static(id="wrong")
-            yield Tick("Go on although the first tasks all fail", id="keep-going", compact=True)
+            yield Tick("Go on even if the first tasks all fail", id="keep-going", compact=True)
             if failed:
-                yield Tick(f"Leave the {failed:,} failed and lost tasks alone", id="new", compact=True)
+                yield Tick(f"Don't run the {failed:,} failed and lost tasks alone", id="new", compact=True)
             if any(why != "new" for why in prepared.planned.reasons):
-                yield Tick("Keep the results of tasks that only an edit made new", id="adopt", compact=True)
+                yield Tick("Keep the results of tasks that are new only because of an edit", id="adopt", compact=True)
             if done:
                 yield Tick(f"Run the {plural(done, 'done task')} again, as the next version", id="rerun", compact=True)
             with Horizontal():
@@ -249,7 +249,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
         if self._read_nodes is None:
             return f"Run {plural(count, 'task')} of {name}?"
         if not count:
-            return f"Submit {name}? It has nothing to run; its plan is taken over."
+            return f"Submit {name}? It has nothing to run; only its plan is recorded."
         question = f"Run {plural(count, 'task')} of {name} on {described(self._read_nodes)}?"
         seconds, slots = self._forecast.seconds, slots_of(self._read_nodes)
         if seconds is None or not slots or not count:

@@ -51,32 +51,32 @@ if TYPE_CHECKING:
 
 # --- How the Experiment pane looks, and its keys
 ACTIONS: Final[tuple[Action, ...]] = (
-    Action("experiment.edit", "i,enter", "Edit", "Go into the text."),
+    Action("experiment.edit", "i,enter", "Edit", "Edit the text."),
     Action("experiment.launch", "ctrl+r,r", "Run", "Run the experiment, after one question."),
     Action("experiment.save", "ctrl+s", "Save", "Save the file."),
     Action("experiment.external", "ctrl+e,e", "$EDITOR", "Edit the file in your own editor."),
     Action("experiment.open", "ctrl+o,o", "Open", "Open an experiment file."),
     Action("experiment.new", "f2,n", "New", "Make a new experiment from a template."),
     Action("experiment.next_problem", "f8,ctrl+n", "Problem", "Go to the next problem in the text."),
-    Action("experiment.previous_problem", "shift+f8", "Back", "Go to the problem before.", shown=False),
-    Action("experiment.plan", "f5", "Plan", "Plan again, however large the sweep is.", shown=False),
+    Action("experiment.previous_problem", "shift+f8", "Back", "Go to the previous problem.", shown=False),
+    Action("experiment.plan", "f5", "Plan", "Plan again, even if the sweep is large.", shown=False),
     Action("experiment.older", "right_square_bracket,alt+down", "Older output",
-           "Try the pattern on the task that ended before.", shown=False),
+           "Try the pattern on the previous task.", shown=False),
     Action("experiment.newer", "left_square_bracket,alt+up", "Newer output",
-           "Try the pattern on the task that ended after.", shown=False),
-    Action("experiment.side", "f4", "Plan/pattern", "In a narrow window: the plan, or the pattern.", shown=False),
+           "Try the pattern on the next task.", shown=False),
+    Action("experiment.side", "f4", "Plan/pattern", "In a narrow window: show the plan, or the pattern.", shown=False),
     Action("experiment.reload", "f9", "Read again", "Read the file from disk again.", shown=False),
 )  # fmt: skip
 HELP: Final = """
-The file of an experiment, checked as you type: a mistake is marked at its line, and all of them are listed beside the
-text, where enter goes to one. Without mistakes the list makes room for the plan: what a run would do, why, how long
-it takes by past durations, and the first commands exactly as they would run.
+The file of an experiment, checked as you type. Mistakes are marked in the text and listed beside it; enter goes to
+one. Without mistakes, the list shows the plan: what a run would do, and why, the time that it takes by past
+durations, and the first commands exactly as they would run.
 
-With the cursor on a metric its pattern is tried on a real output, and on `rows` all of them are found in it; `]` and
-`[` choose another task's.
+With the cursor on a metric or on `rows`, its pattern is tried on a real output; `]` and `[` choose the output of
+another task.
 
-Saving keeps comments, layout, line ends and the file's mode. An unsaved text is kept aside every few seconds, and
-offered again should the machine die. A run asks one question first, and goes on when you leave.
+Saving keeps comments, layout, line ends and the file's mode. An unsaved text is kept every few seconds, and offered
+again after a crash. A run asks one question first, and goes on when you leave.
 """
 CSS: Final = """
 ExperimentPane {
@@ -98,7 +98,7 @@ ExperimentPane {
 """
 
 
-# --- The text side of the Experiment pane: one file in the editor, and what is said of it
+# --- The text side of the Experiment pane: one file in the editor, and the messages about it
 PAUSE: Final = 0.3
 """Seconds after the last key until the text is read."""
 KEEP: Final = 2.0
@@ -344,7 +344,7 @@ def editor_command() -> list[str]:
 
 
 def when(at: float) -> str:
-    """A moment for people: `today at 14:03`, `on 3 May at 14:03`."""
+    """A moment as text: `today at 14:03`, `on 3 May at 14:03`."""
     moment, now = datetime.fromtimestamp(at), datetime.now()
     if moment.date() == now.date():
         return f"at {moment:%H:%M}"
@@ -423,15 +423,15 @@ class FilePane(Pane):
         self.offer_kept()
 
     def offer_kept(self) -> None:
-        """Ask for what an earlier session left, once, when this pane is looked at."""
+        """Offer the unsaved text of an earlier session, once, when this pane is shown."""
         if self._kept is not None and self.lab_app.pane is self:
             kept, self._kept = self._kept, None
             self._offer(kept.text, when(kept.at))
 
     @work(exclusive=True, group="experiment-offer")
     async def _offer(self, text: str, moment: str) -> None:
-        body = f"Changes made {moment} were never saved. They go into the editor, where ctrl+z takes them out again."
-        if await self.lab_app.confirm("Take up unsaved changes?", body, "Take up"):
+        body = f"Changes made {moment} were never saved. They go into the editor; ctrl+z undoes that."
+        if await self.lab_app.confirm("Restore unsaved changes?", body, "Take up"):
             self.side.replace_text(text)
 
     async def _may_change_file(self) -> bool:
@@ -439,7 +439,7 @@ class FilePane(Pane):
         if not self.side.unsaved:
             return True
         body = f"{self.unsaved} has changes that were not saved."
-        if await self.lab_app.confirm("Give up the changes?", body, "Give up"):
+        if await self.lab_app.confirm("Discard the changes?", body, "Give up"):
             self.side.give_up()
             return True
         return False
@@ -478,7 +478,7 @@ class FilePane(Pane):
         if side.file.changed_on_disk():
             body = f"{side.file.path.name} was changed on disk since it was read here."
         elif side.origin and side.file.exists:
-            body = f"{side.file.path.name} says something else by now than the text here, which is {side.origin}."
+            body = f"{side.file.path.name} has changed; the text here is {side.origin}."
         if body and not await self.lab_app.confirm("Write over the file?", body, "Write over"):
             return False
         try:
@@ -593,7 +593,7 @@ class ExperimentPane(FilePane):
                 self._again = self.set_timer(wait, self._lab_changed)
 
     def _follow(self, snapshot: LabSnapshot, current: str | None) -> None:
-        """The file that was named, or that of the experiment that is looked at, or experiment.yaml of this folder."""
+        """The file that was named, or that of the current experiment, or experiment.yaml of this folder."""
         named, here = self.lab_app.file, Path("experiment.yaml")
         before = self._followed
         self._followed = current or before
@@ -617,7 +617,7 @@ class ExperimentPane(FilePane):
         if path.is_file():
             self.app.call_from_thread(self.load_file, path)
         else:
-            self.lab_app.tell(f"the file of {name} is not there any more: {path}", "warning")
+            self.lab_app.tell(f"the file of {name} no longer exists: {path}", "warning")
 
     # Reading the text.
 
@@ -814,7 +814,7 @@ class ExperimentPane(FilePane):
             app.tell(str(error), "error")
             return
         app.tell(
-            f"{name}: {plural(count, 'task')} to run" if count else f"{name}: nothing to run; the plan is taken over"
+            f"{name}: {plural(count, 'task')} to run" if count else f"{name}: nothing to run; the plan is recorded"
         )
         app.current = self._followed = name
         app.show_pane("tasks")

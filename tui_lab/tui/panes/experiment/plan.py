@@ -103,7 +103,7 @@ def plan_content(planned: Planned) -> Content:
     if planned.trouble:
         return Content.from_markup("[$text-error]✗ $words[/]", words=planned.trouble)
     if planned.waiting:
-        words = f"{planned.waiting:,} combinations: too many to plan at every key. F5 plans them."
+        words = f"{planned.waiting:,} combinations: too many to plan at each key press. F5 plans them."
         return Content.from_markup("[$text-warning]$words[/]", words=words)
     if planned.forecast is None:
         return Content("")
@@ -168,7 +168,7 @@ def _domains(forecast: Forecast) -> Iterator[tuple[str, str]]:
 
 
 def problem_line(marks: Sequence[Mark], signs: dict[str, str]) -> Text | Content:
-    """What is said below the editor of the line under the cursor."""
+    """The message below the editor on the line under the cursor."""
     return Content("\n").join(
         Content.from_markup(
             f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]",

@@ -87,7 +87,7 @@ def verdict(trial: Trial) -> Content:
     if trial.matches > 1:
         of = f", all {trial.matches:,} matches" if take == "all" else f", {take} of {trial.matches:,} matches"
     if trial.value is None:
-        words = f"it matches, but that is no {trial.type}{of}"
+        words = f"it matches, but is not of type {trial.type}{of}"
         return Content.from_markup("[$text-error]✗ $it[/]", it=words)
     shown = f'"{printable(trial.value)}"' if isinstance(trial.value, str) else f"{trial.value!r}"
     return Content.from_markup(

@@ -41,7 +41,7 @@ PATIENCE: Final = 2.0
 QUICK: Final = 0.3
 """Seconds below which a pattern is tried again, for a hint."""
 MOST: Final = 5000
-"""Lines with a match that are looked at closely."""
+"""Most lines with a match that are analysed."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def asked_at(path: Path, text: str, line: int, which: int = 0) -> Asked | str:
 
 
 class Outputs:
-    """The tasks of experiments whose output can be looked at, those that ended last first."""
+    """The tasks of experiments whose output can be read, the last that ended first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

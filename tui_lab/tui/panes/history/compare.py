@@ -69,14 +69,14 @@ def compare_results(first: tuple[ExperimentFolder, int], second: tuple[Experimen
     known = resolution((sample.values for side in sides for sample in side.values()), offset)
     keys = list(dict.fromkeys([*sides[1], *sides[0]]))
     differing = [key for key in keys if not _equal(sides[0].get(key), sides[1].get(key))]
-    told = [_row(sides[0].get(key), sides[1].get(key), known) for key in differing]
+    lines = [_row(sides[0].get(key), sides[1].get(key), known) for key in differing]
     means = [
-        means_and_intervals([summaries[side].ends for summaries, _ in told], known.step, offset=offset)
+        means_and_intervals([summaries[side].ends for summaries, _ in lines], known.step, offset=offset)
         for side in (0, 1)
     ]
     rows = [
         {**dict(zip(by, key, strict=True)), **facts, "mean_1": first_mean, "mean_2": second_mean}
-        for key, (_, facts), first_mean, second_mean in zip(differing, told, *means, strict=True)
+        for key, (_, facts), first_mean, second_mean in zip(differing, lines, *means, strict=True)
     ]
     schema = dict.fromkeys(by, pl.String) | {
         "n_1": pl.Int64, "mean_1": pl.String, "n_2": pl.Int64, "mean_2": pl.String,
@@ -103,7 +103,7 @@ def _done(results: Results, side: tuple[ExperimentFolder, int]) -> pl.DataFrame:
 
 
 def _samples(table: pl.DataFrame, by: Sequence[str], values: pl.Series) -> dict[tuple[str, ...], Sample]:
-    """The values in each setting, told by its parameters as text: two experiments may type them differently."""
+    """The values in each setting, identified by its parameters as text: two experiments may type them differently."""
     settings = Settings(table, tuple(by), (), ("repeat",))
     keys = [tuple(str(value) for value in settings.label(index).values()) for index in range(settings.count)]
     return dict(zip(keys, settings.samples(values), strict=True))
@@ -114,7 +114,7 @@ def _equal(one: Sample | None, two: Sample | None) -> bool:
 
 
 def _row(one: Sample | None, two: Sample | None, known: Resolution) -> tuple[list[Summary], dict[str, object]]:
-    """What each side says of a setting, and what is told of it beside the means."""
+    """What each side has of a setting, and what is shown besides the means."""
     samples = [one or _NOTHING, two or _NOTHING]
     summaries = [describe(sample, CONFIDENCE, None, known) for sample in samples]
     found = against(samples, summaries, 0, How(CONFIDENCE, "none", False, known))[1]

@@ -44,18 +44,18 @@ class HistoryPane(Pane):
         Action("history.tasks", "t,enter", "Tasks", "Make its experiment the current one, and show its tasks."),
         Action("history.reopen", "o,e", "Reopen", "Open the experiment file as it was submitted, in the editor."),
         Action("history.mark", "space", "Mark", "Mark this submission, to compare two."),
-        Action("history.compare", "c", "Compare", "Compare the two that are marked, or this one with the one before."),
-        Action("history.copy", "y", "Copy command", "Copy the command line as it was typed.", shown=False),
+        Action("history.compare", "c", "Compare", "Compare the two marked ones, or this one with the previous one."),
+        Action("history.copy", "y", "Copy command", "Copy its command line.", shown=False),
     )
     HELP = """
-Each run that was asked for is a **submission**: `grid#2` is the second one of the experiment `grid`. *tasks* counts the
+Each request to run tasks is a **submission**: `grid#2` is the second one of the experiment `grid`. *tasks* counts the
 plan as a whole, *asked* those that were to run: the rest had their results already.
 
-Reopening puts the file's text of that time into the editor, not saved: undo brings the text of today back, saving puts
-it in the place of the file, and a run of it finds the results that are there.
+Reopening puts the file's text of that time into the editor, unsaved. Undo brings the present text back; saving replaces
+the file, and a run finds its earlier results.
 
-Comparing shows what changed in the file, which tasks came and went, which program files changed, and the results of
-both, setting by setting, those that differ most first.
+Comparing shows what changed in the file, which tasks were added and removed, which program files changed, and the
+results of both, setting by setting, those that differ most first.
 """
     DEFAULT_CSS = """
     HistoryPane {
@@ -86,7 +86,7 @@ both, setting by setting, those that differ most first.
                 self.hold_keys()
             self._read(snapshot.lab, state)
         elif not state:
-            self.table.placeholder = nothing(snapshot, "nothing was submitted yet")
+            self.table.placeholder = nothing(snapshot, "nothing has been submitted yet")
             if self.listed:
                 self._take({})
 

@@ -232,17 +232,17 @@ class NodesPane(Pane):
     TITLE = "Nodes"
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("nodes.tasks", "t", "Tasks", "Show the tasks that run on this node, or ran there (enter does it, too)."),
-        Action("nodes.drain", "d", "Drain", "Give the node nothing more; what runs there may finish."),
+        Action("nodes.drain", "d", "Drain", "Give the node no more tasks; running ones may finish."),
         Action("nodes.resume", "u", "Resume", "Give a drained or quarantined node tasks again."),
         Action("nodes.more", "plus,equals_sign", "+1 slot", "One slot more.", shown=False),
-        Action("nodes.fewer", "minus", "-1 slot", "One slot less; what runs there may finish.", shown=False),
+        Action("nodes.fewer", "minus", "-1 slot", "One slot less; running tasks may finish.", shown=False),
         Action("nodes.slots", "S", "Slots", "Change how many tasks the node runs at once."),
         Action("nodes.reconnect", "c", "Reconnect", "Try to reach the node now, without waiting."),
     )
     HELP = """
 Where tasks run. A node that is **away** is being tried again; its tasks go on there, and count once it is back; what
 was measured **before** is history. It is **lost** when it was away for too long: its tasks then run elsewhere.
-**drained** is what a person asked for; **quarantined** nodes failed too many tasks in a row.
+**drained** nodes get no more tasks, by command; **quarantined** nodes failed too many tasks in a row.
 
 Load is that of the whole machine, GPUs are the mean of those that the node offers. The small columns show the last
 minutes, the newest on the right.
@@ -267,7 +267,7 @@ minutes, the newest on the right.
     def show(self, snapshot: LabSnapshot) -> None:
         nodes, ascii = nodes_of(snapshot), self.lab_app.config.ascii
         self.known = {str(node["name"]): node for node in nodes}
-        self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed once something runs")
+        self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed when something runs")
         gpus = any(node.get("gpus") for node in nodes)
         frame = nodes_frame(nodes, snapshot.samples, ascii, self.size.width)
         self.table.set_frame(frame, columns=columns(ascii, gpus, self.size.width))
@@ -309,7 +309,7 @@ minutes, the newest on the right.
     # What is asked of the engine.
 
     def action_drain(self) -> None:
-        self._ask_engine("node_drain", "gets nothing more")
+        self._ask_engine("node_drain", "gets no more tasks")
 
     def action_resume(self) -> None:
         self._ask_engine("node_resume", "gets tasks again")

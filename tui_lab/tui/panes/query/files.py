@@ -28,7 +28,7 @@ def name_verdict(known: Collection[str]) -> Callable[[str], Verdict]:
         if error is not None:
             return Verdict(False, "; ".join(filter(None, error[:2])))
         if name in known:
-            return Verdict(True, "in place of the query of this name")
+            return Verdict(True, "replacing the query of this name")
         return Verdict(True, f"@{name} runs it, here and in `tui-lab query`")
 
     return check

@@ -63,7 +63,7 @@ class Exported(Message):
 
 # --- What a person can do in the Query pane
 HELP: Final = """
-Ask the lab with SQL (DuckDB's), also while tasks run. A query only reads.
+Query the lab with SQL (DuckDB's), also during a run. A query changes nothing.
 
 | table | rows |
 |---|---|
@@ -71,7 +71,7 @@ Ask the lab with SQL (DuckDB's), also while tasks run. A query only reads.
 | `NAME_tasks` | every task ever, with `state` and `reason` |
 | `NAME_steps` | values by step |
 | `NAME_rows` | the rows that `rows` finds |
-| `results` | NAME of the experiment that is looked at |
+| `results` | NAME of the current experiment |
 | `nodes` | samples of the nodes |
 | `'FILE'` | a CSV, JSON or Parquet file of the lab |
 
@@ -86,21 +86,21 @@ ACTIONS: Final = (
     Action("query.edit", "e,i", "Edit", "Go to the text of the query."),
     Action("query.chart", "p,alt+p", "Chart", "Draw the answer in the Chart pane."),
     Action("query.export", "x,alt+x", "Export", "Write the answer to a CSV, Parquet, JSON or Markdown file."),
-    Action("query.history", "ctrl+r", "History", "Pick one of the queries asked of this lab."),
+    Action("query.history", "ctrl+r", "History", "Pick one of the earlier queries of this lab."),
     Action("query.saved", "ctrl+o", "Saved", "Pick one of the lab's saved queries.", shown=False),
     Action("query.save", "ctrl+s", "Save", "Keep the query in the lab under a name.", shown=False),
-    Action("query.earlier", "ctrl+up", "Earlier", "The query asked before this one.", shown=False, call="step(-1)"),
-    Action("query.later", "ctrl+down", "Later", "The query asked after this one.", shown=False, call="step(1)"),
+    Action("query.earlier", "ctrl+up", "Earlier", "The previous query.", shown=False, call="step(-1)"),
+    Action("query.later", "ctrl+down", "Later", "The next query.", shown=False, call="step(1)"),
     Action(
         "query.complete",
         "ctrl+space,ctrl+@",
         "Complete",
-        "Offer names and words at the cursor; tab behind a word does, too.",
+        "Complete the name or word at the cursor; tab after a word does, too.",
         shown=False,
     ),
     Action("query.schema", "ctrl+b", "Tables", "Show or hide the tables and their columns."),
     Action("query.all_rows", "L,alt+l", "All rows", "Show up to 1,000,000 rows, or 10,000 again.", shown=False),
-    Action("query.auto", "R,alt+r", "Follow", "Ask again by itself while a run goes on."),
+    Action("query.auto", "R,alt+r", "Follow", "Repeat the query automatically during a run."),
     Action("query.copy_table", "ctrl+y", "Copy table", "Copy the answer, tab-separated.", shown=False),
     Action("query.copy_markdown", "M", "Copy Markdown", "Copy the answer as a Markdown table.", shown=False),
 )
@@ -393,7 +393,7 @@ class QueryPane(Pane):
 
     def action_history(self) -> None:
         items = [Item(sql, " ".join(sql.split())) for sql in reversed(self.walk.entries)]
-        self.app.push_screen(ChoiceScreen("Queries of this lab", items, empty="nothing was asked yet"), self._taken)
+        self.app.push_screen(ChoiceScreen("Queries of this lab", items, empty="no queries yet"), self._taken)
 
     def action_saved(self) -> None:
         lab = self.lab_app.lab
@@ -434,7 +434,7 @@ class QueryPane(Pane):
     def action_export(self) -> None:
         if self._some_answer():
             answer = self.view.answer
-            about = f"{answer.frame.height:,} rows" if not answer.cut else "all rows, not only those that are shown"
+            about = f"{answer.frame.height:,} rows" if not answer.cut else "all rows, not only the ones shown"
             prompt = PromptScreen("Export to a file", "result.csv", exporting.export_verdict, about)
             self.app.push_screen(prompt, self._export)
 

@@ -1,4 +1,4 @@
-"""One query, from what was typed to its answer, in a thread that can be told to stop."""
+"""One query, from what was typed to its answer, in a thread that can be stopped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL_ROWS: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows of a query. `total` counts all there are, where these are not all; None: nobody knows."""
+    """The rows of a query. `total` counts all there are, where these are not all; None: unknown."""
 
     frame: pl.DataFrame
     cut: bool = False

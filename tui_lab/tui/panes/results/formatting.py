@@ -27,9 +27,9 @@ def title(report: Report, metric: MetricReport, view: View) -> Content:
 
 
 def how(report: Report, metric: MetricReport) -> Content:
-    """What can't be told apart, and by which test."""
-    told = "d says what is better: no goal is given" if metric.goal is None else told_apart(report, metric, brief=True)
-    parts = [told] if told else []
+    """Which settings do not differ, and by which test."""
+    texts = "no goal is set: d sets it" if metric.goal is None else told_apart(report, metric, brief=True)
+    parts = [texts] if texts else []
     parts += [] if metric.known.deterministic else [interval_note(report, metric)]
     if report.baseline is not None:
         parts.insert(0, f"◆ baseline {words(report, report.baseline)}")

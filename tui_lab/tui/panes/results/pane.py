@@ -1,4 +1,4 @@
-"""The Results pane: a row per setting, best first, with all that can't be told from the best."""
+"""The Results pane: a row per setting, best first, with all that are tied with it."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
 
 # --- How the Results pane looks, and its keys
 ACTIONS: Final[tuple[Action, ...]] = (
-    Action("results.metric", "m", "Metric", "Judge by the next metric."),
-    Action("results.previous_metric", "M", "Back", "Judge by the metric before.", shown=False),
+    Action("results.metric", "m", "Metric", "Rank by the next metric."),
+    Action("results.previous_metric", "M", "Back", "Rank by the previous metric.", shown=False),
     Action("results.baseline", "b", "Baseline", "Compare all settings with the one under the cursor, or stop."),
     Action("results.by", "v", "Settings", "Choose the parameters that make a setting; average over the others."),
     Action("results.pareto", "o", "Pareto", "Show only settings that no other beats in two metrics, or all."),
     Action("results.plot", "p", "Plot", "Draw the metric over the parameters."),
     Action("results.copy", "y", "Copy", "Copy the table as Markdown."),
-    Action("results.goal", "d", "Goal", "Turn around what is better, here only.", shown=False),
+    Action("results.goal", "d", "Goal", "Reverse the goal of the metric, in this pane only.", shown=False),
     Action("results.refresh", "ctrl+r,f5", "Refresh", "Read the results again now.", shown=False),
 )
 HELP: Final = """
-One row per setting: its mean with the confidence interval, best first. `★ best`, and `≈ tied` for all that can't be
-told from it. Several values of one setting come from `repeat`, or from a parameter named `seed`.
+One row per setting: its mean with the confidence interval, best first. `★ best`, and `≈ tied` for all that do not
+differ significantly. Several values of one setting come from `repeat`, or from a parameter named `seed`.
 
 `b` makes the setting under the cursor the baseline: each other one shows its difference with interval, a verdict, the
-corrected p and the ratio. Enter lists the tasks of a setting. `s` on a metric's column judges by it.
+corrected p and the ratio. Enter lists the tasks of a setting. `s` on a metric's column ranks by it.
 
 The same on the command line: `tui-lab stats`.
 """
@@ -201,7 +201,7 @@ class ResultsPane(Pane):
             # What was wished for can't be had any more.
             self._wishes[view.experiment] = view.wish
             self._asked = (view.experiment, view.wish, view.revision)
-            self.lab_app.tell("the baseline, or the parameters, are not among the results any more", "warning")
+            self.lab_app.tell("the baseline or the parameters are no longer in the results", "warning")
         self._view = view
         self._draw()
         self.let_keys_go()
@@ -237,9 +237,9 @@ class ResultsPane(Pane):
         assert view is not None
         report, metric = view.report, view.metric
         if report is None or metric is None:
-            message, told = view.message, notes(view)
+            message, texts = view.message, notes(view)
             self._say(message)
-            self.query_one("#results-notes", Static).update(told)
+            self.query_one("#results-notes", Static).update(texts)
             return
         self.set_class(False, "empty")
         if self.has_focus:

@@ -123,9 +123,9 @@ def _means(metric: MetricReport, places: Sequence[int]) -> list[str]:
 def _other_means(metric: MetricReport, current: MetricReport, places: Sequence[int]) -> list[str]:
     """With the number of values where it is another than the column `n` says."""
     counts = [(finished(metric, place), finished(current, place)) for place in places]
-    told = ["" if own == other else f" (n {own})" for own, other in counts]
-    width = max(map(len, told), default=0)
-    return [cell + more.ljust(width) for cell, more in zip(_means(metric, places), told, strict=True)]
+    lines = ["" if own == other else f" (n {own})" for own, other in counts]
+    width = max(map(len, lines), default=0)
+    return [cell + more.ljust(width) for cell, more in zip(_means(metric, places), lines, strict=True)]
 
 
 def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:

@@ -98,9 +98,9 @@ def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
     metric = next((one for one in report.metrics if one.name == wanted), report.metrics[0])
     front = _front(report, metric, wish.front)
     places = metric.order if front is None else [place for place in metric.order if front[place]]
-    told = [*hints, *warnings(report, [metric])]
+    lines = [*hints, *warnings(report, [metric])]
     if not numeric_metrics(results):
-        told.insert(0, f"{results.name} has no metric with numbers: add some to `metrics` of its file")
+        lines.insert(0, f"{results.name} has no metric with numbers: add some to `metrics` of its file")
     return replace(
         empty,
         report=report,
@@ -108,7 +108,7 @@ def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
         places=tuple(places),
         front=front,
         explained=_explained(report, metric),
-        notes=tuple(dict.fromkeys(told)),
+        notes=tuple(dict.fromkeys(lines)),
     )
 
 

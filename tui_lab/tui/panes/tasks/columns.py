@@ -37,7 +37,7 @@ def title(name: str) -> str:
 
 
 def columns(names: Sequence[str], facts: Collection[str], ascii_only: bool) -> list[Column]:
-    """The columns of these names. Those in `facts` are looked at as facts, the others may hold anything."""
+    """The columns of these names. Those in `facts` are formatted as facts; the others may hold anything."""
 
     def state(value: Any) -> str:
         return f"{mark(value, ascii_only)} {value}"

@@ -113,9 +113,9 @@ async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words
     if found is None:
         return None
     if not found.tasks:
-        host.tell("only what failed, was stopped or lost can be run again", "warning")
+        host.tell("only failed, stopped and lost tasks can be run again", "warning")
         return None
-    body = f"{found} {'runs' if len(found.tasks) == 1 else 'run'} again; attempts count afresh."
+    body = f"{found} {'runs' if len(found.tasks) == 1 else 'run'} again, with all retries."
     body += f"\nWith {words}." if words else ""
     body += f"\n{plural(found.others, 'other task')} stay as they are." if found.others else ""
     changed = await host.before_question(asyncio.to_thread(changed_program, source))
@@ -129,7 +129,7 @@ def changes_dialog() -> Ask:
     """Return the question for what a retry changes."""
     return Ask(
         "Retry with changes",
-        "What is to be otherwise this time:",
+        "Changes for this time:",
         placeholder="timeout=2h needs.memory=16G",
         check=wrong_changes,
     )
@@ -141,9 +141,9 @@ async def ask_stop(host: Host, lab: Lab, source: TaskSource, wanted: Sequence[in
     if found is None:
         return None
     if not found.tasks:
-        host.tell("only what runs or waits can be stopped", "warning")
+        host.tell("only running and pending tasks can be stopped", "warning")
         return None
-    body = f"{found}: what runs is ended, what waits does not begin. `r` runs them again."
+    body = f"{found}: running and pending ones. `r` runs them again."
     if not await host.confirm(f"Stop {plural(len(found.tasks), 'task')}?", body, "Stop"):
         return None
     return partial(stop, lab, source, found.tasks)

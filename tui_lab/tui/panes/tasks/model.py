@@ -22,7 +22,7 @@ from tui_lab.tui.panes.tasks.frame import LiveFacts, TaskSource, TaskTable, over
 from tui_lab.tui.panes.tasks.view import Shown, View, shown
 
 PACE: Final = 1.0
-"""Seconds between two tables that nobody asked for."""
+"""Seconds between two tables that no action requested."""
 SHARE: Final = 5
 """The time between two of them is so many times what one takes."""
 METRICS_PACE: Final = 3.0

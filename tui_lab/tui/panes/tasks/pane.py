@@ -62,7 +62,7 @@ ACTIONS: Final = (
     _action("filter", "slash", "Filter", "Show the tasks with some words, or that meet a SQL condition.", True),
     _action("next_failed", "f", "Next failed", "Go to the next failed task and the end of its standard error.", True),
     _action("failures", "F", "Failures", "Group the failures by their last line.", True),
-    _action("mark", "space", "Mark", "Mark the task, or take its mark away.", True),
+    _action("mark", "space", "Mark", "Mark or unmark the task.", True),
     _action("mark_all", "asterisk", "Mark all", "Mark all tasks that are shown, or none."),
     _action("retry", "r", "Retry", "Run the marked tasks again, or the one under the cursor.", True),
     _action("retry_changed", "R", "Retry with changes", "Run them again with more time or memory."),
@@ -71,12 +71,12 @@ ACTIONS: Final = (
         "try_one",
         "t",
         "Try",
-        "Run the task here, after a question, and see its output; nothing of it is kept.",
+        "Run the task here, after a question, and show its output; its results are not kept.",
     ),
     _action("copy", "y", "Copy", "Copy the command that repeats the task, a cell, the row, or the log.", True),
     _action("columns", "c", "Columns", "Choose the columns.", True),
     _action("group", "v", "Group", "Group the tasks by state, by a parameter, or see them one by one.", True),
-    _action("zoom", "z", "Zoom", "The log as large as the pane, or back."),
+    _action("zoom", "z", "Zoom", "Enlarge the log, or shrink it again."),
     _action("back", "escape", "Back", "Leave the field, the log, the groups, the filter, the marks: one at a time."),
 )
 
@@ -319,7 +319,7 @@ class TasksPane(Pane):
             if found is not None:
                 self.log_panel.open(found)
             else:
-                self.log_panel.clear("nothing is known of this task")
+                self.log_panel.clear("this task is unknown")
 
     # --- Tables, metrics and live facts: made in threads, taken in here
 
@@ -375,7 +375,7 @@ class TasksPane(Pane):
             self.say_count()
             return
         made_view, table = made.job.view, made.table
-        self.table.placeholder = "no task is like that" if table.frame.height else "there are no tasks yet"
+        self.table.placeholder = "no task matches" if table.frame.height else "there are no tasks yet"
         order = view.columns(table, made_view) or ["task_id", "state"]
         own = {*table.parameters, *table.metrics}
         facts = [name for name in FACTS if name not in own]
@@ -698,7 +698,7 @@ class TasksPane(Pane):
         if source is None or task is None or lab is None or self.is_grouped:
             return
         name = f"{source.folder.name}/{task}"
-        body = "It runs on this machine, beside what is going; nothing of it is kept."
+        body = "It runs on this machine, besides other tasks; its results are not kept."
         if await self.lab_app.confirm(f"Try {name}?", body, "Try"):
             words = (str(lab.path), source.folder.name, str(task))
             await self.app.push_screen_wait(TaskTry(name, words, self.lab_app.command_environment()))

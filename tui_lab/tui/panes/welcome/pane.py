@@ -29,8 +29,8 @@ PATH: Final = 46  # cells of a lab's path in the menu
 
 CHOICES: Final = (
     ("1", "Open the example", "a sweep over a mock training, to play with"),
-    ("2", "Paste a command", "what you run now; its numbers become parameters"),
-    ("3", "Open a file", "an experiment.yaml that is there already"),
+    ("2", "Paste a command", "your command; its numbers become parameters"),
+    ("3", "Open a file", "an existing experiment.yaml"),
 )
 
 
@@ -41,13 +41,13 @@ class WelcomePane(Pane):
         Action("welcome.example", "1", "Example", "Write the example into a folder here, and open it.", listed=False),
         Action("welcome.command", "2", "Command", "Make an experiment of a command line.", listed=False),
         Action("welcome.file", "3", "File", "Open an experiment file.", listed=False),
-        Action("welcome.attach", "4", "Attach", "Look at a run of this machine that is going.", listed=False),
+        Action("welcome.attach", "4", "Attach", "Show a running experiment of this machine.", listed=False),
     )
     HELP = """
 An **experiment** is a YAML file: a command with parameters, the values that each may take, and patterns that say which
 numbers to read from the output. One run of the command is a **task**. Tasks run on this machine, or on others.
 
-Everything that is run is kept in a **lab**, a folder. The panes 1 to 7 look at it; `alt` and the number opens them from
+Every run is kept in a **lab**, a folder. The panes 1 to 7 look at it; `alt` and the number opens them from
 here.
 """
     DEFAULT_CSS = """

@@ -66,7 +66,7 @@ class PasteCommand(ModalScreen[str | None]):
 
 
 def coloured(text: str, real: bool) -> Content:
-    """YAML with its comments dim and its keys told apart; all dim where it only is a sample."""
+    """YAML with its comments dim and its keys highlighted; all dim where it only is a sample."""
     lines = []
     for line in text.splitlines():
         body, mark, comment = line.partition("# ") if line.lstrip().startswith("#") else line.partition("  # ")

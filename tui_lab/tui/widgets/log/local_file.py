@@ -43,7 +43,7 @@ class Line:
 
 
 class LocalFile:
-    """A regular file, open for as long as it is looked at. One that is not there (yet) is empty."""
+    """A regular file, open for as long as it is shown. A missing one is empty."""
 
     def __init__(self, path: TaskFile) -> None:
         self.path = path

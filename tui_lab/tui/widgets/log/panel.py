@@ -75,11 +75,11 @@ class LogPanel(Vertical):
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         _action("search", "slash", "Search", "Search in the log.", shown=True),
         _action("next", "n", "Next", "To the next match.", "again(1)"),
-        _action("previous", "N", "Previous", "To the match before.", "again(-1)"),
-        _action("error", "e", "Next error", "To the next line that speaks of an error.", "error(1)", shown=True),
-        _action("error_back", "E", "Previous error", "To the line before that speaks of an error.", "error(-1)"),
+        _action("previous", "N", "Previous", "To the previous match.", "again(-1)"),
+        _action("error", "e", "Next error", "To the next line that mentions an error.", "error(1)", shown=True),
+        _action("error_back", "E", "Previous error", "To the previous line that mentions an error.", "error(-1)"),
         _action("stream", "o", "Stream", "Standard output, standard error, or both.", shown=True),
-        _action("older", "left_square_bracket", "Older attempt", "The attempt before.", "attempt(-1)"),
+        _action("older", "left_square_bracket", "Older attempt", "The previous attempt.", "attempt(-1)"),
         _action("newer", "right_square_bracket", "Newer attempt", "The next attempt.", "attempt(1)"),
         _action("step", "p", "Step", "All steps of the task, or one of them."),
     )
@@ -102,7 +102,7 @@ class LogPanel(Vertical):
         connect: Callable[[], Ask | None] = lambda: None,
         searching: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        """searching: told when a search begins and ends, whose hit the next key may be meant for."""
+        """searching: called when a search begins and ends, whose hit the next key may be meant for."""
         super().__init__(id=id)
         self.connect, self._searching = connect, searching
         self._view = LogView(id="log-view")
@@ -369,7 +369,7 @@ class LogPanel(Vertical):
             self.view.show(place, needle)
         self._say()
 
-    # What is said.
+    # Messages.
 
     @on(LogView.Moved)
     def _moved(self) -> None:

@@ -1,4 +1,4 @@
-"""The output of a task that runs on another machine, as far as its node has told: kept beside, never in the lab."""
+"""The output of a task that runs on another machine, as far as its node has sent it: kept beside, never in the lab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ask = Callable[..., dict[str, Any]]
 
 
 class RemoteFile:
-    """The end of an output, and more of it as it is looked at. `fetch` blocks, and belongs in a thread."""
+    """The end of an output, and more of it as it is shown. `fetch` blocks, and belongs in a thread."""
 
     def __init__(self, experiment: str, task: int, attempt: int, name: str) -> None:
         self.name = name

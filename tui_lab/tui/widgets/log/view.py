@@ -61,8 +61,8 @@ class LogView(ScrollView, can_focus=True):
         _action("last", "G,end", "End", "To the end.", "end"),
         _action("left", "left,h", "Left", "To the left.", "sideways(-1)"),
         _action("right", "right,l", "Right", "To the right.", "sideways(1)"),
-        _action("follow", "f", "Follow", "Stay at the end as it grows, or no longer.", shown=True),
-        _action("wrap", "w", "Wrap", "Long lines on several rows, or cut.", shown=True),
+        _action("follow", "f", "Follow", "Follow the end of the log, or stop following.", shown=True),
+        _action("wrap", "w", "Wrap", "Wrap long lines, or cut them.", shown=True),
     )
     BINDINGS = bindings(ACTIONS)
 

@@ -15,7 +15,7 @@ from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.terminal import guard
 
 Align = Literal["left", "right"]
-MOST: Final = 400  # characters of a text that are looked at
+MOST: Final = 400  # characters of a text that are formatted
 WIDEST: Final = 40  # cells of a column while there is no room to spare
 DIGITS: Final = 6  # significant digits of a float
 _POINT: Final = re.compile(r"[.e]")
@@ -62,7 +62,7 @@ def visible(text: str, most: int = MOST) -> str:
 
 
 def number(value: float) -> str:
-    """A float for people; what was measured is never shown as if it were exact."""
+    """A float as text; what was measured is never shown as if it were exact."""
     if value != value:
         return "nan"
     return f"{value:.{DIGITS}g}"

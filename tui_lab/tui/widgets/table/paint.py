@@ -33,7 +33,7 @@ class Tones:
         self._known.clear()
 
     def __call__(self, *names: str) -> Style:
-        # The focus changes what the classes mean, and tells nobody.
+        # The focus changes what the classes mean, without a message.
         key = (*names, "focus") if self._widget.has_focus else names
         if key not in self._known:
             self._known[key] = self._made(names)
