@@ -52,7 +52,7 @@ from tui_lab.engine.core.events import (
     UnstartedAbandoned,
     Woken,
 )
-from tui_lab.engine.core.model import Moment, RunSettings
+from tui_lab.engine.core.model import AttemptNeeds, Changes, Key, Moment, RunSettings, no_needs
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.protocol.agent import (
     Ack,
@@ -121,7 +121,19 @@ class Agent:
 
     def welcome(self) -> Welcome:
         return Welcome(
-            PROTOCOL, 1, self.spool, "3.12.0", self.slots, self.slots, [], True, "/home", {}, self.known(), "", None
+            PROTOCOL,
+            1,
+            self.spool,
+            "3.12.0",
+            self.slots,
+            self.slots,
+            [],
+            True,
+            "/home",
+            {"cores": self.slots + 1},
+            self.known(),
+            "",
+            None,
         )
 
     def tell_again(self) -> None:
@@ -206,6 +218,12 @@ class Agent:
         self.say(finished)
 
 
+def needs(key: Key, changes: Changes | None) -> AttemptNeeds:
+    """Every third task takes two cores, every second one a license of two."""
+    found: AttemptNeeds = {"cpus": 1 + (key[0] % 3 == 0)}
+    return {**found, "tokens": {"license": 1}} if key[0] % 2 else found
+
+
 class EngineDied(Exception):  # noqa: N818
     """The engine was killed at this moment."""
 
@@ -224,6 +242,7 @@ class World:
         self.executions: Counter[WireKey] = Counter()
         count = self.random.randint(1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
+        needy = self.chance(0.3)
         self.settings = RunSettings(
             tasks=np.arange(tasks, dtype=np.int64),
             repeats=np.zeros(tasks, dtype=np.int64),
@@ -231,6 +250,9 @@ class World:
             retries=self.random.randint(0, 2),
             retry_on=("exit", "signal"),
             stagger=self.random.choice([0.0, 0.0, 0.0, 0.2]),
+            needy=needy,
+            needs=needs if needy else no_needs,
+            limits={"license": 2} if needy else {},
         )
         nodes = [{"name": name, "slots": agent.slots} for name, agent in self.agents.items()]
         self.journal: list[KnownEvent] = [

@@ -43,7 +43,7 @@ ANOTHER_VERSION: Final = "an agent of another tui-lab version is at work there; 
 
 
 class Listener(Protocol):
-    """Whoever is told what happens to connections."""
+    """The receiver of what happens to connections."""
 
     def on_welcome(self, node: NodeConnection, message: Welcome) -> None:
         """The agent has answered."""
@@ -209,7 +209,7 @@ class NodeConnection:
             await self._take_next_way()
             await self._serve()
         except ChannelError as error:
-            fatal = error.fatal and self._next_way is None  # else somebody has mended what it was
+            fatal = error.fatal and self._next_way is None  # else there is another way to try
             return str(error) or "the connection has ended", fatal, False
         except TimeoutError:
             if self.channel is not None:

@@ -432,7 +432,7 @@ class Engine:
         self._wake.set()
 
     def _on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An exception that nobody caught: an engine in an unknown state must not go on, nor hang. The
+        """Take an exception that was not caught: an engine in an unknown state must not go on, nor hang. The
         journal holds the truth; a follower starts the next engine."""
         log.error("%s", context.get("message"), exc_info=context.get("exception"))
         if context.get("exception") is not None and "handle" in context:
@@ -499,7 +499,7 @@ class Engine:
         self.feed(RunRemoved(run.name))
         self.runs.pop(run.name, None)
         self.durability.forget(run)
-        # Nobody wants to know any more how these have ended.
+        # How these have ended is of no interest any more.
         ended = [(one.node.name, one.message.key) for one in self.outputs.forget(lambda one: one.run is run)]
         ended += [(one.node, (run.wire_name, *one.key)) for one in run.unacknowledged]
         for name, key in ended:
@@ -510,8 +510,8 @@ class Engine:
     # Commands of followers; each raises LabError for what can't be done.
 
     def submit(self, event: Submitted, seen: int, environment: Mapping[str, str], umask: int | None) -> int:
-        """Take a submission; its index. One that was taken before is not taken twice. seen: how far whoever planned it
-        had read the journal."""
+        """Take a submission; its index. One that was taken before is not taken twice. seen: how far the client
+        had read the journal when it planned."""
         run = self.load(event.experiment, new=True)
         for index, before in enumerate(run.state.submissions):
             if before.id == event.id:
@@ -580,13 +580,13 @@ class Engine:
 
 
 async def _apart(call: Callable[..., T], *arguments: Any) -> T:
-    """What a call returns or raises, made in a thread that nobody waits for: it may take long, and the engine can end
-    meanwhile."""
+    """Return what a call returns, made in a thread: it may take long, and the engine can end meanwhile. Raises what it
+    raises."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 
     def settle(value: T | None, error: BaseException | None) -> None:
-        if answer.done():  # whoever asked has gone
+        if answer.done():  # the caller has gone
             return
         if error is not None:
             answer.set_exception(error)

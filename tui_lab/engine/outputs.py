@@ -128,7 +128,7 @@ class Outputs:
                 self._writer = asyncio.create_task(self._write())
 
     def forget(self, unwanted: Callable[[Arrival], bool]) -> list[Arrival]:
-        """Let go of attempts that nobody waits for any more: those."""
+        """Drop the attempts whose outputs are not wanted any more; return them."""
         gone = {identity: arrival for identity, arrival in self._coming.items() if unwanted(arrival)}
         for identity in gone:
             del self._coming[identity]

@@ -45,8 +45,8 @@ class NodeRegistry:
         self._leaving: set[asyncio.Task[None]] = set()
 
     def connect(self, entry: Entry, environment: Mapping[str, str]) -> NodeConnection:
-        """The node of an entry; connects to it where that is new, or it can't be reached. environment: of whoever
-        asks, for the way there. Raises LabError where another machine in use goes by this name."""
+        """The node of an entry; connects to it where that is new, or it can't be reached. environment: of the
+        client, for the way there. Raises LabError where another machine in use goes by this name."""
         self.check([entry])
         node = self.nodes.get(entry["name"])
         if node is not None and (node.leaving or _another(node, entry)):

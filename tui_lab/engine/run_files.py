@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from msgspec import structs
 
 from tui_lab.engine.core.effects import Acknowledge
-from tui_lab.engine.core.model import Changes, Key, RunSettings
+from tui_lab.engine.core.model import AttemptNeeds, Changes, Key, RunSettings
 from tui_lab.engine.recipe import Recipe
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
@@ -90,15 +90,15 @@ class RunFiles:
     # Commands, as events that are written. Each raises LabError, StorageError.
 
     def submit(self, event: Submitted, seen: int) -> Submitted:
-        """Take a submission: `event` names a plan on disk and the tasks asked for. seen: how far whoever planned it had
-        read the journal."""
+        """Take a submission: `event` names a plan on disk and the tasks asked for. seen: how far the client had read
+        the journal when it planned."""
         event = structs.replace(event, queued=self._not_ended_since(seen, event.queued))
         self.decide(event)
         return event
 
     def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
-        """Those of the tasks that did not come to their end while the submission was made: whoever planned it
-        had read the journal as far as `offset`, and asked for them because they were still to run."""
+        """Those of the tasks that did not end while the submission was made: the client had read the journal as
+        far as `offset`, and asked for them because they were still to run."""
         ended = set[int]()
         for event, _ in journal.read(self.folder.journal, offset):
             if isinstance(event, Finished) and event.again is None:
@@ -191,9 +191,9 @@ class RunFiles:
         recipe = self.recipe()
         experiment, plan = recipe.experiment, recipe.plan
 
-        def needs(key: Key, changes: Changes | None) -> dict[str, Any]:
+        def needs(key: Key, changes: Changes | None) -> AttemptNeeds:
             row = plan.row(key[0])
-            return {} if row is None else recipe.needs(row, key[1], changes)
+            return {} if row is None else cast("AttemptNeeds", recipe.needs(row, key[1], changes))
 
         return RunSettings(
             tasks=plan.tasks["task_id"].to_numpy().astype(np.int64, copy=False),

@@ -42,7 +42,7 @@ class AgentEventHandler:
             if run is not None and regained:
                 state.record(run, regained)
             else:
-                # Nobody asks for it: its experiment has gone, or it was given up and ran elsewhere. One that has ended
+                # It is of no use: its experiment has gone, or it was given up and ran elsewhere. One that has ended
                 # already is told of next, and may still be the first result.
                 state.end_unwanted(node, wire_key)
         for run in list(state.runs.values()):

@@ -79,7 +79,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class DropOutputs:
-    """Nobody waits any longer for outputs from a node, which is lost."""
+    """Don't wait any longer for outputs from a node: it is lost."""
 
     node: str
 

@@ -120,7 +120,7 @@ class AssignRefused:
 
 @dataclass(frozen=True, slots=True)
 class NodeAdded:
-    """A node is known from now on; nobody has reached it yet. `slots`: 0 for as many as it has cores.
+    """A node is known from now on; it has not been reached yet. `slots`: 0 for as many as it has cores.
 
     ahead: attempts, or seconds of work (`ahead_seconds`), that it may be handed beyond its slots. lost_after: seconds
     without a connection after which its tasks run elsewhere.

@@ -16,7 +16,7 @@ class Attempts:
     done: int = 0
     failed: list[int] = field(default_factory=list)  # tasks
     moved: int = 0  # of these, those that run again elsewhere
-    trusted: bool = False  # nobody else can try what fails here
+    trusted: bool = False  # no other node can try what fails here
 
     @property
     def fails(self) -> bool:

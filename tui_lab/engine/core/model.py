@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tui_lab.protocol.agent import Needs
+
 Key = tuple[int, int]  # of an attempt: task, number
 Changes = Mapping[str, Any]  # what a retry changed for a task, as the journal has it: `timeout`, `needs`
 
@@ -24,7 +26,13 @@ class Moment(NamedTuple):
         return round(self.wall - ago, 3)
 
 
-def no_needs(key: Key, changes: Changes | None) -> dict[str, Any]:
+class AttemptNeeds(Needs, total=False):
+    """What an attempt needs of its node, and of the limits that all runs of a lab share."""
+
+    tokens: Mapping[str, int]
+
+
+def no_needs(key: Key, changes: Changes | None) -> AttemptNeeds:
     """The needs of attempts that need nothing but a slot."""
     return {}
 
@@ -49,5 +57,5 @@ class RunSettings:
     grace: float = 10.0  # seconds between TERM and KILL
     limits: Mapping[str, int] = field(default_factory=dict)
     needy: bool = False  # tasks need more of a node than a slot
-    needs: Callable[[Key, Changes | None], dict[str, Any]] = no_needs
+    needs: Callable[[Key, Changes | None], AttemptNeeds] = no_needs
     extends: bool = False

@@ -7,14 +7,14 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from msgspec import structs
 
 from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.core.health import NodeHealth
-from tui_lab.engine.core.model import Key, Moment, RunSettings
+from tui_lab.engine.core.model import AttemptNeeds, Key, Moment, RunSettings
 from tui_lab.protocol.agent import Finished, Needs, OutputFile
 from tui_lab.store import ranges
 from tui_lab.store.events import (
@@ -48,7 +48,7 @@ class RunState:
     """Decides what an ended attempt means. Its methods return the events of what they decide, and don't apply them."""
 
     def __init__(self, name: str, state: State, settings: RunSettings | None = None) -> None:
-        """settings: None while nobody has asked for anything."""
+        """settings: None while nothing is asked for."""
         self.name = name
         self.state = state
         self.settings = settings
@@ -62,13 +62,13 @@ class RunState:
         self.changed: dict[Key, str] = {}  # open attempts that started after a change of their program -> what to note
         self.finished_since = [0, 0]  # done, failed since the submission
         self.health = NodeHealth()
-        self.extending = False  # someone finds out which repeats are needed still
+        self.extending = False  # the answer to `Extend` is still to come
         self.noted = False  # a note on these has been told since the newest submission
         self.tokens: dict[Key, Mapping[str, int]] = {}  # of the limits, held by open attempts
-        self.sharing: Callable[[], Iterable[RunState]] = lambda: (self,)  # whoever takes tokens of the same limits
+        self.sharing: Callable[[], Iterable[RunState]] = lambda: (self,)  # the runs that take tokens of the same limits
         self.next_start = 0.0  # monotonic: nothing starts before
         self.handed_out: Key | None = None  # the attempt that was to start last, until it has
-        self._needs: dict[Key, dict[str, Any]] = {}
+        self._needs: dict[Key, AttemptNeeds] = {}
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
             self.flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
@@ -244,7 +244,7 @@ class RunState:
 
     # Needs.
 
-    def needs(self, key: Key) -> dict[str, Any]:
+    def needs(self, key: Key) -> AttemptNeeds:
         """What an attempt needs; nothing where that can't be told, for its start will say so."""
         if not self.needy:
             return {}
@@ -260,8 +260,8 @@ class RunState:
         """What an attempt needs of its node, besides a slot."""
         if not self.needy:
             return {}
-        found: Any = {name: amount for name, amount in self.needs(key).items() if name != "tokens"}
-        needs: Needs = found
+        needs = self.needs(key).copy()
+        needs.pop("tokens", None)
         return needs
 
     def _fits(self, key: Key, resources: Resources, now: bool) -> bool:
@@ -284,7 +284,7 @@ class RunState:
         return offered is not None and any(not self.misfit((task, attempts[task] + 1), offered) for task in heads)
 
     def hold_tokens_in_flight(self) -> None:
-        """Count the tokens of what is open, also where nobody has resumed the run yet."""
+        """Count the tokens of what is open, also where the run was not resumed yet."""
         if self.limits:
             for key in self.flight:
                 self.hold_tokens(key)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class SchedulerState:
-    """Whoever changes it does so while an event is handled, and records what must outlive the engine."""
+    """Changes only while an event is handled. What must outlive the engine is recorded."""
 
     def __init__(self) -> None:
         self.runs: dict[str, RunState] = {}
