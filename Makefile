@@ -8,7 +8,7 @@ check: lint test
 
 # All tests, or those of one area (a folder of tests/), or any arguments of pytest:
 #   make test AREA=results
-#   make test TESTS='tests/results/test_sql.py -k nan'
+#   make test TESTS='tests/results/sql/test_sql.py -k nan'
 TESTS ?= $(if $(AREA),tests/$(AREA))
 
 test:
@@ -41,7 +41,7 @@ bench:
 
 # Kill, freeze and disconnect engines, agents and nodes, in the long mode of these tests. Their timing differs each time.
 ROUNDS ?= 5
-FAULTS := tests/engine/test_crashes.py tests/nodes/test_survival.py tests/nodes/test_away.py tests/nodes/test_links.py
+FAULTS := tests/engine/test_crashes.py tests/engine/nodes/test_survival.py tests/engine/nodes/test_away.py tests/engine/nodes/test_links.py
 
 faults:
 	for round in $$(seq $(ROUNDS)); do python -m pytest --long $(FAULTS) || exit 1; done
@@ -74,8 +74,8 @@ lowest: $(LOWEST)/made
 # The part that CI runs: the tests with most calls into the dependencies, and one end-to-end test of each other one.
 lowest-part:
 	$(MAKE) lowest TESTS='tests/experiment/test_yaml12.py tests/experiment/test_expression.py tests/store/test_planning.py \
-		tests/results/test_sql.py tests/results/test_export.py tests/results/test_tables_and_cache.py \
-		tests/results/test_charts_drawn.py tests/results/test_statistics.py tests/nodes/test_ssh.py \
-		tests/tui/test_shell.py tests/tui/test_table.py tests/tui/test_query_pane.py tests/tui/test_experiment_pane.py \
+		tests/results/sql/test_sql.py tests/results/export/test_export.py tests/results/test_tables_and_cache.py \
+		tests/results/charts/test_drawn.py tests/results/statistics/test_statistics.py tests/engine/transports/test_ssh.py \
+		tests/tui/app/test_app.py tests/tui/widgets/test_table.py tests/tui/panes/query/test_pane.py tests/tui/panes/experiment/test_pane.py \
 		tests/cli/test_explore.py::test_the_readme_of_patas tests/cli/test_stats.py::test_export_and_query \
 		tests/cli/test_stats.py::test_ctrl_c_ends_a_query'

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.nodes.proxy import Proxy
+from tests.engine.nodes.proxy import Proxy
 
 LATENCY = 0.02  # seconds each way
 PAUSE = 2.0  # seconds between runs

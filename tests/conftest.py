@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.nodes.openssh import pytest_terminal_summary  # noqa: F401
+from tests.engine.nodes.openssh import pytest_terminal_summary  # noqa: F401
 from tests.workbench import Workbench
 
 # The tests start hundreds of processes of this program: each would compile it anew where this is set.
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # Files of these take long and mostly wait: they come first, so that no worker is left with one when the others have
 # ended, and in turn with those that compute.
-WAITING = ("tests/test_", "tests/nodes/", "tests/cli/", "tests/engine/")
+WAITING = ("tests/test_", "tests/cli/", "tests/engine/")
 
 
 def mixed(items: list[pytest.Item]) -> list[pytest.Item]:

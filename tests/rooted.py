@@ -18,17 +18,17 @@ from typing import Final
 
 import pytest
 
-from tests.engine.agent_talk import interpreters
-from tests.nodes.machine import can_hide
+from tests.engine.agent.talk import interpreters
+from tests.engine.nodes.machine import can_hide
+from tests.workbench import REPOSITORY
 
-REPOSITORY: Final = Path(__file__).resolve().parent.parent
 MODULES: Final = (
     "tests/portable/test_beneath.py",
     "tests/engine/test_outputs.py",
-    "tests/nodes/test_links.py",
-    "tests/nodes/test_ssh_as_ssh.py",
+    "tests/engine/nodes/test_links.py",
+    "tests/engine/transports/test_ssh_as_ssh.py",
 )
-OF_OPENSSH: Final = ("tests/nodes/test_ssh_as_ssh.py",)  # of these: what compares with OpenSSH itself
+OF_OPENSSH: Final = ("tests/engine/transports/test_ssh_as_ssh.py",)  # of these: what compares with OpenSSH itself
 _INSIDE: Final = "TUI_LAB_TESTS_ROOTED"
 _SYSTEM: Final = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "opt")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import rooted
-from tests.nodes.openssh import NEEDS, chosen_server
+from tests.engine.nodes.openssh import NEEDS, chosen_server
 
 pytestmark = rooted.alone
 

@@ -27,6 +27,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 from tui_lab.store.lab import Lab
 
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
 IN_PROCESS: Final = frozenset(
     {
         *("plan", "check", "schema", "status", "nodes", "logs", "show", "stop", "pause", "history", "diff", "clean"),

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import Workbench
+from tests.workbench import REPOSITORY, Workbench
 from tui_lab.cli.exploring import arithmetic, geometric, scalar
 from tui_lab.cli.main import main
 from tui_lab.cli.patas_files import read_cluster, read_nodes, task_condition
 from tui_lab.client.errors import UsageError
 
-MAIN = Path(__file__).parent.parent.parent / "examples" / "basic_usage" / "main.py"
+MAIN = REPOSITORY / "examples" / "basic_usage" / "main.py"
 PATTERNS = {
     "train_time": r"Time to train \(ms\): (@float@)",
     "test_time": r"Time to test \(ms\): (@float@)",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workbench import Workbench, until
+from tests.workbench import REPOSITORY, Workbench, until
 from tui_lab.cli.interrupts import keep_interruptible
 
 SLOW = """
@@ -109,7 +109,7 @@ def test_an_import_in_its_midst_hears_nothing_of_it(tmp_path: Path) -> None:
         "try:\n    import swallows\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('heard')\n"
     )
     argv = [sys.executable, "-c", code]
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
     said = subprocess.run(argv, capture_output=True, text=True, timeout=50, check=False, env=environment)
     assert (said.stdout, said.stderr) == ("unharmed\nheard\n", "")
 
@@ -120,7 +120,7 @@ def test_it_ends_an_import_that_takes_long(tmp_path: Path) -> None:
         "import signal; from tui_lab.cli.interrupts import interrupt; signal.signal(signal.SIGINT, interrupt)\n"
         "import endless\n"
     )
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
     argv = [sys.executable, "-c", code]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None and process.stderr is not None

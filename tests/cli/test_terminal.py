@@ -7,16 +7,15 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.workbench import Workbench
+from tests.workbench import REPOSITORY, Workbench
 from tui_lab.results.terminal.guard import neutral
 
-SOURCE = Path(__file__).parents[2] / "tui_lab"
+SOURCE = REPOSITORY / "tui_lab"
 EVIL = "a\x1b]0;title\x07b\x1b[2Jc\x9b1md\u202ee\u2066f\x08"
 
 

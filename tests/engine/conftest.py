@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.agent_talk import Talk, interpreters
+from tests.engine.agent.talk import Talk, interpreters
 
 
 @pytest.fixture

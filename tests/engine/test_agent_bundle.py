@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import tui_lab.engine.agent
-from tests.engine.agent_talk import interpreters
+from tests.engine.agent.talk import interpreters
 from tui_lab.engine.agent_bundle import PACKAGES, bundle, packed
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 

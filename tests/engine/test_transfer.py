@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.agent_talk import interpreters
+from tests.engine.agent.talk import interpreters
 from tests.workbench import alive
 from tui_lab.engine.transfer import PART, PIECE, FileChannel, TransferError, part_of
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import rooted
+from tests.workbench import REPOSITORY
 from tui_lab.portable.beneath import MAX_DEPTH, Folder, MountError, NoFolderError, split_path
 
 pytestmark = rooted.only
@@ -323,7 +324,7 @@ def test_what_can_not_be_read_is_told(mine: Path, outside: Path) -> None:
             if parent.is_relative_to("/tmp/pytest-of-root"):
                 parent.chmod(0o755)
         words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words]
-    env = {**os.environ, "PYTHONPATH": str(rooted.REPOSITORY)}
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     said = subprocess.run(words, cwd=mine, env=env, capture_output=True, text=True, check=False)
     assert said.stdout.splitlines() == [
         "stuck/file Permission denied",

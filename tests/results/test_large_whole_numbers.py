@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from tests.results.test_until import Played
+from tests.results.statistics.test_until import Played
 from tui_lab.results.sql.database import Database
 from tui_lab.results.sql.table_file import read_table
 from tui_lab.results.statistics.against import Side, compare, frame, side_of, side_of_file

@@ -1,0 +1,109 @@
+"""A task tried on the screen: the way of every task, its output in a panel, and keys that act nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from tests.engine.agent.talk import gone
+from tests.tui.panes.tasks.test_pane import Screen, screen
+from tests.workbench import Workbench, until
+from tui_lab.tui.panes.tasks.foreground import TaskTry
+from tui_lab.tui.widgets.dialogs import Confirm
+
+STEPS = """
+command: |
+  echo "x is {{x}}, on $TUI_LAB_NODE"
+  echo $$ >{folder}/pid
+  until [ -e {folder}/go ]; do sleep 0.05; done
+  echo "went on"
+parameters: {{x: [1, 2]}}
+"""
+
+
+async def tried(it: Screen) -> TaskTry:
+    await it.press("t")
+    await it.until(lambda: isinstance(it.app.screen, Confirm))
+    await it.press("y")
+    return await it.until(lambda: isinstance(it.app.screen, TaskTry) and it.app.screen)  # type: ignore[no-any-return]
+
+
+def said(panel: TaskTry) -> str:
+    return str(panel.query_one("#try-state", Static).render())
+
+
+def planned(workbench: Workbench) -> Path:
+    """A lab with two tasks that are done, and wait when they run again."""
+    (workbench.folder / "go").touch()
+    workbench.run_text(STEPS.format(folder=workbench.folder), code=None)
+    until(lambda: workbench.engine_pid() is None)  # what is in the journal then stays all
+    for name in ("go", "pid"):
+        (workbench.folder / name).unlink()
+    return workbench.lab_path
+
+
+async def pid_of(it: Screen, workbench: Workbench) -> int:
+    file = workbench.folder / "pid"
+    return int(await it.until(lambda: file.exists() and file.read_text()))
+
+
+async def test_output_is_shown_while_it_comes(workbench: Workbench) -> None:
+    lab = planned(workbench)
+    before = workbench.experiment("e").state().offset
+    async with screen(lab) as it:
+        await it.press("j")
+        panel = await tried(it)
+        await it.until(lambda: "x is 2, on localhost" in panel._view.text)
+        assert "running" in said(panel)
+        # What is typed acts in the panel alone, the screen goes on.
+        await it.press("r", "x", "y", "4", "slash", "q", "j", "ctrl+p")
+        assert it.app.screen is panel
+        seconds = said(panel)
+        await it.until(lambda: said(panel) != seconds)
+        (workbench.folder / "go").touch()
+        await it.until(lambda: "done" in said(panel))
+        assert "went on" in panel._view.text
+        await it.press("escape")
+        await it.until(lambda: it.pane.table.has_focus)
+        assert it.task == 1
+    assert workbench.experiment("e").state().offset == before
+
+
+@pytest.mark.parametrize("key", ["escape", "ctrl+c"])
+async def test_a_key_stops_what_runs(workbench: Workbench, key: str) -> None:
+    async with screen(planned(workbench)) as it:
+        panel = await tried(it)
+        pid = await pid_of(it, workbench)
+        await it.press(key)
+        await it.until(lambda: "stopped" in said(panel))
+        assert gone(pid)
+        await it.press("q")
+        await it.until(lambda: len(it.app.screen_stack) == 1)
+
+
+async def test_a_task_that_is_tried_ends_with_the_screen(workbench: Workbench) -> None:
+    async with screen(planned(workbench)) as it:
+        await tried(it)
+        pid = await pid_of(it, workbench)
+        assert not gone(pid)
+    until(lambda: gone(pid))
+
+
+async def test_a_failure_is_told(small_lab: Path) -> None:
+    async with screen(small_lab) as it:
+        it.pane.set_text("failed")
+        await it.until(lambda: it.ids and len(it.ids) == 2)
+        panel = await tried(it)
+        await it.until(lambda: "failed" in said(panel))
+        assert "no such kind" in panel._view.text and "exit 3" in panel._view.text
+
+
+async def test_nothing_is_tried_without_a_yes(small_lab: Path) -> None:
+    async with screen(small_lab) as it:
+        await it.press("t")
+        await it.until(lambda: isinstance(it.app.screen, Confirm))
+        await it.press("n", "j")
+        await it.until(lambda: len(it.app.screen_stack) == 1)
+        assert it.task == 1
