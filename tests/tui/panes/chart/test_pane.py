@@ -187,7 +187,7 @@ async def test_a_chart_grows_with_its_run(own_lab: Workbench) -> None:
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.source.frame.height == 24)
         await chosen(pilot, pane, "h", "kind")
         words = ("--run", own_lab.folder / "small.yaml", "x=7", "--replace", "--node", "localhost", 2)
-        run = await asyncio.to_thread(own_lab.process, *words)
+        run = await asyncio.to_thread(own_lab.process, *words, code=1)
         assert "4 tasks to run" in run.err
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.source.frame.height == 36, 40)
         assert pane.made is not None and pane.made.request.columns["hue"] == "kind"  # what was chosen stays

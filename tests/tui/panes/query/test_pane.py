@@ -292,7 +292,7 @@ async def test_it_follows_a_run(own_lab: Workbench) -> None:
         pane.view.table.focus()
         await pilot.press("R")
         words = ("--run", own_lab.folder / "small.yaml", "x=7", "--replace", "--node", "localhost", 2)
-        run = await asyncio.to_thread(own_lab.process, *words)
+        run = await asyncio.to_thread(own_lab.process, *words, code=1)
         assert "4 tasks to run" in run.err
         await wait_until(pilot, lambda: pane.view.table.frame["n"][0] == 12, 40)
         assert pane.walk.entries == ["SELECT count(*) AS n FROM small_tasks"]
