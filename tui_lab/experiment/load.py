@@ -12,6 +12,7 @@ from tui_lab.experiment.keys import ELSEWHERE, KEYS
 from tui_lab.experiment.model import LATER, Experiment, FileTemplate, Metric, Origin, Repeat
 from tui_lab.experiment.names import experiment_name_error
 from tui_lab.experiment.readers.needs import check_needs
+from tui_lab.experiment.record import Fields
 from tui_lab.experiment.uses import Uses
 from tui_lab.experiment.yaml.parser import parse, read_text
 from tui_lab.experiment.yaml.problem import SpecError, closest
@@ -79,7 +80,7 @@ def _check_keys(r: Reader) -> list[str]:
     return ["command", *meant] if "stages" in r.keys(()) else meant
 
 
-def _name(r: Reader, given: dict[str, Any], stem: str) -> None:
+def _name(r: Reader, given: Fields, stem: str) -> None:
     """The name in the file, else the file's stem."""
     if given.get("name") is not None:
         if error := experiment_name_error(given["name"]):

@@ -8,7 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection
 from dataclasses import MISSING
-from typing import Any, ClassVar, dataclass_transform, get_type_hints
+from typing import Any, ClassVar, TypeAlias, dataclass_transform, get_type_hints
+
+Fields: TypeAlias = dict[str, Any]
+"""What a reader has found of the fields of a model, which has their types."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +84,7 @@ def keys_of(model: type[Model]) -> dict[str, Documented]:
 
 def plain(
     model: Model, *, leave_out: Collection[str] = (), without_none: bool = False, without_defaults: bool = False
-) -> dict[str, Any]:
+) -> Fields:
     """A model as a mapping; so are the models within."""
     defaults = {field.name: field.default for field in dataclasses.fields(model)}  # type: ignore[arg-type]
     return {

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import orjson
 import polars as pl
@@ -35,6 +35,9 @@ LOCK_FILE: Final = "results.lock"
 _KEY: Final = "tui_lab"
 _HELD: Final[set[str]] = set()  # POSIX locks don't tell threads of one process apart
 _GUARD: Final = threading.Lock()
+
+About: TypeAlias = dict[str, Any]
+"""What a cache says about itself, as JSON: whoever writes a kind of cache reads it."""
 
 
 def fingerprint(definition: Any) -> str:
@@ -78,7 +81,7 @@ def _lock(path: Path) -> int:
     return descriptor
 
 
-def read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]] | None:
+def read(path: Path) -> tuple[pl.DataFrame, About] | None:
     """A cache and what it says about itself; None if there is none, or it is torn or of another version."""
     try:
         about = parquet.about(path, _KEY)
@@ -96,7 +99,7 @@ def read(path: Path) -> tuple[pl.DataFrame, dict[str, Any]] | None:
         return None
 
 
-def write(path: Path, frame: pl.DataFrame, about: dict[str, Any]) -> None:
+def write(path: Path, frame: pl.DataFrame, about: About) -> None:
     """Replace a cache. Where that is not possible (a full disk), the old one stays."""
     partial = path.with_name(f".{path.name}.partial")
     try:

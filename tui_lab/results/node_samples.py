@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.extraction.columns import build
 from tui_lab.results.extraction.structured import loads
 from tui_lab.results.extraction.text import complete_lines
@@ -52,16 +53,16 @@ def node_samples(path: Path) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def last_samples(path: Path) -> list[dict[str, Any]]:
+def last_samples(path: Path) -> list[Row]:
     """The last sample of each node, as the engine wrote it, in the order in which the nodes came."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Row] = {}
     for sample in _read(path):
         if isinstance(sample.get("node"), str):
             found[sample["node"]] = sample
     return list(found.values())
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[Row]:
     try:
         raw = path.read_bytes()
     except OSError:

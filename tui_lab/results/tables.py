@@ -302,7 +302,7 @@ class _Reading:
         self.read = 0
 
     def from_cache_and_files(
-        self, ended: pl.DataFrame, found: tuple[pl.DataFrame, dict[str, Any]] | None
+        self, ended: pl.DataFrame, found: tuple[pl.DataFrame, cache.About] | None
     ) -> dict[str, Column]:
         """The values of the attempts in `ended` (`task_id`, `attempt`)."""
         kept: dict[str, Column] = {}

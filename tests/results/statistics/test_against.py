@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +133,7 @@ def test_names_of_patas_and_of_columns_of_the_table() -> None:
     assert only(found).keys["scope"].to_list() == [1, 2]
     table = frame(found)
     assert table["in_scope"].to_list() == [1, 2, None] and table["scope"].to_list() == ["setting", "setting", "overall"]
-    assert document(found)["rows"][2]["difference"] == pytest.approx(1.625)
+    assert json.loads(json.dumps(document(found)))["rows"][2]["difference"] == pytest.approx(1.625)
 
 
 def test_an_overall_difference_is_seldom_found_where_there_is_none() -> None:

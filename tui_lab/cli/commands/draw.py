@@ -21,7 +21,7 @@ from tui_lab.results.terminal.guard import own
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tui_lab.results.charts.model import Chart, Request, Role, Source
+    from tui_lab.results.charts.model import Chart, Goal, Request, Role, Source
 
 KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto")
 AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
@@ -271,7 +271,7 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
     from tui_lab.results.charts.choice import find
     from tui_lab.results.charts.model import Request
 
-    goals: dict[str, Any] = {}
+    goals: dict[str, Goal] = {}
     for name, goal in read_goals(args.goal):
         goals[find(name, source.frame.columns)] = goal
     labels: dict[Any, str] = {"x": args.x_label, "y": args.y_label, "z": args.z_label}

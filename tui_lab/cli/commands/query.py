@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.options import FORMATS, Parser, add_common, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
@@ -16,6 +16,7 @@ from tui_lab.experiment.expressions.bounded import bounded
 if TYPE_CHECKING:
     import polars as pl
 
+    from tui_lab.experiment.domains.model import Value
     from tui_lab.store.lab import Lab
 
 ROWS: Final = 1_000_000
@@ -152,10 +153,10 @@ def _single(words: list[str]) -> str:
     return words[0]
 
 
-def _parameters(assignments: list[str]) -> dict[str, Any]:
+def _parameters(assignments: list[str]) -> dict[str, Value]:
     from tui_lab.experiment.yaml import parser
 
-    found = {}
+    found: dict[str, Value] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals or not name.isidentifier():

@@ -17,6 +17,7 @@ from tui_lab.results.terminal.guard import console as new_console
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from tui_lab.results.charts.model import Goal
     from tui_lab.results.statistics.against import Side
     from tui_lab.results.statistics.importance import Importance
     from tui_lab.results.statistics.report import MetricReport, Options, Report
@@ -335,10 +336,10 @@ def _listed(text: str | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] | None) -> dict[str, Any]:
+def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] | None) -> dict[str, Goal]:
     from tui_lab.results.statistics.settings import leading_metric
 
-    goals: dict[str, Any] = {}
+    goals: dict[str, Goal] = {}
     leading = None if results is None else leading_metric(results)
     for name, goal in read_goals([text] if text else [], bare=True):
         names = [name] if name else (metrics or ((leading,) if leading else ()))

@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.experiment.record import Fields
 from tui_lab.experiment.yaml.reader import QUOTE, Keypath, Reader
 
 # Key in the file -> attribute, where they differ.
@@ -68,7 +69,7 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
     if not _one_kind(r, path, keys, owner):
         return None
     kinds = [key for key in keys if key in KINDS]
-    found: dict[str, Any] = {}
+    found: Fields = {}
     for key in keys:
         at = (*path, key)
         if key in _ENUMS:
@@ -126,7 +127,7 @@ def _plain(r: Reader, at: Keypath) -> Any:
     return text
 
 
-def _check_marks(r: Reader, path: Keypath, found: dict[str, Any], keys: tuple[str, ...]) -> None:
+def _check_marks(r: Reader, path: Keypath, found: Fields, keys: tuple[str, ...]) -> None:
     """The marks in numbers must differ."""
     if "thousands" in keys and found.get("thousands") == (found.get("decimal") or "."):
         other = "." if found["thousands"] == "," else ","

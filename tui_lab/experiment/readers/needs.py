@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.needs import OF_A_NODE, Amount, Keep, NeedError, Needs, amount, too_many
-from tui_lab.experiment.record import keys_of
+from tui_lab.experiment.record import Fields, keys_of
 from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import MEMORY_HINT, memory
@@ -31,7 +31,7 @@ def read_needs(r: Reader, path: Keypath) -> Needs | None:
     if r.empty(path) or not r.is_mapping(path, "a mapping, such as {gpus: 1, memory: 4G}"):
         return None
     known = (*OF_A_NODE, *r.keys(("limits",)))
-    found: dict[str, Any] = {}
+    found: Fields = {}
     tokens: dict[str, tuple[Amount, ...]] = {}
     for name in r.keys(path):
         if name not in known:
@@ -105,7 +105,7 @@ def read_keep(r: Reader, path: Keypath) -> Keep | None:
     if r.node(path).kind != "mapping" or r.misread(path):
         return None if r.node(path).kind == "mapping" else Keep(globs=_globs(r, path))
     keys = r.fields(path, keys_of(Keep), '"keep"')
-    found: dict[str, Any] = {}
+    found: Fields = {}
     if "globs" in keys and not r.empty((*path, "globs")):
         found["globs"] = _globs(r, (*path, "globs"))
     if "most" in keys:

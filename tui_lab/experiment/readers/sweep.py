@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tui_lab.experiment.domains.domain import Domain
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.domains.reader import MAX_SIZE, looks_like_domain, read_domain
 from tui_lab.experiment.model import Repeat, Sample, Seed, SeedPer
-from tui_lab.experiment.record import keys_of
+from tui_lab.experiment.record import Fields, keys_of
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 PER: tuple[SeedPer, ...] = ("repeat", "task")
@@ -97,7 +95,7 @@ def read_sample(r: Reader, path: Keypath) -> Sample | None:
     if not r.is_mapping(path, "a mapping, such as {n: 50}"):
         return None
     keys = r.fields(path, keys_of(Sample), '"sample"')
-    found: dict[str, Any] = {}
+    found: Fields = {}
     if "n" not in keys:
         r.add(path, '"sample" needs "n", the number of combinations', at_key=True)
     else:
@@ -113,7 +111,7 @@ def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
     if node.kind != "mapping":
         return r.whole(path, 1, MAX_SIZE)
     keys = r.fields(path, keys_of(Repeat), '"repeat"')
-    found: dict[str, Any] = {key: r.whole((*path, key), 1, MAX_SIZE) for key in ("min", "max") if key in keys}
+    found: Fields = {key: r.whole((*path, key), 1, MAX_SIZE) for key in ("min", "max") if key in keys}
     if "until" in keys:
         found["until"] = r.text((*path, "until"))
     if len(keys) < len(r.keys(path)):
@@ -140,7 +138,7 @@ def read_seed(r: Reader, path: Keypath) -> Seed | None:
     if node.kind != "mapping":
         base = r.whole(path, most=None)
         return None if base is None else Seed(base=base)
-    found: dict[str, Any] = {}
+    found: Fields = {}
     keys = r.fields(path, keys_of(Seed), '"seed"')
     if "base" in keys:
         found["base"] = r.whole((*path, "base"), most=None)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.charts.model import Axis, Chart, ChartError, Kind, Series
 from tui_lab.results.charts.terminal import marks
 from tui_lab.results.charts.ticks import Scale, ticks, unsaid
@@ -342,7 +343,7 @@ def _box(chart: Chart, axes: Axes) -> None:
     palette, wide = _colors(chart), 0.8 / len(chart.series)
     for series in chart.series:
         rows = series.points.rows(named=True)
-        boxes: Sequence[dict[str, Any]] = [
+        boxes: Sequence[Row] = [
             {
                 "med": row["median"],
                 "q1": row["q1"],

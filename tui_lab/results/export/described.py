@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.duckdb_tables import portable
 from tui_lab.experiment.facts import unit
 from tui_lab.experiment.record import plain
@@ -26,13 +27,13 @@ SCHEMA_VERSION: Final = 1
 Columns = Mapping[str, Mapping[str, Any]]
 
 
-def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, dict[str, Any]]:
+def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, JsonObject]:
     """What each column of a table of an experiment is: `kind` (parameter, metric or fact), `unit`, `goal`,
     and how a metric was read."""
     names = {column: name for name, column in results.metrics.items()}
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, JsonObject] = {}
     for column in columns:
-        about: dict[str, Any] = {}
+        about: JsonObject = {}
         if column in results.parameters:
             about["kind"] = "parameter"
         elif column in names:
@@ -47,7 +48,7 @@ def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, dict
     return found
 
 
-def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
+def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, JsonObject]:
     """The same for the table of statistics."""
     known = {**SUMMARY, **COMPARISON}
     return {column: {"kind": "statistic" if column in known else "parameter"} for column in frame.columns}

@@ -17,10 +17,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import BUILT_IN, Experiment
@@ -115,7 +116,7 @@ def _one(
     folder: Path,
     name: str,
     task: Task,
-    row: dict[str, Any],
+    row: Row,
     stop: threading.Event,
 ) -> tuple[Scalar | Nothing | None, str, TextReader]:
     """The value in what a command printed for one task, and what went wrong; with the reader, which says more."""
@@ -129,9 +130,7 @@ class _FailedError(Exception):
     """A command that printed nothing that counts; the text says why."""
 
 
-def _printed(
-    command: Command, folder: Path, name: str, task: Task, row: dict[str, Any], stop: threading.Event
-) -> bytes:
+def _printed(command: Command, folder: Path, name: str, task: Task, row: Row, stop: threading.Event) -> bytes:
     """What a command prints for one task. Raises _FailedError."""
     output = task_path(folder, task[0])
     try:

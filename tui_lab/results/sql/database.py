@@ -25,6 +25,7 @@ from typing import Any, Final, Literal
 import duckdb
 import polars as pl
 
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.duckdb_tables import in_quotes, register, unregister
 from tui_lab.experiment.facts import measured
 from tui_lab.experiment.yaml.problem import SpecError, suggest
@@ -245,7 +246,7 @@ class Database:
                     )
         return found
 
-    def _answer(self, text: str, plain: str, parameters: dict[str, Any], limit: int) -> pl.DataFrame:
+    def _answer(self, text: str, plain: str, parameters: Mapping[str, Value], limit: int) -> pl.DataFrame:
         """The answer to a query; `plain` is the text of which errors name the place."""
         try:
             relation = self._connection.sql(text, params=parameters or None)
@@ -274,7 +275,7 @@ class Database:
 
     # ---- what may run
 
-    def _check(self, sql: str, rewritten: Rewritten, parameters: dict[str, Any] | None) -> None:
+    def _check(self, sql: str, rewritten: Rewritten, parameters: Mapping[str, Value] | None) -> None:
         statements = self._connection.extract_statements(rewritten.text)
         if not statements:
             raise QueryError("there is no query", hint="for example: SELECT * FROM results")

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.expressions.syntax import CASE_WHEN, MACRO
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results import patas_names
@@ -65,7 +66,7 @@ def translate(
     details = _details(error)
     position = details.get("position")
     offset = None
-    if position is not None:
+    if isinstance(position, str):
         new = rewritten.text.encode()[: int(position)].decode("utf-8", "replace")
         offset = rewritten.origin(len(new))
     message = str(details["exception_message"])
@@ -113,7 +114,7 @@ def translate(
 FILE_TYPES: Final = frozenset(("csv", "tsv", "parquet", "json", "jsonl", "ndjson", "txt", "gz", "zst"))
 
 
-def _details(error: Exception) -> dict[str, Any]:
+def _details(error: Exception) -> JsonObject:
     raw = str(error)
     try:
         found = json.loads(raw[raw.index("{") :])

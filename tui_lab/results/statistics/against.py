@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.experiment.data_types import JsonObject, Row
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.facts import is_fact
 from tui_lab.results.numeric.exact import Moments, moments
@@ -496,14 +497,14 @@ def frame(found: Against) -> pl.DataFrame:
     with `_1`, of the second with `_2`, the rest are as in `stats --baseline`."""
     parts = []
     for metric in found.metrics:
-        rows: list[dict[str, Any]] = []
+        rows: list[Row] = []
         columns = parameter_columns(metric.keys.columns, _ROW)
         keys = metric.keys.rename(columns).to_dicts() if metric.keys.width else [{}] * len(metric.comparisons)
         everything = [*((place, metric.comparisons[place]) for place in metric.order), (None, metric.overall)]
         for place, compared in everything:
             if compared is None:
                 continue
-            row: dict[str, Any] = {"scope": "overall"} if place is None else {**keys[place], "scope": "setting"}
+            row: Row = {"scope": "overall"} if place is None else {**keys[place], "scope": "setting"}
             row |= {"metric": metric.name, "unit": metric.unit, "goal": metric.goal}
             for side in (0, 1):
                 summary = None if place is None else metric.summaries[side][place].moved(metric.offset)
@@ -521,7 +522,7 @@ def _number(summary: Summary | None, name: str) -> float | None:
     return value if value is None or name == "n" else float(value)
 
 
-def document(found: Against) -> dict[str, Any]:
+def document(found: Against) -> JsonObject:
     """Everything, as JSON has it."""
     return {
         "first": found.first.label,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.model import Repeat
 from tui_lab.results.statistics.frame import frame
 from tui_lab.results.statistics.importance import Importance, as_rows
@@ -19,7 +20,7 @@ _NOT_TOLD: Final[tuple[Standing, ...]] = ("tied", "untested", "incomplete")
 """Settings that may be the best in truth."""
 
 
-def method(report: Report) -> dict[str, Any]:
+def method(report: Report) -> JsonObject:
     """How the numbers of a report were made."""
     return {
         "level": report.options.level,
@@ -69,7 +70,7 @@ def importance_frame(explained: dict[str, Importance | None]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"metric": pl.String, "part": pl.String, "kind": pl.String, "share": pl.Float64})
 
 
-def document_per(reports: Sequence[Report], texts: Sequence[list[str]]) -> dict[str, Any]:
+def document_per(reports: Sequence[Report], texts: Sequence[list[str]]) -> JsonObject:
     """The documents on each value of a parameter; `texts` are the warnings of each."""
     name = reports[0].per[0] if reports[0].per else ""
     parts = [
@@ -81,10 +82,10 @@ def document_per(reports: Sequence[Report], texts: Sequence[list[str]]) -> dict[
 
 def document(
     report: Report, front: list[bool] | None, explained: dict[str, Importance | None] | None, texts: list[str]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Everything of a report. `front` and `explained` are left out where they are None; `texts` are
     warnings."""
-    best: dict[str, dict[str, Any]] = {}
+    best: dict[str, JsonObject] = {}
     for metric in report.metrics:
         if metric.best is not None:
             best[metric.name] = {"goal": metric.goal, "setting": report.settings.label(metric.best)}
@@ -92,7 +93,7 @@ def document(
                 places = [place for place in metric.order if metric.standing(place) == standing]
                 best[metric.name][standing] = [report.settings.label(place) for place in places]
     differ = {metric.name: asdict(metric.anova) for metric in report.metrics if metric.anova is not None}
-    found: dict[str, Any] = {
+    found: JsonObject = {
         "experiment": report.name,
         "by": list(report.settings.by),
         "averaged_over": list(report.settings.averaged),

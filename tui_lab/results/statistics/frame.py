@@ -12,7 +12,7 @@ from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.store.naming import parameter_columns
 
 _FLOATS: Final = ("mean", "sd", "se", "low", "high", "median", "q1", "q3", "min", "max")
-SUMMARY: Final[dict[str, Any]] = {
+SUMMARY: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "metric": pl.String,
     "unit": pl.String,
     "goal": pl.String,
@@ -31,7 +31,7 @@ SUMMARY: Final[dict[str, Any]] = {
 }
 """`low` and `high` are the confidence interval of the mean. `asked` are the tasks of the plan, of which `n_failed`
 failed and `n_open` have not ended. `tied` was tested and does not differ from the best; null if nothing was tested."""
-COMPARISON: Final[dict[str, Any]] = {
+COMPARISON: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "baseline": pl.Boolean,
     "difference": pl.Float64,
     "difference_low": pl.Float64,
@@ -70,7 +70,7 @@ def frame(report: Report) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-_SETTINGS: Final[dict[str, Any]] = {
+_SETTINGS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n": pl.Int64,
     "mean": pl.Float64,
     "ci95": pl.Float64,

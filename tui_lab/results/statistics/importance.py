@@ -18,12 +18,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.numeric.exact import deviations
 from tui_lab.results.numeric.whole_numbers import as_floats
 from tui_lab.results.tables import codes
@@ -150,11 +151,9 @@ def _shares(count: int, explained: dict[int, float]) -> list[float]:
     return shares
 
 
-def as_rows(found: Importance) -> list[dict[str, Any]]:
+def as_rows(found: Importance) -> list[Row]:
     """A row per part, parameters first."""
-    rows: list[dict[str, Any]] = [
-        {"part": name, "kind": "parameter", "share": share} for name, share in found.parameters.items()
-    ]
+    rows: list[Row] = [{"part": name, "kind": "parameter", "share": share} for name, share in found.parameters.items()]
     rows.append({"part": "interactions", "kind": "interactions", "share": found.interactions})
     rows.append({"part": "repeats", "kind": "repeats", "share": found.repeats})
     return rows

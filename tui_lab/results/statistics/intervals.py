@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.results.numeric.exact import Moments
 
 Method = Literal["BCa", "percentile"]
@@ -162,7 +163,7 @@ def interval_name(how: Bootstrap | None, binary: bool = False) -> str:
     return "Student's t" if how is None else f"{how.method} bootstrap, {how.resamples:,} resamples, seed {how.seed}"
 
 
-def as_dict(how: Bootstrap | None) -> dict[str, Any]:
+def as_dict(how: Bootstrap | None) -> JsonObject:
     """The method, for programs."""
     if how is None:
         return {"method": "t"}

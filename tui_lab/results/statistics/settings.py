@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.numeric.whole_numbers import as_floats
 from tui_lab.results.statistics.sample import Sample
 from tui_lab.results.tables import Results, codes
@@ -68,7 +68,7 @@ class Settings:
     def _pairs(self) -> pl.Series:
         return codes(self.table, self._others)
 
-    def label(self, index: int) -> dict[str, Any]:
+    def label(self, index: int) -> Row:
         return self.keys.row(index, named=True) if self.by else {}
 
     def samples(self, column: str | pl.Series) -> list[Sample]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from platformdirs.unix import Unix
 
 from tui_lab.client.errors import UsageError
+from tui_lab.experiment.data_types import Json, JsonObject
 
 REFRESH: Final = (0.2, 10.0)
 LABS: Final = 100  # that the screen remembers
@@ -102,7 +103,7 @@ def read_config(path: Path, *, ascii: bool = False) -> Config:
     return replace(usual, **{name: value for name, value in found.items() if value is not None})
 
 
-def _typed(path: Path, given: dict[str, Any], name: str, kind: Any, wanted: str) -> Any:
+def _typed(path: Path, given: JsonObject, name: str, kind: Any, wanted: str) -> Any:
     value = given.get(name)
     if value is None:
         return None
@@ -121,7 +122,7 @@ def _theme(path: Path, name: str | None) -> str | None:
     return name
 
 
-def _keys(path: Path, table: dict[str, Any] | None) -> dict[str, str]:
+def _keys(path: Path, table: JsonObject | None) -> dict[str, str]:
     """Both `tasks.retry = "R"` and `"tasks.retry" = "R"` are meant."""
     found: dict[str, str] = {}
     for name, value in _flat(table or {}):
@@ -142,7 +143,7 @@ def _check_key(path: Path, name: str, key: str) -> None:
         raise _wrong(path, f"keys.{name}", f'"{key}" is no key', 'as in "r", "ctrl+r", "f5", "question_mark"')
 
 
-def _flat(table: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
+def _flat(table: Mapping[str, Json], above: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, value in table.items():
         found += _flat(value, f"{above}{name}.") if isinstance(value, dict) else [(above + name, value)]
@@ -170,7 +171,7 @@ class Remembered:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             values = {}
-        self._values: dict[str, Any] = values if isinstance(values, dict) else {}
+        self._values: JsonObject = values if isinstance(values, dict) else {}
 
     def get(self, name: str, usual: Any = None) -> Any:
         """A value that was kept; `usual` where there is none of its type."""

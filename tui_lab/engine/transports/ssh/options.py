@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncssh
 from asyncssh.encryption import get_encryption_algs
@@ -29,6 +29,7 @@ from asyncssh.public_key import (
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.config import Settings, read_settings
 from tui_lab.engine.transports.ssh.keys import Identities, find_identities, own_path
+from tui_lab.experiment.data_types import JsonObject
 
 CONNECT: Final = 20.0  # seconds for a connection, its handshake and the login
 KEEPALIVE: Final = (10.0, 3)  # seconds between signs of life; so many unanswered end the connection
@@ -64,6 +65,10 @@ class _Watching(asyncssh.SSHClient):
         self.on_end()
 
 
+Arguments: TypeAlias = dict[str, Any]
+"""Keyword arguments of asyncssh.connect, which has their types."""
+
+
 @dataclass
 class Target:
     """One machine to log in to: the node, or one on the way to it."""
@@ -84,7 +89,7 @@ class Target:
     met: list[asyncssh.SSHKey]  # host keys that were shown to us and are not known
     client: _Watching
     patience: float  # seconds for the connection
-    arguments: dict[str, Any]  # for asyncssh.connect
+    arguments: Arguments
     offered: set[bytes] = field(default_factory=set)  # public halves of keys, at the last try
 
     @property
@@ -155,7 +160,7 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
     client = _Watching(met, loopback=settings.on("nohostauthenticationforlocalhost") and _is_loopback(settings.host))
     algorithms, unknown = _algorithms(settings)
     patience = settings.number("connecttimeout") or CONNECT
-    arguments = {
+    arguments: Arguments = {
         "config": None,
         "host": settings.host,
         "port": settings.port,
@@ -263,7 +268,7 @@ def ask_known_hosts(target: Target, key: asyncssh.SSHKey | None = None) -> None:
     prefer_known(target)
 
 
-def jump_entry(text: str) -> dict[str, Any]:
+def jump_entry(text: str) -> JsonObject:
     """The entry of a machine on the way, from `[USER@]HOST[:PORT]` or an address in brackets."""
     user, _, place = text.removeprefix("ssh://").rpartition("@")
     match = re.fullmatch(r"\[([^]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?|(.*)", place)
@@ -317,7 +322,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _algorithms(settings: Settings) -> tuple[dict[str, Any], list[str]]:
+def _algorithms(settings: Settings) -> tuple[dict[str, list[str]], list[str]]:
     """The algorithms that somebody has chosen, for asyncssh; and what of them it does not know."""
     known = {
         "ciphers": ("encryption_algs", get_encryption_algs()),
@@ -326,7 +331,7 @@ def _algorithms(settings: Settings) -> tuple[dict[str, Any], list[str]]:
         "hostkeyalgorithms": ("server_host_key_algs", [*get_certificate_algs(), *get_public_key_algs()]),
         "pubkeyacceptedalgorithms": ("signature_algs", get_public_key_algs()),
     }
-    found: dict[str, Any] = {}
+    found: dict[str, list[str]] = {}
     unknown = []
     for keyword, (argument, names) in known.items():
         chosen = settings.chosen(keyword).split(",")

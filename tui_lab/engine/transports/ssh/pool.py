@@ -20,7 +20,7 @@ import asyncssh
 
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.errors import HUNG_UP, explain
-from tui_lab.engine.transports.ssh.options import CONNECT, Target, ask_known_hosts, find_target, jump_entry
+from tui_lab.engine.transports.ssh.options import CONNECT, Arguments, Target, ask_known_hosts, find_target, jump_entry
 from tui_lab.engine.transports.ssh.proxy import ProxyCommand
 
 log = logging.getLogger(__name__)
@@ -283,7 +283,7 @@ class Pool:
             return await self._connect_with({**target.arguments, "client_keys": keys or None}, target, way)
 
     @staticmethod
-    async def _connect_with(arguments: dict[str, Any], target: Target, way: Any) -> asyncssh.SSHClientConnection:
+    async def _connect_with(arguments: Arguments, target: Target, way: Any) -> asyncssh.SSHClientConnection:
         if way is not None or not target.proxy:
             return await asyncssh.connect(**arguments, tunnel=way)
         settings = target.settings

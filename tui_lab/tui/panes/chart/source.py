@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.charts.model import Goal, Source
 from tui_lab.results.facts import is_fact
 from tui_lab.results.plain import plain_column, shown
@@ -75,7 +76,7 @@ def with_tasks(steps: pl.DataFrame, parameters: tuple[str, ...]) -> pl.DataFrame
     return steps.join(named, on="task_id", how="left", maintain_order="left")
 
 
-def _task_name(row: dict[str, Any], varying: list[str]) -> str:
+def _task_name(row: Row, varying: list[str]) -> str:
     words = [str(row["task_id"])]
     for name in varying:
         value = plain_column(pl.Series([row[name]]))[0]

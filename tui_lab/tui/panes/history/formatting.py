@@ -49,8 +49,11 @@ def submissions_frame(found: Sequence[Submission], ascii: bool) -> pl.DataFrame:
         }
         for one in sorted(found, key=lambda one: -one["at"])
     ]
-    schema: dict[str, Any] = dict.fromkeys(("address", "when", "outcome", "by", "command"), pl.String)
-    schema |= {"tasks": pl.Int64, "asked": pl.Int64}
+    schema = {
+        **dict.fromkeys(("address", "when", "outcome", "by", "command"), pl.String),
+        "tasks": pl.Int64,
+        "asked": pl.Int64,
+    }
     order = ["address", "when", "tasks", "asked", "outcome", "by", "command"]
     return pl.DataFrame(rows, schema=schema).select(order)
 

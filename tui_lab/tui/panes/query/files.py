@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.names import name_error
 from tui_lab.experiment.yaml import parser
 from tui_lab.results.export.output import WRITERS, Format, OutputError
@@ -46,13 +47,13 @@ def as_text(frame: pl.DataFrame, format: Format) -> str:
     return text
 
 
-def parameter_values(text: str, names: Sequence[str]) -> dict[str, Any]:
+def parameter_values(text: str, names: Sequence[str]) -> dict[str, Value]:
     """The values in `NAME=VALUE NAME=VALUE`. Raises QueryError."""
     try:
         words = shlex.split(text)
     except ValueError:
         raise QueryError("a quote is not closed") from None
-    found: dict[str, Any] = {}
+    found: dict[str, Value] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or name not in names:

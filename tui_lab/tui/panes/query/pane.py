@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 
+from tui_lab.experiment.domains.model import Value
 from tui_lab.results.sql import saved_queries
 from tui_lab.results.sql.errors import QueryError
 from tui_lab.store.lab import Lab
@@ -145,7 +146,7 @@ class QueryPane(Pane):
         self._working: list[Run] = []
         self.limit = ROWS
         self.auto = False
-        self.values: dict[str, Any] = {}  # of parameters, as last given
+        self.values: dict[str, Value] = {}  # of parameters, as last given
         self._from = (0, 0)  # where the text that runs begins in the editor
         self._asked: bool | None = None  # whether the tables are to be seen; None: where there is room
         self._known: object = None  # what the tables were read for

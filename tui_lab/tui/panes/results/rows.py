@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.results.plain import shown
 from tui_lab.results.sql.text import is_equal
 from tui_lab.results.statistics.comparison import Verdict
@@ -128,7 +129,7 @@ def _other_means(metric: MetricReport, current: MetricReport, places: Sequence[i
     return [cell + more.ljust(width) for cell, more in zip(_means(metric, places), lines, strict=True)]
 
 
-def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str], dict[str, Any]]]:
+def _differences(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str], Row]]:
     found = [metric.comparisons[place] for place in places]
     halves = [None if one is None or one.low is None or one.high is None else (one.high - one.low) / 2 for one in found]
     differences = [None if one is None else one.difference for one in found]

@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from tui_lab.engine.recipe import Recipe
+from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.tables import refresh
@@ -28,9 +29,6 @@ from tui_lab.store.lab import Lab
 from tui_lab.store.naming import column_names
 
 LIVE: Final = 256  # running tasks whose metrics are read while they run
-
-LiveFacts: TypeAlias = dict[str, Any]
-"""A row of `facts`, by column: values of as many types as there are columns."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class TaskSource:
         assert row is not None
         return self._recipes[plan.number], row
 
-    def live(self, ids: Sequence[int]) -> dict[int, LiveFacts]:
+    def live(self, ids: Sequence[int]) -> dict[int, Row]:
         """The facts of some tasks as they are now, by task, for those that exist."""
         with self._lock:
             state = self.folder.state()
@@ -163,7 +161,7 @@ def _still(frame: pl.DataFrame) -> frozenset[str]:
     return frozenset(names)
 
 
-def overlaid(rows: pl.DataFrame, live: Mapping[int, LiveFacts]) -> pl.DataFrame:
+def overlaid(rows: pl.DataFrame, live: Mapping[int, Row]) -> pl.DataFrame:
     """Rows with newer facts, where there are such.
 
     Column by column in Python: few rows, and Polars' threads may be busy with all of them, which the screen can't wait

@@ -17,8 +17,9 @@ from typing import Final
 import polars as pl
 
 from tui_lab.client.formatting import plural, shortened
+from tui_lab.experiment.data_types import Row
 from tui_lab.tui.base.selection import Chosen
-from tui_lab.tui.panes.tasks.frame import LiveFacts, TaskSource, TaskTable, overlaid
+from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable, overlaid
 from tui_lab.tui.panes.tasks.view import Shown, View, shown
 
 PACE: Final = 1.0
@@ -92,7 +93,7 @@ class TaskModel:
         """What is wrong with the filter."""
         self.running = 0
         """Tasks that run."""
-        self.live: dict[int, LiveFacts] = {}
+        self.live: dict[int, Row] = {}
         """The newest facts of tasks in sight, which are read more often than the table."""
         self.tables = Pace(PACE, SHARE)
         self.metrics = Pace(METRICS_PACE, METRICS_SHARE)
@@ -189,7 +190,7 @@ class TaskModel:
         self.live_busy = True
         return self.source
 
-    def take_live(self, source: TaskSource, found: dict[int, LiveFacts] | None) -> bool:
+    def take_live(self, source: TaskSource, found: dict[int, Row] | None) -> bool:
         """Take in live facts, None where they could not be read. Return whether anything is new."""
         self.live_busy = False
         if source is not self.source or found is None or found == self.live:

@@ -19,6 +19,7 @@ from textual.worker import Worker, WorkerState
 
 from tui_lab.client.errors import UsageError
 from tui_lab.engine.client import EngineClient
+from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
@@ -28,7 +29,7 @@ from tui_lab.tui.panes.tasks import commands, view
 from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.foreground import TaskTry
-from tui_lab.tui.panes.tasks.frame import LiveFacts, TaskSource
+from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
 from tui_lab.tui.panes.tasks.model import PACE, Made, TableJob, TaskModel
 from tui_lab.tui.panes.tasks.view import View
@@ -439,12 +440,12 @@ class TasksPane(Pane):
     @work(thread=True, group="live")
     def _read_live(self, source: TaskSource, ids: list[int]) -> None:
         try:
-            found: dict[int, LiveFacts] | None = source.live(ids)
+            found: dict[int, Row] | None = source.live(ids)
         except (LabError, OSError):
             found = None
         self.app.call_from_thread(self._take_live, source, found)
 
-    def _take_live(self, source: TaskSource, found: dict[int, LiveFacts] | None) -> None:
+    def _take_live(self, source: TaskSource, found: dict[int, Row] | None) -> None:
         if not self.model.take_live(source, found):
             return
         self.table.refresh_rows()

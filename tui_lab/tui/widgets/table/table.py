@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui_lab.experiment.data_types import Row
 from tui_lab.tui.widgets.table.cells import Cell, Column, Measure, cells, fitted, is_right, visible, widths
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER, Layout
 from tui_lab.tui.widgets.table.paint import Segments, Tones, line, segments
@@ -139,14 +140,14 @@ class FrameTable(ScrollView, can_focus=True):
     class RowHighlighted(TableMessage):
         """The cursor is on another row, or its row has other values now."""
 
-        def __init__(self, table: FrameTable, row: dict[str, Any] | None) -> None:
+        def __init__(self, table: FrameTable, row: Row | None) -> None:
             super().__init__(table)
             self.row = row
 
     class RowSelected(TableMessage):
         """Enter, or a double click."""
 
-        def __init__(self, table: FrameTable, row: dict[str, Any]) -> None:
+        def __init__(self, table: FrameTable, row: Row) -> None:
             super().__init__(table)
             self.row = row
 
@@ -246,7 +247,7 @@ class FrameTable(ScrollView, can_focus=True):
             return None
         return self.frame[self.key][index]
 
-    def row(self, index: int) -> dict[str, Any] | None:
+    def row(self, index: int) -> Row | None:
         """The values of a row, as new as they are shown; None where there is no such row."""
         if not 0 <= index < self.frame.height:
             return None
