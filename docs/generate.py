@@ -70,10 +70,21 @@ def journal() -> str:
 def protocol() -> str:
     """`protocol.md`: its own text, and the tables of messages from their types."""
     from tui_lab.protocol.agent import FROM_AGENT, TO_AGENT
+    from tui_lab.protocol.control import COMMANDS
 
+    commands = _members("command", COMMANDS)
+    answers = ["answer", "---", *(_answer(command.answer_type()) for command in COMMANDS)]
+    commands = [f"{row} {answer} |" if answer != "---" else f"{row}---|" for row, answer in zip(commands, answers, strict=True)]
     text = (HERE / "protocol.md").read_text(encoding="utf-8")
+    text = _between("protocol.md", text, "commands", commands)
     text = _between("protocol.md", text, "messages to the agent", _members("type", TO_AGENT))
     return _between("protocol.md", text, "messages from the agent", _members("type", FROM_AGENT))
+
+
+def _answer(kind: type[msgspec.Struct]) -> str:
+    """The members of an answer, and what they mean; empty where it has none."""
+    names = ", ".join(f"`{one.encode_name}`" for one in msgspec.structs.fields(kind))
+    return f"{names}. {' '.join((kind.__doc__ or '').split())}" if names else ""
 
 
 def _members(title: str, kinds: Iterable[type[msgspec.Struct]]) -> list[str]:

@@ -19,6 +19,7 @@ from tests.workbench import Workbench, until
 from tui_lab.cli.main import main
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.lock import EngineFacts, process_start
+from tui_lab.protocol.control import Drain
 
 SLEEPS = "name: e\ncommand: echo {task_id} >>$TRUTH; sleep 600\nrepeat: 3\n"
 
@@ -240,7 +241,7 @@ def test_a_run_that_ends_with_open_tasks_does_not_end_well(workbench: Workbench)
     until(lambda: len(workbench.events("started")) == 1)
     client = EngineClient.connect(workbench.lab)
     assert client is not None
-    client.request("drain", experiment="e")
+    client.request(Drain("e"))
     client.close()
     (workbench.folder / "go").touch()
     _, err = run.communicate(timeout=60)

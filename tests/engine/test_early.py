@@ -11,6 +11,7 @@ import pytest
 from tests.workbench import Workbench, alive, until
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.early import EarlyEngine
+from tui_lab.protocol.control import AskStatus
 from tui_lab.store.lab import Lab
 
 
@@ -18,10 +19,10 @@ def test_it_serves_the_lab_that_it_is_given(workbench: Workbench) -> None:
     lab = Lab.create(workbench.lab_path)
     early = EarlyEngine(lab.path)
     client = EngineClient.start(lab, early)
-    assert client.request("status")["pid"] == early._process.pid
+    assert client.request(AskStatus()).pid == early._process.pid
     second = EarlyEngine(lab.path)  # one engine is there: this one is not needed
     again = EngineClient.start(lab, second)
-    assert again.request("status")["pid"] == early._process.pid
+    assert again.request(AskStatus()).pid == early._process.pid
     second.dismiss()
     assert second._process.wait(60) == 0
     again.close()
@@ -33,7 +34,7 @@ def test_any_path_of_a_lab(tmp_path: Path, name: str) -> None:
     lab = Lab.create(tmp_path / name)
     early = EarlyEngine(lab.path)
     client = EngineClient.start(lab, early)
-    assert client.request("status")["ok"]
+    assert client.request(AskStatus()).pid
     client.close()
     early._process.terminate()
     early._process.wait(60)

@@ -14,6 +14,7 @@ from msgspec import structs
 from tests.workbench import Workbench, alive, until
 from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
+from tui_lab.protocol.control import Answer, AskStatus, Command, Requeue, Resume, Stop, Submit
 from tui_lab.store.errors import LabError
 from tui_lab.store.plan import file_crc
 
@@ -162,9 +163,9 @@ def test_pause_and_resume(workbench: Workbench) -> None:
     workbench.process("pause", "e")
     client = EngineClient.connect(workbench.lab)
     assert client is not None
-    until(lambda: client.request("status")["nodes"][0]["open"] == 2)  # what had not begun came back
+    until(lambda: client.request(AskStatus()).nodes[0].open == 2)  # what had not begun came back
     (workbench.folder / "go").touch()
-    until(lambda: client.request("status")["nodes"][0]["open"] == 0)
+    until(lambda: client.request(AskStatus()).nodes[0].open == 0)
     assert run.poll() is None
     assert states(workbench) == {"done": 2, "pending": 18}
     workbench.process("resume", "e")
@@ -183,7 +184,7 @@ def test_what_ends_while_a_submission_is_made_does_not_run_again(workbench: Work
         (workbench.folder / "go").touch()
         assert run.wait(20) == 0
         client = EngineClient.start(workbench.lab)
-        client.request("submit", event=event, seen=prepared.seen, environment=workbench.environment)
+        client.request(Submit(event, prepared.seen, workbench.environment))
     until(lambda: len(workbench.events("ended")) == 2)
     assert states(workbench) == {"done": 6}
     assert sorted(map(int, workbench.lines())) == list(range(6))
@@ -202,7 +203,7 @@ def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workbench: Workben
         # It was written so: whoever damages it later is found by its checksum.
         event = structs.replace(event, plan_crc=file_crc(prepared.folder.plans / "1.parquet"))
         client = EngineClient.start(workbench.lab)
-        client.request("submit", event=event, seen=prepared.seen, environment=workbench.environment)
+        client.request(Submit(event, prepared.seen, workbench.environment))
     until(lambda: workbench.events("ended"))
     (paused,) = workbench.events("paused")
     assert paused["reason"] == "error" and "the engine failed" in paused["message"]
@@ -311,19 +312,18 @@ def test_a_damaged_plan_is_said_and_hangs_nobody(workbench: Workbench) -> None:
     assert "Traceback" not in err
 
 
+class Dance(Command[Answer], frozen=True, tag="dance"):
+    """A command that no engine knows."""
+
+
 def test_commands_for_what_is_not_there(workbench: Workbench) -> None:
     run = workbench.start("--run", workbench.write("e.yaml", "command: sleep 60\n"), "--node", "localhost", 1)
     until(lambda: workbench.lab_path.exists() and workbench.events("started"))
     client = EngineClient.start(workbench.lab)
-    requests: dict[str, dict[str, Any]] = {
-        "stop": {"experiment": "nothing"},
-        "resume": {"experiment": "nothing", "environment": {}},
-        "requeue": {"experiment": "e", "tasks": [[0, 99]], "environment": {}},
-        "dance": {},
-    }
-    for command, fields in requests.items():
+    for command in (Stop("nothing"), Resume("nothing", {}), Requeue("e", [[0, 99]], {}), Dance()):
+        sent: Command[Any] = command
         with pytest.raises(LabError):
-            client.request(command, **fields)
-    assert client.request("stop", experiment="e", tasks=[[0, 0], [55, 99]])["stopped"] == 1
+            client.request(sent)
+    assert client.request(Stop("e", [[0, 0], [55, 99]])).stopped == 1
     assert run.wait(20) is not None
     assert not (workbench.lab_path / "nothing").exists()

@@ -17,8 +17,9 @@ from tests.workbench import Workbench, until
 from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.run_files import RunFiles
+from tui_lab.protocol.control import AskStatus, Command, Requeue, Submit, Taken
 from tui_lab.store.errors import StorageError
-from tui_lab.store.events import Paused
+from tui_lab.store.events import Paused, Submitted
 from tui_lab.store.journal import Journal
 
 NODES = [{"name": "localhost", "slots": 2, "tags": []}]
@@ -136,16 +137,16 @@ def notice(workbench: Workbench) -> bool:
     client = EngineClient.connect(workbench.lab)
     if client is None:
         return False
-    said: str = client.request("status")["notice"]
+    said: str = client.request(AskStatus()).notice
     client.close()
     return "No space left on device" in said
 
 
-def submission(workbench: Workbench, file: Path) -> dict[str, Any]:
+def submission(workbench: Workbench, file: Path) -> tuple[Submitted, int]:
     """What --run would send to the engine, with its plan on the disk already."""
     with workbench.lab.submitting():
         prepared = prepare(workbench.lab, file, Choice())
-        return {"event": submit_event(prepared, NODES, False), "seen": prepared.seen}
+        return submit_event(prepared, NODES, False), prepared.seen
 
 
 def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, small_disk: Path) -> None:
@@ -161,8 +162,7 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
     other.write_text("command: 'echo o >>$TRUTH'\nrepeat: 2\n")
     wanted = [submission(workbench, file), submission(workbench, other)]
     large = "x" * 9000  # a little may still fit behind what is there
-    for fields in wanted:
-        fields["event"] = structs.replace(fields["event"], argv=[large])
+    wanted = [(structs.replace(event, argv=[large]), seen) for event, seen in wanted]
     ballast = small_disk / "ballast"
     with open(ballast, "wb", buffering=0) as hole:
         fill(hole)
@@ -170,20 +170,22 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
         until(lambda: notice(workbench))
         client = EngineClient.connect(workbench.lab)
         assert client is not None
-        requests: list[tuple[str, dict[str, Any]]] = [
-            ("submit", wanted[0]),
-            ("requeue", {"experiment": "e", "tasks": [[0, 9]], "changes": {"x": large}}),
-            ("submit", wanted[1]),
-            ("requeue", {"experiment": "o", "tasks": [[0, 0]], "changes": {"x": large}}),
+        environment = workbench.environment
+        commands: list[Command[Taken]] = [
+            Submit(*wanted[0], environment),
+            Requeue("e", [[0, 9]], environment, {"x": large}),
+            Submit(*wanted[1], environment),
+            Requeue("o", [[0, 0]], environment, {"x": large}),
         ]
-        for command, fields in requests:
+        for command in commands:
             with pytest.raises(StorageError, match="No space left on device") as refused:
-                client.request(command, environment=workbench.environment, **fields)
+                client.request(command)
             assert "make room" in refused.value.hint
-        ended = workbench.process("--run", other, code=3)
+        ended = workbench.process("--run", other, code=None)
+        assert ended.code == 3
         assert "No space left on device" in ended.err
         assert not workbench.events("requeued") + workbench.events("requeued", "o")
-        assert client.request("status")["active"] == ["e"]
+        assert client.request(AskStatus()).active == ["e"]
     ballast.unlink()
     assert run.wait(60) == 1
     assert states(workbench) == {"done": 59, "failed": 1}
@@ -191,9 +193,9 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
     assert len(workbench.events("submitted")) == len(workbench.events("submitted", "o")) == 1
     # What was refused is taken now, once.
     client = EngineClient.start(workbench.lab)
-    for fields in wanted:
+    for event, seen in wanted:
         for _ in range(2):
-            client.request("submit", **fields, environment=workbench.environment)
+            client.request(Submit(event, seen, environment))
     until(lambda: len(workbench.events("ended")) == 2 and len(workbench.events("ended", "o")) == 2)
     assert states(workbench) == {"done": 60, "failed": 1}
     assert states(workbench, "o") == {"done": 2}

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Protocol
 
-# SELF from Followed
 from tui_lab.client.formatting import last_line
 
 # SELF from Followed
-from tui_lab.client.node_formatting import StopThere, stop_line
+from tui_lab.client.node_formatting import stop_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
+
+# SELF from Followed
+from tui_lab.protocol.control import AskStatus, Drain, Resume, Stop, StoppingTasks
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import Event, Extended, Finished
@@ -138,7 +140,7 @@ class Follower:
         self._ended = 0
         self._notice = ""
         self._unheard = False  # the engine did not take the last Ctrl-C
-        self._stopping: list[StopThere] = []
+        self._stopping: list[StoppingTasks] = []
         self._full: list[str] = []  # runs that wait for room on a disk
 
     def follow(self) -> bool:
@@ -216,10 +218,10 @@ class Follower:
         if self.interrupts >= 2 and self._full:
             self.view.say(f"Left. {self._notice}: the engine has stopped the tasks, and will record it then.")
             return True
-        if self.interrupts < 2 or not self._stopping or any("away_for" not in one for one in self._stopping):
+        if self.interrupts < 2 or not self._stopping or any(one.away_for is None for one in self._stopping):
             return False
         going = {run.folder.name for run in self.runs if not run.look()}
-        if not going <= {one["experiment"] for one in self._stopping}:
+        if not going <= {one.experiment for one in self._stopping}:
             return False
         self.view.say("Left. All reachable tasks are stopped; the engine continues with the rest:")
         for one in self._stopping:
@@ -248,9 +250,9 @@ class Follower:
 
     def _interrupt(self, run: Followed) -> None:
         if self.interrupts == 1:
-            self.client.request("drain", experiment=run.folder.name, patience=PATIENCE)
+            self.client.request(Drain(run.folder.name), patience=PATIENCE)
         else:
-            self.client.request("stop", experiment=run.folder.name, interrupt=True, patience=PATIENCE)
+            self.client.request(Stop(run.folder.name, interrupt=True), patience=PATIENCE)
 
     def _ask(self) -> None:
         """Ask the engine how it is, now and then; it may have lost sight of a run that we wait for."""
@@ -261,22 +263,22 @@ class Follower:
         if first:
             return  # it has answered a moment ago
         try:
-            answer = self.client.request("status", patience=PATIENCE)
+            status = self.client.request(AskStatus(), patience=PATIENCE)
         except EngineGone:
             self._replace_engine()
             return
         except EngineSilent as error:
             self._notice = str(error)
             return
-        errors = [f"node {node['name']}: {node['error']}" for node in answer["nodes"] if node["error"]]
-        self._notice = "; ".join(filter(None, [answer["notice"], *errors]))
+        errors = [f"node {node.name}: {node.error}" for node in status.nodes if node.error]
+        self._notice = "; ".join(filter(None, [status.notice, *errors]))
         names = [run.folder.name for run in self.runs]
-        self._full = [name for name in answer.get("full", ()) if name in names]
-        self._stopping = [one for one in answer.get("stopping", ()) if one["experiment"] in names]
+        self._full = [name for name in status.full if name in names]
+        self._stopping = [one for one in status.stopping if one.experiment in names]
         for run in self.runs:
-            if run.folder.name not in answer["active"] and not run.look():
+            if run.folder.name not in status.active and not run.look():
                 self._require_experiment(run)
-                if not answer["notice"]:  # else its last words wait for room on the disk
+                if not status.notice:  # else its last words wait for room on the disk
                     self._resume(run)
 
     def _require_experiment(self, run: Followed) -> None:
@@ -316,7 +318,7 @@ class Follower:
 
     def _resume(self, run: Followed) -> None:
         self._require_experiment(run)
-        self.client.request("resume", experiment=run.folder.name, environment=dict(os.environ))
+        self.client.request(Resume(run.folder.name, dict(os.environ)))
 
 
 def failure_line(run: Followed) -> str:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tui_lab.client.formatting import plural, printable, span
-
-Node = Mapping[str, Any]  # as the engine lists it, or as it was sampled last
-StopThere = Mapping[str, Any]  # tasks of an experiment that are to be stopped on a node, as the engine tells of them
+from tui_lab.protocol.control import NodeStatus, StoppingTasks
 
 
-def trouble(node: Node, nodes: Sequence[Node]) -> str:
+def trouble(node: NodeStatus, nodes: Sequence[NodeStatus]) -> str:
     """What is wrong with one of the nodes; empty where nothing is."""
-    error = printable(str(node.get("error") or ""))
-    if node.get("away_for") is None:
+    error = printable(node.error or "")
+    if node.away_for is None:
         return error
-    if node.get("state") == "failed":
-        said = mended(str(node["name"]), error)
+    if node.state == "failed":
+        said = mended(node.name, error)
     else:
-        lost = "lost, " if node.get("state") == "lost" else ""
-        said = f"{lost}away for {span(node['away_for'])}" + (f" ({error})" if error else "")
-    return said + _fate(node, any(other.get("state") == "up" for other in nodes))
+        lost = "lost, " if node.state == "lost" else ""
+        said = f"{lost}away for {span(node.away_for)}" + (f" ({error})" if error else "")
+    return said + _fate(node, any(other.state == "up" for other in nodes))
 
 
 def mended(name: str, error: str) -> str:
@@ -30,12 +27,12 @@ def mended(name: str, error: str) -> str:
     return f"{error}; after a repair: tui-lab nodes reconnect {name}"
 
 
-def _fate(node: Node, elsewhere: bool) -> str:
+def _fate(node: NodeStatus, elsewhere: bool) -> str:
     """What becomes of the tasks of a node that is away. elsewhere: another node is there."""
-    count, stopping = node.get("open") or 0, node.get("stopping") or 0
-    if not count or node.get("lost_in") is None:
+    count, stopping = node.open or 0, node.stopping or 0
+    if not count or node.lost_in is None:
         return ""
-    left, tasks = span(node["lost_in"]), f"its {plural(count, 'task')}"
+    left, tasks = span(node.lost_in), f"its {plural(count, 'task')}"
     if stopping >= count:
         return f"; {tasks} will be stopped when it is back; the engine waits {left} more"
     be = ("runs" if count == 1 else "run") if elsewhere else ("is" if count == 1 else "are")
@@ -43,13 +40,13 @@ def _fate(node: Node, elsewhere: bool) -> str:
     return f"; lost in {left}, then {tasks} {be} {'elsewhere' if elsewhere else 'pending again'}{more}"
 
 
-def stop_line(one: StopThere) -> str:
+def stop_line(one: StoppingTasks) -> str:
     """What becomes of tasks that are to be stopped on a node that is away."""
-    error = printable(str(one.get("error") or ""))
-    they = "it is" if one["tasks"] == 1 else "they are"
-    said = f"{one['experiment']}: {plural(one['tasks'], 'task')} on {one['node']}, which is away"
+    error = printable(one.error or "")
+    they = "it is" if one.tasks == 1 else "they are"
+    said = f"{one.experiment}: {plural(one.tasks, 'task')} on {one.node}, which is away"
     said += (f" ({error})" if error else "") + f": {they} stopped as soon as it is back. "
-    if one["lost_in"] is not None:
-        until = time.strftime("%H:%M", time.localtime(time.time() + one["lost_in"]))
-        said += f"The engine tries until {until}, for {span(one['lost_in'])}; "
+    if one.lost_in is not None:
+        until = time.strftime("%H:%M", time.localtime(time.time() + one.lost_in))
+        said += f"The engine tries until {until}, for {span(one.lost_in)}; "
     return said + "`tui-lab nodes` shows its state"

@@ -32,6 +32,7 @@ from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
+from tui_lab.protocol.control import Submit
 from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
@@ -77,10 +78,10 @@ def submit(
         assert client is not None
         state = one.folder.state()
         event = submit_event(one, its_nodes, keep_going)
-        answer = client.request("submit", event=event, seen=one.seen, environment=dict(environment))
+        taken = client.request(Submit(event, one.seen, dict(environment)))
         if not one.unchanged:  # a refused write changes no file
             one.folder.write_spec(one.text)
-        submitted.append(Accepted(one, answer["submission"], state))
+        submitted.append(Accepted(one, taken.submission, state))
     return client, submitted
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import select
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
-import msgspec
+from msgspec import structs
 
 from tui_lab.engine.agent.processes import process_stat
 from tui_lab.engine.agent.spool import is_private
@@ -23,6 +21,20 @@ from tui_lab.engine.early import EarlyEngine
 from tui_lab.engine.lock import EngineFacts, elsewhere
 from tui_lab.engine.paths import peer_uid, require_linux
 from tui_lab.engine.recipe import inherited_environment
+from tui_lab.protocol.control import (
+    A,
+    AskStatus,
+    CleanNodes,
+    Command,
+    FetchFiles,
+    ProtocolError,
+    Refusal,
+    Requeue,
+    Resume,
+    Submit,
+    decode_answer,
+    encode_command,
+)
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.lab import Lab
@@ -31,9 +43,8 @@ START_LIMIT: Final = 30.0  # seconds
 LOOK: Final = 1.0  # seconds between looks at an engine that has not answered yet
 SIGN_OF_LIFE: Final = 10.0  # seconds without an answer after which it is asked for a sign of life, and has for that
 MOVED_LIMIT: Final = 10.0  # seconds that the engine of a lab which was moved may take to end
-# Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked
-# for.
-BEGINNING: Final = ("submit", "requeue", "resume", "fetch", "clean_nodes")
+# Commands that begin work. Each may be given twice: a submission has an id, and what is asked for is asked for.
+BEGINNING: Final = (Submit, Requeue, Resume, FetchFiles, CleanNodes)
 
 
 class EngineGone(StorageError):  # noqa: N818
@@ -74,46 +85,46 @@ class EngineClient:
         StorageError."""
         return _start(lab, early)
 
-    def request(self, command: str, *, patience: float | None = None, **fields: Any) -> dict[str, Any]:
+    def request(self, command: Command[A], *, patience: float | None = None) -> A:
         """Send one command; its answer. patience: seconds to wait, then EngineSilent is raised; by default as long as
         the engine gives signs of life.
 
         A command that begins work starts another engine where this one has just ended.
         """
-        if command in BEGINNING:
-            fields.setdefault("umask", _umask())
+        if isinstance(command, Submit | Requeue | Resume) and command.umask is None:
+            command = cast(Command[A], structs.replace(command, umask=_umask()))
         for last in (False, True):
             try:
-                answer = self._exchange(command, fields, patience)
+                answer = self._exchange(command, patience)
                 break
             except EngineGone:
-                if last or command not in BEGINNING:
+                if last or not isinstance(command, BEGINNING):
                     raise
                 self._channel.close()
                 again = _start(self.lab)
                 self._channel, self.facts, self._unread = again._channel, again.facts, b""
-        if not answer["ok"]:
-            raise _refusal(answer)
+        if isinstance(answer, Refusal):
+            raise answer.exception()
         return answer
 
-    def _exchange(self, command: str, fields: Mapping[str, Any], patience: float | None) -> dict[str, Any]:
+    def _exchange(self, command: Command[A], patience: float | None) -> A | Refusal:
         number = next(self._numbers)
         deadline = None if patience is None else time.monotonic() + patience
-        # json, not orjson: an environment may hold bytes that are no UTF-8
-        rest = memoryview(
-            json.dumps({"command": command, "id": number, **fields}, default=msgspec.to_builtins).encode() + b"\n"
-        )
+        rest = memoryview(encode_command(number, command))
         try:
             while rest:
                 self._until(select.POLLOUT, deadline)
                 with contextlib.suppress(BlockingIOError):
                     rest = rest[self._channel.send(rest) :]
             while True:
-                answer: dict[str, Any] = json.loads(self._line(deadline))
-                if answer.get("id") in (number, None):  # else it belongs to a question that we no longer wait for
+                answer = decode_answer(self._line(deadline), number, command.answer_type())
+                if answer is not None:  # else it belongs to a question that we no longer wait for
                     return answer
         except OSError:
             raise EngineGone("the engine has ended", "start the same command again: nothing is lost") from None
+        except ProtocolError as error:
+            hint = "an engine of another tui-lab version may be running"
+            raise LabError(f"the engine's answer makes no sense: {error}", hint) from None
 
     def _line(self, deadline: float | None) -> bytes:
         while b"\n" not in self._unread:
@@ -150,7 +161,7 @@ class EngineClient:
         other = _reach(self.lab, self.facts)
         if other is not None:
             with contextlib.closing(EngineClient(other, self.lab, self.facts)) as client:
-                client.request("status", patience=SIGN_OF_LIFE)
+                client.request(AskStatus(), patience=SIGN_OF_LIFE)
 
     def _is_stopped(self) -> bool:
         found = process_stat(self.facts.pid)
@@ -179,11 +190,6 @@ class EngineClient:
 def _moved(lab: Lab, facts: EngineFacts) -> bool:
     """Whether engine.json came here with a lab that was copied or moved: that engine serves another place."""
     return bool(facts.lab) and facts.lab != str(lab.path.resolve())
-
-
-def _refusal(answer: dict[str, Any]) -> LabError:
-    kind = StorageError if answer.get("storage") else LabError
-    return kind(answer["error"], answer.get("hint", ""))
 
 
 def _umask() -> int:

@@ -1,20 +1,13 @@
-"""The engine's control socket: one JSON object a line each way. Only the user who owns the engine may speak.
-
-Requests carry `command`; an answer carries `ok`, and `error` (with `hint`) where it is false. See
-docs/protocol.md.
-"""
+"""The engine's control socket: takes the commands of clients. Only the user who owns the engine may speak."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import socket
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import assert_never
 
 from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.engine import Engine
@@ -22,9 +15,38 @@ from tui_lab.engine.lock import EngineFacts, beat
 from tui_lab.engine.node_commands import NodeCommands
 from tui_lab.engine.paths import peer_uid, runtime_folder
 from tui_lab.experiment.yaml.problem import SpecError
+from tui_lab.protocol.control import (
+    AddNode,
+    Answer,
+    AnyCommand,
+    AskStatus,
+    CleanNodes,
+    Drain,
+    DrainNode,
+    FetchFiles,
+    ListNodes,
+    NodeAdded,
+    NodeList,
+    NodesCleaned,
+    Pause,
+    ReadFile,
+    Received,
+    ReconnectNode,
+    Refusal,
+    Requeue,
+    Resume,
+    ResumeNode,
+    SetSlots,
+    Status,
+    Stop,
+    StopTaken,
+    Submit,
+    Taken,
+    decode_command,
+    encode_answer,
+)
 from tui_lab.store import layout, ranges
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.events import Submitted
 
 log = logging.getLogger(__name__)
 
@@ -110,125 +132,91 @@ class Control:
         uid = peer_uid(peer)
         try:
             while uid == os.getuid() and (line := await reader.readline()):
-                request = json.loads(line)
-                answer = {"id": request.get("id"), **await self.answer(request)}
-                writer.write(json.dumps(answer).encode() + b"\n")
+                received = decode_command(line)
+                writer.write(encode_answer(received.id, await self.answer(received)))
                 await writer.drain()
-        except (
-            OSError,
-            ValueError,
-            AttributeError,
-        ) as error:  # a follower that left, or speaks another language
+        except (OSError, ValueError) as error:  # a follower that left, or speaks another language
             log.warning("control: %s", error)
         except asyncio.CancelledError:
             pass  # the engine is ending; raising it on only makes noise in the log
         finally:
             writer.close()
 
-    async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one request. Never raises."""
-        command = request.get("command")
+    async def answer(self, received: Received) -> Answer | Refusal:
+        """The answer to one command. Never raises."""
         try:
-            method = getattr(self, f"_{command}_command", None)
-            if method is None:
+            if received.command is None:
                 raise LabError(
-                    f"the engine knows no command {command}",
+                    f"the engine can't carry out {received.name}: {received.wrong}",
                     "an engine of another tui-lab version is running",
                 )
-            found = method(request)
-            if asyncio.iscoroutine(found):
-                with self.engine.needed():
-                    found = await found
-            return {"ok": True, **found}
+            return await self._carry_out(received.command)
         except LabError as error:
-            storage = isinstance(error, StorageError)
-            return {"ok": False, "error": error.message, "hint": error.hint, "storage": storage}
+            return Refusal(error.message, error.hint, isinstance(error, StorageError))
         except SpecError as error:
-            return {"ok": False, "error": "; ".join(map(str, error.problems)), "hint": ""}
-        except Exception as error:  # a follower gets the error, the log the traceback
-            log.exception("command %s", command)
-            return {
-                "ok": False,
-                "error": f"the engine failed: {error!r}",
-                "hint": f"see {self.engine.lab.path}/engine.log",
-            }
+            return Refusal("; ".join(map(str, error.problems)))
+        except Exception as error:  # a client gets the error, the log the traceback
+            log.exception("command %s", received.name)
+            return Refusal(f"the engine failed: {error!r}", f"see {self.engine.lab.path}/engine.log")
 
-    def _submit_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        event = msgspec.convert(request["event"], Submitted)
-        environment, umask = request["environment"], request.get("umask")
-        return {"submission": self.engine.submit(event, request["seen"], environment, umask)}
+    async def _carry_out(self, command: AnyCommand) -> Answer:
+        engine, nodes = self.engine, self.nodes
+        match command:
+            case Submit():
+                return Taken(engine.submit(command.event, command.seen, command.environment, command.umask))
+            case Requeue():
+                environment = command.environment
+                return Taken(
+                    engine.requeue(command.experiment, command.tasks, environment, command.umask, command.changes)
+                )
+            case Resume():
+                engine.resume(command.experiment, command.environment, command.umask)
+            case Pause():
+                engine.pause(command.experiment)
+            case Drain():
+                engine.drain(command.experiment)
+            case Stop():
+                chosen = None if command.tasks is None else set(ranges.each(command.tasks))
+                stopped = engine.stop(command.experiment, chosen, command.interrupt)
+                return StopTaken(stopped, nodes.stopping(command.experiment))
+            case AskStatus():
+                return self._status()
+            case ListNodes():
+                return NodeList(nodes.listing())
+            case SetSlots():
+                nodes.set_slots(command.node, command.slots)
+            case DrainNode():
+                nodes.drain(command.node, True)
+            case ResumeNode():
+                nodes.drain(command.node, False)
+            case ReconnectNode():
+                nodes.reconnect(command.node, command.environment)
+            case AddNode():
+                return NodeAdded(nodes.add(command.entry, command.experiments, command.environment))
+            case ReadFile() | FetchFiles() | CleanNodes():
+                with engine.needed():
+                    return await self._from_nodes(command)
+            case _:
+                assert_never(command)
+        return Answer()
 
-    def _requeue_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        submission = self.engine.requeue(
-            request["experiment"],
-            request["tasks"],
-            request["environment"],
-            request.get("umask"),
-            request.get("changes", {}),
-        )
-        return {"submission": submission}
+    async def _from_nodes(self, command: ReadFile | FetchFiles | CleanNodes) -> Answer:
+        match command:
+            case ReadFile():
+                return await self.nodes.tail(command)
+            case FetchFiles():
+                return await self.nodes.fetch(command)
+            case CleanNodes():
+                return NodesCleaned(await self.nodes.clean(command.environment))
 
-    def _resume_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.engine.resume(request["experiment"], request["environment"], request.get("umask"))
-        return {}
-
-    def _pause_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.engine.pause(request["experiment"])
-        return {}
-
-    def _drain_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.engine.drain(request["experiment"])
-        return {}
-
-    def _stop_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        tasks = request.get("tasks")
-        chosen = None if tasks is None else set(ranges.each(tasks))
-        count = self.engine.stop(request["experiment"], chosen, bool(request.get("interrupt")))
-        return {"stopped": count, "stopping": self.nodes.stopping(request["experiment"])}
-
-    def _status_command(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _status(self) -> Status:
         engine = self.engine
-        return {
-            "pid": os.getpid(),
-            "active": sorted(engine.scheduler.active),
-            "notice": self.nodes.notice(),
-            "full": sorted(engine.durability.full),
-            "nodes": self.nodes.listing(),
-            "stopping": self.nodes.stopping(),
-            "refused": engine.refused,
-        }
-
-    # Nodes.
-
-    def _nodes_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"nodes": self.nodes.listing()}
-
-    def _node_set_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.nodes.set_slots(request["node"], int(request["slots"]))
-        return {}
-
-    def _node_drain_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.nodes.drain(request["node"], True)
-        return {}
-
-    def _node_resume_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.nodes.drain(request["node"], False)
-        return {}
-
-    def _node_reconnect_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.nodes.reconnect(request["node"], request.get("environment", {}))
-        return {}
-
-    def _node_add_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "experiments": self.nodes.add(request["entry"], request.get("experiments"), request.get("environment", {}))
-        }
-
-    async def _tail_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return await self.nodes.tail(request)
-
-    async def _fetch_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return await self.nodes.fetch(request, request.get("environment", {}))
-
-    async def _clean_nodes_command(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"nodes": await self.nodes.clean(request.get("environment", {}))}
+        return Status(
+            pid=os.getpid(),
+            active=sorted(engine.scheduler.active),
+            notice=self.nodes.notice(),
+            full=sorted(engine.durability.full),
+            nodes=self.nodes.listing(),
+            stopping=self.nodes.stopping(),
+            refused=engine.refused,
+        )

@@ -20,6 +20,7 @@ from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
 from tui_lab.portable.globs import matcher
+from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks
 from tui_lab.store import journal, layout
 from tui_lab.store.errors import LabError
 from tui_lab.store.events import Assigned, Finished, Left
@@ -41,11 +42,11 @@ class NodeCommands:
 
     # How they stand.
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[NodeStatus]:
         """Every node that the engine knows: what it samples of it, and what runs there."""
         return [self._of(node) for node in self.engine.nodes.values()]
 
-    def stopping(self, name: str | None = None) -> list[dict[str, Any]]:
+    def stopping(self, name: str | None = None) -> list[StoppingTasks]:
         """How many tasks are to be stopped on which node, of one experiment or all; with `away_for` where it can't be
         reached: there they are stopped once it is back, and given up in `lost_in` seconds."""
         found = []
@@ -54,7 +55,7 @@ class NodeCommands:
             for where, count in counts.items():
                 node = self.scheduler.nodes.get(where)
                 away = {} if node is None else {"error": node.error, **self._away(node)}
-                found.append({"experiment": run.name, "node": where, "tasks": count, **away})
+                found.append(StoppingTasks(run.name, where, count, **away))
         return found
 
     def notice(self) -> str:
@@ -89,12 +90,12 @@ class NodeCommands:
         lost_in = None if node.lost else max(0.0, round(self.scheduler.lost_in(node, now), 1))
         return {"away_for": round(node.failing_for(now.monotonic), 1), "lost_in": lost_in}
 
-    def _of(self, node: NodeConnection) -> dict[str, Any]:
+    def _of(self, node: NodeConnection) -> NodeStatus:
         runs, state = self.scheduler.runs, node.state
         there = [(run, key) for run in runs.values() for key, at in run.flight.items() if at == node.name]
         tasks = [[run.name, *key] for run, key in there if run.state.columns["state"][key[0]] == RUNNING]
         quarantined = node.ready and any(node.name in runs[name].state.quarantined for name in self.scheduler.active)
-        return {
+        about = {
             **sample_of(node),
             **self._away(state),
             "at": node.heard,
@@ -113,6 +114,7 @@ class NodeCommands:
             "facts": node.facts,
             "tasks": tasks[:1000],
         }
+        return NodeStatus.of(about)
 
     def _node(self, name: str) -> NodeConnection:
         node = self.engine.nodes.get(name)
@@ -177,39 +179,38 @@ class NodeCommands:
 
     # Files.
 
-    async def tail(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def tail(self, command: ReadFile) -> Piece:
         """A piece of a file of a task, wherever it is: base64, and the file's size there."""
-        run = self.engine.submitted(request["experiment"])
-        key = (int(request["task"]), int(request["attempt"]))
-        offset, most = int(request["offset"]), min(int(request.get("most", MOST)), MOST)
+        run = self.engine.submitted(command.experiment)
+        key = (command.task, command.attempt)
+        offset, most = command.offset, min(command.most, MOST)
         node = self.engine.nodes.get(self.scheduler.runs[run.name].flight.get(key, ""))
         if node is None or node.shared or not node.ready:
-            return {"data": None, "total": 0}
+            return Piece(None, 0)
         paths = self.engine.staging.paths(run, node, run.state.columns["submission"][key[0]])
         if paths is None:
-            return {"data": None, "total": 0}
-        path = f"{Path(paths.tasks).parent}/{layout.task_folder(Path(), key[0])}/{request['name']}"
+            return Piece(None, 0)
+        path = f"{Path(paths.tasks).parent}/{layout.task_folder(Path(), key[0])}/{command.name}"
         try:
             async with self.engine.files.channel(node) as channel:
                 data, total = await channel.read(node.home, path, offset, most)
         except TransferError as error:
             if absent(error):
-                return {"data": "", "total": 0}
+                return Piece("", 0)
             raise LabError(f"node {node.name}: {error}") from None
         except Unreachable as error:
             raise LabError(f"node {node.name}: {error}") from None
-        return {"data": base64.b64encode(data).decode(), "total": total}
+        return Piece(base64.b64encode(data).decode(), total)
 
-    async def fetch(self, request: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    async def fetch(self, command: FetchFiles) -> Fetched:
         """Bring home what a task left on its node."""
-        run = self.engine.submitted(request["experiment"])
-        task = int(request["task"])
-        attempt = request.get("attempt") or run.state.columns["attempt"][task]
+        run, task = self.engine.submitted(command.experiment), command.task
+        attempt = command.attempt or run.state.columns["attempt"][task]
         left, more = _left(run, task, attempt)
         if not left:
-            return {"files": 0, "bytes": 0}
+            return Fetched(0, 0)
         name = _node_of(run, task, attempt)
-        node = await self._reach(run.entries().get(name, {"name": name}), environment)
+        node = await self._reach(run.entries().get(name, {"name": name}), command.environment)
         folder = f"{node.home}/{run.wire_name}/{layout.task_folder(Path(), task)}"
         size, refused = 0, ""
         try:
@@ -219,7 +220,7 @@ class NodeCommands:
                 if unsaid:
                     there = await channel.list_files(node.home, folder)
                     names = [file["name"] for file in there if "link" not in file]
-                globs = [glob.replace(UNKNOWN, "?") for glob in request["globs"] or ()]
+                globs = [glob.replace(UNKNOWN, "?") for glob in command.globs or ()]
                 wanted = list(filter(matcher(globs or None), names))
                 for name in wanted:
                     target = TaskFile(str(run.folder.task_folder(task)), name)
@@ -233,9 +234,9 @@ class NodeCommands:
             raise LabError(f"node {node.name}: {error}") from None
         if refused:
             raise LabError(refused)
-        return {"files": len(wanted), "bytes": size}
+        return Fetched(len(wanted), size)
 
-    async def clean(self, environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def clean(self, environment: Mapping[str, str]) -> list[CleanedNode]:
         """Remove what interrupted runs left on nodes: agents with nothing to do, their spools, code and outputs."""
         entries: dict[str, dict[str, Any]] = {}
         for name in self.engine.lab.experiments():
@@ -243,10 +244,10 @@ class NodeCommands:
                 entries |= self.engine.load(name).entries()
         return list(await asyncio.gather(*(self._clean(entry, environment) for entry in entries.values())))
 
-    async def _clean(self, entry: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    async def _clean(self, entry: dict[str, Any], environment: Mapping[str, str]) -> CleanedNode:
         name = entry["name"]
         if any(name in [one["name"] for one in self.engine.runs[active].nodes] for active in self.scheduler.active):
-            return {"name": name, "removed": [], "error": "a run that is going uses it"}
+            return CleanedNode(name, [], "a run that is going uses it")
         try:
             node = await self._reach(entry, environment)
             self.engine.abandon_unstarted()  # what waits for an environment never begins
@@ -255,7 +256,7 @@ class NodeCommands:
                     while node.state.open:
                         await asyncio.sleep(0.05)  # what has ended is being told
             if node.state.open:
-                return {"name": name, "removed": [], "error": f"{len(node.state.open)} tasks are still open there"}
+                return CleanedNode(name, [], f"{len(node.state.open)} tasks are still open there")
             removed = [f"the agent and its spool ({node.spool})"]
             if node.home:
                 async with self.engine.files.channel(node) as channel:
@@ -263,8 +264,8 @@ class NodeCommands:
                 removed.append(node.home)
             self.engine.registry.drop(node)
         except (LabError, TransferError, *Unreachable) as error:
-            return {"name": name, "removed": [], "error": str(error)}
-        return {"name": name, "removed": removed, "error": ""}
+            return CleanedNode(name, [], str(error))
+        return CleanedNode(name, removed, "")
 
     async def _reach(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> NodeConnection:
         """A node, once it answers. Raises LabError."""

@@ -1,1 +1,1 @@
-"""Typed messages between processes: engine and agent."""
+"""Typed messages between processes: engine and agent, clients and engine."""

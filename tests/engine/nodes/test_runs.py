@@ -14,6 +14,7 @@ import pytest
 from tests.engine.nodes.fleet import Fleet
 from tests.workbench import Workbench, below, until
 from tui_lab.engine.client import EngineClient
+from tui_lab.protocol.control import ListNodes
 
 PRINT = """\
 name: e
@@ -273,7 +274,7 @@ def test_nodes_are_changed_while_a_run_goes_on(workbench: Workbench, fleet: Flee
     until(lambda: running(workbench) == {"two": 1})
     client = EngineClient.connect(workbench.lab)
     assert client is not None
-    states = {node["name"]: node["state"] for node in client.request("nodes")["nodes"]}
+    states = {node.name: node.state for node in client.request(ListNodes()).nodes}
     assert states == {"one": "drained", "two": "up"}
     os.kill(workbench.engine_pid() or 0, signal.SIGKILL)  # the next engine knows of all that
     for x in range(8, 12):

@@ -9,27 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench
+from tui_lab.protocol.control import NodeStatus
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.app.followers import WatchedEngine, sample
 from tui_lab.tui.base.snapshot import EngineSnapshot, LabSnapshot, NodeSample
 from tui_lab.tui.panes.nodes.pane import STATES, NodesPane, columns, detail, nodes_frame, nodes_of
 from tui_lab.tui.panes.tasks.pane import TasksPane
 
-BUSY: dict[str, Any] = {
+BUSY = NodeStatus.of({
     "name": "tower", "state": "up", "slots": 16, "used": 16, "load": 15.8, "cores": 16, "memory": 64 << 30,
     "memory_used": 32 << 30, "host": "192.0.2.9", "python": "3.9.2", "latency": 0.032, "clock_offset": -3.4,
     "tasks": [["grid", number, 1 + number % 2] for number in range(100, 116)], "tags": ["x86", "gpu"],
     "gpus": [{"index": 0, "used": 88, "memory_used": 9 << 30, "memory": 24 << 30}, {"index": 1, "used": 12}],
-}  # fmt: skip
-AWAY: dict[str, Any] = {
+})  # fmt: skip
+AWAY = NodeStatus.of({
     "name": "slow", "state": "away", "slots": 2, "used": 2, "error": "connection refused\x1b[31m",
     "tasks": [["grid", 4, 1], ["grid", 5, 1]], "open": 2, "away_for": 40.0, "lost_in": 560.0, "cores": 4,
-}  # fmt: skip
+})  # fmt: skip
 SAMPLES = {"tower": tuple(NodeSample(1000.0 + i, 1, i / 20, 0.5, 0.5) for i in range(20)), "old": (NodeSample(1.0),)}
 
 
@@ -73,7 +75,9 @@ def test_a_node_that_is_away_shows_nothing_of_the_past_as_of_now() -> None:
     seen = {"slow": SAMPLES["tower"]}
     row = nodes_frame([AWAY], seen, False, 120).to_dicts()[0]
     assert (row["load"], row["memory"], row["gpu"]) == (None, None, None)
-    lines = detail({**AWAY, "at": time.time() - 7200}, SAMPLES["tower"], 78, False, [BUSY, AWAY]).plain.split("\n")
+    lines = detail(structs.replace(AWAY, at=time.time() - 7200), SAMPLES["tower"], 78, False, [BUSY, AWAY]).plain.split(
+        "\n"
+    )
     assert lines[0] == "slow  4 cores  seen 2 h ago"
     told = " ".join(line.strip() for line in lines[1:3])
     assert told == "away for 40 s (connection refused); lost in 9 min 20 s, then its 2 tasks run elsewhere"
@@ -84,7 +88,7 @@ def test_a_node_that_is_away_shows_nothing_of_the_past_as_of_now() -> None:
 
 @pytest.mark.parametrize("seconds", [0.2, 59.9, 3599.0, 86399.0, 864000.0])
 def test_since_when_a_node_is_away_fits_its_column(seconds: float) -> None:
-    state = nodes_frame([{**AWAY, "away_for": seconds}], {}, False, 80)["state"][0]
+    state = nodes_frame([structs.replace(AWAY, away_for=seconds)], {}, False, 80)["state"][0]
     column = next(column for column in columns(False, False, 80) if column.name == "state")
     assert column.width is not None and len(state) <= column.width
     assert column.style is not None and column.style(state) == "warning"
@@ -93,7 +97,7 @@ def test_since_when_a_node_is_away_fits_its_column(seconds: float) -> None:
 def test_shares_come_from_what_is_known() -> None:
     found = sample(5.0, BUSY)
     assert (found.slots, found.load, found.memory, found.gpu) == (1.0, 15.8 / 16, 0.5, 0.5)
-    assert sample(5.0, {"name": "x"}) == NodeSample(5.0)
+    assert sample(5.0, NodeStatus(name="x")) == NodeSample(5.0)
 
 
 def test_samples_of_the_lab_are_read(own_lab: Workbench) -> None:
@@ -123,7 +127,7 @@ async def test_the_nodes_of_a_run_are_shown_and_changed(own_lab: Workbench) -> N
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         pane = await opened(app, pilot)
-        await wait_until(pilot, lambda: pane.node is not None and pane.node["state"] == "up")
+        await wait_until(pilot, lambda: pane.node is not None and pane.node.state == "up")
         row = pane.table.row(0)
         assert row is not None
         assert (row["name"], row["state"]) == ("localhost", "● up")
@@ -134,9 +138,9 @@ async def test_the_nodes_of_a_run_are_shown_and_changed(own_lab: Workbench) -> N
         await pilot.press("plus")
         await wait_until(pilot, lambda: pane.node is not None and pane.node["slots"] == 2)
         await pilot.press("d")
-        await wait_until(pilot, lambda: pane.node is not None and pane.node["state"] == "drained")
+        await wait_until(pilot, lambda: pane.node is not None and pane.node.state == "drained")
         await pilot.press("u")
-        await wait_until(pilot, lambda: pane.node is not None and pane.node["state"] == "up")
+        await wait_until(pilot, lambda: pane.node is not None and pane.node.state == "up")
         (own_lab.folder / "go").touch()
         await wait_until(pilot, lambda: (one := app.snapshot.experiment("long")) and one.ended)
 
@@ -168,14 +172,14 @@ def test_the_pane_looks_right(snap_compare: Any, small_lab: Path, row: str) -> N
         pane = await opened(app, pilot)
         app._watcher.close()
         app.lab_path = Path("lab")
-        nodes = (BUSY, AWAY, {"name": "bad", "state": "quarantined", "slots": 2, "used": 0, "error": "10 failed"})
+        nodes = (BUSY, AWAY, NodeStatus(name="bad", state="quarantined", slots=2, used=0, error="10 failed"))
         samples = {**SAMPLES, "slow": SAMPLES["tower"]}
         engine = EngineSnapshot(1, ("small",), "", nodes)
         app.snapshot = replace(app.snapshot, engine=engine, samples=samples, taken=time.time())
         await wait_until(pilot, lambda: pane.table.frame.height == 4)
         if row == "away":
             await pilot.press("j")
-        await wait_until(pilot, lambda: pane.node is not None and pane.node["state"] == row)
+        await wait_until(pilot, lambda: pane.node is not None and pane.node.state == row)
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=show)

@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
+from tui_lab.protocol.control import AskStatus, CleanedNode, CleanNodes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,7 +87,7 @@ def take_lock(lab: Lab) -> EngineLock:
         client = EngineClient.connect(lab)
         if client is not None:
             with contextlib.suppress(EngineGone), contextlib.closing(client):
-                active = client.request("status")["active"]
+                active = client.request(AskStatus()).active
         if active or time.monotonic() > deadline:
             raise LabError("an experiment of this lab is running", "wait for it, or `tui-lab stop` it first")
         time.sleep(0.05)
@@ -102,12 +103,12 @@ def clean_nodes(args: argparse.Namespace) -> int:
 
     lab = open_lab(args)
     names = used_nodes(choose_experiments(lab, []))
-    found: list[dict[str, Any]] = []
+    found: list[CleanedNode] = []
     if args.yes and names:
         client = EngineClient.start(lab)
-        if active := client.request("status")["active"]:
+        if active := client.request(AskStatus()).active:
             raise LabError(f"{', '.join(active)} is running in this lab", "wait for it, or `tui-lab stop` it first")
-        found = client.request("clean_nodes", environment=dict(os.environ))["nodes"]
+        found = client.request(CleanNodes(dict(os.environ))).nodes
         client.close()
     if args.json:
         print_json({"lab": str(lab.path), "nodes": found if args.yes else names, "removed": args.yes})
@@ -116,11 +117,11 @@ def clean_nodes(args: argparse.Namespace) -> int:
     elif not args.yes:
         print(f"would remove the lab's agents, spools and homes on {', '.join(names)}; --yes does it")
     for node in found if not args.json else ():
-        removed = [printable(path) for path in node.get("removed") or ()]
-        print(f"{node['name']}: {'removed ' + ', '.join(removed) if removed else 'nothing was left'}")
-        if node.get("error"):
-            print(f"! {node['name']}: {printable(node['error'])}", file=sys.stderr)
-    return INFRASTRUCTURE if any(node.get("error") for node in found) else DONE
+        removed = [printable(path) for path in node.removed]
+        print(f"{node.name}: {'removed ' + ', '.join(removed) if removed else 'nothing was left'}")
+        if node.error:
+            print(f"! {node.name}: {printable(node.error)}", file=sys.stderr)
+    return INFRASTRUCTURE if any(node.error for node in found) else DONE
 
 
 def used_nodes(folders: list[ExperimentFolder]) -> list[str]:

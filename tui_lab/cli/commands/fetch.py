@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
 from tui_lab.client.errors import NothingToDoError, UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.protocol.control import Fetched, FetchFiles
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[d
                     "task": one.address.task,
                     "attempt": one.attempt.number,
                     "node": one.attempt.node,
-                    "files": answer["files"],
-                    "bytes": answer["bytes"],
+                    "files": answer.files,
+                    "bytes": answer.bytes,
                 }
             )
             if not quiet:
-                what = f"{plural(answer['files'], 'file')}, {size(answer['bytes'])} from {one.attempt.node}"
+                what = f"{plural(answer.files, 'file')}, {size(answer.bytes)} from {one.attempt.node}"
                 print(f"{one.address}: {what}", file=sys.stderr)
     return fetched
 
@@ -167,7 +168,7 @@ class _Request:
     """A request in a thread of its own, so that this one can look how far it is."""
 
     def __init__(self, client: EngineClient, wanted: Wanted) -> None:
-        self._answer: dict[str, Any] = {}
+        self._answer = Fetched(0, 0)
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._ask, args=(client, wanted), daemon=True)
         self._thread.start()
@@ -175,12 +176,13 @@ class _Request:
     def _ask(self, client: EngineClient, wanted: Wanted) -> None:
         try:
             self._answer = client.request(
-                "fetch",
-                experiment=wanted.address.folder.name,
-                task=wanted.address.task,
-                attempt=wanted.attempt.number,
-                globs=wanted.globs,
-                environment=dict(os.environ),
+                FetchFiles(
+                    wanted.address.folder.name,
+                    wanted.address.task,
+                    dict(os.environ),
+                    wanted.attempt.number,
+                    wanted.globs,
+                )
             )
         except Exception as error:  # noqa: BLE001  (raised again by `answer`)
             self._error = error
@@ -189,7 +191,7 @@ class _Request:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> Fetched:
         """What the engine said. Raises what the request did."""
         if self._error is not None:
             raise self._error

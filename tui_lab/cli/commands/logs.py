@@ -7,11 +7,12 @@ import base64
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from tui_lab.cli.options import TASK, Parser, add_common, examples, lab_to_read
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.protocol.control import ReadFile
 from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:
@@ -247,18 +248,12 @@ def _from_node(engine: EngineClient, outputs: Outputs, path: TaskFile, offset: i
     """Print what a file on another machine has behind an offset, by way of the engine; the offset behind that."""
     from tui_lab.store.errors import LabError
 
-    task = outputs.address.task
-    attempt = outputs.address.attempt or outputs.address.folder.state().columns["attempts"][task]
-    where: dict[str, Any] = {
-        "experiment": outputs.address.folder.name,
-        "task": task,
-        "attempt": attempt,
-        "name": path.name,
-    }
+    task, folder = outputs.address.task, outputs.address.folder
+    attempt = outputs.address.attempt or folder.state().columns["attempts"][task]
     try:
         while True:
-            answer = engine.request("tail", **where, offset=offset, most=BLOCK)
-            block = base64.b64decode(answer["data"] or "")
+            answer = engine.request(ReadFile(folder.name, task, attempt, path.name, offset, BLOCK))
+            block = base64.b64decode(answer.data or "")
             if not block:
                 return offset
             writer.write(block)

@@ -7,13 +7,26 @@ import os
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import msgspec
 
 from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, examples, open_lab, print_json
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
 from tui_lab.client.formatting import printable
 from tui_lab.client.node_formatting import mended
+from tui_lab.protocol.control import (
+    AddNode,
+    Command,
+    DrainNode,
+    ListNodes,
+    NodeAdded,
+    ReconnectNode,
+    ResumeNode,
+    SetSlots,
+)
 
 if TYPE_CHECKING:
     from tui_lab.engine.client import EngineClient
@@ -23,6 +36,8 @@ _ACTIONS: Final = ("set", "drain", "resume", "reconnect", "add")
 _UP: Final = {"up": "is up", "drained": "is up, and drained", "quarantined": "is up, in quarantine"}
 _PATIENCE: Final = 30.0  # seconds that a node may take to be reached
 _SLOTS: Final = re.compile(r"slots=(-?\d+)")
+
+_Change: TypeAlias = AddNode | SetSlots | DrainNode | ResumeNode | ReconnectNode
 
 
 def main(arguments: list[str]) -> int:
@@ -73,11 +88,11 @@ def _known() -> str:
 
 
 def _list(lab: Lab, args: argparse.Namespace) -> None:
-    from tui_lab.cli.output.node_table import look, show
+    from tui_lab.cli.output.node_table import as_json, look, show
 
     found = look(lab)
     if args.json:
-        print_json({"lab": str(lab.path), "engine": found.alive, "nodes": found.nodes})
+        print_json({"lab": str(lab.path), "engine": found.alive, "nodes": [as_json(node) for node in found.nodes]})
     else:
         show(found)
 
@@ -91,27 +106,26 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
     if client is None:
         raise UsageError(f"no engine is running in {lab.path}; nodes can be changed only during a run")
     done: list[dict[str, Any]] = []
-    for command, fields, said in asked:
-        # The caller's SSH agent and home are what a node is reached with.
-        reaching = command in ("node_add", "node_reconnect")
-        sent: dict[str, Any] = fields | ({"environment": dict(os.environ)} if reaching else {})
-        answer = client.request(command, **sent)
-        answer = {name: value for name, value in answer.items() if name not in ("ok", "id")}
-        name = fields["entry"]["name"] if command == "node_add" else fields["node"]
-        if answer.get("experiments") == []:
+    for command, said in asked:
+        sent: Command[Any] = command
+        answer = client.request(sent)
+        name = str(command.entry["name"]) if isinstance(command, AddNode) else command.node
+        reaching = isinstance(command, AddNode | ReconnectNode)
+        if isinstance(answer, NodeAdded) and not answer.experiments:
             said, reaching = f"{name}: is there already; `tui-lab nodes set {name} slots=N` changes its slots", False
         _say(said, args)
+        about = {"command": command.kind, **msgspec.to_builtins(command), **msgspec.to_builtins(answer)}
         if reaching:
-            answer |= _reached(client, name)
-            _say(_outcome(name, **answer), args)
-        done.append({"command": command, **fields, **answer})
+            about |= _reached(client, name)
+            _say(_outcome(name, about["state"], about["error"]), args)
+        done.append({name: value for name, value in about.items() if name != "environment"})
     client.close()
     if args.json:
         print_json({"lab": str(lab.path), "done": done})
     return INFRASTRUCTURE if any(one.get("error") for one in done) else DONE
 
 
-def _outcome(name: str, *, state: str, error: str, **rest: Any) -> str:
+def _outcome(name: str, state: str, error: str) -> str:
     if not error:
         return f"{name}: {_UP[state]}"
     return f"! {name}: " + (mended(name, error) if state == "failed" else f"{error}; the engine goes on trying")
@@ -126,16 +140,16 @@ def _reached(client: EngineClient, name: str) -> dict[str, str]:
     """State and error of a node once it has answered, or a try has failed."""
     deadline = time.monotonic() + _PATIENCE
     while True:
-        node = next((node for node in client.request("nodes")["nodes"] if node["name"] == name), None)
-        if node is None or node["error"] or node["state"] in _UP or time.monotonic() > deadline:
-            state = "" if node is None else node["state"]
-            error = "" if state in _UP else (node or {}).get("error") or "it has not answered yet"
+        node = next((node for node in client.request(ListNodes()).nodes if node.name == name), None)
+        if node is None or node.error or node.state in _UP or time.monotonic() > deadline:
+            state = "" if node is None else node.state or ""
+            error = "" if state in _UP else (node and node.error) or "it has not answered yet"
             return {"state": state, "error": error}
         time.sleep(0.1)
 
 
-def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any], str]]:
-    """Commands for the engine with their fields, and what to say once they are done. Raises UsageError."""
+def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[_Change, str]]:
+    """Commands for the engine, and what to say once they are done. Raises UsageError."""
     action, words = args.action, args.words
     if (args.node or args.cluster) and action != "add":
         raise UsageError(f"nodes {action}: --node and --cluster belong to add")
@@ -147,7 +161,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
         names = [lab.experiment(word).name for word in words] or None
         where = f"joins {', '.join(names)}" if names else "joins all running experiments"
         entries = read_nodes(args.node, args.cluster)
-        return [("node_add", {"experiments": names, "entry": e}, f"{e['name']}: {where}") for e in entries]
+        return [(AddNode(e, names, dict(os.environ)), f"{e['name']}: {where}") for e in entries]
     if action == "set":
         match = _SLOTS.fullmatch(words[1]) if len(words) == 2 else None
         if match is None:
@@ -159,7 +173,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
 
         if slots > MOST_SLOTS:
             raise UsageError(f"nodes set: slots={slots} is too many; a node has at most {MOST_SLOTS:,}")
-        return [("node_set", {"node": words[0], "slots": slots}, f"{words[0]}: {slots} tasks at once from now on")]
+        return [(SetSlots(words[0], slots), f"{words[0]}: {slots} tasks at once from now on")]
     if not words:
         raise UsageError(f"nodes {action}: which node? `tui-lab nodes` lists them")
     said = {
@@ -167,4 +181,9 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[str, dict[str, Any]
         "resume": "gets tasks again",
         "reconnect": "is being reached",
     }[action]
-    return [(f"node_{action}", {"node": name}, f"{name}: {said.format(name=name)}") for name in words]
+    changes: dict[str, Callable[[str], _Change]] = {
+        "drain": DrainNode,
+        "resume": ResumeNode,
+        "reconnect": lambda name: ReconnectNode(name, dict(os.environ)),
+    }
+    return [(changes[action](name), f"{name}: {said.format(name=name)}") for name in words]

@@ -7,6 +7,7 @@ import sys
 from tui_lab.cli.options import Parser, add_common, examples, open_lab
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
+from tui_lab.protocol.control import AskStatus, Pause
 
 
 def main(arguments: list[str]) -> int:
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
     lab = open_lab(args)
     client = EngineClient.connect(lab)
-    active = client.request("status")["active"] if client is not None else []
+    active = client.request(AskStatus()).active if client is not None else []
     names = [lab.experiment(name).name for name in args.experiments] or active
     if client is None or not active:
         raise NothingToDoError(f"nothing to pause: nothing is running in {lab.path}")
@@ -33,6 +34,6 @@ def main(arguments: list[str]) -> int:
         if name not in active:
             print(f"{name} is not running", file=sys.stderr)
             continue
-        client.request("pause", experiment=name)
+        client.request(Pause(name))
         print(f"{name}: paused; running tasks may finish. `tui-lab resume {name}` continues", file=sys.stderr)
     return DONE

@@ -8,6 +8,7 @@ import sys
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, choose_experiments, examples, lab_to_run
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
+from tui_lab.protocol.control import Resume
 
 
 def main(arguments: list[str]) -> int:
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         state = folder.state()
         if not args.json:
             print(f"{folder.name}: {plural(count, 'task')} left", file=sys.stderr)
-        client.request("resume", experiment=folder.name, environment=dict(os.environ))
+        client.request(Resume(folder.name, dict(os.environ)))
         runs.append(Followed(folder, len(state.submissions) - 1, count, state))
     if args.detach:
         heard.restore()

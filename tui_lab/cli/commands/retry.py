@@ -11,6 +11,7 @@ from tui_lab.cli.options import TASK, Parser, add_common, add_json, add_take_ove
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
 from tui_lab.client.retry import check_code, check_needs, read_changes
+from tui_lab.protocol.control import Requeue
 
 if TYPE_CHECKING:
     pass
@@ -76,10 +77,10 @@ def main(arguments: list[str]) -> int:
         folder = folders[name]
         state = folder.state()
         asked = ranges.to_ranges(tasks)
-        answer = client.request("requeue", experiment=name, tasks=asked, environment=dict(os.environ), changes=changes)
+        taken = client.request(Requeue(name, asked, dict(os.environ), changes))
         if not args.json:
             print(f"{name}: {plural(len(tasks), 'task')} to run again", file=sys.stderr)
-        runs.append(Followed(folder, answer["submission"], len(tasks), state))
+        runs.append(Followed(folder, taken.submission, len(tasks), state))
     if args.detach:
         heard.restore()
         return DONE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tui_lab.cli.options import (
     Parser,
     add_common,
@@ -14,6 +16,7 @@ from tui_lab.cli.options import (
     print_json,
 )
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
+from tui_lab.protocol.control import AskStatus, Status
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
@@ -42,12 +45,13 @@ def main(arguments: list[str]) -> int:
     found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
     nodes = None
     if args.nodes and code == DONE:
-        from tui_lab.cli.output.node_table import look, show
+        from tui_lab.cli.output.node_table import as_json, look, show
 
         nodes = look(lab)
     if args.json:
-        detail = {} if nodes is None else {"nodes": nodes.nodes}
-        print_json({"lab": str(lab.path), "engine": engine, "experiments": found, **detail})
+        detail = {} if nodes is None else {"nodes": [as_json(node) for node in nodes.nodes]}
+        about = None if engine is None else {**msgspec.to_builtins(engine), "nodes": [*map(as_json, engine.nodes)]}
+        print_json({"lab": str(lab.path), "engine": about, "experiments": found, **detail})
         return code
     _show(lab, engine, found, with_nodes=nodes is None)
     if nodes is not None:
@@ -56,7 +60,7 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _engine(lab: Lab) -> tuple[dict[str, Any] | None, int]:
+def _engine(lab: Lab) -> tuple[Status | None, int]:
     """What the engine says of itself, None where none is running; and the exit status that belongs to it."""
     from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
     from tui_lab.store.errors import StorageError
@@ -65,18 +69,17 @@ def _engine(lab: Lab) -> tuple[dict[str, Any] | None, int]:
         client = EngineClient.connect(lab)
         if client is None:
             return None, DONE
-        answer = client.request("status")
+        answer = client.request(AskStatus())
         client.close()
     except EngineGone:
         return None, DONE
     except StorageError as error:
         code = INFRASTRUCTURE if isinstance(error, EngineSilent) else DONE
-        return {"active": [], "notice": str(error), "nodes": [], "pid": None}, code
-    del answer["ok"]
+        return Status(None, [], str(error), []), code
     return answer, DONE
 
 
-def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, Any]:
+def _of(folder: ExperimentFolder, engine: Status | None) -> dict[str, Any]:
     from tui_lab.store.spare import counts_without_spare
 
     state = folder.state()
@@ -89,13 +92,13 @@ def _of(folder: ExperimentFolder, engine: dict[str, Any] | None) -> dict[str, An
         "counts": counts,
         "spare": spare,
         "queued": sum(columns["queued"]),
-        "active": engine is not None and folder.name in engine["active"],
+        "active": engine is not None and folder.name in engine.active,
         "paused": state.paused,
         "last_ended_at": max(ended, default=None),
     }
 
 
-def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], *, with_nodes: bool) -> None:
+def _show(lab: Lab, engine: Status | None, found: list[dict[str, Any]], *, with_nodes: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -127,12 +130,12 @@ def _show(lab: Lab, engine: dict[str, Any] | None, found: list[dict[str, Any]], 
         unfinished = [one["name"] for one in found if one["counts"]["running"] and not one["active"]]
         print("no engine is running" + (f"; the tasks of {', '.join(unfinished)} may be" if unfinished else ""))
         return
-    for node in engine["nodes"] if with_nodes else ():
-        wrong = trouble(node, engine["nodes"])
-        held = f"{plural(node['slots'], 'slot')}, {plural(node['open'], 'task')} there"
-        print(f"node {node['name']}: {node['state']}, {held}" + (f"; {wrong}" if wrong else ""))
-    if engine["notice"]:
-        print(f"! {engine['notice']}")
+    for node in engine.nodes if with_nodes else ():
+        wrong = trouble(node, engine.nodes)
+        held = f"{plural(node.slots or 0, 'slot')}, {plural(node.open or 0, 'task')} there"
+        print(f"node {node.name}: {node.state}, {held}" + (f"; {wrong}" if wrong else ""))
+    if engine.notice:
+        print(f"! {engine.notice}")
 
 
 def _how(one: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import sys
 from tui_lab.cli.options import TASK, Parser, add_common, choose_experiments, examples, open_lab
 from tui_lab.client.errors import NothingToDoError
 from tui_lab.client.exit_status import DONE
+from tui_lab.protocol.control import AskStatus, Stop
 
 
 def main(arguments: list[str]) -> int:
@@ -43,19 +44,19 @@ def main(arguments: list[str]) -> int:
     if client is not None and args.tasks:
         wanted = {name: ranges.to_ranges(tasks) for name, tasks in named.items()}
     elif client is not None:
-        wanted = dict.fromkeys([*client.request("status")["active"], *left])
+        wanted = dict.fromkeys([*client.request(AskStatus()).active, *left])
     if client is None or not wanted:
         raise NothingToDoError(f"nothing to stop: nothing is running in {lab.path}")
     for name, tasks in wanted.items():
-        answer = client.request("stop", experiment=name, tasks=tasks)
-        count = answer["stopped"]
+        answer = client.request(Stop(name, tasks))
+        count = answer.stopped
         said = (
             f"stopping {plural(count, 'task')}"
             if count
             else "nothing to stop: none of these tasks is running or pending"
         )
         print(f"{name}: {said}", file=sys.stderr)
-        for one in answer.get("stopping", ()):
-            if "away_for" in one:
+        for one in answer.stopping:
+            if one.away_for is not None:
                 print(stop_line(one), file=sys.stderr)
     return DONE

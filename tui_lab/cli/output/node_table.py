@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tui_lab.client.formatting import plural, printable, span
-from tui_lab.client.node_formatting import Node, trouble
+from tui_lab.client.node_formatting import trouble
+from tui_lab.protocol.control import Gpu, ListNodes, NodeStatus
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.store import layout
 from tui_lab.store.errors import StorageError
@@ -31,6 +33,10 @@ STYLES: Final = {
     "failed": "bold red",
 }
 _TASKS_SHOWN: Final = 5
+_WHERE_KNOWN: Final = (
+    *("load", "memory", "memory_used", "gpus", "latency", "clock_offset"),
+    *("away_for", "lost_in"),
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Nodes:
     """The nodes as the engine tells of them, or as they were sampled last where none is running."""
 
     alive: bool  # an engine is running
-    nodes: Sequence[Node]
+    nodes: Sequence[NodeStatus]
     notice: str = ""
 
 
@@ -51,9 +57,9 @@ def look(lab: Lab) -> Nodes:
     try:
         client = EngineClient.connect(lab)
         if client is not None:
-            answer = client.request("nodes")
+            answer = client.request(ListNodes())
             client.close()
-            return Nodes(True, answer["nodes"])
+            return Nodes(True, answer.nodes)
     except EngineGone:
         pass
     except EngineSilent:
@@ -61,7 +67,16 @@ def look(lab: Lab) -> Nodes:
     except StorageError as error:  # one on another host
         notice = error.message
     samples = last_samples(lab.path / layout.NODES_FILE)
-    return Nodes(False, [{**sample, "name": sample["node"]} for sample in samples], notice)
+    return Nodes(False, [NodeStatus.of({**sample, "name": sample["node"]}) for sample in samples], notice)
+
+
+def as_json(node: NodeStatus) -> dict[str, Any]:  # for `--json` alone
+    """A node as `--json` prints it: what is measured only where it is known, and the way back only where it is
+    away."""
+    members = msgspec.to_builtins(node)
+    away = () if node.away_for is None else ("away_for", "lost_in")
+    left_out = [name for name in _WHERE_KNOWN if members[name] is None and name not in away]
+    return {"node": node.name, **{name: value for name, value in members.items() if name not in left_out}}
 
 
 def show(found: Nodes, console: Console | None = None) -> None:
@@ -86,7 +101,7 @@ def show(found: Nodes, console: Console | None = None) -> None:
         justify: Literal["left", "right"] = "left" if column.left else "right"
         table.add_column(column.title, justify=justify, no_wrap=not name, overflow="fold" if name else "ellipsis")
     for node in found.nodes:
-        style = STYLES.get(str(node.get("state")), "")
+        style = STYLES.get(node.state or "", "")
         table.add_row(*(Text(c.cell(node), style if c.title == "state" else "") for c in columns))
     console.print(table)
     for node in found.nodes:
@@ -94,25 +109,25 @@ def show(found: Nodes, console: Console | None = None) -> None:
             console.print(Text(line), soft_wrap=True)
 
 
-def _wanted(columns: Sequence[_Column], nodes: Sequence[Node]) -> int:
+def _wanted(columns: Sequence[_Column], nodes: Sequence[NodeStatus]) -> int:
     """The width of the table where nothing is cut."""
     return sum(1 + max(len(text) for text in (c.title, *map(c.cell, nodes))) for c in columns) - 1
 
 
-def _remarks(node: Node, nodes: Sequence[Node], cards_apart: bool) -> list[str]:
+def _remarks(node: NodeStatus, nodes: Sequence[NodeStatus], cards_apart: bool) -> list[str]:
     """What does not fit the table: what is wrong, and the tasks that are there."""
-    name = printable(str(node["name"]))
+    name = printable(node.name)
     lines = []
     if wrong := trouble(node, nodes):
         lines.append(f"! {name}: {wrong}")
-    if doing := node.get("doing"):
-        lines.append(f"  {name}: {printable(str(doing))}")
+    if doing := node.doing:
+        lines.append(f"  {name}: {printable(doing)}")
     if len(_cards(node)) > (0 if cards_apart else 1):
         lines.append(f"  {name} GPUs {', '.join(map(_card, _cards(node)))}")
-    if tasks := node.get("tasks"):
+    if tasks := node.tasks:
         shown = [_task(*task) for task in tasks[:_TASKS_SHOWN]]
         more = f" and {len(tasks) - len(shown):,} more" if len(tasks) > len(shown) else ""
-        lines.append(f"  {name} {'has' if node.get('away_for') is None else 'had'} {', '.join(shown)}{more}")
+        lines.append(f"  {name} {'has' if node.away_for is None else 'had'} {', '.join(shown)}{more}")
     return lines
 
 
@@ -123,45 +138,45 @@ def _task(experiment: str, task: int, attempt: int) -> str:
 # ---- columns
 
 
-def _slots(node: Node) -> str:
-    return "" if node.get("slots") is None else f"{node.get('used') or 0}/{node['slots']}"
+def _slots(node: NodeStatus) -> str:
+    return "" if node.slots is None else f"{node.used or 0}/{node.slots}"
 
 
-def _cores(node: Node) -> str:
-    return "" if node.get("cores") is None else str(node["cores"])
+def _cores(node: NodeStatus) -> str:
+    return "" if node.cores is None else str(node.cores)
 
 
-def _python(node: Node) -> str:
-    return printable(str(node.get("python") or ""))
+def _python(node: NodeStatus) -> str:
+    return printable(node.python or "")
 
 
-def _load(node: Node) -> str:
-    load = node.get("load")
+def _load(node: NodeStatus) -> str:
+    load = node.load
     return "" if load is None else f"{load:.{0 if load >= 10 else 1}f}"
 
 
-def _memory(node: Node) -> str:
-    return _share(node.get("memory_used"), node.get("memory"))
+def _memory(node: NodeStatus) -> str:
+    return _share(node.memory_used, node.memory)
 
 
-def _cards(node: Node) -> list[Mapping[str, Any]]:
-    return [gpu for gpu in node.get("gpus") or [] if isinstance(gpu, Mapping)]
+def _cards(node: NodeStatus) -> list[Gpu]:
+    return node.gpus or []
 
 
-def _gpus(node: Node) -> str:
+def _gpus(node: NodeStatus) -> str:
     """How many, how busy on the whole, and their memory together."""
     cards = _cards(node)
-    busy = [card["used"] for card in cards if card.get("used") is not None]
-    used, whole = (sum(card.get(name) or 0 for card in cards) for name in ("memory_used", "memory"))
+    busy = [card.used for card in cards if card.used is not None]
+    used, whole = (sum(getattr(card, name) or 0 for card in cards) for name in ("memory_used", "memory"))
     parts = [f"{len(cards)} x"] if len(cards) > 1 else []
     parts += [f"{sum(busy) / len(busy):.0f}%"] if busy else []
     parts += [_share(used, whole)] if whole else []
     return " ".join(parts)
 
 
-def _card(card: Mapping[str, Any]) -> str:
-    busy = "" if card.get("used") is None else f" {card['used']:.0f}%"
-    return f"{card.get('index')}:{busy} {_share(card.get('memory_used'), card.get('memory'))}".rstrip()
+def _card(card: Gpu) -> str:
+    busy = "" if card.used is None else f" {card.used:.0f}%"
+    return f"{card.index}:{busy} {_share(card.memory_used, card.memory)}".rstrip()
 
 
 def _share(used: float | None, whole: float | None) -> str:
@@ -176,39 +191,39 @@ def _share(used: float | None, whole: float | None) -> str:
     return total if used is None else f"{used / unit:.{0 if used >= 10 * unit else 1}f}/{total}"
 
 
-def _latency(node: Node) -> str:
-    latency = node.get("latency")
+def _latency(node: NodeStatus) -> str:
+    latency = node.latency
     return "" if latency is None else f"{latency * 1000:.0f} ms" if latency < 1 else span(latency)
 
 
-def _clock(node: Node) -> str:
+def _clock(node: NodeStatus) -> str:
     """How far the node's clock is ahead; a tenth of a second is nothing, the way there may take as long."""
-    offset = node.get("clock_offset")
+    offset = node.clock_offset
     if offset is None:
         return ""
     return "0 s" if abs(offset) < 0.1 else ("+" if offset > 0 else "-") + " ".join(span(abs(offset)).split()[:2])
 
 
-def _there(node: Node) -> str:
+def _there(node: NodeStatus) -> str:
     """Tasks handed to it: those that run and those that wait there."""
-    return "" if node.get("open") is None else f"{node['open']:,}"
+    return "" if node.open is None else f"{node.open:,}"
 
 
-def _seen(node: Node) -> str:
-    return f"{span(max(0.0, time.time() - node['at']))} ago" if isinstance(node.get("at"), int | float) else ""
+def _seen(node: NodeStatus) -> str:
+    return "" if node.at is None else f"{span(max(0.0, time.time() - node.at))} ago"
 
 
 @dataclass(frozen=True)
 class _Column:
     title: str
-    cell: Callable[[Node], str]
+    cell: Callable[[NodeStatus], str]
     left: bool = False
     alive: bool | None = None  # only with an engine, or only without
 
 
 _COLUMNS: Final = (
-    _Column("node", lambda node: printable(str(node["name"])), left=True),
-    _Column("state", lambda node: str(node.get("state") or ""), left=True),
+    _Column("node", lambda node: printable(node.name), left=True),
+    _Column("state", lambda node: node.state or "", left=True),
     _Column("slots", _slots),
     _Column("cores", _cores, alive=False),
     _Column("Python", _python, alive=False),

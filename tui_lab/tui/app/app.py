@@ -21,6 +21,7 @@ from textual.reactive import reactive
 from textual.widgets import ContentSwitcher
 
 from tui_lab.client.formatting import shortened
+from tui_lab.protocol.control import Resume
 from tui_lab.results.terminal import glyphs
 from tui_lab.tui.app.actions import ACTIONS
 from tui_lab.tui.app.frame import Keys, LabLine, Notice, RunLine, Tabs
@@ -65,7 +66,7 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     try:
         client = app.engine()
         for name in left:
-            client.request("resume", experiment=name, environment=app.command_environment())
+            client.request(Resume(name, app.command_environment()))
         client.close()
     except LabError as error:
         return str(error), "error"

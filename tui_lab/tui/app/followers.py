@@ -6,13 +6,14 @@ import json
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from tui_lab.client.follow import Followed, failure_line
 from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
 from tui_lab.engine.lock import EngineFacts
+from tui_lab.protocol.control import AskStatus, ListNodes, NodeStatus, Status
 from tui_lab.results.node_samples import node_samples
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
@@ -165,46 +166,46 @@ class WatchedEngine:
             self._answered = time.monotonic()
         if self._client is None:
             return None
-        status = self._client.request("status", patience=PATIENCE)
+        status = self._client.request(AskStatus(), patience=PATIENCE)
         nodes = self._nodes(status)
         self._sample(nodes)
-        return EngineSnapshot(status["pid"], tuple(status["active"]), status["notice"], nodes, status["refused"])
+        return EngineSnapshot(status.pid, tuple(status.active), status.notice, nodes, status.refused)
 
-    def _nodes(self, status: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    def _nodes(self, status: Status) -> tuple[NodeStatus, ...]:
         assert self._client is not None
         if self._knows_nodes:
             try:
-                return tuple(self._client.request("nodes", patience=PATIENCE)["nodes"])
+                return tuple(self._client.request(ListNodes(), patience=PATIENCE).nodes)
             except (EngineGone, EngineSilent):
                 raise
             except LabError:
                 self._knows_nodes = False
-        return tuple(status["nodes"])
+        return tuple(status.nodes)
 
-    def _sample(self, nodes: tuple[dict[str, Any], ...]) -> None:
+    def _sample(self, nodes: tuple[NodeStatus, ...]) -> None:
         now = time.time()
         fresh = dict(self.samples)
         for node in nodes:
-            before = fresh.get(node["name"], ())
+            before = fresh.get(node.name, ())
             if not before or now - before[-1].at >= SAMPLE:
-                fresh[node["name"]] = (*before, sample(now, node))[-SAMPLES:]
+                fresh[node.name] = (*before, sample(now, node))[-SAMPLES:]
         self.samples = fresh
 
 
-def sample(at: float, facts: dict[str, Any]) -> NodeSample:
+def sample(at: float, node: NodeStatus) -> NodeSample:
     """A point of a node's history, from the engine's answer or a line of nodes.jsonl."""
-    gpus = [one["used"] for one in facts.get("gpus") or () if isinstance(one, dict) and one.get("used") is not None]
+    gpus = [one.used for one in node.gpus or () if one.used is not None]
     return NodeSample(
         at,
-        slots=_share(facts.get("used", facts.get("open")), facts.get("slots")),
-        load=_share(facts.get("load"), facts.get("cores")),
-        memory=_share(facts.get("memory_used"), facts.get("memory")),
+        slots=_share(node.open if node.used is None else node.used, node.slots),
+        load=_share(node.load, node.cores),
+        memory=_share(node.memory_used, node.memory),
         gpu=sum(gpus) / len(gpus) / 100 if gpus else None,
     )
 
 
-def _share(part: Any, whole: Any) -> float | None:
-    return part / whole if isinstance(part, (int, float)) and isinstance(whole, (int, float)) and whole else None
+def _share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def _recorded(path: Path) -> dict[str, tuple[NodeSample, ...]]:
@@ -213,5 +214,7 @@ def _recorded(path: Path) -> dict[str, tuple[NodeSample, ...]]:
     for row in node_samples(path).tail(SAMPLES * 50).iter_rows(named=True):
         if row["node"] is not None and row["at"] is not None:
             gpus = json.loads(row["gpus"] or "null")
-            found.setdefault(row["node"], []).append(sample(row["at"].timestamp(), {**row, "gpus": gpus}))
+            at = row["at"].timestamp()
+            about = {**row, "name": row["node"], "at": at, "gpus": gpus}
+            found.setdefault(row["node"], []).append(sample(at, NodeStatus.of(about)))
     return {name: tuple(samples[-SAMPLES:]) for name, samples in found.items()}

@@ -94,7 +94,7 @@ class LabLine(Line):
         going = len(engine.active)
         dot = "*" if self.ascii else "●"
         words = f"{dot} {going} going" if going > 1 else f"{dot} going" if going else f"{dot} engine idle"
-        away = sum(node.get("state") in _AWAY for node in engine.nodes)
+        away = sum(node.state in _AWAY for node in engine.nodes)
         warning = f"! {away} node{'s' if away > 1 else ''} away  " if away else ""
         return Content.assemble((warning, "$text-warning"), (words, "$text-success"))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 if TYPE_CHECKING:
+    from tui_lab.protocol.control import NodeStatus
     from tui_lab.store.events import Ended, Paused
     from tui_lab.store.lab import Lab
 
@@ -47,7 +48,7 @@ class EngineSnapshot:
     pid: int | None = None
     active: tuple[str, ...] = ()
     notice: str = ""
-    nodes: tuple[dict[str, Any], ...] = ()
+    nodes: tuple[NodeStatus, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
 
 

@@ -580,7 +580,8 @@ class ExperimentPane(FilePane):
         if not self.is_mounted or not self.query(TextSide):
             return
         engine = snapshot.engine
-        self._slots = (slots_of(engine.nodes) if engine is not None and engine.nodes else None) or cores()
+        known = [{"slots": one.slots, "host": one.host} for one in engine.nodes] if engine is not None else []
+        self._slots = (slots_of(known) if known else None) or cores()
         current = self.lab_app.current
         self._follow(snapshot, current)
         self.offer_kept()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -16,6 +16,7 @@ from textual.widgets import Static
 from tui_lab.client.formatting import printable, size, span
 from tui_lab.client.node_formatting import trouble
 from tui_lab.engine.client import EngineClient
+from tui_lab.protocol.control import Answer, Command, DrainNode, Gpu, NodeStatus, ReconnectNode, ResumeNode, SetSlots
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.formatting import MUTED, bar, sparkline
@@ -47,31 +48,30 @@ VALUE: Final = 21  # cells of the words behind it
 Samples = Mapping[str, Sequence[NodeSample]]
 
 
-def nodes_of(snapshot: LabSnapshot) -> list[dict[str, Any]]:
+def nodes_of(snapshot: LabSnapshot) -> list[NodeStatus]:
     """The engine's nodes; then those that the lab remembers, and that nothing uses now."""
     nodes = list(snapshot.engine.nodes) if snapshot.engine is not None else []
-    known = {node["name"] for node in nodes}
+    known = {node.name for node in nodes}
     rest = {name: past[-1].at for name, past in sorted(snapshot.samples.items()) if name not in known and past}
-    return nodes + [{"name": name, "state": "not in use", "at": at} for name, at in rest.items()]
+    return nodes + [NodeStatus(name=name, state="not in use", at=at) for name, at in rest.items()]
 
 
-def nodes_frame(nodes: Sequence[Mapping[str, Any]], samples: Samples, ascii: bool, width: int) -> pl.DataFrame:
+def nodes_frame(nodes: Sequence[NodeStatus], samples: Samples, ascii: bool, width: int) -> pl.DataFrame:
     """A row for each node, ready to be shown in a table of `width` cells."""
     spark = _spark_width(width)
     rows = []
     for node in nodes:
-        past = samples.get(node["name"], ())
+        past = samples.get(node.name, ())
         live = _live(node)
         rows.append(
             {
-                "name": printable(str(node["name"])),
-                "state": state_words(str(node.get("state", "")), ascii) + _since(node),
+                "name": printable(node.name),
+                "state": state_words(node.state or "", ascii) + _since(node),
                 "slots": _slots(node),
-                "load": _number(node.get("load")) + _spark(past, "load", spark, ascii) if live else None,
+                "load": _number(node.load) + _spark(past, "load", spark, ascii) if live else None,
                 "memory": _percent(past, "memory") + _spark(past, "memory", spark, ascii) if live else None,
-                "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.get("gpus") and live else None,
-                "note": printable(str(node.get("error") or node.get("doing") or ""))
-                or " ".join(map(str, node.get("tags") or ())),
+                "gpu": _percent(past, "gpu") + _spark(past, "gpu", spark, ascii) if node.gpus and live else None,
+                "note": printable(node.error or node.doing or "") or " ".join(node.tags),
             }
         )
     names = ("name", "state", "slots", "load", "memory", "gpu", "note")
@@ -101,26 +101,26 @@ def state_words(state: str, ascii: bool) -> str:
     return f"{mark} {state}"
 
 
-def _live(node: Mapping[str, Any]) -> bool:
+def _live(node: NodeStatus) -> bool:
     """What is known of it is of now."""
-    return node.get("state") != "not in use" and node.get("away_for") is None
+    return node.state != "not in use" and node.away_for is None
 
 
-def _since(node: Mapping[str, Any]) -> str:
+def _since(node: NodeStatus) -> str:
     """For how long it has been away, as far as there is room."""
-    if node.get("state") != "away" or node.get("away_for") is None:
+    if node.state != "away" or node.away_for is None:
         return ""
-    return " " + " ".join(span(max(1.0, node["away_for"])).split()[:2])
+    return " " + " ".join(span(max(1.0, node.away_for)).split()[:2])
 
 
-def _slots(node: Mapping[str, Any]) -> str | None:
-    if node.get("slots") is None:
+def _slots(node: NodeStatus) -> str | None:
+    if node.slots is None:
         return None
-    return f"{node.get('used', node.get('open', 0))}/{node['slots']}"
+    return f"{node.open or 0 if node.used is None else node.used}/{node.slots}"
 
 
-def _number(value: Any) -> str:
-    return f"{value:>4.1f} " if isinstance(value, (int, float)) else "   - "
+def _number(value: float | None) -> str:
+    return f"{value:>4.1f} " if value is not None else "   - "
 
 
 def _percent(past: Sequence[NodeSample], name: str) -> str:
@@ -138,14 +138,14 @@ def _spark_width(width: int) -> int:
 
 
 def detail(
-    node: Mapping[str, Any], past: Sequence[NodeSample], width: int, ascii: bool, nodes: Sequence[Mapping[str, Any]]
+    node: NodeStatus, past: Sequence[NodeSample], width: int, ascii: bool, nodes: Sequence[NodeStatus]
 ) -> Content:
     """All that is known of one of the nodes: what it is, its history, what is wrong, what runs there."""
     live = _live(node)
     lines = [_what(node)]
     if wrong := trouble(node, nodes):
         lines += _wrapped("error" if live else "", wrong, width)
-    tasks = node.get("tasks")
+    tasks = node.tasks
     if tasks is not None:
         label = "running  " if live else "it had   "
         lines.append(Content.assemble((label, MUTED), _tasks(tasks, max(20, width - 10))))
@@ -157,7 +157,7 @@ def detail(
             line = sparkline(values, max(8, width - 9 - BAR - VALUE - 3), ascii)
             words = f"  {_now(node, past, name) if live else 'before':<{VALUE}}"
             lines.append(Content.assemble((f"{label:<9}", MUTED), *cells, words, (line, "$primary")))
-    gpus = [f"{gpu.get('index', '?')}: {_gpu(gpu)}" for gpu in node.get("gpus") or () if live]
+    gpus = [f"{'?' if gpu.index is None else gpu.index}: {_gpu(gpu)}" for gpu in node.gpus or () if live]
     if gpus:
         lines.append(Content.assemble(("each GPU ", MUTED), "   ".join(gpus)))
     return Content("\n").join(lines)
@@ -172,41 +172,42 @@ def _wrapped(label: str, text: str, width: int) -> list[Content]:
     ]
 
 
-def _what(node: Mapping[str, Any]) -> Content:
+def _what(node: NodeStatus) -> Content:
+    clock = abs(node.clock_offset or 0)
     facts = [
-        str(node["host"]) if node.get("host") else "",
-        f"{node['cores']} cores" if node.get("cores") else "",
-        size(node["memory"]) if node.get("memory") else "",
-        f"Python {node['python']}" if node.get("python") else "",
-        f"answers in {span(node['latency'])}" if node.get("latency") is not None else "",
-        f"clock off by {span(abs(node['clock_offset']))}" if abs(node.get("clock_offset") or 0) > 1 else "",
+        node.host if node.host else "",
+        f"{node.cores} cores" if node.cores else "",
+        size(node.memory) if node.memory else "",
+        f"Python {node.python}" if node.python else "",
+        f"answers in {span(node.latency)}" if node.latency is not None else "",
+        f"clock off by {span(clock)}" if clock > 1 else "",
         _seen(node),
-        f"tags {' '.join(map(str, node['tags']))}" if node.get("tags") else "",
+        f"tags {' '.join(node.tags)}" if node.tags else "",
     ]
     words = "  ".join(printable(fact) for fact in facts if fact)
-    return Content.assemble((printable(str(node["name"])), "bold"), "  ", (words, MUTED))
+    return Content.assemble((printable(node.name), "bold"), "  ", (words, MUTED))
 
 
-def _seen(node: Mapping[str, Any]) -> str:
-    at = node.get("at")
-    if _live(node) or not isinstance(at, int | float):
+def _seen(node: NodeStatus) -> str:
+    at = node.at
+    if _live(node) or at is None:
         return ""
     return f"seen {span(max(0.0, time.time() - at))} ago"
 
 
-def _now(node: Mapping[str, Any], past: Sequence[NodeSample], name: str) -> str:
-    if name == "load" and node.get("load") is not None:
-        return f"{node['load']:.1f} on {node['cores']} cores" if node.get("cores") else f"{node['load']:.1f}"
-    if name == "memory" and node.get("memory_used") is not None:
-        return f"{size(node['memory_used'])} of {size(node['memory'])}" if node.get("memory") else ""
+def _now(node: NodeStatus, past: Sequence[NodeSample], name: str) -> str:
+    if name == "load" and node.load is not None:
+        return f"{node.load:.1f} on {node.cores} cores" if node.cores else f"{node.load:.1f}"
+    if name == "memory" and node.memory_used is not None:
+        return f"{size(node.memory_used)} of {size(node.memory)}" if node.memory else ""
     value = getattr(past[-1], name)
     return f"{100 * value:.0f}%" if value is not None else ""
 
 
-def _gpu(gpu: Mapping[str, Any]) -> str:
-    used = f"{gpu['used']:.0f}% busy" if gpu.get("used") is not None else ""
-    memory = gpu.get("memory_used")
-    held = f"{size(memory)} of {size(gpu['memory'])}" if memory is not None and gpu.get("memory") else ""
+def _gpu(gpu: Gpu) -> str:
+    used = f"{gpu.used:.0f}% busy" if gpu.used is not None else ""
+    memory = gpu.memory_used
+    held = f"{size(memory)} of {size(gpu.memory)}" if memory is not None and gpu.memory else ""
     return ", ".join(part for part in (used, held) if part)
 
 
@@ -254,7 +255,7 @@ minutes, the newest on the right.
     }
     """
 
-    known: dict[str, dict[str, Any]] = {}  # noqa: RUF012 (each snapshot puts another in its place)
+    known: dict[str, NodeStatus] = {}  # noqa: RUF012 (each snapshot puts another in its place)
 
     def compose(self) -> ComposeResult:
         yield FrameTable(id="nodes", key="name", frozen=1)
@@ -266,9 +267,9 @@ minutes, the newest on the right.
 
     def show(self, snapshot: LabSnapshot) -> None:
         nodes, ascii = nodes_of(snapshot), self.lab_app.config.ascii
-        self.known = {str(node["name"]): node for node in nodes}
+        self.known = {node.name: node for node in nodes}
         self.table.placeholder = nothing(snapshot, "no nodes yet: they are listed when something runs")
-        gpus = any(node.get("gpus") for node in nodes)
+        gpus = any(node.gpus for node in nodes)
         frame = nodes_frame(nodes, snapshot.samples, ascii, self.size.width)
         self.table.set_frame(frame, columns=columns(ascii, gpus, self.size.width))
         self._show_detail()
@@ -278,7 +279,7 @@ minutes, the newest on the right.
             self.show(self.lab_app.snapshot)
 
     @property
-    def node(self) -> dict[str, Any] | None:
+    def node(self) -> NodeStatus | None:
         """The one under the cursor."""
         row = self.table.row(self.table.cursor_row)
         return self.known.get(row["name"]) if row is not None else None
@@ -288,7 +289,7 @@ minutes, the newest on the right.
         node = self.node
         text = Content()
         if node is not None:
-            past = self.lab_app.snapshot.samples.get(node["name"], ())
+            past = self.lab_app.snapshot.samples.get(node.name, ())
             text = detail(node, past, self.size.width - 2, self.lab_app.config.ascii, list(self.known.values()))
         self.query_one("#node", Static).update(text)
 
@@ -297,26 +298,26 @@ minutes, the newest on the right.
         node, current = self.node, self.lab_app.current
         if node is None:
             return
-        name = str(node["name"]).replace("'", "''")
-        if running := node.get("tasks"):
+        name = node.name.replace("'", "''")
+        if running := node.tasks:
             self.lab_app.show_tasks(running[0][0], f"state = 'running' AND node = '{name}'")
         elif current:
-            self.lab_app.tell(f"nothing runs on {node['name']}; these tasks of {current} ran there last")
+            self.lab_app.tell(f"nothing runs on {node.name}; these tasks of {current} ran there last")
             self.lab_app.show_tasks(current, f"node = '{name}'")
         else:
-            self.lab_app.tell(f"nothing runs on {node['name']}")
+            self.lab_app.tell(f"nothing runs on {node.name}")
 
     # What is asked of the engine.
 
     def action_drain(self) -> None:
-        self._ask_engine("node_drain", "gets no more tasks")
+        self._ask_engine(DrainNode, "gets no more tasks")
 
     def action_resume(self) -> None:
-        self._ask_engine("node_resume", "gets tasks again")
+        self._ask_engine(ResumeNode, "gets tasks again")
 
     def action_reconnect(self) -> None:
         environment = self.lab_app.command_environment()  # for its SSH agent, and where keys lie
-        self._ask_engine("node_reconnect", "is being tried", environment=environment)
+        self._ask_engine(lambda name: ReconnectNode(name, environment), "is being tried")
 
     def action_more(self) -> None:
         self._set_slots(1)
@@ -325,26 +326,27 @@ minutes, the newest on the right.
         self._set_slots(-1)
 
     def _set_slots(self, by: int) -> None:
-        if self.node is not None and self.node.get("slots") is not None and self.node["slots"] + by > 0:
-            slots = self.node["slots"] + by
-            self._ask_engine("node_set", f"has {slots} slots now", slots=slots)
+        if self.node is not None and self.node.slots is not None and self.node.slots + by > 0:
+            slots = self.node.slots + by
+            self._ask_engine(lambda name: SetSlots(name, slots), f"has {slots} slots now")
 
     @work
     async def action_slots(self) -> None:
         node = self.node
-        if node is None or node.get("slots") is None:
+        if node is None or node.slots is None:
             return
-        title = f"Slots of {node['name']}: tasks that it runs at once"
-        answer = await self.app.push_screen_wait(Ask(title, value=str(node["slots"]), check=_wrong_slots))
+        title = f"Slots of {node.name}: tasks that it runs at once"
+        answer = await self.app.push_screen_wait(Ask(title, value=str(node.slots), check=_wrong_slots))
         if answer:
-            self._ask_engine("node_set", f"has {int(answer)} slots now", slots=int(answer))
+            self._ask_engine(lambda name: SetSlots(name, int(answer)), f"has {int(answer)} slots now")
 
-    def _ask_engine(self, command: str, then: str, **words: Any) -> None:
+    def _ask_engine(self, command: Callable[[str], Command[Answer]], then: str) -> None:
+        """Send a command that is made for the node under the cursor, and say what became of that."""
         if self.node is not None:
-            self._request(command, then, node=self.node["name"], **words)
+            self._request(command(self.node.name), f"{self.node.name} {then}")
 
     @work(thread=True, group="nodes")
-    def _request(self, command: str, then: str, **words: Any) -> None:
+    def _request(self, command: Command[Answer], then: str) -> None:
         app = self.lab_app
         try:
             with promised():
@@ -353,13 +355,13 @@ minutes, the newest on the right.
                     app.tell("no engine is running: nodes are used while something runs", "warning")
                     return
                 try:
-                    client.request(command, patience=PATIENCE, **words)
+                    client.request(command, patience=PATIENCE)
                 finally:
                     client.close()
         except LabError as error:
             app.tell(str(error), "error")
             return
-        app.tell(f"{words['node']} {then}")
+        app.tell(then)
         app.look_again()
 
 

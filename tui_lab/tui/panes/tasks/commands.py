@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tui_lab.client.formatting import plural
 from tui_lab.client.program import changed_since
 from tui_lab.client.retry import check_code, check_needs, read_changes
 from tui_lab.engine.client import EngineClient
+from tui_lab.protocol.control import Requeue, Stop
 from tui_lab.store import fold, ranges
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
@@ -77,9 +78,7 @@ def retry(
     asked = ranges.to_ranges(tasks)
     engine = connect()
     try:
-        engine.request(
-            "requeue", experiment=source.folder.name, tasks=asked, environment=dict(environment), changes=changes
-        )
+        engine.request(Requeue(source.folder.name, asked, dict(environment), changes))
     finally:
         engine.close()
     return f"{plural(len(tasks), 'task')} to run again"
@@ -100,10 +99,10 @@ def stop(lab: Lab, source: TaskSource, tasks: Sequence[int]) -> str:
     if engine is None:
         raise LabError("nothing is running in this lab")
     try:
-        answer: dict[str, Any] = engine.request("stop", experiment=source.folder.name, tasks=ranges.to_ranges(tasks))
+        answer = engine.request(Stop(source.folder.name, ranges.to_ranges(tasks)))
     finally:
         engine.close()
-    return f"stopping {plural(int(answer['stopped']), 'task')}"
+    return f"stopping {plural(answer.stopped, 'task')}"
 
 
 async def ask_retry(host: Host, source: TaskSource, wanted: Sequence[int], words: str = "") -> Work | None:

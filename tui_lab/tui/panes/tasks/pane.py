@@ -21,6 +21,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.engine.client import EngineClient
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
+from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, is_text, nothing
@@ -257,10 +258,10 @@ class TasksPane(Pane):
             self._engine = EngineClient.connect(lab)
         return None if self._engine is None else self._ask_engine
 
-    def _ask_engine(self, command: str, **about: Any) -> dict[str, Any]:
+    def _ask_engine(self, command: ReadFile) -> Piece:
         assert self._engine is not None
         try:
-            return self._engine.request(command, patience=PATIENCE, **about)
+            return self._engine.request(command, patience=PATIENCE)
         except LabError:
             self._engine.close()
             self._engine = None

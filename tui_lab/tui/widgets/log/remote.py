@@ -6,11 +6,13 @@ import base64
 import os
 import tempfile
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
+
+from tui_lab.protocol.control import Piece, ReadFile
 
 TAIL: Final = 1 << 18  # bytes that are asked for at once
 
-Ask = Callable[..., dict[str, Any]]
+Ask = Callable[[ReadFile], Piece]
 """The engine's `request`."""
 
 
@@ -21,7 +23,7 @@ class RemoteFile:
         self.name = name
         self.start = 0
         self.size = 0
-        self._about = {"experiment": experiment, "task": task, "attempt": attempt, "name": name}
+        self._key = (experiment, task, attempt)
         self._held = tempfile.TemporaryFile(prefix="tui-lab-log-")  # noqa: SIM115
         self._told = 0
         self._began = False
@@ -37,11 +39,10 @@ class RemoteFile:
     def fetch(self, ask: Ask) -> None:
         """Take in what is new. Raises LabError; LookupError where no other machine has it."""
         if not self._began:
-            answer = ask("tail", **self._about, offset=0, most=0)
-            if answer["data"] is None:
+            answer = ask(ReadFile(*self._key, self.name, 0, 0))
+            if answer.data is None:
                 raise LookupError(self.name)
-            total = int(answer["total"])
-            self.start = self.size = max(0, total - TAIL)
+            self.start = self.size = max(0, answer.total - TAIL)
             self._began = True
         self._take(ask, self.size, TAIL)
 
@@ -60,7 +61,7 @@ class RemoteFile:
         self.size = offset + len(data)
 
     def _bytes(self, ask: Ask, offset: int, most: int) -> bytes:
-        return base64.b64decode(ask("tail", **self._about, offset=offset, most=most)["data"] or "")
+        return base64.b64decode(ask(ReadFile(*self._key, self.name, offset, most)).data or "")
 
     def close(self) -> None:
         self._held.close()
