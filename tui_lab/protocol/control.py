@@ -53,9 +53,9 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int | str | None = None
     name: str | None = None
-    used: float | None = None
-    memory: int | None = None
-    memory_used: int | None = None
+    used: int | float | None = None
+    memory: int | float | None = None
+    memory_used: int | float | None = None
 
 
 class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,9 +76,9 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     doing: str | None = None
     python: str | None = None
     cores: int | None = None
-    load: float | None = None
-    memory: int | None = None
-    memory_used: int | None = None
+    load: int | float | None = None
+    memory: int | float | None = None
+    memory_used: int | float | None = None
     gpus: list[Gpu] | None = None
     latency: float | None = None
     clock_offset: float | None = None
@@ -146,8 +146,8 @@ class CleanedNode(msgspec.Struct, frozen=True):
     """What was removed from a node, in words; and why not all was."""
 
     name: str
-    removed: list[str]
-    error: str
+    removed: list[str] = []
+    error: str = ""
 
 
 class NodesCleaned(Answer, frozen=True):
