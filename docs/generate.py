@@ -74,7 +74,9 @@ def protocol() -> str:
 
     commands = _members("command", COMMANDS)
     answers = ["answer", "---", *(_answer(command.answer_type()) for command in COMMANDS)]
-    commands = [f"{row} {answer} |" if answer != "---" else f"{row}---|" for row, answer in zip(commands, answers, strict=True)]
+    commands = [
+        f"{row} {answer} |" if answer != "---" else f"{row}---|" for row, answer in zip(commands, answers, strict=True)
+    ]
     text = (HERE / "protocol.md").read_text(encoding="utf-8")
     text = _between("protocol.md", text, "commands", commands)
     text = _between("protocol.md", text, "messages to the agent", _members("type", TO_AGENT))

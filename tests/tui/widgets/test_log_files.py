@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.text import Text
 
+from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.widgets.log import local_file
 from tui_lab.tui.widgets.log.document import TITLE, Document, Part, Place
@@ -231,10 +232,9 @@ def test_another_machine_is_asked_for_the_end_and_then_for_more() -> None:
 
     data = b"".join(b"line %d\n" % number for number in range(100_000))
 
-    def ask(command: str, **about: object) -> dict[str, object]:
-        assert command == "tail" and about["name"] == "stdout"
-        offset, most = int(str(about["offset"])), int(str(about["most"]))
-        return {"data": base64.b64encode(data[offset : offset + most]).decode(), "total": len(data)}
+    def ask(command: ReadFile) -> Piece:
+        assert command.name == "stdout"
+        return Piece(base64.b64encode(data[command.offset : command.offset + command.most]).decode(), len(data))
 
     file = RemoteFile("e", 1, 1, "stdout")
     file.fetch(ask)

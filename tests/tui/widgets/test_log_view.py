@@ -8,6 +8,7 @@ import pytest
 from textual.app import App, ComposeResult
 
 from tests.tui.conftest import wait_until
+from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.tui.widgets.log.choice import Choice, TaskDetail, outputs
 from tui_lab.tui.widgets.log.panel import LogPanel
 from tui_lab.tui.widgets.log.view import LogView
@@ -167,9 +168,9 @@ async def test_a_task_on_another_machine(tmp_path: Path) -> None:
 
     data = b"far away\n"
 
-    def ask(command: str, **about: object) -> dict[str, object]:
-        part = data[int(str(about["offset"])) :] if about["name"] == "stdout" and about["most"] else b""
-        return {"data": base64.b64encode(part).decode(), "total": len(data) if about["name"] == "stdout" else 0}
+    def ask(command: ReadFile) -> Piece:
+        part = data[command.offset :] if command.name == "stdout" and command.most else b""
+        return Piece(base64.b64encode(part).decode(), len(data) if command.name == "stdout" else 0)
 
     app = PanelApp()
     async with app.run_test(size=(60, 12)) as pilot:
