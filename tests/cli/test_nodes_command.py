@@ -136,8 +136,14 @@ def test_json_is_what_the_engine_says(workbench: Workbench) -> None:
     with standing_in(workbench.lab_path, nodes={"nodes": [UP, DOWN]}):
         found = workbench("nodes", "--json").json()
         assert (found["schema_version"], found["engine"]) == (1, True)
-        assert found["nodes"] == [UP, DOWN]
-        assert workbench("status", "--nodes", "--json").json()["nodes"] == [UP, DOWN]
+        for nodes in (found["nodes"], workbench("status", "--nodes", "--json").json()["nodes"]):
+            assert [one["name"] for one in nodes] == [UP["name"], DOWN["name"]]
+            assert [one["node"] for one in nodes] == [UP["name"], DOWN["name"]]
+            for one, known in zip(nodes, (UP, DOWN), strict=True):
+                cards = zip(one.get("gpus") or [], known.get("gpus") or [], strict=True)
+                assert all(said.items() >= card.items() for said, card in cards), "what a card does not tell is null"
+                plain = {key: value for key, value in known.items() if key != "gpus"}
+                assert {key: one.get(key) for key in plain} == plain
 
 
 def test_status_shows_the_same_table(workbench: Workbench) -> None:
@@ -175,7 +181,8 @@ def test_without_an_engine_the_last_samples_are_shown(workbench: Workbench) -> N
 def test_changes_are_asked_of_the_engine(workbench: Workbench) -> None:
     names = ("node_set", "node_drain", "node_resume", "node_reconnect", "node_add")
     there = [{**UP, "name": name} for name in ("tower", "localhost")]
-    with standing_in(workbench.lab_path, nodes={"nodes": there}, **{name: {} for name in names}) as engine:
+    answers: dict[str, Any] = {**{name: {} for name in names}, "node_add": {"experiments": ["grid"]}}
+    with standing_in(workbench.lab_path, nodes={"nodes": there}, **answers) as engine:
         assert "8 tasks at once" in workbench("nodes", "set", "tower", "slots=8").err
         assert "tui-lab nodes resume tower" in workbench("nodes", "drain", "tower", "big").err
         workbench("nodes", "resume", "tower")

@@ -173,7 +173,7 @@ class Refusal(msgspec.Struct, frozen=True):
 A = TypeVar("A", bound=Answer)
 
 
-class Command(msgspec.Struct, Generic[A], frozen=True, omit_defaults=True, tag_field="command"):
+class Command(msgspec.Struct, Generic[A], frozen=True, tag_field="command"):
     """Something that is asked of the engine, and answered by an `A`."""
 
     @classmethod
