@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("*/*.md"))]
 
 
 def generator() -> ModuleType:
@@ -85,7 +86,7 @@ def test_commands_of_the_readme_can_follow_one_another(shell: str, order: str, t
     assert len(last) == len(pasted)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(ROOT.glob("*/*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_block_of_a_page_leaves_the_shell_elsewhere(page: Path) -> None:
     """Nobody knows which of them were pasted before."""
     lines = [line for block in blocks(page) for line in block.splitlines()]
@@ -93,11 +94,18 @@ def test_no_block_of_a_page_leaves_the_shell_elsewhere(page: Path) -> None:
     assert [line for line in lines if re.search(r"(^|&&|;)\s*(cd|pushd|chdir)\b", line)] == []
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = re.findall(r"\]\(([^)#]+)\)", readme) + re.findall(r'src="([^"]+)"', readme)
-    assert targets
-    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text)
+    assert [one for one in targets if "://" not in one and not (page.parent / one).exists()] == []
+
+
+def test_modules_that_the_architecture_names_are_there() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.py|\.md)?)`", text)
+    assert len(named) > 30
+    assert [one for one in named if not any((folder / one).exists() for folder in (ROOT, ROOT / "tui_lab"))] == []
 
 
 def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> None:

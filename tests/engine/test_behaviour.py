@@ -255,3 +255,21 @@ def relatives(mark: bytes) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_the_environment_of_tasks_is_recorded_nowhere(workbench: Workbench) -> None:
+    secret = "only-in-the-environment"
+    text = "command: 'echo $TOKEN | wc -c; while ! test -e go; do sleep 0.02; done'\n"
+    run = workbench.start("--run", workbench.write("e.yaml", text), "--node", "localhost", 1, env={"TOKEN": secret})
+    until(lambda: workbench.events("started"))
+
+    def recorded() -> list[Path]:
+        folders = (workbench.lab.path, workbench.spool)
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        return [path for path in files if secret.encode() in path.read_bytes()]
+
+    assert workbench.spool.exists() and recorded() == []
+    workbench.write("go", "")
+    assert run.wait(60) == 0
+    assert int(workbench.output(0)) == len(secret) + 1
+    assert recorded() == []
