@@ -51,13 +51,16 @@ class Listing:
 
     @property
     def size(self) -> int:
+        """The number of rows."""
         return len(self.rows)
 
     def columns(self, positions: npt.NDArray[np.int64]) -> Iterator[pl.Series]:
+        """Yield the columns of the rows at these positions."""
         for name, codes in zip(self.names, self.rows.T, strict=True):
             yield pl.Series(name, codes[positions], dtype=pl.UInt32)
 
     def at(self, bits: Words) -> Iterator[pl.Series]:
+        """Yield the columns of the rows that random bits choose."""
         return self.columns((bits % np.uint64(self.size)).astype(np.int64))
 
 
@@ -71,16 +74,20 @@ class Numbers:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The name of the one parameter."""
         return (self.name,)
 
     @property
     def size(self) -> int | None:
+        """The number of values, None for a continuum."""
         return self.domain.size
 
     def columns(self, positions: npt.NDArray[np.int64]) -> Iterator[pl.Series]:
+        """Yield the column of the numbers at these positions."""
         yield pl.Series(self.name, self.domain.at(positions), dtype=self.dtype)
 
     def at(self, bits: Words) -> Iterator[pl.Series]:
+        """Yield the column of the numbers that random bits draw."""
         yield pl.Series(self.name, self.domain.draw(bits), dtype=self.dtype)
 
 

@@ -220,6 +220,7 @@ def check_drawn(r: Reader, sweeps: tuple[dict[str, Domain], ...], sampled: bool)
 
 
 def check_unhashed(r: Reader, unhashed: Iterable[str]) -> None:
+    """Note names in `unhashed` that are no parameters."""
     names = mentioned_names(r)
     single = r.has(("unhashed",)) and r.node(("unhashed",)).kind == "scalar"
     for i, name in enumerate(unhashed):

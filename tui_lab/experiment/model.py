@@ -76,11 +76,15 @@ class Step(Model):
 
 
 class Sample(Model):
+    """The key `sample`: some combinations, taken at random."""
+
     n: int = documented(description="How many distinct combinations to take at random.", examples=[50])
     seed: int = documented(default=0, description="Another seed takes other combinations.", examples=[1])
 
 
 class Repeat(Model):
+    """The key `repeat` with a condition: each combination runs until it is true."""
+
     min: int = documented(default=3, description="How often each combination runs at least.", examples=[3])
     max: int = documented(description="How often each combination runs at most.", examples=[30])
     until: str = documented(
@@ -91,6 +95,8 @@ class Repeat(Model):
 
 
 class Seed(Model):
+    """The key `seed`: where the tasks' seeds come from."""
+
     base: int = documented(default=0, description="Number from which the seeds are computed.", examples=[1])
     per: SeedPer = documented(
         default="repeat",

@@ -106,4 +106,5 @@ def amount(name: str, text: str) -> bool | int | float:
 
 
 def too_many(name: str, count: int | float, limit: int) -> str:
+    """Return why a task can never run that needs more of a token than there is."""
     return f"a task needs {count} {name}, and the run has {limit}"

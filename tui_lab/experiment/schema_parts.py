@@ -26,10 +26,12 @@ def words(literal: Any) -> Schema:
 
 
 def one_or_many(item: Schema, **limits: int) -> Schema:
+    """Return the schema of an item or a list of items. limits: of the list."""
     return {"anyOf": [item, {"type": "array", "items": item, **limits}]}
 
 
 def or_null(schema: Schema) -> Schema:
+    """Return the schema of a value that may be null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 

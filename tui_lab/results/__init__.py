@@ -1,0 +1,1 @@
+"""Results: extraction from outputs, statistics, SQL, charts and export."""

@@ -17,6 +17,7 @@ def plain(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def plain_column(series: pl.Series) -> pl.Series:
+    """Return a column whose values are numbers, booleans or text, exactly as they were."""
     dtype = series.dtype
     if isinstance(dtype, pl.Datetime):
         zone = "Z" if dtype.time_zone in ("UTC", "Etc/UTC") else "%:z" if dtype.time_zone else ""
@@ -57,6 +58,7 @@ def _rounded(value: float) -> float:
 
 
 def to_json(value: Any) -> bytes:
+    """Return a value as JSON, with integers of any size."""
     options = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
     try:
         return orjson.dumps(value, default=_unknown, option=options)

@@ -77,6 +77,7 @@ class Results:
 
     @property
     def name(self) -> str:
+        """The name of the experiment."""
         return self.folder.name
 
     @property

@@ -1,0 +1,1 @@
+"""Cluster files: their model, reader and schema."""

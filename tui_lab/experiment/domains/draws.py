@@ -76,6 +76,7 @@ def _mixed(bits: Words) -> Words:
 
 
 def ln(ratio: Fraction) -> float:
+    """Return the natural logarithm of a ratio, computed with 40 digits so that it is the same on every machine."""
     import decimal
 
     with decimal.localcontext() as context:

@@ -13,6 +13,7 @@ _SPACE: Final = "[start, stop, n]"
 
 
 def values(r: Reader, path: Keypath) -> tuple[Value, ...] | None:
+    """Return the values of a list at a path, or None after noting what is wrong."""
     node = r.node(path)
     if node.kind != "list":
         r.wrong(path, "a list of values")
@@ -41,6 +42,7 @@ def numbers(r: Reader, path: Keypath, form: str, least: int, most: int) -> list[
 
 
 def not_too_large(r: Reader, path: Keypath, size: int) -> bool:
+    """Return whether a domain has no more values than are allowed; else that is noted."""
     if size > MAX_SIZE:
         r.add(path, f"a parameter with {size:,} values", f"{MAX_SIZE:,} are allowed")
     return size <= MAX_SIZE
@@ -61,6 +63,9 @@ def space(r: Reader, path: Keypath) -> tuple[Number, Number, int] | None:
 
 
 def bounds(r: Reader, path: Keypath, equal: bool = False) -> tuple[Number, Number] | None:
+    """Return the two numbers at a path, the smaller first, or None after noting what is wrong.
+
+    equal: they may be equal."""
     found = numbers(r, path, _BOUNDS, 2, 2)
     if found is None:
         return None

@@ -55,6 +55,7 @@ def exact(number: Number) -> Fraction:
 
 
 def counted(start: int, step: int, count: int) -> list[Value]:
+    """Return `count` integers from `start` on. Raises ValueError for too many."""
     bound(count)
     return [start + step * i for i in range(count)]
 
@@ -68,5 +69,6 @@ def floats(start: Fraction, step: Fraction, count: int) -> list[Value]:
 
 
 def bound(count: int) -> None:
+    """Raise ValueError where a parameter has too many values."""
     if count > MAX_VALUES:
         raise ValueError(f"{count:,} values are too many for one parameter (at most {MAX_VALUES:,})")

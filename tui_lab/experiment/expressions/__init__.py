@@ -1,0 +1,1 @@
+"""SQL expressions in experiment.yaml, evaluated by DuckDB."""

@@ -77,6 +77,7 @@ class Catalog:
     reserved: frozenset[str]
 
     def knows(self, function: str) -> bool:
+        """Return whether DuckDB has a function of this name."""
         return function in self.scalars or function in self.aggregates or function in self.others
 
 
@@ -166,6 +167,7 @@ class Walk:
                 self.visit(child, offset, local)
 
     def column(self, names: list[str], offset: int | None, local: frozenset[str]) -> None:
+        """Note a column that the expression names. Raises ExpressionError for an unknown one."""
         if names[0].lower() in local:
             return
         if len(names) == 1:
@@ -176,6 +178,7 @@ class Walk:
         raise self.unknown(".".join(names), offset)
 
     def unknown(self, name: str, offset: int | None) -> ExpressionError:
+        """Return the error for a name that is no column."""
         quoted = offset is not None and self.text[offset : offset + 1] == '"'
         if not quoted:
             if name.lower() in UNSTABLE:
@@ -193,6 +196,7 @@ class Walk:
         return ExpressionError(f'unknown name "{name}"', offset, hint)
 
     def function(self, node: Mapping[str, Any], offset: int | None) -> None:
+        """Check a function. Raises ExpressionError for one that is unknown or not allowed."""
         name = str(node["function_name"]).lower()
         if not re.match(r"[a-z_]", name):
             return  # an operator

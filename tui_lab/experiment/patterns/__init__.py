@@ -1,0 +1,1 @@
+"""Patterns of metrics: regular expressions with shorthands for values."""

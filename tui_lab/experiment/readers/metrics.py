@@ -185,6 +185,7 @@ def _value_pattern(r: Reader, path: Keypath, take: str) -> str | None:
 
 
 def read_rows(r: Reader, path: Keypath) -> Rows | None:
+    """Return the rows that tasks print as tables, or None after noting what is wrong."""
     if r.empty(path):
         return None
     if r.node(path).kind != "mapping":

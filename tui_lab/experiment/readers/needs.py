@@ -85,6 +85,7 @@ def check_amount(r: Reader, path: Keypath, name: str, text: str) -> Amount | Non
 
 
 def read_limits(r: Reader, path: Keypath) -> dict[str, int] | None:
+    """Return how many of each token all tasks together may hold, or None after noting what is wrong."""
     if r.empty(path) or not r.is_mapping(path, "a mapping, such as {license: 2}"):
         return None
     limits: dict[str, int] = {}

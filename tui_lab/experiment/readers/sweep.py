@@ -45,6 +45,7 @@ def _sweep(r: Reader, path: Keypath) -> dict[str, Domain]:
 
 
 def read_defaults(r: Reader, path: Keypath) -> dict[str, Value]:
+    """Return the values of parameters that a sweep leaves out."""
     if r.empty(path) or not r.is_mapping(path, "a mapping of parameters and values"):
         return {}
     for name in r.keys(path):
@@ -79,6 +80,7 @@ def read_zip(r: Reader, path: Keypath) -> tuple[tuple[str, ...], ...]:
 
 
 def read_derive(r: Reader, path: Keypath) -> dict[str, str]:
+    """Return the SQL expression of each derived parameter."""
     if r.empty(path) or not r.is_mapping(path, "a mapping of parameters and SQL expressions"):
         return {}
     found = {name: r.text((*path, name)) for name in r.keys(path)}
@@ -86,6 +88,7 @@ def read_derive(r: Reader, path: Keypath) -> dict[str, str]:
 
 
 def read_sample(r: Reader, path: Keypath) -> Sample | None:
+    """Return the sample, or None after noting what is wrong."""
     if r.empty(path):
         return None
     node = r.node(path)
@@ -134,6 +137,7 @@ def read_repeat(r: Reader, path: Keypath) -> int | Repeat | None:
 
 
 def read_seed(r: Reader, path: Keypath) -> Seed | None:
+    """Return the base of the seeds and what shares them, or None after noting what is wrong."""
     node = r.node(path)
     if node.kind != "mapping":
         base = r.whole(path, most=None)

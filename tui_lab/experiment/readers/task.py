@@ -162,6 +162,7 @@ def read_workdir(r: Reader, path: Keypath) -> str | None:
 
 
 def read_env(r: Reader, path: Keypath) -> dict[str, str]:
+    """Return the variables of the tasks."""
     if r.empty(path) or not r.is_mapping(path, "a mapping of variables"):
         return {}
     env: dict[str, str] = {}
@@ -232,6 +233,7 @@ def read_time(r: Reader, path: Keypath) -> float | None:
 
 
 def read_grace(r: Reader, path: Keypath) -> float | None:
+    """Return the seconds between TERM and KILL, or None after noting what is wrong."""
     return _time(r, path, zero=True)
 
 
@@ -255,6 +257,7 @@ def _time(r: Reader, path: Keypath, *, zero: bool = False) -> float | None:
 
 
 def read_retry_on(r: Reader, path: Keypath) -> tuple[str | int, ...] | None:
+    """Return the reasons and exit statuses that are retried, or None after noting what is wrong."""
     if r.empty(path):
         r.wrong(path, f"some of {', '.join(RETRY_REASONS)}")
         return None
@@ -275,6 +278,7 @@ def read_retry_on(r: Reader, path: Keypath) -> tuple[str | int, ...] | None:
 
 
 def read_ok_exit_codes(r: Reader, path: Keypath) -> tuple[int, ...] | None:
+    """Return the exit statuses that count as success, or None after noting what is wrong."""
     if r.node(path).kind == "list" and not r.node(path).items:
         r.add(path, '"ok_exit_codes" is empty', "no task could succeed; the default is [0]")
         return None
@@ -289,6 +293,7 @@ def read_ok_exit_codes(r: Reader, path: Keypath) -> tuple[int, ...] | None:
 
 
 def read_description(r: Reader, path: Keypath) -> str | None:
+    """Return the description, empty where there is none."""
     return "" if r.empty(path) else r.text(path, blank=True)
 
 

@@ -1,0 +1,1 @@
+"""Commands and placeholders as constant shell text."""

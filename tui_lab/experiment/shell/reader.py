@@ -33,6 +33,7 @@ class Reader:
         self.expects_command = True
 
     def peek(self, length: int = 1) -> str:
+        """Return the next characters without reading them."""
         return self.text[self.position : self.position + length]
 
     def matched(self, pattern: re.Pattern[str]) -> int:
@@ -41,14 +42,17 @@ class Reader:
         return 0 if match is None else len(match[0])
 
     def add(self, part: Part, length: int) -> None:
+        """Add a part that takes the next `length` characters."""
         self.parts.append(part)
         self.position += length
 
     def literal(self, length: int, plain: bool = True) -> None:
+        """Add the next characters as text. plain: without a meaning to the shell."""
         source = self.peek(length)
         self.add(Text(source, source, plain), length)
 
     def syntax(self, length: int) -> None:
+        """Add the next characters as syntax of the shell."""
         self.add(Syntax(self.peek(length)), length)
 
     def collect(self, read: Callable[[], object]) -> tuple[Part, ...]:
@@ -62,6 +66,7 @@ class Reader:
             self.parts, self.word_start, self.expects_command = outer
 
     def unclosed(self, what: str, start: int) -> CommandError:
+        """Return the error for a quote or bracket that is never closed."""
         return CommandError(f"{what} opens here and is never closed", start)
 
     def placeholder(self, state: State, closing: str = "}") -> None:

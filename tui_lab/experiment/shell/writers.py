@@ -38,11 +38,14 @@ def item_variable(name: str, index: int) -> str:
 class Values(Protocol):
     """The values of one task: the text of each, and whether flags and groups are there."""
 
-    def text(self, part: Place | Raw, /) -> str: ...
+    def text(self, part: Place | Raw, /) -> str:
+        """Return the text of a placeholder."""
 
-    def arguments(self, flag: Flag, /) -> list[str]: ...
+    def arguments(self, flag: Flag, /) -> list[str]:
+        """Return the arguments of a flag."""
 
-    def given(self, part: Flag | Group, /) -> bool: ...
+    def given(self, part: Flag | Group, /) -> bool:
+        """Return whether a flag or group is to be written."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class ShellWriter:
     values: Values | None
 
     def write(self, parts: Iterable[Part]) -> str:
+        """Return the shell text of the parts."""
         return "".join(map(self._part, parts))
 
     def _part(self, part: Part) -> str:
@@ -139,6 +143,7 @@ class LineWriter:
     assigned: dict[str, str] = field(default_factory=dict)
 
     def line(self, parts: Iterable[Part]) -> str:
+        """Return one line for a person to paste into a shell, with the assignments that it needs in front."""
         line = self._write(parts)
         return "".join(f"{name}={quote(text)}; " for name, text in self.assigned.items()) + line
 

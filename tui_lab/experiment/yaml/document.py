@@ -38,6 +38,7 @@ class Text:
         return self.source[self.starts[line - 1] : end].rstrip("\r\n")
 
     def line_start(self, index: int) -> int:
+        """Return the index of the first character of the line that holds an index."""
         return self.starts[self.place(index)[0] - 1]
 
 
@@ -85,6 +86,7 @@ class Document:
 
     @property
     def value(self) -> Any:
+        """The document as plain Python values, None where it is empty."""
         return None if self.root is None else self.root.plain()
 
     def find(self, keypath: Keypath) -> tuple[Node | None, Node | None, bool]:

@@ -65,11 +65,13 @@ class Reader:
         return Problem(self.document.file, line, column, message, hint)
 
     def node(self, path: Keypath) -> Node:
+        """Return the node at a path, which must exist."""
         node = self.document.node(path)
         assert node is not None, path
         return node
 
     def has(self, path: Keypath) -> bool:
+        """Return whether there is a node at a path."""
         return self.document.node(path) is not None
 
     def empty(self, path: Keypath) -> bool:
@@ -78,6 +80,7 @@ class Reader:
         return node is None or (node.kind == "scalar" and node.value is None)
 
     def plain(self, path: Keypath) -> Any:
+        """Return the value at a path as plain Python values."""
         return self.node(path).plain()
 
     def keys(self, path: Keypath) -> tuple[str, ...]:
@@ -195,6 +198,7 @@ class Reader:
         return tuple(text for text in found if text is not None)
 
     def is_mapping(self, path: Keypath, wanted: str = "a mapping") -> bool:
+        """Return whether there is a mapping at a path; else that is noted. wanted: what the message asks for."""
         if self.node(path).kind == "mapping":
             return True
         self.wrong(path, wanted)

@@ -72,6 +72,7 @@ def _known(source: Source) -> tuple[list[str], list[str]]:
 
 
 def is_number(series: pl.Series) -> bool:
+    """Return whether a column can be an axis of numbers."""
     return series.dtype.is_numeric() or series.dtype == pl.Duration
 
 

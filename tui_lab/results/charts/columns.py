@@ -32,9 +32,11 @@ class Prepared:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def label(self, role: Role) -> str:
+        """Return the label of an axis: the one asked for, else the name of its column."""
         return self.request.labels.get(role, self.columns.get(role, ""))
 
     def notes(self) -> tuple[str, ...]:
+        """How many rows were left out, and why."""
         return tuple(
             f"{count:,} {'row' if count == 1 else 'rows'} left out: {why}" for why, count in self.left_out.items()
         )

@@ -122,6 +122,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
+    """A chart, ready to be drawn."""
+
     kind: Kind
     x: Axis
     y: Axis

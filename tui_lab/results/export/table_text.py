@@ -23,6 +23,7 @@ Cell = tuple[str, str]
 
 
 def print_table(frame: pl.DataFrame, stream: TextIO, terminal: bool) -> str:
+    """Print a table; return a note where rows or columns were left out. terminal: fit it to the width."""
     if not terminal:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         for cells in table_lines(frame, None)[0]:

@@ -1,0 +1,1 @@
+"""Metrics from the outputs of tasks."""

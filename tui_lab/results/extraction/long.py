@@ -66,6 +66,8 @@ class Refused:
 
 @dataclass(frozen=True)
 class LongTable:
+    """A table with a row for each step or row of each task."""
+
     frame: pl.DataFrame
     skipped: int
     """Lines that could not be read."""

@@ -73,6 +73,7 @@ class Tally:
             self.example, self.example_task = text, task
 
     def miss(self, task: tuple[int, int]) -> None:
+        """Note a task without the metric; the first three are named."""
         if len(self.without) < 3:
             self.without.append(task)
 
@@ -167,12 +168,14 @@ class TextReader:
     # In blocks.
 
     def begin(self) -> None:
+        """Start with the output of another attempt."""
         self.refused = ""
         self._parts: list[Scalar | None] = []
         self._count = 0
         self._slow = False
 
     def feed(self, text: Text) -> None:
+        """Read a part of the output. A pattern that takes too long is given up."""
         if not self._slow:
             try:
                 self._feed(text)
@@ -193,6 +196,7 @@ class TextReader:
             self._parts.append(reduce("sum" if self.take == "mean" else self.take, values))
 
     def end(self) -> Scalar | Nothing | None:
+        """Return the value of the metric in what was read."""
         if self._slow:
             return TOO_SLOW
         if not self._parts:
@@ -218,7 +222,8 @@ class FileReader(Protocol):
     units: Counter[str]
     """Units of the quantities that were read, as they are written."""
 
-    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None: ...
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
+        """Return the value of the metric in the files of a task. live: the task still runs."""
 
 
 class JsonReader:
@@ -233,10 +238,12 @@ class JsonReader:
         self.units: Counter[str] = Counter()
 
     def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
+        """Return the value of the metric in JSON files."""
         values = list(self.values(folder, files, live))
         return reduce(self.metric.take, values) if values else NOTHING
 
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
+        """Yield the values at the metric's path, in the order of the files."""
         paths = [locate(folder, self.metric.json_file or "")] if files is None else list(files)
         seen = False
         self.refused = ""
@@ -293,10 +300,12 @@ class CsvReader:
         self.units: Counter[str] = Counter()
 
     def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
+        """Return the value of the metric in a CSV file."""
         values = list(self.values(folder, files, live))
         return reduce(self.metric.take, values) if values else NOTHING
 
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
+        """Yield the cells of the metric's column."""
         path = locate(folder, self.metric.csv or "")
         self.refused = ""
         for cell in cells(path, self.metric.column or "", csv_form(self.metric), torn_end=not live):

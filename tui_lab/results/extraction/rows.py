@@ -47,6 +47,7 @@ class RowsReader(Reader):
             self.find = self._by_pieces(spec.rows.each, spec)
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterator[Record]:
+        """Yield the rows of an attempt. live: the task still runs, so the last line may be incomplete."""
         self.absent = self.slow = False
         self.trouble = ""
         if self._rows is None:

@@ -51,9 +51,11 @@ class Found:
         return self.texts[group]
 
     def groups(self) -> tuple[str | None, ...]:
+        """Return the texts of the groups, as `re.Match.groups`."""
         return self.texts[1:]
 
     def span(self, group: int = 0, /) -> tuple[int, int]:
+        """Return the start and end of a group, as `re.Match.span`."""
         return self.spans[group]
 
 

@@ -21,6 +21,8 @@ from tui_lab.store.task_files import TaskFile
 
 
 class StepsReader(Reader):
+    """Reads the metrics of a task step by step."""
+
     def __init__(self, spec: Experiment) -> None:
         super().__init__()
         self._steps = tuple(step.name for step in spec.steps)
@@ -42,6 +44,7 @@ class StepsReader(Reader):
         self.patterns = {reader.name: (reader.pattern, reader.metric.source) for reader in self._texts}
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
+        """Return the records of an attempt, one for each step. live: the task still runs."""
         self.slow = False
         self.trouble = ""
         by_step: dict[Any, Record] = {}

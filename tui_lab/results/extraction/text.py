@@ -49,6 +49,7 @@ class Text:
 
     @cached_property
     def is_ascii(self) -> bool:
+        """Whether all bytes are ASCII."""
         return self.data.isascii()
 
     @cached_property
@@ -58,6 +59,7 @@ class Text:
 
     @cached_property
     def lines(self) -> list[str]:
+        """Return the lines, without the empty text behind the last newline."""
         lines = self.data.decode("utf-8", "replace").split("\n")
         if not lines[-1]:
             lines.pop()

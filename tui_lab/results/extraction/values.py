@@ -50,6 +50,7 @@ FALSE: Final = frozenset(("false", "no", "off", "0", "f", "n"))
 
 
 def to_bool(text: str) -> bool | None:
+    """Return a word as true or false, None where it means neither."""
     word = text.strip().lower()
     return True if word in TRUE else False if word in FALSE else None
 

@@ -157,6 +157,7 @@ class Database:
         self.close()
 
     def close(self) -> None:
+        """Close the connection."""
         close(self._connection)
 
     def interrupt(self) -> None:

@@ -183,6 +183,7 @@ def _side(argument: str, find: Find) -> tuple[Results, pl.DataFrame]:
 
 
 def failures(arguments: list[str], find: Find) -> str:
+    """Return the query of `failures('EXPERIMENT')`: the tasks that did not end well."""
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
     facts = "state, reason, exit_code, signal, attempts, duration, node, ended_at"
@@ -193,6 +194,7 @@ def failures(arguments: list[str], find: Find) -> str:
 
 
 def slowest(arguments: list[str], find: Find) -> str:
+    """Return the query of `slowest('EXPERIMENT', N)`: the tasks that took longest."""
     _at_most(arguments, 2, "slowest('EXPERIMENT', N)")
     count = SLOWEST
     if arguments and arguments[-1].isdigit():

@@ -32,6 +32,8 @@ RESERVED: Final = frozenset(_RESERVED.split())
 
 @dataclass(frozen=True)
 class Token:
+    """A token of a query, with its position."""
+
     kind: Kind
     text: str
     """A name as written, a quoted name or string without its quotes."""

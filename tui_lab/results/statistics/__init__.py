@@ -1,0 +1,1 @@
+"""Statistics of settings: means, intervals, comparisons."""

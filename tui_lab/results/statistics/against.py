@@ -144,11 +144,14 @@ class Versus:
         return ranked(self.summaries[0], self.goal)
 
     def verdict(self, found: Comparison) -> str | None:
+        """Return `better`, `worse` or `can't tell`, None without a goal or a test."""
         return found.verdict(self.goal, self.level)
 
 
 @dataclass(frozen=True)
 class Against:
+    """Two tables of results, compared metric by metric."""
+
     first: Side
     second: Side
     metrics: list[Versus]

@@ -46,6 +46,8 @@ class StatisticsError(Exception):
 
 @dataclass(frozen=True)
 class Options:
+    """What is compared, and how."""
+
     by: tuple[str, ...] | None = None
     """Parameters that make a setting; by default all that vary."""
     metrics: tuple[str, ...] | None = None
@@ -186,6 +188,8 @@ def judge(
 
 @dataclass(frozen=True)
 class Report:
+    """The settings of an experiment, with the statistics of each metric."""
+
     results: Results = field(repr=False)
     settings: Settings
     metrics: list[MetricReport]
@@ -198,6 +202,7 @@ class Report:
 
     @property
     def name(self) -> str:
+        """The name of the experiment."""
         return self.results.name
 
 
@@ -366,6 +371,7 @@ def _kind(series: pl.Series) -> str:
 
 
 def goal_of(results: Results, name: str, goals: Mapping[str, Goal]) -> Goal | None:
+    """Return the goal of a metric: the one asked for, else that of experiment.yaml."""
     if name in goals:
         return goals[name]
     if name in results.spec.metrics:
@@ -377,6 +383,7 @@ def goal_of(results: Results, name: str, goals: Mapping[str, Goal]) -> Goal | No
 
 
 def unit_of(results: Results, name: str) -> str | None:
+    """Return the unit of a metric, None where it has none."""
     reference = split(name)
     if name in results.spec.metrics or reference is None:
         metric = results.spec.metrics.get(name)

@@ -39,6 +39,7 @@ class Sample:
 
     @property
     def n(self) -> int:
+        """The number of values."""
         return len(self.values)
 
 

@@ -58,6 +58,7 @@ class Settings:
 
     @cached_property
     def count(self) -> int:
+        """The number of settings."""
         return (self.keys.height if self.by else 1) if self.table.height else 0
 
     @cached_property
@@ -69,6 +70,7 @@ class Settings:
         return codes(self.table, self._others)
 
     def label(self, index: int) -> Row:
+        """Return the parameters of a setting with their values."""
         return self.keys.row(index, named=True) if self.by else {}
 
     def samples(self, column: str | pl.Series) -> list[Sample]:

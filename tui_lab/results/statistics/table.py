@@ -79,6 +79,7 @@ class Column:
 
     @property
     def width(self) -> int:
+        """The width in characters."""
         return max(map(cell_len, [self.title, *self.cells]))
 
 
@@ -332,6 +333,7 @@ def parameter_texts(values: pl.Series) -> list[str]:
 
 
 def parameter_columns(report: Report, places: Sequence[int]) -> list[Column]:
+    """Return the columns with the parameters of these settings."""
     keys = report.settings.keys
     columns = []
     for name in report.settings.by:
@@ -584,6 +586,7 @@ def best_lines(report: Report, metrics: Sequence[MetricReport], width: int) -> I
 def pareto_lines(
     report: Report, metrics: tuple[MetricReport, MetricReport], on: Sequence[bool], width: int
 ) -> Iterator[Text]:
+    """Yield the lines that show the Pareto front. on: which settings belong to it."""
     places = [place for place in metrics[0].order if on[place]]
     names = " and ".join(f"{metric.name} ({metric.goal})" for metric in metrics)
     yield Text(f"Pareto front of {names}: {len(places):,} of {report.settings.count:,} settings", style="bold")

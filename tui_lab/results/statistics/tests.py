@@ -88,6 +88,8 @@ def mcnemar_exact(more: int, less: int) -> float:
 
 @dataclass(frozen=True)
 class RankTest:
+    """The result of a rank test: its statistic, and p (two-sided)."""
+
     statistic: float
     p: float
 

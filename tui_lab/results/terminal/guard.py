@@ -56,6 +56,7 @@ class Guarded(io.TextIOWrapper):
         self._lenient = lenient
 
     def write(self, text: str) -> int:
+        """Write text, with control characters as escapes where the stream is a terminal."""
         return self.write_own(neutral(text) if self._neutral else text)
 
     def write_own(self, text: str) -> int:
@@ -72,6 +73,7 @@ class Guarded(io.TextIOWrapper):
         self.flush()
 
     def flush(self) -> None:
+        """Flush the stream; where it is lenient, a full disk is ignored."""
         try:
             super().flush()
         except OSError:

@@ -19,6 +19,8 @@ Color = int | tuple[int, int] | None
 
 
 class Canvas:
+    """A grid of characters. Places are in characters from the lower left corner."""
+
     def __init__(self, width: int, height: int, color: bool) -> None:
         self.width, self.height, self.color = width, height, color
         self._drawn: list[tuple[list[float], list[float], str, Color, bool]] = []

@@ -70,6 +70,7 @@ class Plan:
     y_slots: int = 0
 
     def x_place(self, value: float) -> float:
+        """Return where a value stands on the x axis, from 0 to 1."""
         return (value + 0.5) / self.x_slots if self.x_slots else self.x(value)
 
     def y_place(self, value: float) -> float:
@@ -84,6 +85,7 @@ class Field:
         self.chart, self.canvas, self.plan, self.look = chart, canvas, plan, look
 
     def x(self, value: float) -> float:
+        """Return the column of a value, in characters."""
         return _inside(self.plan.x_place(value), self.canvas.width)
 
     def y(self, value: float) -> float:
@@ -91,6 +93,7 @@ class Field:
         return _inside(self.plan.y_place(value), self.canvas.height)
 
     def places(self, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
+        """Return the columns and rows of points, in characters."""
         return [(self.x(x), self.y(y)) for x, y in zip(xs, ys, strict=True)]
 
 
@@ -156,6 +159,7 @@ def legend_mark(chart: Chart, series: Series, look: Look) -> str:
 
 
 def lines(field: Field) -> None:
+    """Draw lines with their errors."""
     look, canvas = field.look, field.canvas
     thinned = [(series, thin_line(series.points, canvas.width)) for series in field.chart.series]
     for series, points in thinned:
@@ -236,6 +240,7 @@ def _bars(field: Field) -> Iterator[tuple[Series, pl.DataFrame, Callable[[float]
 
 
 def categories(field: Field) -> None:
+    """Draw a bar for each category, with its error."""
     look, canvas = field.look, field.canvas
     base = field.y(field.plan.y.low if field.chart.y.log else 0.0)
     crowded = canvas.width / max(1, field.plan.x_slots) < len(field.chart.series)
@@ -276,6 +281,7 @@ def _upright_fill(field: Field, column: float, base: float, end: float, fill: st
 
 
 def box(field: Field) -> None:
+    """Draw box plots: quartiles, whiskers and outliers."""
     look, canvas = field.look, field.canvas
     for series, points, columns in _bars(field):
         tint, fill = look.tint(series.color), look.fill(series.color)
@@ -293,6 +299,7 @@ def box(field: Field) -> None:
 
 
 def hist(field: Field) -> None:
+    """Draw histograms."""
     look, canvas = field.look, field.canvas
     base = field.y(field.plan.y.low if field.chart.y.log else 0.0)
     alone = len(field.chart.series) == 1
@@ -323,6 +330,7 @@ def hist(field: Field) -> None:
 
 
 def scatter(field: Field) -> None:
+    """Draw points."""
     look = field.look
     for series in field.chart.series:
         places = field.places(series.points["x"], series.points["y"])
@@ -334,6 +342,7 @@ def scatter(field: Field) -> None:
 
 
 def pareto(field: Field) -> None:
+    """Draw points and the line of the Pareto front."""
     look = field.look
     for series in reversed(field.chart.series):
         places = field.places(series.points["x"], series.points["y"])
@@ -354,11 +363,13 @@ def heatmap_height(chart: Chart, most: int) -> int:
 
 
 def heatmap_width(chart: Chart, most: int) -> int:
+    """Return the columns that a heatmap takes, at most `most`: the same number for each category."""
     count = max(1, len(chart.x.categories))
     return count * min(16, most // count) if most >= count else most
 
 
 def heatmap(field: Field) -> None:
+    """Draw cells that are shaded by their value."""
     chart, canvas, look = field.chart, field.canvas, field.look
     assert chart.z is not None and chart.z.range is not None
     cells = {(int(x), int(y)): z for x, y, z in chart.series[0].points.iter_rows()}

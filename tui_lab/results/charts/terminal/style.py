@@ -25,9 +25,11 @@ class Look:
     ascii: bool = False
 
     def tint(self, index: int) -> int | None:
+        """Return the color of a series, None without colors."""
         return COLORS[index % len(COLORS)] if self.color else None
 
     def mark(self, index: int) -> str:
+        """Return the character for the points of a series."""
         return _of(ASCII_MARKS if self.ascii else MARKS, index)
 
     def fill(self, index: int) -> str:
@@ -37,9 +39,11 @@ class Look:
         return _of(ASCII_FILLS if self.ascii else FILLS, index)
 
     def line(self) -> str:
+        """Return what a line is drawn with: braille dots, or a character."""
         return "." if self.ascii else "braille"
 
     def shades(self) -> str:
+        """Return the characters from light to dark."""
         return ASCII_SHADES if self.ascii else SHADES
 
     def __call__(self, pretty: str, plain: str) -> str:
