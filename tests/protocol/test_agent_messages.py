@@ -68,7 +68,7 @@ def said() -> list[tuple[str, set[str]]]:
 
 @pytest.mark.parametrize(("kind", "names"), said())
 def test_the_agent_says_the_members_that_the_engine_reads(kind: str, names: set[str]) -> None:
-    """tests/engine/agent_talk.py holds all that agents say in other tests to the same."""
+    """tests/engine/agent/talk.py holds all that agents say in other tests to the same."""
     members = kinds(FROM_AGENT)[kind]
     assert names - {"type"} <= set(members)
     # `ago` is added when it is told.
