@@ -76,7 +76,7 @@ def test_stats_for_people_and_programs(grid: Workbench) -> None:
     assert "◆ base" in grid("stats", "--baseline", "act=relu size=1", "--limit", "1", "--format", "table").out
     assert grid("stats", "--baseline", "act=rleu size=1", code=2).err.startswith("tui-lab: --baseline: no setting")
     assert 'did you mean "acc"?' in grid("stats", "--metric", "ac", code=2).err
-    assert "no confidence level" in grid("stats", "--ci", "95", code=2).err
+    assert "not a confidence level" in grid("stats", "--ci", "95", code=2).err
 
     # Fronts, averages, the bootstrap, other goals.
     front = grid("stats", "--pareto", "acc", "time", "--format", "table").lines
