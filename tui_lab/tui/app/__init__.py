@@ -1,0 +1,1 @@
+"""The screen's app: frame, keys, palette and the watcher of the lab."""

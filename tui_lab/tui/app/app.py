@@ -75,6 +75,8 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
 
 # --- Notifications: a run's end, its first failure, an engine that died
 class News(NamedTuple):
+    """A notification, as it is shown in a corner."""
+
     text: str
     severity: Literal["information", "warning", "error"]
 

@@ -33,6 +33,8 @@ SAMPLES: Final = 120
 
 
 class WatchedExperiment:
+    """An experiment whose journal is followed."""
+
     def __init__(self, folder: ExperimentFolder) -> None:
         self.folder = folder
         self._state: State | None = None

@@ -43,6 +43,8 @@ class KeyRows(Widget):
 
 
 class Help(ModalScreen[None]):
+    """The page with all keys."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,f1", "leave", "Close"),
         Binding("j", "scroll_down", show=False),

@@ -84,6 +84,7 @@ def run(app: Host, action: Action) -> None:
 
 
 def choose(app: Host, experiment: str) -> None:
+    """Make an experiment the current one."""
     app.current = experiment
 
 

@@ -1,0 +1,1 @@
+"""What panes stand on: actions, configuration, themes, workers."""

@@ -39,10 +39,12 @@ class Config:
 
 
 def config_file() -> Path:
+    """Return the path of the user's configuration file."""
     return _folder("config") / "config.toml"
 
 
 def state_folder() -> Path:
+    """Return the folder for what the screen remembers."""
     return _folder("state")
 
 

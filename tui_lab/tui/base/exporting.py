@@ -24,6 +24,7 @@ _NAMES: Final[dict[Format, str]] = {
 
 
 def target(text: str) -> Path:
+    """Return the path that a user has typed; `~` is the home folder."""
     return Path(text.strip()).expanduser()
 
 

@@ -26,6 +26,7 @@ _ASCII_LEVELS: Final = " .:-=+*#@"
 
 
 def mark(state: str, ascii: bool = False) -> str:
+    """Return the sign of a state. ascii: for terminals that lack the usual signs."""
     from tui_lab.client.formatting import STATE_MARKS
 
     return ASCII_MARKS[state] if ascii else STATE_MARKS[state]

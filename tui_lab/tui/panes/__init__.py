@@ -1,0 +1,1 @@
+"""The panes of the screen, a module or package each."""

@@ -7,6 +7,8 @@ from textual.widgets import TextArea
 
 
 class EditArea(TextArea):
+    """A text area that is safe against an undo which takes lines away."""
+
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
         """Bring the cursor into view, if its line is there: an undo takes lines away before it moves the cursor, and a
         scrollbar that goes with them asks for this in between."""

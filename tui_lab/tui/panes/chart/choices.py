@@ -106,6 +106,7 @@ def column_items(source: Source, role: Role) -> list[Item]:
 
 
 def error_items(column: str | None) -> list[Item]:
+    """Return the choices of errors. column: one that holds the errors, which is a choice as well."""
     items = [Item(name, name, about) for name, about in ERRORS.items()]
     if column is not None:
         items.insert(0, Item(COLUMN_ERROR + column, column, "the column, on both sides"))

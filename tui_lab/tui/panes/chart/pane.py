@@ -60,12 +60,16 @@ class RowsRead(Message):
 
 @dataclass
 class ChartMade(Message):
+    """Sent when a chart was computed. number: of the request."""
+
     number: int
     made: Made
 
 
 @dataclass
 class ChartWritten(Message):
+    """Sent when a chart was written to a file, or could not be."""
+
     text: str
     failed: bool = False
 
@@ -103,6 +107,8 @@ LONGEST: Final = 10.0  # seconds that it rests at most, where reading is slow
 
 
 class ChartPane(Pane):
+    """The pane with a chart of the current experiment."""
+
     NAME = "chart"
     TITLE = "Chart"
     ACTIONS = ACTIONS

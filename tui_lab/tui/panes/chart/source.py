@@ -60,6 +60,7 @@ def read(folder: ExperimentFolder, what: What | None, chosen: Chosen | None = No
 
 
 def steps_source(steps: pl.DataFrame, results: Results) -> Source:
+    """Return the rows of steps as the source of a chart."""
     parameters = tuple(name for name in results.parameters if name in steps.columns)
     metrics = tuple(name for name in steps.columns if not is_fact(name) and name not in parameters)
     return Source(with_tasks(steps, parameters), parameters, metrics, results.name)

@@ -17,6 +17,7 @@ WIDEST: Final = 40
 
 
 def summary(chart: Chart) -> list[str]:
+    """Return lines that describe a chart in words."""
     kinds = {"hist": "histogram", "categories": "bars", "steps": "lines"}
     axes = (
         f"{chart.z.label} by {chart.x.label} and {chart.y.label}"

@@ -105,6 +105,7 @@ def forecast_of(lab: Lab | None, path: Path, text: str, slots: int, replaces: st
 
 
 def forecast(prepared: Prepared, slots: int, replaces: str = "") -> Forecast:
+    """Return what a launch would do. slots: of all nodes together. replaces: what it takes the place of."""
     tasks = prepared.plan.tasks
     shown = tuple(commands(prepared, EXAMPLES))
     return Forecast(prepared, tasks["combination"].n_unique(), shown, expected(prepared, slots), slots, replaces)
@@ -124,6 +125,7 @@ def size(experiment: Experiment) -> int:
 
 
 def mark_of(problem: Problem) -> Mark:
+    """Return the mark in the editor for a problem."""
     words = f"{problem.message}; {problem.hint}" if problem.hint else problem.message
     return Mark(max(problem.line - 1, 0), max(problem.column - 1, 0), printable(words))
 

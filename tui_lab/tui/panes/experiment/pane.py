@@ -523,6 +523,8 @@ NARROW: Final = 100
 
 
 class ExperimentPane(FilePane):
+    """The pane with the experiment's file, its plan, and a trial of its patterns."""
+
     NAME = "experiment"
     TITLE = "Experiment"
     ACTIONS = ACTIONS

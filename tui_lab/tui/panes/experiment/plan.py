@@ -100,6 +100,7 @@ class PlanView(Vertical):
 
 
 def plan_content(planned: Planned) -> Content:
+    """Return the plan of the file as it is in the editor."""
     if planned.trouble:
         return Content.from_markup("[$text-error]✗ $words[/]", words=planned.trouble)
     if planned.waiting:
@@ -111,6 +112,7 @@ def plan_content(planned: Planned) -> Content:
 
 
 def forecast_lines(forecast: Forecast) -> Iterator[Content]:
+    """Yield the lines that say what a launch would do."""
     prepared = forecast.prepared
     plan, queued = prepared.plan, len(prepared.queued)
     run = f"{plural(queued, 'task')} to run" if queued else "nothing to run"

@@ -48,6 +48,7 @@ class PatternTester(Static, can_focus=False):
 
 
 def trial_lines(trial: Trial, width: int, height: int) -> Iterator[Content]:
+    """Yield the lines of a trial of a pattern. width, height: in characters."""
     asked = trial.asked
     place = ""
     if trial.task is not None:

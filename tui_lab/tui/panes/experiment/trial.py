@@ -73,6 +73,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
+    """A line of an output, with the places where a pattern matches."""
+
     number: int
     """From 0."""
     text: str

@@ -1,0 +1,1 @@
+"""The History pane: submissions, and comparisons of two."""

@@ -128,6 +128,8 @@ def _row(one: Sample | None, two: Sample | None, known: Resolution) -> tuple[lis
 
 
 class Comparing(ModalScreen[None]):
+    """The dialog that compares two submissions."""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Close"),
     ]

@@ -20,10 +20,12 @@ _DIFF: Final = {"+": "$text-success", "-": "$text-error", "@": "$text-primary"}
 
 
 def address(one: Submission) -> str:
+    """Return the address of a submission, as `grid#2`."""
     return f"{one['experiment']}#{one['number']}"
 
 
 def when(moment: float | None, day: bool = True) -> str:
+    """Return a moment as local time, empty for None. day: with the date."""
     if moment is None:
         return ""
     return datetime.datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S")
@@ -59,6 +61,7 @@ def submissions_frame(found: Sequence[Submission], ascii: bool) -> pl.DataFrame:
 
 
 def columns(found: Sequence[Submission], width: int) -> list[Column]:
+    """Return the columns of the table. width: of the pane, in characters."""
     longest = max((len(address(one)) for one in found), default=0)
     first = [
         Column("address", "submission", width=min(max(10, longest), 24)),

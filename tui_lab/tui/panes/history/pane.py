@@ -38,6 +38,8 @@ class Submissions(FrameTable):
 
 
 class HistoryPane(Pane):
+    """The pane with all submissions of the lab."""
+
     NAME = "history"
     TITLE = "History"
     ACTIONS: ClassVar[tuple[Action, ...]] = (

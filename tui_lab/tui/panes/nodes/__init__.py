@@ -1,0 +1,1 @@
+"""The Nodes pane."""

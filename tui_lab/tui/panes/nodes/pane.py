@@ -79,6 +79,7 @@ def nodes_frame(nodes: Sequence[NodeStatus], samples: Samples, ascii: bool, widt
 
 
 def columns(ascii: bool, gpus: bool, width: int) -> list[Column]:
+    """Return the columns of the table. width: of the pane, in characters."""
     tones = {words[ascii]: tone for *words, tone in STATES.values()}
     history = 5 + _spark_width(width)
     found = [
@@ -97,6 +98,7 @@ def columns(ascii: bool, gpus: bool, width: int) -> list[Column]:
 
 
 def state_words(state: str, ascii: bool) -> str:
+    """Return the state of a node with its sign."""
     mark = STATES.get(state, ("·", ".", ""))[ascii]
     return f"{mark} {state}"
 
@@ -229,6 +231,8 @@ PATIENCE = 10.0  # seconds that the engine may take
 
 
 class NodesPane(Pane):
+    """The pane with the nodes of the lab."""
+
     NAME = "nodes"
     TITLE = "Nodes"
     ACTIONS: ClassVar[tuple[Action, ...]] = (

@@ -1,0 +1,1 @@
+"""The Query pane: an editor of SQL with completion, and its answers."""

@@ -18,6 +18,8 @@ from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 
 class AnswerView(Vertical):
+    """The table of an answer, with its status line."""
+
     DEFAULT_CSS = """
     AnswerView {
         height: 1fr;

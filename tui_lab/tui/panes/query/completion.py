@@ -110,6 +110,8 @@ _TYPES: Final = {
 
 @dataclass(frozen=True)
 class ColumnFacts:
+    """What is known of a column."""
+
     name: str
     type: str = ""
     kind: str = ""
@@ -138,6 +140,8 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Candidate:
+    """A completion."""
+
     text: str
     """What is written into the query."""
     kind: Kind

@@ -21,6 +21,8 @@ LARGEST: Final = 4_000_000
 
 
 def name_verdict(known: Collection[str]) -> Callable[[str], Verdict]:
+    """Return a check of names for saved queries. known: names that are taken."""
+
     def check(text: str) -> Verdict:
         name = text.strip()
         if not name:
@@ -69,6 +71,8 @@ def parameter_values(text: str, names: Sequence[str]) -> dict[str, Value]:
 
 
 def parameters_verdict(names: Sequence[str]) -> Callable[[str], Verdict]:
+    """Return a check of the values for a query's parameters."""
+
     def check(text: str) -> Verdict:
         try:
             found = parameter_values(text, names)

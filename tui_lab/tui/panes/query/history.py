@@ -15,6 +15,7 @@ MOST: Final = 500
 
 
 def path(lab: Lab) -> Path:
+    """Return the file of the queries that were asked of a lab."""
     return state_folder() / "queries" / f"{lab.identity}.jsonl"
 
 

@@ -38,12 +38,16 @@ from tui_lab.tui.widgets.table.table import FrameTable
 # --- What the workers of the Query pane report
 @dataclass
 class Answered(Message):
+    """Sent when a query was answered."""
+
     run: Run
     answer: Answer
 
 
 @dataclass
 class Failed(Message):
+    """Sent when a query has failed."""
+
     run: Run
     problem: Problem
 
@@ -58,6 +62,8 @@ class Counted(Message):
 
 @dataclass
 class Exported(Message):
+    """Sent when an answer was written to a file, or could not be."""
+
     text: str
     failed: bool = False
 
@@ -115,6 +121,8 @@ FIRST: Final = "SELECT * FROM results"
 
 
 class QueryPane(Pane):
+    """The pane for SQL."""
+
     NAME = "query"
     TITLE = "Query"
     ACTIONS = ACTIONS

@@ -1,0 +1,1 @@
+"""The Results pane: the settings, best first."""

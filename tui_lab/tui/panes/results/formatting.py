@@ -59,6 +59,7 @@ def importance_line(explained: Importance, single: bool) -> Content:
 
 
 def notes(view: View, most: int = 4) -> Content:
+    """Return the notes on the results, at most `most` of them."""
     shown = list(view.notes[:most])
     if len(view.notes) > most:
         shown.append(f"{len(view.notes) - most} more: tui-lab stats {view.experiment}")

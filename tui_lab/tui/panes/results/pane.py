@@ -96,6 +96,8 @@ class SettingsTable(FrameTable):
 
 
 class ResultsPane(Pane):
+    """The pane with the settings of the current experiment, best first."""
+
     NAME = "results"
     TITLE = "Results"
     ACTIONS = ACTIONS

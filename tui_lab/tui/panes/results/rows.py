@@ -100,6 +100,7 @@ def rows(
 
 
 def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:
+    """Return the title of a metric's column, with its unit and the confidence level."""
     unit = f" [{metric.unit}]" if metric.unit else ""
     return f"{metric.name}{unit} ± {report.options.level * 100:g} %{mark and ' ' + mark}"
 
@@ -161,6 +162,7 @@ def _warn(text: str) -> str:
 
 
 def key(report: Report, place: int) -> str:
+    """Return a text by which a setting is found again."""
     return " ".join(f"{name}={value!r}" for name, value in report.settings.label(place).items())
 
 

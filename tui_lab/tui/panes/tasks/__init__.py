@@ -1,0 +1,1 @@
+"""The Tasks pane: a table of tasks, and the log of one."""

@@ -1,0 +1,1 @@
+"""The pane that is shown where there is no lab yet."""

@@ -35,6 +35,8 @@ CHOICES: Final = (
 
 
 class WelcomePane(Pane):
+    """The pane that offers an example, a file or a command to begin with."""
+
     NAME = "welcome"
     TITLE = "Welcome"
     ACTIONS: ClassVar[tuple[Action, ...]] = (

@@ -19,6 +19,8 @@ SAMPLE = "python train.py --lr 0.1 --layers 3"
 
 
 class PasteCommand(ModalScreen[str | None]):
+    """The dialog that takes a command line, and makes an experiment of it."""
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
     DEFAULT_CSS = """
     PasteCommand {

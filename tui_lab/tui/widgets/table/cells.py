@@ -69,6 +69,7 @@ def number(value: float) -> str:
 
 
 def is_right(column: Column, dtype: pl.DataType) -> bool:
+    """Return whether the cells of a column are aligned to the right."""
     return dtype.is_numeric() if column.align is None else column.align == "right"
 
 

@@ -129,6 +129,8 @@ class FrameTable(ScrollView, can_focus=True):
     sort_by: reactive[Order | None] = reactive(None)
 
     class TableMessage(Message):
+        """A message of a table."""
+
         def __init__(self, table: FrameTable) -> None:
             super().__init__()
             self.table = table
