@@ -176,6 +176,6 @@ def test_a_screen_that_dies_says_that_the_run_goes_on(
     file = tmp_path / "state" / "tui-lab" / "crash.log"
     assert entry._crashed("Traceback ...") == 3
     said = capsys.readouterr().err
-    assert "what ran goes on" in said and str(file) in said and said.count("\n") == 2
+    assert "the run goes on" in said and str(file) in said and said.count("\n") == 2
     assert "Traceback" not in said
     assert file.read_text().endswith("\nTraceback ...\n")
