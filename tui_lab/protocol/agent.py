@@ -45,7 +45,7 @@ class Collect(TypedDict):
 
 
 class Needs(TypedDict, total=False):
-    """What an attempt needs besides a slot, each only where it is asked for."""
+    """What an attempt needs besides a slot, each only if it is needed."""
 
     cpus: int
     memory: int
@@ -242,7 +242,7 @@ class Started(_Message, frozen=True):
 
 class Finished(_Message, frozen=True):
     """An attempt has ended, `ago` seconds before. Members as in the journal's `finished`, and its
-    [outputs](#outputs-that-are-carried-home). It is told again after each `hello` until it is acknowledged.
+    [outputs](#outputs-that-are-carried-home). It is sent again after each `hello` until it is acknowledged.
     `reason` may be `interrupted`."""
 
     key: WireKey
@@ -259,7 +259,7 @@ class Finished(_Message, frozen=True):
     leftover: int | None = None
     message: str | None = None
     folder: str | None = None
-    # As the node says it: whoever uses it looks whether it makes sense.
+    # As the node says it: the user of the list checks it.
     folder_link: Any = None  # str
     folder_trouble: Any = None  # str
     files: Any = None  # list[OutputFile]

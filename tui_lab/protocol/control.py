@@ -190,7 +190,7 @@ class Command(msgspec.Struct, Generic[A], frozen=True, tag_field="command"):
 
 class Submit(Command[Taken], frozen=True, tag="submit"):
     """Take a submission. Given again with the same `event.id`, it is not taken twice. `event`: a `submitted` event.
-    `seen`: how far whoever planned it had read the journal, in bytes."""
+    `seen`: how far the planner had read the journal, in bytes."""
 
     event: Submitted
     seen: int
@@ -209,7 +209,7 @@ class Requeue(Command[Taken], frozen=True, tag="requeue"):
 
 
 class Resume(Command[Answer], frozen=True, tag="resume"):
-    """Go on with what was asked for, after an engine's death or a pause."""
+    """Continue the requested tasks, after an engine's death or a pause."""
 
     experiment: str
     environment: dict[str, str]

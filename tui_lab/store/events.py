@@ -33,11 +33,11 @@ class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     name: str  # relative to the task's folder
     size: int | None = None  # bytes
     link: str | None = None
-    error: str | None = None  # why it could not be brought home, or looked at
+    error: str | None = None  # why it could not be fetched or read
 
 
 class LeftMore(msgspec.Struct, frozen=True, gc=False):
-    """Further files that stayed on a node, and that nobody has listed."""
+    """Further files that stayed on a node, not listed."""
 
     files: int = 0
     size: int = 0  # bytes
@@ -51,15 +51,15 @@ class JournalBegun(_Event, frozen=True, tag="journal"):
 
 
 class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
-    """The plan in `plans/PLAN.parquet` takes the place of the one before; the tasks of `queued` are asked for, each
-    with its attempts afresh. `joins`: an earlier submission was still going, and what it asked for stays asked for.
-    `nodes`: a list of objects as in cluster.yaml (`name`, `slots`, `tags`, `host?`, `port?`, `user?`, ...), 0 slots
-    for as many as there are cores, no `host` for this machine. `adopted`: ranges of the tasks whose results
+    """The plan in `plans/PLAN.parquet` replaces the previous one. The tasks of `queued` are to be run, each with all
+    its retries. `joins`: an earlier submission was still running, and its queued tasks stay queued. `nodes`: a list
+    of objects as in cluster.yaml (`name`, `slots`, `tags`, `host?`, `port?`, `user?`, ...); 0 slots mean one per
+    core, no `host` means this machine. `adopted`: ranges of the tasks whose results
     `--adopt` kept. `scripts`: digests of the program's files. `code`: the snapshot `code/HASH/` that its tasks
-    start in. `files`: of those that are in no snapshot, size and time of the last change (nanoseconds), so that a
-    change is noted for each task that starts after it. `spare`: further repeats that `repeat: {until}` may ask for.
-    `environment`: digest of `environment/DIGEST.json`, what git says of the program. The same `id` is never taken
-    twice. `plan_crc`: CRC-32 of the plan's file; `keys`: SHA-256 over the ids of its tasks (64 bits, little
+    start in. `files`: size and time of the last change (nanoseconds) of the files that are in no snapshot, so that each
+    task that starts after a change gets a note. `spare`: further repeats that `repeat: {until}` may need.
+    `environment`: digest of `environment/DIGEST.json`, which has the git state of the program. The same `id` is
+    never taken twice. `plan_crc`: CRC-32 of the plan's file; `keys`: SHA-256 over the ids of its tasks (64 bits, little
     endian), then over their keys."""
 
     id: str
@@ -95,7 +95,7 @@ class PlanRestored(_Event, frozen=True, tag="plan"):
 
 
 class Requeued(_Event, frozen=True, tag="requeued"):
-    """Tasks are asked for again, whatever became of them; `changes` holds what differs from the file for them, as
+    """Tasks are to be run again, whatever their state. `changes`: what differs from the file for them, as in
     `{"timeout": 60}`."""
 
     at: float
@@ -104,8 +104,8 @@ class Requeued(_Event, frozen=True, tag="requeued"):
 
 
 class Extended(_Event, frozen=True, tag="extended"):
-    """Further repeats are asked for, because what `repeat: {until}` waits for is not true yet. `note`: what a
-    person should know, as that it can't become true; once for a submission."""
+    """Further repeats are to be run, because the condition of `repeat: {until}` is not true yet. `note`: a note for the
+    user, such as that it can't become true; once for a submission."""
 
     at: float
     queued: Ranges
@@ -113,8 +113,8 @@ class Extended(_Event, frozen=True, tag="extended"):
 
 
 class NodesChanged(_Event, frozen=True, tag="nodes"):
-    """A person changed the nodes of the newest submission: these take the place of its own; on the `drained` ones
-    nothing new starts; the `released` ones are in quarantine no longer."""
+    """The user changed the nodes of the newest submission: these replace its own. Nothing new starts on the `drained`
+    ones. The `released` ones are no longer in quarantine."""
 
     at: float
     nodes: list[dict[str, Any]]
@@ -123,9 +123,9 @@ class NodesChanged(_Event, frozen=True, tag="nodes"):
 
 
 class Quarantined(_Event, frozen=True, tag="quarantined"):
-    """The first attempts on this node all failed while another node did them well: it gets nothing more of the
-    newest submission, and these failed tasks are asked for again, their attempts afresh. Again where what ran there
-    still fails afterwards."""
+    """The first attempts on this node all failed, while another node ran such tasks well. The node gets no more tasks
+    of the newest submission, and these failed tasks are to be run again, with all their retries. The event comes again
+    if tasks that ran there still fail afterwards."""
 
     at: float
     node: str
@@ -174,12 +174,12 @@ class Started(_Event, frozen=True, tag="started"):
 
 
 class Finished(_Event, frozen=True, tag="finished"):
-    """The attempt has ended, and what it wrote is in its folder. `again`: the task goes back to the queue, so many
-    seconds later; without it the task has ended. `late`: the attempt counted as lost, and has come to a good end
-    before the one in its place: the task is done. `duplicate`: the attempt in its place; it changes nothing but
-    that it is not open any more. `left`: `[{"name", "size", "error"?}]`, files that stayed on the node; `error`
-    says why one could not be brought home. `left_more`: `{"files", "size"}` of further ones. `note`: what a person
-    should know of the attempt, as that its folder has become a symbolic link."""
+    """The attempt has ended, and its outputs are in its folder. `again`: the task goes back to the queue, after that
+    many seconds; without it the task has ended. `late`: the attempt counted as lost, but succeeded before its
+    replacement: the task is done. `duplicate`: the attempt is such a replacement; it is no longer open, and nothing
+    else changes. `left`: `[{"name", "size", "error"?}]`, files that stayed on the node; `error` says why one could not
+    be fetched. `left_more`: `{"files", "size"}` of further ones. `note`: a note for the user, such as that its folder
+    has become a symbolic link."""
 
     at: float
     task: int
@@ -213,7 +213,7 @@ class Stopping(_Event, frozen=True, tag="stopping"):
 
 
 class Stopped(_Event, frozen=True, tag="stopped"):
-    """A person stopped these before they began."""
+    """The user stopped these before they began."""
 
     at: float
     tasks: Ranges
@@ -236,7 +236,7 @@ class Resumed(_Event, frozen=True, tag="resumed"):
 
 
 class Drained(_Event, frozen=True, tag="drained"):
-    """A person interrupted the run: nothing new starts, what runs may finish."""
+    """The user interrupted the run: nothing new starts, running tasks may finish."""
 
     at: float
 
