@@ -7,7 +7,7 @@
 check: lint test
 
 # All tests, or those of one area (a folder of tests/), or any arguments of pytest:
-#   make test AREA=results
+#   make test AREA=results/sql
 #   make test TESTS='tests/results/sql/test_sql.py -k nan'
 TESTS ?= $(if $(AREA),tests/$(AREA))
 
@@ -41,7 +41,8 @@ bench:
 
 # Kill, freeze and disconnect engines, agents and nodes, in the long mode of these tests. Their timing differs each time.
 ROUNDS ?= 5
-FAULTS := tests/engine/test_crashes.py tests/engine/nodes/test_survival.py tests/engine/nodes/test_away.py tests/engine/nodes/test_links.py
+FAULTS := tests/engine/test_crashes.py tests/engine/nodes/test_survival.py tests/engine/nodes/test_away.py \
+	tests/engine/nodes/test_links.py
 
 faults:
 	for round in $$(seq $(ROUNDS)); do python -m pytest --long $(FAULTS) || exit 1; done

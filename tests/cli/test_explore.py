@@ -308,7 +308,7 @@ def test_an_edited_file_is_not_lost(workbench: Workbench) -> None:
 def test_mistakes(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(workbench.folder)
     for words, said in (
-        (("--vl", "x", "1"), "no --cmd"),
+        (("--vl", "x", "1"), "--cmd is missing"),
         ((), "needs a --cmd"),
         (("--cmd", "echo {x}", "--vl", "x"), "a name and its values"),
         (("--cmd", "echo {x}", "--vl", "x", "1", "--va", "x", "1", "2", "1"), "x is given twice"),
