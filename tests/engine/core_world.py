@@ -52,7 +52,7 @@ from tui_lab.engine.core.events import (
     UnstartedAbandoned,
     Woken,
 )
-from tui_lab.engine.core.model import AttemptNeeds, Changes, Key, Moment, RunSettings, no_needs
+from tui_lab.engine.core.model import AttemptNeeds, Key, Moment, RunSettings, no_needs
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.protocol.agent import (
     Ack,
@@ -69,7 +69,7 @@ from tui_lab.protocol.agent import (
     WireKey,
 )
 from tui_lab.store import ranges
-from tui_lab.store.events import Assigned, EndState, JournalBegun, KnownEvent, Quarantined, Resumed, Stopped
+from tui_lab.store.events import Assigned, Changes, EndState, JournalBegun, KnownEvent, Quarantined, Resumed, Stopped
 from tui_lab.store.events import Finished as AttemptFinished
 from tui_lab.store.fold import STATES, State
 

@@ -173,9 +173,9 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
         environment = workbench.environment
         commands: list[Command[Taken]] = [
             Submit(*wanted[0], environment),
-            Requeue("e", [[0, 9]], environment, {"x": large}),
+            Requeue("e", [[0, 9]], environment, {"needs": {large: 1}}),
             Submit(*wanted[1], environment),
-            Requeue("o", [[0, 0]], environment, {"x": large}),
+            Requeue("o", [[0, 0]], environment, {"needs": {large: 1}}),
         ]
         for command in commands:
             with pytest.raises(StorageError, match="No space left on device") as refused:

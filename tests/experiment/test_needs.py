@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.experiment.test_load import said
+from tui_lab.engine.core.model import AttemptNeeds
 from tui_lab.engine.recipe import needs_of
 from tui_lab.engine.staging import brought_home
 from tui_lab.experiment.load import load_text
@@ -24,7 +25,7 @@ def experiment(lines: str) -> Experiment:
     return load_text(f"command: ./x {{n}} {{mem}} {{on}}\nparameters: {{n: [1, 2], mem: 4, on: true}}\n{lines}\n")
 
 
-def needs(line: str, attempt: int = 1, changes: Any = None, **values: Any) -> dict[str, Any]:
+def needs(line: str, attempt: int = 1, changes: Any = None, **values: Any) -> AttemptNeeds:
     text = f"needs: {line}\nlimits: {{license: 3}}"
     return needs_of(experiment(text), {"n": 2, "mem": 4, "on": True, "attempt": attempt, **values}, attempt, changes)
 

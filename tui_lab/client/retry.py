@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tui_lab.client.errors import UsageError
 
 if TYPE_CHECKING:
+    from tui_lab.experiment.needs import Resolved
+    from tui_lab.store.events import Changes
     from tui_lab.store.experiment import ExperimentFolder
 
 
-def read_changes(words: list[str]) -> dict[str, Any]:
+def read_changes(words: list[str]) -> Changes:
     """What `name=value` words change for this retry: `timeout` in seconds, `needs` by name; None and 0 for none.
     Raises UsageError."""
     from tui_lab.experiment.needs import NeedError, amount
     from tui_lab.experiment.units import MEMORY_HINT, TIME_HINT, duration
 
-    changes: dict[str, Any] = {}
+    changes: Changes = {}
     for word in words:
         name, _, value = word.partition("=")
         if name == "timeout":
             try:
-                changes[name] = None if value == "none" else duration(value)
+                changes["timeout"] = None if value == "none" else duration(value)
             except ValueError:
                 raise UsageError(f"{word}: {TIME_HINT}, or none") from None
         else:
@@ -35,7 +37,7 @@ def read_changes(words: list[str]) -> dict[str, Any]:
     return changes
 
 
-def check_needs(folder: ExperimentFolder, needs: Mapping[str, Any]) -> None:
+def check_needs(folder: ExperimentFolder, needs: Mapping[str, Resolved]) -> None:
     """Raises UsageError for a need that an experiment does not know, or never meets."""
     from tui_lab.experiment.needs import OF_A_NODE, too_many
     from tui_lab.experiment.yaml.problem import suggest

@@ -87,7 +87,7 @@ from tui_lab.protocol.agent import (
 from tui_lab.store import environment as captured
 from tui_lab.store import ranges
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import EnvironmentCaptured, KnownEvent, Submitted
+from tui_lab.store.events import Changes, EnvironmentCaptured, KnownEvent, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
 
@@ -531,7 +531,7 @@ class Engine:
         tasks: ranges.Ranges,
         environment: Mapping[str, str],
         umask: int | None,
-        changes: dict[str, Any],
+        changes: Changes,
     ) -> int:
         """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in
         seconds."""

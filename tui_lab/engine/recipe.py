@@ -9,19 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
+from tui_lab.engine.core.model import AttemptNeeds
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
-from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, amount, too_many
+from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
 from tui_lab.experiment.shell.command import Command, compile_command
 from tui_lab.experiment.shell.template import fill, names_in
 from tui_lab.experiment.units import duration
 from tui_lab.protocol.agent import Collect, Context, Start
 from tui_lab.store import code_snapshot, layout
+from tui_lab.store.events import Changes
 from tui_lab.store.plan import Plan
 
 # Variables that belong to one task: a lab run from inside a task must not pass them on.
@@ -203,7 +205,7 @@ class Recipe:
         row: int,
         attempt: int,
         paths: NodePaths | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: Changes | None = None,
         wire_name: str = "",
     ) -> Start:
         """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in seconds.
@@ -256,7 +258,7 @@ class Recipe:
         """Its tasks need more of a node than a slot."""
         return self.experiment.needs != Needs()
 
-    def needs(self, row: int, attempt: int, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def needs(self, row: int, attempt: int, changes: Changes | None = None) -> AttemptNeeds:
         """What an attempt needs of a node, and as `tokens` of the run. Raises ValueError."""
         changed = (changes or {}).get("needs")
         if not self.needy and not changed:
@@ -297,14 +299,14 @@ def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def needs_of(
-    experiment: Experiment, values: Mapping[str, Value], attempt: int, changes: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+    experiment: Experiment, values: Mapping[str, Value], attempt: int, changes: Mapping[str, Resolved] | None = None
+) -> AttemptNeeds:
     """What one attempt needs: `gpus`, `cpus`, `memory` in bytes, `exclusive`, and `tokens` by name of a limit; only
     what is asked for. `values`: parameters and built-in placeholders. `changes`: what a retry put in the place of
     the file's, resolved. Raises NeedError where a placeholder gives what can't be read.
     """
     asked = experiment.needs
-    found: dict[str, Any] = {}
+    found: dict[str, Resolved] = {}
     for name in OF_A_NODE:
         found[name] = _of_attempt(name, getattr(asked, name), values, attempt)
     for name, amounts in asked.tokens.items():
@@ -315,10 +317,10 @@ def needs_of(
     for name, count in tokens.items():
         if count > experiment.limits.get(name, 0):
             raise NeedError(name, too_many(name, count, experiment.limits.get(name, 0)))
-    return {**needs, "tokens": tokens} if tokens else needs
+    return cast(AttemptNeeds, {**needs, "tokens": tokens} if tokens else needs)
 
 
-def _of_attempt(name: str, amounts: tuple[Amount, ...], values: Mapping[str, Value], attempt: int) -> Amount:
+def _of_attempt(name: str, amounts: tuple[Amount, ...], values: Mapping[str, Value], attempt: int) -> Resolved:
     if not amounts:
         return 0
     chosen = amounts[min(attempt, len(amounts)) - 1]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 from msgspec import structs
 
 from tui_lab.engine.core.effects import Acknowledge
-from tui_lab.engine.core.model import AttemptNeeds, Changes, Key, RunSettings
+from tui_lab.engine.core.model import AttemptNeeds, Key, RunSettings
 from tui_lab.engine.recipe import Recipe
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.events import Finished, KnownEvent, NodesChanged, Requeued, Resumed, Stopped, Submitted
+from tui_lab.store.events import Changes, Finished, KnownEvent, NodesChanged, Requeued, Resumed, Stopped, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.journal import Journal
 
@@ -107,7 +107,7 @@ class RunFiles:
                 ended.update(ranges.each(event.tasks))
         return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
 
-    def requeue(self, tasks: ranges.Ranges, changes: dict[str, Any]) -> Requeued:
+    def requeue(self, tasks: ranges.Ranges, changes: Changes) -> Requeued:
         """Ask for tasks again, whatever became of them. changes: what differs from the file this time."""
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
@@ -193,7 +193,7 @@ class RunFiles:
 
         def needs(key: Key, changes: Changes | None) -> AttemptNeeds:
             row = plan.row(key[0])
-            return {} if row is None else cast("AttemptNeeds", recipe.needs(row, key[1], changes))
+            return {} if row is None else recipe.needs(row, key[1], changes)
 
         return RunSettings(
             tasks=plan.tasks["task_id"].to_numpy().astype(np.int64, copy=False),

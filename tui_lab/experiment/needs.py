@@ -11,7 +11,8 @@ from tui_lab.experiment.units import memory
 if TYPE_CHECKING:
     pass
 
-Amount = bool | int | float | str
+Resolved = bool | int | float
+Amount = Resolved | str  # a text has placeholders
 
 OF_A_NODE: Final = ("gpus", "cpus", "memory", "exclusive")  # every other need is a token of `limits`
 

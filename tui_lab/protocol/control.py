@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 import msgspec
 
 from tui_lab.store.errors import LabError, StorageError
-from tui_lab.store.events import Submitted
+from tui_lab.store.events import Changes, Submitted
 from tui_lab.store.ranges import Ranges
 
 # ---- answers
@@ -204,7 +204,7 @@ class Requeue(Command[Taken], frozen=True, tag="requeue"):
     experiment: str
     tasks: Ranges
     environment: dict[str, str]
-    changes: dict[str, Any] = {}  # as in the event `requeued`
+    changes: Changes = {}
     umask: int | None = None
 
 

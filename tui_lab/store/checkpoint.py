@@ -11,7 +11,7 @@ import os
 from array import array
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -20,7 +20,7 @@ import polars as pl
 
 from tui_lab.store import journal, layout, parquet
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Ended, Key, NodesChanged, Paused, Submitted
+from tui_lab.store.events import Changes, Ended, Key, NodesChanged, Paused, Submitted
 from tui_lab.store.fold import COLUMNS, STATES, State
 
 FORMAT: Final = 5
@@ -52,7 +52,7 @@ class _About(msgspec.Struct, kw_only=True):
     offset: int
     environments: dict[str, str]
     placement: NodesChanged | None
-    changes: list[tuple[int, dict[str, Any]]]
+    changes: list[tuple[int, Changes]]
     notes: list[tuple[int, str]]
     stopping: list[tuple[Key, str]]
     quarantined: list[str]

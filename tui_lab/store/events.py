@@ -7,10 +7,11 @@ journals lack it), without another format. A member that has its default is not 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 
+from tui_lab.experiment.needs import Resolved
 from tui_lab.store import json_text
 from tui_lab.store.ranges import Ranges
 
@@ -25,6 +26,13 @@ class _Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, tag_fiel
     def kind(self) -> str:
         """What the journal calls the event."""
         return str(self.__struct_config__.tag)
+
+
+class Changes(TypedDict, total=False):
+    """What a retry changes for its tasks: `timeout` in seconds (null: none), and what they need, by name."""
+
+    timeout: float | None
+    needs: dict[str, Resolved]
 
 
 class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -100,7 +108,7 @@ class Requeued(_Event, frozen=True, tag="requeued"):
 
     at: float
     queued: Ranges
-    changes: dict[str, Any]
+    changes: Changes
 
 
 class Extended(_Event, frozen=True, tag="extended"):

@@ -22,6 +22,7 @@ from tui_lab.store import journal, ranges
 from tui_lab.store.events import (
     AgentKnown,
     Assigned,
+    Changes,
     Cleaned,
     Drained,
     Ended,
@@ -115,7 +116,7 @@ class State:
         self.offset = 0  # of the journal, behind the last event applied
         self.damage: list[Damage] = []  # lines of the journal that were passed over
         self.proof = (0, 0)  # an offset, and the CRC-32 of the journal before it, as a checkpoint had them
-        self.changes: dict[int, dict[str, Any]] = {}  # task -> what a retry changed for it
+        self.changes: dict[int, Changes] = {}  # task -> what a retry changed for it
         self.stopping: dict[tuple[int, int], str] = {}  # open attempts that are to be stopped -> why
         self.notes: dict[int, str] = {}  # task -> what a person should know of its last attempt; of some tasks at most
         self.counts = Counter[int]()  # planned tasks by state

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tui_lab.protocol.agent import Needs
+from tui_lab.store.events import Changes
 
 Key = tuple[int, int]  # of an attempt: task, number
-Changes = Mapping[str, Any]  # what a retry changed for a task, as the journal has it: `timeout`, `needs`
 
 
 class Moment(NamedTuple):
