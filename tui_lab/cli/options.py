@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
@@ -204,7 +204,7 @@ def choose_experiments(lab: Lab, names: list[str]) -> list[ExperimentFolder]:
 SCHEMA_VERSION = 1  # of everything that --json prints
 
 
-def print_json(value: dict[str, Any]) -> None:
+def print_json(value: Mapping[str, object]) -> None:
     """One line. What is no number (NaN, infinity) is null there."""
     import msgspec
     import orjson

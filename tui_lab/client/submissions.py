@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, final
 
 from tui_lab.client.errors import UsageError
 from tui_lab.store.events import Cleaned, Drained, Ended, Paused, Requeued, Resumed, Stopped, Submitted
@@ -13,9 +14,51 @@ if TYPE_CHECKING:
     from tui_lab.store.events import Submitted
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
+    from tui_lab.store.ranges import Ranges
 
 
-def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
+class LaterEvent(TypedDict):
+    """Something that happened to a submission."""
+
+    event: str
+    at: float
+
+
+class Submission(TypedDict):
+    """A submission as `history --json` prints it."""
+
+    number: int
+    """From 1, within its experiment."""
+    at: float
+    user: str
+    host: str
+    argv: list[str]
+    cwd: str
+    plan: int
+    reasons: dict[str, int]
+    adopted: Ranges
+    scripts: dict[str, str]
+    environment: str | None
+    git: Mapping[str, object]
+    tasks: int
+    asked: int
+    later: list[LaterEvent]
+    counts: dict[str, int] | None
+    """Tasks by state when it ended last."""
+
+
+@final
+class SubmissionDifference(TypedDict):
+    """What differs between two submissions, as `diff --json` prints it."""
+
+    file: list[str]
+    tasks_added: int
+    tasks_gone: int
+    tasks_kept: int
+    program_changed: list[str]
+
+
+def compare_submissions(lab: Lab, first: tuple[str, int], second: tuple[str, int]) -> SubmissionDifference:
     """The file's difference, tasks that came and went, files of the program that changed."""
     from tui_lab.client.formatting import plural
 
@@ -48,21 +91,33 @@ def _plan_file(folder: ExperimentFolder, event: Submitted) -> Path:
 KINDS = (Submitted, Requeued, Paused, Resumed, Drained, Stopped, Ended, Cleaned)
 
 
-def submissions(folder: ExperimentFolder) -> list[dict[str, Any]]:
+def submissions(folder: ExperimentFolder) -> list[Submission]:
     """Each submission with its number from 1, the events that followed it, and its last count by state."""
     from tui_lab.client.attempts import git_facts
     from tui_lab.store import journal, ranges
 
-    found: list[dict[str, Any]] = []
+    found: list[Submission] = []
     for event, _ in journal.read(folder.journal, kinds=KINDS):
         if isinstance(event, Submitted):
-            keep = ("at", "user", "host", "argv", "cwd", "plan", "reasons", "adopted", "scripts", "environment")
-            facts = {name: getattr(event, name) for name in keep}
-            facts["git"] = git_facts(folder, facts["environment"])
-            asked = ranges.count(event.queued)
-            planned = ranges.count(event.planned)
             found.append(
-                {"number": len(found) + 1, **facts, "tasks": planned, "asked": asked, "later": [], "counts": None}
+                Submission(
+                    number=len(found) + 1,
+                    at=event.at,
+                    user=event.user,
+                    host=event.host,
+                    argv=event.argv,
+                    cwd=event.cwd,
+                    plan=event.plan,
+                    reasons=event.reasons,
+                    adopted=event.adopted,
+                    scripts=event.scripts,
+                    environment=event.environment,
+                    git=git_facts(folder, event.environment),
+                    tasks=ranges.count(event.planned),
+                    asked=ranges.count(event.queued),
+                    later=[],
+                    counts=None,
+                )
             )
         elif found and isinstance(event, KINDS):
             if isinstance(event, Ended):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, final
 
 from tui_lab.cli.options import Parser, add_common, add_json, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
@@ -14,6 +14,7 @@ from tui_lab.experiment.facts import FACTS
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
+    from tui_lab.client.submissions import SubmissionDifference
     from tui_lab.store.lab import Lab
     from tui_lab.store.task_files import TaskFile
 
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
         if match and match["mark"] == "@":
             submission, query = f"{match['name']}#{match['number']}", "tui-lab query compare"
             raise UsageError(f"{match[0]} means a version, for {query}; submission {match['number']} is {submission}")
+    found: TaskDifference | SubmissionDifference
     if matches[0] and matches[1]:
         found = compare_submissions(lab, *[(match["name"], int(match["number"])) for match in matches if match])
     elif not any(matches):
@@ -65,7 +67,17 @@ def _task(lab: Lab, word: str) -> Address:
     return found[0]
 
 
-def compare_tasks(first: Address, second: Address) -> dict[str, Any]:
+@final
+class TaskDifference(TypedDict):
+    """What differs between two tasks, as `--json` prints it."""
+
+    columns: dict[str, list[object]]
+    """Both values of each column."""
+    outputs: dict[str, list[str]]
+    """Lines of the unified difference of each output."""
+
+
+def compare_tasks(first: Address, second: Address) -> TaskDifference:
     """Changed columns, and the unified difference of each output."""
     from tui_lab.results.tables import refresh
     from tui_lab.store.task_files import TaskFile, listed
@@ -100,7 +112,7 @@ def _text(path: TaskFile) -> list[str]:
         return []
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
+def _lines(found: TaskDifference | SubmissionDifference) -> Iterator[str]:
     from tui_lab.client.formatting import plural, printable
 
     if "columns" in found:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, examples, lab_to_read, print_json
 from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
-    pass
+    from tui_lab.client.submissions import Submission
 
 _TABLE_WIDTH = 110  # below that, commands would be broken into slivers: each submission gets lines of its own
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     return DONE
 
 
-def _show(name: str, found: list[dict[str, Any]]) -> None:
+def _show(name: str, found: list[Submission]) -> None:
     import datetime
     import shlex
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import datetime
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import polars as pl
 from textual.content import Content
 
 from tui_lab.client.formatting import plural, printable
+from tui_lab.client.submissions import Submission as OneSubmission
+from tui_lab.client.submissions import SubmissionDifference
 from tui_lab.tui.base.formatting import MUTED, STATE_STYLES, count_words, mark
 from tui_lab.tui.widgets.table.layout import GAP, GUTTER
 from tui_lab.tui.widgets.table.table import Column
 
-Submission = Mapping[str, Any]  # of `tui-lab history`, with `experiment` and `going`
+
+class Submission(OneSubmission):
+    """One of the list, and where it belongs."""
+
+    experiment: str
+    going: bool
+
+
 _DIFF: Final = {"+": "$text-success", "-": "$text-error", "@": "$text-primary"}
 
 
@@ -108,7 +117,7 @@ def _line(name: str, text: str) -> Content:
     return Content.assemble((f"{name:<9}", MUTED), text)
 
 
-def difference(first: str, second: str, found: Mapping[str, Any]) -> Content:
+def difference(first: str, second: str, found: SubmissionDifference) -> Content:
     """What `tui-lab diff` says of two submissions."""
     lines = list(_changes(found["file"]))
     if not lines:
