@@ -9,7 +9,7 @@ the disk is full for a while, messages are told twice or in another order, a per
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 
 import numpy as np
 
@@ -190,7 +190,7 @@ class Agent:
                 return
             del self.waiting[key]
             self.running[key] = ""
-            self.world.executions[key] += 1
+            self.world.check_wanted(key)
             self.say(Started(key, 0.0))
 
     def finish(self, key: WireKey) -> None:
@@ -238,8 +238,10 @@ class World:
         self.failing = self.random.choice([0.0, 0.1, 0.4])
         self.carried = self.random.random() < 0.3
         self.pace = self.random.choice([2, 6, 20])  # how often something that runs ends
-        self.stopping = self.chance(0.2)  # a person may stop tasks
-        self.executions: Counter[WireKey] = Counter()
+        self.stopping = self.chance(0.3)  # a person may stop tasks
+        # Tasks that a person has stopped for good, the attempts of them that were there already, and the length of the
+        # journal then.
+        self.stopped: dict[int, tuple[set[WireKey], int]] = {}
         count = self.random.randint(1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
         needy = self.chance(0.3)
@@ -366,6 +368,10 @@ class World:
             for event in self.journal
         ), key
 
+    def check_wanted(self, key: WireKey) -> None:
+        """No further attempt begins of what a person has stopped for good."""
+        assert key[1] not in self.stopped or key in self.stopped[key[1]][0], key
+
     # What happens.
 
     def hang_up(self, agent: Agent) -> None:
@@ -388,7 +394,7 @@ class World:
             (1, self.kill_agent),
             (2, self.lose_one),
             (1, self.lose_and_return),
-            (1, self.fill_disk),
+            (2, self.fill_disk),
             (3, self.free_disk),
             (1, self.kill_engine),
             (1, self.command),
@@ -544,6 +550,7 @@ class World:
         """The next engine; the machine may have gone down, and the disk lacks what was not durable."""
         if self.chance(0.3):
             self.journal = self.journal[: self.random.randint(self.durable, len(self.journal))]
+            self.stopped = {task: one for task, one in self.stopped.items() if one[1] <= len(self.journal)}
         self.durable = len(self.journal)
         self.clock += 1.0
         self.begin_engine()
@@ -560,17 +567,24 @@ class World:
         """A person does something."""
         agent = self.one()
         assert agent is not None
-        match self.random.randrange(5):
+        match self.random.randrange(6):
             case 0:
                 self.feed(PauseAsked(NAME))
             case 1:
                 self.feed(StopAsked(NAME, None, interrupt=True))
-            case 2 if self.stopping:
-                self.feed(StopAsked(NAME, frozenset(self.random.sample(range(self.tasks), 2))))
+            case 2 | 5 if self.stopping:
+                self.stop(frozenset(self.random.sample(range(self.tasks), 2)))
             case 3:
                 self.feed(SlotsSet(agent.name, self.random.randint(1, 3)))
             case _:
                 self.feed(NodeDrained(agent.name, self.chance(0.3)))
+
+    def stop(self, tasks: frozenset[int]) -> None:
+        self.feed(StopAsked(NAME, tasks))
+        there = {key for agent in self.agents.values() for key in agent.known()}
+        there |= {one for agent in self.agents.values() for one in agent.inbox if isinstance(one, tuple)}
+        if not self.unwritten:
+            self.stopped |= {task: ({key for key in there if key[1] == task}, len(self.journal)) for task in tasks}
 
     # The end.
 

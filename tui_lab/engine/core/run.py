@@ -379,7 +379,8 @@ class RunState:
         events: list[KnownEvent] = [Returned(now.at(), keys)]
         stopped = [key[0] for key in keys if self.stopping.get(key) == "stopped"]
         if stopped:
-            events.append(Stopped(now.at(), ranges.to_ranges(stopped)))
+            # First: where the disk loses the rest, the stop must be known.
+            events.insert(0, Stopped(now.at(), ranges.to_ranges(stopped)))
         for key in keys:
             self.flight.pop(key, None)
             self.stopping.pop(key, None)
@@ -406,7 +407,7 @@ class RunState:
         self._needs.pop(key, None)
         if self.state.columns["state"][task] == DONE:
             return structs.replace(event, duplicate=True)
-        again = self._again(key, event, interrupted)
+        again = None if wanted == "stopped" else self._again(key, event, interrupted)
         if again is not None:
             event = structs.replace(event, again=again)
             heapq.heappush(self.later, (now.monotonic + again, task))
