@@ -14,6 +14,8 @@ import pytest
 import tui_lab
 from tests.workbench import Workbench
 from tui_lab.experiment.domains.kinds import KINDS
+from tui_lab.results.charts.registry import KINDS as CHART_KINDS
+from tui_lab.results.charts.registry import OWN
 
 ROOT = Path(tui_lab.__file__).parents[1]
 
@@ -165,3 +167,75 @@ def test_a_transport_that_is_gone_is_said_of_the_node(workbench: Workbench, tmp_
     points.write_text(points.read_text().replace("tests.made_up.transport:make", "no_such_module:make"))
     wrong = workbench.process("--run", "p.yaml", "--cluster", "c.yaml", code=3, env=env)
     assert '"pretend" of the entry points tui_lab.transports' in wrong.err
+
+
+# ---- kinds of chart
+
+CHARTS = {"tui_lab.chart_kinds": {"rugs": "tests.made_up.chart_kind:KIND", "broken": "tests.made_up:__doc__"}}
+
+
+def test_a_kind_of_chart_of_another_package(workbench: Workbench) -> None:
+    env = install(workbench.folder, CHARTS)
+    workbench.write("x.csv", "loss\n1\n2\n4\n")
+    drawn = workbench.process("draw", "rugs", "--input", "x.csv", env=env)
+    assert drawn.out.count("\n") > 5 and "loss" in drawn.out
+    assert workbench.process("draw", "rugs", "--input", "x.csv", "--table", env=env).lines == [
+        "loss",
+        "1.0",
+        "2.0",
+        "4.0",
+    ]
+    workbench.process("draw", "rugs", "--input", "x.csv", "-o", "x.svg", env=env)
+    assert "<svg" in (workbench.folder / "x.svg").read_text()
+    wrong = workbench.process("draw", "rugs", "--input", "x.csv", "--hue-column", "loss", code=2, env=env)
+    assert wrong.err == "tui-lab: draw: rugs has no hue column; it takes --x-column\n"
+    wrong = workbench.process("draw", "broken", "--input", "x.csv", code=2, env=env)
+    said = '"broken" of the entry points tui_lab.chart_kinds (tests.made_up:__doc__) is no ChartKind'
+    assert wrong.err == f"tui-lab: draw: {said}\n"
+    wrong = workbench.process("draw", "rug", "--input", "x.csv", code=2, env=env)
+    assert "rugs" in wrong.err, "those of other packages are among what there is"
+
+
+def test_the_screen_offers_a_kind_of_chart_of_another_package(workbench: Workbench) -> None:
+    code = (
+        "from tui_lab.results.charts.model import Request\n"
+        "from tui_lab.tui.panes.chart.choices import choices_line\n"
+        "from tui_lab.results.charts.registry import KINDS\n"
+        "print(KINDS.members()['rugs'].about, choices_line(Request('rugs', {'x': 'loss'}), None, True), sep='|')"
+    )
+    env = {**workbench.environment, **install(workbench.folder, CHARTS)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        "a",
+        "tick",
+        "for",
+        "each",
+        "value",
+        "of",
+        "x|k",
+        "rugs",
+        "x",
+        "loss",
+        "l",
+        "log",
+        "-",
+    ]
+
+
+def test_nothing_else_knows_the_kinds_of_chart() -> None:
+    chosen = {
+        "tui/panes/chart/defaults.py",  # the one that rows ask for by themselves
+        "tui/panes/chart/pane.py",  # that before there are rows; and tables of steps
+        "tui/panes/chart/source.py",  # tables of steps
+    }
+    for folder in ("results/charts", "tui/panes/chart"):
+        for name, line, text in literals(ROOT / "tui_lab" / folder):
+            where = f"{folder}/{name}"
+            known = where in (*chosen, f"results/charts/kinds/{text}.py", "results/charts/registry.py")
+            assert text not in OWN or known, f"{where}:{line}: {text}"
+    assert not [one for one in literals(ROOT / "tui_lab" / "cli") if one[2] in {*OWN} - {"steps", "pareto"}]
+
+
+@pytest.mark.parametrize("name", list(OWN))
+def test_a_kind_of_chart_stands_in_the_module_of_its_name(name: str) -> None:
+    assert (CHART_KINDS[name].name, CHART_KINDS[name].about) == (name, OWN[name])

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.client.errors import UsageError
-from tui_lab.experiment.domains.range import Range
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError
 
@@ -70,6 +69,8 @@ def listed(words: Sequence[str]) -> Domain:
 
 def arithmetic(name: str, low: str, high: str, step: str, option: str = "--va") -> Domain:
     """`--va NAME MIN MAX STEP`: MIN, MIN + STEP, ... up to MAX, MAX excluded. Raises UsageError."""
+    from tui_lab.experiment.domains.range import Range
+
     start, stop, by = (_decimal(name, word, option) for word in (low, high, step))
     if by == 0 or (stop - start) / by <= 0:
         raise UsageError(f"explore {option} {name} {low} {high} {step}: there is no value from {low} to below {high}")

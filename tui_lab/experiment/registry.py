@@ -11,7 +11,7 @@ names are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -27,11 +27,11 @@ class PluginError(Exception):
 
 class Registry(Generic[T]):
     """`own` are the members of this program; `group` is that of the entry points; `base` is the class that the member
-    of an entry point has, or is a subclass of."""
+    of an entry point has, or is a subclass of, or a function that returns this class."""
 
-    def __init__(self, group: str, base: type, own: Mapping[str, T]) -> None:
+    def __init__(self, group: str, base: type | Callable[[], type], own: Mapping[str, T]) -> None:
         self.group = group
-        self.own = dict(own)
+        self.own = own
         self._base = base
         self._loaded: dict[str, T] = {}
 
@@ -95,9 +95,9 @@ class Registry(Generic[T]):
         except Exception as error:
             said = str(error).split("\n", 1)[0]
             raise PluginError(f"{where} can't be loaded: {type(error).__name__}: {said}") from error
-        fits = issubclass(found, self._base) if isinstance(found, type) else isinstance(found, self._base)
-        if not fits:
-            raise PluginError(f"{where} is no {self._base.__name__}")
+        base = self._base if isinstance(self._base, type) else self._base()
+        if not (issubclass(found, base) if isinstance(found, type) else isinstance(found, base)):
+            raise PluginError(f"{where} is no {base.__name__}")
         member: T = found
         return member
 

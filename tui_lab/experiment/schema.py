@@ -13,13 +13,7 @@ from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import FileTemplate, Repeat, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Documented, Model, keys_of
-from tui_lab.experiment.schema_parts import (
-    SCALAR,
-    VALUES,
-    Schema,
-    closed,
-    named,
-)
+from tui_lab.experiment.schema_parts import SCALAR, VALUES, Schema, closed, named
 from tui_lab.experiment.yaml.parser import resolve
 
 _SPECIAL: Final = re.compile(r"""[{}\[\]#,:&*!|>'"%@`]|^[-?\s]|\s$""")  # what YAML might take for its own

@@ -21,7 +21,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from scipy import stats
 
-from tui_lab.results.charts.kinds import in_front
+from tui_lab.results.charts.kinds.pareto import in_front
 from tui_lab.results.charts.making import make
 from tui_lab.results.charts.model import AGGREGATES, Chart, ChartError, NothingToDraw, Request, Source
 from tui_lab.results.charts.terminal.marks import thin_line

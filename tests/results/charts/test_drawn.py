@@ -19,7 +19,8 @@ from rich.cells import cell_len
 from tests.results.charts.test_charts import GRID, RNG, SOURCE, chart
 from tui_lab.cli.main import main
 from tui_lab.results.charts import files
-from tui_lab.results.charts.model import KINDS, Axis, Chart, ChartError
+from tui_lab.results.charts.model import Axis, Chart, ChartError
+from tui_lab.results.charts.registry import OWN as KINDS
 from tui_lab.results.charts.terminal.draw import draw
 from tui_lab.results.charts.terminal.style import Look
 from tui_lab.results.charts.ticks import scale, ticks

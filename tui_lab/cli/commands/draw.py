@@ -16,6 +16,7 @@ from tui_lab.cli import negative
 from tui_lab.cli.options import FORMATS, Parser, add_common, lab_path, open_lab, read_goals
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.results.charts.registry import KINDS, OWN, kind_of
 from tui_lab.results.terminal.guard import own
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from tui_lab.results.charts.model import Chart, Goal, Request, Role, Source
 
-KINDS: Final = ("lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto")
 AGGREGATES: Final = ("mean", "median", "sum", "std", "product", "min", "max", "count")
 _ROLES: Final = ("x", "y", "z", "hue", "style")
 _RANGES: Final[dict[Role, str]] = {
@@ -32,16 +32,9 @@ _RANGES: Final[dict[Role, str]] = {
     "z": "limits of the colours of a heatmap",
 }
 _TALLEST: Final = 32  # lines of a chart, however tall the terminal is
-_EPILOG = """kinds:
-  lines        the mean of y over x with its error, a line for each hue
-  categories   the mean of y for each value of x as a bar
-  heatmap      the mean of z for each pair of x and y
-  scatter      every task as a point
-  hist         how often values of x occur
-  box          quartiles of y for each value of x
-  steps        learning curves: lines over the steps of EXPERIMENT_steps
-  pareto       the settings that no other setting beats in both of two metrics
-
+_KINDS: Final = "".join(f"  {name:<12} {about}\n" for name, about in OWN.items())
+_EPILOG = f"""kinds:
+{_KINDS}
 If no columns are named: x is the parameter with most values, y the first metric, hue
 the parameter with fewest values. in_NAME and out_NAME find NAME, too.
 
@@ -63,7 +56,7 @@ examples:
 def parser() -> Parser:
     """Return the parser of `tui-lab draw`, which the screen uses as well."""
     it = Parser("draw", description="Draw results in the terminal, or into a file.", epilog=_EPILOG)
-    it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(KINDS))
+    it.add_argument("kind", metavar="KIND", choices=KINDS, help=", ".join(OWN))
     it.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="default: the newest")
     it.add_argument("--sql", metavar="QUERY", help="draw the rows of a query")
     it.add_argument("--input", metavar="FILE", help="draw the rows of a CSV or Parquet file, or of LAB/NAME/NAME.csv")
@@ -247,7 +240,7 @@ def _experiment(args: argparse.Namespace) -> Source:
 
     lab = open_lab(args)
     folder = newest(lab) if args.experiment is None else lab.experiment(args.experiment)
-    steps = args.kind == "steps"
+    steps = kind_of(args.kind).of_steps
     with reading(folder.name, quiet=args.follow) as progress:
         results = refresh(folder, progress, live=steps)
         frame = results.steps if steps else results.grid

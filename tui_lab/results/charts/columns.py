@@ -11,8 +11,8 @@ from typing import Any, Final, Literal
 import polars as pl
 
 from tui_lab.experiment.expressions import expression
-from tui_lab.results.charts.choice import is_number
 from tui_lab.results.charts.model import Axis, ChartError, NothingToDraw, Request, Role, Source
+from tui_lab.results.charts.natural import is_number
 from tui_lab.results.plain import plain_column, shown
 from tui_lab.results.sql.text import replace, tokens
 from tui_lab.results.statistics.text import chosen

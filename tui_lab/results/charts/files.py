@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from tui_lab.experiment.data_types import Row
-from tui_lab.results.charts.model import Axis, Chart, ChartError, Kind, Series
+from tui_lab.results.charts.model import Axis, Chart, ChartError, Series
 from tui_lab.results.charts.terminal import marks
 from tui_lab.results.charts.ticks import Scale, ticks, unsaid
 from tui_lab.results.plain import shown
@@ -96,7 +96,7 @@ def write(chart: Chart, file: Path, size: tuple[float, float] = SIZE) -> None:
         axes = figure.add_subplot()
         try:
             plan = marks.plan(chart, _LINES)
-            _DRAWERS[chart.kind](_within_reach(chart, plan), axes)
+            chart.kind.picture(_within_reach(chart, plan), axes)
             _frame(chart, plan, axes, size)
             if chart.caption:
                 figure.supxlabel(_plain(chart.caption), fontsize="x-small", color="0.35")
@@ -125,7 +125,7 @@ def _within_reach(chart: Chart, plan: marks.Plan) -> Chart:
         names += ["x", "left", "right"]
         chart = replace(chart, x=replace(chart.x, log=False))
     if _is_beyond(plan.y):
-        names += ["low", "q1", "median", "q3", "high", "outliers", *(["y"] if chart.kind != "heatmap" else [])]
+        names += ["low", "q1", "median", "q3", "high", "outliers", *(["y"] if chart.z is None else [])]
         chart = replace(chart, y=replace(chart.y, log=False))
     series = [replace(one, points=_placed(one.points, names, plan)) for one in chart.series]
     return replace(chart, series=tuple(series)) if names else chart
@@ -162,9 +162,9 @@ def _frame(chart: Chart, plan: marks.Plan, axes: Axes, size: tuple[float, float]
     for axis, on, which, most in ((chart.x, plan.x, "x", size[0]), (chart.y, plan.y, "y", size[1])):
         aside = unsaid(axis, on, int(most))
         getattr(axes, f"set_{which}label")(_plain(f"{axis.label} ({aside})" if aside else axis.label))
-        if chart.kind != "heatmap" and axis.kind != "category":
+        if chart.z is None and axis.kind != "category":
             _mark(axis, on, axes, which, max(2, int(most)))
-    if chart.kind != "heatmap":
+    if chart.z is None:
         _name_categories(chart.x, axes, size[0])
         if chart.legend:
             _add_legend(chart, axes, size)
@@ -231,7 +231,8 @@ def _colors(chart: Chart) -> Any:
     return _palette(1 + max((series.color for series in chart.series), default=0))
 
 
-def _lines(chart: Chart, axes: Axes) -> None:
+def lines(chart: Chart, axes: Axes) -> None:
+    """Draw a line for each series, with its errors."""
     palette = _colors(chart)
     for series in chart.series:
         points, color = series.points, palette[series.color]
@@ -265,7 +266,8 @@ def _error(y: Any, low: Any, high: Any) -> Any:
     return np.vstack([np.maximum(y - low, 0), np.maximum(high - y, 0)])
 
 
-def _categories(chart: Chart, axes: Axes) -> None:
+def categories(chart: Chart, axes: Axes) -> None:
+    """Draw a bar for each category and series, with its error."""
     palette, wide = _colors(chart), 0.8 / len(chart.series)
     for series in chart.series:
         points = series.points
@@ -277,7 +279,8 @@ def _categories(chart: Chart, axes: Axes) -> None:
     axes.grid(False, axis="x")
 
 
-def _heatmap(chart: Chart, axes: Axes) -> None:
+def heatmap(chart: Chart, axes: Axes) -> None:
+    """Draw a coloured cell for each pair of categories."""
     import seaborn
 
     assert chart.z is not None and chart.z.range is not None
@@ -308,7 +311,8 @@ def _annotation_size(chart: Chart, axes: Axes) -> float:
     return float(min(10.0, cell / (0.65 * max(longest, 1))))
 
 
-def _scatter(chart: Chart, axes: Axes) -> None:
+def scatter(chart: Chart, axes: Axes) -> None:
+    """Draw each row as a point."""
     palette = _colors(chart)
     for series in chart.series:
         x, y = series.points["x"], series.points["y"]
@@ -322,7 +326,8 @@ def _scatter(chart: Chart, axes: Axes) -> None:
         axes.invert_yaxis()
 
 
-def _hist(chart: Chart, axes: Axes) -> None:
+def hist(chart: Chart, axes: Axes) -> None:
+    """Draw how many values are in each bin."""
     palette = _colors(chart)
     for series in chart.series:
         edges = [*series.points["left"], series.points["right"][-1]]
@@ -339,7 +344,8 @@ def _hist(chart: Chart, axes: Axes) -> None:
         axes.stairs(series.points["y"].to_numpy(), edges, color=color)
 
 
-def _box(chart: Chart, axes: Axes) -> None:
+def box(chart: Chart, axes: Axes) -> None:
+    """Draw quartiles, whiskers and outliers."""
     palette, wide = _colors(chart), 0.8 / len(chart.series)
     for series in chart.series:
         rows = series.points.rows(named=True)
@@ -371,21 +377,10 @@ def _box(chart: Chart, axes: Axes) -> None:
     axes.grid(False, axis="x")
 
 
-def _pareto(chart: Chart, axes: Axes) -> None:
+def pareto(chart: Chart, axes: Axes) -> None:
+    """Draw the front as a line over the other settings."""
     palette = _palette(2)
     front, rest = chart.series
     axes.scatter(rest.points["x"], rest.points["y"], s=20, color="0.6", label=rest.name)
 
     axes.plot(front.points["x"], front.points["y"], color=palette[0], marker="o", label=front.name)
-
-
-_DRAWERS: Final[dict[Kind, Callable[[Chart, Axes], None]]] = {
-    "lines": _lines,
-    "steps": _lines,
-    "categories": _categories,
-    "heatmap": _heatmap,
-    "scatter": _scatter,
-    "hist": _hist,
-    "box": _box,
-    "pareto": _pareto,
-}

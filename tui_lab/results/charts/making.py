@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.columns import prepare
-from tui_lab.results.charts.kinds import MAKERS
 from tui_lab.results.charts.model import Chart, Request, Source
+from tui_lab.results.charts.registry import kind_of
 
 
 def make(request: Request, source: Source) -> Chart:
     """Return the chart of the rows; roles without a column get one. Raises ChartError."""
     columns = choose(request, source)
-    return MAKERS[request.kind](prepare(request, source, columns))
+    return kind_of(request.kind).make(prepare(request, source, columns))

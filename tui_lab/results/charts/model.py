@@ -11,36 +11,23 @@ ascending.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import polars as pl
 
 from tui_lab.results.statistics.text import apart
 
-Kind = Literal["lines", "categories", "heatmap", "scatter", "hist", "box", "steps", "pareto"]
 Role = Literal["x", "y", "z", "hue", "style"]
 Aggregate = Literal["mean", "median", "sum", "std", "product", "min", "max", "count"]
 Error = Literal["none", "sd", "se", "pi", "ci"]
 ErrorStyle = Literal["band", "bars"]
 Goal = Literal["max", "min"]
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
 ERRORS: Final[tuple[Error, ...]] = get_args(Error)
-USED: Final[dict[Kind, tuple[Role, ...]]] = {
-    "lines": ("x", "y", "hue", "style"),
-    "categories": ("x", "y", "hue"),
-    "heatmap": ("x", "y", "z"),
-    "scatter": ("x", "y", "hue", "style"),
-    "hist": ("x", "hue"),
-    "box": ("x", "y", "hue"),
-    "steps": ("x", "y", "hue", "style"),
-    "pareto": ("x", "y"),
-}
-"""The roles that columns can have in each kind of chart."""
 
 
 class ChartError(Exception):
@@ -55,7 +42,7 @@ class NothingToDraw(ChartError):  # noqa: N818 (it says what happened)
 class Request:
     """What is asked for. A role without a column gets one by `charts_choice.choose`."""
 
-    kind: Kind
+    kind: str
     columns: Mapping[Role, str] = field(default_factory=dict)
     changes: Mapping[Role, str] = field(default_factory=dict)
     """SQL expressions that take the place of a column's values, as in `X / 1000`."""
@@ -118,13 +105,62 @@ class Series:
     points: pl.DataFrame
     color: int = 0
     style: int = 0
+    faint: bool = False
+    """Whether it only stands behind another one."""
+
+
+Column = Callable[[Role, dict[Role, str], pl.DataFrame, list[str], list[str]], str | None]
+"""Returns the column of a role, from those chosen for others, the rows, the parameters and the metrics."""
+
+
+@dataclass(frozen=True)
+class ChartKind:
+    """A kind of chart: what it shows, how it comes from rows, and how it is drawn."""
+
+    name: str
+    about: str
+    """One line for those who choose."""
+    roles: tuple[Role, ...]
+    """That columns can have, in the order in which they get one."""
+    make: Callable[[Any], Chart]
+    """Makes it from `columns.Prepared`. Raises ChartError."""
+    draw: Callable[[Any], None]
+    """Draws it in a terminal, into a `terminal.marks.Field`."""
+    picture: Callable[[Chart, Any], None]
+    """Draws it with matplotlib, into `Axes`."""
+    column: Column
+    """The natural column of a role."""
+    optional: tuple[Role, ...] = ()
+    """Roles without which it can be drawn, besides hue and style."""
+    missing: Mapping[Role, str] = field(default_factory=dict)
+    """What to say where there is no column for a role."""
+    hues: Literal["none", "text", "any"] = "none"
+    """Which parameters give the hue where nobody asks for one."""
+    of_steps: bool = False
+    """Whether its rows are those of the steps."""
+    aggregated: bool = False
+    """Whether a point stands for several rows."""
+    errors: bool = False
+    """Whether a point has an error: `low` and `high`."""
+    log: frozenset[Role] = frozenset(("x", "y"))
+    """Axes that can be logarithmic."""
+    ranges: bool = True
+    """Whether the axes are those of the columns, so that another kind has the same ranges."""
+    connected: bool = False
+    """Whether a line goes through its points."""
+    bars: bool = False
+    """Whether its y begins at 0."""
+    filled: bool = False
+    """Whether it draws areas."""
+    called: str = ""
+    """In a sentence, where that is not the name."""
 
 
 @dataclass(frozen=True)
 class Chart:
     """A chart, ready to be drawn."""
 
-    kind: Kind
+    kind: ChartKind
     x: Axis
     y: Axis
     series: tuple[Series, ...]

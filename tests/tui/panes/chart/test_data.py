@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_lab.results.charts.model import KINDS, USED, Request, Source
+from tui_lab.results.charts.model import Request, Source
+from tui_lab.results.charts.registry import KINDS
 from tui_lab.tui.panes.chart.choices import choices_line, column_items
 from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
 from tui_lab.tui.panes.chart.making import made
@@ -127,9 +128,9 @@ def test_the_impossible_becomes_a_sentence_that_names_keys() -> None:
 
 def test_another_kind_keeps_the_columns_that_it_has_a_use_for() -> None:
     request = Request("lines", {"x": "lr", "y": "acc", "hue": "act"}, log=frozenset(("x", "y")))
-    assert of_kind(request, "hist", USED["hist"]).columns == {"x": "lr", "hue": "act"}
-    assert of_kind(request, "categories", USED["categories"]).log == {"y"}
-    assert of_kind(request, "heatmap", USED["heatmap"]).log == frozenset()
+    assert of_kind(request, KINDS["hist"], KINDS["hist"].roles).columns == {"x": "lr", "hue": "act"}
+    assert of_kind(request, KINDS["categories"], KINDS["categories"].roles).log == {"y"}
+    assert of_kind(request, KINDS["heatmap"], KINDS["heatmap"].roles).log == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -175,13 +176,13 @@ values = st.one_of(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(values, max_size=4), st.sampled_from([None, *KINDS]))
+@given(st.lists(values, max_size=4), st.sampled_from([None, *KINDS.own]))
 def test_any_rows_make_a_chart_or_a_sentence(columns: list[list[object]], kind: str | None) -> None:
     height = min((len(column) for column in columns), default=0)
     names = ("step", "lr", "ci", "acc")
     frame = pl.DataFrame({n: c[:height] for n, c in zip(names, columns, strict=False)}, strict=False)
     source = counted(described(frame))
-    request = default_request(source) if kind is None else Request(kind)  # type: ignore[arg-type]
+    request = default_request(source) if kind is None else Request(kind)
     found = made(request, source, error_column(frame))
     assert (found.chart is None) == bool(found.problem)
     column_items(source, "x")

@@ -112,7 +112,7 @@ async def test_every_choice_draws_anew(small_lab: Path) -> None:
         assert request.log == {"y"}
         assert request.columns == {"x": "act", "y": "acc"}
         await chosen(pilot, pane, "k", "heatmap")  # it wants a z, and has no log
-        assert pane.made.chart is not None and pane.made.chart.kind == "heatmap"
+        assert pane.made.chart is not None and pane.made.chart.kind.name == "heatmap"
         await chosen(pilot, pane, "z", "lr")
         await chosen(pilot, pane, "k", "pareto")
         before = pane.made

@@ -31,7 +31,7 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
     below = _below(chart, width, look, height)
     above = _above(chart, width, height)
     field_height = max(2, height - len(above) - len(below) - 2)
-    if chart.kind == "heatmap":
+    if chart.z is not None:
         field_height = marks.heatmap_height(chart, field_height)
     plan = marks.plan(chart, field_height)
     y_marks = _y_marks(chart.y, plan, field_height)
@@ -39,11 +39,11 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
     room = width - 8 if whole else min(MOST_LABELS, width // 3)
     gutter = min(max((cell_len(text) for _, text in y_marks), default=0), room)
     field_width = max(4, width - gutter - 2)
-    if chart.kind == "heatmap":
+    if chart.z is not None:
         field_width = marks.heatmap_width(chart, field_width)
     canvas = Canvas(field_width, field_height, look.color)
     field = marks.Field(chart, canvas, plan, look)
-    marks.DRAWERS[chart.kind](field)
+    chart.kind.draw(field)
     labels = {round(row): text for row, text in y_marks}
     lines = list(above)
     for number_, row in enumerate(canvas.rows()):

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from tui_lab.results.charts.model import Axis, Chart, Kind, Series
+from tui_lab.results.charts.model import Axis, Chart, Series
 from tui_lab.results.charts.terminal.canvas import Canvas
 from tui_lab.results.charts.terminal.style import RAMP, Look
 from tui_lab.results.charts.ticks import Scale, scale
@@ -113,21 +113,22 @@ def plan(chart: Chart, height: int) -> Plan:
 def _x_scale(chart: Chart) -> Scale:
     if chart.x.range is not None:
         return scale(*chart.x.range, chart.x.log)
-    columns = ("left", "right") if chart.kind == "hist" else ("x",)
+    binned = "left" in chart.series[0].points.columns
+    columns = ("left", "right") if binned else ("x",)
     low, high = _extent(chart, columns)
-    room = 0.0 if chart.kind in ("hist", "lines", "steps") else 0.02
+    room = 0.0 if binned or chart.kind.connected else 0.02
     return scale(low, high, chart.x.log, room)
 
 
 def _y_scale(chart: Chart, height: int) -> Scale:
     if chart.y.range is not None:
         return scale(*chart.y.range, chart.y.log)
-    if chart.kind == "box":
+    if "outliers" in chart.series[0].points.columns:
         low, high = _extent(chart, ("low", "high"))
         beyond = [v for s in chart.series for v in s.points["outliers"].explode().drop_nulls()]
         return scale(min([low, *beyond]), max([high, *beyond]), chart.y.log, 0.04)
     low, high = _extent(chart, ("y", "low", "high") if "low" in chart.series[0].points.columns else ("y",), chart.y.log)
-    if chart.kind in ("categories", "hist"):
+    if chart.kind.bars:
         if chart.y.log:
             return scale(low / 2, high * 1.1, True)
         top = scale(min(low, 0.0), max(high, 0.0))
@@ -148,9 +149,9 @@ def _extent(chart: Chart, columns: Iterable[str], log: bool = False) -> tuple[fl
 
 def legend_mark(chart: Chart, series: Series, look: Look) -> str:
     """How a series is shown in the legend."""
-    if chart.kind in ("categories", "box"):
+    if chart.kind.filled:
         return look.fill(series.color)
-    if chart.kind == "pareto" and series.name == "others":
+    if series.faint:
         return look("·", ".")
     return look.mark(series.style)
 
@@ -418,15 +419,3 @@ def _numbers(field: Field, cells: dict[tuple[int, int], float]) -> None:
         shade = _shade(cells[x, y], chart.z, len(RAMP))
         color = (231 if shade < len(RAMP) * 0.6 else 16, RAMP[shade]) if field.look.color else None
         canvas.text(column, row, text, color)
-
-
-DRAWERS: Final[dict[Kind, Callable[[Field], None]]] = {
-    "lines": lines,
-    "steps": lines,
-    "categories": categories,
-    "heatmap": heatmap,
-    "scatter": scatter,
-    "hist": hist,
-    "box": box,
-    "pareto": pareto,
-}

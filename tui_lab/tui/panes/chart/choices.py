@@ -9,22 +9,13 @@ import polars as pl
 from rich.text import Text
 
 from tui_lab.client.formatting import plural
-from tui_lab.results.charts.choice import is_number
-from tui_lab.results.charts.model import USED, Aggregate, Error, Kind, Request, Role, Source
+from tui_lab.results.charts.model import Aggregate, Error, Request, Role, Source
+from tui_lab.results.charts.natural import is_number
+from tui_lab.results.charts.registry import kind_of
 from tui_lab.tui.base.verdict import Verdict
 from tui_lab.tui.panes.chart.source import TASK
 from tui_lab.tui.widgets.choice import Item
 
-KINDS: Final[dict[Kind, str]] = {
-    "lines": "a line of means over x, with their error",
-    "steps": "the same over steps: learning curves",
-    "categories": "bars of means by x, with their error",
-    "box": "quartiles, whiskers and outliers of y by x",
-    "hist": "how often values of x occur",
-    "scatter": "every row as a point",
-    "heatmap": "the mean of z for each pair of x and y",
-    "pareto": "two metrics, and the settings that no other beats in both",
-}
 AGGREGATES: Final[dict[Aggregate, str]] = {
     "mean": "average",
     "median": "middle value",
@@ -61,12 +52,13 @@ _ROLES: Final[dict[Role, str]] = {"x": "", "y": "", "z": "", "hue": "hue"}
 def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
     """What is drawn, each thing behind the key that changes it."""
     found: list[tuple[str, str, str]] = [("k", "", request.kind)]
+    kind = kind_of(request.kind)
     for role, name in _ROLES.items():
-        if role in USED[request.kind]:
+        if role in kind.roles:
             found.append((role[0], name, request.columns.get(role, "-")))
-    if request.kind in ("lines", "steps", "categories", "heatmap"):
+    if kind.aggregated:
         found.append(("m", "", request.aggregate))
-    if request.kind in ("lines", "steps", "categories"):
+    if kind.errors:
         found.append(("e", "error", errors or request.error))
     found.append(("l", "log", " ".join(sorted(request.log)) or "-"))
     line = Text()

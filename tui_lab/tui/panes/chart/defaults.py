@@ -10,8 +10,10 @@ from typing import Final
 import polars as pl
 
 from tui_lab.experiment.facts import measured
-from tui_lab.results.charts.choice import choose, is_number
-from tui_lab.results.charts.model import Kind, Request, Role, Source
+from tui_lab.results.charts.choice import choose
+from tui_lab.results.charts.model import ChartKind, Request, Role, Source
+from tui_lab.results.charts.natural import is_number
+from tui_lab.results.charts.registry import kind_of
 from tui_lab.results.facts import is_fact
 from tui_lab.tui.panes.chart.source import TASK
 
@@ -78,7 +80,7 @@ def _steps(frame: pl.DataFrame) -> Request:
     return Request("steps")
 
 
-def _over(frame: pl.DataFrame, parameters: list[str]) -> Kind:
+def _over(frame: pl.DataFrame, parameters: list[str]) -> str:
     axes = [n for n in parameters if (is_number(frame[n]) or frame[n].dtype.is_temporal()) and frame[n].n_unique() > 2]
     if not axes:
         return "categories"
@@ -100,10 +102,9 @@ def error_column(frame: pl.DataFrame) -> str | None:
     return next((name for name in frame.columns if _ERROR.fullmatch(name) and is_number(frame[name])), None)
 
 
-def of_kind(request: Request, kind: Kind, used: Collection[Role]) -> Request:
+def of_kind(request: Request, kind: ChartKind, used: Collection[Role]) -> Request:
     """The same request for another kind of chart."""
     columns = {role: name for role, name in request.columns.items() if role in used}
-    log = request.log if kind in ("lines", "steps", "scatter", "hist", "pareto") else request.log & {"y"}
-    ranges = request.ranges if kind not in ("heatmap", "hist") and request.kind not in ("heatmap", "hist") else {}
-    log = frozenset() if kind == "heatmap" else log
-    return replace(request, kind=kind, columns=columns, log=log, ranges=ranges)
+    log = frozenset(role for role in request.log if role in kind.log)
+    ranges = request.ranges if kind.ranges and kind_of(request.kind).ranges else {}
+    return replace(request, kind=kind.name, columns=columns, log=log, ranges=ranges)

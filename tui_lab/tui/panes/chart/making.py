@@ -97,7 +97,7 @@ def _key(match: re.Match[str]) -> str:
 def with_errors(chart: Chart, request: Request, source: Source, column: str) -> Chart:
     """The chart with errors from a column of the rows, where every point is one row."""
     points = [series.points for series in chart.series]
-    if chart.kind not in ("lines", "categories", "steps") or not points:
+    if not chart.kind.errors or not points:
         return chart
     if any((one["n"] > 1).any() for one in points) or column in request.columns.values():
         return chart
@@ -109,7 +109,7 @@ def with_errors(chart: Chart, request: Request, source: Source, column: str) -> 
     table = chart.table
     if table.height == both.height and {"low", "high"} <= set(table.columns):
         table = table.with_columns(both["low"], both["high"])
-    what = "bars" if chart.kind == "categories" or request.error_style == "bars" else "band"
+    what = "bars" if chart.kind.bars or request.error_style == "bars" else "band"
     return replace(chart, series=tuple(found), table=table, caption=f"{what}: {column} on both sides")
 
 

@@ -15,7 +15,8 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from tui_lab.results.charts.model import USED, Error, Request, Role, Source
+from tui_lab.results.charts.model import Error, Request, Role, Source
+from tui_lab.results.charts.registry import KINDS, kind_of
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.actions import Action
@@ -29,7 +30,6 @@ from tui_lab.tui.panes.chart.choices import (
     AGGREGATES,
     COLUMN_ERROR,
     ERRORS,
-    KINDS,
     LOGS,
     NONE,
     choices_line,
@@ -363,16 +363,16 @@ class ChartPane(Pane):
         return self.made.request if self.made is not None else self.request
 
     def action_kind(self) -> None:
-        items = [Item(kind, kind, about) for kind, about in KINDS.items()]
+        items = [Item(name, name, kind.about) for name, kind in KINDS.members().items()]
         self._choose("Kind of chart", items, self._full.kind, self._take_kind)
 
     def _take_kind(self, value: str) -> None:
-        kind = next(kind for kind in KINDS if kind == value)
-        self._set(of_kind(self._full, kind, USED[kind]), replace(of_kind(self._full, kind, ()), log=frozenset()))
+        kind = kind_of(value)
+        self._set(of_kind(self._full, kind, kind.roles), replace(of_kind(self._full, kind, ()), log=frozenset()))
 
     def action_pick(self, role: Role) -> None:
         request = self._full
-        if self.rows is None or role not in USED[request.kind]:
+        if self.rows is None or role not in kind_of(request.kind).roles:
             self.lab_app.tell(f"{request.kind} has no {role}", "warning")
             return
         items = column_items(self.rows.source, role)

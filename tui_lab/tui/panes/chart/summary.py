@@ -18,13 +18,12 @@ WIDEST: Final = 40
 
 def summary(chart: Chart) -> list[str]:
     """Return lines that describe a chart in words."""
-    kinds = {"hist": "histogram", "categories": "bars", "steps": "lines"}
     axes = (
         f"{chart.z.label} by {chart.x.label} and {chart.y.label}"
         if chart.z
         else f"{chart.y.label} over {chart.x.label}"
     )
-    lines = [f"{kinds.get(chart.kind, chart.kind)}: {axes}" + (f", {chart.caption}" if chart.caption else "")]
+    lines = [f"{chart.kind.called or chart.kind.name}: {axes}" + (f", {chart.caption}" if chart.caption else "")]
     for series in chart.series[:MOST]:
         sentence = _sentence(chart, series)
         lines.append(f"{series.name}: {sentence}" if series.name else sentence)
@@ -37,9 +36,9 @@ def _sentence(chart: Chart, series: Series) -> str:
     points = series.points
     if not points.height:
         return "nothing"
-    if chart.kind == "heatmap":
+    if chart.z is not None:
         known = points.drop_nulls("z")
-        if not known.height or chart.z is None:
+        if not known.height:
             return "nothing"
         low, high = (known.row(_place(known["z"], which), named=True) for which in ("min", "max"))
         least, greatest = texts(chart.z, [low["z"], high["z"]])
@@ -47,14 +46,14 @@ def _sentence(chart: Chart, series: Series) -> str:
             f"{known.height:,} cells; least {least} at {_at(chart.x, low['x'])}, {_at(chart.y, low['y'])}; "
             f"greatest {greatest} at {_at(chart.x, high['x'])}, {_at(chart.y, high['y'])}"
         )
-    if chart.kind == "hist":
+    if "left" in points.columns:
         most = points.row(_place(points["y"], "max"), named=True)
         ends = [points["left"].min(), points["right"].max(), most["left"], most["right"]]
         first, last, left, right = texts(chart.x, [float(end) for end in ends])
         return (
             f"{int(points['y'].sum()):,} values from {first} to {last}, most ({int(most['y']):,}) in {left} to {right}"
         )
-    if chart.kind == "box":
+    if "median" in points.columns:
         rows = points.head(MOST)
         medians = texts(chart.y, rows["median"].to_list())
         named = [f"{_at(chart.x, x)} {median}" for x, median in zip(rows["x"], medians, strict=True)]
@@ -70,7 +69,7 @@ def _curve(chart: Chart, points: pl.DataFrame) -> str:
     least, greatest, first, last = texts(chart.y, [row["y"] for row in (low, high, rows[0], rows[-1])])
     where, there = (_at(chart.x, row["x"]) for row in (low, high))
     text = f"{len(rows):,} points; least {least} at {where}, greatest {greatest} at {there}"
-    if chart.kind in ("lines", "steps") and chart.x.kind != "category":
+    if chart.kind.connected and chart.x.kind != "category":
         text += f"; first {first}, last {last}"
     return text
 

@@ -374,7 +374,7 @@ class ResultsPane(Pane):
     def action_plot(self) -> None:
         if self._shown is None:
             return
-        from tui_lab.results.charts.model import Kind, Request
+        from tui_lab.results.charts.model import Request
 
         report, metric = self._shown
         results = report.results
@@ -384,7 +384,7 @@ class ResultsPane(Pane):
             self.lab_app.tell(f"{metric.name} can't be drawn", "warning")
             return
         numeric = any(grid[name].dtype.is_numeric() for name in report.settings.by)
-        kind: Kind = "lines" if numeric else "categories" if report.settings.by else "hist"
+        kind = "lines" if numeric else "categories" if report.settings.by else "hist"
         request = Request(kind, {"x": column} if kind == "hist" else {"y": column})
         wanted = [*report.settings.by, column, "task_id", "repeat"]
         self.lab_app.open_chart(grid.select(list(dict.fromkeys(wanted))), f"{results.name}: {metric.name}", request)

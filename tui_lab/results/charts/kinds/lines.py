@@ -1,0 +1,32 @@
+"""Lines: the aggregate of y over x."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tui_lab.results.charts import files, natural
+from tui_lab.results.charts.columns import Prepared
+from tui_lab.results.charts.kinds.grouping import aggregated
+from tui_lab.results.charts.model import Chart, ChartKind
+from tui_lab.results.charts.registry import OWN
+from tui_lab.results.charts.terminal import marks
+
+
+def make(prepared: Prepared) -> Chart:
+    """The aggregate of y over x, a line for each hue and style."""
+    return aggregated(prepared, prepared.place("x", "x" in prepared.request.log), KIND)
+
+
+KIND: Final = ChartKind(
+    name="lines",
+    about=OWN["lines"],
+    roles=("x", "y", "hue", "style"),
+    make=make,
+    draw=marks.lines,
+    picture=files.lines,
+    column=natural.of_lines,
+    hues="text",
+    aggregated=True,
+    errors=True,
+    connected=True,
+)

@@ -1,0 +1,90 @@
+"""The natural columns of an experiment for the roles of a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from tui_lab.results.charts.model import Role
+
+
+def is_number(series: pl.Series) -> bool:
+    """Return whether a column can be an axis of numbers."""
+    return series.dtype.is_numeric() or series.dtype == pl.Duration
+
+
+def is_axis(series: pl.Series) -> bool:
+    """Values with distances between them."""
+    return is_number(series) or series.dtype.is_temporal()
+
+
+def is_category(series: pl.Series) -> bool:
+    """Return whether the values of a column have no distances between them."""
+    return not is_axis(series)
+
+
+def fewest(frame: pl.DataFrame, names: Sequence[str], fits: Callable[[pl.Series], bool] = lambda _: True) -> str | None:
+    """Return the column with the fewest values, but more than one."""
+    counts = {name: frame[name].n_unique() for name in names if fits(frame[name])}
+    counts = {name: count for name, count in counts.items() if count > 1}
+    return min(counts, key=lambda name: counts[name]) if counts else None
+
+
+def most(frame: pl.DataFrame, names: Sequence[str], fits: Callable[[pl.Series], bool]) -> str | None:
+    """Return the column with the most values."""
+    counts = {name: frame[name].n_unique() for name in names if fits(frame[name])}
+    return max(counts, key=lambda name: counts[name]) if counts else None
+
+
+def first_free(names: Sequence[str], chosen: dict[Role, str]) -> str | None:
+    """Return the first column that has no role yet."""
+    return next((name for name in names if name not in chosen.values()), None)
+
+
+def of_lines(
+    role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
+) -> str | None:
+    """Return the first metric for y, and the parameter with most values along x."""
+    if role == "y":
+        return first_free(metrics, chosen)
+    free = [p for p in parameters if p not in chosen.values()]
+    return most(frame, free, is_axis) or most(frame, free, lambda _: True)
+
+
+def of_steps(
+    role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
+) -> str | None:
+    """Return the steps along x; else as for lines."""
+    if role == "x" and "step" in frame.columns:
+        return "step"
+    return of_lines(role, chosen, frame, parameters, metrics)
+
+
+def of_categories(
+    role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
+) -> str | None:
+    """Return the first metric for y, and a parameter of texts along x."""
+    if role == "y":
+        return first_free(metrics, chosen)
+    free = [p for p in parameters if p not in chosen.values()]
+    return most(frame, free, is_category) or fewest(frame, free) or most(frame, free, lambda _: True)
+
+
+def of_heatmap(
+    role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
+) -> str | None:
+    """Return the first metric for z, and two parameters for x and y."""
+    if role == "z":
+        return first_free(metrics, chosen)
+    free = [p for p in parameters if p not in chosen.values()]
+    if role == "x":
+        return most(frame, free, is_axis) or most(frame, free, lambda _: True)
+    return most(frame, free, is_category) or most(frame, free, lambda _: True)
+
+
+def of_metrics(
+    role: Role, chosen: dict[Role, str], frame: pl.DataFrame, parameters: list[str], metrics: list[str]
+) -> str | None:
+    """Return the first metric that has no role yet."""
+    return first_free(metrics, chosen)

@@ -1,0 +1,67 @@
+"""All kinds of chart: who adds one adds its module to `kinds`, and here its name and a line about it.
+
+Other packages bring theirs, a `ChartKind`, as entry points of `tui_lab.chart_kinds`.
+
+Names are known without loading what draws them, which `tui-lab draw --help` has no time for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from tui_lab.experiment.registry import PluginError, Registry
+
+if TYPE_CHECKING:
+    from tui_lab.results.charts.model import ChartKind
+
+OWN: Final = {
+    "lines": "the mean of y over x with its error, a line for each hue",
+    "categories": "the mean of y for each value of x as a bar",
+    "heatmap": "the mean of z for each pair of x and y",
+    "scatter": "every task as a point",
+    "hist": "how often values of x occur",
+    "box": "quartiles of y for each value of x",
+    "steps": "learning curves: lines over the steps of EXPERIMENT_steps",
+    "pareto": "the settings that no other setting beats in both of two metrics",
+}
+"""The kinds of this program, each with one line for those who choose."""
+
+
+class _Modules(Mapping[str, "ChartKind"]):
+    """The kinds of this program, each loaded when it is asked for."""
+
+    def __getitem__(self, name: str) -> ChartKind:
+        if name not in OWN:
+            raise KeyError(name)
+        kind: ChartKind = import_module(f"tui_lab.results.charts.kinds.{name}").KIND
+        return kind
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(OWN)
+
+    def __len__(self) -> int:
+        return len(OWN)
+
+
+def _base() -> type:
+    from tui_lab.results.charts.model import ChartKind
+
+    return ChartKind
+
+
+KINDS: Final[Registry[ChartKind]] = Registry("tui_lab.chart_kinds", _base, _Modules())
+"""By name, in the order of the help."""
+
+
+def kind_of(name: str) -> ChartKind:
+    """Return the kind of this name. Raises ChartError."""
+    from tui_lab.results.charts.model import ChartError
+
+    try:
+        return KINDS[name]
+    except PluginError as error:
+        raise ChartError(str(error)) from None
+    except KeyError:
+        raise ChartError(f"there is no chart {name}; there are {', '.join(KINDS)}") from None
