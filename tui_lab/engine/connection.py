@@ -179,7 +179,7 @@ class NodeConnection:
     # The connection.
 
     async def keep_connected(self) -> None:
-        """Connect, serve, reconnect; until told to leave."""
+        """Connect, serve, reconnect; until `leave`."""
         while not self.leaving:
             began = time.monotonic()
             try:

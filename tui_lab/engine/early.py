@@ -62,7 +62,7 @@ def is_wanted(lab: Path) -> bool:
         return False
     from tui_lab.store import layout
 
-    with contextlib.suppress(OSError):  # what can't be written to the log can't be served either, and is said then
+    with contextlib.suppress(OSError):  # an unwritable log is reported when it is needed
         log = os.open(lab / layout.ENGINE_LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         os.dup2(log, 2)
         os.close(log)

@@ -300,7 +300,7 @@ class Engine:
         self.staging.forget(node)
 
     def on_messages(self, node: NodeConnection, messages: list[FromAgent]) -> None:
-        """So much has arrived at once: what is for people is kept here, all else is the scheduler's."""
+        """Take messages that arrived together: notices are kept here, all others go to the scheduler."""
         if self.nodes.get(node.name) is not node:
             return
         changed: dict[WireKey, str] = {}

@@ -70,7 +70,7 @@ class NodeCommands:
         return "; ".join(said for said in (*full, engine.outputs.trouble, *held, *waiting) if said)
 
     def _waiting(self, run: RunState) -> str:
-        """Where tasks are to be stopped that can't be told so."""
+        """Where tasks are to be stopped that can't be reached."""
         nodes = {run.flight[key] for key in run.stopping}
         away = sorted(name for name in nodes if name in self.scheduler.nodes and self.scheduler.nodes[name].away)
         return f"{run.name}: its tasks on {', '.join(away)} are stopped once that can be reached again" if away else ""
@@ -254,7 +254,7 @@ class NodeCommands:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE):
                     while node.state.open:
-                        await asyncio.sleep(0.05)  # what has ended is being told
+                        await asyncio.sleep(0.05)  # ended attempts are being reported
             if node.state.open:
                 return CleanedNode(name, [], f"{len(node.state.open)} tasks are still open there")
             removed = [f"the agent and its spool ({node.spool})"]

@@ -95,7 +95,7 @@ class Outputs:
     def __init__(
         self, files: NodeFiles, arrived: Callable[[list[Arrival]], None], blocked: Callable[[bool], None]
     ) -> None:
-        """blocked: is told when the disk has no room for outputs, and when it has again."""
+        """blocked: called when the disk has no room for outputs, and when it has again."""
         self.files = files
         self.arrived = arrived
         self.blocked = blocked

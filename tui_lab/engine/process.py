@@ -46,7 +46,7 @@ def main(lab_path: Path, more: More | None = None) -> int:
 
 
 def _cannot(why: str) -> int:
-    """Say why to whoever started this process, and to the log, which the disk may have no room for."""
+    """Say why to the process that started this one, and to the log, which the disk may have no room for."""
     for stream in (sys.stdout, sys.stderr):
         try:
             print(why, file=stream, flush=True)
@@ -60,7 +60,7 @@ async def _serve(lab: Lab, lock: EngineLock, socket: Path, more: More | None) ->
     control = Control(engine, socket)
     await control.open()
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)  # whoever started us need not listen any longer
+    os.dup2(null, 1)  # the process that started us need not listen any longer
     os.close(null)
     try:
         await engine.serve(control.close)

@@ -174,7 +174,7 @@ class Recipe:
         return [array("q", tasks[name].cast(pl.Int64).fill_null(0).to_numpy().tobytes()) for name in names]
 
     def shown(self, row: int, attempt: int = 1) -> list[str]:
-        """The commands of a task for people, with the values quoted in place, a step each."""
+        """The commands of a task to read, with the values quoted in place, a step each."""
         values = self.values(row, attempt) | {"slot": 0}
         return [command.shown(values) for command in self.commands]
 

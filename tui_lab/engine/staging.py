@@ -172,7 +172,7 @@ class CodeStaging:
 
 
 def brought_home(experiment: Experiment) -> dict[str, Any]:
-    """What an agent is told to collect: `keep`, globs or None for everything, and `most` bytes in all.
+    """What an agent has to collect: `keep`, globs or None for everything, and `most` bytes in all.
 
     Where globs are given, what the results are read from is added: outputs, live metrics, files of metrics.
     """

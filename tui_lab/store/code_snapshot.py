@@ -26,7 +26,7 @@ from tui_lab.store.errors import LabError, storage_error
 
 Manifest = dict[str, tuple[str, bool]]
 _LENGTH: Final = 16  # characters of a digest that name a snapshot
-_LOOKED: Final = 1000  # files that tasks have written, beyond which nobody counts them
+_LOOKED: Final = 1000  # files that tasks have written, beyond which they are not counted
 _OLD: Final = ".tui-lab-old"
 _ANEW: Final = "the same --run puts it back, or takes the program as it is now"
 

@@ -57,7 +57,7 @@ class ExperimentFolder:
         """Raises StorageError where the journal is damaged: what is written behind that would rest on what is not
         known."""
         if damage := self.state().damage:
-            raise StorageError(journal.told(self.journal, damage), "until then nothing of it is run or changed")
+            raise StorageError(journal.damage_text(self.journal, damage), "until then nothing of it is run or changed")
 
     def plan(self, number: int | None = None) -> Plan:
         """A plan by number, by default the newest that the journal names. Raises LabError."""

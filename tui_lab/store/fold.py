@@ -151,7 +151,7 @@ class State:
         new = [one for one in found if one not in self.damage]
         if new:
             self.damage += new
-            log.warning("%s", journal.told(path, new))
+            log.warning("%s", journal.damage_text(path, new))
 
     def apply(self, event: Event) -> None:
         """Take one event into account. Events of unknown kinds change nothing, nor do those that name what is not
@@ -351,7 +351,7 @@ class State:
             columns["queued"][task] = 0
 
     def _stop_open(self, event: Stopping) -> None:
-        """Open attempts that someone wants to end; where there is no reason, nobody does any longer."""
+        """Open attempts that someone wants to end; without a reason, this is no longer wanted."""
         columns, reason = self.columns, event.reason
         for task, attempt in event.attempts:
             if reason is None:

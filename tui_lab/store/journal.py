@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Damage:
-    """A line that is not as it was written, or that can't be told to be."""
+    """A line that is not as it was written, or of which that is unknown."""
 
     offset: int  # of the line, in bytes
     size: int  # without its newline
@@ -233,7 +233,7 @@ def read(
         if damage is not None:
             damage += found
         elif found:
-            log.warning("%s", told(path, found))
+            log.warning("%s", damage_text(path, found))
 
 
 def whole(path: Path, offset: int) -> bool:
@@ -244,7 +244,7 @@ def whole(path: Path, offset: int) -> bool:
     return not damage
 
 
-def told(path: Path, damage: Sequence[Damage]) -> str:
+def damage_text(path: Path, damage: Sequence[Damage]) -> str:
     """The damage of a journal in one line."""
     more = f", and {len(damage) - 1:,} more" if len(damage) > 1 else ""
     where = line_number(path, damage[0].offset)

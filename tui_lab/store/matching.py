@@ -18,7 +18,7 @@ from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
 from tui_lab.store.plan import PREFIX, Plan
 
-# Parts of `Plan.about` -> what is said of them where they differ.
+# Parts of `Plan.about` -> the message where they differ.
 _PARTS: Final = {
     "command": "command changed",
     "files": "template changed",

@@ -118,7 +118,7 @@ class Plan:
             raise StorageError(f"{folder}: the plan can't be written: {error}") from error
 
     def csv(self) -> str:
-        """The tasks as a table for people."""
+        """The tasks as a table to read."""
         facts = self.tasks.select("task_id", "repeat", "version")
         columns = parameter_columns(self.names, facts.columns)
         return pl.concat([facts, self.typed().rename(columns)], how="horizontal").write_csv()

@@ -90,7 +90,7 @@ variable; or it is no part, and then it is the same for ever."""
 
 def seed_use(experiment: Experiment, named: bool) -> SeedUse:
     """`named`: `{seed}` stands in what a task is made of. A program may take the variable without a word of it in the
-    file, so whoever gives a seed is believed to use it."""
+    file, so a file that gives a seed is assumed to use it."""
     if named:
         return "named"
     given = experiment.seed is not None

@@ -46,7 +46,7 @@ def each(ranges: Ranges) -> Iterator[int]:
 
 
 def shown(ids: Iterable[int], most: int = 6) -> str:
-    """Ranges for people: `0-12, 17, 20-29`."""
+    """Ranges as text: `0-12, 17, 20-29`."""
     ranges = to_ranges(list(ids))
     parts = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:most]]
     if len(ranges) > most:

@@ -149,7 +149,7 @@ class _Survey:
             self.nodes |= {entry["name"]: entry for entry in event.nodes}
 
     def plans(self, offset: int) -> list[int]:
-        """Plans that a submission at an offset may have named: those between its neighbours that nobody names."""
+        """Plans that a submission at an offset may have named: those between its neighbours that no other names."""
         before = max((plan for at, plan in self.named if at <= offset), default=0)
         behind = min((plan for at, plan in self.named if at > offset), default=1 << 62)
         return [number for number in self.on_disk if before < number < behind]
@@ -230,7 +230,7 @@ class _Repair:
             text = file.read(lost.size)
         where = f"{self.folder / layout.JOURNAL_FILE}:{journal.line_number(path, lost.offset)}: {lost.what}"
         tells = sum(word in text for word in _OF_A_SUBMISSION) > 1
-        # Or what follows is about tasks that nobody has submitted.
+        # Or what follows is about tasks that were not submitted.
         tells = tells or max(self.survey.ran_after(lost.offset), default=-1) >= self.state.size
         event = self._submission(text, lost.offset) if tells else None
         if event is None:
@@ -240,7 +240,7 @@ class _Repair:
         self.said.append(f"{where}; the submission of plan {event.plan} was put in its place")
 
     def _submission(self, text: bytes, offset: int) -> Submitted | None:
-        """The submission that a line told of, by what its plan and the rest of the journal say."""
+        """The submission that a line recorded, by what its plan and the rest of the journal say."""
         plans = self.survey.plans(offset)
         read = re.search(rb'"plan":(\d+),', text)
         if read is not None and int(read[1]) in plans:
@@ -287,7 +287,7 @@ class _Repair:
             self._write(Finished(self._at, task, attempt, "lost", reason="start", message=LOST))
         if tasks:
             which = ranges.shown(tasks)
-            self.said.append(f"{self.folder.name}: nobody knows how the last attempts of these ended, lost: {which}")
+            self.said.append(f"{self.folder.name}: the end of these tasks is unknown, they count as lost: {which}")
 
 
 def _whole_lines(path: Path, damage: list[Damage]) -> Iterator[tuple[Event, bytes, int]]:

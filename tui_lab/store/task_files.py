@@ -30,7 +30,7 @@ class TaskFile(NamedTuple):
 
     def open(self, plain: bool = True) -> int:
         """A descriptor for reading, which never waits. A link is followed where it leads to a file of the same task.
-        plain: a pipe or a folder is refused; without it, whoever reads finds out.
+        plain: a pipe or a folder is refused; without it, reading finds out.
 
         Raises OSError: FileNotFoundError where there is none, or a link leads nowhere; else its `strerror` says what
         is wrong, to stand behind the file's name.

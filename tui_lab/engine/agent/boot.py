@@ -120,7 +120,7 @@ def serve(spool: str, lock: int, ready: int) -> None:
         os._exit(0)
     os.chdir("/")
     os.ftruncate(lock, 0)
-    os.write(lock, b"%d\n" % os.getpid())  # for people who look
+    os.write(lock, b"%d\n" % os.getpid())  # for those who read the file
     null = os.open("/dev/null", os.O_RDWR)
     output = os.open(os.path.join(spool, "agent.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (null, 1), (output, 2)):

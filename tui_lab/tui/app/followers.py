@@ -20,7 +20,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.store.events import Event, Finished, Requeued, Resumed, Submitted
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
-from tui_lab.store.journal import told
+from tui_lab.store.journal import damage_text
 from tui_lab.store.lab import Lab
 from tui_lab.store.spare import counts_without_spare
 from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
@@ -70,7 +70,7 @@ class WatchedExperiment:
             drained=state.drained,
             failure=self._failed(),
             note=state.note,
-            damage=told(self.folder.journal, state.damage) if state.damage else "",
+            damage=damage_text(self.folder.journal, state.damage) if state.damage else "",
         )
         return self._last
 

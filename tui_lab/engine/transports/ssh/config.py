@@ -1,7 +1,7 @@
 """What a person's SSH configuration says of a host.
 
-Where there is an `ssh`, it is asked (`ssh -G HOST`): nobody reads these files as it does, from `Match exec` to what
-stands in /etc/ssh/ssh_config. Else asyncssh reads ~/.ssh/config.
+Where there is an `ssh`, it is asked (`ssh -G HOST`): no other program reads these files as it does, from `Match exec`
+to what stands in /etc/ssh/ssh_config. Else asyncssh reads ~/.ssh/config.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OFF: Final = ("no", "false", "none")
 class Settings:
     """The configuration of one host. Keywords are in lower case; each has the texts that it was given, unexpanded.
 
-    home: the folder that ~ stands for. defaults: what holds where nobody says anything.
+    home: the folder that ~ stands for. defaults: what holds where nothing is set.
     """
 
     name: str  # as the person wrote it
@@ -181,8 +181,8 @@ def _ask(ssh: str, words: Sequence[str], environment: Mapping[str, str]) -> dict
     if process.returncode != 0:
         if any(map(_NO_ANSWER.search, lines)):
             return None
-        told = [line for line in lines if "terminating" not in line] or [f"ssh -G: exit status {process.returncode}"]
-        raise ChannelError("; ".join(told[-2:]), fatal=True)
+        texts = [line for line in lines if "terminating" not in line] or [f"ssh -G: exit status {process.returncode}"]
+        raise ChannelError("; ".join(texts[-2:]), fatal=True)
     found: dict[str, list[str]] = {}
     for line in answer.decode(errors="surrogateescape").splitlines():
         keyword, _, value = line.partition(" ")

@@ -35,7 +35,7 @@ class Identities:
     agent: str  # the socket of the SSH agent; empty where it is not asked
     only: bool  # of the agent's keys those alone that a file names
     forbidden: str  # the words of the configuration that allow no key
-    silent: str = ""  # why the SSH agent told nothing, at the last try
+    silent: str = ""  # why the SSH agent gave no answer, at the last try
 
     @contextlib.asynccontextmanager
     async def offered(self) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:

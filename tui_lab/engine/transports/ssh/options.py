@@ -217,14 +217,14 @@ def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Tar
 
 def prefer_known(target: Target) -> None:
     """Ask the server for host keys of the kinds that are known first, as ssh does. Others, too: a key that has changed
-    is then shown, and can be told."""
+    is then shown, and can be reported."""
     chosen = target.arguments.get("server_host_key_algs")
     allowed = chosen or [name.decode() for name in (*get_default_certificate_algs(), *get_default_public_key_algs())]
     certified = {name.decode() for name in get_certificate_algs()}
     first = [name.decode() for key in target.known_keys for name in key.sig_algorithms]
     if target.vouched:
         first = [name for name in allowed if name in certified] + first
-    else:  # a certificate that nobody here has heard of would hide the key in it
+    else:  # an unknown certificate would hide the key in it
         allowed = [name for name in allowed if name not in certified] or allowed
     names = dict.fromkeys(name for name in [*first, *allowed] if name in allowed or not chosen)
     target.arguments["server_host_key_algs"] = list(names)

@@ -80,7 +80,7 @@ class Pool:
         self._full_until = 0.0  # monotonic: the node has refused a further connection
         self._changed = asyncio.Event()  # a place is free, or a connection has come or gone
         self._closed = False
-        self._told: set[str] = set()  # what of the configuration is left out, and was told
+        self._logged: set[str] = set()  # what of the configuration is left out, and was logged
         self._variables: dict[str, str] = {}  # for the environment of commands
 
     async def open(self, command: str, *, bulk: bool = False) -> tuple[Line, Streams]:
@@ -227,8 +227,8 @@ class Pool:
     async def _connect(self, entry: Mapping[str, Any], way: Any = None, depth: int = 0) -> asyncssh.SSHClientConnection:
         """A new connection, over the machines on the way. Raises ChannelError."""
         target = await asyncio.to_thread(find_target, entry, self.environment)
-        for skipped in set(target.skipped) - self._told:
-            self._told.add(skipped)
+        for skipped in set(target.skipped) - self._logged:
+            self._logged.add(skipped)
             log.warning("%s: the SSH configuration has %s, which is left out", target.name, skipped)
         if entry is self.entry:
             self._variables = target.variables
@@ -306,7 +306,7 @@ def _turn() -> asyncio.Semaphore:
 
 
 def _abandon(opening: asyncio.Future[Streams]) -> None:
-    """Close a channel that nobody waits for any more."""
+    """Close a channel that is no longer awaited."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result()[0].close()
 

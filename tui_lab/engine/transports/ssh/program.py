@@ -91,7 +91,7 @@ class SshProgram:
 
 
 class ProgramChannel(Channel):
-    """Holds the process of `ssh`; it ends with its standard input. on_close: told of that."""
+    """Holds the process of `ssh`; it ends with its standard input. on_close: called then."""
 
     def __init__(self, process: Process, on_close: Callable[[ProgramChannel], None]) -> None:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
