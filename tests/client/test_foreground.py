@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.agent.talk import gone
-from tests.workbench import Workbench, until
+from tests.workbench import Workbench, alive, until
 
 
 def test_steps_variables_and_files(workbench: Workbench) -> None:
@@ -65,7 +64,7 @@ def test_an_end_by_signal_leaves_nothing(workbench: Workbench, number: int) -> N
     run.send_signal(number)
     run.communicate(timeout=60)
     assert run.returncode == 130
-    assert all(gone(int(pid)) for pid in pids.read_text().split())
+    assert all(not alive(int(pid)) for pid in pids.read_text().split())
     assert not [path for path in Path("/proc").glob("[0-9]*") if here(path, workbench.folder)]
 
 

@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+from tests.workbench import alive, until
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 from tui_lab.protocol.agent import decode
@@ -199,14 +199,5 @@ def check_names(message: dict[str, Any]) -> None:
 
 
 def wait_gone(pid: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not gone(pid):
-        assert time.monotonic() < deadline, f"{pid} is still there"
-        time.sleep(0.005)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except OSError:
-        return True
+    """Wait until a process has ended."""
+    until(lambda: not alive(pid), PATIENCE)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import tui_lab.engine.agent
-from tests.engine.agent.talk import Talk, gone, wait_gone
-from tests.workbench import until
+from tests.engine.agent.talk import Talk, wait_gone
+from tests.workbench import alive, until
 from tui_lab.engine.agent.processes import is_during_exec, process_stat
 from tui_lab.engine.agent.terminator import LEFTOVER_GRACE
 from tui_lab.engine.agent.timers import Timers
@@ -212,7 +212,7 @@ def test_what_had_not_begun_is_forgotten_with_a_dead_agent(talk: Talk) -> None:
 def shims(talk: Talk) -> list[int]:
     """Pids of the shims that live."""
     files = [file.read_text().split() for file in talk.spool.glob("shim-*")]
-    return [int(words[0]) for words in files if not gone(int(words[0]))]
+    return [int(words[0]) for words in files if alive(int(words[0]))]
 
 
 def test_a_lost_exit_status_is_said_to_be_lost(talk: Talk) -> None:
@@ -240,7 +240,7 @@ def test_a_task_outlives_its_agent_and_its_shim(talk: Talk) -> None:
     talk.kill()
     os.kill(shim, signal.SIGKILL)
     assert talk.connect(epoch=2)["open"] == [key]
-    assert not gone(program)
+    assert alive(program)
     go.touch()
     assert talk.receive("finished")["state"] == "lost"  # nobody was there to see its status
     assert (talk.output(0) / "stdout").read_text() == "over\n"
@@ -411,7 +411,7 @@ def test_after_a_reboot_nothing_old_is_believed(talk: Talk) -> None:
     welcome = talk.connect(epoch=2)
     assert welcome["open"] == []
     assert welcome["spool"] != spool
-    assert not gone(program)  # its number may be anyone's now: it is let be
+    assert alive(program)  # its number may be anyone's now: it is let be
     os.killpg(program, signal.SIGKILL)
 
 
@@ -449,7 +449,7 @@ def test_leftovers_that_keep_starting_others_without_an_environment_are_stopped(
     loop = "while :; do (setsid env -i sleep 0.5 &); sleep 0.02; done"
     talk.start(0, f"setsid sh -c '{loop}' & echo $! >{talk.folder}/pid; sleep 0.1")
     assert talk.receive("finished")["state"] == "done"
-    assert gone(int((talk.folder / "pid").read_text()))
+    assert not alive(int((talk.folder / "pid").read_text()))
 
 
 def test_leftovers_are_stopped_and_counted(talk: Talk) -> None:
@@ -467,7 +467,7 @@ def test_leftovers_are_stopped_and_counted(talk: Talk) -> None:
     assert [(message["state"], message["leftover"]) for message in ended] == [("done", 1)] * 4
     assert len(pids.read_text().split()) == 4
     for pid in pids.read_text().split():
-        assert gone(int(pid))
+        assert not alive(int(pid))
 
 
 def test_a_neighbours_daemon_is_let_be(talk: Talk) -> None:
@@ -478,10 +478,10 @@ def test_a_neighbours_daemon_is_let_be(talk: Talk) -> None:
     until(lambda: pid.exists() and pid.read_text())
     talk.start(1, "true")
     assert "leftover" not in talk.receive("finished")
-    assert not gone(int(pid.read_text()))
+    assert alive(int(pid.read_text()))
     talk.stop(key)
     assert talk.receive("finished")["reason"] == "stopped"
-    assert gone(int(pid.read_text()))
+    assert not alive(int(pid.read_text()))
 
 
 NAMELESS = "(env -i setsid sh -c 'echo $$ >>{pids}; exec sleep 1000' &) ; until test -s {pids}; do sleep 0.01; done"
@@ -493,7 +493,7 @@ def test_a_daemon_that_says_nothing_of_its_origin_is_stopped_with_its_task(talk:
     pids = talk.folder / "pids"
     talk.start(0, NAMELESS.format(pids=pids))
     assert talk.receive("finished")["leftover"] == 1
-    assert gone(int(pids.read_text()))
+    assert not alive(int(pids.read_text()))
 
 
 def test_a_nameless_daemon_that_may_be_a_neighbours_waits_for_the_neighbour(talk: Talk) -> None:
@@ -505,11 +505,11 @@ def test_a_nameless_daemon_that_may_be_a_neighbours_waits_for_the_neighbour(talk
     talk.start(1, NAMELESS.format(pids=pids))
     message = talk.receive("finished")
     assert (message["key"][1], message.get("leftover")) == (1, None)
-    assert not gone(int(pids.read_text()))
+    assert alive(int(pids.read_text()))
     go.touch()
     message = talk.receive("finished")
     assert (message["key"][1], message["leftover"]) == (0, 1)
-    assert gone(int(pids.read_text()))
+    assert not alive(int(pids.read_text()))
 
 
 def test_a_daemon_of_the_setup_serves_all_tasks(talk: Talk) -> None:
@@ -519,7 +519,7 @@ def test_a_daemon_of_the_setup_serves_all_tasks(talk: Talk) -> None:
     talk.start(0, "true")
     assert "leftover" not in talk.receive("finished")
     pid = int(pids.read_text())
-    assert not gone(pid)
+    assert alive(pid)
     os.kill(pid, signal.SIGKILL)
 
 
@@ -705,7 +705,7 @@ def test_a_start_that_is_none_fails_alone(talk: Talk, more: dict[str, Any]) -> N
     assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
     name, value = next(iter(more.items()))
     assert ended[0]["message"] == f"a malformed start message: {name}: {value!r}"
-    assert not gone(talk.pid)
+    assert alive(talk.pid)
 
 
 @pytest.mark.parametrize(
@@ -733,7 +733,7 @@ def test_a_context_that_is_none_fails_with_its_tasks(talk: Talk, more: dict[str,
     assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
     name, value = next(iter(more.items()))
     assert ended[0]["message"] == f"a malformed context message: {name}: {value!r}"
-    assert not gone(talk.pid)
+    assert alive(talk.pid)
 
 
 @pytest.mark.parametrize(
@@ -757,7 +757,7 @@ def test_what_no_program_can_be_started_from_fails_alone(talk: Talk, more: dict[
     talk.start(1, "true")
     ended = {message["key"][1]: message for message in (talk.receive("finished"), talk.receive("finished"))}
     assert (ended[0]["state"], ended[0]["reason"], ended[1]["state"]) == ("failed", "start", "done")
-    assert not gone(talk.pid)
+    assert alive(talk.pid)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.agent import talk as agent_talk
-from tests.engine.agent.talk import Talk, gone, wait_gone
-from tests.workbench import until
+from tests.engine.agent.talk import Talk, wait_gone
+from tests.workbench import alive, until
 from tui_lab.engine import agent_bundle
 from tui_lab.engine.transports import channel
 from tui_lab.engine.transports.local import LocalChannel, LocalTransport
@@ -68,7 +68,7 @@ def test_an_engine_that_speaks_keeps_it(talk: Talk) -> None:
         talk.send({"type": "ping", "id": number})
         assert talk.receive("pong")["id"] == number
         time.sleep(0.05)
-    assert time.monotonic() - began > LIMIT and not gone(talk.pid)
+    assert time.monotonic() - began > LIMIT and alive(talk.pid)
 
 
 def test_what_is_not_acknowledged_waits_for_the_next_agent(talk: Talk) -> None:
@@ -94,7 +94,7 @@ def test_a_task_that_waits_for_its_next_step_keeps_nobody(talk: Talk) -> None:
     talk.connect()  # without the context
     talk.hang_up()
     time.sleep(2 * LIMIT)
-    assert not gone(talk.pid)  # it still runs
+    assert alive(talk.pid)  # it still runs
     go.touch()
     wait_gone(talk.pid)
     assert talk.connect()["open"] == [key]

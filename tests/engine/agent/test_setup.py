@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.agent.talk import Talk, gone
-from tests.workbench import Workbench, until
+from tests.engine.agent.talk import Talk
+from tests.workbench import Workbench, alive, until
 
 HANGS = (
     """echo words of it; (trap '' TERM; echo $BASHPID >>pids; while :; do sleep 1; done) & echo $$ >>pids; sleep 1000"""
@@ -31,7 +31,7 @@ def test_a_setup_is_seen_and_ends_with_its_run(workbench: Workbench) -> None:
     run.send_signal(signal.SIGTERM)
     _, said = run.communicate(timeout=60)
     assert said.count("setup is running") == 1
-    until(lambda: all(map(gone, started)))
+    until(lambda: not any(map(alive, started)))
     assert {task["state"] for task in workbench.tasks()} == {"pending"}
 
 
@@ -39,7 +39,7 @@ def test_a_setup_has_a_time_limit(workbench: Workbench) -> None:
     text = f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\nsetup_timeout: 1s\n"
     run = workbench.run_text(text, code=1)
     assert "setup took longer than 1 s: words of it" in run.out + run.err
-    until(lambda: all(map(gone, pids(workbench.folder))))
+    until(lambda: not any(map(alive, pids(workbench.folder))))
 
 
 def test_a_setup_that_nobody_waits_for_any_more(talk: Talk) -> None:
@@ -50,13 +50,13 @@ def test_a_setup_that_nobody_waits_for_any_more(talk: Talk) -> None:
     assert talk.receive("setup")["running_for"] is not None
     talk.stop(key)
     assert talk.receive("finished")["state"] == "stopped"
-    until(lambda: all(map(gone, first)))
+    until(lambda: not any(map(alive, first)))
     (talk.folder / "pids").unlink()
     key = talk.start(1, "true")  # it runs again for the next task
     second = pids(talk.folder)
     assert not set(second) & set(first)
     talk.stop(key)
-    until(lambda: all(map(gone, second)))
+    until(lambda: not any(map(alive, second)))
 
 
 def test_a_setup_of_an_agent_that_was_killed(talk: Talk) -> None:
@@ -66,7 +66,7 @@ def test_a_setup_of_an_agent_that_was_killed(talk: Talk) -> None:
     started = pids(talk.folder)
     talk.kill()
     assert talk.connect(epoch=2)["setup"] is None
-    until(lambda: all(map(gone, started)))
+    until(lambda: not any(map(alive, started)))
 
 
 def test_what_a_setup_leaves_running_ends_with_the_agent(talk: Talk) -> None:
@@ -75,10 +75,10 @@ def test_what_a_setup_leaves_running_ends_with_the_agent(talk: Talk) -> None:
     key = talk.start(0, "true")
     assert talk.receive("finished")["state"] == "done"
     pid = int((talk.folder / "pid").read_text())
-    assert not gone(pid)
+    assert alive(pid)
     talk.ack(key)
     talk.send({"type": "bye"})
-    until(lambda: gone(pid) and gone(talk.pid))
+    until(lambda: not alive(pid) and not alive(talk.pid))
 
 
 CONDA = """

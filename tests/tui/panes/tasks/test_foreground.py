@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from tests.engine.agent.talk import gone
 from tests.tui.panes.tasks.test_pane import Screen, screen
-from tests.workbench import Workbench, until
+from tests.workbench import Workbench, alive, until
 from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.widgets.dialogs import Confirm
 
@@ -78,7 +77,7 @@ async def test_a_key_stops_what_runs(workbench: Workbench, key: str) -> None:
         pid = await pid_of(it, workbench)
         await it.press(key)
         await it.until(lambda: "stopped" in said(panel))
-        assert gone(pid)
+        assert not alive(pid)
         await it.press("q")
         await it.until(lambda: len(it.app.screen_stack) == 1)
 
@@ -87,8 +86,8 @@ async def test_a_task_that_is_tried_ends_with_the_screen(workbench: Workbench) -
     async with screen(planned(workbench)) as it:
         await tried(it)
         pid = await pid_of(it, workbench)
-        assert not gone(pid)
-    until(lambda: gone(pid))
+        assert alive(pid)
+    until(lambda: not alive(pid))
 
 
 async def test_a_failure_is_told(small_lab: Path) -> None:
