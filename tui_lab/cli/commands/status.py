@@ -45,10 +45,12 @@ def main(arguments: list[str]) -> int:
     found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
     nodes = None
     if args.nodes and code == DONE:
-        from tui_lab.cli.output.node_table import as_json, look, show
+        from tui_lab.cli.output.node_table import look, show
 
         nodes = look(lab)
     if args.json:
+        from tui_lab.cli.output.node_table import as_json
+
         detail = {} if nodes is None else {"nodes": [as_json(node) for node in nodes.nodes]}
         about = None if engine is None else {**msgspec.to_builtins(engine), "nodes": [*map(as_json, engine.nodes)]}
         print_json({"lab": str(lab.path), "engine": about, "experiments": found, **detail})
