@@ -40,7 +40,7 @@ class World:
     draw: Callable[[int], Array]
 
 
-# ---- kinds of values
+# --- Kinds of values
 
 Kind = Callable[[np.random.Generator, int, bool, int], World]
 
@@ -104,7 +104,7 @@ KINDS: Final[dict[str, Kind]] = {
 }
 
 
-# ---- judging
+# --- Judging
 
 
 @dataclass

@@ -154,7 +154,7 @@ class Workbench:
         file = self.write("experiment.yaml", "name: e\n" + textwrap.dedent(text))
         return self.run(file, "--node", "localhost", slots, *words, code=code, **options)
 
-    # What is on disk.
+    # --- What is on disk
 
     @property
     def lab(self) -> Lab:
@@ -188,7 +188,7 @@ class Workbench:
         """The lines that tasks have appended to `truth`."""
         return self.truth.read_text().splitlines() if self.truth.exists() else []
 
-    # Processes.
+    # --- Processes
 
     @property
     def spool(self) -> Path:

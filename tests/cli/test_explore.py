@@ -386,7 +386,7 @@ def test_a_refusal_keeps_the_file_that_a_person_edits_meanwhile(
     assert "# mine" in file.read_text()
 
 
-# ---- pieces
+# --- Pieces
 
 
 def test_progressions_are_exact_and_leave_max_out() -> None:

@@ -178,7 +178,7 @@ def test_a_program_that_only_the_shell_knows_is_no_mistake(workbench: Workbench)
     workbench("check", "f.yaml", env=env)
 
 
-# Labs.
+# --- Labs
 
 
 def test_labs_that_are_none(workbench: Workbench) -> None:
@@ -298,7 +298,7 @@ def test_names_that_are_not_there_get_a_suggestion(workbench: Workbench) -> None
     assert "none of these tasks failed" in workbench.inside("retry", code=0).err
 
 
-# Terminals and pipes.
+# --- Terminals and pipes
 
 
 def test_a_reader_that_goes_away_is_no_mistake(workbench: Workbench) -> None:

@@ -49,7 +49,7 @@ def literals(folder: Path) -> Iterator[tuple[str, int, str]]:
                 yield str(path.relative_to(folder)), node.lineno, node.value
 
 
-# ---- domains
+# --- Domains
 
 DOMAINS = {"tui_lab.domains": {"primes": "tests.made_up.domain:Primes", "broken": "no_such_module:Domain"}}
 
@@ -114,7 +114,7 @@ def test_a_kind_stands_in_the_module_of_its_name(name: str) -> None:
     assert KINDS[name].__module__ == f"tui_lab.experiment.domains.{name}"
 
 
-# ---- subcommands
+# --- Subcommands
 
 COMMANDS = {"tui_lab.commands": {"count": "tests.made_up.command:COMMAND", "broken": "no_such_module:COMMAND"}}
 
@@ -136,7 +136,7 @@ def test_a_subcommand_that_cannot_be_loaded_is_one_line(workbench: Workbench) ->
     assert wrong.err.count("\n") == 1 and '"broken" of the entry points tui_lab.commands' in wrong.err
 
 
-# ---- transports
+# --- Transports
 
 TRANSPORTS = {
     "tui_lab.node_keys": {"pretend": "tests.made_up.transport:Pretend"},
@@ -169,7 +169,7 @@ def test_a_transport_that_is_gone_is_said_of_the_node(workbench: Workbench, tmp_
     assert '"pretend" of the entry points tui_lab.transports' in wrong.err
 
 
-# ---- kinds of chart
+# --- Kinds of chart
 
 CHARTS = {"tui_lab.chart_kinds": {"rugs": "tests.made_up.chart_kind:KIND", "broken": "tests.made_up:__doc__"}}
 

@@ -105,7 +105,7 @@ class Agent:
         if self.connected:
             self.outbox.append(message)
 
-    # Its life.
+    # --- Its life
 
     def reboot(self) -> None:
         """The machine went down: nothing of it is left but its name."""
@@ -143,7 +143,7 @@ class Agent:
         for key in self.running:
             self.say(Started(key, 0.0))
 
-    # What it is told.
+    # --- What it is told
 
     def take(self, message: Handed) -> None:
         match message:
@@ -272,7 +272,7 @@ class World:
     def now(self) -> Moment:
         return Moment(self.clock, 1.7e9 + self.clock)
 
-    # The engine around the scheduler.
+    # --- The engine around the scheduler
 
     def begin_engine(self) -> None:
         """A new engine folds the journal, and a client supplies the environment."""
@@ -372,7 +372,7 @@ class World:
         """No further attempt begins of what a person has stopped for good."""
         assert key[1] not in self.stopped or key in self.stopped[key[1]][0], key
 
-    # What happens.
+    # --- What happens
 
     def hang_up(self, agent: Agent) -> None:
         agent.connected = False
@@ -586,7 +586,7 @@ class World:
         if not self.unwritten:
             self.stopped |= {task: ({key for key in there if key[1] == task}, len(self.journal)) for task in tasks}
 
-    # The end.
+    # --- The end
 
     def settle(self) -> None:
         """From here on nothing goes wrong, until nothing is left to do."""

@@ -257,7 +257,7 @@ def test_priority_goes_before_arrival(workbench: Workbench) -> None:
     assert order[-1] == "low"
 
 
-# What is wrong with the world.
+# --- What is wrong with the world
 
 
 def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workbench: Workbench) -> None:

@@ -138,7 +138,7 @@ def test_nothing_of_them_is_left(ran: Workbench) -> None:
     until(lambda: not relatives(str(ran.folder).encode()))
 
 
-# From outside.
+# --- From outside
 
 
 WAIT = "while ! test -e {gate}; do sleep 0.02; done"
@@ -193,7 +193,7 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0].decode()
 
 
-# Much output.
+# --- Much output
 
 
 def test_a_task_that_prints_much_costs_no_memory(workbench: Workbench, request: pytest.FixtureRequest) -> None:
@@ -230,7 +230,7 @@ def peak(pid: int | None) -> int:
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
 
 
-# The disk.
+# --- The disk
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def peak_memory(pid: int) -> int:
     raise AssertionError
 
 
-# Under every Python.
+# --- Under every Python
 
 
 async def test_a_file_there_and_back(any_transport: LocalTransport, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_a_file_there_and_back(any_transport: LocalTransport, tmp_path: Pa
     assert not list(tmp_path.glob("**/*.part*"))
 
 
-# Under this one.
+# --- Under this one
 
 
 class Killer:

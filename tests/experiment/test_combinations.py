@@ -52,7 +52,7 @@ def problems(text: str, **overrides: Sequence[Value]) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-# ---- the order of expansion
+# --- The order of expansion
 
 
 def test_the_last_key_is_fastest() -> None:
@@ -133,7 +133,7 @@ def test_without_parameters_there_is_one_combination() -> None:
     assert expand(experiment("")).typed().height == 1
 
 
-# ---- against the plain way
+# --- Against the plain way
 
 
 def reference(
@@ -209,7 +209,7 @@ def test_where_keeps_what_it_says(a: int, b: int, limit: int) -> None:
     assert every_row(found) == expected
 
 
-# ---- types
+# --- Types
 
 
 def test_types_stay_apart() -> None:
@@ -244,7 +244,7 @@ def test_columns_have_real_types(items: list[Value], dtype: pl.DataType, expecte
     assert typed(items, pl.Series("x", [None, 0], dtype=pl.UInt32)).to_list() == [None, expected[0]]
 
 
-# ---- sample
+# --- Sample
 
 
 SAMPLED = """
@@ -350,7 +350,7 @@ def test_a_whole_range_may_be_sampled_for_a_few() -> None:
     assert len(found.values["a"]) <= 5
 
 
-# ---- values from the command line
+# --- Values from the command line
 
 
 def test_overrides_replace_domains() -> None:
@@ -487,7 +487,7 @@ def test_unknown_overrides() -> None:
     ]
 
 
-# ---- what goes wrong, and where
+# --- What goes wrong, and where
 
 
 def test_all_wrong_expressions_are_told_at_their_place() -> None:
@@ -529,7 +529,7 @@ def test_drawn_parameters_need_a_sample(domain: Domain) -> None:
         expand(swept({"a": domain}))
 
 
-# ---- a large plan
+# --- A large plan
 
 
 def test_a_million_combinations() -> None:

@@ -129,7 +129,7 @@ def test_integer_ranges_are_pythons(start: int, stop: int, step: int) -> None:
     exactly(values(Range(start=start, stop=stop, step=step)), list(range(start, stop, step)))
 
 
-# ---- draws
+# --- Draws
 
 
 def test_draws_are_fixed_for_all_time() -> None:

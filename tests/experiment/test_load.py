@@ -45,7 +45,7 @@ def domain(text: str) -> Any:
     return experiment.parameters[0]["p"]
 
 
-# ---- what is right
+# --- What is right
 
 
 def test_the_least_experiment() -> None:
@@ -245,7 +245,7 @@ parameters:
     )
 
 
-# ---- notices
+# --- Notices
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_braces_that_name_nobody_are_noticed() -> None:
     )
 
 
-# ---- what is wrong
+# --- What is wrong
 
 MISTAKES: list[tuple[str, list[str]]] = [
     # the file
@@ -861,7 +861,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path) -> None:
         load(path)
 
 
-# ---- problems from elsewhere
+# --- Problems from elsewhere
 
 
 def test_others_can_point_into_the_file() -> None:
@@ -884,7 +884,7 @@ def test_problems() -> None:
     assert suggest("xyz", ["repeat"]) == ""
 
 
-# ---- anything loads or is refused
+# --- Anything loads or is refused
 
 PIECES = st.sampled_from(
     [

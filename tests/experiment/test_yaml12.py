@@ -42,7 +42,7 @@ def problems(text: str) -> list[str]:
         return [str(p) for p in error.problems]
 
 
-# ---- what plain scalars mean
+# --- What plain scalars mean
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
 
 
-# ---- structure
+# --- Structure
 
 
 def test_keys_are_text_as_written() -> None:
@@ -308,7 +308,7 @@ def test_second_document() -> None:
     assert value("%YAML 1.2\n---\na: 1\n...\n") == {"a": 1}
 
 
-# ---- syntax errors, in words
+# --- Syntax errors, in words
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_syntax_errors(text: str, said: str) -> None:
     assert problems(text) == [f"f.yaml:{said}"]
 
 
-# ---- places
+# --- Places
 
 
 def place(text: str, *keypath: str | int, offset: int | None = None, at_key: bool = False) -> tuple[int, int]:
@@ -439,7 +439,7 @@ def test_any_offset_has_a_place_in_the_value(text: str, style: str, offset: int)
         assert min(start, keys) <= document.place((key,), offset=offset) <= max(end, keys)
 
 
-# ---- files
+# --- Files
 
 
 def refused(path: Path) -> str:

@@ -139,7 +139,7 @@ def kept(mine: Path) -> dict[str, str]:
     }
 
 
-# Something of any kind is in the way.
+# --- Something of any kind is in the way
 
 
 @some_kind
@@ -334,7 +334,7 @@ def test_what_can_not_be_read_is_told(mine: Path, outside: Path) -> None:
     ], said.stderr
 
 
-# Something is put in the way while we are at it.
+# --- Something is put in the way while we are at it
 
 
 def test_a_race_with_a_task_is_never_lost(mine: Path, outside: Path) -> None:
@@ -361,7 +361,7 @@ def test_a_race_with_a_task_is_never_lost(mine: Path, outside: Path) -> None:
         swapping.wait()
 
 
-# Any names.
+# --- Any names
 
 
 @given(st.binary(max_size=30))

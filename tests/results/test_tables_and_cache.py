@@ -332,7 +332,7 @@ def test_an_experiment_without_metrics_or_tasks_done(disk: Any) -> None:
     assert results.warnings == ()
 
 
-# ---- hints
+# --- Hints
 
 
 def hint(results: Results) -> str:

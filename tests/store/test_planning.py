@@ -241,7 +241,7 @@ def test_an_old_null_parameter_changes_no_key(planner: Planner) -> None:
     assert len(more.new) == 2
 
 
-# Versions.
+# --- Versions
 
 
 def test_rerun_gives_done_tasks_the_next_version(planner: Planner) -> None:
@@ -346,7 +346,7 @@ def test_an_added_value_of_another_type_leaves_derived_ones_alone(planner: Plann
     assert planner.folder.tasks()["b"].to_list() == [2, 4, 1]
 
 
-# Unhashed parameters.
+# --- Unhashed parameters
 
 
 def test_unhashed_parameters_change_no_task(planner: Planner) -> None:
@@ -366,7 +366,7 @@ def test_values_that_differ_only_in_unhashed_ones_are_one_task(planner: Planner)
     assert planner.submit(text).ids == [0, 1]
 
 
-# Adoption.
+# --- Adoption
 
 
 def test_an_edited_command_is_adopted(planner: Planner) -> None:
@@ -439,7 +439,7 @@ def test_parameters_that_become_unhashed_are_adopted(planner: Planner) -> None:
     assert adopted.ids == [0, 2]
 
 
-# Files that a plan leaves behind.
+# --- Files that a plan leaves behind
 
 
 def test_values_of_several_plans_stand_in_one_table(planner: Planner) -> None:

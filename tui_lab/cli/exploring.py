@@ -44,7 +44,7 @@ class Sweep:
     """Keys that stay as they are: the metrics of an earlier call."""
 
 
-# ---- values
+# --- Values
 
 
 def scalar(text: str) -> Any:
@@ -114,7 +114,7 @@ def _decimal(name: str, text: str, option: str) -> Decimal:
     return number
 
 
-# ---- the file
+# --- The file
 
 
 def write_sweep(sweep: Sweep, folder: Path) -> str:

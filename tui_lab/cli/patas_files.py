@@ -151,7 +151,7 @@ def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Se
     return list(found.values())
 
 
-# ---- which tasks
+# --- Which tasks
 
 
 def task_condition(filters: Sequence[str], experiment: str) -> str | None:

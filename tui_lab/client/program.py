@@ -55,7 +55,7 @@ def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
         raise SpecError(problems)
 
 
-# Programs.
+# --- Programs
 
 
 def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
@@ -156,7 +156,7 @@ def _known_to_shell(word: str, shell: str | None) -> bool:
     return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
 
 
-# Values.
+# --- Values
 
 
 def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
@@ -230,7 +230,7 @@ def _at_value(experiment: Experiment, name: str, value: Value, error: Placeholde
     return experiment.problem(("parameters", name), error.message, error.hint)
 
 
-# Files.
+# --- Files
 
 
 def program_files(experiment: Experiment) -> dict[str, str]:

@@ -335,7 +335,7 @@ def queue(
     return ids.filter(wanted), ids.filter(spare), counts
 
 
-# Submitting.
+# --- Submitting
 
 
 def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bool) -> Submitted:

@@ -109,7 +109,7 @@ class NodeConnection:
         self._answered = 0  # number of the newest ping that was answered
         self._pong = asyncio.Event()
 
-    # Talking.
+    # --- Talking
 
     def send(self, *messages: ToAgent) -> None:
         """Queue messages for the agent; they are lost where it is not there or the channel breaks, for the next
@@ -160,7 +160,7 @@ class NodeConnection:
             return self.doing or self.notice
         return f"setup is running ({format_duration(round(time.monotonic() - since))})"
 
-    # Listening.
+    # --- Listening
 
     def asleep_for(self, seconds: float) -> None:
         """The engine itself was held up: that time does not count against the node."""
@@ -176,7 +176,7 @@ class NodeConnection:
             elif quiet > QUIET:
                 self.ping()
 
-    # The connection.
+    # --- The connection
 
     async def keep_connected(self) -> None:
         """Connect, serve, reconnect; until `leave`."""

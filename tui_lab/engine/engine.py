@@ -134,7 +134,7 @@ class Engine:
         self._ending = False
         self._stop = False
 
-    # The scheduler.
+    # --- The scheduler
 
     def feed(self, event: Event) -> None:
         """Tell the scheduler what has happened, and carry out what it decides."""
@@ -275,7 +275,7 @@ class Engine:
             if self.runs.get(run.name) is run:
                 self.feed(Extension(run.name, tasks, note))
 
-    # What connections tell.
+    # --- What connections tell
 
     def on_welcome(self, node: NodeConnection, message: Welcome) -> None:
         """The agent of a node has answered."""
@@ -367,7 +367,7 @@ class Engine:
         if run.state.environments.get(name) != digest and run.append_now([event]):
             self.feed(Recorded(run.name, [event]))
 
-    # Life.
+    # --- Life
 
     async def serve(self, close: Callable[[], Awaitable[None]]) -> None:
         """Run until nothing is left, then call `close`. What an earlier engine left open is taken up
@@ -464,7 +464,7 @@ class Engine:
                 self._forget(run)
         self.feed(Tick())
 
-    # Runs.
+    # --- Runs
 
     def load(self, name: str, *, new: bool = False) -> RunFiles:
         """The run of an experiment. new: it need not be there yet. Raises LabError, StorageError."""

@@ -40,7 +40,7 @@ class NodeCommands:
         self.engine = engine
         self.scheduler = engine.scheduler
 
-    # How they stand.
+    # --- How they stand
 
     def listing(self) -> list[NodeStatus]:
         """Every node that the engine knows: what it samples of it, and what runs there."""
@@ -123,7 +123,7 @@ class NodeCommands:
             raise LabError(f'the engine has no node "{name}"', f"it has: {known}")
         return node
 
-    # Changes, which hold until the next submission.
+    # --- Changes, which hold until the next submission
 
     def set_slots(self, name: str, slots: int) -> None:
         """Set the number of slots of a node. Raises LabError."""
@@ -177,7 +177,7 @@ class NodeCommands:
                 released = [name] if resumed and name in run.state.quarantined else []
                 self.engine.feed(Recorded(active, [run.place_on(entries, drained, released)]))
 
-    # Files.
+    # --- Files
 
     async def tail(self, command: ReadFile) -> Piece:
         """A piece of a file of a task, wherever it is: base64, and the file's size there."""

@@ -92,7 +92,7 @@ class NodeRegistry:
         self.feed(NodeRetried(node.name))
         node.reconnect(transport_for(node.entry, self.lab, environment))
 
-    # Letting go.
+    # --- Letting go
 
     def drop(self, node: NodeConnection) -> None:
         """Know a node no longer; its agent ends."""

@@ -47,7 +47,7 @@ class RunFiles:
         """What agents call the experiment."""
         return f"{self.name}@{self.state.identity[:8]}"
 
-    # Writing.
+    # --- Writing
 
     def append(self, events: Sequence[KnownEvent]) -> bool:
         """Append events. False where the disk would not take all: the rest is kept for `write_again`."""
@@ -144,7 +144,7 @@ class RunFiles:
                 "if it was moved, tui-lab --run FILE with its file where it is now goes on with it",
             )
 
-    # Submissions.
+    # --- Submissions
 
     @property
     def submission(self) -> int:

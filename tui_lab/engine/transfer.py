@@ -74,7 +74,7 @@ class FileChannel:
         self.lost = True
         await self.channel.close()
 
-    # From the node.
+    # --- From the node
 
     async def get(
         self,
@@ -149,7 +149,7 @@ class FileChannel:
         files: list[Answer] = (await self._ask({"list": folder, "home": home}, LENGTHY))["files"]
         return files
 
-    # To the node.
+    # --- To the node
 
     async def put_tree(
         self, home: str, folder: str, files: Sequence[tuple[str, Source, str]], progress: Progress | None = None
@@ -266,7 +266,7 @@ class FileChannel:
         """Remove files and folders below the home; those that are not there are fine."""
         await self._ask({"remove": list(paths), "home": home}, LENGTHY)
 
-    # Questions.
+    # --- Questions
 
     async def packages(self, python: str) -> dict[str, str]:
         """What an interpreter of the node has installed; empty where it can't tell."""
@@ -277,7 +277,7 @@ class FileChannel:
         """Of an agent's spool: `alive`, `running` and `open` keys, and `spool`, its path there."""
         return await self._ask({"leave": spool})
 
-    # The stream.
+    # --- The stream
 
     async def _ask(self, request: Answer, patience: float = STALLED) -> Answer:
         async with self._exchange():

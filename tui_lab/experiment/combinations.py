@@ -149,7 +149,7 @@ def _compact(frame: pl.DataFrame, values: Mapping[str, list[Value]]) -> tuple[pl
     return frame, kept
 
 
-# ---- parameters, defaults, zip
+# --- Parameters, defaults, zip
 
 
 def _sweeps(experiment: Experiment, sweeping: Plan, table: ValueTable) -> list[Sweep]:
@@ -214,7 +214,7 @@ def _at(experiment: Experiment, i: int, name: str, message: str, hint: str = "")
     return max((experiment.problem(p, message, hint) for p in paths), key=lambda p: (p.line, p.column))
 
 
-# ---- combinations that are not of the file
+# --- Combinations that are not of the file
 
 
 def carried(earlier: Combinations, experiment: Experiment, current: Combinations) -> tuple[Combinations, str]:
@@ -249,7 +249,7 @@ def carried(earlier: Combinations, experiment: Experiment, current: Combinations
     return Combinations(kept, table.values), '"where" is not true for them' if kept.height < frame.height else ""
 
 
-# ---- derive, where
+# --- Derive, where
 
 
 class _Rules:

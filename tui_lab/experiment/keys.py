@@ -73,7 +73,7 @@ class Key:
     """What other tools call it."""
 
 
-# ---- schemas of mappings within
+# --- Schemas of mappings within
 
 _DELIMITER: Final[Schema] = {"type": "string", "minLength": 1}
 _METRIC_KEYS: Final[dict[str, Schema]] = {
@@ -133,7 +133,7 @@ _FILE: Final[Schema] = {
 METRIC: Final[Schema] = {"anyOf": [TEXT, closed_object(Metric, _METRIC_KEYS)]}
 """A pattern, or a mapping that says where the value is."""
 
-# ---- the keys, in the order of the reference
+# --- The keys, in the order of the reference
 
 _ALL: Final = (
     Key(

@@ -64,7 +64,7 @@ RESERVED_PARAMETERS: Final = ("output", "params")  # built-in placeholders that 
 LATER: Final = ("stages", "stop_when", "warmup", "hooks")
 
 
-# ---- smaller parts
+# --- Smaller parts
 
 
 class Step(Model):
@@ -117,7 +117,7 @@ class FileTemplate(Model):
     )
 
 
-# ---- the experiment
+# --- The experiment
 
 
 @dataclass(frozen=True)

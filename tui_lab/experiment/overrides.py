@@ -22,7 +22,7 @@ from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import Problem, SpecError, suggest
 from tui_lab.experiment.yaml.reader import Reader
 
-# ---- what stands behind `name=`
+# --- What stands behind `name=`
 
 _SIGNS: Final = ("[", "{", '"', "'", "&", "*", "!")  # with which YAML begins something else than a plain text
 _NUMBERS: Final = re.compile(r"[-+]?\.?\d\S*(?:\s+[-+]?\.?\d\S*)+")
@@ -118,7 +118,7 @@ def _listed(written: str, document: Document) -> list[Value]:
     return domain.listing()
 
 
-# ---- the values in the plan
+# --- The values in the plan
 
 
 @dataclass(frozen=True)

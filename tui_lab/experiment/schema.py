@@ -51,7 +51,7 @@ def reference() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-# ---- pieces
+# --- Pieces
 
 
 def _domain() -> Schema:
@@ -73,7 +73,7 @@ def _meaning(model: type[Model]) -> str:
     return " ".join((model.__doc__ or "").split())
 
 
-# ---- Markdown
+# --- Markdown
 
 
 def key_table(model: type[Model]) -> str:

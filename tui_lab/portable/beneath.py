@@ -101,7 +101,7 @@ class Folder:
         """Close the descriptor."""
         os.close(self.descriptor)
 
-    # Folders below.
+    # --- Folders below
 
     def folder(self, path: bytes, make: bool = False, clear: bool = False) -> "Folder":
         """Open a folder below this one; b"" is this one itself. make: create it where it does not exist.
@@ -150,7 +150,7 @@ class Folder:
         parts = split_path(path)
         return self.folder(b"/".join(parts[:-1]), make, clear), parts[-1]
 
-    # Looking.
+    # --- Looking
 
     def facts(self, path: bytes) -> os.stat_result:
         """Return the stat result of what a path names, even of a link. Raises OSError."""
@@ -234,7 +234,7 @@ class Folder:
                     entries.append(Entry(below, None, error))
                 yield below, folder, entries
 
-    # Writing.
+    # --- Writing
 
     def create(self, path: bytes, append: bool = False) -> int:
         """Return a descriptor for writing a new file; what has its name is moved aside. Raises OSError."""
@@ -326,7 +326,7 @@ class Folder:
                 return
             number += 1
 
-    # Removing.
+    # --- Removing
 
     def unlink(self, path: bytes) -> None:
         """Remove a file or link. Raises OSError."""

@@ -93,7 +93,7 @@ class _Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fi
     """`type` on the wire is the name of the class, in lower case."""
 
 
-# To the agent.
+# --- To the agent
 
 
 class Hello(_Message, frozen=True):
@@ -203,7 +203,7 @@ class Bye(_Message, frozen=True):
     """End, and remove the spool, once everything is acknowledged."""
 
 
-# From the agent.
+# --- From the agent
 
 
 class Welcome(_Message, frozen=True):

@@ -16,7 +16,7 @@ from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import Changes, Submitted
 from tui_lab.store.ranges import Ranges
 
-# ---- answers
+# --- Answers
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -168,7 +168,7 @@ class Refusal(msgspec.Struct, frozen=True):
         return (StorageError if self.storage else LabError)(self.error, self.hint)
 
 
-# ---- commands
+# --- Commands
 
 A = TypeVar("A", bound=Answer)
 
@@ -325,7 +325,7 @@ AnyCommand: TypeAlias = (
 )
 COMMANDS: Final[tuple[type[AnyCommand], ...]] = get_args(AnyCommand)
 
-# ---- lines
+# --- Lines
 
 
 class ProtocolError(ValueError):

@@ -109,7 +109,7 @@ def write(path: Path, frame: pl.DataFrame, about: About) -> None:
         partial.unlink(missing_ok=True)
 
 
-# ---- which attempts a cache covers
+# --- Which attempts a cache covers
 
 
 def covered(frame: pl.DataFrame) -> dict[str, list[list[int]]]:

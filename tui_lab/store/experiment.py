@@ -140,7 +140,7 @@ class ExperimentFolder:
         """Return the folder of a task's outputs."""
         return layout.task_folder(self.path, task_id)
 
-    # All tasks as one table.
+    # --- All tasks as one table
 
     def parameters(self) -> list[str]:
         """Columns of `tasks` that are parameters, in order. One that collides with a fact is called

@@ -130,7 +130,7 @@ class State:
             self.columns[name].extend(filler)
         self.size = size
 
-    # Reading the journal.
+    # --- Reading the journal
 
     def follow(self, path: Path, listen: Callable[[Event], None] | None = None) -> None:
         """Apply what the journal holds behind `offset`, and pass each event on to `listen`. Damage is kept and logged.
@@ -377,7 +377,7 @@ class State:
                     columns[name][task] = empty if code == "d" else int(empty)
             columns["base"][task] = columns["attempts"][task]
 
-    # Questions.
+    # --- Questions
 
     def plan_crc(self, number: int) -> str | None:
         """CRC-32 of the file of a plan; None where the journal does not have it."""

@@ -144,7 +144,7 @@ class Lab:
             raise storage_error(self.path, error) from error
         return Lab.open(self.path)
 
-    # Experiments.
+    # --- Experiments
 
     def experiments(self) -> list[str]:
         """Names of the experiments, those with the newest submission last."""

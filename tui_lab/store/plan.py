@@ -95,7 +95,7 @@ class Plan:
         row = int(self._rows[task_id])
         return None if row < 0 else row
 
-    # On disk.
+    # --- On disk
 
     def write(self, folder: Path, text: str) -> None:
         """Write `N.parquet`, `N.yaml` and for small plans `N.csv`. Raises StorageError."""

@@ -47,7 +47,7 @@ class Talk:
         self.pid = 0  # of the agent
         self.unread = b""
 
-    # The channel.
+    # --- The channel
 
     def open(self) -> None:
         self.hang_up()
@@ -122,7 +122,7 @@ class Talk:
             self.relay.wait(PATIENCE)
             self.relay = None
 
-    # Messages.
+    # --- Messages
 
     def context(self, **more: Any) -> None:
         """What the tasks have in common: by default one unnamed step in the folder."""
@@ -171,7 +171,7 @@ class Talk:
         """The ledger."""
         return [json.loads(line) for line in (self.spool / "ledger.jsonl").read_text().splitlines()]
 
-    # Ends.
+    # --- Ends
 
     def kill(self) -> None:
         """kill -9 of the agent."""

@@ -32,7 +32,7 @@ def test_the_source_needs_no_more_than_python_3_6() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-# Under every Python.
+# --- Under every Python
 
 
 def test_runs_a_task_and_leaves_nothing_behind(any_talk: Talk) -> None:
@@ -142,7 +142,7 @@ def test_an_experiment_that_has_gone_does_not_come_back(talk: Talk) -> None:
     assert not (talk.folder / "lab").exists()
 
 
-# Under this one.
+# --- Under this one
 
 
 def test_an_attempt_is_never_started_twice(talk: Talk) -> None:

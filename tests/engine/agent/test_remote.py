@@ -57,7 +57,7 @@ def inline(talk: Talk, finished: dict[str, Any]) -> dict[str, bytes]:
     return found
 
 
-# Under every Python.
+# --- Under every Python
 
 
 def test_a_node_says_what_it_is(any_talk: Talk) -> None:
@@ -343,7 +343,7 @@ def test_each_submitter_has_the_gpus_of_its_own_environment(talk: Talk) -> None:
     assert sorted((talk.output(1) / "stdout").read_text()[:5]) == sorted("0,1,2")
 
 
-# Facts.
+# --- Facts
 
 
 def test_gpus_that_others_use_are_not_free(talk: Talk) -> None:
@@ -432,7 +432,7 @@ def test_the_name_of_the_system() -> None:
     assert system_name("") == "Linux"
 
 
-# Needs.
+# --- Needs
 
 
 def test_small_tasks_go_past_a_big_one_that_does_not_fit_yet(talk: Talk) -> None:
@@ -492,7 +492,7 @@ def test_bytes_behind_a_message_are_skipped_over(talk: Talk) -> None:
     assert talk.receive()["type"] == "pong"
 
 
-# Outputs.
+# --- Outputs
 
 
 def test_only_what_is_kept_goes_home(talk: Talk) -> None:

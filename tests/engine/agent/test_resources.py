@@ -40,7 +40,7 @@ def granted(resources: Resources, needs: dict[str, Any]) -> dict[str, Any]:
     return allocation
 
 
-# ---- single answers
+# --- Single answers
 
 
 def test_a_task_without_needs_takes_a_slot() -> None:
@@ -143,7 +143,7 @@ def test_what_an_earlier_agent_gave_is_taken_into_account() -> None:
     assert granted(resources, {"gpus": 0.5}) == {"gpus": [1]}
 
 
-# ---- never more than there is, and everything comes back
+# --- Never more than there is, and everything comes back
 
 
 class Giving(RuleBasedStateMachine):
@@ -211,7 +211,7 @@ Giving.TestCase.settings = settings(max_examples=40, stateful_step_count=30, dea
 test_giving_and_taking = Giving.TestCase
 
 
-# ---- who goes next
+# --- Who goes next
 
 
 @dataclass(eq=False)

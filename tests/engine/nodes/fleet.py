@@ -175,7 +175,7 @@ class Fleet:
         make_key(self.keys / name)
         self.start(name)
 
-    # ---- for the command line
+    # --- For the command line
 
     def environment(self, workbench: Workbench | None = None, /, **more: str) -> dict[str, str]:
         """Variables for `tui-lab`: a HOME whose ~/.ssh knows the fleet, and an `ssh` that reads it, for OpenSSH's own
@@ -201,7 +201,7 @@ class Fleet:
             text += f"  ProxyJump {jump}\n" if jump else ""
         path.write_text(text)
 
-    # ---- what happens to nodes
+    # --- What happens to nodes
 
     def start(self, name: str) -> None:
         self.nodes[name].machine.start()

@@ -100,7 +100,7 @@ class Machine:
                 self.proxy = Proxy(self._inner_port, options.latency)
                 self.port = self.proxy.port
 
-    # ---- life
+    # --- Life
 
     def start(self) -> None:
         """Start its sshd; returns when it answers."""
@@ -201,7 +201,7 @@ class Machine:
         """What sshd has said."""
         return (self.folder / "sshd.log").read_text(errors="replace")
 
-    # ---- pieces
+    # --- Pieces
 
     def _config(self) -> str:
         known = {"HOME": str(self.home), "FLEET_NODE": str(self.folder), "PATH": self.options.path}

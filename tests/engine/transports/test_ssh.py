@@ -21,7 +21,7 @@ from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.transport import SshTransport
 from tui_lab.store.lab import Lab
 
-# ---- the agent
+# --- The agent
 
 
 async def test_an_agent_comes_up_and_is_found_again(fleet: Fleet) -> None:
@@ -73,7 +73,7 @@ def test_asyncssh_is_imported_when_it_is_needed() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# ---- login shells
+# --- Login shells
 
 
 @pytest.mark.parametrize("shell", ["sh", "dash", "bash", "zsh", "ksh", "fish", "tcsh", "csh"])
@@ -174,7 +174,7 @@ async def test_a_start_file_that_ends_the_login(fleet: Fleet, echo: None) -> Non
             await way.open()
 
 
-# ---- ~/.ssh/config
+# --- ~/.ssh/config
 
 
 async def test_aliases_and_the_way_through_another(fleet: Fleet, echo: None) -> None:

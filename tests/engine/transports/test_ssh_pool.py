@@ -180,7 +180,7 @@ async def test_variables_of_the_configuration(fleet: Fleet) -> None:
     await own.close()
 
 
-# ---- broken lines
+# --- Broken lines
 
 
 async def test_a_connection_that_is_killed(fleet: Fleet, echo: None) -> None:

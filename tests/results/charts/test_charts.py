@@ -199,7 +199,7 @@ def test_a_part_of_an_axis() -> None:
             chart("categories", frame, columns={"x": "x", "y": "y"}, ranges=ranges, log=frozenset("y"))
 
 
-# ---- what can't be drawn
+# --- What can't be drawn
 
 
 def test_nan_infinite_and_null_values_are_left_out_and_counted() -> None:
@@ -243,7 +243,7 @@ def test_mistakes_are_told_with_a_hint() -> None:
         chart("lines", GRID.head(1), columns={"x": "neurons", "y": "acc"}, aggregate="std")
 
 
-# ---- axes
+# --- Axes
 
 
 def test_categories_numbers_and_times() -> None:
@@ -283,7 +283,7 @@ def test_hue_and_style_make_series_of_their_own_looks() -> None:
     assert ours.legend == "activation, early"
 
 
-# ---- what is chosen where nothing is said
+# --- What is chosen where nothing is said
 
 
 def test_the_experiment_decides() -> None:
@@ -352,7 +352,7 @@ def test_changes_may_ask_for_another_row_or_for_all() -> None:
         assert "^" in str(error.value)
 
 
-# ---- Pareto
+# --- Pareto
 
 
 @given(
@@ -382,7 +382,7 @@ def test_pareto_compares_means_of_settings() -> None:
     assert "goal" in chart("pareto").notes[0]
 
 
-# ---- fewer points
+# --- Fewer points
 
 
 def test_thinning_a_line_keeps_its_extremes_and_widens_errors() -> None:

@@ -196,7 +196,7 @@ def test_names_that_would_touch_the_terminal_are_made_visible() -> None:
     assert "\x1b" not in text and "\x07" not in text and r"\x1b[31mred" in text and r"a\nb" in text
 
 
-# ---- ticks
+# --- Ticks
 
 
 @given(
@@ -244,7 +244,7 @@ def test_times_are_round(span: timedelta, first: str) -> None:
     assert found[0][1].startswith(first)
 
 
-# ---- pictures
+# --- Pictures
 
 
 @pytest.mark.parametrize("kind", KINDS)

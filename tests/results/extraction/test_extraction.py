@@ -156,7 +156,7 @@ def test_a_running_task_has_a_torn_last_line(tmp_path: Path) -> None:
     assert read(tmp_path, "  m: v=(@int@)", {"stdout": "v=7"}, live=True).values["m"] == [None]
 
 
-# ---- JSON
+# --- JSON
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_bad_paths(path: str) -> None:
         parse_path(path)
 
 
-# ---- CSV
+# --- CSV
 
 
 def test_csv_columns(tmp_path: Path) -> None:

@@ -372,7 +372,7 @@ def test_any_text_is_a_number_or_none(text: str) -> None:
         value(f"(@{shorthand}@)", text)
 
 
-# ---- units
+# --- Units
 
 
 @pytest.mark.parametrize(

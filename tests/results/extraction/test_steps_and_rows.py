@@ -129,7 +129,7 @@ def test_any_file_of_live_metrics(tmp_path_factory: pytest.TempPathFactory, raw:
     list(StepsReader(load_text("name: x\ncommand: ./run", "x.yaml")).records(str(folder), 1, False))
 
 
-# ---- rows
+# --- Rows
 
 
 def test_rows_of_a_pattern(disk: Any) -> None:
@@ -281,7 +281,7 @@ def test_changed_rows_are_read_again(disk: Any) -> None:
     assert steps(refresh(folder).rows, "b") == [(2,)]
 
 
-# ---- what could not be read
+# --- What could not be read
 
 
 def told(results: Any) -> list[str]:

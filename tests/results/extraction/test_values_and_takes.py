@@ -151,7 +151,7 @@ def test_a_quantity_is_itself_in_its_own_unit(number: float, unit: str) -> None:
     assert quantity(f"{number!r} {unit}", None, unit or None) == pytest.approx(number, rel=1e-15)
 
 
-# ---- columns
+# --- Columns
 
 
 def typed(values: list[Scalar | None], wanted: ColumnType) -> Column:

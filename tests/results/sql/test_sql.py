@@ -256,7 +256,7 @@ def test_only_tables_that_are_named_are_loaded(lab: Any, monkeypatch: pytest.Mon
     assert loaded == ["grid_rows"]
 
 
-# ---- words of a query
+# --- Words of a query
 
 
 @given(st.text(st.sampled_from("ab'\"$-/*\n .;eE1_é("), max_size=30))

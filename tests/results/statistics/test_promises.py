@@ -44,7 +44,7 @@ def standings(report: MetricReport) -> list[str | None]:
     return [report.standing(place) for place in range(len(report.samples))]
 
 
-# ---- simulated
+# --- Simulated
 
 
 KINDS = ("normal", "heteroscedastic", "log-normal", "0/1", "two decimals", "two decimals, heteroscedastic")
@@ -75,7 +75,7 @@ def test_settings_that_are_equal_are_rarely_said_to_differ() -> None:
     assert alarms / 200 < 0.17, "Fisher's F says so in half of them"
 
 
-# ---- equal values are no certainty
+# --- Equal values are no certainty
 
 
 def test_three_flips_of_twenty_fair_coins_tell_nothing() -> None:
@@ -170,7 +170,7 @@ def test_verdicts_do_not_depend_on_the_scale(scale: float) -> None:
     assert describe(Sample((scale, 2 * scale, 3 * scale))).half == pytest.approx(2.4841377 * scale)
 
 
-# ---- values of 0 and 1
+# --- Values of 0 and 1
 
 
 def test_the_interval_of_a_share_holds_what_it_promises() -> None:
@@ -197,7 +197,7 @@ def test_shares_are_compared_exactly() -> None:
     assert paired.comparisons[1] is not None and paired.comparisons[1].p == pytest.approx(2 / 1024)
 
 
-# ---- the question whether anything differs
+# --- The question whether anything differs
 
 
 def test_blocks_see_what_scatter_hides() -> None:
@@ -218,7 +218,7 @@ def test_blocks_see_what_scatter_hides() -> None:
     assert blocks.f == pytest.approx(between / within)
 
 
-# ---- what diverged, failed or is missing
+# --- What diverged, failed or is missing
 
 
 def test_a_setting_that_lacks_values_is_not_the_best_unasked() -> None:

@@ -58,7 +58,7 @@ def labels(report: Report, places: list[int]) -> list[str]:
     return ["{lr} {opt}".format(**report.settings.label(place)) for place in places]
 
 
-# ---- settings
+# --- Settings
 
 
 def test_a_row_for_each_setting_best_first(disk: Any) -> None:
@@ -191,7 +191,7 @@ def test_groups_on_different_nodes_are_told(disk: Any) -> None:
     assert any("other nodes than the best m" in line for line in warnings(make(refresh(folder))))
 
 
-# ---- comparisons
+# --- Comparisons
 
 
 def test_differences_from_a_baseline(disk: Any) -> None:
@@ -255,7 +255,7 @@ def test_summaries_of_values_by_step(disk: Any) -> None:
         make(refresh(folder), Options(metrics=("loss@lst",)))
 
 
-# ---- importance and Pareto
+# --- Importance and Pareto
 
 
 def unbalanced() -> pd.DataFrame:
@@ -328,7 +328,7 @@ def test_pareto_front_against_its_definition() -> None:
     assert front([(1.0, None), (None, 1.0), (2.0, 2.0)], ("min", "min")) == [False, False, True]
 
 
-# ---- for people
+# --- For people
 
 
 def test_digits_follow_the_interval() -> None:

@@ -34,7 +34,7 @@ from tui_lab.results.statistics.tests import (
 
 NIST = REPOSITORY / "tests/golden/nist"
 
-# ---- NIST
+# --- NIST
 
 
 def nist(name: str) -> tuple[list[list[float]], dict[str, float]]:
@@ -105,7 +105,7 @@ def test_means_and_deviations_of_nists_constructed_sets(
     assert moments([10000001.0, 10000003.0, 10000002.0]).sd == 1.0  # NumAcc1
 
 
-# ---- one sample
+# --- One sample
 
 floats = st.floats(-1e6, 1e6)
 samples = st.lists(floats, min_size=2, max_size=40)
@@ -182,7 +182,7 @@ def test_bootstrap_of_equal_and_single_values() -> None:
     assert bootstrap_interval([2.0], 2.0, 0.95, Bootstrap(100)) is None
 
 
-# ---- two samples
+# --- Two samples
 
 
 @given(samples, samples)
@@ -288,7 +288,7 @@ def test_bootstrap_resamples_two_samples_apart() -> None:
     assert bootstrap_difference([2.0], [1.0, 3.0], 0.0, 0.95, Bootstrap(100)) is None
 
 
-# ---- ratios
+# --- Ratios
 
 
 def ratio(a: Sequence[float], b: Sequence[float], df: float, level: float, paired: bool) -> Ratio | None:

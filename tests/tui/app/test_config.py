@@ -95,7 +95,7 @@ def test_what_can_t_be_opened_is_told(workbench: Workbench, words: list[str], wa
     assert wanted in result.err and result.err.count("\n") == 1
 
 
-# Words.
+# --- Words
 
 
 def test_a_bar_is_as_wide_as_asked_and_shows_every_part() -> None:
@@ -119,7 +119,7 @@ def test_rates_and_paths_for_people() -> None:
     assert short("/a/long/path", 8) == "…ng/path"
 
 
-# Copying.
+# --- Copying
 
 
 def test_copying_goes_to_the_terminal(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_the_terminal_can_t_take_goes_to_a_file(tmp_path: Path) -> None:
     assert not sent
 
 
-# News.
+# --- News
 
 
 def test_news_of_a_run() -> None:
@@ -153,7 +153,7 @@ def test_news_of_a_run() -> None:
     assert [one.severity for one in news(steps[1], replace(steps[1], died=True))] == ["error"]
 
 
-# Documents.
+# --- Documents
 
 
 def test_the_page_of_the_screen_is_current() -> None:

@@ -186,7 +186,7 @@ def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
     return drawn[0]
 
 
-# ---- what is drawn
+# --- What is drawn
 
 
 def read_source(args: argparse.Namespace) -> Source:
@@ -296,7 +296,7 @@ def _number_format(code: str) -> str:
     return code
 
 
-# ---- where it goes
+# --- Where it goes
 
 
 def show(chart: Chart, args: argparse.Namespace) -> None:

@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> int:
     return worst
 
 
-# ---- what to run
+# --- What to run
 
 
 def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
@@ -332,7 +332,7 @@ def _word(file: Path) -> str:
     return os.path.relpath(file) if file.is_absolute() and file.is_relative_to(Path.cwd()) else str(file)
 
 
-# ---- asking
+# --- Asking
 
 
 def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespace, redo: bool) -> bool:

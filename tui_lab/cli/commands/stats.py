@@ -275,7 +275,7 @@ def _side(args: argparse.Namespace, word: str | None) -> Side:
         return side_of(refresh(folder, progress), int(version) if version else None)
 
 
-# ---- what was asked
+# --- What was asked
 
 
 def _level(text: str) -> float:
@@ -347,7 +347,7 @@ def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] |
     return goals
 
 
-# ---- answers
+# --- Answers
 
 
 def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricReport]:

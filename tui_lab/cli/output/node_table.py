@@ -135,7 +135,7 @@ def _task(experiment: str, task: int, attempt: int) -> str:
     return f"{experiment}/{task}" + (f".{attempt}" if attempt > 1 else "")
 
 
-# ---- columns
+# --- Columns
 
 
 def _slots(node: NodeStatus) -> str:
@@ -237,7 +237,7 @@ _COLUMNS: Final = (
 )
 
 
-# ---- facts
+# --- Facts
 
 
 def facts_line(facts: Mapping[str, Any]) -> str:

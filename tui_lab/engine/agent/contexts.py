@@ -69,7 +69,7 @@ class Contexts:
         message["ready"] = None if message.get("setup") else True
         self.by_id[message["id"]] = message
 
-    # Setup.
+    # --- Setup
 
     def is_prepared(self, context: dict) -> bool:
         """Return whether it is known that the tasks of a context can run, or can't. The first call runs its setup."""
@@ -177,7 +177,7 @@ class Contexts:
         """Tell the engine whether a setup is running."""
         self.agent.connection.send({"type": "setup", "running_for": self.setup_seconds})
 
-    # Shells.
+    # --- Shells
 
     def shell(self, context: dict) -> list:
         """Return the program and options that run a script: the shell of the experiment, else bash where the node has

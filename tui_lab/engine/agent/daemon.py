@@ -80,7 +80,7 @@ class Agent:
                 pass
         self.timers.after(TOUCH_EVERY, self.touch_spool)
 
-    # The loop.
+    # --- The loop
 
     def run(self, listener: socket.socket) -> bool:
         """Run the loop.
@@ -182,7 +182,7 @@ class Agent:
             self.oom = (now, oom_kills())
         return self.oom[1]
 
-    # Pauses and notices.
+    # --- Pauses and notices
 
     def is_paused(self) -> bool:
         """Return whether no task is started just now, for want of room on the node."""
@@ -204,7 +204,7 @@ class Agent:
                 log(notice)
             self.connection.send({"type": "notice", "text": notice})
 
-    # Messages.
+    # --- Messages
 
     def handle(self, message: dict, body: bytes) -> None:
         """Handle a message of the engine.
@@ -250,7 +250,7 @@ class Agent:
         """Report how an attempt ended."""
         self.connection.report(lambda: event_message(attempt, self.concurrent(attempt)), attempt.event_at)
 
-    # Attempts.
+    # --- Attempts
 
     def start(self, message: dict, wrong: str) -> None:
         """Queue an attempt, unless it is known already. wrong: why no task can be started from the message."""

@@ -77,7 +77,7 @@ class FileServer:
             except (KeyError, ValueError, TypeError) as error:
                 self.answer({"ok": False, "error": "a bad %s request: %r" % (name, error)})
 
-    # The stream.
+    # --- The stream
 
     def read_line(self) -> bytes:
         """Return the next line without its newline; empty at the end of the channel."""
@@ -119,7 +119,7 @@ class FileServer:
         while rest:
             rest = rest[os.write(self.sink, rest) :]
 
-    # Files.
+    # --- Files
 
     def get(self, request: dict) -> None:
         """Answer {"get": PATH, "home", "offset", "most"}: send a part of a file in pieces."""
@@ -259,7 +259,7 @@ class FileServer:
                 os.rmdir(encode(top))
         self.answer({"ok": True})
 
-    # Requests that take longer.
+    # --- Requests that take longer
 
     def packages(self, request: dict) -> None:
         """Answer {"packages": PYTHON}: which packages an interpreter has installed."""

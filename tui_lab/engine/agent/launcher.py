@@ -42,7 +42,7 @@ class Launcher:
         self.umask: Any = None
         self.programs = ProgramFinder()
 
-    # Resources.
+    # --- Resources
 
     def offer(self, resources, slots: int, gpus) -> None:
         """Offer these resources from now on; running attempts keep theirs. gpus: which of them, as `hello` says."""
@@ -83,7 +83,7 @@ class Launcher:
             heapq.heappush(self.free_slots, attempt.slot)
         attempt.slot = attempt.allocation = None
 
-    # The queue.
+    # --- The queue
 
     def add(self, attempt: Attempt) -> None:
         """Append an attempt to the queue."""
@@ -292,7 +292,7 @@ class Launcher:
                     with open(folder.create(encode(os.path.normpath(name))), "wb") as file:
                         file.write(encode(text.replace(SLOT_MARK, str(attempt.slot))))
 
-    # The program.
+    # --- The program
 
     def begin(self, attempt: Attempt) -> None:
         """Have the shim start the program of the current step."""
@@ -353,7 +353,7 @@ class Launcher:
             what = where + error.strerror
         self.agent.terminator.end(attempt, {"state": "failed", "reason": "start", "message": what})
 
-    # The shim.
+    # --- The shim
 
     def request_program(self, attempt: Attempt) -> None:
         """Work out the command, environment and folder of the current step, and send them to the shim.

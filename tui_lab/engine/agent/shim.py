@@ -154,7 +154,7 @@ def split_frames(unread: bytearray) -> list:
     return found
 
 
-# The shim's end.
+# --- The shim's end
 
 
 def serve(channel: socket.socket, lock: int) -> None:
@@ -280,7 +280,7 @@ class ShimProcess:
                 self.note(exits, b"ended %d %s" % (code, name))
                 self.tell("ended", pid, code, cpu_time, peak_rss)
 
-    # Messages and exit statuses.
+    # --- Messages and exit statuses
 
     def tell(self, *message) -> None:
         """Queue a message to the agent."""
@@ -355,7 +355,7 @@ def spawn(executable: bytes, words: list, environment: dict, outputs: list) -> i
     return process.pid
 
 
-# Shims of earlier agents.
+# --- Shims of earlier agents
 
 
 def living_shims(spool: str, own: str) -> list:

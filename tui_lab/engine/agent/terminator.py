@@ -35,7 +35,7 @@ class Terminator:
         self.agent = agent
         self.subreaper = subreaper
 
-    # Stopping.
+    # --- Stopping
 
     def set_timeout(self, attempt: Attempt) -> None:
         """Set the timer for an attempt's time limit."""
@@ -91,7 +91,7 @@ class Terminator:
         signal_each([pid for pid, group in members if group not in attempt.groups], number)
         attempt.terminated.update(pid for pid, _ in members)
 
-    # The end of programs.
+    # --- The end of programs
 
     def program_ended(self, pid: int, code: int, cpu_time: float, peak_rss: int) -> None:
         """Handle the end of the current step's program. peak_rss: bytes, 0 where it is not known."""
@@ -134,7 +134,7 @@ class Terminator:
         self.agent.timers.cancel(attempt.timers)
         self.stop_leftovers(attempt, time.monotonic())
 
-    # Leftovers.
+    # --- Leftovers
 
     def stop_leftovers(self, attempt: Attempt, began: float) -> None:
         """Send TERM to each process once, KILL after a while, until none is left.

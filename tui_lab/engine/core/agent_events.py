@@ -26,7 +26,7 @@ class AgentEventHandler:
         self._state = state
         self._planner = planner
 
-    # A node that is here, again.
+    # --- A node that is here, again
 
     def on_welcome(self, node: NodeState, event: NodeWelcomed) -> bool:
         """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost. Whether
@@ -69,7 +69,7 @@ class AgentEventHandler:
                 events.append(run.lost(key, state.now))
         state.record(run, events)
 
-    # What happens there.
+    # --- What happens there
 
     def on_messages(self, node: NodeState, event: AgentSaid) -> None:
         """Record what happened; acknowledgements follow once it is durable."""

@@ -10,7 +10,7 @@ from tui_lab.protocol.agent import Finished, FromAgent, OutputFile, Welcome, Wir
 from tui_lab.store.events import KnownEvent
 from tui_lab.store.fold import State
 
-# Experiments.
+# --- Experiments
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Extension:
     note: str = ""
 
 
-# The disk.
+# --- The disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class AssignRefused:
     keys: Sequence[Key]
 
 
-# Nodes.
+# --- Nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class OutputsBlocked:
     blocked: bool
 
 
-# Time.
+# --- Time
 
 
 @dataclass(frozen=True, slots=True)

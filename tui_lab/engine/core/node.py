@@ -49,7 +49,7 @@ class NodeState:
         self.pace: float | None = None  # seconds that an attempt takes here
         self._measured = 0.0  # monotonic: when the rate was measured last
 
-    # What it can take.
+    # --- What it can take
 
     @property
     def takes(self) -> bool:
@@ -96,7 +96,7 @@ class NodeState:
         room = Resources(self.slots, offered.cpus, offered.memory, offered.gpus)
         return room, [key for key, needs in self.open.items() if room.grant(needs) is None]
 
-    # Whether it can be reached.
+    # --- Whether it can be reached
 
     @property
     def state(self) -> str:
@@ -123,7 +123,7 @@ class NodeState:
         if self.failing_since is not None:
             self.failing_since = min(self.failing_since + seconds, now)
 
-    # What happens to it.
+    # --- What happens to it
 
     def on_welcome(self, welcome: Welcome, memory: int, now: float) -> None:
         """Its agent has answered, and knows nothing of what was sent over an earlier connection but what it says."""

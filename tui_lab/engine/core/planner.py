@@ -74,7 +74,7 @@ class Planner:
             and self._is_staged(run, node, run.submission)
         ]
 
-    # Before tasks can start on a node.
+    # --- Before tasks can start on a node
 
     def _is_staged(self, run: RunState, node: NodeState, submission: int) -> bool:
         """Whether tasks of a submission can start on a node; where they can't yet, that is seen to."""
@@ -99,7 +99,7 @@ class Planner:
         for submission in {submissions[task] for (task, _), at in run.flight.items() if at == node.name}:
             self.send_context(run, node, submission)
 
-    # Handing over.
+    # --- Handing over
 
     def _fill(self, run: RunState, takers: Sequence[NodeState]) -> None:
         """Give each node what it can take: free slots first, on all nodes alike, then a backlog."""
@@ -215,7 +215,7 @@ class Planner:
             self._state.record(run, [pause])
             self.take_back(run)
 
-    # Taking back.
+    # --- Taking back
 
     def take_back(self, run: RunState, only: str | None = None) -> None:
         """Ask nodes, or one of them, for the attempts that have not begun."""
@@ -268,7 +268,7 @@ class Planner:
         if keys:
             self._state.send(node, Return([(run.wire_name, *key) for key in keys]))
 
-    # Nodes that are of no use.
+    # --- Nodes that are of no use
 
     def gone(self, run: RunState, node: NodeState) -> bool:
         """There is no use in waiting for a node."""
@@ -301,7 +301,7 @@ class Planner:
             return f"in quarantine, its first tasks all failed; `tui-lab nodes resume {node.name}` takes it back in"
         return node.error or "is not there"
 
-    # The end of a run.
+    # --- The end of a run
 
     def _finish(self, run: RunState) -> None:
         """What was asked for has ended. Where an experiment wants further repeats, they are asked for next."""

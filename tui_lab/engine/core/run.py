@@ -74,7 +74,7 @@ class RunState:
             self.flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
         self.stopping |= {key: why for key, why in state.stopping.items() if key in self.flight}
 
-    # What the file says.
+    # --- What the file says
 
     @property
     def wire_name(self) -> str:
@@ -118,7 +118,7 @@ class RunState:
             return []
         return [entry["name"] for entry in (self.state.placement or self.state.submissions[-1]).nodes]
 
-    # What is next.
+    # --- What is next
 
     def queue_up(self) -> None:
         """Bring the tasks that were asked for into the order of the experiment."""
@@ -209,7 +209,7 @@ class RunState:
         self.state.apply(Returned(0.0, kept))
         self.put_back(kept)
 
-    # Whether it goes on.
+    # --- Whether it goes on
 
     @property
     def pause_asked(self) -> bool:
@@ -242,7 +242,7 @@ class RunState:
         staggered = self.stagger and self.order and self.next_start > now.monotonic
         return [*([self.later[0][0]] if self.later else []), *([self.next_start] if staggered else [])]
 
-    # Needs.
+    # --- Needs
 
     def needs(self, key: Key) -> AttemptNeeds:
         """What an attempt needs; nothing where that can't be told, for its start will say so."""
@@ -303,7 +303,7 @@ class RunState:
         self.tokens[key] = wanted
         return True
 
-    # What a person asks for.
+    # --- What a person asks for
 
     def stop_open(
         self, tasks: Container[int] | None, why: StopReason, now: Moment
@@ -345,7 +345,7 @@ class RunState:
         self.health = NodeHealth()
         self.noted = False
 
-    # What happens.
+    # --- What happens
 
     def regain(self, key: Key, node: str, now: Moment) -> list[KnownEvent]:
         """The events that take back an attempt that counted as lost: its node is here again, and nothing has been

@@ -111,7 +111,7 @@ class Scheduler:
                     self._on_run_event(run, event)
         return self._state.drained_effects()
 
-    # Questions.
+    # --- Questions
 
     def run_of(self, wire_name: str) -> RunState | None:
         """The run that agents call by this name; None where its folder has gone."""
@@ -162,7 +162,7 @@ class Scheduler:
         all_away = all(one.away for one in nodes)
         return node.lost_after * (2 if all_away else 1) - node.failing_for(now.monotonic)
 
-    # Experiments.
+    # --- Experiments
 
     def _on_run_loaded(self, run: RunState) -> None:
         run.sharing = self._state.at_work
@@ -290,7 +290,7 @@ class Scheduler:
                 for node in self.nodes.values():
                     self._state.send(node, Forsake(contexts))
 
-    # Nodes.
+    # --- Nodes
 
     def _on_node_added(self, event: NodeAdded) -> None:
         node = self.nodes.get(event.node)
@@ -337,7 +337,7 @@ class Scheduler:
         node.slots = node.wanted_slots = slots
         self._state.send(node, Slots(slots))
 
-    # Time.
+    # --- Time
 
     def _on_tick(self) -> None:
         now = self._state.now.monotonic

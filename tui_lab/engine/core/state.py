@@ -31,7 +31,7 @@ class SchedulerState:
         self.woken_at = float("inf")  # what the last `WakeAt` said
         self._by_wire_name: dict[str, RunState] = {}
 
-    # Questions.
+    # --- Questions
 
     def run_of(self, wire_name: str) -> RunState | None:
         """The run that agents call by this name; None where its folder has gone."""
@@ -56,7 +56,7 @@ class SchedulerState:
         states = run.state.columns["state"]
         return [key for key, at in run.flight.items() if at == node.name and states[key[0]] != RUNNING]
 
-    # What is done.
+    # --- What is done
 
     def emit(self, effect: Effect) -> None:
         """Add an effect to those that the shell carries out."""

@@ -151,7 +151,7 @@ def _transport(r: Reader, path: Keypath, keys: list[str]) -> NodeKey | None:
         return None
 
 
-# ---- the keys of a node. A reader gives None where the key is wrong, or left empty.
+# --- The keys of a node. A reader gives None where the key is wrong, or left empty
 
 
 def _name(r: Reader, path: Keypath) -> str | None:

@@ -73,7 +73,7 @@ class Domain(Model):
         continuum, and for too many."""
         raise ValueError(f"{self.kind} can't be listed: it is drawn from a continuum")
 
-    # ---- numbers that are drawn, and that no plan lists
+    # --- Numbers that are drawn, and that no plan lists
 
     @property
     def dtype(self) -> pl.DataType | None:
@@ -88,7 +88,7 @@ class Domain(Model):
         """Return the numbers at these places, counted from 0, of a domain that has a size."""
         raise NotImplementedError
 
-    # ---- further parameters that its values set
+    # --- Further parameters that its values set
 
     @property
     def inner_names(self) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class Domain(Model):
         """Return the domain that no longer sets such a parameter."""
         return self
 
-    # ---- values of the command line in place of its own
+    # --- Values of the command line in place of its own
 
     def chosen(self, places: Sequence[int]) -> Domain:
         """Return the domain of the values at these places."""

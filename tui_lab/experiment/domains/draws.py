@@ -72,7 +72,7 @@ def _mixed(bits: Words) -> Words:
     return bits ^ (bits >> np.uint64(31))
 
 
-# ---- logarithm and exponential to the last bit or nearly so, equal everywhere
+# --- Logarithm and exponential to the last bit or nearly so, equal everywhere
 
 
 def ln(ratio: Fraction) -> float:

@@ -46,7 +46,7 @@ def as_float(number: int) -> int | float:
         return number
 
 
-# ---- exact arithmetic on what the file says: 0.1 is a tenth
+# --- Exact arithmetic on what the file says: 0.1 is a tenth
 
 
 def exact(number: Number) -> Fraction:

@@ -88,7 +88,7 @@ def check(
     return names
 
 
-# ---- running
+# --- Running
 
 
 def _names(expression: str, columns: Iterable[str]) -> tuple[str, ...]:

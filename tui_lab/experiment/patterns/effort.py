@@ -169,7 +169,7 @@ def _repeat(least: int, most: int, inner: list[Any], follow: int, flags: int) ->
     return _Part(_ONE if not first & follow else _N, _times(part.steps, _N))
 
 
-# What a part can begin with.
+# --- What a part can begin with
 
 
 def _first_of(items: list[Any], flags: int) -> tuple[int, bool]:

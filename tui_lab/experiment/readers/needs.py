@@ -139,7 +139,7 @@ def read_globs(
     return globs
 
 
-# ---- together with other keys
+# --- Together with other keys
 
 
 def placeholder_needs(r: Reader, given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str, str]]:

@@ -30,7 +30,7 @@ _NOT_RETRIED: Final = {
 }
 
 
-# ---- command
+# --- Command
 
 
 def read_command(r: Reader, path: Keypath) -> str | tuple[str, ...] | dict[str, str] | None:
@@ -98,7 +98,7 @@ def _is_parameter(r: Reader, word: str) -> bool:
     return any(word in sweep.entries for sweep in sweeps)
 
 
-# ---- files, folder, environment
+# --- Files, folder, environment
 
 
 def read_files(r: Reader, path: Keypath) -> dict[str, FileTemplate]:
@@ -202,7 +202,7 @@ def read_setup(r: Reader, path: Keypath) -> str | None:
     return "\n".join(line.rstrip("\n") for line in lines) or None
 
 
-# ---- times and failures
+# --- Times and failures
 
 
 def read_timeout(r: Reader, path: Keypath) -> float | str | tuple[float | str, ...] | None:

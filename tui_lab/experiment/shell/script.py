@@ -94,7 +94,7 @@ class _ScriptReader(WordReader):
             self._word()
         return False
 
-    # ---- operators
+    # --- Operators
 
     def _newline(self) -> None:
         self.syntax(1)
@@ -168,7 +168,7 @@ class _ScriptReader(WordReader):
                 frame.pattern_begins = True
             self.expects_command = frame.top != "pattern"
 
-    # ---- words
+    # --- Words
 
     def _word(self) -> None:
         start = self.word_start = self.position

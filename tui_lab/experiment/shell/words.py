@@ -70,7 +70,7 @@ class WordReader(Reader):
     def _code(self, read: Callable[[], object], quoted: bool) -> None:
         self.parts.append(Code(self.collect(read), quoted))
 
-    # ---- quotes
+    # --- Quotes
 
     def _mark(self) -> None:
         """Reads a quote character, which the program does not receive."""
@@ -136,7 +136,7 @@ class WordReader(Reader):
         else:
             self.literal(1)
 
-    # ---- expansions
+    # --- Expansions
 
     def _dollar(self, quoted: bool) -> None:
         following = self.peek(3)[1:]

@@ -281,7 +281,7 @@ class _Composer:
             )
         return Document(self.source, self.file, root, self.problems)
 
-    # ---- problems
+    # --- Problems
 
     def add(self, index: int, message: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, *self.source.place(index), message, hint))
@@ -290,7 +290,7 @@ class _Composer:
         self.add(index, message, hint)
         return SpecError(self.problems)
 
-    # ---- nodes
+    # --- Nodes
 
     def node(self, event: Any, depth: int) -> Node:
         start = event.start_mark.index
@@ -380,7 +380,7 @@ class _Composer:
                 self.add(source.start, '"<<" takes a mapping, or a list of mappings', "name one with an alias, *x")
         return [s for s in sources if s.kind == "mapping"]
 
-    # ---- tags
+    # --- Tags
 
     def scalar(self, event: Any) -> bool | int | float | str | None:
         text: str = event.value

@@ -88,7 +88,7 @@ class Reader:
         node = self.document.node(path)
         return tuple(node.entries) if node is not None and node.kind == "mapping" else ()
 
-    # ---- wrong kinds
+    # --- Wrong kinds
 
     def wrong(self, path: Keypath, wanted: str) -> None:
         """Note that the value is of another kind than `wanted`."""
@@ -120,7 +120,7 @@ class Reader:
             self.add(path, f"YAML reads {shown} as a {node.kind}, not as text", hint)
         return True
 
-    # ---- scalars
+    # --- Scalars
 
     def text(self, path: Keypath, *, blank: bool = False) -> str | None:
         """A text; a number or true is taken as written."""
@@ -183,7 +183,7 @@ class Reader:
             return None
         return node.text
 
-    # ---- collections
+    # --- Collections
 
     def items(self, path: Keypath) -> list[Keypath]:
         """Paths of a list's items, or the path itself where a single value stands for a list of one."""

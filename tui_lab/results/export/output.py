@@ -144,7 +144,7 @@ def not_written(file: Path, error: OSError) -> Exception:
     return StorageError(said) if error.errno in _OF_THE_DISK else OutputError(said)
 
 
-# ---- formats
+# --- Formats
 
 
 def _csv(frame: pl.DataFrame, file: BinaryIO, separator: str = ",", decimal_comma: bool = False) -> None:

@@ -209,7 +209,7 @@ def _not_finite(text: str) -> float | None:
     return None if match is None else -math.inf if match[1] == "-" else math.inf
 
 
-# ---- durations
+# --- Durations
 
 _TAIL: Final = r"(?P<minutes>[0-9]+):(?P<seconds>[0-9]{2}(?:POINT[0-9]*)?)"
 _CLOCK: Final = rf"(?:(?P<hours>[0-9]+):)?{_TAIL}"

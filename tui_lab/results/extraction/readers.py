@@ -165,7 +165,7 @@ class TextReader:
         values = self.of_all(text)
         return reduce(self.take, values) if values else NOTHING
 
-    # In blocks.
+    # --- In blocks
 
     def begin(self) -> None:
         """Start with the output of another attempt."""

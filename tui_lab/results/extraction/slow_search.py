@@ -214,7 +214,7 @@ def _exchange(helper: subprocess.Popen[bytes], request: tuple[Any, ...]) -> tupl
     return answer
 
 
-# The helper.
+# --- The helper
 
 
 def main() -> None:

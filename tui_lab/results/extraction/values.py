@@ -46,7 +46,7 @@ TRUE: Final = frozenset(("true", "yes", "on", "1", "t", "y"))
 FALSE: Final = frozenset(("false", "no", "off", "0", "f", "n"))
 
 
-# ---- one text
+# --- One text
 
 
 def to_bool(text: str) -> bool | None:
@@ -117,7 +117,7 @@ def json_text(value: Value) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-# ---- many values
+# --- Many values
 
 
 def reduce(take: Take, values: Sequence[Scalar | None]) -> Scalar | None:

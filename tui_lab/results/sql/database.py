@@ -274,7 +274,7 @@ class Database:
         query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
         return {str(row[0]).lower() for row in self._connection.execute(query).fetchall()}
 
-    # ---- what may run
+    # --- What may run
 
     def _check(self, sql: str, rewritten: Rewritten, parameters: Mapping[str, Value] | None) -> None:
         statements = self._connection.extract_statements(rewritten.text)
@@ -310,7 +310,7 @@ class Database:
         if len(inner) != 1 or inner[0].type != duckdb.StatementType.SELECT:
             raise QueryError("only a SELECT can be explained", sql, rewritten.origin(words[0].start))
 
-    # ---- files and tables
+    # --- Files and tables
 
     def _with_files(self, sql: str, frames: dict[str, pl.DataFrame]) -> Rewritten:
         """The query with paths from the lab made absolute, where a table or a reading function takes a
@@ -414,7 +414,7 @@ class Database:
             raise QueryError(f'there is no experiment "{self.current}" in {self.lab.path}', hint=hint)
         return self.current
 
-    # ---- NaN
+    # --- NaN
 
     def _warn_of_nan(self, sql: str, frames: dict[str, pl.DataFrame], warn: Callable[[str], None]) -> None:
         counts = nan_counts(frames, mentioned(sql))

@@ -179,7 +179,7 @@ def compare(first: Side, second: Side, options: Options) -> Against:
     return Against(first, second, [one for one, _ in found], (*notes, *left_out), options)
 
 
-# ---- what is compared
+# --- What is compared
 
 
 def _check_apart(first: Side, second: Side) -> None:
@@ -299,7 +299,7 @@ def _alike(first: pl.DataFrame, second: pl.DataFrame) -> list[pl.DataFrame]:
     return found
 
 
-# ---- one metric
+# --- One metric
 
 _Setting = tuple[Sample, Sample, Summary, Summary]
 
@@ -406,7 +406,7 @@ def _compared(setting: _Setting, how: How) -> Comparison:
     return found
 
 
-# ---- all settings together
+# --- All settings together
 
 
 def _overall(settings: Sequence[_Setting], how: How, alike: bool, *seeded: bool) -> tuple[Comparison | None, str]:
@@ -484,7 +484,7 @@ def _of(test: TTest | None, pairs: int | None = None) -> Comparison | None:
     return Comparison(test.difference, test.low, test.high, pairs=pairs, t=test.t, df=test.df, p=p, p_adjusted=p)
 
 
-# ---- for programs
+# --- For programs
 
 _NUMBERS: Final = ("n", "mean", "sd", "low", "high")
 _FLOATS: Final = {f"{name}_{side}": pl.Float64() for name in _NUMBERS[1:] for side in (1, 2)}

@@ -334,7 +334,7 @@ def _asked(results: Results, found: Settings) -> list[Asked]:
     return [Asked(*row[len(names) :]) for row in joined.iter_rows()]
 
 
-# ---- what is asked for
+# --- What is asked for
 
 
 def _done(results: Results) -> pl.Series:
@@ -416,7 +416,7 @@ def _paired(results: Results, found: Settings, pairing: Pairing) -> bool:
     return (alike or bool(found.averaged)) and share > MOSTLY
 
 
-# ---- the baseline
+# --- The baseline
 
 _ASSIGNMENT = re.compile(
     r"""\s*,?\s*(?P<name>[A-Za-z_][\w.-]*)=(?P<value>'[^']*'|"[^"]*"|[^\s,'"=][^\s,'"]*)(?=[\s,]|$)"""

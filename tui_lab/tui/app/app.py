@@ -200,7 +200,7 @@ class LabApp(App[int]):
         filters = super().get_line_filters()
         return [*filters, self._plain_signs] if self._plain_signs.enabled else filters
 
-    # Input.
+    # --- Input
 
     async def on_event(self, event: events.Event) -> None:
         """Take what a person does in its order, and each thing only when the one before has had its effects."""
@@ -261,7 +261,7 @@ class LabApp(App[int]):
         finally:
             release()
 
-    # Panes.
+    # --- Panes
 
     @work(thread=True, group="begin")
     def _begin(self, first: str, release: Callable[[], None]) -> None:
@@ -380,7 +380,7 @@ class LabApp(App[int]):
         self.file = path
         self._ask_pane("experiment", "open_text", path, text, origin)
 
-    # The lab.
+    # --- The lab
 
     @on(SnapshotTaken)
     def _snapshot_taken(self, message: SnapshotTaken) -> None:
@@ -465,7 +465,7 @@ class LabApp(App[int]):
         """The environment of commands that are launched from here."""
         return dict(os.environ)
 
-    # What panes ask of the screen.
+    # --- What panes ask of the screen
 
     def tell(self, text: str, severity: SeverityLevel = "information") -> None:
         """A short message at the corner, which the next key takes away once it could be read. Also from a worker's
@@ -504,7 +504,7 @@ class LabApp(App[int]):
         answer: bool = await self.push_screen_wait(Confirm(title, body, yes))
         return answer
 
-    # Actions.
+    # --- Actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Behind a question nothing moves, also not by keys that go before everything."""

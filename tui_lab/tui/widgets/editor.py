@@ -73,7 +73,7 @@ class Editor(EditArea):
         self.register_theme(TextAreaTheme("app", syntax_styles=_syntax_styles(self.app.theme_variables)))
         self.theme = "app"
 
-    # Marks.
+    # --- Marks
 
     def set_marks(self, marks: Sequence[Mark]) -> None:
         self.marks = tuple(sorted(marks, key=lambda mark: (mark.line, mark.column, mark.level)))
@@ -104,7 +104,7 @@ class Editor(EditArea):
         self.go_to(*places[index])
         return self.marks[index]
 
-    # Drawing.
+    # --- Drawing
 
     def get_line(self, line_index: int) -> Text:
         line = super().get_line(line_index)
@@ -147,7 +147,7 @@ class Editor(EditArea):
         style = self.get_component_rich_style(f"editor--{level}")
         return Style(color=style.color)
 
-    # Keys.
+    # --- Keys
 
     def on_key(self, event: events.Key) -> None:
         """A new line begins where the one above does, or further in behind a `:`."""

@@ -136,7 +136,7 @@ class Pool:
             await _hang_up(connection)
         self._changed.set()
 
-    # ---- places
+    # --- Places
 
     async def _reserve(self, bulk: bool) -> Line:
         """A place for one more channel, on a connection that is there or a new one. Raises ChannelError."""
@@ -204,7 +204,7 @@ class Pool:
                     way.close()
                 self._ways.clear()
 
-    # ---- channels and connections
+    # --- Channels and connections
 
     async def _start(self, line: Line, command: str) -> Streams:
         opening = asyncio.ensure_future(

@@ -57,7 +57,7 @@ def draw(chart: Chart, width: int, height: int, look: Look) -> str:
     return "\n".join([*lines, *below])
 
 
-# ---- axes
+# --- Axes
 
 
 def _y_marks(axis: Axis, plan: marks.Plan, height: int) -> list[tuple[float, str]]:
@@ -98,7 +98,7 @@ def _x_axis(axis: Axis, plan: marks.Plan, width: int, look: Look) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-# ---- words
+# --- Words
 
 
 def _above(chart: Chart, width: int, height: int) -> list[str]:

@@ -156,7 +156,7 @@ def legend_mark(chart: Chart, series: Series, look: Look) -> str:
     return look.mark(series.style)
 
 
-# ---- lines
+# --- Lines
 
 
 def lines(field: Field) -> None:
@@ -220,7 +220,7 @@ def _upright(field: Field, column: float, low: float, high: float, color: int | 
             field.canvas.points([(column, row)], mark, color)
 
 
-# ---- bars and boxes
+# --- Bars and boxes
 
 
 def _bars(field: Field) -> Iterator[tuple[Series, pl.DataFrame, Callable[[float], tuple[int, int]]]]:
@@ -327,7 +327,7 @@ def hist(field: Field) -> None:
         canvas.points(tops, look.mark(series.style), tint)
 
 
-# ---- points
+# --- Points
 
 
 def scatter(field: Field) -> None:
@@ -354,7 +354,7 @@ def pareto(field: Field) -> None:
         field.canvas.points(places, legend_mark(field.chart, series, look), look.tint(series.color))
 
 
-# ---- heatmap
+# --- Heatmap
 
 
 def heatmap_height(chart: Chart, most: int) -> int:

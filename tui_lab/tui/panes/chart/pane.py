@@ -163,7 +163,7 @@ class ChartPane(Pane):
     def focus_first(self) -> None:
         self.call_after_refresh((self.table if self.words.display else self.plot).focus)
 
-    # Rows.
+    # --- Rows
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
         """Draw a frame, by default as its columns ask for."""
@@ -283,7 +283,7 @@ class ChartPane(Pane):
             return one.revision
         return one.revision, self.lab_app.chosen, one.active and time.monotonic() // PAUSE
 
-    # The chart.
+    # --- The chart
 
     def _draw(self, instead: Request | None = None) -> None:
         if self.rows is not None:
@@ -342,7 +342,7 @@ class ChartPane(Pane):
         one = self.lab_app.snapshot.experiment(self._of[0])
         return one is not None and one.active
 
-    # Choices.
+    # --- Choices
 
     def _choose(self, title: str, items: list[Item], current: str | None, take: Callable[[str], None]) -> None:
         def taken(value: str | None) -> None:
@@ -446,7 +446,7 @@ class ChartPane(Pane):
             self._own = False
             self._take(self.rows, None, fresh=True)
 
-    # How it looks, and where it goes.
+    # --- How it looks, and where it goes
 
     def action_ascii(self) -> None:
         self.plot.set_ascii(not self.plot.ascii)

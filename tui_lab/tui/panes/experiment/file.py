@@ -121,7 +121,7 @@ class EditedFile:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise FileError(f"{self.path}: not saved: {reason}") from error
 
-    # What was never saved.
+    # --- What was never saved
 
     @property
     def _copy(self) -> Path:

@@ -174,7 +174,7 @@ class TextSide(Vertical):
         """Where the text is from, if that is another place than the file."""
         return self._origin[0] if self.unsaved else ""
 
-    # Files.
+    # --- Files
 
     def open(self, file: EditedFile) -> Kept | None:
         """Edit a file. Returns what an earlier session left unsaved of it."""
@@ -266,7 +266,7 @@ class TextSide(Vertical):
         how = f"by signal {-code}" if code < 0 else f"with status {code}"
         return f"{command[0]} ended {how}" if code else ""
 
-    # What is shown.
+    # --- What is shown
 
     def show_marks(self, marks: Sequence[Mark]) -> None:
         self.editor.set_marks(marks)
@@ -305,7 +305,7 @@ class TextSide(Vertical):
             parts.insert(0, Content.from_markup("[$text-error]$it[/]", it=f"{sign} {plural(errors, 'problem')}"))
         return Content("  ").join(parts)
 
-    # Keys.
+    # --- Keys
 
     @on(TextArea.Changed)
     def _changed(self, event: TextArea.Changed) -> None:
@@ -418,7 +418,7 @@ class ExperimentPane(Pane):
     def on_resize(self) -> None:
         self.set_class(self.app.size.width < NARROW, "narrow")
 
-    # Snapshots.
+    # --- Snapshots
 
     def show(self, snapshot: LabSnapshot) -> None:
         if not self.is_mounted or not self.query(TextSide):
@@ -464,7 +464,7 @@ class ExperimentPane(Pane):
         else:
             self.lab_app.tell(f"the file of {name} no longer exists: {path}", "warning")
 
-    # Reading the text.
+    # --- Reading the text
 
     @on(TextSide.Edited)
     def _edited(self) -> None:
@@ -554,7 +554,7 @@ class ExperimentPane(Pane):
     def action_edit(self) -> None:
         self.side.editor.focus()
 
-    # The pattern tester.
+    # --- The pattern tester
 
     @on(TextSide.Moved)
     def _try(self) -> None:
@@ -611,7 +611,7 @@ class ExperimentPane(Pane):
         self._which = max(0, self._which + step)
         self._try()
 
-    # The launch.
+    # --- The launch
 
     async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[Node]]:
         """What a text would run, and the nodes that its experiment ran on before."""

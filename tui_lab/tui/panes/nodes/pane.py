@@ -311,7 +311,7 @@ minutes, the newest on the right.
         else:
             self.lab_app.tell(f"nothing runs on {node.name}")
 
-    # What is asked of the engine.
+    # --- What is asked of the engine
 
     def action_drain(self) -> None:
         self._ask_engine(DrainNode, "gets no more tasks")

@@ -195,7 +195,7 @@ def tables_in(sql: str, catalog: Catalog) -> list[str]:
     return _Scope.of(list(tokens(sql)), catalog).tables
 
 
-# ---- where the place is
+# --- Where the place is
 
 
 def _in_word(character: str) -> bool:
@@ -279,7 +279,7 @@ def _opens(words: Sequence[Token], place: int) -> bool:
     return [word.text.lower() for word in words[place : place + 2]] == ["as", "("]
 
 
-# ---- what could stand there
+# --- What could stand there
 
 
 def _candidates(before: Sequence[Token], typed: str, scope: _Scope, catalog: Catalog) -> Iterator[Candidate]:

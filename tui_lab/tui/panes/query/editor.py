@@ -151,7 +151,7 @@ class SqlEditor(EditArea):
         self.register_theme(TextAreaTheme("app", syntax_styles=_syntax_styles(self.app.theme_variables)))
         self.theme = "app"
 
-    # The text.
+    # --- The text
 
     def set_text(self, sql: str) -> None:
         """Put another query here; undo brings the old one back."""
@@ -176,7 +176,7 @@ class SqlEditor(EditArea):
         before = self.text[:index]
         return before.count("\n"), index - (before.rfind("\n") + 1)
 
-    # The error.
+    # --- The error
 
     def mark_error(self, line: int, column: int) -> None:
         """Mark the word at a place (from 0) and put the cursor there."""
@@ -204,7 +204,7 @@ class SqlEditor(EditArea):
             line.stylize(look + Style(underline=True, bold=True), start, _word_end(line.plain, start))
         return line
 
-    # Completion.
+    # --- Completion
 
     @on(TextArea.Changed)
     def _typed(self) -> None:
@@ -245,7 +245,7 @@ class SqlEditor(EditArea):
         if len(self.popup.completion.candidates) == 1 and self.popup.candidate is not None:
             self.take(self.popup.candidate)
 
-    # Keys.
+    # --- Keys
 
     def on_key(self, event: events.Key) -> None:
         popup = self.popup

@@ -187,7 +187,7 @@ class QueryPane(Pane):
     def leave_text(self) -> None:
         self.view.table.focus()
 
-    # The lab.
+    # --- The lab
 
     def show(self, snapshot: LabSnapshot) -> None:
         if snapshot.lab is None:
@@ -240,7 +240,7 @@ class QueryPane(Pane):
         rested = time.monotonic() - self._ended >= min(max(PAUSE, 3 * self.view.answer.seconds), LONGEST)
         return rested and self.lab_app.pane is self and self._stand() != self._seen
 
-    # Tables and columns.
+    # --- Tables and columns
 
     @on(SchemaTree.Unreadable)
     def _unreadable(self, event: SchemaTree.Unreadable) -> None:
@@ -259,7 +259,7 @@ class QueryPane(Pane):
     def _named(self, event: SchemaTree.Named) -> None:
         self.editor.insert_name(event.text)
 
-    # Running.
+    # --- Running
 
     def open_query(self, sql: str) -> None:
         """Put a query into the editor and run it."""
@@ -393,7 +393,7 @@ class QueryPane(Pane):
         self.auto = auto
         self.box.border_subtitle = "follows the run" if auto else ""
 
-    # History and saved queries.
+    # --- History and saved queries
 
     def action_step(self, by: int) -> None:
         found = self.walk.step(by, self.editor.text)
@@ -434,7 +434,7 @@ class QueryPane(Pane):
             return
         self.lab_app.tell(f"saved as {path}")
 
-    # What leaves the pane.
+    # --- What leaves the pane
 
     def action_chart(self) -> None:
         if self._some_answer():
@@ -492,7 +492,7 @@ class QueryPane(Pane):
         if experiment is not None:
             self.lab_app.open_task(experiment, task)
 
-    # How it looks.
+    # --- How it looks
 
     def action_edit(self) -> None:
         self.editor.focus()

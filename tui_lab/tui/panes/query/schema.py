@@ -107,7 +107,7 @@ class SchemaTree(Tree[Place]):
         self._current: str | None = None
         self._reading: set[str] = set()
 
-    # Reading.
+    # --- Reading
 
     def read_tables(self, lab: Lab, current: str | None) -> None:
         """List the tables of a lab anew. Columns are read for those that are open or wanted."""
@@ -165,7 +165,7 @@ class SchemaTree(Tree[Place]):
         self._show_columns()
         self.post_message(self.CatalogChanged())
 
-    # Showing.
+    # --- Showing
 
     def show_tables(self, found: Sequence[str], about: dict[str, str]) -> None:
         """These tables, in this order; those that were open stay open."""

@@ -147,7 +147,7 @@ class ResultsPane(Pane):
     def wish(self) -> Wish:
         return self._wishes.get(self.lab_app.current or "", Wish())
 
-    # Reading.
+    # --- Reading
 
     def show(self, snapshot: LabSnapshot) -> None:
         if not self.query(SettingsTable):
@@ -222,7 +222,7 @@ class ResultsPane(Pane):
             self._wishes[name] = replace(self.wish, **changes)
             self.show(self.lab_app.snapshot)
 
-    # Showing.
+    # --- Showing
 
     def _say(self, message: str) -> None:
         if self.table.has_focus:
@@ -279,7 +279,7 @@ class ResultsPane(Pane):
         row = self.table.row(self.table.cursor_row)
         return None if row is None else int(row[PLACE])
 
-    # Keys.
+    # --- Keys
 
     @on(FrameTable.HeaderSelected)
     def _header(self, event: FrameTable.HeaderSelected) -> None:

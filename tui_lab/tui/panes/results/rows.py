@@ -158,7 +158,7 @@ def _warn(text: str) -> str:
     return "warning"
 
 
-# Which setting.
+# --- Which setting
 
 
 def key(report: Report, place: int) -> str:

@@ -107,7 +107,7 @@ class Document:
         rule = "--" if self.ascii else "──"
         return Item(Place(number, TITLE), Text(f"{rule} {self.parts[number].title} {rule}", "bold"))
 
-    # Moving by rows.
+    # --- Moving by rows
 
     def down(self, top: Place, rows: int, height: int) -> Place:
         """So many rows further, but not past the end."""

@@ -142,7 +142,7 @@ class LogPanel(Vertical):
     def view(self) -> LogView:
         return self._view
 
-    # The task.
+    # --- The task
 
     def clear(self, note: str) -> None:
         self.detail = None
@@ -215,7 +215,7 @@ class LogPanel(Vertical):
             file.close()
         self._files, self._numbers, self._shown = {}, {}, []
 
-    # Growth.
+    # --- Growth
 
     def _look(self) -> None:
         if self.detail is None or not self.is_on_screen:
@@ -281,7 +281,7 @@ class LogPanel(Vertical):
         if any(isinstance(file, RemoteFile) for file in self._files.values()):
             self._arrange(at_end=True, force=True)
 
-    # Choosing.
+    # --- Choosing
 
     def action_stream(self) -> None:
         if self.detail is None:
@@ -307,7 +307,7 @@ class LogPanel(Vertical):
         self.choice = choice
         self._arrange(at_end=True, force=True)
 
-    # Searching.
+    # --- Searching
 
     def action_search(self) -> None:
         field = self.query_one("#log-search", Input)
@@ -369,7 +369,7 @@ class LogPanel(Vertical):
             self.view.show(place, needle)
         self._say()
 
-    # Messages.
+    # --- Messages
 
     @on(LogView.Moved)
     def _moved(self) -> None:

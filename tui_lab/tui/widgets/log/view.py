@@ -89,7 +89,7 @@ class LogView(ScrollView, can_focus=True):
         self._rows: list[Row] | None = None
         self._style: Style | None = None  # to ask for it takes as long as to draw a line
 
-    # What is shown.
+    # --- What is shown
 
     def open(self, document: Document, at_end: bool = False, note: str = "") -> None:
         """Show other outputs from their beginning, or with their end."""
@@ -219,7 +219,7 @@ class LogView(ScrollView, can_focus=True):
         """What is in sight."""
         return "\n".join(row.item.text.plain for row in self.rows if row.first)
 
-    # Moving.
+    # --- Moving
 
     def action_move(self, rows: int) -> None:
         self.follow = False

@@ -180,7 +180,7 @@ class FrameTable(ScrollView, can_focus=True):
         self._chosen: Any = None  # the key that a person went to
         self._tones = Tones(self)
 
-    # The frame.
+    # --- The frame
 
     @property
     def ascii(self) -> bool:
@@ -269,7 +269,7 @@ class FrameTable(ScrollView, can_focus=True):
             self.cursor_row = row
         return row is not None
 
-    # Where things stand.
+    # --- Where things stand
 
     @property
     def _body(self) -> int:
@@ -320,7 +320,7 @@ class FrameTable(ScrollView, can_focus=True):
         self._look()
         super().watch_scroll_x(old_value, new_value)
 
-    # The cursor.
+    # --- The cursor
 
     def watch_cursor_row(self, old: int, new: int) -> None:
         self._show_cursor()
@@ -414,7 +414,7 @@ class FrameTable(ScrollView, can_focus=True):
         if copy is not None:
             copy("\t".join("" if value is None else str(value) for value in values), what)
 
-    # Drawing.
+    # --- Drawing
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
