@@ -17,12 +17,13 @@ from tests.workbench import Workbench, until
 from tui_lab.client.submission import Choice, prepare, submit_event
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.run_files import RunFiles
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.protocol.control import AskStatus, Command, Requeue, Submit, Taken
 from tui_lab.store.errors import StorageError
 from tui_lab.store.events import Paused, Submitted
 from tui_lab.store.journal import Journal
 
-NODES = [{"name": "localhost", "slots": 2, "tags": []}]
+NODES: list[NodeEntry] = [{"name": "localhost", "slots": 2, "tags": []}]
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from typing import Any
 
 from tui_lab.cli.exploring import MAX_TRIES, Domain, Sweep, arithmetic, geometric
 from tui_lab.client.errors import UsageError
-from tui_lab.client.nodes import Node, read_node
 from tui_lab.client.nodes import read_cluster as read_ours
+from tui_lab.client.nodes import read_node
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.model import THIS_MACHINE, node_name_error, relative_to
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError, suggest
@@ -90,7 +91,7 @@ def _variable(path: Path, given: Any) -> Domain:
     raise UsageError(f"{path}: {name}: the type is list, arithmetic or geometric")
 
 
-def read_cluster(path: Path) -> list[Node]:
+def read_cluster(path: Path) -> list[NodeEntry]:
     """The nodes of a cluster file, patas' or ours. Raises SpecError, UsageError."""
     nodes = _document(path).get("nodes")
     theirs = ("hostname", "workers", "private_key")
@@ -99,7 +100,7 @@ def read_cluster(path: Path) -> list[Node]:
     return [_node(path, node, number) for number, node in enumerate(nodes)]
 
 
-def _node(path: Path, given: Any, number: int) -> Node:
+def _node(path: Path, given: Any, number: int) -> NodeEntry:
     known = ("name", "user", "hostname", "port", "workers", "tags", "private_key")
     if not isinstance(given, dict):
         raise UsageError(f"{path}: each of `nodes` needs a name and a hostname")
@@ -114,7 +115,7 @@ def _node(path: Path, given: Any, number: int) -> Node:
             raise UsageError(f"{path}: {name}: `{what}` must be 1 or more")
     if wrong := node_name_error(name):
         raise UsageError(f"{path}: {wrong[0]}; {wrong[1]}")
-    node: Node = {"name": name, "slots": workers, "tags": [str(tag) for tag in given.get("tags") or ()]}
+    node: NodeEntry = {"name": name, "slots": workers, "tags": [str(tag) for tag in given.get("tags") or ()]}
     if host not in THIS_MACHINE or port != 22:
         node["host"] = host
         node |= {"port": port} if port != 22 else {}
@@ -125,7 +126,7 @@ def _node(path: Path, given: Any, number: int) -> Node:
     return node
 
 
-def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Sequence[str]) -> list[Node] | None:
+def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Sequence[str]) -> list[NodeEntry] | None:
     """The nodes of all `--node` and `--cluster` that have all the tags; None where none was given. What concerns
     this machine under one name adds up. Raises UsageError, SpecError."""
     nodes = [read_node(words) for words in given]
@@ -137,7 +138,7 @@ def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str], tags: Se
     chosen = [node for node in nodes if set(tags) <= set(node["tags"])]
     if not chosen:
         raise UsageError(f"explore --filter-nodes {' '.join(tags)}: no node has all of these tags")
-    found: dict[str, Node] = {}
+    found: dict[str, NodeEntry] = {}
     for node in chosen:
         before = found.setdefault(node["name"], node)
         if before is node:

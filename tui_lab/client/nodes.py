@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tui_lab.client.errors import UsageError
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.model import MOST_SLOTS, NOT_IN_NODE_NAMES, THIS_MACHINE, node_name_error
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError, closest
-
-Node = dict[str, Any]  # as a submission records it: name, slots (0: as many as it has cores), tags, host ...
 
 _PLACE: Final = re.compile(
     r"(?:ssh://)?(?:(?P<user>\S+)@)?"  # a user's name may hold an @ itself
@@ -21,7 +20,7 @@ _PLACE: Final = re.compile(
 )
 
 
-def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str | Path] = ()) -> list[Node]:
+def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str | Path] = ()) -> list[NodeEntry]:
     """The nodes of `--node` and `--cluster`; by default this machine with as many slots as cores.
 
     With a cluster and no `--node`, all of its nodes. A `--node` that is a name in it means that node; one that is
@@ -36,14 +35,14 @@ def read_nodes(given: Sequence[Sequence[str]], clusters: Sequence[str | Path] = 
     return found
 
 
-def read_cluster(path: Path) -> list[Node]:
+def read_cluster(path: Path) -> list[NodeEntry]:
     """The nodes of a cluster.yaml. Raises SpecError."""
     from tui_lab.experiment.cluster.reader import load_cluster
 
     return load_cluster(path).entries()
 
 
-def read_node(words: Sequence[str]) -> Node:
+def read_node(words: Sequence[str]) -> NodeEntry:
     """`[USER@]HOST[:PORT] [SLOTS] [TAG...]`: a machine; `localhost` alone is this one. Raises UsageError."""
     place, *rest = words
     match = _PLACE.fullmatch(place)
@@ -62,7 +61,7 @@ def read_node(words: Sequence[str]) -> Node:
     name = name if name[0].isalnum() or name[0] == "_" else f"{'ip' if ':' in host else 'at'}{name}"
     if node_name_error(name):
         raise UsageError(f"--node {place}: too long for a name; write it into a cluster.yaml, with a name of its own")
-    node: Node = {"name": name, "slots": slots or 0, "tags": tags, "host": host}
+    node: NodeEntry = {"name": name, "slots": slots or 0, "tags": tags, "host": host}
     return {**node, **({"port": int(port)} if port else {}), **({"user": user} if user else {})}
 
 
@@ -77,7 +76,7 @@ def _slots(place: str, rest: Sequence[str]) -> tuple[int | None, list[str]]:
     return int(rest[0]), list(rest[1:])
 
 
-def _chosen(words: Sequence[str], known: dict[str, Node]) -> Node:
+def _chosen(words: Sequence[str], known: dict[str, NodeEntry]) -> NodeEntry:
     """The node of a cluster, with other slots or further tags where they are given; else a further machine."""
     name, *rest = words
     if name in known:
@@ -89,14 +88,14 @@ def _chosen(words: Sequence[str], known: dict[str, Node]) -> Node:
     return read_node(words)
 
 
-def _check_names(nodes: Sequence[Node], where: str) -> None:
+def _check_names(nodes: Sequence[NodeEntry], where: str) -> None:
     names = [node["name"] for node in nodes]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{where}{name} is given twice")
 
 
-def usable(experiment: Experiment, nodes: Sequence[Node]) -> list[Node]:
+def usable(experiment: Experiment, nodes: Sequence[NodeEntry]) -> list[NodeEntry]:
     """The nodes that have the tags of `run_on`. Raises SpecError where none has."""
     found = [node for node in nodes if all(_fits(wanted, node["tags"]) for wanted in experiment.run_on)]
     if not found:

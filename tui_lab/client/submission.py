@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -21,11 +21,12 @@ from tui_lab.client.address import matching, task_table
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import printable
 from tui_lab.client.git_state import git_state
-from tui_lab.client.nodes import Node, usable
+from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
 from tui_lab.engine.client import EngineClient
 from tui_lab.engine.early import EarlyEngine
 from tui_lab.engine.recipe import Recipe, placeholders
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.facts import FACTS
@@ -59,7 +60,7 @@ class Accepted:
 def submit(
     lab: Lab,
     prepared: Sequence[Prepared],
-    nodes: Sequence[Node],
+    nodes: Sequence[NodeEntry],
     keep_going: bool,
     environment: Mapping[str, str],
     early: EarlyEngine | None = None,
@@ -338,7 +339,7 @@ def queue(
 # --- Submitting
 
 
-def submit_event(prepared: Prepared, nodes: list[dict[str, Any]], keep_going: bool) -> Submitted:
+def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -> Submitted:
     """Write the plan where it is new; the event that submits it. Raises StorageError, SpecError."""
     plan = prepared.plan
     if not prepared.unchanged:

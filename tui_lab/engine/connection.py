@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.agent.setups import format_duration
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.transports.channel import Channel, ChannelError, Transport
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.protocol.agent import (
     BadMessage,
     Bye,
@@ -68,7 +68,7 @@ class NodeConnection:
 
     def __init__(
         self,
-        entry: Mapping[str, Any],
+        entry: NodeEntry,
         state: NodeState,
         transport: Transport,
         *,
@@ -77,7 +77,7 @@ class NodeConnection:
         epoch: int,
         listener: Listener,
     ) -> None:
-        self.entry = dict(entry)
+        self.entry = entry.copy()
         self.name: str = entry["name"]
         self.state = state
         self.remote = entry.get("host") is not None

@@ -19,6 +19,7 @@ from tui_lab.engine.files import Unreachable, absent
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.portable.globs import matcher
 from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks
 from tui_lab.store import journal, layout
@@ -147,9 +148,7 @@ class NodeCommands:
         if not node.ready:
             self.engine.registry.try_again(node, environment)
 
-    def add(
-        self, entry: dict[str, Any], experiments: Sequence[str] | None, environment: Mapping[str, str]
-    ) -> list[str]:
+    def add(self, entry: NodeEntry, experiments: Sequence[str] | None, environment: Mapping[str, str]) -> list[str]:
         """A further node for experiments that are going, by default all: those that have not got it yet."""
         names = sorted(self.scheduler.active) if experiments is None else list(experiments)
         if not names:
@@ -238,13 +237,13 @@ class NodeCommands:
 
     async def clean(self, environment: Mapping[str, str]) -> list[CleanedNode]:
         """Remove what interrupted runs left on nodes: agents with nothing to do, their spools, code and outputs."""
-        entries: dict[str, dict[str, Any]] = {}
+        entries: dict[str, NodeEntry] = {}
         for name in self.engine.lab.experiments():
             with contextlib.suppress(LabError):
                 entries |= self.engine.load(name).entries()
         return list(await asyncio.gather(*(self._clean(entry, environment) for entry in entries.values())))
 
-    async def _clean(self, entry: dict[str, Any], environment: Mapping[str, str]) -> CleanedNode:
+    async def _clean(self, entry: NodeEntry, environment: Mapping[str, str]) -> CleanedNode:
         name = entry["name"]
         if any(name in [one["name"] for one in self.engine.runs[active].nodes] for active in self.scheduler.active):
             return CleanedNode(name, [], "a run that is going uses it")
@@ -267,7 +266,7 @@ class NodeCommands:
             return CleanedNode(name, [], str(error))
         return CleanedNode(name, removed, "")
 
-    async def _reach(self, entry: Mapping[str, Any], environment: Mapping[str, str]) -> NodeConnection:
+    async def _reach(self, entry: NodeEntry, environment: Mapping[str, str]) -> NodeConnection:
         """A node, once it answers. Raises LabError."""
         node = self.engine.registry.connect(entry, environment)
         with contextlib.suppress(TimeoutError):

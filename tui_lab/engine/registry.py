@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from tui_lab.engine.connection import Listener, NodeConnection
 from tui_lab.engine.core.events import Event, NodeAdded, NodeRemoved, NodeRetried, SlotsSet
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.files import NodeFiles
 from tui_lab.engine.transports import transport_for
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import layout
 from tui_lab.store.errors import LabError
 from tui_lab.store.lab import Lab
@@ -18,8 +19,6 @@ from tui_lab.store.lab import Lab
 FAREWELL: Final = 5.0  # seconds that an agent has for its end
 
 _IDENTITY: Final = ("host", "port", "user", "spool")  # what makes a node of the same name another one
-
-Entry = Mapping[str, Any]  # a node of a submission, see docs/journal.md
 
 
 class NodeRegistry:
@@ -44,7 +43,7 @@ class NodeRegistry:
         self._lives: dict[NodeConnection, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
-    def connect(self, entry: Entry, environment: Mapping[str, str]) -> NodeConnection:
+    def connect(self, entry: NodeEntry, environment: Mapping[str, str]) -> NodeConnection:
         """The node of an entry; connects to it where that is new, or it can't be reached. environment: of the
         client, for the way there. Raises LabError where another machine in use goes by this name."""
         self.check([entry])
@@ -55,7 +54,7 @@ class NodeRegistry:
         self.feed(_added(entry))
         if node is None:
             return self._new(entry, environment)
-        node.entry = dict(entry)
+        node.entry = entry.copy()
         slots = entry.get("slots", 0)
         if slots and slots != node.state.slots:
             self.feed(SlotsSet(node.name, slots))
@@ -65,7 +64,7 @@ class NodeRegistry:
             self.try_again(node, environment)
         return node
 
-    def check(self, entries: Iterable[Entry]) -> None:
+    def check(self, entries: Iterable[NodeEntry]) -> None:
         """Raises LabError where a name stands for another machine in a run that is going."""
         for entry in entries:
             node = self.nodes.get(entry["name"])
@@ -73,11 +72,11 @@ class NodeRegistry:
                 what = f'node "{node.name}" is another machine in a run that is going'
                 raise LabError(what, "give one of them another name")
 
-    def _new(self, entry: Entry, environment: Mapping[str, str]) -> NodeConnection:
+    def _new(self, entry: NodeEntry, environment: Mapping[str, str]) -> NodeConnection:
         node = NodeConnection(
             entry,
             self.scheduler.nodes[entry["name"]],
-            transport_for(dict(entry), self.lab, environment),
+            transport_for(entry.copy(), self.lab, environment),
             lab=self.lab.identity,
             marker=self.lab.path.resolve() / layout.ENGINE_FILE,
             epoch=self.epoch,
@@ -142,12 +141,12 @@ class NodeRegistry:
             node.listen()
 
 
-def _another(node: NodeConnection, entry: Entry) -> bool:
+def _another(node: NodeConnection, entry: NodeEntry) -> bool:
     """Whether an entry means another machine, or another agent on it."""
     return any(node.entry.get(key) != entry.get(key) for key in _IDENTITY)
 
 
-def _added(entry: Entry) -> NodeAdded:
+def _added(entry: NodeEntry) -> NodeAdded:
     ahead = entry.get("ahead")
     return NodeAdded(
         entry["name"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from msgspec import structs
@@ -13,6 +13,7 @@ from msgspec import structs
 from tui_lab.engine.core.effects import Acknowledge
 from tui_lab.engine.core.model import AttemptNeeds, Key, RunSettings
 from tui_lab.engine.recipe import Recipe
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
 from tui_lab.store.errors import LabError, StorageError
@@ -126,9 +127,7 @@ class RunFiles:
         self.decide(event)
         return event
 
-    def place_on(
-        self, nodes: list[dict[str, Any]], drained: Iterable[str], released: Sequence[str] = ()
-    ) -> NodesChanged:
+    def place_on(self, nodes: list[NodeEntry], drained: Iterable[str], released: Sequence[str] = ()) -> NodesChanged:
         """Other nodes from now on, or other slots. released: nodes whose quarantine is over."""
         event = NodesChanged(now(), nodes, sorted(drained), list(released))
         self.decide(event)
@@ -157,7 +156,7 @@ class RunFiles:
             raise LabError(f'nothing of "{self.name}" was submitted yet')
 
     @property
-    def nodes(self) -> list[dict[str, Any]]:
+    def nodes(self) -> list[NodeEntry]:
         """Where the tasks of the newest submission run, as docs/journal.md has it. Raises LabError where there is
         none."""
         self.require_submission()
@@ -168,9 +167,9 @@ class RunFiles:
         """Nodes on which a person wants nothing new to start."""
         return [] if self.state.placement is None else self.state.placement.drained
 
-    def entries(self) -> dict[str, dict[str, Any]]:
+    def entries(self) -> dict[str, NodeEntry]:
         """The nodes of all submissions by name, the newest of each."""
-        entries: dict[str, dict[str, Any]] = {}
+        entries: dict[str, NodeEntry] = {}
         for submission in self.state.submissions:
             entries |= {entry["name"]: entry for entry in submission.nodes}
         return entries | {entry["name"]: entry for entry in self.nodes}

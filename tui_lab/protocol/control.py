@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
 
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import Changes, Submitted
 from tui_lab.store.ranges import Ranges
@@ -273,7 +274,7 @@ class ReconnectNode(Command[Answer], frozen=True, tag="node_reconnect"):
 class AddNode(Command[NodeAdded], frozen=True, tag="node_add"):
     """Give a further node to experiments, null: to all that are going. `entry`: as in the event `submitted`."""
 
-    entry: dict[str, Any]  # as cluster.yaml has it
+    entry: NodeEntry  # as cluster.yaml has it
     experiments: Sequence[str] | None = None
     environment: dict[str, str] = {}
 

@@ -7,10 +7,11 @@ journals lack it), without another format. A member that has its default is not 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.needs import Resolved
 from tui_lab.store import json_text
 from tui_lab.store.ranges import Ranges
@@ -78,7 +79,7 @@ class Submitted(_Event, frozen=True, tag="submitted", kw_only=True):
     keys: str | None = None
     planned: Ranges
     queued: Ranges
-    nodes: list[dict[str, Any]]
+    nodes: list[NodeEntry]
     reasons: dict[str, int]
     adopted: Ranges
     argv: list[str]
@@ -125,7 +126,7 @@ class NodesChanged(_Event, frozen=True, tag="nodes"):
     ones. The `released` ones are no longer in quarantine."""
 
     at: float
-    nodes: list[dict[str, Any]]
+    nodes: list[NodeEntry]
     drained: list[str]
     released: list[str] = []
 

@@ -16,8 +16,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import events, journal, layout, ranges
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.events import (
@@ -128,7 +129,7 @@ class _Survey:
     def __init__(self, folder: Path) -> None:
         self.identity = ""
         self.named: list[tuple[int, int]] = []  # (offset, plan) of each submission
-        self.nodes: dict[str, dict[str, Any]] = {}  # by name, the newest of each
+        self.nodes: dict[str, NodeEntry] = {}  # by name, the newest of each
         self.given: list[tuple[int, Assigned]] = []  # with the offset of each
         self.ran: list[tuple[int, int]] = []  # (offset, task) of all that began or ended
         self.on_disk = sorted(

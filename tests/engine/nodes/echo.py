@@ -16,6 +16,7 @@ from tests.engine.nodes.fleet import Fleet
 from tui_lab.engine.transports import channel as channels
 from tui_lab.engine.transports.channel import Channel
 from tui_lab.engine.transports.ssh.transport import SshTransport
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 LAB = secrets.token_hex(8)
 # In the place of the agent: says how it was called, and answers each line with itself.
@@ -32,7 +33,7 @@ while True:
 
 
 @asynccontextmanager
-async def transport(fleet: Fleet, entry: dict[str, Any]) -> AsyncIterator[SshTransport]:
+async def transport(fleet: Fleet, entry: NodeEntry) -> AsyncIterator[SshTransport]:
     """The way to a node, for as long as it is needed."""
     it = SshTransport(entry, f"{LAB}-{entry['name']}", fleet.environment())
     try:

@@ -43,6 +43,7 @@ import yaml
 from tests.engine.nodes.machine import Machine, Options, can_hide
 from tests.engine.nodes.openssh import NEEDS, SAID, chosen_server
 from tests.workbench import Workbench, alive
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 _ENTRY = ("workdir", "python", "setup", "ahead", "lost_after", "spool", "gpus", "memory")
 
@@ -50,7 +51,7 @@ _ENTRY = ("workdir", "python", "setup", "ahead", "lost_after", "spool", "gpus", 
 class Node:
     """A node: its machine, and how it is called in a lab."""
 
-    def __init__(self, machine: Machine, entry: dict[str, Any]) -> None:
+    def __init__(self, machine: Machine, entry: NodeEntry) -> None:
         self.machine = machine
         self.entry = entry  # as in a submission event
 
@@ -127,14 +128,14 @@ class Fleet:
         """
         if not shared and not can_hide():
             pytest.skip("needs root and the right to mount: a node with a /tmp of its own")
-        extra = {key: options.pop(key) for key in _ENTRY if key in options}
+        extra: Any = {key: options.pop(key) for key in _ENTRY if key in options}
         variables = options.pop("variables", None)
         how = Options(shared=shared, **options)
         if how.server == "asyncssh" and (words := how.beyond_asyncssh()):
             pytest.skip(f"{NEEDS}sshd: {', '.join(words)}")
         make_key(self.keys / name)
         machine = Machine(name, self.folder / name, self.keys, self.hidden, how)
-        entry = {
+        entry: NodeEntry = {
             "name": name,
             "slots": slots,
             "tags": list(tags),

@@ -18,6 +18,7 @@ from tui_lab.engine import connection
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.transports.channel import Channel, ChannelError
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 __all__ = ["remove_truth"]
 
@@ -150,7 +151,7 @@ class Heard:
 
 
 def connection_on(way: Closed, heard: Heard, marker: Path) -> NodeConnection:
-    entry = {"name": "tower", "host": "tower", "slots": 1}
+    entry: NodeEntry = {"name": "tower", "host": "tower", "slots": 1}
     state = NodeState("tower", remote=True, slots=1)
     return NodeConnection(entry, state, way, lab="l", marker=marker, epoch=1, listener=heard)
 

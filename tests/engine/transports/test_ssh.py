@@ -19,6 +19,7 @@ from tests.workbench import alive, until
 from tui_lab.engine.transports import transport_for
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.transport import SshTransport
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store.lab import Lab
 
 # --- The agent
@@ -57,7 +58,7 @@ async def test_a_process_for_files(fleet: Fleet) -> None:
 
 def test_the_way_to_a_node(fleet: Fleet, tmp_path: Any) -> None:
     lab = Lab.create(tmp_path / "lab")
-    entry = {"name": "a", "host": "h", "spool": "/scratch"}
+    entry: NodeEntry = {"name": "a", "host": "h", "spool": "/scratch"}
     assert transport_for(entry, lab, {}).spool == f"/scratch/{lab.identity}-a"  # type: ignore[attr-defined]
     assert transport_for({"name": "a", "host": "h"}, lab, {}).spool == f"{lab.identity}-a"  # type: ignore[attr-defined]
     here = transport_for({"name": "a"}, lab, {})
@@ -180,7 +181,7 @@ async def test_a_start_file_that_ends_the_login(fleet: Fleet, echo: None) -> Non
 async def test_aliases_and_the_way_through_another(fleet: Fleet, echo: None) -> None:
     fleet.node("gate")
     inner = fleet.node("inner", via="gate")
-    for entry in (inner.entry, {"name": "inner", "host": "inner"}):
+    for entry in (inner.entry, NodeEntry(name="inner", host="inner")):
         async with transport(fleet, entry) as way:
             channel = await way.open()
             assert await channel.reader.readline() == f"{LAB}-inner relay\n".encode()

@@ -21,6 +21,7 @@ from tests.engine.nodes.fleet import Fleet, Node, fleet, make_key
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.config import read_settings
 from tui_lab.engine.transports.ssh.transport import SshTransport
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 __all__ = ["fleet"]
 
@@ -324,7 +325,7 @@ async def test_names_of_users(fleet: Fleet, user: str) -> None:
     (SSH / "known_hosts").write_text(known(fleet, "tower"))
     config(PLAIN + f"  User {user}\n", node)
     await reached("tower")
-    entry = {"name": "x", "host": "127.0.0.1", "port": node.machine.port, "user": user}
+    entry: NodeEntry = {"name": "x", "host": "127.0.0.1", "port": node.machine.port, "user": user}
     way = SshTransport(entry, f"{LAB}-x", os.environ)
     await (await way.open_files()).close()
     await way.close()

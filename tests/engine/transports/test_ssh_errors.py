@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import asyncssh
 import pytest
@@ -19,9 +18,10 @@ from tui_lab.engine.transports.failures import ChannelError, agent_failure
 from tui_lab.engine.transports.ssh.errors import explain
 from tui_lab.engine.transports.ssh.options import find_target
 from tui_lab.engine.transports.ssh.transport import SshTransport
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 
-async def failure(fleet: Fleet, entry: dict[str, Any], **environment: str) -> ChannelError:
+async def failure(fleet: Fleet, entry: NodeEntry, **environment: str) -> ChannelError:
     """What comes of a try to open a channel; the message is one line."""
     transport = SshTransport(entry, "0123456789abcdef-test", fleet.environment(**environment))
     try:
@@ -102,7 +102,7 @@ async def test_a_key_with_a_passphrase_needs_an_agent(fleet: Fleet) -> None:
     make_key(locked, passphrase="secret")
     with (fleet.keys / "authorized_keys").open("a") as file:
         file.write(locked.with_suffix(".pub").read_text())
-    entry = {**node.entry, "key": str(locked)}
+    entry: NodeEntry = {**node.entry, "key": str(locked)}
     error = await failure(fleet, entry)
     assert error.fatal
     assert f"the key {locked} has a passphrase, and no SSH agent opens it; type: ssh-add {locked}" in str(error)
@@ -117,7 +117,7 @@ async def test_a_key_with_a_passphrase_needs_an_agent(fleet: Fleet) -> None:
     add = {**os.environ, "SSH_AUTH_SOCK": str(socket_path), "SSH_ASKPASS": str(asking), "SSH_ASKPASS_REQUIRE": "force"}
     subprocess.run(["ssh-add", str(locked)], env=add, check=True, capture_output=True)
     # Its public half tells the agent which one is meant; where no key is named, the agent offers all.
-    for own in (str(locked), f"{locked}.pub", None):
+    for own in (str(locked), f"{locked}.pub", ""):
         transport = SshTransport(
             {**entry, "key": own}, "0123456789abcdef-test", fleet.environment(SSH_AUTH_SOCK=str(socket_path))
         )
@@ -269,7 +269,7 @@ async def test_a_server_that_wants_a_password_is_never_answered(fleet: Fleet, ta
     server = await asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], server_factory=Asking)
     port = server.get_port()
     fleet.known_hosts.write_text(f"[127.0.0.1]:{port} {fleet.key.with_suffix('.pub').read_text()}")
-    entry = {"host": "127.0.0.1", "port": port, "known_hosts": str(fleet.known_hosts), "key": str(fleet.key)}
+    entry: NodeEntry = {"host": "127.0.0.1", "port": port, "known_hosts": str(fleet.known_hosts), "key": str(fleet.key)}
     try:
         error = await failure(fleet, {"name": "x", **entry})
     finally:

@@ -15,6 +15,7 @@ from tui_lab.engine.transports.channel import Channel
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh import pool
 from tui_lab.engine.transports.ssh.transport import SshTransport
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 
 async def test_bytes_of_all_kinds_and_sizes(fleet: Fleet, echo: None) -> None:
@@ -223,7 +224,7 @@ async def test_a_connection_that_breaks_while_a_channel_opens(fleet: Fleet, echo
 async def test_a_node_that_falls_silent(fleet: Fleet, echo: None) -> None:
     """Nothing arrives any more and nobody says so: signs of life tell (each second here, by ~/.ssh/config)."""
     node = fleet.node("far", droppable=True)
-    entry = {"name": "far", "host": "far"}
+    entry: NodeEntry = {"name": "far", "host": "far"}
     async with transport(fleet, entry) as way:
         channel = await way.open()
         await channel.reader.readline()

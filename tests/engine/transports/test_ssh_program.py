@@ -12,6 +12,7 @@ from tests.engine.nodes.fleet import Fleet
 from tests.engine.nodes.openssh import NEEDS, chosen_server, needs
 from tests.workbench import Workbench, until
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 pytestmark = needs("ssh", "ssh-keygen")
 
@@ -130,7 +131,7 @@ async def test_what_the_entry_says_counts(fleet: Fleet, tmp_path: Path, echo: No
     subprocess.run(words, check=True, capture_output=True)
     usual = f"StrictHostKeyChecking no\nUser nobody\nUserKnownHostsFile /dev/null\nRevokedHostKeys {revoked}\n"
     config.write_text(usual)
-    entry = {**node.entry, "key": str(strange)}
+    entry: NodeEntry = {**node.entry, "key": str(strange)}
     async with transport(fleet, entry) as way:
         await (await way.open()).close()
         assert way.by_program

@@ -17,9 +17,9 @@ from tui_lab.client.exit_status import DONE
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
-    from tui_lab.client.nodes import Node
     from tui_lab.client.submission import Choice, Prepared
     from tui_lab.engine.early import EarlyEngine
+    from tui_lab.experiment.cluster.entry import NodeEntry
     from tui_lab.experiment.yaml.problem import Problem
     from tui_lab.store.lab import Lab
 
@@ -76,7 +76,7 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
     return it
 
 
-def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: list[Node] | None = None) -> int:
+def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: list[NodeEntry] | None = None) -> int:
     """`nodes`: those to run on, where they are not among the arguments. `open_screen`: see `OpenScreen`."""
     asked = not {"-h", "--help"}.isdisjoint(arguments)
     args = parser(COMMANDS.members() if asked else COMMANDS.own).parse_intermixed_args(arguments)
@@ -113,7 +113,7 @@ def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:
     return open_screen(lab_path(args), path)
 
 
-def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
+def run(args: argparse.Namespace, nodes: list[NodeEntry] | None = None) -> int:
     """Submit experiments and follow them to their end; return the exit status.
 
     nodes: the nodes to run on, else those of the arguments."""
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace, nodes: list[Node] | None = None) -> int:
             early.dismiss()
 
 
-def _run(args: argparse.Namespace, nodes: list[Node] | None, early: EarlyEngine | None) -> int:
+def _run(args: argparse.Namespace, nodes: list[NodeEntry] | None, early: EarlyEngine | None) -> int:
     from tui_lab.client.follow import Followed, Interrupts
     from tui_lab.client.nodes import read_nodes
     from tui_lab.client.submission import Choice, find_lab, split_words, submit

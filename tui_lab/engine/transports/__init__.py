@@ -9,20 +9,19 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.registry import PluginError, Registry
 
 if TYPE_CHECKING:
     from tui_lab.engine.transports.channel import Channel, Transport
     from tui_lab.store.lab import Lab
 
-Entry: TypeAlias = Mapping[str, Any]
-"""A node as a submission records it: what its cluster file says, as JSON."""
-MakeTransport: TypeAlias = "Callable[[Entry, Lab, Mapping[str, str]], Transport]"
+MakeTransport: TypeAlias = "Callable[[NodeEntry, Lab, Mapping[str, str]], Transport]"
 
 
-def _local(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
+def _local(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     from tui_lab.engine.paths import spool_folder
     from tui_lab.engine.transports.local import LocalTransport
 
@@ -30,7 +29,7 @@ def _local(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     return LocalTransport(spool_folder(lab, entry["name"]), **given)
 
 
-def _ssh(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
+def _ssh(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     from tui_lab.engine.transports.ssh.transport import SshTransport
 
     spool = posixpath.join(entry.get("spool") or "", f"{lab.identity}-{entry['name']}")
@@ -64,7 +63,7 @@ class _NoTransport:
         """Nothing is open."""
 
 
-def transport_for(entry: Entry, lab: Lab, environment: Mapping[str, str]) -> Transport:
+def transport_for(entry: NodeEntry, lab: Lab, environment: Mapping[str, str]) -> Transport:
     """Return the way to the node of an entry. `environment` is the submitter's."""
     name = entry.get("transport") or ("ssh" if entry.get("host") else "local")
     try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal, cast
 
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.transports import NodeKey
-from tui_lab.experiment.record import Model, documented, plain
+from tui_lab.experiment.record import Fields, Model, documented, plain
 
 NODE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+-]*", re.ASCII)
 NOT_IN_NODE_NAMES: Final = re.compile(r"[^A-Za-z0-9_.@%+-]", re.ASCII)
@@ -119,9 +120,9 @@ class ClusterNode(Model):
     transport: NodeKey | None = dataclasses.field(default=None)
     """How it is reached, where that does not follow from `host`; in a file its key is the transport's name."""
 
-    def entry(self) -> dict[str, Any]:
+    def entry(self) -> NodeEntry:
         """The node as a submission records it: what is not said is left out."""
-        found = {"slots": 0, **plain(self, without_none=True, leave_out={"ahead", "transport"})}
+        found: Fields = {"slots": 0, **plain(self, without_none=True, leave_out={"ahead", "transport"})}
         if self.transport is not None:
             found |= {"transport": self.transport.kind, self.transport.kind: self.transport.as_entry()}
         found = {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
@@ -129,7 +130,7 @@ class ClusterNode(Model):
             del found["env"]
         if self.ahead is not None:
             found["ahead"] = self.ahead.count if self.ahead.count is not None else {"seconds": self.ahead.seconds}
-        return found
+        return cast(NodeEntry, found)
 
 
 class Cluster(Model):
@@ -146,9 +147,9 @@ class Cluster(Model):
         examples=["30m"],
     )
 
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[NodeEntry]:
         """All nodes as a submission records them."""
-        common = {} if self.lost_after is None else {"lost_after": self.lost_after}
+        common: NodeEntry = {} if self.lost_after is None else {"lost_after": self.lost_after}
         return [{**common, **node.entry()} for node in self.nodes]
 
 

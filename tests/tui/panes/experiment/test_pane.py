@@ -17,6 +17,7 @@ from textual.widgets import Checkbox, Input, Static
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, searching, until
 from tui_lab.client.errors import UsageError
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.load import load
 from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.base.config import state_folder
@@ -425,7 +426,9 @@ def test_nodes_as_words() -> None:
     nodes = nodes_of("localhost 4 gpu")
     assert [(node["name"], node["slots"]) for node in nodes] == [("localhost", 4)]
     assert nodes_words(nodes) == "localhost 4 gpu"
-    known = [{"name": "tower", "host": "192.0.2.9", "user": "ana", "slots": 16, "tags": ["x86"], "workdir": "~/exp"}]
+    known: list[NodeEntry] = [
+        {"name": "tower", "host": "192.0.2.9", "user": "ana", "slots": 16, "tags": ["x86"], "workdir": "~/exp"}
+    ]
     assert nodes_of("tower 4, localhost", known) == [{**known[0], "slots": 4}, {**nodes[0], "slots": 0, "tags": []}]
     assert slots_of(known) == 16 and slots_of([{"name": "far", "host": "far", "slots": 0}]) is None
     with pytest.raises(UsageError, match="given twice"):

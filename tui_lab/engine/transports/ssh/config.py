@@ -18,11 +18,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncssh
 
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 PATIENCE: Final = 20.0  # seconds for `ssh -G`, which may look up names and run commands of the configuration
 
@@ -136,7 +137,7 @@ class Settings:
         }
 
 
-def read_settings(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def read_settings(entry: NodeEntry, environment: Mapping[str, str]) -> Settings:
     """What holds for the host of an entry; what the entry itself says of user and port goes before it. environment:
     the submitter's. May take a while; raises ChannelError."""
     ssh = find_ssh(environment)
@@ -206,7 +207,7 @@ def _defaults(ssh: str) -> Mapping[str, list[str]]:
     return _ask(ssh, ["-F", "/dev/null", "--", "localhost"], os.environ) or {}
 
 
-def _read_files(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+def _read_files(entry: NodeEntry, environment: Mapping[str, str]) -> Settings:
     """The same as asyncssh reads it. Raises ChannelError."""
     home = _home_of(environment)
     file = home / ".ssh" / "config"

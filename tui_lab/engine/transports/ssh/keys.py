@@ -7,15 +7,16 @@ import asyncio
 import contextlib
 import copy
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncssh
 
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.config import Settings
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ async def _close(client: asyncssh.SSHAgentClient) -> None:
         await client.wait_closed()
 
 
-def find_identities(entry: Mapping[str, Any], settings: Settings, home: Path) -> Identities:
+def find_identities(entry: NodeEntry, settings: Settings, home: Path) -> Identities:
     """What the entry of a node and the person's configuration name. Reads files; raises ChannelError where the entry
     names a key that can't be used."""
     named = bool(entry.get("key"))

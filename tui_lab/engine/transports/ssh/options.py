@@ -29,7 +29,7 @@ from asyncssh.public_key import (
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.config import Settings, read_settings
 from tui_lab.engine.transports.ssh.keys import Identities, find_identities, own_path
-from tui_lab.experiment.data_types import JsonObject
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 CONNECT: Final = 20.0  # seconds for a connection, its handshake and the login
 KEEPALIVE: Final = (10.0, 3)  # seconds between signs of life; so many unanswered end the connection
@@ -74,7 +74,7 @@ class Target:
     """One machine to log in to: the node, or one on the way to it."""
 
     name: str  # as the person wrote it: an alias, a host name, an address
-    entry: Mapping[str, Any]
+    entry: NodeEntry
     settings: Settings
     host: str
     port: int
@@ -140,7 +140,7 @@ class Target:
         return " ".join([*words, user + self.name])
 
 
-def find_target(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Target:
+def find_target(entry: NodeEntry, environment: Mapping[str, str]) -> Target:
     """Put an entry of a node together with the person's SSH configuration. Reads files and may run programs; raises
     ChannelError."""
     settings = read_settings(entry, environment)
@@ -268,13 +268,16 @@ def ask_known_hosts(target: Target, key: asyncssh.SSHKey | None = None) -> None:
     prefer_known(target)
 
 
-def jump_entry(text: str) -> JsonObject:
+def jump_entry(text: str) -> NodeEntry:
     """The entry of a machine on the way, from `[USER@]HOST[:PORT]` or an address in brackets."""
     user, _, place = text.removeprefix("ssh://").rpartition("@")
     match = re.fullmatch(r"\[([^]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?|(.*)", place)
     assert match is not None
     port = match[2] or match[4]
-    return {"host": match[1] or match[3] or match[5], "user": user, "port": int(port) if port else None}
+    entry: NodeEntry = {"host": match[1] or match[3] or match[5], "user": user}
+    if port:
+        entry["port"] = int(port)
+    return entry
 
 
 def _read_known(files: list[Path]) -> asyncssh.SSHKnownHosts:

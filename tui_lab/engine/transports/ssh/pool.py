@@ -22,6 +22,7 @@ from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.errors import HUNG_UP, explain
 from tui_lab.engine.transports.ssh.options import CONNECT, Arguments, Target, ask_known_hosts, find_target, jump_entry
 from tui_lab.engine.transports.ssh.proxy import ProxyCommand
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 log = logging.getLogger(__name__)
 logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of every channel
@@ -68,7 +69,7 @@ class Pool:
     """The connections to one node. `environment`: the submitter's, for HOME and SSH_AUTH_SOCK."""
 
     def __init__(
-        self, entry: Mapping[str, Any], environment: Mapping[str, str], *, most: int = MOST, idle: float = IDLE
+        self, entry: NodeEntry, environment: Mapping[str, str], *, most: int = MOST, idle: float = IDLE
     ) -> None:
         self.entry = entry
         self.environment = environment
@@ -224,7 +225,7 @@ class Pool:
             opening.add_done_callback(_abandon)
             raise
 
-    async def _connect(self, entry: Mapping[str, Any], way: Any = None, depth: int = 0) -> asyncssh.SSHClientConnection:
+    async def _connect(self, entry: NodeEntry, way: Any = None, depth: int = 0) -> asyncssh.SSHClientConnection:
         """A new connection, over the machines on the way. Raises ChannelError."""
         target = await asyncio.to_thread(find_target, entry, self.environment)
         for skipped in set(target.skipped) - self._logged:

@@ -8,13 +8,14 @@ import contextlib
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tui_lab.engine.transports.channel import Channel, LastWords
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.config import Settings, find_ssh, read_settings
 from tui_lab.engine.transports.ssh.keys import own_path
 from tui_lab.engine.transports.ssh.options import CONNECT, KEEPALIVE
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 LOGIN: Final = 40.0  # seconds for a login, somebody's touch of a key among them
 LIMIT: Final = 1 << 24  # bytes of a line
@@ -40,7 +41,7 @@ class SshProgram:
         self._channels: set[ProgramChannel] = set()
 
     @classmethod
-    async def find(cls, entry: Mapping[str, Any], environment: Mapping[str, str]) -> SshProgram | None:
+    async def find(cls, entry: NodeEntry, environment: Mapping[str, str]) -> SshProgram | None:
         """The one for the node of an entry; None where there is no `ssh`, or it can't read its configuration."""
         ssh = await asyncio.to_thread(find_ssh, environment)
         if ssh is None:
@@ -176,7 +177,7 @@ def _of_settings(settings: Settings) -> list[str]:
     return [f"-o{name}={value:.0f}" for name, value in usual.items() if not settings.number(name.lower())]
 
 
-def _of_entry(entry: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
+def _of_entry(entry: NodeEntry, environment: Mapping[str, str]) -> list[str]:
     """What the entry of a node says goes before the configuration."""
     home = Path(environment.get("HOME") or Path.home())
     words = [f"-p{entry['port']}"] if entry.get("port") else []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tui_lab.engine.transports.channel import Channel, LastWords, Mode, boot_command
 from tui_lab.engine.transports.failures import ChannelError
+from tui_lab.experiment.cluster.entry import NodeEntry
 
 if TYPE_CHECKING:  # asyncssh takes a quarter of a second to import
     import asyncssh
@@ -39,7 +40,7 @@ class SshTransport:
     """The way to one node. `entry`: as in a submission event, with `host`. `environment`: the submitter's, for HOME
     and SSH_AUTH_SOCK."""
 
-    def __init__(self, entry: Mapping[str, Any], spool: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, entry: NodeEntry, spool: str, environment: Mapping[str, str]) -> None:
         self.entry = entry
         self.spool = spool
         self.environment = environment

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,9 +19,10 @@ from textual.worker import get_current_worker
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural, printable, span
-from tui_lab.client.nodes import Node, read_nodes
+from tui_lab.client.nodes import read_nodes
 from tui_lab.client.shortage import cores
 from tui_lab.client.submission import Choice, prepare, submit
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
@@ -35,12 +36,12 @@ from tui_lab.tui.panes.experiment.plan import counts_content
 class Launch:
     """What a person has agreed to."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[NodeEntry, ...]
     keep_going: bool
     choice: Choice
 
 
-def nodes_of(words: str, known: Sequence[Node] = ()) -> list[Node]:
+def nodes_of(words: str, known: Sequence[NodeEntry] = ()) -> list[NodeEntry]:
     """`localhost 2, ana@tower 16 x86`: what stands behind `--node`, with commas between, or cluster files. A name
     of a `known` node means that one. Raises UsageError, SpecError."""
     try:
@@ -58,7 +59,7 @@ def nodes_of(words: str, known: Sequence[Node] = ()) -> list[Node]:
     return found
 
 
-def _as_before(node: Node, known: Sequence[Node]) -> Node:
+def _as_before(node: NodeEntry, known: Sequence[NodeEntry]) -> NodeEntry:
     """The node of an earlier submission with that name, with the slots and tags that are given now."""
     for one in known:
         if one["name"] == node["name"]:
@@ -67,7 +68,7 @@ def _as_before(node: Node, known: Sequence[Node]) -> Node:
     return node
 
 
-def nodes_words(nodes: Sequence[Mapping[str, Any]]) -> str:
+def nodes_words(nodes: Sequence[NodeEntry]) -> str:
     """Nodes of an earlier submission as words to begin with."""
     return ", ".join(
         shlex.join([str(node["name"]), *([str(node["slots"])] if node.get("slots") else []), *node.get("tags", ())])
@@ -75,7 +76,7 @@ def nodes_words(nodes: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def slots_of(nodes: Sequence[Mapping[str, Any]]) -> int | None:
+def slots_of(nodes: Sequence[NodeEntry]) -> int | None:
     """Slots in all; None where a node has as many as it has cores, and is not this machine."""
     total = 0
     for node in nodes:
@@ -85,13 +86,13 @@ def slots_of(nodes: Sequence[Mapping[str, Any]]) -> int | None:
     return total
 
 
-def last_nodes(folder: ExperimentFolder) -> list[Node]:
+def last_nodes(folder: ExperimentFolder) -> list[NodeEntry]:
     """The nodes of the last submission."""
     submissions = folder.state().submissions if folder.exists() else []
     return list(submissions[-1].nodes) if submissions else []
 
 
-def described(nodes: Sequence[Mapping[str, Any]]) -> str:
+def described(nodes: Sequence[NodeEntry]) -> str:
     """Return the names of nodes, such as `localhost (2 slots)`."""
     said = []
     for node in nodes:
@@ -142,7 +143,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
     """
 
     def __init__(
-        self, forecast: Forecast, known: Sequence[Node], unsaved: str, replan: Callable[[Choice], Forecast]
+        self, forecast: Forecast, known: Sequence[NodeEntry], unsaved: str, replan: Callable[[Choice], Forecast]
     ) -> None:
         """`known`: nodes of the last submission; `replan` blocks, and says what another choice would run."""
         super().__init__()
@@ -150,7 +151,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
         self._known = known
         self._unsaved = unsaved
         self._replan = replan
-        self._read_nodes: list[Node] | None = None
+        self._read_nodes: list[NodeEntry] | None = None
         self._planning = False
         self._wrong = ""
 

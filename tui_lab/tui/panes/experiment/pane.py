@@ -26,8 +26,8 @@ from textual.worker import get_current_worker
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
-from tui_lab.client.nodes import Node
 from tui_lab.client.shortage import cores
+from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
@@ -387,7 +387,7 @@ class ExperimentPane(Pane):
         self._kept: Kept | None = None  # unsaved text of an earlier session, until it was offered
         self._revision: dict[str, int] = {}
         self._slots = cores()
-        self._nodes_used: dict[str, list[Node]] = {}
+        self._nodes_used: dict[str, list[NodeEntry]] = {}
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -424,7 +424,8 @@ class ExperimentPane(Pane):
         if not self.is_mounted or not self.query(TextSide):
             return
         engine = snapshot.engine
-        known = [{"slots": one.slots, "host": one.host} for one in engine.nodes] if engine is not None else []
+        nodes = engine.nodes if engine is not None else []
+        known = [NodeEntry(slots=one.slots or 0, host=one.host or "") for one in nodes]
         self._slots = (slots_of(known) if known else None) or cores()
         current = self.lab_app.current
         self._follow(snapshot, current)
@@ -613,7 +614,7 @@ class ExperimentPane(Pane):
 
     # --- The launch
 
-    async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[Node]]:
+    async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[NodeEntry]]:
         """What a text would run, and the nodes that its experiment ran on before."""
         checked = await asyncio.to_thread(check, path, text)
         planned = Planned(text, problems=checked.problems)
