@@ -17,7 +17,7 @@ from tests import rooted
 from tests.engine.nodes.fleet import Fleet, Node
 from tests.engine.nodes.test_runs import leftovers, remove_truth, states, write
 from tests.portable.test_beneath import digest
-from tests.workbench import Workbench, until
+from tests.workbench import Result, Workbench, until
 
 __all__ = ["remove_truth"]
 
@@ -46,7 +46,7 @@ def traps(fleet: Fleet, tmp_path: Path) -> Iterator[list[Node]]:
         TRAP.rmdir()
 
 
-def run(workbench: Workbench, fleet: Fleet, nodes: list[Node], text: str, *words: str) -> Any:
+def run(workbench: Workbench, fleet: Fleet, nodes: list[Node], text: str, *words: str) -> Result:
     env = fleet.environment(workbench)
     named = [word for node in nodes for word in node.words]
     return workbench.process("--run", write(workbench, text), *named, *words, env=env, timeout=120, code=None)
@@ -67,9 +67,9 @@ def test_a_folder_that_has_become_a_link_is_carried_as_a_link(
         repeat: 3
         """
     ran = run(workbench, fleet, traps, text)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     said = "its folder is a symbolic link to /tmp/trap: what is behind it is not read"
-    assert said in ran.stderr
+    assert said in ran.err
     for task in range(3):
         assert folder_of(workbench, task).readlink() == TRAP
         assert workbench.events("finished")[task]["note"] == said
@@ -95,7 +95,7 @@ def test_a_node_writes_nowhere_but_into_the_tasks_folder(workbench: Workbench, f
         retries: 1
         """
     ran = run(workbench, fleet, traps, text)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     for task in range(4):
         folder = folder_of(workbench, task) / "d"
         assert not folder.is_symlink()
@@ -132,7 +132,7 @@ def test_names_that_change_their_kind_between_attempts(workbench: Workbench, fle
         retries: 1
         """
     ran = run(workbench, fleet, traps, text, "--keep-going")
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     assert states(workbench) == {"done": len(KINDS) ** 2}
     tasks = {(task["before"], task["after"]): task["task_id"] for task in workbench.tasks()}
     for before, after in itertools.product(KINDS, KINDS):
@@ -172,7 +172,7 @@ def test_the_next_attempt_gets_a_folder_of_its_own(workbench: Workbench, fleet: 
     text = text.replace("{do:raw}", 'eval "$(echo {do} | sed s:@:{output}:)"').replace("trap {output}", "trap @")
     text = text.replace("precious {output}'", "precious @'").replace("x > {output}'", "x > @'")
     ran = run(workbench, fleet, traps, text)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     for task in range(4):
         assert (folder_of(workbench, task) / "stdout.2").read_text() == "second\n"
         assert (folder_of(workbench, task) / "file").read_text() == "kept\n"
@@ -189,8 +189,8 @@ def test_names_that_are_no_text(workbench: Workbench, fleet: Fleet, traps: list[
         keep: []
         """
     ran = run(workbench, fleet, traps, text)
-    assert ran.returncode == 0, ran.stderr
-    assert "/tmp/l\N{REPLACEMENT CHARACTER}x: what" in ran.stderr
+    assert ran.code == 0, ran.err
+    assert "/tmp/l\N{REPLACEMENT CHARACTER}x: what" in ran.err
     assert os.fsencode(folder_of(workbench, 1).readlink()) == b"/tmp/l\xe9x\x1b[31m"
     workbench.process("show", "e/0", "e/1", "--json")
     workbench.process("fetch", "e/0", env=fleet.environment(workbench))
@@ -211,7 +211,7 @@ def test_what_can_not_come_home_is_said(workbench: Workbench, fleet: Fleet, trap
     cases = " ".join(f"{name}) {script};;" for name, script in MOUNTS.items())
     text = f"name: e\ncommand: |\n  case {{how}} in {cases} esac\nparameters: {{how: [{', '.join(MOUNTS)}]}}\n"
     ran = run(workbench, fleet, traps[:1], text)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     ended = {event["task"]: event for event in workbench.events("finished")}
     notes = {task: event.get("note", "") for task, event in ended.items()}
     mounted = "its folder can't be read: another file system is mounted there; nothing of it came home"
@@ -220,7 +220,7 @@ def test_what_can_not_come_home_is_said(workbench: Workbench, fleet: Fleet, trap
     assert (left["name"], left["error"]) == ("d", "another file system is mounted there")
     assert notes[3] == "its folder is a file; nothing of it came home"
     assert notes[4] == "its folder is gone; nothing of it came home"
-    assert "task 0: its folder can't be read" in ran.stderr
+    assert "task 0: its folder can't be read" in ran.err
 
 
 def test_clean_goes_on_where_it_is_stuck(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
