@@ -377,7 +377,7 @@ def test_a_refusal_keeps_the_file_that_a_person_edits_meanwhile(
     monkeypatch.chdir(workbench.folder)
     file = workbench.lab_path / "grid.yaml"
 
-    def refuses(*_: object) -> int:
+    def refuses(*_: object, **__: object) -> int:
         file.write_text(file.read_text() + "# mine\n")
         raise UsageError("no")
 

@@ -12,7 +12,7 @@ from tests.workbench import Workbench
     [
         (
             "command: 'echo {d}'\nparameters: {d: [/x, ~/data]}\n",
-            ["2:22: ~ in a value reaches the program as"],
+            ["2:22: ~ in a value reaches the program unchanged"],
         ),
         ("command: 'echo {d}'\nparameters: {d: ['${HOME}/x', $HOME]}\n", ["2:18: ${HOME} in a value"]),
         ("command: 'echo {d}'\nparameters: {d: ['{output}/x']}\n", ["2:18: {output} in a value"]),
