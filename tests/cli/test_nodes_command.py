@@ -9,6 +9,7 @@ from typing import Any
 from tests.cli.stand_in import standing_in
 from tests.workbench import Workbench
 from tui_lab.cli.output.node_table import facts_line
+from tui_lab.protocol.agent import Facts
 from tui_lab.store.lab import Lab
 
 GIB = 1 << 30
@@ -249,7 +250,7 @@ def test_clean_of_nodes(workbench: Workbench) -> None:
 
 
 def test_a_node_in_a_line() -> None:
-    facts = {
+    facts: Facts = {
         "os": "Debian GNU/Linux 12", "kernel": "6.1.0", "cpu": "EPYC", "cores": 64, "memory": 256 * GIB,
         "python": "3.11.2", "gpus": [{"index": i, "name": "A100"} for i in range(2)],
     }  # fmt: skip

@@ -253,5 +253,5 @@ def test_what_results_are_read_from_comes_home_in_any_case() -> None:
     lines = (
         "metrics: {a: {json: 'r[1].json', path: $.a}, b: {pattern: x, take: count, from: log.txt}}\nrows: {csv: h.csv}"
     )
-    told = brought_home(experiment(f"keep: []\n{lines}"))["keep"]
+    told = brought_home(experiment(f"keep: []\n{lines}"))["keep"] or []
     assert {"stdout", "stderr", "*.stdout", "metrics.jsonl", "r[[]1].json", "log.txt", "h.csv"} <= set(told)

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_lab.experiment.domains.canonical import canonical
+from tui_lab.experiment.domains.model import Value
 from tui_lab.store.keys import keys, member
 
-COMMAND = {"command": [[None, "./main.py {x}"]], "files": {}, "inputs": {}}
+COMMAND: dict[str, Value] = {"command": [[None, "./main.py {x}"]], "files": {}, "inputs": {}}
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui_lab.client.errors import UsageError
+from tui_lab.experiment.data_types import Json
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError
 
@@ -40,7 +41,7 @@ class Sweep:
     workdir: str | None = None
     redo: bool = False
     patas_env: bool = False
-    kept: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, Json] = field(default_factory=dict)
     """Keys that stay as they are: the metrics of an earlier call."""
 
 

@@ -16,6 +16,7 @@ from tui_lab.client.nodes import read_cluster as read_ours
 from tui_lab.client.nodes import read_node
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.cluster.model import THIS_MACHINE, node_name_error, relative_to
+from tui_lab.experiment.data_types import Json
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError, suggest
 
@@ -66,7 +67,7 @@ def _document(path: Path) -> dict[str, Any]:
     return value
 
 
-def _count(path: Path, document: Mapping[str, Any], key: str, default: int) -> int:
+def _count(path: Path, document: Mapping[str, Json], key: str, default: int) -> int:
     value = document.get(key, default)
     if type(value) is not int or value < 1:
         raise UsageError(f"{path}: `{key}` must be 1 or more")

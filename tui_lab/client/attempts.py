@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
+from tui_lab.experiment.data_types import JsonObject
+from tui_lab.protocol.agent import Facts
 from tui_lab.store import journal
 from tui_lab.store.environment import recall
 from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, LeftMore, Submitted
@@ -23,7 +25,7 @@ class Left:
     size: int  # bytes
     home: bool
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> JsonObject:
         """Return the file for `--json`."""
         return {"name": self.name, "size": self.size, "home": self.home}
 
@@ -83,14 +85,14 @@ def _left(event: Finished, place: Path) -> list[Left]:
     return files
 
 
-def node_facts(folder: ExperimentFolder, attempt: Attempt) -> dict[str, Any]:
+def node_facts(folder: ExperimentFolder, attempt: Attempt) -> Facts:
     """What was captured of the node that an attempt ran on; empty where nothing was."""
     facts = recall(folder.path, attempt.facts or folder.state().environments.get(attempt.node))
     inner = facts.get("node")
-    return inner if isinstance(inner, dict) else facts
+    return cast(Facts, inner if isinstance(inner, dict) else facts)
 
 
-def git_facts(folder: ExperimentFolder, digest: str | None) -> dict[str, Any]:
+def git_facts(folder: ExperimentFolder, digest: str | None) -> JsonObject:
     """What git said when a submission was made, but for the difference itself; empty where it said nothing."""
     facts = recall(folder.path, digest).get("git")
     return {name: value for name, value in facts.items() if name != "diff"} if isinstance(facts, dict) else {}

@@ -8,7 +8,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from tui_lab.store.environment import without_secrets
 
@@ -24,7 +24,20 @@ _SECRET_FILES: Final = (
 )
 
 
-def git_state(folder: Path) -> dict[str, Any]:
+class GitState(TypedDict, total=False):
+    """What git says of a folder. `folder`: the way to it from the top of the repository. `untracked`: names of files
+    that git does not know. `diff_cut`: the difference was too long."""
+
+    commit: str
+    folder: str
+    branch: str
+    dirty: bool
+    untracked: list[str]
+    diff: str
+    diff_cut: bool
+
+
+def git_state(folder: Path) -> GitState:
     """Commit, branch and what was changed since, with the difference (secrets masked, up to 1 MiB). Empty where
     there is no git, no repository, or no commit; never fails, and takes no longer than PATIENCE.
     """
@@ -34,7 +47,7 @@ def git_state(folder: Path) -> dict[str, Any]:
     if len(lines.splitlines()) != 3:
         return {}
     top, commit, branch = lines.splitlines()
-    state: dict[str, Any] = {"commit": commit, "folder": os.path.relpath(folder, top)}
+    state: GitState = {"commit": commit, "folder": os.path.relpath(folder, top)}
     if branch != "HEAD":
         state["branch"] = branch
     status = _git(folder, deadline, "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--no-renames")

@@ -61,7 +61,7 @@ from tui_lab.engine.core.model import Key, Moment, RunSettings
 from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
 from tui_lab.engine.durability import Durability
 from tui_lab.engine.files import NodeFiles
-from tui_lab.engine.node_facts import NodeFacts
+from tui_lab.engine.node_facts import KnownFacts, NodeFacts
 from tui_lab.engine.output_staging import OutputStaging
 from tui_lab.engine.outputs import Arrival, Outputs, write_piece
 from tui_lab.engine.registry import NodeRegistry
@@ -348,14 +348,14 @@ class Engine:
             except (OSError, ValueError) as error:
                 log.warning("%s: %s", run.name, error)
 
-    def _on_facts(self, node: NodeConnection, facts: dict[str, Any]) -> None:
+    def _on_facts(self, node: NodeConnection, facts: KnownFacts) -> None:
         """Tell the experiments that run on a node, or have just done so, what is known of it."""
         for run in self.runs.values():
             if run.environment is not None and any(entry["name"] == node.name for entry in run.nodes):
                 self._record_facts(run, node.name, facts)
         self.wake()
 
-    def _record_facts(self, run: RunFiles, name: str, facts: dict[str, Any]) -> None:
+    def _record_facts(self, run: RunFiles, name: str, facts: KnownFacts) -> None:
         if run.journal.removed:
             return  # the folder must not come back
         try:

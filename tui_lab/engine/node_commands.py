@@ -8,7 +8,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.events import NodeDrained, Recorded, SlotsSet
@@ -34,6 +34,13 @@ SETTLE: Final = 3.0  # seconds for news that an agent had for us
 MOST: Final = 1 << 20  # bytes of a file in one answer
 
 
+class Away(TypedDict, total=False):
+    """Since when a node is away, and until when its tasks wait for it, in seconds; empty where it is not away."""
+
+    away_for: float
+    lost_in: float | None
+
+
 class NodeCommands:
     """Each raises LabError for what can't be done."""
 
@@ -55,8 +62,10 @@ class NodeCommands:
             counts = Counter(run.flight[key] for key in run.stopping) if name in (None, run.name) else {}
             for where, count in counts.items():
                 node = self.scheduler.nodes.get(where)
-                away = {} if node is None else {"error": node.error, **self._away(node)}
-                found.append(StoppingTasks(run.name, where, count, **away))
+                if node is None:
+                    found.append(StoppingTasks(run.name, where, count))
+                else:
+                    found.append(StoppingTasks(run.name, where, count, error=node.error, **self._away(node)))
         return found
 
     def notice(self) -> str:
@@ -83,7 +92,7 @@ class NodeCommands:
             return ""
         return f"{run.name}: all its nodes are drained; `tui-lab nodes resume {nodes[0].name}` lets it go on"
 
-    def _away(self, node: NodeState) -> dict[str, Any]:
+    def _away(self, node: NodeState) -> Away:
         """Since when a node is away, and until when its tasks wait for it, in seconds."""
         if not node.away:
             return {}

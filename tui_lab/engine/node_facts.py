@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final, cast
 
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.files import NodeFiles, Unreachable
 from tui_lab.engine.transfer import TransferError
+from tui_lab.protocol.agent import Facts
 
 log = logging.getLogger(__name__)
 
 LATER: Final = 0.5  # seconds after which it begins: first of all tasks are to start
 PATIENCE: Final = 30.0  # seconds that a node may take to list its packages
-PASSING: Final = ("clock",)  # facts that are none a minute later
+
+
+class KnownFacts(Facts, total=False):
+    """What a node is, with the packages of its Python where it could list them."""
+
+    packages: dict[str, str]
 
 
 class NodeFacts:
     """Finds out about a node once. `learned` is called when all is known of one, and whenever it is asked for again."""
 
-    def __init__(self, files: NodeFiles, learned: Callable[[NodeConnection, dict[str, Any]], None]) -> None:
+    def __init__(self, files: NodeFiles, learned: Callable[[NodeConnection, KnownFacts], None]) -> None:
         self.files = files
         self.learned = learned
-        self._known: dict[NodeConnection, dict[str, Any]] = {}
+        self._known: dict[NodeConnection, KnownFacts] = {}
         self._learning: dict[NodeConnection, asyncio.Task[None]] = {}
 
     @property
@@ -46,7 +52,8 @@ class NodeFacts:
             self.learned(node, facts)
 
     async def _learn(self, node: NodeConnection) -> None:
-        facts: dict[str, Any] = {name: value for name, value in node.facts.items() if name not in PASSING}
+        facts = cast(KnownFacts, dict(node.facts))  # the packages follow
+        facts.pop("clock", None)  # a minute later it is none
         try:
             await asyncio.sleep(LATER)
             async with asyncio.timeout(PATIENCE), self.files.channel(node) as channel:

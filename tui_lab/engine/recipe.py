@@ -15,6 +15,7 @@ import polars as pl
 
 from tui_lab.engine.agent import SLOT_MARK
 from tui_lab.engine.core.model import AttemptNeeds
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.needs import OF_A_NODE, Amount, NeedError, Needs, Resolved, amount, too_many
@@ -280,10 +281,10 @@ def as_json(value: object, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None)
 
 
-def nested(parameters: Mapping[str, Value]) -> dict[str, Any]:
+def nested(parameters: Mapping[str, Value]) -> JsonObject:
     """Dotted names as nested objects: {"model.lr": 1} is {"model": {"lr": 1}}. A name that is both stays
     flat."""
-    tree: dict[str, Any] = {}
+    tree: JsonObject = {}
     for name, value in parameters.items():
         *parents, leaf = name.split(".")
         place: Any = tree

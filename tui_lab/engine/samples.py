@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.protocol.agent import Sample
+from tui_lab.protocol.agent import Gpu, Sample
 from tui_lab.store import json_text, layout
 from tui_lab.store.lab import Lab
 
@@ -16,7 +16,25 @@ LIMIT: Final = 16 << 20  # bytes of the file, beyond which its older half goes
 
 log = logging.getLogger(__name__)
 
-_KNOWN: Final = ("cores", "memory", "python")  # from its first word on
+
+class NodeSample(TypedDict, total=False):
+    """A line of `nodes.jsonl`: how a node stands. Memory in bytes; `latency` and `clock_offset` in seconds."""
+
+    node: str
+    at: float
+    state: str
+    slots: int
+    used: int
+    open: int
+    cores: int
+    memory: int | None
+    python: str
+    error: str
+    load: float | None
+    memory_used: int | None
+    gpus: list[Gpu]
+    latency: float
+    clock_offset: float
 
 
 class Samples:
@@ -60,18 +78,23 @@ class Samples:
         partial.replace(self.path)
 
 
-def sample_of(node: NodeConnection) -> dict[str, Any]:
+def sample_of(node: NodeConnection) -> NodeSample:
     """How a node stands now, as a line of `nodes.jsonl`."""
     state, measured = node.state, node.sample
-    sample: dict[str, Any] = {
+    sample: NodeSample = {
         "node": node.name,
         "at": round(time.time(), 3),
         "state": state.state,
         "slots": state.slots,
         "used": min(measured.running if measured is not None else 0, state.slots),
         "open": len(state.open),
-        **{name: value for name, value in node.facts.items() if name in _KNOWN},
     }
+    if "cores" in node.facts:
+        sample["cores"] = node.facts["cores"]
+    if "memory" in node.facts:
+        sample["memory"] = node.facts["memory"]
+    if "python" in node.facts:
+        sample["python"] = node.facts["python"]
     if not node.ready:  # what was measured before it went says nothing of now
         return sample | ({"error": state.error} if state.error else {})
     if measured is not None:

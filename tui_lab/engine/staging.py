@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.files import NodeFiles, Unreachable
@@ -171,7 +171,14 @@ class CodeStaging:
             await channel.put_tree(node.home, folder, list(code.files), progress=tell)
 
 
-def brought_home(experiment: Experiment) -> dict[str, Any]:
+class BroughtHome(TypedDict):
+    """What an agent has to collect: globs, or None for everything, and bytes in all."""
+
+    keep: list[str] | None
+    most: int
+
+
+def brought_home(experiment: Experiment) -> BroughtHome:
     """What an agent has to collect: `keep`, globs or None for everything, and `most` bytes in all.
 
     Where globs are given, what the results are read from is added: outputs, live metrics, files of metrics.
@@ -179,7 +186,7 @@ def brought_home(experiment: Experiment) -> dict[str, Any]:
     keep = experiment.keep
     if keep.globs is None:
         return {"keep": None, "most": keep.most}
-    globs = dict.fromkeys(keep.globs)
+    globs: dict[str, None] = dict.fromkeys(keep.globs)
     for stream in ("stdout", "stderr"):
         globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
     globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))

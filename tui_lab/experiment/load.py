@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tui_lab.experiment import checks
 from tui_lab.experiment.facts import FACTS
@@ -113,7 +113,7 @@ def _templates(r: Reader, files: Mapping[str, FileTemplate], known: Mapping[str,
     return texts
 
 
-def _check_together(r: Reader, given: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[str, ...]:
+def _check_together(r: Reader, given: Fields, texts: Mapping[str, str]) -> tuple[str, ...]:
     """All checks that need several keys; returns the notices."""
     sweeps = given.get("parameters") or ()
     checks.check_names(r)
@@ -151,7 +151,7 @@ def _hopeless(r: Reader, repeat: object) -> Iterator[str]:
             yield str(r.problem(("repeat", "until"), said))
 
 
-def _check_expressions(r: Reader, given: Mapping[str, Any]) -> list[str]:
+def _check_expressions(r: Reader, given: Fields) -> list[str]:
     """Checks all SQL expressions as far as that goes without values, and returns them."""
     names = list(checks.mentioned_names(r))
     derived: Mapping[str, str] = given.get("derive") or {}

@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from tui_lab.experiment.record import Documented, Model, keys_of
 
 Schema = dict[str, Any]
+"""JSON Schema, put together piece by piece: what stands under a key depends on the key."""
 
 NAME: Final = "^[A-Za-z_][A-Za-z0-9_.-]*$"
 TEXT: Final[Schema] = {"type": "string", "minLength": 1}

@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tui_lab.experiment.lookalikes import placeholders_alike, stranger
 from tui_lab.experiment.model import BUILT_IN, FileTemplate
 from tui_lab.experiment.readers.needs import check_amount, placeholder_needs
 from tui_lab.experiment.readers.sweep import sweep_paths
+from tui_lab.experiment.record import Fields
 from tui_lab.experiment.shell.command import compile_command
 from tui_lab.experiment.shell.placeholders import PlaceholderError
 from tui_lab.experiment.shell.template import names_in
@@ -43,7 +44,7 @@ class Uses:
         self.takes_all = False
         self.notices: list[str] = []
 
-    def read(self, given: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    def read(self, given: Fields, texts: Mapping[str, str]) -> None:
         """Look into all that was read of the file; `texts` are the templates of `files`."""
         for path, command in _commands(given):
             self._command(path, command)
@@ -82,7 +83,7 @@ class Uses:
                 hint = f'YAML reads " #" as a comment: {QUOTE}'
             self.r.add(path, error.message, hint, offset=error.offset)
 
-    def program_takes_all(self, given: Mapping[str, Any]) -> bool:
+    def program_takes_all(self, given: Fields) -> bool:
         """Whether a file that the command names, one of `code`, or one of the same kind beside these reads the variable
         that holds all parameters."""
         named = {self.r.folder / word for _, command in _commands(given) for word in _WORDS.findall(command)}
@@ -169,7 +170,7 @@ def _limits(timeout: object) -> Iterator[tuple[Keypath, str]]:
                 yield ("timeout", i), text
 
 
-def _commands(given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str]]:
+def _commands(given: Fields) -> Iterator[tuple[Keypath, str]]:
     command = given.get("command")
     if isinstance(command, str):
         yield ("command",), command

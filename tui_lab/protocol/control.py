@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar, get_args
 import msgspec
 
 from tui_lab.experiment.cluster.entry import NodeEntry
+from tui_lab.experiment.data_types import Json
 from tui_lab.store.errors import LabError, StorageError
 from tui_lab.store.events import Changes, Submitted
 from tui_lab.store.ranges import Ranges
@@ -377,7 +378,7 @@ def decode_answer(line: bytes, number: int, kind: type[A]) -> A | Refusal | None
         raise ProtocolError(str(error)) from None
 
 
-def _line(members: Mapping[str, Any]) -> bytes:
+def _line(members: Mapping[str, Json]) -> bytes:
     # json, not msgspec: an environment may hold bytes that are no UTF-8
     return json.dumps(members).encode() + b"\n"
 

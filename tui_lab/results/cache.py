@@ -21,12 +21,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import orjson
 import polars as pl
 
 from tui_lab.store import parquet, ranges
+from tui_lab.store.parquet import About
 
 FORMAT: Final = 9
 """Another number makes every cache old: raise it when the same definitions would be read to other values."""
@@ -35,9 +36,6 @@ LOCK_FILE: Final = "results.lock"
 _KEY: Final = "tui_lab"
 _HELD: Final[set[str]] = set()  # POSIX locks don't tell threads of one process apart
 _GUARD: Final = threading.Lock()
-
-About: TypeAlias = dict[str, Any]
-"""What a cache says about itself, as JSON: whoever writes a kind of cache reads it."""
 
 
 def fingerprint(definition: Any) -> str:

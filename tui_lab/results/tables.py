@@ -36,6 +36,7 @@ from tui_lab.store import layout, ranges
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import NONE
 from tui_lab.store.naming import column_names
+from tui_lab.store.parquet import About
 
 Progress = Callable[[int, int], None]
 """Called with the number of tasks read so far, and of all to be read."""
@@ -246,7 +247,7 @@ def rows_of(ascending: pl.Series, ids: pl.Series) -> npt.NDArray[np.int64]:
     return np.where(column[rows] == wanted, rows, NONE) if len(column) else np.full(len(wanted), NONE)
 
 
-def _said(about: Mapping[str, Any]) -> list[Any]:
+def _said(about: About) -> list[Any]:
     return [*(about.get(key) for key in ("metrics", "again", "units", "bases")), about.get("slow", {})]
 
 
@@ -302,9 +303,7 @@ class _Reading:
         self.bases: dict[str, str] = {}
         self.read = 0
 
-    def from_cache_and_files(
-        self, ended: pl.DataFrame, found: tuple[pl.DataFrame, cache.About] | None
-    ) -> dict[str, Column]:
+    def from_cache_and_files(self, ended: pl.DataFrame, found: tuple[pl.DataFrame, About] | None) -> dict[str, Column]:
         """The values of the attempts in `ended` (`task_id`, `attempt`)."""
         kept: dict[str, Column] = {}
         known = np.zeros(ended.height, dtype=bool)

@@ -49,9 +49,9 @@ _KEY_BLOCK: Final = re.compile(
 
 
 def capture(experiment: Path, facts: Mapping[str, Any]) -> str:
-    """Keep facts in an experiment's folder; the digest that names them. Only for who may write there: the holder of
-    the submit lock, or of the engine's. Of `variables`, where there are any, those that look secret are left out.
-    Raises StorageError.
+    """Keep facts (what git says, or what a node is: JSON of any shape) in an experiment's folder; the digest that names
+    them. Only for who may write there: the holder of the submit lock, or of the engine's. Of `variables`, where there
+    are any, those that look secret are left out. Raises StorageError.
     """
     if isinstance(facts.get("variables"), Mapping):
         facts = {**facts, "variables": public(facts["variables"])}
@@ -73,7 +73,7 @@ def capture(experiment: Path, facts: Mapping[str, Any]) -> str:
 
 
 def recall(experiment: Path, digest: object) -> dict[str, Any]:
-    """The facts behind a digest; nothing where there are none any more."""
+    """The facts behind a digest, as JSON that was just read; nothing where there are none any more."""
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         return {}
     try:

@@ -42,7 +42,7 @@ def member(name: str, value: Value) -> bytes:
 
 
 def keys(
-    constant: Mapping[str, Any],
+    constant: Mapping[str, Value],
     columns: Sequence[Iterable[bytes]],
     height: int,
     repeats: int,

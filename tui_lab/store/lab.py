@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.store import layout
@@ -179,7 +179,12 @@ class Lab:
             yield
 
 
-def _place(path: Path) -> dict[str, Any]:
+class _LabPlace(TypedDict):
+    path: str
+    inode: int
+
+
+def _place(path: Path) -> _LabPlace:
     return {"path": os.path.realpath(path), "inode": path.stat().st_ino}
 
 

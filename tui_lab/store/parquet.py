@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
+
+About: TypeAlias = dict[str, Any]
+"""What a file says about itself, as JSON that was just read: who writes a kind of file knows what it holds."""
 
 
 def read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
@@ -15,10 +18,10 @@ def read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
     return pl.read_parquet(path.absolute(), columns=columns, glob=False, hive_partitioning=False)
 
 
-def about(path: Path, key: str) -> dict[str, Any]:
+def about(path: Path, key: str) -> About:
     """What a file says of itself under a key of its metadata, as JSON. Raises OSError, PolarsError, KeyError,
     ValueError."""
-    found: dict[str, Any] = json.loads(metadata(path, key))
+    found: About = json.loads(metadata(path, key))
     return found
 
 

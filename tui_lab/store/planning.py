@@ -68,12 +68,12 @@ class Planned:
     notices: tuple[str, ...] = ()
 
 
-def components(experiment: Experiment) -> dict[str, Any]:
+def components(experiment: Experiment) -> dict[str, Value]:
     """The parts of a key that all tasks of an experiment share."""
     return {
         "command": [[step.name, step.command] for step in experiment.steps],
         "files": dict(experiment.templates),
-        "inputs": declared_files.digests(experiment, "inputs"),
+        "inputs": {**declared_files.digests(experiment, "inputs")},
     }
 
 
@@ -98,7 +98,7 @@ def seed_use(experiment: Experiment, named: bool) -> SeedUse:
 
 
 def task_table(
-    experiment: Experiment, combinations: Combinations, seed: SeedUse, shared: Mapping[str, Any]
+    experiment: Experiment, combinations: Combinations, seed: SeedUse, shared: Mapping[str, Value]
 ) -> pl.DataFrame:
     """All tasks of the combinations, repeats innermost: key, combination, repeat, seed and the parameters; where the
     seed is given, also "plain", the key without it.

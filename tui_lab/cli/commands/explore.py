@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tui_lab.cli import negative
 from tui_lab.cli.options import Parser, add_common, add_json, add_take_over, lab_path
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, FAILED
+from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
     import argparse
@@ -234,7 +235,7 @@ def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
     return path, text
 
 
-def _metrics(folder: Path) -> dict[str, Any]:
+def _metrics(folder: Path) -> JsonObject:
     """The metrics that `parse` or a person gave the experiment: a larger sweep keeps them."""
     from tui_lab.experiment.yaml.parser import parse
     from tui_lab.store.experiment import ExperimentFolder

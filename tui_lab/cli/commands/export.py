@@ -10,6 +10,7 @@ from tui_lab.cli.options import FORMATS as ALL_FORMATS
 from tui_lab.cli.options import Parser, add_common, examples, lab_to_read
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,7 +68,7 @@ def _write(results: Results, args: argparse.Namespace, format: Any, file: Path |
     from tui_lab.results.export import described
 
     tasks = args.tasks or args.all or args.steps or args.rows
-    about: dict[str, Any] = {"experiment": results.name}
+    about: JsonObject = {"experiment": results.name}
     if args.settings or (format == "markdown" and not tasks):
         from tui_lab.results.statistics.frame import frame
         from tui_lab.results.statistics.report import make

@@ -9,11 +9,12 @@ import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from glob import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, open_lab, print_json
 from tui_lab.client.errors import NothingToDoError, UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.control import Fetched, FetchFiles
 from tui_lab.results.terminal.guard import console as new_console
 
@@ -128,7 +129,7 @@ def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
     return found
 
 
-def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[dict[str, Any]]:
+def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[JsonObject]:
     """Ask for one task after the other, and show how far it is."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -137,7 +138,7 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[d
     console = new_console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True) if console.is_terminal and not quiet else None
-    fetched = []
+    fetched: list[JsonObject] = []
     with bar or nullcontext():
         shown = bar.add_task("", total=sum(one.size for one in wanted)) if bar is not None else None
         before = 0

@@ -17,6 +17,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
 from tui_lab.client.formatting import printable
 from tui_lab.client.node_formatting import mended
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.control import (
     AddNode,
     Command,
@@ -105,7 +106,7 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
     client = EngineClient.connect(lab)
     if client is None:
         raise UsageError(f"no engine is running in {lab.path}; nodes can be changed only during a run")
-    done: list[dict[str, Any]] = []
+    done: list[JsonObject] = []
     for command, said in asked:
         sent: Command[Any] = command
         answer = client.request(sent)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tui_lab.cli.options import FORMATS, Parser, add_common, add_json, lab_path, open_lab, print_json, relative
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
+from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
     import argparse
@@ -189,7 +190,7 @@ def check_patterns(args: argparse.Namespace) -> None:
             )
 
 
-def _changed(folder: ExperimentFolder, text: str, changes: dict[str, Any]) -> tuple[str, Experiment]:
+def _changed(folder: ExperimentFolder, text: str, changes: JsonObject) -> tuple[str, Experiment]:
     """The experiment's file with other metrics, as text and read. Raises SpecError."""
     import yaml
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 from rich.console import Console
@@ -14,6 +14,8 @@ from rich.text import Text
 
 from tui_lab.client.formatting import plural, printable, span
 from tui_lab.client.node_formatting import trouble
+from tui_lab.experiment.data_types import JsonObject
+from tui_lab.protocol.agent import Facts
 from tui_lab.protocol.control import Gpu, ListNodes, NodeStatus
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.store import layout
@@ -70,7 +72,7 @@ def look(lab: Lab) -> Nodes:
     return Nodes(False, [NodeStatus.of({**sample, "name": sample["node"]}) for sample in samples], notice)
 
 
-def as_json(node: NodeStatus) -> dict[str, Any]:  # for `--json` alone
+def as_json(node: NodeStatus) -> JsonObject:  # for `--json` alone
     """A node as `--json` prints it: what is measured only where it is known, and the way back only where it is
     away."""
     members = msgspec.to_builtins(node)
@@ -240,7 +242,7 @@ _COLUMNS: Final = (
 # --- Facts
 
 
-def facts_line(facts: Mapping[str, Any]) -> str:
+def facts_line(facts: Facts) -> str:
     """A node in a line: system, kernel, processor, memory, GPUs, Python; what is not known is left out."""
     parts = [str(facts[name]) for name in ("os", "kernel") if facts.get(name)]
     machine = str(facts.get("cpu") or "")

@@ -7,8 +7,9 @@ engine, under the same name.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
+from tui_lab.experiment.data_types import JsonObject
 from tui_lab.experiment.record import Model, plain
 from tui_lab.experiment.registry import Registry
 from tui_lab.experiment.schema_parts import Schema
@@ -34,7 +35,7 @@ class NodeKey(Model):
         """Return the docstring on one line."""
         return " ".join((cls.__doc__ or "").split())
 
-    def as_entry(self) -> dict[str, Any]:
+    def as_entry(self) -> JsonObject:
         """Return it as a submission records it, and as the engine's transport gets it: JSON."""
         return plain(self, without_none=True)
 

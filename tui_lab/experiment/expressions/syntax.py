@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from tui_lab.experiment.yaml.problem import closest, suggest
 
@@ -19,6 +19,9 @@ from tui_lab.experiment.yaml.problem import closest, suggest
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
+
+Tree: TypeAlias = dict[str, Any]
+"""A node of the tree that DuckDB parses SQL to, as JSON: which keys it has depends on its class."""
 
 UNSTABLE: Final = _words(
     "ago age clock_timestamp current_date current_localtime current_localtimestamp current_time "
@@ -91,9 +94,7 @@ def place(text: str, position: object, prefix: int) -> int | None:
     return len(raw[:start].decode(errors="ignore")) if 0 <= start <= len(raw) else None
 
 
-def syntax_error(
-    text: str, answer: Mapping[str, Any], prefix: int, columns: Iterable[str], catalog: Catalog
-) -> ExpressionError:
+def syntax_error(text: str, answer: Tree, prefix: int, columns: Iterable[str], catalog: Catalog) -> ExpressionError:
     """DuckDB's parser error, in words for the one who wrote `text`; `prefix` bytes stand before it."""
     message = str(answer.get("error_message", "")).split("\n", 1)[0]
     if "expression depth" in message:
@@ -195,7 +196,7 @@ class Walk:
             hint = f'did you mean "{near}", in double quotes?'
         return ExpressionError(f'unknown name "{name}"', offset, hint)
 
-    def function(self, node: Mapping[str, Any], offset: int | None) -> None:
+    def function(self, node: Tree, offset: int | None) -> None:
         """Check a function. Raises ExpressionError for one that is unknown or not allowed."""
         name = str(node["function_name"]).lower()
         if not re.match(r"[a-z_]", name):
@@ -257,7 +258,7 @@ def _brackets(text: str) -> str:
     return "a bracket is opened but not closed" if depth else ""
 
 
-def parse(answer: str) -> dict[str, Any]:
+def parse(answer: str) -> Tree:
     """DuckDB's answer to `json_serialize_sql`."""
-    parsed: dict[str, Any] = json.loads(answer)
+    parsed: Tree = json.loads(answer)
     return parsed

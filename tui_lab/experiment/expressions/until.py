@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.expressions.bounded import bounded
 from tui_lab.experiment.expressions.expression import catalog, parsed, translated
-from tui_lab.experiment.expressions.syntax import ExpressionError, Walk
+from tui_lab.experiment.expressions.syntax import ExpressionError, Tree, Walk
 from tui_lab.experiment.facts import measured
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.patterns.pattern import PatternError, compile_pattern
@@ -97,7 +97,7 @@ class _ConditionWalk(Walk):
         super().visit(node, offset, local)
         self.inside = before
 
-    def function(self, node: Mapping[str, Any], offset: int | None) -> None:
+    def function(self, node: Tree, offset: int | None) -> None:
         name = str(node["function_name"]).lower()
         if name not in SUMMARIES and name not in self.catalog.aggregates and name != "count_star":
             if re.match("[a-z_]", name) and not self.catalog.knows(name):

@@ -142,14 +142,14 @@ def read_globs(
 # --- Together with other keys
 
 
-def placeholder_needs(r: Reader, given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str, str]]:
+def placeholder_needs(r: Reader, given: Fields) -> Iterator[tuple[Keypath, str, str]]:
     """The amounts with placeholders: path, name of the need, text."""
     for path, name, found in _each(r, given):
         if isinstance(found, str):
             yield path, name, found
 
 
-def _each(r: Reader, given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str, Amount]]:
+def _each(r: Reader, given: Fields) -> Iterator[tuple[Keypath, str, Amount]]:
     needs: Needs = given.get("needs") or Needs()
     for name, amounts in {**{name: getattr(needs, name) for name in OF_A_NODE}, **needs.tokens}.items():
         paths = r.items(("needs", name)) if amounts else []
@@ -157,7 +157,7 @@ def _each(r: Reader, given: Mapping[str, Any]) -> Iterator[tuple[Keypath, str, A
             yield path, name, found
 
 
-def check_needs(r: Reader, given: Mapping[str, Any], known: Collection[str]) -> tuple[str, ...]:
+def check_needs(r: Reader, given: Fields, known: Collection[str]) -> tuple[str, ...]:
     """Notes needs that could never be met, and placeholders whose values make no sense; returns the notices."""
     limits: Mapping[str, int] = given.get("limits") or {}
     for path, name, found in _each(r, given):
@@ -170,7 +170,7 @@ def check_needs(r: Reader, given: Mapping[str, Any], known: Collection[str]) -> 
 
 
 def _values(
-    r: Reader, path: Keypath, name: str, found: Amount, given: Mapping[str, Any], known: Collection[str]
+    r: Reader, path: Keypath, name: str, found: Amount, given: Fields, known: Collection[str]
 ) -> Iterator[bool | int | float]:
     """The amount; of a text with one parameter, what it is for each of the values that are written out."""
     if not isinstance(found, str):
@@ -194,7 +194,7 @@ def _values(
             return
 
 
-def _parameters(given: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _parameters(given: Fields) -> dict[str, list[Any]]:
     """The values that each parameter may take, as far as the file says them and they are not too many to try."""
     values: dict[str, list[Any]] = {}
     for sweep in given.get("parameters") or ():

@@ -6,11 +6,11 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
-from tui_lab.experiment.data_types import JsonObject
+from tui_lab.experiment.data_types import Json, JsonObject
 from tui_lab.experiment.duckdb_tables import portable
 from tui_lab.experiment.facts import unit
 from tui_lab.experiment.record import plain
@@ -24,7 +24,7 @@ METADATA: Final = "tui_lab"
 """Key in a Parquet file's metadata; its value is JSON with `schema_version`."""
 SCHEMA_VERSION: Final = 1
 
-Columns = Mapping[str, Mapping[str, Any]]
+Columns = Mapping[str, Mapping[str, Json]]
 
 
 def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, JsonObject]:
@@ -54,7 +54,7 @@ def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, JsonOb
     return {column: {"kind": "statistic" if column in known else "parameter"} for column in frame.columns}
 
 
-def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], columns: Columns) -> None:
+def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Json], columns: Columns) -> None:
     """A Parquet file whose metadata holds `about` and `columns` as JSON under METADATA. Raises OutputError,
     StorageError."""
     document = {"schema_version": SCHEMA_VERSION, **about, "columns": columns}
@@ -73,7 +73,7 @@ def write_parquet(frame: pl.DataFrame, file: Path, about: Mapping[str, Any], col
 
 
 def write_described(
-    frame: pl.DataFrame, format: Format | None, file: Path | None, about: Mapping[str, Any], columns: Columns
+    frame: pl.DataFrame, format: Format | None, file: Path | None, about: Mapping[str, Json], columns: Columns
 ) -> str:
     """As `output.write`, with metadata where the format is Parquet and a file is named."""
     parquet = format == "parquet" or (format is None and file is not None and file.suffix.lower() == ".parquet")

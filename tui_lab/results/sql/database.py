@@ -27,6 +27,7 @@ import polars as pl
 
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.duckdb_tables import in_quotes, register, unregister
+from tui_lab.experiment.expressions.syntax import Tree
 from tui_lab.experiment.facts import measured
 from tui_lab.experiment.yaml.problem import SpecError, suggest
 from tui_lab.results.node_samples import COLUMNS, node_samples
@@ -99,7 +100,7 @@ def affected(tree: str, counts: Mapping[str, int]) -> list[str]:
     return sorted((reached & set(counts)) - checked)
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def _nodes(tree: Any) -> Iterator[Tree]:
     if isinstance(tree, dict):
         yield tree
         for child in tree.values():
@@ -176,7 +177,7 @@ class Database:
         self,
         sql: str,
         warn: Callable[[str], None] | None = None,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Value] | None = None,
         limit: int = 0,
     ) -> pl.DataFrame:
         """The answer to one query, whose `$NAME` are `parameters`; with a `limit` only so many rows of it,
@@ -457,7 +458,7 @@ def _reader(path: str) -> str:
     return readers.get(name.rsplit(".", 1)[-1], "")
 
 
-def _check_parameters(wanted: set[str], given: Mapping[str, Any]) -> None:
+def _check_parameters(wanted: set[str], given: Mapping[str, Value]) -> None:
     for name in given:
         if name not in wanted:
             hint = suggest(name, wanted) or (f"it has ${', $'.join(sorted(wanted))}" if wanted else "it has none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import polars as pl
 from textual import on
@@ -25,7 +25,12 @@ from tui_lab.tui.widgets.table.table import FrameTable
 if TYPE_CHECKING:
     from textual.events import Resize
 
+    from tui_lab.store.events import Ended, Paused
     from tui_lab.store.lab import Lab
+
+
+Stand: TypeAlias = "tuple[int, bool, Ended | None, Paused | None]"
+"""What changes when an experiment has new submissions, or they stand otherwise."""
 
 
 class Submissions(FrameTable):
@@ -66,7 +71,7 @@ results of both, setting by setting, those that differ most first.
     }
     """
 
-    known: dict[str, tuple[object, list[Submission]]] = {}  # noqa: RUF012 (each pane puts its own in its place)
+    known: dict[str, tuple[Stand, list[Submission]]] = {}  # noqa: RUF012 (each pane puts its own in its place)
     listed: dict[str, Submission] = {}  # noqa: RUF012
 
     def compose(self) -> ComposeResult:
@@ -96,9 +101,9 @@ results of both, setting by setting, those that differ most first.
         self._fill()
 
     @work(thread=True, exclusive=True, group="history")
-    def _read(self, lab: Lab, state: dict[str, Any]) -> None:
+    def _read(self, lab: Lab, state: dict[str, Stand]) -> None:
         """Read the submissions of experiments in which something has changed."""
-        found: dict[str, tuple[object, list[Submission]]] = {}
+        found: dict[str, tuple[Stand, list[Submission]]] = {}
         for name, seen in state.items():
             if name in self.known and self.known[name][0] == seen:
                 found[name] = self.known[name]
@@ -120,7 +125,7 @@ results of both, setting by setting, those that differ most first.
         self.table.placeholder = text
         self.table.refresh()
 
-    def _take(self, found: dict[str, tuple[object, list[Submission]]]) -> None:
+    def _take(self, found: dict[str, tuple[Stand, list[Submission]]]) -> None:
         self.known = found
         self.listed = {address(one): one for _, ones in found.values() for one in ones}
         self._fill()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from textual import events, on
 from textual.actions import SkipAction
@@ -300,7 +300,7 @@ class QueryPane(Pane):
             self.values |= found
             self._start(typed, found)
 
-    def _start(self, typed: str, parameters: Mapping[str, Any]) -> None:
+    def _start(self, typed: str, parameters: Mapping[str, Value]) -> None:
         lab = self.lab_app.lab
         if lab is None:
             return

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment.domains.model import Value
 from tui_lab.results.sql import macros, saved_queries
 from tui_lab.results.sql.database import Database
 from tui_lab.results.sql.errors import QueryError
@@ -46,7 +47,7 @@ class Run:
     current: str | None
     typed: str
     limit: int = ROWS
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Value] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:

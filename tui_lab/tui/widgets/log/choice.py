@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from rich.text import Text
 
@@ -34,7 +34,6 @@ class TaskDetail:
     steps: tuple[str | None, ...] = (None,)
     commands: tuple[str, ...] = ()
     line: str = ""  # to paste into a shell, which repeats the task
-    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def running(self) -> bool:
