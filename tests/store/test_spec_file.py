@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ class World:
         path = top / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        self.about: dict[str, Any] = {"file": str(path)} if old else spec_file.recorded(path, self.lab.path)
+        self.about: spec_file.FilePlace = {"file": str(path)} if old else spec_file.recorded(path, self.lab.path)
 
     def found(self, lab: str) -> str:
         return str(spec_file.found(self.about, self.top / lab).relative_to(self.top))
@@ -114,7 +113,7 @@ def test_links_are_no_moves(tmp_path: Path, old: bool) -> None:
     world = World(tmp_path, "a/lab", "a/x.yaml", old)
     (tmp_path / "link").symlink_to("a")
     assert world.found("link/lab") == "a/x.yaml"
-    by_link = {"file": str(tmp_path / "link/x.yaml")}
+    by_link: spec_file.FilePlace = {"file": str(tmp_path / "link/x.yaml")}
     by_link = by_link if old else spec_file.recorded(tmp_path / "link/x.yaml", tmp_path / "a/lab")
     shutil.move(tmp_path / "a", tmp_path / "b")
     (tmp_path / "link").unlink()

@@ -23,7 +23,7 @@ from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.fold import State
 from tui_lab.store.journal import Damage, Journal
 from tui_lab.store.lab import Lab
-from tui_lab.store.plan import Plan, file_crc, keys_digest
+from tui_lab.store.plan import Plan, PlanAbout, file_crc, keys_digest
 from tui_lab.store.planning import make_plan, seed_use
 
 
@@ -170,7 +170,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
         facts = pl.read_csv(table, columns=["task_id", "version"], schema_overrides=tasks.schema)
         if facts.height == tasks.height:
             tasks = tasks.with_columns(facts["task_id"].cast(pl.Int64), facts["version"].cast(pl.Int32))
-    about = {**planned.plan.about, **spec_file.recorded(experiment.file, folder.path.parent)}
+    about: PlanAbout = {**planned.plan.about, **spec_file.recorded(experiment.file, folder.path.parent)}
     plan = replace(planned.plan, tasks=tasks, about=about)
     if ranges.to_ranges(tasks["task_id"].to_numpy()) != event.planned:
         raise LabError("the ids of its tasks would be others than the journal has")

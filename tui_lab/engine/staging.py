@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -83,16 +84,15 @@ class CodeStaging:
     def _make(self, run: RunFiles, node: NodeConnection, submission: int) -> NodePaths | None:
         recipe = run.recipe(submission)
         experiment = recipe.experiment
-        common: dict[str, Any] = {
-            "node": node.name,
-            "inherits": not node.remote,
-            "env": node.entry.get("env") or {},
-            "setup": node.entry.get("setup"),
-        }
+        paths = partial(
+            NodePaths,
+            node=node.name,
+            inherits=not node.remote,
+            env=node.entry.get("env") or {},
+            setup=node.entry.get("setup"),
+        )
         if node.shared:
-            return NodePaths(
-                tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or recipe.here.workdir, **common
-            )
+            return paths(tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or recipe.here.workdir)
         workdir = node.entry.get("workdir")
         if workdir is None or experiment.code or experiment.inputs:
             sent = self._sent.get((node, recipe.identity))
@@ -101,11 +101,10 @@ class CodeStaging:
                 return None
             workdir = workdir or sent
         collected = brought_home(experiment)
-        return NodePaths(
+        return paths(
             tasks=f"{node.home}/{run.wire_name}/{layout.TASKS}",
             workdir=workdir,
             collect=Collect(keep=collected["keep"], most=collected["most"], home=node.home),
-            **common,
         )
 
     def forget(self, node: NodeConnection) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
-from tui_lab.store.plan import PREFIX, Plan
+from tui_lab.store.plan import PREFIX, Plan, PlanAbout
 
 # Parts of `Plan.about` -> the message where they differ.
 _PARTS: Final = {
@@ -82,7 +82,7 @@ def match(new: Plan, old: Plan, candidates: pl.Series) -> Match:
     return Match(pairs.select(empty.columns), tuple(differences))
 
 
-def _part(about: Mapping[str, Any], name: str) -> Any:
+def _part(about: PlanAbout, name: str) -> int | str | list[int | str] | None:
     if name == "version":
         return about.get("version", 1)
     return about.get("seed") if name == "seed" else about.get("components", {}).get(name)

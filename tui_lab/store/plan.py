@@ -29,7 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import numpy as np
@@ -40,7 +40,7 @@ from tui_lab.experiment.axes import frame as as_frame
 from tui_lab.experiment.combinations import Combinations
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.model import Value
-from tui_lab.store import parquet
+from tui_lab.store import parquet, spec_file
 from tui_lab.store.errors import LabError, StorageError, storage_error
 from tui_lab.store.naming import parameter_columns
 
@@ -53,6 +53,21 @@ _METADATA: Final = "tui_lab"
 _REFUSED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EACCES, errno.EPERM)
 
 
+class PlanAbout(spec_file.FilePlace, total=False):
+    """What a plan was made from.
+
+    `templates`: their texts. `components`: digests of the parts of a key that all tasks share. `seed`: its base, and
+    what has one of its own; None where it is no part of a task. `defaults`, `unhashed`, `version`: as in the file.
+    """
+
+    templates: dict[str, str]
+    components: dict[str, str]
+    seed: list[int | str] | None
+    version: int
+    defaults: dict[str, Value]
+    unhashed: list[str]
+
+
 @dataclass(frozen=True)
 class Plan:
     """A plan in memory. `about` says what it was made from; `planning.make_plan` fills it."""
@@ -60,7 +75,7 @@ class Plan:
     number: int
     tasks: pl.DataFrame
     values: dict[str, list[Value]]
-    about: dict[str, Any] = field(default_factory=dict)
+    about: PlanAbout = field(default_factory=PlanAbout)
 
     @property
     def names(self) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store import declared_files, keys
 from tui_lab.store.fold import DONE, State
 from tui_lab.store.matching import match
-from tui_lab.store.plan import PREFIX, Plan, merge
+from tui_lab.store.plan import PREFIX, Plan, PlanAbout, merge
 
 
 # --- Seeds for the programs: the same on every machine, spread evenly, and found without keeping any state
@@ -232,7 +232,7 @@ def make_plan(
     a parameter's name, or a new parameter at its default.
     """
     shared = components(experiment)
-    about: dict[str, Any] = {
+    about: PlanAbout = {
         "file": str(experiment.file.absolute()),
         "templates": dict(experiment.templates),
         "components": {name: keys.digest(value) for name, value in shared.items() if value},

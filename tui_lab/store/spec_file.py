@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from tui_lab.store import layout
 
@@ -24,13 +23,21 @@ PARTS: Final = ("file", "lab", "from_lab")
 """Parts of `Plan.about` that say where a file is, and nothing of what it means."""
 
 
-def recorded(file: Path, lab: Path) -> dict[str, str]:
+class FilePlace(TypedDict, total=False):
+    """What a plan says of its file: see above."""
+
+    file: str
+    lab: str
+    from_lab: str
+
+
+def recorded(file: Path, lab: Path) -> FilePlace:
     """What a plan says of its file."""
     there = os.path.realpath(lab)
     return {"file": str(file.absolute()), "lab": there, "from_lab": _way(file.absolute(), there)}
 
 
-def found(about: Mapping[str, Any], lab: Path) -> Path:
+def found(about: FilePlace, lab: Path) -> Path:
     """Where the file of a plan is now; where it should be if it is not there any more."""
     written, here = Path(about["file"]), os.path.realpath(lab)
     ways = {before: _way(written, before) for before in former_places(lab)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 
@@ -20,8 +20,22 @@ from tui_lab.protocol.control import AskStatus, Status
 from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
+    from tui_lab.store.events import Paused
     from tui_lab.store.experiment import ExperimentFolder
     from tui_lab.store.lab import Lab
+
+
+class ExperimentStatus(TypedDict):
+    """An experiment as `--json` has it. `spare`: repeats that are not needed. `last_ended_at`: seconds since 1970."""
+
+    name: str
+    tasks: int
+    counts: dict[str, int]
+    spare: int
+    queued: int
+    active: bool
+    paused: Paused | None
+    last_ended_at: float | None
 
 
 def main(arguments: list[str]) -> int:
@@ -81,7 +95,7 @@ def _engine(lab: Lab) -> tuple[Status | None, int]:
     return answer, DONE
 
 
-def _of(folder: ExperimentFolder, engine: Status | None) -> dict[str, Any]:
+def _of(folder: ExperimentFolder, engine: Status | None) -> ExperimentStatus:
     from tui_lab.store.spare import counts_without_spare
 
     state = folder.state()
@@ -100,7 +114,7 @@ def _of(folder: ExperimentFolder, engine: Status | None) -> dict[str, Any]:
     }
 
 
-def _show(lab: Lab, engine: Status | None, found: list[dict[str, Any]], *, with_nodes: bool) -> None:
+def _show(lab: Lab, engine: Status | None, found: list[ExperimentStatus], *, with_nodes: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -140,7 +154,7 @@ def _show(lab: Lab, engine: Status | None, found: list[dict[str, Any]], *, with_
         print(f"! {engine.notice}")
 
 
-def _how(one: dict[str, Any]) -> str:
+def _how(one: ExperimentStatus) -> str:
     if one["active"]:
         return "going"
     if one["paused"] is not None:

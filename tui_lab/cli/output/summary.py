@@ -6,7 +6,8 @@ import argparse
 import re
 import shlex
 from collections import defaultdict
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final, TypedDict
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,6 +15,7 @@ from rich.text import Text
 from tui_lab.cli.options import print_json
 from tui_lab.client.attempts import start_messages
 from tui_lab.client.formatting import STATE_MARKS, STATE_STYLES, last_line, plural, printable, shortened, shown_value
+from tui_lab.experiment.domains.model import Value
 from tui_lab.results.sql.text import quoted
 from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.statistics.settings import leading_metric
@@ -31,6 +33,46 @@ GROUPS: Final = 5
 NOTES: Final = 3
 _NUMBER: Final = re.compile(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 READ_AT_MOST: Final = 2000  # failed tasks whose last line is read
+
+
+class FailureGroup(TypedDict):
+    """Tasks that failed alike, as `--json` has them: how many, and the first of them."""
+
+    reason: str
+    line: str
+    count: int
+    task: int
+
+
+class BestSetting(TypedDict):
+    """A setting with one metric's summary over its repeats, as `--json` has it."""
+
+    text: str
+    parameters: Mapping[str, Value]
+    n: int
+    asked: int
+    n_nan: int
+    n_null: int
+    n_failed: int
+    standing: str | None
+    mean: float | None
+    half: float | None
+    low: float | None
+    high: float | None
+
+
+class BestSettings(TypedDict):
+    """The best settings by one metric, as `--json` has them."""
+
+    metric: str
+    goal: str
+    unit: str | None
+    best: bool
+    tied: int
+    untested: int
+    deterministic: bool
+    why_not: str
+    settings: list[BestSetting]
 
 
 def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: bool) -> bool:
@@ -101,7 +143,7 @@ def _missed(folder: ExperimentFolder, results: Results | None) -> str:
     return unreached(folder, results)
 
 
-def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str, Any]]:
+def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[FailureGroup]:
     """Failed and lost planned tasks, grouped by reason and the last line of their standard error (lines that differ
     in numbers alone are one group, shown by its first), largest first."""
     columns = state.columns
@@ -132,11 +174,12 @@ def failure_groups(folder: ExperimentFolder, state: fold.State) -> list[dict[str
     return [{"reason": key[0], "line": examples[key], "count": len(tasks), "task": tasks[0]} for key, tasks in ordered]
 
 
-def best_settings(results: Results) -> dict[str, Any] | None:
+def best_settings(results: Results) -> BestSettings | None:
     """The best settings by the first metric that has a goal; None where none has. `tied` is how many others
     are tied with the best."""
     name = leading_metric(results)
-    if name is None or results.spec.metrics[name].goal is None or not results.grid.height:
+    goal = None if name is None else results.spec.metrics[name].goal
+    if name is None or goal is None or not results.grid.height:
         return None
     report = make(results, Options(metrics=(name,)))
     metric = report.metrics[0]
@@ -144,7 +187,7 @@ def best_settings(results: Results) -> dict[str, Any] | None:
     texts = mean_texts(metric, places)
     return {
         "metric": name,
-        "goal": metric.goal,
+        "goal": goal,
         "unit": metric.unit,
         "best": metric.best is not None,
         "tied": metric.count("tied"),
@@ -171,19 +214,16 @@ def best_settings(results: Results) -> dict[str, Any] | None:
     }
 
 
-def _finished(setting: dict[str, Any]) -> str:
+def _finished(setting: BestSetting) -> str:
     """`n = 6`, or `n = 1/6 (5 NaN)`."""
     if setting["n"] >= setting["asked"]:
         return f"n = {setting['n']}"
-    reasons = [
-        f"{setting[key]} {word}"
-        for key, word in (("n_nan", "NaN"), ("n_null", "without a value"), ("n_failed", "failed"))
-        if setting[key]
-    ]
+    counted = ((setting["n_nan"], "NaN"), (setting["n_null"], "without a value"), (setting["n_failed"], "failed"))
+    reasons = [f"{count} {word}" for count, word in counted if count]
     return f"n = {setting['n']}/{setting['asked']}" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
-def _cells(setting: dict[str, Any]) -> tuple[str, str, str]:
+def _cells(setting: BestSetting) -> tuple[str, str, str]:
     """A setting's value, its parameters, and how much of it there is."""
     where = " ".join(f"{key}={shown_value(value)}" for key, value in setting["parameters"].items()) or "all tasks"
     return setting["text"], where, _finished(setting)
@@ -221,8 +261,8 @@ def _print(
     state: fold.State,
     counts: dict[str, int],
     spare: int,
-    failures: list[dict[str, Any]],
-    best: dict[str, Any] | None,
+    failures: list[FailureGroup],
+    best: BestSettings | None,
     warnings: list[str],
     notes: dict[int, str],
     missed: str,
