@@ -25,10 +25,6 @@ class Left:
     size: int  # bytes
     home: bool
 
-    def as_json(self) -> JsonObject:
-        """Return the file for `--json`."""
-        return {"name": self.name, "size": self.size, "home": self.home}
-
 
 @dataclass
 class Attempt:

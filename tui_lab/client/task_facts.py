@@ -3,12 +3,73 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
     from tui_lab.engine.recipe import Recipe
+    from tui_lab.experiment.data_types import JsonObject, Row
+    from tui_lab.experiment.domains.model import Value
+    from tui_lab.protocol.agent import Facts
+    from tui_lab.store.events import Finished
     from tui_lab.store.experiment import ExperimentFolder
+
+
+@dataclass(frozen=True)
+class LeftFile:
+    """A file of an attempt that stayed on its node, or has come home since. `size` in bytes."""
+
+    attempt: int
+    node: str
+    name: str
+    size: int
+    home: bool
+
+
+@dataclass(frozen=True)
+class UnlistedFiles:
+    """How many further files of an attempt stayed on its node, and their bytes."""
+
+    attempt: int
+    node: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True)
+class TaskDetails:
+    """All that is known of a task.
+
+    `facts` is its row of the table of tasks. `history`: the ends of its attempts. `refused`: what a metric found and
+    could not read, by metric.
+    """
+
+    experiment: str
+    task: int
+    key: str
+    parameters: dict[str, Value]
+    facts: Row
+    commands: list[str]
+    folder: str
+    files: list[str]
+    history: list[Finished]
+    left: list[LeftFile]
+    left_more: list[UnlistedFiles]
+    git: JsonObject
+    node_facts: Facts
+    refused: dict[str, str]
+
+    def as_json(self) -> Row:
+        """Return the document of `--json`: the facts stand among the others."""
+        members: Row = {}
+        for field in fields(self):
+            if field.name == "facts":
+                members |= self.facts
+            else:
+                members[field.name] = getattr(self, field.name)
+        lists = {"left": [*map(asdict, self.left)], "left_more": [*map(asdict, self.left_more)]}
+        return members | lists
 
 
 def repeating_line(recipe: Recipe, row: int) -> str:
@@ -43,7 +104,7 @@ def _grouped(line: str) -> str:
     return f"(\n{line}\n)" if "\n" in line or "#" in line else f"( {line} )"
 
 
-def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
+def facts(address: Address, recipe: Recipe, row: int) -> TaskDetails:
     """All that is known of a task, its attempts from the journal included."""
     from tui_lab.client.attempts import attempts, git_facts, node_facts
     from tui_lab.store.task_files import listed
@@ -55,30 +116,28 @@ def facts(address: Address, recipe: Recipe, row: int) -> dict[str, Any]:
     found = attempts(folder, address.task)
     ended = [attempt for attempt in found if attempt.finished is not None]
     place = folder.task_folder(address.task)
-    return {
-        "experiment": folder.name,
-        "task": address.task,
-        "key": recipe.plan.tasks["key"][row].hex(),
-        "parameters": recipe.plan.parameters(row),
-        **{name: value for name, value in record.items() if name not in parameters and name != "task_id"},
-        "commands": recipe.shown(row),
-        "folder": str(place),
-        "files": sorted(name for name, _ in listed(place, deep=True)),
-        "history": [attempt.finished for attempt in ended],
-        "left": [
-            {"attempt": attempt.number, "node": attempt.node, **file.as_json()}
+    return TaskDetails(
+        experiment=folder.name,
+        task=address.task,
+        key=recipe.plan.tasks["key"][row].hex(),
+        parameters=recipe.plan.parameters(row),
+        facts={name: value for name, value in record.items() if name not in parameters and name != "task_id"},
+        commands=recipe.shown(row),
+        folder=str(place),
+        files=sorted(name for name, _ in listed(place, deep=True)),
+        history=[attempt.finished for attempt in ended if attempt.finished is not None],
+        left=[
+            LeftFile(attempt.number, attempt.node, file.name, file.size, file.home)
             for attempt in ended
             for file in attempt.left
         ],
-        "left_more": [
-            {"attempt": one.number, "node": one.node, "files": one.unlisted, "size": one.unlisted_size}
-            for one in ended
-            if one.unlisted
+        left_more=[
+            UnlistedFiles(one.number, one.node, one.unlisted, one.unlisted_size) for one in ended if one.unlisted
         ],
-        "git": git_facts(folder, found[-1].submission) if found else {},
-        "node_facts": node_facts(folder, found[-1]) if found else {},
-        "refused": _refused(folder, address.task, record["attempt"]),
-    }
+        git=git_facts(folder, found[-1].submission) if found else {},
+        node_facts=node_facts(folder, found[-1]) if found else {},
+        refused=_refused(folder, address.task, record["attempt"]),
+    )
 
 
 def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[str, str]:

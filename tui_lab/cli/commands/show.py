@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.cli.options import TASK, Parser, add_common, add_json, examples, lab_to_read, print_json
 from tui_lab.client.errors import UsageError
@@ -12,6 +12,7 @@ from tui_lab.client.task_facts import facts, repeating_line
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
+    from tui_lab.client.task_facts import LeftFile, TaskDetails
     from tui_lab.engine.recipe import Recipe
 
 _SHOWN: Final = 20  # files
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
         if args.command:
             print(repeating_line(recipe, row))
         elif args.json:
-            print_json(facts(address, recipe, row))
+            print_json(facts(address, recipe, row).as_json())
         else:
             if number:
                 print()
@@ -67,7 +68,7 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
     return Recipe(folder.spec(plan.number), plan, folder.path, "", code), row
 
 
-def _show(found: dict[str, Any], address: Address) -> None:
+def _show(found: TaskDetails, address: Address) -> None:
     from tui_lab.cli.output.node_table import facts_line
     from tui_lab.client.formatting import (
         STATE_MARKS,
@@ -82,17 +83,18 @@ def _show(found: dict[str, Any], address: Address) -> None:
     from tui_lab.client.git_state import commit_line
     from tui_lab.experiment.facts import FACTS
 
-    reason = f" ({found['reason']})" if found["reason"] else ""
-    print(f"{address}: {STATE_MARKS[found['state']]} {found['state']}{reason}")
-    for name, value in found["parameters"].items():
+    state = found.facts["state"]
+    reason = f" ({found.facts['reason']})" if found.facts["reason"] else ""
+    print(f"{address}: {STATE_MARKS[state]} {state}{reason}")
+    for name, value in found.parameters.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         print(f"  {name} = {shown_value(shown)}")
-    lines = [fact for fact in FACTS.values() if fact.phrase and found.get(fact.name) is not None]
-    said = [fact.phrase.format(fact_format(fact)(found[fact.name])) for fact in lines]
-    print(f"  {', '.join(said)}, key {found['key'][:12]}")
-    for line in found["commands"]:
+    lines = [fact for fact in FACTS.values() if fact.phrase and found.facts.get(fact.name) is not None]
+    said = [fact.phrase.format(fact_format(fact)(found.facts[fact.name])) for fact in lines]
+    print(f"  {', '.join(said)}, key {found.key[:12]}")
+    for line in found.commands:
         print(f"  $ {line}")
-    for event in found["history"]:
+    for event in found.history:
         parts = [event.state + (f" ({event.reason})" if event.reason is not None else "")]
         if event.exit_code is not None:
             parts.append(f"exit {event.exit_code}")
@@ -110,28 +112,28 @@ def _show(found: dict[str, Any], address: Address) -> None:
         key = (event.task, event.attempt)
         if event.state != "done" and (line := last_line(address.folder.path, key, event.message, event.signal)):
             print(f"    {line}")
-    for name, what in found["refused"].items():
+    for name, what in found.refused.items():
         print(f"  ! {name} has no value: {printable(what)}")
-    if line := commit_line(found["git"]):
+    if line := commit_line(found.git):
         print(f"  {line}")
-    if line := facts_line(found["node_facts"]):
-        print(f"  node {found['node']}: {line}")
-    print(f"  {found['folder']}")
-    for name in found["files"][:_SHOWN]:
+    if line := facts_line(found.node_facts):
+        print(f"  node {found.facts['node']}: {line}")
+    print(f"  {found.folder}")
+    for name in found.files[:_SHOWN]:
         print(f"    {name}")
-    _show_left([file for file in found["left"] if not file["home"]], address)
-    for more in found["left_more"]:
-        print(f"  stayed on {more['node']}, too: {plural(more['files'], 'further file')}, {size(more['size'])}")
+    _show_left([file for file in found.left if not file.home], address)
+    for more in found.left_more:
+        print(f"  stayed on {more.node}, too: {plural(more.files, 'further file')}, {size(more.size)}")
 
 
-def _show_left(files: list[dict[str, Any]], address: Address) -> None:
+def _show_left(files: list[LeftFile], address: Address) -> None:
     """What stayed on a node, and how it comes home."""
     from tui_lab.client.formatting import plural, size
 
-    for place in dict.fromkeys((file["node"], file["attempt"]) for file in files):
-        there = [file for file in files if (file["node"], file["attempt"]) == place]
-        amount = f"{plural(len(there), 'file')}, {size(sum(file['size'] for file in there))}"
+    for place in dict.fromkeys((file.node, file.attempt) for file in files):
+        there = [file for file in files if (file.node, file.attempt) == place]
+        amount = f"{plural(len(there), 'file')}, {size(sum(file.size for file in there))}"
         which = f"{address}.{place[1]}" if place[1] > 1 else str(address)
         print(f"  stayed on {place[0]}: {amount}; `tui-lab fetch {which}` fetches them")
         for file in there[:_SHOWN]:
-            print(f"    {size(file['size']):>10}  {file['name']}")
+            print(f"    {size(file.size):>10}  {file.name}")
