@@ -51,6 +51,7 @@ def read_sweep(path: Path) -> Sweep | None:
 
 
 def _document(path: Path) -> dict[str, Any]:
+    """Return what a file of patas says, nothing of it checked yet."""
     try:
         document = parse(path.read_text(encoding="utf-8-sig"), str(path))
     except FileNotFoundError:

@@ -433,7 +433,7 @@ class Engine:
 
     def _on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Take an exception that was not caught: an engine in an unknown state must not go on, nor hang. The
-        journal holds the truth; a follower starts the next engine."""
+        journal holds the truth; a follower starts the next engine. The arguments are those that asyncio gives."""
         log.error("%s", context.get("message"), exc_info=context.get("exception"))
         if context.get("exception") is not None and "handle" in context:
             self.shutdown()

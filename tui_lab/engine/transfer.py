@@ -19,6 +19,7 @@ from tui_lab.portable.beneath import NAME_MAX
 from tui_lab.store.task_files import TaskFile, task_folder
 
 Answer = dict[str, Any]
+"""A line of the file server, or one for it, as docs/protocol.md has them: each request has members of its own."""
 Source = Path | TaskFile  # a file of the owner's, or one that a task has named
 Progress = Callable[[int], None]  # gets how many bytes have just been carried
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    # As a message has them; Python 3.6 knows no TypedDict. The engine's types are in tui_lab.protocol.agent.
     Needs = Mapping[str, Any]
     Allocation = dict[str, Any]
     Card = int | str  # its index, or the name of a part
