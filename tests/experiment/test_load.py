@@ -24,6 +24,9 @@ from tui_lab.experiment.domains.uniform import Uniform
 from tui_lab.experiment.load import load, load_text
 from tui_lab.experiment.model import Experiment, FileTemplate, Metric, Rows, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
+from tui_lab.experiment.sources.json import JsonSource
+from tui_lab.experiment.sources.pattern import PatternSource
+from tui_lab.experiment.sources.run import RunSource
 from tui_lab.experiment.yaml.problem import Problem, SpecError, suggest
 
 FILES = Path(__file__).parent / "files"
@@ -88,9 +91,11 @@ def test_every_key() -> None:
     assert experiment.setup == "module load cuda\nconda activate lab"
     assert (experiment.timeout, experiment.grace) == (5400.0, 30.0)
     assert experiment.retry_on == ("exit", "oom")
-    assert experiment.metrics["loss"] == Metric(pattern="Final Loss: (@float@)")
-    assert experiment.metrics["rate"] == Metric(json_file="result.json", path="$.rate")
-    assert experiment.metrics["size"] == Metric(run="stat -c %s {output}/model.bin", pattern="(@int@)")
+    assert experiment.metrics["loss"] == Metric(source=PatternSource(pattern="Final Loss: (@float@)"))
+    assert experiment.metrics["rate"] == Metric(source=JsonSource(json_file="result.json", path="$.rate"))
+    assert experiment.metrics["size"] == Metric(
+        source=RunSource(run="stat -c %s {output}/model.bin", pattern="(@int@)")
+    )
     assert experiment.rows == Rows(pattern="epoch (?P<epoch>@int@) loss (?P<loss>@float@)")
     assert experiment.code == ("*.py", "lib/**")
     assert experiment.inputs == ("data/*.csv",)

@@ -15,9 +15,12 @@ from tui_lab.experiment.keys import KEYS
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import LATER, Experiment
-from tui_lab.experiment.readers.metrics import ATTRIBUTES, METRIC_KEYS, ROWS_KEYS
+from tui_lab.experiment.readers.metrics import COMMON_KEYS
+from tui_lab.experiment.readers.rows import ROWS_KEYS
 from tui_lab.experiment.record import keys_of
 from tui_lab.experiment.schema import flow, json_schema, reference
+from tui_lab.experiment.sources.kinds import KINDS as SOURCES
+from tui_lab.experiment.sources.kinds import keys
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError
 
@@ -219,12 +222,15 @@ def test_schema_is_whole() -> None:
     kinds = SCHEMA["$defs"]["domain"]["anyOf"][2]["properties"]
     assert set(kinds) == set(KINDS)
     metric = SCHEMA["$defs"]["metric"]["anyOf"][1]["properties"]
-    assert set(metric) == set(METRIC_KEYS)
+    assert list(metric) == [*keys(SOURCES.own.values()), *COMMON_KEYS]
 
 
 def test_keys_of_the_file_and_attributes_agree() -> None:
-    assert {ATTRIBUTES.get(key, key) for key in METRIC_KEYS} == set(keys_of(Metric))
-    assert {ATTRIBUTES.get(key, key) for key in ROWS_KEYS} == set(keys_of(Rows))
+    assert list(COMMON_KEYS) == list(keys_of(Metric))
+    assert set(ROWS_KEYS) == {Rows.renamed.get(name, name) for name in keys_of(Rows)}
+    for source in SOURCES.own.values():
+        fields = {source.renamed.get(field.name, field.name) for field in dataclasses.fields(source)}
+        assert set(source.schemas) == fields >= set(source.documented())
 
 
 def test_reference_names_every_key() -> None:

@@ -18,7 +18,7 @@ from tests.workbench import alive, until
 from tui_lab.experiment.facts import FACTS
 from tui_lab.results import cache
 from tui_lab.results.export.output import WRITERS
-from tui_lab.results.extraction.commands import TIMEOUT
+from tui_lab.results.extraction.sources.run import TIMEOUT
 from tui_lab.results.sql.database import query
 from tui_lab.results.tables import Results, refresh
 from tui_lab.store.experiment import ExperimentFolder
@@ -293,7 +293,7 @@ metrics:
 
 
 def test_what_commands_print_that_cannot_be_read(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui_lab.results.extraction.commands.LARGEST", 1 << 20)
+    monkeypatch.setattr("tui_lab.results.extraction.sources.run.LARGEST", 1 << 20)
     folder = disk.submit(
         """command: ./run {n}
 parameters: {n: [1, 2]}

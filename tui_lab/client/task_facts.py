@@ -149,7 +149,7 @@ def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[s
 
     experiment = folder.spec()
     of_task = [(task, attempt)]
-    metrics = {name: one for name, one in experiment.metrics.items() if one.sql is None and one.run is None}
+    metrics = experiment.metrics
     tallies = extract(experiment, folder.path, of_task, metrics).tallies if metrics else {}
     unread = [name for name, tally in tallies.items() if tally.unread]
     return {name: explain(name, metrics[name], experiment, folder.path, of_task, 1).hint for name in unread}

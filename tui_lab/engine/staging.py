@@ -191,7 +191,6 @@ def brought_home(experiment: Experiment) -> BroughtHome:
     globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))
     rows = experiment.rows
     sources = [rows.csv, rows.source] if rows is not None else []
-    for metric in experiment.metrics.values():
-        sources += [metric.source, metric.json_file, metric.csv]
+    sources += [metric.source.file for metric in experiment.metrics.values()]
     globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
     return {"keep": list(globs), "most": keep.most}

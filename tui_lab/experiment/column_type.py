@@ -24,7 +24,7 @@ def column_type(metric: Metric, pattern: Pattern | None) -> ColumnType:
     if metric.type is not None:
         return metric.type
     if pattern is None:
-        return "json" if metric.json_file is not None else "cells"
+        return metric.source.column_type
     if pattern.kind in ("float", "quantity") or (metric.unit and pattern.unit is not None):
         return "float"
     if pattern.kind == "int":

@@ -14,8 +14,9 @@ from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, T
 from tui_lab.experiment.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.experiment.names import MAX_NAME
 from tui_lab.experiment.needs import Keep, Needs
-from tui_lab.experiment.readers.metrics import read_metrics, read_rows
+from tui_lab.experiment.readers.metrics import read_metrics
 from tui_lab.experiment.readers.needs import read_globs, read_keep, read_limits, read_needs
+from tui_lab.experiment.readers.rows import read_rows
 from tui_lab.experiment.readers.sweep import (
     read_defaults,
     read_derive,
@@ -49,6 +50,7 @@ from tui_lab.experiment.schema_parts import (
     TEXT,
     WHOLE,
     Schema,
+    closed,
     closed_object,
     list_of,
     named,
@@ -56,6 +58,8 @@ from tui_lab.experiment.schema_parts import (
     or_null,
     words,
 )
+from tui_lab.experiment.sources import kinds as sources
+from tui_lab.experiment.sources.csv import FORM
 from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
 
 
@@ -75,25 +79,13 @@ class Key:
 
 # --- Schemas of mappings within
 
-_DELIMITER: Final[Schema] = {"type": "string", "minLength": 1}
 _METRIC_KEYS: Final[dict[str, Schema]] = {
-    "pattern": TEXT,
     "take": words(Take),
-    "source": TEXT,
     "type": words(MetricType),
     "unit": ANY_TEXT,
     "decimal": words(Decimal),
     "thousands": words(Thousands),
     "goal": words(Goal),
-    "json_file": TEXT,
-    "path": {"type": "string", "pattern": "^\\$"},
-    "csv": TEXT,
-    "column": ANY_TEXT,
-    "delimiter": _DELIMITER,
-    "comment": TEXT,
-    "skip": {"type": "integer", "minimum": 0},
-    "sql": ANY_TEXT,
-    "run": ANY_TEXT,
 }
 
 _ROWS_KEYS: Final[dict[str, Schema]] = {
@@ -103,9 +95,7 @@ _ROWS_KEYS: Final[dict[str, Schema]] = {
     "source": TEXT,
     "decimal": words(Decimal),
     "thousands": words(Thousands),
-    "delimiter": _DELIMITER,
-    "comment": TEXT,
-    "skip": {"type": "integer", "minimum": 0},
+    **FORM,
 }
 
 _AMOUNT: Final = one_or_many(QUANTITY, minItems=1)
@@ -130,8 +120,17 @@ _FILE: Final[Schema] = {
         },
     ]
 }
-METRIC: Final[Schema] = {"anyOf": [TEXT, closed_object(Metric, _METRIC_KEYS)]}
-"""A pattern, or a mapping that says where the value is."""
+
+
+def metric_keys() -> dict[str, Documented]:
+    """Return what the reference says of the keys of a metric: those of all sources, and those of every metric."""
+    return {**sources.documented_keys(), **keys_of(Metric)}
+
+
+def metric_schema() -> Schema:
+    """Return the JSON Schema of a metric: a pattern, or a mapping that says where the value is."""
+    return {"anyOf": [TEXT, closed(metric_keys(), {**sources.schemas(), **_METRIC_KEYS})]}
+
 
 # --- The keys, in the order of the reference
 

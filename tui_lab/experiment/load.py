@@ -163,8 +163,9 @@ def _check_expressions(r: Reader, given: Fields) -> list[str]:
     if given.get("where"):
         found.append((("where",), given["where"], names))
     for name, metric in metrics.items():
-        if metric.sql:
-            found.append((("metrics", name, "sql"), metric.sql, _metric_columns(names, metrics, name)))
+        if expression := metric.source.expression:
+            at = ("metrics", name, metric.source.kind)
+            found.append((at, expression, _metric_columns(names, metrics, name)))
     repeat = given.get("repeat")
     if isinstance(repeat, Repeat):
         from tui_lab.experiment.expressions import until

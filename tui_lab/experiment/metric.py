@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Final, Literal
 
-from tui_lab.experiment.record import Model, Texts, documented
+from tui_lab.experiment.record import Fields, Model, Texts, documented, plain
+from tui_lab.experiment.sources.csv import COMMENT, DELIMITER, SKIP
+from tui_lab.experiment.sources.source import MetricSource
 
 Take = Literal["last", "first", "min", "max", "mean", "median", "sd", "sum", "count", "all"]
 MetricType = Literal["float", "int", "str", "bool"]
@@ -16,32 +18,14 @@ Thousands = Literal[",", ".", "'", " ", "_"]
 # Keys that `metrics` and `rows` have in common.
 _DECIMAL: Final = Texts("Decimal mark, if it is not a point.", [","])
 _THOUSANDS: Final = Texts("Thousands separator. Without it, `1,234` is not a number.", [",", ".", "'", " "])
-_DELIMITER: Final = Texts(
-    "Delimiter of the CSV file; a blank means any number of blanks and tabs. "
-    "Default: the one of comma, semicolon and tab that the header has most of.",
-    ["||", " "],
-)
-_COMMENT: Final = Texts("Lines of the CSV file that begin with it are left out.", ["#"])
-_SKIP: Final = Texts("Lines of the CSV file before its header.", [3])
 
 
 class Metric(Model):
-    """An output value. In the file, `source` is written `from` and `json_file` is written `json`."""
+    """An output value: where it is, and what becomes of what is found there."""
 
-    renamed: ClassVar[dict[str, str]] = {"source": "from", "json_file": "json"}
-
-    pattern: str | None = documented(
-        default=None,
-        description="Regular expression with one group, searched in each line, "
-        "or in the whole output if it contains `\\n`.",
-        examples=["Loss: (@float@)"],
-    )
+    source: MetricSource
+    """In the file its keys stand among those of the metric."""
     take: Take = documented(default="last", description="Which of several matches counts, or how they are combined.")
-    source: str = documented(
-        default="stdout",
-        description="Where to look: `stdout`, `stderr` or a file in `{output}`.",
-        examples=["stderr"],
-    )
     type: MetricType | None = documented(
         default=None, description="Type of the column, if the pattern does not say it."
     )
@@ -51,31 +35,21 @@ class Metric(Model):
     decimal: Decimal | None = documented(default=None, texts=_DECIMAL)
     thousands: Thousands | None = documented(default=None, texts=_THOUSANDS)
     goal: Goal | None = documented(default=None, description="Which values are better: small or large ones.")
-    json_file: str | None = documented(
-        default=None,
-        description="Read a JSON file in `{output}`, or JSON on `stdout`.",
-        examples=["result.json"],
-    )
-    path: str | None = documented(
-        default=None,
-        description="Place in the JSON; `$` is all of it. Needed with `json`.",
-        examples=["$.test.acc"],
-    )
-    csv: str | None = documented(default=None, description="Read a CSV file in `{output}`.", examples=["history.csv"])
-    column: str | None = documented(
-        default=None, description="Column of the CSV file. Needed with `csv`.", examples=["val_loss"]
-    )
-    delimiter: str | None = documented(default=None, texts=_DELIMITER)
-    comment: str | None = documented(default=None, texts=_COMMENT)
-    skip: int | None = documented(default=None, texts=_SKIP)
-    sql: str | None = documented(
-        default=None, description="SQL expression over the other metrics.", examples=["in_size / out_size"]
-    )
-    run: str | None = documented(
-        default=None,
-        description="Command whose output the pattern is searched in.",
-        examples=["h5dump -d loss out.h5"],
-    )
+
+    def definition(self) -> Fields:
+        """Return all that decides its values, in JSON's types."""
+        return {
+            "kind": self.source.kind,
+            **plain(self.source),
+            **plain(self, leave_out={"source", "goal"}),
+        }
+
+    def described(self) -> Fields:
+        """Return where and how it is read, but for defaults and its unit."""
+        return {
+            **plain(self.source, without_defaults=True),
+            **plain(self, without_defaults=True, leave_out={"source", "unit", "goal"}),
+        }
 
 
 class Rows(Model):
@@ -98,6 +72,6 @@ class Rows(Model):
     source: str = documented(default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file.")
     decimal: Decimal | None = documented(default=None, texts=_DECIMAL)
     thousands: Thousands | None = documented(default=None, texts=_THOUSANDS)
-    delimiter: str | None = documented(default=None, texts=_DELIMITER)
-    comment: str | None = documented(default=None, texts=_COMMENT)
-    skip: int | None = documented(default=None, texts=_SKIP)
+    delimiter: str | None = documented(default=None, texts=DELIMITER)
+    comment: str | None = documented(default=None, texts=COMMENT)
+    skip: int | None = documented(default=None, texts=SKIP)

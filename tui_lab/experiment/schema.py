@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from tui_lab.experiment.domains.kinds import KINDS as DOMAINS
-from tui_lab.experiment.keys import KEYS, METRIC, documented_keys
+from tui_lab.experiment.keys import KEYS, documented_keys, metric_keys, metric_schema
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import FileTemplate, Repeat, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
@@ -28,7 +28,7 @@ def json_schema() -> Schema:
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
         **closed(documented_keys(), {name: key.schema for name, key in KEYS.items()}, required=("command",)),
         "patternProperties": {"^x-": {}},
-        "$defs": {"domain": _domain(), "sweep": named({"$ref": "#/$defs/domain"}), "metric": METRIC},
+        "$defs": {"domain": _domain(), "sweep": named({"$ref": "#/$defs/domain"}), "metric": metric_schema()},
     }
 
 
@@ -47,7 +47,8 @@ def reference() -> str:
     }
     parts.append(_domains_table())
     for key, model in inner.items():
-        parts.append(f"### Keys of `{key}`\n\n{key_table(model)}")
+        table = _table(metric_keys()) if model is Metric else key_table(model)
+        parts.append(f"### Keys of `{key}`\n\n{table}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -181,5 +181,5 @@ def _commands(given: Fields) -> Iterator[tuple[Keypath, str]]:
         for i, text in enumerate(command or ()):
             yield ("command", i), text
     for name, metric in (given.get("metrics") or {}).items():
-        if metric.run is not None:
-            yield ("metrics", name, "run"), metric.run
+        if metric.source.command is not None:
+            yield ("metrics", name, metric.source.kind), metric.source.command

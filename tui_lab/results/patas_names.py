@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from tui_lab.results.extraction.sources import task_path
+from tui_lab.results.extraction.files import task_path
 from tui_lab.results.tables import Results, codes
 
 _Values = Callable[[pl.DataFrame, Results], pl.Expr | pl.Series | None]

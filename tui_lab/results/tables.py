@@ -22,14 +22,14 @@ import polars as pl
 
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.record import plain
 from tui_lab.results import cache
-from tui_lab.results.extraction import computed, hints, long
+from tui_lab.results.extraction import hints, long
 from tui_lab.results.extraction.columns import Column, build, merge
-from tui_lab.results.extraction.commands import run_metrics
-from tui_lab.results.extraction.extract import Extraction, Task, extract
+from tui_lab.results.extraction.extract import extract
+from tui_lab.results.extraction.extractor import Computing, Extraction, Running, Task
 from tui_lab.results.extraction.hints import Hint
 from tui_lab.results.extraction.readers import Tally
+from tui_lab.results.extraction.sources.kinds import by_extractor, extractor_of
 from tui_lab.results.extraction.units import common_unit
 from tui_lab.results.extraction.values import Scalar
 from tui_lab.store import layout, ranges
@@ -63,9 +63,9 @@ class Results:
     force: bool = False
     """Whether `steps` and `rows`, too, are read from the outputs and not from their caches."""
     problems: Mapping[str, str] = field(default_factory=dict)
-    """What is wrong with `sql` metrics that can't be computed, by metric."""
+    """What is wrong with metrics that can't be computed, by metric."""
     troubles: Mapping[str, str] = field(default_factory=dict)
-    """The first thing that went wrong with the command of a `run` metric, by metric."""
+    """The first thing that went wrong where something runs for a metric, by metric."""
     slow: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Tasks on whose output the pattern of a metric took too long, by metric: it is null there."""
     settled: bool = False
@@ -103,19 +103,20 @@ class Results:
 
     @cached_property
     def warnings(self) -> tuple[Hint, ...]:
-        """What has to be mended: metrics that not every done task has, or whose values can't be compared, and `sql`
-        metrics that can't be computed."""
+        """What has to be mended: metrics that not every done task has, or whose values can't be compared, or
+        that can't be computed."""
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
         warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]
         done = self.tasks.filter((pl.col("state") == "done") & pl.col("attempt").is_not_null())
         metrics = _in_units(self.spec.metrics, self.bases)
         for name, column in self.metrics.items():
             metric = metrics[name]
-            if metric.sql is not None:
+            extractor = extractor_of(metric)
+            if isinstance(extractor, Computing):
                 continue
             without = done.filter(pl.col(column).is_null()).select("task_id", "attempt")
             if without.height and metric.take != "count" and name not in self.slow:
-                if metric.run is not None:
+                if isinstance(extractor, Running):
                     found = done.height - without.height
                     where = hints.without(found, done.height)
                     warnings.append(Hint(name, where, self.troubles.get(name, "")))
@@ -135,7 +136,9 @@ class Results:
     def all_warnings(self) -> tuple[Hint, ...]:
         """These, and what could not be read for the tables of steps and rows, where the experiment's file asks for
         them."""
-        by_step = any(metric.take == "all" and metric.sql is None for metric in self.spec.metrics.values())
+        by_step = any(
+            metric.take == "all" and metric.source.expression is None for metric in self.spec.metrics.values()
+        )
         kinds = ["steps"] * by_step + ["rows"] * (self.spec.rows is not None)
         return (*self.warnings, *(hint for kind in kinds for hint in self._not_all_read(kind)))
 
@@ -265,7 +268,10 @@ def _assembled(
     places = pl.Series(rows, dtype=pl.Int64)
     places = places.set(places == NONE, None)
     full = table.with_columns(column.series.gather(places).alias(metrics[name]) for name, column in columns.items())
-    full, problems = computed.add(full, spec, metrics)
+    problems: dict[str, str] = {}
+    for extractor, some in by_extractor(spec.metrics, Computing).items():
+        full, wrong = extractor.add(full, spec, some, metrics)
+        problems |= wrong
     facts = table.columns[len(parameters) :]
     return full.select(*parameters, *metrics.values(), *facts), problems
 
@@ -290,11 +296,11 @@ class _Reading:
         """parameters, metrics: their columns in the table."""
         self.folder, self.spec, self.table, self.names, self.progress = folder, spec, table, metrics, progress
         self.parameters = parameters
-        self.metrics = {name: metric for name, metric in spec.metrics.items() if metric.sql is None}
-        steps = [step.name for step in spec.steps]
-        self.prints = {
-            name: cache.fingerprint([steps, plain(metric, leave_out={"goal"})]) for name, metric in self.metrics.items()
+        self.metrics = {
+            name: metric for name, metric in spec.metrics.items() if not isinstance(extractor_of(metric), Computing)
         }
+        steps = [step.name for step in spec.steps]
+        self.prints = {name: cache.fingerprint([steps, metric.definition()]) for name, metric in self.metrics.items()}
         self.ids = pl.Series("task_id", [], dtype=pl.Int64)
         self.again: set[int] = set()
         self.troubles: dict[str, str] = {}
@@ -393,11 +399,13 @@ class _Reading:
     def _extract(self, tasks: Sequence[Task], metrics: Mapping[str, Metric], live: bool = False) -> Extraction:
         whole = Extraction()
         metrics = _in_units(metrics, self.bases)
+        running = {} if live else by_extractor(metrics, Running)
+        run = {name for some in running.values() for name in some}
         for start in range(0, max(len(tasks), 1), BATCH):
             batch = tasks[start : start + BATCH]
             parts = [extract(self.spec, self.folder.path, batch, metrics, live)]
-            if not live and any(metric.run is not None for metric in metrics.values()):
-                parts.append(run_metrics(self.spec, self.folder.path, batch, metrics, self._placeholders(batch)))
+            for extractor, some in running.items():
+                parts.append(extractor.values(self.spec, self.folder.path, batch, some, self._placeholders(batch)))
             for part in parts:
                 for name, values in part.values.items():
                     whole.values.setdefault(name, []).extend(values)
@@ -407,7 +415,7 @@ class _Reading:
                     if tally.slow:
                         self.slow[name] = sorted({*self.slow.get(name, ()), *tally.slow})
                     whole.tallies.setdefault(name, Tally()).units += tally.units
-                    if metrics[name].run is not None and tally.trouble:
+                    if name in run and tally.trouble:
                         self.troubles.setdefault(name, tally.trouble)
             if self.progress and tasks and metrics:
                 self.progress(start + len(batch), len(tasks))

@@ -19,7 +19,8 @@ from tui_lab.experiment.metric import Take
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.extraction import text
-from tui_lab.results.extraction.extract import Extraction, extract
+from tui_lab.results.extraction.extract import extract
+from tui_lab.results.extraction.extractor import Extraction
 from tui_lab.results.extraction.structured import Broken, documents, parse_path, select, table
 from tui_lab.store.task_files import TaskFile
 

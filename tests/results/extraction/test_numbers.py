@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.results.extraction.test_patterns import value
 from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.sources.pattern import PatternSource
 from tui_lab.results.extraction.numbers import Notation, duration, number
 from tui_lab.results.extraction.readers import NOTHING, TextReader
 from tui_lab.results.extraction.text import Text
@@ -250,7 +251,7 @@ def test_no_shorthand_reads_the_head_of_a_number(program: Program, shorthand: st
         x += 1000  # with plain spaces one group of thousands may well be a number of its own: `iter 10 250 ms`
     line, said = program.write(x)
     pattern = program.pattern.replace("(@quantity@)", f"(@{shorthand}@)").replace("(@float@)", f"(@{shorthand}@)")
-    reader = TextReader("m", Metric(pattern=pattern))
+    reader = TextReader("m", Metric(source=PatternSource(pattern=pattern)))
     found = reader.value(Text(line.encode()))
     if found is None:
         assert reader.refused, "told"

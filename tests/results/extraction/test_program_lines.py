@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.sources.pattern import PatternSource
 from tui_lab.results.extraction.readers import TextReader
 from tui_lab.results.extraction.text import Text
 
@@ -469,7 +470,7 @@ CASES: list[tuple[str, str, dict[str, str], str, float | None]] = [
 def test_a_line_is_read_whole_or_not_at_all(
     program: str, pattern: str, keys: dict[str, Any], line: str, value: float | None
 ) -> None:
-    reader = TextReader("m", Metric(pattern=pattern, **keys))
+    reader = TextReader("m", Metric(source=PatternSource(pattern=pattern), **keys))
     found = reader.value(Text(f"{line}\n".encode()))
     assert found == (None if value is None else pytest.approx(value, rel=1e-14)), f"{program}: {reader.refused}"
     assert bool(reader.refused) == (value is None), program

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
+from tui_lab.experiment.sources.pattern import PatternSource
 from tui_lab.results.extraction.readers import NOTHING, TextReader
 from tui_lab.results.extraction.search import all_matches, first_match, last_match
 from tui_lab.results.extraction.slow_search import Match
@@ -160,7 +161,7 @@ def test_blocks_hold_the_same_lines(tmp_path_factory: pytest.TempPathFactory, ra
 )
 def test_blocks_give_the_same_value(tmp_path_factory: pytest.TempPathFactory, raw: bytes, take: str, size: int) -> None:
     path = written(tmp_path_factory.mktemp("blocks"), raw)
-    reader = TextReader("m", Metric(pattern="(@float@)", take=take))  # type: ignore[arg-type]
+    reader = TextReader("m", Metric(source=PatternSource(pattern="(@float@)"), take=take))  # type: ignore[arg-type]
     reader.begin()
     for text in blocks(path, block=size):
         reader.feed(text)

@@ -78,7 +78,8 @@ def impossible(condition: str, most: int) -> str:
 
 def _holds_text(metric: Metric) -> bool:
     try:
-        pattern = None if metric.pattern is None else compile_pattern(metric.pattern)
+        search = metric.source.search
+        pattern = None if search is None else compile_pattern(search)
     except PatternError:
         return False
     return column_type(metric, pattern) == "str"

@@ -1,40 +1,29 @@
-"""Reads what is taken from a task's output: metrics and rows."""
+"""Reads the metrics of an experiment."""
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
-from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
+from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Take, Thousands
 from tui_lab.experiment.names import name_error
-from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.experiment.record import Fields
-from tui_lab.experiment.yaml.reader import QUOTE, Keypath, Reader
+from tui_lab.experiment.registry import PluginError
+from tui_lab.experiment.sources.kinds import KINDS, keys
+from tui_lab.experiment.sources.pattern import PatternSource, read_value_pattern
+from tui_lab.experiment.sources.source import MetricSource
+from tui_lab.experiment.yaml.reader import Keypath, Reader
 
-# Key in the file -> attribute, where they differ.
-ATTRIBUTES: Final = {key: attribute for attribute, key in Metric.renamed.items()}
-KINDS: Final = ("pattern", "json", "csv", "sql", "run")
-METRIC_KEYS: Final = (
-    *("pattern", "take", "from", "type", "unit", "decimal", "thousands", "goal"),
-    *("json", "path", "csv", "column", "delimiter", "comment", "skip", "sql", "run"),
-)
-ROWS_KEYS: Final = ("pattern", "csv", "each", "from", "decimal", "thousands", "delimiter", "comment", "skip")
-_ROW_KINDS: Final = ("pattern", "csv", "each")
-_ENUMS: Final[dict[str, tuple[str, ...]]] = {
+ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "take": get_args(Take),
     "type": get_args(MetricType),
     "goal": get_args(Goal),
     "decimal": get_args(Decimal),
     "thousands": get_args(Thousands),
 }
-# Keys that mean something with some kinds only.
-_ONLY_WITH: Final = {
-    "path": ("json",),
-    "column": ("csv",),
-    "from": ("pattern",),
-    "delimiter": ("csv",),
-    "comment": ("csv",),
-    "skip": ("csv",),
-}
+_MARKS: Final = ("decimal", "thousands")
+COMMON_KEYS: Final = ("take", "type", "unit", "decimal", "thousands", "goal")
+"""Those of a metric whatever its source."""
+_OWN_KEYS: Final = keys(KINDS.own.values())
 
 
 def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
@@ -59,159 +48,71 @@ def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
 def _metric(r: Reader, path: Keypath) -> Metric | None:
     node = r.node(path)
     if node.kind != "mapping":
-        pattern = _value_pattern(r, path, take="last")
-        return None if pattern is None else Metric(pattern=pattern)
+        pattern = read_value_pattern(r, path, take="last")
+        return None if pattern is None else Metric(source=PatternSource(pattern=pattern))
     if r.misread(path):
         return None
     owner = f'metric "{path[-1]}"'
     before = len(r.problems)
-    keys = r.fields(path, METRIC_KEYS, "a metric")
-    if not _one_kind(r, path, keys, owner):
+    kind = _kind(r, path, owner)
+    if kind is None:
         return None
-    kinds = [key for key in keys if key in KINDS]
+    take = r.node((*path, "take")).text if r.has((*path, "take")) else "last"
     found: Fields = {}
-    for key in keys:
+    own: Fields = {}
+    for key in r.keys(path):
         at = (*path, key)
-        if key in _ENUMS:
-            value = r.one_of(at, _ENUMS[key])
-        elif key == "pattern":
-            take = r.node((*path, "take")).text if "take" in keys else "last"
-            value = _value_pattern(r, at, take)
-        else:
-            value = _plain(r, at)
-        found[ATTRIBUTES.get(key, key)] = value
-    for key, with_kinds in _ONLY_WITH.items():
-        if key in keys and not set(kinds) & set(with_kinds):
-            r.add((*path, key), f'"{key}" goes with "{with_kinds[0]}", not with "{kinds[0]}"', at_key=True)
-    _check_marks(r, path, found, keys)
-    if "sql" in keys:
-        for key in ("decimal", "thousands"):
-            if key in keys:
-                r.add((*path, key), f'"{key}" is for reading numbers; "sql" computes them', at_key=True)
-    if "run" in keys and "from" in keys:
-        r.add((*path, "from"), '"from" goes only with "pattern", not with "run"', at_key=True)
-    if "json" in keys and "path" not in keys:
-        r.add(
-            (*path, "json"),
-            f'{owner} needs "path", the place in the JSON',
-            'write path: $.a.b, or "$" for all of it',
-            at_key=True,
-        )
-    elif found.get("path") and not found["path"].startswith("$"):
-        r.add((*path, "path"), 'a path begins with "$"', f'write "$.{found["path"].lstrip(".")}"')
-    if "csv" in keys and "column" not in keys:
-        r.add((*path, "csv"), f'{owner} needs "column", a column of the CSV file', at_key=True)
-    if "run" in keys and "pattern" not in keys:
-        r.add(
-            (*path, "run"),
-            f'{owner} needs "pattern", to find its value in the output of the command',
-            at_key=True,
-        )
-    return Metric(**found) if len(r.problems) == before else None
-
-
-def _plain(r: Reader, at: Keypath) -> Any:
-    """The value of a key that is no word and no pattern."""
-    if at[-1] == "skip":
-        return r.whole(at, least=0)
-    if at[-1] != "delimiter":
-        return r.text(at)
-    text = r.text(at, blank=True)
-    if text is not None and (not text or any(mark in text for mark in '"\r\n')):
-        r.add(
-            at,
-            "this can't be a delimiter",
-            "write the characters between two cells; a blank means any number of blanks",
-        )
+        if key in ENUMS:
+            found[key] = r.one_of(at, ENUMS[key])
+        elif key in COMMON_KEYS:
+            found[key] = r.text(at)
+        elif key in kind.schemas:
+            own[key] = kind.read_key(r, at, take)
+        elif key in _OWN_KEYS:
+            of = next(name for name, member in KINDS.own.items() if key in member.schemas)
+            r.add(at, f'"{key}" goes with "{of}", not with "{kind.kind}"', at_key=True)
+    check_marks(r, path, found)
+    for key in _MARKS:
+        if key in found and not kind.reads_numbers:
+            r.add((*path, key), f'"{key}" is for reading numbers; "{kind.kind}" computes them', at_key=True)
+    kind.check(r, path, own, owner)
+    if len(r.problems) != before:
         return None
-    return text
+    attributes = {key: attribute for attribute, key in kind.renamed.items()}
+    return Metric(source=kind(**{attributes.get(key, key): value for key, value in own.items()}), **found)
 
 
-def _check_marks(r: Reader, path: Keypath, found: Fields, keys: tuple[str, ...]) -> None:
-    """The marks in numbers must differ."""
-    if "thousands" in keys and found.get("thousands") == (found.get("decimal") or "."):
+def _kind(r: Reader, path: Keypath, owner: str) -> type[MetricSource] | None:
+    """Return the kind of source that a metric has, or None after noting that it has none, or several; and note keys
+    that no metric has."""
+    given = r.keys(path)
+    others = [key for key in given if key not in _OWN_KEYS and key not in COMMON_KEYS]
+    # Other packages are looked for only where a key is none of this program.
+    names = [key for key in given if key in KINDS.own or (key in others and key in KINDS)]
+    kinds = []
+    for name in names:
+        try:
+            kinds.append(KINDS[name])
+        except PluginError as error:
+            r.add((*path, name), str(error), at_key=True)
+            return None
+    if others:
+        known = dict.fromkeys((*_OWN_KEYS, *KINDS, *keys(kinds), *COMMON_KEYS))
+        others = [key for key in others if key not in known]
+        r.fields(path, known, "a metric")
+    if not kinds:
+        if not others:  # else a misspelt key is the reason
+            r.add(path, f"{owner} has no source", f"give one of {', '.join(KINDS)}", at_key=True)
+        return None
+    chosen = next((kind for kind in kinds if set(names) <= set(kind.schemas)), None)
+    if chosen is None:
+        message = f'{owner} has both "{names[0]}" and "{names[1]}"'
+        r.add((*path, names[1]), message, "a metric comes from one of them", at_key=True)
+    return chosen
+
+
+def check_marks(r: Reader, path: Keypath, found: Fields) -> None:
+    """Note that the marks in numbers, by key, are the same."""
+    if found.get("thousands") and found["thousands"] == (found.get("decimal") or "."):
         other = "." if found["thousands"] == "," else ","
         r.add((*path, "thousands"), "this is the decimal mark", f'write decimal: "{other}", too')
-
-
-def _one_kind(r: Reader, path: Keypath, keys: tuple[str, ...], owner: str) -> bool:
-    """Whether a metric says exactly once where it comes from; `run` brings its own pattern."""
-    kinds = [key for key in keys if key in KINDS]
-    if not kinds:
-        if len(keys) == len(r.keys(path)):  # else a misspelt key is the reason
-            r.add(
-                path,
-                f"{owner} has no source",
-                f"give one of {', '.join(KINDS)}",
-                at_key=True,
-            )
-        return False
-    if len(kinds) > 1 and set(kinds) != {"run", "pattern"}:
-        message = f'{owner} has both "{kinds[0]}" and "{kinds[1]}"'
-        r.add((*path, kinds[1]), message, "a metric comes from one of them", at_key=True)
-        return False
-    return True
-
-
-def _pattern(r: Reader, path: Keypath) -> Pattern | None:
-    text = r.text(path)
-    if text is None:
-        return None
-    try:
-        return compile_pattern(text)
-    except PatternError as error:
-        cut = r.document.cut_by_comment(r.node(path))
-        hint = f'YAML reads " #" as a comment: {QUOTE}' if cut else ""
-        r.add(path, f"in the pattern: {error.message}", hint, offset=error.offset)
-        return None
-
-
-def _value_pattern(r: Reader, path: Keypath, take: str) -> str | None:
-    """A pattern that finds one value: one group, or groups of which one is named `value`."""
-    pattern = _pattern(r, path)
-    if pattern is None:
-        return None
-    if take != "count" and pattern.value == 0:
-        hint = "put parentheses around the value, as in: loss (@float@)"
-        if r.document.cut_by_comment(r.node(path)):
-            hint = f'YAML reads " #" as a comment: {QUOTE}'
-        r.add(path, "the pattern has no group for the value", hint)
-        return None
-    if pattern.value == -1 and take != "count" and "|" not in pattern.text:
-        hint = "name the one that counts, (?P<value>...), or make the others (?:...)"
-        r.add(path, f"the pattern has {pattern.regex.groups} groups, and one value", hint)
-        return None
-    return pattern.text
-
-
-def read_rows(r: Reader, path: Keypath) -> Rows | None:
-    """Return the rows that tasks print as tables, or None after noting what is wrong."""
-    if r.empty(path):
-        return None
-    if r.node(path).kind != "mapping":
-        r.wrong(path, "a mapping with pattern or csv")
-        return None
-    before = len(r.problems)
-    keys = r.fields(path, ROWS_KEYS, '"rows"')
-    found = {
-        ATTRIBUTES.get(key, key): r.one_of((*path, key), _ENUMS[key]) if key in _ENUMS else _plain(r, (*path, key))
-        for key in keys
-    }
-    _check_marks(r, path, found, keys)
-    kinds = [key for key in keys if key in _ROW_KINDS]
-    if len(kinds) > 1:
-        r.add((*path, kinds[1]), f'"rows" has both "{kinds[0]}" and "{kinds[1]}"', at_key=True)
-    elif not kinds and len(keys) == len(r.keys(path)):
-        r.add(path, '"rows" has no source', "give pattern, csv or each", at_key=True)
-    elif others := [key for key in keys if key in _ONLY_WITH and _ONLY_WITH[key] == ("csv",) and "csv" not in keys]:
-        r.add((*path, others[0]), f'"{others[0]}" goes with "csv", not with "{kinds[0]}"', at_key=True)
-    elif "csv" in keys and "from" in keys:
-        r.add((*path, "from"), '"from" goes with "pattern", not with "csv"', at_key=True)
-    if found.get("pattern"):
-        pattern = _pattern(r, (*path, "pattern"))
-        if pattern is not None and not pattern.groups:
-            hint = "each is a column, as in (?P<epoch>@int@)"
-            r.add((*path, "pattern"), "the pattern of rows needs named groups", hint)
-    if found.get("each"):
-        _pattern(r, (*path, "each"))
-    return Rows(**found) if len(r.problems) == before else None

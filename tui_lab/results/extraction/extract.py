@@ -8,24 +8,21 @@ counted for the hint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
-from tui_lab.experiment.column_type import ColumnType
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.extractor import Extraction, Reading, Task
+from tui_lab.results.extraction.files import Names, stream_names, task_files, task_path
 from tui_lab.results.extraction.readers import (
     NOTHING,
     TOO_SLOW,
-    CsvReader,
     FileReader,
-    JsonReader,
     Nothing,
     Tally,
     TextReader,
 )
-from tui_lab.results.extraction.sources import Names, stream_names, task_files, task_path
+from tui_lab.results.extraction.sources.kinds import extractor_of
 from tui_lab.results.extraction.structured import SourceError
 from tui_lab.results.extraction.text import (
     BLOCK,
@@ -39,20 +36,6 @@ from tui_lab.results.extraction.text import (
 from tui_lab.results.extraction.values import Scalar
 from tui_lab.store.task_files import TaskFile
 
-Task: TypeAlias = tuple[int, int]
-"""A task id and the attempt to read."""
-
-
-@dataclass
-class Extraction:
-    """What was found: for each metric a value per task in the order of the tasks."""
-
-    values: dict[str, list[Scalar | None]] = field(default_factory=dict)
-    types: dict[str, ColumnType] = field(default_factory=dict)
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    again: set[int] = field(default_factory=set)
-    """Tasks with a file missing, which may come later (from a node)."""
-
 
 def extract(
     experiment: Experiment,
@@ -61,7 +44,7 @@ def extract(
     metrics: Mapping[str, Metric] | None = None,
     live: bool = False,
 ) -> Extraction:
-    """Read metrics (by default all but those computed by `sql` and `run`) of tasks in an experiment's folder.
+    """Read metrics (by default all) that are found so of tasks in an experiment's folder.
 
     `live` says that programs are still writing: a last line without an end is not read yet.
     """
@@ -71,20 +54,19 @@ def extract(
     files: list[FileReader] = []
     extraction = Extraction()
     for name, metric in wanted.items():
-        if metric.sql is not None or metric.run is not None:
+        extractor = extractor_of(metric)
+        if not isinstance(extractor, Reading):
             continue
-        reader: TextReader | FileReader
-        if metric.pattern is not None:
-            reader = TextReader(name, metric)
-            texts.setdefault((metric.source, reader.pattern.spans), []).append(reader)
+        try:
+            reader = extractor.reader(name, metric)
+        except ValueError as error:
+            extraction.values[name] = [None] * len(tasks)
+            extraction.types[name] = "str"
+            extraction.tallies[name] = Tally(tasks=len(tasks), trouble=f"path: {error.args[0]}")
+            continue
+        if isinstance(reader, TextReader):
+            texts.setdefault((metric.source.file or "", reader.pattern.spans), []).append(reader)
         else:
-            try:
-                reader = JsonReader(name, metric) if metric.json_file is not None else CsvReader(name, metric)
-            except ValueError as error:
-                extraction.values[name] = [None] * len(tasks)
-                extraction.types[name] = "str"
-                extraction.tallies[name] = Tally(tasks=len(tasks), trouble=f"path: {error.args[0]}")
-                continue
             files.append(reader)
         extraction.values[name] = []
         extraction.types[name] = reader.type
@@ -92,7 +74,7 @@ def extract(
     for (source, _), readers in texts.items():
         _read_texts(extraction, folder, tasks, source, stream_names(source, steps), readers, live)
     for reader in files:
-        names = stream_names(reader.metric.json_file or "", steps)
+        names = stream_names(reader.metric.source.file or "", steps)
         _read_files(extraction, folder, tasks, names, reader, live)
     return extraction
 

@@ -18,17 +18,18 @@ from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.extraction.extract import Task, extract, read_all, read_text
+from tui_lab.results.extraction.extract import extract, read_all, read_text
+from tui_lab.results.extraction.extractor import Reading, Task
+from tui_lab.results.extraction.files import stream_names, task_files, task_path
 from tui_lab.results.extraction.long import LongTable, Refused
-from tui_lab.results.extraction.numbers import Notation, is_unheld, number
 from tui_lab.results.extraction.readers import TextReader
+from tui_lab.results.extraction.refused import cut, how_to_read, refused
 from tui_lab.results.extraction.search import last_match, lines_with_match
 from tui_lab.results.extraction.slow_search import LIMIT, TooSlowError
-from tui_lab.results.extraction.sources import stream_names, task_files, task_path
+from tui_lab.results.extraction.sources.kinds import extractor_of
 from tui_lab.results.extraction.structured import SourceError
 from tui_lab.results.extraction.text import Text
-from tui_lab.results.extraction.units import kinds, quantity, reciprocal
-from tui_lab.results.terminal.guard import replaced
+from tui_lab.results.extraction.units import kinds, reciprocal
 from tui_lab.store.task_files import TaskFile, listed
 
 TAIL: Final = 1 << 16
@@ -91,7 +92,7 @@ def explain(
     tally = extract(experiment, folder, samples, {name: metric}).tallies.get(name)
     if tally is None:
         return Hint(name, no_value)
-    source = metric.json_file or metric.csv or metric.source
+    source = metric.source.file or ""
     steps = tuple(step.name for step in experiment.steps)
     task = "" if not found else f"task {samples[0][0]}: "
     if tally.missing == len(samples):
@@ -104,30 +105,23 @@ def explain(
     if tally.slow:
         return too_slow(name, tally.slow)
     if tally.trouble:
-        advice = _quotes(tally.trouble) if metric.csv is not None else ""
+        advice = _quotes(tally.trouble)
         return Hint(name, no_value, f"{source} of {tally.trouble}{'; ' if advice else ''}{advice}")
     if tally.unread:
-        matched = "it matched" if metric.pattern is not None else "it is"
+        matched = "it matched" if metric.source.search is not None else "it is"
         task = f"task {tally.example_task}: " if found else ""
         return Hint(name, no_value, f"{task}{matched} {refused(tally.example, metric, _type(name, metric))}")
     if tally.found and metric.take == "sd":
         return Hint(name, no_value, f"{task}it matched once, and the standard deviation takes two values")
-    if metric.pattern is None:
-        what = f"path {metric.path} leads nowhere in" if metric.json_file else f'column "{metric.column}" is empty in'
-        return Hint(name, no_value, f"{task}{what} {source}")
+    if metric.source.search is None:
+        extractor = extractor_of(metric)
+        why = extractor.not_found(metric) if isinstance(extractor, Reading) else ""
+        return Hint(name, no_value, f"{task}{why}")
     reader = TextReader(name, metric)
-    elsewhere = _elsewhere(reader.pattern, metric.source, folder, samples, steps)
+    elsewhere = _elsewhere(reader.pattern, source, folder, samples, steps)
     if found:
         return Hint(name, no_value, f"{task}its pattern matched nothing; {elsewhere}")
     return Hint(name, f"its pattern matched nothing {where}", elsewhere)
-
-
-def refused(text: str, metric: Metric, wanted: ColumnType) -> str:
-    """A text that could not be read, what it is not, and how it would be read."""
-    kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(wanted, "a value")
-    unit = f" in {metric.unit}" if metric.unit else ""
-    advice = _how_to_read(text, metric.unit, metric.pattern is not None and wanted in ("float", "int"))
-    return f'"{_cut(text)}", not {kind}{unit}{": " if advice else ""}{advice}'
 
 
 def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, done: Sequence[Task]) -> list[Hint]:
@@ -144,8 +138,8 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
         if one.column in table.patterns and (line := _line(*table.patterns[one.column], one, folder, steps)):
             where = f"line {line} of {where}"
         count = f"{one.count:,} of {one.of:,} values {'was' if one.count == 1 else 'were'} not read as {kinds}"
-        message = f'{count}{f" in {unit}" if unit else ""} (first: "{_cut(one.text)}" in {where})'
-        advice = _how_to_read(one.text, unit, one.column in table.patterns and dtype in ("float", "int"))
+        message = f'{count}{f" in {unit}" if unit else ""} (first: "{cut(one.text)}" in {where})'
+        advice = how_to_read(one.text, unit, one.column in table.patterns and dtype in ("float", "int"))
         found.append(Hint(one.column, message, advice, f"{label}.{one.column}"))
     for name, units in table.units.items():
         if several := several_units(name, units, table.bases.get(name), False):
@@ -203,35 +197,7 @@ def _quotes(trouble: str) -> str:
 
 
 def _type(name: str, metric: Metric) -> ColumnType:
-    return column_type(metric, TextReader(name, metric).pattern if metric.pattern is not None else None)
-
-
-def _how_to_read(text: str, unit: str | None, shorthand: bool) -> str:
-    """What to write so that a number is read that was refused; empty where that is unknown.
-
-    shorthand: it was found by one, and another one may do."""
-    text = text.strip()
-    if number(text) is not None:
-        return "@float@ reads it" if shorthand else ""
-    if quantity(text) is not None:
-        return "@quantity@ reads it" if shorthand and quantity(text, None, unit) is not None else ""
-    if is_unheld(text):
-        return "no float holds it"
-    for marks, written in _NOTATIONS:
-        if number(text, marks) is not None or quantity(text, None, unit, marks) is not None:
-            return f"write {written}"
-    return ""
-
-
-_NOTATIONS: Final = (
-    (Notation(".", ","), 'thousands: ","'),
-    (Notation(",", ""), 'decimal: ","'),
-    (Notation(",", "."), 'decimal: ",", thousands: "."'),
-    (Notation(".", " "), 'thousands: " "'),
-    (Notation(",", " "), 'decimal: ",", thousands: " "'),
-    (Notation(".", "'"), 'thousands: "\'"'),
-    (Notation(".", "_"), "thousands: _"),
-)
+    return column_type(metric, TextReader(name, metric).pattern if metric.source.search is not None else None)
 
 
 def several_units(name: str, units: Mapping[str, int], wanted: str | None, stated: bool) -> Hint | None:
@@ -252,11 +218,11 @@ def several_units(name: str, units: Mapping[str, int], wanted: str | None, state
 
 def written_otherwise(name: str, metric: Metric, values: pl.Series) -> Hint | None:
     """That the values of a metric in a file are text, though they look like numbers."""
-    if values.dtype != pl.String or metric.pattern is not None or metric.take == "count":
+    if values.dtype != pl.String or metric.source.search is not None or metric.take == "count":
         return None
     for text in values.drop_nulls().head(LINES).to_list():
-        if _NUMBER_LIKE.fullmatch(text) and (advice := _how_to_read(text, metric.unit, False)):
-            return Hint(name, f'its values are text: "{_cut(text)}" is no number', advice)
+        if _NUMBER_LIKE.fullmatch(text) and (advice := how_to_read(text, metric.unit, False)):
+            return Hint(name, f'its values are text: "{cut(text)}" is no number', advice)
     return None
 
 
@@ -280,11 +246,11 @@ def _elsewhere(
     with suppress(PatternError, TooSlowError):
         loose = compile_pattern(f"(?i){pattern.text}")
         if numbers := lines_with_match(loose, Text("\n".join(lines).encode())):
-            return f'without regard to case it would match "{_cut(lines[numbers[-1]])}": begin it with (?i)'
+            return f'without regard to case it would match "{cut(lines[numbers[-1]])}": begin it with (?i)'
         if not pattern.spans and (differing := _but_for_spaces(pattern, lines)):
             return differing
     near = nearest(pattern.words, lines)
-    return f'the nearest line is "{_cut(near)}"' if near else f'the last line is "{_cut(lines[-1])}"'
+    return f'the nearest line is "{cut(near)}"' if near else f'the last line is "{cut(lines[-1])}"'
 
 
 def _but_for_spaces(pattern: Pattern, lines: Sequence[str]) -> str:
@@ -302,7 +268,7 @@ def _but_for_spaces(pattern: Pattern, lines: Sequence[str]) -> str:
     flexible = _with_spaces(pattern.text, r"\s*")
     finds = what.startswith("only the") and lines_with_match(compile_pattern(flexible), Text(line.encode()))
     advice = f"{flexible} finds it" if finds else "write them as they are there"
-    return f'{what} from "{_cut(line)}"{seen}: {advice}'
+    return f'{what} from "{cut(line)}"{seen}: {advice}'
 
 
 def _with_spaces(pattern: str, space: str) -> str:
@@ -369,8 +335,3 @@ def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str
         return near
     names = ", ".join(found[:6]) + (", ..." if len(found) > 6 else "")
     return f"task {task[0]} has {names}" if found else f"task {task[0]} wrote no file"
-
-
-def _cut(text: str, most: int = 80) -> str:
-    text = replaced(text.strip())
-    return text if len(text) <= most else text[: most - 3] + "..."

@@ -30,11 +30,11 @@ from tui_lab.experiment.patterns.pattern import Pattern
 from tui_lab.experiment.record import plain
 from tui_lab.results import cache
 from tui_lab.results.extraction.columns import build
-from tui_lab.results.extraction.extract import Task
+from tui_lab.results.extraction.extractor import Task
+from tui_lab.results.extraction.files import task_path
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader
 from tui_lab.results.extraction.rows import RowsReader
 from tui_lab.results.extraction.slow_search import TooSlowError
-from tui_lab.results.extraction.sources import task_path
 from tui_lab.results.extraction.steps import StepsReader
 from tui_lab.results.extraction.units import common_unit
 from tui_lab.results.extraction.values import Scalar
@@ -205,10 +205,10 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     steps = [step.name for step in spec.steps]
     if kind == "rows":
         if spec.rows is not None and spec.rows.each is not None:
-            metrics = {name: plain(metric, leave_out={"goal"}) for name, metric in spec.metrics.items()}
+            metrics = {name: metric.definition() for name, metric in spec.metrics.items()}
             return [steps, plain(spec.rows, without_none=True), metrics]
         return [steps, plain(spec.rows, without_none=True) if spec.rows else None]
-    return [steps, {n: plain(m, leave_out={"goal"}) for n, m in spec.metrics.items() if m.take == "all"}]
+    return [steps, {n: m.definition() for n, m in spec.metrics.items() if m.take == "all"}]
 
 
 @dataclass

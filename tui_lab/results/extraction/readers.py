@@ -5,30 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from tui_lab.experiment.column_type import NUMERIC, ColumnType, column_type
-from tui_lab.experiment.domains.model import Value
+from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.patterns.pattern import compile_pattern
-from tui_lab.experiment.patterns.shorthands import Kind
-from tui_lab.results.extraction.numbers import USUAL, Notation, Unheld, as_usual, number
+from tui_lab.experiment.sources.csv import CsvSource
+from tui_lab.results.extraction.numbers import USUAL, Notation
 from tui_lab.results.extraction.search import all_matches, first_match, last_match
 from tui_lab.results.extraction.slow_search import Match, TooSlowError
-from tui_lab.results.extraction.sources import locate
 from tui_lab.results.extraction.structured import (
-    Broken,
     Form,
-    SourceError,
-    Uneven,
-    cells,
-    documents,
-    parse_path,
-    select,
 )
-from tui_lab.results.extraction.text import Text, complete_lines, read_whole
+from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.units import count_unit, quantity
-from tui_lab.results.extraction.values import Scalar, converter, exact_sum, from_json, json_text, mean_of, reduce
+from tui_lab.results.extraction.values import Scalar, converter, exact_sum, mean_of, reduce
 from tui_lab.store.task_files import TaskFile
 
 
@@ -39,8 +30,6 @@ class Nothing:
 NOTHING: Final = Nothing()
 TOO_SLOW: Final = Nothing()
 """The pattern took too long: what it would have found is not known, and the column is null for `count`, too."""
-MISSING: Final = frozenset(("na", "n/a", "null", "none", "-", "--"))
-"""Words in CSV files for a number that is not there; an empty cell is one, too."""
 
 
 @dataclass
@@ -88,7 +77,7 @@ def notation(what: Metric | Rows) -> Notation:
     return Notation(what.decimal or ".", what.thousands or "")
 
 
-def csv_form(what: Metric | Rows) -> Form:
+def csv_form(what: CsvSource | Rows) -> Form:
     """How the CSV file is laid out that a metric, or `rows`, is read from."""
     return Form(what.delimiter, what.comment, what.skip or 0)
 
@@ -101,7 +90,7 @@ class TextReader:
         self.name = name
         self.metric = metric
         self.take = "last" if metric.take == "all" else metric.take
-        self.pattern = compile_pattern(metric.pattern or "", metric.thousands == " ")
+        self.pattern = compile_pattern(metric.source.search or "", metric.thousands == " ")
         self.type = column_type(metric, self.pattern)
         self.refused = ""
         """The text that could not be read last, of the output that was read last."""
@@ -209,123 +198,28 @@ class TextReader:
         return reduce(self.take, self._parts)
 
 
-class FileReader(Protocol):
-    """A metric in a file that is read by itself. Raises OSError, SourceError."""
-
-    name: str
-    metric: Metric
-    type: ColumnType
-    refused: str
-    """The text that could not be read last."""
-    trouble: str
-    """What was wrong with a file of which some could be read."""
-    units: Counter[str]
-    """Units of the quantities that were read, as they are written."""
-
-    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
-        """Return the value of the metric in the files of a task. live: the task still runs."""
-
-
-class JsonReader:
-    """A path into the JSON of a file or stream."""
+class FileReader:
+    """A metric in a file that is read by itself."""
 
     def __init__(self, name: str, metric: Metric) -> None:
         self.name = name
         self.metric = metric
         self.type = column_type(metric, None)
-        self.path = parse_path(metric.path or "$")
-        self.refused = self.trouble = ""
+        self.refused = ""
+        """The text that could not be read last."""
+        self.trouble = ""
+        """What was wrong with a file of which some could be read."""
         self.units: Counter[str] = Counter()
+        """Units of the quantities that were read, as they are written."""
 
     def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
-        """Return the value of the metric in JSON files."""
+        """Return the value of the metric in the files of a task. Takes and raises what `values` does."""
         values = list(self.values(folder, files, live))
         return reduce(self.metric.take, values) if values else NOTHING
 
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
-        """Yield the values at the metric's path, in the order of the files."""
-        paths = [locate(folder, self.metric.json_file or "")] if files is None else list(files)
-        seen = False
-        self.refused = ""
-        for path in paths:
-            raw = read_whole(path)
-            for document in documents(complete_lines(raw) if live and files is not None else raw):
-                seen = True
-                if isinstance(document, Broken):
-                    if not document.may_hold(self.path):
-                        continue
-                    self.trouble = f"broken JSON in line {document.line}: {document.why}"
-                    yield None
-                    continue
-                for value in select(document, self.path):
-                    if value is not None:
-                        yield self._converted(value)
-        if not seen:
-            raise SourceError("no JSON in it")
+        """Yield all values of the metric in a task's folder, in order; None for those that can't be read.
 
-    def _converted(self, value: Value) -> Scalar | None:
-        marks, unit = notation(self.metric), self.metric.unit
-        found = from_json(value, self.type, unit, marks)
-        if isinstance(value, str) and not isinstance(value, Unheld):
-            if self.type == "json" and unit:
-                found = quantity(value, None, unit, marks)
-            elif self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):
-                read = number(value, marks)
-                if read is None:
-                    self.refused = value
-                else:
-                    found = read
-            if unit and self.type in ("float", "json") and found is not None:
-                count_unit(self.units, found, value, None, marks)
-        if found is None:
-            self.refused = value if isinstance(value, str) else json_text(value)
-        return found
-
-
-class CsvReader:
-    """A column of a CSV file."""
-
-    def __init__(self, name: str, metric: Metric) -> None:
-        self.name = name
-        self.metric = metric
-        self.type = column_type(metric, None)
-        self.marks = notation(metric)
-        self.measures = metric.unit is not None and self.type in ("float", "cells")
-        kind: Kind = "quantity" if self.measures else "text"
-        self.numeric = self.type in ("float", "int") or (
-            self.type == "cells" and (metric.take in NUMERIC or metric.unit is not None)
-        )
-        self.convert = converter(self.type, kind, metric.unit, self.marks)
-        self.refused = self.trouble = ""
-        self.units: Counter[str] = Counter()
-
-    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
-        """Return the value of the metric in a CSV file."""
-        values = list(self.values(folder, files, live))
-        return reduce(self.metric.take, values) if values else NOTHING
-
-    def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
-        """Yield the cells of the metric's column."""
-        path = locate(folder, self.metric.csv or "")
-        self.refused = ""
-        for cell in cells(path, self.metric.column or "", csv_form(self.metric), torn_end=not live):
-            if isinstance(cell, Uneven):
-                self.trouble = self.trouble or str(cell)
-                yield None
-                continue
-            if self.numeric and cell.lower() in MISSING:
-                continue
-            value = self._cell(cell) if self.type == "cells" else self.convert(cell)
-            if value is None:
-                self.refused = cell
-            elif self.measures:
-                count_unit(self.units, value, cell, None, self.marks)
-            yield value
-
-    def _cell(self, cell: str) -> Scalar | None:
-        """A cell of a column whose type its values decide: as it is, or as the usual way to write its number."""
-        if not self.numeric:
-            return as_usual(cell, self.marks)
-        found = number(cell, self.marks)
-        unit = self.metric.unit
-        return found if found is not None or unit is None else quantity(cell, None, unit, self.marks)
+        files: those of an output, where the source is one. live: the task still runs. Raises OSError, SourceError.
+        """
+        raise NotImplementedError

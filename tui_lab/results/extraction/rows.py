@@ -12,11 +12,11 @@ from tui_lab.experiment.metric import Rows
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import compile_pattern
 from tui_lab.results.extraction.extract import read_all
+from tui_lab.results.extraction.files import locate, stream_names, task_files
 from tui_lab.results.extraction.numbers import as_usual
 from tui_lab.results.extraction.readers import TOO_SLOW, Nothing, TextReader, csv_form, notation
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.extraction.search import all_matches, lines_with_match
-from tui_lab.results.extraction.sources import locate, stream_names, task_files
 from tui_lab.results.extraction.structured import SourceError, Uneven, table
 from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.units import count_unit
@@ -106,7 +106,7 @@ class RowsReader(Reader):
         metrics = [
             TextReader(name, replace(metric, unit=metric.unit or self._bases.get(name)))
             for name, metric in spec.metrics.items()
-            if metric.pattern is not None and metric.run is None and metric.source == source
+            if metric.source.search is not None and metric.source.file == source
         ]
         self.types.update({reader.name: reader.type for reader in metrics})
         self.patterns.update({reader.name: (reader.pattern, source) for reader in metrics})

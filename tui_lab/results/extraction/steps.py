@@ -7,12 +7,14 @@ from typing import Any
 
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.extract import read_all
+from tui_lab.results.extraction.extractor import Reading
+from tui_lab.results.extraction.files import stream_names, task_files
 from tui_lab.results.extraction.numbers import Unheld, number
-from tui_lab.results.extraction.readers import CsvReader, JsonReader, Nothing, TextReader
+from tui_lab.results.extraction.readers import FileReader, Nothing, TextReader
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.extraction.search import all_matches
 from tui_lab.results.extraction.slow_search import TooSlowError
-from tui_lab.results.extraction.sources import stream_names, task_files
+from tui_lab.results.extraction.sources.kinds import extractor_of
 from tui_lab.results.extraction.structured import SourceError, loads
 from tui_lab.results.extraction.text import Text, complete_lines, read_whole
 from tui_lab.results.extraction.values import Scalar, from_json
@@ -27,21 +29,22 @@ class StepsReader(Reader):
         super().__init__()
         self._steps = tuple(step.name for step in spec.steps)
         self._texts: list[TextReader] = []
-        self._files: list[JsonReader | CsvReader] = []
+        self._files: list[FileReader] = []
         for name, metric in spec.metrics.items():
-            if metric.take != "all" or metric.sql is not None or metric.run is not None:
+            extractor = extractor_of(metric)
+            if metric.take != "all" or not isinstance(extractor, Reading):
                 continue
-            if metric.pattern is not None:
-                self._texts.append(TextReader(name, metric))
-            elif metric.csv is not None:
-                self._files.append(CsvReader(name, metric))
+            try:
+                reader = extractor.reader(name, metric)
+            except ValueError:
+                continue
+            if isinstance(reader, TextReader):
+                self._texts.append(reader)
             else:
-                try:
-                    self._files.append(JsonReader(name, metric))
-                except ValueError:
-                    continue
-        self.types = {reader.name: reader.type for reader in [*self._texts, *self._files]}
-        self.patterns = {reader.name: (reader.pattern, reader.metric.source) for reader in self._texts}
+                self._files.append(reader)
+        readers: list[TextReader | FileReader] = [*self._texts, *self._files]
+        self.types = {one.name: one.type for one in readers}
+        self.patterns = {reader.name: (reader.pattern, reader.metric.source.file or "") for reader in self._texts}
 
     def records(self, folder: str, attempt: int, live: bool) -> Iterable[Record]:
         """Return the records of an attempt, one for each step. live: the task still runs."""
@@ -61,12 +64,13 @@ class StepsReader(Reader):
         """Step, name and value, and the text that could not be read, or an empty one."""
         yield from self._live_metrics(folder, attempt)
         for reader in self._texts:
-            names = stream_names(reader.metric.source, self._steps)
+            source = reader.metric.source.file or ""
+            names = stream_names(source, self._steps)
             try:
-                paths = task_files(folder, reader.metric.source, names, attempt)
+                paths = task_files(folder, source, names, attempt)
                 text = read_all(paths, live)
             except (OSError, SourceError) as error:
-                self._not_read(reader.metric.source, error)
+                self._not_read(source, error)
                 continue
             try:
                 found = list(_by_step(reader, text))
@@ -76,9 +80,9 @@ class StepsReader(Reader):
             for step, value, refused in found:
                 yield step, reader.name, value, refused
         for file in self._files:
-            names = stream_names(file.metric.json_file or "", self._steps)
+            source = file.metric.source.file or ""
+            names = stream_names(source, self._steps)
             streams = None if names is None else task_files(folder, "", names, attempt)
-            source = file.metric.json_file or file.metric.csv or ""
             file.trouble = ""
             try:
                 for count, value in enumerate(file.values(folder, streams, live)):

@@ -158,7 +158,9 @@ async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: W
         assert "score: " in trial.lines[trial.focus].text
         pane.side.replace_text(pane.side.text.replace("'score:(@float@)'", "'((l|o)+)+$'"))
         on_metric("score")(pane)
-        await wait_until(pilot, lambda: (found := trial_of(app)) and "(l|o)" in (found.asked.metric.pattern or ""))
+        await wait_until(
+            pilot, lambda: (found := trial_of(app)) and "(l|o)" in (found.asked.metric.source.search or "")
+        )
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workbench) -> None:
         on_metric("score")(pane)
         for _ in range(12):
             trial = await wait_until(pilot, lambda: trial_of(app))
-            if trial.task[0] == 0 and trial.asked.metric.pattern == "(a+)+$":
+            if trial.task[0] == 0 and trial.asked.metric.source.search == "(a+)+$":
                 break
             pane.focus()
             await pilot.press("right_square_bracket")

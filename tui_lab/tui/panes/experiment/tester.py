@@ -83,7 +83,9 @@ def verdict(trial: Trial) -> Content:
     unit = f" {trial.asked.metric.unit}" if trial.asked.metric.unit and trial.value is not None else ""
     take = trial.asked.metric.take
     of = (
-        "" if trial.asked.metric.pattern is None else f", {plural(trial.matches, 'match').replace('matchs', 'matches')}"
+        ""
+        if trial.asked.metric.source.search is None
+        else f", {plural(trial.matches, 'match').replace('matchs', 'matches')}"
     )
     if trial.matches > 1:
         of = f", all {trial.matches:,} matches" if take == "all" else f", {take} of {trial.matches:,} matches"

@@ -14,19 +14,22 @@ import numpy as np
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import Pattern, compile_pattern
-from tui_lab.experiment.readers.metrics import read_metrics, read_rows
+from tui_lab.experiment.readers.metrics import read_metrics
+from tui_lab.experiment.readers.rows import read_rows
 from tui_lab.experiment.yaml.document import Node
 from tui_lab.experiment.yaml.parser import Document, parse
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.experiment.yaml.reader import Reader
-from tui_lab.results.extraction.extract import Task, extract, read_text
+from tui_lab.results.extraction.extract import extract, read_text
+from tui_lab.results.extraction.extractor import Task
+from tui_lab.results.extraction.files import stream_names, task_files, task_path
 from tui_lab.results.extraction.hints import explain
 from tui_lab.results.extraction.readers import Nothing, TextReader
 from tui_lab.results.extraction.records import Record
 from tui_lab.results.extraction.rows import RowsReader
 from tui_lab.results.extraction.search import line_places
 from tui_lab.results.extraction.slow_search import Found, SlowSearch, TooSlowError
-from tui_lab.results.extraction.sources import stream_names, task_files, task_path
+from tui_lab.results.extraction.sources.kinds import extractor_of
 from tui_lab.results.extraction.structured import SourceError
 from tui_lab.results.extraction.text import Text, blocks_backwards
 from tui_lab.results.extraction.values import Scalar, reduce
@@ -192,11 +195,9 @@ def try_out(lab: Lab | None, asked: Asked, outputs: Outputs) -> Trial:
     if isinstance(asked.what, Rows):
         return _try_rows(trial, asked.what, folder)
     metric = asked.metric
-    if metric.sql is not None:
-        return replace(trial, message="It is computed from other metrics when tables are read.")
-    if metric.run is not None:
-        return replace(trial, message="Its command runs when tables are read.")
-    if metric.pattern is None:
+    if why := extractor_of(metric).not_tried:
+        return replace(trial, message=why)
+    if metric.source.search is None:
         return _try_file(trial, folder)
     return _try_pattern(trial, folder)
 
@@ -208,7 +209,7 @@ def _try_file(trial: Trial, folder: Path) -> Trial:
     stub = _stub(asked)
     found = extract(stub, folder, [task], {asked.name: asked.metric})
     tally = found.tallies[asked.name]
-    source = asked.metric.json_file or asked.metric.csv or ""
+    source = asked.metric.source.file or ""
     trial = replace(trial, source=source, type=found.types[asked.name], value=found.values[asked.name][0])
     if tally.found:
         return replace(trial, found=True, matches=1)
@@ -220,11 +221,12 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
     assert task is not None
     metric = asked.metric
     reader = TextReader(asked.name, metric)
-    trial = replace(trial, source=metric.source, type=reader.type)
+    source = metric.source.file or ""
+    trial = replace(trial, source=source, type=reader.type)
     try:
-        text, offset = _text(metric.source, folder, task, asked.steps)
+        text, offset = _text(source, folder, task, asked.steps)
     except FileNotFoundError:
-        return replace(trial, hint=_hint(trial, _stub(asked), folder) or f"{metric.source} is missing")
+        return replace(trial, hint=_hint(trial, _stub(asked), folder) or f"{source} is missing")
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
     began = time.monotonic()

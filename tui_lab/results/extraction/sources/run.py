@@ -27,10 +27,10 @@ from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import BUILT_IN, Experiment
 from tui_lab.experiment.shell.command import Command, CommandError, compile_command
 from tui_lab.portable.login import without_login
-from tui_lab.results.extraction.extract import Extraction, Task
-from tui_lab.results.extraction.hints import refused
+from tui_lab.results.extraction.extractor import Extraction, Running, Task
+from tui_lab.results.extraction.files import task_path
 from tui_lab.results.extraction.readers import TOO_SLOW, Nothing, Tally, TextReader
-from tui_lab.results.extraction.sources import task_path
+from tui_lab.results.extraction.refused import refused
 from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.values import Scalar
 from tui_lab.store import layout
@@ -49,25 +49,37 @@ _SOON: Final = 0.001
 """Seconds between the first two looks whether it has ended, where the system does not tell; later ones are rarer."""
 
 
-def run_metrics(
+class RunExtractor(Running):
+    """Runs a command, and searches what it prints."""
+
+    not_tried = "Its command runs when tables are read."
+
+    def values(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        tasks: Sequence[Task],
+        metrics: Mapping[str, Metric],
+        parameters: pl.DataFrame,
+    ) -> Extraction:
+        return _values(experiment, folder, tasks, metrics, parameters)
+
+
+def _values(
     experiment: Experiment,
     folder: Path,
     tasks: Sequence[Task],
     metrics: Mapping[str, Metric],
     parameters: pl.DataFrame,
 ) -> Extraction:
-    """The values of those `metrics` that have a `run`. `parameters` has a row for each of `tasks`: the
-    columns of parameters under their own names, `repeat` and `seed`."""
     extraction = Extraction()
     known = [*experiment.parameter_names, *(n for n in BUILT_IN if n not in experiment.parameter_names)]
     for name, metric in metrics.items():
-        if metric.run is None:
-            continue
         tally = extraction.tallies[name] = Tally(tasks=len(tasks))
         extraction.types[name] = TextReader(name, metric).type
         values = extraction.values[name] = []
         try:
-            command = compile_command(metric.run, known)
+            command = compile_command(metric.source.command or "", known)
         except CommandError as error:
             tally.trouble = f"run: {error}"
             values += [None] * len(tasks)

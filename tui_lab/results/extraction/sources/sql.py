@@ -7,29 +7,43 @@ from collections.abc import Mapping
 import polars as pl
 
 from tui_lab.experiment.expressions.expression import ExpressionError, check, evaluate
+from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.columns import DTYPES
+from tui_lab.results.extraction.extractor import Computing
 
 
-def add(frame: pl.DataFrame, experiment: Experiment, columns: Mapping[str, str]) -> tuple[pl.DataFrame, dict[str, str]]:
-    """`frame` with the columns of `sql` metrics, and by metric what is wrong with those that can't be
-    computed.
+class SqlExtractor(Computing):
+    """Computes metrics. A name means the metric, parameter or fact of that name, also where its column has another name
+    for being shared; the metric comes first. A metric may use others computed before or after it."""
 
-    A name means the metric, parameter or fact of that name, also where its column has another name for being
-    shared; the metric comes first. A metric may use others computed before or after it.
-    """
-    waiting = {name: metric for name, metric in experiment.metrics.items() if metric.sql is not None}
+    not_tried = "It is computed from other metrics when tables are read."
+
+    def add(
+        self,
+        frame: pl.DataFrame,
+        experiment: Experiment,
+        metrics: Mapping[str, Metric],
+        columns: Mapping[str, str],
+    ) -> tuple[pl.DataFrame, dict[str, str]]:
+        return _add(frame, metrics, columns)
+
+
+def _add(
+    frame: pl.DataFrame, metrics: Mapping[str, Metric], columns: Mapping[str, str]
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    waiting = dict(metrics)
     problems: dict[str, str] = {}
     ended = frame["attempt"].is_not_null()
     while waiting:
         names = _named(frame, columns, waiting)
-        ready = [name for name, metric in waiting.items() if not _uses(metric.sql or "", names, waiting)]
+        ready = [name for name, metric in waiting.items() if not _uses(metric.source.expression or "", names, waiting)]
         for name in ready or list(waiting):
             metric = waiting.pop(name)
             try:
                 if not ready:
                     raise ExpressionError("it depends on itself", 0)
-                series = evaluate(metric.sql or "", names)
+                series = evaluate(metric.source.expression or "", names)
                 if metric.type is not None:
                     series = series.cast(DTYPES[metric.type], strict=False)
             except ExpressionError as error:

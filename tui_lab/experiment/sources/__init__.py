@@ -1,0 +1,1 @@
+"""Where the value of a metric is: one module for each kind of source."""

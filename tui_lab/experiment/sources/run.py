@@ -1,0 +1,43 @@
+"""`{run: ..., pattern: ...}`: a command, in whose output a pattern is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tui_lab.experiment.record import Fields, documented
+from tui_lab.experiment.schema_parts import ANY_TEXT, TEXT, Schema
+from tui_lab.experiment.sources.pattern import PatternSource, read_value_pattern
+from tui_lab.experiment.sources.source import MetricSource
+from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+
+class RunSource(MetricSource):
+    """What a pattern finds in the output of a command."""
+
+    kind: ClassVar[str] = "run"
+    schemas: ClassVar[Mapping[str, Schema]] = {"run": ANY_TEXT, PatternSource.kind: TEXT}
+
+    run: str = documented(
+        description="Command whose output the pattern is searched in.",
+        examples=["h5dump -d loss out.h5"],
+    )
+    pattern: str
+
+    @classmethod
+    def read_key(cls, r: Reader, path: Keypath, take: str) -> str | None:
+        return read_value_pattern(r, path, take) if path[-1] == PatternSource.kind else r.text(path)
+
+    @classmethod
+    def check(cls, r: Reader, path: Keypath, found: Fields, owner: str) -> None:
+        if PatternSource.kind not in found:
+            message = f'{owner} needs "{PatternSource.kind}", to find its value in the output of the command'
+            r.add((*path, cls.kind), message, at_key=True)
+
+    @property
+    def search(self) -> str:
+        return self.pattern
+
+    @property
+    def command(self) -> str:
+        return self.run

@@ -1,0 +1,80 @@
+"""What every kind of metric source has to say of how its values are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import polars as pl
+
+from tui_lab.experiment.column_type import ColumnType
+from tui_lab.experiment.metric import Metric
+from tui_lab.experiment.model import Experiment
+from tui_lab.results.extraction.readers import FileReader, Tally, TextReader
+from tui_lab.results.extraction.values import Scalar
+
+Task: TypeAlias = tuple[int, int]
+"""A task id and the attempt to read."""
+
+
+@dataclass
+class Extraction:
+    """What was found: for each metric a value per task in the order of the tasks."""
+
+    values: dict[str, list[Scalar | None]] = field(default_factory=dict)
+    types: dict[str, ColumnType] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
+    """Tasks with a file missing, which may come later (from a node)."""
+
+
+class Extractor:
+    """How values are found: one of `Reading`, `Running` and `Computing`."""
+
+    not_tried: str = ""
+    """Why the screen can't try such a metric on an output."""
+
+
+class Reading(Extractor):
+    """Values are read from outputs and files of a task."""
+
+    def reader(self, name: str, metric: Metric) -> TextReader | FileReader:
+        """Return what reads a metric: text that patterns search, or a file by itself. Raises ValueError."""
+        raise NotImplementedError
+
+    def not_found(self, metric: Metric) -> str:
+        """Return why a file by itself may have no value, as in `path $.a leads nowhere in b.json`."""
+        return f"there is no value in {metric.source.file}"
+
+
+class Running(Extractor):
+    """Values come from something that runs once a task has ended, with the values of its parameters."""
+
+    def values(
+        self,
+        experiment: Experiment,
+        folder: Path,
+        tasks: Sequence[Task],
+        metrics: Mapping[str, Metric],
+        parameters: pl.DataFrame,
+    ) -> Extraction:
+        """Return the values of `metrics`. `parameters` has a row for each of `tasks`: the columns of parameters under
+        their own names, `repeat` and `seed`."""
+        raise NotImplementedError
+
+
+class Computing(Extractor):
+    """Values are computed from other columns whenever tables are made."""
+
+    def add(
+        self,
+        frame: pl.DataFrame,
+        experiment: Experiment,
+        metrics: Mapping[str, Metric],
+        columns: Mapping[str, str],
+    ) -> tuple[pl.DataFrame, dict[str, str]]:
+        """Return a table of all tasks with the columns of `metrics`, and by metric what is wrong with those that can't
+        be computed. columns: of all metrics of the experiment, by name."""
+        raise NotImplementedError
