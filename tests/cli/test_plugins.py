@@ -14,8 +14,10 @@ import pytest
 import tui_lab
 from tests.workbench import Workbench
 from tui_lab.experiment.domains.kinds import KINDS
+from tui_lab.experiment.sources.kinds import KINDS as SOURCE_KINDS
 from tui_lab.results.charts.registry import KINDS as CHART_KINDS
 from tui_lab.results.charts.registry import OWN
+from tui_lab.results.extraction.sources.kinds import EXTRACTORS
 
 ROOT = Path(tui_lab.__file__).parents[1]
 
@@ -112,6 +114,110 @@ def test_nothing_else_knows_the_kinds_of_domain() -> None:
 @pytest.mark.parametrize("name", list(KINDS.own))
 def test_a_kind_stands_in_the_module_of_its_name(name: str) -> None:
     assert KINDS[name].__module__ == f"tui_lab.experiment.domains.{name}"
+
+
+# --- Metric sources
+
+SOURCES = {
+    "tui_lab.metric_sources": {
+        "ini": "tests.made_up.metric_source:IniSource",
+        "broken": "no_such_module:Source",
+    },
+    "tui_lab.metric_extractors": {"ini": "tests.made_up.metric_source:EXTRACTOR"},
+}
+INI = """\
+command: "printf '[test]\\nacc = 0.%d\\nnote = good\\n' {p} > {output}/result.ini"
+parameters: {p: [1, 2]}
+metrics:
+  acc: {ini: result.ini, option: test.acc, type: float, goal: max}
+  note: {ini: result.ini, option: test.note}
+  x: {ini: result.ini, option: a.x}
+"""
+
+
+def test_a_metric_source_of_another_package(workbench: Workbench) -> None:
+    env = install(workbench.folder, SOURCES)
+    workbench.write("p.yaml", INI)
+    workbench.process("check", "p.yaml", env=env)
+    workbench.process("--run", "p.yaml", env=env)
+    answer = workbench.process("query", "SELECT p, acc, note, x FROM p ORDER BY p", "--format", "csv", env=env)
+    assert answer.lines == ["p,acc,note,x", "1,0.1,good,", "2,0.2,good,"]
+    parsed = workbench.process("parse", "p", code=None, env=env)
+    assert 'metric "x": no value in any of 2 finished tasks; there is no a.x in result.ini' in parsed.out + parsed.err
+
+    schema = json.loads(workbench.process("schema", env=env).out)
+    keys = schema["$defs"]["metric"]["anyOf"][1]["properties"]
+    assert keys["option"]["description"] == "Section and key. Needed with `ini`."
+    assert "| `ini` | `result.ini` |" in workbench.process("schema", "--reference", env=env).out
+
+    for text, message in (
+        ("{ini: a.ini}", 'p.yaml:2:15: metric "m" needs "option"'),
+        ("{ini: a.ini, optin: b}", 'did you mean "option"?'),
+        ("{inni: a.ini}", 'did you mean "ini"?'),
+        ("{ini: a.ini, option: b, path: $}", '"path" goes with "json", not with "ini"'),
+        ("{ini: a.ini, option: b, sql: '1'}", 'metric "m" has both "ini" and "sql"'),
+    ):
+        workbench.write("p.yaml", f"command: echo\nmetrics: {{m: {text}}}\n")
+        wrong = workbench.process("check", "p.yaml", code=2, env=env)
+        assert message in wrong.err + wrong.out
+
+
+def test_a_metric_source_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> None:
+    env = install(workbench.folder, SOURCES)
+    workbench.write("p.yaml", "command: echo\nmetrics: {m: {broken: 4}}\n")
+    wrong = workbench.process("check", "p.yaml", code=2, env=env)
+    said = (
+        '"broken" of the entry points tui_lab.metric_sources (no_such_module:Source) can\'t be loaded: '
+        "ModuleNotFoundError: No module named 'no_such_module'"
+    )
+    assert [line for line in (wrong.err + wrong.out).splitlines() if "broken" in line] == [f"p.yaml:2:15: {said}"]
+
+
+def test_a_metric_source_without_an_extractor_is_one_line(workbench: Workbench) -> None:
+    env = install(workbench.folder, SOURCES)
+    workbench.write("p.yaml", INI)
+    workbench.process("--run", "p.yaml", env=env)
+    points = workbench.folder / "packages" / "made_up-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("[tui_lab.metric_extractors]", "[others]"))
+    wrong = workbench.process("query", "SELECT * FROM p", code=2, env=env)
+    assert wrong.err.count("\n") == 1
+    assert 'metrics with "ini" can\'t be read: no package has it in tui_lab.metric_extractors' in wrong.err
+
+
+def test_nothing_else_knows_the_kinds_of_metric_source() -> None:
+    others = {
+        "experiment/readers/rows.py",  # `rows` has kinds of its own
+        "experiment/keys.py",  # and their schema
+        "experiment/schema_parts.py",  # a word of JSON Schema
+        "experiment/sources/json.py",
+        "experiment/cluster/schema.py",
+    }
+    for folder in ("experiment", "results/extraction", "tui/panes/experiment"):
+        for name, line, text in literals(ROOT / "tui_lab" / folder):
+            where = f"{folder}/{name}"
+            known = where in others or where.endswith(f"/sources/{text}.py") or "/shell/" in where
+            column_type = text == "json"  # values of JSON
+            assert text not in SOURCE_KINDS.own or known or column_type, f"{where}:{line}: {text}"
+    chosen = {
+        "experiment/metric.py",  # `rows` is laid out as CSV files are
+        "experiment/keys.py",
+        "experiment/readers/rows.py",
+        "results/extraction/readers.py",
+        "experiment/readers/metrics.py",  # a text alone is a pattern
+    }
+    kinds = tuple(kind.__module__ for kind in SOURCE_KINDS.own.values())
+    for path in sorted((ROOT / "tui_lab").rglob("*.py")):
+        where = str(path.relative_to(ROOT / "tui_lab"))
+        tree = ast.parse(path.read_bytes())
+        names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert "/sources/" in where or where in chosen or not names & set(kinds), where
+
+
+@pytest.mark.parametrize("name", list(SOURCE_KINDS.own))
+def test_a_kind_of_metric_source_stands_in_the_modules_of_its_name(name: str) -> None:
+    assert SOURCE_KINDS[name].__module__ == f"tui_lab.experiment.sources.{name}"
+    assert type(EXTRACTORS[name]).__module__ == f"tui_lab.results.extraction.sources.{name}"
+    assert list(EXTRACTORS.own) == list(SOURCE_KINDS.own)
 
 
 # --- Subcommands
