@@ -222,19 +222,19 @@ def test_a_kind_of_metric_source_stands_in_the_modules_of_its_name(name: str) ->
 
 # --- Subcommands
 
-COMMANDS = {"tui_lab.commands": {"count": "tests.made_up.command:COMMAND", "broken": "no_such_module:COMMAND"}}
+COMMANDS = {"tui_lab.commands": {"headcount": "tests.made_up.command:COMMAND", "broken": "no_such_module:COMMAND"}}
 
 
 def test_a_subcommand_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, COMMANDS)
     workbench.write("p.yaml", "command: echo {p}\nparameters: {p: [1, 2, 3]}\n")
     workbench.process("--run", "p.yaml")
-    assert workbench.process("count", env=env).lines == ["p 3"]
-    assert "usage: tui-lab count" in workbench.process("help", "count", env=env).out
+    assert workbench.process("headcount", env=env).lines == ["p 3"]
+    assert "usage: tui-lab headcount" in workbench.process("help", "headcount", env=env).out
     listed = workbench.process("--help", env=env).lines
-    assert any(line.split() == ["count", *["how", "many", "tasks", "each", "experiment", "has"]] for line in listed)
-    wrong = workbench.process("coutn", code=2, env=env)
-    assert 'did you mean "count"?' in wrong.err
+    assert any(line.split() == ["headcount", *["how", "many", "tasks", "each", "experiment", "has"]] for line in listed)
+    wrong = workbench.process("headcuont", code=2, env=env)
+    assert 'did you mean "headcount"?' in wrong.err
 
 
 def test_a_subcommand_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> None:

@@ -158,7 +158,7 @@ def test_parse_that_fails_keeps_nothing(workbench: Workbench, monkeypatch: pytes
     workbench.inside("parse", "grid", "-p", "a b", "loss (@float@)", code=2)
 
     def fails(*_: object) -> None:
-        raise RuntimeError("as a mistake of ours would")
+        raise MemoryError
 
     for part in ("long.refresh", "hints.explain", "extract"):
         with monkeypatch.context() as patch:

@@ -16,6 +16,7 @@ from tui_lab.experiment.domains.cases import Cases
 from tui_lab.experiment.domains.choice import Choice
 from tui_lab.experiment.domains.domain import Listed
 from tui_lab.experiment.domains.geomspace import Geomspace
+from tui_lab.experiment.domains.kinds import KINDS
 from tui_lab.experiment.domains.linspace import Linspace
 from tui_lab.experiment.domains.loguniform import LogUniform
 from tui_lab.experiment.domains.randint import RandInt
@@ -475,7 +476,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "command: x\nparameters: {lr: {a: 1, b: 2}}\n",
         [
             '2:18: a domain has one kind, and this has "a" and "b"; write a mapping that is a value inside a list; '
-            "kinds are range, linspace, geomspace, cases, uniform, loguniform, randint, choice"
+            f"kinds are {', '.join(KINDS.own)}"
         ],
     ),
     (

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tui_lab.experiment.expressions.until import check
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.model import Repeat
 from tui_lab.experiment.yaml.problem import SpecError
 
+MEASURED = [fact.name for fact in FACTS.values() if fact.measured]
 METRICS = """command: ./main.py {lr}
 parameters: {lr: [0.1, 0.2]}
 metrics: {acc: 'acc (@float@)', hits: 'hits (@int@)', word: 'word (.*)',
@@ -50,7 +52,7 @@ def test_conditions(condition: str, names: tuple[str, ...]) -> None:
         ),
         (
             "{max: 5, until: mean(lr) < 1}",
-            '5:30: there is no metric "lr"; there are acc, hits, word, val-acc, n, duration, peak_rss, cpu_time',
+            '5:30: there is no metric "lr"; there are acc, hits, word, val-acc, n, ' + ", ".join(MEASURED),
         ),
         (
             "{max: 5, until: mean(val-acc) < 1}",

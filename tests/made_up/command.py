@@ -1,4 +1,4 @@
-"""A subcommand that another package could bring: `tui-lab count`, the tasks of a lab's experiments."""
+"""A subcommand that another package could bring: `tui-lab headcount`, the tasks of a lab's experiments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COMMAND = Command("how many tasks each experiment has", __name__)
 
 
 def main(arguments: list[str]) -> int:
-    parser = Parser("count", description=COMMAND.help)
+    parser = Parser("headcount", description=COMMAND.help)
     add_common(parser)
     lab = lab_to_read(parser.parse_args(arguments))
     for name in lab.experiments():
