@@ -9,6 +9,7 @@ from tui_lab.cli.options import Parser, add_common, add_json, examples, lab_path
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE
 from tui_lab.client.plan_preview import EXAMPLES, commands, expected
+from tui_lab.experiment.data_types import JsonObject
 
 if TYPE_CHECKING:
     from tui_lab.client.submission import Prepared
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
     return DONE
 
 
-def as_json(prepared: Prepared) -> dict[str, object]:
+def as_json(prepared: Prepared) -> JsonObject:
     """Return the plan for `--json`."""
     return {
         "experiment": prepared.experiment.name,
