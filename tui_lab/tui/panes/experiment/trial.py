@@ -195,7 +195,11 @@ def try_out(lab: Lab | None, asked: Asked, outputs: Outputs) -> Trial:
     if isinstance(asked.what, Rows):
         return _try_rows(trial, asked.what, folder)
     metric = asked.metric
-    if why := extractor_of(metric).not_tried:
+    try:
+        why = extractor_of(metric).not_tried
+    except LabError as error:
+        why = str(error)
+    if why:
         return replace(trial, message=why)
     if metric.source.search is None:
         return _try_file(trial, folder)
