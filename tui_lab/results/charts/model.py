@@ -25,7 +25,6 @@ Error = Literal["none", "sd", "se", "pi", "ci"]
 ErrorStyle = Literal["band", "bars"]
 Goal = Literal["max", "min"]
 
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
 AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
 ERRORS: Final[tuple[Error, ...]] = get_args(Error)
 
