@@ -19,7 +19,7 @@ from tui_lab.results.sql.text import is_equal
 from tui_lab.store import fold
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.formatting import mark
-from tui_lab.tui.base.pane import host_of
+from tui_lab.tui.base.pane import PATIENT, host_of
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.tasks import view
 from tui_lab.tui.panes.tasks.columns import MEAN_DURATION, TONES, columns
@@ -118,6 +118,7 @@ class GroupView(FrameTable):
         self._model = model
         self._failures: Failures | None = None
         self._reader: FailureReader | None = None
+        self._release: Callable[[], None] | None = None  # lets the keys go that wait for the first failures
 
     def open(self, by: str, unread: str) -> None:
         """Group by a column, or the failures. `unread`: why no task can be read, if so."""
@@ -127,11 +128,19 @@ class GroupView(FrameTable):
         self.placeholder = unread if self._model.table is None else waiting
         self.sort_by = None
         self.set_frame(pl.DataFrame())
+        if by == FAILURES:
+            self._release = host_of(self).hold_input(PATIENT, rows=True)
         self.update_groups()
 
     def close(self) -> None:
         """Forget the groups."""
         self.by, self._failures, self._reader = None, None, None
+        self._let_keys_go()
+
+    def _let_keys_go(self) -> None:
+        if self._release is not None:
+            self._release()
+            self._release = None
 
     def update_groups(self) -> None:
         """Bring the groups up to date with the table."""
@@ -198,6 +207,7 @@ class GroupView(FrameTable):
         if reader is self._reader:
             self.placeholder = problem
             self.set_frame(pl.DataFrame())
+            self._let_keys_go()
 
     def _show_failures(self, reader: FailureReader, found: Failures) -> None:
         if self.by != FAILURES or reader is not self._reader:
@@ -211,6 +221,7 @@ class GroupView(FrameTable):
             Column("last line", f"last line of standard error{left}", format=lambda line: line or "(it has none)"),
         ]
         self.set_frame(found.frame, columns=shown)
+        self._let_keys_go()
         self.post_message(self.Regrouped(self))
 
     @on(FrameTable.HeaderSelected)
