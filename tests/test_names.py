@@ -124,7 +124,7 @@ def test_a_parameter_named_seed_makes_repeats_beside_a_metric_of_that_name(lab: 
 async def test_every_pane_shows_them(lab: Workbench, request: pytest.FixtureRequest) -> None:
     for name in EXPERIMENTS if request.config.getoption("--long") else ("parameters", "metrics"):
         app = LabApp(lab.lab_path)
-        app.remembered.put_of_lab("experiment", name)
+        app.saved_state.put_of_lab("experiment", name)
         async with app.run_test(size=(120, 40)) as pilot:
             await wait_until(pilot, lambda: app.current == name)
             pane: Any = await wait_until(pilot, lambda: app.pane)

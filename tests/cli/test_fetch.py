@@ -1,4 +1,4 @@
-"""What a task left on its node: shown, brought home, and asked for by name."""
+"""What a task left on its node: shown, fetched, and asked for by name."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tui_lab.client.submission import Choice, prepare
-from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.yaml.problem import SpecError
 
 
@@ -16,13 +16,13 @@ def test_a_task_is_tried_once_for_all_parameters_that_it_gives_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[int] = []
-    start = Recipe.start
+    start = TaskBuilder.start
 
-    def counted(self: Recipe, row: int, *arguments: Any, **named: Any) -> Any:
+    def counted(self: TaskBuilder, row: int, *arguments: Any, **named: Any) -> Any:
         tried.append(row)
         return start(self, row, *arguments, **named)
 
-    monkeypatch.setattr(Recipe, "start", counted)
+    monkeypatch.setattr(TaskBuilder, "start", counted)
     file = tmp_path / "many.yaml"
     names = [f"p{number}" for number in range(50)]
     listed = "".join(f"  {name}: [1, 2]\n" if name == "p0" else f"  {name}: 1\n" for name in names)

@@ -12,7 +12,7 @@ import pytest
 from tests.workbench import Workbench
 from tui_lab.client import git_state as module
 from tui_lab.client.git_state import commit_line, git_state
-from tui_lab.store.environment import recall
+from tui_lab.store.environment import load
 
 
 def git(folder: Path, *words: str) -> str:
@@ -96,7 +96,7 @@ def test_a_submission_records_it_and_show_and_history_say_it(workbench: Workbenc
     assert f"commit {commit[:10]}" in workbench("history", env={"COLUMNS": "200"}).out
     submission = workbench("history", "grid", "--json").json()["submissions"][0]
     assert submission["git"]["commit"] == commit
-    assert recall(workbench.lab_path / "grid", submission["environment"])["git"]["branch"] == "main"
+    assert load(workbench.lab_path / "grid", submission["environment"])["git"]["branch"] == "main"
 
 
 def test_without_a_repository_there_is_nothing_of_it(workbench: Workbench) -> None:

@@ -30,24 +30,24 @@ from tui_lab.engine.core.effects import (
 )
 from tui_lab.engine.core.effects import Stopped as StoppedCount
 from tui_lab.engine.core.events import (
-    AgentSaid,
-    Arrived,
+    AgentMessages,
     AssignRefused,
     DiskFree,
     DiskFull,
     Event,
+    FetchedAttempt,
     NodeAdded,
     NodeDisconnected,
     NodeDrained,
     NodeWelcomed,
-    OutputsArrived,
-    PauseAsked,
+    OutputsFetched,
+    PauseRequested,
     Recorded,
     RunBegun,
     RunLoaded,
     SlotsSet,
     Staged,
-    StopAsked,
+    StopRequested,
     Tick,
     UnstartedAbandoned,
     Woken,
@@ -55,9 +55,9 @@ from tui_lab.engine.core.events import (
 from tui_lab.engine.core.model import AttemptNeeds, Key, Moment, RunSettings, no_needs
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.protocol.agent import (
+    AbandonUnstarted,
     Ack,
     Finished,
-    Forsake,
     FromAgent,
     Return,
     Returned,
@@ -161,7 +161,7 @@ class Agent:
                     self.ended.pop(key, None)
             case Slots(slots=slots):
                 self.slots = slots
-            case Forsake(contexts=contexts):
+            case AbandonUnstarted(contexts=contexts):
                 back = [key for key, name in self.waiting.items() if name in contexts and name not in self.contexts]
                 for key in back:
                     del self.waiting[key]
@@ -244,7 +244,7 @@ class World:
         self.stopped: dict[int, tuple[set[WireKey], int]] = {}
         count = self.random.randint(1, 4)
         self.agents = {name: Agent(self, name, self.random.randint(1, 3)) for name in "abcd"[:count]}
-        needy = self.chance(0.3)
+        has_needs = self.chance(0.3)
         self.settings = RunSettings(
             tasks=np.arange(tasks, dtype=np.int64),
             repeats=np.zeros(tasks, dtype=np.int64),
@@ -252,9 +252,9 @@ class World:
             retries=self.random.randint(0, 2),
             retry_on=("exit", "signal"),
             stagger=self.random.choice([0.0, 0.0, 0.0, 0.2]),
-            needy=needy,
-            needs=needs if needy else no_needs,
-            limits={"license": 2} if needy else {},
+            has_needs=has_needs,
+            needs=needs if has_needs else no_needs,
+            limits={"license": 2} if has_needs else {},
         )
         nodes = [{"name": name, "slots": agent.slots} for name, agent in self.agents.items()]
         self.journal: list[KnownEvent] = [
@@ -426,7 +426,7 @@ class World:
                 agent.take(agent.inbox.popleft())
         some = [agent.outbox.popleft() for _ in range(min(len(agent.outbox), self.random.randint(1, 5)))]
         if some:
-            self.feed(AgentSaid(agent.name, some))
+            self.feed(AgentMessages(agent.name, some))
 
     def finish_one(self) -> None:
         agent = self.one()
@@ -515,7 +515,7 @@ class World:
         """Outputs are here."""
         if self.fetching:
             one = self.fetching.pop(self.random.randrange(len(self.fetching)))
-            self.feed(OutputsArrived([Arrived(NAME, one.node, one.message)]))
+            self.feed(OutputsFetched([FetchedAttempt(NAME, one.node, one.message)]))
 
     def pass_time(self) -> None:
         if self.chance(0.1):  # the machine of the engine was asleep
@@ -569,9 +569,9 @@ class World:
         assert agent is not None
         match self.random.randrange(6):
             case 0:
-                self.feed(PauseAsked(NAME))
+                self.feed(PauseRequested(NAME))
             case 1:
-                self.feed(StopAsked(NAME, None, interrupt=True))
+                self.feed(StopRequested(NAME, None, interrupt=True))
             case 2 | 5 if self.stopping:
                 self.stop(frozenset(self.random.sample(range(self.tasks), 2)))
             case 3:
@@ -580,7 +580,7 @@ class World:
                 self.feed(NodeDrained(agent.name, self.chance(0.3)))
 
     def stop(self, tasks: frozenset[int]) -> None:
-        self.feed(StopAsked(NAME, tasks))
+        self.feed(StopRequested(NAME, tasks))
         there = {key for agent in self.agents.values() for key in agent.known()}
         there |= {one for agent in self.agents.values() for one in agent.inbox if isinstance(one, tuple)}
         if not self.unwritten:
@@ -609,7 +609,7 @@ class World:
                         agent.finish(key)
                     some, agent.outbox = list(agent.outbox), deque()
                     if some:
-                        self.feed(AgentSaid(agent.name, some))
+                        self.feed(AgentMessages(agent.name, some))
             while self.fetching:
                 self.arrive()
             self.sync()
@@ -631,7 +631,7 @@ class World:
         folded = self.folded()
         for name in ("state", "queued", "assigned", "attempts", "attempt"):
             assert folded.columns[name] == columns[name], name  # what the scheduler knows is what is written
-        assert run.state.ended is not None and not run.flight and not run.stopping
+        assert run.state.ended is not None and not run.in_flight and not run.stopping
         assert not any(columns["assigned"]) and not any(columns["queued"])
         names = {STATES[code] for code in columns["state"]}
         assert names <= {"done", "failed", "lost", "stopped"}, names

@@ -15,7 +15,7 @@ from tests.store.events import submitted
 from tui_lab.engine.agent import PROTOCOL
 from tui_lab.engine.core.effects import Assign, Stage, WakeAt
 from tui_lab.engine.core.events import (
-    AgentSaid,
+    AgentMessages,
     Event,
     NodeAdded,
     NodeWelcomed,
@@ -94,7 +94,7 @@ def run_through(count: int, *, nodes: int = 8, slots: int = 128) -> tuple[Schedu
         moment += 0.001
         for node in fleet.values():
             if node.told:
-                inbox.append(AgentSaid(node.name, [node.told.popleft() for _ in range(min(128, len(node.told)))]))
+                inbox.append(AgentMessages(node.name, [node.told.popleft() for _ in range(min(128, len(node.told)))]))
         if woken:
             woken = False
             inbox.append(Woken())
@@ -104,7 +104,7 @@ def run_through(count: int, *, nodes: int = 8, slots: int = 128) -> tuple[Schedu
 
 def all_done(scheduler: Scheduler, count: int) -> bool:
     run = scheduler.runs["e"]
-    return run.counts()["done"] == count and not scheduler.active and not run.flight
+    return run.counts()["done"] == count and not scheduler.active and not run.in_flight
 
 
 def test_many_tasks_come_to_their_end() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tui_lab.engine.client import EngineClient
-from tui_lab.engine.lock import SILENCE, EngineFacts, EngineLock, beat, process_start, take_over
+from tui_lab.engine.lock import SILENCE, EngineFacts, EngineLock, process_start, take_over, touch_heartbeat
 from tui_lab.store import layout
 from tui_lab.store.errors import StorageError
 from tui_lab.store.lab import Lab
@@ -96,7 +96,7 @@ def test_a_lab_is_taken_over_from_a_silent_engine_elsewhere(lab: Lab) -> None:
         path = lab.path / name
         path.write_text((lab.path / layout.ENGINE_FILE).read_text())
         os.utime(path, (0, time.time() - 2 * SILENCE))
-    beat(lab)
+    touch_heartbeat(lab)
     with pytest.raises(StorageError, match="sign of life"):
         take_over(lab)
     for name in (layout.ENGINE_FILE, "engine.owner"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests import rooted
 from tests.portable.test_beneath import KINDS, Kind, digest, make_full_folder, outside, some_kind
-from tui_lab.engine.outputs import Arrival, _write_all, write_piece
+from tui_lab.engine.outputs import IncomingOutputs, _write_all, write_piece
 from tui_lab.protocol.agent import Finished, Output
 from tui_lab.store.experiment import ExperimentFolder
 
@@ -30,14 +30,14 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
-def arrive(folder: Path, *files: dict[str, Any], data: bytes = b"", **members: Any) -> tuple[Arrival, str]:
+def arrive(folder: Path, *files: dict[str, Any], data: bytes = b"", **members: Any) -> tuple[IncomingOutputs, str]:
     """Have the small files of an attempt written; why they could not be, if so."""
     run: Any = SimpleNamespace(folder=ExperimentFolder(folder.parents[2]), name="e")
     message = Finished(("e@1", 0, 2), "done", files=list(files), folder="/there", data=data, **members)
     node: Any = SimpleNamespace(name="n", home="/home")
-    arrival = Arrival(run, node, message)
-    refused = _write_all([arrival])
-    return arrival, str(refused.get(arrival, ""))
+    incoming = IncomingOutputs(run, node, message)
+    refused = _write_all([incoming])
+    return incoming, str(refused.get(incoming, ""))
 
 
 def file(name: str, size: int = 3) -> dict[str, Any]:
@@ -50,9 +50,9 @@ BAD = ["../up", "/etc/x", "a/../../up", "", ".", "..", "a//b", "a/./b", "a/", "\
 @pytest.mark.parametrize("name", BAD)
 def test_a_name_that_is_none_stays_on_the_node(name: str, folder: Path, outside: Path) -> None:
     before = digest(folder.parents[4])
-    arrival, why = arrive(folder, file(name), {"name": name, "link": str(outside)}, file("good"), data=b"badfun")
+    incoming, why = arrive(folder, file(name), {"name": name, "link": str(outside)}, file("good"), data=b"badfun")
     assert why == ""
-    assert [one["name"] for one in arrival.unkept] == [name]
+    assert [one["name"] for one in incoming.not_fetched] == [name]
     assert (folder / "good").read_text() == "fun"
     (folder / "good").unlink()
     for path in folder.iterdir():
@@ -77,10 +77,10 @@ def test_a_name_that_is_none_stays_on_the_node(name: str, folder: Path, outside:
 def test_no_message_stops_the_others(message: dict[str, Any], folder: Path, outside: Path) -> None:
     """What makes no sense is said, and is not waited for."""
     files = message.pop("files")
-    arrival, why = arrive(folder, *files, **message)
+    incoming, why = arrive(folder, *files, **message)
     assert why == ""
-    assert arrival.large == [] or files == []
-    assert arrival.unkept or arrival.trouble or arrival.message.folder_link is not None
+    assert incoming.large == [] or files == []
+    assert incoming.not_fetched or incoming.trouble or incoming.message.folder_link is not None
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
@@ -88,8 +88,8 @@ def test_no_message_stops_the_others(message: dict[str, Any], folder: Path, outs
 def test_files_arrive_whatever_is_in_their_way(make: Kind, folder: Path, outside: Path) -> None:
     make(folder / "d", outside)
     files = (file("d"), file("d/x"), {"name": "d/l", "link": str(outside)}, file("d/l/deep/y"), file("e"))
-    arrival, why = arrive(folder, *files, data=b"onetwosixten")
-    assert why == "" and arrival.unkept == []
+    incoming, why = arrive(folder, *files, data=b"onetwosixten")
+    assert why == "" and incoming.not_fetched == []
     assert (folder / "d/x").read_text() == "two"
     assert (folder / "d/l/deep/y").read_text() == "six"
     assert (folder / "e").read_text() == "ten"

@@ -1,4 +1,4 @@
-"""What tasks need, what they share, what comes home: read from the file, and resolved for an attempt."""
+"""What tasks need, what they share, what is fetched: read from the file, and resolved for an attempt."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.experiment.test_load import said
 from tui_lab.engine.core.model import AttemptNeeds
-from tui_lab.engine.recipe import needs_of
-from tui_lab.engine.staging import brought_home
+from tui_lab.engine.staging import collect
+from tui_lab.engine.task_builder import needs_of
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.needs import Keep, NeedError, Needs
@@ -240,18 +240,18 @@ def test_a_parameter_that_only_a_need_uses_is_used() -> None:
         ("keep: {globs: [a, b/**]}", ("a", "b/**"), 2 * G),
     ],
 )
-def test_what_comes_home(line: str, globs: tuple[str, ...] | None, most: int) -> None:
+def test_what_is_fetched(line: str, globs: tuple[str, ...] | None, most: int) -> None:
     made = experiment(line)
     assert made.keep == Keep(globs=globs, most=most)
-    told = brought_home(made)
+    told = collect(made, "/home")
     assert told["most"] == most
     assert (told["keep"] is None) == (globs is None)
     assert set(globs or ()) <= set(told["keep"] or ())
 
 
-def test_what_results_are_read_from_comes_home_in_any_case() -> None:
+def test_what_results_are_read_from_is_always_fetched() -> None:
     lines = (
         "metrics: {a: {json: 'r[1].json', path: $.a}, b: {pattern: x, take: count, from: log.txt}}\nrows: {csv: h.csv}"
     )
-    told = brought_home(experiment(f"keep: []\n{lines}"))["keep"] or []
+    told = collect(experiment(f"keep: []\n{lines}"), "/home")["keep"] or []
     assert {"stdout", "stderr", "*.stdout", "metrics.jsonl", "r[[]1].json", "log.txt", "h.csv"} <= set(told)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tui_lab.store.environment import capture, looks_secret, public, public_words, recall, without_secrets
+from tui_lab.store.environment import capture, load, looks_secret, public, public_words, without_secrets
 
 
 def test_equal_facts_are_one_file(tmp_path: Path) -> None:
@@ -15,21 +15,21 @@ def test_equal_facts_are_one_file(tmp_path: Path) -> None:
     assert capture(tmp_path, {"cores": 8, "os": "Linux"}) == first
     other = capture(tmp_path, {"cores": 9, "os": "Linux"})
     assert sorted(path.stem for path in (tmp_path / "environment").iterdir()) == sorted([first, other])
-    assert recall(tmp_path, first) == {"os": "Linux", "cores": 8}
+    assert load(tmp_path, first) == {"os": "Linux", "cores": 8}
 
 
 @pytest.mark.parametrize("digest", [None, 3, "", "../../etc/passwd", "0" * 64])
 def test_what_is_not_there_is_nothing(tmp_path: Path, digest: object) -> None:
-    assert recall(tmp_path, digest) == {}
+    assert load(tmp_path, digest) == {}
 
 
 def test_a_damaged_file_is_nothing(tmp_path: Path) -> None:
     digest = capture(tmp_path, {"a": 1})
     path = tmp_path / "environment" / f"{digest}.json"
     path.write_text("[1]")
-    assert recall(tmp_path, digest) == {}
+    assert load(tmp_path, digest) == {}
     path.write_bytes(b"\xff{")
-    assert recall(tmp_path, digest) == {}
+    assert load(tmp_path, digest) == {}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_variables_that_look_secret_are_left_out(tmp_path: Path) -> None:
     variables = {"HOME": "/home/ana", "API_TOKEN": "x", "PIP_INDEX": "https://ana:hunter2@example.org/simple"}
     shown = {"HOME": "/home/ana", "PIP_INDEX": "https://***@example.org/simple"}
     assert public(variables) == shown
-    assert recall(tmp_path, capture(tmp_path, {"variables": variables})) == {"variables": shown}
+    assert load(tmp_path, capture(tmp_path, {"variables": variables})) == {"variables": shown}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Final, cast
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.agent import Facts
 from tui_lab.store import journal
-from tui_lab.store.environment import recall
-from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, LeftMore, Submitted
+from tui_lab.store.environment import load
+from tui_lab.store.events import Assigned, EnvironmentCaptured, Finished, Submitted, UnlistedFiles
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.task_files import listed
 
@@ -18,8 +18,8 @@ _KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished)
 
 
 @dataclass(frozen=True)
-class Left:
-    """A file that stayed on a node, or has come home since."""
+class AttemptFile:
+    """A file that stayed on a node, or was fetched since."""
 
     name: str  # relative to the task's folder
     size: int  # bytes
@@ -35,7 +35,7 @@ class Attempt:
     submission: str | None = None  # digest of what was captured when it was submitted
     facts: str | None = None  # digest of what was captured of its node
     finished: Finished | None = None
-    left: list[Left] = field(default_factory=list)
+    left: list[AttemptFile] = field(default_factory=list)
     unlisted: int = 0  # further files that stayed
     unlisted_size: int = 0  # bytes
 
@@ -58,7 +58,7 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
                 attempt = found[event.attempt]
                 attempt.finished = attempt.finished or event
                 attempt.left = attempt.left or _left(event, folder.task_folder(task))
-                more = event.left_more or LeftMore()
+                more = event.left_more or UnlistedFiles()
                 attempt.unlisted, attempt.unlisted_size = more.files, more.size
     return [found[number] for number in sorted(found)]
 
@@ -71,24 +71,24 @@ def start_messages(folder: ExperimentFolder) -> dict[int, str]:
     }
 
 
-def _left(event: Finished, place: Path) -> list[Left]:
+def _left(event: Finished, place: Path) -> list[AttemptFile]:
     left = event.left or ()
     here = {name: facts.st_size for name, facts in listed(place, deep=True)} if left else {}  # a node gave the names
     files = []
     for one in left:
         size = one.size or 0
-        files.append(Left(one.name, size, here.get(one.name) == size))
+        files.append(AttemptFile(one.name, size, here.get(one.name) == size))
     return files
 
 
 def node_facts(folder: ExperimentFolder, attempt: Attempt) -> Facts:
     """What was captured of the node that an attempt ran on; empty where nothing was."""
-    facts = recall(folder.path, attempt.facts or folder.state().environments.get(attempt.node))
+    facts = load(folder.path, attempt.facts or folder.state().environments.get(attempt.node))
     inner = facts.get("node")
     return cast(Facts, inner if isinstance(inner, dict) else facts)
 
 
 def git_facts(folder: ExperimentFolder, digest: str | None) -> JsonObject:
     """What git said when a submission was made, but for the difference itself; empty where it said nothing."""
-    facts = recall(folder.path, digest).get("git")
+    facts = load(folder.path, digest).get("git")
     return {name: value for name, value in facts.items() if name != "diff"} if isinstance(facts, dict) else {}

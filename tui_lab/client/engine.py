@@ -1,5 +1,5 @@
 """Entry of the engine process: `python -m tui_lab.client.engine LAB`. People use `tui-lab --run`, which starts it; with
---wait it waits until it is needed (see `tui_lab.engine.early`)."""
+--wait it waits until it is needed (see `tui_lab.engine.standby`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_lab.client import shortage
-from tui_lab.engine.early import SSH, WAIT, is_wanted
+from tui_lab.engine.standby import SSH, WAIT, wait_for_start
 
 if TYPE_CHECKING:
     from tui_lab.store.experiment import ExperimentFolder
@@ -35,4 +35,4 @@ if __name__ == "__main__":
         import tui_lab.engine.transports.ssh.pool  # noqa: F401
     gc.freeze()
     gc.enable()
-    sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or is_wanted(lab) else 0)
+    sys.exit(main(lab, more) if WAIT not in sys.argv[2:] or wait_for_start(lab) else 0)

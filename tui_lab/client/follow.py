@@ -50,7 +50,7 @@ class Followed:
     notes: list[str] = field(default_factory=list)  # on the run, not printed yet
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Take in what happened; whether the run is over."""
         state = self.state
         state.follow(self.folder.journal, self._hear)
@@ -178,8 +178,8 @@ class Follower:
 
     def _over(self) -> bool:
         """Take in what happened to every run, also where the first is not over."""
-        looks = [run.look() for run in self.runs]
-        return all(looks)
+        over = [run.refresh() for run in self.runs]
+        return all(over)
 
     def _tell(self) -> None:
         for run in self.runs:
@@ -220,7 +220,7 @@ class Follower:
             return True
         if self.interrupts < 2 or not self._stopping or any(one.away_for is None for one in self._stopping):
             return False
-        going = {run.folder.name for run in self.runs if not run.look()}
+        going = {run.folder.name for run in self.runs if not run.refresh()}
         if not going <= {one.experiment for one in self._stopping}:
             return False
         self.view.say("Left. All reachable tasks are stopped; the engine continues with the rest:")
@@ -232,7 +232,7 @@ class Follower:
         """The first Ctrl-C lets running tasks finish, the second (and SIGTERM) stops them."""
         try:
             for run in self.runs:
-                if not run.look():
+                if not run.refresh():
                     self._interrupt(run)
         except EngineGone:
             self._restart(resume=False)
@@ -276,7 +276,7 @@ class Follower:
         self._full = [name for name in status.full if name in names]
         self._stopping = [one for one in status.stopping if one.experiment in names]
         for run in self.runs:
-            if run.folder.name not in status.active and not run.look():
+            if run.folder.name not in status.active and not run.refresh():
                 self._require_experiment(run)
                 if not status.notice:  # else its last words wait for room on the disk
                     self._resume(run)
@@ -309,7 +309,7 @@ class Follower:
         self.client.close()
         self.client = EngineClient.start(self.lab)
         for run in self.runs:
-            if run.look():
+            if run.refresh():
                 continue
             if resume:
                 self._resume(run)

@@ -27,7 +27,7 @@ from tui_lab.client.exit_status import DONE, FAILED, INTERRUPTED, USAGE
 from tui_lab.client.formatting import PIPE, span
 from tui_lab.client.submission import Prepared
 from tui_lab.engine.agent_bundle import packed
-from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.engine.transports.channel import GREETING, MARK, boot_command
 from tui_lab.experiment.model import Experiment
 from tui_lab.protocol.agent import (
@@ -71,9 +71,9 @@ def run_first(prepared: Prepared) -> int:
 def run_row(experiment: Experiment, plan: Plan, row: int) -> int:
     """Run one task of a plan in the foreground; its exit status tells success. Raises UsageError."""
     with tempfile.TemporaryDirectory(prefix="tui-lab-first-") as folder:
-        recipe = Recipe(experiment, plan, Path(folder), "first")
+        builder = TaskBuilder(experiment, plan, Path(folder), "first")
         with _term_as_interrupt(), _Agent(Path(folder) / "agent") as agent:
-            return _run(recipe, row, agent)
+            return _run(builder, row, agent)
 
 
 def run_planned(lab: str, name: str, task: int) -> int:
@@ -86,10 +86,10 @@ def run_planned(lab: str, name: str, task: int) -> int:
     return run_row(folder.spec(plan.number), plan, row)
 
 
-def _run(recipe: Recipe, row: int, agent: _Agent) -> int:
-    message = recipe.start(row, 1)
-    agent.send(Hello(1, "first", "localhost", 1), recipe.context(os.environ), message)
-    outputs = _Outputs(recipe, row, Path(message.folder))
+def _run(builder: TaskBuilder, row: int, agent: _Agent) -> int:
+    message = builder.start(row, 1)
+    agent.send(Hello(1, "first", "localhost", 1), builder.context(os.environ), message)
+    outputs = _Outputs(builder, row, Path(message.folder))
     began = time.monotonic()
     interrupts = pid = 0
     while True:
@@ -141,9 +141,9 @@ def _told(finished: Finished, outputs: _Outputs, seconds: float) -> int:
 class _Outputs:
     """What the task prints, copied to our own outputs while it runs; the commands of its steps in front."""
 
-    def __init__(self, recipe: Recipe, row: int, folder: Path) -> None:
+    def __init__(self, builder: TaskBuilder, row: int, folder: Path) -> None:
         self.folder = folder
-        self.steps = list(zip([step.name for step in recipe.experiment.steps], recipe.shown(row), strict=True))
+        self.steps = list(zip([step.name for step in builder.experiment.steps], builder.shown(row), strict=True))
         self.said: set[str | None] = set()
         self.files: dict[str, BinaryIO] = {}
 

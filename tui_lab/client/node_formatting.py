@@ -15,19 +15,19 @@ def trouble(node: NodeStatus, nodes: Sequence[NodeStatus]) -> str:
     if node.away_for is None:
         return error
     if node.state == "failed":
-        said = mended(node.name, error)
+        said = permanent_error(node.name, error)
     else:
         lost = "lost, " if node.state == "lost" else ""
         said = f"{lost}away for {span(node.away_for)}" + (f" ({error})" if error else "")
-    return said + _fate(node, any(other.state == "up" for other in nodes))
+    return said + _tasks_text(node, any(other.state == "up" for other in nodes))
 
 
-def mended(name: str, error: str) -> str:
+def permanent_error(name: str, error: str) -> str:
     """An error that trying again does not help."""
     return f"{error}; after a repair: tui-lab nodes reconnect {name}"
 
 
-def _fate(node: NodeStatus, elsewhere: bool) -> str:
+def _tasks_text(node: NodeStatus, elsewhere: bool) -> str:
     """What becomes of the tasks of a node that is away. elsewhere: another node is there."""
     count, stopping = node.open or 0, node.stopping or 0
     if not count or node.lost_in is None:

@@ -15,12 +15,12 @@ EXAMPLES = 3
 
 def commands(prepared: Prepared, most: int | None) -> list[str]:
     """The first commands that would run, as a person would type them."""
-    recipe, tasks = prepared.recipe, prepared.plan.tasks
+    builder, tasks = prepared.builder, prepared.plan.tasks
     rows = tasks.select("task_id", "repeat").with_row_index("row")
     rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))
     if prepared.experiment.order == "interleaved":
         rows = rows.sort("repeat", maintain_order=True)
-    return [" && ".join(recipe.shown(row)) for row in rows["row"].head(most or rows.height)]
+    return [" && ".join(builder.shown(row)) for row in rows["row"].head(most or rows.height)]
 
 
 def expected(prepared: Prepared, slots: int | None = None) -> float | None:

@@ -17,7 +17,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.client.formatting import plural
-from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.domains.canonical import canonical
 from tui_lab.experiment.domains.domain import Listed
 from tui_lab.experiment.domains.model import Value
@@ -31,7 +31,7 @@ from tui_lab.store import code_snapshot, declared_files, fold
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.plan import PREFIX, Plan
-from tui_lab.store.planning import surroundings
+from tui_lab.store.planning import environment_digests
 
 _LARGEST: Final = 64 << 20  # bytes of a file that is hashed without being declared
 _LONG: Final = 32 * 1024  # characters of a text that may be too much for a program
@@ -49,8 +49,8 @@ _WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
 def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
     """Find out before 3000 tasks do: a working folder or a program that is not there, a value that can't be
     passed on. Raises SpecError."""
-    recipe = Recipe(experiment, plan, folder, "")
-    problems = list(_missing(experiment, recipe)) or list(_unusable(experiment, recipe))
+    builder = TaskBuilder(experiment, plan, folder, "")
+    problems = list(_missing(experiment, builder)) or list(_unusable(experiment, builder))
     if problems:
         raise SpecError(problems)
 
@@ -58,8 +58,8 @@ def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
 # --- Programs
 
 
-def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
-    workdir = recipe.workdir
+def _missing(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
+    workdir = builder.workdir
     if workdir is not None and not Path(workdir).is_dir():
         what = "is no folder" if Path(workdir).exists() else "does not exist"
         yield experiment.problem(("workdir",), f"the working folder {workdir} {what}")
@@ -68,11 +68,11 @@ def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
     if shell is not None and shutil.which(shell) is None:
         yield experiment.problem(("shell",), f'the shell "{shell}" is not found')
         return
-    yield from _several_words(experiment, recipe)
+    yield from _several_words(experiment, builder)
     if experiment.setup is not None or "PATH" in experiment.env:
         return  # either may bring programs along
     unfound = cache(_unfound)
-    for number, (step, command) in enumerate(zip(experiment.steps, recipe.commands, strict=True)):
+    for number, (step, command) in enumerate(zip(experiment.steps, builder.commands, strict=True)):
         found = first_program(command)
         if found is None:
             continue
@@ -85,9 +85,9 @@ def _missing(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
             yield experiment.problem(keypath, *problem, offset=offset)
 
 
-def _several_words(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+def _several_words(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
     """A value that is to be the program and its arguments: it is one word."""
-    for command in recipe.commands:
+    for command in builder.commands:
         parts = [part for part in command.parts if not (isinstance(part, Blank | Syntax) and not part.source.strip())]
         if not parts or not isinstance(parts[0], Place) or parts[0].state != "bare":
             continue
@@ -95,7 +95,7 @@ def _several_words(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
         behind = command.parts[command.parts.index(parts[0]) + 1 :]
         if behind and not isinstance(behind[0], Blank | Syntax):
             continue
-        for value in recipe.plan.values.get(name, ()):
+        for value in builder.plan.values.get(name, ()):
             if isinstance(value, str) and len(value.split()) > 1 and shutil.which(value) is None:
                 what = f'"{value}" is a single word here, and no program has this name'
                 error = PlaceholderError(what, 0, f"{{{name}:raw}} splits it; or use a parameter for each word")
@@ -159,18 +159,18 @@ def _known_to_shell(word: str, shell: str | None) -> bool:
 # --- Values
 
 
-def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
+def _unusable(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
     """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not
     fit."""
     fits: set[int] = set()  # rows: the same task has the first value of many parameters
 
     @lru_cache(maxsize=_TRIED)
     def values_of(row: int) -> tuple[dict[str, Value], bool]:
-        values = recipe.plan.parameters(row)
+        values = builder.plan.parameters(row)
         return values, any(map(_is_odd, values.values()))
 
-    for name, codes in _odd(recipe.plan):
-        rows = recipe.plan.tasks.select(PREFIX + name).with_row_index("row")
+    for name, codes in _odd(builder.plan):
+        rows = builder.plan.tasks.select(PREFIX + name).with_row_index("row")
         if codes is None:
             rows = rows.head(1)
         else:
@@ -182,7 +182,7 @@ def _unusable(experiment: Experiment, recipe: Recipe) -> Iterator[Problem]:
             if some_odd and not _is_odd(values[name]):
                 continue  # that one has its own turn
             try:
-                recipe.start(row, 1)
+                builder.start(row, 1)
                 fits.add(row)
             except PlaceholderError as error:
                 yield _at_value(experiment, name, values[name], error)
@@ -248,7 +248,7 @@ def program_files(experiment: Experiment) -> dict[str, str]:
                     found[os.path.relpath(path, experiment.folder)] = declared_files.file_digest(path)
             except OSError:
                 continue
-    return found | {f"{name}:": digest for name, digest in surroundings(experiment).items()}
+    return found | {f"{name}:": digest for name, digest in environment_digests(experiment).items()}
 
 
 def is_program(path: Path) -> bool:

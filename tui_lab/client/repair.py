@@ -12,7 +12,7 @@ import polars as pl
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.submission import OVERRIDE, cut_off, read_overrides
-from tui_lab.engine.recipe import placeholders
+from tui_lab.engine.task_builder import placeholders
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.load import load
 from tui_lab.experiment.yaml.problem import SpecError
@@ -83,7 +83,7 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
                 yield Finding(path, 0, what, f"--repair makes it again from {source.name}")
 
 
-def mend(lab: Lab) -> list[str]:
+def repair_lab(lab: Lab) -> list[str]:
     """Make again what can be made again; what was done, in lines. Only for the holder of the engine's lock. Raises
     LabError, StorageError."""
     said: list[str] = []

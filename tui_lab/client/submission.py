@@ -24,8 +24,8 @@ from tui_lab.client.git_state import git_state
 from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
 from tui_lab.engine.client import EngineClient
-from tui_lab.engine.early import EarlyEngine
-from tui_lab.engine.recipe import Recipe, placeholders
+from tui_lab.engine.standby import StandbyEngine
+from tui_lab.engine.task_builder import TaskBuilder, placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
 from tui_lab.experiment.domains.model import Value
@@ -63,7 +63,7 @@ def submit(
     nodes: Sequence[NodeEntry],
     keep_going: bool,
     environment: Mapping[str, str],
-    early: EarlyEngine | None = None,
+    standby: StandbyEngine | None = None,
 ) -> tuple[EngineClient | None, list[Accepted]]:
     """Submit what has anything to run or to say; starts an engine where none is alive. `environment` is the
     submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of the
@@ -73,7 +73,7 @@ def submit(
             one.folder.require_whole()
     wanted = [one for one in prepared if len(one.queued) or not one.unchanged]
     usable_nodes = [usable(one.experiment, nodes) for one in wanted]
-    client = EngineClient.start(lab, early) if wanted else None
+    client = EngineClient.start(lab, standby) if wanted else None
     submitted = []
     for one, its_nodes in zip(wanted, usable_nodes, strict=True):
         assert client is not None
@@ -130,9 +130,9 @@ class Prepared:
         return self.planned.plan
 
     @property
-    def recipe(self) -> Recipe:
+    def builder(self) -> TaskBuilder:
         """How the tasks of the plan are run."""
-        return Recipe(self.experiment, self.plan, self.folder.path, "")
+        return TaskBuilder(self.experiment, self.plan, self.folder.path, "")
 
     def placed(self, lab: Lab) -> Prepared:
         """What was prepared without a lab, in one that has no experiment yet."""

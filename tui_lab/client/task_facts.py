@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
-    from tui_lab.engine.recipe import Recipe
+    from tui_lab.engine.task_builder import TaskBuilder
     from tui_lab.experiment.data_types import JsonObject, Row
     from tui_lab.experiment.domains.model import Value
     from tui_lab.protocol.agent import Facts
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LeftFile:
-    """A file of an attempt that stayed on its node, or has come home since. `size` in bytes."""
+class AttemptLeftFile:
+    """A file of an attempt that stayed on its node, or was fetched since. `size` in bytes."""
 
     attempt: int
     node: str
@@ -28,7 +28,7 @@ class LeftFile:
 
 
 @dataclass(frozen=True)
-class UnlistedFiles:
+class AttemptUnlistedFiles:
     """How many further files of an attempt stayed on its node, and their bytes."""
 
     attempt: int
@@ -54,8 +54,8 @@ class TaskDetails:
     folder: str
     files: list[str]
     history: list[Finished]
-    left: list[LeftFile]
-    left_more: list[UnlistedFiles]
+    left: list[AttemptLeftFile]
+    left_more: list[AttemptUnlistedFiles]
     git: JsonObject
     node_facts: Facts
     refused: dict[str, str]
@@ -72,26 +72,26 @@ class TaskDetails:
         return members | lists
 
 
-def repeating_line(recipe: Recipe, row: int) -> str:
+def repeating_line(builder: TaskBuilder, row: int) -> str:
     """What to paste into bash or zsh to do what the task does: its folder, its variables, its commands.
 
     All stands in parentheses: the shell stays in its folder, and survives a script that ends at its first
     failure.
     """
-    from tui_lab.engine.recipe import placeholders
+    from tui_lab.engine.task_builder import placeholders
     from tui_lab.experiment.render import quote
 
-    message = recipe.start(row, 1)
-    experiment = recipe.experiment
+    message = builder.start(row, 1)
+    experiment = builder.experiment
     variables = {name: message.env[name] for name in experiment.env}
     texts = " ".join(step.command for step in experiment.steps)
     variables |= {name: value for name, value in message.env.items() if name in texts}
-    place = shlex.quote(str(message.workdir or recipe.workdir))
+    place = shlex.quote(str(message.workdir or builder.workdir))
     begin = [f"mkdir -p {shlex.quote(message.folder)}"] if "output" in placeholders(experiment) else []
     begin += [f"cd {place}"]
     exports = [f"export {name}={quote(value)}" for name, value in variables.items()]
-    shown = recipe.shown(row)
-    if not any(command.needs_shell for command in recipe.commands) and experiment.setup is None:
+    shown = builder.shown(row)
+    if not any(command.needs_shell for command in builder.commands) and experiment.setup is None:
         assignments = [f"{name}={quote(value)} " for name, value in variables.items()]
         return _grouped(" && ".join([*begin, *("".join([*assignments, line]) for line in shown)]))
     setup = [] if experiment.setup is None else experiment.setup.splitlines()
@@ -104,7 +104,7 @@ def _grouped(line: str) -> str:
     return f"(\n{line}\n)" if "\n" in line or "#" in line else f"( {line} )"
 
 
-def facts(address: Address, recipe: Recipe, row: int) -> TaskDetails:
+def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
     """All that is known of a task, its attempts from the journal included."""
     from tui_lab.client.attempts import attempts, git_facts, node_facts
     from tui_lab.store.task_files import listed
@@ -119,20 +119,20 @@ def facts(address: Address, recipe: Recipe, row: int) -> TaskDetails:
     return TaskDetails(
         experiment=folder.name,
         task=address.task,
-        key=recipe.plan.tasks["key"][row].hex(),
-        parameters=recipe.plan.parameters(row),
+        key=builder.plan.tasks["key"][row].hex(),
+        parameters=builder.plan.parameters(row),
         facts={name: value for name, value in record.items() if name not in parameters and name != "task_id"},
-        commands=recipe.shown(row),
+        commands=builder.shown(row),
         folder=str(place),
         files=sorted(name for name, _ in listed(place, deep=True)),
         history=[attempt.finished for attempt in ended if attempt.finished is not None],
         left=[
-            LeftFile(attempt.number, attempt.node, file.name, file.size, file.home)
+            AttemptLeftFile(attempt.number, attempt.node, file.name, file.size, file.home)
             for attempt in ended
             for file in attempt.left
         ],
         left_more=[
-            UnlistedFiles(one.number, one.node, one.unlisted, one.unlisted_size) for one in ended if one.unlisted
+            AttemptUnlistedFiles(one.number, one.node, one.unlisted, one.unlisted_size) for one in ended if one.unlisted
         ],
         git=git_facts(folder, found[-1].submission) if found else {},
         node_facts=node_facts(folder, found[-1]) if found else {},

@@ -17,10 +17,10 @@ from msgspec import structs
 
 from tui_lab.engine.agent.processes import process_stat
 from tui_lab.engine.agent.spool import is_private
-from tui_lab.engine.early import EarlyEngine
 from tui_lab.engine.lock import EngineFacts, elsewhere
 from tui_lab.engine.paths import peer_uid, require_linux
-from tui_lab.engine.recipe import inherited_environment
+from tui_lab.engine.standby import StandbyEngine
+from tui_lab.engine.task_builder import inherited_environment
 from tui_lab.protocol.control import (
     A,
     AskStatus,
@@ -80,10 +80,10 @@ class EngineClient:
         return None if channel is None else cls(channel, lab, facts)
 
     @classmethod
-    def start(cls, lab: Lab, early: EarlyEngine | None = None) -> EngineClient:
-        """A line to the lab's engine; starts it, detached, where none is alive: the early one, if there is one. Raises
+    def start(cls, lab: Lab, standby: StandbyEngine | None = None) -> EngineClient:
+        """Connect to the lab's engine. Where none is alive, start one, detached: `standby`, if it is given. Raises
         StorageError."""
-        return _start(lab, early)
+        return _start(lab, standby)
 
     def request(self, command: Command[A], *, patience: float | None = None) -> A:
         """Send one command; its answer. patience: seconds to wait, then EngineSilent is raised; by default as long as
@@ -236,7 +236,7 @@ def _reach(lab: Lab, facts: EngineFacts) -> socket.socket | None:
     return channel
 
 
-def _start(lab: Lab, early: EarlyEngine | None = None) -> EngineClient:
+def _start(lab: Lab, standby: StandbyEngine | None = None) -> EngineClient:
     require_linux()
     began = time.monotonic()
     process: subprocess.Popen[bytes] | None = None
@@ -245,7 +245,7 @@ def _start(lab: Lab, early: EarlyEngine | None = None) -> EngineClient:
         if client is not None:
             return client
         if process is None:
-            process, early = (_launch(lab), None) if early is None else (early.serve(), None)
+            process, standby = (_launch(lab), None) if standby is None else (standby.serve(), None)
         elif process.poll() is not None:
             if process.returncode != 0:
                 raise StorageError(_why(process, lab))

@@ -153,7 +153,7 @@ class NodeConnection:
         return self.latency
 
     @property
-    def said(self) -> str:
+    def status_text(self) -> str:
         """What its tasks wait for, for a person; empty where all is well."""
         since = self.state.setup_since
         if self.doing or since is None or not self.ready:
@@ -162,7 +162,7 @@ class NodeConnection:
 
     # --- Listening
 
-    def asleep_for(self, seconds: float) -> None:
+    def discount_pause(self, seconds: float) -> None:
         """The engine itself was held up: that time does not count against the node."""
         self._heard = min(self._heard + seconds, time.monotonic())
 
@@ -213,7 +213,7 @@ class NodeConnection:
             return str(error) or "the connection has ended", fatal, False
         except TimeoutError:
             if self.channel is not None:
-                self.channel.doubt()
+                self.channel.mark_suspect()
             quiet = time.monotonic() - self._heard if self.ready else HANDSHAKE
             return f"its agent has not answered for {quiet:.0f} s", False, True
         except (OSError, asyncio.IncompleteReadError) as error:

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from tui_lab.engine.agent.spool import is_private
 from tui_lab.engine.engine import Engine
-from tui_lab.engine.lock import EngineFacts, beat
+from tui_lab.engine.lock import EngineFacts, touch_heartbeat
 from tui_lab.engine.node_commands import NodeCommands
 from tui_lab.engine.paths import peer_uid, runtime_folder
 from tui_lab.experiment.yaml.problem import SpecError
@@ -94,7 +94,7 @@ class Control:
                 log.error("%s: another process works on it; ending", changed[0] if changed else self.engine.lab.path)
                 self.engine.shutdown()
                 return
-            beat(self.engine.lab)
+            touch_heartbeat(self.engine.lab)
             self._stay_known()
             if not self.path.exists():
                 try:

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import structs
 
+from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.effects import (
     Acknowledge,
@@ -31,19 +32,19 @@ from tui_lab.engine.core.effects import (
     WakeAt,
 )
 from tui_lab.engine.core.events import (
-    AgentSaid,
+    AgentMessages,
     AssignRefused,
     DiskFree,
     DiskFull,
-    DrainAsked,
+    DrainRequested,
     Event,
     Extension,
     LatencyMeasured,
     NodeDisconnected,
     NodeWelcomed,
-    OutputsArrived,
     OutputsBlocked,
-    PauseAsked,
+    OutputsFetched,
+    PauseRequested,
     Recorded,
     RunBegun,
     RunFailed,
@@ -52,7 +53,7 @@ from tui_lab.engine.core.events import (
     Staged,
     StartSent,
     StartsRefused,
-    StopAsked,
+    StopRequested,
     Tick,
     UnstartedAbandoned,
     Woken,
@@ -60,10 +61,9 @@ from tui_lab.engine.core.events import (
 from tui_lab.engine.core.model import Key, Moment, RunSettings
 from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
 from tui_lab.engine.durability import Durability
-from tui_lab.engine.files import NodeFiles
 from tui_lab.engine.node_facts import KnownFacts, NodeFacts
 from tui_lab.engine.output_staging import OutputStaging
-from tui_lab.engine.outputs import Arrival, Outputs, write_piece
+from tui_lab.engine.outputs import IncomingOutputs, OutputFetcher, write_piece
 from tui_lab.engine.registry import NodeRegistry
 from tui_lab.engine.run_files import RunFiles, now
 from tui_lab.engine.samples import Samples
@@ -114,11 +114,11 @@ class Engine:
         self.scheduler = Scheduler(moment())
         self.runs: dict[str, RunFiles] = {}
         self.refused: dict[str, str] = {}  # experiments that can't be read, and why
-        self.files = NodeFiles()
+        self.files = FileChannelPool()
         self.registry = NodeRegistry(lab, epoch, self.scheduler, self.feed, self.files, self)
         self.nodes = self.registry.nodes
         self.samples = Samples(lab)
-        self.outputs = Outputs(self.files, self._on_arrived, lambda blocked: self.feed(OutputsBlocked(blocked)))
+        self.outputs = OutputFetcher(self.files, self._on_fetched, lambda blocked: self.feed(OutputsBlocked(blocked)))
         self.staging = CodeStaging(self.files, self._stage)
         self.durability = Durability(self.runs, self._send, lambda name: self.feed(DiskFree(name)))
         self.facts = NodeFacts(self.files, self._on_facts)
@@ -126,7 +126,7 @@ class Engine:
         self._inbox: deque[Event] = deque()
         self._feeding = False
         self._timer: asyncio.Handle | None = None
-        self._stopped = 0  # the scheduler's answer to `StopAsked`
+        self._stopped = 0  # the scheduler's answer to `StopRequested`
         self._extending: set[asyncio.Task[None]] = set()
         self._ticked = time.monotonic()
         self._wake = asyncio.Event()
@@ -164,10 +164,10 @@ class Engine:
             case SendContext(experiment=name, node=node, submission=submission):
                 self._guard(self.runs[name], self._send_context, self.nodes[node], submission)
             case Fetch(experiment=name, node=node, message=message):
-                self.outputs.bring(Arrival(self.runs[name], self.nodes[node], message))
+                self.outputs.fetch(IncomingOutputs(self.runs[name], self.nodes[node], message))
             case DropOutputs(node=name):
                 self.samples.note(self.nodes[name])
-                self.outputs.forget(lambda arrival: arrival.node.name == name)
+                self.outputs.forget(lambda incoming: incoming.node.name == name)
             case Extend(experiment=name):
                 task = asyncio.create_task(self._extend(self.runs[name]))
                 self._extending.add(task)
@@ -222,19 +222,19 @@ class Engine:
         try:
             paths = self.staging.paths(run, node, effect.submission)
             assert paths is not None
-            recipe = run.recipe(effect.submission)
+            builder = run.builder(effect.submission)
             for key in effect.keys:
-                row = recipe.plan.row(key[0])
+                row = builder.plan.row(key[0])
                 try:
                     if row is None:
                         raise ValueError("the task is not in the plan any more")
-                    message = recipe.start(row, key[1], paths, run.state.changes.get(key[0]), run.wire_name)
+                    message = builder.start(row, key[1], paths, run.state.changes.get(key[0]), run.wire_name)
                     if not self.output_staging.stage(run, node, key, message):
                         messages.append(message)
                 except ValueError as error:
                     refused.append((key, str(error)))
         except Exception:  # nothing has been sent: what is open nowhere must not keep the engine
-            self.feed(AgentSaid(node.name, [Returned([(run.wire_name, *key) for key in effect.keys])]))
+            self.feed(AgentMessages(node.name, [Returned([(run.wire_name, *key) for key in effect.keys])]))
             raise
         node.send(*messages)
         if refused:
@@ -256,14 +256,14 @@ class Engine:
     def _send_context(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
         paths = self.staging.paths(run, node, submission)
         assert run.environment is not None and paths is not None
-        node.send(run.recipe(submission).context(run.environment, paths, run.umask))
+        node.send(run.builder(submission).context(run.environment, paths, run.umask))
 
     def _send(self, name: str, message: ToAgent) -> None:
         if name in self.nodes:
             self.nodes[name].send(message)
 
-    def _on_arrived(self, arrivals: list[Arrival]) -> None:
-        self.feed(OutputsArrived([one.arrived() for one in arrivals]))
+    def _on_fetched(self, arrivals: list[IncomingOutputs]) -> None:
+        self.feed(OutputsFetched([one.fetched() for one in arrivals]))
 
     async def _extend(self, run: RunFiles) -> None:
         assert self.more is not None
@@ -325,12 +325,12 @@ class Engine:
                     node.notice = text
                 case _:
                     pass
-        self.feed(AgentSaid(node.name, messages, changed))
+        self.feed(AgentMessages(node.name, messages, changed))
 
     def _open_run(self, key: WireKey) -> RunFiles | None:
         """The run of an attempt that is open."""
         run = self.scheduler.run_of(key[0])
-        return self.runs[run.name] if run is not None and key[1:] in run.flight else None
+        return self.runs[run.name] if run is not None and key[1:] in run.in_flight else None
 
     def _program_change(self, key: WireKey) -> str:
         run = self._open_run(key)
@@ -444,7 +444,7 @@ class Engine:
                 if any(self.lab.experiment(name).state().columns["assigned"]):
                     run = self.load(name)
                     entries = run.entries()
-                    for node in sorted(set(self.scheduler.runs[name].flight.values())):
+                    for node in sorted(set(self.scheduler.runs[name].in_flight.values())):
                         self.registry.connect(entries.get(node, {"name": node}), {})
             except (LabError, SpecError) as error:
                 log.error("%s: %s", name, error)
@@ -563,19 +563,19 @@ class Engine:
     def pause(self, name: str) -> None:
         """Start nothing more of an experiment until someone resumes it; what runs goes on."""
         self.submitted(name)
-        self.feed(PauseAsked(name))
+        self.feed(PauseRequested(name))
 
     def drain(self, name: str) -> None:
         """Start nothing more of an experiment; what runs may finish, then its run is over."""
         self.submitted(name)
-        self.feed(DrainAsked(name))
+        self.feed(DrainRequested(name))
 
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
         """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of
         stopped."""
         self.submitted(name)
         self._stopped = 0
-        self.feed(StopAsked(name, None if tasks is None else frozenset(tasks), interrupt))
+        self.feed(StopRequested(name, None if tasks is None else frozenset(tasks), interrupt))
         return self._stopped
 
 

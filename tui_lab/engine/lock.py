@@ -93,7 +93,7 @@ def claim(lab: Lab, force: bool) -> None:
         raise error
 
 
-def beat(lab: Lab) -> None:
+def touch_heartbeat(lab: Lab) -> None:
     """Give a sign of life: hosts that share the lab's folder can't see each other's processes."""
     for name in (layout.ENGINE_FILE, OWNER_FILE):
         try:

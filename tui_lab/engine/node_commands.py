@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypedDict
 
+from tui_lab.engine.channel_pool import Unreachable, is_missing
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.events import NodeDrained, Recorded, SlotsSet
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.engine import Engine, moment
-from tui_lab.engine.files import Unreachable, absent
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.samples import sample_of
 from tui_lab.engine.transfer import TransferError
@@ -24,7 +24,7 @@ from tui_lab.portable.globs import matcher
 from tui_lab.protocol.control import CleanedNode, Fetched, FetchFiles, NodeStatus, Piece, ReadFile, StoppingTasks
 from tui_lab.store import journal, layout
 from tui_lab.store.errors import LabError
-from tui_lab.store.events import Assigned, Finished, Left
+from tui_lab.store.events import Assigned, Finished, LeftFile
 from tui_lab.store.fold import RUNNING
 from tui_lab.store.task_files import TaskFile
 
@@ -59,7 +59,7 @@ class NodeCommands:
         reached: there they are stopped once it is back, and given up in `lost_in` seconds."""
         found = []
         for run in self.scheduler.runs.values():
-            counts = Counter(run.flight[key] for key in run.stopping) if name in (None, run.name) else {}
+            counts = Counter(run.in_flight[key] for key in run.stopping) if name in (None, run.name) else {}
             for where, count in counts.items():
                 node = self.scheduler.nodes.get(where)
                 if node is None:
@@ -81,7 +81,7 @@ class NodeCommands:
 
     def _waiting(self, run: RunState) -> str:
         """Where tasks are to be stopped that can't be reached."""
-        nodes = {run.flight[key] for key in run.stopping}
+        nodes = {run.in_flight[key] for key in run.stopping}
         away = sorted(name for name in nodes if name in self.scheduler.nodes and self.scheduler.nodes[name].away)
         return f"{run.name}: its tasks on {', '.join(away)} are stopped once that can be reached again" if away else ""
 
@@ -102,7 +102,7 @@ class NodeCommands:
 
     def _of(self, node: NodeConnection) -> NodeStatus:
         runs, state = self.scheduler.runs, node.state
-        there = [(run, key) for run in runs.values() for key, at in run.flight.items() if at == node.name]
+        there = [(run, key) for run in runs.values() for key, at in run.in_flight.items() if at == node.name]
         tasks = [[run.name, *key] for run, key in there if run.state.columns["state"][key[0]] == RUNNING]
         quarantined = node.ready and any(node.name in runs[name].state.quarantined for name in self.scheduler.active)
         about = {
@@ -117,7 +117,7 @@ class NodeCommands:
             "host": node.entry.get("host"),
             "tags": node.entry.get("tags", []),
             "error": state.error,
-            "doing": node.said,
+            "doing": node.status_text,
             "python": node.facts.get("python"),
             "cores": node.facts.get("cores"),
             "shared": node.shared,
@@ -192,7 +192,7 @@ class NodeCommands:
         run = self.engine.submitted(command.experiment)
         key = (command.task, command.attempt)
         offset, most = command.offset, min(command.most, MOST)
-        node = self.engine.nodes.get(self.scheduler.runs[run.name].flight.get(key, ""))
+        node = self.engine.nodes.get(self.scheduler.runs[run.name].in_flight.get(key, ""))
         if node is None or node.shared or not node.ready:
             return Piece(None, 0)
         paths = self.engine.staging.paths(run, node, run.state.columns["submission"][key[0]])
@@ -203,7 +203,7 @@ class NodeCommands:
             async with self.engine.files.channel(node) as channel:
                 data, total = await channel.read(node.home, path, offset, most)
         except TransferError as error:
-            if absent(error):
+            if is_missing(error):
                 return Piece("", 0)
             raise LabError(f"node {node.name}: {error}") from None
         except Unreachable as error:
@@ -280,7 +280,7 @@ class NodeCommands:
         node = self.engine.registry.connect(entry, environment)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER):
-                while not node.ready and not node.state.hopeless and node.tries < 2:
+                while not node.ready and not node.state.unrecoverable and node.tries < 2:
                     await asyncio.sleep(0.05)
         if not node.ready:
             raise LabError(f"node {node.name}: {node.state.error or 'it does not answer'}")
@@ -289,10 +289,10 @@ class NodeCommands:
 
 def _said(node: NodeConnection) -> tuple[str, ...]:
     """What a node waits for, each once."""
-    return (node.said,) if node.notice in node.said else (node.notice, node.said)
+    return (node.status_text,) if node.notice in node.status_text else (node.notice, node.status_text)
 
 
-def _left(run: RunFiles, task: int, attempt: int) -> tuple[list[Left], bool]:
+def _left(run: RunFiles, task: int, attempt: int) -> tuple[list[LeftFile], bool]:
     """What an attempt left on its node, as its `finished` says; and whether there is more than that names."""
     for event, _ in journal.read(run.folder.journal, kinds=[Finished]):
         if isinstance(event, Finished) and (event.task, event.attempt) == (task, attempt) and event.left:

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Final, cast
 
+from tui_lab.engine.channel_pool import FileChannelPool, Unreachable
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.files import NodeFiles, Unreachable
 from tui_lab.engine.transfer import TransferError
 from tui_lab.protocol.agent import Facts
 
@@ -27,7 +27,7 @@ class KnownFacts(Facts, total=False):
 class NodeFacts:
     """Finds out about a node once. `learned` is called when all is known of one, and whenever it is asked for again."""
 
-    def __init__(self, files: NodeFiles, learned: Callable[[NodeConnection, KnownFacts], None]) -> None:
+    def __init__(self, files: FileChannelPool, learned: Callable[[NodeConnection, KnownFacts], None]) -> None:
         self.files = files
         self.learned = learned
         self._known: dict[NodeConnection, KnownFacts] = {}

@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
+from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.model import Key
 from tui_lab.engine.core.scheduler import Scheduler
-from tui_lab.engine.files import NodeFiles
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import PART, TransferError
 from tui_lab.engine.transports.failures import ChannelError
@@ -23,7 +23,7 @@ from tui_lab.store.task_files import TaskFile, listed
 
 log = logging.getLogger(__name__)
 
-MOST: Final = 2 << 30  # bytes that are taken along: as much as comes home
+MOST: Final = 2 << 30  # bytes that are taken along: as much as is fetched
 AGAIN: Final = 1.0  # seconds before a further try
 
 # What each attempt writes anew: the outputs, and live metrics.
@@ -43,7 +43,7 @@ class OutputStaging:
 
     def __init__(
         self,
-        files: NodeFiles,
+        files: FileChannelPool,
         scheduler: Scheduler,
         settle: Callable[[], Awaitable[None]],
         start: Callable[[RunFiles, NodeConnection, Start], None],

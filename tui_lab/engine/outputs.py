@@ -1,4 +1,4 @@
-"""Bringing home what tasks wrote on nodes that don't see the lab's folder."""
+"""Fetching what tasks wrote on nodes that don't see the lab's folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tui_lab.engine.channel_pool import FileChannelPool, is_missing
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.core.events import Arrived
+from tui_lab.engine.core.events import FetchedAttempt
 from tui_lab.engine.core.model import Key
-from tui_lab.engine.files import NodeFiles, absent
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import TransferError
 from tui_lab.engine.transports.failures import ChannelError
@@ -32,18 +32,18 @@ FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 # A file system says so of a name, or of a kind of file, that it never takes: to wait would be in vain.
 NEVER: Final = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTSUP, errno.EPERM, errno.EFBIG)
 BATCH: Final = 200  # attempts whose small files are written at once
-AT_ONCE: Final = 4  # attempts with large files that are carried at once
+AT_ONCE: Final = 4  # attempts with large files that are fetched at once
 
 
-class Arrival:
-    """An attempt that ended on a node, and its files, as far as they come home."""
+class IncomingOutputs:
+    """An attempt that ended on a node, and its files, as far as they are fetched."""
 
     def __init__(self, run: RunFiles, node: NodeConnection, message: Finished) -> None:
         self.run = run
         self.node = node
         self.message = message
-        self.trouble = ""  # why nothing comes home
-        self.unkept: list[OutputFile] = []  # files that stay on the node
+        self.trouble = ""  # why nothing is fetched
+        self.not_fetched: list[OutputFile] = []  # files that stay on the node
         self.files: list[OutputFile] = message.files or []  # as the node says
         if not _is_sound(message):
             self.refuse(ValueError("it is no list of files"))
@@ -58,16 +58,16 @@ class Arrival:
         """The task's folder here."""
         return self.run.folder.task_folder(self.key[0])
 
-    def arrived(self) -> Arrived:
-        """The event that it is here."""
-        return Arrived(self.run.name, self.node.name, self.message, self.unkept, self.trouble)
+    def fetched(self) -> FetchedAttempt:
+        """Return the event that it is here."""
+        return FetchedAttempt(self.run.name, self.node.name, self.message, self.not_fetched, self.trouble)
 
     def leave(self, file: OutputFile, error: Exception) -> None:
         """Let a file stay on the node, and have that said."""
-        if file["name"] in (one["name"] for one in self.unkept):
+        if file["name"] in (one["name"] for one in self.not_fetched):
             return  # that was found before
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        self.unkept.append({"name": file["name"], "size": file.get("size", 0), "error": why})
+        self.not_fetched.append({"name": file["name"], "size": file.get("size", 0), "error": why})
         log.warning("%s task %d: %s: %s", self.run.name, self.key[0], file["name"], why)
 
     def refuse(self, error: Exception) -> None:
@@ -76,138 +76,138 @@ class Arrival:
         self.trouble = f"what its node says of its files makes no sense ({error!r})"
         said = self.message.files
         names = [file.get("name") for file in said if isinstance(file, dict)] if isinstance(said, list) else []
-        self.unkept = [
-            {"name": name, "size": 0, "error": "not brought home"} for name in names if isinstance(name, str)
+        self.not_fetched = [
+            {"name": name, "size": 0, "error": "not fetched"} for name in names if isinstance(name, str)
         ]
         self.files = []
 
     @property
     def large(self) -> list[OutputFile]:
         """The files that did not come with the message."""
-        gone = {one["name"] for one in self.unkept}
+        gone = {one["name"] for one in self.not_fetched}
         return [file for file in self.files if "size" in file and not file.get("inline") and file["name"] not in gone]
 
 
-class Outputs:
+class OutputFetcher:
     """Writes what comes with the messages, fetches what does not, and passes each attempt on, once its files are
     here and durable."""
 
     def __init__(
-        self, files: NodeFiles, arrived: Callable[[list[Arrival]], None], blocked: Callable[[bool], None]
+        self, files: FileChannelPool, fetched: Callable[[list[IncomingOutputs]], None], blocked: Callable[[bool], None]
     ) -> None:
         """blocked: called when the disk has no room for outputs, and when it has again."""
         self.files = files
-        self.arrived = arrived
+        self.fetched = fetched
         self.blocked = blocked
         self.trouble = ""  # why something can't be written
         self.full = False  # it is for want of room
-        self._coming: dict[tuple[str, str, Key], Arrival] = {}
-        self._small: deque[Arrival] = deque()
+        self._incoming: dict[tuple[str, str, Key], IncomingOutputs] = {}
+        self._small: deque[IncomingOutputs] = deque()
         self._writer: asyncio.Task[None] | None = None
-        self._carriers: set[asyncio.Task[None]] = set()
+        self._fetchers: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     @property
     def busy(self) -> bool:
-        """Whether files are being brought home."""
-        return bool(self._coming)
+        """Whether files are being fetched."""
+        return bool(self._incoming)
 
-    def bring(self, arrival: Arrival) -> None:
+    def fetch(self, incoming: IncomingOutputs) -> None:
         """Begin with an attempt; one that is under way already goes on."""
-        identity = (arrival.node.name, arrival.run.wire_name, arrival.key)
-        if identity in self._coming:
+        identity = (incoming.node.name, incoming.run.wire_name, incoming.key)
+        if identity in self._incoming:
             return
-        self._coming[identity] = arrival
-        if arrival.large:
-            carrier = asyncio.create_task(self._carry(arrival))
-            self._carriers.add(carrier)
-            carrier.add_done_callback(self._carriers.discard)
+        self._incoming[identity] = incoming
+        if incoming.large:
+            fetcher = asyncio.create_task(self._fetch_and_write(incoming))
+            self._fetchers.add(fetcher)
+            fetcher.add_done_callback(self._fetchers.discard)
         else:
-            self._small.append(arrival)
+            self._small.append(incoming)
             if self._writer is None or self._writer.done():
                 self._writer = asyncio.create_task(self._write())
 
-    def forget(self, unwanted: Callable[[Arrival], bool]) -> list[Arrival]:
+    def forget(self, unwanted: Callable[[IncomingOutputs], bool]) -> list[IncomingOutputs]:
         """Drop the attempts whose outputs are not wanted any more; return them."""
-        gone = {identity: arrival for identity, arrival in self._coming.items() if unwanted(arrival)}
+        gone = {identity: incoming for identity, incoming in self._incoming.items() if unwanted(incoming)}
         for identity in gone:
-            del self._coming[identity]
+            del self._incoming[identity]
         return list(gone.values())
 
     async def close(self) -> None:
         """Leave what is not here yet: the agent tells of it again."""
-        running = [*self._carriers, *([self._writer] if self._writer else [])]
+        running = [*self._fetchers, *([self._writer] if self._writer else [])]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _wanted(self, arrival: Arrival) -> bool:
-        if arrival.run.journal.removed:
+    def _wanted(self, incoming: IncomingOutputs) -> bool:
+        if incoming.run.journal.removed:
             return False  # its folder must not come back
-        return self._coming.get((arrival.node.name, arrival.run.wire_name, arrival.key)) is arrival
+        return self._incoming.get((incoming.node.name, incoming.run.wire_name, incoming.key)) is incoming
 
-    def _over(self, arrivals: Iterable[Arrival]) -> None:
-        done = [arrival for arrival in arrivals if self._wanted(arrival)]
-        for arrival in done:
-            del self._coming[arrival.node.name, arrival.run.wire_name, arrival.key]
+    def _over(self, arrivals: Iterable[IncomingOutputs]) -> None:
+        done = [incoming for incoming in arrivals if self._wanted(incoming)]
+        for incoming in done:
+            del self._incoming[incoming.node.name, incoming.run.wire_name, incoming.key]
         if done:
             self.trouble = ""
             self._set_full(False)
-            self.arrived(done)
+            self.fetched(done)
 
     async def _write(self) -> None:
         while self._small:
             batch = [self._small.popleft() for _ in range(min(BATCH, len(self._small)))]
-            batch = [arrival for arrival in batch if self._wanted(arrival)]
+            batch = [incoming for incoming in batch if self._wanted(incoming)]
             refused = await asyncio.to_thread(_write_all, batch)
-            self._over(arrival for arrival in batch if arrival not in refused)
-            for arrival, error in refused.items():
-                self._hold(arrival, error)
+            self._over(incoming for incoming in batch if incoming not in refused)
+            for incoming, error in refused.items():
+                self._hold(incoming, error)
             if refused:
                 self._small.extend(refused)
                 await asyncio.sleep(AGAIN)
 
-    async def _carry(self, arrival: Arrival) -> None:
+    async def _fetch_and_write(self, incoming: IncomingOutputs) -> None:
         async with self._turns:
-            while self._wanted(arrival):
-                if arrival.node.ready:
+            while self._wanted(incoming):
+                if incoming.node.ready:
                     try:
-                        await self._fetch(arrival)
-                        refused = await asyncio.to_thread(_write_all, [arrival] if self._wanted(arrival) else [])
+                        await self._fetch_large(incoming)
+                        refused = await asyncio.to_thread(_write_all, [incoming] if self._wanted(incoming) else [])
                         if not refused:
-                            self._over([arrival])
+                            self._over([incoming])
                             return
-                        self._hold(arrival, refused[arrival])
+                        self._hold(incoming, refused[incoming])
                     except TransferError as error:
                         if error.storage:
                             self.trouble = f"{error}; waiting until that is mended"
-                        log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
+                        log.warning("%s task %d: %s", incoming.run.name, incoming.key[0], error)
                     except ChannelError as error:
-                        log.warning("%s task %d: %s", arrival.run.name, arrival.key[0], error)
+                        log.warning("%s task %d: %s", incoming.run.name, incoming.key[0], error)
                     except OSError as error:
-                        self._hold(arrival, error)
+                        self._hold(incoming, error)
                 await asyncio.sleep(AGAIN)
 
-    async def _fetch(self, arrival: Arrival) -> None:
+    async def _fetch_large(self, incoming: IncomingOutputs) -> None:
         """Get the large files, one after the other; what was here already is not sent again. One that has vanished is
         left out; one that the node does not give, or that can't bear its name here, stays there."""
-        async with self.files.channel(arrival.node) as channel:
-            for file in arrival.large:
-                target = TaskFile(str(arrival.folder), file["name"])
-                source = f"{arrival.message.folder}/{file['name']}"
+        async with self.files.channel(incoming.node) as channel:
+            for file in incoming.large:
+                target = TaskFile(str(incoming.folder), file["name"])
+                source = f"{incoming.message.folder}/{file['name']}"
                 try:
-                    await channel.get(arrival.node.home, source, target, mode=file.get("mode", 0o644) & 0o777)
+                    await channel.get(incoming.node.home, source, target, mode=file.get("mode", 0o644) & 0o777)
                 except TransferError as error:
                     if error.lost or (error.storage and error.errno not in NEVER):
                         raise
-                    if not absent(error):
-                        arrival.leave(file, error)
+                    if not is_missing(error):
+                        incoming.leave(file, error)
                 except ValueError as error:
-                    arrival.leave(file, error)
+                    incoming.leave(file, error)
 
-    def _hold(self, arrival: Arrival, error: OSError) -> None:
+    def _hold(self, incoming: IncomingOutputs, error: OSError) -> None:
         """Wait with an attempt whose files the disk does not take."""
-        where, what = error.filename or arrival.folder, error.strerror or str(error)
+        where, what = error.filename or incoming.folder, error.strerror or str(error)
         self._set_full(error.errno in FULL)
         self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is mended'}"
         log.warning("%s", self.trouble)
@@ -230,16 +230,16 @@ def _is_sound(message: Finished) -> bool:
     )
 
 
-def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
+def _write_all(arrivals: list[IncomingOutputs]) -> dict[IncomingOutputs, OSError]:
     """Write the small files of attempts; they are durable on return. Those that could not be written, and why."""
-    refused: dict[Arrival, OSError] = {}
-    for arrival in arrivals:
+    refused: dict[IncomingOutputs, OSError] = {}
+    for incoming in arrivals:
         try:
-            _write_one(arrival)
+            _write_one(incoming)
         except OSError as error:
-            refused[arrival] = error
+            refused[incoming] = error
         except (ValueError, TypeError, LookupError, AttributeError) as error:  # no agent of ours says such a thing
-            arrival.refuse(error)
+            incoming.refuse(error)
     if arrivals:
         try:
             _settle(arrivals[0].folder.parent)
@@ -248,14 +248,14 @@ def _write_all(arrivals: list[Arrival]) -> dict[Arrival, OSError]:
     return refused
 
 
-def _write_one(arrival: Arrival) -> None:
-    if arrival.message.folder_link is not None and not arrival.files:
-        _write_folder_link(arrival.folder, os.fsencode(arrival.message.folder_link))
+def _write_one(incoming: IncomingOutputs) -> None:
+    if incoming.message.folder_link is not None and not incoming.files:
+        _write_folder_link(incoming.folder, os.fsencode(incoming.message.folder_link))
         return
-    data = memoryview(arrival.message.data)
+    data = memoryview(incoming.message.data)
     start = 0
-    with task_folder(arrival.folder, make=True) as folder:
-        for file in arrival.files:
+    with task_folder(incoming.folder, make=True) as folder:
+        for file in incoming.files:
             content: bytes | memoryview = b""
             if file.get("inline"):
                 content = data[start : start + file["size"]]
@@ -267,7 +267,7 @@ def _write_one(arrival: Arrival) -> None:
             except (OSError, ValueError) as error:
                 if isinstance(error, OSError) and error.errno not in NEVER:
                     raise
-                arrival.leave(file, error)
+                incoming.leave(file, error)
 
 
 def _write_file(folder: Folder, file: OutputFile, content: bytes | memoryview) -> None:

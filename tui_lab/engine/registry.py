@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import Listener, NodeConnection
 from tui_lab.engine.core.events import Event, NodeAdded, NodeRemoved, NodeRetried, SlotsSet
 from tui_lab.engine.core.scheduler import Scheduler
-from tui_lab.engine.files import NodeFiles
 from tui_lab.engine.transports import transport_for
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import layout
@@ -30,7 +30,7 @@ class NodeRegistry:
         epoch: int,
         scheduler: Scheduler,
         feed: Callable[[Event], None],
-        files: NodeFiles,
+        files: FileChannelPool,
         listener: Listener,
     ) -> None:
         self.lab = lab
@@ -137,7 +137,7 @@ class NodeRegistry:
         don't count."""
         for node in self.nodes.values():
             if asleep:
-                node.asleep_for(asleep)
+                node.discount_pause(asleep)
             node.listen()
 
 

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from tui_lab.engine.core.effects import Acknowledge
 from tui_lab.engine.core.model import AttemptNeeds, Key, RunSettings
-from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import journal, ranges
 from tui_lab.store.declared_files import file_digest
@@ -40,7 +40,7 @@ class RunFiles:
         self.unacknowledged: list[Acknowledge] = []  # their events are in the journal, not yet durable
         self.environment: dict[str, str] | None = None  # of the client that submitted; None where none has supplied it
         self.umask: int | None = None
-        self._recipes: dict[int, Recipe] = {}
+        self._builders: dict[int, TaskBuilder] = {}
         self._program_changes: dict[int, ProgramChanges] = {}  # by submission
 
     @property
@@ -136,7 +136,7 @@ class RunFiles:
     def _require_project(self) -> None:
         """Raises LabError where the folder that tasks start in has gone: each would fail for that, and lose what it
         failed for."""
-        experiment = self.recipe().experiment
+        experiment = self.builder().experiment
         if experiment.workdir is None and not experiment.folder.is_dir():
             raise LabError(
                 f'"{self.name}" came from {experiment.file}, and that folder is not there any more',
@@ -174,25 +174,27 @@ class RunFiles:
             entries |= {entry["name"]: entry for entry in submission.nodes}
         return entries | {entry["name"]: entry for entry in self.nodes}
 
-    def recipe(self, submission: int | None = None) -> Recipe:
+    def builder(self, submission: int | None = None) -> TaskBuilder:
         """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
         number = self.submission if submission is None else submission
-        if number not in self._recipes:
+        if number not in self._builders:
             about = self.state.submissions[number]
             spec = self.folder.spec(about.plan)
             identity = f"{self.wire_name}/{number}"
-            self._recipes[number] = Recipe(spec, self.folder.plan(about.plan), self.folder.path, identity, about.code)
-        return self._recipes[number]
+            self._builders[number] = TaskBuilder(
+                spec, self.folder.plan(about.plan), self.folder.path, identity, about.code
+            )
+        return self._builders[number]
 
     def settings(self, *, extends: bool) -> RunSettings:
         """What the scheduler wants to know of the newest submission. extends: further repeats can be found out.
         Raises LabError, SpecError."""
-        recipe = self.recipe()
-        experiment, plan = recipe.experiment, recipe.plan
+        builder = self.builder()
+        experiment, plan = builder.experiment, builder.plan
 
         def needs(key: Key, changes: Changes | None) -> AttemptNeeds:
             row = plan.row(key[0])
-            return {} if row is None else recipe.needs(row, key[1], changes)
+            return {} if row is None else builder.needs(row, key[1], changes)
 
         return RunSettings(
             tasks=plan.tasks["task_id"].to_numpy().astype(np.int64, copy=False),
@@ -205,7 +207,7 @@ class RunFiles:
             max_failures=experiment.max_failures,
             grace=experiment.grace,
             limits=experiment.limits,
-            needy=recipe.needy,
+            has_needs=builder.has_needs,
             needs=needs,
             extends=extends and not isinstance(experiment.repeat, int),
         )
@@ -215,7 +217,7 @@ class RunFiles:
         was submitted; empty where they have not."""
         number = self.state.columns["submission"][task]
         if number not in self._program_changes:
-            folder = self.recipe(number).experiment.folder
+            folder = self.builder(number).experiment.folder
             self._program_changes[number] = ProgramChanges(folder, self.state.submissions[number])
         return self._program_changes[number].note()
 

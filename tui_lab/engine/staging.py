@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
+from tui_lab.engine.channel_pool import FileChannelPool, Unreachable
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.files import NodeFiles, Unreachable
-from tui_lab.engine.recipe import NodePaths
 from tui_lab.engine.run_files import RunFiles
+from tui_lab.engine.task_builder import NodePaths
 from tui_lab.engine.transfer import TransferError
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.yaml.problem import SpecError
@@ -63,17 +63,17 @@ def code_of(experiment: Experiment, scripts: Iterable[str], folder: Path, snapsh
 class CodeStaging:
     """Has the paths of a run on a node, once its files are there. `ready` is called when they have arrived."""
 
-    def __init__(self, files: NodeFiles, ready: Callable[[RunFiles, NodeConnection, int], None]) -> None:
+    def __init__(self, files: FileChannelPool, ready: Callable[[RunFiles, NodeConnection, int], None]) -> None:
         self.files = files
         self.ready = ready
-        self._paths: dict[tuple[NodeConnection, str], NodePaths] = {}  # by node and identity of a recipe
-        self._codes: dict[str, asyncio.Task[Code]] = {}  # by the identity of a recipe
-        self._sent: dict[tuple[NodeConnection, str], str] = {}  # (node, identity of a recipe) -> folder there
+        self._paths: dict[tuple[NodeConnection, str], NodePaths] = {}  # by node and identity of its tasks' builder
+        self._codes: dict[str, asyncio.Task[Code]] = {}  # by the identity of its tasks' builder
+        self._sent: dict[tuple[NodeConnection, str], str] = {}  # (node, identity of its tasks' builder) -> folder there
         self._sending: dict[tuple[NodeConnection, str], asyncio.Task[None]] = {}
 
     def paths(self, run: RunFiles, node: NodeConnection, submission: int) -> NodePaths | None:
         """None while the program's files are on their way. Raises LabError, SpecError."""
-        key = (node, run.recipe(submission).identity)
+        key = (node, run.builder(submission).identity)
         if key not in self._paths:
             paths = self._make(run, node, submission)
             if paths is None:
@@ -82,8 +82,8 @@ class CodeStaging:
         return self._paths[key]
 
     def _make(self, run: RunFiles, node: NodeConnection, submission: int) -> NodePaths | None:
-        recipe = run.recipe(submission)
-        experiment = recipe.experiment
+        builder = run.builder(submission)
+        experiment = builder.experiment
         paths = partial(
             NodePaths,
             node=node.name,
@@ -92,19 +92,18 @@ class CodeStaging:
             setup=node.entry.get("setup"),
         )
         if node.shared:
-            return paths(tasks=recipe.here.tasks, workdir=node.entry.get("workdir") or recipe.here.workdir)
+            return paths(tasks=builder.here.tasks, workdir=node.entry.get("workdir") or builder.here.workdir)
         workdir = node.entry.get("workdir")
         if workdir is None or experiment.code or experiment.inputs:
-            sent = self._sent.get((node, recipe.identity))
+            sent = self._sent.get((node, builder.identity))
             if sent is None:
                 self._send(run, node, submission)
                 return None
             workdir = workdir or sent
-        collected = brought_home(experiment)
         return paths(
             tasks=f"{node.home}/{run.wire_name}/{layout.TASKS}",
             workdir=workdir,
-            collect=Collect(keep=collected["keep"], most=collected["most"], home=node.home),
+            collect=collect(experiment, node.home),
         )
 
     def forget(self, node: NodeConnection) -> None:
@@ -121,38 +120,38 @@ class CodeStaging:
         await asyncio.gather(*running, return_exceptions=True)
 
     def _send(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
-        key = (node, run.recipe(submission).identity)
+        key = (node, run.builder(submission).identity)
         if key not in self._sending:
             self._sending[key] = asyncio.create_task(self._keep_sending(run, node, submission))
 
     async def _keep_sending(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
-        recipe = run.recipe(submission)
+        builder = run.builder(submission)
         try:
             while node.ready and not run.journal.removed:
                 try:
                     code = await self._code(run, submission)
                     folder = f"{node.home}/code/{code.digest}"
                     await self._put(node, folder, code)
-                    self._sent[node, recipe.identity] = folder
+                    self._sent[node, builder.identity] = folder
                     break
                 except (TransferError, *Unreachable, ValueError, SpecError) as error:
                     log.warning("node %s: %s", node.name, error)
                     node.doing = f"can't send the code: {error}"
-                    self._codes.pop(recipe.identity, None)
+                    self._codes.pop(builder.identity, None)
                     await asyncio.sleep(0 if isinstance(error, TransferError) and error.lost else AGAIN)
         finally:
             node.doing = ""
-            self._sending.pop((node, recipe.identity), None)
+            self._sending.pop((node, builder.identity), None)
         self.ready(run, node, submission)
 
     async def _code(self, run: RunFiles, submission: int) -> Code:
         """The files of a submission, hashed once for all nodes."""
-        recipe = run.recipe(submission)
-        if recipe.identity not in self._codes:
+        builder = run.builder(submission)
+        if builder.identity not in self._codes:
             scripts = [name for name in run.state.submissions[submission].scripts if not name.endswith(":")]
-            work = asyncio.to_thread(code_of, recipe.experiment, scripts, recipe.folder, recipe.code)
-            self._codes[recipe.identity] = asyncio.create_task(work)
-        return await self._codes[recipe.identity]
+            work = asyncio.to_thread(code_of, builder.experiment, scripts, builder.folder, builder.code)
+            self._codes[builder.identity] = asyncio.create_task(work)
+        return await self._codes[builder.identity]
 
     async def _put(self, node: NodeConnection, folder: str, code: Code) -> None:
         if not code.files:
@@ -170,21 +169,14 @@ class CodeStaging:
             await channel.put_tree(node.home, folder, list(code.files), progress=tell)
 
 
-class BroughtHome(TypedDict):
-    """What an agent has to collect: globs, or None for everything, and bytes in all."""
+def collect(experiment: Experiment, home: str) -> Collect:
+    """Return which outputs an agent collects. home: the folder of the lab on the node.
 
-    keep: list[str] | None
-    most: int
-
-
-def brought_home(experiment: Experiment) -> BroughtHome:
-    """What an agent has to collect: `keep`, globs or None for everything, and `most` bytes in all.
-
-    Where globs are given, what the results are read from is added: outputs, live metrics, files of metrics.
+    Where globs are given, the files from which results are read are added: outputs, live metrics, files of metrics.
     """
     keep = experiment.keep
     if keep.globs is None:
-        return {"keep": None, "most": keep.most}
+        return {"keep": None, "most": keep.most, "home": home}
     globs: dict[str, None] = dict.fromkeys(keep.globs)
     for stream in ("stdout", "stderr"):
         globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
@@ -193,4 +185,4 @@ def brought_home(experiment: Experiment) -> BroughtHome:
     sources = [rows.csv, rows.source] if rows is not None else []
     sources += [metric.source.file for metric in experiment.metrics.values()]
     globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
-    return {"keep": list(globs), "most": keep.most}
+    return {"keep": list(globs), "most": keep.most, "home": home}

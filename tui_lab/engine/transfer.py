@@ -91,19 +91,19 @@ class FileChannel:
         is not sent again; what is here in part is gone on with where it is of the same file, unchanged since. Also
         raises ValueError for a target whose name is none."""
         facts = await self._facts(home, path)
-        landing: Landing = await _local(target, Landing, target)
+        partial: PartialFile = await _local(target, PartialFile, target)
         try:
-            if landing.facts() == facts:
+            if partial.facts() == facts:
                 return facts[0]
-            begin: int = await _local(target, landing.open, f"{path} {facts}")
+            begin: int = await _local(target, partial.open, f"{path} {facts}")
             async with self._exchange():
-                size, mtime = await self._get_into(landing, home, path, begin, progress)
+                size, mtime = await self._get_into(partial, home, path, begin, progress)
                 if size < begin:  # it is another file by now, or the part is
-                    await _local(target, landing.restart)
-                    size, mtime = await self._get_into(landing, home, path, 0, progress)
-            await _local(target, landing.finish, mode, mtime)
+                    await _local(target, partial.restart)
+                    size, mtime = await self._get_into(partial, home, path, 0, progress)
+            await _local(target, partial.finish, mode, mtime)
         finally:
-            landing.close()
+            partial.close()
         return size
 
     async def _facts(self, home: str, path: str) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class FileChannel:
         return facts["total"], facts["mtime_ns"]
 
     async def _get_into(
-        self, landing: Landing, home: str, path: str, begin: int, progress: Progress | None
+        self, partial: PartialFile, home: str, path: str, begin: int, progress: Progress | None
     ) -> tuple[int, int]:
         """Append what the node has from there on; the file's size there, and its time of change (ns)."""
         self._send({"get": path, "home": home, "offset": begin, "most": None})
@@ -126,12 +126,12 @@ class FileChannel:
             data = await self._exactly(answer["size"])
             gathered += data
             if len(gathered) >= WRITE:
-                await _local(landing.target, landing.write, gathered)
+                await _local(partial.target, partial.write, gathered)
                 gathered = bytearray()
             if progress is not None:
                 progress(len(data))
-        await _local(landing.target, landing.write, gathered)
-        if total >= begin and landing.size < answer["total"]:
+        await _local(partial.target, partial.write, gathered)
+        if total >= begin and partial.size < answer["total"]:
             raise TransferError(f"{path} changed while it was being read")
         return min(total, int(answer["total"])), int(first["mtime_ns"])
 
@@ -368,7 +368,7 @@ async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> A
         raise TransferError(f"{target}: {error.strerror or error}", storage=True, errno=error.errno) from error
 
 
-class Landing:
+class PartialFile:
     """A file of a task while it comes: it grows in the folder where it was begun, whatever happens to that name."""
 
     def __init__(self, target: TaskFile) -> None:

@@ -1,4 +1,4 @@
-"""What a task needs of its node and of the run's tokens, and what comes home of what it wrote."""
+"""What a task needs of its node and of the run's tokens, and which of its files are fetched."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Needs(Model):
 
 
 class Keep(Model):
-    """What comes home from a node that does not share the lab's folder."""
+    """What is fetched from a node that does not share the lab's folder."""
 
     globs: tuple[str, ...] | None = documented(
         default=None,

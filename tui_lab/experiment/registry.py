@@ -77,7 +77,7 @@ class Registry(Generic[T]):
                 found.append(str(error))
         return found
 
-    def look_again(self) -> None:
+    def reload(self) -> None:
         """Forget which packages are there: others may be by now."""
         self._loaded.clear()
         vars(self).pop("_plugins", None)

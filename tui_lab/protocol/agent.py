@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypedDict, get_args
 
 import msgspec
 
-from tui_lab.store.events import EndState, Left, LeftMore
+from tui_lab.store.events import EndState, LeftFile, UnlistedFiles
 
 WireKey = tuple[str, int, int]  # what agents call an attempt: experiment, task, attempt
 Card = int | str  # a GPU: its index, or the name of a part
@@ -37,7 +37,7 @@ class Step(TypedDict):
 
 
 class Collect(TypedDict):
-    """Which outputs are carried home: globs, bytes in all, and the folder of the lab on the node."""
+    """Which outputs are fetched: globs, bytes in all, and the folder of the lab on the node."""
 
     keep: Sequence[str] | None
     most: int
@@ -132,7 +132,7 @@ class Context(_Message, frozen=True):
 
 class Start(_Message, frozen=True):
     """Start an attempt when there is room for it, see [needs](#needs). An attempt that is known is not started
-    again. With `collect`, its outputs are to be [carried home](#outputs-that-are-carried-home)."""
+    again. With `collect`, its outputs are [fetched](#outputs-that-are-fetched)."""
 
     experiment: str
     task: int
@@ -173,8 +173,8 @@ class Stop(_Message, frozen=True):
 
 
 class Ack(_Message, frozen=True):
-    """The ends of these attempts, and what was to be carried home, are durable: forget them. `stay` is `[[key,
-    [NAME...]]...]`: files that could not be brought home. They are not removed."""
+    """The ends of these attempts, and the outputs that were fetched, are durable: forget them. `stay` is `[[key,
+    [NAME...]]...]`: files that could not be fetched. They are not removed."""
 
     keys: Sequence[WireKey]
     stay: Sequence[tuple[WireKey, Sequence[str]]] | None = None
@@ -186,7 +186,7 @@ class Slots(_Message, frozen=True):
     slots: int
 
 
-class Forsake(_Message, frozen=True):
+class AbandonUnstarted(_Message, frozen=True, tag="forsake"):
     """No client has supplied the environment of these contexts. What waits for one and has not begun goes back.
     What has begun is lost."""
 
@@ -242,7 +242,7 @@ class Started(_Message, frozen=True):
 
 class Finished(_Message, frozen=True):
     """An attempt has ended, `ago` seconds before. Members as in the journal's `finished`, and its
-    [outputs](#outputs-that-are-carried-home). It is sent again after each `hello` until it is acknowledged.
+    [outputs](#outputs-that-are-fetched). It is sent again after each `hello` until it is acknowledged.
     `reason` may be `interrupted`."""
 
     key: WireKey
@@ -263,8 +263,8 @@ class Finished(_Message, frozen=True):
     folder_link: Any = None  # str
     folder_trouble: Any = None  # str
     files: Any = None  # list[OutputFile]
-    left: list[Left] | None = None
-    left_more: LeftMore | None = None
+    left: list[LeftFile] | None = None
+    left_more: UnlistedFiles | None = None
     size: int = 0
     data: bytes = b""
 
@@ -319,7 +319,7 @@ class Notice(_Message, frozen=True):
     text: str
 
 
-ToAgent = Hello | Context | Start | Return | Stop | Ack | Slots | Forsake | Ping | Bye
+ToAgent = Hello | Context | Start | Return | Stop | Ack | Slots | AbandonUnstarted | Ping | Bye
 FromAgent = Welcome | Refused | Started | Finished | Returned | Output | Sample | Setup | Pong | Notice
 
 TO_AGENT: Final[tuple[type[ToAgent], ...]] = get_args(ToAgent)

@@ -138,7 +138,7 @@ class Piece(Answer, frozen=True):
 
 
 class Fetched(Answer, frozen=True):
-    """How many `files` have come home, and their `bytes`."""
+    """How many `files` were fetched, and their `bytes`."""
 
     files: int
     bytes: int

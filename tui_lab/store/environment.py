@@ -72,7 +72,7 @@ def capture(experiment: Path, facts: Mapping[str, Any]) -> str:
     return digest
 
 
-def recall(experiment: Path, digest: object) -> dict[str, Any]:
+def load(experiment: Path, digest: object) -> dict[str, Any]:
     """The facts behind a digest, as JSON that was just read; nothing where there are none any more."""
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         return {}

@@ -36,7 +36,7 @@ class Changes(TypedDict, total=False):
     needs: dict[str, Resolved]
 
 
-class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class LeftFile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """A file that stayed on a node."""
 
     name: str  # relative to the task's folder
@@ -45,7 +45,7 @@ class Left(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     error: str | None = None  # why it could not be fetched or read
 
 
-class LeftMore(msgspec.Struct, frozen=True, gc=False):
+class UnlistedFiles(msgspec.Struct, frozen=True, gc=False):
     """Further files that stayed on a node, not listed."""
 
     files: int = 0
@@ -205,8 +205,8 @@ class Finished(_Event, frozen=True, tag="finished"):
     leftover: int | None = None
     message: str | None = None
     note: str | None = None
-    left: list[Left] | None = None
-    left_more: LeftMore | None = None
+    left: list[LeftFile] | None = None
+    left_more: UnlistedFiles | None = None
     again: float | None = None
     late: bool = False
     duplicate: bool = False

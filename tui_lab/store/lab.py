@@ -95,7 +95,7 @@ class Lab:
         return cls.open(path)
 
     @classmethod
-    def mend(cls, path: Path) -> str:
+    def repair(cls, path: Path) -> str:
         """Make the marker again where it is missing or damaged; what was done, empty where it was well. Raises LabError
         where the folder holds no experiment, or is a lab of a newer version; StorageError."""
         try:

@@ -51,7 +51,7 @@ def _hashed(value: Value) -> int:
 
 
 # Parts that tasks run under, though no key holds them.
-_SURROUNDINGS: Final = ("env", "setup", "shell", "workdir")
+_ENVIRONMENT: Final = ("env", "setup", "shell", "workdir")
 _BLOCK: Final = 1 << 16  # keys at a time
 MAX_TASKS: Final = 20_000_000  # of one plan
 
@@ -77,9 +77,9 @@ def components(experiment: Experiment) -> dict[str, Value]:
     }
 
 
-def surroundings(experiment: Experiment) -> dict[str, str]:
+def environment_digests(experiment: Experiment) -> dict[str, str]:
     """Digests of what tasks run under and no key holds, so that a change can be said."""
-    return {name: keys.digest(getattr(experiment, name)) for name in _SURROUNDINGS}
+    return {name: keys.digest(getattr(experiment, name)) for name in _ENVIRONMENT}
 
 
 SEED_VARIABLE: Final = "TUI_LAB_SEED"
@@ -177,7 +177,7 @@ def known_tasks(plans: Path, state: State) -> pl.DataFrame:
     return found
 
 
-def recall(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
+def find_tasks(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
     """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the
     newest plan that has it."""
     found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64})
@@ -198,7 +198,7 @@ def _ran_with(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
     that they have in `table`. They began in the oldest plan that has them; what later ones say of the seed is none that
     they have seen."""
     plain = table.select("plain", "key", "seed").unique("plain", keep="first")
-    before = recall(plain.select(pl.col("plain").alias("key")), plans, state).rename({"key": "plain"})
+    before = find_tasks(plain.select(pl.col("plain").alias("key")), plans, state).rename({"key": "plain"})
     began = pl.DataFrame(schema={"plain": pl.Binary, "began_with": pl.Int64})
     for number in reversed(named_plans(state)):
         rest = before.join(began, on="plain", how="anti")
@@ -254,7 +254,7 @@ def make_plan(
         chosen = table["key"].is_in(asked["key"].implode())
         table, values = _as_asked(table, values, Plan(0, asked, overridden.values), experiment.unhashed)
     table = table.with_columns((pl.col("combination") >= from_file).alias("added"))
-    known = recall(table, plans, state)
+    known = find_tasks(table, plans, state)
     if seed == "given":
         known = pl.concat([known, _ran_with(table.join(known, on="key", how="anti"), plans, state)])
     table = table.join(known, on="key", how="left", maintain_order="left").with_columns(

@@ -42,7 +42,7 @@ END
 
 
 def collected(talk: Talk, task: int, *scripts: str, keep: Any = None, most: int = 1 << 30, **more: Any) -> list[Any]:
-    """Start a task whose outputs must be carried home."""
+    """Start a task whose outputs must be fetched."""
     return talk.start(task, *scripts, collect={"keep": keep, "most": most}, **more)
 
 

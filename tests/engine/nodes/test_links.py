@@ -137,7 +137,7 @@ def test_names_that_change_their_kind_between_attempts(workbench: Workbench, fle
     for before, after in itertools.product(KINDS, KINDS):
         place = folder_of(workbench, tasks[before, after]) / "d"
         kind = "link" if place.is_symlink() else "folder" if place.is_dir() else "file" if place.exists() else "nothing"
-        carried = before if after in ("nothing", "empty", "fifo") else after  # what has no file does not come home
+        carried = before if after in ("nothing", "empty", "fifo") else after  # what has no file is not fetched
         expected = {"large": "file", "filelink": "link", "dangling": "link", "inlink": "link"}
         expected |= dict.fromkeys(("empty", "fifo"), "nothing")
         assert kind == expected.get(carried, carried), (before, after)
@@ -213,12 +213,12 @@ def test_what_can_not_come_home_is_said(workbench: Workbench, fleet: Fleet, trap
     assert ran.code == 0, ran.err
     ended = {event["task"]: event for event in workbench.events("finished")}
     notes = {task: event.get("note", "") for task, event in ended.items()}
-    mounted = "its folder can't be read: another file system is mounted there; nothing of it came home"
+    mounted = "its folder can't be read: another file system is mounted there; nothing of it was fetched"
     assert notes[0] == notes[1] == mounted
     (left,) = ended[2]["left"]
     assert (left["name"], left["error"]) == ("d", "another file system is mounted there")
-    assert notes[3] == "its folder is a file; nothing of it came home"
-    assert notes[4] == "its folder is gone; nothing of it came home"
+    assert notes[3] == "its folder is a file; nothing of it was fetched"
+    assert notes[4] == "its folder is gone; nothing of it was fetched"
     assert "task 0: its folder can't be read" in ran.err
 
 

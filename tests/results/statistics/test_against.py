@@ -13,7 +13,15 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from tui_lab.results.statistics.against import Against, Versus, compare, document, frame, side_of, side_of_file
+from tui_lab.results.statistics.against import (
+    Against,
+    MetricComparison,
+    compare,
+    document,
+    frame,
+    side_of,
+    side_of_file,
+)
 from tui_lab.results.statistics.report import Options, StatisticsError
 from tui_lab.results.tables import refresh
 
@@ -26,7 +34,7 @@ def against(a: dict[str, Any], b: dict[str, Any], options: Options = ACC) -> Aga
     return compare(first, second, options)
 
 
-def only(found: Against) -> Versus:
+def only(found: Against) -> MetricComparison:
     (metric,) = found.metrics
     return metric
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 from tests.workbench import REPOSITORY
 from tui_lab.results.numeric.exact import anova, blocked_anova
-from tui_lab.results.statistics.comparison import Asked
+from tui_lab.results.statistics.comparison import TaskCounts
 from tui_lab.results.statistics.intervals import newcombe, wilson
 from tui_lab.results.statistics.report import MetricReport, judge
 from tui_lab.results.statistics.resolution import printed_step, resolution
@@ -223,16 +223,16 @@ def test_blocks_see_what_scatter_hides() -> None:
 
 def test_a_setting_that_lacks_values_is_not_the_best_unasked() -> None:
     samples = [Sample((0.01,), (0,), (0,), n_nan=5), Sample((0.5, 0.6, 0.55), (0, 1, 2), (1, 2, 3))]
-    asked = [Asked(6), Asked(3)]
+    asked = [TaskCounts(6), TaskCounts(3)]
     report = judge("loss", samples, "min", asked=asked)
     assert (report.best, report.order, standings(report)) == (1, [1, 0], ["incomplete", "best"])
-    assert report.uncrowned() == [0]
+    assert report.incomplete_leaders() == [0]
     allowed = judge("loss", samples, "min", asked=asked, allow_incomplete=True)
-    assert (allowed.best, allowed.order, allowed.uncrowned()) == (0, [0, 1], [])
-    crashed = judge("loss", [Sample((0.01,)), Sample((0.5, 0.6, 0.55))], "min", asked=[Asked(3, 2), Asked(3)])
+    assert (allowed.best, allowed.order, allowed.incomplete_leaders()) == (0, [0, 1], [])
+    crashed = judge("loss", [Sample((0.01,)), Sample((0.5, 0.6, 0.55))], "min", asked=[TaskCounts(3, 2), TaskCounts(3)])
     assert crashed.best == 1
     none = judge("loss", samples[:1], "min", asked=asked[:1])
-    assert none.best is None and none.uncrowned() == [0]
+    assert none.best is None and none.incomplete_leaders() == [0]
 
 
 def test_resolution_of_no_values() -> None:
@@ -249,7 +249,7 @@ def test_a_setting_that_is_better_in_each_pair_is_never_said_to_be_worse(missing
         tuple(one + 1 + place / 100 for place, one in enumerate(blocks[:kept])), tuple(range(kept)), tuple(range(kept))
     )
     for lacking, expected in ((True, "incomplete"), (False, "tied")):
-        asked = [Asked(8), Asked(8 if lacking else kept)]
+        asked = [TaskCounts(8), TaskCounts(8 if lacking else kept)]
         report = judge("m", [first, second], "max", pair=True, asked=asked, baseline=0)
         assert report.best == 0
         assert standings(report) == ["best", expected]

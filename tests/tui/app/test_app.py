@@ -19,7 +19,7 @@ from tui_lab.tui.app.frame import Keys, LabLine, Line, Notice, RunLine, Tabs
 from tui_lab.tui.app.help import Help
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import panes
-from tui_lab.tui.base.config import Config, Remembered, state_folder
+from tui_lab.tui.base.config import Config, SavedState, state_folder
 from tui_lab.tui.widgets.dialogs import Choose
 
 
@@ -103,7 +103,7 @@ async def test_numbers_open_the_panes(small_lab: Path) -> None:
         for number, name in enumerate(panes.NAMES, 1):
             await pilot.press(f"alt+{number}")
             await wait_until(pilot, lambda: shown(app) == name)
-            assert app.remembered.of_lab("pane") == name
+            assert app.saved_state.of_lab("pane") == name
 
 
 async def test_keys_may_be_pressed_before_the_first_pane_is_there(small_lab: Path) -> None:
@@ -294,13 +294,13 @@ def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, content: str) -> No
     file = state_folder() / "screen.json"
     file.parent.mkdir(parents=True)
     file.write_text(content)
-    found = Remembered(file, tmp_path)
+    found = SavedState(file, tmp_path)
     assert found.of_lab("pane") is None
     assert found.get("theme", "lab-dark") == "lab-dark"
     found.put_of_lab("pane", "nodes")
     found.put("split", 40)
     found.write()
-    again = Remembered(file, tmp_path)
+    again = SavedState(file, tmp_path)
     assert (again.of_lab("pane"), again.get("split", 50)) == ("nodes", 40)
     assert json.loads(file.read_text())["labs"] == {str(tmp_path): {"pane": "nodes"}}
 

@@ -14,7 +14,7 @@ from tui_lab.client.errors import UsageError
 from tui_lab.store.events import Ended
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app import entry
-from tui_lab.tui.app.app import news
+from tui_lab.tui.app.app import notifications
 from tui_lab.tui.app.palette import registry
 from tui_lab.tui.base import clipboard
 from tui_lab.tui.base.config import Config, config_file, read_config
@@ -147,10 +147,10 @@ def test_news_of_a_run() -> None:
     failed = replace(going, counts={"pending": 2, "failed": 1, "done": 0})
     ended = replace(failed, counts={"pending": 0, "failed": 1, "done": 2}, active=False, ended=Ended(1.0, {}))
     steps = [LabSnapshot(lab, (one,)) for one in (going, failed, failed, ended, ended)]
-    told = [[one.text for one in news(*pair)] for pair in pairwise(steps)]
+    told = [[one.text for one in notifications(*pair)] for pair in pairwise(steps)]
     assert told == [["grid: the first failure: task 3: exit 1"], [], ["grid has ended: 2 done, 1 failed"], []]
-    assert news(LabSnapshot(), steps[0]) == []
-    assert [one.severity for one in news(steps[1], replace(steps[1], died=True))] == ["error"]
+    assert notifications(LabSnapshot(), steps[0]) == []
+    assert [one.severity for one in notifications(steps[1], replace(steps[1], died=True))] == ["error"]
 
 
 # --- Documents

@@ -85,8 +85,8 @@ def test_sixteen_colours_have_a_theme_of_theirs(
     monkeypatch.setenv("TERM", "xterm-16color")
     monkeypatch.delenv("COLORTERM", raising=False)
     before = LabApp(small_lab)
-    before.remembered.put("theme", name)
-    before.remembered.write()
+    before.saved_state.put("theme", name)
+    before.saved_state.write()
     assert LabApp(small_lab).theme == wanted
     assert LabApp(small_lab, config=Config(theme=name)).theme == name
 

@@ -14,7 +14,7 @@ from tests.tui.conftest import wait_until
 from tests.workbench import Workbench
 from tui_lab.store.lab import Lab
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.panes.experiment.pane import TextSide
+from tui_lab.tui.panes.experiment.pane import EditorSide
 from tui_lab.tui.panes.history.compare import Comparing, compare_results
 from tui_lab.tui.panes.history.pane import HistoryPane
 from tui_lab.tui.widgets.dialogs import Confirm
@@ -121,15 +121,15 @@ async def test_an_experiment_is_opened_again(own_lab: Workbench) -> None:
         assert app.pane is not None and app.pane.NAME == "tasks"
 
 
-def side_of(app: LabApp) -> TextSide:
-    return app.query_one(TextSide)
+def side_of(app: LabApp) -> EditorSide:
+    return app.query_one(EditorSide)
 
 
 def headline(app: LabApp) -> str:
     return str(side_of(app).query_one("#file", Static).render())
 
 
-async def reopened(app: LabApp, pilot: Pilot[int], *keys: str) -> TextSide:
+async def reopened(app: LabApp, pilot: Pilot[int], *keys: str) -> EditorSide:
     await opened(app, pilot)
     await pilot.press(*keys)
     await wait_until(pilot, lambda: app.pane is not None and app.pane.NAME == "experiment" and side_of(app).file)

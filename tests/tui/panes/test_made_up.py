@@ -22,9 +22,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     install(tmp_path, {"tui_lab.panes": points})
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path / "packages")
-        PANES.look_again()
+        PANES.reload()
         yield
-    PANES.look_again()
+    PANES.reload()
 
 
 @pytest.mark.usefixtures("package")

@@ -62,18 +62,18 @@ def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]
     """What there is to say of a lab; its damage joins the problems. Raises LabError."""
     from tui_lab.cli.commands.clean import take_lock
     from tui_lab.client.formatting import plural
-    from tui_lab.client.repair import findings, mend
+    from tui_lab.client.repair import findings, repair_lab
     from tui_lab.experiment.yaml.problem import Problem
     from tui_lab.store.lab import Lab
 
     said: list[str] = []
-    if repair and (made := Lab.mend(path)):
+    if repair and (made := Lab.repair(path)):
         said.append(made)
     lab = Lab.open(path)
     if repair:
         lock = take_lock(lab)
         try:
-            said += mend(lab)
+            said += repair_lab(lab)
         finally:
             lock.release()
     found = findings(lab)

@@ -20,7 +20,7 @@ from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
-    from tui_lab.client.attempts import Attempt, Left
+    from tui_lab.client.attempts import Attempt, AttemptFile
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.lab import Lab
 
@@ -34,7 +34,7 @@ class Wanted:
 
     address: Address
     attempt: Attempt
-    files: list[Left]
+    files: list[AttemptFile]
     globs: list[str]
     """What to ask for: by name what is listed, else as it was said."""
 

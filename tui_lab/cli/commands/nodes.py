@@ -16,7 +16,7 @@ from tui_lab.cli.options import Parser, add_common, add_json, add_nodes, example
 from tui_lab.client.errors import UsageError
 from tui_lab.client.exit_status import DONE, INFRASTRUCTURE
 from tui_lab.client.formatting import printable
-from tui_lab.client.node_formatting import mended
+from tui_lab.client.node_formatting import permanent_error
 from tui_lab.experiment.data_types import JsonObject
 from tui_lab.protocol.control import (
     AddNode,
@@ -89,9 +89,9 @@ def _known() -> str:
 
 
 def _list(lab: Lab, args: argparse.Namespace) -> None:
-    from tui_lab.cli.output.node_table import as_json, look, show
+    from tui_lab.cli.output.node_table import as_json, query_nodes, show
 
-    found = look(lab)
+    found = query_nodes(lab)
     if args.json:
         print_json({"lab": str(lab.path), "engine": found.alive, "nodes": [as_json(node) for node in found.nodes]})
     else:
@@ -129,7 +129,9 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
 def _outcome(name: str, state: str, error: str) -> str:
     if not error:
         return f"{name}: {_UP[state]}"
-    return f"! {name}: " + (mended(name, error) if state == "failed" else f"{error}; the engine goes on trying")
+    return f"! {name}: " + (
+        permanent_error(name, error) if state == "failed" else f"{error}; the engine goes on trying"
+    )
 
 
 def _say(text: str, args: argparse.Namespace) -> None:

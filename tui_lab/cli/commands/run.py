@@ -18,7 +18,7 @@ from tui_lab.results.terminal.guard import console as new_console
 
 if TYPE_CHECKING:
     from tui_lab.client.submission import Choice, Prepared
-    from tui_lab.engine.early import EarlyEngine
+    from tui_lab.engine.standby import StandbyEngine
     from tui_lab.experiment.cluster.entry import NodeEntry
     from tui_lab.experiment.yaml.problem import Problem
     from tui_lab.store.lab import Lab
@@ -117,8 +117,8 @@ def run(args: argparse.Namespace, nodes: list[NodeEntry] | None = None) -> int:
     """Submit experiments and follow them to their end; return the exit status.
 
     nodes: the nodes to run on, else those of the arguments."""
-    from tui_lab.engine.early import start_early
     from tui_lab.engine.paths import require_linux
+    from tui_lab.engine.standby import start_standby
     from tui_lab.store.layout import ENGINE_FILE
 
     require_linux()
@@ -126,15 +126,15 @@ def run(args: argparse.Namespace, nodes: list[NodeEntry] | None = None) -> int:
     # First of all, for it needs as long for its imports as we for ours.
     alive = (lab_path(args) / ENGINE_FILE).exists()
     ssh = bool(args.cluster) or any(words[0] != "localhost" for words in args.node)
-    early = None if args.first or alive else start_early(lab_path(args).absolute(), ssh=ssh)
+    standby = None if args.first or alive else start_standby(lab_path(args).absolute(), ssh=ssh)
     try:
-        return _run(args, nodes, early)
+        return _run(args, nodes, standby)
     finally:
-        if early is not None:
-            early.dismiss()
+        if standby is not None:
+            standby.dismiss()
 
 
-def _run(args: argparse.Namespace, nodes: list[NodeEntry] | None, early: EarlyEngine | None) -> int:
+def _run(args: argparse.Namespace, nodes: list[NodeEntry] | None, standby: StandbyEngine | None) -> int:
     from tui_lab.client.follow import Followed, Interrupts
     from tui_lab.client.nodes import read_nodes
     from tui_lab.client.submission import Choice, find_lab, split_words, submit
@@ -170,7 +170,7 @@ def _run(args: argparse.Namespace, nodes: list[NodeEntry] | None, early: EarlyEn
             if not args.json:
                 announce(one)
         heard = Interrupts()
-        client, submitted = submit(lab, prepared, nodes, args.keep_going, os.environ, early)
+        client, submitted = submit(lab, prepared, nodes, args.keep_going, os.environ, standby)
     runs = [Followed(one.prepared.folder, one.number, len(one.prepared.queued), one.state) for one in submitted]
     if args.detach:
         heard.restore()

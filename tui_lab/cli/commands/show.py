@@ -12,8 +12,8 @@ from tui_lab.client.task_facts import facts, repeating_line
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
-    from tui_lab.client.task_facts import LeftFile, TaskDetails
-    from tui_lab.engine.recipe import Recipe
+    from tui_lab.client.task_facts import AttemptLeftFile, TaskDetails
+    from tui_lab.engine.task_builder import TaskBuilder
 
 _SHOWN: Final = 20  # files
 
@@ -42,21 +42,21 @@ def main(arguments: list[str]) -> int:
         raise UsageError("no task matches")
     for number, address in enumerate(addresses):
         with noted(str(address)):
-            recipe, row = _recipe(address)
+            builder, row = _builder(address)
         if args.command:
-            print(repeating_line(recipe, row))
+            print(repeating_line(builder, row))
         elif args.json:
-            print_json(facts(address, recipe, row).as_json())
+            print_json(facts(address, builder, row).as_json())
         else:
             if number:
                 print()
-            _show(facts(address, recipe, row), address)
+            _show(facts(address, builder, row), address)
     return DONE
 
 
-def _recipe(address: Address) -> tuple[Recipe, int]:
+def _builder(address: Address) -> tuple[TaskBuilder, int]:
     """How the task was or would be run: by the newest plan that has it."""
-    from tui_lab.engine.recipe import Recipe
+    from tui_lab.engine.task_builder import TaskBuilder
 
     folder = address.folder
     plan = folder.plan_of(address.task)
@@ -65,7 +65,7 @@ def _recipe(address: Address) -> tuple[Recipe, int]:
     state = folder.state()
     ran = state.columns["submission"][address.task]
     code = state.submissions[ran].code if ran >= 0 else None
-    return Recipe(folder.spec(plan.number), plan, folder.path, "", code), row
+    return TaskBuilder(folder.spec(plan.number), plan, folder.path, "", code), row
 
 
 def _show(found: TaskDetails, address: Address) -> None:
@@ -126,8 +126,8 @@ def _show(found: TaskDetails, address: Address) -> None:
         print(f"  stayed on {more.node}, too: {plural(more.files, 'further file')}, {size(more.size)}")
 
 
-def _show_left(files: list[LeftFile], address: Address) -> None:
-    """What stayed on a node, and how it comes home."""
+def _show_left(files: list[AttemptLeftFile], address: Address) -> None:
+    """What stayed on a node, and how to fetch it."""
     from tui_lab.client.formatting import plural, size
 
     for place in dict.fromkeys((file.node, file.attempt) for file in files):

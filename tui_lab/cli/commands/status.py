@@ -59,9 +59,9 @@ def main(arguments: list[str]) -> int:
     found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
     nodes = None
     if args.nodes and code == DONE:
-        from tui_lab.cli.output.node_table import look, show
+        from tui_lab.cli.output.node_table import query_nodes, show
 
-        nodes = look(lab)
+        nodes = query_nodes(lab)
     if args.json:
         from tui_lab.cli.output.node_table import as_json
 

@@ -50,7 +50,7 @@ class Nodes:
     notice: str = ""
 
 
-def look(lab: Lab) -> Nodes:
+def query_nodes(lab: Lab) -> Nodes:
     """What is known of the nodes of a lab. Raises LabError where the engine refuses."""
     from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
     from tui_lab.results.node_samples import last_samples

@@ -19,7 +19,7 @@ from tui_lab.experiment.domains.model import Value
 from tui_lab.results.sql.text import quoted
 from tui_lab.results.statistics.report import Options, make
 from tui_lab.results.statistics.settings import leading_metric
-from tui_lab.results.statistics.table import NOTHING_SCATTERS, mean_texts, uncrowned
+from tui_lab.results.statistics.table import NOTHING_SCATTERS, incomplete_leaders, mean_texts
 from tui_lab.results.tables import Results, refresh
 from tui_lab.results.terminal.guard import console as new_console
 from tui_lab.store import code_snapshot, fold
@@ -85,7 +85,7 @@ def summarize(folder: ExperimentFolder, args: argparse.Namespace, interrupted: b
     missed = _missed(folder, results)
     lab = f" --lab {args.lab}" if args.lab else ""
     measured = results is None or bool(results.spec.metrics) or results.spec.rows is not None
-    following = next_words(folder.name, state, counts, lab, measured)
+    following = next_commands(folder.name, state, counts, lab, measured)
     notes = dict(sorted(state.notes.items()))
     warnings = [str(warning) for warning in results.all_warnings] if results is not None else [trouble]
     warnings += _beside_the_program(folder, state)
@@ -193,7 +193,7 @@ def best_settings(results: Results) -> BestSettings | None:
         "tied": metric.count("tied"),
         "untested": metric.count("untested"),
         "deterministic": metric.known.deterministic,
-        "why_not": uncrowned(report, metric),
+        "why_not": incomplete_leaders(report, metric),
         "settings": [
             {
                 "text": text,
@@ -236,7 +236,7 @@ def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
     return ["  " + "  ".join(cells).rstrip() for cells in padded]
 
 
-def next_words(name: str, state: fold.State, counts: dict[str, int], lab: str, measured: bool = True) -> list[str]:
+def next_commands(name: str, state: fold.State, counts: dict[str, int], lab: str, measured: bool = True) -> list[str]:
     """What a person may want to type next. measured: the experiment has metrics."""
     words, columns = [], state.columns
     asked = zip(columns["queued"], columns["state"], strict=True)

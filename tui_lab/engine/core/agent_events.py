@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from tui_lab.engine.core.effects import Fetch
-from tui_lab.engine.core.events import AgentSaid, Arrived, NodeWelcomed
+from tui_lab.engine.core.events import AgentMessages, FetchedAttempt, NodeWelcomed
 from tui_lab.engine.core.model import Key
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.planner import Planner
@@ -36,11 +36,11 @@ class AgentEventHandler:
         known = {(name, task, attempt) for name, task, attempt in event.welcome.open}
         for wire_key in sorted(known):
             run, key = self._of(wire_key)
-            if run is not None and key in run.flight:
+            if run is not None and key in run.in_flight:
                 continue
-            regained = [] if run is None else run.regain(key, node.name, state.now)
-            if run is not None and regained:
-                state.record(run, regained)
+            reclaimed = [] if run is None else run.reclaim(key, node.name, state.now)
+            if run is not None and reclaimed:
+                state.record(run, reclaimed)
             else:
                 # It is of no use: its experiment has gone, or it was given up and ran elsewhere. One that has ended
                 # already is told of next, and may still be the first result.
@@ -48,13 +48,13 @@ class AgentEventHandler:
         for run in list(state.runs.values()):
             isolated(state, run, lambda one: self._settle(one, node, known), self._planner.fail)
         state.plan()
-        return any(not run.supplied and run.flight for run in state.runs.values())
+        return any(not run.supplied and run.in_flight for run in state.runs.values())
 
     def _settle(self, run: RunState, node: NodeState, known: set[WireKey]) -> None:
         state = self._state
         same_spool = run.state.spools.get(node.name) == node.spool
         events: list[KnownEvent] = []
-        for key in [key for key, where in run.flight.items() if where == node.name]:
+        for key in [key for key, where in run.in_flight.items() if where == node.name]:
             wire_key = (run.wire_name, *key)
             if wire_key in known:
                 node.open[wire_key] = run.needs_of_node(key) if run.supplied else {}
@@ -71,7 +71,7 @@ class AgentEventHandler:
 
     # --- What happens there
 
-    def on_messages(self, node: NodeState, event: AgentSaid) -> None:
+    def on_messages(self, node: NodeState, event: AgentMessages) -> None:
         """Record what happened; acknowledgements follow once it is durable."""
         state = self._state
         ended: dict[str, RunState] = {}
@@ -94,11 +94,11 @@ class AgentEventHandler:
                     pass  # for a person to look at, and nothing to decide
         if durations:
             node.measure(durations, state.now.monotonic)
-        self._look_at(ended.values())
+        self._handle_failures(ended.values())
 
-    def _look_at(self, ended: Iterable[RunState]) -> None:
+    def _handle_failures(self, ended: Iterable[RunState]) -> None:
         for run in ended:
-            isolated(self._state, run, self._planner.look_at_failures, self._planner.fail)
+            isolated(self._state, run, self._planner.handle_failures, self._planner.fail)
         self._state.plan()
 
     def _of(self, wire_key: WireKey) -> tuple[RunState | None, Key]:
@@ -107,7 +107,7 @@ class AgentEventHandler:
 
     def _on_started(self, wire_key: WireKey, ago: float, changed: Mapping[WireKey, str]) -> None:
         run, key = self._of(wire_key)
-        if run is not None and key in run.flight:
+        if run is not None and key in run.in_flight:
             self._state.record(run, [run.started(key, ago, self._state.now)])
             if wire_key in changed:
                 run.changed[key] = changed[wire_key]
@@ -117,10 +117,10 @@ class AgentEventHandler:
         for wire_key in keys:
             node.open.pop(wire_key, None)
             run, key = self._of(wire_key)
-            if run is not None and key in run.flight:
+            if run is not None and key in run.in_flight:
                 self._state.record(run, run.returned([key], self._state.now))
                 some = True
-        node.undisturbed_until = 0.0 if some else self._state.now.monotonic + QUIET
+        node.no_return_before = 0.0 if some else self._state.now.monotonic + QUIET
 
     def _on_finished(self, node: NodeState, message: Finished) -> RunState | None:
         """An attempt has ended: that is an event as soon as its files are here. Its run, where it is one."""
@@ -129,13 +129,13 @@ class AgentEventHandler:
             self._state.send(node, Ack([message.key]))  # of an experiment that is gone
             return None
         home = message.files or (message.folder is not None and message.folder_link is not None)
-        if home and (key in run.flight or run.counts_late(key, message.state)):
+        if home and (key in run.in_flight or run.counts_late(key, message.state)):
             self._state.emit(Fetch(run.name, node.name, message))
             return None
         self._record_end(run, node, key, message)
         return run
 
-    def on_arrived(self, arrivals: Sequence[Arrived]) -> None:
+    def on_fetched(self, arrivals: Sequence[FetchedAttempt]) -> None:
         """Files of these attempts are here and durable: now they count as ended."""
         state = self._state
         ended: dict[str, RunState] = {}
@@ -143,9 +143,9 @@ class AgentEventHandler:
             run, key = self._of(one.message.key)
             node = state.nodes.get(one.node)
             if run is not None:  # else its folder has gone meanwhile
-                self._record_end(run, node, key, one.message, one.unkept, one.trouble)
+                self._record_end(run, node, key, one.message, one.not_fetched, one.trouble)
                 ended[run.name] = run
-        self._look_at(ended.values())
+        self._handle_failures(ended.values())
 
     def _record_end(
         self,
@@ -153,19 +153,19 @@ class AgentEventHandler:
         node: NodeState | None,
         key: Key,
         message: Finished,
-        unkept: Sequence[OutputFile] = (),
+        not_fetched: Sequence[OutputFile] = (),
         trouble: str = "",
     ) -> None:
         state = self._state
         if node is not None:
-            state.acknowledge(run, node, key, [one["name"] for one in unkept])
-        if key in run.flight:
-            event = finished_event(key, message, state.now, unkept, trouble)
+            state.acknowledge(run, node, key, [one["name"] for one in not_fetched])
+        if key in run.in_flight:
+            event = finished_event(key, message, state.now, not_fetched, trouble)
             state.record(run, [run.finished(key, event, state.now)])
         elif run.counts_late(key, message.state):
             run.finished_since[0] += 1
-            state.record(run, [finished_event(key, message, state.now, unkept, trouble, late=True)])
+            state.record(run, [finished_event(key, message, state.now, not_fetched, trouble, late=True)])
             replaced = run.replaced(key[0])
-            other = None if replaced is None else state.nodes.get(run.flight[replaced])
+            other = None if replaced is None else state.nodes.get(run.in_flight[replaced])
             if replaced is not None and other is not None:
                 state.end_unwanted(other, (run.wire_name, *replaced))

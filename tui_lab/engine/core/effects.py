@@ -70,7 +70,7 @@ class SendContext:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Bring the outputs of an attempt home; `OutputsArrived` is the answer."""
+    """Fetch the outputs of an attempt; `OutputsFetched` is the answer."""
 
     experiment: str
     node: str

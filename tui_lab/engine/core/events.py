@@ -50,21 +50,21 @@ class RunBegun:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseAsked:
+class PauseRequested:
     """Start nothing more until someone resumes it; what runs goes on."""
 
     experiment: str
 
 
 @dataclass(frozen=True, slots=True)
-class DrainAsked:
+class DrainRequested:
     """Start nothing more; what runs may finish, then the run is over."""
 
     experiment: str
 
 
 @dataclass(frozen=True, slots=True)
-class StopAsked:
+class StopRequested:
     """Stop tasks, or all (None). interrupt: they go back to pending instead of stopped."""
 
     experiment: str
@@ -198,7 +198,7 @@ class LatencyMeasured:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentSaid:
+class AgentMessages:
     """Messages of an agent, in order. changed: what to note of attempts that start now, because their program has
     changed."""
 
@@ -235,26 +235,26 @@ class StartsRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """An attempt whose files are here and durable. unkept: files that stayed on the node. trouble: why none came."""
+class FetchedAttempt:
+    """An attempt whose files are here and durable. not_fetched: files that stayed on the node. trouble: why all did."""
 
     experiment: str
     node: str
     message: Finished
-    unkept: Sequence[OutputFile] = ()
+    not_fetched: Sequence[OutputFile] = ()
     trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class OutputsArrived:
+class OutputsFetched:
     """The answer to `Fetch`."""
 
-    arrivals: Sequence[Arrived]
+    arrivals: Sequence[FetchedAttempt]
 
 
 @dataclass(frozen=True, slots=True)
 class OutputsBlocked:
-    """Whether the disk has no room for outputs that are carried home."""
+    """Whether the disk has no room for outputs that are fetched."""
 
     blocked: bool
 
@@ -282,9 +282,9 @@ Event = (
     | RunRemoved
     | Recorded
     | RunBegun
-    | PauseAsked
-    | DrainAsked
-    | StopAsked
+    | PauseRequested
+    | DrainRequested
+    | StopRequested
     | RunFailed
     | Extension
     | DiskFull
@@ -298,11 +298,11 @@ Event = (
     | SlotsSet
     | NodeDrained
     | LatencyMeasured
-    | AgentSaid
+    | AgentMessages
     | Staged
     | StartSent
     | StartsRefused
-    | OutputsArrived
+    | OutputsFetched
     | OutputsBlocked
     | Tick
     | Woken

@@ -25,11 +25,11 @@ class Attempts:
 
 
 class NodeHealth:
-    """Since the submission. usable: the nodes that are up, and not in quarantine; hoped_for: those that may come."""
+    """Since the submission. usable: the nodes that are up, and not in quarantine; expected: those that may come."""
 
     def __init__(self) -> None:
         self.usable: tuple[str, ...] = ()
-        self.hoped_for: tuple[str, ...] = ()
+        self.expected: tuple[str, ...] = ()
         self._nodes: dict[str, Attempts] = {}
 
     def note(self, node: str, task: int, state: str) -> None:
@@ -40,9 +40,9 @@ class NodeHealth:
         elif state == "failed":
             attempts.failed.append(task)
 
-    def suspects(self, node: str) -> bool:
+    def is_suspect(self, node: str) -> bool:
         """It fails, and no other node has shown yet whether that is the node's fault."""
-        others = [name for name in (*self.usable, *self.hoped_for) if name != node]
+        others = [name for name in (*self.usable, *self.expected) if name != node]
         return self._fails(node) and bool(others) and not all(map(self._fails, others))
 
     def _fails(self, node: str) -> bool:
@@ -58,9 +58,9 @@ class NodeHealth:
         self._nodes.pop(node, None)
 
     @property
-    def doubtful(self) -> int:
+    def suspect_failures(self) -> int:
         """Failures that may be the node's, not the tasks'."""
-        return sum(len(attempts.failed) for node, attempts in self._nodes.items() if self.suspects(node))
+        return sum(len(attempts.failed) for node, attempts in self._nodes.items() if self.is_suspect(node))
 
     def to_quarantine(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:
         """Nodes whose failures are their own, for another has done well; each with the tasks that failed there since

@@ -56,6 +56,6 @@ class RunSettings:
     max_failures: int | None = None
     grace: float = 10.0  # seconds between TERM and KILL
     limits: Mapping[str, int] = field(default_factory=dict)
-    needy: bool = False  # tasks need more of a node than a slot
+    has_needs: bool = False  # tasks need more of a node than a slot
     needs: Callable[[Key, Changes | None], AttemptNeeds] = no_needs
     extends: bool = False

@@ -26,7 +26,7 @@ class NodeState:
         self.lost_after = LOST_AFTER
         # The connection.
         self.ready = False
-        self.met = False  # it has answered at least once
+        self.was_connected = False  # it has answered at least once
         self.spool = ""  # identity of the agent's ledger
         self.shared = True  # it sees the lab's folder
         self.contexts: set[str] = set()  # sent over this connection
@@ -35,14 +35,14 @@ class NodeState:
         self.tries = 0  # in a row that failed
         self.failing_since: float | None = None  # monotonic
         self.silent = False  # the way there is open, and its agent says nothing
-        self.hopeless = False  # trying again can't help: the key is refused, there is no Python
+        self.unrecoverable = False  # trying again can't help: the key is refused, there is no Python
         self.lost = False  # it stayed away too long: what ran there runs elsewhere
         self.drained = False  # a person wants nothing new to start there
         self.error = ""  # why it can't be reached
         # The work.
         self.open: dict[WireKey, Needs] = {}  # handed over and not ended, in that order; what each needs
         self.resources: Resources | None = None  # what it offers to the needs of tasks
-        self.undisturbed_until = 0.0  # monotonic: until then it is not asked to give back what has not begun
+        self.no_return_before = 0.0  # monotonic: until then it is not asked to give back what has not begun
         self.setup_since: float | None = None  # monotonic: since then its agent runs setup lines, and tasks wait
         self.latency = 0.0  # seconds there and back
         self.rate = 0.0  # attempts that end here, per second
@@ -67,7 +67,7 @@ class NodeState:
         return self.slots + self._ahead - len(self.open) if self.takes else 0
 
     @property
-    def hungry(self) -> bool:
+    def wants_more(self) -> bool:
         """It is time to hand over more: in groups, for each message costs both sides a turn of their loops."""
         ahead = self._ahead
         return self.takes and self.slots + ahead - len(self.open) > ahead // 2
@@ -85,7 +85,7 @@ class NodeState:
         return most
 
     @property
-    def waiting_room(self) -> int:
+    def waiting_limit(self) -> int:
         """How many attempts with needs may wait here for what others use: so few that another node may have them."""
         return max(2, int(self.rate * (0.1 + 4 * self.latency)))
 
@@ -103,11 +103,11 @@ class NodeState:
         """In one word, for a person."""
         if self.ready:
             return "drained" if self.drained else "up"
-        if self.hopeless:
+        if self.unrecoverable:
             return "failed"
         if self.lost:
             return "lost"
-        return "away" if self.met or self.tries > 1 else "connecting"
+        return "away" if self.was_connected or self.tries > 1 else "connecting"
 
     @property
     def away(self) -> bool:
@@ -118,7 +118,7 @@ class NodeState:
         """Seconds since the first try that failed, 0 while all is well."""
         return 0.0 if self.failing_since is None else now - self.failing_since
 
-    def asleep_for(self, seconds: float, now: float) -> None:
+    def discount_pause(self, seconds: float, now: float) -> None:
         """The engine itself was held up: that time does not count against the node."""
         if self.failing_since is not None:
             self.failing_since = min(self.failing_since + seconds, now)
@@ -130,10 +130,10 @@ class NodeState:
         self.slots = welcome.slots
         self.spool = welcome.spool
         self.shared = welcome.shared
-        self.ready = self.met = True
-        self.lost = self.hopeless = self.silent = False
+        self.ready = self.was_connected = True
+        self.lost = self.unrecoverable = self.silent = False
         self.error, self.failing_since, self.tries = "", None, 0
-        self.undisturbed_until = 0.0
+        self.no_return_before = 0.0
         self.open = {}
         self.contexts, self.staged, self.staging = set(), set(), set()
         self.resources = Resources(self.slots, welcome.facts.get("cores", 0), memory, welcome.gpus)
@@ -145,18 +145,18 @@ class NodeState:
         self.tries = tries
         self.silent = silent
         if why:
-            self.hopeless = fatal
+            self.unrecoverable = fatal
             self.error = why
             if self.failing_since is None:
                 self.failing_since = now
 
     def on_retried(self) -> None:
         """A person has it tried again: it is treated like a new node."""
-        self.hopeless = False
+        self.unrecoverable = False
         self.error = ""
         self.tries = 0
         if self.lost:
-            self.lost = self.met = False
+            self.lost = self.was_connected = False
             self.failing_since = None
 
     def on_setup(self, running_for: float | None, now: float) -> None:

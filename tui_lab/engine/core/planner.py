@@ -33,32 +33,32 @@ class Planner:
         state = self._state
         for run in sorted(state.runs.values(), key=lambda run: (-run.priority, run.arrival)):
             if run.name in state.active:
-                isolated(state, run, self._give_out, self.fail)
+                isolated(state, run, self._assign_work, self.fail)
 
-    def _give_out(self, run: RunState) -> None:
+    def _assign_work(self, run: RunState) -> None:
         state, now = self._state, self._state.now
         if run.disk_full:
             return
-        run.bring_due(now)
+        run.queue_due_retries(now)
         nodes = state.nodes_of(run)
         quarantined = run.state.quarantined
         run.health.usable = tuple(node.name for node in nodes if node.takes and node.name not in quarantined)
         coming = (node for node in nodes if not node.ready and not node.drained)
-        run.health.hoped_for = tuple(node.name for node in coming if not self.gone(run, node))
+        run.health.expected = tuple(node.name for node in coming if not self.is_useless(run, node))
         if run.order and not run.held and not state.outputs_blocked:
             takers = self._takers(run, nodes)
             self._fill(run, takers)
-            if run.order and not run.flight and takers and not any(run.fits_some(node.resources) for node in takers):
+            if run.order and not run.in_flight and takers and not any(run.fits_any(node.resources) for node in takers):
                 # What is left is not for those that might show whose fault the failures are.
-                for name in filter(run.health.suspects, run.health.usable):
+                for name in filter(run.health.is_suspect, run.health.usable):
                     run.health.trust(name)
                 self._fill(run, self._takers(run, nodes))
-            if run.order and takers and run.needy:
-                self._refuse_misfits(run, nodes)
+            if run.order and takers and run.has_needs:
+                self._fail_unplaceable(run, nodes)
         elif not run.order:
             takers = self._takers(run, nodes)
             if len(takers) > 1:
-                self._even_out(run, takers)
+                self._rebalance(run, takers)
         if run.over:
             self._finish(run)
             if run.limits:
@@ -70,7 +70,7 @@ class Planner:
             node
             for node in nodes
             if node.name in run.health.usable
-            and not run.health.suspects(node.name)
+            and not run.health.is_suspect(node.name)
             and self._is_staged(run, node, run.submission)
         ]
 
@@ -96,7 +96,7 @@ class Planner:
     def send_contexts(self, run: RunState, node: NodeState) -> None:
         """The contexts that open attempts of a run on a node may wait for."""
         submissions = run.state.columns["submission"]
-        for submission in {submissions[task] for (task, _), at in run.flight.items() if at == node.name}:
+        for submission in {submissions[task] for (task, _), at in run.in_flight.items() if at == node.name}:
             self.send_context(run, node, submission)
 
     # --- Handing over
@@ -105,7 +105,7 @@ class Planner:
         """Give each node what it can take: free slots first, on all nodes alike, then a backlog."""
         if run.stagger:
             self._start_one(run, takers)
-        elif run.needy:
+        elif run.has_needs:
             self._fill_with_needs(run, takers)
         else:
             self._fill_slots(run, takers)
@@ -119,7 +119,7 @@ class Planner:
             free -= mine
         for node in takers:
             share = max(node.slots, -(-len(run.order) // len(takers)))
-            while node.hungry and run.order:
+            while node.wants_more and run.order:
                 count = len(run.order)
                 self._assign(run, node, run.take(min(node.window, share), None))
                 if len(run.order) == count:
@@ -133,7 +133,7 @@ class Planner:
             return
         for node in sorted(takers, key=lambda node: -node.free):
             if node.free and node.setup_since is None:
-                keys = run.take(1, node.room()[0] if run.needy else None, now=True)
+                keys = run.take(1, node.room()[0] if run.has_needs else None, now=True)
                 if keys:
                     run.next_start = now.monotonic + run.stagger
                     run.handed_out = keys[0]
@@ -154,7 +154,7 @@ class Planner:
                 if not keys:
                     roomy.remove(node)
         for node in takers:
-            most = min(node.window - len(chosen[node]), node.waiting_room - len(offers[node][1]))
+            most = min(node.window - len(chosen[node]), node.waiting_limit - len(offers[node][1]))
             if most > 0 and run.order:
                 chosen[node] += run.take(most, node.resources)
         for node in takers:
@@ -166,9 +166,9 @@ class Planner:
         events = run.assigned(keys, node.name, node.spool, self._state.now)
         for event in events:
             run.state.apply(event)
-        name, needy = run.wire_name, run.needy
+        name, has_needs = run.wire_name, run.has_needs
         for key in keys:
-            node.open[name, *key] = run.needs_of_node(key) if needy else {}
+            node.open[name, *key] = run.needs_of_node(key) if has_needs else {}
         self.send_context(run, node, run.submission)
         self._state.emit(Assign(run.name, node.name, run.submission, keys, events))
 
@@ -185,9 +185,9 @@ class Planner:
             if name == run.wire_name:
                 node.open[name, task, attempt] = run.needs_of_node((task, attempt))
 
-    def _refuse_misfits(self, run: RunState, nodes: Sequence[NodeState]) -> None:
+    def _fail_unplaceable(self, run: RunState, nodes: Sequence[NodeState]) -> None:
         """End tasks that need more than any node has, once all nodes have said what they have."""
-        if not all(node.met or node.hopeless for node in nodes):
+        if not all(node.was_connected or node.unrecoverable for node in nodes):
             return
         offers = [(node.name, node.resources) for node in nodes if node.resources is not None]
         some = False
@@ -198,9 +198,9 @@ class Planner:
             some = True
             self._state.record(run, events)
         if some:
-            self.look_at_failures(run)
+            self.handle_failures(run)
 
-    def look_at_failures(self, run: RunState) -> None:
+    def handle_failures(self, run: RunState) -> None:
         """Start nothing more where too much has failed, or on a node that fails what others do well."""
         now = self._state.now
         for event in run.quarantine(now):
@@ -208,7 +208,7 @@ class Planner:
             self._state.record(run, [event])
             self.take_back(run, event.node)
         for name in run.health.usable:
-            if run.health.suspects(name):
+            if run.health.is_suspect(name):
                 self.take_back(run, name)
         pause = run.pause_after_failures(now)
         if pause is not None:
@@ -221,35 +221,35 @@ class Planner:
         """Ask nodes, or one of them, for the attempts that have not begun."""
         for node in self._state.nodes.values():
             if only in (None, node.name):
-                self._ask_for(run, node, self._state.unbegun(run, node))
+                self._ask_for(run, node, self._state.unstarted(run, node))
 
-    def _even_out(self, run: RunState, takers: Sequence[NodeState]) -> None:
+    def _rebalance(self, run: RunState, takers: Sequence[NodeState]) -> None:
         """Near the end: nodes with nothing to do get what waits on the one with the longest backlog."""
         now = self._state.now.monotonic
-        if run.needy:
-            self._even_out_needs(run, takers)
+        if run.has_needs:
+            self._rebalance_needs(run, takers)
             return
         idle = sum(node.free for node in takers)
         behind = max(takers, key=lambda node: len(node.open) - node.slots)
         if not idle or behind.free or len(behind.open) <= behind.slots:
             return
-        if now < behind.undisturbed_until:
+        if now < behind.no_return_before:
             return
-        waiting = self._state.unbegun(run, behind)
+        waiting = self._state.unstarted(run, behind)
         count = min(len(waiting), max(idle, (len(behind.open) - behind.slots) // 2))
         if count:
-            behind.undisturbed_until = now + PATIENCE
+            behind.no_return_before = now + PATIENCE
             self._ask_for(run, behind, waiting[-count:])
 
-    def _even_out_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
+    def _rebalance_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
         """What waits on a node for its turn, and has room on another."""
         now = self._state.now.monotonic
         offers = {node: node.room() for node in takers}
         for behind, (_, waiting) in offers.items():
-            if now < behind.undisturbed_until:
+            if now < behind.no_return_before:
                 continue
             known = set(waiting)
-            mine = [key for key in self._state.unbegun(run, behind) if (run.wire_name, *key) in known]
+            mine = [key for key in self._state.unstarted(run, behind) if (run.wire_name, *key) in known]
             movable = [
                 key
                 for key in reversed(mine)
@@ -261,7 +261,7 @@ class Planner:
                 )
             ]
             if movable:
-                behind.undisturbed_until = now + PATIENCE
+                behind.no_return_before = now + PATIENCE
                 self._ask_for(run, behind, movable)
 
     def _ask_for(self, run: RunState, node: NodeState, keys: Sequence[Key]) -> None:
@@ -270,30 +270,30 @@ class Planner:
 
     # --- Nodes that are of no use
 
-    def gone(self, run: RunState, node: NodeState) -> bool:
+    def is_useless(self, run: RunState, node: NodeState) -> bool:
         """There is no use in waiting for a node."""
         failing = node.tries >= TRIES and node.failing_for(self._state.now.monotonic) > UNREACHABLE
-        works = node.name in run.flight.values()
+        works = node.name in run.in_flight.values()
         if node.name in run.state.quarantined and not works:
             return True
         if node.ready:
             return False
         if works:
             return not node.remote and not node.silent and failing
-        return node.hopeless or node.lost or (not (node.met and node.remote) and failing)
+        return node.unrecoverable or node.lost or (not (node.was_connected and node.remote) and failing)
 
-    def stuck(self, run: RunState) -> str:
+    def why_stuck(self, run: RunState) -> str:
         """Why nothing can go on in a run; empty where something may."""
         nodes = self._state.nodes_of(run)
-        there = [node for node in nodes if not self.gone(run, node)]
+        there = [node for node in nodes if not self.is_useless(run, node)]
         if not nodes or any(node.resources is None for node in there):
             return ""
-        if there and (run.flight or run.held or not run.order or not run.needy):
+        if there and (run.in_flight or run.held or not run.order or not run.has_needs):
             return ""
-        if any(run.fits_some(node.resources) for node in there):
+        if any(run.fits_any(node.resources) for node in there):
             return ""
-        gone = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
-        return "; ".join(gone) + ("; the others have not what the tasks need" if gone and there else "")
+        useless = [f"node {node.name}: {self._why(run, node)}" for node in nodes if node not in there]
+        return "; ".join(useless) + ("; the others lack what the tasks need" if useless and there else "")
 
     @staticmethod
     def _why(run: RunState, node: NodeState) -> str:

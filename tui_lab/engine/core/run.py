@@ -22,7 +22,7 @@ from tui_lab.store.events import (
     Assigned,
     EndState,
     KnownEvent,
-    Left,
+    LeftFile,
     Paused,
     Quarantined,
     Returned,
@@ -57,7 +57,7 @@ class RunState:
         self.arrival = 0
         self.order: deque[int] = deque()
         self.later: list[tuple[float, int]] = []  # (monotonic time, task): retries that wait
-        self.flight: dict[Key, str] = {}  # open attempts -> node
+        self.in_flight: dict[Key, str] = {}  # open attempts -> node
         self.stopping: dict[Key, str] = {}  # of the open attempts those to be stopped, and why
         self.changed: dict[Key, str] = {}  # open attempts that started after a change of their program -> what to note
         self.finished_since = [0, 0]  # done, failed since the submission
@@ -71,8 +71,8 @@ class RunState:
         self._needs: dict[Key, AttemptNeeds] = {}
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
-            self.flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
-        self.stopping |= {key: why for key, why in state.stopping.items() if key in self.flight}
+            self.in_flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
+        self.stopping |= {key: why for key, why in state.stopping.items() if key in self.in_flight}
 
     # --- What the file says
 
@@ -107,9 +107,9 @@ class RunState:
         return self.settings.grace if self.settings is not None else GRACE
 
     @property
-    def needy(self) -> bool:
+    def has_needs(self) -> bool:
         """Its tasks need more of a node than a slot."""
-        return self.settings is not None and (self.settings.needy or bool(self.state.changes))
+        return self.settings is not None and (self.settings.has_needs or bool(self.state.changes))
 
     @property
     def node_names(self) -> list[str]:
@@ -136,7 +136,7 @@ class RunState:
         self.order = deque(wanted.tolist())
         self.later = []
         self._needs.clear()
-        self.hold_tokens_in_flight()
+        self.hold_open_tokens()
         states = np.frombuffer(columns["state"], dtype=np.int8)
         mine = np.frombuffer(columns["submission"], dtype=np.int32) == self.submission
         over = mine & (np.frombuffer(columns["queued"], dtype=np.int8) == 0)
@@ -145,11 +145,11 @@ class RunState:
             int((over & ((states == FAILED) | (states == LOST))).sum()),
         ]
 
-    def bring_due(self, now: Moment) -> None:
+    def queue_due_retries(self, now: Moment) -> None:
         """Put the retries whose time has come at the head of the queue."""
         while self.later and self.later[0][0] <= now.monotonic:
             self.order.appendleft(heapq.heappop(self.later)[1])
-        if not self.flight and len(self.order) + len(self.later) < FEW and not self.disk_full:
+        if not self.in_flight and len(self.order) + len(self.later) < FEW and not self.disk_full:
             # What has come to its end in another way must not keep the run from its own.
             self.order = deque(task for task in self.order if self._wanted(task))
             self.later = [(due, task) for due, task in self.later if self._wanted(task)]
@@ -197,14 +197,14 @@ class RunState:
         if self.state.spools.get(node) != spool:
             events.insert(0, AgentKnown(now.at(), node, spool))
         for key in keys:
-            self.flight[key] = node
+            self.in_flight[key] = node
         return events
 
     def unassign(self, keys: Iterable[Key]) -> None:
         """The disk did not take `assigned`: as if it had never been."""
-        kept = [key for key in keys if key in self.flight]
+        kept = [key for key in keys if key in self.in_flight]
         for key in kept:
-            del self.flight[key]
+            del self.in_flight[key]
             self.stopping.pop(key, None)
         self.state.apply(Returned(0.0, kept))
         self.put_back(kept)
@@ -212,7 +212,7 @@ class RunState:
     # --- Whether it goes on
 
     @property
-    def pause_asked(self) -> bool:
+    def pause_requested(self) -> bool:
         """A person paused it: it waits for `resume`, and is not over."""
         return self.state.paused is not None and self.state.paused.reason == "asked"
 
@@ -224,16 +224,16 @@ class RunState:
     @property
     def over(self) -> bool:
         """Nothing is open, and nothing will start."""
-        if self.flight or self.disk_full:
+        if self.in_flight or self.disk_full:
             return False
-        if self.pause_asked and not self.state.drained and self.supplied:
+        if self.pause_requested and not self.state.drained and self.supplied:
             return not (self.order or self.later)
         return self.held or not (self.order or self.later)
 
     def may_start(self, now: Moment) -> bool:
         """Whether `stagger` allows a start now. A start that is not reported yet is still to come: its node may run
         setup lines, or wait for room."""
-        return self.handed_out not in self.flight and now.monotonic >= self.next_start
+        return self.handed_out not in self.in_flight and now.monotonic >= self.next_start
 
     def due(self, now: Moment) -> list[float]:
         """When something is to be given out that waits for its time only, in monotonic seconds."""
@@ -246,7 +246,7 @@ class RunState:
 
     def needs(self, key: Key) -> AttemptNeeds:
         """What an attempt needs; nothing where that can't be told, for its start will say so."""
-        if not self.needy:
+        if not self.has_needs:
             return {}
         if key not in self._needs:
             assert self.settings is not None
@@ -258,7 +258,7 @@ class RunState:
 
     def needs_of_node(self, key: Key) -> Needs:
         """What an attempt needs of its node, besides a slot."""
-        if not self.needy:
+        if not self.has_needs:
             return {}
         needs = self.needs(key).copy()
         needs.pop("tokens", None)
@@ -273,20 +273,22 @@ class RunState:
             resources.grant(needs)
         return True
 
-    def misfit(self, key: Key, resources: Resources) -> str:
+    def why_impossible(self, key: Key, resources: Resources) -> str:
         """Why a node with these resources can never run an attempt; empty where it can."""
         return resources.why_impossible(self.needs_of_node(key))
 
-    def fits_some(self, offered: Resources | None) -> bool:
+    def fits_any(self, offered: Resources | None) -> bool:
         """Whether a node with these resources can run any of the tasks at the head of the queue."""
         attempts = self.state.columns["attempts"]
         heads = itertools.islice(self.order, LOOK_AHEAD)
-        return offered is not None and any(not self.misfit((task, attempts[task] + 1), offered) for task in heads)
+        return offered is not None and any(
+            not self.why_impossible((task, attempts[task] + 1), offered) for task in heads
+        )
 
-    def hold_tokens_in_flight(self) -> None:
+    def hold_open_tokens(self) -> None:
         """Count the tokens of what is open, also where the run was not resumed yet."""
         if self.limits:
-            for key in self.flight:
+            for key in self.in_flight:
                 self.hold_tokens(key)
 
     def hold_tokens(self, key: Key) -> bool:
@@ -296,7 +298,7 @@ class RunState:
         if not wanted:
             return True
         runs = [run for run in {self, *self.sharing()} if run is self or run.limits]
-        for name, count in wanted.items() if key not in self.flight else ():
+        for name, count in wanted.items() if key not in self.in_flight else ():
             held = sum(tokens.get(name, 0) for run in runs for tokens in run.tokens.values())
             if held and held + count > min(run.limits[name] for run in runs if name in run.limits):
                 return False
@@ -310,7 +312,7 @@ class RunState:
     ) -> tuple[list[Key], list[KnownEvent]]:
         """Open attempts that are to be stopped, all or those of some tasks. That is written down, for the node of one
         may be away for longer than this engine lives. What a person has stopped for good stays stopped."""
-        keys = [key for key in self.flight if tasks is None or key[0] in tasks]
+        keys = [key for key in self.in_flight if tasks is None or key[0] in tasks]
         new = [key for key in keys if self.stopping.get(key) not in (why, "stopped")]
         self.stopping.update(dict.fromkeys(new, why))
         return keys, [Stopping(now.at(), new, why)] if new else []
@@ -318,7 +320,7 @@ class RunState:
     def spare(self, told: Container[str], now: Moment) -> list[KnownEvent]:
         """What was interrupted is asked for again: it goes on where the agent has not been told yet. told: nodes that
         have."""
-        spared = [key for key, why in self.stopping.items() if why == "interrupted" and self.flight[key] not in told]
+        spared = [key for key, why in self.stopping.items() if why == "interrupted" and self.in_flight[key] not in told]
         for key in spared:
             del self.stopping[key]
         return [Stopping(now.at(), spared, None)] if spared else []
@@ -340,14 +342,14 @@ class RunState:
         heapq.heapify(self.later)
         return Stopped(now.at(), ranges.to_ranges(waiting))
 
-    def begin_anew(self) -> None:
+    def reset_health(self) -> None:
         """There is a new submission: judge nodes anew."""
         self.health = NodeHealth()
         self.noted = False
 
     # --- What happens
 
-    def regain(self, key: Key, node: str, now: Moment) -> list[KnownEvent]:
+    def reclaim(self, key: Key, node: str, now: Moment) -> list[KnownEvent]:
         """The events that take back an attempt that counted as lost: its node is here again, and nothing has been
         started in its place. None where it is too late for that, or a person has interrupted the run meanwhile."""
         columns, (task, attempt) = self.state.columns, key
@@ -362,7 +364,7 @@ class RunState:
         # It has told us of its end, and did not get our word that it is written down.
         if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != "node-lost":
             return []
-        self.flight[key] = node
+        self.in_flight[key] = node
         self.hold_tokens(key)
         return [Assigned(now.at(), node, [key])]
 
@@ -382,7 +384,7 @@ class RunState:
             # First: where the disk loses the rest, the stop must be known.
             events.insert(0, Stopped(now.at(), ranges.to_ranges(stopped)))
         for key in keys:
-            self.flight.pop(key, None)
+            self.in_flight.pop(key, None)
             self.stopping.pop(key, None)
         self.put_back(keys)
         return events
@@ -401,7 +403,7 @@ class RunState:
             event = structs.replace(event, state="stopped", reason="stopped")  # it does not run again
         elif event.state == "lost":
             interrupted = wanted == "interrupted"
-        node = self.flight.pop(key, "")
+        node = self.in_flight.pop(key, "")
         self.stopping.pop(key, None)
         self.tokens.pop(key, None)
         self._needs.pop(key, None)
@@ -429,7 +431,7 @@ class RunState:
 
     def lose(self, node: str, now: Moment) -> list[KnownEvent]:
         """End the attempts that are open on a node which has gone."""
-        keys = [key for key, where in self.flight.items() if where == node]
+        keys = [key for key, where in self.in_flight.items() if where == node]
         return [self.lost(key, now) for key in keys]
 
     def counts_late(self, key: Key, state: str) -> bool:
@@ -464,11 +466,11 @@ class RunState:
         """End the task at the head of the queue if none of the nodes can ever run it."""
         task = self.order[0]
         key = (task, self.state.columns["attempts"][task] + 1)
-        whys = [f"{name}: {why}" for name, resources in offers if (why := self.misfit(key, resources))]
+        whys = [f"{name}: {why}" for name, resources in offers if (why := self.why_impossible(key, resources))]
         if len(whys) < len(offers) or not whys:
             return []
         self.order.popleft()
-        self.flight[key] = ""
+        self.in_flight[key] = ""
         return [
             Assigned(now.at(), offers[0][0], [key]),
             self.failed_to_start(key, "no node can run it: " + "; ".join(whys), now),
@@ -477,7 +479,7 @@ class RunState:
     def replaced(self, task: int) -> Key | None:
         """The open attempt of a task."""
         key = (task, self.state.columns["attempts"][task])
-        return key if key in self.flight else None
+        return key if key in self.in_flight else None
 
     def quarantine(self, now: Moment) -> list[Quarantined]:
         """Nodes that fail what others do well: they get nothing more, and their failures run again elsewhere."""
@@ -491,7 +493,7 @@ class RunState:
     def pause_after_failures(self, now: Moment) -> Paused | None:
         """The event that pauses the run where too much has failed."""
         done, failed = self.finished_since
-        failed -= self.health.doubtful
+        failed -= self.health.suspect_failures
         if failed <= 0 or self.state.paused is not None or not self.state.submissions or self.settings is None:
             return None
         limit = self.settings.max_failures
@@ -516,23 +518,23 @@ def finished_event(
     key: Key,
     message: Finished,
     now: Moment,
-    unkept: Sequence[OutputFile] = (),
+    not_fetched: Sequence[OutputFile] = (),
     trouble: str = "",
     *,
     late: bool = False,
 ) -> AttemptFinished:
-    """The event of an attempt as its agent tells of it. unkept: files that could not be brought home. trouble: why none
+    """The event of an attempt as its agent tells of it. not_fetched: files that stayed on the node. trouble: why none
     could. late: it counted as lost before."""
     left = message.left
     notes = []
     if message.folder_link is not None:
         notes.append(f"its folder is a symbolic link to {message.folder_link}: what is behind it is not read")
     if trouble := trouble or message.folder_trouble or "":
-        notes.append(f"{trouble}; nothing of it came home")
-    if unkept:
-        left = [*(left or ()), *(Left(one["name"], one["size"], error=one["error"]) for one in unkept)]
-        named = "; ".join(f"{one['name']}: {one['error']}" for one in unkept[:NAMED])
-        notes.append(f"{len(unkept)} of its files could not be brought home, and stayed there ({named})")
+        notes.append(f"{trouble}; nothing of it was fetched")
+    if not_fetched:
+        left = [*(left or ()), *(LeftFile(one["name"], one["size"], error=one["error"]) for one in not_fetched)]
+        named = "; ".join(f"{one['name']}: {one['error']}" for one in not_fetched[:NAMED])
+        notes.append(f"{len(not_fetched)} of its files could not be fetched, and stayed there ({named})")
     return AttemptFinished(
         now.at(message.ago),
         *key,

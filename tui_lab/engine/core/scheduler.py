@@ -8,11 +8,11 @@ from typing import Final
 from tui_lab.engine.core.agent_events import AgentEventHandler
 from tui_lab.engine.core.effects import DropOutputs, Effect, Stopped
 from tui_lab.engine.core.events import (
-    AgentSaid,
+    AgentMessages,
     AssignRefused,
     DiskFree,
     DiskFull,
-    DrainAsked,
+    DrainRequested,
     Event,
     Extension,
     LatencyMeasured,
@@ -22,9 +22,9 @@ from tui_lab.engine.core.events import (
     NodeRemoved,
     NodeRetried,
     NodeWelcomed,
-    OutputsArrived,
     OutputsBlocked,
-    PauseAsked,
+    OutputsFetched,
+    PauseRequested,
     Recorded,
     RunBegun,
     RunFailed,
@@ -34,7 +34,7 @@ from tui_lab.engine.core.events import (
     Staged,
     StartSent,
     StartsRefused,
-    StopAsked,
+    StopRequested,
     Tick,
     UnstartedAbandoned,
     Woken,
@@ -44,7 +44,7 @@ from tui_lab.engine.core.node import LOST_AFTER, NodeState
 from tui_lab.engine.core.planner import UNREACHABLE, Planner
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState
-from tui_lab.protocol.agent import Forsake, Slots, WireKey
+from tui_lab.protocol.agent import AbandonUnstarted, Slots, WireKey
 from tui_lab.store import ranges
 from tui_lab.store.events import Drained, NodesChanged, Paused
 
@@ -81,8 +81,8 @@ class Scheduler:
                 self._planner.plan()
             case Tick():
                 self._on_tick()
-            case OutputsArrived(arrivals=arrivals):
-                self._agents.on_arrived(arrivals)
+            case OutputsFetched(arrivals=arrivals):
+                self._agents.on_fetched(arrivals)
             case OutputsBlocked(blocked=blocked):
                 self._state.outputs_blocked = blocked
                 self._state.plan()
@@ -93,7 +93,7 @@ class Scheduler:
             case NodeAdded():
                 self._on_node_added(event)
             case (
-                AgentSaid(node=name)
+                AgentMessages(node=name)
                 | NodeWelcomed(node=name)
                 | NodeDisconnected(node=name)
                 | NodeRemoved(node=name)
@@ -124,7 +124,7 @@ class Scheduler:
     def is_open(self, key: WireKey, node: str) -> bool:
         """Whether a node has an attempt, as far as is known."""
         run = self.run_of(key[0])
-        if run is None or run.flight.get(key[1:]) != node or node not in self.nodes:
+        if run is None or run.in_flight.get(key[1:]) != node or node not in self.nodes:
             return False
         return key in self.nodes[node].open
 
@@ -135,13 +135,13 @@ class Scheduler:
 
     def uses(self, node: str) -> bool:
         """Whether a run that is going needs a node."""
-        return any(node in run.flight.values() for run in self.runs.values()) or any(
+        return any(node in run.in_flight.values() for run in self.runs.values()) or any(
             node in self.runs[name].node_names for name in self.active
         )
 
     def working(self) -> set[str]:
         """The nodes that have attempts."""
-        return {name for run in self.runs.values() for name in run.flight.values()}
+        return {name for run in self.runs.values() for name in run.in_flight.values()}
 
     def busy(self, now: Moment) -> bool:
         """Something is going on, or will."""
@@ -149,7 +149,7 @@ class Scheduler:
             run.disk_full
             or any(
                 self.nodes[name].failing_for(now.monotonic) < UNREACHABLE
-                for name in set(run.flight.values())
+                for name in set(run.in_flight.values())
                 if name in self.nodes
             )
             for run in self.runs.values()
@@ -165,9 +165,9 @@ class Scheduler:
     # --- Experiments
 
     def _on_run_loaded(self, run: RunState) -> None:
-        run.sharing = self._state.at_work
+        run.sharing = self._state.active_runs
         self.runs[run.name] = run
-        run.hold_tokens_in_flight()
+        run.hold_open_tokens()
 
     def _on_run_event(self, run: RunState, event: Event) -> None:
         state, now = self._state, self._state.now
@@ -181,14 +181,14 @@ class Scheduler:
                 state.plan()
             case RunBegun():
                 self._on_begun(run, event)
-            case PauseAsked():
+            case PauseRequested():
                 if run.state.paused is None:
                     state.record(run, [Paused(now.at(), "asked", run.finished_since[1])])
                 self._planner.take_back(run)
                 state.plan()
-            case DrainAsked():
+            case DrainRequested():
                 self._drain(run)
-            case StopAsked(tasks=tasks, interrupt=interrupt):
+            case StopRequested(tasks=tasks, interrupt=interrupt):
                 self._stop(run, tasks, interrupt)
             case RunFailed(message=message):
                 run.extending = False
@@ -212,9 +212,9 @@ class Scheduler:
                 for key, message in attempts:
                     if name in self.nodes:
                         self.nodes[name].open.pop((run.wire_name, *key), None)
-                    if key in run.flight:
+                    if key in run.in_flight:
                         state.record(run, [run.failed_to_start(key, message, now)])
-                self._planner.look_at_failures(run)
+                self._planner.handle_failures(run)
                 state.plan()
             case Staged(node=name, submission=submission):
                 self._on_staged(run, self.nodes.get(name), submission)
@@ -225,7 +225,7 @@ class Scheduler:
         state = self._state
         run.settings = event.settings
         if event.fresh:
-            run.begin_anew()
+            run.reset_health()
         run.queue_up()
         self._arrivals += 1
         run.supplied, run.arrival = True, self._arrivals
@@ -260,7 +260,7 @@ class Scheduler:
         keys, events = run.stop_open(tasks, "interrupted" if interrupt else "stopped", state.now)
         state.record(run, events)
         for key in keys:
-            node = self.nodes.get(run.flight[key])
+            node = self.nodes.get(run.in_flight[key])
             if node is not None:
                 state.stop(run, node, key)
         state.emit(Stopped(count + len(keys)))
@@ -269,7 +269,7 @@ class Scheduler:
     def _on_removed(self, run: RunState) -> None:
         """Someone has removed an experiment's folder: end what still runs of it."""
         log.warning("%s: its journal was removed; its tasks are stopped", run.name)
-        for key, name in run.flight.items():
+        for key, name in run.in_flight.items():
             if name in self.nodes:
                 self._state.end_unwanted(self.nodes[name], (run.wire_name, *key))
         self._state.forget_run(run)
@@ -284,11 +284,11 @@ class Scheduler:
     def _abandon_unstarted(self) -> None:
         """No client has supplied the environment of what an earlier engine left: what has not started never will."""
         for run in self.runs.values():
-            if not run.supplied and run.flight:
-                submissions = {run.state.columns["submission"][task] for task, _ in run.flight}
+            if not run.supplied and run.in_flight:
+                submissions = {run.state.columns["submission"][task] for task, _ in run.in_flight}
                 contexts = [f"{run.wire_name}/{number}" for number in sorted(submissions)]
                 for node in self.nodes.values():
-                    self._state.send(node, Forsake(contexts))
+                    self._state.send(node, AbandonUnstarted(contexts))
 
     # --- Nodes
 
@@ -303,7 +303,7 @@ class Scheduler:
     def _on_node_event(self, node: NodeState, event: Event) -> None:
         state, now = self._state, self._state.now.monotonic
         match event:
-            case AgentSaid():
+            case AgentMessages():
                 self._agents.on_messages(node, event)
             case NodeWelcomed():
                 unsupplied = self._agents.on_welcome(node, event)
@@ -344,7 +344,7 @@ class Scheduler:
         passed, self._ticked = now - self._ticked, now
         if passed > ASLEEP:
             for node in self.nodes.values():
-                node.asleep_for(passed - TICK, now)
+                node.discount_pause(passed - TICK, now)
         self._check_nodes()
 
     def _check_nodes(self) -> None:
@@ -354,7 +354,7 @@ class Scheduler:
             if node.away and not node.lost and self.lost_in(node, now) < 0:
                 self._lose(node)
         for name in sorted(self.active):
-            why = self._planner.stuck(self.runs[name])
+            why = self._planner.why_stuck(self.runs[name])
             if why:
                 self._planner.give_up(self.runs[name], "no_node", why)
 

@@ -23,7 +23,7 @@ class SchedulerState:
         self.runs: dict[str, RunState] = {}
         self.nodes: dict[str, NodeState] = {}
         self.active: set[str] = set()  # experiments with a run that has not ended
-        self.outputs_blocked = False  # the disk has no room for outputs that are carried home
+        self.outputs_blocked = False  # the disk has no room for outputs that are fetched
         self.now = Moment(0.0, 0.0)  # of the event that is being handled
         self.effects: list[Effect] = []
         self.acknowledged: list[Acknowledge] = []  # they follow the other effects
@@ -47,14 +47,14 @@ class SchedulerState:
         """The nodes that the newest submission runs on."""
         return [self.nodes[name] for name in run.node_names if name in self.nodes]
 
-    def at_work(self) -> list[RunState]:
+    def active_runs(self) -> list[RunState]:
         """The runs that have attempts, or will have: they share the tokens of their limits."""
-        return [run for run in self.runs.values() if run.flight or run.name in self.active]
+        return [run for run in self.runs.values() if run.in_flight or run.name in self.active]
 
-    def unbegun(self, run: RunState, node: NodeState) -> list[Key]:
+    def unstarted(self, run: RunState, node: NodeState) -> list[Key]:
         """Attempts of a run that a node has and, as far as we know, has not begun."""
         states = run.state.columns["state"]
-        return [key for key, at in run.flight.items() if at == node.name and states[key[0]] != RUNNING]
+        return [key for key, at in run.in_flight.items() if at == node.name and states[key[0]] != RUNNING]
 
     # --- What is done
 

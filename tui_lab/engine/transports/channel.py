@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from tui_lab.engine.agent_bundle import packed
 from tui_lab.engine.transports.failures import ChannelError as ChannelError
-from tui_lab.engine.transports.failures import agent_failure, unfit
+from tui_lab.engine.transports.failures import agent_failure, python_error
 
 Mode = Literal["relay", "files"]  # what becomes of the process: a relay to the agent, or a server of files
 
@@ -76,7 +76,7 @@ class Writer(Protocol):
         """Close the stream."""
 
 
-class LastWords:
+class StderrTail:
     """What the far end says on its standard error. Read along: a noisy login would fill the channel with it."""
 
     def __init__(self, stderr: Reader) -> None:
@@ -117,7 +117,7 @@ class Channel:
         nonce, what = await self.greeting(*nonces)
         self.greeted = True
         if what != READY:
-            raise unfit(what, self.python)
+            raise python_error(what, self.python)
         self.writer.write(MARK + packed())
         await self.writer.drain()
         return nonce
@@ -137,7 +137,7 @@ class Channel:
         start, what = found[1].decode(), found[2].decode(errors="replace")
         return next(nonce for nonce in nonces or ("",) if f"agent{nonce}," in start), what
 
-    async def last_words(self) -> str:
+    async def stderr_tail(self) -> str:
         """What the far end said on its standard error, once the stream has ended."""
         return ""
 
@@ -148,9 +148,9 @@ class Channel:
     async def failure(self) -> ChannelError:
         """Why the agent is not there, once the stream has ended."""
         status = await self.exit_status()
-        return agent_failure(await self.last_words(), status, self.python, started=self.greeted)
+        return agent_failure(await self.stderr_tail(), status, self.python, started=self.greeted)
 
-    def doubt(self) -> None:
+    def mark_suspect(self) -> None:
         """The far end says nothing: no further channel goes over the same connection."""
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ class ChannelError(Exception):
         self.fatal = fatal
 
 
-def unfit(what: str, python: str) -> ChannelError:
+def python_error(what: str, python: str) -> ChannelError:
     """For a Python that can't run the agent; `what` is as in `Python 2.7 on linux2`."""
     version, _, system = what.partition(" on ")
     if not system.startswith("linux"):

@@ -20,7 +20,7 @@ class LocalChannel(Channel):
 
     process: asyncio.subprocess.Process
 
-    async def last_words(self) -> str:
+    async def stderr_tail(self) -> str:
         """Return what the agent's relay has printed on standard error."""
         assert self.process.stderr is not None
         return (await self.process.stderr.read(1 << 16)).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Reads what a task needs, what the running tasks share, and what comes home from a node."""
+"""Reads what a task needs, what the running tasks share, and what is fetched from a node."""
 
 from __future__ import annotations
 

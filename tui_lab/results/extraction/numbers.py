@@ -97,11 +97,11 @@ def int_to_float(integer: int) -> float | None:
     return found if math.isfinite(found) else None
 
 
-class Unheld(str):
+class Unrepresentable(str):
     """A number of JSON that no float holds, as it is written."""
 
 
-def is_unheld(text: str) -> bool:
+def is_unrepresentable(text: str) -> bool:
     """Whether a text is a number that no float holds."""
     return number(text) is None and _numeral(USUAL).fullmatch(text.strip().replace(MINUS, "-")) is not None
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from tui_lab.experiment.column_type import ColumnType
 from tui_lab.experiment.metric import Metric
-from tui_lab.results.extraction.numbers import Notation, is_unheld, number
+from tui_lab.results.extraction.numbers import Notation, is_unrepresentable, number
 from tui_lab.results.extraction.units import quantity
 from tui_lab.results.terminal.guard import replaced
 
@@ -28,7 +28,7 @@ def how_to_read(text: str, unit: str | None, shorthand: bool) -> str:
         return "@float@ reads it" if shorthand else ""
     if quantity(text) is not None:
         return "@quantity@ reads it" if shorthand and quantity(text, None, unit) is not None else ""
-    if is_unheld(text):
+    if is_unrepresentable(text):
         return "no float holds it"
     for marks, written in _NOTATIONS:
         if number(text, marks) is not None or quantity(text, None, unit, marks) is not None:

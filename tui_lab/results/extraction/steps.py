@@ -9,7 +9,7 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.extract import read_all
 from tui_lab.results.extraction.extractor import Reading
 from tui_lab.results.extraction.files import stream_names, task_files
-from tui_lab.results.extraction.numbers import Unheld, number
+from tui_lab.results.extraction.numbers import Unrepresentable, number
 from tui_lab.results.extraction.readers import FileReader, Nothing, TextReader
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.extraction.search import all_matches
@@ -124,7 +124,7 @@ class StepsReader(Reader):
                 step, count = count, count + 1
             for name, value in document.items():
                 if name not in (INDEX, REFUSED):
-                    yield step, name, from_json(value, "json"), value if isinstance(value, Unheld) else ""
+                    yield step, name, from_json(value, "json"), value if isinstance(value, Unrepresentable) else ""
 
 
 def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | None, str]]:

@@ -22,7 +22,7 @@ import orjson
 
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.yaml.problem import suggest
-from tui_lab.results.extraction.numbers import Unheld, to_float
+from tui_lab.results.extraction.numbers import Unrepresentable, to_float
 from tui_lab.results.extraction.text import Text, complete_lines, read_whole
 from tui_lab.store.task_files import TaskFile
 
@@ -128,9 +128,9 @@ _EFFORT: Final = 8
 """Characters that are read in vain for each of an output; then the rest of it counts as broken."""
 
 
-def _float(text: str) -> float | Unheld:
+def _float(text: str) -> float | Unrepresentable:
     found = to_float(text)
-    return Unheld(text) if found is None else found
+    return Unrepresentable(text) if found is None else found
 
 
 _DECODER: Final = json.JSONDecoder(parse_float=_float)
@@ -199,7 +199,7 @@ def _usual_numbers(text: str) -> str:
 
 def loads(text: bytes) -> Value:
     """One JSON document; NaN and infinities, which JSON does not have, are read in any way that programs write them,
-    and integers of any size. A number that no float holds is Unheld. Raises ValueError."""
+    and integers of any size. A number that no float holds is Unrepresentable. Raises ValueError."""
     try:
         # Integers of more digits would become floats, and tiny floats 0.
         if not _LONG.search(text):
@@ -222,7 +222,7 @@ _LONG: Final = re.compile(rb"[0-9]{19}|[eE][-+]?[0-9]{3}")
 def _encodable(value: Any) -> Value:
     """Without halves of characters, which JSON can write and no text can hold."""
     if isinstance(value, str):
-        return value if isinstance(value, Unheld) else value.encode("utf-8", "replace").decode()
+        return value if isinstance(value, Unrepresentable) else value.encode("utf-8", "replace").decode()
     if isinstance(value, list):
         return [_encodable(item) for item in value]
     if isinstance(value, dict):

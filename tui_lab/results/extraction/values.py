@@ -28,7 +28,7 @@ from tui_lab.experiment.patterns.shorthands import Kind
 from tui_lab.results.extraction.numbers import (
     USUAL,
     Notation,
-    Unheld,
+    Unrepresentable,
     as_float,
     digits_to_int,
     int_to_float,
@@ -84,7 +84,7 @@ def from_json(value: Value, wanted: ColumnType, unit: str | None = None, notatio
     """A value found in JSON as the wanted type; with `json` as it is, and as JSON text where it is nested."""
     if value is None:
         return None
-    if isinstance(value, Unheld):
+    if isinstance(value, Unrepresentable):
         return str(value) if wanted == "str" else None
     if isinstance(value, str):
         if wanted == "float" and unit:

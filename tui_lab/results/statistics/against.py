@@ -116,7 +116,7 @@ def _is_number(series: pl.Series) -> bool:
 
 
 @dataclass(frozen=True)
-class Versus:
+class MetricComparison:
     """One metric of both sides. Lists are by setting; differences are the first side minus the second."""
 
     name: str
@@ -154,7 +154,7 @@ class Against:
 
     first: Side
     second: Side
-    metrics: list[Versus]
+    metrics: list[MetricComparison]
     notes: tuple[str, ...]
     options: Options
 
@@ -306,7 +306,7 @@ _Setting = tuple[Sample, Sample, Summary, Summary]
 
 def _versus(
     first: Side, second: Side, table: pl.DataFrame, by: list[str], others: list[str], name: str, options: Options
-) -> tuple[Versus, list[str]]:
+) -> tuple[MetricComparison, list[str]]:
     measured = [side.values(name, options.goals) for side in (first, second)]
     values = joined(measured)
     seeds = [set(table.filter(pl.col(_SIDE) == place)["its seed"].drop_nulls()) for place in (0, 1)]
@@ -361,7 +361,9 @@ def _versus(
     if missing:
         notes.append(f"{name}: {missing:,} values are NaN or missing and left out")
     whole = (one, two), (summaries[0], summaries[1])
-    versus = Versus(name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level, offset)
+    versus = MetricComparison(
+        name, unit, goal, keys, *whole, comparisons, overall, method, pair, known, options.level, offset
+    )
     return versus, notes
 
 

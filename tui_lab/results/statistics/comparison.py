@@ -113,7 +113,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TaskCounts:
     """What one setting has of what it was asked for, in tasks."""
 
     asked: int = 0
@@ -138,7 +138,7 @@ class How:
     """What was subtracted from all values: differences do without, ratios don't."""
 
 
-def complete(summary: Summary, asked: Asked) -> bool:
+def complete(summary: Summary, asked: TaskCounts) -> bool:
     """Whether a setting has a finite value of each repeat that was asked for: only then may it be called best unasked.
     What diverged, failed or is missing might have been the bad half."""
     return 0 < summary.n >= asked.asked

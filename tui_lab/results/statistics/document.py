@@ -16,7 +16,7 @@ from tui_lab.results.statistics.intervals import as_dict
 from tui_lab.results.statistics.pareto import front
 from tui_lab.results.statistics.report import Report, Standing, StatisticsError
 
-_NOT_TOLD: Final[tuple[Standing, ...]] = ("tied", "untested", "incomplete")
+_UNDECIDED: Final[tuple[Standing, ...]] = ("tied", "untested", "incomplete")
 """Settings that may be the best in truth."""
 
 
@@ -32,11 +32,11 @@ def method(report: Report) -> JsonObject:
         "paired": report.paired,
         "where": report.options.where,
         "allow_incomplete": report.options.allow_incomplete,
-        "not_corrected_for": ["the choice of the best", *looking(report)],
+        "not_corrected_for": ["the choice of the best", *uncorrected(report)],
     }
 
 
-def looking(report: Report) -> list[str]:
+def uncorrected(report: Report) -> list[str]:
     """`until` looks at the interval again and again, and stops where it happens to be narrow."""
     return ["repeated looks (until)"] if isinstance(report.results.spec.repeat, Repeat) else []
 
@@ -89,7 +89,7 @@ def document(
     for metric in report.metrics:
         if metric.best is not None:
             best[metric.name] = {"goal": metric.goal, "setting": report.settings.label(metric.best)}
-            for standing in _NOT_TOLD:
+            for standing in _UNDECIDED:
                 places = [place for place in metric.order if metric.standing(place) == standing]
                 best[metric.name][standing] = [report.settings.label(place) for place in places]
     differ = {metric.name: asdict(metric.anova) for metric in report.metrics if metric.anova is not None}

@@ -15,10 +15,10 @@ from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.numeric.exact import Anova
 from tui_lab.results.plain import shown
 from tui_lab.results.statistics.comparison import (
-    Asked,
     Comparison,
     Goal,
     How,
+    TaskCounts,
     against,
     against_best,
     best,
@@ -80,7 +80,7 @@ class MetricReport:
     goal: Goal | None
     samples: list[Sample]
     summaries: list[Summary]
-    asked: list[Asked]
+    asked: list[TaskCounts]
     best: int | None
     p_best: list[float | None]
     """Corrected p-value of the difference from the best; all None without a goal."""
@@ -132,7 +132,7 @@ class MetricReport:
         top = None if self.best is None else self.exact[self.best].mean
         return mean is not None and (top is None or (mean > top if self.goal == "max" else mean < top))
 
-    def uncrowned(self) -> list[int]:
+    def incomplete_leaders(self) -> list[int]:
         """Settings whose mean would be the best, but that lack values, the best first."""
         if self.goal is None:
             return []
@@ -145,7 +145,7 @@ def judge(
     goal: Goal | None = None,
     *,
     unit: str | None = None,
-    asked: Sequence[Asked] | None = None,
+    asked: Sequence[TaskCounts] | None = None,
     allow_incomplete: bool = False,
     baseline: int | None = None,
     level: float = CONFIDENCE,
@@ -161,7 +161,11 @@ def judge(
     offset = samples[0].offset if samples else 0
     known = resolution((sample.values for sample in samples), offset)
     summaries = [describe(sample, level, bootstrap, known) for sample in samples]
-    asked = list(asked) if asked is not None else [Asked(sample.n + sample.n_null + sample.n_nan) for sample in samples]
+    asked = (
+        list(asked)
+        if asked is not None
+        else [TaskCounts(sample.n + sample.n_null + sample.n_nan) for sample in samples]
+    )
     behind = [not (allow_incomplete or complete(*one)) for one in zip(summaries, asked, strict=True)]
     first = None if goal is None else best(summaries, goal, behind)
     how = How(level, correction, pair, known, bootstrap, offset=offset)
@@ -318,20 +322,20 @@ def _metric(
     )
 
 
-def _asked(results: Results, found: Settings) -> list[Asked]:
+def _asked(results: Results, found: Settings) -> list[TaskCounts]:
     """Tasks of the plan in each setting, without repeats that turned out not to be needed."""
     spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=results.tasks["task_id"].dtype)
     planned = results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
     failed = pl.col("state").is_in(["failed", "lost", "stopped"])
     counts = (pl.len().alias("asked"), failed.sum().alias("failed"), (~failed & (pl.col("state") != "done")).sum())
     if not found.by:
-        return [Asked(*planned.select(*counts).row(0))] * found.count
+        return [TaskCounts(*planned.select(*counts).row(0))] * found.count
     names = {name: f"p{number}" for number, name in enumerate(found.by)}
     table = planned.select(pl.col(name).alias(short) for name, short in names.items())
     table = table.with_columns(planned["state"]).group_by(names.values()).agg(*counts)
     keys = found.keys.rename(names)
     joined = keys.join(table, on=list(names.values()), how="left", nulls_equal=True, maintain_order="left")
-    return [Asked(*row[len(names) :]) for row in joined.iter_rows()]
+    return [TaskCounts(*row[len(names) :]) for row in joined.iter_rows()]
 
 
 # --- What is asked for

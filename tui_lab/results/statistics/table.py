@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tui_lab.experiment.model import Repeat
 from tui_lab.results.plain import shown
-from tui_lab.results.statistics.against import Against, Versus
+from tui_lab.results.statistics.against import Against, MetricComparison
 from tui_lab.results.statistics.comparison import Comparison
 from tui_lab.results.statistics.importance import Importance
 from tui_lab.results.statistics.intervals import interval_name
@@ -168,9 +168,9 @@ def why_incomplete(metric: MetricReport, place: int) -> str:
     return f"{metric.summaries[place].n} of {metric.asked[place].asked} values{why}"
 
 
-def uncrowned(report: Report, metric: MetricReport) -> str:
+def incomplete_leaders(report: Report, metric: MetricReport) -> str:
     """Why the setting with the best mean is not the best; empty where it is."""
-    places = metric.uncrowned()
+    places = metric.incomplete_leaders()
     if not places:
         return ""
     first = places[0]
@@ -248,7 +248,7 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
         notes.append(f"--goal {metric.name}=max (or min) says what is best")
     elif metric.known.deterministic:  # which the warnings say
         notes += [f"≈ {tied:,} equal to the best"] if (tied := metric.count("tied")) else []
-    elif verdict := told_apart(report, metric):
+    elif verdict := verdict_text(report, metric):
         notes.append(verdict)
     if together := _together(metric):
         notes.append(together)
@@ -292,7 +292,7 @@ def _together(metric: MetricReport) -> str:
     return f"{said} (analysis of variance, {_METHODS[found.method]}: {test}, p {p if p.startswith('<') else '= ' + p})"
 
 
-def told_apart(report: Report, metric: MetricReport, brief: bool = False) -> str:
+def verdict_text(report: Report, metric: MetricReport, brief: bool = False) -> str:
     """Which settings differ from the best, and by which test; empty where there is no best one, or no other."""
     if metric.best is None or report.settings.count < 2:
         return ""
@@ -462,7 +462,7 @@ def against_lines(found: Against, width: int, limit: int) -> Iterator[Text]:
         yield from _versus_lines(found, metric, width, limit)
 
 
-def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Iterator[Text]:
+def _versus_lines(found: Against, metric: MetricComparison, width: int, limit: int) -> Iterator[Text]:
     """The table of one metric of two experiments: `limit` settings (0: all), and what holds for all together."""
     unit = f" [{metric.unit}]" if metric.unit else ""
     count = len(metric.comparisons)
@@ -498,7 +498,7 @@ def _versus_lines(found: Against, metric: Versus, width: int, limit: int) -> Ite
     yield from wrapped(_against_notes(found, metric).split(" "), width)
 
 
-def _keys(metric: Versus, places: Sequence[int]) -> list[Column]:
+def _keys(metric: MetricComparison, places: Sequence[int]) -> list[Column]:
     columns = []
     for name in metric.keys.columns:
         values = metric.keys[name].gather(list(places))
@@ -513,7 +513,7 @@ def _difference(found: Comparison) -> str:
     return text if text[:1] in ("-", "0", "") and not (found.difference or 0) > 0 else f"+{text}"
 
 
-def _against_notes(found: Against, metric: Versus) -> str:
+def _against_notes(found: Against, metric: MetricComparison) -> str:
     """What holds for all settings together, and by which tests."""
     notes = []
     if metric.overall is not None:

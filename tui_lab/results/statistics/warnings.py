@@ -14,7 +14,7 @@ from tui_lab.results.statistics.intervals import FEWEST
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.results.statistics.sample import FENCE, outliers
 from tui_lab.results.statistics.steps import split
-from tui_lab.results.statistics.table import NOTHING_SCATTERS, uncrowned
+from tui_lab.results.statistics.table import NOTHING_SCATTERS, incomplete_leaders
 from tui_lab.store.spare import spare_tasks
 
 FEW_REPEATS: Final = 5
@@ -27,7 +27,7 @@ def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> l
     metrics = report.metrics if metrics is None else metrics
     return [
         *_unfinished(report),
-        *(texts for one in metrics if (texts := uncrowned(report, one))),
+        *(texts for one in metrics if (texts := incomplete_leaders(report, one))),
         *_repeats(report, metrics),
         *_equal(metrics),
         *_rounded(report, metrics),

@@ -29,7 +29,7 @@ from tui_lab.tui.app.input_order import LONGEST, InputOrder, drop_typed
 from tui_lab.tui.app.watcher import Watcher
 from tui_lab.tui.base import panes, themes
 from tui_lab.tui.base.actions import Action, bindings
-from tui_lab.tui.base.config import Config, Remembered, keep_traceback, state_folder
+from tui_lab.tui.base.config import Config, SavedState, keep_traceback, state_folder
 from tui_lab.tui.base.formatting import count_words
 from tui_lab.tui.base.pane import Host, Pane, is_text
 from tui_lab.tui.base.snapshot import ExperimentSnapshot, LabSnapshot, SnapshotTaken
@@ -74,35 +74,35 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
 
 
 # --- Notifications: a run's end, its first failure, an engine that died
-class News(NamedTuple):
+class Notification(NamedTuple):
     """A notification, as it is shown in a corner."""
 
     text: str
     severity: Literal["information", "warning", "error"]
 
 
-def news(before: LabSnapshot, now: LabSnapshot) -> list[News]:
+def notifications(before: LabSnapshot, now: LabSnapshot) -> list[Notification]:
     """What has happened between two snapshots of a lab."""
     if before.lab is None or now.lab is not before.lab:
         return []
-    found = [News("The engine has died; nothing is lost.", "error")] if now.died and not before.died else []
+    found = [Notification("The engine has died; nothing is lost.", "error")] if now.died and not before.died else []
     for one in now.experiments:
         past = before.experiment(one.name)
         if past is not None:
-            found += _of(past, one)
+            found += _notifications_of(past, one)
     return found
 
 
-def _of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[News]:
+def _notifications_of(past: ExperimentSnapshot, one: ExperimentSnapshot) -> list[Notification]:
     found = []
     if (past.active or one.active) and not past.counts.get("failed") and one.counts.get("failed"):
-        found.append(News(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
+        found.append(Notification(f"{one.name}: the first failure: {shortened(one.failure, 160)}", "warning"))
     if one.note and one.note != past.note:
-        found.append(News(f"{one.name}: {one.note}", "warning"))
+        found.append(Notification(f"{one.name}: {one.note}", "warning"))
     if one.ended is not None and one.ended != past.ended:
         counts = ", ".join(f"{count:,} {state}" for state, count in count_words(one.counts))
         bad = one.counts.get("failed", 0) + one.counts.get("lost", 0)
-        found.append(News(f"{one.name} has ended: {counts}", "warning" if bad else "information"))
+        found.append(Notification(f"{one.name} has ended: {counts}", "warning" if bad else "information"))
     return found
 
 
@@ -125,7 +125,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def _deaf(*numbers: signal.Signals) -> Iterator[None]:
+def _signals_ignored(*numbers: signal.Signals) -> Iterator[None]:
     """Do nothing at some signals. Programs that are started meanwhile hear them, as they would not if we ignored
     them."""
     before = [(number, signal.signal(number, lambda *_: None)) for number in numbers]
@@ -156,7 +156,7 @@ class LabApp(App[int]):
         self.lab: Lab | None = None
         self.file = file  # the experiment file that was named last
         self.config = config or Config()
-        self.remembered = Remembered(state_folder() / STATE_FILE, lab_path)
+        self.saved_state = SavedState(state_folder() / STATE_FILE, lab_path)
         self._watcher = Watcher(lab_path, self.config.refresh, self.post_message)
         self._read_by: float | None = None  # when the short messages on the screen were there for long enough
         self._input = InputOrder(self, self._is_way_out)
@@ -166,7 +166,7 @@ class LabApp(App[int]):
         self.chosen: Chosen | None = None  # tasks that the Tasks pane is narrowed to
         for theme in themes.OWN:
             self.register_theme(theme)
-        chosen = self.config.theme or self.remembered.get("theme", themes.DARK.name)
+        chosen = self.config.theme or self.saved_state.get("theme", themes.DARK.name)
         chosen = chosen if chosen in self.available_themes else themes.DARK.name
         few = not self.config.theme and self.console.color_system == "standard"
         self.theme = themes.of_few_colours(self.available_themes[chosen]) if few else chosen
@@ -192,9 +192,9 @@ class LabApp(App[int]):
     def on_unmount(self) -> None:
         self._watcher.close(LEAVING)
         if self.theme != self._theme_at_start:  # that a terminal shows few colours is no choice
-            self.remembered.put("theme", self.theme)
-        self.remembered.put_of_lab("experiment", self.current)
-        self.remembered.write()
+            self.saved_state.put("theme", self.theme)
+        self.saved_state.put_of_lab("experiment", self.current)
+        self.saved_state.write()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
@@ -305,7 +305,7 @@ class LabApp(App[int]):
             return "experiment"
         if not (self.lab_path / "lab.json").exists():
             return panes.WELCOME
-        kept = self.remembered.of_lab("pane") or ""
+        kept = self.saved_state.of_lab("pane") or ""
         return kept if kept in panes.NAMES else "tasks"
 
     def _open_first(self, name: str) -> None:
@@ -336,7 +336,7 @@ class LabApp(App[int]):
         self.pane = pane
         self.screen_stack[0].query_one(Tabs).shown = name
         if name in panes.NAMES:
-            self.remembered.put_of_lab("pane", name)
+            self.saved_state.put_of_lab("pane", name)
         pane.call_after_refresh(self._show_in, pane)
         return pane
 
@@ -393,13 +393,13 @@ class LabApp(App[int]):
 
         names = [one.name for one in snapshot.experiments]
         if self.current not in names and not snapshot.problem:  # what can't be read now may be back soon
-            kept = self.remembered.of_lab("experiment") if self.current is None else None
+            kept = self.saved_state.of_lab("experiment") if self.current is None else None
             left, self.current = self.current, kept if kept in names else names[-1] if names else None
             if left is not None and before.lab is snapshot.lab:
                 now = f"; this is {self.current}" if self.current is not None else ""
                 self.tell(f"the experiment {left} is gone from the lab, or can't be read{now}", "warning")
         self._notice(snapshot)
-        for one in news(before, snapshot):
+        for one in notifications(before, snapshot):
             self.tell(one.text, one.severity)
             if self.config.bell:
                 self.bell()
@@ -429,14 +429,14 @@ class LabApp(App[int]):
         """Look at another lab."""
         self._watcher.close()
         self.lab_path, self.lab = path, None
-        self.remembered = Remembered(self.remembered.path, path)
+        self.saved_state = SavedState(self.saved_state.path, path)
         self._watcher = Watcher(path, self.config.refresh, self.post_message)
         self._watcher.start()
         self.show_pane("tasks")
 
-    def look_again(self) -> None:
+    def refresh_snapshot(self) -> None:
         """Read the lab now: the engine just got a command."""
-        self._watcher.hurry()
+        self._watcher.wake()
 
     def engine(self) -> EngineClient:
         """A line to the lab's engine, started where none is alive. Blocks: only in a worker's thread.
@@ -455,7 +455,7 @@ class LabApp(App[int]):
 
         Raises SuspendNotSupported.
         """
-        with self.suspend(), _deaf(signal.SIGINT, signal.SIGQUIT):
+        with self.suspend(), _signals_ignored(signal.SIGINT, signal.SIGQUIT):
             try:
                 yield
             finally:
@@ -537,7 +537,7 @@ class LabApp(App[int]):
         with promised():
             message = start_engine(self)
         self.tell(*message)
-        self.look_again()
+        self.refresh_snapshot()
 
     def action_next_theme(self) -> None:
         place = themes.CYCLE.index(self.theme) if self.theme in themes.CYCLE else -1

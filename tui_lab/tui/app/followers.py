@@ -26,7 +26,7 @@ from tui_lab.store.spare import counts_without_spare
 from tui_lab.tui.base.snapshot import EngineSnapshot, ExperimentSnapshot, NodeSample
 
 RECENT: Final = 200  # ends of tasks that the rate is taken from
-PATIENCE: Final = 1.0  # seconds that the engine may take to answer before a look goes on without it
+PATIENCE: Final = 1.0  # seconds that the engine may take to answer before a snapshot goes on without it
 SILENT: Final = 4.0  # seconds without an answer after which the screen says so
 SAMPLE: Final = 2.0  # seconds between the points of a node's history
 SAMPLES: Final = 120
@@ -44,7 +44,7 @@ class WatchedExperiment:
         self._line = ""
         self._last = ExperimentSnapshot(folder.name)
 
-    def look(self, active: bool) -> ExperimentSnapshot:
+    def take_snapshot(self, active: bool) -> ExperimentSnapshot:
         """How it stands now."""
         try:
             state, moved = self._follow()
@@ -134,7 +134,7 @@ class WatchedEngine:
         self._answered = 0.0  # on the monotonic clock
         self._last: EngineSnapshot | None = None
 
-    def look(self) -> EngineSnapshot | None:
+    def take_snapshot(self) -> EngineSnapshot | None:
         """What the engine says of itself; None where none is running."""
         try:
             self._last = self._ask()

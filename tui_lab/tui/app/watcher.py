@@ -44,7 +44,7 @@ class Watcher:
     def start(self) -> None:
         self._thread.start()
 
-    def hurry(self) -> None:
+    def wake(self) -> None:
         """Look again at once: something was just asked for."""
         self._at_once.set()
 
@@ -92,7 +92,7 @@ class Watcher:
         from tui_lab.tui.app.followers import WatchedEngine, WatchedExperiment
 
         self._engine = self._engine or WatchedEngine(lab)
-        engine = self._engine.look()
+        engine = self._engine.take_snapshot()
         active = engine.active if engine is not None else ()
         names = lab.experiments()
         for gone in self._experiments.keys() - set(names):
@@ -101,7 +101,7 @@ class Watcher:
         for name in names:
             if name not in self._experiments:
                 self._experiments[name] = WatchedExperiment(lab.experiment(name))
-            found.append(self._experiments[name].look(name in active))
+            found.append(self._experiments[name].take_snapshot(name in active))
         left = any(one.queued and one.ended is None for one in found)
         died = left and engine is None and self._engine.left_word()
         return LabSnapshot(lab, tuple(found), engine, died, taken=time.time(), samples=self._engine.samples)

@@ -162,7 +162,7 @@ def _wrong(path: Path, key: str, what: str, hint: str = "") -> UsageError:
     return UsageError(f"{path}: {key}: {what}" + (f"; {hint}" if hint else ""))
 
 
-class Remembered:
+class SavedState:
     """What the screen keeps by itself from one start to the next: theme, sizes, and of each lab the pane and the
     experiment that were looked at. A file that can't be read or written is no reason to stop."""
 

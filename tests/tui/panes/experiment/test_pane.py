@@ -257,7 +257,7 @@ async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Wor
         assert saved.startswith("# first\n") and saved.endswith("# last\n") and "repeat: 3" in saved
         pane.side.replace_text(saved.replace("repeat: 3", "repeat: 4"))
         path.write_text(saved + "# someone else\n")
-        pane.side.look()
+        pane.side.check_disk()
         await wait_until(pilot, lambda: "changed on disk" in shown(app, "#file"))
         await pilot.press("ctrl+s")
         await wait_until(pilot, lambda: isinstance(app.screen, Confirm))
@@ -269,7 +269,7 @@ async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Wor
         await pilot.press("y")
         await wait_until(pilot, lambda: pane.side.text.endswith("# someone else\n"))
         path.write_text("# read at once\n" + saved)
-        pane.side.look()
+        pane.side.check_disk()
         await wait_until(pilot, lambda: pane.side.text.startswith("# read at once"))
         assert not pane.unsaved
 

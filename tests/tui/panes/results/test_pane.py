@@ -20,7 +20,7 @@ from tui_lab.tui.app.app import LabApp
 from tui_lab.tui.panes.results.choice import ParametersDialog
 from tui_lab.tui.panes.results.pane import ResultsPane, SettingsTable
 from tui_lab.tui.panes.results.rows import condition, key
-from tui_lab.tui.panes.results.view import Wish, look
+from tui_lab.tui.panes.results.view import ViewRequest, make_view
 
 # Values chosen so that x=3 is best, x=2 is tied with it, x=1 is worse; null and NaN are among them.
 GRADES = """
@@ -76,11 +76,14 @@ async def opened(pilot: Pilot[Any], app: LabApp) -> ResultsPane:
     return pane_of(app)
 
 
-async def settled(pilot: Pilot[Any], app: LabApp, **wish: Any) -> None:
+async def settled(pilot: Pilot[Any], app: LabApp, **request: Any) -> None:
     """What was wished for is on screen."""
     await wait_until(
         pilot,
-        lambda: (view := pane_of(app)._view) and all(getattr(view.wish, name) == value for name, value in wish.items()),
+        lambda: (
+            (view := pane_of(app)._view)
+            and all(getattr(view.request, name) == value for name, value in request.items())
+        ),
     )
 
 
@@ -150,7 +153,7 @@ async def test_the_pareto_front_and_the_grouping(grades: Workbench) -> None:
         await opened(pilot, app)
         app.screen.set_focus(pane_of(app).table)
         await pilot.press("o")
-        await wait_until(pilot, lambda: len(app.screen_stack) > 1 or pane_of(app).wish.front)
+        await wait_until(pilot, lambda: len(app.screen_stack) > 1 or pane_of(app).request.front)
         if len(app.screen_stack) > 1:  # which of the other metrics
             await pilot.press("home", "enter")
         await settled(pilot, app, front="cost")
@@ -270,9 +273,9 @@ async def test_no_lab_yet(tmp_path: Path) -> None:
 
 
 def test_what_is_gone_is_left_out(grades: Workbench) -> None:
-    view = look(grades.lab_path / "e", Wish(baseline='"x" = 99'), 1)
-    assert view.report is not None and view.wish.baseline is None
-    lost = look(grades.lab_path / "nothing", Wish(), 1)
+    view = make_view(grades.lab_path / "e", ViewRequest(baseline='"x" = 99'), 1)
+    assert view.report is not None and view.request.baseline is None
+    lost = make_view(grades.lab_path / "nothing", ViewRequest(), 1)
     assert lost.report is None and lost.message
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tui_lab.store.lab import Lab
 from tui_lab.tui.panes.tasks.frame import TaskSource
-from tui_lab.tui.panes.tasks.model import Made, TaskModel
+from tui_lab.tui.panes.tasks.model import MadeTable, TaskModel
 from tui_lab.tui.panes.tasks.view import View
 
 
@@ -19,7 +19,7 @@ def model(small_lab: Path) -> TaskModel:
     return found
 
 
-def made(model: TaskModel) -> Made:
+def made(model: TaskModel) -> MadeTable:
     job = model.begin_table()
     assert job is not None
     return job.run()

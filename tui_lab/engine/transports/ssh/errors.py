@@ -67,7 +67,7 @@ def _unresolved(error: socket.gaierror, target: Target) -> ChannelError:
 def _host_key(text: str, target: Target) -> ChannelError:
     if "revoked" in text:
         return ChannelError(f"{target.place}: its host key is marked as revoked in {_files(target)}", fatal=True)
-    key = target.met[-1] if target.met else None
+    key = target.seen_keys[-1] if target.seen_keys else None
     if key is None:
         return ChannelError(f"{target.place}: {text}", fatal=True)
     shown = f"{key.get_algorithm()} {key.get_fingerprint()}"

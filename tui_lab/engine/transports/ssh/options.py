@@ -42,8 +42,8 @@ class _Watching(asyncssh.SSHClient):
     """Takes note of a host key that is not known; it is never accepted, but on this machine where the person's
     configuration asks for no check there."""
 
-    def __init__(self, met: list[asyncssh.SSHKey], *, loopback: bool) -> None:
-        self.met = met
+    def __init__(self, seen_keys: list[asyncssh.SSHKey], *, loopback: bool) -> None:
+        self.seen_keys = seen_keys
         self.loopback = loopback
         self.methods: list[str] = []  # of logging in, that were left when no key was
         self.on_end: Callable[[], None] = lambda: None
@@ -58,7 +58,7 @@ class _Watching(asyncssh.SSHClient):
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         if not self.loopback:
-            self.met.append(key)
+            self.seen_keys.append(key)
         return self.loopback
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -86,7 +86,7 @@ class Target:
     known: asyncssh.SSHKnownHosts
     identities: Identities
     skipped: list[str]  # what the configuration says and this can't do
-    met: list[asyncssh.SSHKey]  # host keys that were shown to us and are not known
+    seen_keys: list[asyncssh.SSHKey]  # host keys that were shown to us and are not known
     client: _Watching
     patience: float  # seconds for the connection
     arguments: Arguments
@@ -110,7 +110,7 @@ class Target:
         return list(self._match()[0])
 
     @property
-    def vouched(self) -> bool:
+    def has_authority(self) -> bool:
         """Whether a certificate authority may vouch for its host key."""
         return bool(self._match()[1])
 
@@ -156,8 +156,10 @@ def find_target(entry: NodeEntry, environment: Mapping[str, str]) -> Target:
     known = _read_known(known_files)
     _revoke(known, settings)
     identities = find_identities(entry, settings, home)
-    met: list[asyncssh.SSHKey] = []
-    client = _Watching(met, loopback=settings.on("nohostauthenticationforlocalhost") and _is_loopback(settings.host))
+    seen_keys: list[asyncssh.SSHKey] = []
+    client = _Watching(
+        seen_keys, loopback=settings.on("nohostauthenticationforlocalhost") and _is_loopback(settings.host)
+    )
     algorithms, unknown = _algorithms(settings)
     patience = settings.number("connecttimeout") or CONNECT
     arguments: Arguments = {
@@ -206,7 +208,7 @@ def find_target(entry: NodeEntry, environment: Mapping[str, str]) -> Target:
         known=known,
         identities=identities,
         skipped=[*unknown, *(word for word in _NOT_HERE if settings.chosen(word))],
-        met=met,
+        seen_keys=seen_keys,
         client=client,
         patience=patience,
         arguments=arguments,
@@ -222,7 +224,7 @@ def prefer_known(target: Target) -> None:
     allowed = chosen or [name.decode() for name in (*get_default_certificate_algs(), *get_default_public_key_algs())]
     certified = {name.decode() for name in get_certificate_algs()}
     first = [name.decode() for key in target.known_keys for name in key.sig_algorithms]
-    if target.vouched:
+    if target.has_authority:
         first = [name for name in allowed if name in certified] + first
     else:  # an unknown certificate would hide the key in it
         allowed = [name for name in allowed if name not in certified] or allowed

@@ -262,17 +262,17 @@ class Pool:
                 tries += 1
                 pause = min(2.0, 0.1 * 2**tries) * random.uniform(0.5, 1.5)
                 most = 3 if any(line.alive for line in self.lines) else 8
-                if tries == most or time.monotonic() + pause > deadline or target.met:
+                if tries == most or time.monotonic() + pause > deadline or target.seen_keys:
                     raise explain(error, target) from error
                 await asyncio.sleep(pause)
             except asyncssh.HostKeyNotVerifiable as error:
-                if asked or not target.met:
+                if asked or not target.seen_keys:
                     raise explain(error, target) from error
                 asked = True  # KnownHostsCommand wants to see the key
-                key = target.met.pop()
+                key = target.seen_keys.pop()
                 await asyncio.to_thread(ask_known_hosts, target, key)
                 if key not in target.known_keys:
-                    target.met.append(key)
+                    target.seen_keys.append(key)
                     raise explain(error, target) from error
             except (asyncssh.Error, OSError, ValueError) as error:
                 raise explain(error, target) from error

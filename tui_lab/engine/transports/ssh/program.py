@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tui_lab.engine.transports.channel import Channel, LastWords
+from tui_lab.engine.transports.channel import Channel, StderrTail
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.engine.transports.ssh.config import Settings, find_ssh, read_settings
 from tui_lab.engine.transports.ssh.keys import own_path
@@ -54,7 +54,7 @@ class SshProgram:
         path = settings.text("controlpath")
         return cls(words, settings.environment, shares=bool(path) and settings.path(path).is_socket())
 
-    async def gets_in(self) -> bool:
+    async def can_connect(self) -> bool:
         """Whether it gets in without a question."""
         process = await self._start("true", DEVNULL)
         try:
@@ -96,12 +96,12 @@ class ProgramChannel(Channel):
 
     def __init__(self, process: Process, on_close: Callable[[ProgramChannel], None]) -> None:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-        self._words = LastWords(process.stderr)
+        self._words = StderrTail(process.stderr)
         super().__init__(ProgramReader(process, self._words), process.stdin)
         self._process = process
         self._on_close = on_close
 
-    async def last_words(self) -> str:
+    async def stderr_tail(self) -> str:
         """Return what `ssh` and the relay have printed on standard error."""
         return await self._words.text()
 
@@ -109,7 +109,7 @@ class ProgramChannel(Channel):
         """Return the exit status of `ssh`, None where it has not ended."""
         return await _status(self._process)
 
-    def doubt(self) -> None:
+    def mark_suspect(self) -> None:
         """Kill `ssh`: the connection may be dead."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
@@ -128,7 +128,7 @@ class ProgramChannel(Channel):
 class ProgramReader:
     """The bytes from `ssh`, whose own end is that of the connection."""
 
-    def __init__(self, process: Process, words: LastWords) -> None:
+    def __init__(self, process: Process, words: StderrTail) -> None:
         assert process.stdout is not None
         self._stream = process.stdout
         self._process = process

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tui_lab.engine.transports.channel import Channel, LastWords, Mode, boot_command
+from tui_lab.engine.transports.channel import Channel, Mode, StderrTail, boot_command
 from tui_lab.engine.transports.failures import ChannelError
 from tui_lab.experiment.cluster.entry import NodeEntry
 
@@ -151,7 +151,7 @@ class SshTransport:
         """The person's own `ssh`, where that gets in though we did not. Raises the error where it does not, either."""
         module = await asyncio.to_thread(_program_module)
         program: SshProgram | None = await module.SshProgram.find(self.entry, self.environment)
-        if program is not None and (error.fatal or program.shares) and await program.gets_in():
+        if program is not None and (error.fatal or program.shares) and await program.can_connect():
             log.info("%s: %s; `ssh` gets in", self.entry["name"], error)
             self._got_in = True
             return program
@@ -254,9 +254,9 @@ class SshChannel(Channel):
         stdin, stdout, stderr = streams
         super().__init__(SshReader(stdout), SshWriter(stdin))
         self._pool, self._line, self._bulk, self._closed = pool, line, bulk, False
-        self._words = LastWords(SshReader(stderr))
+        self._words = StderrTail(SshReader(stderr))
 
-    async def last_words(self) -> str:
+    async def stderr_tail(self) -> str:
         """Return what the relay has printed on standard error."""
         return await self._words.text()
 
@@ -268,7 +268,7 @@ class SshChannel(Channel):
         status: int | None = self.writer.channel.get_exit_status()
         return status
 
-    def doubt(self) -> None:
+    def mark_suspect(self) -> None:
         """Drop the connection with all its channels: it may be dead."""
         self._line.connection.abort()
 

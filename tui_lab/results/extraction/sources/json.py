@@ -10,7 +10,7 @@ from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.sources.json import JsonSource
 from tui_lab.results.extraction.extractor import Reading
 from tui_lab.results.extraction.files import locate
-from tui_lab.results.extraction.numbers import USUAL, Unheld, number
+from tui_lab.results.extraction.numbers import USUAL, Unrepresentable, number
 from tui_lab.results.extraction.readers import FileReader, notation
 from tui_lab.results.extraction.structured import Broken, SourceError, documents, parse_path, select
 from tui_lab.results.extraction.text import complete_lines, read_whole
@@ -68,7 +68,7 @@ class JsonReader(FileReader):
     def _converted(self, value: Value) -> Scalar | None:
         marks, unit = notation(self.metric), self.metric.unit
         found = from_json(value, self.type, unit, marks)
-        if isinstance(value, str) and not isinstance(value, Unheld):
+        if isinstance(value, str) and not isinstance(value, Unrepresentable):
             if self.type == "json" and unit:
                 found = quantity(value, None, unit, marks)
             elif self.type == "json" and (self.metric.take in NUMERIC or marks is not USUAL):

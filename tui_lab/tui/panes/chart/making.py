@@ -60,7 +60,7 @@ _FLAG: Final = re.compile(r"(?:--)(x|y|z|hue|style)-column")
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeChart:
     """A chart and the request with all its columns named, or else what is wrong."""
 
     request: Request
@@ -69,11 +69,13 @@ class Made:
     notes: tuple[str, ...] = ()
 
 
-def made(request: Request, source: Source, error_column: str | None = None, instead: Request | None = None) -> Made:
+def made(
+    request: Request, source: Source, error_column: str | None = None, instead: Request | None = None
+) -> MadeChart:
     """`error_column` holds half the width of each interval, where rows are means already; `instead` is what to
     try where the request is impossible."""
     if not source.frame.height:
-        return Made(request, problem="there are no rows to draw")
+        return MadeChart(request, problem="there are no rows to draw")
     try:
         columns = choose(request, source)
         full = replace(request, columns=columns)
@@ -84,10 +86,10 @@ def made(request: Request, source: Source, error_column: str | None = None, inst
     except ChartError as error:
         if instead is not None:
             return made(instead, source, error_column)
-        return Made(request, problem=_FLAG.sub(_key, str(error)))
+        return MadeChart(request, problem=_FLAG.sub(_key, str(error)))
     except (pl.exceptions.PolarsError, ValueError, TypeError, ArithmeticError) as error:
-        return Made(request, problem=f"this can't be drawn: {error}")
-    return Made(full, chart, notes=tuple(filter(None, (*chart.notes, note))))
+        return MadeChart(request, problem=f"this can't be drawn: {error}")
+    return MadeChart(full, chart, notes=tuple(filter(None, (*chart.notes, note))))
 
 
 def _key(match: re.Match[str]) -> str:

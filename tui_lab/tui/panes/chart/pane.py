@@ -39,7 +39,7 @@ from tui_lab.tui.panes.chart.choices import (
     range_verdict,
 )
 from tui_lab.tui.panes.chart.defaults import counted, default_request, described, error_column, of_kind
-from tui_lab.tui.panes.chart.making import Made, made
+from tui_lab.tui.panes.chart.making import MadeChart, made
 from tui_lab.tui.panes.chart.source import Rows, What, read
 from tui_lab.tui.panes.chart.summary import summary
 from tui_lab.tui.widgets.choice import ChoiceScreen, Item
@@ -63,7 +63,7 @@ class ChartMade(Message):
     """Sent when a chart was computed. number: of the request."""
 
     number: int
-    made: Made
+    made: MadeChart
 
 
 @dataclass
@@ -138,7 +138,7 @@ class ChartPane(Pane):
         self.rows: Rows | None = None
         self.request = Request("lines")
         self.errors: str | None = None  # a column of half widths
-        self.made: Made | None = None
+        self.made: MadeChart | None = None
         self._given: Rows | None = None  # the answer that was handed over last
         self._of: tuple[str | None, What | None] = (None, None)  # experiment and table that are read
         self._own = False  # whether the person chose something: then new rows keep it
@@ -297,7 +297,7 @@ class ChartPane(Pane):
             try:
                 self.post_message(ChartMade(number, made(request, source, errors, instead)))
             except Exception as error:  # noqa: BLE001 - said in place of the chart
-                self.post_message(ChartMade(number, Made(request, problem=f"this can't be drawn: {error}")))
+                self.post_message(ChartMade(number, MadeChart(request, problem=f"this can't be drawn: {error}")))
 
     @on(ChartMade)
     def _have_chart(self, event: ChartMade) -> None:
@@ -468,7 +468,7 @@ class ChartPane(Pane):
             self._write(self.made, text)
 
     @work(thread=True, group="chart-write")
-    def _write(self, chart: Made, text: str) -> None:
+    def _write(self, chart: MadeChart, text: str) -> None:
         try:
             assert chart.chart is not None
             with promised():

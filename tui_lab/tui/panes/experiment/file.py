@@ -29,7 +29,7 @@ class FileError(Exception):
 
 
 @dataclass(frozen=True)
-class Kept:
+class UnsavedText:
     """An unsaved text that an earlier session left behind."""
 
     text: str
@@ -151,11 +151,11 @@ class EditedFile:
         with suppress(OSError):
             self._copy.unlink(missing_ok=True)
 
-    def kept(self) -> Kept | None:
+    def kept(self) -> UnsavedText | None:
         """The copy that an earlier session left, if it says anything else than the file."""
         try:
             about = json.loads(self._copy.read_text())
-            kept = Kept(str(about["text"]), float(about["at"]))
+            kept = UnsavedText(str(about["text"]), float(about["at"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return kept if kept.text.splitlines() != self.text.splitlines() else None

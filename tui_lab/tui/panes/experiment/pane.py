@@ -37,7 +37,7 @@ from tui_lab.tui.base.recent import recent_files, remember
 from tui_lab.tui.base.templates import Template
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
-from tui_lab.tui.panes.experiment.file import EditedFile, FileError, Kept
+from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
 from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
 from tui_lab.tui.panes.experiment.plan import PlanView, problem_line
 from tui_lab.tui.panes.experiment.tester import PatternTester
@@ -107,11 +107,11 @@ LOOK: Final = 2.0
 """Seconds between looks at the file on disk."""
 
 
-class TextSide(Vertical):
+class EditorSide(Vertical):
     """Holds a file. Asks nothing: the pane does."""
 
     DEFAULT_CSS = """
-    TextSide {
+    EditorSide {
         & #file {
             height: 1; padding: 0 1; background: $panel; color: $foreground;
             text-wrap: nowrap; text-overflow: ellipsis;
@@ -149,7 +149,7 @@ class TextSide(Vertical):
 
     def on_mount(self) -> None:
         self.editor.read_only = True  # until there is a file
-        self.set_interval(LOOK, self.look)
+        self.set_interval(LOOK, self.check_disk)
         self._show_name()
 
     def on_unmount(self) -> None:
@@ -176,7 +176,7 @@ class TextSide(Vertical):
 
     # --- Files
 
-    def open(self, file: EditedFile) -> Kept | None:
+    def open(self, file: EditedFile) -> UnsavedText | None:
         """Edit a file. Returns what an earlier session left unsaved of it."""
         self.file, self.conflict = file, False
         if file.exists:
@@ -231,7 +231,7 @@ class TextSide(Vertical):
         """Make a copy of what is unsaved, should this program or its machine die. Why that can't be done, or empty."""
         return self.file.keep(self.text) if self.file is not None and self.unsaved else ""
 
-    def look(self) -> None:
+    def check_disk(self) -> None:
         """Whether the file on disk is another one by now."""
         if self.file is None or self.conflict or not self.file.changed_on_disk():
             return
@@ -262,7 +262,7 @@ class TextSide(Vertical):
             return "this terminal can't be lent to another editor"
         except OSError as error:
             return f"{command[0]}: {error.strerror or error}"
-        self.look()
+        self.check_disk()
         how = f"by signal {-code}" if code < 0 else f"with status {code}"
         return f"{command[0]} ended {how}" if code else ""
 
@@ -384,14 +384,14 @@ class ExperimentPane(Pane):
         self._which = 0
         self._outputs = Outputs()
         self._followed: str | None = None
-        self._kept: Kept | None = None  # unsaved text of an earlier session, until it was offered
+        self._kept: UnsavedText | None = None  # unsaved text of an earlier session, until it was offered
         self._revision: dict[str, int] = {}
         self._slots = cores()
         self._nodes_used: dict[str, list[NodeEntry]] = {}
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="body"):
-            yield TextSide("text", ascii=self.lab_app.config.ascii)
+            yield EditorSide("text", ascii=self.lab_app.config.ascii)
             with Vertical(id="side"):
                 yield Static("Plan", id="plan-title", classes="title")
                 yield PlanView("plan")
@@ -421,7 +421,7 @@ class ExperimentPane(Pane):
     # --- Snapshots
 
     def show(self, snapshot: LabSnapshot) -> None:
-        if not self.is_mounted or not self.query(TextSide):
+        if not self.is_mounted or not self.query(EditorSide):
             return
         engine = snapshot.engine
         nodes = engine.nodes if engine is not None else []
@@ -467,7 +467,7 @@ class ExperimentPane(Pane):
 
     # --- Reading the text
 
-    @on(TextSide.Edited)
+    @on(EditorSide.Edited)
     def _edited(self) -> None:
         file = self.side.file
         if file is not None:
@@ -557,7 +557,7 @@ class ExperimentPane(Pane):
 
     # --- The pattern tester
 
-    @on(TextSide.Moved)
+    @on(EditorSide.Moved)
     def _try(self) -> None:
         file = self.side.file
         if file is None:
@@ -666,18 +666,18 @@ class ExperimentPane(Pane):
         app.show_pane("tasks")
 
     @property
-    def side(self) -> TextSide:
-        return self.query_one(TextSide)
+    def side(self) -> EditorSide:
+        return self.query_one(EditorSide)
 
     @property
     def unsaved(self) -> str:
         """The name of the file with unsaved changes; empty where there are none."""
-        found = self.query(TextSide)
+        found = self.query(EditorSide)
         side = found.first() if found else None
         return side.file.path.name if side is not None and side.unsaved and side.file is not None else ""
 
     def keep_unsaved(self) -> str:
-        found = self.query(TextSide)
+        found = self.query(EditorSide)
         return found.first().keep() if found else ""
 
     # --- The file: nothing of it is lost without a question
@@ -796,7 +796,7 @@ class ExperimentPane(Pane):
         except FileError as error:
             self.lab_app.tell(str(error), "error")
 
-    @on(TextSide.Changed)
+    @on(EditorSide.Changed)
     def _changed_on_disk(self) -> None:
         self.lab_app.tell("the file was changed on disk, and here: F9 reads it, ctrl+s writes over it", "warning")
 

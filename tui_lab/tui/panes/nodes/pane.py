@@ -366,7 +366,7 @@ minutes, the newest on the right.
             app.tell(str(error), "error")
             return
         app.tell(then)
-        app.look_again()
+        app.refresh_snapshot()
 
 
 def _wrong_slots(text: str) -> str:

@@ -6,7 +6,7 @@ from textual.content import Content
 
 from tui_lab.results.statistics.importance import Importance
 from tui_lab.results.statistics.report import MetricReport, Report
-from tui_lab.results.statistics.table import GOALS, interval_note, told_apart
+from tui_lab.results.statistics.table import GOALS, interval_note, verdict_text
 from tui_lab.results.statistics.text import number, share
 from tui_lab.tui.panes.results.rows import words
 from tui_lab.tui.panes.results.view import View
@@ -22,13 +22,13 @@ def title(report: Report, metric: MetricReport, view: View) -> Content:
     if report.settings.averaged:
         said += f", averaged over {', '.join(report.settings.averaged)}"
     if view.front is not None:
-        said += f"; {len(view.places):,} on the Pareto front with {view.wish.front}"
+        said += f"; {len(view.places):,} on the Pareto front with {view.request.front}"
     return Content.from_markup("[bold]$name[/]$said", name=metric.name, said=said)
 
 
 def how(report: Report, metric: MetricReport) -> Content:
     """Which settings do not differ, and by which test."""
-    texts = "no goal is set: d sets it" if metric.goal is None else told_apart(report, metric, brief=True)
+    texts = "no goal is set: d sets it" if metric.goal is None else verdict_text(report, metric, brief=True)
     parts = [texts] if texts else []
     parts += [] if metric.known.deterministic else [interval_note(report, metric)]
     if report.baseline is not None:

@@ -24,7 +24,7 @@ from tui_lab.tui.base.workers import work
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, rows, words
-from tui_lab.tui.panes.results.view import View, Wish, look
+from tui_lab.tui.panes.results.view import View, ViewRequest, make_view
 from tui_lab.tui.widgets.table.table import FrameTable, next_order
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ class ResultsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__(classes="empty")
-        self._wishes: dict[str, Wish] = {}
+        self._requests: dict[str, ViewRequest] = {}
         self._view: View | None = None
         self._rows: Rows | None = None
-        self._asked: tuple[str, Wish, int] | None = None
+        self._asked: tuple[str, ViewRequest, int] | None = None
         self._looking = False
         self._next = 0.0
         self._later: Timer | None = None
@@ -144,8 +144,8 @@ class ResultsPane(Pane):
         return self.query_one(SettingsTable)
 
     @property
-    def wish(self) -> Wish:
-        return self._wishes.get(self.lab_app.current or "", Wish())
+    def request(self) -> ViewRequest:
+        return self._requests.get(self.lab_app.current or "", ViewRequest())
 
     # --- Reading
 
@@ -157,7 +157,7 @@ class ResultsPane(Pane):
             self._asked = None
             self._say(nothing(snapshot, "There are no results yet: press 1, write an experiment, and r runs it."))
             return
-        asked = (experiment.name, self.wish, experiment.revision)
+        asked = (experiment.name, self.request, experiment.revision)
         if asked == self._asked:
             return
         new = self._asked is None or asked[:2] != self._asked[:2]
@@ -175,7 +175,7 @@ class ResultsPane(Pane):
         self._looking = True
         if new:
             self.hold_keys()
-        self._look(asked)
+        self._make_view(asked)
 
     def _again(self) -> None:
         self._later = None
@@ -183,13 +183,13 @@ class ResultsPane(Pane):
             self.show(self.lab_app.snapshot)
 
     @work(thread=True, exclusive=True, group="results")
-    def _look(self, asked: tuple[str, Wish, int]) -> None:
+    def _make_view(self, asked: tuple[str, ViewRequest, int]) -> None:
         worker, lab = get_current_worker(), self.lab_app.lab
         if lab is None:
             return
-        name, wish, revision = asked
+        name, request, revision = asked
         began = time.monotonic()
-        view = look(lab.path / name, wish, revision)
+        view = make_view(lab.path / name, request, revision)
         took = time.monotonic() - began
         if not worker.is_cancelled:
             self.app.call_from_thread(self._take, view, took)
@@ -199,10 +199,10 @@ class ResultsPane(Pane):
         self._next = time.monotonic() + max(PAUSE, SHARE * took)
         if view.experiment != self.lab_app.current:
             return
-        if self._asked is not None and view.wish != self._asked[1]:
+        if self._asked is not None and view.request != self._asked[1]:
             # What was wished for can't be had any more.
-            self._wishes[view.experiment] = view.wish
-            self._asked = (view.experiment, view.wish, view.revision)
+            self._requests[view.experiment] = view.request
+            self._asked = (view.experiment, view.request, view.revision)
             self.lab_app.tell("the baseline or the parameters are no longer in the results", "warning")
         self._view = view
         self._draw()
@@ -216,10 +216,10 @@ class ResultsPane(Pane):
             if self._view is None:
                 self._say(text)
 
-    def _wish(self, **changes: Any) -> None:
+    def _change_request(self, **changes: Any) -> None:
         name = self.lab_app.current
         if name is not None:
-            self._wishes[name] = replace(self.wish, **changes)
+            self._requests[name] = replace(self.request, **changes)
             self.show(self.lab_app.snapshot)
 
     # --- Showing
@@ -288,7 +288,7 @@ class ResultsPane(Pane):
             return
         if event.column in self._rows.metrics:
             self.table.sort_by = None
-            self._wish(metric=self._rows.metrics[event.column])
+            self._change_request(metric=self._rows.metrics[event.column])
         elif event.column in self._rows.parameters:
             self.table.sort_by = next_order(self.table.sort_by, event.column)
             self._draw()
@@ -314,7 +314,7 @@ class ResultsPane(Pane):
     def action_metric(self, step: int = 1) -> None:
         if self._shown is not None and self._view is not None:
             names = self._view.metrics
-            self._wish(metric=names[(names.index(self._shown[1].name) + step) % len(names)])
+            self._change_request(metric=names[(names.index(self._shown[1].name) + step) % len(names)])
 
     def action_previous_metric(self) -> None:
         self.action_metric(-1)
@@ -327,9 +327,9 @@ class ResultsPane(Pane):
         if not report.settings.by:
             self.lab_app.tell("there is a single setting: nothing to compare with", "warning")
         elif place == report.baseline:
-            self._wish(baseline=None)
+            self._change_request(baseline=None)
         else:
-            self._wish(baseline=condition(report, place))
+            self._change_request(baseline=condition(report, place))
             self.lab_app.tell(f"baseline: {words(report, place)}")
 
     @work(exclusive=True, group="results-ask")
@@ -342,14 +342,14 @@ class ResultsPane(Pane):
             return
         by = await self.app.push_screen_wait(ParametersDialog(names, chosen))
         if by is not None:
-            self._wish(by=None if by == names else by, baseline=None)
+            self._change_request(by=None if by == names else by, baseline=None)
 
     @work(exclusive=True, group="results-ask")
     async def action_pareto(self) -> None:
         if self._shown is None:
             return
-        if self.wish.front is not None:
-            self._wish(front=None)
+        if self.request.front is not None:
+            self._change_request(front=None)
             return
         report, metric = self._shown
         others = [one.name for one in report.metrics if one.goal is not None and one is not metric]
@@ -364,12 +364,12 @@ class ResultsPane(Pane):
             picked: str | None = await self.app.push_screen_wait(MetricDialog(question, others))
             chosen = picked or ""
         if chosen:
-            self._wish(front=chosen)
+            self._change_request(front=chosen)
 
     def action_goal(self) -> None:
         if self._shown is not None:
             metric = self._shown[1]
-            self._wish(goals={**self.wish.goals, metric.name: _GOALS[metric.goal]})
+            self._change_request(goals={**self.request.goals, metric.name: _GOALS[metric.goal]})
 
     def action_plot(self) -> None:
         if self._shown is None:

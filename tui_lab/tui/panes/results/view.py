@@ -24,7 +24,7 @@ DURATION: Final = "duration"
 
 
 @dataclass(frozen=True)
-class Wish:
+class ViewRequest:
     """What a person wants to see of an experiment."""
 
     metric: str | None = None
@@ -42,7 +42,7 @@ class View:
     """Results as they were at one moment; without a report `message` says why there is none."""
 
     experiment: str
-    wish: Wish
+    request: ViewRequest
     revision: int = 0
     report: Report | None = None
     metric: MetricReport | None = None
@@ -60,9 +60,9 @@ class View:
         return [] if self.report is None else [one.name for one in self.report.metrics]
 
 
-def look(path: Path, wish: Wish, revision: int) -> View:
+def make_view(path: Path, request: ViewRequest, revision: int) -> View:
     """Read the results of an experiment's folder. Whatever is wrong is in the view."""
-    empty = View(path.name, wish, revision)
+    empty = View(path.name, request, revision)
     try:
         results = refresh(ExperimentFolder(path))
     except (LabError, SpecError, OSError) as error:
@@ -77,26 +77,26 @@ def look(path: Path, wish: Wish, revision: int) -> View:
     try:
         return _view(results, replace(empty, vary=tuple(varying(results))), hints)
     except StatisticsError as error:
-        if wish.baseline is None and wish.by is None:
+        if request.baseline is None and request.by is None:
             return replace(empty, message=str(error), notes=hints)
     # The setting is gone, or the parameter: without them there is still something to see.
-    plain = replace(wish, baseline=None, by=None)
+    plain = replace(request, baseline=None, by=None)
     try:
-        return _view(results, replace(empty, wish=plain, vary=tuple(varying(results))), hints)
+        return _view(results, replace(empty, request=plain, vary=tuple(varying(results))), hints)
     except StatisticsError as error:
         return replace(empty, message=str(error), notes=hints)
 
 
 def _view(results: Results, empty: View, hints: Sequence[str]) -> View:
-    wish = empty.wish
+    request = empty.request
     names = [*numeric_metrics(results)]
     if DURATION not in names and DURATION not in results.parameters:
         names.append(DURATION)
-    options = Options(by=wish.by, metrics=tuple(names), goals=wish.goals, baseline=wish.baseline)
+    options = Options(by=request.by, metrics=tuple(names), goals=request.goals, baseline=request.baseline)
     report = make(results, options)
-    wanted = wish.metric or leading_metric(results)
+    wanted = request.metric or leading_metric(results)
     metric = next((one for one in report.metrics if one.name == wanted), report.metrics[0])
-    front = _front(report, metric, wish.front)
+    front = _front(report, metric, request.front)
     places = metric.order if front is None else [place for place in metric.order if front[place]]
     lines = [*hints, *warnings(report, [metric])]
     if not numeric_metrics(results):

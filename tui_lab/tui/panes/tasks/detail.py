@@ -39,12 +39,12 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
 def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
     """The names of a task's steps, and its commands; none where the file as it was submitted can't be read."""
     try:
-        recipe, row = source.recipe(task)
+        builder, row = source.builder(task)
     except SpecError:
         return (None,), ()
-    steps = tuple(dict.fromkeys(step.name for step in recipe.experiment.steps)) or (None,)
+    steps = tuple(dict.fromkeys(step.name for step in builder.experiment.steps)) or (None,)
     try:
-        return steps, tuple(recipe.shown(row))
+        return steps, tuple(builder.shown(row))
     except (LabError, ValueError):
         return steps, ()  # a value that no program can be given; the task says so when it starts
 
@@ -52,5 +52,5 @@ def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tup
 def command_line(source: TaskSource, task: int) -> str:
     """What to paste into a shell to do what a task does. Raises LabError, ValueError."""
     with source.reading():
-        recipe, row = source.recipe(task)
-    return repeating_line(recipe, row)
+        builder, row = source.builder(task)
+    return repeating_line(builder, row)

@@ -1,6 +1,6 @@
 """The table of all tasks of an experiment as the screen shows it: what was asked, what came out, where it stands.
 
-Made by threads. Facts come from the fold's columns at once; parameters are read once a submission, metrics
+MadeTable by threads. Facts come from the fold's columns at once; parameters are read once a submission, metrics
 every few seconds.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from tui_lab.engine.recipe import Recipe
+from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.data_types import Row
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import SpecError
@@ -60,7 +60,7 @@ class TaskSource:
         self._metrics: dict[str, str] = {}
         self._submissions = -1
         self._found: pl.DataFrame | None = None  # task_id and metrics
-        self._recipes: dict[int, Recipe] = {}
+        self._builders: dict[int, TaskBuilder] = {}
         self.trouble = ""  # why metrics can't be read
 
     @contextmanager
@@ -69,14 +69,14 @@ class TaskSource:
         with self._lock:
             yield self.folder
 
-    def recipe(self, task: int) -> tuple[Recipe, int]:
+    def builder(self, task: int) -> tuple[TaskBuilder, int]:
         """How a task is run: by the newest plan that has it. Only while `reading`."""
         plan = self.folder.plan_of(task)
-        if plan.number not in self._recipes:
-            self._recipes = {plan.number: Recipe(self.folder.spec(plan.number), plan, self.folder.path, "")}
+        if plan.number not in self._builders:
+            self._builders = {plan.number: TaskBuilder(self.folder.spec(plan.number), plan, self.folder.path, "")}
         row = plan.row(task)
         assert row is not None
-        return self._recipes[plan.number], row
+        return self._builders[plan.number], row
 
     def live(self, ids: Sequence[int]) -> dict[int, Row]:
         """The facts of some tasks as they are now, by task, for those that exist."""

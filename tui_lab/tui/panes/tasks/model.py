@@ -40,15 +40,15 @@ class TableJob:
     view: View
     table: TaskTable | None
 
-    def run(self) -> Made:
+    def run(self) -> MadeTable:
         """Return the table and the rows of the view. Raises LabError, OSError, PolarsError."""
         began = time.monotonic()
         table = self.table or self.source.read()
-        return Made(self, table, shown(table, self.view), time.monotonic() - began)
+        return MadeTable(self, table, shown(table, self.view), time.monotonic() - began)
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeTable:
     """What a job made, and the seconds that it took."""
 
     job: TableJob
@@ -57,7 +57,7 @@ class Made:
     seconds: float
 
 
-class Pace:
+class Throttle:
     """When something may be done again that is wanted more often than it should happen."""
 
     def __init__(self, least: float, share: float) -> None:
@@ -95,8 +95,8 @@ class TaskModel:
         """Tasks that run."""
         self.live: dict[int, Row] = {}
         """The newest facts of tasks in sight, which are read more often than the table."""
-        self.tables = Pace(PACE, SHARE)
-        self.metrics = Pace(METRICS_PACE, METRICS_SHARE)
+        self.tables = Throttle(PACE, SHARE)
+        self.metrics = Throttle(METRICS_PACE, METRICS_SHARE)
         self.live_busy = False
         self._stale = False  # the journal has more than the table
 
@@ -104,7 +104,7 @@ class TaskModel:
         """Turn to the tasks of an experiment."""
         self.close()
         self.source, self.view = source, view
-        self.tables, self.metrics = Pace(PACE, SHARE), Pace(METRICS_PACE, METRICS_SHARE)
+        self.tables, self.metrics = Throttle(PACE, SHARE), Throttle(METRICS_PACE, METRICS_SHARE)
 
     def close(self) -> None:
         """Turn to no experiment."""
@@ -133,7 +133,7 @@ class TaskModel:
             self._stale = False
         return TableJob(self.source, self.view, None if fresh else self.table)
 
-    def take_table(self, made: Made) -> bool:
+    def take_table(self, made: MadeTable) -> bool:
         """Take in a table. Return whether its rows are to be shown: it is of this experiment and of this view."""
         if made.job.source is not self.source:
             self.tables.ended(0)
@@ -147,15 +147,15 @@ class TaskModel:
         self.table = made.table
         return made.job.view == self.view
 
-    def is_behind(self, made: Made) -> bool:
+    def is_behind(self, made: MadeTable) -> bool:
         """Whether another table is wanted after this one."""
         return self.tables.wanted or self._stale or self.is_other(made)
 
-    def is_other(self, made: Made) -> bool:
+    def is_other(self, made: MadeTable) -> bool:
         """Whether a table is of another experiment or view than is wanted by now."""
         return made.job.source is not self.source or made.job.view != self.view
 
-    def show(self, made: Made) -> None:
+    def show(self, made: MadeTable) -> None:
         """Note that the rows of a table are on the screen."""
         self.shown_view, self.problem = made.job.view, made.shown.problem
 

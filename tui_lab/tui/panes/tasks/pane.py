@@ -32,7 +32,7 @@ from tui_lab.tui.panes.tasks.detail import command_line, read_detail
 from tui_lab.tui.panes.tasks.foreground import TaskTry
 from tui_lab.tui.panes.tasks.frame import TaskSource
 from tui_lab.tui.panes.tasks.groups import FAILURES, GroupView
-from tui_lab.tui.panes.tasks.model import PACE, Made, TableJob, TaskModel
+from tui_lab.tui.panes.tasks.model import PACE, MadeTable, TableJob, TaskModel
 from tui_lab.tui.panes.tasks.view import View
 from tui_lab.tui.widgets.dialogs import Choose
 from tui_lab.tui.widgets.log.choice import TaskDetail
@@ -363,14 +363,14 @@ class TasksPane(Pane):
         self.table.placeholder = text
         self.table.refresh()
 
-    def _take_table(self, made: Made) -> None:
+    def _take_table(self, made: MadeTable) -> None:
         if self.model.take_table(made):
             self._show_rows(made)
         if self.model.is_behind(made):
             self._want_table(soon=self.model.is_other(made))
         self._want_metrics()
 
-    def _show_rows(self, made: Made) -> None:
+    def _show_rows(self, made: MadeTable) -> None:
         self.model.show(made)
         self.let_keys_go()
         if self.model.problem and self.table.frame.height:  # what was shown stays while someone is typing

@@ -77,7 +77,7 @@ def outputs(detail: TaskDetail, choice: Choice) -> list[Output]:
     return [Output(stream_file(stream, step, attempt), stream) for step in steps for stream in streams]
 
 
-def telling(detail: TaskDetail, filled: Sequence[Output]) -> Stream:
+def most_relevant(detail: TaskDetail, filled: Sequence[Output]) -> Stream:
     """The stream that tells most, of those that have anything in them."""
     streams = {output.stream for output in filled}
     wanted: Stream = "stderr" if detail.state in ("failed", "lost") else "stdout"

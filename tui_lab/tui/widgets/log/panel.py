@@ -20,7 +20,7 @@ from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.base.actions import Action, bindings
 from tui_lab.tui.base.workers import work
 from tui_lab.tui.widgets.log import scan
-from tui_lab.tui.widgets.log.choice import STREAMS, Choice, Output, TaskDetail, facts_line, outputs, telling
+from tui_lab.tui.widgets.log.choice import STREAMS, Choice, Output, TaskDetail, facts_line, most_relevant, outputs
 from tui_lab.tui.widgets.log.document import TITLE, Document, Part, Place
 from tui_lab.tui.widgets.log.local_file import LocalFile, Readable, after
 from tui_lab.tui.widgets.log.remote import Ask, RemoteFile
@@ -181,7 +181,7 @@ class LogPanel(Vertical):
         changed = [self._file(detail, output).refresh() for output in wanted]
         if self.choice.streams is None:
             filled = [output for output in wanted if self._files[output.name].size]
-            stream = telling(detail, filled)
+            stream = most_relevant(detail, filled)
             wanted = [output for output in wanted if output.stream == stream]
         names = [output.name for output in wanted]
         if force or names != self._shown:
@@ -277,7 +277,7 @@ class LogPanel(Vertical):
             self._arrange(at_end=True)
 
     def _drop_remote(self) -> None:
-        """The task has ended: its outputs come home, whole."""
+        """The task has ended: its outputs are fetched whole."""
         if any(isinstance(file, RemoteFile) for file in self._files.values()):
             self._arrange(at_end=True, force=True)
 

@@ -16,7 +16,7 @@ AT_ONCE: Final = 3  # channels for files to one node
 IDLE: Final = 20.0  # seconds
 
 
-class NodeFiles:
+class FileChannelPool:
     """Lends channels to the file server of each node."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class NodeFiles:
             await channel.close()
 
 
-def absent(error: TransferError) -> bool:
+def is_missing(error: TransferError) -> bool:
     """Whether the node says that there is no such file."""
     return error.answer.get("errno") == errno.ENOENT
 

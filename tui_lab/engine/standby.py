@@ -17,7 +17,7 @@ WAIT: Final = "--wait"
 SSH: Final = "--ssh"  # what takes a while to import for machines reached by SSH is needed, too
 
 
-class EarlyEngine:
+class StandbyEngine:
     """An engine process that is started ahead of time, while the submission is still being prepared."""
 
     def __init__(self, lab: Path, *, ssh: bool = False) -> None:
@@ -47,16 +47,16 @@ class EarlyEngine:
         self._process.stdout.close()
 
 
-def start_early(lab: Path, *, ssh: bool = False) -> EarlyEngine | None:
+def start_standby(lab: Path, *, ssh: bool = False) -> StandbyEngine | None:
     """None where no process can be started: then an engine is started when it is needed, and says why it can't be.
     ssh: there will be machines to be reached by SSH."""
     try:
-        return EarlyEngine(lab, ssh=ssh)
+        return StandbyEngine(lab, ssh=ssh)
     except OSError:
         return None
 
 
-def is_wanted(lab: Path) -> bool:
+def wait_for_start(lab: Path) -> bool:
     """In such a process: wait for the word; whether it came. From then on it writes to the lab's log."""
     if not sys.stdin.buffer.read():
         return False

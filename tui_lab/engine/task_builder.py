@@ -70,7 +70,7 @@ class NodePaths:
 
     tasks: folder of the tasks' folders. workdir: what stands for the experiment's folder. inherits: tasks get the
     submitter's environment (on another machine its PATH would mean nothing). env, setup: the node's own variables
-    and setup lines. collect: their files are carried home, see docs/protocol.md.
+    and setup lines. collect: which of their files are fetched, see docs/protocol.md.
     """
 
     node: str
@@ -88,7 +88,7 @@ class NodePaths:
         return written if written.startswith(("/", "~")) else f"{self.workdir}/{written}"
 
 
-class Recipe:
+class TaskBuilder:
     """How the tasks of one plan are run. `identity` names its context to agents, `code` the snapshot of the program."""
 
     def __init__(
@@ -255,14 +255,14 @@ class Recipe:
         return self.workdir is None
 
     @cached_property
-    def needy(self) -> bool:
+    def has_needs(self) -> bool:
         """Its tasks need more of a node than a slot."""
         return self.experiment.needs != Needs()
 
     def needs(self, row: int, attempt: int, changes: Changes | None = None) -> AttemptNeeds:
         """What an attempt needs of a node, and as `tokens` of the run. Raises ValueError."""
         changed = (changes or {}).get("needs")
-        if not self.needy and not changed:
+        if not self.has_needs and not changed:
             return {}
         return needs_of(self.experiment, self.values(row, attempt), attempt, changed)
 

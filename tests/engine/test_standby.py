@@ -10,19 +10,19 @@ import pytest
 
 from tests.workbench import Workbench, alive, until
 from tui_lab.engine.client import EngineClient
-from tui_lab.engine.early import EarlyEngine
+from tui_lab.engine.standby import StandbyEngine
 from tui_lab.protocol.control import AskStatus
 from tui_lab.store.lab import Lab
 
 
 def test_it_serves_the_lab_that_it_is_given(workbench: Workbench) -> None:
     lab = Lab.create(workbench.lab_path)
-    early = EarlyEngine(lab.path)
-    client = EngineClient.start(lab, early)
-    assert client.request(AskStatus()).pid == early._process.pid
-    second = EarlyEngine(lab.path)  # one engine is there: this one is not needed
+    standby = StandbyEngine(lab.path)
+    client = EngineClient.start(lab, standby)
+    assert client.request(AskStatus()).pid == standby._process.pid
+    second = StandbyEngine(lab.path)  # one engine is there: this one is not needed
     again = EngineClient.start(lab, second)
-    assert again.request(AskStatus()).pid == early._process.pid
+    assert again.request(AskStatus()).pid == standby._process.pid
     second.dismiss()
     assert second._process.wait(60) == 0
     again.close()
@@ -32,26 +32,26 @@ def test_it_serves_the_lab_that_it_is_given(workbench: Workbench) -> None:
 @pytest.mark.parametrize("name", ["plain", "with spaces\nand a line", "\N{GRINNING FACE} ü"])
 def test_any_path_of_a_lab(tmp_path: Path, name: str) -> None:
     lab = Lab.create(tmp_path / name)
-    early = EarlyEngine(lab.path)
-    client = EngineClient.start(lab, early)
+    standby = StandbyEngine(lab.path)
+    client = EngineClient.start(lab, standby)
     assert client.request(AskStatus()).pid
     client.close()
-    early._process.terminate()
-    early._process.wait(60)
+    standby._process.terminate()
+    standby._process.wait(60)
 
 
 def test_it_ends_with_nothing_to_do(tmp_path: Path) -> None:
-    early = EarlyEngine(tmp_path / "lab")
-    early.dismiss()
-    assert early._process.wait(60) == 0
+    standby = StandbyEngine(tmp_path / "lab")
+    standby.dismiss()
+    assert standby._process.wait(60) == 0
     assert not list(tmp_path.iterdir())
 
 
 def test_it_ends_with_a_follower_that_dies() -> None:
     code = """
 from pathlib import Path
-from tui_lab.engine.early import EarlyEngine
-print(EarlyEngine(Path("/nowhere"))._process.pid, flush=True)
+from tui_lab.engine.standby import StandbyEngine
+print(StandbyEngine(Path("/nowhere"))._process.pid, flush=True)
 input()
 """
     follower = subprocess.Popen([sys.executable, "-c", code], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

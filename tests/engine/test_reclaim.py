@@ -51,8 +51,8 @@ def test_an_end_that_was_not_acknowledged_is_not_taken_for_a_loss(
     ended(planner, state, reason)
     run = run_of(planner)
     losses = run.state.columns["losses"][0]
-    assert not run.regain(KEY, "here", NOW)
-    assert not run.flight
+    assert not run.reclaim(KEY, "here", NOW)
+    assert not run.in_flight
     assert not run.counts_late(KEY, state)
     assert run.state.columns["losses"][0] == losses
 
@@ -61,9 +61,9 @@ def test_a_node_that_comes_back_each_time_loses_nothing(planner: Planner) -> Non
     given(planner)
     for _ in range(LOSS_BUDGET + 2):
         ended(planner, "lost", "node-lost")
-        regained = run_of(planner).regain(KEY, "here", NOW)
-        assert regained
-        planner.journal(*regained)
+        reclaimed = run_of(planner).reclaim(KEY, "here", NOW)
+        assert reclaimed
+        planner.journal(*reclaimed)
         assert run_of(planner).state.columns["losses"][0] == 0
     assert run_of(planner).lost(KEY, NOW).again is not None
 
@@ -79,5 +79,5 @@ def test_every_execution_that_is_lost_counts_once(planner: Planner) -> None:
         if event.again is None:
             break
         # The engine dies before it has acknowledged that, and the agent tells the next one of it again.
-        assert not run_of(planner).regain(key, "here", NOW)
+        assert not run_of(planner).reclaim(key, "here", NOW)
     assert executions == LOSS_BUDGET + 1
