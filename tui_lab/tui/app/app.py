@@ -313,6 +313,7 @@ class LabApp(App[int]):
             self.show_pane(name)
 
     def mounted_panes(self) -> list[Pane]:
+        """Return the panes that were opened so far."""
         return list(self._panes.values())
 
     def show_pane(self, name: str) -> None:

@@ -157,6 +157,7 @@ class WatchedEngine:
         return facts is not None and facts.here and not facts.alive
 
     def close(self) -> None:
+        """Close the connection to the engine, if there is one."""
         if self._client is not None:
             self._client.close()
             self._client = None

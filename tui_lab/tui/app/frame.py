@@ -39,10 +39,12 @@ class Line(Widget):
 
     @property
     def lab_app(self) -> Host:
+        """The app, as panes and lines know it."""
         return host_of(self)
 
     @property
     def ascii(self) -> bool:
+        """Whether only ASCII characters are drawn."""
         return self.lab_app.config.ascii
 
     async def on_click(self, event: Click) -> None:
@@ -188,6 +190,7 @@ class Notice(Line):
     text: reactive[str] = reactive("", layout=True)
 
     def show(self, text: str, error: bool = False) -> None:
+        """Show a text, or hide the line where the text is empty. error: in the colour of errors."""
         self.text = text
         self.set_class(bool(text), "shown")
         self.set_class(error, "error")

@@ -42,6 +42,7 @@ class Watcher:
         self._mistake = ""
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:

@@ -34,6 +34,7 @@ class Action:
 
     @property
     def action(self) -> str:
+        """The action as Textual calls it, such as `retry` for `action_retry`."""
         return self.call or self.id.partition(".")[2].replace(".", "_")
 
 

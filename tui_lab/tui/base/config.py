@@ -185,12 +185,14 @@ class SavedState:
         self._values[name] = value
 
     def of_lab(self, name: str) -> str | None:
+        """Return what was saved for the present lab under a name; None where nothing was."""
         labs = self.get("labs", {})
         facts = labs.get(self.lab)
         value = facts.get(name) if isinstance(facts, dict) else None
         return value if isinstance(value, str) else None
 
     def put_of_lab(self, name: str, value: str | None) -> None:
+        """Save a value for the present lab. Only the labs that were used last are kept."""
         labs = self.get("labs", {})
         facts = labs.pop(self.lab, {})  # the lab that was used last stands last
         labs[self.lab] = {**(facts if isinstance(facts, dict) else {}), name: value}

@@ -19,6 +19,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: Exception, typed: str = "") -> Problem:
+        """Return what to show of an error. typed: the text in which its place is marked."""
         if isinstance(error, QueryError):
             said = f"{error.message}; {error.hint}" if error.hint else error.message
             # The place counts in the SQL; where something else was typed, it means nothing.

@@ -77,6 +77,7 @@ class LabSnapshot:
     taken: float = 0.0
 
     def experiment(self, name: str | None) -> ExperimentSnapshot | None:
+        """Return the snapshot of an experiment; None where there is none."""
         for one in self.experiments:
             if one.name == name:
                 return one

@@ -76,6 +76,7 @@ class Editor(EditArea):
     # --- Marks
 
     def set_marks(self, marks: Sequence[Mark]) -> None:
+        """Show these marks in place of the earlier ones."""
         self.marks = tuple(sorted(marks, key=lambda mark: (mark.line, mark.column, mark.level)))
         self._by_line = {}
         for mark in self.marks:
@@ -84,6 +85,7 @@ class Editor(EditArea):
         self.refresh()
 
     def marks_at(self, line: int) -> list[Mark]:
+        """Return the marks at a line, counted from 0."""
         return self._by_line.get(line, [])
 
     def go_to(self, line: int, column: int) -> None:

@@ -51,9 +51,11 @@ class Plot(Widget, can_focus=True):
 
     @property
     def look(self) -> Look:
+        """How the chart is drawn: in colour, in ASCII."""
         return Look(color=not self.app.no_color, ascii=self.ascii)
 
     def show_chart(self, chart: Chart) -> None:
+        """Draw a chart."""
         self.chart = chart
         self._draw()
 
@@ -65,6 +67,7 @@ class Plot(Widget, can_focus=True):
         self.refresh()
 
     def set_ascii(self, ascii: bool) -> None:
+        """Draw in ASCII characters only, or in all."""
         self.ascii = ascii
         self._draw()
 

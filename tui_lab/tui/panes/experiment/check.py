@@ -40,6 +40,7 @@ class Checked:
 
     @property
     def marks(self) -> list[Mark]:
+        """The mistakes and notices, as marks of the editor."""
         return [*map(mark_of, self.problems), *notice_marks(self.notices)]
 
 

@@ -158,6 +158,7 @@ class EditorSide(Vertical):
 
     @property
     def editor(self) -> Editor:
+        """The text editor."""
         return self.query_one(Editor)
 
     @property
@@ -167,6 +168,7 @@ class EditorSide(Vertical):
 
     @property
     def unsaved(self) -> bool:
+        """Whether the text differs from what was saved."""
         return self.file is not None and self.editor.document.lines != self._saved
 
     @property
@@ -269,6 +271,7 @@ class EditorSide(Vertical):
     # --- What is shown
 
     def show_marks(self, marks: Sequence[Mark]) -> None:
+        """Mark mistakes and notices at their lines."""
         self.editor.set_marks(marks)
         self._show_said()
         self._show_name()
@@ -403,10 +406,12 @@ class ExperimentPane(Pane):
         self.call_after_refresh(lambda: self.show(self.lab_app.snapshot))
 
     def file_changed(self) -> None:
+        """Check the text again, and plan it again."""
         self._checked = self._planned = None
 
     @property
     def plan_view(self) -> PlanView:
+        """The view of what a run would do."""
         return self.query_one(PlanView)
 
     def focus_first(self) -> None:
@@ -667,6 +672,7 @@ class ExperimentPane(Pane):
 
     @property
     def side(self) -> EditorSide:
+        """The editor with the name of its file."""
         return self.query_one(EditorSide)
 
     @property
@@ -710,6 +716,7 @@ class ExperimentPane(Pane):
             side.replace_text(text, origin)
 
     def load_file(self, path: Path) -> None:
+        """Read a file into the editor. An error is shown as a message."""
         if self.side.file is not None and path.absolute() == self.side.file.path:
             return
         try:

@@ -54,6 +54,7 @@ class PlanView(Vertical):
 
     @property
     def listing(self) -> OptionList:
+        """The list of mistakes."""
         return self.query_one("#problems", OptionList)
 
     def show_problems(self, marks: Sequence[Mark], signs: dict[str, str]) -> None:
@@ -86,6 +87,7 @@ class PlanView(Vertical):
         self.set_class(stale, "stale")
 
     def show_words(self, words: str) -> None:
+        """Show a text in place of the plan."""
         self._swap(problems=False)
         self._marks = ()
         self.query_one("#forecast-text", Static).update(Content.from_markup("[$foreground 60%]$words[/]", words=words))

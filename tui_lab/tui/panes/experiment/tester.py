@@ -30,10 +30,12 @@ class PatternTester(Static, can_focus=False):
         self._words = ""
 
     def show_trial(self, trial: Trial) -> None:
+        """Show what a metric finds in an output."""
         self.trial, self._words = trial, ""
         self._draw()
 
     def show_words(self, words: str) -> None:
+        """Show a text in place of a trial."""
         self.trial, self._words = None, words
         self._draw()
 

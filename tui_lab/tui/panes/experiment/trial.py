@@ -61,6 +61,7 @@ class Asked:
 
     @property
     def metric(self) -> Metric:
+        """The metric to try. Only where `what` is one."""
         assert isinstance(self.what, Metric)
         return self.what
 

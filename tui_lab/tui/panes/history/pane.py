@@ -84,6 +84,7 @@ results of both, setting by setting, those that differ most first.
 
     @property
     def table(self) -> FrameTable:
+        """The table of submissions."""
         return self.query_one(FrameTable)
 
     def show(self, snapshot: LabSnapshot) -> None:

@@ -267,6 +267,7 @@ minutes, the newest on the right.
 
     @property
     def table(self) -> FrameTable:
+        """The table of nodes."""
         return self.query_one(FrameTable)
 
     def show(self, snapshot: LabSnapshot) -> None:

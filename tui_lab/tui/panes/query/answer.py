@@ -46,14 +46,17 @@ class AnswerView(Vertical):
         self.table.placeholder = ""
 
     def say(self, text: str, failed: bool = False, mark: str = "") -> None:
+        """Show a text in the line below the rows."""
         self.said = text
         self.line.set_class(failed, "failed")
         self.line.update(Text(f"{mark} {text}" if mark else text))
 
     def running(self, seconds: float, cancelled: bool) -> None:
+        """Show that a query runs, and for how long."""
         self.say("cancelling ..." if cancelled else f"running, {seconds:.1f} s    esc: cancel")
 
     def fail(self, message: str, place: tuple[int, int] | None = None) -> None:
+        """Show an error; place: (line, column) in the query, from 0."""
         where = f"{place[0] + 1}:{place[1] + 1}: " if place is not None else ""
         self.say(where + message, failed=True, mark="!" if self.table.ascii else "✗")
 
@@ -79,6 +82,7 @@ class AnswerView(Vertical):
         self._tell()
 
     def counted(self, total: int) -> None:
+        """Show how many rows the whole answer has."""
         self.answer = Answer(self.answer.frame, True, total, self.answer.notes, self.answer.seconds)
         self._tell()
 

@@ -120,6 +120,7 @@ class ColumnFacts:
 
     @property
     def short_type(self) -> str:
+        """The type as the list of completions shows it."""
         return _TYPES.get(self.type, self.type.lower())
 
 
@@ -130,6 +131,7 @@ class Catalog:
     tables: Mapping[str, Sequence[ColumnFacts] | None] = field(default_factory=dict)
 
     def columns(self, table: str) -> Sequence[ColumnFacts]:
+        """Return the columns of a table; empty where they are not known."""
         name = self.named(table)
         return (self.tables[name] or ()) if name is not None else ()
 
@@ -150,6 +152,7 @@ class Candidate:
 
     @property
     def label(self) -> str:
+        """The text as the list shows it: without an open bracket."""
         return self.text.rstrip("(")
 
 

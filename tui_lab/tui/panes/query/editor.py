@@ -68,10 +68,12 @@ class Popup(OptionList, can_focus=False):
 
     @property
     def is_open(self) -> bool:
+        """Whether the list is shown."""
         return self.display
 
     @property
     def candidate(self) -> Candidate | None:
+        """The candidate under the cursor; None while the list is closed."""
         if not self.is_open or self.highlighted is None:
             return None
         return self.completion.candidates[self.highlighted]
@@ -89,9 +91,11 @@ class Popup(OptionList, can_focus=False):
         self.display = bool(shown)
 
     def close(self) -> None:
+        """Hide the list."""
         self.display = False
 
     def move(self, step: int) -> None:
+        """Move the cursor; behind the last candidate comes the first."""
         self.touched = True
         if self.highlighted is not None and self.option_count:
             self.highlighted = (self.highlighted + step) % self.option_count
@@ -186,6 +190,7 @@ class SqlEditor(EditArea):
         self._redraw()
 
     def clear_error(self) -> None:
+        """Remove the mark of an error."""
         if self.error is not None:
             self.error = None
             self._redraw()
@@ -213,6 +218,7 @@ class SqlEditor(EditArea):
             self.show_completions(True)
 
     def show_completions(self, asked: bool) -> None:
+        """Open the list of completions at the cursor. asked: a key asked for it."""
         found = completions(self.text, self.cursor_index, self.catalog)
         if not found.candidates or (not asked and not self.selection.is_empty):
             self.popup.close()
@@ -241,6 +247,7 @@ class SqlEditor(EditArea):
         self.replace(text, start, end, maintain_selection_offset=False)
 
     def complete(self) -> None:
+        """Show the completions; take the only one at once."""
         self.show_completions(True)
         if len(self.popup.completion.candidates) == 1 and self.popup.candidate is not None:
             self.take(self.popup.candidate)

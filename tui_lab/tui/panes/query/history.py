@@ -57,6 +57,7 @@ class Walk:
         self._draft = ""
 
     def reset(self, entries: list[str]) -> None:
+        """Begin anew behind the last of these entries."""
         self.entries = entries
         self._place = len(entries)
 

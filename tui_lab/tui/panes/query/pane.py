@@ -175,6 +175,7 @@ class QueryPane(Pane):
 
     @property
     def editor(self) -> SqlEditor:
+        """Where the query is typed."""
         return self.box.editor
 
     def focus_first(self) -> None:

@@ -58,6 +58,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
+        """Seconds since the start."""
         return time.monotonic() - self.started
 
     def cancel(self) -> None:

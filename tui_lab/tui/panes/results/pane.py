@@ -141,10 +141,12 @@ class ResultsPane(Pane):
 
     @property
     def table(self) -> SettingsTable:
+        """The table of settings."""
         return self.query_one(SettingsTable)
 
     @property
     def request(self) -> ViewRequest:
+        """What is shown of the present experiment."""
         return self._requests.get(self.lab_app.current or "", ViewRequest())
 
     # --- Reading

@@ -57,6 +57,7 @@ class View:
 
     @property
     def metrics(self) -> list[str]:
+        """The names of the metrics in the report."""
         return [] if self.report is None else [one.name for one in self.report.metrics]
 
 

@@ -92,6 +92,7 @@ class TaskTry(ModalScreen[None]):
 
     @property
     def running(self) -> bool:
+        """Whether the process of the task has not ended."""
         return self._process.returncode is None
 
     def _look(self) -> None:

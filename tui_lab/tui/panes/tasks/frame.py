@@ -44,6 +44,7 @@ class TaskTable:
 
     @property
     def columns(self) -> list[str]:
+        """The names of the columns."""
         return self.frame.columns
 
 

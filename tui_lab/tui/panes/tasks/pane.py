@@ -109,6 +109,7 @@ class TaskTableView(FrameTable):
         self.post_message(self.CopyAsked(self))
 
     def copy_cell(self) -> None:
+        """Copy the cell under the cursor."""
         super().action_copy_cell()
 
 
@@ -166,14 +167,17 @@ class TasksPane(Pane):
 
     @property
     def table(self) -> TaskTableView:
+        """The table of tasks."""
         return self.query_one(TaskTableView)
 
     @property
     def groups(self) -> GroupView:
+        """The view of groups."""
         return self.query_one(GroupView)
 
     @property
     def log_panel(self) -> LogPanel:
+        """The log below the table."""
         return self.query_one(LogPanel)
 
     @property
@@ -183,6 +187,7 @@ class TasksPane(Pane):
 
     @property
     def filter(self) -> Input:
+        """The field in which the filter is typed."""
         return self.query_one("#task-filter", Input)
 
     def focus_first(self) -> None:
@@ -492,6 +497,7 @@ class TasksPane(Pane):
             self.await_rows()
 
     def set_text(self, text: str) -> None:
+        """Filter the tasks by words or a SQL condition."""
         with self.prevent(Input.Changed):
             self.filter.value = text
         self.set_view(replace(self.model.view, text=text, only=None))

@@ -37,6 +37,7 @@ class TaskDetail:
 
     @property
     def running(self) -> bool:
+        """Whether the task runs."""
         return self.state == "running"
 
     @property

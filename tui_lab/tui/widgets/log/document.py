@@ -50,6 +50,7 @@ class Document:
 
     @property
     def size(self) -> int:
+        """The bytes of all files together."""
         return sum(part.file.size for part in self.parts)
 
     @property
@@ -59,10 +60,12 @@ class Document:
 
     @property
     def titled(self) -> bool:
+        """Whether each part has a title: there are several that are not empty."""
         return len(self.filled) > 1
 
     @property
     def first(self) -> Place:
+        """The place of the first row."""
         filled = self.filled
         if not filled:
             return Place(0, 0)

@@ -29,7 +29,9 @@ class Readable(Protocol):
     def refresh(self) -> bool:
         """Look how large it is now; whether that has changed."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the file."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class LocalFile:
         self.refresh()
 
     def refresh(self) -> bool:
+        """Look how large the file is now; return whether that has changed."""
         before = self.size
         if self._descriptor is None:
             self._open()
@@ -67,6 +70,7 @@ class LocalFile:
             pass
 
     def read(self, offset: int, count: int) -> bytes:
+        """Return the bytes from an offset on; none where they can't be read."""
         if self._descriptor is None:
             return b""
         try:
@@ -75,6 +79,7 @@ class LocalFile:
             return b""
 
     def close(self) -> None:
+        """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

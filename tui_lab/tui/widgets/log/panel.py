@@ -140,11 +140,13 @@ class LogPanel(Vertical):
 
     @property
     def view(self) -> LogView:
+        """The window on the outputs."""
         return self._view
 
     # --- The task
 
     def clear(self, note: str) -> None:
+        """Show no task, and a note in its place."""
         self.detail = None
         self._close()
         self.view.open(Document(()), note=note)
@@ -304,6 +306,7 @@ class LogPanel(Vertical):
             self.choose(replace(self.choice, step=following))
 
     def choose(self, choice: Choice) -> None:
+        """Show other outputs of the task."""
         self.choice = choice
         self._arrange(at_end=True, force=True)
 

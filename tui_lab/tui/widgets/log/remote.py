@@ -29,10 +29,12 @@ class RemoteFile:
         self._began = False
 
     def read(self, offset: int, count: int) -> bytes:
+        """Return the bytes from an offset on that were fetched."""
         offset = max(offset, self.start)
         return os.pread(self._held.fileno(), min(count, max(0, self.size - offset)), offset)
 
     def refresh(self) -> bool:
+        """Return whether more was fetched since the last call."""
         before, self._told = self._told, self.size
         return before != self.size
 
@@ -64,4 +66,5 @@ class RemoteFile:
         return base64.b64decode(ask(ReadFile(*self._key, self.name, offset, most)).data or "")
 
     def close(self) -> None:
+        """Remove the local copy."""
         self._held.close()

@@ -25,6 +25,7 @@ class Needle:
 
     @property
     def fold(self) -> bool:
+        """Whether case counts for nothing: no word has a capital letter."""
         return all(word == word.lower() for word in self.words)
 
     def places(self, data: bytes) -> list[int]:
@@ -122,6 +123,7 @@ class LineNumbers:
         return self._counts[place] + rest.count(b"\n") + 1
 
     def wanted(self, offset: int) -> bool:
+        """Whether lines up to an offset are to be counted, and are not yet."""
         return not self._file.start and offset <= COUNTED and offset // BLOCK >= len(self._counts)
 
     def count(self, offset: int, going: Callable[[], bool]) -> None:

@@ -115,6 +115,7 @@ class LogView(ScrollView, can_focus=True):
         self.changed()
 
     def changed(self) -> None:
+        """Draw again: the place, the width or the outputs have changed."""
         self._rows = None
         self.refresh()
         self.post_message(self.Moved(self))

@@ -39,6 +39,7 @@ class Column:
 
     @property
     def title(self) -> str:
+        """The heading, safe for a terminal."""
         return visible(self.label or self.name)
 
 
@@ -120,6 +121,7 @@ class Measure:
 
     @property
     def width(self) -> int:
+        """The width of the widest cell, its point aligned."""
         return self.head + self.tail
 
 

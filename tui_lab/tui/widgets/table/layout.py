@@ -23,6 +23,7 @@ class Layout:
 
     @classmethod
     def of(cls, widths: Sequence[int], frozen: int, room: int) -> Layout:
+        """Place columns of these widths. room: cells; where it is too narrow, no column is frozen."""
         offsets = tuple(accumulate((width + GAP for width in widths), initial=GUTTER))
         frozen = min(frozen, len(widths))
         if offsets[frozen] > room - LEAST:
@@ -31,6 +32,7 @@ class Layout:
 
     @property
     def width(self) -> int:
+        """The cells that all columns take."""
         return max(GUTTER, self.offsets[-1] - GAP)
 
     @property

@@ -30,6 +30,7 @@ class Tones:
         self._known: dict[tuple[str, ...], Style] = {}
 
     def clear(self) -> None:
+        """Forget the styles: the theme or the focus has changed."""
         self._known.clear()
 
     def __call__(self, *names: str) -> Style:

@@ -41,9 +41,11 @@ class Page:
         self._cells: dict[int, list[Cell]] = {}
 
     def holds(self, start: int, stop: int) -> bool:
+        """Whether these rows are on the page."""
         return self.start <= start and stop <= self.stop
 
     def column(self, place: int) -> list[Cell]:
+        """Return the cells of a column, formatted once."""
         found = self._cells.get(place)
         if found is None:
             column = self._columns[place]
@@ -51,6 +53,7 @@ class Page:
         return found
 
     def cell(self, place: int, row: int) -> Cell:
+        """Return a cell. row: in the whole table."""
         return self.column(place)[row - self.start]
 
     def measure(self, places: Sequence[int], measures: Sequence[Measure]) -> bool:
@@ -184,10 +187,12 @@ class FrameTable(ScrollView, can_focus=True):
 
     @property
     def ascii(self) -> bool:
+        """Whether only ASCII characters are drawn."""
         return bool(getattr(getattr(self.app, "config", None), "ascii", False))
 
     @property
     def columns(self) -> tuple[Column, ...]:
+        """The columns, in the order in which they are shown."""
         return self._columns
 
     def set_frame(
