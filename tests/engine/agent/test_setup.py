@@ -59,12 +59,18 @@ def test_a_setup_that_nobody_waits_for_any_more(talk: Talk) -> None:
     until(lambda: not any(map(alive, second)))
 
 
-def test_a_setup_of_an_agent_that_was_killed(talk: Talk) -> None:
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_setup_of_an_agent_that_was_killed(talk: Talk, recorded: bool) -> None:
+    """Before it has recorded the setup's pid, too."""
     talk.connect()
     talk.context(setup=HANGS)
     talk.start(0, "true")
     started = pids(talk.folder)
+    record = talk.spool / "setup-1.pid"
+    until(record.read_text)
     talk.kill()
+    if not recorded:
+        record.write_text("")
     assert talk.connect(epoch=2)["setup"] is None
     until(lambda: not any(map(alive, started)))
 

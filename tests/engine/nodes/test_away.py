@@ -101,7 +101,10 @@ def frozen(fleet: Fleet, name: str, what: str) -> list[int]:
         return [pid for pid in [fleet.nodes[name].agent_pid()] if pid is not None]
     if what == "session":
         return machine.session_pids()
-    command = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in machine.processes()}
+    command = {}
+    for pid in machine.processes():
+        with contextlib.suppress(OSError):  # it has ended
+            command[pid] = Path(f"/proc/{pid}/cmdline").read_bytes()
     agent = fleet.nodes[name].agent_pid()
     return [pid for pid, words in command.items() if words.endswith(b"\0relay\0") and pid != agent]
 

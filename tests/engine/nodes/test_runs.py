@@ -21,6 +21,7 @@ name: e
 command: |
   echo value: {x}; echo to stderr >&2; echo file {x} > {output}/made.txt
   echo "$TUI_LAB_NODE" >> "$TRUTH/{task_id}"
+  while ! test -e "$TRUTH/go"; do sleep 0.05; done
 parameters: {x: {range: [0, 20]}}
 repeat: 2
 env: {TRUTH: TRUTH_FOLDER}
@@ -49,7 +50,8 @@ def remove_truth(workbench: Workbench) -> Any:
 
 def effects(workbench: Workbench) -> dict[int, int]:
     """How often each task really ran."""
-    return {int(path.name): len(path.read_text().splitlines()) for path in truth_folder(workbench).iterdir()}
+    files = [path for path in truth_folder(workbench).iterdir() if path.name.isdigit()]
+    return {int(path.name): len(path.read_text().splitlines()) for path in files}
 
 
 def seen(workbench: Workbench) -> list[dict[str, Any]]:
@@ -89,10 +91,15 @@ def leftovers(fleet: Fleet) -> dict[str, list[Any]]:
 def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
     file = write(workbench, PRINT)
     env = fleet.environment(workbench)
+    go(workbench)
     workbench.process("--run", file, "--node", "localhost", 2, "--lab", workbench.folder / "here")
     one = fleet.node("one", slots=2, shared=shared)
     two = fleet.node("two", slots=1, shared=shared)
-    workbench.process("--run", file, *one.words, *two.words, env=env)
+    (truth_folder(workbench) / "go").unlink()  # no task ends before both nodes are there
+    run = workbench.start("--run", file, *one.words, *two.words, env=env)
+    until(lambda: running(workbench) == {"one": 2, "two": 1}, 60)
+    go(workbench)
+    assert run.wait(60) == 0
     columns = "x, value, made, task_id, repeat, version, state, reason, attempts, exit_code"
     sql = f"SELECT {columns} FROM e ORDER BY task_id"
     remote = table(workbench, fleet, sql)

@@ -89,6 +89,7 @@ class Contexts:
         try:
             setup.start(self.shell(context), environment)
         except (OSError, ValueError) as error:
+            setup.forget()
             context["ready"], context["error"] = False, "setup: %s" % error
             return
         self.setups[setup.pid] = setup

@@ -55,7 +55,7 @@ class Setup:
     def __init__(self, context: dict, base: str) -> None:
         self.context = context
         self.base = base
-        self.marker = (b"\0" + VARIABLE + b"=" + encode(base + ".env") + b"\0",)
+        self.marker = marker(base)
         self.began = time.monotonic()
         self.pid = 0
         self.stopping = ""
@@ -70,6 +70,8 @@ class Setup:
         script = (CONDA if "conda" in lines or "mamba" in lines else "") + lines + END
         environment = dict(environment)
         environment[VARIABLE] = encode(self.base + ".env")
+        with open(self.base + ".pid", "w"):
+            pass  # the record comes first: an agent that is killed now has a setup that is found
         with open(self.base + ".log", "wb") as output:
             process = subprocess.Popen(
                 shell + ["-c", encode(script), "setup"],
@@ -130,6 +132,11 @@ class Setup:
         return bool(left)
 
 
+def marker(base: str) -> tuple:
+    """Return the variable that the processes of a setup have in their environment, as `has_variables` takes it."""
+    return (b"\0" + VARIABLE + b"=" + encode(base + ".env") + b"\0",)
+
+
 def stop_orphans(spool: str) -> None:
     """Stop the setups that a killed agent has left running: their contexts are gone with it."""
     for name in os.listdir(spool):
@@ -137,9 +144,12 @@ def stop_orphans(spool: str) -> None:
             path = os.path.join(spool, name)
             try:
                 with open(path) as file:
-                    pid, start_time = map(int, file.read().split())
-                if is_process(pid, start_time):
-                    os.killpg(pid, signal.SIGKILL)
+                    recorded = [int(word) for word in file.read().split()]
+                if len(recorded) != 2:  # the agent was killed before it had written them
+                    found = marker(path[: -len(".pid")])
+                    signal_each([pid for pid in all_pids() if has_variables(pid, found)], signal.SIGKILL)
+                elif is_process(recorded[0], recorded[1]):
+                    os.killpg(recorded[0], signal.SIGKILL)
                 os.unlink(path)
             except (OSError, ValueError):
                 pass
