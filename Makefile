@@ -1,18 +1,23 @@
 # What must hold before a change lands: `make`. CI (.ci/run) calls the same targets. CONTRIBUTING.md says how to set up.
 # The tools are those of the active Python environment.
 
-.PHONY: check test lint docs shots bench faults full lowest lowest-part
+.PHONY: check test smoke lint docs shots bench faults full lowest lowest-part
 .DEFAULT_GOAL := check
 
 check: lint test
 
-# All tests, or those of one area (a folder of tests/), or any arguments of pytest:
+# All tests, or the quick ones of one area (a folder of tests/), or all of it, or any arguments of pytest:
 #   make test AREA=results/sql
+#   make test AREA=engine ALL=1
 #   make test TESTS='tests/results/sql/test_sql.py -k nan'
-TESTS ?= $(if $(AREA),tests/$(AREA))
+TESTS ?= $(if $(AREA),tests/$(AREA) $(if $(ALL),,-m "not slow"))
 
 test:
 	python -m pytest $(TESTS)
+
+# One whole run over each transport.
+smoke:
+	python -m pytest -m smoke tests/engine
 
 lint:
 	ruff format --check .
@@ -39,13 +44,12 @@ bench:
 	python benchmarks/screen.py
 	python benchmarks/screen_start.py
 
-# Kill, freeze and disconnect engines, agents and nodes, in the long mode of these tests. Their timing differs each time.
+# Kill, freeze and disconnect engines, agents, nodes and clients, fill disks and cut journals, in the long mode of these
+# tests. Their timing differs each time. `python -m pytest -m fault --collect-only` lists them.
 ROUNDS ?= 5
-FAULTS := tests/engine/test_crashes.py tests/engine/nodes/test_survival.py tests/engine/nodes/test_away.py \
-	tests/engine/nodes/test_links.py
 
 faults:
-	for round in $$(seq $(ROUNDS)); do python -m pytest --long $(FAULTS) || exit 1; done
+	for round in $$(seq $(ROUNDS)); do python -m pytest --long -m fault || exit 1; done
 
 # Everything, however long it takes: the long mode of all tests, the lowest versions, faults, simulations, benchmarks.
 full: lint

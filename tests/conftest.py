@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.engine.nodes.openssh import pytest_terminal_summary  # noqa: F401
+from tests.engine.nodes import openssh
 from tests.workbench import Workbench
 
 # The tests start hundreds of processes of this program: each would compile it anew where this is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # DuckDB and Polars take pyarrow for much where it is installed. It is no dependency: nothing may need it.
 sys.modules["pyarrow"] = None  # type: ignore[assignment]
@@ -58,6 +59,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 item.add_marker(pytest.mark.skip("takes its time: --long"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    openssh.terminal_summary(terminalreporter)
+    for mark, what in (("smoke", "smoke runs"), ("fault", "fault scenarios")):
+        counts = {
+            outcome: sum(
+                1
+                for report in terminalreporter.stats.get(outcome, [])
+                if isinstance(report, pytest.TestReport) and mark in report.keywords
+            )
+            for outcome in ("passed", "failed", "error", "skipped")
+        }
+        if any(counts.values()):
+            said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+            terminalreporter.write_line(f"{what}: {said}")
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def frozen(workbench: Workbench) -> Iterator[int]:
             pass
 
 
+@pytest.mark.fault
 def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: int) -> None:
     commands = [["status"], ["nodes"], ["pause"], ["stop"], ["clean", "e", "--state", "done", "--yes"]]
     commands += [["--run", "e.yaml", "--detach", "--rerun"], ["resume"]]

@@ -30,6 +30,7 @@ def states(workbench: Workbench, name: str = "e") -> Counter[str]:
     return Counter(task["state"] for task in workbench.tasks(name))
 
 
+@pytest.mark.smoke("local")
 def test_slots_are_kept_busy_and_never_exceeded(workbench: Workbench) -> None:
     script = "echo b >>$TRUTH; sleep 0.05; echo e >>$TRUTH"
     workbench.run_text(f"command: '{script}'\nrepeat: 24\n", slots=3)

@@ -47,6 +47,7 @@ def test_it_ends_with_nothing_to_do(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.fault
 def test_it_ends_with_a_follower_that_dies() -> None:
     code = """
 from pathlib import Path

@@ -37,6 +37,7 @@ def test_two_experiments_share_a_limit(
     assert [task["state"] for name in ("one", "two") for task in workbench.tasks(name)] == ["done"] * 8
 
 
+@pytest.mark.fault
 def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workbench: Workbench, tmp_path: Path) -> None:
     """Its engine was killed, and another began for another experiment: the task of the first still runs."""
     busy, go = tmp_path / "busy", tmp_path / "go"

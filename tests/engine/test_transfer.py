@@ -393,6 +393,7 @@ async def test_a_transfer_that_is_given_up_ends_the_channel(transport: LocalTran
     assert not alive(pid)
 
 
+@pytest.mark.fault
 async def test_a_server_that_is_frozen_is_given_up(
     transport: LocalTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_task_that_ignores_term_is_killed_after_the_grace(any_talk: Talk) -> N
     assert timed_out == ended[1]["key"]
 
 
+@pytest.mark.fault
 def test_running_tasks_of_a_killed_agent_are_adopted(any_talk: Talk) -> None:
     talk = any_talk
     spool = talk.connect(slots=3)["spool"]
@@ -156,6 +157,7 @@ def test_an_attempt_is_never_started_twice(talk: Talk) -> None:
     assert (talk.output(0) / "stdout").read_text() == "once\n"
 
 
+@pytest.mark.fault
 def test_what_is_not_acknowledged_is_said_again(talk: Talk) -> None:
     talk.connect()
     talk.context()
@@ -199,6 +201,7 @@ def test_slots_are_respected_and_what_waits_can_be_taken_back(talk: Talk) -> Non
     assert {talk.receive("finished")["reason"] for _ in range(2)} == {"stopped"}
 
 
+@pytest.mark.fault
 def test_what_had_not_begun_is_forgotten_with_a_dead_agent(talk: Talk) -> None:
     """The engine then hands it over again: it can't have run."""
     talk.connect(slots=1)
@@ -215,6 +218,7 @@ def shims(talk: Talk) -> list[int]:
     return [int(words[0]) for words in files if alive(int(words[0]))]
 
 
+@pytest.mark.fault
 def test_a_lost_exit_status_is_said_to_be_lost(talk: Talk) -> None:
     talk.connect()
     talk.context()
@@ -230,6 +234,7 @@ def test_a_lost_exit_status_is_said_to_be_lost(talk: Talk) -> None:
     assert (lost := talk.receive("finished"))["state"] == "lost", lost
 
 
+@pytest.mark.fault
 def test_a_task_outlives_its_agent_and_its_shim(talk: Talk) -> None:
     talk.connect()
     talk.context()
@@ -246,6 +251,7 @@ def test_a_task_outlives_its_agent_and_its_shim(talk: Talk) -> None:
     assert (talk.output(0) / "stdout").read_text() == "over\n"
 
 
+@pytest.mark.fault
 def test_a_shim_that_someone_kills(talk: Talk) -> None:
     """Its programs come to the agent, with their statuses and what they used; the next one has a new shim."""
     talk.connect(slots=3)
@@ -267,6 +273,7 @@ def test_a_shim_that_someone_kills(talk: Talk) -> None:
     assert all(message["cpu_time"] > 0 for message in ended.values())
 
 
+@pytest.mark.fault
 def test_shims_that_are_killed_again_and_again(talk: Talk) -> None:
     """Each attempt ends, and none runs twice; what a dying shim was just asked for may be lost."""
     talk.connect(slots=4)
@@ -290,6 +297,7 @@ def test_shims_that_are_killed_again_and_again(talk: Talk) -> None:
     assert sum(message["state"] == "lost" for message in ended.values()) <= 40
 
 
+@pytest.mark.fault
 def test_a_shim_that_stands_still_is_not_waited_for(talk: Talk) -> None:
     """What it was asked for, and can't be known to run, must not begin later."""
     talk.connect(slots=1)
@@ -363,6 +371,7 @@ def test_a_pid_of_another_process_is_not_believed(talk: Talk) -> None:
         other.wait()
 
 
+@pytest.mark.fault
 def test_a_program_whose_pid_never_reached_the_ledger_is_found(talk: Talk) -> None:
     talk.connect()
     talk.context()
@@ -378,6 +387,7 @@ def test_a_program_whose_pid_never_reached_the_ledger_is_found(talk: Talk) -> No
     assert talk.receive("finished")["exit_code"] == 9
 
 
+@pytest.mark.fault
 def test_the_ledger_may_be_cut_anywhere(talk: Talk) -> None:
     """A torn record is no record; the next agent appends behind whole ones."""
     talk.connect()
@@ -401,6 +411,7 @@ def test_the_ledger_may_be_cut_anywhere(talk: Talk) -> None:
         assert all(json.loads(line) for line in ledger.read_text().splitlines())
 
 
+@pytest.mark.fault
 def test_after_a_reboot_nothing_old_is_believed(talk: Talk) -> None:
     spool = talk.connect()["spool"]
     talk.context()
@@ -616,6 +627,7 @@ def test_a_message_that_is_no_message_ends_the_channel_not_the_agent(talk: Talk)
     assert talk.pid == before
 
 
+@pytest.mark.fault
 def test_a_full_spool_holds_tasks_back_and_then_goes_on(talk: Talk) -> None:
     talk.spool.mkdir()
     mounted = subprocess.run(

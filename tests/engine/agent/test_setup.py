@@ -59,6 +59,7 @@ def test_a_setup_that_nobody_waits_for_any_more(talk: Talk) -> None:
     until(lambda: not any(map(alive, second)))
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("recorded", [True, False])
 def test_a_setup_of_an_agent_that_was_killed(talk: Talk, recorded: bool) -> None:
     """Before it has recorded the setup's pid, too."""

@@ -35,7 +35,7 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=NEEDS + ", ".join(missing))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Of nodes that were asyncssh servers, and of the tests that were skipped, if any."""
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
     stood_in = {report.nodeid for report in reports if SAID in map(tuple, getattr(report, "user_properties", ()))}

@@ -60,6 +60,7 @@ def until_away(workbench: Workbench, name: str) -> None:
     until(lambda: f"WARNING node {name}:" in (workbench.lab_path / "engine.log").read_text(), 60)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
     workbench: Workbench, fleet: Fleet, silent: bool
@@ -109,6 +110,7 @@ def frozen(fleet: Fleet, name: str, what: str) -> list[int]:
     return [pid for pid, words in command.items() if words.endswith(b"\0relay\0") and pid != agent]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("part", ["agent", "relay", "session"])
 def test_a_part_that_is_frozen_is_noticed(workbench: Workbench, fleet: Fleet, part: str) -> None:
     near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
@@ -138,6 +140,7 @@ def test_a_part_that_is_frozen_is_noticed(workbench: Workbench, fleet: Fleet, pa
     assert sorted(set(ran(workbench))) == ran(workbench)
 
 
+@pytest.mark.fault
 def test_what_a_frozen_agent_had_runs_elsewhere_and_counts_once(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("near", slots=1)
     fleet.node("far", slots=2, lost_after=3)
@@ -156,6 +159,7 @@ def test_what_a_frozen_agent_had_runs_elsewhere_and_counts_once(workbench: Workb
     assert states(workbench) == {"done": 6}
 
 
+@pytest.mark.fault
 def test_a_frozen_agent_on_this_machine_is_waited_for(workbench: Workbench) -> None:
     run = workbench.start("--run", waiting(workbench, 3), "--node", "localhost", 1)
     until_running(workbench, 1)
@@ -170,6 +174,7 @@ def test_a_frozen_agent_on_this_machine_is_waited_for(workbench: Workbench) -> N
     assert ran(workbench) == [0, 1, 2]
 
 
+@pytest.mark.fault
 def test_a_node_becomes_lost_and_that_is_sampled(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("near", slots=1)
     fleet.node("far", slots=1, lost_after=0.5)
@@ -273,6 +278,7 @@ def test_what_was_interrupted_out_of_reach_and_is_asked_for_again_goes_on(workbe
     assert ran(workbench) == [0, 1]
 
 
+@pytest.mark.fault
 def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, fleet: Fleet) -> None:
     near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
     env = fleet.environment(workbench)
@@ -294,6 +300,7 @@ def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, 
     assert ran(workbench) == [0, 1]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("how", ["interrupt", "stop"])
 def test_what_is_stopped_on_a_node_that_never_returns_runs_nowhere_else(
     workbench: Workbench, fleet: Fleet, how: str
@@ -316,6 +323,7 @@ def test_what_is_stopped_on_a_node_that_never_returns_runs_nowhere_else(
     assert {event["reason"] for event in workbench.events("finished")} <= {"stopped", "node-lost"}
 
 
+@pytest.mark.fault
 def test_a_lost_node_that_returns_after_an_interrupt_is_told_to_stop(workbench: Workbench, fleet: Fleet) -> None:
     near = fleet.node("near", slots=1)
     fleet.node("far", slots=2, lost_after=10)

@@ -8,6 +8,8 @@ import statistics
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.engine.nodes.fleet import Fleet
 from tests.engine.nodes.test_runs import commands_on, go, leftovers, remove_truth, running, states, truth_folder, write
 from tests.workbench import Workbench, until
@@ -46,6 +48,7 @@ def test_the_next_attempt_finds_what_the_one_before_has_left(workbench: Workbenc
     until(lambda: not leftovers(fleet))
 
 
+@pytest.mark.fault
 def test_what_is_stopped_while_its_node_is_away_stays_stopped(workbench: Workbench, fleet: Fleet) -> None:
     far = fleet.node("far", slots=2, droppable=True)
     env = fleet.environment(workbench)
@@ -120,6 +123,7 @@ def test_tasks_with_needs_are_spread_over_the_nodes(workbench: Workbench, fleet:
     assert run.wait(60) == 0
 
 
+@pytest.mark.fault
 def test_a_run_ends_whose_tasks_fit_only_a_node_that_has_gone(workbench: Workbench, fleet: Fleet) -> None:
     text = "name: e\ncommand: 'sleep 0.2'\nrepeat: 40\nneeds: {memory: 2G}\n"
     fleet.node("large", slots=2, memory="4G", lost_after=0.5)
@@ -204,6 +208,7 @@ def test_a_node_that_was_given_up_is_tried_again_by_the_next_command(workbench: 
     assert running.wait(60) == 0
 
 
+@pytest.mark.fault
 def test_the_engine_ends_in_the_middle_of_a_transfer(workbench: Workbench, fleet: Fleet) -> None:
     size = 60 << 20
     text = f"name: e\ncommand: 'head -c {size} /dev/zero > {{output}}/big.bin; echo x >> TRUTH_FOLDER/{{task_id}}'\n"

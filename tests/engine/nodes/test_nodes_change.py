@@ -101,6 +101,7 @@ def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workbench: 
     assert ran(workbench) == [0, 1]
 
 
+@pytest.mark.fault
 def test_a_node_that_was_lost_is_reconnected(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("one", slots=1)
     fleet.node("two", slots=1, lost_after=0.5)

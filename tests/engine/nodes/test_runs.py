@@ -87,6 +87,7 @@ def leftovers(fleet: Fleet) -> dict[str, list[Any]]:
     return found
 
 
+@pytest.mark.smoke("ssh")
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
     file = write(workbench, PRINT)

@@ -33,6 +33,7 @@ def done(workbench: Workbench) -> int:
     return sum(1 for event in workbench.events("finished") if event["state"] == "done")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("shared", [True, False])
 def test_connections_are_cut_again_and_again(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
     node = fleet.node("tower", slots=4, shared=shared)
@@ -47,6 +48,7 @@ def test_connections_are_cut_again_and_again(workbench: Workbench, fleet: Fleet,
     until(lambda: not leftovers(fleet))
 
 
+@pytest.mark.fault
 def test_the_network_falls_silent_and_comes_back(workbench: Workbench, fleet: Fleet) -> None:
     node = fleet.node("far", slots=2, shared=False, droppable=True)
     run = workbench.start("--run", counted(workbench, 30, 0.2), *node.words, env=fleet.environment(workbench))
@@ -60,6 +62,7 @@ def test_the_network_falls_silent_and_comes_back(workbench: Workbench, fleet: Fl
     assert {task["attempts"] for task in workbench.tasks()} == {1}
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_engine_is_killed_and_another_goes_on(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
     node = fleet.node("tower", slots=2, shared=shared)
@@ -72,6 +75,7 @@ def test_the_engine_is_killed_and_another_goes_on(workbench: Workbench, fleet: F
     assert [workbench.output(task) for task in range(40)] == [f"value {task}\n" for task in range(40)]
 
 
+@pytest.mark.fault
 def test_a_node_gone_for_good_is_lost_and_its_tasks_run_elsewhere(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("good", slots=2)
     fleet.node("bad", slots=2, lost_after=1)
@@ -88,6 +92,7 @@ def test_a_node_gone_for_good_is_lost_and_its_tasks_run_elsewhere(workbench: Wor
     assert all(counts[task] == 1 for task in range(30) if task not in again)
 
 
+@pytest.mark.fault
 def test_all_nodes_gone_for_good_ends_the_run(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("only", slots=2, lost_after=0.5)
     words = ["--cluster", fleet.cluster_file()]
@@ -102,6 +107,7 @@ def test_all_nodes_gone_for_good_ends_the_run(workbench: Workbench, fleet: Fleet
     assert Counter(task["state"] for task in workbench.tasks()) == {"done": 30}
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_lost_node_returns_with_the_first_result(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
     text = """\
@@ -151,6 +157,7 @@ def test_a_node_that_fails_what_others_do_is_quarantined(workbench: Workbench, f
     assert Counter(task["state"] for task in workbench.tasks("f")) == {"failed": 8}
 
 
+@pytest.mark.fault
 def test_a_backlog_is_worked_off_while_nobody_is_there(workbench: Workbench, fleet: Fleet) -> None:
     node = fleet.node("tower", slots=2, ahead=40)
     words = ["--cluster", fleet.cluster_file()]
@@ -168,6 +175,7 @@ def test_a_backlog_is_worked_off_while_nobody_is_there(workbench: Workbench, fle
     assert node.entry["ahead"] == 40
 
 
+@pytest.mark.fault
 def test_everything_at_once(workbench: Workbench, fleet: Fleet, request: pytest.FixtureRequest) -> None:
     """Three nodes and this machine; one sshd is killed and started again, one node goes for good, the engine is
     killed twice."""

@@ -184,6 +184,7 @@ async def test_variables_of_the_configuration(fleet: Fleet) -> None:
 # --- Broken lines
 
 
+@pytest.mark.fault
 async def test_a_connection_that_is_killed(fleet: Fleet, echo: None) -> None:
     node = fleet.node("tower")
     async with transport(fleet, node.entry) as way:

@@ -225,6 +225,7 @@ async def test_a_run_from_elsewhere_is_seen_and_its_end_told(own_lab: Workbench)
     until(lambda: run.poll() is not None)
 
 
+@pytest.mark.fault
 async def test_a_dead_engine_is_told_and_another_goes_on(own_lab: Workbench) -> None:
     file = own_lab.write(
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"

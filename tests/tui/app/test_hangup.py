@@ -17,6 +17,7 @@ from tests.tui.app.test_in_terminal import pytestmark as needs_tmux
 from tests.workbench import Workbench, alive, until
 
 
+@pytest.mark.fault
 def test_the_screen_ends_with_its_terminal_and_the_run_goes_on(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: until [ -e {workbench.folder}/go ]; do sleep 0.05; done\n")
     workbench.process("--run", file, "--detach")
