@@ -55,13 +55,13 @@ def state(app: LabApp) -> Any:
 
 
 async def rested(app: LabApp, pilot: Pilot[Any], seconds: float) -> Any:
-    """The state that stays so for a while."""
+    """The state once no thread reads anything, and it stays so for longer than the screen's own timers wait."""
     end, since, last = time.monotonic() + 30, time.monotonic(), None
     while time.monotonic() - since < seconds:
         assert time.monotonic() < end
         await settled(app, pilot)
-        await pilot.pause(0.05)
-        if (now := state(app)) != last:
+        await pilot.pause(0.01)
+        if (now := state(app)) != last or any(one._thread_worker and not one.is_finished for one in app.workers):
             since, last = time.monotonic(), now
     return last
 
@@ -71,15 +71,15 @@ async def played(lab: Workbench, keys: list[str], at_once: bool) -> Any:
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.pane is not None and app.current is not None)
         app.show_pane("tasks")  # the one that was left last may be another
-        await rested(app, pilot, 0.3)
+        await rested(app, pilot, 0.1)
         if at_once:
             burst(app, *keys)
         else:
             for key in keys:
                 for part in key.removeprefix("text:") if key.startswith("text:") else [key]:
                     burst(app, f"text:{part}" if key.startswith("text:") else part)
-                    await rested(app, pilot, 0.2)
-        return await rested(app, pilot, 1.0)
+                    await rested(app, pilot, 0.1)
+        return await rested(app, pilot, 0.3)
 
 
 @pytest.mark.parametrize("scene", SCENES)
