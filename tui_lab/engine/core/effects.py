@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tui_lab.engine.core.model import Key
 from tui_lab.protocol.agent import Finished, ToAgent
 from tui_lab.store.events import KnownEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """Append events to the journal of an experiment. What the disk does not take waits, and `DiskFull` is the
     answer."""
 
@@ -19,8 +19,7 @@ class Commit:
     events: list[KnownEvent]
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(msgspec.Struct, frozen=True):
     """Append events (write ahead), then have the attempts started on a node. Where the disk does not take them, nothing
     is sent, and `AssignRefused` is the answer."""
 
@@ -31,8 +30,7 @@ class Assign:
     events: list[KnownEvent]
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
+class Acknowledge(msgspec.Struct, frozen=True):
     """Tell a node, once all events so far are durable, that it may forget an attempt. stay: names of files that it must
     not remove."""
 
@@ -42,16 +40,14 @@ class Acknowledge:
     stay: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send a message to an agent; it is lost where the node is not connected."""
 
     node: str
     message: ToAgent
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """See to it that tasks of a submission can start on a node; `Staged` is the answer."""
 
     experiment: str
@@ -59,8 +55,7 @@ class Stage:
     submission: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendContext:
+class SendContext(msgspec.Struct, frozen=True):
     """Send what tasks of a submission have in common."""
 
     experiment: str
@@ -68,8 +63,7 @@ class SendContext:
     submission: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True):
     """Fetch the outputs of an attempt; `OutputsFetched` is the answer."""
 
     experiment: str
@@ -77,29 +71,25 @@ class Fetch:
     message: Finished
 
 
-@dataclass(frozen=True, slots=True)
-class DropOutputs:
+class DropOutputs(msgspec.Struct, frozen=True):
     """Don't wait any longer for outputs from a node: it is lost."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class Extend:
+class Extend(msgspec.Struct, frozen=True):
     """Find out which further repeats are needed; `Extension` is the answer."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(msgspec.Struct, frozen=True):
     """The answer to a client: so many tasks are being stopped."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class WakeAt:
+class WakeAt(msgspec.Struct, frozen=True):
     """Send `Woken` at this moment (monotonic), after all events that are there by then. It takes the place of an
     earlier one."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from tui_lab.engine.core.model import Key, RunSettings
 from tui_lab.protocol.agent import Finished, FromAgent, OutputFile, Welcome, WireKey
@@ -13,8 +14,7 @@ from tui_lab.store.fold import State
 # --- Experiments
 
 
-@dataclass(frozen=True, slots=True)
-class RunLoaded:
+class RunLoaded(msgspec.Struct, frozen=True):
     """The journal of an experiment has been read. `settings` are there if attempts are open."""
 
     experiment: str
@@ -22,23 +22,20 @@ class RunLoaded:
     settings: RunSettings | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunRemoved:
+class RunRemoved(msgspec.Struct, frozen=True):
     """The folder of an experiment has gone."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """These events are in the journal already: what a command decided."""
 
     experiment: str
     events: Sequence[KnownEvent]
 
 
-@dataclass(frozen=True, slots=True)
-class RunBegun:
+class RunBegun(msgspec.Struct, frozen=True):
     """A client has supplied the environment of a run, with `submit`, `requeue` or `resume`.
 
     fresh: it is a new submission.
@@ -49,22 +46,19 @@ class RunBegun:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRequested:
+class PauseRequested(msgspec.Struct, frozen=True):
     """Start nothing more until someone resumes it; what runs goes on."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True)
-class DrainRequested:
+class DrainRequested(msgspec.Struct, frozen=True):
     """Start nothing more; what runs may finish, then the run is over."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(msgspec.Struct, frozen=True):
     """Stop tasks, or all (None). interrupt: they go back to pending instead of stopped."""
 
     experiment: str
@@ -72,16 +66,14 @@ class StopRequested:
     interrupt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunFailed:
+class RunFailed(msgspec.Struct, frozen=True):
     """A run can't go on: its files can't be read, say."""
 
     experiment: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(msgspec.Struct, frozen=True):
     """The answer to `Extend`: further repeats that are needed. `note`: what a person should know of them."""
 
     experiment: str
@@ -92,22 +84,19 @@ class Extension:
 # --- The disk
 
 
-@dataclass(frozen=True, slots=True)
-class DiskFull:
+class DiskFull(msgspec.Struct, frozen=True):
     """The disk has not taken all events of a `Commit`. They wait."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True)
-class DiskFree:
+class DiskFree(msgspec.Struct, frozen=True):
     """All that waited is written."""
 
     experiment: str
 
 
-@dataclass(frozen=True, slots=True)
-class AssignRefused:
+class AssignRefused(msgspec.Struct, frozen=True):
     """The disk has not taken an `Assign`: nothing was sent, and nothing waits."""
 
     experiment: str
@@ -118,8 +107,7 @@ class AssignRefused:
 # --- Nodes
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAdded:
+class NodeAdded(msgspec.Struct, frozen=True):
     """A node is known from now on; it has not been reached yet. `slots`: 0 for as many as it has cores.
 
     ahead: attempts, or seconds of work (`ahead_seconds`), that it may be handed beyond its slots. lost_after: seconds
@@ -134,15 +122,13 @@ class NodeAdded:
     lost_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRemoved:
+class NodeRemoved(msgspec.Struct, frozen=True):
     """A node is known no longer."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeWelcomed:
+class NodeWelcomed(msgspec.Struct, frozen=True):
     """The agent of a node has answered: what was sent over an earlier connection may be lost. memory: bytes that the
     node offers to tasks."""
 
@@ -151,8 +137,7 @@ class NodeWelcomed:
     memory: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeDisconnected:
+class NodeDisconnected(msgspec.Struct, frozen=True):
     """The connection to a node has ended, or could not be made.
 
     why: empty where the agent hung up in peace. fatal: trying again can't help. silent: the way there is open.
@@ -166,49 +151,43 @@ class NodeDisconnected:
     tries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRetried:
+class NodeRetried(msgspec.Struct, frozen=True):
     """A person wants a node to be tried again."""
 
     node: str
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsSet:
+class SlotsSet(msgspec.Struct, frozen=True):
     """A node has so many slots from now on."""
 
     node: str
     slots: int
 
 
-@dataclass(frozen=True, slots=True)
-class NodeDrained:
+class NodeDrained(msgspec.Struct, frozen=True):
     """Start nothing new on a node (`drained`), or do so again."""
 
     node: str
     drained: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LatencyMeasured:
+class LatencyMeasured(msgspec.Struct, frozen=True):
     """Seconds to a node and back."""
 
     node: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class AgentMessages:
+class AgentMessages(msgspec.Struct, frozen=True):
     """Messages of an agent, in order. changed: what to note of attempts that start now, because their program has
     changed."""
 
     node: str
     messages: Sequence[FromAgent]
-    changed: Mapping[WireKey, str] = field(default_factory=dict)
+    changed: Mapping[WireKey, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(msgspec.Struct, frozen=True):
     """The answer to `Stage`: tasks of a submission can start on a node."""
 
     experiment: str
@@ -216,8 +195,7 @@ class Staged:
     submission: int
 
 
-@dataclass(frozen=True, slots=True)
-class StartSent:
+class StartSent(msgspec.Struct, frozen=True):
     """An attempt was started only now, for files had to go to its node before."""
 
     experiment: str
@@ -225,8 +203,7 @@ class StartSent:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class StartsRefused:
+class StartsRefused(msgspec.Struct, frozen=True):
     """Attempts that can't be started, with the reason: a value can't be passed to a program."""
 
     experiment: str
@@ -234,8 +211,7 @@ class StartsRefused:
     attempts: Sequence[tuple[Key, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedAttempt:
+class FetchedAttempt(msgspec.Struct, frozen=True):
     """An attempt whose files are here and durable. not_fetched: files that stayed on the node. trouble: why all did."""
 
     experiment: str
@@ -245,15 +221,13 @@ class FetchedAttempt:
     trouble: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputsFetched:
+class OutputsFetched(msgspec.Struct, frozen=True):
     """The answer to `Fetch`."""
 
     arrivals: Sequence[FetchedAttempt]
 
 
-@dataclass(frozen=True, slots=True)
-class OutputsBlocked:
+class OutputsBlocked(msgspec.Struct, frozen=True):
     """Whether the disk has no room for outputs that are fetched."""
 
     blocked: bool
@@ -262,18 +236,15 @@ class OutputsBlocked:
 # --- Time
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """About a second has passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Woken:
+class Woken(msgspec.Struct, frozen=True):
     """The moment of the last `WakeAt` has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnstartedAbandoned:
+class UnstartedAbandoned(msgspec.Struct, frozen=True):
     """Give up what waits for an environment: no client has supplied it."""
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -37,8 +37,7 @@ def no_needs(key: Key, changes: Changes | None) -> AttemptNeeds:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
+class RunSettings(msgspec.Struct, frozen=True):
     """What an experiment's file says of how its tasks are run, as far as the scheduler wants to know it.
 
     tasks, repeats: of the newest plan, in its order. order: `interleaved`, `listed` or `shuffled`. needs: what an
@@ -55,7 +54,7 @@ class RunSettings:
     retry_on: Sequence[str | int] = ()
     max_failures: int | None = None
     grace: float = 10.0  # seconds between TERM and KILL
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = msgspec.field(default_factory=dict)
     has_needs: bool = False  # tasks need more of a node than a slot
     needs: Callable[[Key, Changes | None], AttemptNeeds] = no_needs
     extends: bool = False
