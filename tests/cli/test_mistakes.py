@@ -347,19 +347,6 @@ def test_environments_without_colour_width_or_utf8(workbench: Workbench, env: di
     assert "--help" in workbench("plan", "--help", env=env).out
 
 
-def test_help_is_light() -> None:
-    heavy = ["textual", "polars", "duckdb", "asyncssh", "numpy", "scipy", "yaml"]
-    code = (
-        "import sys\nfrom tui_lab.cli.commands import COMMANDS\nfrom tui_lab.cli.main import main\n"
-        "for words in [[], *([name] for name in COMMANDS.own)]:\n"
-        "    try:\n        main([*words, '--help'])\n"
-        "    except SystemExit as end:\n        assert end.code in (0, None)\n"
-        f"print('LOADED', [name for name in {heavy} if name in sys.modules])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "LOADED []"
-
-
 def test_every_command_has_help_with_an_example() -> None:
     for name in COMMANDS.own:
         with suppress(SystemExit), redirect_stdout(io.StringIO()) as printed:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -23,8 +23,6 @@ from tui_lab.client.formatting import printable
 from tui_lab.client.git_state import git_state
 from tui_lab.client.nodes import usable
 from tui_lab.client.program import check_program, is_program, program_files, stale
-from tui_lab.engine.client import EngineClient
-from tui_lab.engine.standby import StandbyEngine
 from tui_lab.engine.task_builder import TaskBuilder, placeholders
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.experiment.combinations import expand
@@ -33,7 +31,6 @@ from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.load import load
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.overrides import read_values
-from tui_lab.protocol.control import Submit
 from tui_lab.store import checkpoint, code_snapshot, declared_files, facts, fold, layout, ranges, spec_file
 from tui_lab.store.environment import capture, public_words
 from tui_lab.store.errors import LabError
@@ -43,6 +40,10 @@ from tui_lab.store.fold import State
 from tui_lab.store.lab import Lab
 from tui_lab.store.plan import Plan, file_crc, keys_digest
 from tui_lab.store.planning import Planned, make_plan, rerun, seed_use
+
+if TYPE_CHECKING:
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.engine.standby import StandbyEngine
 
 
 # --- Prepared experiments given to the engine of their lab: the last step of `--run` and of a launch on screen
@@ -68,6 +69,9 @@ def submit(
     """Submit what has anything to run or to say; starts an engine where none is alive. `environment` is the
     submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of the
     nodes (then none is submitted), LabError."""
+    from tui_lab.engine.client import EngineClient
+    from tui_lab.protocol.control import Submit
+
     for one in prepared:
         if one.folder.exists():
             one.folder.require_whole()

@@ -7,8 +7,7 @@ Nothing heavy is imported here: a command's module is imported when it runs.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from tui_lab.experiment.registry import Registry
 
@@ -20,8 +19,7 @@ OpenScreen: TypeAlias = "Callable[[Path, Path | None], int]"
 """Shows a lab, with a file in the editor, until a person leaves it; its exit status."""
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A subcommand: its line in the help, and the module that has it: `main(arguments: list[str]) -> int` parses the
     arguments, does what they say, and returns an exit status (see `client.exit_status`)."""
 

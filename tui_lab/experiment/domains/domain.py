@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-import numpy as np
-import numpy.typing as npt
-import polars as pl
-
-from tui_lab.experiment.domains.draws import Words
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.domains.values import as_floats, same_numbers
 from tui_lab.experiment.record import Model
 from tui_lab.experiment.schema_parts import Schema
 from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    from tui_lab.experiment.domains.draws import Words
 
 _CALL: Final = re.compile(r"(?:np\.|numpy\.)?([a-z_]+)\((.*)\)")
 

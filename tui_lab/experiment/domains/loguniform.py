@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
-
-import numpy as np
-import numpy.typing as npt
-import polars as pl
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tui_lab.experiment.domains.domain import Domain
-from tui_lab.experiment.domains.draws import Words, exp, fractions, ln
 from tui_lab.experiment.domains.model import Number, Value
 from tui_lab.experiment.domains.reading import bounds
 from tui_lab.experiment.domains.values import as_floats, exact
 from tui_lab.experiment.schema_parts import NUMBER, Schema, list_of
 from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import polars as pl
+
+    from tui_lab.experiment.domains.draws import Words
 
 
 class LogUniform(Domain):
@@ -44,9 +45,15 @@ class LogUniform(Domain):
 
     @property
     def dtype(self) -> pl.DataType:
+        import polars as pl
+
         return pl.Float64()
 
     def draw(self, bits: Words) -> npt.NDArray[Any]:
+        import numpy as np
+
+        from tui_lab.experiment.domains.draws import exp, fractions, ln
+
         low, high = float(self.a), float(self.b)
         found = low * exp(fractions(bits) * ln(exact(self.b) / exact(self.a)))
         return np.clip(found, min(low, high), max(low, high)) + 0.0

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Self
-
-import numpy as np
-import numpy.typing as npt
-import polars as pl
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from tui_lab.experiment.domains.domain import Domain
-from tui_lab.experiment.domains.draws import Words
 from tui_lab.experiment.domains.model import Value
 from tui_lab.experiment.domains.reading import bounds
 from tui_lab.experiment.domains.values import counted, same_numbers
 from tui_lab.experiment.schema_parts import WHOLE, Schema, list_of
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+    from tui_lab.experiment.domains.draws import Words
 _SMALLEST: Final = -(1 << 63)
 _LARGEST: Final = (1 << 63) - 1
 
@@ -49,9 +50,13 @@ class RandInt(Domain):
 
     @property
     def dtype(self) -> pl.DataType | None:
+        import polars as pl
+
         return pl.Int64() if self.a >= _SMALLEST and self.b <= _LARGEST else None
 
     def draw(self, bits: Words) -> npt.NDArray[Any]:
+        import numpy as np
+
         whole = self.size == 1 << 64
         return self.at((bits if whole else bits % np.uint64(self.size)).astype(np.int64))
 

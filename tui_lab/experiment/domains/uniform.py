@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
-
-import numpy as np
-import numpy.typing as npt
-import polars as pl
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tui_lab.experiment.domains.domain import Domain
-from tui_lab.experiment.domains.draws import Words, fractions
 from tui_lab.experiment.domains.model import Number, Value
 from tui_lab.experiment.domains.reading import bounds
 from tui_lab.experiment.domains.values import as_floats
 from tui_lab.experiment.schema_parts import NUMBER, Schema, list_of
 from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import polars as pl
+
+    from tui_lab.experiment.domains.draws import Words
 
 
 class Uniform(Domain):
@@ -40,9 +41,15 @@ class Uniform(Domain):
 
     @property
     def dtype(self) -> pl.DataType:
+        import polars as pl
+
         return pl.Float64()
 
     def draw(self, bits: Words) -> npt.NDArray[Any]:
+        import numpy as np
+
+        from tui_lab.experiment.domains.draws import fractions
+
         low, high = float(self.a), float(self.b)
         return np.clip(low + fractions(bits) * (high - low), min(low, high), max(low, high)) + 0.0
 
