@@ -242,7 +242,7 @@ class Workbench:
 def checked(result: Result, code: int | None) -> Result:
     """A result whose exit status is right, without a traceback or the report of a bug."""
     printed = f"exit {result.code}\n{result.out}\n{result.err}"
-    assert "Traceback" not in result.err and "mistake of this program" not in result.err, printed
+    assert "Traceback" not in result.err and "internal error" not in result.err, printed
     assert code is None or result.code == code, printed
     return result
 

@@ -127,7 +127,7 @@ def test_a_plan_that_would_be_another_is_not_made_again(done: Workbench) -> None
     (folder / "1.parquet").write_bytes(b"")
     (folder / "1.yaml").write_text(GRID.replace("echo", "printf"))
     said = done("check", "lab", "--repair", code=2).out
-    assert "can't be repaired: the keys of its tasks would be others than the journal has" in said
+    assert "can't be repaired: its task keys would differ from those in the journal" in said
 
 
 def test_all_plans_are_gone(done: Workbench) -> None:
@@ -138,7 +138,7 @@ def test_all_plans_are_gone(done: Workbench) -> None:
     whole = newest.read_text()
     newest.write_text(whole.replace("4]", "5]"))
     said = done("check", "lab", "--repair", code=2).out
-    assert "can't be repaired: the keys of its tasks would be others" in said
+    assert "can't be repaired: its task keys would differ" in said
     newest.unlink()
     said = done("check", "lab", "--repair", code=2).out
     assert "can't be repaired: experiment.yaml is missing, too" in said

@@ -314,7 +314,7 @@ def test_mistakes(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capfd: 
         (("--cmd", "echo {x}", "--vl", "x", "1", "--va", "x", "1", "2", "1"), "x is given twice"),
         (("--cmd", "echo", "--repeat", "0"), "1 or more"),
         (("--cmd", "echo", "--filter-tasks", "a"), "expected A:B"),
-        (("--cmd", "echo", "--node", "ana@tower:22", "0"), "one slot at least"),
+        (("--cmd", "echo", "--node", "ana@tower:22", "0"), "at least one slot"),
         (("--cmd", "echo", "--node", "tower", "--node", "tower", "2"), "two nodes are called tower"),
         (("--cmd", "echo", "--name", "a/b"), "can't be a name"),
         (("--cmd", "echo 'a", "--vl", "x", "1"), "explore: "),

@@ -96,7 +96,7 @@ def test_stats_for_people_and_programs(grid: Workbench) -> None:
 
 
 def test_the_best_setting_per_value_of_a_parameter(grid: Workbench) -> None:
-    """Each value is judged by itself; what every form of the answer says agrees."""
+    """Each value is judged separately; what every form of the answer says agrees."""
     shown = grid("stats", "--per", "act", "--format", "table", env={"COLUMNS": "100"})
     assert shown.lines[0] == "acc, more is better: the best setting per act"
     assert shown.lines[1].split() == ["act", "best", "mean", "±", "95", "%", "n", "settings", "size"]
@@ -119,7 +119,7 @@ def test_the_best_setting_per_value_of_a_parameter(grid: Workbench) -> None:
     assert [row for row in found["values"][0]["settings"] if row["metric"] == "acc"] == alone
     assert 'no parameter "acts"' in grid("stats", "--per", "acts", code=2).err
     assert "no other parameter varies" in grid("stats", "--per", "act", "--by", "act", code=2).err
-    assert "--per goes without --importance" in grid("stats", "--per", "act", "--importance", code=2).err
+    assert "--per can't be combined with --importance" in grid("stats", "--per", "act", "--importance", code=2).err
 
 
 def test_export_and_query(grid: Workbench) -> None:
@@ -226,7 +226,7 @@ def test_versions_and_files_against_each_other(grid: Workbench) -> None:
         (("grid@1",), "versions are compared, as in grid@1 --against grid@1"),
         (("grid", "--goal", "ac=min"), 'grid has no metric "ac"; did you mean "acc"?'),
         (("grid", "--against", "grid@2"), "grid and grid@2 have the same tasks"),
-        (("grid", "--against", "grid@1", "--importance"), "--against goes without --importance"),
+        (("grid", "--against", "grid@1", "--importance"), "--against can't be combined with --importance"),
     )
     for mistake, said in mistakes:
         assert said in grid("stats", *mistake, code=2).err

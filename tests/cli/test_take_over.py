@@ -45,7 +45,7 @@ def test_what_only_looks_works_and_says_it(ended: Workbench) -> None:
     }.items():
         said = ended.process(*words)
         assert found in said.out
-        note = "an engine on elsewhere (pid 4321) works on this lab"
+        note = "an engine on elsewhere (pid 4321) runs this lab"
         assert (said.out + said.err).count(note) == 1, words
 
 
@@ -67,7 +67,7 @@ def test_a_host_that_gives_signs_of_life_keeps_its_lab(ended: Workbench) -> None
     for words in (("--run", "e.yaml"), ("retry",), ("resume",)):
         said = ended.process(*words, "--take-over", code=3)
         assert said.err.count("\n") == 1
-        assert "the engine on elsewhere (pid 4321) gave a sign of life" in said.err
+        assert "the engine on elsewhere (pid 4321) was alive" in said.err
 
 
 @pytest.mark.parametrize("words", [("--run", "e.yaml"), ("retry",)])

@@ -134,7 +134,7 @@ def test_nothing_is_tried_in_a_folder_that_has_gone(workbench: Workbench) -> Non
     workbench.run("first/experiment.yaml", *lab, code=1)
     (workbench.folder / "first").rename(workbench.folder / "second")
     refused = workbench("retry", *lab, code=2).err
-    assert "that folder is not there any more" in refused and "tui-lab --run FILE" in refused
+    assert "that folder no longer exists" in refused and "tui-lab --run FILE" in refused
     assert "to run again" not in refused
     assert "attempt 2" not in workbench("show", "1", *lab).out, "why it failed is still there"
     assert ran(workbench.folder / "second") == ["1", "2"]

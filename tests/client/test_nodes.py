@@ -94,8 +94,8 @@ def test_hosts(word: str, found: dict[str, Any]) -> None:
 
 def test_slots_and_hosts_that_can_not_be_meant(workbench: Workbench) -> None:
     for words, said in (
-        (["localhost", "0"], "one slot at least"),
-        (["tower", "-2"], "one slot at least"),
+        (["localhost", "0"], "at least one slot"),
+        (["tower", "-2"], "at least one slot"),
         (["ana@"], "it is \\[USER@\\]HOST"),
         (["tower:ssh"], "it is \\[USER@\\]HOST"),
         (["tower:0"], "between 1 and 65535"),

@@ -52,7 +52,7 @@ from tui_lab.engine.core.events import (
     UnstartedAbandoned,
     Woken,
 )
-from tui_lab.engine.core.model import AttemptNeeds, Key, Moment, RunSettings, no_needs
+from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings, no_needs
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.protocol.agent import (
     AbandonUnstarted,
@@ -218,7 +218,7 @@ class Agent:
         self.say(finished)
 
 
-def needs(key: Key, changes: Changes | None) -> AttemptNeeds:
+def needs(key: AttemptKey, changes: Changes | None) -> AttemptNeeds:
     """Every third task takes two cores, every second one a license of two."""
     found: AttemptNeeds = {"cpus": 1 + (key[0] % 3 == 0)}
     return {**found, "tokens": {"license": 1}} if key[0] % 2 else found

@@ -90,14 +90,14 @@ def test_a_lab_is_taken_over_from_a_silent_engine_elsewhere(lab: Lab) -> None:
     with pytest.raises(StorageError, match="elsewhere") as named:
         EngineClient.connect(lab)
     assert "--take-over" in named.value.hint
-    with pytest.raises(StorageError, match="sign of life"):
+    with pytest.raises(StorageError, match="was alive"):
         take_over(lab)
     for name in (layout.ENGINE_FILE, "engine.owner"):
         path = lab.path / name
         path.write_text((lab.path / layout.ENGINE_FILE).read_text())
         os.utime(path, (0, time.time() - 2 * SILENCE))
     touch_heartbeat(lab)
-    with pytest.raises(StorageError, match="sign of life"):
+    with pytest.raises(StorageError, match="was alive"):
         take_over(lab)
     for name in (layout.ENGINE_FILE, "engine.owner"):
         os.utime(lab.path / name, (0, time.time() - 2 * SILENCE))

@@ -53,7 +53,7 @@ def test_an_end_that_was_not_acknowledged_is_not_taken_for_a_loss(
     losses = run.state.columns["losses"][0]
     assert not run.reclaim(KEY, "here", NOW)
     assert not run.in_flight
-    assert not run.counts_late(KEY, state)
+    assert not run.late_result_counts(KEY, state)
     assert run.state.columns["losses"][0] == losses
 
 

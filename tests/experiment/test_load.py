@@ -365,7 +365,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # name
     (
         "command: x\nname: my sweep\n",
-        ['2:7: "my sweep" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -'],
+        ['2:7: "my sweep" can\'t be a name; names begin with a letter or _ and continue with letters, digits, _ . -'],
     ),
     (
         "command: x\nname: grid_Rows\n",
@@ -414,7 +414,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "command: {a: x, A: y, 2b: z, c: {x}, d: }\n",
         [
             '1:17: the steps "a" and "A" differ only in case',
-            '1:23: "2b" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -',
+            '1:23: "2b" can\'t be a name; names begin with a letter or _ and continue with letters, digits, _ . -',
             "1:33: YAML reads {x} as a mapping, not as text; put it in single quotes: '{x}'",
             "1:38: the command is empty",
         ],
@@ -445,7 +445,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     (
         "command: x\nparameters:\n  2x: 1\n  output: 2\n  params: 3\n  LR: 4\n  lr: 5\n",
         [
-            '3:3: "2x" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -',
+            '3:3: "2x" can\'t be a name; names begin with a letter or _ and continue with letters, digits, _ . -',
             '4:3: a parameter can\'t be called "output"; {output} is built in',
             '5:3: a parameter can\'t be called "params"; {params} is built in',
             '7:3: the parameters "LR" and "lr" differ only in case; SQL ignores case',
@@ -562,7 +562,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ),
     (
         "command: x\nparameters: {s: {cases: {a: {2p: 1}}}}\n",
-        ['2:30: "2p" can\'t be a name; names begin with a letter or _ and go on with letters, digits, _ . -'] * 1,
+        ['2:30: "2p" can\'t be a name; names begin with a letter or _ and continue with letters, digits, _ . -'] * 1,
     ),
     (
         "command: x\nparameters: {s: {cases: {a: {p: {range: [0, 1]}}}}}\n",

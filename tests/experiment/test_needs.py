@@ -129,7 +129,10 @@ def unchecked(text: str) -> Needs:
     [
         ("needs: 3", ['3:8: "needs" must be a mapping, such as {gpus: 1, memory: 4G}, not the number 3']),
         ("needs: {gpus: }", ['3:9: "gpus" has no value; it takes an amount']),
-        ("needs: {gpus: []}", ['3:15: "gpus" is an empty list; give an amount for each attempt; the last one stays']),
+        (
+            "needs: {gpus: []}",
+            ['3:15: "gpus" is an empty list; give an amount for each attempt; later ones take the last'],
+        ),
         (
             "needs: {gpus: 1.5}",
             ['3:15: "gpus" must be a whole number or a part of one GPU, not 1.5; 2 takes two cards, 0.5 half of one'],

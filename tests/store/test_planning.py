@@ -418,7 +418,7 @@ def test_nothing_that_could_be_adopted_is_said(planner: Planner) -> None:
     planner.submit(SIX)
     other = planner.plan("command: run {a}\nparameters: {a: [7, 8]}\n", adopt=True)
     assert len(other.new) == 2
-    assert other.planned.notices == ("--adopt: no done task of the plan before has the setting of a new one",)
+    assert other.planned.notices == ("--adopt: no done task of the previous plan has the same setting as a new one",)
     gone = planner.plan("command: run\n", adopt=True)
     assert gone.planned.notices == ('--adopt: "a" is gone, and it had several values',)
     assert planner.plan(SIX, adopt=True).planned.notices == ("--adopt: nothing to adopt, for every task is known",)

@@ -145,6 +145,6 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] != "tui_lab":
         print(f"tui-lab: the package {error.name} is not installed; install tui-lab again with pip", file=sys.stderr)
         return INFRASTRUCTURE
-    print(f"tui-lab: a mistake of this program: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"tui-lab: internal error: {type(error).__name__}: {error}", file=sys.stderr)
     print("Run it again with --debug for the traceback, and report it.", file=sys.stderr)
     return INFRASTRUCTURE

@@ -70,7 +70,7 @@ def _slots(place: str, rest: Sequence[str]) -> tuple[int | None, list[str]]:
     if not rest or not re.fullmatch(r"-?\d+", rest[0]):
         return None, list(rest)
     if int(rest[0]) < 1:
-        raise UsageError(f"--node {place} {rest[0]}: a node has one slot at least")
+        raise UsageError(f"--node {place} {rest[0]}: a node needs at least one slot")
     if int(rest[0]) > MOST_SLOTS:
         raise UsageError(f"--node {place} {rest[0]}: a node has at most {MOST_SLOTS:,} slots")
     return int(rest[0]), list(rest[1:])

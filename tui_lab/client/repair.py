@@ -173,17 +173,17 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
     about: PlanAbout = {**planned.plan.about, **spec_file.recorded(experiment.file, folder.path.parent)}
     plan = replace(planned.plan, tasks=tasks, about=about)
     if ranges.to_ranges(tasks["task_id"].to_numpy()) != event.planned:
-        raise LabError("the ids of its tasks would be others than the journal has")
+        raise LabError("its task ids would differ from those in the journal")
     if event.keys is not None and keys_digest(tasks) != event.keys:
-        raise LabError("the keys of its tasks would be others than the journal has", "has one of its files changed?")
+        raise LabError("its task keys would differ from those in the journal", "has one of its files changed?")
     if table.exists() and plan.csv() != table.read_text(encoding="utf-8"):
-        raise LabError(f"its tasks would be others than {table.name} has")
+        raise LabError(f"its tasks would differ from those in {table.name}")
     for other in {one.plan for one in state.submissions} - {number}:
         with suppress(StorageError):
             known = Plan.read(folder.plans, other, ["task_id", "key"], state.plan_crc(other)).tasks
             both = tasks.select("task_id", "key").join(known, on="task_id")
             if (both["key"] != both["key_right"]).any():
-                raise LabError(f"the keys of its tasks would be others than those of plan {other}")
+                raise LabError(f"its task keys would differ from those of plan {other}")
     return plan, text, source
 
 

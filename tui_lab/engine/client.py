@@ -291,4 +291,4 @@ def _why(process: subprocess.Popen[bytes], lab: Lab) -> str:
         lines = []
     status = process.returncode
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
-    return f"the engine did not start: {lines[-1] if lines else f'no word from it ({how})'}"
+    return f"the engine did not start: {lines[-1] if lines else f'it printed nothing ({how})'}"

@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 
 RECONNECT: Final = (0.02, 0.2, 1.0, 5.0, 15.0)  # seconds before each further try
 HANDSHAKE: Final = 30.0  # seconds that an agent may take to answer
-QUIET: Final = 8.0  # seconds without a word after which an agent is asked for one: it sends a sample every 5
-SILENCE: Final = 20.0  # seconds without a word after which it counts as away
+QUIET: Final = 8.0  # seconds of silence after which an agent is pinged: it sends a sample every 5
+SILENCE: Final = 20.0  # seconds of silence after which it counts as away
 PATIENCE: Final = 10.0  # seconds until an agent is asked once more
 STEADY: Final = 5.0  # seconds after which a channel counts as good, and the tries begin anew
 SAMPLE_EVERY: Final = 5.0  # seconds between samples of load and memory
-ANOTHER_VERSION: Final = "an agent of another tui-lab version is at work there; it ends when its tasks have"
+ANOTHER_VERSION: Final = "an agent of another tui-lab version runs there; it ends when its tasks have ended"
 
 
 class Listener(Protocol):
@@ -52,7 +52,7 @@ class Listener(Protocol):
         """So much has arrived at once."""
 
     def on_disconnected(self, node: NodeConnection, why: str, *, fatal: bool, silent: bool) -> None:
-        """The connection has ended, or could not be made. why: empty where the agent hung up in peace. fatal: trying
+        """The connection has ended, or could not be made. why: empty where the agent ended it in order. fatal: trying
         again can't help. silent: the way there is open."""
 
     def on_dropped(self, node: NodeConnection) -> None:
@@ -97,7 +97,7 @@ class NodeConnection:
         self.notice = ""  # what its agent waits for
         self.doing = ""  # what the engine does for it, as sending code
         self.sample: Sample | None = None  # the newest
-        self.heard: float | None = None  # when it last said something, in seconds since 1970
+        self.heard: float | None = None  # when its last message came, in seconds since 1970
         self.latency: float | None = None  # seconds there and back
         self.clock_offset: float | None = None  # seconds that its clock is ahead
         self._next_way: Transport | None = None
@@ -167,8 +167,8 @@ class NodeConnection:
         self._heard = min(self._heard + seconds, time.monotonic())
 
     def listen(self) -> None:
-        """Ask for a word where the agent has been quiet for long, and give the channel up where none comes: it may be
-        stopped, or hang on a disk. What it does have goes on, and is settled when it is back."""
+        """Ping an agent that has been silent for long, and close the channel where no answer comes: the agent may be
+        stopped, or wait for a disk. Its tasks go on, and their states are settled when it is back."""
         quiet = time.monotonic() - self._heard
         if self.ready and self._patience is not None and not self._patience.expired():
             if quiet > SILENCE:
@@ -203,8 +203,8 @@ class NodeConnection:
         await self.transport.close()
 
     async def _connected(self) -> tuple[str, bool, bool]:
-        """Connect and serve, until that ends; why it did (empty where the agent hung up in peace), whether trying again
-        can't help, and whether the agent has only been silent."""
+        """Connect and serve. Return why that ended (empty where the agent ended it in order), whether trying again
+        can't help, and whether the agent was only silent."""
         try:
             await self._take_next_way()
             await self._serve()
@@ -220,7 +220,7 @@ class NodeConnection:
             return str(error) or type(error).__name__, False, False
         except BadMessage as error:
             log.error("node %s: %s", self.name, error)
-            return "its agent has sent what is no message; engine.log has it", False, False
+            return "its agent has sent an invalid message; see engine.log", False, False
         except Exception as error:
             log.exception("node %s", self.name)
             return f"the engine failed: {error!r}; see engine.log", False, False

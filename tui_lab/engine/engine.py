@@ -1,5 +1,5 @@
-"""The engine: one per lab, asyncio, detached. It tells the scheduler what happens, carries out what that decides, and
-ends when nothing is left."""
+"""The engine: one per lab, asyncio, detached. It feeds events to the scheduler, carries out the
+effects, and ends when nothing is left."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ from tui_lab.engine.core.events import (
     UnstartedAbandoned,
     Woken,
 )
-from tui_lab.engine.core.model import Key, Moment, RunSettings
+from tui_lab.engine.core.model import AttemptKey, Moment, RunSettings
 from tui_lab.engine.core.scheduler import ASLEEP, SUPPLIED_IN, TICK, Scheduler
 from tui_lab.engine.durability import Durability
 from tui_lab.engine.node_facts import KnownFacts, NodeFacts
@@ -94,9 +94,9 @@ from tui_lab.store.lab import Lab
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LINGER: Final = 0.2  # seconds that an idle engine waits for one more command
+LINGER: Final = 0.2  # seconds that an idle engine waits for another command
 
-# Which further tasks of an experiment are to be run, now that those that were asked for have ended.
+# Returns which further tasks of an experiment to run, now that the requested ones have ended, and a note.
 More = Callable[[ExperimentFolder], tuple[Sequence[int], str]]
 
 
@@ -106,7 +106,7 @@ def moment() -> Moment:
 
 
 class Engine:
-    """The shell around the scheduler. more: finds the repeats that an experiment needs still; called in a thread."""
+    """The shell around the scheduler. more: finds the repeats that an experiment still needs; called in a thread."""
 
     def __init__(self, lab: Lab, epoch: int, more: More | None = None) -> None:
         self.lab = lab
@@ -218,7 +218,7 @@ class Engine:
     def _hand_over(self, run: RunFiles, effect: Assign) -> None:
         node = self.nodes[effect.node]
         messages: list[Start] = []
-        refused: list[tuple[Key, str]] = []
+        refused: list[tuple[AttemptKey, str]] = []
         try:
             paths = self.staging.paths(run, node, effect.submission)
             assert paths is not None

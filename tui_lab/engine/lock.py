@@ -70,7 +70,7 @@ class EngineFacts:
 def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
     """The error that names an engine on another host."""
     return StorageError(
-        f"{lab.path}: an engine on {host} (pid {pid}) works on this lab; looking at it works from here, too",
+        f"{lab.path}: an engine on {host} (pid {pid}) runs this lab; from here it can only be read",
         f"run tui-lab on {host}; where that machine is gone for good, add --take-over",
     )
 
@@ -116,7 +116,7 @@ def take_over(lab: Lab) -> None:
         if silent < SILENCE:
             owner = f"the engine on {facts['host']} (pid {facts['pid']})"
             raise StorageError(
-                f"{lab.path}: {owner} gave a sign of life {silent:.0f} s ago",
+                f"{lab.path}: {owner} was alive {silent:.0f} s ago",
                 f"end it there first; after {SILENCE:.0f} s of silence --take-over goes on from here",
             )
         path.unlink(missing_ok=True)

@@ -83,7 +83,7 @@ class NodeCommands:
         """Where tasks are to be stopped that can't be reached."""
         nodes = {run.in_flight[key] for key in run.stopping}
         away = sorted(name for name in nodes if name in self.scheduler.nodes and self.scheduler.nodes[name].away)
-        return f"{run.name}: its tasks on {', '.join(away)} are stopped once that can be reached again" if away else ""
+        return f"{run.name}: its tasks on {', '.join(away)} are stopped once the connection is back" if away else ""
 
     def _drained(self, run: RunState) -> str:
         """What a run waits for whose nodes a person has drained, all of them."""
@@ -138,7 +138,7 @@ class NodeCommands:
     def set_slots(self, name: str, slots: int) -> None:
         """Set the number of slots of a node. Raises LabError."""
         if slots < 1:
-            raise LabError(f"{slots} slots: a node has one slot at least", "`nodes drain` starts nothing there")
+            raise LabError(f"{slots} slots: a node needs at least one slot", "`nodes drain` starts nothing there")
         node = self._node(name)
         node.entry["slots"] = slots
         self.engine.feed(SlotsSet(name, slots))
@@ -255,7 +255,7 @@ class NodeCommands:
     async def _clean(self, entry: NodeEntry, environment: Mapping[str, str]) -> CleanedNode:
         name = entry["name"]
         if any(name in [one["name"] for one in self.engine.runs[active].nodes] for active in self.scheduler.active):
-            return CleanedNode(name, [], "a run that is going uses it")
+            return CleanedNode(name, [], "a running experiment uses it")
         try:
             node = await self._reach(entry, environment)
             self.engine.abandon_unstarted()  # what waits for an environment never begins

@@ -1,5 +1,5 @@
-"""What earlier attempts of a task left, for its next attempt on a node that does not see the lab's folder: `{output}`
-is one folder for all attempts of a task, so a program finds its checkpoint wherever it goes on."""
+"""Sending outputs of earlier attempts to the node of the next one, where that does not see the lab's folder. `{output}`
+is one folder for all attempts of a task, so a program finds its checkpoint on any node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tui_lab.engine.channel_pool import FileChannelPool
 from tui_lab.engine.connection import NodeConnection
-from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.scheduler import Scheduler
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import PART, TransferError
@@ -36,7 +36,7 @@ Files = list[tuple[str, TaskFile]]
 
 
 class OutputStaging:
-    """Takes files along, and only then has an attempt started.
+    """Sends the files, and only then has the attempt started.
 
     settle: returns once what has ended is acknowledged. start: sends the message of an attempt.
     """
@@ -52,10 +52,10 @@ class OutputStaging:
         self.settle = settle
         self.scheduler = scheduler
         self.start = start
-        self._under_way: dict[tuple[str, Key], asyncio.Task[None]] = {}
+        self._under_way: dict[tuple[str, AttemptKey], asyncio.Task[None]] = {}
 
-    def stage(self, run: RunFiles, node: NodeConnection, key: Key, message: Start) -> bool:
-        """False where there is nothing to take along: the attempt may start at once."""
+    def stage(self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start) -> bool:
+        """Return False where there is nothing to send: the attempt may start at once."""
         if key[1] == 1 or message.collect is None:
             return False
         identity = (run.wire_name, key)
@@ -67,11 +67,11 @@ class OutputStaging:
         task.add_done_callback(lambda done: self._arrived(identity, done))
         return True
 
-    def _arrived(self, identity: tuple[str, Key], task: asyncio.Task[Any]) -> None:
+    def _arrived(self, identity: tuple[str, AttemptKey], task: asyncio.Task[Any]) -> None:
         if self._under_way.get(identity) is task:
             del self._under_way[identity]
 
-    async def _carry(self, run: RunFiles, node: NodeConnection, key: Key, message: Start) -> None:
+    async def _carry(self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start) -> None:
         def wanted() -> bool:
             return self.scheduler.is_open(message.key, node.name)
 
@@ -87,15 +87,17 @@ class OutputStaging:
             except (TransferError, ChannelError, OSError) as error:
                 log.warning("%s task %d: %s", run.name, key[0], error)
                 if isinstance(error, TransferError) and not error.lost and error.errno not in PASSING:
-                    await self._carry_each(run, node, key, message, files)
+                    await self._send_each(run, node, key, message, files)
                     break
                 await asyncio.sleep(AGAIN)
                 files = [(name, file) for name, file in files if file.size is not None]
         if wanted():
             self.start(run, node, message)
 
-    async def _carry_each(self, run: RunFiles, node: NodeConnection, key: Key, message: Start, files: Files) -> None:
-        """Take along what the node takes, one after the other: it has refused some."""
+    async def _send_each(
+        self, run: RunFiles, node: NodeConnection, key: AttemptKey, message: Start, files: Files
+    ) -> None:
+        """Send files one by one, as many as the node takes: it has refused some."""
         for name, file in files:
             try:
                 async with self.files.channel(node) as channel:
@@ -112,7 +114,7 @@ class OutputStaging:
 
 
 def _found(folder: Path) -> Files:
-    """The files in a task's folder that the next attempt may want, as far as they are not too much."""
+    """Return the files in a task's folder that the next attempt may need, up to MOST bytes."""
     found: Files = []
     room = MOST
     for name, facts in sorted(listed(folder, deep=True)):

@@ -16,7 +16,7 @@ from typing import Final
 from tui_lab.engine.channel_pool import FileChannelPool, is_missing
 from tui_lab.engine.connection import NodeConnection
 from tui_lab.engine.core.events import FetchedAttempt
-from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.run_files import RunFiles
 from tui_lab.engine.transfer import TransferError
 from tui_lab.engine.transports.failures import ChannelError
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 AGAIN: Final = 1.0  # seconds before a further try
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-# A file system says so of a name, or of a kind of file, that it never takes: to wait would be in vain.
+# Errors for a name or a kind of file that the file system never takes: waiting would not help.
 NEVER: Final = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTSUP, errno.EPERM, errno.EFBIG)
 BATCH: Final = 200  # attempts whose small files are written at once
 AT_ONCE: Final = 4  # attempts with large files that are fetched at once
@@ -46,10 +46,10 @@ class IncomingOutputs:
         self.not_fetched: list[OutputFile] = []  # files that stay on the node
         self.files: list[OutputFile] = message.files or []  # as the node says
         if not _is_sound(message):
-            self.refuse(ValueError("it is no list of files"))
+            self.refuse(ValueError("this is not a list of files"))
 
     @property
-    def key(self) -> Key:
+    def key(self) -> AttemptKey:
         """The attempt."""
         return self.message.key[1:]
 
@@ -63,7 +63,7 @@ class IncomingOutputs:
         return FetchedAttempt(self.run.name, self.node.name, self.message, self.not_fetched, self.trouble)
 
     def leave(self, file: OutputFile, error: Exception) -> None:
-        """Let a file stay on the node, and have that said."""
+        """Let a file stay on the node, and note why."""
         if file["name"] in (one["name"] for one in self.not_fetched):
             return  # that was found before
         why = (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -71,9 +71,9 @@ class IncomingOutputs:
         log.warning("%s task %d: %s: %s", self.run.name, self.key[0], file["name"], why)
 
     def refuse(self, error: Exception) -> None:
-        """Leave all files on the node, for what it says of them makes no sense."""
+        """Leave all files on the node, because its list of them is invalid."""
         log.warning("%s task %d: %s says of its files: %r", self.run.name, self.key[0], self.node.name, error)
-        self.trouble = f"what its node says of its files makes no sense ({error!r})"
+        self.trouble = f"its node sent an invalid list of files ({error!r})"
         said = self.message.files
         names = [file.get("name") for file in said if isinstance(file, dict)] if isinstance(said, list) else []
         self.not_fetched = [
@@ -89,7 +89,7 @@ class IncomingOutputs:
 
 
 class OutputFetcher:
-    """Writes what comes with the messages, fetches what does not, and passes each attempt on, once its files are
+    """Writes the files that came with messages, fetches the others, and passes each attempt on once its files are
     here and durable."""
 
     def __init__(
@@ -101,7 +101,7 @@ class OutputFetcher:
         self.blocked = blocked
         self.trouble = ""  # why something can't be written
         self.full = False  # it is for want of room
-        self._incoming: dict[tuple[str, str, Key], IncomingOutputs] = {}
+        self._incoming: dict[tuple[str, str, AttemptKey], IncomingOutputs] = {}
         self._small: deque[IncomingOutputs] = deque()
         self._writer: asyncio.Task[None] | None = None
         self._fetchers: set[asyncio.Task[None]] = set()
@@ -113,7 +113,7 @@ class OutputFetcher:
         return bool(self._incoming)
 
     def fetch(self, incoming: IncomingOutputs) -> None:
-        """Begin with an attempt; one that is under way already goes on."""
+        """Fetch the outputs of an attempt, unless that is under way already."""
         identity = (incoming.node.name, incoming.run.wire_name, incoming.key)
         if identity in self._incoming:
             return
@@ -135,7 +135,7 @@ class OutputFetcher:
         return list(gone.values())
 
     async def close(self) -> None:
-        """Leave what is not here yet: the agent tells of it again."""
+        """Stop fetching; the agent reports again what is not here yet."""
         running = [*self._fetchers, *([self._writer] if self._writer else [])]
         for task in running:
             task.cancel()
@@ -180,7 +180,7 @@ class OutputFetcher:
                         self._hold(incoming, refused[incoming])
                     except TransferError as error:
                         if error.storage:
-                            self.trouble = f"{error}; waiting until that is mended"
+                            self.trouble = f"{error}; waiting until that is repaired"
                         log.warning("%s task %d: %s", incoming.run.name, incoming.key[0], error)
                     except ChannelError as error:
                         log.warning("%s task %d: %s", incoming.run.name, incoming.key[0], error)
@@ -209,7 +209,7 @@ class OutputFetcher:
         """Wait with an attempt whose files the disk does not take."""
         where, what = error.filename or incoming.folder, error.strerror or str(error)
         self._set_full(error.errno in FULL)
-        self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is mended'}"
+        self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is repaired'}"
         log.warning("%s", self.trouble)
 
     def _set_full(self, full: bool) -> None:
@@ -271,7 +271,7 @@ def _write_one(incoming: IncomingOutputs) -> None:
 
 
 def _write_file(folder: Folder, file: OutputFile, content: bytes | memoryview) -> None:
-    """A small file or a link. Raises OSError, ValueError for a name that is none."""
+    """Write a small file or a link. Raises OSError, and ValueError for an invalid name."""
     name = os.fsencode(file["name"])
     if "link" in file:
         if not file["link"]:

@@ -69,7 +69,7 @@ class NodeRegistry:
         for entry in entries:
             node = self.nodes.get(entry["name"])
             if node is not None and _another(node, entry) and self.scheduler.uses(node.name):
-                what = f'node "{node.name}" is another machine in a run that is going'
+                what = f'node "{node.name}" is another machine in a running experiment'
                 raise LabError(what, "give one of them another name")
 
     def _new(self, entry: NodeEntry, environment: Mapping[str, str]) -> NodeConnection:

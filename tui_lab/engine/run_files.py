@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from tui_lab.engine.core.effects import Acknowledge
-from tui_lab.engine.core.model import AttemptNeeds, Key, RunSettings
+from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, RunSettings
 from tui_lab.engine.task_builder import TaskBuilder
 from tui_lab.experiment.cluster.entry import NodeEntry
 from tui_lab.store import journal, ranges
@@ -139,8 +139,8 @@ class RunFiles:
         experiment = self.builder().experiment
         if experiment.workdir is None and not experiment.folder.is_dir():
             raise LabError(
-                f'"{self.name}" came from {experiment.file}, and that folder is not there any more',
-                "if it was moved, tui-lab --run FILE with its file where it is now goes on with it",
+                f'"{self.name}" came from {experiment.file}, and that folder no longer exists',
+                "if it was moved, continue with tui-lab --run FILE, FILE being its present path",
             )
 
     # --- Submissions
@@ -153,7 +153,7 @@ class RunFiles:
     def require_submission(self) -> None:
         """Raises LabError where nothing has been submitted yet."""
         if not self.state.submissions:
-            raise LabError(f'nothing of "{self.name}" was submitted yet')
+            raise LabError(f'"{self.name}" has no submission yet')
 
     @property
     def nodes(self) -> list[NodeEntry]:
@@ -192,7 +192,7 @@ class RunFiles:
         builder = self.builder()
         experiment, plan = builder.experiment, builder.plan
 
-        def needs(key: Key, changes: Changes | None) -> AttemptNeeds:
+        def needs(key: AttemptKey, changes: Changes | None) -> AttemptNeeds:
             row = plan.row(key[0])
             return {} if row is None else builder.needs(row, key[1], changes)
 

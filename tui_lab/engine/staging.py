@@ -107,7 +107,7 @@ class CodeStaging:
         )
 
     def forget(self, node: NodeConnection) -> None:
-        """Ask again what is there: the node has come back."""
+        """Forget what the node has, so that it is asked again: it has come back."""
         for known in (self._sent, self._paths):
             for key in [key for key in known if key[0] is node]:
                 del known[key]

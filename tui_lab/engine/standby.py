@@ -1,6 +1,6 @@
-"""An engine process that is started before there is anything to run: its imports run while the follower plans.
+"""An engine process that is started before there is anything to run: its imports run while the client plans.
 
-It waits at its standard input for a word. Where none comes, because there is nothing to run or the follower has died,
+It waits at its standard input. If that ends without a command, because there is nothing to run or the client has died,
 it ends without having touched anything. Imports nothing heavy.
 """
 
@@ -33,7 +33,7 @@ class StandbyEngine:
         )
 
     def serve(self) -> subprocess.Popen[bytes]:
-        """Let it serve its lab; the process, as if it had been started just now."""
+        """Let it serve its lab; return the process, as if it had been started just now."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it has ended: its exit status says so
             self._process.stdin.write(b"serve")
@@ -41,14 +41,14 @@ class StandbyEngine:
         return self._process
 
     def dismiss(self) -> None:
-        """It is not needed."""
+        """Let it end: it is not needed."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.stdout.close()
 
 
 def start_standby(lab: Path, *, ssh: bool = False) -> StandbyEngine | None:
-    """None where no process can be started: then an engine is started when it is needed, and says why it can't be.
+    """Return None where no process can be started: then an engine is started when it is needed, and reports why not.
     ssh: there will be machines to be reached by SSH."""
     try:
         return StandbyEngine(lab, ssh=ssh)
@@ -57,7 +57,7 @@ def start_standby(lab: Path, *, ssh: bool = False) -> StandbyEngine | None:
 
 
 def wait_for_start(lab: Path) -> bool:
-    """In such a process: wait for the word; whether it came. From then on it writes to the lab's log."""
+    """Wait for the client's command; return whether it came. From then on, standard error is the lab's log."""
     if not sys.stdin.buffer.read():
         return False
     from tui_lab.store import layout

@@ -99,7 +99,7 @@ for _fact in (
     Fact(
         name="version",
         type="int32",
-        meaning="how often `--rerun` has made it anew, from 1",
+        meaning="version, from 1: each `--rerun` makes a new one",
         phrase="version {}",
         asked=True,
         in_steps=True,
@@ -122,7 +122,7 @@ for _fact in (
         in_steps=True,
         groups=True,
     ),
-    Fact(name="reason", type="text", meaning="why it did not end well", groups=True),
+    Fact(name="reason", type="text", meaning="why it failed, was stopped or lost", groups=True),
     Fact(
         name="attempt",
         type="int32",

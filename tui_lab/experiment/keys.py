@@ -439,7 +439,7 @@ _ALL: Final = (
         read_globs,
         or_null(one_or_many(TEXT)),
         "Globs of the program's files: recorded, compared, sent to nodes that don't share the folder. "
-        "Tasks run a read-only copy of how they were at the submission. A folder means all in it, without labs, "
+        "Tasks run a read-only copy that is made at the submission. A folder means all in it, without labs, "
         "environments and caches.",
         examples=["*.py", ["main.py", "lib/**"], "."],
     ),

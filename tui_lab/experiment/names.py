@@ -8,7 +8,7 @@ from typing import Final
 from tui_lab.experiment.lookalikes import in_ascii, stranger
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
-NAME_RULE: Final = "names begin with a letter or _ and go on with letters, digits, _ . -"
+NAME_RULE: Final = "names begin with a letter or _ and continue with letters, digits, _ . -"
 MAX_NAME: Final = 100  # an experiment's name is a folder, a step's a part of a file's name
 
 _ENDINGS: Final = ("_tasks", "_steps", "_rows")

@@ -383,7 +383,7 @@ def _line(members: Mapping[str, Json]) -> bytes:
     return json.dumps(members).encode() + b"\n"
 
 
-def _members(line: bytes) -> dict[str, Any]:  # what a line holds, until it is known what it is
+def _members(line: bytes) -> dict[str, Any]:  # what a line holds, before its type is known
     try:
         found = json.loads(line)
     except ValueError as error:

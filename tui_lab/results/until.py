@@ -258,7 +258,7 @@ def _true(condition: str, names: Sequence[str], table: pl.DataFrame, known: Mapp
         why = f"repeat.until: this takes longer than {until.SECONDS:g} s"
         raise LabError(why, "make the condition simpler") from None
     except duckdb.Error as error:
-        raise LabError(f"repeat.until: {str(error).splitlines()[0]}", "mend the condition") from None
+        raise LabError(f"repeat.until: {str(error).splitlines()[0]}", "correct the condition") from None
     finally:
         close(connection)
     return pl.Series("setting", [setting for (setting,) in answer], dtype=pl.Int64)

@@ -217,7 +217,7 @@ def read(
                     try:
                         event = decode(line)
                     except NoEventError:
-                        found.append(Damage(offset - len(line) - 1, len(line), "is no event"))
+                        found.append(Damage(offset - len(line) - 1, len(line), "is not an event"))
                         continue
                     if type(event) is JournalBegun and event.format > FORMAT:
                         formats = f"journal format {event.format}, this one reads {FORMAT}"

@@ -350,7 +350,7 @@ def _adopt(new: Plan, previous: Plan, plans: Path, state: State) -> tuple[pl.Dat
             count, what = found.pairs.height, " and ".join(found.differences)
             said[f"--adopt: {count:,} done task{'s' * (count > 1)} adopted, though {what}"] = None
         elif number == previous.number:
-            why = found.unmatched or "no done task of the plan before has the setting of a new one"
+            why = found.unmatched or "no done task of the previous plan has the same setting as a new one"
             said[f"--adopt: {why}"] = None
         taken = pl.concat([taken, found.pairs])
         rest = replace(rest, tasks=rest.tasks.join(found.pairs, on="key", how="anti"))

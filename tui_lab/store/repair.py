@@ -39,7 +39,7 @@ from tui_lab.store.journal import Damage, Journal
 from tui_lab.store.plan import Plan
 from tui_lab.store.task_files import listed
 
-LOST: Final = "what the journal said of its end is damaged"
+LOST: Final = "its end is damaged in the journal"
 _OUTPUT: Final = re.compile(r"(?:.+\.)?stdout(?:\.(\d+))?")
 _RESTORABLE: Final = 4096  # bytes of damaged lines that lie together, of which each one is tried
 _TRIES: Final = 50  # such places in a journal
@@ -74,7 +74,7 @@ def repair(folder: ExperimentFolder) -> list[str]:
     finally:
         for partial in (copy, anew):
             partial.unlink(missing_ok=True)
-    return [*said, f"{path}: mended; the damaged one is {kept.name}"]
+    return [*said, f"{path}: repaired; the damaged one is {kept.name}"]
 
 
 def _damage(path: Path) -> list[Damage]:
@@ -103,7 +103,7 @@ def _restore(path: Path, copy: Path, damage: list[Damage]) -> list[str]:
             after = file.read(_RESTORABLE).partition(b"\n")[0]
             was = journal.restored(text, before, after)
             if was is not None:
-                said.append(f"{path}:{journal.line_number(path, start)}: one byte was wrong; it is as it was again")
+                said.append(f"{path}:{journal.line_number(path, start)}: one byte was wrong, and was corrected")
                 file.seek(start)
                 file.write(was)
     return said

@@ -67,7 +67,7 @@ def test_a_folder_that_has_become_a_link_is_carried_as_a_link(
         """
     ran = run(workbench, fleet, traps, text)
     assert ran.code == 0, ran.err
-    said = "its folder is a symbolic link to /tmp/trap: what is behind it is not read"
+    said = "its folder is a symbolic link to /tmp/trap: the files behind it are not read"
     assert said in ran.err
     for task in range(3):
         assert folder_of(workbench, task).readlink() == TRAP

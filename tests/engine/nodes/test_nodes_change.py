@@ -39,7 +39,7 @@ def test_all_nodes_of_a_cluster_join_what_is_going(workbench: Workbench, fleet: 
     run = workbench.start("--run", waiting(workbench, 12), "--cluster", first, env=env)
     until_running(workbench, 2)
     added = workbench.process("nodes", "add", "--cluster", all_of_them, env=env)
-    assert "one: is there already; `tui-lab nodes set one slots=N` changes its slots" in added.err
+    assert "one: is in use already; `tui-lab nodes set one slots=N` changes its slots" in added.err
     for name in ("two", "three"):
         assert f"{name}: joins all running experiments\n{name}: is up\n" in added.err
     until(lambda: [running(workbench)[name] for name in ("one", "two", "three")] == [2, 2, 2], 60)
@@ -67,7 +67,7 @@ def test_what_can_not_be_added_is_said(workbench: Workbench, fleet: Fleet) -> No
     assert again.code == 3 and json.loads(again.out)["done"][0]["state"] == "failed"
     fleet.know("stranger")
     mended = workbench.process("nodes", "reconnect", "stranger", env=env, code=None)
-    assert (mended.code, mended.err) == (0, "stranger: is being reached\nstranger: is up\n")
+    assert (mended.code, mended.err) == (0, "stranger: is being connected\nstranger: is up\n")
     until(lambda: running(workbench)["stranger"] == 1, 60)
     go(workbench)
     assert run.wait(60) == 0
@@ -79,7 +79,7 @@ def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workbench: 
     run = workbench.start("--run", waiting(workbench, 2), *one.words, *two.words, env=env)
     until_running(workbench, 1)
     down = workbench.process("nodes", "reconnect", "two", env=env, code=None)
-    assert down.code == 3 and "nothing answers at" in down.err and "goes on trying" in down.err
+    assert down.code == 3 and "nothing answers at" in down.err and "keeps trying" in down.err
     authorized = fleet.keys / "authorized_keys"
     keys = authorized.read_text()
     authorized.write_text("")

@@ -189,11 +189,11 @@ async def test_aliases_and_the_way_through_another(fleet: Fleet, echo: None) -> 
     assert until(lambda: "Accepted publickey" in fleet.nodes["gate"].machine.log())
     fleet.stop("inner")
     async with transport(fleet, inner.entry) as way:
-        with pytest.raises(ChannelError, match="the machine on the way can't reach 127"):
+        with pytest.raises(ChannelError, match="the jump host can't reach 127"):
             await way.open()
     fleet.stop("gate")
     async with transport(fleet, inner.entry) as way:
-        with pytest.raises(ChannelError, match="on the way, gate: nothing answers at"):
+        with pytest.raises(ChannelError, match="jump host gate: nothing answers at"):
             await way.open()
 
 

@@ -243,7 +243,7 @@ async def test_a_chain_of_machines_on_the_way(fleet: Fleet) -> None:
     await reached("tower")
     assert all("Accepted publickey" in nodes[name].machine.log() for name in nodes)
     fleet.stop("gate")
-    assert str(await refused("tower")).startswith(f"on the way, {getuser()}@gate:")
+    assert str(await refused("tower")).startswith(f"jump host {getuser()}@gate:")
 
 
 async def test_a_command_that_knows_hosts(fleet: Fleet, tmp_path: Path) -> None:

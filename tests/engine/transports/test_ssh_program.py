@@ -74,7 +74,7 @@ async def test_a_connection_that_is_open_is_shared(fleet: Fleet, echo: None) -> 
         with pytest.raises(ChannelError, match="the SSH connection broke"):
             await way.open()
         with pytest.raises(
-            ChannelError, match=r"`ssh` got in before, and does not now: log in again, .* no SSH key"
+            ChannelError, match=r"`ssh` could log in before, and can't now: log in again, .* no SSH key"
         ) as caught:
             await way.open()
         assert not caught.value.fatal  # it is tried again
@@ -90,7 +90,7 @@ async def test_a_way_through_a_machine_with_an_open_connection(fleet: Fleet, ech
     config = fleet.home / ".ssh" / "config"
     config.write_text(f'Host tower\n  IdentityFile "{card.key}"\nHost gate\n  IdentityFile none\n{config.read_text()}')
     async with transport(fleet, {"name": "tower", "host": "tower"}) as way:
-        with pytest.raises(ChannelError, match="on the way, gate: "):
+        with pytest.raises(ChannelError, match="jump host gate: "):
             await way.open()
         card.log_in("gate")
         channel = await way.open()

@@ -145,7 +145,7 @@ def test_whatever_else_is_refused(lab: Any, sql: str) -> None:
         ("SELECT * FROM grid_taks", 1, 15, 'did you mean "grid_tasks"?'),
         ("SELECT * FROM base-line", 1, 19, 'write "base-line" in double quotes'),
         ('SELECT early-stop FROM "base-line"', 1, 8, 'write "early-stop" in double quotes'),
-        ('SELECT * FROM grid WHERE act = "relu"', 1, 32, "a text stands in single quotes: 'relu'"),
+        ('SELECT * FROM grid WHERE act = "relu"', 1, 32, "a text is written in single quotes: 'relu'"),
         ("SELEC lr FROM grid", 1, 1, 'syntax error at "SELEC"'),
         ("SELECT at, node FROM nodes", 1, 10, 'as a name, write "at" in double quotes'),
         ("SELECT node FROM nodes ORDER BY at", 1, 33, 'as a name, write "at" in double quotes'),

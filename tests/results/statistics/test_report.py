@@ -159,7 +159,7 @@ def test_a_diverged_setting_is_not_the_best(disk: Any) -> None:
     lines = "\n".join(line.plain for line in metric_lines(report, loss, 120, 0))
     assert "1/6" in lines and "2/6" in lines and "! incomplete" in lines
     told = " / ".join(warnings(report))
-    assert "loss of 0.01 is not called the best, for lr=10 has 1 of 6 values (5 NaN) and 1 more like it" in told
+    assert "loss of 0.01 is not called the best, because lr=10 has 1 of 6 values (5 NaN) and 1 more like it" in told
     row = frame(report).row(1, named=True)
     assert (row["n"], row["asked"], row["n_nan"], row["standing"]) == (1, 6, 5, "incomplete")
     assert metric(make(refresh(folder), Options(allow_incomplete=True)), "loss").best == 1
@@ -175,7 +175,7 @@ def test_missing_nan_and_infinite_values_are_left_out_and_counted(disk: Any) -> 
     assert (first.n, first.n_null, first.n_nan, first.mean) == (1, 1, 2, 1.0)
     assert (second.n, second.mean) == (3, 2.0), "the failed task does not count"
     told = " / ".join(warnings(report))
-    assert "1 of 8 planned tasks are not in it: 1 failed" in told
+    assert "1 of 8 planned tasks are not included: 1 failed" in told
     assert "1 of 2 settings has a single value" in told
     assert "m: left out 1 without a value and 2 NaN or infinite" in told
 

@@ -113,7 +113,7 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
         name = str(command.entry["name"]) if isinstance(command, AddNode) else command.node
         reaching = isinstance(command, AddNode | ReconnectNode)
         if isinstance(answer, NodeAdded) and not answer.experiments:
-            said, reaching = f"{name}: is there already; `tui-lab nodes set {name} slots=N` changes its slots", False
+            said, reaching = f"{name}: is in use already; `tui-lab nodes set {name} slots=N` changes its slots", False
         _say(said, args)
         about = {"command": command.kind, **msgspec.to_builtins(command), **msgspec.to_builtins(answer)}
         if reaching:
@@ -129,9 +129,7 @@ def _change(lab: Lab, args: argparse.Namespace) -> int:
 def _outcome(name: str, state: str, error: str) -> str:
     if not error:
         return f"{name}: {_UP[state]}"
-    return f"! {name}: " + (
-        permanent_error(name, error) if state == "failed" else f"{error}; the engine goes on trying"
-    )
+    return f"! {name}: " + (permanent_error(name, error) if state == "failed" else f"{error}; the engine keeps trying")
 
 
 def _say(text: str, args: argparse.Namespace) -> None:
@@ -182,7 +180,7 @@ def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[_Change, str]]:
     said = {
         "drain": "gets no more tasks; running ones may finish. `tui-lab nodes resume {name}` gives it tasks again",
         "resume": "gets tasks again",
-        "reconnect": "is being reached",
+        "reconnect": "is being connected",
     }[action]
     changes: dict[str, Callable[[str], _Change]] = {
         "drain": DrainNode,

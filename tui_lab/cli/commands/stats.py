@@ -48,7 +48,7 @@ def _parser() -> Parser:
     what.add_argument(
         "--by", metavar="P,...", help="parameters that make a setting (default: all that vary but `seed`)"
     )
-    what.add_argument("--per", metavar="P", help="the best setting for each value of a parameter, judged by itself")
+    what.add_argument("--per", metavar="P", help="the best setting for each value of a parameter, judged separately")
     what.add_argument(
         "--where", metavar="SQL", help="only tasks for which this is true, as in `lr < 0.1 AND opt = 'sgd'`"
     )
@@ -199,7 +199,7 @@ def _per(results: Results, args: argparse.Namespace) -> int:
 
     if args.pareto or args.importance:
         raise UsageError(
-            f"--per goes without {'--pareto' if args.pareto else '--importance'}; use --where for one value"
+            f"--per can't be combined with {'--pareto' if args.pareto else '--importance'}; use --where for one value"
         )
     reports = make_per(results, _options(results, args), args.per)
     file = Path(args.output) if args.output else None
@@ -231,10 +231,10 @@ def _against(args: argparse.Namespace) -> int:
 
     for option in ("per", "baseline", "pareto", "importance", "allow_incomplete"):
         if getattr(args, option):
-            raise UsageError(f"--against goes without --{option.replace('_', '-')}")
+            raise UsageError(f"--against can't be combined with --{option.replace('_', '-')}")
     sides = [_side(args, args.experiment), _side(args, args.against)]
     if sides[0].label == sides[1].label:
-        raise UsageError(f"stats --against: {sides[0].label} is both; there is nothing to compare")
+        raise UsageError(f"stats --against: both sides are {sides[0].label}; there is nothing to compare")
     first = next((side.results for side in sides if side.results is not None), None)
     found = compare(sides[0], sides[1], _options(first, args))
     file = Path(args.output) if args.output else None

@@ -292,7 +292,7 @@ def _print(
         console.print(f"  and {plural(len(failures) - GROUPS, 'further kind')} of failure")
     if best is not None and best["settings"]:
         goal = {"max": "highest", "min": "lowest"}[best["goal"]]
-        of = "mean" if best["deterministic"] else "mean, 95 % interval of each by itself"
+        of = "mean" if best["deterministic"] else "mean and its own 95 % interval"
         console.print(Text(f"{goal} {best['metric']} ({of}):"))
         for line in _aligned([_cells(setting) for setting in best["settings"]]):
             console.print(Text(line))

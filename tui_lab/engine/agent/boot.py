@@ -146,6 +146,6 @@ def last_line(path: str) -> str:
     try:
         with open(path, "rb") as file:
             lines = file.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "no word from it"
+        return lines[-1] if lines else "it printed nothing"
     except OSError:
-        return "no word from it"
+        return "it printed nothing"

@@ -112,5 +112,5 @@ def kill_user_processes(root: str) -> bool:
 
 LOGOUT_NOTICE = (
     "this node ends a user's processes at logout (KillUserProcesses=yes): tasks end with the connection; "
-    "`loginctl enable-linger` there lets them go on"
+    "`loginctl enable-linger` there keeps them running"
 )

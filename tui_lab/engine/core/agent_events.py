@@ -1,4 +1,4 @@
-"""What agents say, and what becomes of it."""
+"""Messages of agents, and what follows from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from tui_lab.engine.core.effects import Fetch
 from tui_lab.engine.core.events import AgentMessages, FetchedAttempt, NodeWelcomed
-from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.planner import Planner
 from tui_lab.engine.core.run import RunState, finished_event
@@ -16,21 +16,21 @@ from tui_lab.protocol.agent import Ack, Finished, OutputFile, Returned, Setup, S
 from tui_lab.store.events import KnownEvent
 from tui_lab.store.fold import DONE
 
-QUIET: Final = 1.0  # seconds that a node with nothing to give back is not asked again
+QUIET: Final = 1.0  # seconds before a node that had nothing to return is asked again
 
 
 class AgentEventHandler:
-    """Settles what is open after a handshake, and records what happens on nodes."""
+    """Settles open attempts after a handshake, and records what happens on nodes."""
 
     def __init__(self, state: SchedulerState, planner: Planner) -> None:
         self._state = state
         self._planner = planner
 
-    # --- A node that is here, again
+    # --- After a handshake
 
     def on_welcome(self, node: NodeState, event: NodeWelcomed) -> bool:
-        """Settle every attempt that is open on this node: known to the agent, never arrived there, or lost. Whether
-        some of them wait for an environment that no client has supplied."""
+        """Settle every attempt that is open on a node: known to the agent, never arrived there, or lost. Return whether
+        some wait for an environment that no client has supplied."""
         state = self._state
         node.on_welcome(event.welcome, event.memory, state.now.monotonic)
         known = {(name, task, attempt) for name, task, attempt in event.welcome.open}
@@ -42,8 +42,8 @@ class AgentEventHandler:
             if run is not None and reclaimed:
                 state.record(run, reclaimed)
             else:
-                # It is of no use: its experiment has gone, or it was given up and ran elsewhere. One that has ended
-                # already is told of next, and may still be the first result.
+                # Not needed: its experiment is gone, or it was lost and ran elsewhere. If it has ended, its end comes
+                # next, and may still be the first result.
                 state.end_unwanted(node, wire_key)
         for run in list(state.runs.values()):
             isolated(state, run, lambda one: self._settle(one, node, known), self._planner.fail)
@@ -69,10 +69,10 @@ class AgentEventHandler:
                 events.append(run.lost(key, state.now))
         state.record(run, events)
 
-    # --- What happens there
+    # --- Messages
 
     def on_messages(self, node: NodeState, event: AgentMessages) -> None:
-        """Record what happened; acknowledgements follow once it is durable."""
+        """Record the messages; they are acknowledged once that is durable."""
         state = self._state
         ended: dict[str, RunState] = {}
         durations: list[float] = []
@@ -91,7 +91,7 @@ class AgentEventHandler:
                 case Setup(running_for=running_for):
                     node.on_setup(running_for, state.now.monotonic)
                 case _:
-                    pass  # for a person to look at, and nothing to decide
+                    pass  # shown only: nothing to decide
         if durations:
             node.measure(durations, state.now.monotonic)
         self._handle_failures(ended.values())
@@ -101,7 +101,7 @@ class AgentEventHandler:
             isolated(self._state, run, self._planner.handle_failures, self._planner.fail)
         self._state.plan()
 
-    def _of(self, wire_key: WireKey) -> tuple[RunState | None, Key]:
+    def _of(self, wire_key: WireKey) -> tuple[RunState | None, AttemptKey]:
         name, task, attempt = wire_key
         return self._state.run_of(name), (task, attempt)
 
@@ -123,20 +123,20 @@ class AgentEventHandler:
         node.no_return_before = 0.0 if some else self._state.now.monotonic + QUIET
 
     def _on_finished(self, node: NodeState, message: Finished) -> RunState | None:
-        """An attempt has ended: that is an event as soon as its files are here. Its run, where it is one."""
+        """Record the end of an attempt, or fetch its files first. Return its run if it was recorded."""
         run, key = self._of(message.key)
         if run is None:
             self._state.send(node, Ack([message.key]))  # of an experiment that is gone
             return None
         home = message.files or (message.folder is not None and message.folder_link is not None)
-        if home and (key in run.in_flight or run.counts_late(key, message.state)):
+        if home and (key in run.in_flight or run.late_result_counts(key, message.state)):
             self._state.emit(Fetch(run.name, node.name, message))
             return None
         self._record_end(run, node, key, message)
         return run
 
     def on_fetched(self, arrivals: Sequence[FetchedAttempt]) -> None:
-        """Files of these attempts are here and durable: now they count as ended."""
+        """Record the ends of attempts whose files are here and durable."""
         state = self._state
         ended: dict[str, RunState] = {}
         for one in arrivals:
@@ -151,7 +151,7 @@ class AgentEventHandler:
         self,
         run: RunState,
         node: NodeState | None,
-        key: Key,
+        key: AttemptKey,
         message: Finished,
         not_fetched: Sequence[OutputFile] = (),
         trouble: str = "",
@@ -162,7 +162,7 @@ class AgentEventHandler:
         if key in run.in_flight:
             event = finished_event(key, message, state.now, not_fetched, trouble)
             state.record(run, [run.finished(key, event, state.now)])
-        elif run.counts_late(key, message.state):
+        elif run.late_result_counts(key, message.state):
             run.finished_since[0] += 1
             state.record(run, [finished_event(key, message, state.now, not_fetched, trouble, late=True)])
             replaced = run.replaced(key[0])

@@ -1,4 +1,4 @@
-"""What the scheduler wants done, in this order."""
+"""The effects that the scheduler asks for, to be carried out in order."""
 
 from __future__ import annotations
 
@@ -6,49 +6,47 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.model import AttemptKey
 from tui_lab.protocol.agent import Finished, ToAgent
 from tui_lab.store.events import KnownEvent
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """Append events to the journal of an experiment. What the disk does not take waits, and `DiskFull` is the
-    answer."""
+    """Append events to an experiment's journal. If the disk has no room, they wait, and `DiskFull` is the answer."""
 
     experiment: str
     events: list[KnownEvent]
 
 
 class Assign(msgspec.Struct, frozen=True):
-    """Append events (write ahead), then have the attempts started on a node. Where the disk does not take them, nothing
-    is sent, and `AssignRefused` is the answer."""
+    """Append events (write ahead), then start the attempts on a node. If the disk has no room, nothing is sent, and
+    `AssignRefused` is the answer."""
 
     experiment: str
     node: str
     submission: int
-    keys: list[Key]
+    keys: list[AttemptKey]
     events: list[KnownEvent]
 
 
 class Acknowledge(msgspec.Struct, frozen=True):
-    """Tell a node, once all events so far are durable, that it may forget an attempt. stay: names of files that it must
-    not remove."""
+    """Let a node forget an attempt, once all events so far are durable. stay: files that it must not remove."""
 
     experiment: str
     node: str
-    key: Key
+    key: AttemptKey
     stay: Sequence[str] = ()
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Send a message to an agent; it is lost where the node is not connected."""
+    """Send a message to an agent. It is lost if the node is not connected."""
 
     node: str
     message: ToAgent
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """See to it that tasks of a submission can start on a node; `Staged` is the answer."""
+    """Prepare a node for the tasks of a submission; `Staged` is the answer."""
 
     experiment: str
     node: str
@@ -56,7 +54,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 class SendContext(msgspec.Struct, frozen=True):
-    """Send what tasks of a submission have in common."""
+    """Send the context of a submission to a node."""
 
     experiment: str
     node: str
@@ -72,7 +70,7 @@ class Fetch(msgspec.Struct, frozen=True):
 
 
 class DropOutputs(msgspec.Struct, frozen=True):
-    """Don't wait any longer for outputs from a node: it is lost."""
+    """Stop waiting for outputs from a node, because it is lost."""
 
     node: str
 
@@ -84,14 +82,13 @@ class Extend(msgspec.Struct, frozen=True):
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """The answer to a client: so many tasks are being stopped."""
+    """Answer a client: so many tasks are being stopped."""
 
     count: int
 
 
 class WakeAt(msgspec.Struct, frozen=True):
-    """Send `Woken` at this moment (monotonic), after all events that are there by then. It takes the place of an
-    earlier one."""
+    """Send `Woken` at this time (monotonic), after all events that came before. It replaces an earlier one."""
 
     moment: float
 

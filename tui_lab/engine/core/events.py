@@ -1,4 +1,4 @@
-"""What the scheduler is told. An experiment is named as in the lab, a node as in a submission."""
+"""The events that the scheduler handles. An experiment is named as in the lab, a node as in a submission."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tui_lab.engine.core.model import Key, RunSettings
+from tui_lab.engine.core.model import AttemptKey, RunSettings
 from tui_lab.protocol.agent import Finished, FromAgent, OutputFile, Welcome, WireKey
 from tui_lab.store.events import KnownEvent
 from tui_lab.store.fold import State
@@ -15,7 +15,7 @@ from tui_lab.store.fold import State
 
 
 class RunLoaded(msgspec.Struct, frozen=True):
-    """The journal of an experiment has been read. `settings` are there if attempts are open."""
+    """The journal of an experiment has been read. `settings` are given if attempts are open."""
 
     experiment: str
     state: State
@@ -29,7 +29,7 @@ class RunRemoved(msgspec.Struct, frozen=True):
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """These events are in the journal already: what a command decided."""
+    """A command has written these events to the journal already."""
 
     experiment: str
     events: Sequence[KnownEvent]
@@ -47,13 +47,13 @@ class RunBegun(msgspec.Struct, frozen=True):
 
 
 class PauseRequested(msgspec.Struct, frozen=True):
-    """Start nothing more until someone resumes it; what runs goes on."""
+    """Start nothing more until `resume`; running tasks continue."""
 
     experiment: str
 
 
 class DrainRequested(msgspec.Struct, frozen=True):
-    """Start nothing more; what runs may finish, then the run is over."""
+    """Start nothing more; running tasks may finish, then the run is over."""
 
     experiment: str
 
@@ -74,7 +74,7 @@ class RunFailed(msgspec.Struct, frozen=True):
 
 
 class Extension(msgspec.Struct, frozen=True):
-    """The answer to `Extend`: further repeats that are needed. `note`: what a person should know of them."""
+    """The answer to `Extend`: further repeats that are needed. `note`: for the user."""
 
     experiment: str
     tasks: Sequence[int]
@@ -101,14 +101,14 @@ class AssignRefused(msgspec.Struct, frozen=True):
 
     experiment: str
     node: str
-    keys: Sequence[Key]
+    keys: Sequence[AttemptKey]
 
 
 # --- Nodes
 
 
 class NodeAdded(msgspec.Struct, frozen=True):
-    """A node is known from now on; it has not been reached yet. `slots`: 0 for as many as it has cores.
+    """A node was added; it has not been reached yet. `slots`: 0 for as many as it has cores.
 
     ahead: attempts, or seconds of work (`ahead_seconds`), that it may be handed beyond its slots. lost_after: seconds
     without a connection after which its tasks run elsewhere.
@@ -123,7 +123,7 @@ class NodeAdded(msgspec.Struct, frozen=True):
 
 
 class NodeRemoved(msgspec.Struct, frozen=True):
-    """A node is known no longer."""
+    """A node was removed."""
 
     node: str
 
@@ -140,7 +140,7 @@ class NodeWelcomed(msgspec.Struct, frozen=True):
 class NodeDisconnected(msgspec.Struct, frozen=True):
     """The connection to a node has ended, or could not be made.
 
-    why: empty where the agent hung up in peace. fatal: trying again can't help. silent: the way there is open.
+    why: empty where the agent ended it in order. fatal: trying again can't help. silent: the way there is open.
     tries: how many in a row have failed.
     """
 
@@ -152,7 +152,7 @@ class NodeDisconnected(msgspec.Struct, frozen=True):
 
 
 class NodeRetried(msgspec.Struct, frozen=True):
-    """A person wants a node to be tried again."""
+    """A node is to be tried again, by command."""
 
     node: str
 
@@ -165,7 +165,7 @@ class SlotsSet(msgspec.Struct, frozen=True):
 
 
 class NodeDrained(msgspec.Struct, frozen=True):
-    """Start nothing new on a node (`drained`), or do so again."""
+    """Start nothing new on a node (`drained`), or use it again."""
 
     node: str
     drained: bool
@@ -196,19 +196,19 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 class StartSent(msgspec.Struct, frozen=True):
-    """An attempt was started only now, for files had to go to its node before."""
+    """An attempt was started late, because files had to go to its node first."""
 
     experiment: str
     node: str
-    key: Key
+    key: AttemptKey
 
 
 class StartsRefused(msgspec.Struct, frozen=True):
-    """Attempts that can't be started, with the reason: a value can't be passed to a program."""
+    """Attempts that can't be started, each with the reason, such as a value that can't be passed to a program."""
 
     experiment: str
     node: str
-    attempts: Sequence[tuple[Key, str]]
+    attempts: Sequence[tuple[AttemptKey, str]]
 
 
 class FetchedAttempt(msgspec.Struct, frozen=True):
@@ -241,11 +241,11 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Woken(msgspec.Struct, frozen=True):
-    """The moment of the last `WakeAt` has come."""
+    """The time of the last `WakeAt` has come."""
 
 
 class UnstartedAbandoned(msgspec.Struct, frozen=True):
-    """Give up what waits for an environment: no client has supplied it."""
+    """Return the attempts that wait for an environment, because no client has supplied it."""
 
 
 Event = (

@@ -1,4 +1,4 @@
-"""How the attempts of a run fare on each node: one that fails what others do well gets nothing more."""
+"""The successes and failures of a run on each node. A node that fails tasks that others complete is quarantined."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ SUSPICIOUS: Final = 5  # first attempts on a node that all fail, and it waits un
 
 @dataclass
 class Attempts:
-    """Of one node."""
+    """The ended attempts on one node."""
 
     done: int = 0
     failed: list[int] = field(default_factory=list)  # tasks
-    moved: int = 0  # of these, those that run again elsewhere
+    moved: int = 0  # how many of these were queued again
     trusted: bool = False  # no other node can try what fails here
 
     @property
     def fails(self) -> bool:
-        """Its first attempts have all failed."""
+        """Whether its first attempts have all failed."""
         return not self.done and len(self.failed) >= SUSPICIOUS
 
 
 class NodeHealth:
-    """Since the submission. usable: the nodes that are up, and not in quarantine; expected: those that may come."""
+    """Health of nodes since the submission. usable: up and not in quarantine; expected: may come up."""
 
     def __init__(self) -> None:
         self.usable: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class NodeHealth:
         self._nodes: dict[str, Attempts] = {}
 
     def note(self, node: str, task: int, state: str) -> None:
-        """An attempt has ended on a node."""
+        """Count the end of an attempt."""
         attempts = self._nodes.setdefault(node, Attempts())
         if state == "done":
             attempts.done += 1
@@ -41,7 +41,7 @@ class NodeHealth:
             attempts.failed.append(task)
 
     def is_suspect(self, node: str) -> bool:
-        """It fails, and no other node has shown yet whether that is the node's fault."""
+        """Return whether a node fails, and no other has yet shown whether that is its fault."""
         others = [name for name in (*self.usable, *self.expected) if name != node]
         return self._fails(node) and bool(others) and not all(map(self._fails, others))
 
@@ -50,16 +50,16 @@ class NodeHealth:
         return attempts is not None and attempts.fails and not attempts.trusted
 
     def trust(self, node: str) -> None:
-        """Let a node go on, for there is none that could show whether its failures are its own."""
+        """Use a node in spite of its failures: there is no other to compare it with."""
         self._nodes.setdefault(node, Attempts()).trusted = True
 
     def forget(self, node: str) -> None:
-        """Judge a node anew."""
+        """Forget the attempts of a node."""
         self._nodes.pop(node, None)
 
     @property
     def suspect_failures(self) -> int:
-        """Failures that may be the node's, not the tasks'."""
+        """How many failures may be the node's fault."""
         return sum(len(attempts.failed) for node, attempts in self._nodes.items() if self.is_suspect(node))
 
     def to_quarantine(self, quarantined: Collection[str]) -> Iterator[tuple[str, list[int]]]:

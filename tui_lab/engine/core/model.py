@@ -1,4 +1,4 @@
-"""The words that events, effects and states have in common."""
+"""Types that events, effects and states share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tui_lab.protocol.agent import Needs
 from tui_lab.store.events import Changes
 
-Key = tuple[int, int]  # of an attempt: task, number
+AttemptKey = tuple[int, int]  # of an attempt: task, number
 
 
 class Moment(NamedTuple):
@@ -22,7 +22,7 @@ class Moment(NamedTuple):
     wall: float  # seconds since 1970
 
     def at(self, ago: float = 0.0) -> float:
-        """The time that the journal has for what was so many seconds ago."""
+        """Return the time that the journal has for so many seconds ago."""
         return round(self.wall - ago, 3)
 
 
@@ -32,16 +32,16 @@ class AttemptNeeds(Needs, total=False):
     tokens: Mapping[str, int]
 
 
-def no_needs(key: Key, changes: Changes | None) -> AttemptNeeds:
-    """The needs of attempts that need nothing but a slot."""
+def no_needs(key: AttemptKey, changes: Changes | None) -> AttemptNeeds:
+    """Return the needs of attempts that need only a slot."""
     return {}
 
 
 class RunSettings(msgspec.Struct, frozen=True):
-    """What an experiment's file says of how its tasks are run, as far as the scheduler wants to know it.
+    """The keys of an experiment's file that the scheduler uses.
 
     tasks, repeats: of the newest plan, in its order. order: `interleaved`, `listed` or `shuffled`. needs: what an
-    attempt needs (a slot is not named) and its `tokens` of the limits; raises ValueError where that can't be told.
+    attempt needs (a slot is not named) and its `tokens` of the limits; raises ValueError where that can't be computed.
     extends: further repeats may be needed once all have ended.
     """
 
@@ -56,5 +56,5 @@ class RunSettings(msgspec.Struct, frozen=True):
     grace: float = 10.0  # seconds between TERM and KILL
     limits: Mapping[str, int] = msgspec.field(default_factory=dict)
     has_needs: bool = False  # tasks need more of a node than a slot
-    needs: Callable[[Key, Changes | None], AttemptNeeds] = no_needs
+    needs: Callable[[AttemptKey, Changes | None], AttemptNeeds] = no_needs
     extends: bool = False

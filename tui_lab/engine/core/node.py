@@ -1,4 +1,4 @@
-"""A node as the scheduler sees it: what it can take, what was handed to it, and whether it can be reached."""
+"""A node as the scheduler sees it: its free slots, the attempts assigned to it, and its connection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NodeState:
         self.lost_after = LOST_AFTER
         # The connection.
         self.ready = False
-        self.was_connected = False  # it has answered at least once
+        self.was_connected = False  # its agent has answered at least once
         self.spool = ""  # identity of the agent's ledger
         self.shared = True  # it sees the lab's folder
         self.contexts: set[str] = set()  # sent over this connection
@@ -34,14 +34,14 @@ class NodeState:
         self.staging: set[tuple[str, int]] = set()  # those that are on their way
         self.tries = 0  # in a row that failed
         self.failing_since: float | None = None  # monotonic
-        self.silent = False  # the way there is open, and its agent says nothing
+        self.silent = False  # the channel is open, but its agent does not answer
         self.unrecoverable = False  # trying again can't help: the key is refused, there is no Python
-        self.lost = False  # it stayed away too long: what ran there runs elsewhere
-        self.drained = False  # a person wants nothing new to start there
+        self.lost = False  # it was away for too long: its tasks run elsewhere
+        self.drained = False  # by command: nothing new starts there
         self.error = ""  # why it can't be reached
         # The work.
-        self.open: dict[WireKey, Needs] = {}  # handed over and not ended, in that order; what each needs
-        self.resources: Resources | None = None  # what it offers to the needs of tasks
+        self.open: dict[WireKey, Needs] = {}  # assigned and not ended, in order; what each needs
+        self.resources: Resources | None = None  # what it offers to tasks
         self.no_return_before = 0.0  # monotonic: until then it is not asked to give back what has not begun
         self.setup_since: float | None = None  # monotonic: since then its agent runs setup lines, and tasks wait
         self.latency = 0.0  # seconds there and back
@@ -49,7 +49,7 @@ class NodeState:
         self.pace: float | None = None  # seconds that an attempt takes here
         self._measured = 0.0  # monotonic: when the rate was measured last
 
-    # --- What it can take
+    # --- Room for tasks
 
     @property
     def takes(self) -> bool:
@@ -58,24 +58,23 @@ class NodeState:
 
     @property
     def free(self) -> int:
-        """Slots for which nothing was handed over."""
+        """Slots to which nothing is assigned."""
         return max(0, self.slots - len(self.open)) if self.takes else 0
 
     @property
     def window(self) -> int:
-        """How many more attempts to hand over: enough that the agent is busy for a while without us."""
+        """How many more attempts to assign: enough to keep the agent busy between two messages."""
         return self.slots + self._ahead - len(self.open) if self.takes else 0
 
     @property
     def wants_more(self) -> bool:
-        """It is time to hand over more: in groups, for each message costs both sides a turn of their loops."""
+        """Whether to assign more now: in groups, because each message costs both sides a turn of their loops."""
         ahead = self._ahead
         return self.takes and self.slots + ahead - len(self.open) > ahead // 2
 
     @property
     def _ahead(self) -> int:
-        """Attempts beyond the slots: a tenth of a second's, twice the latency's, and the backlog that was asked
-        for."""
+        """Attempts to assign beyond the slots: for a tenth of a second and four latencies, or what `ahead` asks for."""
         patience = 0.1 + 4 * self.latency
         most = max(self.slots, min(256 if self.remote else 64, int(self.rate * patience)))
         if self.ahead is not None:
@@ -86,21 +85,21 @@ class NodeState:
 
     @property
     def waiting_limit(self) -> int:
-        """How many attempts with needs may wait here for what others use: so few that another node may have them."""
+        """How many attempts may wait here for resources in use. Few, so that another node may run them."""
         return max(2, int(self.rate * (0.1 + 4 * self.latency)))
 
     def room(self) -> tuple[Resources, list[WireKey]]:
-        """What is free as far as we know, and the attempts that wait here because something is not."""
+        """Return the resources that should be free, and the attempts that wait for some."""
         assert self.resources is not None
         offered = self.resources
         room = Resources(self.slots, offered.cpus, offered.memory, offered.gpus)
         return room, [key for key, needs in self.open.items() if room.grant(needs) is None]
 
-    # --- Whether it can be reached
+    # --- The connection
 
     @property
     def state(self) -> str:
-        """In one word, for a person."""
+        """The state as `tui-lab nodes` shows it, but for quarantine."""
         if self.ready:
             return "drained" if self.drained else "up"
         if self.unrecoverable:
@@ -111,22 +110,22 @@ class NodeState:
 
     @property
     def away(self) -> bool:
-        """It can't be reached just now, as far as we know."""
+        """Whether it can't be reached at present."""
         return not self.ready and self.failing_since is not None
 
     def failing_for(self, now: float) -> float:
-        """Seconds since the first try that failed, 0 while all is well."""
+        """Return the seconds since the first failed try; 0 while connected."""
         return 0.0 if self.failing_since is None else now - self.failing_since
 
     def discount_pause(self, seconds: float, now: float) -> None:
-        """The engine itself was held up: that time does not count against the node."""
+        """Don't count the seconds in which the engine itself was suspended."""
         if self.failing_since is not None:
             self.failing_since = min(self.failing_since + seconds, now)
 
-    # --- What happens to it
+    # --- Events
 
     def on_welcome(self, welcome: Welcome, memory: int, now: float) -> None:
-        """Its agent has answered, and knows nothing of what was sent over an earlier connection but what it says."""
+        """Take the answer to `hello`. What was sent over an earlier connection counts only if the agent names it."""
         self.slots = welcome.slots
         self.spool = welcome.spool
         self.shared = welcome.shared
@@ -140,7 +139,7 @@ class NodeState:
         self.on_setup(welcome.setup, now)
 
     def on_disconnected(self, why: str, *, fatal: bool, silent: bool, tries: int, now: float) -> None:
-        """Its connection has ended, or could not be made. why: empty where it hung up in peace."""
+        """The connection has ended, or could not be made. why: empty where the agent ended it in order."""
         self.ready = False
         self.tries = tries
         self.silent = silent
@@ -151,7 +150,7 @@ class NodeState:
                 self.failing_since = now
 
     def on_retried(self) -> None:
-        """A person has it tried again: it is treated like a new node."""
+        """It is tried again by command, like a new node."""
         self.unrecoverable = False
         self.error = ""
         self.tries = 0
@@ -160,11 +159,11 @@ class NodeState:
             self.failing_since = None
 
     def on_setup(self, running_for: float | None, now: float) -> None:
-        """Setup lines have begun there so many seconds ago, or have ended."""
+        """Setup lines began there so many seconds ago; None: they have ended."""
         self.setup_since = None if running_for is None else now - running_for
 
     def measure(self, durations: Sequence[float], now: float) -> None:
-        """Take into account that attempts have just ended: moving averages, of their rate over about half a second."""
+        """Update the averages of the rate and the duration of attempts. durations: of those that have just ended."""
         for duration in durations:
             self.pace = duration if self.pace is None else 0.9 * self.pace + 0.1 * duration
         passed, self._measured = now - self._measured, now

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tui_lab.engine.core.effects import Assign, Extend, SendContext, Stage
-from tui_lab.engine.core.model import Key
+from tui_lab.engine.core.model import AttemptKey
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.run import RunState
 from tui_lab.engine.core.state import SchedulerState, isolated
@@ -29,7 +29,7 @@ class Planner:
         self._state = state
 
     def plan(self) -> None:
-        """Give out what can be given out now."""
+        """Assign what can be assigned now."""
         state = self._state
         for run in sorted(state.runs.values(), key=lambda run: (-run.priority, run.arrival)):
             if run.name in state.active:
@@ -65,7 +65,7 @@ class Planner:
                 state.plan()  # its limits bound others, too
 
     def _takers(self, run: RunState, nodes: Sequence[NodeState]) -> list[NodeState]:
-        """The nodes that may get something of a run now."""
+        """The nodes that may get attempts of a run now."""
         return [
             node
             for node in nodes
@@ -77,7 +77,7 @@ class Planner:
     # --- Before tasks can start on a node
 
     def _is_staged(self, run: RunState, node: NodeState, submission: int) -> bool:
-        """Whether tasks of a submission can start on a node; where they can't yet, that is seen to."""
+        """Whether tasks of a submission can start on a node. If not, have it staged."""
         identity = (run.wire_name, submission)
         if identity in node.staged:
             return True
@@ -87,22 +87,22 @@ class Planner:
         return False
 
     def send_context(self, run: RunState, node: NodeState, submission: int) -> None:
-        """Let a node know what the tasks of a submission have in common."""
+        """Send the context of a submission to a node, unless it has it."""
         identity = f"{run.wire_name}/{submission}"
         if run.supplied and node.ready and identity not in node.contexts and self._is_staged(run, node, submission):
             node.contexts.add(identity)
             self._state.emit(SendContext(run.name, node.name, submission))
 
     def send_contexts(self, run: RunState, node: NodeState) -> None:
-        """The contexts that open attempts of a run on a node may wait for."""
+        """Send the contexts that open attempts of a run on a node may wait for."""
         submissions = run.state.columns["submission"]
         for submission in {submissions[task] for (task, _), at in run.in_flight.items() if at == node.name}:
             self.send_context(run, node, submission)
 
-    # --- Handing over
+    # --- Assigning
 
     def _fill(self, run: RunState, takers: Sequence[NodeState]) -> None:
-        """Give each node what it can take: free slots first, on all nodes alike, then a backlog."""
+        """Fill the free slots of all nodes evenly, then their backlogs."""
         if run.stagger:
             self._start_one(run, takers)
         elif run.has_needs:
@@ -126,8 +126,8 @@ class Planner:
                     break
 
     def _start_one(self, run: RunState, takers: Sequence[NodeState]) -> None:
-        """Hand out one attempt that starts at once, where the last start was long enough ago. A node whose setup is
-        running would keep several, and start them together."""
+        """Assign one attempt that starts at once, if the last start is `stagger` ago. Not to a node whose setup is
+        running: it would collect several, and start them together."""
         now = self._state.now
         if not run.may_start(now):
             return
@@ -136,15 +136,15 @@ class Planner:
                 keys = run.take(1, node.room()[0] if run.has_needs else None, now=True)
                 if keys:
                     run.next_start = now.monotonic + run.stagger
-                    run.handed_out = keys[0]
+                    run.last_assigned = keys[0]
                     self._assign(run, node, keys)
                     return
 
     def _fill_with_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
-        """The same for tasks that need more than a slot: one after the other to the node with most room, and a few to
-        wait where they will fit."""
+        """Fill nodes with tasks that need more than a slot: each goes to the node with most room, and a few wait where
+        they will fit."""
         offers = {node: node.room() for node in takers}
-        chosen: dict[NodeState, list[Key]] = {node: [] for node in takers}
+        chosen: dict[NodeState, list[AttemptKey]] = {node: [] for node in takers}
         roomy = list(takers)
         while roomy and run.order:
             roomy.sort(key=lambda node: -offers[node][0].free)
@@ -160,7 +160,7 @@ class Planner:
         for node in takers:
             self._assign(run, node, chosen[node])
 
-    def _assign(self, run: RunState, node: NodeState, keys: list[Key]) -> None:
+    def _assign(self, run: RunState, node: NodeState, keys: list[AttemptKey]) -> None:
         if not keys:
             return
         events = run.assigned(keys, node.name, node.spool, self._state.now)
@@ -172,21 +172,21 @@ class Planner:
         self.send_context(run, node, run.submission)
         self._state.emit(Assign(run.name, node.name, run.submission, keys, events))
 
-    def on_assign_refused(self, run: RunState, node: NodeState | None, keys: Sequence[Key]) -> None:
-        """The disk did not take what was given out last: as if it had never been."""
+    def on_assign_refused(self, run: RunState, node: NodeState | None, keys: Sequence[AttemptKey]) -> None:
+        """Undo an assignment that could not be written to the disk."""
         run.unassign(keys)
         if node is not None:
             for key in keys:
                 node.open.pop((run.wire_name, *key), None)
 
     def count_needs(self, run: RunState, node: NodeState) -> None:
-        """What the open attempts of a run on a node use there, now that the run can be read."""
+        """Count what the open attempts of a run use on a node, now that the run can be read."""
         for name, task, attempt in node.open:
             if name == run.wire_name:
                 node.open[name, task, attempt] = run.needs_of_node((task, attempt))
 
     def _fail_unplaceable(self, run: RunState, nodes: Sequence[NodeState]) -> None:
-        """End tasks that need more than any node has, once all nodes have said what they have."""
+        """Fail tasks that need more than any node offers, once all nodes have reported what they offer."""
         if not all(node.was_connected or node.unrecoverable for node in nodes):
             return
         offers = [(node.name, node.resources) for node in nodes if node.resources is not None]
@@ -201,7 +201,7 @@ class Planner:
             self.handle_failures(run)
 
     def handle_failures(self, run: RunState) -> None:
-        """Start nothing more where too much has failed, or on a node that fails what others do well."""
+        """Pause a run in which too much has failed; take a node out that fails tasks that others complete."""
         now = self._state.now
         for event in run.quarantine(now):
             log.warning("%s: node %s fails what others do well", run.name, event.node)
@@ -218,13 +218,13 @@ class Planner:
     # --- Taking back
 
     def take_back(self, run: RunState, only: str | None = None) -> None:
-        """Ask nodes, or one of them, for the attempts that have not begun."""
+        """Ask all nodes, or one, to return the attempts that have not begun."""
         for node in self._state.nodes.values():
             if only in (None, node.name):
                 self._ask_for(run, node, self._state.unstarted(run, node))
 
     def _rebalance(self, run: RunState, takers: Sequence[NodeState]) -> None:
-        """Near the end: nodes with nothing to do get what waits on the one with the longest backlog."""
+        """Near the end, let idle nodes take over from the longest backlog."""
         now = self._state.now.monotonic
         if run.has_needs:
             self._rebalance_needs(run, takers)
@@ -242,7 +242,7 @@ class Planner:
             self._ask_for(run, behind, waiting[-count:])
 
     def _rebalance_needs(self, run: RunState, takers: Sequence[NodeState]) -> None:
-        """What waits on a node for its turn, and has room on another."""
+        """Move attempts that wait on one node and would fit on another."""
         now = self._state.now.monotonic
         offers = {node: node.room() for node in takers}
         for behind, (_, waiting) in offers.items():
@@ -264,14 +264,14 @@ class Planner:
                 behind.no_return_before = now + PATIENCE
                 self._ask_for(run, behind, movable)
 
-    def _ask_for(self, run: RunState, node: NodeState, keys: Sequence[Key]) -> None:
+    def _ask_for(self, run: RunState, node: NodeState, keys: Sequence[AttemptKey]) -> None:
         if keys:
             self._state.send(node, Return([(run.wire_name, *key) for key in keys]))
 
-    # --- Nodes that are of no use
+    # --- Nodes that can't be used
 
     def is_useless(self, run: RunState, node: NodeState) -> bool:
-        """There is no use in waiting for a node."""
+        """Return whether a run need not wait for a node."""
         failing = node.tries >= TRIES and node.failing_for(self._state.now.monotonic) > UNREACHABLE
         works = node.name in run.in_flight.values()
         if node.name in run.state.quarantined and not works:
@@ -283,7 +283,7 @@ class Planner:
         return node.unrecoverable or node.lost or (not (node.was_connected and node.remote) and failing)
 
     def why_stuck(self, run: RunState) -> str:
-        """Why nothing can go on in a run; empty where something may."""
+        """Return why a run can't continue; empty where it can."""
         nodes = self._state.nodes_of(run)
         there = [node for node in nodes if not self.is_useless(run, node)]
         if not nodes or any(node.resources is None for node in there):
@@ -299,12 +299,12 @@ class Planner:
     def _why(run: RunState, node: NodeState) -> str:
         if node.name in run.state.quarantined:
             return f"in quarantine, its first tasks all failed; `tui-lab nodes resume {node.name}` takes it back in"
-        return node.error or "is not there"
+        return node.error or "is not connected"
 
     # --- The end of a run
 
     def _finish(self, run: RunState) -> None:
-        """What was asked for has ended. Where an experiment wants further repeats, they are asked for next."""
+        """All that was requested has ended. With `repeat: {until}`, ask for further repeats; else end the run."""
         if run.settings is not None and run.settings.extends and not run.held:
             if not run.extending:
                 run.extending = True
@@ -313,7 +313,7 @@ class Planner:
         self._end(run)
 
     def on_extension(self, run: RunState, tasks: Sequence[int], note: str) -> None:
-        """Run further repeats, too. note: what a person should know of them; the first of a submission is told."""
+        """Queue further repeats. note: for the user; only the first of a submission is recorded."""
         run.extending = False
         if run.name not in self._state.active or not run.over:
             return

@@ -1,4 +1,4 @@
-"""One experiment as the scheduler sees it: what is asked for, what is next, and what becomes of its attempts."""
+"""One experiment as the scheduler sees it: its settings, its queue, and its attempts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import structs
 
 from tui_lab.engine.agent.resources import Resources
 from tui_lab.engine.core.health import NodeHealth
-from tui_lab.engine.core.model import AttemptNeeds, Key, Moment, RunSettings
+from tui_lab.engine.core.model import AttemptKey, AttemptNeeds, Moment, RunSettings
 from tui_lab.protocol.agent import Finished, Needs, OutputFile
 from tui_lab.store import ranges
 from tui_lab.store.events import (
@@ -45,30 +45,30 @@ NAMED: Final = 3  # files that a note names
 
 
 class RunState:
-    """Decides what an ended attempt means. Its methods return the events of what they decide, and don't apply them."""
+    """Decides what the end of an attempt means. Methods return the events of what they decide, and don't apply them."""
 
     def __init__(self, name: str, state: State, settings: RunSettings | None = None) -> None:
-        """settings: None while nothing is asked for."""
+        """settings: None while nothing is requested."""
         self.name = name
         self.state = state
         self.settings = settings
         self.supplied = False  # a client has supplied the environment; without it nothing starts
-        self.disk_full = False  # the disk does not take what has happened
+        self.disk_full = False  # the disk has no room for events
         self.arrival = 0
         self.order: deque[int] = deque()
         self.later: list[tuple[float, int]] = []  # (monotonic time, task): retries that wait
-        self.in_flight: dict[Key, str] = {}  # open attempts -> node
-        self.stopping: dict[Key, str] = {}  # of the open attempts those to be stopped, and why
-        self.changed: dict[Key, str] = {}  # open attempts that started after a change of their program -> what to note
+        self.in_flight: dict[AttemptKey, str] = {}  # open attempts -> node
+        self.stopping: dict[AttemptKey, str] = {}  # open attempts that are to be stopped -> why
+        self.changed: dict[AttemptKey, str] = {}  # open attempts whose program was changed -> the note
         self.finished_since = [0, 0]  # done, failed since the submission
         self.health = NodeHealth()
         self.extending = False  # the answer to `Extend` is still to come
-        self.noted = False  # a note on these has been told since the newest submission
-        self.tokens: dict[Key, Mapping[str, int]] = {}  # of the limits, held by open attempts
+        self.noted = False  # a note of `Extension` was recorded since the newest submission
+        self.tokens: dict[AttemptKey, Mapping[str, int]] = {}  # of the limits, held by open attempts
         self.sharing: Callable[[], Iterable[RunState]] = lambda: (self,)  # the runs that take tokens of the same limits
         self.next_start = 0.0  # monotonic: nothing starts before
-        self.handed_out: Key | None = None  # the attempt that was to start last, until it has
-        self._needs: dict[Key, AttemptNeeds] = {}
+        self.last_assigned: AttemptKey | None = None  # the attempt that was assigned last, until it starts
+        self._needs: dict[AttemptKey, AttemptNeeds] = {}
         columns = state.columns
         for task in np.flatnonzero(np.frombuffer(columns["assigned"], dtype=np.int8)).tolist():
             self.in_flight[task, columns["attempts"][task]] = state.nodes[columns["node"][task]]
@@ -78,7 +78,7 @@ class RunState:
 
     @property
     def wire_name(self) -> str:
-        """What agents call the experiment: another one in a folder of the same name is not taken for it."""
+        """The experiment's name on the wire. A later experiment in a folder of the same name gets another one."""
         return f"{self.name}@{self.state.identity[:8]}"
 
     @property
@@ -108,12 +108,12 @@ class RunState:
 
     @property
     def has_needs(self) -> bool:
-        """Its tasks need more of a node than a slot."""
+        """Whether its tasks need more of a node than a slot."""
         return self.settings is not None and (self.settings.has_needs or bool(self.state.changes))
 
     @property
     def node_names(self) -> list[str]:
-        """Where the tasks of the newest submission run."""
+        """The nodes of the newest submission."""
         if not self.state.submissions:
             return []
         return [entry["name"] for entry in (self.state.placement or self.state.submissions[-1]).nodes]
@@ -121,7 +121,7 @@ class RunState:
     # --- What is next
 
     def queue_up(self) -> None:
-        """Bring the tasks that were asked for into the order of the experiment."""
+        """Queue the requested tasks, in the order that the experiment sets."""
         assert self.settings is not None
         columns = self.state.columns
         ids = self.settings.tasks
@@ -146,24 +146,24 @@ class RunState:
         ]
 
     def queue_due_retries(self, now: Moment) -> None:
-        """Put the retries whose time has come at the head of the queue."""
+        """Put retries that are due at the head of the queue."""
         while self.later and self.later[0][0] <= now.monotonic:
             self.order.appendleft(heapq.heappop(self.later)[1])
         if not self.in_flight and len(self.order) + len(self.later) < FEW and not self.disk_full:
-            # What has come to its end in another way must not keep the run from its own.
+            # Tasks that have ended in another way must not keep the run open.
             self.order = deque(task for task in self.order if self._wanted(task))
             self.later = [(due, task) for due, task in self.later if self._wanted(task)]
             heapq.heapify(self.later)
 
     def _wanted(self, task: int) -> bool:
-        """It is asked for, and not assigned to a node."""
+        """Whether a task is requested, and not assigned to a node."""
         columns = self.state.columns
         return bool(columns["queued"][task] and columns["planned"][task] and not columns["assigned"][task])
 
-    def take(self, most: int, resources: Resources | None, *, now: bool = False) -> list[Key]:
-        """Up to `most` attempts for a node with these resources. now: those for which there is room at the moment;
-        `resources` then counts what they use."""
-        taken: list[Key] = []
+    def take(self, most: int, resources: Resources | None, *, now: bool = False) -> list[AttemptKey]:
+        """Take up to `most` attempts from the queue for a node with these resources. now: only those that fit at
+        present; `resources` then counts what they use."""
+        taken: list[AttemptKey] = []
         if self.held:
             return taken
         attempts = self.state.columns["attempts"]
@@ -184,15 +184,15 @@ class RunState:
         self.order.extendleft(reversed(passed))
         return taken
 
-    def put_back(self, keys: Iterable[Key]) -> None:
-        """Return attempts that `take` gave, or that had not begun, to the head of the queue."""
+    def put_back(self, keys: Iterable[AttemptKey]) -> None:
+        """Put attempts from `take`, or that had not begun, back at the head of the queue."""
         for key in reversed(list(keys)):
             self.tokens.pop(key, None)
             self.order.appendleft(key[0])
 
-    def assigned(self, keys: list[Key], node: str, spool: str, now: Moment) -> list[KnownEvent]:
-        """The events that write ahead that a node gets these attempts. spool: identity of the agent's ledger; an agent
-        with another one knows nothing of these attempts."""
+    def assigned(self, keys: list[AttemptKey], node: str, spool: str, now: Moment) -> list[KnownEvent]:
+        """Assign attempts to a node; return the events to write ahead. spool: identity of the agent's ledger; an agent
+        with another one does not know these attempts."""
         events: list[KnownEvent] = [Assigned(now.at(), node, keys)]
         if self.state.spools.get(node) != spool:
             events.insert(0, AgentKnown(now.at(), node, spool))
@@ -200,8 +200,8 @@ class RunState:
             self.in_flight[key] = node
         return events
 
-    def unassign(self, keys: Iterable[Key]) -> None:
-        """The disk did not take `assigned`: as if it had never been."""
+    def unassign(self, keys: Iterable[AttemptKey]) -> None:
+        """Undo `assigned`: it could not be written."""
         kept = [key for key in keys if key in self.in_flight]
         for key in kept:
             del self.in_flight[key]
@@ -209,21 +209,21 @@ class RunState:
         self.state.apply(Returned(0.0, kept))
         self.put_back(kept)
 
-    # --- Whether it goes on
+    # --- Whether it continues
 
     @property
     def pause_requested(self) -> bool:
-        """A person paused it: it waits for `resume`, and is not over."""
+        """Whether it was paused by command: it waits for `resume`, and is not over."""
         return self.state.paused is not None and self.state.paused.reason == "asked"
 
     @property
     def held(self) -> bool:
-        """Nothing new may start."""
+        """Whether nothing new may start."""
         return self.state.drained or self.state.paused is not None or not self.supplied or self.disk_full
 
     @property
     def over(self) -> bool:
-        """Nothing is open, and nothing will start."""
+        """Whether nothing is open, and nothing will start."""
         if self.in_flight or self.disk_full:
             return False
         if self.pause_requested and not self.state.drained and self.supplied:
@@ -231,12 +231,12 @@ class RunState:
         return self.held or not (self.order or self.later)
 
     def may_start(self, now: Moment) -> bool:
-        """Whether `stagger` allows a start now. A start that is not reported yet is still to come: its node may run
-        setup lines, or wait for room."""
-        return self.handed_out not in self.in_flight and now.monotonic >= self.next_start
+        """Return whether `stagger` allows a start now. Not while the last one is unreported: its node may run setup
+        lines, or wait for room."""
+        return self.last_assigned not in self.in_flight and now.monotonic >= self.next_start
 
     def due(self, now: Moment) -> list[float]:
-        """When something is to be given out that waits for its time only, in monotonic seconds."""
+        """Return when retries and staggered starts are due, in monotonic seconds."""
         if self.held:
             return []
         staggered = self.stagger and self.order and self.next_start > now.monotonic
@@ -244,8 +244,8 @@ class RunState:
 
     # --- Needs
 
-    def needs(self, key: Key) -> AttemptNeeds:
-        """What an attempt needs; nothing where that can't be told, for its start will say so."""
+    def needs(self, key: AttemptKey) -> AttemptNeeds:
+        """Return what an attempt needs; nothing where that can't be computed: its start reports the error."""
         if not self.has_needs:
             return {}
         if key not in self._needs:
@@ -256,16 +256,16 @@ class RunState:
                 self._needs[key] = {}
         return self._needs[key]
 
-    def needs_of_node(self, key: Key) -> Needs:
-        """What an attempt needs of its node, besides a slot."""
+    def needs_of_node(self, key: AttemptKey) -> Needs:
+        """Return what an attempt needs of its node, besides a slot."""
         if not self.has_needs:
             return {}
         needs = self.needs(key).copy()
         needs.pop("tokens", None)
         return needs
 
-    def _fits(self, key: Key, resources: Resources, now: bool) -> bool:
-        """Whether an attempt may go to a node; it has its tokens then, and its share of the resources."""
+    def _fits(self, key: AttemptKey, resources: Resources, now: bool) -> bool:
+        """Return whether an attempt may go to a node. If so, it holds its tokens and its resources."""
         needs = self.needs_of_node(key)
         if resources.why_impossible(needs) or (now and not resources.has_room(needs)) or not self.hold_tokens(key):
             return False
@@ -273,12 +273,12 @@ class RunState:
             resources.grant(needs)
         return True
 
-    def why_impossible(self, key: Key, resources: Resources) -> str:
-        """Why a node with these resources can never run an attempt; empty where it can."""
+    def why_impossible(self, key: AttemptKey, resources: Resources) -> str:
+        """Return why a node with these resources can never run an attempt; empty where it can."""
         return resources.why_impossible(self.needs_of_node(key))
 
     def fits_any(self, offered: Resources | None) -> bool:
-        """Whether a node with these resources can run any of the tasks at the head of the queue."""
+        """Return whether a node with these resources can run a task at the head of the queue."""
         attempts = self.state.columns["attempts"]
         heads = itertools.islice(self.order, LOOK_AHEAD)
         return offered is not None and any(
@@ -286,14 +286,14 @@ class RunState:
         )
 
     def hold_open_tokens(self) -> None:
-        """Count the tokens of what is open, also where the run was not resumed yet."""
+        """Count the tokens of open attempts, also before the run is resumed."""
         if self.limits:
             for key in self.in_flight:
                 self.hold_tokens(key)
 
-    def hold_tokens(self, key: Key) -> bool:
-        """Take an attempt's tokens of the limits, which all runs of a lab share: all, or False. Where the files give a
-        limit several numbers, the smallest counts; an attempt that needs more than that runs when no other has any."""
+    def hold_tokens(self, key: AttemptKey) -> bool:
+        """Take all of an attempt's tokens, which all runs of a lab share; False if some are in use. If experiments set
+        different limits, the smallest counts; an attempt that needs more than that runs when no other has any."""
         wanted = self.needs(key).get("tokens")
         if not wanted:
             return True
@@ -305,28 +305,30 @@ class RunState:
         self.tokens[key] = wanted
         return True
 
-    # --- What a person asks for
+    # --- Commands
 
     def stop_open(
         self, tasks: Container[int] | None, why: StopReason, now: Moment
-    ) -> tuple[list[Key], list[KnownEvent]]:
-        """Open attempts that are to be stopped, all or those of some tasks. That is written down, for the node of one
-        may be away for longer than this engine lives. What a person has stopped for good stays stopped."""
+    ) -> tuple[list[AttemptKey], list[KnownEvent]]:
+        """Mark open attempts as to be stopped, all or those of some tasks. Return them, and the event: a node may be
+        away for longer than this engine lives. `stopped` outweighs `interrupted`."""
         keys = [key for key in self.in_flight if tasks is None or key[0] in tasks]
         new = [key for key in keys if self.stopping.get(key) not in (why, "stopped")]
         self.stopping.update(dict.fromkeys(new, why))
         return keys, [Stopping(now.at(), new, why)] if new else []
 
-    def spare(self, told: Container[str], now: Moment) -> list[KnownEvent]:
-        """What was interrupted is asked for again: it goes on where the agent has not been told yet. told: nodes that
-        have."""
-        spared = [key for key, why in self.stopping.items() if why == "interrupted" and self.in_flight[key] not in told]
+    def cancel_interrupts(self, notified: Container[str], now: Moment) -> list[KnownEvent]:
+        """Let interrupted attempts continue, because they are requested again; not on nodes that have the message to
+        stop them (`notified`)."""
+        spared = [
+            key for key, why in self.stopping.items() if why == "interrupted" and self.in_flight[key] not in notified
+        ]
         for key in spared:
             del self.stopping[key]
         return [Stopping(now.at(), spared, None)] if spared else []
 
     def stop_waiting(self, tasks: Iterable[int] | None, now: Moment) -> Stopped | None:
-        """Stop tasks that have not begun: all, or some."""
+        """Stop tasks that are not assigned: all, or some. None where there are none."""
         columns = self.state.columns
         candidates: Iterable[int] = range(self.state.size) if tasks is None else sorted(tasks)
         waiting = [
@@ -343,45 +345,45 @@ class RunState:
         return Stopped(now.at(), ranges.to_ranges(waiting))
 
     def reset_health(self) -> None:
-        """There is a new submission: judge nodes anew."""
+        """Forget failures of nodes: there is a new submission."""
         self.health = NodeHealth()
         self.noted = False
 
-    # --- What happens
+    # --- What happens to attempts
 
-    def reclaim(self, key: Key, node: str, now: Moment) -> list[KnownEvent]:
-        """The events that take back an attempt that counted as lost: its node is here again, and nothing has been
-        started in its place. None where it is too late for that, or a person has interrupted the run meanwhile."""
+    def reclaim(self, key: AttemptKey, node: str, now: Moment) -> list[KnownEvent]:
+        """Return the events that take up a lost attempt again: its node is back, and no other attempt has begun. None
+        if it is too late, or the run was interrupted meanwhile."""
         columns, (task, attempt) = self.state.columns, key
         if self.state.drained and self.state.ended is not None:
             return []
         if not 0 <= task < self.state.size or columns["assigned"][task] or not columns["queued"][task]:
             return []
         known = columns["attempts"][task]
-        # One more than we know of: the machine went down before the disk had what we wrote of it.
+        # One more than known: the machine went down before `assigned` was durable.
         if columns["state"][task] == DONE or attempt not in (known, known + 1) or attempt == columns["base"][task]:
             return []
-        # It has told us of its end, and did not get our word that it is written down.
+        # Its end is recorded, but the agent has not got the `ack`.
         if attempt == columns["attempt"][task] and REASONS[columns["reason"][task]] != "node-lost":
             return []
         self.in_flight[key] = node
         self.hold_tokens(key)
         return [Assigned(now.at(), node, [key])]
 
-    def started(self, key: Key, ago: float, now: Moment) -> Started:
-        """The event of an attempt whose first step runs."""
+    def started(self, key: AttemptKey, ago: float, now: Moment) -> Started:
+        """Return the event of an attempt whose first step runs."""
         if self.stagger:
             self.next_start = max(self.next_start, now.monotonic - ago + self.stagger)
-            if key == self.handed_out:
-                self.handed_out = None
+            if key == self.last_assigned:
+                self.last_assigned = None
         return Started(now.at(ago), *key)
 
-    def returned(self, keys: list[Key], now: Moment) -> list[KnownEvent]:
-        """The events of attempts that had not begun: their tasks go back to the queue, or have been stopped."""
+    def returned(self, keys: list[AttemptKey], now: Moment) -> list[KnownEvent]:
+        """Return the events of attempts that had not begun: their tasks are queued again, or were stopped."""
         events: list[KnownEvent] = [Returned(now.at(), keys)]
         stopped = [key[0] for key in keys if self.stopping.get(key) == "stopped"]
         if stopped:
-            # First: where the disk loses the rest, the stop must be known.
+            # First, so that the stop is recorded even if the disk loses the rest.
             events.insert(0, Stopped(now.at(), ranges.to_ranges(stopped)))
         for key in keys:
             self.in_flight.pop(key, None)
@@ -389,13 +391,13 @@ class RunState:
         self.put_back(keys)
         return events
 
-    def finished(self, key: Key, event: AttemptFinished, now: Moment) -> AttemptFinished:
-        """The event of an attempt that ended, with `again` where the task goes back to the queue. event: as
-        `finished_event` makes it."""
+    def finished(self, key: AttemptKey, event: AttemptFinished, now: Moment) -> AttemptFinished:
+        """Return the event of an attempt that ended, with `again` if the task is queued again. event: of
+        `finished_event`."""
         task = key[0]
         if changed := self.changed.pop(key, ""):
             event = structs.replace(event, note="; ".join(filter(None, (event.note, changed))))
-        wanted = self.stopping.get(key)  # by a person; the agent has the first reason that it was told
+        wanted = self.stopping.get(key)  # the last command; the agent reports the first
         interrupted = event.reason == "interrupted" and wanted != "stopped"
         if event.reason == "interrupted":
             event = structs.replace(event, reason="stopped")
@@ -421,29 +423,28 @@ class RunState:
             self.health.note(node, task, event.state)
         return event
 
-    def failed_to_start(self, key: Key, message: str, now: Moment) -> AttemptFinished:
-        """The event of an attempt that can't be started."""
+    def failed_to_start(self, key: AttemptKey, message: str, now: Moment) -> AttemptFinished:
+        """Return the event of an attempt that can't be started."""
         return self.finished(key, structs.replace(ended_event(key, "failed", "start", now), message=message), now)
 
-    def lost(self, key: Key, now: Moment) -> AttemptFinished:
-        """The event of an attempt that was open on a node which has gone, or has forgotten it."""
+    def lost(self, key: AttemptKey, now: Moment) -> AttemptFinished:
+        """Return the event of an attempt whose node is lost, or does not know it any more."""
         return self.finished(key, ended_event(key, "lost", "node-lost", now), now)
 
     def lose(self, node: str, now: Moment) -> list[KnownEvent]:
-        """End the attempts that are open on a node which has gone."""
+        """Return the events of all attempts that were open on a lost node."""
         keys = [key for key, where in self.in_flight.items() if where == node]
         return [self.lost(key, now) for key in keys]
 
-    def counts_late(self, key: Key, state: str) -> bool:
-        """Whether an attempt that counted as lost, and has ended so after all, comes before the one in its place: the
-        first result counts."""
+    def late_result_counts(self, key: AttemptKey, state: str) -> bool:
+        """Return whether the result of a lost attempt counts, because it came before that of its replacement."""
         columns, (task, attempt) = self.state.columns, key
         if state != "done" or not 0 <= task < self.state.size or columns["state"][task] == DONE:
             return False
         return 0 < attempt < columns["attempts"][task] and bool(columns["queued"][task])
 
-    def _again(self, key: Key, event: AttemptFinished, interrupted: bool) -> float | None:
-        """Seconds until the task's next attempt; None where this one decides."""
+    def _again(self, key: AttemptKey, event: AttemptFinished, interrupted: bool) -> float | None:
+        """Return the seconds until the task's next attempt; None if there is none."""
         task, attempt = key
         columns = self.state.columns
         if interrupted:
@@ -463,7 +464,7 @@ class RunState:
         return None
 
     def unplaceable(self, offers: Sequence[tuple[str, Resources]], now: Moment) -> list[KnownEvent]:
-        """End the task at the head of the queue if none of the nodes can ever run it."""
+        """Fail the task at the head of the queue if none of the nodes can ever run it."""
         task = self.order[0]
         key = (task, self.state.columns["attempts"][task] + 1)
         whys = [f"{name}: {why}" for name, resources in offers if (why := self.why_impossible(key, resources))]
@@ -476,13 +477,13 @@ class RunState:
             self.failed_to_start(key, "no node can run it: " + "; ".join(whys), now),
         ]
 
-    def replaced(self, task: int) -> Key | None:
-        """The open attempt of a task."""
+    def replaced(self, task: int) -> AttemptKey | None:
+        """Return the open attempt of a task, None where there is none."""
         key = (task, self.state.columns["attempts"][task])
         return key if key in self.in_flight else None
 
     def quarantine(self, now: Moment) -> list[Quarantined]:
-        """Nodes that fail what others do well: they get nothing more, and their failures run again elsewhere."""
+        """Quarantine nodes that fail tasks that others complete; their failed tasks are queued again."""
         events: list[Quarantined] = []
         for node, failed in self.health.to_quarantine(self.state.quarantined):
             events.append(Quarantined(now.at(), node, ranges.to_ranges(failed)))
@@ -491,7 +492,7 @@ class RunState:
         return events
 
     def pause_after_failures(self, now: Moment) -> Paused | None:
-        """The event that pauses the run where too much has failed."""
+        """Return the event that pauses the run if too much has failed."""
         done, failed = self.finished_since
         failed -= self.health.suspect_failures
         if failed <= 0 or self.state.paused is not None or not self.state.submissions or self.settings is None:
@@ -505,17 +506,17 @@ class RunState:
         return None
 
     def counts(self) -> dict[str, int]:
-        """How many planned tasks are in each state."""
+        """Return how many planned tasks are in each state."""
         return self.state.counts_by_name()
 
 
-def ended_event(key: Key, state: EndState, reason: str, now: Moment) -> AttemptFinished:
-    """The event of an attempt of whose end no agent tells."""
+def ended_event(key: AttemptKey, state: EndState, reason: str, now: Moment) -> AttemptFinished:
+    """Return the event of an attempt whose end no agent reports."""
     return AttemptFinished(now.at(), *key, state, reason=reason)
 
 
 def finished_event(
-    key: Key,
+    key: AttemptKey,
     message: Finished,
     now: Moment,
     not_fetched: Sequence[OutputFile] = (),
@@ -523,12 +524,12 @@ def finished_event(
     *,
     late: bool = False,
 ) -> AttemptFinished:
-    """The event of an attempt as its agent tells of it. not_fetched: files that stayed on the node. trouble: why none
-    could. late: it counted as lost before."""
+    """Return the event of an attempt as its agent reports it. not_fetched: files that stayed on the node. trouble: why
+    all did. late: it counted as lost before."""
     left = message.left
     notes = []
     if message.folder_link is not None:
-        notes.append(f"its folder is a symbolic link to {message.folder_link}: what is behind it is not read")
+        notes.append(f"its folder is a symbolic link to {message.folder_link}: the files behind it are not read")
     if trouble := trouble or message.folder_trouble or "":
         notes.append(f"{trouble}; nothing of it was fetched")
     if not_fetched:

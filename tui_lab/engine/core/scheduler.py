@@ -1,4 +1,4 @@
-"""The scheduler: what has happened in, what is to be done out."""
+"""The scheduler: events in, effects out."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ log = logging.getLogger(__name__)
 
 TICK: Final = 1.0  # seconds between ticks
 ASLEEP: Final = 5.0  # seconds between two ticks, from which on they don't count against nodes
-SUPPLIED_IN: Final = 10.0  # seconds within which a client that resumes what an earlier engine left would have come
+SUPPLIED_IN: Final = 10.0  # seconds within which a client resumes what an earlier engine left, if there is one
 
 
 class Scheduler:
-    """Decides which task goes to which node, what an end means, and when a run is over.
+    """Decides which task runs on which node, what its end means, and when a run is over.
 
-    Public attributes are for reading. An event of an experiment or a node that is not known changes nothing.
+    Public attributes are for reading. Events of unknown experiments or nodes are ignored.
     """
 
     def __init__(self, now: Moment) -> None:
@@ -72,7 +72,7 @@ class Scheduler:
         self.active = self._state.active
 
     def handle(self, event: Event, now: Moment) -> list[Effect]:
-        """Take an event into account; what is to be done for it, in this order."""
+        """Take an event; return its effects, in order."""
         self._state.now = now
         match event:
             case Woken():
@@ -114,37 +114,37 @@ class Scheduler:
     # --- Questions
 
     def run_of(self, wire_name: str) -> RunState | None:
-        """The run that agents call by this name; None where its folder has gone."""
+        """Return the run with this name on the wire; None if its folder is gone."""
         return self._state.run_of(wire_name)
 
     def nodes_of(self, run: RunState) -> list[NodeState]:
-        """The nodes that the newest submission of a run is to run on."""
+        """Return the nodes of a run's newest submission."""
         return self._state.nodes_of(run)
 
     def is_open(self, key: WireKey, node: str) -> bool:
-        """Whether a node has an attempt, as far as is known."""
+        """Return whether an attempt is assigned to a node and has not ended."""
         run = self.run_of(key[0])
         if run is None or run.in_flight.get(key[1:]) != node or node not in self.nodes:
             return False
         return key in self.nodes[node].open
 
     def is_stopping(self, key: WireKey) -> bool:
-        """Whether an attempt is to be stopped."""
+        """Return whether an attempt is to be stopped."""
         run = self.run_of(key[0])
         return run is not None and key[1:] in run.stopping
 
     def uses(self, node: str) -> bool:
-        """Whether a run that is going needs a node."""
+        """Return whether an active run needs a node."""
         return any(node in run.in_flight.values() for run in self.runs.values()) or any(
             node in self.runs[name].node_names for name in self.active
         )
 
     def working(self) -> set[str]:
-        """The nodes that have attempts."""
+        """Return the nodes that have attempts."""
         return {name for run in self.runs.values() for name in run.in_flight.values()}
 
     def busy(self, now: Moment) -> bool:
-        """Something is going on, or will."""
+        """Return whether there is work, or will be."""
         return bool(self.active) or any(
             run.disk_full
             or any(
@@ -156,8 +156,8 @@ class Scheduler:
         )
 
     def lost_in(self, node: NodeState, now: Moment) -> float:
-        """Seconds until a node that is away becomes lost. While all are away at once it is probably this machine that
-        is: they have twice the time."""
+        """Return the seconds until a node that is away becomes lost. If all nodes are away at once, the cause is
+        probably this machine, and they have twice the time."""
         nodes = [one for one in self.nodes.values() if one.remote] or list(self.nodes.values())
         all_away = all(one.away for one in nodes)
         return node.lost_after * (2 if all_away else 1) - node.failing_for(now.monotonic)
@@ -229,7 +229,7 @@ class Scheduler:
         run.queue_up()
         self._arrivals += 1
         run.supplied, run.arrival = True, self._arrivals
-        state.record(run, run.spare({node.name for node in self.nodes.values() if node.ready}, state.now))
+        state.record(run, run.cancel_interrupts({node.name for node in self.nodes.values() if node.ready}, state.now))
         drained = [] if run.state.placement is None else run.state.placement.drained
         for node in state.nodes_of(run):
             node.drained = node.name in drained
@@ -267,7 +267,7 @@ class Scheduler:
         state.plan()
 
     def _on_removed(self, run: RunState) -> None:
-        """Someone has removed an experiment's folder: end what still runs of it."""
+        """Stop the tasks of an experiment whose folder was removed."""
         log.warning("%s: its journal was removed; its tasks are stopped", run.name)
         for key, name in run.in_flight.items():
             if name in self.nodes:
@@ -282,7 +282,7 @@ class Scheduler:
             self._state.plan()
 
     def _abandon_unstarted(self) -> None:
-        """No client has supplied the environment of what an earlier engine left: what has not started never will."""
+        """Give up attempts of an earlier engine that have not started: no client has supplied their environment."""
         for run in self.runs.values():
             if not run.supplied and run.in_flight:
                 submissions = {run.state.columns["submission"][task] for task, _ in run.in_flight}
@@ -308,7 +308,7 @@ class Scheduler:
             case NodeWelcomed():
                 unsupplied = self._agents.on_welcome(node, event)
                 if node.wanted_slots and node.wanted_slots != node.slots:
-                    self._set_slots(node, node.wanted_slots)  # someone has changed them since our hello
+                    self._set_slots(node, node.wanted_slots)  # they were changed since `hello`
                 if unsupplied and now - self._begun > SUPPLIED_IN:
                     self._abandon_unstarted()
             case NodeDisconnected(why=why, fatal=fatal, silent=silent, tries=tries):
@@ -348,7 +348,7 @@ class Scheduler:
         self._check_nodes()
 
     def _check_nodes(self) -> None:
-        """Nodes that can't be reached, runs that no node is left for."""
+        """Find nodes that are lost, and runs that have no node left."""
         now = self._state.now
         for node in self.nodes.values():
             if node.away and not node.lost and self.lost_in(node, now) < 0:
@@ -359,7 +359,7 @@ class Scheduler:
                 self._planner.give_up(self.runs[name], "no_node", why)
 
     def _lose(self, node: NodeState) -> None:
-        """What is open on a node that stayed away too long runs elsewhere."""
+        """Run the open attempts of a lost node elsewhere."""
         node.lost = True
         self._state.emit(DropOutputs(node.name))
         for run in self.runs.values():

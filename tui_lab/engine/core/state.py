@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from tui_lab.engine.core.effects import Acknowledge, Commit, Effect, Send, WakeAt
-from tui_lab.engine.core.model import Key, Moment
+from tui_lab.engine.core.model import AttemptKey, Moment
 from tui_lab.engine.core.node import NodeState
 from tui_lab.engine.core.run import RunState
 from tui_lab.protocol.agent import Stop, ToAgent, WireKey
@@ -34,7 +34,7 @@ class SchedulerState:
     # --- Questions
 
     def run_of(self, wire_name: str) -> RunState | None:
-        """The run that agents call by this name; None where its folder has gone."""
+        """Return the run with this name on the wire; None if its folder is gone."""
         run = self._by_wire_name.get(wire_name)
         if run is None:
             run = self.runs.get(wire_name.partition("@")[0])
@@ -44,31 +44,31 @@ class SchedulerState:
         return run
 
     def nodes_of(self, run: RunState) -> list[NodeState]:
-        """The nodes that the newest submission runs on."""
+        """Return the nodes of a run's newest submission."""
         return [self.nodes[name] for name in run.node_names if name in self.nodes]
 
     def active_runs(self) -> list[RunState]:
-        """The runs that have attempts, or will have: they share the tokens of their limits."""
+        """Return the runs that have attempts, or will have: they share tokens."""
         return [run for run in self.runs.values() if run.in_flight or run.name in self.active]
 
-    def unstarted(self, run: RunState, node: NodeState) -> list[Key]:
-        """Attempts of a run that a node has and, as far as we know, has not begun."""
+    def unstarted(self, run: RunState, node: NodeState) -> list[AttemptKey]:
+        """Return the attempts of a run that a node has and has not reported as started."""
         states = run.state.columns["state"]
         return [key for key, at in run.in_flight.items() if at == node.name and states[key[0]] != RUNNING]
 
     # --- What is done
 
     def emit(self, effect: Effect) -> None:
-        """Add an effect to those that the shell carries out."""
+        """Add an effect."""
         self.effects.append(effect)
 
     def send(self, node: NodeState, message: ToAgent) -> None:
-        """Send a message to an agent that is connected; what is lost is settled when it is back."""
+        """Send a message to an agent, if it is connected."""
         if node.ready:
             self.effects.append(Send(node.name, message))
 
     def record(self, run: RunState, events: Iterable[KnownEvent]) -> None:
-        """Apply events, and have them written."""
+        """Apply events to a run, and commit them."""
         events = list(events)
         if not events:
             return
@@ -80,30 +80,30 @@ class SchedulerState:
         else:
             self.effects.append(Commit(run.name, events))
 
-    def acknowledge(self, run: RunState, node: NodeState, key: Key, stay: list[str]) -> None:
+    def acknowledge(self, run: RunState, node: NodeState, key: AttemptKey, stay: list[str]) -> None:
         """Let an agent forget an attempt, once its event is durable. stay: files that it must not remove."""
         self.acknowledged.append(Acknowledge(run.name, node.name, key, stay))
 
-    def stop(self, run: RunState, node: NodeState, key: Key) -> None:
-        """Have an attempt stopped for the reason that is written down."""
+    def stop(self, run: RunState, node: NodeState, key: AttemptKey) -> None:
+        """Send the message that stops an attempt, with the recorded reason."""
         self.send(node, Stop((run.wire_name, *key), run.stopping[key], run.grace))
 
     def end_unwanted(self, node: NodeState, key: WireKey, grace: float = 1.0) -> None:
-        """Stop what is of no use any more. Where its task needs it after all, that goes back to the queue."""
+        """Stop an attempt whose result is not needed."""
         self.send(node, Stop(key, "interrupted", grace))
 
     def forget_run(self, run: RunState) -> None:
-        """Know an experiment no longer."""
+        """Drop an experiment."""
         self.runs.pop(run.name, None)
         self._by_wire_name.pop(run.wire_name, None)
         self.active.discard(run.name)
 
     def plan(self) -> None:
-        """Give out work once everything that has arrived is dealt with."""
+        """Plan after the events that have arrived so far."""
         self.plan_wanted = True
 
     def drained_effects(self) -> list[Effect]:
-        """All effects of the event, in order."""
+        """Return all effects of the event, in order."""
         due = [moment for name in self.active for moment in self.runs[name].due(self.now)]
         if self.plan_wanted:
             due.append(self.now.monotonic)
@@ -119,7 +119,7 @@ class SchedulerState:
 def isolated(
     state: SchedulerState, run: RunState, call: Callable[[RunState], None], on_failure: Callable[[RunState, str], None]
 ) -> None:
-    """Call for one run. An error there ends that run, and touches no other."""
+    """Call a function for one run. An error ends that run, and no other."""
     try:
         call(run)
     except Exception as error:

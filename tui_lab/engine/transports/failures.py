@@ -1,4 +1,4 @@
-"""What keeps an agent from coming up on a node, said to a person: what it is, and what to do."""
+"""Why an agent does not start on a node, as messages for users: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def agent_failure(said: str, status: int | None, python: str, *, started: bool) 
             shown = f" ({last})" if status == 126 and last else ""
             return ChannelError(f'there is no "{python}" that runs on it{shown}; {OTHER_PYTHON}', fatal=True)
         if not last:
-            last = "it said nothing" if status is None else f"exit status {status}"
+            last = "it printed nothing" if status is None else f"exit status {status}"
         return ChannelError(f"its login shell started no agent: {last}")
     full = next((line for line in lines if "No space left" in line or "quota exceeded" in line), None)
     if full:

@@ -72,7 +72,7 @@ class ClusterNode(Model):
         default=None,
         description="GPUs for tasks: their indices or names (`MIG-...`, `GPU-...`), `all`, or `free` for those "
         "that no other user uses at the start. Default: all. Never one that "
-        "`CUDA_VISIBLE_DEVICES` and its like there leave out.",
+        "`CUDA_VISIBLE_DEVICES` or a similar variable there excludes.",
         examples=[[0, 1], "free"],
     )
     memory: int | None = documented(
@@ -91,7 +91,7 @@ class ClusterNode(Model):
     setup: str | None = documented(
         default=None,
         description="Shell lines that run once on the node before those of the experiment; tasks inherit the "
-        "variables that they leave.",
+        "variables that they set.",
         examples=["module load cuda"],
     )
     env: dict[str, str] = documented(
@@ -112,8 +112,8 @@ class ClusterNode(Model):
     )
     spool: str | None = documented(
         default=None,
-        description="Folder on the node for the agent's own files, where `/tmp` won't do; it must be on a disk of its "
-        "own, not on one that nodes share.",
+        description="Folder on the node for the agent's own files, if `/tmp` is unsuitable; it must be on a local "
+        "disk, not on one that nodes share.",
         examples=["/scratch/ana"],
     )
 

@@ -58,7 +58,7 @@ def _unknown(r: Reader, path: Keypath, known: Collection[str]) -> None:
 def _amounts(r: Reader, path: Keypath, name: str) -> tuple[Amount, ...] | None:
     items = r.items(path)
     if not items:
-        r.add(path, f'"{name}" is an empty list', "give an amount for each attempt; the last one stays")
+        r.add(path, f'"{name}" is an empty list', "give an amount for each attempt; later ones take the last")
         return None
     found = [_amount(r, item, name) for item in items]
     return None if None in found else tuple(one for one in found if one is not None)

@@ -23,8 +23,8 @@ ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 # Reasons that are never a matter of retries.
 _NOT_RETRIED: Final = {
-    "node-lost": "a task whose node was lost runs again by itself",
-    "walltime": "a task whose allocation ended runs again by itself",
+    "node-lost": "a task whose node was lost runs again automatically",
+    "walltime": "a task whose allocation ended runs again automatically",
     "dependency": "it runs when what it depends on is done",
     "stopped": "stopped tasks wait for `tui-lab retry`",
 }

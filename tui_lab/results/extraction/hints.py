@@ -112,7 +112,7 @@ def explain(
         task = f"task {tally.example_task}: " if found else ""
         return Hint(name, no_value, f"{task}{matched} {refused(tally.example, metric, _type(name, metric))}")
     if tally.found and metric.take == "sd":
-        return Hint(name, no_value, f"{task}it matched once, and the standard deviation takes two values")
+        return Hint(name, no_value, f"{task}it matched once, and a standard deviation needs two values")
     if metric.source.search is None:
         extractor = extractor_of(metric)
         why = extractor.not_found(metric) if isinstance(extractor, Reading) else ""

@@ -45,7 +45,7 @@ def parse_path(path: str) -> tuple[Any, ...]:
     while at < len(path):
         match = _STEP.match(path, at)
         if match is None:
-            raise ValueError("a path goes on with .name, [0], ['name'] or [*]", at)
+            raise ValueError("a path continues with .name, [0], ['name'] or [*]", at)
         if match["name"] is not None:
             steps.append(match["name"])
         elif match["index"] is not None:
@@ -115,7 +115,7 @@ def documents(raw: bytes) -> Iterator[Value | Broken]:
                 after = (_end(decoded, at) or len(decoded)) if effort > 0 else len(decoded)
                 line += decoded.count("\n", counted, end)
                 counted = end
-                yield Broken(line, error if effort > 0 else "too much before it is no JSON", decoded[at:after])
+                yield Broken(line, error if effort > 0 else "there is too much text before it", decoded[at:after])
                 at = max(after, end)
             more = _NEXT.match(decoded, at)
             if more is None:

@@ -85,7 +85,7 @@ def translate(
         hint = _unquoted(sql, offset, all_columns) or patas_names.hint(name, all_columns)
         hint = hint or suggest(name, all_columns)
         if not hint and offset is not None and sql[offset : offset + 1] == '"':
-            hint = f"a text stands in single quotes: '{name}'"
+            hint = f"a text is written in single quotes: '{name}'"
         return QueryError(f'there is no column "{name}"', sql, offset, hint or f"there are {_listed(all_columns)}")
     if subtype == "MISSING_ENTRY":
         what = str(details.get("type", "name")).lower()

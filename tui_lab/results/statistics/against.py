@@ -174,7 +174,7 @@ def compare(first: Side, second: Side, options: Options) -> Against:
     found = [_versus(first, second, table, by, others, name, options) for name in names]
     for side in (first, second):
         if side.lacking:
-            notes.append(f"{side.label} lacks {side.lacking:,} of its tasks: what failed may have been the bad half")
+            notes.append(f"{side.label} lacks {side.lacking:,} of its tasks: the missing ones may be the worst")
     left_out = {note: None for one, said in found for note in said}
     return Against(first, second, [one for one, _ in found], (*notes, *left_out), options)
 
@@ -253,7 +253,7 @@ def _parameters(first: Side, second: Side, options: Options) -> tuple[list[str],
     ]
     averaged = [name for name in others if max(map(len, values[name])) > 1] + alone
     if averaged:
-        notes.append(f"averaged over {', '.join(averaged)}: each interval holds what these change, too")
+        notes.append(f"averaged over {', '.join(averaged)}: each interval includes their effect")
     return by, others, notes
 
 

@@ -56,7 +56,7 @@ _VERDICTS: Final = {
 _CORRECTIONS: Final = {"holm": "Holm", "bh": "Benjamini-Hochberg", "bonferroni": "Bonferroni", "none": "none"}
 _METHODS: Final = {"Brown-Forsythe": "Brown and Forsythe", "blocks": "in blocks of pairs"}
 NOTHING_SCATTERS: Final = (
-    "every repeat of every setting gives the same: a deterministic program, an ignored seed, or coarse printing; "
+    "every repeat of every setting gives the same value: a deterministic program, an ignored seed, or coarse printing; "
     "nothing is tested"
 )
 _WIDEST: Final = 24
@@ -178,10 +178,10 @@ def incomplete_leaders(report: Report, metric: MetricReport) -> str:
     why = f"{where} has {why_incomplete(metric, first)}"
     if metric.best is None:
         none = "no setting has all its values" if report.settings.count > 1 else "values are missing"
-        return f"no best {metric.name}, for {none}: {why}; --allow-incomplete takes what is there"
+        return f"no best {metric.name}, because {none}: {why}; --allow-incomplete compares incomplete settings"
     mean = moved(exact(metric.exact[first].mean or 0.0), metric.offset)
     more = f" and {len(places) - 1:,} more like it" if len(places) > 1 else ""
-    return f"{metric.name} of {mean} is not called the best, for {why}{more}; --allow-incomplete does"
+    return f"{metric.name} of {mean} is not called the best, because {why}{more}; --allow-incomplete allows it"
 
 
 def words(report: Report, place: int) -> str:
@@ -266,9 +266,9 @@ def interval_note(report: Report, metric: MetricReport) -> str:
     """Which intervals these are, and what they don't take account of."""
     said = f"interval: {interval_name(report.options.bootstrap, metric.known.binary)}"
     if metric.best is not None and report.settings.count > 1:
-        said += ", that of the best not corrected for its having been chosen"
+        said += ", that of the best not corrected for the choice of the best"
     if isinstance(report.results.spec.repeat, Repeat):
-        said += ", none corrected for looking again and again (until)"
+        said += ", none corrected for repeated looks (until)"
     return said
 
 
@@ -446,7 +446,7 @@ def per_lines(reports: Sequence[Report], name: str, width: int) -> Iterator[Text
         if any(counts):
             columns.append(Column(standing, [f"{mark} {count:,}" if count else "" for count in counts], keep=9))
     yield from table(columns, _best_parameters(reports, places), width)
-    note = f"each {parameter} is judged by itself; "
+    note = f"each {parameter} is judged separately; "
     common = _common(reports, found)
     note += f"best or tied for every {parameter}: {', or '.join(common)}" if common else ""
     if not common:
@@ -619,5 +619,7 @@ def importance_lines(name: str, found: Importance | None, width: int, single: bo
         yield line
     notes = ["main effects of an additive model, averaged over all orders (LMG)"]
     notes += [f"{', '.join(found.binned)} in five ranges"] if found.binned else []
-    notes += [f"left out, a value for each setting: {', '.join(found.left_out)}"] if found.left_out else []
+    notes += (
+        [f"left out, because each setting has its own value: {', '.join(found.left_out)}"] if found.left_out else []
+    )
     yield from wrapped("; ".join(notes).split(" "), width, "  ")

@@ -69,7 +69,7 @@ def _unfinished(report: Report) -> Iterator[str]:
     states = planned.filter(pl.col("state") != "done")["state"].value_counts(sort=True)
     if states.height:
         texts = ", ".join(f"{count:,} {state}" for state, count in states.rows())
-        yield f"{states['count'].sum():,} of {planned.height:,} planned tasks are not in it: {texts}"
+        yield f"{states['count'].sum():,} of {planned.height:,} planned tasks are not included: {texts}"
     if report.settings.by:
         asked = planned.select(report.settings.by).unique(maintain_order=True)
         absent = asked.join(report.settings.keys, on=list(report.settings.by), how="anti", nulls_equal=True).height
@@ -104,7 +104,7 @@ def _equal(metrics: Sequence[MetricReport]) -> Iterator[str]:
         elif flat and not metric.known.binary:
             yield (
                 f"{metric.name}: {_settings(flat, len(metric.samples))} equal values (chance, or printed in steps of "
-                f"{metric.known.step:g}), which is no certainty: taken to scatter as the others do"
+                f"{metric.known.step:g}), which proves nothing: assumed to scatter like the others"
             )
 
 
@@ -119,7 +119,7 @@ def _rounded(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
 def _averages(report: Report) -> Iterator[str]:
     if report.settings.averaged:
         names = ", ".join(report.settings.averaged)
-        yield f"averaged over {names}: ± and sd hold what its values change, too, not the noise of repeats alone"
+        yield f"averaged over {names}: ± and sd include their effect, not only the noise of repeats"
 
 
 def _settings(count: int, all_: int) -> str:
@@ -168,7 +168,7 @@ def _nodes(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
         apart = [place for place in range(len(nodes)) if _distance(nodes[place], nodes[reference]) > APART]
         if apart:
             of = "setting" if len(apart) == 1 else "settings"
-            yield (f"{len(apart):,} {of} ran mostly on other nodes than {what}: a difference may be the nodes'")
+            yield (f"{len(apart):,} {of} ran mostly on other nodes than {what}: a difference may come from the nodes")
 
 
 def _distance(a: dict[str, int], b: dict[str, int]) -> float:

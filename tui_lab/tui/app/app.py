@@ -62,7 +62,7 @@ def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
     snapshot = app.snapshot
     left = [one.name for one in snapshot.experiments if one.queued and not (one.ended or one.paused or one.drained)]
     if snapshot.lab is None or not left:
-        return "nothing was running: the next run starts an engine by itself", "information"
+        return "nothing was running: the next run starts an engine", "information"
     try:
         client = app.engine()
         for name in left:
@@ -126,8 +126,7 @@ T = TypeVar("T")
 
 @contextmanager
 def _signals_ignored(*numbers: signal.Signals) -> Iterator[None]:
-    """Do nothing at some signals. Programs that are started meanwhile hear them, as they would not if we ignored
-    them."""
+    """Do nothing at some signals. Programs that are started meanwhile get them, which SIG_IGN would prevent."""
     before = [(number, signal.signal(number, lambda *_: None)) for number in numbers]
     try:
         yield
@@ -238,9 +237,9 @@ class LabApp(App[int]):
         self._input.after(events.Key(key, None))
 
     def hold_input(self, seconds: float = LONGEST, rows: bool = False) -> Callable[[], None]:
-        """Let what is typed wait until the function is called that this returns: what it is meant for, a pane, a
-        question, other rows, is on its way. Keys that lead elsewhere or out do not wait for `rows`. Only on the
-        screen's thread."""
+        """Let typed keys wait until the returned function is called, because the pane, the question or the rows that
+        they are for are not shown yet. Keys that lead elsewhere or out don't wait for `rows`. Only on the screen's
+        thread."""
         return self._input.hold(seconds, rows)
 
     def _is_way_out(self, event: events.Event) -> bool:
@@ -254,7 +253,7 @@ class LabApp(App[int]):
         return active is not None and active.node is self and not typed and active.binding.action in self._ways_out
 
     async def before_question(self, answer: Awaitable[T]) -> T:
-        """What a question waits for: so does what is typed, for it is meant for the question."""
+        """Await what a question needs. Keys that are typed meanwhile wait, because they are for the question."""
         release = self.hold_input()
         try:
             return await answer
@@ -440,7 +439,7 @@ class LabApp(App[int]):
         self._watcher.wake()
 
     def engine(self) -> EngineClient:
-        """A line to the lab's engine, started where none is alive. Blocks: only in a worker's thread.
+        """Connect to the lab's engine; start one where none is alive. Blocks: only in a worker's thread.
 
         Raises LabError.
         """
@@ -469,8 +468,8 @@ class LabApp(App[int]):
     # --- What panes ask of the screen
 
     def tell(self, text: str, severity: SeverityLevel = "information") -> None:
-        """A short message at the corner, which the next key takes away once it could be read. Also from a worker's
-        thread."""
+        """Show a short message in the corner; the next key removes it, once there was time to read it. Also from a
+        worker's thread."""
         if text:
             self._read_by = max(self._read_by or 0.0, time.monotonic() + READING[severity])
             self.notify(text, severity=severity, markup=False)
@@ -478,7 +477,7 @@ class LabApp(App[int]):
     def worker_failed(self, node: DOMNode, error: Exception, trace: str) -> None:
         """Report an unexpected error of a worker, on its part of the screen, too, and keep its traceback."""
         pane = next((one for one in node.ancestors_with_self if isinstance(one, Pane)), None)
-        text = f"a mistake of this program: {type(error).__name__}: {error}"
+        text = f"internal error: {type(error).__name__}: {error}"
         try:
             where = f"; its traceback is in {keep_traceback(trace)}"
         except OSError:
@@ -508,7 +507,7 @@ class LabApp(App[int]):
     # --- Actions
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Behind a question nothing moves, also not by keys that go before everything."""
+        """While a question is open, panes don't change, whatever key is pressed."""
         if action == "leave_text":
             return is_text(self.focused)
         return len(self.screen_stack) == 1 or action not in ("show_pane", "command_palette")
@@ -575,7 +574,7 @@ class LabApp(App[int]):
         self.tell("q leaves; the run goes on")
 
     def hung_up(self) -> None:
-        """The terminal is gone, or a signal came: leave without a question. In a thread."""
+        """Leave without a question: the terminal is gone, or a signal came. In a thread."""
         with suppress(RuntimeError):  # it is not up yet, or already down
             self.call_from_thread(self.exit, 0)
 
@@ -595,5 +594,5 @@ class LabApp(App[int]):
 
 
 def _as_host(app: LabApp) -> Host:
-    """Panes are given what they may ask for: the type checker compares both."""
+    """Let the type checker compare the app with what panes may use of it."""
     return app

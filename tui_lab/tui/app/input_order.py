@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LONGEST: Final = 5.0
 """Seconds after which input goes on, whatever it waits for."""
 PAUSE: Final = 0.3
-"""Seconds after which a way out is none of the keys before it, but of a person who is tired of waiting."""
+"""Seconds of waiting after which a key that leaves acts at once."""
 _LOOK: Final = 0.005  # seconds between two looks at what is waited for
 _PASSING: Final = (events.MouseMove, events.MouseScrollDown, events.MouseScrollUp, events.MouseScrollLeft,
                    events.MouseScrollRight)  # fmt: skip

@@ -78,8 +78,8 @@ class Watcher:
             self._engine.close()
 
     def _unforeseen(self, error: Exception) -> str:
-        """What to say of a mistake of this program; its traceback is kept once."""
-        text = f"the lab can't be watched: a mistake of this program: {type(error).__name__}: {error}"
+        """What to say of an internal error; its traceback is kept once."""
+        text = f"the lab can't be watched: internal error: {type(error).__name__}: {error}"
         if text != self._mistake:
             self._mistake = text
             with suppress(OSError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-LIMIT: Final = 74_994  # bytes: more than this some terminals drop without a word
+LIMIT: Final = 74_994  # bytes: some terminals silently drop more
 
 
 def copy(text: str, terminal: Callable[[str], None], folder: Path, environment: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What a person's SSH configuration says of a host.
+"""The user's SSH configuration for a host.
 
 Where there is an `ssh`, it is asked (`ssh -G HOST`): no other program reads these files as it does, from `Match exec`
 to what stands in /etc/ssh/ssh_config. Else asyncssh reads ~/.ssh/config.
@@ -52,7 +52,7 @@ class Settings:
         return values[0] if values and values[0].lower() != "none" else ""
 
     def chosen(self, keyword: str) -> str:
-        """The value where somebody chose it: not for what is the default anyway."""
+        """The value where the user chose it; empty where it is the default."""
         return "" if self.found.get(keyword) == self.defaults.get(keyword) else self.text(keyword)
 
     def on(self, keyword: str) -> bool:

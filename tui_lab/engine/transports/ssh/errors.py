@@ -1,4 +1,4 @@
-"""What SSH says when it fails, said to a person: what it is, and what to type."""
+"""Errors of SSH as messages for users: what is wrong, and what to type."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def explain(error: BaseException, target: Target) -> ChannelError:
     if isinstance(error, asyncssh.PermissionDenied):
         return _refused(target)
     if isinstance(error, asyncssh.ChannelOpenError):
-        return ChannelError(f"the machine on the way can't reach {target.place}: {error.reason}")
+        return ChannelError(f"the jump host can't reach {target.place}: {error.reason}")
     if isinstance(error, HUNG_UP):
         chosen = target.settings.chosen("hostkeyalgorithms")
         more = f", or has no host key of your HostKeyAlgorithms ({chosen})" if chosen else ""

@@ -25,14 +25,14 @@ PATIENCE: Final = 10.0  # seconds for the SSH agent to list its keys
 
 @dataclass
 class Identities:
-    """What may prove who somebody is to one machine."""
+    """The keys with which the user can log in to one machine."""
 
     pairs: list[asyncssh.SSHKeyPair]  # of files that can be read as they are
     public: set[bytes]  # the public halves of all files, also of those with a passphrase
     certificates: list[asyncssh.SSHCertificate]
     files: list[str]  # whose keys are offered
     locked: dict[str, bytes]  # with a passphrase; their public halves as far as they are known
-    unusable: list[str]  # that somebody chose: "FILE: why"
+    unusable: list[str]  # that the user chose: "FILE: why"
     agent: str  # the socket of the SSH agent; empty where it is not asked
     only: bool  # of the agent's keys those alone that a file names
     forbidden: str  # the words of the configuration that allow no key

@@ -1,6 +1,6 @@
 """How a node is reached by SSH: its entry, the SSH configuration, keys, the SSH agent and known_hosts put together.
 
-Everything is read anew for each connection: what a person mends is in force at the next try.
+Everything is read anew for each connection: what the user repairs counts at the next try.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Target:
 
     @property
     def has_authority(self) -> bool:
-        """Whether a certificate authority may vouch for its host key."""
+        """Whether a certificate authority may sign its host key."""
         return bool(self._match()[1])
 
     def known_lines(self) -> list[str]:
@@ -271,7 +271,7 @@ def ask_known_hosts(target: Target, key: asyncssh.SSHKey | None = None) -> None:
 
 
 def jump_entry(text: str) -> NodeEntry:
-    """The entry of a machine on the way, from `[USER@]HOST[:PORT]` or an address in brackets."""
+    """The entry of a jump host, from `[USER@]HOST[:PORT]` or an address in brackets."""
     user, _, place = text.removeprefix("ssh://").rpartition("@")
     match = re.fullmatch(r"\[([^]]*)\](?::(\d+))?|([^:]*)(?::(\d+))?|(.*)", place)
     assert match is not None
@@ -328,7 +328,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _algorithms(settings: Settings) -> tuple[dict[str, list[str]], list[str]]:
-    """The algorithms that somebody has chosen, for asyncssh; and what of them it does not know."""
+    """The algorithms that the user has chosen, for asyncssh; and those that it does not know."""
     known = {
         "ciphers": ("encryption_algs", get_encryption_algs()),
         "macs": ("mac_algs", get_mac_algs()),

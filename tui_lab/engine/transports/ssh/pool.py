@@ -183,7 +183,7 @@ class Pool:
         except ChannelError as error:
             if not any(line.alive for line in self.lines):
                 raise
-            log.info("no further connection: %s", error)  # what is there must do
+            log.info("no further connection: %s", error)  # the open ones must do
             self._full_until = time.monotonic() + self.idle
         finally:
             self._connecting = False
@@ -239,7 +239,7 @@ class Pool:
         return await self._log_in(target, way)
 
     async def _way(self, jump: str, way: Any, depth: int) -> asyncssh.SSHClientConnection:
-        """The connection to a machine on the way, the one that is there or a new one."""
+        """Return a connection to a jump host: an open one, or a new one."""
         known = self._ways.get(jump)
         if known is not None and not known.is_closed():
             return known
@@ -248,7 +248,7 @@ class Pool:
         try:
             self._ways[jump] = await self._connect(jump_entry(jump), way, depth + 1)
         except ChannelError as error:
-            raise ChannelError(f"on the way, {jump}: {error}", fatal=error.fatal) from error
+            raise ChannelError(f"jump host {jump}: {error}", fatal=error.fatal) from error
         return self._ways[jump]
 
     async def _log_in(self, target: Target, way: Any) -> asyncssh.SSHClientConnection:

@@ -17,7 +17,7 @@ from tui_lab.engine.transports.ssh.keys import own_path
 from tui_lab.engine.transports.ssh.options import CONNECT, KEEPALIVE
 from tui_lab.experiment.cluster.entry import NodeEntry
 
-LOGIN: Final = 40.0  # seconds for a login, somebody's touch of a key among them
+LOGIN: Final = 40.0  # seconds for a login, in which the user may have to touch a key
 LIMIT: Final = 1 << 24  # bytes of a line
 FAILED: Final = 255  # exit status of `ssh` itself
 
@@ -31,7 +31,7 @@ _OPTIONS: Final = (
 
 
 class SshProgram:
-    """words: the command line of `ssh`, without the command that it is to run. shares: somebody may have a connection
+    """words: the command line of `ssh`, without the command that it is to run. shares: the user may have a connection
     open that it uses."""
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str], *, shares: bool) -> None:
@@ -55,7 +55,7 @@ class SshProgram:
         return cls(words, settings.environment, shares=bool(path) and settings.path(path).is_socket())
 
     async def can_connect(self) -> bool:
-        """Whether it gets in without a question."""
+        """Return whether it can log in without a question."""
         process = await self._start("true", DEVNULL)
         try:
             async with asyncio.timeout(LOGIN):
@@ -150,7 +150,7 @@ class ProgramReader:
         if await _status(self._process) == FAILED:
             lines = (await self._words.text()).split("\n")
             said = [line.strip() for line in lines if line.strip()]
-            raise ConnectionResetError(f"the SSH connection is gone: {said[-1] if said else 'ssh said nothing'}")
+            raise ConnectionResetError(f"the SSH connection is gone: {said[-1] if said else 'ssh printed nothing'}")
         return b""
 
 

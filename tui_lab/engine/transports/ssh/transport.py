@@ -157,7 +157,7 @@ class SshTransport:
             return program
         if self._got_in:
             advice = f"log in again, as by `ssh -fNM {self.entry['host']}`"
-            raise ChannelError(f"`ssh` got in before, and does not now: {advice} ({error})") from error
+            raise ChannelError(f"`ssh` could log in before, and can't now: {advice} ({error})") from error
         raise error
 
     async def _ready_pool(self) -> Pool:

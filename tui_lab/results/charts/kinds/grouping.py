@@ -19,8 +19,8 @@ _AGGREGATED: Final = ("x", "y", "low", "high", "n")
 def no_point(point: Aggregate) -> str:
     """Why there is no point at all."""
     if point == "std":
-        return "the std of one value each is nothing: there are no repeats"
-    return f"the {point} is beyond the numbers that floats hold"
+        return "a single value has no std: nothing was repeated"
+    return f"the {point} is too large for a float"
 
 
 def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:

@@ -275,7 +275,7 @@ class ChartPane(Pane):
             self._start_reading()
 
     def _stand(self) -> object:
-        """Another value when the experiment's rows may have grown; steps do so without a word in the journal."""
+        """Return another value when the rows may have grown. Steps grow without an event in the journal."""
         one = self.lab_app.snapshot.experiment(self._of[0])
         if one is None:
             return None

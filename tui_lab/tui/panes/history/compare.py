@@ -180,7 +180,7 @@ class Comparing(ModalScreen[None]):
         except (LabError, UsageError, SpecError, OSError) as error:
             self.app.call_from_thread(self.query_one("#difference", Static).update, Content(str(error)))
         except Exception as error:
-            said = Content(f"a mistake of this program: {type(error).__name__}: {error}")
+            said = Content(f"internal error: {type(error).__name__}: {error}")
             self.app.call_from_thread(self.query_one("#difference", Static).update, said)
             raise
 

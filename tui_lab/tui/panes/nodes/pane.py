@@ -322,7 +322,7 @@ minutes, the newest on the right.
 
     def action_reconnect(self) -> None:
         environment = self.lab_app.command_environment()  # for its SSH agent, and where keys lie
-        self._ask_engine(lambda name: ReconnectNode(name, environment), "is being tried")
+        self._ask_engine(lambda name: ReconnectNode(name, environment), "is being connected")
 
     def action_more(self) -> None:
         self._set_slots(1)

@@ -20,7 +20,7 @@ def path(lab: Lab) -> Path:
 
 
 def read(lab: Lab) -> list[str]:
-    """The newest last, each text once. A history that can't be read is none."""
+    """Return the queries, the newest last, each text once; none where the file can't be read."""
     found: dict[str, None] = {}
     with suppress(OSError):
         for line in path(lab).read_text(encoding="utf-8", errors="replace").splitlines():

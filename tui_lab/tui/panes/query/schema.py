@@ -1,4 +1,4 @@
-"""Tables and columns of a lab as a tree, read as far as somebody looks."""
+"""Tables and columns of a lab as a tree; columns are read when a table is unfolded."""
 
 from __future__ import annotations
 

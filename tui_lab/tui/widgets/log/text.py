@@ -68,7 +68,7 @@ def _plain(data: bytes, ascii_only: bool) -> str:
 
 
 def _picture(char: str, ascii_only: bool) -> str:
-    """One visible character for one that is none."""
+    """Return a visible character in place of an invisible one."""
     code = ord(char)
     if ascii_only:
         return "?"
