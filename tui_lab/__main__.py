@@ -1,4 +1,4 @@
-"""`tui-lab`, and `python -m tui_lab`: a Ctrl-C ends it in peace from the first line to the last.
+"""`tui-lab`, and `python -m tui_lab`: Ctrl-C ends it without a traceback from the first line to the last.
 
 Until the command runs, and again once it has, nothing would catch a KeyboardInterrupt.
 """

@@ -20,7 +20,7 @@ from tui_lab.results.terminal.guard import guard_streams
 def main(argv: Sequence[str] | None = None, open_screen: OpenScreen | None = None) -> int:
     """Run one command line and return its exit status.
 
-    `open_screen` shows a lab, with a file in the editor, until a person leaves it; it returns an exit status. The
+    `open_screen` shows a lab, with a file in the editor, until the user leaves it; it returns an exit status. The
     command line knows nothing else of the screen.
     """
     words = list(sys.argv[1:] if argv is None else argv)

@@ -163,7 +163,7 @@ def lab_path(args: argparse.Namespace) -> Path:
 
 
 def relative(path: Path) -> Path:
-    """A path as a person types it: from here, where it is below."""
+    """A path as the user types it: from here, where it is below."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
@@ -176,7 +176,7 @@ def open_lab(args: argparse.Namespace) -> Lab:
 
 
 def lab_to_read(args: argparse.Namespace) -> Lab:
-    """For commands that only look; says so where an engine on another machine works on it. Raises LabError."""
+    """Open the lab for a command that only reads, with a note if an engine elsewhere runs it. Raises LabError."""
     from tui_lab.engine.lock import engine_elsewhere
 
     lab = open_lab(args)

@@ -1,4 +1,4 @@
-"""Which tasks a person means: `[EXPERIMENT/]ID[.ATTEMPT][:STEP]`, a whole EXPERIMENT, or a SQL condition."""
+"""Which tasks an address names: `[EXPERIMENT/]ID[.ATTEMPT][:STEP]`, a whole EXPERIMENT, or a SQL condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following runs: reads the journals until they are over, shows how they stand, passes on Ctrl-C.
+"""Following runs: reads the journals until they are over, shows their progress, passes on Ctrl-C.
 
 A follower decides nothing. It may die at any time; the engine and the tasks go on.
 """
@@ -144,7 +144,7 @@ class Follower:
         self._full: list[str] = []  # runs that wait for room on a disk
 
     def follow(self) -> bool:
-        """Until every run is over; whether a person interrupted it.
+        """Until every run is over; whether the user interrupted it.
 
         Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be
         reached.

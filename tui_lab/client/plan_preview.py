@@ -14,7 +14,7 @@ EXAMPLES = 3
 
 
 def commands(prepared: Prepared, most: int | None) -> list[str]:
-    """The first commands that would run, as a person would type them."""
+    """The first commands that would run, as the user would type them."""
     builder, tasks = prepared.builder, prepared.plan.tasks
     rows = tasks.select("task_id", "repeat").with_row_index("row")
     rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))

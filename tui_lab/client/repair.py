@@ -1,4 +1,4 @@
-"""What is damaged in a lab, and making it again from what lies beside it: `tui-lab check LAB`, with --repair."""
+"""Finding damage in a lab, and repairing it from the files that are whole: `tui-lab check LAB`, with --repair."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the system does not give: memory, threads, processes.
+"""Resources that this machine lacks: memory, threads, processes.
 
-The libraries that this program stands on print texts of their own where they lack one, and some end the process. So it
-is found out before any is imported. Imports nothing heavy.
+Libraries of this program print their own texts where they lack one, and some end the process. So this is checked
+before any is imported. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UNMAPPED: Final = "failed to map segment"  # of a library: what the loader says
 
 
 def at_start() -> str:
-    """What is lacking for this program to begin; empty where nothing is."""
+    """Return what this program lacks to start; empty where nothing is."""
     threads = _THREADS + sum(map(_pool, _POOLS))
     needed = _MEMORY + (threads << 21)
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
@@ -36,7 +36,7 @@ def at_start() -> str:
 
 
 def behind(error: BaseException) -> str:
-    """What the system did not give, where an error comes of that; else empty."""
+    """Return which resource an error is the lack of; empty for other errors."""
     text = str(error)
     no_process = getattr(error, "errno", None) == errno.EAGAIN or "can't start new thread" in text
     if no_process or (is_panic(error) and "thread" in text):

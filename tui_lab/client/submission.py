@@ -1,4 +1,4 @@
-"""From a file and the words behind it to a plan on disk and the event that submits it."""
+"""From a file and values of the command line to a plan on disk, and to the event that submits it."""
 
 from __future__ import annotations
 

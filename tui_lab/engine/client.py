@@ -1,4 +1,4 @@
-"""A follower's line to the engine of a lab: starts one where none is alive."""
+"""A client's connection to the engine of a lab; starts one where none is alive."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class NodeConnection:
 
     @property
     def status_text(self) -> str:
-        """What its tasks wait for, for a person; empty where all is well."""
+        """What its tasks wait for, for the user; empty where all is well."""
         since = self.state.setup_since
         if self.doing or since is None or not self.ready:
             return self.doing or self.notice
@@ -227,7 +227,7 @@ class NodeConnection:
         return "", False, False
 
     async def _pause(self, seconds: float | None) -> None:
-        """Wait before the next try; without `seconds` until a person asks for one, as may have happened by now."""
+        """Wait before the next try; without `seconds` until the user asks for one, as may have happened by now."""
         if self._next_way is not None:
             return
         self._again.clear()

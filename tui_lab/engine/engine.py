@@ -241,7 +241,7 @@ class Engine:
             self.feed(StartsRefused(run.name, node.name, refused))
 
     def _start(self, run: RunFiles, node: NodeConnection, message: Start) -> None:
-        """Have an attempt started whose files had to go there first; a person may have stopped it meanwhile."""
+        """Have an attempt started whose files had to go there first; the user may have stopped it meanwhile."""
         node.send(message)
         self.feed(StartSent(run.name, node.name, (message.task, message.attempt)))
 

@@ -1,4 +1,4 @@
-"""Commands of followers that are about nodes, and about files on them."""
+"""Commands of clients about nodes, and about files on them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tui_lab.store.task_files import TaskFile
 
 UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"  # what the journal has for a byte of a name that is no UTF-8
 ANSWER: Final = 60.0  # seconds that a node may take to be there for a command
-SETTLE: Final = 3.0  # seconds for news that an agent had for us
+SETTLE: Final = 3.0  # seconds for messages that an agent has not sent yet
 MOST: Final = 1 << 20  # bytes of a file in one answer
 
 
@@ -69,7 +69,7 @@ class NodeCommands:
         return found
 
     def notice(self) -> str:
-        """What the engine waits for, for a person; empty where all is well."""
+        """What the engine waits for, for the user; empty where all is well."""
         engine, active = self.engine, [self.scheduler.runs[name] for name in sorted(self.scheduler.active)]
         full = [
             f"{engine.lab.path / name}: {why}; waiting until there is room"
@@ -86,7 +86,7 @@ class NodeCommands:
         return f"{run.name}: its tasks on {', '.join(away)} are stopped once the connection is back" if away else ""
 
     def _drained(self, run: RunState) -> str:
-        """What a run waits for whose nodes a person has drained, all of them."""
+        """What a run waits for whose nodes the user has drained, all of them."""
         nodes = self.scheduler.nodes_of(run)
         if not run.order or run.held or not nodes or not all(node.drained for node in nodes):
             return ""

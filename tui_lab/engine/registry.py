@@ -1,4 +1,4 @@
-"""Which nodes there are: connecting to them, and letting go of them."""
+"""The nodes of the engine: adding, connecting, removing them."""
 
 from __future__ import annotations
 

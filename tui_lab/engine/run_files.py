@@ -69,7 +69,7 @@ class RunFiles:
         return written
 
     def decide(self, event: KnownEvent) -> None:
-        """Write what a person asks for: whole, or not at all. Raises StorageError where the disk does not take it."""
+        """Write what the user asks for: whole, or not at all. Raises StorageError where the disk does not take it."""
         self.require_room()
         if not self.append_now([event]):
             raise self._no_room()
@@ -164,7 +164,7 @@ class RunFiles:
 
     @property
     def drained_nodes(self) -> list[str]:
-        """Nodes on which a person wants nothing new to start."""
+        """Nodes on which the user wants nothing new to start."""
         return [] if self.state.placement is None else self.state.placement.drained
 
     def entries(self) -> dict[str, NodeEntry]:

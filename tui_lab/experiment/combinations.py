@@ -38,7 +38,7 @@ class Combinations:
 
     A parameter in `values` is coded: its column (UInt32) holds places in that list of distinct typed JSON
     values. The others are plain columns: drawn ones Float64 or Int64, derived ones Int64, Float64, String or
-    Boolean. `notices` are for a person. Without parameters there is one combination, a row without columns.
+    Boolean. `notices` are for the user. Without parameters there is one combination, a row without columns.
     """
 
     frame: pl.DataFrame

@@ -122,7 +122,7 @@ class FileTemplate(Model):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an experiment was read: no part of what it is: two files may say the same."""
+    """Where an experiment was read. Not part of the experiment: two files may say the same."""
 
     file: Path = field(default=Path(), compare=False)
     folder: Path | None = field(default=None, compare=False)
@@ -212,7 +212,7 @@ class Experiment(Model):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What looks odd but is no error, each with its place, for a person."""
+        """What looks odd but is no error, each with its place, for the user."""
         return self.origin.notices
 
     @property

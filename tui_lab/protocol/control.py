@@ -159,7 +159,7 @@ class NodesCleaned(Answer, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a command was not carried out. `storage`: the disk's fault, not the person's."""
+    """Why a command was not carried out. `storage`: the disk's fault, not the user's."""
 
     error: str
     hint: str = ""

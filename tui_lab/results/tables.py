@@ -1,4 +1,4 @@
-"""The tables of an experiment: what was asked, what came out, what it took.
+"""The tables of an experiment: parameters, metrics and facts of its tasks.
 
 `refresh` reads what is new in the outputs and keeps the rest from the cache. An attempt that ended is read
 once for each definition of a metric; another pattern, a new attempt or a file that was missing is read again,
@@ -103,7 +103,7 @@ class Results:
 
     @cached_property
     def warnings(self) -> tuple[Hint, ...]:
-        """What has to be mended: metrics that not every done task has, or whose values can't be compared, or
+        """Warnings: metrics that not every done task has, or whose values can't be compared, or
         that can't be computed."""
         warnings = [Hint(name, problem) for name, problem in self.problems.items()]
         warnings += [hints.too_slow(name, tasks) for name, tasks in self.slow.items()]

@@ -1,4 +1,4 @@
-"""Repeats until enough is known: which further tasks to ask for.
+"""`repeat: {until}`: which further repeats are needed.
 
 With `repeat: {min, max, until}` a plan holds all `max` repeats of every setting. The first `min` are asked for at
 once. Whenever nothing more is under way, each setting whose condition is not true yet gets one further repeat: its
@@ -46,7 +46,7 @@ class More(NamedTuple):
     tasks: list[int]
     """None where all conditions are true or all repeats used up."""
     note: str
-    """What a person should know of the condition: that it can't become true; else empty."""
+    """What the user should know of the condition: that it can't become true; else empty."""
 
 
 def more(folder: ExperimentFolder) -> More:

@@ -1,4 +1,4 @@
-"""What tasks ran under, kept beside an experiment: `environment/HASH.json`, named by its content.
+"""The environment in which tasks ran, kept beside an experiment: `environment/HASH.json`, named by its content.
 
 Equal facts are one file, however often they are captured. What looks secret is never written: variables by their
 names, texts by what secrets look like.

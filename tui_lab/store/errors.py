@@ -1,4 +1,4 @@
-"""What can be wrong with a lab. Each message is one line for a person."""
+"""What can be wrong with a lab. Each message is one line for the user."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ class Stopped(_Event, frozen=True, tag="stopped"):
 
 
 class Paused(_Event, frozen=True, tag="paused"):
-    """Nothing new starts: `first_failures`, `max_failures`, `asked` (by a person), `no_node` (no node can be
+    """Nothing new starts: `first_failures`, `max_failures`, `asked` (by command), `no_node` (no node can be
     reached), `error` (the run can't go on; `message` says why)."""
 
     at: float

@@ -105,20 +105,20 @@ class State:
         self.nodes: list[str] = []
         self.spools: dict[str, str] = {}  # node -> identity of the agent's ledger that it was last handed tasks with
         self.environments: dict[str, str] = {}  # node -> digest of what was captured of it last
-        self.placement: NodesChanged | None = None  # the nodes of the newest submission, where a person changed them
+        self.placement: NodesChanged | None = None  # the nodes of the newest submission, where the user changed them
         self.quarantined: set[str] = set()  # nodes that get nothing more of the newest submission
         self.plan = 0  # number of the newest plan
         self.submissions: list[Submitted] = []
         self.note = ""  # on the repeats of the newest submission: that `until` can't become true
         self.paused: Paused | None = None
-        self.drained = False  # a person asked to start nothing more
+        self.drained = False  # the user asked to start nothing more
         self.ended: Ended | None = None  # of the newest submission
         self.offset = 0  # of the journal, behind the last event applied
         self.damage: list[Damage] = []  # lines of the journal that were passed over
         self.proof = (0, 0)  # an offset, and the CRC-32 of the journal before it, as a checkpoint had them
         self.changes: dict[int, Changes] = {}  # task -> what a retry changed for it
         self.stopping: dict[tuple[int, int], str] = {}  # open attempts that are to be stopped -> why
-        self.notes: dict[int, str] = {}  # task -> what a person should know of its last attempt; of some tasks at most
+        self.notes: dict[int, str] = {}  # task -> what the user should know of its last attempt; of some tasks at most
         self.counts = Counter[int]()  # planned tasks by state
 
     def grow(self, size: int) -> None:
@@ -360,14 +360,14 @@ class State:
                 self.stopping[task, attempt] = reason
 
     def _stop(self, event: Stopped) -> None:
-        """Tasks that a person stopped before they began."""
+        """Tasks that the user stopped before they began."""
         for task in ranges.each(event.tasks):
             self._move(task, STOPPED)
             self.columns["queued"][task] = 0
             self.columns["reason"][task] = _REASON_CODE["stopped"]
 
     def _clean(self, event: Cleaned) -> None:
-        """Tasks whose results a person removed: as if they had never run, but numbers of attempts go on."""
+        """Tasks whose results the user removed: as if they had never run, but numbers of attempts go on."""
         columns = self.columns
         for task in ranges.each(event.tasks):
             self._move(task, PENDING)

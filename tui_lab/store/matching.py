@@ -33,7 +33,7 @@ class Match:
     """New tasks and the earlier ones with the same setting."""
 
     pairs: pl.DataFrame  # key (of the new task), task_id and version (of the earlier one)
-    differences: tuple[str, ...]  # what makes them new, for a person
+    differences: tuple[str, ...]  # what makes them new, for the user
     unmatched: str = ""  # why the parameters allow no match at all
 
 

@@ -58,7 +58,7 @@ MAX_TASKS: Final = 20_000_000  # of one plan
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with what a person wants to know of it before it runs."""
+    """A plan with what the user wants to know of it before it runs."""
 
     plan: Plan
     known: pl.Series  # Boolean, a row per task: the task id existed before

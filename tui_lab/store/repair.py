@@ -3,7 +3,7 @@
 Where a single byte is wrong, the sums tell which: the line is as it was again, and nothing is lost.
 
 A line that was lost may have said that an attempt has ended. Its task would look as if it were still open, and would
-run again: so what is open behind the damage ends as lost, which says to a person what happened. Of a submission that
+run again: so what is open behind the damage ends as lost, which the user sees. Of a submission that
 was lost the plan is still there, and which of its tasks were given out.
 """
 
@@ -48,7 +48,7 @@ _OF_A_SUBMISSION: Final = (b"submitted", b'"plan"', b'"planned"', b'"queued"', b
 
 
 def repair(folder: ExperimentFolder) -> list[str]:
-    """Write the journal anew where it is damaged; what was done, in lines for a person. The old one is kept beside it.
+    """Write the journal anew where it is damaged; what was done, in lines for the user. The old one is kept beside it.
     Only for the holder of the engine's lock. Raises LabError, StorageError."""
     path = folder.journal
     damage = _damage(path)

@@ -1,1 +1,1 @@
-"""What a person sees: the full-screen lab."""
+"""The full-screen lab."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OpenScreen: TypeAlias = "Callable[[Path, Path | None], int]"
-"""Shows a lab, with a file in the editor, until a person leaves it; its exit status."""
+"""Shows a lab, with a file in the editor, until the user leaves it; its exit status."""
 
 
 class Command(NamedTuple):

@@ -236,7 +236,7 @@ def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
 
 
 def _metrics(folder: Path) -> JsonObject:
-    """The metrics that `parse` or a person gave the experiment: a larger sweep keeps them."""
+    """The metrics that `parse` or the user gave the experiment: a larger sweep keeps them."""
     from tui_lab.experiment.yaml.parser import parse
     from tui_lab.store.experiment import ExperimentFolder
 
@@ -248,7 +248,7 @@ def _metrics(folder: Path) -> JsonObject:
 
 
 def _check_edited(lab: Lab | None, path: Path, text: str, may_replace: bool) -> None:
-    """A file that a person edited and never ran stays. Raises UsageError, StorageError."""
+    """A file that the user edited and never ran stays. Raises UsageError, StorageError."""
     old = _read(path)
     if old not in (None, text) and not may_replace and not (lab is not None and _submitted(lab, path.stem, old)):
         raise UsageError(

@@ -81,7 +81,7 @@ def as_json(prepared: Prepared) -> JsonObject:
 
 
 def show(prepared: Prepared, everything: bool) -> None:
-    """Print the plan for people. everything: all tasks, not the first few."""
+    """Print the plan as text. everything: all tasks, not the first few."""
     from tui_lab.client.formatting import plural, shortened, span
 
     plan = prepared.plan

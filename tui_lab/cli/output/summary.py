@@ -237,7 +237,7 @@ def _aligned(rows: list[tuple[str, str, str]]) -> list[str]:
 
 
 def next_commands(name: str, state: fold.State, counts: dict[str, int], lab: str, measured: bool = True) -> list[str]:
-    """What a person may want to type next. measured: the experiment has metrics."""
+    """What the user may want to type next. measured: the experiment has metrics."""
     words, columns = [], state.columns
     asked = zip(columns["queued"], columns["state"], strict=True)
     left = sum(queued and code == fold.PENDING for queued, code in asked)

@@ -14,7 +14,7 @@ _ABSENT: Final = re.compile(r"not found|unknown command|no such file|cannot exec
 class ChannelError(Exception):
     """A node that can't be reached: one line that says what is wrong and what to do.
 
-    `fatal`: trying again does not help before a person has done something.
+    `fatal`: trying again does not help before the user has done something.
     """
 
     def __init__(self, message: str, *, fatal: bool = False) -> None:

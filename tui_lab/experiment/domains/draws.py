@@ -1,4 +1,4 @@
-"""Chance by number: the i-th draw depends on seed, name and i alone.
+"""Random draws by number: the i-th draw depends on seed, name and i alone.
 
 Every draw is a hash of its number. So a longer sample begins with the shorter one, and the same file gives
 the same plan on every machine: only integer arithmetic and the four basic operations on floats are used,

@@ -50,7 +50,7 @@ def as_float(number: int) -> int | float:
 
 
 def exact(number: Number) -> Fraction:
-    """The number that a person wrote, not the nearest binary fraction."""
+    """The number that the user wrote, not the nearest binary fraction."""
     return Fraction(repr(number))
 
 

@@ -58,7 +58,7 @@ _QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 class ExpressionError(Exception):
     """An expression that can't be used.
 
-    `message` is one line for a person, `offset` the place in the text (characters, from 0; None where it is
+    `message` is one line for the user, `offset` the place in the text (characters, from 0; None where it is
     not known), `hint` what to do about it or an empty text.
     """
 

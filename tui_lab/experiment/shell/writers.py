@@ -143,7 +143,7 @@ class LineWriter:
     assigned: dict[str, str] = field(default_factory=dict)
 
     def line(self, parts: Iterable[Part]) -> str:
-        """Return one line for a person to paste into a shell, with the assignments that it needs in front."""
+        """Return one line for the user to paste into a shell, with the assignments that it needs in front."""
         line = self._write(parts)
         return "".join(f"{name}={quote(text)}; " for name, text in self.assigned.items()) + line
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file, said to a person: where, what, and what to do about it."""
+"""Problems of a file, as messages for users: the place, what is wrong, and a hint."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ MOST: Final = 10**9  # of what a key counts, where nothing else bounds it
 
 
 def described(node: Node) -> str:
-    """What a value is, for a person: `text ("ten")`, `a list`, `the number 1.5`."""
+    """What a value is, for the user: `text ("ten")`, `a list`, `the number 1.5`."""
     if node.kind != "scalar":
         return f"a {node.kind}"
     if node.value is None:

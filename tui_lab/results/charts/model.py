@@ -172,7 +172,7 @@ class Chart:
     caption: str = ""
     """What a point and its error are."""
     notes: tuple[str, ...] = ()
-    """What a person should know: values left out, goals taken for granted."""
+    """What the user should know: values left out, goals taken for granted."""
     error_style: ErrorStyle = "band"
     annotate: bool = False
     number_format: str | None = None

@@ -78,7 +78,7 @@ def write(
 ) -> str:
     """Write a frame to a file, or to a stream (by default standard output).
 
-    Returns a note for the person (what did not fit on the terminal), or an empty text. A reader that closes
+    Returns a note for the user (what did not fit on the terminal), or an empty text. A reader that closes
     the pipe ends the output without a word. Raises OutputError, StorageError.
     """
     target = sys.stdout if stream is None else stream

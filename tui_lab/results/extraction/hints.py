@@ -1,4 +1,4 @@
-"""Why a metric was found nowhere, said so that a person can mend it."""
+"""Hints on metrics that were found nowhere: why, and how to correct their patterns."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _type(name: str, metric: Metric) -> ColumnType:
 
 
 def several_units(name: str, units: Mapping[str, int], wanted: str | None, stated: bool) -> Hint | None:
-    """That the values of a metric are in units that can't be compared. `stated`: the wanted unit is one that a person
+    """That the values of a metric are in units that can't be compared. `stated`: the wanted unit is one that the user
     gave, so that a bare number is in it."""
     found = kinds(units, wanted)
     target = kinds([wanted]) if wanted else set()

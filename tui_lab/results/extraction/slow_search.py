@@ -1,4 +1,4 @@
-"""Searches that may take for ever, in a process of their own.
+"""Searches that may take for ever, in a separate process with a time limit.
 
 Python's `re` can't be interrupted, and while it searches no other thread runs. What may take long is therefore searched
 by a helper process, which the operating system ends when its time is over. Helpers start when they are needed, are kept

@@ -33,7 +33,7 @@ _STEP: Final = re.compile(
 
 
 class SourceError(Exception):
-    """A file that is there and can't be used as it should; the text says why, for a person."""
+    """A file that is there and can't be used as it should; the text says why, for the user."""
 
 
 def parse_path(path: str) -> tuple[Any, ...]:

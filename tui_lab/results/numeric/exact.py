@@ -1,4 +1,4 @@
-"""Sums that lose nothing: means, deviations and analyses of variance.
+"""Sums without rounding errors: means, deviations and analyses of variance.
 
 Values that agree in their leading digits (1000000000000.3, 1000000000000.4) are where simple formulas fail,
 and where a binary number is no longer the decimal one that a program printed. Here a common value is

@@ -128,7 +128,7 @@ def query(
 ) -> pl.DataFrame:
     """The answer to one query.
 
-    Raises QueryError; `warn` is called with what a person should know of the answer.
+    Raises QueryError; `warn` is called with what the user should know of the answer.
     """
     with Database(lab, current, live) as database:
         return database.query(sql, warn)

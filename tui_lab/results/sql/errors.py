@@ -1,4 +1,4 @@
-"""What is wrong with a query, said for a person and shown at its place."""
+"""Errors of queries, as messages for users, with their place."""
 
 from __future__ import annotations
 

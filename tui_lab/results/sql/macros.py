@@ -1,4 +1,4 @@
-"""Questions that everyone asks, as tables in SQL.
+"""Frequent questions as tables in SQL: best, compare, failures, slowest.
 
     best('METRIC'[, 'EXPERIMENT'])     a row per setting, as `stats` judges them: best first (in the order of the plan
                                        where the metric has no goal), what lacks values last

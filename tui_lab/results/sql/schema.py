@@ -1,4 +1,4 @@
-"""The tables of a lab and their columns, as a person asks for them."""
+"""The tables of a lab and their columns, for `.schema`."""
 
 from __future__ import annotations
 

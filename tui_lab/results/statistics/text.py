@@ -11,7 +11,7 @@ from typing import Final
 MOST_MORE: Final = 4
 """Places beyond those of its neighbours that a number of a column may have to show what is not known of it."""
 EXACT: Final = 7
-"""Characters up to which a number that a person chose is written with all its digits."""
+"""Characters up to which a number that the user chose is written with all its digits."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -58,7 +58,7 @@ def apart(values: Sequence[float], digits: int = 4) -> list[str]:
 
 
 def chosen(values: Sequence[float]) -> list[str]:
-    """Numbers that a person chose: exact where that takes few characters, else rounded as far as they still differ.
+    """Numbers that the user chose: exact where that takes few characters, else rounded as far as they still differ.
     Not finite ones keep their names."""
     texts = [_chosen(value, None) for value in values]
     long = [place for place, text in enumerate(texts) if len(text) > EXACT]

@@ -1,4 +1,4 @@
-"""What a person should know before believing a report."""
+"""Warnings on a report: missing tasks, few repeats, equal values, outliers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done wherever one is on the screen."""
+"""The actions of the app, which every pane has."""
 
 from __future__ import annotations
 

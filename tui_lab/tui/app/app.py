@@ -1,4 +1,4 @@
-"""The screen: seven panes on one lab. It follows the journals as every follower does, and decides nothing."""
+"""The screen: seven panes on one lab. It follows the journals, as every client does, and decides nothing."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class LabApp(App[int]):
     # --- Input
 
     async def on_event(self, event: events.Event) -> None:
-        """Take what a person does in its order, and each thing only when the one before has had its effects."""
+        """Handle keys and clicks in order, each after the one before has had its effects."""
         if isinstance(event, (events.InputEvent, events.Paste)) and not event.is_forwarded:
             # Without a screen the app is being taken down. No action that goes before the focus waits for anything, so
             # the screen that is here now is here until the event is handed on.
@@ -220,7 +220,7 @@ class LabApp(App[int]):
         await super().on_event(event)
 
     def _clear_read(self) -> None:
-        """Take away short messages that could be read: they cover what a person goes on with."""
+        """Remove short messages once there was time to read them: they cover the pane."""
         if self._read_by is not None and time.monotonic() >= self._read_by:
             self._read_by = None
             self.clear_notifications()
@@ -287,7 +287,7 @@ class LabApp(App[int]):
             self.tell(problem, "error")
 
     def _check_keys(self) -> None:
-        """Say which of a person's own keys mean nothing: the panes' actions are known only now."""
+        """Report configured keys of unknown actions: the panes' actions are known only now."""
         from tui_lab.experiment.yaml.problem import suggest
         from tui_lab.tui.app.palette import registry
         from tui_lab.tui.base.config import config_file
@@ -316,7 +316,7 @@ class LabApp(App[int]):
         return list(self._panes.values())
 
     def show_pane(self, name: str) -> None:
-        """Make a pane visible, with the cursor where a person begins."""
+        """Make a pane visible and give it the focus."""
         pane = self.open_pane(name)
         pane.call_after_refresh(self._focus_in, pane)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tui_lab.tui.app.app import LabApp
 
 
-# --- Ends that a person did not ask the screen for: its terminal goes away, or a signal tells it to go
+# --- Ends from outside: the terminal goes away, or a signal comes
 GRACE: Final = 3.0  # seconds for leaving in order; writing to a terminal that is gone may block
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -64,7 +64,7 @@ class Hangup:
 
 
 def open_screen(lab: Path, file: Path | None = None) -> int:
-    """Show the screen until a person leaves it; its exit status. Raises UsageError for a bad configuration.
+    """Show the screen until the user leaves it; its exit status. Raises UsageError for a bad configuration.
 
     A lab that is there must be one that can be read: LabError otherwise.
     """
@@ -129,7 +129,7 @@ def _tell_alt() -> None:
 
 
 def _crashed(text: str) -> int:
-    """A mistake of the screen: what ran goes on, and that is what a person wants to know first."""
+    """Report a bug of the screen. First of all, that the run goes on."""
     from tui_lab.tui.base.config import keep_traceback
 
     try:

@@ -1,4 +1,4 @@
-"""What the watcher looks at: one experiment's journal, and the engine."""
+"""What the watcher reads: one experiment's journal, and the engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands around the panes: the lab and its run above, the panes' names, the keys below."""
+"""The lines around the panes: the lab and its run above, the panes' names, the keys below."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Tabs(Line):
 
 
 class Notice(Line):
-    """What a person should know now: the engine's word, or that it died."""
+    """A notice: what the engine waits for, or that it died."""
 
     DEFAULT_CSS = """
     Notice { display: none; height: auto; max-height: 3; text-wrap: wrap; }

@@ -1,4 +1,4 @@
-"""What a person types and clicks acts in the order in which it came.
+"""Keys and clicks act in the order in which they came.
 
 Textual hands a key to the queue of the widget that has the focus, runs bindings in the queue of the app, and changes
 the focus by a message. Keys that arrive in one piece (over SSH, from a paste, on a busy machine) then overtake each

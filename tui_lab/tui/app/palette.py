@@ -37,7 +37,7 @@ def _key_word(key: str) -> str:
 
 
 def keys_of(action: Action, own: dict[str, str]) -> str:
-    """Its keys, where a person has not set others."""
+    """Its keys, where the user has not set others."""
     return key_words(own.get(action.id, action.keys))
 
 

@@ -1,4 +1,4 @@
-"""What a person can do: each action once, for the keys, the footer, the help, the palette and the docs."""
+"""The actions of the screen, each defined once: for the keys, the footer, the help, the palette and the docs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Action:
     """One thing that a key does.
 
     id is the pane's name (or `app`), a dot, and the action's own name: `tasks.retry` calls `action_retry` of the
-    Tasks pane. keys are Textual's names, separated by commas; the first stands in the footer. A person may
+    Tasks pane. keys are Textual's names, separated by commas; the first stands in the footer. The user may
     set others in config.toml, by the id.
     """
 
@@ -42,7 +42,7 @@ def bindings(actions: Iterable[Action]) -> list[BindingType]:
     """The actions as Textual's bindings.
 
     A key with alt goes before the widget that has focus: from most terminals it comes with its letter, which a text
-    field would take. It keeps acting where a person has set other keys.
+    field would take. It keeps acting where the user has set other keys.
     """
     found: list[BindingType] = []
     for one in actions:

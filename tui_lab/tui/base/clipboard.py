@@ -12,7 +12,7 @@ LIMIT: Final = 74_994  # bytes: some terminals silently drop more
 
 
 def copy(text: str, terminal: Callable[[str], None], folder: Path, environment: Mapping[str, str]) -> str:
-    """Put a text where a person can paste it from; where that is, in a few words.
+    """Put a text where the user can paste it from; where that is, in a few words.
 
     terminal: gives the text to the terminal by OSC 52. folder: for a text that is too long for it. Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""How a person has set the screen up: `config.toml`, read strictly; and what the screen remembers by itself."""
+"""The configuration of the screen: `config.toml`, read strictly; and the state that the screen saves."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _wrong(path: Path, key: str, what: str, hint: str = "") -> UsageError:
 
 
 class SavedState:
-    """What the screen keeps by itself from one start to the next: theme, sizes, and of each lab the pane and the
+    """What the screen saves from one start to the next: theme, sizes, and of each lab the pane and the
     experiment that were looked at. A file that can't be read or written is no reason to stop."""
 
     def __init__(self, path: Path, lab: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tables that are written to a file whose path a person types."""
+"""Writing a table to a file whose path the user types."""
 
 from __future__ import annotations
 

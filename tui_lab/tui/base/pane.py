@@ -243,7 +243,7 @@ class Pane(Vertical, can_focus=True):
         """A worker of this pane ended with an unexpected error: show it where its answer is expected."""
 
     def focus_first(self) -> None:
-        """Put the cursor where a person begins, each time the pane is opened."""
+        """Put the cursor where the user begins, each time the pane is opened."""
         for widget in self.query("*"):
             if widget.focusable and not is_text(widget):
                 widget.focus()

@@ -12,7 +12,7 @@ from tui_lab.results.sql.errors import QueryError
 
 @dataclass(frozen=True)
 class Problem:
-    """What went wrong, for a person; line and column (from 0) where there is a place in the typed text."""
+    """What went wrong, for the user; line and column (from 0) where there is a place in the typed text."""
 
     message: str
     place: tuple[int, int] | None = None

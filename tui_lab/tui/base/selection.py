@@ -9,7 +9,7 @@ import polars as pl
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """The tasks of an experiment that a person has marked, or else found by a filter. words: which, as shown."""
+    """The tasks of an experiment that the user has marked, or else found by a filter. words: which, as shown."""
 
     experiment: str
     words: str

@@ -29,7 +29,7 @@ class ExperimentSnapshot:
     submissions: int = 0
     rate: float | None = None
     remaining: float | None = None
-    drained: bool = False  # a person asked to start nothing more
+    drained: bool = False  # the user asked to start nothing more
     failure: str = ""  # the last task that failed, in a line
     note: str = ""  # on the repeats of its newest submission: that `until` can't become true
     problem: str = ""  # why it can't be read

@@ -40,7 +40,7 @@ class Settings:
     home: the folder that ~ stands for. defaults: what holds where nothing is set.
     """
 
-    name: str  # as the person wrote it
+    name: str  # as the user wrote it
     found: dict[str, list[str]]
     defaults: Mapping[str, list[str]]
     home: Path

@@ -132,7 +132,7 @@ def _refused(target: Target) -> ChannelError:
 
 
 def _share(target: Target) -> str:
-    """How a person may log in once for all."""
+    """How the user can log in once for all connections."""
     path = target.settings.text("controlpath")
     return f"; once you have logged in by `ssh -fNM {target.words()}`, it uses that connection" if path else ""
 

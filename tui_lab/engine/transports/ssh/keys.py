@@ -76,7 +76,7 @@ async def _close(client: asyncssh.SSHAgentClient) -> None:
 
 
 def find_identities(entry: NodeEntry, settings: Settings, home: Path) -> Identities:
-    """What the entry of a node and the person's configuration name. Reads files; raises ChannelError where the entry
+    """What the entry of a node and the user's configuration name. Reads files; raises ChannelError where the entry
     names a key that can't be used."""
     named = bool(entry.get("key"))
     files = [own_path(entry["key"], home)] if named else settings.paths("identityfile")

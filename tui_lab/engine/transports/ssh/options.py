@@ -39,7 +39,7 @@ _NOT_HERE: Final = ("bindinterface", "pkcs11provider")  # keywords that change t
 
 
 class _Watching(asyncssh.SSHClient):
-    """Takes note of a host key that is not known; it is never accepted, but on this machine where the person's
+    """Takes note of a host key that is not known; it is never accepted, but on this machine where the user's
     configuration asks for no check there."""
 
     def __init__(self, seen_keys: list[asyncssh.SSHKey], *, loopback: bool) -> None:
@@ -73,7 +73,7 @@ Arguments: TypeAlias = dict[str, Any]
 class Target:
     """One machine to log in to: the node, or one on the way to it."""
 
-    name: str  # as the person wrote it: an alias, a host name, an address
+    name: str  # as the user wrote it: an alias, a host name, an address
     entry: NodeEntry
     settings: Settings
     host: str
@@ -132,7 +132,7 @@ class Target:
         return self.known.match(self.alias, "", self.port if self.port != 22 else None)
 
     def words(self, *options: str) -> str:
-        """What a person types behind `ssh` to get there."""
+        """What the user types behind `ssh` to get there."""
         words = [*options, *([f"-p {self.entry['port']}"] if self.entry.get("port") else [])]
         if self.entry.get("known_hosts"):
             words.append(f"-o UserKnownHostsFile={self.entry['known_hosts']}")
@@ -141,7 +141,7 @@ class Target:
 
 
 def find_target(entry: NodeEntry, environment: Mapping[str, str]) -> Target:
-    """Put an entry of a node together with the person's SSH configuration. Reads files and may run programs; raises
+    """Put an entry of a node together with the user's SSH configuration. Reads files and may run programs; raises
     ChannelError."""
     settings = read_settings(entry, environment)
     home = Path(environment.get("HOME") or Path.home())

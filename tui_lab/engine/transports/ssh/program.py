@@ -1,4 +1,4 @@
-"""The person's own `ssh` as the way to a node, for what it alone can do: share a connection that is open
+"""The user's own `ssh` as the way to a node, for what it alone can do: share a connection that is open
 (ControlMaster), sign with a key on a device, Kerberos, lists of revoked keys. Each channel is a process of it."""
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ async def _end(process: Process) -> None:
 
 
 def _of_settings(settings: Settings) -> list[str]:
-    """What holds unless the person says otherwise, as for connections of our own."""
+    """What holds unless the user says otherwise, as for connections of our own."""
     usual = {"ConnectTimeout": CONNECT, "ServerAliveInterval": KEEPALIVE[0], "ServerAliveCountMax": KEEPALIVE[1]}
     return [f"-o{name}={value:.0f}" for name, value in usual.items() if not settings.number(name.lower())]
 

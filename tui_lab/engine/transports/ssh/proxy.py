@@ -16,7 +16,7 @@ FD_PATIENCE: Final = 20.0  # seconds for a program that is to hand over a connec
 
 
 class ProxyCommand:
-    """Run by the person's shell, as ssh does. `socket` is our end; the program ends with it."""
+    """Run by the user's shell, as ssh does. `socket` is our end; the program ends with it."""
 
     def __init__(self, process: asyncio.subprocess.Process, ours: socket.socket) -> None:
         self.socket = ours

@@ -1,5 +1,5 @@
 """A machine reached by SSH: the same agent as everywhere, over channels of a pool of connections, or through the
-person's own `ssh` where that alone gets in."""
+user's own `ssh` where that alone gets in."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class SshTransport:
 
     @property
     def by_program(self) -> bool:
-        """Whether the person's own `ssh` leads there."""
+        """Whether the user's own `ssh` leads there."""
         return self._program is not None
 
     async def _open(self, mode: Mode) -> Channel:
@@ -148,7 +148,7 @@ class SshTransport:
         return await self._program.run(command)
 
     async def _other_way(self, error: ChannelError) -> SshProgram:
-        """The person's own `ssh`, where that gets in though we did not. Raises the error where it does not, either."""
+        """The user's own `ssh`, where that gets in though we did not. Raises the error where it does not, either."""
         module = await asyncio.to_thread(_program_module)
         program: SshProgram | None = await module.SshProgram.find(self.entry, self.environment)
         if program is not None and (error.fatal or program.shares) and await program.can_connect():

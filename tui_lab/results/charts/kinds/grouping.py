@@ -1,4 +1,4 @@
-"""What the kinds of chart share: series by hue and style, aggregates of rows, and the table for people."""
+"""What the kinds of chart share: series by hue and style, aggregates of rows, and the printed table."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class ChartWritten(Message):
     failed: bool = False
 
 
-# --- What a person can do in the Chart pane, and what there is to choose from
+# --- Actions of the Chart pane, and their choices
 HELP: Final = """
 Draws the answer of a query (`p` in the Query pane), or the steps or results of an experiment; `o` chooses. Steps grow
 during a run. With `task` as hue, each task has its own curve: the tasks that are marked in the Tasks pane, else those
@@ -141,7 +141,7 @@ class ChartPane(Pane):
         self.made: MadeChart | None = None
         self._given: Rows | None = None  # the answer that was handed over last
         self._of: tuple[str | None, What | None] = (None, None)  # experiment and table that are read
-        self._own = False  # whether the person chose something: then new rows keep it
+        self._own = False  # whether the user chose something: then new rows keep it
         self._reading = 0  # number of the reading that is going, else 0
         self._making = 0
         self._count = 0

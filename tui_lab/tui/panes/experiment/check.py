@@ -82,7 +82,7 @@ def check(path: Path, text: str) -> Checked:
 
 
 def plan(lab: Lab | None, checked: Checked, path: Path, slots: int, asked: bool) -> Planned:
-    """Plan a text without mistakes. `asked`: a person waits for it, however large it is."""
+    """Plan a text without mistakes. `asked`: the user waits for it, however large it is."""
     text = checked.text
     if checked.experiment is not None and not asked:
         count = size(checked.experiment)

@@ -25,7 +25,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class FileError(Exception):
-    """A file that can't be opened or saved. One line for a person."""
+    """A file that can't be opened or saved. One line for the user."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class EditedFile:
         return ""
 
     def forget(self) -> None:
-        """Remove the copy: the text is saved, or given up by a person."""
+        """Remove the copy: the text is saved, or given up by the user."""
         with suppress(OSError):
             self._copy.unlink(missing_ok=True)
 

@@ -34,7 +34,7 @@ from tui_lab.tui.panes.experiment.plan import counts_content
 
 @dataclass(frozen=True)
 class Launch:
-    """What a person has agreed to."""
+    """What the user has agreed to."""
 
     nodes: tuple[NodeEntry, ...]
     keep_going: bool

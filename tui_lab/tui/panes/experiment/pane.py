@@ -336,7 +336,7 @@ class EditorSide(Vertical):
 
 
 def editor_command() -> list[str]:
-    """The person's editor as words."""
+    """The user's editor as words."""
     for name in ("VISUAL", "EDITOR"):
         if os.environ.get(name, "").strip():
             try:

@@ -37,7 +37,7 @@ class PlanView(Vertical):
     """
 
     class Chosen(Message):
-        """A person wants to go to a mark."""
+        """The user wants to go to a mark."""
 
         def __init__(self, mark: Mark) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""What could be meant at a place in a SQL text: tables, columns, functions, macros, keywords.
+"""Completions at a place in a SQL text: tables, columns, functions, macros, keywords.
 
 Nothing is parsed: the words around the place say which clause it is in, and which tables the text names.
 Any text is fine, finished or not.

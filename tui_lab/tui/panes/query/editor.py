@@ -64,7 +64,7 @@ class Popup(OptionList, can_focus=False):
         super().__init__(compact=True)
         self.completion = Completion(0, 0)
         self.touched = False
-        """Whether the person moved in the list, so that enter means a candidate and not a new line."""
+        """Whether the user moved in the list, so that enter means a candidate and not a new line."""
 
     @property
     def is_open(self) -> bool:

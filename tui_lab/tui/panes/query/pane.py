@@ -68,7 +68,7 @@ class Exported(Message):
     failed: bool = False
 
 
-# --- What a person can do in the Query pane
+# --- Actions of the Query pane
 HELP: Final = """
 Query the lab with SQL (DuckDB's), also during a run. A query changes nothing.
 

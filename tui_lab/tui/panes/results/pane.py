@@ -260,7 +260,7 @@ class ResultsPane(Pane):
         self.table.set_frame(self._rows.frame, columns=self._rows.columns)
 
     def _sorted(self, report: Report, places: tuple[int, ...]) -> list[int]:
-        """The places in the order of a parameter, where a person asked for one."""
+        """The places in the order of a parameter, where the user asked for one."""
         order = self.table.sort_by
         name = self._rows.parameters.get(order[0]) if order is not None and self._rows is not None else None
         if order is None or name not in report.settings.by:

@@ -25,7 +25,7 @@ DURATION: Final = "duration"
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """What a person wants to see of an experiment."""
+    """What the user wants to see of an experiment."""
 
     metric: str | None = None
     """By default the leading one."""

@@ -1,6 +1,6 @@
 """What keys of the Tasks pane do to tasks: retry, stop, try, copy. Each asks first where it can't be undone.
 
-Functions that ask return what is to be done then, in a thread; it says what it did, for a person.
+Functions that ask return the work to do then, in a thread. The work returns a message for the user.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def retry(
     environment: Mapping[str, str],
     words: str,
 ) -> str:
-    """Ask for tasks again; what was done, for a person. `words` change them: `timeout=2h needs.memory=16G`. Raises
+    """Ask for tasks again; what was done, for the user. `words` change them: `timeout=2h needs.memory=16G`. Raises
     LabError, UsageError."""
     changes = read_changes(words.split())
     check_needs(source.folder, changes.get("needs", {}))

@@ -286,7 +286,7 @@ class TasksPane(Pane):
 
     @property
     def in_log(self) -> bool:
-        """Whether a person reads the log: then it stays with its task, also where that leaves the rows."""
+        """Whether the user reads the log: then it stays with its task, also where that leaves the rows."""
         return self.detail is not None and (
             self.has_class("-zoomed") or self.log_panel.has_pseudo_class("focus-within")
         )

@@ -23,7 +23,7 @@ _BEHIND: Final = ("node", "attempts", "duration", "reason")
 
 @dataclass(frozen=True)
 class View:
-    """What a person asked to see. `only`: these tasks alone, under a name."""
+    """What the user asked to see. `only`: these tasks alone, under a name."""
 
     text: str = ""
     order: tuple[str, bool] | None = None
@@ -97,7 +97,7 @@ def _anywhere(frame: pl.DataFrame, word: str) -> pl.Series:
 
 
 def columns(table: TaskTable, view: View) -> list[str]:
-    """The columns that are shown, in order: those that a person chose, else those that vary."""
+    """The columns that are shown, in order: those that the user chose, else those that vary."""
     if view.columns is not None:
         return [name for name in view.columns if name in table.frame.columns]
     return default_columns(table)

@@ -1,4 +1,4 @@
-"""What stands there before anything has run: three ways to begin, and runs of this machine to look at."""
+"""The pane that is shown before anything has run: three ways to begin, and the runs of this machine."""
 
 from __future__ import annotations
 

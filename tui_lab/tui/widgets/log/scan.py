@@ -1,4 +1,4 @@
-"""Looking through outputs for words, and counting lines: in a thread, some KiB at a time."""
+"""Searching outputs for words, and counting lines: in a thread, some KiB at a time."""
 
 from __future__ import annotations
 

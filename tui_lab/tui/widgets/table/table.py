@@ -113,7 +113,7 @@ Order = tuple[str, bool]
 
 
 def next_order(order: Order | None, column: str) -> Order | None:
-    """The order after a person asks to sort by a column: ascending, descending, as it came."""
+    """The order after the user asks to sort by a column: ascending, descending, as it came."""
     if order is None or order[0] != column:
         return column, False
     return None if order[1] else (column, True)
@@ -169,7 +169,7 @@ class FrameTable(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.key = key
         self.frozen = frozen
-        self.rests_on_first = False  # until a person moves the cursor, it stays on whatever row is the first
+        self.rests_on_first = False  # until the user moves the cursor, it stays on whatever row is the first
         self.placeholder = "nothing to show"
         self.overlay: Overlay | None = None  # newer values for the rows in sight, which are passed to it
         self.marked: set[Any] = set()
@@ -180,7 +180,7 @@ class FrameTable(ScrollView, can_focus=True):
         self._measures: list[Measure] = []
         self._layout_ = Layout.of((), 0, 0)
         self._page = Page(self.frame, (), 0, 0, None, "")
-        self._chosen: Any = None  # the key that a person went to
+        self._chosen: Any = None  # the key that the user went to
         self._tones = Tones(self)
 
     # --- The frame
@@ -263,7 +263,7 @@ class FrameTable(ScrollView, can_focus=True):
         return self.frame.row(index, named=True)
 
     def rest(self) -> None:
-        """Forget the row that a person went to."""
+        """Forget the row that the user went to."""
         self._chosen = None
 
     def go_to(self, key: Any) -> bool:
