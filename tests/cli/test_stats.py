@@ -219,7 +219,7 @@ def test_versions_and_files_against_each_other(grid: Workbench) -> None:
     assert [row["scope"] for row in rows] == ["setting"] * 4 + ["overall"]
     assert {round(row["difference"], 9) for row in rows} == {0.005}
     mistakes: tuple[tuple[tuple[str, ...], str], ...] = (
-        (("grid", "--against", "grid"), "grid is both"),
+        (("grid", "--against", "grid"), "both sides are grid"),
         (("grid@3", "--against", "grid"), "grid@3 has no tasks; there are grid@1, grid@2"),
         (("grid", "--against", "none.csv"), "none.csv: there is no such file"),
         (("grid", "--against", "gird"), 'did you mean "grid"?'),

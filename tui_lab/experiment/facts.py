@@ -163,7 +163,7 @@ for _fact in (
         name="cpu_time",
         type="float",
         unit="s",
-        meaning="time of processors",
+        meaning="CPU time of all its processes",
         measured=True,
         compared=False,
         searched=False,
