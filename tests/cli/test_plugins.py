@@ -14,9 +14,11 @@ import pytest
 import tui_lab
 from tests.workbench import Workbench
 from tui_lab.experiment.domains.kinds import KINDS
+from tui_lab.experiment.row_sources.kinds import KINDS as ROW_KINDS
 from tui_lab.experiment.sources.kinds import KINDS as SOURCE_KINDS
 from tui_lab.results.charts.registry import KINDS as CHART_KINDS
 from tui_lab.results.charts.registry import OWN
+from tui_lab.results.extraction.row_sources.kinds import READERS
 from tui_lab.results.extraction.sources.kinds import EXTRACTORS
 
 ROOT = Path(tui_lab.__file__).parents[1]
@@ -186,8 +188,7 @@ def test_a_metric_source_without_an_extractor_is_one_line(workbench: Workbench) 
 
 def test_nothing_else_knows_the_kinds_of_metric_source() -> None:
     others = {
-        "experiment/readers/rows.py",  # `rows` has kinds of its own
-        "experiment/keys.py",  # and their schema
+        "experiment/keys.py",  # a word of JSON Schema
         "experiment/schema_parts.py",  # a word of JSON Schema
         "experiment/sources/json.py",
         "experiment/cluster/schema.py",
@@ -195,13 +196,10 @@ def test_nothing_else_knows_the_kinds_of_metric_source() -> None:
     for folder in ("experiment", "results/extraction", "tui/panes/experiment"):
         for name, line, text in literals(ROOT / "tui_lab" / folder):
             where = f"{folder}/{name}"
-            known = where in others or where.endswith(f"/sources/{text}.py") or "/shell/" in where
+            known = where in others or where.endswith(f"sources/{text}.py") or "/shell/" in where
             column_type = text == "json"  # values of JSON
             assert text not in SOURCE_KINDS.own or known or column_type, f"{where}:{line}: {text}"
     chosen = {
-        "experiment/metric.py",  # `rows` is laid out as CSV files are
-        "experiment/keys.py",
-        "experiment/readers/rows.py",
         "results/extraction/readers.py",
         "experiment/readers/metrics.py",  # a text alone is a pattern
     }
@@ -210,7 +208,7 @@ def test_nothing_else_knows_the_kinds_of_metric_source() -> None:
         where = str(path.relative_to(ROOT / "tui_lab"))
         tree = ast.parse(path.read_bytes())
         names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert "/sources/" in where or where in chosen or not names & set(kinds), where
+        assert "sources/" in where or where in chosen or not names & set(kinds), where
 
 
 @pytest.mark.parametrize("name", list(SOURCE_KINDS.own))
@@ -218,6 +216,67 @@ def test_a_kind_of_metric_source_stands_in_the_modules_of_its_name(name: str) ->
     assert SOURCE_KINDS[name].__module__ == f"tui_lab.experiment.sources.{name}"
     assert type(EXTRACTORS[name]).__module__ == f"tui_lab.results.extraction.sources.{name}"
     assert list(EXTRACTORS.own) == list(SOURCE_KINDS.own)
+
+
+# --- Sources of rows
+
+ROWS = {
+    "tui_lab.row_sources": {"sections": "tests.made_up.row_source:SectionRows", "broken": "no_such_module:Rows"},
+    "tui_lab.row_readers": {"sections": "tests.made_up.row_source:SectionRowsReader"},
+}
+SECTIONS = """\
+command: "printf '[epoch 1]\\nloss = 0.%d\\n[other]\\n[epoch 2]\\nloss = 0,2\\n' {p} > {output}/all.ini"
+parameters: {p: [1, 3]}
+rows: {sections: all.ini, prefix: epoch}
+"""
+
+
+def test_a_source_of_rows_of_another_package(workbench: Workbench) -> None:
+    env = install(workbench.folder, ROWS)
+    workbench.write("p.yaml", SECTIONS)
+    workbench.process("check", "p.yaml", env=env)
+    workbench.process("--run", "p.yaml", env=env)
+    query = "SELECT task_id, row, section, loss FROM p_rows ORDER BY ALL"
+    answer = workbench.process("query", query, "--format", "csv", env=env)
+    assert answer.lines[1:] == ["0,0,epoch 1,0.1", '0,1,epoch 2,"0,2"', "1,0,epoch 1,0.3", '1,1,epoch 2,"0,2"']
+    workbench.write("p.yaml", SECTIONS.replace("prefix: epoch", "prefix: none"))
+    parsed = workbench.process("parse", "p", code=None, env=env)
+    assert "p_rows: no row in any of 2 finished tasks; there is no row in all.ini" in parsed.out + parsed.err
+
+    schema = json.loads(workbench.process("schema", env=env).out)
+    keys = schema["$defs"]["rows"]["properties"]
+    assert keys["prefix"]["description"] == "Sections whose name begins with it."
+    assert "| `sections` | `all.ini` |" in workbench.process("schema", "--reference", env=env).out
+
+    for text, message in (
+        ("{sections: a.csv}", 'p.yaml:2:18: "rows" needs an .ini file'),
+        ("{sections: a.ini, prefx: b}", 'did you mean "prefix"?'),
+        ("{secions: a.ini}", 'did you mean "sections"?'),
+        ("{sections: a.ini, from: b}", '"from" goes with "pattern", not with "sections"'),
+        ("{sections: a.ini, csv: b}", '"rows" has both "sections" and "csv"'),
+        ("{broken: a}", '"broken" of the entry points tui_lab.row_sources (no_such_module:Rows) can\'t be loaded'),
+    ):
+        workbench.write("p.yaml", f"command: echo\nrows: {text}\n")
+        wrong = workbench.process("check", "p.yaml", code=2, env=env)
+        assert message in wrong.err + wrong.out
+
+
+def test_a_source_of_rows_without_a_reader_is_one_line(workbench: Workbench) -> None:
+    env = install(workbench.folder, ROWS)
+    workbench.write("p.yaml", SECTIONS)
+    workbench.process("--run", "p.yaml", env=env)
+    points = workbench.folder / "packages" / "made_up-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("[tui_lab.row_readers]", "[others]"))
+    wrong = workbench.process("query", "SELECT * FROM p_rows", code=2, env=env)
+    assert wrong.err.count("\n") == 1
+    assert 'rows with "sections" can\'t be read: no package has it in tui_lab.row_readers' in wrong.err
+
+
+@pytest.mark.parametrize("name", list(ROW_KINDS.own))
+def test_a_kind_of_source_of_rows_stands_in_the_modules_of_its_name(name: str) -> None:
+    assert ROW_KINDS[name].__module__ == f"tui_lab.experiment.row_sources.{name}"
+    assert READERS[name].__module__ == f"tui_lab.results.extraction.row_sources.{name}"
+    assert list(READERS.own) == list(ROW_KINDS.own)
 
 
 # --- Subcommands

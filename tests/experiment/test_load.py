@@ -25,6 +25,7 @@ from tui_lab.experiment.domains.uniform import Uniform
 from tui_lab.experiment.load import load, load_text
 from tui_lab.experiment.model import Experiment, FileTemplate, Metric, Rows, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
+from tui_lab.experiment.row_sources.pattern import PatternRows
 from tui_lab.experiment.sources.json import JsonSource
 from tui_lab.experiment.sources.pattern import PatternSource
 from tui_lab.experiment.sources.run import RunSource
@@ -97,7 +98,7 @@ def test_every_key() -> None:
     assert experiment.metrics["size"] == Metric(
         source=RunSource(run="stat -c %s {output}/model.bin", pattern="(@int@)")
     )
-    assert experiment.rows == Rows(pattern="epoch (?P<epoch>@int@) loss (?P<loss>@float@)")
+    assert experiment.rows == Rows(source=PatternRows(pattern="epoch (?P<epoch>@int@) loss (?P<loss>@float@)"))
     assert experiment.code == ("*.py", "lib/**")
     assert experiment.inputs == ("data/*.csv",)
     assert experiment.unhashed == ("early-stop",)
@@ -784,12 +785,15 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ['2:19: the metrics "a" and "A" differ only in case; SQL ignores case'],
     ),
     ("command: x\nmetrics: {a: }\n", ['2:11: "a" has no value; it takes text']),
-    ("command: x\nrows: x\n", ['2:7: "rows" must be a mapping with pattern or csv, not text ("x")']),
+    ("command: x\nrows: x\n", ['2:7: "rows" must be a mapping with one of pattern, csv, each, not text ("x")']),
     (
         "command: x\nrows: {pattern: '(x)'}\n",
         ["2:17: the pattern of rows needs named groups; each is a column, as in (?P<epoch>@int@)"],
     ),
-    ("command: x\nrows: {pattern: '(?P<a>x)', csv: y}\n", ['2:29: "rows" has both "pattern" and "csv"']),
+    (
+        "command: x\nrows: {pattern: '(?P<a>x)', csv: y}\n",
+        ['2:29: "rows" has both "pattern" and "csv"; "rows" comes from one of them'],
+    ),
     ("command: x\nrows: {csv: x, from: stderr}\n", ['2:16: "from" goes with "pattern", not with "csv"']),
 ]
 

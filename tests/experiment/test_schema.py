@@ -15,12 +15,12 @@ from tui_lab.experiment.keys import KEYS
 from tui_lab.experiment.load import load_text
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import LATER, Experiment
-from tui_lab.experiment.readers.metrics import COMMON_KEYS
-from tui_lab.experiment.readers.rows import ROWS_KEYS
+from tui_lab.experiment.readers.metrics import COMMON_KEYS, MARKS
 from tui_lab.experiment.record import keys_of
+from tui_lab.experiment.row_sources.kinds import KINDS as ROW_SOURCES
 from tui_lab.experiment.schema import flow, json_schema, reference
+from tui_lab.experiment.source import keys
 from tui_lab.experiment.sources.kinds import KINDS as SOURCES
-from tui_lab.experiment.sources.kinds import keys
 from tui_lab.experiment.yaml.parser import parse
 from tui_lab.experiment.yaml.problem import SpecError
 
@@ -223,12 +223,14 @@ def test_schema_is_whole() -> None:
     assert set(kinds) == set(KINDS)
     metric = SCHEMA["$defs"]["metric"]["anyOf"][1]["properties"]
     assert list(metric) == [*keys(SOURCES.own.values()), *COMMON_KEYS]
+    rows = SCHEMA["$defs"]["rows"]["properties"]
+    assert list(rows) == [*keys(ROW_SOURCES.own.values()), *MARKS]
 
 
 def test_keys_of_the_file_and_attributes_agree() -> None:
     assert list(COMMON_KEYS) == list(keys_of(Metric))
-    assert set(ROWS_KEYS) == {Rows.renamed.get(name, name) for name in keys_of(Rows)}
-    for source in SOURCES.own.values():
+    assert list(MARKS) == list(keys_of(Rows))
+    for source in (*SOURCES.own.values(), *ROW_SOURCES.own.values()):
         fields = {source.renamed.get(field.name, field.name) for field in dataclasses.fields(source)}
         assert set(source.schemas) == fields >= set(source.documented())
 

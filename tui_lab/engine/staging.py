@@ -181,8 +181,7 @@ def collect(experiment: Experiment, home: str) -> Collect:
     for stream in ("stdout", "stderr"):
         globs |= dict.fromkeys((stream, f"{stream}.*", f"*.{stream}", f"*.{stream}.*"))
     globs |= dict.fromkeys(("metrics.jsonl", "metrics.jsonl.*", "params.json"))
-    rows = experiment.rows
-    sources = [rows.csv, rows.source] if rows is not None else []
+    sources: list[str | None] = [experiment.rows.source.file] if experiment.rows is not None else []
     sources += [metric.source.file for metric in experiment.metrics.values()]
     globs |= dict.fromkeys(glob.escape(s) for s in sources if s is not None and s not in ("stdout", "stderr"))
     return {"keep": list(globs), "most": keep.most, "home": home}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, get_args, get_type_hints
 
+from tui_lab.experiment import source
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Rows, Take, Thousands
 from tui_lab.experiment.model import Experiment, FileTemplate, Order, Repeat, RetryReason, Sample, Seed, SeedPer
 from tui_lab.experiment.names import MAX_NAME
@@ -42,6 +43,7 @@ from tui_lab.experiment.readers.task import (
     read_workdir,
 )
 from tui_lab.experiment.record import Documented, documentation, keys_of
+from tui_lab.experiment.row_sources.kinds import KINDS as ROW_SOURCES
 from tui_lab.experiment.schema_parts import (
     ANY_TEXT,
     COUNT,
@@ -58,8 +60,7 @@ from tui_lab.experiment.schema_parts import (
     or_null,
     words,
 )
-from tui_lab.experiment.sources import kinds as sources
-from tui_lab.experiment.sources.csv import FORM
+from tui_lab.experiment.sources.kinds import KINDS as METRIC_SOURCES
 from tui_lab.experiment.yaml.reader import MOST, Keypath, Reader
 
 
@@ -79,23 +80,13 @@ class Key:
 
 # --- Schemas of mappings within
 
+_MARKS: Final[dict[str, Schema]] = {"decimal": words(Decimal), "thousands": words(Thousands)}
 _METRIC_KEYS: Final[dict[str, Schema]] = {
     "take": words(Take),
     "type": words(MetricType),
     "unit": ANY_TEXT,
-    "decimal": words(Decimal),
-    "thousands": words(Thousands),
+    **_MARKS,
     "goal": words(Goal),
-}
-
-_ROWS_KEYS: Final[dict[str, Schema]] = {
-    "pattern": TEXT,
-    "csv": TEXT,
-    "each": TEXT,
-    "source": TEXT,
-    "decimal": words(Decimal),
-    "thousands": words(Thousands),
-    **FORM,
 }
 
 _AMOUNT: Final = one_or_many(QUANTITY, minItems=1)
@@ -124,12 +115,22 @@ _FILE: Final[Schema] = {
 
 def metric_keys() -> dict[str, Documented]:
     """Return what the reference says of the keys of a metric: those of all sources, and those of every metric."""
-    return {**sources.documented_keys(), **keys_of(Metric)}
+    return {**source.documented_keys(METRIC_SOURCES), **keys_of(Metric)}
 
 
 def metric_schema() -> Schema:
     """Return the JSON Schema of a metric: a pattern, or a mapping that says where the value is."""
-    return {"anyOf": [TEXT, closed(metric_keys(), {**sources.schemas(), **_METRIC_KEYS})]}
+    return {"anyOf": [TEXT, closed(metric_keys(), {**source.schemas(METRIC_SOURCES), **_METRIC_KEYS})]}
+
+
+def rows_keys() -> dict[str, Documented]:
+    """Return what the reference says of the keys of `rows`: those of all sources, and how numbers are written."""
+    return {**source.documented_keys(ROW_SOURCES), **keys_of(Rows)}
+
+
+def rows_schema() -> Schema:
+    """Return the JSON Schema of `rows`."""
+    return closed(rows_keys(), {**source.schemas(ROW_SOURCES), **_MARKS})
 
 
 # --- The keys, in the order of the reference
@@ -430,7 +431,7 @@ _ALL: Final = (
     Key(
         "rows",
         read_rows,
-        or_null(closed_object(Rows, _ROWS_KEYS)),
+        or_null({"$ref": "#/$defs/rows"}),
         "Many rows per task, in a table of their own.",
         examples=[{"pattern": "epoch (?P<epoch>@int@) loss (?P<loss>@float@)"}, {"csv": "history.csv"}],
     ),

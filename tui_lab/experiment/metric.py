@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 from tui_lab.experiment.record import Fields, Model, Texts, documented, plain
-from tui_lab.experiment.sources.csv import COMMENT, DELIMITER, SKIP
+from tui_lab.experiment.row_sources.source import RowSource
 from tui_lab.experiment.sources.source import MetricSource
 
 Take = Literal["last", "first", "min", "max", "mean", "median", "sd", "sum", "count", "all"]
@@ -53,25 +53,13 @@ class Metric(Model):
 
 
 class Rows(Model):
-    """Many rows per task. In the file, `source` is written `from`."""
+    """Many rows per task: where they are, and how their numbers are written."""
 
-    renamed: ClassVar[dict[str, str]] = {"source": "from"}
-
-    pattern: str | None = documented(
-        default=None,
-        description="Regular expression with named groups: each match is a row.",
-        examples=["(?P<epoch>@int@)"],
-    )
-    csv: str | None = documented(default=None, description="A CSV file in `{output}`: each line is a row.")
-    each: str | None = documented(
-        default=None,
-        description="Regular expression: a row begins at each line that it matches, and its columns are the metrics "
-        "that are patterns over the same output.",
-        examples=["^Epoch"],
-    )
-    source: str = documented(default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file.")
+    source: RowSource
+    """In the file its keys stand among those of `rows`."""
     decimal: Decimal | None = documented(default=None, texts=_DECIMAL)
     thousands: Thousands | None = documented(default=None, texts=_THOUSANDS)
-    delimiter: str | None = documented(default=None, texts=DELIMITER)
-    comment: str | None = documented(default=None, texts=COMMENT)
-    skip: int | None = documented(default=None, texts=SKIP)
+
+    def definition(self) -> Fields:
+        """Return all that decides its rows, in JSON's types, but for metrics that are their columns."""
+        return {**self.source.definition(), **plain(self, leave_out={"source"}, without_none=True)}

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from tui_lab.experiment.domains.kinds import KINDS as DOMAINS
-from tui_lab.experiment.keys import KEYS, documented_keys, metric_keys, metric_schema
-from tui_lab.experiment.metric import Metric, Rows
+from tui_lab.experiment.keys import KEYS, documented_keys, metric_keys, metric_schema, rows_keys, rows_schema
 from tui_lab.experiment.model import FileTemplate, Repeat, Sample, Seed
 from tui_lab.experiment.needs import Keep, Needs
 from tui_lab.experiment.record import Documented, Model, keys_of
@@ -28,27 +27,30 @@ def json_schema() -> Schema:
         "description": "An experiment of TUI Lab: a command, the parameters to sweep, what to measure.",
         **closed(documented_keys(), {name: key.schema for name, key in KEYS.items()}, required=("command",)),
         "patternProperties": {"^x-": {}},
-        "$defs": {"domain": _domain(), "sweep": named({"$ref": "#/$defs/domain"}), "metric": metric_schema()},
+        "$defs": {
+            "domain": _domain(),
+            "sweep": named({"$ref": "#/$defs/domain"}),
+            "metric": metric_schema(),
+            "rows": rows_schema(),
+        },
     }
 
 
 def reference() -> str:
     """A Markdown table of every key: name, forms, default, meaning; and one for each mapping inside."""
     parts = [_table(documented_keys())]
-    inner: dict[str, type[Model]] = {
-        "needs": Needs,
-        "metrics": Metric,
-        "rows": Rows,
-        "sample": Sample,
-        "repeat": Repeat,
-        "seed": Seed,
-        "files": FileTemplate,
-        "keep": Keep,
+    inner = {
+        "needs": key_table(Needs),
+        "metrics": _table(metric_keys()),
+        "rows": _table(rows_keys()),
+        "sample": key_table(Sample),
+        "repeat": key_table(Repeat),
+        "seed": key_table(Seed),
+        "files": key_table(FileTemplate),
+        "keep": key_table(Keep),
     }
     parts.append(_domains_table())
-    for key, model in inner.items():
-        table = _table(metric_keys()) if model is Metric else key_table(model)
-        parts.append(f"### Keys of `{key}`\n\n{table}")
+    parts += [f"### Keys of `{key}`\n\n{table}" for key, table in inner.items()]
     return "\n\n".join(parts) + "\n"
 
 

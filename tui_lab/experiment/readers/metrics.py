@@ -6,11 +6,10 @@ from typing import Final, get_args
 
 from tui_lab.experiment.metric import Decimal, Goal, Metric, MetricType, Take, Thousands
 from tui_lab.experiment.names import name_error
+from tui_lab.experiment.readers.sources import made, read_kind, read_own_keys
 from tui_lab.experiment.record import Fields
-from tui_lab.experiment.registry import PluginError
-from tui_lab.experiment.sources.kinds import KINDS, keys
+from tui_lab.experiment.sources.kinds import KINDS
 from tui_lab.experiment.sources.pattern import PatternSource, read_value_pattern
-from tui_lab.experiment.sources.source import MetricSource
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 ENUMS: Final[dict[str, tuple[str, ...]]] = {
@@ -20,10 +19,10 @@ ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "decimal": get_args(Decimal),
     "thousands": get_args(Thousands),
 }
-_MARKS: Final = ("decimal", "thousands")
+MARKS: Final = ("decimal", "thousands")
+"""How numbers are written."""
 COMMON_KEYS: Final = ("take", "type", "unit", "decimal", "thousands", "goal")
 """Those of a metric whatever its source."""
-_OWN_KEYS: Final = keys(KINDS.own.values())
 
 
 def read_metrics(r: Reader, path: Keypath) -> dict[str, Metric]:
@@ -54,61 +53,22 @@ def _metric(r: Reader, path: Keypath) -> Metric | None:
         return None
     owner = f'metric "{path[-1]}"'
     before = len(r.problems)
-    kind = _kind(r, path, owner)
+    kind = read_kind(r, path, KINDS, COMMON_KEYS, owner, "a metric")
     if kind is None:
         return None
     take = r.node((*path, "take")).text if r.has((*path, "take")) else "last"
-    found: Fields = {}
-    own: Fields = {}
-    for key in r.keys(path):
-        at = (*path, key)
-        if key in ENUMS:
-            found[key] = r.one_of(at, ENUMS[key])
-        elif key in COMMON_KEYS:
-            found[key] = r.text(at)
-        elif key in kind.schemas:
-            own[key] = kind.read_key(r, at, take)
-        elif key in _OWN_KEYS:
-            of = next(name for name, member in KINDS.own.items() if key in member.schemas)
-            r.add(at, f'"{key}" goes with "{of}", not with "{kind.kind}"', at_key=True)
+    own = read_own_keys(r, path, KINDS, kind, lambda at: kind.read_key(r, at, take))
+    found: Fields = {
+        key: r.one_of((*path, key), ENUMS[key]) if key in ENUMS else r.text((*path, key))
+        for key in r.keys(path)
+        if key in COMMON_KEYS
+    }
     check_marks(r, path, found)
-    for key in _MARKS:
+    for key in MARKS:
         if key in found and not kind.reads_numbers:
             r.add((*path, key), f'"{key}" is for reading numbers; "{kind.kind}" computes them', at_key=True)
     kind.check(r, path, own, owner)
-    if len(r.problems) != before:
-        return None
-    attributes = {key: attribute for attribute, key in kind.renamed.items()}
-    return Metric(source=kind(**{attributes.get(key, key): value for key, value in own.items()}), **found)
-
-
-def _kind(r: Reader, path: Keypath, owner: str) -> type[MetricSource] | None:
-    """Return the kind of source that a metric has, or None after noting that it has none, or several; and note keys
-    that no metric has."""
-    given = r.keys(path)
-    others = [key for key in given if key not in _OWN_KEYS and key not in COMMON_KEYS]
-    # Other packages are looked for only where a key is none of this program.
-    names = [key for key in given if key in KINDS.own or (key in others and key in KINDS)]
-    kinds = []
-    for name in names:
-        try:
-            kinds.append(KINDS[name])
-        except PluginError as error:
-            r.add((*path, name), str(error), at_key=True)
-            return None
-    if others:
-        known = dict.fromkeys((*_OWN_KEYS, *KINDS, *keys(kinds), *COMMON_KEYS))
-        others = [key for key in others if key not in known]
-        r.fields(path, known, "a metric")
-    if not kinds:
-        if not others:  # else a misspelt key is the reason
-            r.add(path, f"{owner} has no source", f"give one of {', '.join(KINDS)}", at_key=True)
-        return None
-    chosen = next((kind for kind in kinds if set(names) <= set(kind.schemas)), None)
-    if chosen is None:
-        message = f'{owner} has both "{names[0]}" and "{names[1]}"'
-        r.add((*path, names[1]), message, "a metric comes from one of them", at_key=True)
-    return chosen
+    return Metric(source=made(kind, own), **found) if len(r.problems) == before else None
 
 
 def check_marks(r: Reader, path: Keypath, found: Fields) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from tui_lab.experiment.column_type import ColumnType, column_type
-from tui_lab.experiment.metric import Metric, Rows
+from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.experiment.yaml.problem import suggest
@@ -24,6 +24,8 @@ from tui_lab.results.extraction.files import stream_names, task_files, task_path
 from tui_lab.results.extraction.long import LongTable, Refused
 from tui_lab.results.extraction.readers import TextReader
 from tui_lab.results.extraction.refused import cut, how_to_read, refused
+from tui_lab.results.extraction.row_sources.kinds import rows_reader
+from tui_lab.results.extraction.rows import RowsReader, TextRowsReader
 from tui_lab.results.extraction.search import last_match, lines_with_match
 from tui_lab.results.extraction.slow_search import LIMIT, TooSlowError
 from tui_lab.results.extraction.sources.kinds import extractor_of
@@ -130,7 +132,9 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
     found = []
     label = f"{folder.name}_{kind}"
     for one in table.refused:
-        metric = spec.metrics.get(one.column) if kind == "steps" or (spec.rows and spec.rows.each) else None
+        metric = (
+            spec.metrics.get(one.column) if kind == "steps" or (spec.rows and spec.rows.source.of_metrics) else None
+        )
         dtype = table.types.get(one.column, "json")
         unit = metric.unit if metric else None
         kinds = {"float": "numbers", "int": "integers", "bool": "true or false"}.get(dtype, "numbers")
@@ -149,19 +153,19 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
         found.append(Hint(kind, message, _quotes(text), label))
     if (more := len(table.troubles) - SAMPLES) > 0:
         found.append(Hint(kind, f"not all was read of others, for {more:,} further reasons", label=label))
-    if kind == "rows" and done and not found and not table.slow and table.frame.is_empty():
-        found.append(Hint(kind, *_no_rows(spec.rows or Rows(), folder, done, spec), label=label))
+    if kind == "rows" and spec.rows and done and not found and not table.slow and table.frame.is_empty():
+        found.append(Hint(kind, *_no_rows(rows_reader(spec), folder, done, spec), label=label))
     if table.slow:
         slow = too_slow(kind, table.slow)
         found.append(Hint(kind, slow.message.replace("no value for", "not all was read of"), slow.hint, label))
     return found
 
 
-def _no_rows(rows: Rows, folder: Path, done: Sequence[Task], spec: Experiment) -> tuple[str, str]:
+def _no_rows(reader: RowsReader, folder: Path, done: Sequence[Task], spec: Experiment) -> tuple[str, str]:
     """Why `rows` found nothing."""
     where = f"no row in {'the one finished task' if len(done) == 1 else f'any of {len(done):,} finished tasks'}"
     samples, steps = done[:SAMPLES], tuple(step.name for step in spec.steps)
-    source = rows.csv or rows.source
+    source = reader.file
     try:
         paths = task_files(task_path(folder, samples[0][0]), source, stream_names(source, steps), samples[0][1])
         missing = all(path.size is None for path in paths)
@@ -169,10 +173,9 @@ def _no_rows(rows: Rows, folder: Path, done: Sequence[Task], spec: Experiment) -
         missing = True
     if missing:
         return where, f"{source} is missing; {_files(source, folder, samples[0], spec)}"
-    if rows.csv is not None:
-        return where, f"{source} has a header and nothing else"
-    pattern = compile_pattern(rows.pattern or rows.each or "", rows.pattern is not None and rows.thousands == " ")
-    return where, _elsewhere(pattern, source, folder, samples, steps)
+    if isinstance(reader, TextRowsReader):
+        return where, _elsewhere(reader.pattern, source, folder, samples, steps)
+    return where, reader.not_found
 
 
 def _line(pattern: Pattern, source: str, one: Refused, folder: Path, steps: tuple[str | None, ...]) -> int | None:

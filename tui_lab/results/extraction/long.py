@@ -27,13 +27,13 @@ from tui_lab.experiment.column_type import ColumnType
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import Pattern
-from tui_lab.experiment.record import plain
 from tui_lab.results import cache
 from tui_lab.results.extraction.columns import build
 from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import task_path
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader
-from tui_lab.results.extraction.rows import RowsReader
+from tui_lab.results.extraction.row_sources.kinds import rows_reader
+from tui_lab.results.extraction.rows import NoRows
 from tui_lab.results.extraction.slow_search import TooSlowError
 from tui_lab.results.extraction.steps import StepsReader
 from tui_lab.results.extraction.units import common_unit
@@ -169,7 +169,9 @@ def refresh(
 
 
 def _reader(kind: str, spec: Experiment, bases: Mapping[str, str]) -> Reader:
-    return StepsReader(spec) if kind == "steps" else RowsReader(spec, bases)
+    if kind == "steps":
+        return StepsReader(spec)
+    return NoRows() if spec.rows is None else rows_reader(spec, bases)
 
 
 def _counted(units: Mapping[str, Mapping[str, int]], reader: Reader) -> dict[str, dict[str, int]]:
@@ -204,10 +206,12 @@ def definition(kind: str, spec: Experiment) -> list[Any]:
     """What decides the values of a long table, as JSON can say it."""
     steps = [step.name for step in spec.steps]
     if kind == "rows":
-        if spec.rows is not None and spec.rows.each is not None:
+        if spec.rows is None:
+            return [steps, None]
+        if spec.rows.source.of_metrics:
             metrics = {name: metric.definition() for name, metric in spec.metrics.items()}
-            return [steps, plain(spec.rows, without_none=True), metrics]
-        return [steps, plain(spec.rows, without_none=True) if spec.rows else None]
+            return [steps, spec.rows.definition(), metrics]
+        return [steps, spec.rows.definition()]
     return [steps, {n: m.definition() for n, m in spec.metrics.items() if m.take == "all"}]
 
 

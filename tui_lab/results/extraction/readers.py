@@ -10,6 +10,7 @@ from typing import Final
 from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.patterns.pattern import compile_pattern
+from tui_lab.experiment.row_sources.csv import CsvRows
 from tui_lab.experiment.sources.csv import CsvSource
 from tui_lab.results.extraction.numbers import USUAL, Notation
 from tui_lab.results.extraction.search import all_matches, first_match, last_match
@@ -77,7 +78,7 @@ def notation(what: Metric | Rows) -> Notation:
     return Notation(what.decimal or ".", what.thousands or "")
 
 
-def csv_form(what: CsvSource | Rows) -> Form:
+def csv_form(what: CsvSource | CsvRows) -> Form:
     """How the CSV file is laid out that a metric, or `rows`, is read from."""
     return Form(what.delimiter, what.comment, what.skip or 0)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.model import Experiment
-from tui_lab.experiment.patterns.pattern import Pattern, compile_pattern
+from tui_lab.experiment.patterns.pattern import Pattern
 from tui_lab.experiment.readers.metrics import read_metrics
 from tui_lab.experiment.readers.rows import read_rows
 from tui_lab.experiment.yaml.document import Node
@@ -26,7 +26,8 @@ from tui_lab.results.extraction.files import stream_names, task_files, task_path
 from tui_lab.results.extraction.hints import explain
 from tui_lab.results.extraction.readers import Nothing, TextReader
 from tui_lab.results.extraction.records import Record
-from tui_lab.results.extraction.rows import RowsReader
+from tui_lab.results.extraction.row_sources.kinds import rows_reader
+from tui_lab.results.extraction.rows import RowsReader, TextRowsReader
 from tui_lab.results.extraction.search import line_places
 from tui_lab.results.extraction.slow_search import Found, SlowSearch, TooSlowError
 from tui_lab.results.extraction.sources.kinds import extractor_of
@@ -143,7 +144,7 @@ def asked_at(path: Path, text: str, line: int, which: int = 0) -> Asked | str:
         what = read_metrics(reader, ("metrics",)).get(name)
     elif top is not None and not reader.empty(("rows",)) and _within(document, *top.entries["rows"], line):
         name, what = "rows", read_rows(reader, ("rows",))
-        if what is not None and what.each is not None:
+        if what is not None and what.source.of_metrics:
             metrics = read_metrics(Reader(document, path.parent), ("metrics",))
     else:
         return "Put the cursor on a metric, or on rows, to try it on a real output."
@@ -267,21 +268,22 @@ def _try_rows(trial: Trial, rows: Rows, folder: Path) -> Trial:
     asked, task = trial.asked, trial.task
     assert task is not None
     spec = replace(_stub(asked), rows=rows, metrics=dict(asked.metrics))
-    reader = RowsReader(spec)
-    if rows.csv is not None:
-        records = list(reader.records(task_path(folder, task[0]), task[1], False))
-        return _rows_found(replace(trial, source=rows.csv), reader, records)
-    trial = replace(trial, source=rows.source)
     try:
-        text, offset = _text(rows.source, folder, task, asked.steps)
+        reader = rows_reader(spec)
+    except LabError as error:
+        return replace(trial, message=str(error))
+    trial = replace(trial, source=reader.file)
+    if not isinstance(reader, TextRowsReader):
+        records = list(reader.records(task_path(folder, task[0]), task[1], False))
+        return _rows_found(trial, reader, records)
+    try:
+        text, offset = _text(reader.file, folder, task, asked.steps)
     except FileNotFoundError:
-        return replace(trial, hint=f"{rows.source} is missing")
+        return replace(trial, hint=f"{reader.file} is missing")
     except (OSError, SourceError) as error:
         return replace(trial, message=str(error))
-    assert reader.find is not None
     try:
-        pattern = compile_pattern(rows.pattern or rows.each or "")
-        _, _, spans = _where(pattern, text)
+        _, _, spans = _where(reader.pattern, text)
         records = list(reader.find(text))
     except TooSlowError:
         return _too_long(trial)

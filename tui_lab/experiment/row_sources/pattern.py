@@ -1,0 +1,41 @@
+"""`{pattern: ..., from: ...}`: a regular expression over an output or a file, of which each match is a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+from tui_lab.experiment.record import Texts, documented
+from tui_lab.experiment.row_sources.source import RowSource
+from tui_lab.experiment.schema_parts import TEXT, Schema
+from tui_lab.experiment.sources.pattern import read_pattern
+from tui_lab.experiment.yaml.reader import Keypath, Reader
+
+FROM: Final = Texts("Where the pattern looks: `stdout`, `stderr` or a file.")
+
+
+class PatternRows(RowSource):
+    """The matches of a pattern. In the file, `source` is written `from`."""
+
+    kind: ClassVar[str] = "pattern"
+    renamed: ClassVar[dict[str, str]] = {"source": "from"}
+    schemas: ClassVar[Mapping[str, Schema]] = {"pattern": TEXT, "from": TEXT}
+
+    pattern: str = documented(
+        description="Regular expression with named groups: each match is a row.", examples=["(?P<epoch>@int@)"]
+    )
+    source: str = documented(default="stdout", texts=FROM)
+
+    @classmethod
+    def read_key(cls, r: Reader, path: Keypath) -> Any:
+        if path[-1] != cls.kind:
+            return r.text(path)
+        pattern = read_pattern(r, path)
+        if pattern is not None and not pattern.groups:
+            hint = "each is a column, as in (?P<epoch>@int@)"
+            r.add(path, "the pattern of rows needs named groups", hint)
+        return pattern and pattern.text
+
+    @property
+    def file(self) -> str:
+        return self.source

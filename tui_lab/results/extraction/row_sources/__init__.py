@@ -1,0 +1,1 @@
+"""How the rows of a task are read: one module for each kind of source."""
