@@ -31,7 +31,7 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 IN_PROCESS: Final = frozenset(
     {
         *("plan", "check", "schema", "status", "nodes", "logs", "show", "stop", "pause", "history", "diff", "clean"),
-        *("parse", "query", "draw", "stats", "export"),
+        *("parse", "query", "draw", "stats", "export", "--run", "retry"),
     }
 )
 """Commands that may be called in the process of the tests."""
@@ -123,7 +123,7 @@ class Workbench:
     ) -> Result:
         """Run a command to its end, in this process."""
         out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-        before = Path.cwd(), sys.stdin, sys.stdout, sys.stderr
+        before = Path.cwd(), sys.argv, sys.stdin, sys.stdout, sys.stderr
         environment = {"LINES": "24", **self.environment, **(env or {})}
         os.chdir(cwd or self.folder)
         try:
@@ -132,6 +132,7 @@ class Workbench:
                 mock.patch.dict(os.environ, environment, clear=True),
                 warnings.catch_warnings(record=True) as warned,
             ):
+                sys.argv = ["tui-lab", *map(str, words)]
                 sys.stdin, sys.stdout, sys.stderr = nothing, out, err
                 try:
                     status = main(list(map(str, words)))
@@ -139,7 +140,7 @@ class Workbench:
                     status = int(end.code or 0)
         finally:
             os.chdir(before[0])
-            sys.stdin, sys.stdout, sys.stderr = before[1:]
+            sys.argv, sys.stdin, sys.stdout, sys.stderr = before[1:]
         printed = [stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err)]
         seen = [warning for warning in warned if not issubclass(warning.category, IGNORED_WARNINGS)]
         assert not seen, seen

@@ -19,6 +19,12 @@ def ran(workbench: Workbench) -> Workbench:
     return workbench
 
 
+@pytest.fixture(scope="module")
+def to_read(shared_workbench: Workbench) -> Workbench:
+    shared_workbench.run_text(TEXT, code=1)
+    return shared_workbench
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -31,13 +37,13 @@ def ran(workbench: Workbench) -> Workbench:
         (("plan", "experiment.yaml", "--only", "attempts = 1 AND duration >= 0 AND in_x > 2"), "would run 1 task"),
     ],
 )
-def test_metrics_and_facts_are_known_everywhere(ran: Workbench, words: tuple[str, ...], said: str) -> None:
-    answer = ran.process(*words)
+def test_metrics_and_facts_are_known_everywhere(to_read: Workbench, words: tuple[str, ...], said: str) -> None:
+    answer = to_read(*words)
     assert said in answer.out
 
 
 def test_retry_by_a_metric_runs_that_task(ran: Workbench) -> None:
-    ran.process("retry", "loss = 3", code=1)
+    ran("retry", "loss = 3", code=1)
     assert [task["attempts"] for task in ran.tasks()] == [1, 1, 2, 1]
 
 
@@ -48,7 +54,7 @@ def test_new_tasks_have_no_metrics_and_are_pending(ran: Workbench) -> None:
     assert [task["attempts"] for task in ran.tasks()] == [1, 1, 1, 1, 1]
 
 
-def test_a_misspelt_metric_is_suggested(ran: Workbench) -> None:
+def test_a_misspelt_metric_is_suggested(to_read: Workbench) -> None:
     for words in (("logs", "los > 3"), ("retry", "los > 3"), ("plan", "experiment.yaml", "--only", "los > 3")):
-        answer = ran.process(*words, code=2)
+        answer = to_read(*words, code=2)
         assert 'unknown name "los"; did you mean "loss"?' in answer.err
