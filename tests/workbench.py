@@ -35,7 +35,7 @@ IN_PROCESS: Final = frozenset(
     }
 )
 """Commands that may be called in the process of the tests."""
-WIDTH: Final = frozenset({"COLUMNS", "LINES"})
+READ_LATE: Final = frozenset({"COLUMNS", "LINES", "HOME", "PATH", "SSH_AUTH_SOCK"})
 """Variables that a command reads when it is called, not when Python starts."""
 IGNORED_WARNINGS: Final = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 """Warnings that a user does not see."""
@@ -61,8 +61,8 @@ class Result:
 class Workbench:
     """A folder with a project and a lab. Call it with the words behind `tui-lab` to run a command there.
 
-    Commands that start tasks run in a process of their own, with the real engine and agent. A command that only reads
-    the lab or asks the engine for something runs in this process, which takes a tenth of the time.
+    Engine, agent and tasks are processes, as for a user. The command itself runs in this process, where it can, which
+    takes a tenth of the time: `process` and `start` give it one of its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,7 +108,8 @@ class Workbench:
     def __call__(self, *words: object, code: int | None = 0, **options: Any) -> Result:
         """Run a command to its end."""
         in_process = str(words[0]) in IN_PROCESS and options.keys() <= {"cwd", "env"} if words else False
-        if in_process and options.get("env", {}).keys() <= WIDTH:
+        changed = dict(options.get("env") or {}).items() - self.environment.items()
+        if in_process and {name for name, _ in changed} <= READ_LATE:
             return self.inside(*words, code=code, **options)
         return self.process(*words, code=code, **options)
 

@@ -28,7 +28,7 @@ SLEEPS = "name: e\ncommand: echo {task_id} >>$TRUTH; sleep 600\nrepeat: 3\n"
 def frozen(workbench: Workbench) -> Iterator[int]:
     """The pid of an engine with two running tasks, which a signal has stopped."""
     workbench.write("e.yaml", SLEEPS)
-    workbench.process("--run", "e.yaml", "--node", "localhost", 2, "--detach")
+    workbench("--run", "e.yaml", "--node", "localhost", 2, "--detach")
     until(lambda: len(workbench.events("started")) == 2)
     pid = workbench.engine_pid()
     assert pid is not None
@@ -55,7 +55,7 @@ def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: i
         assert f"`kill -9 {frozen}`" in said
     # The way out: the tasks are stopped by the next engine.
     os.kill(frozen, signal.SIGKILL)
-    workbench.process("stop")
+    workbench("stop")
     until(lambda: len(workbench.events("finished")) >= 2)
     assert {event["state"] for event in workbench.events("finished")} == {"stopped"}
 
@@ -63,7 +63,7 @@ def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: i
 def test_ctrl_c_is_heard_while_an_engine_is_silent(workbench: Workbench) -> None:
     """One that accepts, and never answers."""
     workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     until(lambda: workbench.engine_pid() is None)
     place = workbench.folder / "own"
     place.mkdir(mode=0o700)
@@ -100,7 +100,7 @@ def test_nothing_is_sent_to_a_socket_of_another_user(
     workbench: Workbench, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     until(lambda: workbench.engine_pid() is None)
     place = Path("/tmp") / f"tui-lab-test-{os.getpid()}"
     place.mkdir(mode=0o777)
@@ -121,10 +121,10 @@ def test_nothing_is_sent_to_a_socket_of_another_user(
     try:
         assert other.stdout is not None and other.stdout.readline() == "ready\n"
         _pretend(workbench, place / "s", other.pid)
-        ran = workbench.process("--run", "e.yaml", "a=2", code=3)
+        ran = workbench("--run", "e.yaml", "a=2", code=3)
         assert "names a socket of another user (uid 54321); nothing was sent there" in ran.err
         assert other.stdout.readline() == "0\n"
-        assert "another user" in " ".join(workbench.process("status", code=None).out.split())
+        assert "another user" in " ".join(workbench("status", code=None).out.split())
     finally:
         other.kill()
         other.communicate()
@@ -135,14 +135,14 @@ def test_nothing_is_sent_to_a_socket_of_another_user(
 
 def test_a_socket_where_others_may_write_is_not_trusted(workbench: Workbench) -> None:
     workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     until(lambda: workbench.engine_pid() is None)
     place = workbench.folder / "open"
     place.mkdir()
     place.chmod(0o777)
     listener = Listener(place / "s")
     _pretend(workbench, place / "s", os.getpid())
-    workbench.process("--run", "e.yaml", "a=2", code=3)
+    workbench("--run", "e.yaml", "a=2", code=3)
     one, _ = listener.channel.accept()
     assert one.recv(1000) == b""
     (workbench.lab_path / "engine.json").unlink()
@@ -166,7 +166,7 @@ def test_without_linux_results_can_be_looked_at(
 ) -> None:
     text = "command: echo {a}\nparameters: {a: [1]}\nmetrics: {m: {run: exec >&- 2>&-, pattern: (.*)}}\n"
     file = workbench.write("e.yaml", text)
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     until(lambda: workbench.engine_pid() is None)
     monkeypatch.chdir(workbench.folder)
     monkeypatch.setattr(sys, "platform", "darwin")
@@ -225,14 +225,14 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
 def test_an_engine_says_again_where_it_is(workbench: Workbench, content: str | None) -> None:
     """Someone has removed or damaged engine.json."""
     workbench.write("e.yaml", SLEEPS)
-    workbench.process("--run", "e.yaml", "--node", "localhost", 1, "--detach")
+    workbench("--run", "e.yaml", "--node", "localhost", 1, "--detach")
     pid = workbench.engine_pid()
     path = workbench.lab_path / "engine.json"
     path.unlink()
     if content is not None:
         path.write_text(content)
     until(lambda: workbench.engine_pid() == pid, 60)
-    workbench.process("stop")
+    workbench("stop")
 
 
 def test_a_run_that_ends_with_open_tasks_does_not_end_well(workbench: Workbench) -> None:
@@ -248,4 +248,4 @@ def test_a_run_that_ends_with_open_tasks_does_not_end_well(workbench: Workbench)
     _, err = run.communicate(timeout=60)
     assert run.returncode == 3, err
     assert "2 tasks of e did not end: someone else interrupted the run; the same command continues" in err
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")

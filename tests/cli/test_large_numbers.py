@@ -25,7 +25,7 @@ def test_numbers_stay_what_they_are(workbench: Workbench) -> None:
         for task in workbench.tasks()
     }
     assert outputs == expected
-    answer = workbench.process("query", "--json", "SELECT x::VARCHAR x, h, m, seed::VARCHAR s, out::VARCHAR o FROM e")
+    answer = workbench("query", "--json", "SELECT x::VARCHAR x, h, m, seed::VARCHAR s, out::VARCHAR o FROM e")
     rows = json.loads(answer.out)["rows"]
     assert {(row["x"], row["h"], row["m"], row["s"]) for row in rows} == expected
     assert all(row["o"] == row["x"] for row in rows)
@@ -33,5 +33,5 @@ def test_numbers_stay_what_they_are(workbench: Workbench) -> None:
     workbench.process("export", "e", "-o", exported)
     lines = [line.split(",")[:4] for line in exported.read_text().splitlines()[1:]]
     assert {tuple(line) for line in lines} == expected
-    again = workbench.process("--run", workbench.folder / "experiment.yaml", code=None)
+    again = workbench("--run", workbench.folder / "experiment.yaml", code=None)
     assert "0 tasks to run" in again.err

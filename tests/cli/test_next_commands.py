@@ -109,15 +109,11 @@ def test_nothing_to_do_is_no_mistake(workbench: Workbench) -> None:
         idle = workbench.process(*words, code=None)
         assert (idle.code, idle.out) == (0, ""), words
         assert idle.err, words
-    workbench.process("retry", "other", code=2)
+    workbench("retry", "other", code=2)
 
 
 def test_help_and_schema_as_people_type_them(workbench: Workbench) -> None:
     assert workbench.process("help", "stats", code=None).out == workbench.process("stats", "--help", code=None).out
     assert workbench.process("help", code=None).out == workbench.process("--help", code=None).out
     workbench.run_text("command: echo {x}\nparameters: {x: [1]}\n")
-    assert (
-        workbench.process("query", ".schema e", code=None).out
-        == workbench.process("query", ".schema", "e", code=None).out
-        != ""
-    )
+    assert workbench("query", ".schema e", code=None).out == workbench("query", ".schema", "e", code=None).out != ""

@@ -62,7 +62,7 @@ def test_a_path_of_a_lab_that_is_no_text_is_refused(workbench: Workbench) -> Non
         said = workbench.process(*words, code=2, cwd=bad).err
         assert "the path has bytes that are not UTF-8" in said and said.count("\n") == 1
     assert not (bad / "lab").exists()
-    assert "1 done" in workbench.process("--run", "e.yaml", "--lab", str(workbench.lab_path), cwd=bad).err
+    assert "1 done" in workbench("--run", "e.yaml", "--lab", str(workbench.lab_path), cwd=bad).err
 
 
 def test_a_folder_that_is_gone_is_named(workbench: Workbench) -> None:

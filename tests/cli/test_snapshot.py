@@ -57,7 +57,7 @@ def test_all_tasks_of_a_submission_run_the_same_code(workbench: Workbench) -> No
     assert place.parent == workbench.lab_path / "e" / "code"
     assert not (place / "prog.sh").stat().st_mode & 0o222
     assert not (place / "lab").exists()
-    again = workbench.process("--run", workbench.folder / "experiment.yaml", "--rerun", "--node", "localhost", 1)
+    again = workbench("--run", workbench.folder / "experiment.yaml", "--rerun", "--node", "localhost", 1)
     assert "prog.sh" not in again.err
     assert [output(workbench, task)[0] for task in range(3, 6)] == ["edited new beside"] * 3
 
@@ -77,7 +77,7 @@ def test_a_change_of_what_is_not_in_the_snapshot_is_told_for_each_task(workbench
     notes = workbench.experiment().state().notes
     assert sorted(notes) == [1, 2]
     assert notes[1] == "data.txt, prog.sh changed between the submission and the start of this task"
-    assert notes[1] in workbench.process("show", "1", code=None).out
+    assert notes[1] in workbench("show", "1", code=None).out
 
 
 def test_what_was_only_touched_is_no_change(workbench: Workbench) -> None:

@@ -29,7 +29,7 @@ def owned_elsewhere(workbench: Workbench, silent: float = 0.0) -> Path:
 def ended(workbench: Workbench) -> Workbench:
     """A run in which one task failed."""
     workbench.write("e.yaml", RAN.replace("test -e go", "test {repeat} = 0 -o -e go"))
-    workbench.process("--run", "e.yaml", "--node", "localhost", 2, code=1)
+    workbench("--run", "e.yaml", "--node", "localhost", 2, code=1)
     until(lambda: workbench.engine_pid() is None and not (workbench.lab_path / layout.ENGINE_FILE).exists())
     return workbench
 
@@ -82,7 +82,7 @@ def test_without_another_host_it_means_nothing(workbench: Workbench) -> None:
     workbench.write("e.yaml", RAN)
     (workbench.folder / "go").touch()
     for _ in range(2):
-        workbench.process("--run", "e.yaml", "--take-over")
+        workbench("--run", "e.yaml", "--take-over")
     check(workbench)
 
 

@@ -20,7 +20,7 @@ setup: echo words; export FROM_SETUP=yes
 env: {X: '{x}'}
 ok_exit_codes: [0, 3]
 """
-    run = workbench.process("--run", workbench.write("e.yaml", text), "--first")
+    run = workbench("--run", workbench.write("e.yaml", text), "--first")
     assert run.out == "localhost 0 yes\nmade\n"
     lines = run.err.splitlines()
     assert [line for line in lines if line.startswith("$ ")][1].startswith("$ cat ")
@@ -41,7 +41,7 @@ ok_exit_codes: [0, 3]
 )
 def test_what_a_run_would_say(workbench: Workbench, text: str, said: str) -> None:
     env = {"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""}
-    run = workbench.process("--run", workbench.write("e.yaml", text), "--first", env=env, code=None)
+    run = workbench("--run", workbench.write("e.yaml", text), "--first", env=env, code=None)
     assert (run.code, run.out) == (1, "")
     assert said in run.err
 
@@ -49,7 +49,7 @@ def test_what_a_run_would_say(workbench: Workbench, text: str, said: str) -> Non
 def test_what_it_leaves_out_is_told(workbench: Workbench) -> None:
     """One task of one file, and here."""
     files = [workbench.write(name, "command: echo hi\n") for name in ("e.yaml", "f.yaml")]
-    run = workbench.process("--run", *files, "--first", "--node", "tower", "--node", "localhost", "2", code=None)
+    run = workbench("--run", *files, "--first", "--node", "tower", "--node", "localhost", "2", code=None)
     assert (run.code, run.out) == (0, "hi\n")
     assert "note: --first tries the task on this machine, not on tower\n" in run.err
     assert f"note: --first tries one task, of {files[0]}\n" in run.err

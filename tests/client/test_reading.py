@@ -40,7 +40,7 @@ def test_a_command_that_reads_for_long_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     monkeypatch.chdir(workbench.folder)
     monkeypatch.setattr("tui_lab.client.reading.threading.Timer", _Passed)
     monkeypatch.setattr(Guarded, "isatty", lambda _: True)

@@ -111,7 +111,7 @@ def ran(shared_workbench: Workbench) -> Workbench:
     environment = {"RAW": "\udcff\udcfe", "TUI_LAB_TASK_ID": "outer", "TUI_LAB_P_x": "outer", "XDG_MARK": "kept"}
     before = os.umask(0o027)
     try:
-        workbench.process("--run", *files, "--node", "localhost", 4, "--keep-going", env=environment, code=1)
+        workbench("--run", *files, "--node", "localhost", 4, "--keep-going", env=environment, code=1)
     finally:
         os.umask(before)
     assert workbench.engine_pid() is None

@@ -70,7 +70,7 @@ def end(workbench: Workbench, run: subprocess.Popen[str]) -> None:
     assert "Traceback" not in err
     if run.returncode == 3:
         assert "keeps dying" in err
-        workbench.process("--run", "e.yaml", timeout=90)
+        workbench("--run", "e.yaml", timeout=90)
 
 
 def kill(pid: int | None) -> bool:
@@ -135,7 +135,7 @@ def test_tasks_end_while_nobody_is_there(workbench: Workbench) -> None:
     assert len(pids) == 3
     (workbench.folder / "go").touch()
     until(lambda: (workbench.spool / "exits-1").read_text().count("ended ") == 3)
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     check(workbench)
     assert len(workbench.lines()) == 6
 
@@ -153,7 +153,7 @@ def test_after_a_reboot_what_ran_runs_again(workbench: Workbench) -> None:
         os.killpg(pid, signal.SIGKILL)
     (workbench.spool / "boot").write_text(os.uname().nodename + " 0000-another-boot pid:[1]")
     (workbench.folder / "go").touch()
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     check(workbench, may_be_lost=True)
     lost = [event for event in workbench.events("finished") if event["state"] == "lost"]
     assert {event["reason"] for event in lost} == {"node-lost"}
@@ -177,7 +177,7 @@ def test_the_journal_may_be_cut_anywhere(workbench: Workbench, request: pytest.F
         assert sum(counts.values()) == TASKS
         assert abs(counts["done"] - before["done"]) <= 1
     journal.write_bytes(whole[: last + (len(whole) - last) // 2])
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     assert len(workbench.events("finished")) == TASKS
     assert Counter(task["state"] for task in workbench.tasks()) == {"done": TASKS}
     ran = Counter(workbench.lines())

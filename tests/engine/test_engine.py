@@ -144,16 +144,16 @@ def test_stopped_tasks_wait_for_retry(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", "command: 'test -e go || sleep 60'\nrepeat: 4\n")
     run = workbench.start("--run", file, "--node", "localhost", 2)
     until(lambda: len(workbench.events("started")) == 2)
-    workbench.process("stop", "0")
+    workbench("stop", "0")
     until(lambda: len(workbench.events("started")) == 3)
-    workbench.process("stop")
+    workbench("stop")
     run.wait(20)
     assert states(workbench) == {"stopped": 4}
     assert {task["reason"] for task in workbench.tasks()} == {"stopped"}
     (workbench.folder / "go").touch()
-    assert workbench.process("--run", file, code=None).code in (0, 1)
+    assert workbench("--run", file, code=None).code in (0, 1)
     assert states(workbench) == {"stopped": 4}
-    workbench.process("retry", "e")
+    workbench("retry", "e")
     assert states(workbench) == {"done": 4}
 
 
@@ -248,7 +248,7 @@ def test_priority_goes_before_arrival(workbench: Workbench) -> None:
     high = workbench.write("high.yaml", "command: 'echo high >>$TRUTH'\nrepeat: 5\npriority: 1\n")
     run = workbench.start("--run", low, "--node", "localhost", 1)
     until(lambda: began(workbench))
-    workbench.process("--run", high, "--node", "localhost", 1, "--detach")
+    workbench("--run", high, "--node", "localhost", 1, "--detach")
     (workbench.folder / "go").touch()
     assert run.wait(30) == 0
     until(lambda: workbench.events("ended", "high"))
@@ -263,12 +263,12 @@ def test_priority_goes_before_arrival(workbench: Workbench) -> None:
 
 def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", "command: 'true'\n")
-    workbench.process("--run", file)
+    workbench("--run", file)
     identity = workbench.lab.identity
     until(lambda: not workbench.spool.exists() and workbench.engine_pid() is None)
     workbench.spool.write_text("in the way")
     try:
-        ended = workbench.process("--run", file, "--rerun", timeout=40, code=None)
+        ended = workbench("--run", file, "--rerun", timeout=40, code=None)
     finally:
         workbench.spool.unlink()
     assert ended.code == 3, ended.err
@@ -276,7 +276,7 @@ def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workbench
     assert identity in ended.err
     assert "Traceback" not in ended.err
     until(lambda: workbench.engine_pid() is None)
-    workbench.process("--run", file)
+    workbench("--run", file)
     assert states(workbench)["done"] == 2
 
 
@@ -294,7 +294,7 @@ def test_a_folder_that_is_removed_under_its_run(workbench: Workbench) -> None:
     until(lambda: workbench.engine_pid() is None)
     workbench.truth.unlink()
     file.write_text("command: 'echo {task_id} >>$TRUTH'\nrepeat: 2\n")
-    workbench.process("--run", file)
+    workbench("--run", file)
     assert sorted(workbench.lines()) == ["0", "1"]
 
 

@@ -77,7 +77,7 @@ def test_who_stops_a_run_does_not_wait_for_room(workbench: Workbench, small_disk
     assert run.returncode == 130
     assert "Left. " in said and "No space left on device" in said, said
     ballast.unlink()
-    workbench.process("--run", file)
+    workbench("--run", file)
     assert states(workbench) == {"done": 120}
 
 
@@ -95,20 +95,20 @@ def test_a_disk_that_is_full_from_the_start(workbench: Workbench, small_disk: Pa
     file = workbench.write("e.yaml", "command: 'true'\n")
     with open(small_disk / "lab.json.ballast", "wb", buffering=0) as hole:
         fill(hole)
-    ended = workbench.process("--run", file, code=3)
+    ended = workbench("--run", file, code=3)
     assert "No space left on device" in ended.err
     assert len(ended.err.splitlines()) <= 2
     (small_disk / "lab.json.ballast").unlink()
-    workbench.process("--run", file)
+    workbench("--run", file)
 
 
 @pytest.mark.fault
 def test_a_read_only_lab(workbench: Workbench, small_disk: Path) -> None:
     file = workbench.write("e.yaml", "command: 'true'\n")
-    workbench.process("--run", file)
+    workbench("--run", file)
     remount = ["mount", "-o", "remount,ro", str(small_disk)]
     until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # the engine is gone
-    ended = workbench.process("--run", file, "--rerun", code=3)
+    ended = workbench("--run", file, "--rerun", code=3)
     assert "ead-only file system" in ended.err
     assert states(workbench) == {"done": 1}
 
@@ -162,7 +162,7 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
         "e.yaml", f"command: '{TRUTH}; {WAIT}; test {{x}} != 1'\nparameters: {{x: {{range: [0, 60]}}}}\n"
     )
     other = workbench.write("o.yaml", "command: 'echo o >>$TRUTH'\n")
-    workbench.process("--run", other, "--node", "localhost", 2)
+    workbench("--run", other, "--node", "localhost", 2)
     run = workbench.start("--run", file, "--node", "localhost", 2)
     until(lambda: began(workbench, 2) and len(workbench.events("started")) == 2)
     file.write_text(file.read_text().replace("60", "61"))
@@ -188,7 +188,7 @@ def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, 
             with pytest.raises(StorageError, match="No space left on device") as refused:
                 client.request(command)
             assert "make room" in refused.value.hint
-        ended = workbench.process("--run", other, code=None)
+        ended = workbench("--run", other, code=None)
         assert ended.code == 3
         assert "No space left on device" in ended.err
         assert not workbench.events("requeued") + workbench.events("requeued", "o")

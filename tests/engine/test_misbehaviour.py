@@ -92,7 +92,7 @@ EXPERIMENTS = {
 def ran(shared_workbench: Workbench) -> Workbench:
     """All of them after one run."""
     files = [shared_workbench.write(f"{name}.yaml", text) for name, text in EXPERIMENTS.items()]
-    ended = shared_workbench.process("--run", *files, "--node", "localhost", 4, "--keep-going", timeout=150, code=1)
+    ended = shared_workbench("--run", *files, "--node", "localhost", 4, "--keep-going", timeout=150, code=1)
     assert "Traceback" not in ended.err + (shared_workbench.lab_path / "engine.log").read_text()
     return shared_workbench
 
@@ -170,7 +170,7 @@ def test_a_task_that_someone_stops_for_a_while(workbench: Workbench, whom: str) 
     os.kill(signaled, signal.SIGSTOP)
     (workbench.folder / "go").touch()
     until(lambda: state_of(program) == "T")
-    workbench.process("status")
+    workbench("status")
     assert workbench.tasks()[0]["state"] == "running"
     os.kill(signaled, signal.SIGCONT)
     assert run.wait(30) == 0
@@ -183,7 +183,7 @@ def test_a_stopped_task_can_be_stopped_for_good(workbench: Workbench) -> None:
     program = program_of(workbench)
     os.kill(-program, signal.SIGSTOP)
     until(lambda: state_of(program) == "T")
-    workbench.process("stop")
+    workbench("stop")
     assert run.wait(40) == 0
     assert outcome(workbench.tasks()[0])[:2] == ("stopped", "stopped")
     assert not alive(program)
@@ -250,8 +250,8 @@ def small(workbench: Workbench) -> Iterator[Path]:
 def test_a_task_that_fills_its_disk_fails_and_the_others_go_on(workbench: Workbench, small: Path) -> None:
     e = workbench.write("experiment.yaml", "name: e\ncommand: 'echo begun; yes | head -c 3000000'\n")
     o = workbench.write("o.yaml", "command: 'echo {task_id}'\nrepeat: 10\n")
-    workbench.process("--run", e, o, "--node", "localhost", 1, code=1)
+    workbench("--run", e, o, "--node", "localhost", 1, code=1)
     assert outcome(workbench.tasks()[1])[:2] == ("failed", "exit")
     assert {task["state"] for task in workbench.tasks("o")} == {"done"}
-    workbench.process("--run", e, timeout=60, code=1)
+    workbench("--run", e, timeout=60, code=1)
     assert workbench.tasks()[1]["attempts"] == 2

@@ -44,13 +44,13 @@ def test_a_lab_that_is_moved_goes_on_at_its_new_place(
         assert "was moved or removed while its tasks ran" in err.splitlines()[-1]
         assert "--lab DIR" in err
         until(lambda: nothing_is_left(workbench, spool))
-    workbench.process("status", "--lab", place)
-    workbench.process("--run", "e.yaml", "--lab", place, "--detach")
+    workbench("status", "--lab", place)
+    workbench("--run", "e.yaml", "--lab", place, "--detach")
     until(lambda: nothing_is_left(workbench, spool) or len(workbench.lines()) > 2)
     (workbench.folder / "go").touch()
     until(lambda: run.poll() is not None)
     workbench.lab_path = place
-    workbench.process("--run", "e.yaml", "--lab", place)
+    workbench("--run", "e.yaml", "--lab", place)
     check(workbench, may_be_lost=True)
     assert len(workbench.lines()) == 6
     assert not (workbench.folder / "lab").exists()
@@ -73,7 +73,7 @@ def test_a_copy_of_a_running_lab_is_a_lab_of_its_own(workbench: Workbench, run: 
     check(workbench)
     workbench.truth.unlink()
     workbench.lab_path = place
-    workbench.process("--run", "e.yaml", "--lab", place)
+    workbench("--run", "e.yaml", "--lab", place)
     assert Counter(task["state"] for task in workbench.tasks()) == {"done": 4}
     assert len(workbench.lines()) == 4
     workbench.lab_path = first
@@ -90,5 +90,5 @@ def test_a_lab_that_is_deleted_is_gone(workbench: Workbench, run: subprocess.Pop
     until(lambda: nothing_is_left(workbench, spool))
     workbench.truth.unlink()
     (workbench.folder / "go").touch()
-    workbench.process("--run", "e.yaml")
+    workbench("--run", "e.yaml")
     check(workbench)

@@ -114,6 +114,6 @@ def test_two_tasks_share_a_card(workbench: Workbench, cards: dict[str, str]) -> 
 def test_more_memory_on_the_second_attempt_and_by_retry(workbench: Workbench) -> None:
     text = "command: 'test {attempt} -ge 3'\nretries: 1\nneeds: {memory: [1K, 2K], cpus: 1}\n"
     workbench.run_text(text, code=1)
-    workbench.process("retry", "e", "needs.memory=3K")
+    workbench("retry", "e", "needs.memory=3K")
     assert workbench.events("requeued")[0]["changes"] == {"needs": {"memory": 3072}}
     assert json.dumps(workbench.tasks()[0]["state"]) == '"done"'

@@ -65,6 +65,6 @@ input()
 
 def test_a_mistake_in_the_file_leaves_no_engine_and_no_lab(workbench: Workbench) -> None:
     file = workbench.write("bad.yaml", "name: e\ncommand: echo\nparameters: 3\n")
-    ended = workbench.process("--run", file, code=None)
+    ended = workbench("--run", file, code=None)
     assert ended.code == 2 and "bad.yaml" in ended.err
     assert not workbench.lab_path.exists()

@@ -33,7 +33,7 @@ def test_two_experiments_share_a_limit(
         write(workbench, f"{name}.yaml", tmp_path / "busy", limit, need)
         for name, limit, need in zip(("one", "two"), limits, needs, strict=True)
     ]
-    workbench.process("--run", *files, "--node", "localhost", 4)
+    workbench("--run", *files, "--node", "localhost", 4)
     assert [task["state"] for name in ("one", "two") for task in workbench.tasks(name)] == ["done"] * 8
 
 
@@ -47,13 +47,13 @@ def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workbench: 
     needs: {{license: 1}}
     limits: {{license: 1}}
     """
-    workbench.process("--run", workbench.write("one.yaml", first), "--detach", "--node", "localhost", 4)
+    workbench("--run", workbench.write("one.yaml", first), "--detach", "--node", "localhost", 4)
     until(busy.exists)
     facts = EngineFacts.read(Lab.open(workbench.lab_path))
     assert facts is not None
     os.kill(facts.pid, signal.SIGKILL)
     two = write(workbench, "two.yaml", busy, 1)
-    workbench.process("--run", two, "--detach", "--node", "localhost", 4)
+    workbench("--run", two, "--detach", "--node", "localhost", 4)
     until(lambda: (workbench.lab_path / "two" / "journal.jsonl").exists())
     go.touch()
     until(lambda: [task["state"] for task in workbench.tasks("two")] == ["done"] * 4)

@@ -61,7 +61,7 @@ def small_workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbe
     workbench = Workbench(tmp_path_factory.mktemp("small"))
     try:
         file = workbench.write("small.yaml", SMALL)
-        workbench.process("--run", file, "--node", "localhost", 2, code=1)
+        workbench("--run", file, "--node", "localhost", 2, code=1)
         yield workbench
     finally:
         workbench.close()

@@ -30,7 +30,7 @@ BEGAN: Final = 1_767_600_000.0  # 5 January 2026, 8 o'clock in UTC
 def fixed_lab(workbench: Workbench) -> None:
     """Run the sweep, and make its lab's journal one of another day, person and machine."""
     file = workbench.write("grid.yaml", FILE)
-    workbench.process("--run", file.name, "--node", "localhost", 1, code=1)
+    workbench("--run", file.name, "--node", "localhost", 1, code=1)
     workbench.close()
     folder = workbench.lab_path / "grid"
     for left in ("state.parquet", "results.parquet", "results.steps.parquet"):

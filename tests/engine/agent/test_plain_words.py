@@ -121,7 +121,7 @@ def test_a_shell_that_is_asked_for_is_used(workbench: Workbench) -> None:
     parent.chmod(0o755)
     for name, shell in (("without", ""), ("with", "shell: dash\n")):
         file = workbench.write(f"{name}.yaml", f"command: ./parent {{x}} {{x}}\nparameters: {{x: [1]}}\n{shell}")
-        workbench.process("--run", file)
+        workbench("--run", file)
     assert "tui-lab-agent" in workbench.output(0, name="without")  # no shell is in between
     assert workbench.output(0, name="with").startswith(("dash -e -c ", "sh -c "))
 
@@ -131,6 +131,6 @@ def test_a_path_of_the_file_is_for_its_programs(workbench: Workbench, path: str)
     text = f"parameters: {{x: [1]}}\nenv: {{PATH: '{path}'}}\n"
     run = workbench.run_text("command: 'nosuch; echo {x}'\n" + text, code=None)
     assert "bash: line 1: nosuch: " in workbench.output(0, "stderr")
-    run = workbench.process("--run", workbench.write("d.yaml", "command: nosuch {x}\n" + text), code=None)
+    run = workbench("--run", workbench.write("d.yaml", "command: nosuch {x}\n" + text), code=None)
     assert workbench.output(0, "stderr", "d") == f"nosuch: command not found (PATH is {path or 'empty'})\n"
     assert "/0/1/0" not in run.out + run.err

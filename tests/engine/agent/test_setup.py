@@ -26,8 +26,8 @@ def test_a_setup_is_seen_and_ends_with_its_run(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\n")
     run = workbench.start("--run", file)
     started = pids(workbench.folder)
-    until(lambda: "setup is running (" in workbench.process("status", code=None).out)
-    assert "localhost: setup is running (" in workbench.process("nodes", code=None).out
+    until(lambda: "setup is running (" in workbench("status", code=None).out)
+    assert "localhost: setup is running (" in workbench("nodes", code=None).out
     run.send_signal(signal.SIGTERM)
     _, said = run.communicate(timeout=60)
     assert said.count("setup is running") == 1

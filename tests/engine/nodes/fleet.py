@@ -3,7 +3,7 @@
     def test_something(workbench, fleet):
         fleet.node("tower", slots=2)                       # sees the lab's folder
         fleet.node("attic", shared=False, tags=["gpu"])    # has a /tmp of its own: does not see it
-        workbench.process("--run", "e.yaml", "--cluster", fleet.cluster_file(), env=fleet.environment(workbench))
+        workbench("--run", "e.yaml", "--cluster", fleet.cluster_file(), env=fleet.environment(workbench))
 
 The fixture is imported where it is needed: `from tests.engine.nodes.fleet import Fleet, fleet  # noqa: F401`. It
 hides the test's `tmp_path` from nodes with `shared=False` (root alone can have these; else the test is skipped).

@@ -44,8 +44,16 @@ class Proxy:
     def close(self) -> None:
         self.cut()
         self._call(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
+
+    async def _end(self) -> None:
+        """End what still waits."""
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     def _call(self, what: object) -> None:
         done = threading.Event()

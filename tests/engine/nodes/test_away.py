@@ -84,7 +84,7 @@ def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
     assert "far had e/" in said
     fleet.restore("far") if silent else fleet.start("far")
     until(lambda: listed(workbench, "far")["state"] == "up", 60)
-    assert "away for" not in workbench.process("nodes", env=env, code=None).out
+    assert "away for" not in workbench("nodes", env=env, code=None).out
     go(workbench)
     assert run.wait(60) == 0
     assert ran(workbench) == [0, 1, 2]
@@ -125,7 +125,7 @@ def test_a_part_that_is_frozen_is_noticed(workbench: Workbench, fleet: Fleet, pa
     if part == "agent":  # the others have a new one in their place at once
         node = listed(workbench, "far")
         assert node["state"] == "away" and node["error"].startswith("its agent has not answered for ")
-        assert "lost in" in workbench.process("nodes", env=env, code=None).out
+        assert "lost in" in workbench("nodes", env=env, code=None).out
         go(workbench)
         until(lambda: states(workbench).get("done", 0) >= 1, 60)
         assert listed(workbench, "far")["state"] == "away"
@@ -155,7 +155,7 @@ def test_what_a_frozen_agent_had_runs_elsewhere_and_counts_once(workbench: Workb
     assert states(workbench) == {"done": 6}
     assert {task["node"] for task in workbench.tasks()} == {"near"}
     os.kill(pid, signal.SIGCONT)
-    workbench.process("--run", workbench.folder / "e.yaml", "--cluster", fleet.cluster_file(), env=env)
+    workbench("--run", workbench.folder / "e.yaml", "--cluster", fleet.cluster_file(), env=env)
     assert states(workbench) == {"done": 6}
 
 
@@ -167,7 +167,7 @@ def test_a_frozen_agent_on_this_machine_is_waited_for(workbench: Workbench) -> N
     pid = int(lock.read_text())
     os.kill(pid, signal.SIGSTOP)
     until_away(workbench, "localhost")
-    assert "its agent has not answered for" in workbench.process("nodes", code=None).out
+    assert "its agent has not answered for" in workbench("nodes", code=None).out
     os.kill(pid, signal.SIGCONT)
     go(workbench)
     assert run.wait(60) == 0
@@ -184,11 +184,11 @@ def test_a_node_becomes_lost_and_that_is_sampled(workbench: Workbench, fleet: Fl
     until_running(workbench, 2)
     fleet.power_off("far")
     until(lambda: any(event["state"] == "lost" for event in workbench.events("finished")), 60)
-    said = workbench.process("nodes", code=None).out
+    said = workbench("nodes", code=None).out
     assert "lost, away for" in said
     go(workbench)
     assert run.wait(60) == 0
-    assert workbench.process("nodes", code=None).out.startswith("no engine is running")
+    assert workbench("nodes", code=None).out.startswith("no engine is running")
     rows = table(workbench, fleet, "SELECT state FROM nodes WHERE node = 'far' ORDER BY \"at\"")
     assert [row["state"] for row in rows if row["state"] != "up"] == ["away", "lost"]
 
@@ -200,17 +200,17 @@ def test_stop_says_what_is_out_of_reach_and_the_engine_sees_to_it(workbench: Wor
     until_running(workbench, 3)
     fleet.stop("far")
     until_away(workbench, "far")
-    stopped = workbench.process("stop", env=env)
+    stopped = workbench("stop", env=env)
     assert "e: stopping 5 tasks" in stopped.err
     assert "tasks on far, which is away" in stopped.err and "stopped as soon as it is back" in stopped.err
     assert "The engine tries until" in stopped.err and "`tui-lab nodes`" in stopped.err
     assert "near" not in stopped.err
     until(lambda: not running(workbench)["near"], 60)
-    said = workbench.process("nodes", env=env, code=None).out
+    said = workbench("nodes", env=env, code=None).out
     assert "will be stopped when it is back" in said and "run elsewhere" not in said
     assert (
         "e: its tasks on far are stopped once the connection is back"
-        in workbench.process("status", env=env, code=None).out
+        in workbench("status", env=env, code=None).out
     )
     assert len([line for line in commands_on(fleet, "far") if "TRUTH" in line or "truth" in line]) >= 2
     fleet.start("far")
@@ -286,7 +286,7 @@ def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, 
     until_running(workbench, 2)
     fleet.stop("far")
     until_away(workbench, "far")
-    assert "2 tasks on far, which is away" in workbench.process("stop", env=env, code=None).err
+    assert "2 tasks on far, which is away" in workbench("stop", env=env, code=None).err
     run.send_signal(signal.SIGKILL)
     run.wait()
     engine = workbench.engine_pid()
@@ -294,7 +294,7 @@ def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, 
     os.kill(engine, signal.SIGKILL)
     fleet.start("far")
     other = workbench.write("other.yaml", "name: other\ncommand: 'true'\n")
-    workbench.process("--run", other, *near.words, env=env)
+    workbench("--run", other, *near.words, env=env)
     until(lambda: states(workbench) == {"stopped": 2}, 60)
     until(lambda: not leftovers(fleet))
     assert ran(workbench) == [0, 1]
@@ -315,7 +315,7 @@ def test_what_is_stopped_on_a_node_that_never_returns_runs_nowhere_else(
         assert "tasks on far, which is away" in interrupted(workbench, fleet, run)
     else:
         until_away(workbench, "far")
-        assert "which is away" in workbench.process("stop", env=env, code=None).err
+        assert "which is away" in workbench("stop", env=env, code=None).err
         assert run.wait(90) == 0
     until(lambda: workbench.engine_pid() is None, 90)
     assert states(workbench) == {"pending" if how == "interrupt" else "stopped": 3}
@@ -343,7 +343,7 @@ def test_a_lost_node_that_returns_after_an_interrupt_is_told_to_stop(workbench: 
     assert states(workbench) == {"pending": 2}
     go(workbench)
     assert other.wait(60) == 0
-    workbench.process("--run", workbench.folder / "e.yaml", "--cluster", cluster, env=env)
+    workbench("--run", workbench.folder / "e.yaml", "--cluster", cluster, env=env)
     assert states(workbench) == {"done": 2}
 
 
@@ -351,9 +351,9 @@ def test_a_short_run_leaves_what_is_known_of_its_nodes(workbench: Workbench, fle
     tower = fleet.node("tower", slots=3)
     env = fleet.environment(workbench)
     file = workbench.write("e.yaml", "name: e\ncommand: 'true'\n")
-    workbench.process("--run", file, *tower.words, env=env)
+    workbench("--run", file, *tower.words, env=env)
     until(lambda: workbench.engine_pid() is None, 60)
-    said = workbench.process("nodes", env=env, code=None).out.splitlines()
+    said = workbench("nodes", env=env, code=None).out.splitlines()
     assert said[0] == "no engine is running; the last known state of its nodes:"
     assert said[1].split()[:5] == ["node", "state", "slots", "cores", "Python"] and said[1].endswith("seen")
     assert said[2].split()[:2] == ["tower", "up"] and said[2].endswith("ago")

@@ -42,7 +42,7 @@ def test_the_next_attempt_finds_what_the_one_before_has_left(workbench: Workbenc
         """
     one, two = fleet.node("one", slots=2, shared=False), fleet.node("two", slots=2, shared=False)
     env = fleet.environment(workbench)
-    workbench.process("--run", write(workbench, text), *one.words, *two.words, "--keep-going", env=env)
+    workbench("--run", write(workbench, text), *one.words, *two.words, "--keep-going", env=env)
     for task in range(6):
         assert workbench.output(task, "stdout.2") == f"half-{task}\n200000\n"
     until(lambda: not leftovers(fleet))
@@ -56,7 +56,7 @@ def test_what_is_stopped_while_its_node_is_away_stays_stopped(workbench: Workben
     until(lambda: len(workbench.events("started")) == 2, 60)
     fleet.drop("far")
     until(lambda: "node far" in engine_log(workbench), 60)
-    workbench.process("stop", "e", env=env)
+    workbench("stop", "e", env=env)
     fleet.power_off("far")  # nothing of it is left when it is back
     fleet.start("far")
     assert run.wait(90) == 0
@@ -96,7 +96,7 @@ def test_a_person_ends_a_quarantine(workbench: Workbench, fleet: Fleet) -> None:
     run = workbench.start("--run", write(workbench, text), *good.words, *bad.words, env=env)
     until(lambda: workbench.events("quarantined"), 60)
     go(workbench)
-    workbench.process("nodes", "resume", "bad", env=env)
+    workbench("nodes", "resume", "bad", env=env)
     assert run.wait(90) == 0
     assert states(workbench) == {"done": 200}
     assert Counter(task["node"] for task in workbench.tasks())["bad"] > 100
@@ -106,7 +106,7 @@ def test_a_suspected_node_goes_on_where_no_other_could_show_better(workbench: Wo
     text = "name: e\ncommand: 'exit 3'\nrepeat: 8\nneeds: {memory: 2G}\n"
     able, small = fleet.node("able", slots=2, memory="4G"), fleet.node("small", slots=2, memory="1G")
     words = ["--cluster", fleet.cluster_file()]
-    workbench.process("--run", write(workbench, text), *words, "--keep-going", env=fleet.environment(workbench), code=1)
+    workbench("--run", write(workbench, text), *words, "--keep-going", env=fleet.environment(workbench), code=1)
     assert states(workbench) == {"failed": 8}
     assert {task["node"] for task in workbench.tasks()} == {"able"}
     assert able.name and small.name
@@ -134,7 +134,7 @@ def test_a_run_ends_whose_tasks_fit_only_a_node_that_has_gone(workbench: Workben
     fleet.power_off("large")
     _, said = run.communicate(timeout=90)
     assert run.returncode == 3
-    assert "node large" in said and "the others have not what the tasks need" in said
+    assert "node large" in said and "the others lack what the tasks need" in said
     assert states(workbench)["pending"] > 0
 
 
@@ -185,9 +185,9 @@ def test_a_name_may_stand_for_another_machine_next_time(workbench: Workbench, fl
     workbench.write("data", "content\n")
     for name in ("old", "new"):
         file = workbench.write(f"{name}.yaml", text.replace("NAME", name))
-        workbench.process("--run", file, "--cluster", clusters[name], env=env)
+        workbench("--run", file, "--cluster", clusters[name], env=env)
         assert workbench.output(0, name=name) == f"{fleet.nodes[name].machine.home}\ncontent\n"
-    workbench.process("--run", waiting(workbench, "g"), "--node", "127.0.0.9", "--detach", env=env)
+    workbench("--run", waiting(workbench, "g"), "--node", "127.0.0.9", "--detach", env=env)
     go(workbench)
     assert running.wait(60) == 0
     assert keeper["name"] == "keeper"
@@ -200,10 +200,10 @@ def test_a_node_that_was_given_up_is_tried_again_by_the_next_command(workbench: 
     until(lambda: workbench.events("started"), 60)
     stranger = fleet.node("stranger", slots=1, known=False)
     file = workbench.write("f.yaml", "name: f\ncommand: 'true'\n")
-    refused = workbench.process("--run", file, *stranger.words, env=env, code=None)
+    refused = workbench("--run", file, *stranger.words, env=env, code=None)
     assert refused.code == 3 and "host key" in refused.err, refused.err
     fleet.know("stranger")
-    workbench.process("--run", file, *stranger.words, env=env)
+    workbench("--run", file, *stranger.words, env=env)
     go(workbench)
     assert running.wait(60) == 0
 
@@ -243,7 +243,7 @@ def test_an_experiment_that_is_removed_does_not_come_back(workbench: Workbench, 
 def test_the_slots_of_a_far_node_always_have_the_next_task(workbench: Workbench, fleet: Fleet) -> None:
     far = fleet.node("far", slots=2, latency=0.02)
     text = "name: e\ncommand: 'sleep 0.05'\nrepeat: 80\n"
-    workbench.process("--run", write(workbench, text), *far.words, env=fleet.environment(workbench))
+    workbench("--run", write(workbench, text), *far.words, env=fleet.environment(workbench))
     handed: set[tuple[int, int]] = set()
     backlog: list[int] = []
     count = 0

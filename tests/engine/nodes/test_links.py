@@ -48,7 +48,7 @@ def traps(fleet: Fleet, tmp_path: Path) -> Iterator[list[Node]]:
 def run(workbench: Workbench, fleet: Fleet, nodes: list[Node], text: str, *words: str) -> Result:
     env = fleet.environment(workbench)
     named = [word for node in nodes for word in node.words]
-    return workbench.process("--run", write(workbench, text), *named, *words, env=env, timeout=120, code=None)
+    return workbench("--run", write(workbench, text), *named, *words, env=env, timeout=120, code=None)
 
 
 def folder_of(workbench: Workbench, task: int = 0) -> Path:
@@ -72,11 +72,11 @@ def test_a_folder_that_has_become_a_link_is_carried_as_a_link(
     for task in range(3):
         assert folder_of(workbench, task).readlink() == TRAP
         assert workbench.events("finished")[task]["note"] == said
-    assert said in workbench.process("show", "e/0", code=None).out
-    assert "is a symbolic link" in workbench.process("logs", "e/0", code=None).err
-    found = json.loads(workbench.process("query", "SELECT score FROM e", "--json", code=None).out)
+    assert said in workbench("show", "e/0", code=None).out
+    assert "is a symbolic link" in workbench("logs", "e/0", code=None).err
+    found = json.loads(workbench("query", "SELECT score FROM e", "--json", code=None).out)
     assert {row["score"] for row in found["rows"]} == {None}  # what this machine has there is not the task's
-    workbench.process("clean", "e", "--state", "done", "--yes")
+    workbench("clean", "e", "--state", "done", "--yes")
     assert not os.path.lexists(folder_of(workbench))
     until(lambda: not leftovers(fleet))
     for node in traps:
@@ -191,10 +191,10 @@ def test_names_that_are_no_text(workbench: Workbench, fleet: Fleet, traps: list[
     assert ran.code == 0, ran.err
     assert "/tmp/l\N{REPLACEMENT CHARACTER}x: what" in ran.err
     assert os.fsencode(folder_of(workbench, 1).readlink()) == b"/tmp/l\xe9x\x1b[31m"
-    workbench.process("show", "e/0", "e/1", "--json")
+    workbench("show", "e/0", "e/1", "--json")
     workbench.process("fetch", "e/0", env=fleet.environment(workbench))
     assert (folder_of(workbench) / os.fsdecode(b"l\xe9x")).read_text() == "far"
-    workbench.process("show", "e/0")
+    workbench("show", "e/0")
 
 
 MOUNTS = {
@@ -224,10 +224,10 @@ def test_what_can_not_come_home_is_said(workbench: Workbench, fleet: Fleet, trap
 
 def test_clean_goes_on_where_it_is_stuck(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None:
     text = "name: e\ncommand: mkdir {output}/m\nrepeat: 4\n"
-    workbench.process("--run", write(workbench, text), "--node", "localhost", 2)
+    workbench("--run", write(workbench, text), "--node", "localhost", 2)
     mount = folder_of(workbench, 1) / "m"
     subprocess.run(["mount", "--bind", TRAP, mount], check=True)
-    cleaned = workbench.process("clean", "e", "--state", "done", "--yes", code=3)
+    cleaned = workbench("clean", "e", "--state", "done", "--yes", code=3)
     assert f"! {mount}: another file system is mounted there" in cleaned.err
     assert [os.path.lexists(folder_of(workbench, task)) for task in range(4)] == [False, True, False, False]
     subprocess.run(["umount", mount], check=True)
@@ -253,13 +253,13 @@ def test_here_too(workbench: Workbench, fleet: Fleet, traps: list[Node]) -> None
         retries: 1
         """
     workbench.write("template", "how={how}\n")
-    ran = workbench.process("--run", write(workbench, text), "--node", "localhost", 2, timeout=120)
+    ran = workbench("--run", write(workbench, text), "--node", "localhost", 2, timeout=120)
     for task, how in enumerate(("folder", "stdout", "hard", "file")):
         assert workbench.output(task, "stdout.2") == f"second\nhow={how}\n"
     metrics = "metrics: {score: {json: r.json, path: $.score}}\n"
     linked = "name: l\ncommand: 'ln -s /tmp/trap/result.json {output}/r.json'\n" + metrics
     inside = "name: i\ncommand: 'echo [3] > {output}/x; ln -s {output}/x {output}/r.json'\n"
-    ran = workbench.process("--run", workbench.write("l.yaml", linked), code=None)
+    ran = workbench("--run", workbench.write("l.yaml", linked), code=None)
     assert "r.json of task 0: is a symbolic link out of the task's folder" in ran.err
-    workbench.process("--run", workbench.write("i.yaml", inside + metrics.replace("$.score", "'$[0]'")), code=None)
-    assert "3" in workbench.process("query", "SELECT score FROM i", "--format", "csv", code=None).out
+    workbench("--run", workbench.write("i.yaml", inside + metrics.replace("$.score", "'$[0]'")), code=None)
+    assert "3" in workbench("query", "SELECT score FROM i", "--format", "csv", code=None).out

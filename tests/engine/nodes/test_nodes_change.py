@@ -38,7 +38,7 @@ def test_all_nodes_of_a_cluster_join_what_is_going(workbench: Workbench, fleet: 
     all_of_them = cluster_of(fleet, workbench.folder / "all.yaml", "one", "two", "three")
     run = workbench.start("--run", waiting(workbench, 12), "--cluster", first, env=env)
     until_running(workbench, 2)
-    added = workbench.process("nodes", "add", "--cluster", all_of_them, env=env)
+    added = workbench("nodes", "add", "--cluster", all_of_them, env=env)
     assert "one: is in use already; `tui-lab nodes set one slots=N` changes its slots" in added.err
     for name in ("two", "three"):
         assert f"{name}: joins all running experiments\n{name}: is up\n" in added.err
@@ -55,18 +55,18 @@ def test_what_can_not_be_added_is_said(workbench: Workbench, fleet: Fleet) -> No
     env = fleet.environment(workbench)
     run = workbench.start("--run", waiting(workbench, 2), *one.words, env=env)
     until_running(workbench, 1)
-    missing = workbench.process("nodes", "add", "--cluster", "missing.yaml", env=env, code=None)
+    missing = workbench("nodes", "add", "--cluster", "missing.yaml", env=env, code=None)
     assert missing.code == 2 and "missing.yaml" in missing.err
-    nothing = workbench.process("nodes", "add", "other", *stranger.words, env=env, code=None)
+    nothing = workbench("nodes", "add", "other", *stranger.words, env=env, code=None)
     assert nothing.code == 2 and 'there is no experiment "other"' in nothing.err
-    refused = workbench.process("nodes", "add", "e", *stranger.words, env=env, code=3)
+    refused = workbench("nodes", "add", "e", *stranger.words, env=env, code=3)
     assert "stranger: joins e" in refused.err and "! stranger: the host key of" in refused.err
     assert "after a repair: tui-lab nodes reconnect stranger" in refused.err
     assert listed(workbench, "stranger")["state"] == "failed"
-    again = workbench.process("nodes", "reconnect", "stranger", "--json", env=env, code=None)
+    again = workbench("nodes", "reconnect", "stranger", "--json", env=env, code=None)
     assert again.code == 3 and json.loads(again.out)["done"][0]["state"] == "failed"
     fleet.know("stranger")
-    mended = workbench.process("nodes", "reconnect", "stranger", env=env, code=None)
+    mended = workbench("nodes", "reconnect", "stranger", env=env, code=None)
     assert (mended.code, mended.err) == (0, "stranger: is being connected\nstranger: is up\n")
     until(lambda: running(workbench)["stranger"] == 1, 60)
     go(workbench)
@@ -78,23 +78,21 @@ def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workbench: 
     env = fleet.environment(workbench)
     run = workbench.start("--run", waiting(workbench, 2), *one.words, *two.words, env=env)
     until_running(workbench, 1)
-    down = workbench.process("nodes", "reconnect", "two", env=env, code=None)
+    down = workbench("nodes", "reconnect", "two", env=env, code=None)
     assert down.code == 3 and "nothing answers at" in down.err and "keeps trying" in down.err
     authorized = fleet.keys / "authorized_keys"
     keys = authorized.read_text()
     authorized.write_text("")
     fleet.start("two")
     until(lambda: listed(workbench, "two")["state"] == "failed", 60)
-    said = workbench.process("nodes", env=env, code=None).out
+    said = workbench("nodes", env=env, code=None).out
     assert "! two: " in said and "refuses the keys" in said and "tui-lab nodes reconnect two" in said
     authorized.write_text(keys)
     assert listed(workbench, "two")["state"] == "failed"  # it is not tried without being asked
-    mended = workbench.process("nodes", "reconnect", "two", env=env, code=None)
+    mended = workbench("nodes", "reconnect", "two", env=env, code=None)
     assert mended.code == 0 and "two: is up" in mended.err, mended.err
     until(lambda: running(workbench)["two"] == 1, 60)
-    assert (
-        "is up" in workbench.process("nodes", "reconnect", "two", env=env, code=None).err
-    )  # no harm where all is well
+    assert "is up" in workbench("nodes", "reconnect", "two", env=env, code=None).err  # no harm where all is well
     assert running(workbench)["two"] == 1
     go(workbench)
     assert run.wait(60) == 0
@@ -111,7 +109,7 @@ def test_a_node_that_was_lost_is_reconnected(workbench: Workbench, fleet: Fleet)
     fleet.power_off("two")
     until(lambda: listed(workbench, "two")["state"] == "lost", 60)
     fleet.start("two")
-    workbench.process("nodes", "reconnect", "two", env=env)
+    workbench("nodes", "reconnect", "two", env=env)
     until(lambda: running(workbench)["two"] == 1, 60)
     go(workbench)
     assert run.wait(60) == 0

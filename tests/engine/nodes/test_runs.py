@@ -73,7 +73,7 @@ def running(workbench: Workbench) -> Counter[str]:
 
 
 def table(workbench: Workbench, fleet: Fleet, sql: str) -> list[dict[str, Any]]:
-    result = workbench.process("query", sql, "--format", "json", env=fleet.environment(workbench))
+    result = workbench("query", sql, "--format", "json", env=fleet.environment(workbench))
     rows: list[dict[str, Any]] = json.loads(result.out)
     return rows
 
@@ -93,7 +93,7 @@ def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, sh
     file = write(workbench, PRINT)
     env = fleet.environment(workbench)
     go(workbench)
-    workbench.process("--run", file, "--node", "localhost", 2, "--lab", workbench.folder / "here")
+    workbench("--run", file, "--node", "localhost", 2, "--lab", workbench.folder / "here")
     one = fleet.node("one", slots=2, shared=shared)
     two = fleet.node("two", slots=1, shared=shared)
     (truth_folder(workbench) / "go").unlink()  # no task ends before both nodes are there
@@ -104,7 +104,7 @@ def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, sh
     columns = "x, value, made, task_id, repeat, version, state, reason, attempts, exit_code"
     sql = f"SELECT {columns} FROM e ORDER BY task_id"
     remote = table(workbench, fleet, sql)
-    here = workbench.process("query", sql, "--format", "json", "--lab", workbench.folder / "here", code=None)
+    here = workbench("query", sql, "--format", "json", "--lab", workbench.folder / "here", code=None)
     assert remote == json.loads(here.out)
     assert {row["node"] for row in table(workbench, fleet, "SELECT DISTINCT node FROM e")} == {"one", "two"}
     assert set(effects(workbench).values()) == {2}  # once here, once there
@@ -131,11 +131,11 @@ def test_the_program_travels_and_only_what_changed(workbench: Workbench, fleet: 
     file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", shared=False)
     env = fleet.environment(workbench)
-    workbench.process("--run", file, *attic.words, env=env)
+    workbench("--run", file, *attic.words, env=env)
     assert [row["value"] for row in table(workbench, fleet, "SELECT value FROM e ORDER BY x")] == [2, 4, 6]
     assert workbench.output(0).endswith("tool 1\n")
     (workbench.folder / "extra" / "lib.py").write_text("def double(x): return 20 * x\n")
-    workbench.process("--run", file, "--rerun", *attic.words, env=env)
+    workbench("--run", file, "--rerun", *attic.words, env=env)
     assert [row["value"] for row in table(workbench, fleet, "SELECT value FROM e ORDER BY x")] == [20, 40, 60]
     objects = list(attic.machine.home.rglob("objects/*"))
     assert len(objects) == 4  # main.py, tool.sh and two of lib.py
@@ -150,14 +150,14 @@ def test_what_is_not_kept_stays_there_until_it_is_fetched(workbench: Workbench, 
     file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", shared=False)
     env = fleet.environment(workbench)
-    workbench.process("--run", file, *attic.words, env=env)
+    workbench("--run", file, *attic.words, env=env)
     folder = workbench.experiment().task_folder(0)
     assert sorted(path.name for path in folder.iterdir()) == ["small.csv", "stderr", "stdout"]
-    shown = workbench.process("show", "0", env=env, code=None)
+    shown = workbench("show", "0", env=env, code=None)
     assert "big.bin" in shown.out and "attic" in shown.out
     workbench.process("fetch", "0", "*.bin", env=env)
     assert (folder / "big.bin").stat().st_size == 300000
-    workbench.process("clean", "--nodes", "--yes", env=env)
+    workbench("clean", "--nodes", "--yes", env=env)
     assert not list(attic.machine.home.rglob("big.bin"))
     until(lambda: not leftovers(fleet))
 
@@ -176,7 +176,7 @@ def test_a_large_artefact_and_many_small_ones_come_home(
     file = workbench.write("e.yaml", text)
     attic = fleet.node("attic", shared=False)
     env = fleet.environment(workbench)
-    workbench.process("--run", file, *attic.words, env=env, timeout=500)
+    workbench("--run", file, *attic.words, env=env, timeout=500)
     import hashlib
 
     folder = workbench.experiment().task_folder(0)
@@ -220,7 +220,7 @@ def test_node_variables_setup_and_workdir(workbench: Workbench, fleet: Fleet) ->
         """
     file = workbench.write("e.yaml", text)
     env = fleet.environment(workbench, LAPTOP="secret")
-    workbench.process("--run", file, "--cluster", fleet.cluster_file(), env=env)
+    workbench("--run", file, "--cluster", fleet.cluster_file(), env=env)
     assert workbench.output(0) == f"set/a b//{attic.machine.home}\n"
 
 
@@ -237,9 +237,9 @@ def test_stop_timeout_and_ctrl_c_reach_the_nodes(workbench: Workbench, fleet: Fl
     env = fleet.environment(workbench)
     run = workbench.start("--run", file, *attic.words, env=env)
     until(lambda: len(workbench.events("started")) == 4)
-    workbench.process("stop", "e/0", env=env)
+    workbench("stop", "e/0", env=env)
     until(lambda: workbench.tasks()[0]["state"] == "stopped")
-    workbench.process("retry", "e/0", "timeout=0.2", "--detach", env=env)
+    workbench("retry", "e/0", "timeout=0.2", "--detach", env=env)
     until(lambda: workbench.tasks()[0]["reason"] == "timeout")
     run.send_signal(signal.SIGINT)
     until(lambda: workbench.events("drained"))
@@ -272,11 +272,11 @@ def test_nodes_are_changed_while_a_run_goes_on(workbench: Workbench, fleet: Flee
     env = fleet.environment(workbench)
     run = workbench.start("--run", file, *one.words, env=env)
     until(lambda: running(workbench) == {"one": 1})
-    workbench.process("nodes", "set", "one", "slots=3", env=env)
+    workbench("nodes", "set", "one", "slots=3", env=env)
     until(lambda: running(workbench) == {"one": 3})
-    workbench.process("nodes", "add", *two.words, env=env)
+    workbench("nodes", "add", *two.words, env=env)
     until(lambda: running(workbench) == {"one": 3, "two": 1})
-    workbench.process("nodes", "drain", "one", env=env)
+    workbench("nodes", "drain", "one", env=env)
     for x in range(8):
         (truth_folder(workbench) / f"go{x}").touch()
     until(lambda: running(workbench) == {"two": 1})
@@ -306,5 +306,5 @@ def test_samples_of_nodes_are_a_table(workbench: Workbench, fleet: Fleet) -> Non
         workbench, fleet, "SELECT DISTINCT node, state, slots, memory > 0 AS memory, load >= 0 AS load FROM nodes"
     )
     assert {"node": "tower", "state": "up", "slots": 2, "memory": True, "load": True} in rows
-    shown = workbench.process("show", "0", env=env, code=None)
+    shown = workbench("show", "0", env=env, code=None)
     assert "Linux" in shown.out

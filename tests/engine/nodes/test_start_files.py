@@ -22,7 +22,7 @@ def runs(node: Node) -> int:
 def test_start_files_run_for_connections_not_for_tasks(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
     node = fleet.node("one", slots=4, shared=shared, bashrc=COUNTS)
     file = workbench.write("e.yaml", SHELL)
-    workbench.process("--run", file, *node.words, env=fleet.environment(workbench))
+    workbench("--run", file, *node.words, env=fleet.environment(workbench))
     assert workbench.output(48) == "yes 48\n"
     assert runs(node) <= 3  # the agent, the files, the packages of the node
 
@@ -31,7 +31,7 @@ def test_what_else_a_login_leaves(workbench: Workbench, fleet: Fleet) -> None:
     """Files that variables name, in commands, setup and metrics; the way to an SSH agent stays."""
     node = fleet.node("one", bashrc=COUNTS + 'export BASH_ENV="$HOME/.bashrc" SSH_AUTH_SOCK=/agent ZDOTDIR="$HOME"\n')
     text = "name: e\ncommand: env\nrepeat: 20\nsetup: 'export OF_SETUP=1; has_setup() { :; }; export -f has_setup'\n"
-    workbench.process("--run", workbench.write("e.yaml", text), *node.words, env=fleet.environment(workbench))
+    workbench("--run", workbench.write("e.yaml", text), *node.words, env=fleet.environment(workbench))
     assert runs(node) <= 8  # each login, by its shell and the file that it names; and setup
     found = dict(line.partition("=")[::2] for line in workbench.output(0).splitlines())
     assert not {"SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "BASH_ENV", "ZDOTDIR"} & set(found)
@@ -59,5 +59,5 @@ def test_a_run_here_by_someone_who_came_by_ssh(workbench: Workbench, shell: str)
         (home / name).write_text('echo run >>"$HOME/runs"\n')
     login = {"HOME": str(home), "SSH_CLIENT": "192.0.2.1 1 22", "SHLVL": "0"}
     text = f"name: e\ncommand: 'echo \"$SHLVL\" | cat'\nshell: {shell}\nrepeat: 3\n"
-    workbench.process("--run", workbench.write("e.yaml", text), env=login)
+    workbench("--run", workbench.write("e.yaml", text), env=login)
     assert not (home / "runs").exists()

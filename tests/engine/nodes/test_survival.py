@@ -103,7 +103,7 @@ def test_all_nodes_gone_for_good_ends_the_run(workbench: Workbench, fleet: Fleet
     assert run.returncode == 3, said
     assert "node only" in said
     fleet.start("only")
-    workbench.process("--run", workbench.folder / "e.yaml", *words, env=fleet.environment(workbench))
+    workbench("--run", workbench.folder / "e.yaml", *words, env=fleet.environment(workbench))
     assert Counter(task["state"] for task in workbench.tasks()) == {"done": 30}
 
 
@@ -123,7 +123,7 @@ def test_a_lost_node_returns_with_the_first_result(workbench: Workbench, fleet: 
     run = workbench.start("--run", write(workbench, text), *words, env=env)
     until(lambda: workbench.events("started"), 60)
     other = fleet.node("other", slots=1)
-    workbench.process("nodes", "add", *other.words, env=env)
+    workbench("nodes", "add", *other.words, env=env)
     fleet.drop("away")
     until(lambda: len(workbench.events("started")) == 2, 60)  # on the other node
     (truth_folder(workbench) / "go-away").touch()
@@ -145,7 +145,7 @@ def test_a_node_that_fails_what_others_do_is_quarantined(workbench: Workbench, f
         """
     good, bad = fleet.node("good", slots=2), fleet.node("bad", slots=2)
     file = write(workbench, text)
-    workbench.process("--run", file, *good.words, *bad.words, env=fleet.environment(workbench))
+    workbench("--run", file, *good.words, *bad.words, env=fleet.environment(workbench))
     tasks = workbench.tasks()
     assert Counter(task["state"] for task in tasks) == {"done": 30}
     assert {task["node"] for task in tasks} == {"good"}
@@ -153,7 +153,7 @@ def test_a_node_that_fails_what_others_do_is_quarantined(workbench: Workbench, f
     assert event["node"] == "bad"
     # the only node is never taken out, nor are all of them
     second = write(workbench, text.replace("name: e", "name: f").replace("repeat: 30", "repeat: 8"), "f.yaml")
-    workbench.process("--run", second, *bad.words, "--keep-going", env=fleet.environment(workbench), code=1)
+    workbench("--run", second, *bad.words, "--keep-going", env=fleet.environment(workbench), code=1)
     assert Counter(task["state"] for task in workbench.tasks("f")) == {"failed": 8}
 
 

@@ -125,6 +125,9 @@ async def test_a_login_that_waits(fleet: Fleet, echo: None, monkeypatch: pytest.
             await way.open()
 
 
+SLOWER = "sleep 1\n"  # than what counts as slow
+
+
 @pytest.mark.parametrize(
     "bashrc",
     [
@@ -137,10 +140,12 @@ async def test_a_login_that_waits(fleet: Fleet, echo: None, monkeypatch: pytest.
         'test "$0" = zsh || exec zsh -l\n',
         "exec tcsh\n",
         "exec dash\n",
-        "sleep 6\n",
+        SLOWER,
     ],
 )
-async def test_start_files_that_do_much(fleet: Fleet, bashrc: str) -> None:
+async def test_start_files_that_do_much(fleet: Fleet, bashrc: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if bashrc == SLOWER:
+        monkeypatch.setattr("tui_lab.engine.transports.ssh.transport.SLOW", 0.5)
     shell = bashrc.partition("exec ")[2].split()[:1]
     if shell and shutil.which(shell[0]) is None:
         pytest.skip(f"there is no {shell[0]}")
@@ -157,7 +162,10 @@ async def test_start_files_that_do_much(fleet: Fleet, bashrc: str) -> None:
         await channel.close()
 
 
-async def test_a_shell_that_waits_for_the_end_of_its_input(fleet: Fleet, echo: None) -> None:
+async def test_a_shell_that_waits_for_the_end_of_its_input(
+    fleet: Fleet, echo: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_lab.engine.transports.ssh.transport.SLOW", 0.5)
     reader = fleet.folder / "reader"  # as fish does
     reader.write_text('#!/bin/sh\nall=$(cat)\neval "$all"\n')
     reader.chmod(0o755)

@@ -232,7 +232,9 @@ async def test_mistakes_of_the_configuration(fleet: Fleet) -> None:
         assert error.fatal and str(error).startswith(str(config)) and "line 2" in str(error)
     other = fleet.folder / "other"
     other.mkdir()
-    (other / "ssh").write_text("#!/bin/sh\necho Dropbear v2022.83 >&2\ntest $1 = -V || sleep 100\n")
+    (other / "ssh").write_text(
+        "#!/bin/sh\necho Dropbear v2022.83 >&2\ncase $1 in -V) ;; -G) sleep 100;; *) exit 255;; esac\n"
+    )
     (other / "ssh").chmod(0o755)
     error = await failure(fleet, {"name": "tower", "host": "tower"}, PATH=str(other))
     assert str(error).startswith(f"{config}: ") and "line 2" in str(error)  # which no OpenSSH has read

@@ -150,8 +150,8 @@ def test_a_run_over_an_open_connection(workbench: Workbench, fleet: Fleet) -> No
     file = workbench.write("e.yaml", text)
     workbench.write("words", "sent\n")
     environment = fleet.environment(workbench)
-    run = workbench.process("--run", file, "--node", "tower", "2", env=environment, code=None)
+    run = workbench("--run", file, "--node", "tower", "2", env=environment, code=None)
     assert run.code == 3 and "there is no SSH key to offer" in run.err
     card.log_in("tower")
-    workbench.process("--run", file, "--node", "tower", "2", env=environment)
+    workbench("--run", file, "--node", "tower", "2", env=environment)
     assert workbench.output(2) == "sent\n3\n"

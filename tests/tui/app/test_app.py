@@ -190,7 +190,7 @@ async def test_the_palette_runs_an_action_of_another_pane(small_lab: Path) -> No
 
 async def test_another_experiment_is_chosen_and_remembered(own_lab: Workbench) -> None:
     file = own_lab.write("other.yaml", "name: other\ncommand: 'true'\n")
-    own_lab.process("--run", file)
+    own_lab("--run", file)
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(app, pilot)
@@ -231,7 +231,7 @@ async def test_a_dead_engine_is_told_and_another_goes_on(own_lab: Workbench) -> 
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"
         "parameters: {x: [1, 2, 3]}\n",
     )  # fmt: skip
-    own_lab.process("--run", file, "--node", "localhost", 1, "--detach")
+    own_lab("--run", file, "--node", "localhost", 1, "--detach")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.snapshot.engine is not None and app.snapshot.engine.active == ("long",))
@@ -251,7 +251,7 @@ async def test_leaving_stops_nothing(own_lab: Workbench) -> None:
     file = own_lab.write(
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"
     )  # fmt: skip
-    own_lab.process("--run", file, "--detach")
+    own_lab("--run", file, "--detach")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await wait_until(pilot, lambda: app.snapshot.engine is not None and app.pane is not None)
@@ -344,9 +344,9 @@ async def test_a_colon_opens_the_commands_outside_of_texts(small_lab: Path) -> N
 async def test_what_was_stopped_is_not_counted_as_ended(workbench: Workbench) -> None:
     """The share and the bar beside it say the same."""
     file = workbench.write("e.yaml", "command: test {x} = 1 || sleep 60\nparameters: {x: {range: [1, 40]}}\n")
-    workbench.process("--run", file, "--detach", "--node", "localhost", 1)
+    workbench("--run", file, "--detach", "--node", "localhost", 1)
     until(lambda: [task["state"] for task in workbench.tasks()].count("done") == 1)
-    workbench.process("stop", "e", code=None)
+    workbench("stop", "e", code=None)
     until(lambda: [task["state"] for task in workbench.tasks()].count("stopped") == 38)
     app = LabApp(workbench.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:

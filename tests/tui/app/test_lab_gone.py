@@ -48,7 +48,7 @@ async def test_failures_of_a_lab_that_is_gone(own_lab: Workbench) -> None:
 async def test_an_experiment_that_vanishes_is_told(own_lab: Workbench) -> None:
     """The one that takes its place is another: keys that change something would act on it."""
     file = own_lab.write("other.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
-    own_lab.process("--run", file)
+    own_lab("--run", file)
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(240, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "other")

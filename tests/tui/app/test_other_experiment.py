@@ -29,7 +29,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
         for name, word in (("first", "early"), ("second", "later")):
             text = f"command: 'echo {word}_score={{{word}_knob}}'\nparameters: {{{word}_knob: [1, 2, 3]}}\n"
             text += f"metrics: {{{word}_score: '{word}_score=(@float@)'}}\n"
-            workbench.process("--run", workbench.write(f"{name}.yaml", text), "--node", "localhost", 2)
+            workbench("--run", workbench.write(f"{name}.yaml", text), "--node", "localhost", 2)
         yield workbench
     finally:
         workbench.close()
@@ -157,7 +157,7 @@ async def test_what_is_typed_narrows_the_experiments(keys: list[str], chosen: st
 async def test_an_experiment_is_found_by_its_whole_name(workbench: Workbench) -> None:
     for name in ("job", "jobs", "my-job"):
         file = workbench.write(f"{name}.yaml", "command: 'true'\n")
-        workbench.process("--run", file)
+        workbench("--run", file)
     app = LabApp(workbench.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.current == "my-job" and app.pane is not None)

@@ -19,7 +19,7 @@ from tui_lab.tui.base.workers import Threads, keep_promises, promised
 # Where a pane's worker gets what it waits for.
 SOURCES = {
     "tasks": "tasks.model.shown",
-    "results": "results.pane.look",
+    "results": "results.pane.make_view",
     "history": "history.pane.submissions",
     "chart": "chart.pane.read",
     "query": "query.schema.tables",

@@ -36,7 +36,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     workbench = Workbench(tmp_path_factory.mktemp("history"))
     try:
         for text in (FIRST, FIRST.replace("{scale: 10}", "{scale: 20}").replace("x: [1, 2]", "x: [2, 3]")):
-            workbench.process("--run", workbench.write("e.yaml", text), "--node", "localhost", 2)
+            workbench("--run", workbench.write("e.yaml", text), "--node", "localhost", 2)
         yield workbench
     finally:
         workbench.close()
@@ -78,7 +78,7 @@ def test_experiments_whose_leading_metrics_differ_are_compared_by_one_of_both(wo
     }
     for name, text in metrics.items():
         file = workbench.write(f"{name}.yaml", TWO.replace("{METRICS}", text))
-        workbench.process("--run", file, "--node", "localhost", 2)
+        workbench("--run", file, "--node", "localhost", 2)
     one, two, three = ((Lab.open(workbench.lab_path).experiment(name), 1) for name in metrics)
     assert (compare_results(one, two).metric, compare_results(two, one).metric) == ("b", "b")
     assert compare_results(one, three).metric is None  # words have no mean
@@ -110,7 +110,7 @@ async def test_two_are_compared(twice: Workbench) -> None:
 
 
 async def test_an_experiment_is_opened_again(own_lab: Workbench) -> None:
-    own_lab.process("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n"))
+    own_lab("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n"))
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(app, pilot)
@@ -151,7 +151,7 @@ def changed(workbench: Workbench) -> Workbench:
     for number in (1, 2, 3):
         file = workbench.write("e.yaml", f"name: e\ncommand: echo {number}\n")
         if number < 3:
-            workbench.process("--run", file, "--node", "localhost", 1)
+            workbench("--run", file, "--node", "localhost", 1)
     return workbench
 
 
@@ -213,7 +213,7 @@ async def test_a_submission_that_comes_is_added(own_lab: Workbench) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         pane = await opened(app, pilot)
         assert pane.table.frame.height == 1
-        own_lab.process("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n"))
+        own_lab("--run", own_lab.write("other.yaml", "name: other\ncommand: 'true'\n"))
         await wait_until(pilot, lambda: pane.table.frame["outcome"].to_list() == ["✓ 1", "✓ 6  ✗ 2"])
 
 

@@ -123,7 +123,7 @@ async def test_the_nodes_of_a_run_are_shown_and_changed(own_lab: Workbench) -> N
         "long.yaml", f"name: long\ncommand: until [ -e {own_lab.folder}/go ]; do sleep 0.05; done\n"
         "parameters: {x: [1, 2, 3, 4]}\n",
     )  # fmt: skip
-    own_lab.process("--run", file, "--node", "localhost", 1, "--detach")
+    own_lab("--run", file, "--node", "localhost", 1, "--detach")
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         pane = await opened(app, pilot)

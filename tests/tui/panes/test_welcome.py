@@ -113,7 +113,7 @@ async def test_a_run_of_this_machine_is_attached_to(
     file = workbench.write(
         "long.yaml", f"name: long\ncommand: until [ -e {workbench.folder}/go ]; do sleep 0.05; done\n"
     )  # fmt: skip
-    workbench.process("--run", file, "--detach")
+    workbench("--run", file, "--detach")
     until(workbench.engine_pid)
     assert workbench.lab_path in running_labs(Path("/nowhere"))
     assert workbench.lab_path not in running_labs(workbench.lab_path)

@@ -14,12 +14,14 @@ _ABSENT: Final = re.compile(r"not found|unknown command|no such file|cannot exec
 class ChannelError(Exception):
     """A node that can't be reached: one line that says what is wrong and what to do.
 
-    `fatal`: trying again does not help before the user has done something.
+    `fatal`: trying again does not help before the user has done something. `anywhere`: no other program gets there,
+    either, and none is tried.
     """
 
-    def __init__(self, message: str, *, fatal: bool = False) -> None:
+    def __init__(self, message: str, *, fatal: bool = False, anywhere: bool = False) -> None:
         super().__init__(message)
         self.fatal = fatal
+        self.anywhere = anywhere
 
 
 def python_error(what: str, python: str) -> ChannelError:

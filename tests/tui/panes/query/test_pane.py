@@ -336,7 +336,7 @@ async def test_an_error_or_a_cancel_ends_following(small_lab: Path) -> None:
 
 async def test_another_experiment_asks_about_its_own_results(own_lab: Workbench) -> None:
     file = own_lab.write("other.yaml", "command: echo {x}\nparameters: {x: [7]}\n")
-    own_lab.process("--run", file, "--node", "localhost", 1)
+    own_lab("--run", file, "--node", "localhost", 1)
     app = LabApp(own_lab.lab_path)
     async with app.run_test(size=(100, 30)) as pilot:
         await wait_until(pilot, lambda: app.snapshot.experiments)

@@ -253,7 +253,7 @@ async def test_what_can_not_be_compared_is_not(workbench: Workbench) -> None:
     metric = "metrics: {a: {pattern: 'a (@int@)', goal: max}}\n"
     for name, rest in (("single", "command: echo a 5"), ("nulls", "command: echo {x}\nparameters: {x: [1, 2]}")):
         file = workbench.write(f"{name}.yaml", f"{rest}\n{metric}")
-        workbench.process("--run", file, "--node", "localhost", 1)
+        workbench("--run", file, "--node", "localhost", 1)
     app = LabApp(workbench.lab_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, app)

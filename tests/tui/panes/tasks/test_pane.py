@@ -198,7 +198,7 @@ async def test_retry_asks_and_runs_again(own_lab: Workbench) -> None:
 async def test_retry_tells_what_changed_since(workbench: Workbench, code: str, way: str, then: str) -> None:
     program = workbench.write("prog.sh", "exit 3\n")
     file = workbench.write("grid.yaml", f"command: sh prog.sh {{a}}\n{code}parameters: {{a: [1, 2]}}\n")
-    workbench.process("--run", file, code=1)
+    workbench("--run", file, code=1)
     program.write_text("exit 0\n")
     async with screen(workbench.lab_path, (150, 40)) as s:
         await s.until(lambda: workbench.engine_pid() is None)  # that of the first run
@@ -310,7 +310,7 @@ async def test_commands_that_do_not_fit_end_in_an_ellipsis(workbench: Workbench)
 async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workbench: Workbench) -> None:
     command = f"echo begin {{x}}; until [ -e {workbench.folder}/go{{x}} ]; do sleep 0.05; done; echo end {{x}}"
     file = workbench.write("waits.yaml", f"command: '{command}'\nparameters: {{x: [1, 2]}}\n")
-    workbench.process("--run", file, "--detach", "--node", "localhost", 2)
+    workbench("--run", file, "--detach", "--node", "localhost", 2)
     async with screen(workbench.lab_path) as it:
         it.pane.set_text("state = 'running'")
         await it.until(lambda: it.ids == [0, 1])

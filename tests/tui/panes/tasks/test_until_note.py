@@ -26,7 +26,7 @@ HOPELESS = "until: ci95(loss) < 0.1 * mean(loss) can't become true of 2 of 2 set
 
 async def test_it_is_told_at_the_first_extension(workbench: Workbench) -> None:
     file: Path = workbench.write("grid.yaml", TEXT)
-    workbench.process("--run", file, "--detach")
+    workbench("--run", file, "--detach")
     app = LabApp(workbench.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
         await wait_until(pilot, lambda: app.current == "grid" and "going" in text_of(app))

@@ -244,11 +244,13 @@ class Pool:
         if known is not None and not known.is_closed():
             return known
         if depth >= JUMPS:
-            raise ChannelError(f"~/.ssh/config leads in a circle: ProxyJump {jump}", fatal=True)
+            # `ssh` starts one more of itself for each jump, until the machine has room for no more.
+            raise ChannelError(f"~/.ssh/config leads in a circle: ProxyJump {jump}", fatal=True, anywhere=True)
         try:
             self._ways[jump] = await self._connect(jump_entry(jump), way, depth + 1)
         except ChannelError as error:
-            raise ChannelError(f"jump host {jump}: {error}", fatal=error.fatal) from error
+            text = f"jump host {jump}: {error}"
+            raise ChannelError(text, fatal=error.fatal, anywhere=error.anywhere) from error
         return self._ways[jump]
 
     async def _log_in(self, target: Target, way: Any) -> asyncssh.SSHClientConnection:

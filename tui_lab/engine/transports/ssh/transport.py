@@ -149,6 +149,8 @@ class SshTransport:
 
     async def _other_way(self, error: ChannelError) -> SshProgram:
         """The user's own `ssh`, where that gets in though we did not. Raises the error where it does not, either."""
+        if error.anywhere:
+            raise error
         module = await asyncio.to_thread(_program_module)
         program: SshProgram | None = await module.SshProgram.find(self.entry, self.environment)
         if program is not None and (error.fatal or program.shares) and await program.can_connect():
