@@ -208,10 +208,7 @@ def test_stop_says_what_is_out_of_reach_and_the_engine_sees_to_it(workbench: Wor
     until(lambda: not running(workbench)["near"], 60)
     said = workbench("nodes", env=env, code=None).out
     assert "will be stopped when it is back" in said and "run elsewhere" not in said
-    assert (
-        "e: its tasks on far are stopped once the connection is back"
-        in workbench("status", env=env, code=None).out
-    )
+    assert "e: its tasks on far are stopped once the connection is back" in workbench("status", env=env, code=None).out
     assert len([line for line in commands_on(fleet, "far") if "TRUTH" in line or "truth" in line]) >= 2
     fleet.start("far")
     assert run.wait(90) == 0
