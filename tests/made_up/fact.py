@@ -21,7 +21,15 @@ def _idle(tasks: FoldedTasks) -> pl.Series:
 def registered() -> Iterator[None]:
     """Have it for a while."""
     register(
-        Fact(name=NAME, type="float", unit="s", meaning="time without a processor", phrase="{} idle", measured=True)
+        Fact(
+            name=NAME,
+            type="float",
+            unit="s",
+            meaning="time without a processor",
+            phrase="{} idle",
+            measured=True,
+            in_slowest=True,
+        )
     )
     VALUES[NAME] = _idle
     try:

@@ -40,6 +40,10 @@ class Fact:
     """Whether a word typed into the filter of the screen is looked for in it."""
     groups: bool = False
     """Whether the screen offers to group tasks by it."""
+    in_failures: bool = False
+    """Whether `failures()` shows it: it helps to see why a task ended badly."""
+    in_slowest: bool = False
+    """Whether `slowest()` shows it: it helps to see why a task took long."""
 
 
 FACTS: Final[dict[str, Fact]] = {}
@@ -121,8 +125,9 @@ for _fact in (
         meaning="`pending`, `running`, `done`, `failed`, `stopped` or `lost`",
         in_steps=True,
         groups=True,
+        in_failures=True,
     ),
-    Fact(name="reason", type="text", meaning="why it failed, was stopped or lost", groups=True),
+    Fact(name="reason", type="text", meaning="why it failed, was stopped or lost", groups=True, in_failures=True),
     Fact(
         name="attempt",
         type="int32",
@@ -131,7 +136,7 @@ for _fact in (
         in_steps=True,
         searched=False,
     ),
-    Fact(name="attempts", type="int32", meaning="how many there were", title="attempt", groups=True),
+    Fact(name="attempts", type="int32", meaning="how many there were", title="attempt", groups=True, in_failures=True),
     Fact(
         name="duration",
         type="float",
@@ -139,17 +144,29 @@ for _fact in (
         meaning="from the start of its first step until nothing of it was left",
         measured=True,
         compared=False,
+        in_failures=True,
+        in_slowest=True,
     ),
     Fact(name="started_at", type="time", meaning="when its last attempt began", compared=False, searched=False),
-    Fact(name="ended_at", type="time", meaning="when its last attempt ended", compared=False, searched=False),
-    Fact(name="node", type="text", meaning="where its last attempt ran", groups=True),
+    Fact(
+        name="ended_at",
+        type="time",
+        meaning="when its last attempt ended",
+        compared=False,
+        searched=False,
+        in_failures=True,
+    ),
+    Fact(
+        name="node", type="text", meaning="where its last attempt ran", groups=True, in_failures=True, in_slowest=True
+    ),
     Fact(
         name="exit_code",
         type="int32",
         meaning="exit status of the last step that ran",
         groups=True,
+        in_failures=True,
     ),
-    Fact(name="signal", type="int32", meaning="the signal that ended it"),
+    Fact(name="signal", type="int32", meaning="the signal that ended it", in_failures=True),
     Fact(
         name="peak_rss",
         type="int64",
@@ -158,6 +175,7 @@ for _fact in (
         measured=True,
         compared=False,
         searched=False,
+        in_slowest=True,
     ),
     Fact(
         name="cpu_time",
@@ -167,6 +185,7 @@ for _fact in (
         measured=True,
         compared=False,
         searched=False,
+        in_slowest=True,
     ),
     Fact(
         name="leftover",

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]:
     """What there is to say of a lab; its damage joins the problems. Raises LabError."""
-    from tui_lab.cli.commands.clean import take_lock
+    from tui_lab.client.engine_lock import take_lock
     from tui_lab.client.formatting import plural
     from tui_lab.client.repair import findings, repair_lab
     from tui_lab.experiment.yaml.problem import Problem

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tui_lab.cli.options import Parser, add_common, add_json, choose_experiments, open_lab, print_json
 from tui_lab.client.errors import UsageError
@@ -19,11 +18,8 @@ from tui_lab.protocol.control import AskStatus, CleanedNode, CleanNodes
 if TYPE_CHECKING:
     import polars as pl
 
-    from tui_lab.engine.lock import EngineLock
     from tui_lab.store.experiment import ExperimentFolder
-    from tui_lab.store.lab import Lab
 
-ENDING: Final = 10.0  # seconds that an engine may take to end once nothing is left to run
 
 _EPILOG = """Without --attempts or --files whole tasks are removed: their folders are deleted, and
 they are pending again.
@@ -64,6 +60,8 @@ def main(arguments: list[str]) -> int:
     if not any(conditions):
         raise UsageError("clean: say what to remove, for example --state failed; see tui-lab clean --help")
 
+    from tui_lab.client.engine_lock import take_lock
+
     lab = open_lab(args)
     lock = take_lock(lab) if args.yes else None
     try:
@@ -72,26 +70,6 @@ def main(arguments: list[str]) -> int:
         if lock is not None:
             lock.release()
     return INFRASTRUCTURE if any(stuck) else DONE
-
-
-def take_lock(lab: Lab) -> EngineLock:
-    """The lab's lock; waits for an engine that has nothing left to run. Raises LabError where it has."""
-    from tui_lab.engine.client import EngineClient, EngineGone
-    from tui_lab.engine.lock import EngineLock
-    from tui_lab.store.errors import LabError
-
-    lock = EngineLock(lab)
-    deadline = time.monotonic() + ENDING
-    while not lock.take():
-        active: list[str] = []
-        client = EngineClient.connect(lab)
-        if client is not None:
-            with contextlib.suppress(EngineGone), contextlib.closing(client):
-                active = client.request(AskStatus()).active
-        if active or time.monotonic() > deadline:
-            raise LabError("an experiment of this lab is running", "wait for it, or `tui-lab stop` it first")
-        time.sleep(0.05)
-    return lock
 
 
 def clean_nodes(args: argparse.Namespace) -> int:

@@ -28,6 +28,18 @@ OWN: Final = {
 }
 """The kinds of this program, each with one line for those who choose."""
 
+# What rows ask for by themselves: the only names of kinds that others use.
+MEANS: Final = "lines"
+"""Means along numbers."""
+MEANS_OF_TEXTS: Final = "categories"
+"""Means for each value that is no number; also counts."""
+POINTS: Final = "scatter"
+"""Rows that have nothing to be summarised by."""
+DISTRIBUTION: Final = "hist"
+"""Values of one column."""
+CURVES: Final = "steps"
+"""Values by step."""
+
 
 class _Modules(Mapping[str, "ChartKind"]):
     """The kinds of this program, each loaded when it is asked for."""

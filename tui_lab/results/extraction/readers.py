@@ -10,14 +10,9 @@ from typing import Final
 from tui_lab.experiment.column_type import column_type
 from tui_lab.experiment.metric import Metric, Rows
 from tui_lab.experiment.patterns.pattern import compile_pattern
-from tui_lab.experiment.row_sources.csv import CsvRows
-from tui_lab.experiment.sources.csv import CsvSource
 from tui_lab.results.extraction.numbers import USUAL, Notation
 from tui_lab.results.extraction.search import all_matches, first_match, last_match
 from tui_lab.results.extraction.slow_search import Match, TooSlowError
-from tui_lab.results.extraction.structured import (
-    Form,
-)
 from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.units import count_unit, quantity
 from tui_lab.results.extraction.values import Scalar, converter, exact_sum, mean_of, reduce
@@ -76,11 +71,6 @@ def notation(what: Metric | Rows) -> Notation:
     if what.decimal in (None, ".") and what.thousands is None:
         return USUAL
     return Notation(what.decimal or ".", what.thousands or "")
-
-
-def csv_form(what: CsvSource | CsvRows) -> Form:
-    """How the CSV file is laid out that a metric, or `rows`, is read from."""
-    return Form(what.delimiter, what.comment, what.skip or 0)
 
 
 class TextReader:

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
 from tui_lab.experiment.duckdb_tables import in_quotes
+from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.numeric.whole_numbers import side_by_side
 from tui_lab.results.sql.errors import QueryError
@@ -186,11 +187,10 @@ def failures(arguments: list[str], find: Find) -> str:
     """Return the query of `failures('EXPERIMENT')`: the tasks that did not end well."""
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
-    facts = "state, reason, exit_code, signal, attempts, duration, node, ended_at"
-    columns = ["task_id", *(in_quotes(parameter) for parameter in varying(results)), "repeat", facts]
+    columns = _columns(results, (fact.name for fact in FACTS.values() if fact.in_failures))
     tasks = in_quotes(f"{results.name}_tasks")
     wanted = "state IN ('failed', 'lost', 'stopped') AND planned"
-    return f"SELECT {', '.join(columns)} FROM {tasks} WHERE {wanted} ORDER BY task_id"
+    return f"SELECT {columns} FROM {tasks} WHERE {wanted} ORDER BY task_id"
 
 
 def slowest(arguments: list[str], find: Find) -> str:
@@ -200,10 +200,14 @@ def slowest(arguments: list[str], find: Find) -> str:
     if arguments and arguments[-1].isdigit():
         count = int(arguments.pop())
     results = find(arguments[0] if arguments else None)
-    columns = ["task_id", *(in_quotes(parameter) for parameter in varying(results)), "repeat"]
-    facts = "duration, cpu_time, peak_rss, node"
+    columns = _columns(results, (fact.name for fact in FACTS.values() if fact.in_slowest))
     source = in_quotes(results.name)
-    return f"SELECT {', '.join(columns)}, {facts} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
+    return f"SELECT {columns} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
+
+
+def _columns(results: Results, facts: Iterable[str]) -> str:
+    """Return the columns of a query: what tells tasks apart, and some facts."""
+    return ", ".join(map(in_quotes, ("task_id", *varying(results), "repeat", *facts)))
 
 
 MACROS: Final[dict[str, Callable[[list[str], Find], str | pl.DataFrame]]] = {

@@ -43,6 +43,8 @@ def test_in_sql_and_statistics(small_lab: Path, idle: dict[int, float], capsys: 
     sql = f"SELECT task_id, {fact.NAME} FROM small_tasks"
     answer = json.loads(said(capsys, "query", sql, "--lab", small_lab, "--json"))
     assert {row["task_id"]: row[fact.NAME] for row in answer["rows"]} == pytest.approx(idle)
+    slow = json.loads(said(capsys, "query", "FROM slowest()", "--lab", small_lab, "--json"))
+    assert all(row[fact.NAME] == pytest.approx(idle[row["task_id"]]) for row in slow["rows"])
     assert fact.NAME in said(capsys, "stats", "--lab", small_lab, "--metric", fact.NAME)
 
 

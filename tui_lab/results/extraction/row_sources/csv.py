@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tui_lab.experiment.row_sources.csv import CsvRows
 from tui_lab.results.extraction.files import locate
 from tui_lab.results.extraction.numbers import as_usual
-from tui_lab.results.extraction.readers import csv_form
 from tui_lab.results.extraction.records import Record
 from tui_lab.results.extraction.rows import RowsReader
+from tui_lab.results.extraction.sources.csv import csv_form
 from tui_lab.results.extraction.structured import Uneven, table
 
 

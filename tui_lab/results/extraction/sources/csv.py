@@ -8,12 +8,13 @@ from typing import Final
 from tui_lab.experiment.column_type import NUMERIC
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.patterns.shorthands import Kind
+from tui_lab.experiment.row_sources.csv import CsvRows
 from tui_lab.experiment.sources.csv import CsvSource
 from tui_lab.results.extraction.extractor import Reading
 from tui_lab.results.extraction.files import locate
 from tui_lab.results.extraction.numbers import as_usual, number
-from tui_lab.results.extraction.readers import FileReader, csv_form, notation
-from tui_lab.results.extraction.structured import Uneven, cells
+from tui_lab.results.extraction.readers import FileReader, notation
+from tui_lab.results.extraction.structured import Form, Uneven, cells
 from tui_lab.results.extraction.units import count_unit, quantity
 from tui_lab.results.extraction.values import Scalar, converter
 from tui_lab.store.task_files import TaskFile
@@ -36,6 +37,11 @@ def source(metric: Metric) -> CsvSource:
     """Return the source of a metric of this kind."""
     assert isinstance(metric.source, CsvSource)
     return metric.source
+
+
+def csv_form(what: CsvSource | CsvRows) -> Form:
+    """How the CSV file is laid out that a metric, or `rows`, is read from."""
+    return Form(what.delimiter, what.comment, what.skip or 0)
 
 
 class CsvReader(FileReader):

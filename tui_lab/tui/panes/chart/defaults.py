@@ -13,7 +13,7 @@ from tui_lab.experiment.facts import measured
 from tui_lab.results.charts.choice import choose
 from tui_lab.results.charts.model import ChartKind, Request, Role, Source
 from tui_lab.results.charts.natural import is_number
-from tui_lab.results.charts.registry import kind_of
+from tui_lab.results.charts.registry import CURVES, DISTRIBUTION, MEANS, MEANS_OF_TEXTS, POINTS, kind_of
 from tui_lab.results.facts import is_fact
 from tui_lab.tui.panes.chart.source import TASK
 
@@ -61,31 +61,31 @@ def default_request(source: Source) -> Request:
     if "step" in frame.columns and is_number(frame["step"]) and metrics:
         return _steps(frame)
     if ROWS in metrics:
-        return Request("categories", {}, aggregate="sum", error="none", labels={"y": "rows"})
+        return Request(MEANS_OF_TEXTS, {}, aggregate="sum", error="none", labels={"y": "rows"})
     if not metrics:
-        return Request("hist")
+        return Request(DISTRIBUTION)
     x = [name for name in source.parameters if name not in metrics[:1]]
     if not x:
-        return Request("scatter") if len(metrics) > 1 else Request("hist", {"x": metrics[0]})
+        return Request(POINTS) if len(metrics) > 1 else Request(DISTRIBUTION, {"x": metrics[0]})
     kind = _over(frame, x)
     request = Request(kind)
-    if kind == "lines" and _geometric(frame[choose(request, source)["x"]]):
+    if kind == MEANS and _geometric(frame[choose(request, source)["x"]]):
         return Request(kind, log=frozenset(("x",)))
     return request
 
 
 def _steps(frame: pl.DataFrame) -> Request:
     if TASK in frame.columns and 1 < frame["task_id"].n_unique() <= FEW:
-        return Request("steps", {"hue": TASK})
-    return Request("steps")
+        return Request(CURVES, {"hue": TASK})
+    return Request(CURVES)
 
 
 def _over(frame: pl.DataFrame, parameters: list[str]) -> str:
     axes = [n for n in parameters if (is_number(frame[n]) or frame[n].dtype.is_temporal()) and frame[n].n_unique() > 2]
     if not axes:
-        return "categories"
+        return MEANS_OF_TEXTS
     distinct = max(frame[name].n_unique() for name in axes)
-    return "scatter" if distinct == frame.height > MANY else "lines"
+    return POINTS if distinct == frame.height > MANY else MEANS
 
 
 def _geometric(x: pl.Series) -> bool:

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from tui_lab.results.charts.model import Error, Request, Role, Source
-from tui_lab.results.charts.registry import KINDS, kind_of
+from tui_lab.results.charts.registry import KINDS, MEANS, kind_of
 from tui_lab.results.plain import shown
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.tui.base.actions import Action
@@ -136,7 +136,7 @@ class ChartPane(Pane):
         self.table = FrameTable(id="chart-table")
         self.words = Vertical(self.summary, self.table, id="chart-words")
         self.rows: Rows | None = None
-        self.request = Request("lines")
+        self.request = Request(MEANS)
         self.errors: str | None = None  # a column of half widths
         self.made: MadeChart | None = None
         self._given: Rows | None = None  # the answer that was handed over last

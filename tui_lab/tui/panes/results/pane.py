@@ -377,6 +377,7 @@ class ResultsPane(Pane):
         if self._shown is None:
             return
         from tui_lab.results.charts.model import Request
+        from tui_lab.results.charts.registry import DISTRIBUTION, MEANS, MEANS_OF_TEXTS
 
         report, metric = self._shown
         results = report.results
@@ -386,8 +387,8 @@ class ResultsPane(Pane):
             self.lab_app.tell(f"{metric.name} can't be drawn", "warning")
             return
         numeric = any(grid[name].dtype.is_numeric() for name in report.settings.by)
-        kind = "lines" if numeric else "categories" if report.settings.by else "hist"
-        request = Request(kind, {"x": column} if kind == "hist" else {"y": column})
+        kind = MEANS if numeric else MEANS_OF_TEXTS if report.settings.by else DISTRIBUTION
+        request = Request(kind, {"x": column} if kind == DISTRIBUTION else {"y": column})
         wanted = [*report.settings.by, column, "task_id", "repeat"]
         self.lab_app.open_chart(grid.select(list(dict.fromkeys(wanted))), f"{results.name}: {metric.name}", request)
 
