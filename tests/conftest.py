@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 WAITING = ("tests/test_", "tests/cli/", "tests/engine/")
 
 
+SLOW = frozenset({"fleet", "small_disk"})
+"""Fixtures that take seconds: nodes with an SSH server each, a file system that fills up."""
+
+
 def mixed(items: list[pytest.Item]) -> list[pytest.Item]:
     """The tests in the order in which their files are given to the workers."""
     files: dict[str, list[pytest.Item]] = {}
@@ -55,6 +59,9 @@ def mixed(items: list[pytest.Item]) -> list[pytest.Item]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items[:] = mixed(items)
+    for item in items:
+        if SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     if not config.getoption("--long"):
         for item in items:
             if item.get_closest_marker("long"):

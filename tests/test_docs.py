@@ -108,6 +108,7 @@ def test_modules_that_the_architecture_names_are_there() -> None:
     assert [one for one in named if not any((folder / one).exists() for folder in (ROOT, ROOT / "tui_lab"))] == []
 
 
+@pytest.mark.slow
 def test_the_five_minutes_of_the_readme_in_a_fresh_folder(tmp_path: Path) -> None:
     """Its file, with fewer values, its commands as written, and one of each of those in its prose."""
     (definition,) = blocks(ROOT / "README.md", "yaml")

@@ -121,6 +121,7 @@ def test_a_parameter_named_seed_makes_repeats_beside_a_metric_of_that_name(lab: 
     assert settings.filter(pl.col("metric") == "seed")["n"].to_list() == [4, 4]
 
 
+@pytest.mark.slow
 async def test_every_pane_shows_them(lab: Workbench, request: pytest.FixtureRequest) -> None:
     for name in EXPERIMENTS if request.config.getoption("--long") else ("parameters", "metrics"):
         app = LabApp(lab.lab_path)

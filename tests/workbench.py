@@ -201,6 +201,10 @@ class Workbench:
         facts = EngineFacts.read(self.lab)
         return facts.pid if facts is not None and facts.alive else None
 
+    def kill_engine(self) -> None:
+        """kill -9 of the engine, once there is one."""
+        os.kill(until(self.engine_pid), signal.SIGKILL)
+
     def agent_pid(self) -> int | None:
         try:
             pid = int((self.spool / "lock").read_text())

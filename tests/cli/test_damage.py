@@ -176,6 +176,7 @@ def test_the_marker_of_a_lab_is_damaged(done: Workbench, text: str | None) -> No
     assert marker.read_text() == '{"format": 99}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", [3, -4, 0])
 def test_a_journal_that_lacks_its_end_is_told(done: Workbench, lines: int) -> None:
     """As a copy of a running lab has it: what is left is whole, and the checkpoint knows more."""

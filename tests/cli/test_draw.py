@@ -136,6 +136,7 @@ def test_a_page_for_a_browser(draw: Call, folder: Path) -> None:
     assert 'src="' not in text and 'href="http' not in text, "it needs no other file"
 
 
+@pytest.mark.slow
 def test_a_chart_that_follows_a_run(workbench: Workbench) -> None:
     """Drawn again and again into a file while a task runs, and to its end."""
     workbench.write(

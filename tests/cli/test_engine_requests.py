@@ -42,6 +42,7 @@ def frozen(workbench: Workbench) -> Iterator[int]:
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: int) -> None:
     commands = [["status"], ["nodes"], ["pause"], ["stop"], ["clean", "e", "--state", "done", "--yes"]]
@@ -60,6 +61,7 @@ def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: i
     assert {event["state"] for event in workbench.events("finished")} == {"stopped"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_heard_while_an_engine_is_silent(workbench: Workbench) -> None:
     """One that accepts, and never answers."""
     workbench.write("e.yaml", "command: echo {a}\nparameters: {a: [1]}\n")
@@ -95,6 +97,7 @@ def _pretend(workbench: Workbench, path: Path, pid: int) -> None:
     facts.write(workbench.lab)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be two users")
 def test_nothing_is_sent_to_a_socket_of_another_user(
     workbench: Workbench, tmp_path_factory: pytest.TempPathFactory
@@ -161,6 +164,7 @@ def test_without_linux_it_says_so_at_the_start(
     assert not workbench.lab_path.exists()
 
 
+@pytest.mark.slow
 def test_without_linux_results_can_be_looked_at(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,6 +225,7 @@ def test_someone_else_has_taken_the_name_of_the_folder_in_tmp() -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, "{"])
 def test_an_engine_says_again_where_it_is(workbench: Workbench, content: str | None) -> None:
     """Someone has removed or damaged engine.json."""
@@ -235,6 +240,7 @@ def test_an_engine_says_again_where_it_is(workbench: Workbench, content: str | N
     workbench("stop")
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_with_open_tasks_does_not_end_well(workbench: Workbench) -> None:
     """Here someone else has interrupted it."""
     workbench.write("e.yaml", "name: e\ncommand: while ! test -e go; do sleep 0.02; done\nrepeat: 3\n")

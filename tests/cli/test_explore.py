@@ -27,6 +27,7 @@ PATTERNS = {
 }
 
 
+@pytest.mark.slow
 def test_the_readme_of_patas(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +147,7 @@ def test_the_readme_of_patas(
     assert workbench.environment["TUI_LAB_DIR"] and "test_acc" in (workbench.folder / "pataslab/grid.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_paths_as_users_of_patas_type_them(workbench: Workbench) -> None:
     told = workbench("explore", "--cmd", "echo loss {x}", "--vl", "x", "1", "2", "--repeat", "2", "-y").err
     assert "next: tui-lab parse grid -p loss 'Loss: (@float@)'" in told
@@ -176,6 +178,7 @@ def test_paths_as_users_of_patas_type_them(workbench: Workbench) -> None:
     assert "this folder is from patas" in told and "write -e lab/grid" in told, "an older tree is not taken for ours"
 
 
+@pytest.mark.slow
 def test_columns_as_patas_names_them(workbench: Workbench) -> None:
     workbench("explore", "--cmd", "echo loss {x}; echo loss 7", "--vl", "x", "1", "2", "--repeat", "2", "-q")
     workbench.inside("parse", "-e", "lab/grid", "-p", "loss", "loss (@float@)")
@@ -250,6 +253,7 @@ def test_values_of_any_kind_arrive(workbench: Workbench) -> None:
     assert "0 tasks to run" in again.err, "the file is one that can be kept"
 
 
+@pytest.mark.slow
 def test_files_of_patas(workbench: Workbench) -> None:
     workbench.write(
         "sweep.yaml",
@@ -288,12 +292,14 @@ vars:
     assert {row["version"] for row in workbench.table("SELECT version FROM mysweep")} == {2}
 
 
+@pytest.mark.slow
 def test_tries_are_attempts_in_all(workbench: Workbench) -> None:
     workbench("explore", "--cmd", "exit {x}", "--vl", "x", "0", "1", "--max-tries", "2", code=1)
     rows = workbench.table("SELECT x, attempts, state FROM grid_tasks ORDER BY x")
     assert [(row["x"], row["attempts"], row["state"]) for row in rows] == [(0, 1, "done"), (1, 2, "failed")]
 
 
+@pytest.mark.slow
 def test_an_edited_file_is_not_lost(workbench: Workbench) -> None:
     workbench("explore", "--cmd", "echo {x}", "--vl", "x", "1", "-q")
     file = workbench.lab_path / "grid.yaml"
@@ -329,6 +335,7 @@ def test_mistakes(workbench: Workbench, monkeypatch: pytest.MonkeyPatch, capfd: 
     assert not workbench.lab_path.exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_is_asked_before_a_start(workbench: Workbench) -> None:
     for answer, started in ((b"n\n", False), (b"y\n", True)):
         ours, theirs = pty.openpty()
@@ -351,6 +358,7 @@ def test_a_terminal_is_asked_before_a_start(workbench: Workbench) -> None:
         assert workbench.lab_path.exists() is started, "a no leaves nothing behind"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("earlier", [False, True])
 def test_what_was_refused_leaves_no_file(workbench: Workbench, earlier: bool) -> None:
     """It would pass for an edit of a person that was not run since."""

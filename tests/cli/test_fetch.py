@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.cli.stand_in import standing_in
 from tests.workbench import Workbench, rewritten
 from tui_lab.store.environment import capture
@@ -57,6 +59,7 @@ def test_a_name_that_a_node_gave_leads_to_no_file_of_ours(workbench: Workbench) 
     assert [(one["name"], one["home"]) for one in found["left"]] == [(name, False) for name in names]
 
 
+@pytest.mark.slow
 def test_show_lists_what_stayed_and_fetch_brings_it(workbench: Workbench) -> None:
     ran(workbench)
     text = workbench.inside("show", "0").out
@@ -82,6 +85,7 @@ def test_show_lists_what_stayed_and_fetch_brings_it(workbench: Workbench) -> Non
     assert "all these files are here already" in workbench("fetch", "0", code=0).err
 
 
+@pytest.mark.slow
 def test_mistakes(workbench: Workbench) -> None:
     ran(workbench)
     assert "grid/1: nothing stayed on a node" in workbench.inside("fetch", "1", code=0).err
@@ -94,6 +98,7 @@ def test_mistakes(workbench: Workbench) -> None:
         assert workbench("fetch", "0", code=3).err == "tui-lab: node localhost: can't be reached\n"
 
 
+@pytest.mark.slow
 def test_more_than_the_journal_lists(workbench: Workbench) -> None:
     ran(workbench, left_more={"files": 2000, "size": 5 << 30})
     assert "stayed on localhost, too: 2,000 further files, 5.0 GiB" in workbench.inside("show", "0").out

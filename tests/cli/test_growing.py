@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.workbench import Workbench
 
 SIX = "command: ./main.sh {a}\nparameters: {a: [1, 2, 3, 4, 5, 6]}\nmetrics: {m: 'm=(@int@)'}\n"
@@ -15,6 +17,7 @@ def runs(workbench: Workbench) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_a_grid_that_grows_changes_and_comes_back(workbench: Workbench) -> None:
     workbench.write("main.sh", MAIN, executable=True)
     workbench.write("grid.yaml", SIX)
@@ -60,6 +63,7 @@ def test_a_grid_that_grows_changes_and_comes_back(workbench: Workbench) -> None:
     assert runs(workbench) == 11
 
 
+@pytest.mark.slow
 def test_choosing_what_runs(workbench: Workbench) -> None:
     workbench.write("main.sh", MAIN + "test $1 != 3\n", executable=True)
     workbench.write("grid.yaml", SIX)
@@ -76,6 +80,7 @@ def test_choosing_what_runs(workbench: Workbench) -> None:
     assert [row["a"] for row in workbench.table("SELECT a FROM grid_tasks ORDER BY a")] == [1, 2, 3, 4, 5, 6, 33]
 
 
+@pytest.mark.slow
 def test_an_adoption_that_fits_nothing_is_refused(workbench: Workbench) -> None:
     workbench.write("main.sh", MAIN, executable=True)
     workbench.write("grid.yaml", SIX)

@@ -40,6 +40,7 @@ def test_notes_of_check(workbench: Workbench, text: str, said: list[str]) -> Non
         assert f"e.yaml:{wanted}" in note
 
 
+@pytest.mark.slow
 def test_a_program_and_its_arguments_in_one_value(workbench: Workbench) -> None:
     text = "command: '{{prog{}}} {{n}}'\nparameters: {{prog: [/bin/echo, /bin/echo a], n: [1]}}\n"
     check = workbench.process("check", workbench.write("e.yaml", text.format("")), code=2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.workbench import Workbench, alive, searching, until
 
 NESTED = "(a+)+$"
@@ -27,6 +29,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 def test_one_line_names_the_metric_and_the_task(workbench: Workbench) -> None:
     workbench.write("h.yaml", FILE)
     told = workbench("--run", "h.yaml")
@@ -39,6 +42,7 @@ def test_one_line_names_the_metric_and_the_task(workbench: Workbench) -> None:
     assert found.out.splitlines()[1] == ",,1"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_and_nothing_goes_on(workbench: Workbench) -> None:
     workbench.write("h.yaml", FILE)
     for words in COMMANDS:

@@ -28,6 +28,7 @@ def busy(process: subprocess.Popen[str]) -> bool:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") > 3
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_without_a_word(tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text(SLOW)
     process = subprocess.Popen(
@@ -76,6 +77,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 def test_it_ends_every_command_at_every_stage(small: Path, words: tuple[str, ...]) -> None:
     interrupted = 0
@@ -169,6 +171,7 @@ def test_it_does_nothing_to_other_imports() -> None:
     assert sys.meta_path == before, "polars is here: nothing waits for it"
 
 
+@pytest.mark.slow
 def test_ctrl_c_waits_for_no_command_of_a_metric(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2, 3, 4]}\n")
     assert workbench("--run", "grid.yaml").code == 0
@@ -185,6 +188,7 @@ def test_ctrl_c_waits_for_no_command_of_a_metric(workbench: Workbench) -> None:
     assert (process.returncode, err) == (130, "")
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_at_once_is_the_same_one(workbench: Workbench) -> None:
     """`timeout` sends it to its child, and at once to its group: what runs is stopped all the same."""
     workbench.write("long.yaml", "name: long\ncommand: sleep 600\nparameters: {a: [1, 2, 3]}\n")

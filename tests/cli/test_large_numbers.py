@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.workbench import Workbench
 
 WHOLE = [2**53, 2**53 + 1, 2**63, 2**64, 2**64 + 1, 10**30]
@@ -12,6 +14,7 @@ HUGE = [10**40, 10**40 + 1]
 MIXED = [2**53 + 1, 2.0**53, 0.5]
 
 
+@pytest.mark.slow
 def test_numbers_stay_what_they_are(workbench: Workbench) -> None:
     workbench.run_text(
         f"command: echo {{x}} {{h}} {{m}} {{seed}}\n"

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.workbench import Workbench
 
 STEPS = """
@@ -50,6 +52,7 @@ def on_a_terminal(workbench: Workbench, *words: str) -> bytes:
     return seen
 
 
+@pytest.mark.slow
 def test_logs_by_every_form_of_address(workbench: Workbench) -> None:
     workbench.write("one.yaml", "command: echo one {a}\nparameters: {a: [1, 2]}\n")
     workbench.write("grid.yaml", STEPS + "retries: 1\n")
@@ -94,6 +97,7 @@ def test_the_last_lines_of_a_large_output(workbench: Workbench) -> None:
     assert "-n takes 0 or a larger number" in workbench.inside("logs", "0", "-n", "-1", code=2).err
 
 
+@pytest.mark.slow
 def test_escape_codes_do_not_touch_a_terminal(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "command: printf '\\033]0;title\\007\\033[31mr\\303\\251d\\033[0m\\a\\tx\\377\\n'\n")
     workbench.run("grid.yaml")
@@ -118,6 +122,7 @@ def test_following_a_task_until_it_ends(workbench: Workbench) -> None:
     assert workbench.inside("logs", "-f", "0").out == "begun\nover\n"
 
 
+@pytest.mark.slow
 def test_following_a_task_that_nothing_will_run(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
     workbench.run("grid.yaml", "--only", "a = 1")
@@ -126,6 +131,7 @@ def test_following_a_task_that_nothing_will_run(workbench: Workbench) -> None:
     assert "-f follows one task, and 2 are named" in workbench.inside("logs", "-f", "grid", code=2).err
 
 
+@pytest.mark.slow
 def test_status_for_people_and_for_programs(workbench: Workbench) -> None:
     workbench.write("grid.yaml", STEPS)
     workbench.write("slow.yaml", "command: sleep 60 && echo {a}\nparameters: {a: [1, 2, 3]}\n")
@@ -171,6 +177,7 @@ def test_status_for_people_and_for_programs(workbench: Workbench) -> None:
     workbench("stop")
 
 
+@pytest.mark.slow
 def test_retry_of_failures_by_condition(workbench: Workbench) -> None:
     workbench.write(
         "grid.yaml",
@@ -212,6 +219,7 @@ def test_show_says_what_a_person_wants_to_know(workbench: Workbench) -> None:
     assert (found["state"], found["exit_code"], found["files"]) == ("failed", 3, ["stderr", "stdout"])
 
 
+@pytest.mark.slow
 def test_a_lab_that_is_copied_or_moved_goes_on(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "command: echo {a}\nparameters: {a: [1, 2]}\n")
     workbench.run("grid.yaml")

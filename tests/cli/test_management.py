@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.workbench import Workbench, until
 
 GATED = """
@@ -27,6 +29,7 @@ def counts(workbench: Workbench, name: str) -> dict[str, int]:
     return {state: count for state, count in found.items() if count}
 
 
+@pytest.mark.slow
 def test_pause_lets_running_tasks_finish_and_resume_goes_on(workbench: Workbench) -> None:
     gate = workbench.folder / "open"
     workbench.write("gated.yaml", GATED.replace("GATE", str(gate)))
@@ -67,6 +70,7 @@ def test_the_difference_of_two_tasks(workbench: Workbench) -> None:
     assert "-1" in text and "+4" in text
 
 
+@pytest.mark.slow
 def test_clean_says_what_it_would_do_and_does_it(workbench: Workbench) -> None:
     workbench.write("grid.yaml", FAILING)
     workbench.run("grid.yaml", code=1)
@@ -82,6 +86,7 @@ def test_clean_says_what_it_would_do_and_does_it(workbench: Workbench) -> None:
     assert (folders[2] / "stdout.2").read_text() == "3\n", "numbers of attempts are never used again"
 
 
+@pytest.mark.slow
 def test_clean_of_files_by_a_metric_and_of_attempts(workbench: Workbench) -> None:
     workbench.write(
         "grid.yaml", FAILING.replace("echo {x};", "echo {x}; echo big > {output}/model.pt;") + "retries: 1\n"
@@ -110,6 +115,7 @@ def test_clean_needs_a_condition_and_an_idle_lab(workbench: Workbench) -> None:
     workbench.run("gated.yaml")
 
 
+@pytest.mark.slow
 def test_a_retry_with_another_timeout(workbench: Workbench) -> None:
     workbench.write("slow.yaml", "command: sleep 0.6; echo {x}\nparameters: {x: [1, 2]}\ntimeout: 200ms\n")
     workbench.run("slow.yaml", code=1)

@@ -133,6 +133,7 @@ def test_all_mistakes_of_all_files_are_said_at_once(workbench: Workbench) -> Non
     assert [(problem["line"], problem["column"]) for problem in problems] == [(1, 1), (2, 9), (3, 16)]
 
 
+@pytest.mark.slow
 def test_files_that_are_none(workbench: Workbench) -> None:
     (workbench.folder / "folder").mkdir()
     (workbench.folder / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
@@ -148,6 +149,7 @@ def test_two_files_with_the_same_name(workbench: Workbench) -> None:
     assert "two of the files are called same" in workbench.run("a.yaml", "b.yaml", code=2).err
 
 
+@pytest.mark.slow
 def test_words_that_mean_nothing(workbench: Workbench) -> None:
     workbench.write("x.yaml", GOOD)
     assert 'did you mean "status"?' in workbench("stattus", code=2).err
@@ -223,6 +225,7 @@ def mounted(workbench: Workbench) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_lab_on_a_read_only_file_system(workbench: Workbench, mounted: Path) -> None:
     workbench.write("x.yaml", GOOD)
     lab = ["--lab", str(mounted / "lab")]
@@ -253,6 +256,7 @@ def test_a_file_that_the_disk_has_no_room_for(
     assert [entry.name for entry in mounted.iterdir()] == ["fill"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 4, 8, 12, 16, 20])
 def test_a_lab_on_a_full_disk(workbench: Workbench, mounted: Path, room: int) -> None:
     workbench.write("x.yaml", GOOD)
@@ -266,6 +270,7 @@ def test_a_lab_on_a_full_disk(workbench: Workbench, mounted: Path, room: int) ->
     workbench.run("x.yaml", "--lab", str(mounted / "lab"))
 
 
+@pytest.mark.slow
 def test_another_file_with_the_same_name(workbench: Workbench) -> None:
     workbench.write("one/grid.yaml", GOOD)
     workbench.write("two/grid.yaml", GOOD.replace("2]", "3]"))
@@ -301,6 +306,7 @@ def test_names_that_are_not_there_get_a_suggestion(workbench: Workbench) -> None
 # --- Terminals and pipes
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_mistake(workbench: Workbench) -> None:
     workbench.write("x.yaml", "command: echo {a}\nparameters: {a: {range: [0, 30000]}}\n")
     for words in (["schema"], ["plan", "x.yaml", "--all"], ["schema", "--reference"], ["--help"]):
@@ -314,6 +320,7 @@ def test_a_reader_that_goes_away_is_no_mistake(workbench: Workbench) -> None:
         assert process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_outputs_that_are_closed_or_full(workbench: Workbench) -> None:
     code = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, '-m', 'tui_lab', 'schema'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -328,6 +335,7 @@ def test_outputs_that_are_closed_or_full(workbench: Workbench) -> None:
     assert process.wait(20) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [
@@ -358,6 +366,7 @@ def test_every_command_has_help_with_an_example() -> None:
         assert "--lab DIR" in said or name in ("schema",), name
 
 
+@pytest.mark.slow
 def test_the_lab_may_be_named_before_or_after_the_command(workbench: Workbench) -> None:
     workbench.write("x.yaml", GOOD)
     workbench("--lab", "other", "--run", "x.yaml")

@@ -50,6 +50,7 @@ def test_what_can_not_be_read(word: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.slow
 def test_needs_are_asked_of_the_engine(workbench: Workbench) -> None:
     workbench.write("grid.yaml", FAILING)
     workbench.run("grid.yaml", code=1)
@@ -64,6 +65,7 @@ def test_needs_are_asked_of_the_engine(workbench: Workbench) -> None:
         assert len(engine.asked("requeue")) == 1
 
 
+@pytest.mark.slow
 def test_needs_are_no_part_of_a_task(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
     workbench.run("grid.yaml")

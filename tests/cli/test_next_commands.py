@@ -97,6 +97,7 @@ def test_steps_that_nobody_wrote(workbench: Workbench) -> None:
     assert "there are no values by step" in said and "$TUI_LAB_METRICS" in said
 
 
+@pytest.mark.slow
 def test_nothing_to_do_is_no_mistake(workbench: Workbench) -> None:
     run = workbench.run_text(
         "command: 'echo 0.8412345678901 {on}'\nparameters: {on: [true, false]}\n"
@@ -112,6 +113,7 @@ def test_nothing_to_do_is_no_mistake(workbench: Workbench) -> None:
     workbench("retry", "other", code=2)
 
 
+@pytest.mark.slow
 def test_help_and_schema_as_people_type_them(workbench: Workbench) -> None:
     assert workbench.process("help", "stats", code=None).out == workbench.process("stats", "--help", code=None).out
     assert workbench.process("help", code=None).out == workbench.process("--help", code=None).out

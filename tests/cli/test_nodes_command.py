@@ -6,6 +6,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from tests.cli.stand_in import standing_in
 from tests.workbench import Workbench
 from tui_lab.cli.output.node_table import facts_line
@@ -147,6 +149,7 @@ def test_json_is_what_the_engine_says(workbench: Workbench) -> None:
                 assert {key: one.get(key) for key in plain} == plain
 
 
+@pytest.mark.slow
 def test_status_shows_the_same_table(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "command: echo {x}\nparameters: {x: [1, 2]}\n")
     workbench.run("grid.yaml")

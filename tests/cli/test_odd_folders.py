@@ -29,6 +29,7 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workbench]:
         workbench.close()
 
 
+@pytest.mark.slow
 def test_every_path_is_a_path(odd: Workbench) -> None:
     text = (
         "command: 'echo {x} > {output}/o.csv; echo acc={x}'\nparameters: {x: [1, 2]}\nmetrics: {acc: 'acc=(@float@)'}\n"
@@ -54,6 +55,7 @@ def test_every_path_is_a_path(odd: Workbench) -> None:
     ask("stats")
 
 
+@pytest.mark.slow
 def test_a_path_of_a_lab_that_is_no_text_is_refused(workbench: Workbench) -> None:
     bad = workbench.folder / os.fsdecode(b"bad\xff")
     bad.mkdir()

@@ -40,6 +40,7 @@ def install(folder: Path, points: Mapping[str, Mapping[str, str]]) -> dict[str, 
 DOMAINS = {"tui_lab.domains": {"primes": "tests.made_up.domain:Primes", "broken": "no_such_module:Domain"}}
 
 
+@pytest.mark.slow
 def test_a_domain_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, DOMAINS)
     workbench.write("p.yaml", "command: echo v {p}\nparameters: {p: {primes: 4}, q: [1]}\nmetrics: {v: 'v (@int@)'}\n")
@@ -110,6 +111,7 @@ metrics:
 """
 
 
+@pytest.mark.slow
 def test_a_metric_source_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, SOURCES)
     workbench.write("p.yaml", INI)
@@ -148,6 +150,7 @@ def test_a_metric_source_that_cannot_be_loaded_is_one_line(workbench: Workbench)
     assert [line for line in (wrong.err + wrong.out).splitlines() if "broken" in line] == [f"p.yaml:2:15: {said}"]
 
 
+@pytest.mark.slow
 def test_a_metric_source_without_an_extractor_is_one_line(workbench: Workbench) -> None:
     env = install(workbench.folder, SOURCES)
     workbench.write("p.yaml", INI)
@@ -179,6 +182,7 @@ rows: {sections: all.ini, prefix: epoch}
 """
 
 
+@pytest.mark.slow
 def test_a_source_of_rows_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, ROWS)
     workbench.write("p.yaml", SECTIONS)
@@ -209,6 +213,7 @@ def test_a_source_of_rows_of_another_package(workbench: Workbench) -> None:
         assert message in wrong.err + wrong.out
 
 
+@pytest.mark.slow
 def test_a_source_of_rows_without_a_reader_is_one_line(workbench: Workbench) -> None:
     env = install(workbench.folder, ROWS)
     workbench.write("p.yaml", SECTIONS)
@@ -232,6 +237,7 @@ def test_a_kind_of_source_of_rows_stands_in_the_modules_of_its_name(name: str) -
 COMMANDS = {"tui_lab.commands": {"headcount": "tests.made_up.command:COMMAND", "broken": "no_such_module:COMMAND"}}
 
 
+@pytest.mark.slow
 def test_a_subcommand_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, COMMANDS)
     workbench.write("p.yaml", "command: echo {p}\nparameters: {p: [1, 2, 3]}\n")
@@ -257,6 +263,7 @@ TRANSPORTS = {
 }
 
 
+@pytest.mark.slow
 def test_a_transport_of_another_package(workbench: Workbench, tmp_path: Path) -> None:
     env = install(workbench.folder, TRANSPORTS)
     workbench.write("p.yaml", "command: 'echo on $TUI_LAB_NODE'\nparameters: {p: [1, 2, 3]}\n")
@@ -287,6 +294,7 @@ def test_a_transport_that_is_gone_is_said_of_the_node(workbench: Workbench, tmp_
 CHARTS = {"tui_lab.chart_kinds": {"rugs": "tests.made_up.chart_kind:KIND", "broken": "tests.made_up:__doc__"}}
 
 
+@pytest.mark.slow
 def test_a_kind_of_chart_of_another_package(workbench: Workbench) -> None:
     env = install(workbench.folder, CHARTS)
     workbench.write("x.csv", "loss\n1\n2\n4\n")
@@ -309,6 +317,7 @@ def test_a_kind_of_chart_of_another_package(workbench: Workbench) -> None:
     assert "rugs" in wrong.err, "those of other packages are among what there is"
 
 
+@pytest.mark.slow
 def test_the_screen_offers_a_kind_of_chart_of_another_package(workbench: Workbench) -> None:
     code = (
         "from tui_lab.results.charts.model import Request\n"

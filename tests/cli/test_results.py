@@ -78,6 +78,7 @@ def test_formats_and_files(workbench: Workbench) -> None:
     assert workbench.table(joined) == [{"cost": 10}, {"cost": 30}]
 
 
+@pytest.mark.slow
 def test_two_experiments_are_joined(workbench: Workbench) -> None:
     swept(workbench)
     workbench.write("other.yaml", GRID.replace("name: grid", "name: other").replace("[1, 3, 5]", "[3, 5, 7]"))
@@ -101,6 +102,7 @@ def test_an_error_is_shown_at_its_place(workbench: Workbench) -> None:
     assert "only SELECT" in workbench("query", "COPY grid TO 'x.csv'", code=2).err
 
 
+@pytest.mark.slow
 def test_other_patterns_need_no_rerun(workbench: Workbench) -> None:
     swept(workbench)
     until(lambda: not (workbench.lab_path / "engine.json").exists(), 60)  # it has written its last word
@@ -115,6 +117,7 @@ def test_other_patterns_need_no_rerun(workbench: Workbench) -> None:
     assert (workbench.lab_path / "grid" / "journal.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_edited_metrics_are_read_without_running(workbench: Workbench) -> None:
     swept(workbench)
     workbench.write("experiment.yaml", GRID + "  train_time: 'Time to train .ms.: (@float@)'\n")
@@ -134,6 +137,7 @@ def test_a_row_for_each_epoch(workbench: Workbench) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_row_for_each_epoch_where_some_tasks_have_none(workbench: Workbench) -> None:
     workbench.write(
         "run.sh", "#!/bin/sh\necho acc 0.$1\nfor e in $(seq $1); do echo Epoch $e; echo acc $e; done\n", True
@@ -149,6 +153,7 @@ def test_a_row_for_each_epoch_where_some_tasks_have_none(workbench: Workbench) -
     assert workbench.table("SELECT n, row, acc FROM grid_rows") == []
 
 
+@pytest.mark.slow
 def test_parse_that_fails_keeps_nothing(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     swept(workbench)
     workbench("parse", "grid", "-p", "epoch", "Epoch (@int@)")
@@ -171,6 +176,7 @@ def test_parse_that_fails_keeps_nothing(workbench: Workbench, monkeypatch: pytes
     assert workbench.table("SELECT count(*) AS n FROM grid_rows WHERE loss > 0")[0]["n"] > 0
 
 
+@pytest.mark.slow
 def test_a_pattern_that_matches_nothing_is_told_with_a_hint(workbench: Workbench) -> None:
     swept(workbench)
     told = workbench("parse", "-p", "acc", "Tset accuracy: (@float@)").err

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.workbench import Workbench, until
 from tui_lab.store.fold import DONE, RUNNING
 
@@ -47,6 +49,7 @@ def output(workbench: Workbench, task: int) -> list[str]:
     return (workbench.experiment().task_folder(task) / "stdout").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_all_tasks_of_a_submission_run_the_same_code(workbench: Workbench) -> None:
     start(workbench, "code: [prog.sh, 'lib/**']")
     edit(workbench, "lib/word.sh", "old", "new")
@@ -68,6 +71,7 @@ def test_the_program_of_a_command_is_a_part_of_the_snapshot(workbench: Workbench
     assert finish(workbench) == ["old beside"] * 3
 
 
+@pytest.mark.slow
 def test_a_change_of_what_is_not_in_the_snapshot_is_told_for_each_task(workbench: Workbench) -> None:
     start(workbench, "inputs: data.txt")
     edit(workbench, "prog.sh", "echo", "echo edited")
@@ -100,6 +104,7 @@ def test_a_folder_of_the_file_stands_for_that_of_its_copy(workbench: Workbench) 
     assert not (workbench.folder / "src" / "out-1").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_snapshot_is_mended_by_the_next_submission(workbench: Workbench) -> None:
     workbench.write("prog.sh", "#!/bin/sh\necho $1; rm -f prog.sh\n").chmod(0o755)
     text = "command: ./prog.sh {x}\ncode: prog.sh\nparameters: {x: [%s]}\n"

@@ -188,6 +188,7 @@ def test_nothing_heavy_is_imported_for_help_and_runs(workbench: Workbench) -> No
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_deterministic_program_is_told_once(workbench: Workbench) -> None:
     workbench.write(
         "det.yaml", "command: echo acc {x}\nparameters: {x: [1, 2, 3]}\nrepeat: 4\nmetrics:\n  acc: acc (@float@)\n"

@@ -34,6 +34,7 @@ def ended(workbench: Workbench) -> Workbench:
     return workbench
 
 
+@pytest.mark.slow
 def test_what_only_looks_works_and_says_it(ended: Workbench) -> None:
     owned_elsewhere(ended)
     for words, found in {
@@ -62,6 +63,7 @@ def test_what_would_run_names_the_host_and_what_to_do(ended: Workbench, words: t
     assert sorted((ended.lab_path / "e/plans").iterdir()) == plans
 
 
+@pytest.mark.slow
 def test_a_host_that_gives_signs_of_life_keeps_its_lab(ended: Workbench) -> None:
     owned_elsewhere(ended)
     for words in (("--run", "e.yaml"), ("retry",), ("resume",)):
@@ -78,6 +80,7 @@ def test_a_silent_host_loses_it(ended: Workbench, words: tuple[str, ...]) -> Non
     assert [task["state"] for task in ended.tasks()] == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_without_another_host_it_means_nothing(workbench: Workbench) -> None:
     workbench.write("e.yaml", RAN)
     (workbench.folder / "go").touch()
@@ -86,6 +89,7 @@ def test_without_another_host_it_means_nothing(workbench: Workbench) -> None:
     check(workbench)
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_taken_over_ends_and_writes_nothing_more(workbench: Workbench) -> None:
     """It was asleep, or cut off, while someone else took its lab over."""
     script = "echo {task_id}/{attempt} >>$TRUTH; while ! test -e go; do sleep 0.02; done; echo over"
@@ -106,6 +110,7 @@ def test_an_engine_that_was_taken_over_ends_and_writes_nothing_more(workbench: W
     check(workbench)
 
 
+@pytest.mark.slow
 def test_a_journal_that_someone_else_writes_to_is_not_written_over(workbench: Workbench) -> None:
     script = "echo {task_id}/{attempt} >>$TRUTH; while ! test -e go; do sleep 0.02; done; echo over"
     workbench.write("e.yaml", f"command: '{script}'\nrepeat: 4\n")

@@ -64,6 +64,7 @@ def evil(workbench: Workbench) -> Workbench:
     return workbench
 
 
+@pytest.mark.slow
 def test_nothing_from_outside_touches_the_terminal(evil: Workbench) -> None:
     sql = "SELECT a, a || 'x' AS b FROM grid"
     for words in (
@@ -100,6 +101,7 @@ def test_nothing_goes_past_the_guard() -> None:
     assert past == ["cli/commands/logs.py: sys.stdout.buffer.write", "client/foreground.py: ours.buffer.write"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_the_streams(workbench: Workbench) -> None:
     workbench.write("grid.yaml", "name: grid\ncommand: echo {a}\nparameters: {a: [1, 2]}\n")
     with open("/dev/full", "w") as full:

@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.workbench import Workbench, until
 from tui_lab.engine.lock import EngineFacts
 from tui_lab.store.lab import Lab
@@ -26,6 +28,7 @@ metrics: {acc: {pattern: 'acc (@float@)', goal: max}}
 """
 
 
+@pytest.mark.slow
 def test_repeats_until_an_interval_is_narrow(workbench: Workbench) -> None:
     workbench.write("noisy.py", NOISY)
     workbench.write("grid.yaml", SWEEP)
@@ -55,6 +58,7 @@ def test_repeats_until_an_interval_is_narrow(workbench: Workbench) -> None:
     assert workbench.table("SELECT count(*) AS n FROM grid") == [{"n": 12}]
 
 
+@pytest.mark.slow
 def test_a_condition_that_can_not_become_true_is_told_once_during_the_run(workbench: Workbench) -> None:
     text = (
         "command: echo loss=-{a}.{repeat}\nparameters: {a: [1, 2]}\n"
@@ -79,6 +83,7 @@ metrics: {m: {pattern: '((?:a+)+)$', type: float}}
 OTHER = "command: echo {a}\nparameters: {a: {range: [1, 5]}}\n"
 
 
+@pytest.mark.slow
 def test_a_condition_that_takes_for_ever_holds_nothing_up(workbench: Workbench) -> None:
     workbench.write("stuck.yaml", FREEZE)
     workbench.write("other.yaml", OTHER)

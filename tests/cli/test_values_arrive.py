@@ -8,6 +8,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.workbench import Workbench
 
 # Prints each of its arguments as JSON, one a line.
@@ -114,6 +116,7 @@ def test_flags_groups_and_lists(workbench: Workbench) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_typed_values_reach_the_program_and_the_tables(workbench: Workbench) -> None:
     workbench.write(
         "grid.yaml",
@@ -186,6 +189,7 @@ def test_values_from_the_command_line(workbench: Workbench) -> None:
     assert "not valid UTF-8" in said
 
 
+@pytest.mark.slow
 def test_the_line_that_repeats_a_task(workbench: Workbench, tmp_path: Path) -> None:
     workbench.write("args", ARGUMENTS, executable=True)
     workbench.write(
@@ -217,6 +221,7 @@ def test_the_line_that_repeats_a_task(workbench: Workbench, tmp_path: Path) -> N
     assert ran.stdout == workbench.output(0, name="plain")
 
 
+@pytest.mark.slow
 def test_first_shows_one_task_and_leaves_no_result(workbench: Workbench) -> None:
     workbench.write("args", ARGUMENTS, executable=True)
     workbench.write(

@@ -43,6 +43,7 @@ def forget(lab: Path) -> None:
     record.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "old"),
     [
@@ -168,6 +169,7 @@ def test_a_folder_that_is_reached_by_a_link(workbench: Workbench) -> None:
     assert len(keys(workbench.folder / "real" / "lab")) == 1
 
 
+@pytest.mark.slow
 def test_what_explore_made_moves_along(workbench: Workbench) -> None:
     words = ("explore", "--cmd", "echo {x}", "--vl", "x", "1", "2")
     (workbench.folder / "first").mkdir()

@@ -257,6 +257,7 @@ def relatives(mark: bytes) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_the_environment_of_tasks_is_recorded_nowhere(workbench: Workbench) -> None:
     secret = "only-in-the-environment"
     text = "command: 'echo $TOKEN | wc -c; while ! test -e go; do sleep 0.02; done'\n"

@@ -33,6 +33,7 @@ from tui_lab.store.fold import State
 PART = 250  # histories that one test goes through
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(40))
 def test_every_task_ends_once_whatever_happens(part: int, request: pytest.FixtureRequest) -> None:
     if part >= 2 and not request.config.getoption("--long"):
@@ -113,6 +114,7 @@ def test_many_tasks_come_to_their_end() -> None:
     assert events < 2_000  # a group at a time
 
 
+@pytest.mark.slow
 def test_what_a_task_takes_in_memory() -> None:
     tracemalloc.start()
     try:

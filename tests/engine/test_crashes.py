@@ -85,6 +85,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
     return 40 if request.config.getoption("--long") else 5
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("victims", ["engine", "agent", "both"])
 def test_kill_again_and_again(workbench: Workbench, victims: str, request: pytest.FixtureRequest) -> None:
@@ -105,6 +106,7 @@ def test_kill_again_and_again(workbench: Workbench, victims: str, request: pytes
     check(workbench, may_be_lost=victims != "engine")
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("victim", ["engine", "agent"])
 def test_a_stopped_process_goes_on_where_it_was(workbench: Workbench, victim: str) -> None:
@@ -122,6 +124,7 @@ def test_a_stopped_process_goes_on_where_it_was(workbench: Workbench, victim: st
     check(workbench)
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_tasks_end_while_nobody_is_there(workbench: Workbench) -> None:
     script = "echo {task_id}/{attempt} >>$TRUTH; while ! test -e go; do sleep 0.02; done; echo over"
@@ -140,6 +143,7 @@ def test_tasks_end_while_nobody_is_there(workbench: Workbench) -> None:
     assert len(workbench.lines()) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_after_a_reboot_what_ran_runs_again(workbench: Workbench) -> None:
     text = "command: 'echo {task_id}/{attempt} >>$TRUTH; test -e go || sleep 60; echo over'\nrepeat: 3\n"
@@ -160,6 +164,7 @@ def test_after_a_reboot_what_ran_runs_again(workbench: Workbench) -> None:
     assert len(lost) in (2, 3)  # also what was handed over and had not begun: nobody can tell any more
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_the_journal_may_be_cut_anywhere(workbench: Workbench, request: pytest.FixtureRequest) -> None:
     """What is cut off is settled with the agent, which remembers what was not acknowledged, or runs again."""
@@ -185,6 +190,7 @@ def test_the_journal_may_be_cut_anywhere(workbench: Workbench, request: pytest.F
     assert len(ran) == TASKS
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_used_and_a_bad_one_ignored(workbench: Workbench) -> None:
     run = begin(workbench)
     assert run.wait(60) == 0

@@ -77,6 +77,7 @@ def test_max_failures_stops_the_experiment(workbench: Workbench) -> None:
     assert workbench.events("paused")[0]["reason"] == "max_failures"
 
 
+@pytest.mark.slow
 def test_the_first_interrupt_lets_tasks_finish_and_the_same_command_goes_on(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 8\n")
     command = ("--run", file, "--node", "localhost", 2)
@@ -95,6 +96,7 @@ def test_the_first_interrupt_lets_tasks_finish_and_the_same_command_goes_on(work
     assert sorted(map(int, workbench.lines())) == list(range(8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["two interrupts", "SIGTERM"])
 def test_a_second_interrupt_stops_the_tasks_which_are_pending_again(workbench: Workbench, how: str) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; test -e go || sleep 60'\nrepeat: 3\n")
@@ -129,6 +131,7 @@ def test_an_interrupt_right_after_the_submission_is_heard(workbench: Workbench, 
     assert states(workbench)["pending"] >= 2
 
 
+@pytest.mark.slow
 def test_a_lost_terminal_stops_nothing(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 6\n")
     run = workbench.start("--run", file, "--node", "localhost", 2, start_new_session=True)
@@ -140,6 +143,7 @@ def test_a_lost_terminal_stops_nothing(workbench: Workbench) -> None:
     assert states(workbench) == {"done": 6}
 
 
+@pytest.mark.slow
 def test_stopped_tasks_wait_for_retry(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", "command: 'test -e go || sleep 60'\nrepeat: 4\n")
     run = workbench.start("--run", file, "--node", "localhost", 2)
@@ -157,6 +161,7 @@ def test_stopped_tasks_wait_for_retry(workbench: Workbench) -> None:
     assert states(workbench) == {"done": 4}
 
 
+@pytest.mark.slow
 def test_pause_and_resume(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; {WAIT}'\nrepeat: 20\n")
     run = workbench.start("--run", file, "--node", "localhost", 2)
@@ -191,6 +196,7 @@ def test_what_ends_while_a_submission_is_made_does_not_run_again(workbench: Work
     assert sorted(map(int, workbench.lines())) == list(range(6))
 
 
+@pytest.mark.slow
 def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workbench: Workbench) -> None:
     other = workbench.write("o.yaml", f"command: '{TRUTH}; {WAIT}'\n")
     run = workbench.start("--run", other, "--node", "localhost", 2)
@@ -214,6 +220,7 @@ def test_a_plan_that_makes_no_sense_ends_its_run_and_no_other(workbench: Workben
     until(lambda: workbench.engine_pid() is None)
 
 
+@pytest.mark.slow
 def test_two_followers_and_a_second_run_share_one_engine(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; sleep 0.05'\nparameters: {{x: [0, 1, 2, 3]}}\nrepeat: 6\n")
     other = workbench.write("o.yaml", "command: 'true'\nrepeat: 4\n")
@@ -234,6 +241,7 @@ def test_two_followers_and_a_second_run_share_one_engine(workbench: Workbench) -
     assert "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_engines_that_start_at_the_same_instant(workbench: Workbench) -> None:
     """One serves; every task runs once."""
     files = [workbench.write(f"e{i}.yaml", f"command: 'echo {i}/{{task_id}} >>$TRUTH'\nrepeat: 5\n") for i in range(4)]
@@ -243,6 +251,7 @@ def test_engines_that_start_at_the_same_instant(workbench: Workbench) -> None:
     assert sorted(workbench.lines()) == [f"{i}/{task}" for i in range(4) for task in range(5)]
 
 
+@pytest.mark.slow
 def test_priority_goes_before_arrival(workbench: Workbench) -> None:
     low = workbench.write("low.yaml", f"command: 'echo low >>$TRUTH; {WAIT}'\nrepeat: 20\n")
     high = workbench.write("high.yaml", "command: 'echo high >>$TRUTH'\nrepeat: 5\npriority: 1\n")
@@ -261,6 +270,7 @@ def test_priority_goes_before_arrival(workbench: Workbench) -> None:
 # --- What is wrong with the world
 
 
+@pytest.mark.slow
 def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", "command: 'true'\n")
     workbench("--run", file)
@@ -280,6 +290,7 @@ def test_a_node_that_can_not_be_reached_ends_the_run_with_a_clear_line(workbench
     assert states(workbench)["done"] == 2
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_removed_under_its_run(workbench: Workbench) -> None:
     import shutil
 

@@ -38,6 +38,7 @@ def small_disk(workbench: Workbench) -> Iterator[Path]:
     subprocess.run(["umount", "-l", workbench.lab_path], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_full_disk_pauses_the_run_until_there_is_room(workbench: Workbench, small_disk: Path) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
@@ -64,6 +65,7 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(workbench: Workbench, sm
     assert sorted(map(int, workbench.lines())) == list(range(120))
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_who_stops_a_run_does_not_wait_for_room(workbench: Workbench, small_disk: Path) -> None:
     file = workbench.write("e.yaml", f"command: '{TRUTH}; sleep 0.02'\nrepeat: 120\n")
@@ -90,6 +92,7 @@ def fill(file: Any) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_disk_that_is_full_from_the_start(workbench: Workbench, small_disk: Path) -> None:
     file = workbench.write("e.yaml", "command: 'true'\n")
@@ -155,6 +158,7 @@ def submission(workbench: Workbench, file: Path) -> tuple[Submitted, int]:
         return submit_event(prepared, NODES, False), prepared.seen
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_nothing_is_taken_on_while_the_disk_takes_nothing(workbench: Workbench, small_disk: Path) -> None:
     """Neither for an experiment whose latest events are unwritten, nor for another one."""

@@ -161,6 +161,7 @@ def test_a_program_that_someone_kills(workbench: Workbench) -> None:
     assert outcome(workbench.tasks()[0]) == ("failed", "signal", 137, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whom", ["program", "group"])
 def test_a_task_that_someone_stops_for_a_while(workbench: Workbench, whom: str) -> None:
     run = workbench.start("--run", workbench.write("e.yaml", GATED), "--node", "localhost", 1)
@@ -196,6 +197,7 @@ def state_of(pid: int) -> str:
 # --- Much output
 
 
+@pytest.mark.slow
 def test_a_task_that_prints_much_costs_no_memory(workbench: Workbench, request: pytest.FixtureRequest) -> None:
     size = 10_000_000_000 if request.config.getoption("--long") else 200_000_000
     text = f"""

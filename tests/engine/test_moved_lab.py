@@ -31,6 +31,7 @@ def nothing_is_left(workbench: Workbench, spool: Path) -> bool:
     return not workbench.lab_path.exists() and not spool.exists() and not any(map(alive, pids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_lab_that_is_moved_goes_on_at_its_new_place(
     workbench: Workbench, run: subprocess.Popen[str], at_once: bool
@@ -80,6 +81,7 @@ def test_a_copy_of_a_running_lab_is_a_lab_of_its_own(workbench: Workbench, run: 
     assert [task["attempts"] for task in workbench.tasks()] == [1, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_lab_that_is_deleted_is_gone(workbench: Workbench, run: subprocess.Popen[str]) -> None:
     spool = workbench.spool
     while workbench.lab_path.exists():  # files may come while it is being removed

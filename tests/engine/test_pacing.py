@@ -9,6 +9,7 @@ import pytest
 from tests.workbench import Workbench
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", "needs: {cpus: 1}\n", "setup: sleep 1\n", "retries: 1\n"])
 def test_a_pause_between_starts(workbench: Workbench, more: str) -> None:
     text = "command: date +%s.%N; echo {x}\nparameters: {x: [1, 2, 3, 4]}\nstagger: 300ms\n"
@@ -23,6 +24,7 @@ def test_a_pause_between_starts(workbench: Workbench, more: str) -> None:
     assert all(later - sooner > 0.1 for sooner, later in itertools.pairwise(times))
 
 
+@pytest.mark.slow
 def test_which_exit_statuses_are_tried_again(workbench: Workbench) -> None:
     text = """\
 command: 'test {attempt} -ge {x} || {how}'
@@ -42,6 +44,7 @@ retry_on: [75, signal]
     }
 
 
+@pytest.mark.slow
 def test_a_limit_of_time_for_each_attempt(workbench: Workbench) -> None:
     text = "command: 'test {attempt} = 3 || sleep 1000'\nparameters: {x: [1]}\nretries: 2\n"
     workbench.run_text(text + "timeout: [200ms, '0.{x}s', '{x}h']\n")

@@ -87,6 +87,7 @@ def cards(workbench: Workbench) -> dict[str, str]:
     return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
+@pytest.mark.slow
 def test_each_task_sees_its_own_cards(workbench: Workbench, cards: dict[str, str]) -> None:
     workbench.run_text(TIMED + "repeat: 6\nneeds: {gpus: 1}\n", slots=4, env=cards)
     times = spans(workbench, 6)
@@ -96,6 +97,7 @@ def test_each_task_sees_its_own_cards(workbench: Workbench, cards: dict[str, str
         assert sum(1 for other, last, same in times if same == card and other < end and last > begin) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["shell", "file"])
 def test_only_cards_that_are_left_to_this_shell(workbench: Workbench, cards: dict[str, str], where: str) -> None:
     env = {**cards, "CUDA_VISIBLE_DEVICES": "1"} if where == "shell" else cards
@@ -104,6 +106,7 @@ def test_only_cards_that_are_left_to_this_shell(workbench: Workbench, cards: dic
     assert {card for _, _, card in spans(workbench, 3)} == {"1"}
 
 
+@pytest.mark.slow
 def test_two_tasks_share_a_card(workbench: Workbench, cards: dict[str, str]) -> None:
     workbench.run_text(TIMED + "repeat: 8\nneeds: {gpus: 0.5}\n", slots=8, env=cards)
     times = spans(workbench, 8)
@@ -111,6 +114,7 @@ def test_two_tasks_share_a_card(workbench: Workbench, cards: dict[str, str]) -> 
         assert most_at_once([one for one in times if one[2] == card] or times[:1]) <= 2
 
 
+@pytest.mark.slow
 def test_more_memory_on_the_second_attempt_and_by_retry(workbench: Workbench) -> None:
     text = "command: 'test {attempt} -ge 3'\nretries: 1\nneeds: {memory: [1K, 2K], cpus: 1}\n"
     workbench.run_text(text, code=1)

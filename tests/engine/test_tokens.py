@@ -25,6 +25,7 @@ def write(workbench: Workbench, name: str, busy: Path, limit: int, need: int = 1
     return workbench.write(name, TEXT.format(busy=busy, limit=limit, need=need))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limits", "needs"), [((1, 1), (1, 1)), ((2, 1), (2, 1))])
 def test_two_experiments_share_a_limit(
     workbench: Workbench, limits: tuple[int, int], needs: tuple[int, int], tmp_path: Path
@@ -37,6 +38,7 @@ def test_two_experiments_share_a_limit(
     assert [task["state"] for name in ("one", "two") for task in workbench.tasks(name)] == ["done"] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_run_that_was_not_resumed_keeps_the_tokens_of_what_it_runs(workbench: Workbench, tmp_path: Path) -> None:
     """Its engine was killed, and another began for another experiment: the task of the first still runs."""

@@ -79,6 +79,7 @@ def peak_memory(pid: int) -> int:
 # --- Under every Python
 
 
+@pytest.mark.slow
 async def test_a_file_there_and_back(any_transport: LocalTransport, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(os.urandom(3 * PIECE + 5))
@@ -242,6 +243,7 @@ async def test_what_is_here_already_is_not_sent_again(transport: LocalTransport,
         assert target.read_bytes() == b"two"
 
 
+@pytest.mark.slow
 async def test_ten_thousand_small_files(transport: LocalTransport, tmp_path: Path) -> None:
     source, home = tmp_path / "source", tmp_path / "home"
     source.mkdir()

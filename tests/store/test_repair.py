@@ -38,6 +38,7 @@ def _put_back(folder: ExperimentFolder, whole: bytes) -> ExperimentFolder:
     return ExperimentFolder(folder.path)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_is_damaged_what_was_done_stays_so_or_is_lost(done: ExperimentFolder, data: st.DataObject) -> None:

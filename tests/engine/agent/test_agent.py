@@ -297,6 +297,7 @@ def test_shims_that_are_killed_again_and_again(talk: Talk) -> None:
     assert sum(message["state"] == "lost" for message in ended.values()) <= 40
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_shim_that_stands_still_is_not_waited_for(talk: Talk) -> None:
     """What it was asked for, and can't be known to run, must not begin later."""
@@ -313,6 +314,7 @@ def test_a_shim_that_stands_still_is_not_waited_for(talk: Talk) -> None:
     assert not (talk.folder / "truth").exists()
 
 
+@pytest.mark.slow
 def test_a_shim_that_stands_still_is_said(talk: Talk) -> None:
     talk.connect(slots=1)
     talk.context()

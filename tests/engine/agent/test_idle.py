@@ -83,6 +83,7 @@ def test_what_is_not_acknowledged_waits_for_the_next_agent(talk: Talk) -> None:
     assert talk.receive("finished")["exit_code"] == 3
 
 
+@pytest.mark.slow
 def test_a_task_that_waits_for_its_next_step_keeps_nobody(talk: Talk) -> None:
     talk.connect()
     steps = [{"name": "one", "script": None}, {"name": "two", "script": None}]

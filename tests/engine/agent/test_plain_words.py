@@ -57,6 +57,7 @@ def scene(talk: Talk) -> Talk:
     return talk
 
 
+@pytest.mark.slow
 def test_programs_get_the_same_words_and_variables_as_from_a_shell(scene: Talk) -> None:
     pairs: list[tuple[int, Any]] = []
     for source in COMMANDS:
@@ -115,6 +116,7 @@ def test_a_function_that_was_exported_goes_before_a_program(scene: Talk) -> None
     assert (scene.output(0) / "stdout").read_text() == "function\n"
 
 
+@pytest.mark.slow
 def test_a_shell_that_is_asked_for_is_used(workbench: Workbench) -> None:
     parent = workbench.folder / "parent"
     parent.write_text("#!/bin/sh\ntr '\\0' ' ' </proc/$PPID/cmdline\n")

@@ -589,6 +589,7 @@ def test_what_rides_in_events_is_bounded(talk: Talk) -> None:
     assert int(peak[0].split()[1]) < 60_000
 
 
+@pytest.mark.slow
 def test_live_metrics_are_sent_while_a_task_runs(talk: Talk) -> None:
     talk.connect()
     talk.context()

@@ -22,6 +22,7 @@ def pids(folder: Path) -> list[int]:
     return [int(word) for word in (folder / "pids").read_text().split()]
 
 
+@pytest.mark.slow
 def test_a_setup_is_seen_and_ends_with_its_run(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\n")
     run = workbench.start("--run", file)
@@ -35,6 +36,7 @@ def test_a_setup_is_seen_and_ends_with_its_run(workbench: Workbench) -> None:
     assert {task["state"] for task in workbench.tasks()} == {"pending"}
 
 
+@pytest.mark.slow
 def test_a_setup_has_a_time_limit(workbench: Workbench) -> None:
     text = f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\nsetup_timeout: 1s\n"
     run = workbench.run_text(text, code=1)
@@ -42,6 +44,7 @@ def test_a_setup_has_a_time_limit(workbench: Workbench) -> None:
     until(lambda: not any(map(alive, pids(workbench.folder))))
 
 
+@pytest.mark.slow
 def test_a_setup_that_nobody_waits_for_any_more(talk: Talk) -> None:
     talk.connect()
     talk.context(setup=HANGS)

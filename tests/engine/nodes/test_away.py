@@ -60,6 +60,7 @@ def until_away(workbench: Workbench, name: str) -> None:
     until(lambda: f"WARNING node {name}:" in (workbench.lab_path / "engine.log").read_text(), 60)
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_node_that_is_away_shows_since_when_and_no_old_samples(
@@ -110,6 +111,7 @@ def frozen(fleet: Fleet, name: str, what: str) -> list[int]:
     return [pid for pid, words in command.items() if words.endswith(b"\0relay\0") and pid != agent]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("part", ["agent", "relay", "session"])
 def test_a_part_that_is_frozen_is_noticed(workbench: Workbench, fleet: Fleet, part: str) -> None:
@@ -140,6 +142,7 @@ def test_a_part_that_is_frozen_is_noticed(workbench: Workbench, fleet: Fleet, pa
     assert sorted(set(ran(workbench))) == ran(workbench)
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_what_a_frozen_agent_had_runs_elsewhere_and_counts_once(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("near", slots=1)
@@ -159,6 +162,7 @@ def test_what_a_frozen_agent_had_runs_elsewhere_and_counts_once(workbench: Workb
     assert states(workbench) == {"done": 6}
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_frozen_agent_on_this_machine_is_waited_for(workbench: Workbench) -> None:
     run = workbench.start("--run", waiting(workbench, 3), "--node", "localhost", 1)
@@ -174,6 +178,7 @@ def test_a_frozen_agent_on_this_machine_is_waited_for(workbench: Workbench) -> N
     assert ran(workbench) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_node_becomes_lost_and_that_is_sampled(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("near", slots=1)
@@ -193,6 +198,7 @@ def test_a_node_becomes_lost_and_that_is_sampled(workbench: Workbench, fleet: Fl
     assert [row["state"] for row in rows if row["state"] != "up"] == ["away", "lost"]
 
 
+@pytest.mark.slow
 def test_stop_says_what_is_out_of_reach_and_the_engine_sees_to_it(workbench: Workbench, fleet: Fleet) -> None:
     near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
     env = fleet.environment(workbench)
@@ -226,6 +232,7 @@ def interrupted(workbench: Workbench, fleet: Fleet, run: Any) -> str:
     return str(said)
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_leaves_and_the_engine_goes_on_stopping(workbench: Workbench, fleet: Fleet) -> None:
     near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
     env = fleet.environment(workbench)
@@ -275,6 +282,7 @@ def test_what_was_interrupted_out_of_reach_and_is_asked_for_again_goes_on(workbe
     assert ran(workbench) == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, fleet: Fleet) -> None:
     near, far = fleet.node("near", slots=1), fleet.node("far", slots=2)
@@ -297,6 +305,7 @@ def test_a_stop_that_waits_for_a_node_outlives_the_engine(workbench: Workbench, 
     assert ran(workbench) == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("how", ["interrupt", "stop"])
 def test_what_is_stopped_on_a_node_that_never_returns_runs_nowhere_else(
@@ -320,6 +329,7 @@ def test_what_is_stopped_on_a_node_that_never_returns_runs_nowhere_else(
     assert {event["reason"] for event in workbench.events("finished")} <= {"stopped", "node-lost"}
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_lost_node_that_returns_after_an_interrupt_is_told_to_stop(workbench: Workbench, fleet: Fleet) -> None:
     near = fleet.node("near", slots=1)
@@ -344,6 +354,7 @@ def test_a_lost_node_that_returns_after_an_interrupt_is_told_to_stop(workbench: 
     assert states(workbench) == {"done": 2}
 
 
+@pytest.mark.slow
 def test_a_short_run_leaves_what_is_known_of_its_nodes(workbench: Workbench, fleet: Fleet) -> None:
     tower = fleet.node("tower", slots=3)
     env = fleet.environment(workbench)

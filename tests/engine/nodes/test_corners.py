@@ -28,6 +28,7 @@ def engine_log(workbench: Workbench) -> str:
     return (workbench.lab_path / "engine.log").read_text()
 
 
+@pytest.mark.slow
 def test_the_next_attempt_finds_what_the_one_before_has_left(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -48,6 +49,7 @@ def test_the_next_attempt_finds_what_the_one_before_has_left(workbench: Workbenc
     until(lambda: not leftovers(fleet))
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_what_is_stopped_while_its_node_is_away_stays_stopped(workbench: Workbench, fleet: Fleet) -> None:
     far = fleet.node("far", slots=2, droppable=True)
@@ -64,6 +66,7 @@ def test_what_is_stopped_while_its_node_is_away_stays_stopped(workbench: Workben
     assert max(task["attempts"] for task in workbench.tasks()) == 1
 
 
+@pytest.mark.slow
 def test_failures_on_a_node_in_quarantine_never_count(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -83,6 +86,7 @@ def test_failures_on_a_node_in_quarantine_never_count(workbench: Workbench, flee
     assert {task["node"] for task in workbench.tasks()} == {"good"}
 
 
+@pytest.mark.slow
 def test_a_person_ends_a_quarantine(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -151,6 +155,7 @@ def test_a_run_ends_when_all_are_gone_but_one_in_quarantine(workbench: Workbench
     assert "node good" in said and "node bad: in quarantine" in said
 
 
+@pytest.mark.slow
 def test_two_experiments_on_the_same_and_on_other_nodes(workbench: Workbench, fleet: Fleet) -> None:
     one, two, three = (fleet.node(name, slots=2) for name in ("one", "two", "three"))
     env = fleet.environment(workbench)
@@ -167,6 +172,7 @@ def test_two_experiments_on_the_same_and_on_other_nodes(workbench: Workbench, fl
     until(lambda: not leftovers(fleet))
 
 
+@pytest.mark.slow
 def test_a_name_may_stand_for_another_machine_next_time(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("keeper", slots=1)
     fleet.node("old", slots=1, shared=False)
@@ -193,6 +199,7 @@ def test_a_name_may_stand_for_another_machine_next_time(workbench: Workbench, fl
     assert keeper["name"] == "keeper"
 
 
+@pytest.mark.slow
 def test_a_node_that_was_given_up_is_tried_again_by_the_next_command(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("tower", slots=2)
     env = fleet.environment(workbench)
@@ -208,6 +215,7 @@ def test_a_node_that_was_given_up_is_tried_again_by_the_next_command(workbench: 
     assert running.wait(60) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_the_engine_ends_in_the_middle_of_a_transfer(workbench: Workbench, fleet: Fleet) -> None:
     size = 60 << 20
@@ -217,13 +225,14 @@ def test_the_engine_ends_in_the_middle_of_a_transfer(workbench: Workbench, fleet
     run = workbench.start("--run", write(workbench, text), *attic.words, env=env)
     folder = workbench.lab_path / "e" / "tasks" / "0" / "0"
     until(lambda: list(folder.glob("big.bin*")) if folder.exists() else None, 60)
-    os.kill(workbench.engine_pid() or 0, 15)
+    os.kill(until(workbench.engine_pid), 15)
     assert run.wait(90) == 0
     assert (folder / "big.bin").stat().st_size == size
     assert [path.name for path in sorted(folder.iterdir())] == ["big.bin", "stderr", "stdout"]
     assert (truth_folder(workbench) / "0").read_text() == "x\n"
 
 
+@pytest.mark.slow
 def test_an_experiment_that_is_removed_does_not_come_back(workbench: Workbench, fleet: Fleet) -> None:
     import shutil
 
@@ -240,6 +249,7 @@ def test_an_experiment_that_is_removed_does_not_come_back(workbench: Workbench, 
     assert not [line for line in commands_on(fleet, "attic") if "big.bin" in line]
 
 
+@pytest.mark.slow
 def test_the_slots_of_a_far_node_always_have_the_next_task(workbench: Workbench, fleet: Fleet) -> None:
     far = fleet.node("far", slots=2, latency=0.02)
     text = "name: e\ncommand: 'sleep 0.05'\nrepeat: 80\n"

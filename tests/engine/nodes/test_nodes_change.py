@@ -30,6 +30,7 @@ def cluster_of(fleet: Fleet, path: Path, *names: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_all_nodes_of_a_cluster_join_what_is_going(workbench: Workbench, fleet: Fleet) -> None:
     for name in ("one", "two", "three"):
         fleet.node(name, slots=2)
@@ -49,6 +50,7 @@ def test_all_nodes_of_a_cluster_join_what_is_going(workbench: Workbench, fleet: 
     assert ran(workbench) == list(range(12))
 
 
+@pytest.mark.slow
 def test_what_can_not_be_added_is_said(workbench: Workbench, fleet: Fleet) -> None:
     one = fleet.node("one", slots=1)
     stranger = fleet.node("stranger", slots=1, known=False)
@@ -73,6 +75,7 @@ def test_what_can_not_be_added_is_said(workbench: Workbench, fleet: Fleet) -> No
     assert run.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workbench: Workbench, fleet: Fleet) -> None:
     one, two = fleet.node("one", slots=1), fleet.node("two", slots=1, start=False)
     env = fleet.environment(workbench)
@@ -99,6 +102,7 @@ def test_a_node_whose_key_was_refused_is_reached_once_that_is_mended(workbench: 
     assert ran(workbench) == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_node_that_was_lost_is_reconnected(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("one", slots=1)

@@ -87,6 +87,7 @@ def leftovers(fleet: Fleet) -> dict[str, list[Any]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.smoke("ssh")
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
@@ -115,6 +116,7 @@ def test_a_run_on_nodes_equals_a_run_here(workbench: Workbench, fleet: Fleet, sh
     until(lambda: not leftovers(fleet))
 
 
+@pytest.mark.slow
 def test_the_program_travels_and_only_what_changed(workbench: Workbench, fleet: Fleet) -> None:
     workbench.write("main.py", "import sys, extra.lib\nprint('value:', extra.lib.double(int(sys.argv[1])))\n")
     (workbench.folder / "extra").mkdir()
@@ -141,6 +143,7 @@ def test_the_program_travels_and_only_what_changed(workbench: Workbench, fleet: 
     assert len(objects) == 4  # main.py, tool.sh and two of lib.py
 
 
+@pytest.mark.slow
 def test_what_is_not_kept_stays_there_until_it_is_fetched(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -224,6 +227,7 @@ def test_node_variables_setup_and_workdir(workbench: Workbench, fleet: Fleet) ->
     assert workbench.output(0) == f"set/a b//{attic.machine.home}\n"
 
 
+@pytest.mark.slow
 def test_stop_timeout_and_ctrl_c_reach_the_nodes(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -261,6 +265,7 @@ def commands_on(fleet: Fleet, name: str) -> list[str]:
     return lines
 
 
+@pytest.mark.slow
 def test_nodes_are_changed_while_a_run_goes_on(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -284,7 +289,7 @@ def test_nodes_are_changed_while_a_run_goes_on(workbench: Workbench, fleet: Flee
     assert client is not None
     states = {node.name: node.state for node in client.request(ListNodes()).nodes}
     assert states == {"one": "drained", "two": "up"}
-    os.kill(workbench.engine_pid() or 0, signal.SIGKILL)  # the next engine knows of all that
+    workbench.kill_engine()  # the next engine knows of all that
     for x in range(8, 12):
         (truth_folder(workbench) / f"go{x}").touch()
     assert run.wait(60) == 0
@@ -293,6 +298,7 @@ def test_nodes_are_changed_while_a_run_goes_on(workbench: Workbench, fleet: Flee
     assert late == {"two"}
 
 
+@pytest.mark.slow
 def test_samples_of_nodes_are_a_table(workbench: Workbench, fleet: Fleet) -> None:
     node = fleet.node("tower")
     text = "name: e\ncommand: 'while ! test -e TRUTH_FOLDER/go; do sleep 0.05; done'\n"

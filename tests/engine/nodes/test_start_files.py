@@ -49,6 +49,7 @@ def test_a_file_may_ask_for_a_start_file(workbench: Workbench, fleet: Fleet) -> 
     assert (run.code, workbench.output(0)) == (0, "called\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_a_run_here_by_someone_who_came_by_ssh(workbench: Workbench, shell: str) -> None:
     if shutil.which(shell) is None:

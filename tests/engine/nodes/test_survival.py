@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.engine.nodes.fleet import Fleet
-from tests.engine.nodes.test_runs import commands_on, effects, leftovers, remove_truth, seen, table, truth_folder, write
+from tests.engine.nodes.test_runs import (
+    commands_on,
+    effects,
+    go,
+    leftovers,
+    remove_truth,
+    seen,
+    table,
+    truth_folder,
+    write,
+)
 from tests.workbench import Workbench, until
 
 __all__ = ["remove_truth"]
@@ -33,6 +43,7 @@ def done(workbench: Workbench) -> int:
     return sum(1 for event in workbench.events("finished") if event["state"] == "done")
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("shared", [True, False])
 def test_connections_are_cut_again_and_again(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
@@ -48,6 +59,7 @@ def test_connections_are_cut_again_and_again(workbench: Workbench, fleet: Fleet,
     until(lambda: not leftovers(fleet))
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_the_network_falls_silent_and_comes_back(workbench: Workbench, fleet: Fleet) -> None:
     node = fleet.node("far", slots=2, shared=False, droppable=True)
@@ -62,6 +74,7 @@ def test_the_network_falls_silent_and_comes_back(workbench: Workbench, fleet: Fl
     assert {task["attempts"] for task in workbench.tasks()} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("shared", [True, False])
 def test_the_engine_is_killed_and_another_goes_on(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
@@ -69,12 +82,13 @@ def test_the_engine_is_killed_and_another_goes_on(workbench: Workbench, fleet: F
     run = workbench.start("--run", counted(workbench, 40, 0.1), *node.words, env=fleet.environment(workbench))
     for count in (4, 16):
         until(lambda: done(workbench) >= count, 60)
-        os.kill(workbench.engine_pid() or 0, signal.SIGKILL)
+        workbench.kill_engine()
     assert run.wait(90) == 0
     assert effects(workbench) == dict.fromkeys(range(40), 1)
     assert [workbench.output(task) for task in range(40)] == [f"value {task}\n" for task in range(40)]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_node_gone_for_good_is_lost_and_its_tasks_run_elsewhere(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("good", slots=2)
@@ -92,6 +106,7 @@ def test_a_node_gone_for_good_is_lost_and_its_tasks_run_elsewhere(workbench: Wor
     assert all(counts[task] == 1 for task in range(30) if task not in again)
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_all_nodes_gone_for_good_ends_the_run(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("only", slots=2, lost_after=0.5)
@@ -107,6 +122,7 @@ def test_all_nodes_gone_for_good_ends_the_run(workbench: Workbench, fleet: Fleet
     assert Counter(task["state"] for task in workbench.tasks()) == {"done": 30}
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_lost_node_returns_with_the_first_result(workbench: Workbench, fleet: Fleet, shared: bool) -> None:
@@ -137,6 +153,7 @@ def test_a_lost_node_returns_with_the_first_result(workbench: Workbench, fleet: 
     (truth_folder(workbench) / "go-other").touch()
 
 
+@pytest.mark.slow
 def test_a_node_that_fails_what_others_do_is_quarantined(workbench: Workbench, fleet: Fleet) -> None:
     text = """\
         name: e
@@ -175,6 +192,7 @@ def test_a_backlog_is_worked_off_while_nobody_is_there(workbench: Workbench, fle
     assert node.entry["ahead"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_everything_at_once(workbench: Workbench, fleet: Fleet, request: pytest.FixtureRequest) -> None:
     """Three nodes and this machine; one sshd is killed and started again, one node goes for good, the engine is
@@ -186,19 +204,21 @@ def test_everything_at_once(workbench: Workbench, fleet: Fleet, request: pytest.
     cluster = fleet.cluster_file()
     cluster.write_text(cluster.read_text() + "- {name: here, slots: 2}\n")
     file = counted(workbench, count, 0.02)
+    wait = f"until test {{task_id}} -lt {count * 7 // 10} -o -e {truth_folder(workbench)}/go; do sleep 0.05; done"
+    file.write_text(file.read_text().replace("sleep {pause};", f"sleep {{pause}}; {wait};"))  # it does not end before
     run = workbench.start("--run", file, "--cluster", cluster, env=fleet.environment(workbench))
     acts: list[Callable[[], object]] = [
-        lambda: os.kill(workbench.engine_pid() or 0, signal.SIGKILL),
+        workbench.kill_engine,
         lambda: fleet.stop("one"),
         lambda: fleet.start("one"),
         lambda: fleet.power_off("doomed"),
         lambda: fleet.kill_sessions("two"),
-        lambda: os.kill(workbench.engine_pid() or 0, signal.SIGKILL),
+        workbench.kill_engine,
     ]
     for number, act in enumerate(acts, 1):
         until(lambda: done(workbench) >= count * number // 10, 120)
-        until(lambda: workbench.engine_pid() is not None, 30)
         act()
+    go(workbench)
     assert run.wait(300) == 0
     tasks = workbench.tasks()
     assert Counter(task["state"] for task in tasks) == {"done": count}

@@ -17,6 +17,7 @@ from tests.workbench import Workbench, until
 __all__ = ["remove_truth"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_sweep_through_it(workbench: Workbench, fleet: Fleet) -> None:
     """Its connections are cut, and it is stopped and started again: each task runs once."""

@@ -101,6 +101,7 @@ async def test_a_program_below_home(fleet: Fleet, echo: None) -> None:
         await channel.close()
 
 
+@pytest.mark.slow
 async def test_a_noisy_login(fleet: Fleet, echo: None) -> None:
     line = "echo a welcome to tui-lab agent, send the source; echo oops >&2"
     noise = f"for i in $(seq 3000); do {line}; done; printf 'no newline: '\n"
@@ -128,6 +129,7 @@ async def test_a_login_that_waits(fleet: Fleet, echo: None, monkeypatch: pytest.
 SLOWER = "sleep 1\n"  # than what counts as slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bashrc",
     [

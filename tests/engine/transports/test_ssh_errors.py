@@ -223,6 +223,7 @@ async def test_an_account_without_a_shell(fleet: Fleet) -> None:
     assert str(error) == "its login shell started no agent: This account is not available."
 
 
+@pytest.mark.slow
 async def test_mistakes_of_the_configuration(fleet: Fleet) -> None:
     fleet.node("tower")
     config = fleet.home / ".ssh" / "config"

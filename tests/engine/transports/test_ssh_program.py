@@ -143,6 +143,7 @@ async def test_what_the_entry_says_counts(fleet: Fleet, tmp_path: Path, echo: No
     assert not unseen.read_text()
 
 
+@pytest.mark.slow
 def test_a_run_over_an_open_connection(workbench: Workbench, fleet: Fleet) -> None:
     fleet.node("tower", shared=False)
     card = Card(fleet)

@@ -306,6 +306,7 @@ def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, content: str) -> No
     assert json.loads(file.read_text())["labs"] == {str(tmp_path): {"pane": "nodes"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (300, 100)])
 async def test_every_pane_fits_every_size(small_lab: Path, size: tuple[int, int]) -> None:
     app = LabApp(small_lab)

@@ -82,6 +82,7 @@ async def played(lab: Workbench, keys: list[str], at_once: bool) -> Any:
         return await rested(app, pilot, 0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES)
 async def test_a_burst_does_what_single_keys_do(
     scene: str, own_lab: Workbench, monkeypatch: pytest.MonkeyPatch

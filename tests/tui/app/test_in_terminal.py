@@ -77,6 +77,7 @@ def leave(terminal: Terminal) -> None:
     terminal.wait(lambda screen: screen.rstrip().endswith("READY"))
 
 
+@pytest.mark.slow
 def test_from_an_empty_folder_to_a_chart_and_back(workbench: Workbench, terminal: Terminal) -> None:
     workbench.write("fit.sh", FIT)
     terminal.wait("READY")
@@ -147,6 +148,7 @@ def test_what_is_copied_is_in_the_terminal_s_buffer(workbench: Workbench, termin
     leave(terminal)
 
 
+@pytest.mark.slow
 def test_a_window_that_changes_its_size(workbench: Workbench, terminal: Terminal) -> None:
     workbench.run_text("command: echo {x}\nparameters: {x: [1, 2]}\n", code=None)
     terminal.wait("READY")

@@ -151,6 +151,7 @@ async def test_the_launch_question_is_waited_for(own_lab: Workbench) -> None:
         assert app.query_one("#pane-experiment TextArea", TextArea).text == before
 
 
+@pytest.mark.slow
 async def test_the_palette_finds_before_enter_chooses(small_lab: Path) -> None:
     app = LabApp(small_lab)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -261,6 +262,7 @@ async def test_keys_that_come_while_the_screen_is_taken_down_end_nothing_badly(s
             app.exit(0)
 
 
+@pytest.mark.slow
 def test_bursts_through_a_real_terminal(workbench: Workbench, terminal: Terminal) -> None:  # noqa: F811
     workbench.run_text("command: echo {x}\nparameters: {x: [1, 2]}\n", code=None)
     terminal.wait("READY")

@@ -41,6 +41,7 @@ async def chosen_by_keys(app: LabApp, pilot: Pilot[Any], name: str) -> None:
     await wait_until(pilot, lambda: app.current == name and len(app.screen_stack) == 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["1", "3", "4", "6"])
 async def test_every_pane_follows(key: str, two: Workbench) -> None:
     """The choice by keys, and one that is made elsewhere."""
@@ -55,6 +56,7 @@ async def test_every_pane_follows(key: str, two: Workbench) -> None:
         await wait_until(pilot, lambda: "later_" in text_of(app) and "early_" not in text_of(app))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", ["SELECT * FROM results", "failures", ".schema results"])
 async def test_a_query_is_asked_of_the_other_experiment(typed: str, two: Workbench) -> None:
     app = LabApp(two.lab_path)
@@ -69,6 +71,7 @@ async def test_a_query_is_asked_of_the_other_experiment(typed: str, two: Workben
         assert pane.last.current == "first"
 
 
+@pytest.mark.slow
 async def test_a_query_that_fails_for_the_other_experiment_leaves_no_rows(two: Workbench) -> None:
     app = LabApp(two.lab_path)
     async with app.run_test(size=(150, 40)) as pilot:
@@ -84,6 +87,7 @@ async def test_a_query_that_fails_for_the_other_experiment_leaves_no_rows(two: W
         await wait_until(pilot, lambda: pane.view.table.frame.height == 3)
 
 
+@pytest.mark.slow
 async def test_a_query_that_is_going_begins_anew_for_the_other_experiment(two: Workbench) -> None:
     app = LabApp(two.lab_path)
     endless = "SELECT count(*) FROM range(100000000000) a, range(100000) b, results"
@@ -154,6 +158,7 @@ async def test_what_is_typed_narrows_the_experiments(keys: list[str], chosen: st
         assert app.current == chosen
 
 
+@pytest.mark.slow
 async def test_an_experiment_is_found_by_its_whole_name(workbench: Workbench) -> None:
     for name in ("job", "jobs", "my-job"):
         file = workbench.write(f"{name}.yaml", "command: 'true'\n")

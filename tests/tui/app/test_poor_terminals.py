@@ -32,6 +32,7 @@ async def each_pane(pilot: Pilot[Any], app: LabApp) -> None:
         assert painted(app).isascii(), key
 
 
+@pytest.mark.slow
 async def test_no_pane_shows_more_than_ascii(small_lab: Path) -> None:
     app = LabApp(small_lab, config=Config(ascii=True))
     async with app.run_test(size=(120, 40)) as pilot:

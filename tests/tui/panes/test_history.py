@@ -70,6 +70,7 @@ metrics: {METRICS}
 """
 
 
+@pytest.mark.slow
 def test_experiments_whose_leading_metrics_differ_are_compared_by_one_of_both(workbench: Workbench) -> None:
     metrics = {
         "one": "{a: {pattern: 'a: (@float@)', goal: max}, b: 'b: (@float@)', word: 'word: (.*)'}",

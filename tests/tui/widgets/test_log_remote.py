@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.engine.nodes.fleet import Fleet, fleet  # noqa: F401
 from tests.tui.conftest import wait_until
 from tests.workbench import Workbench, until
@@ -16,6 +18,7 @@ command: |
 """
 
 
+@pytest.mark.slow
 async def test_what_a_task_prints_on_another_machine(workbench: Workbench, fleet: Fleet) -> None:  # noqa: F811
     node = fleet.node("attic", shared=False)
     file = workbench.write("e.yaml", FAR)

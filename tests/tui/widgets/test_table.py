@@ -282,6 +282,7 @@ async def _follow(pilot: Pilot[None], app: TableApp, frames: list[list[int]], ch
             assert table.key_at(table.cursor_row) == key
 
 
+@pytest.mark.slow
 async def test_the_cursor_follows_its_key_through_any_frames() -> None:
     app = TableApp(numbers(1))
     async with app.run_test(size=(20, 6)) as pilot:

@@ -97,6 +97,7 @@ async def test_the_answer_of_a_query(small_lab: Path) -> None:
         assert "6 rows: a title" in str(pane.title_line.content)
 
 
+@pytest.mark.slow
 async def test_every_choice_draws_anew(small_lab: Path) -> None:
     async with opened(small_lab, frame=FRAME) as (pilot, pane):
         await wait_until(pilot, lambda: pane.plot.text)
@@ -120,6 +121,7 @@ async def test_every_choice_draws_anew(small_lab: Path) -> None:
         await wait_until(pilot, lambda: pane.made not in (None, before) and pane.made.request.kind == "lines")
 
 
+@pytest.mark.slow
 async def test_a_part_of_the_y_axis(small_lab: Path) -> None:
     async with opened(small_lab, frame=FRAME) as (pilot, pane):
         await wait_until(pilot, lambda: pane.plot.text)
@@ -182,6 +184,7 @@ async def test_odd_rows_never_crash(small_lab: Path) -> None:
         assert pane.lab_app.is_running
 
 
+@pytest.mark.slow
 async def test_a_chart_grows_with_its_run(own_lab: Workbench) -> None:
     async with opened(own_lab.lab_path) as (pilot, pane):
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.source.frame.height == 24)
@@ -203,6 +206,7 @@ async def test_the_source_is_chosen(small_lab: Path) -> None:
         await wait_until(pilot, lambda: pane.rows is not None and pane.rows.title == "a title")
 
 
+@pytest.mark.slow
 async def test_a_chart_is_written(small_lab: Path, tmp_path: Path) -> None:
     async with opened(small_lab, frame=FRAME) as (pilot, pane):
         await wait_until(pilot, lambda: pane.made is not None)

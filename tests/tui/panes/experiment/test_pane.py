@@ -134,6 +134,7 @@ def trial_of(app: LabApp) -> Trial | None:
     return app.query_one(PatternTester).trial
 
 
+@pytest.mark.slow
 async def test_the_pattern_under_the_cursor_is_tried_on_a_real_output(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -207,6 +208,7 @@ def test_of_a_long_line_the_part_is_shown_that_counts(before: int, after: int) -
     assert cut in text and (len(text) <= 37 or len(shown) == 40)
 
 
+@pytest.mark.slow
 async def test_a_pattern_that_never_ends_is_ended(own_lab: Workbench) -> None:
     (own_lab.experiment("small").task_folder(0) / "stdout").write_text("a" * 40 + "!\n")
     app = small(own_lab)
@@ -223,6 +225,7 @@ async def test_a_pattern_that_never_ends_is_ended(own_lab: Workbench) -> None:
         assert "takes more than" in trial.message
 
 
+@pytest.mark.slow
 async def test_keys_act_while_a_pattern_never_ends(own_lab: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "PATIENCE", 100_000.0)
     for folder in own_lab.lab_path.glob("small/tasks/*/*"):
@@ -245,6 +248,7 @@ async def test_keys_act_while_a_pattern_never_ends(own_lab: Workbench, monkeypat
                 helper = searching(os.getpid())
 
 
+@pytest.mark.slow
 async def test_saving_keeps_comments_and_asks_before_it_writes_over(own_lab: Workbench) -> None:
     path = own_lab.folder / "small.yaml"
     path.write_text("# first\n" + path.read_text() + "# last\n")
@@ -341,6 +345,7 @@ async def test_a_launch_asks_once_and_runs(own_lab: Workbench) -> None:
     assert event["nodes"][0]["slots"] == 1 and event["queued"]
 
 
+@pytest.mark.slow
 async def test_the_question_counts_what_is_chosen(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -398,6 +403,7 @@ async def test_opening_another_file(own_lab: Workbench) -> None:
         await wait_until(pilot, lambda: "3 tasks to run" in shown(app, "#forecast-text"))
 
 
+@pytest.mark.slow
 async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -409,6 +415,7 @@ async def test_a_narrow_window_shows_the_plan_or_the_pattern(own_lab: Workbench)
         await wait_until(pilot, lambda: pane.query_one("#plan").display)
 
 
+@pytest.mark.slow
 async def test_a_huge_sweep_is_planned_when_it_is_asked_for(own_lab: Workbench) -> None:
     app = small(own_lab)
     async with app.run_test(size=(120, 40)) as pilot:

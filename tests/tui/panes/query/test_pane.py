@@ -47,6 +47,7 @@ async def ended(pilot: Pilot[Any], pane: QueryPane) -> None:
     await wait_until(pilot, lambda: pane.run_ is None and not pane.view.said.startswith("running"))
 
 
+@pytest.mark.slow
 async def test_a_query_is_answered(small_lab: Path) -> None:
     async with opened(small_lab) as (pilot, pane):
         pane.editor.focus()
@@ -165,6 +166,7 @@ async def test_another_query_takes_the_place_of_a_running_one(small_lab: Path) -
         assert first is not None and first.cancelled
 
 
+@pytest.mark.slow
 async def test_history(small_lab: Path) -> None:
     async with opened(small_lab) as (pilot, pane):
         for number in (1, 2):
@@ -216,6 +218,7 @@ async def test_saved_queries(own_lab: Workbench) -> None:
         assert 'there is no saved query "unknown"' in pane.view.said
 
 
+@pytest.mark.slow
 async def test_words_of_the_command_line(small_lab: Path) -> None:
     words = {"best score": "mean", "best('score')": "mean", "failures": "reason", ".schema small": "unit"}
     async with opened(small_lab) as (pilot, pane):
@@ -334,6 +337,7 @@ async def test_an_error_or_a_cancel_ends_following(small_lab: Path) -> None:
         assert not pane.auto and "there is no column" in pane.view.said
 
 
+@pytest.mark.slow
 async def test_another_experiment_asks_about_its_own_results(own_lab: Workbench) -> None:
     file = own_lab.write("other.yaml", "command: echo {x}\nparameters: {x: [7]}\n")
     own_lab("--run", file, "--node", "localhost", 1)

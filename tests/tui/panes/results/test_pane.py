@@ -193,6 +193,7 @@ async def test_an_experiment_without_results_is_explained(workbench: Workbench) 
         assert not pane_of(app).table.display
 
 
+@pytest.mark.slow
 async def test_results_follow_a_run(workbench: Workbench) -> None:
     file = workbench.write(
         "live.yaml", "command: 'sleep 0.{x}; echo a {x}'\nparameters: {x: {range: [1, 9]}}\nmetrics: {a: 'a (@int@)'}\n"
@@ -217,6 +218,7 @@ metrics: {score: {pattern: 'score: (@float@)', goal: max}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mouse", [False, True])
 async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
     workbench: Workbench, monkeypatch: pytest.MonkeyPatch, mouse: bool
@@ -249,6 +251,7 @@ async def test_the_cursor_is_on_the_best_until_a_person_moves_it(
     assert run.wait(20) == 0
 
 
+@pytest.mark.slow
 async def test_what_can_not_be_compared_is_not(workbench: Workbench) -> None:
     metric = "metrics: {a: {pattern: 'a (@int@)', goal: max}}\n"
     for name, rest in (("single", "command: echo a 5"), ("nulls", "command: echo {x}\nparameters: {x: [1, 2]}")):

@@ -48,6 +48,7 @@ async def pid_of(it: Screen, workbench: Workbench) -> int:
     return int(await it.until(lambda: file.exists() and file.read_text()))
 
 
+@pytest.mark.slow
 async def test_output_is_shown_while_it_comes(workbench: Workbench) -> None:
     lab = planned(workbench)
     before = workbench.experiment("e").state().offset

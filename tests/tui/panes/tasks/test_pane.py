@@ -191,6 +191,7 @@ async def test_retry_asks_and_runs_again(own_lab: Workbench) -> None:
         await s.until(lambda: own_lab.engine_pid() is None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "way", "then"),
     [("", "tasks run the present files", "done"), ("code: prog.sh\n", "tasks run the submitted copy", "failed")],
@@ -262,6 +263,7 @@ async def test_zoom_and_the_way_back(small_lab: Path) -> None:
         await s.until(lambda: s.pane.table.has_focus)
 
 
+@pytest.mark.slow
 async def test_it_fits_a_small_terminal(small_lab: Path) -> None:
     for size in ((80, 24), (40, 12), (20, 8)):
         async with screen(small_lab, size) as s:
@@ -307,6 +309,7 @@ async def test_commands_that_do_not_fit_end_in_an_ellipsis(workbench: Workbench)
         assert "1 task" in str(seen.pane.query_one("#task-count", Static).render()).split(" · ")
 
 
+@pytest.mark.slow
 async def test_a_log_that_is_read_stays_with_its_task_and_tells_the_time(workbench: Workbench) -> None:
     command = f"echo begin {{x}}; until [ -e {workbench.folder}/go{{x}} ]; do sleep 0.05; done; echo end {{x}}"
     file = workbench.write("waits.yaml", f"command: '{command}'\nparameters: {{x: [1, 2]}}\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.tui.app.test_app import toasts
 from tests.tui.app.test_other_experiment import text_of
 from tests.tui.conftest import wait_until
@@ -24,6 +26,7 @@ metrics: {loss: 'loss=(@float@)'}
 HOPELESS = "until: ci95(loss) < 0.1 * mean(loss) can't become true of 2 of 2 settings"
 
 
+@pytest.mark.slow
 async def test_it_is_told_at_the_first_extension(workbench: Workbench) -> None:
     file: Path = workbench.write("grid.yaml", TEXT)
     workbench("--run", file, "--detach")
