@@ -75,6 +75,33 @@ def test_a_domain_that_cannot_be_loaded_is_one_line(workbench: Workbench) -> Non
     assert [line for line in (wrong.err + wrong.out).splitlines() if "broken" in line] == [f"p.yaml:2:18: {said}"]
 
 
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ("[10**5000, 1]", '"odd" gives a number with more than 1000 digits'),
+        ("[[1, {'a': -(10**5000)}]]", '"odd" gives a number with more than 1000 digits'),
+        ("[1, {2}]", '"odd" gives a value of type set'),
+        ("[]", '"odd" has no value'),
+        ("1 / 0", '"odd" can\'t be listed: ZeroDivisionError: division by zero'),
+    ],
+)
+def test_values_of_another_package_that_no_file_could_have(workbench: Workbench, values: str, wrong: str) -> None:
+    points = {"tui_lab.domains": {"odd": "odd:Odd"}}
+    env = install(workbench.folder, points)
+    code = f"""\
+    from tests.made_up.domain import Primes
+    class Odd(Primes):
+        kind = "odd"
+        def listing(self):
+            return {values}
+    """
+    workbench.write("packages/odd.py", code)
+    workbench.write("p.yaml", "command: echo {p}\nparameters: {p: {odd: 2}}\n")
+    for words in (["check", "p.yaml"], ["plan", "p.yaml"], ["--run", "p.yaml"]):
+        done = workbench.process(*words, code=2, env=env)
+        assert (done.out + done.err).splitlines() == [f"p.yaml:2:23: {wrong}"]
+
+
 def test_packages_are_not_looked_through_without_need(workbench: Workbench) -> None:
     file = workbench.write("p.yaml", "command: echo {p} {q}\nparameters: {p: {range: [0, 3]}, q: [a, 'f(1)']}\n")
     code = (

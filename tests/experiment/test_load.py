@@ -502,6 +502,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ['2:30: an item of "range" must be a number, not true'],
     ),
     (
+        f"command: echo {{a}}\nparameters: {{a: {{range: [0, 1{'0' * 400}]}}}}\n",
+        [f'2:29: an item of "range" is too large: 1{"0" * 36}...; numbers go up to 1.8e308'],
+    ),
+    (
         "command: x\nparameters: {lr: {range: [0, .inf]}}\n",
         ['2:30: an item of "range" must be a finite number, not .inf'],
     ),

@@ -8,6 +8,7 @@ from typing import Final
 from tui_lab.experiment.domains.domain import Domain, Listed
 from tui_lab.experiment.domains.kinds import KINDS
 from tui_lab.experiment.domains.reading import MAX_SIZE, values
+from tui_lab.experiment.domains.values import wrong_type
 from tui_lab.experiment.registry import PluginError
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.experiment.yaml.reader import Keypath, Reader
@@ -56,7 +57,28 @@ def read_domain(r: Reader, path: Keypath) -> Domain | None:
     for inner in nested:
         r.add(inner, "a case sets one value, not a domain")
     domain = meant.read(r, at)
+    if domain is not None and kind not in KINDS.own and (wrong := _wrong_value(domain)):
+        r.add(at, f'"{kind}" {wrong}')
+        return None
     return None if nested else domain
+
+
+def _wrong_value(domain: Domain) -> str:
+    """Return what is wrong with the values of a domain of another package; empty where nothing is. A file says no
+    others, so nothing else expects them."""
+    if not domain.listed or domain.dtype is not None:
+        return ""
+    try:
+        size = domain.size
+        if size is not None and size > MAX_SIZE:
+            return f"has more than {MAX_SIZE:,} values"
+        found = domain.listing()
+        columns = [found, *(domain.inner_values(name, None) for name in domain.inner_names)]
+    except Exception as error:  # noqa: BLE001 (it is the code of another package)
+        return f"can't be listed: {type(error).__name__}: {str(error).split(chr(10), 1)[0]}"
+    if not found:
+        return "has no value"
+    return next((wrong for values in columns for value in values if (wrong := wrong_type(value))), "")
 
 
 def _has_domain_within(r: Reader, path: Keypath) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 
 from tui_lab.experiment.domains.canonical import canonical, normal
 from tui_lab.experiment.domains.model import Number, Value
+from tui_lab.experiment.yaml.document import MAX_DIGITS
 
 MAX_VALUES: Final = 10_000_000  # of one domain
 
@@ -18,6 +19,21 @@ def distinct(items: Iterable[Value]) -> list[Value]:
     for item in items:
         first.setdefault(identity(item), item)
     return [normal(item) for item in first.values()]
+
+
+_LARGEST: Final = 10**MAX_DIGITS
+
+
+def wrong_type(value: object) -> str:
+    """Return why something can't be the value of a parameter; empty where it can."""
+    if isinstance(value, list):
+        return next((wrong for item in value if (wrong := wrong_type(item))), "")
+    if isinstance(value, dict):
+        return next((wrong for pair in value.items() for item in pair if (wrong := wrong_type(item))), "")
+    if type(value) is int and not -_LARGEST < value < _LARGEST:
+        return f"gives a number with more than {MAX_DIGITS} digits"
+    plain = value is None or type(value) in (bool, int, float, str)
+    return "" if plain else f"gives a value of type {type(value).__name__}"
 
 
 def identity(value: Value) -> object:

@@ -13,6 +13,7 @@ Keypath = Sequence[str | int]
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _BLANK: Final = frozenset(" \t\r\n\x85\u2028\u2029")
+MAX_DIGITS: Final = 1000  # of a number; Python turns none with more than 4,300 into text
 _ESCAPE_DIGITS: Final = {"x": 2, "u": 4, "U": 8}
 _PROPERTIES: Final = re.compile(r"(?:[&!]\S*\s+)*")  # an anchor and a tag before a value
 _CUT: Final = re.compile(r"[ \t]+#")

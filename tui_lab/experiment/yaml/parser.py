@@ -26,7 +26,7 @@ from yaml.events import (
     StreamStartEvent,
 )
 
-from tui_lab.experiment.yaml.document import Document, Node, Text
+from tui_lab.experiment.yaml.document import MAX_DIGITS, Document, Node, Text
 from tui_lab.experiment.yaml.problem import Problem, SpecError
 
 # --- What the errors of PyYAML's two parsers mean, in plain words: libyaml's, and the one in Python
@@ -142,7 +142,6 @@ LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 MAX_DEPTH: Final = 64
 MAX_ALIAS_GROWTH: Final = 100_000  # nodes that aliases may add to those that the file really has
-MAX_DIGITS: Final = 1000
 LARGEST: Final = 16 << 20  # bytes of a file or template
 
 _NULLS: Final = frozenset(("", "~", "null", "Null", "NULL"))

@@ -159,12 +159,17 @@ class Reader:
         return node.value
 
     def number(self, path: Keypath) -> int | float | None:
-        """A finite number."""
+        """A finite number, not too large for a float."""
         node = self.node(path)
         if not isinstance(node.value, int | float) or isinstance(node.value, bool):
             self.wrong(path, "a number")
             return None
-        if not math.isfinite(node.value):
+        try:
+            finite = math.isfinite(node.value)
+        except OverflowError:
+            self.add(path, f"{title(path)} is too large: {shortened(node.text)}", "numbers go up to 1.8e308")
+            return None
+        if not finite:
             self.add(path, f"{title(path)} must be a finite number, not {node.text}")
             return None
         return node.value
