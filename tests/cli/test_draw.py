@@ -73,6 +73,7 @@ def test_charts_of_an_experiment(draw: Call) -> None:
     assert "\x1b" not in lines.out and "\x1b[" in draw("lines", FORCE_COLOR="1").out
     assert "\x1b" not in draw("lines", FORCE_COLOR="1", NO_COLOR="1").out
     assert draw("lines", "--log", "y", "grid").lines == draw("lines", "grid", "--log", "y").lines, "words in any order"
+    assert draw("lines", "grid", "--log", "x", "--log", "y").lines == draw("lines", "grid", "--log", "xy").lines
     narrow = draw("heatmap", "grid", "--ascii", COLUMNS="40", LINES="16")
     assert max(map(cell_len, narrow.lines)) <= 40 and narrow.out.replace("ä", "a").isascii()
 

@@ -92,6 +92,8 @@ def amount(name: str, text: str) -> bool | int | float:
         if size > MOST_MEMORY:
             raise NeedError(name, f'"memory" is at most 1024P, not {text}')
         return size
+    if text.startswith("-") and _NUMBER.fullmatch(text[1:]):
+        raise NeedError(name, f'"{name}" must be at least 0, not {text}')
     if not _NUMBER.fullmatch(text):
         raise NeedError(name, f'"{name}" must be a number, not "{text}"')
     number = float(text)

@@ -80,7 +80,7 @@ def parser() -> Parser:
     it.add_argument(
         "--err-style", choices=("band", "bars"), default="band", help="how lines show the error; default: band"
     )
-    it.add_argument("--log", choices=("x", "y", "xy"), default="", help="logarithmic axes")
+    it.add_argument("--log", choices=("x", "y", "xy"), action="append", default=[], help="logarithmic axes")
     it.add_argument("--bins", type=_positive, metavar="N", help="bins of a hist; default: chosen from the values")
     it.add_argument("--annot", action="store_true", help="write the values into the cells of a heatmap")
     it.add_argument("--fmt", metavar="CODE", help="format of these values: .2f, .1%% (default: three digits or more)")
@@ -278,7 +278,7 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
         aggregate=args.aggfunc,
         error=args.errorbar,
         error_style=args.err_style,
-        log=frozenset(args.log),
+        log=frozenset(axis for given in args.log for axis in given),
         bins=args.bins,
         annotate=args.annot,
         number_format=args.fmt if args.fmt is None else _number_format(args.fmt),
