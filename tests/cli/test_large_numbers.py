@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from tests.workbench import Workbench
+from tui_lab.cli.options import print_json
 
 WHOLE = [2**53, 2**53 + 1, 2**63, 2**64, 2**64 + 1, 10**30]
 SEEDS = [2**63, 2**63 + 1]
@@ -38,3 +42,22 @@ def test_numbers_stay_what_they_are(workbench: Workbench) -> None:
     assert {tuple(line) for line in lines} == expected
     again = workbench("--run", workbench.folder / "experiment.yaml", code=None)
     assert "0 tasks to run" in again.err
+
+
+def test_json_of_large_numbers_has_null_for_what_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    about = Spare(2**80, float("nan"))
+    print_json({"spare": about, "small": np.int64(3), "path": Path("a"), "infinite": [float("inf")]})
+    assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1,
+        "spare": {"tasks": 2**80, "mean": None},
+        "small": 3,
+        "path": "a",
+        "infinite": [None],
+    }
+
+
+class Spare(msgspec.Struct):
+    """A message with a number beyond 64 bits."""
+
+    tasks: int
+    mean: float

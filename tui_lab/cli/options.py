@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -213,5 +214,19 @@ def print_json(value: Mapping[str, object]) -> None:
     try:
         line = orjson.dumps(whole, default=msgspec.to_builtins, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     except TypeError:  # integers beyond 64 bits
-        line = json.dumps(whole, default=str)
+        line = json.dumps(_plain(msgspec.to_builtins(whole, enc_hook=_scalar)), ensure_ascii=False)
     print(line, flush=True)
+
+
+def _scalar(value: Any) -> object:
+    """Return a number of NumPy as one of Python, and what else JSON does not have as text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with null for what is no number (NaN, infinity)."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
