@@ -72,3 +72,17 @@ def test_a_folder_that_is_gone_is_named(workbench: Workbench) -> None:
     script = 'mkdir gone && cd gone && rmdir ../gone && exec "$0" -m tui_lab status'
     found = subprocess.run(["sh", "-c", script, sys.executable], cwd=workbench.folder, capture_output=True, text=True)
     assert found.stderr == "tui-lab: the current folder was removed: No such file or directory\n"
+
+
+def test_status_shows_the_experiments_beside_one_that_cannot_be_read(workbench: Workbench) -> None:
+    for name in ("good", "bad"):
+        workbench.run(workbench.write(f"{name}.yaml", "command: echo {p}\nparameters: {p: [1, 2]}\n"))
+    journal = workbench.lab_path / "bad" / "journal.jsonl"
+    journal.unlink()
+    journal.mkdir()
+    answer = workbench("status", code=3)
+    assert answer.err == f"tui-lab: {journal}: Is a directory\n"
+    assert [line.split()[0] for line in answer.lines[:2]] == ["experiment", "good"] and "bad" not in answer.out
+    assert [one["name"] for one in workbench("status", "--json", code=3).json()["experiments"]] == ["good"]
+    only = workbench("status", "bad", code=3)
+    assert (only.out, only.err) == ("", f"tui-lab: {journal}: Is a directory\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
     args = parser.parse_args(arguments)
     lab = open_lab(args)
     engine, code = _engine(lab)
-    found = [_of(folder, engine) for folder in choose_experiments(lab, args.experiments)]
+    found, unreadable = _all(choose_experiments(lab, args.experiments), engine)
     nodes = None
     if args.nodes and code == DONE:
         from tui_lab.cli.output.node_table import query_nodes, show
@@ -68,12 +69,32 @@ def main(arguments: list[str]) -> int:
         detail = {} if nodes is None else {"nodes": [as_json(node) for node in nodes.nodes]}
         about = None if engine is None else {**msgspec.to_builtins(engine), "nodes": [*map(as_json, engine.nodes)]}
         print_json({"lab": str(lab.path), "engine": about, "experiments": found, **detail})
-        return code
+        return INFRASTRUCTURE if unreadable else code
     _show(lab, engine, found, with_nodes=nodes is None)
     if nodes is not None:
         print()
         show(nodes)
-    return code
+    return INFRASTRUCTURE if unreadable else code
+
+
+def _all(folders: list[ExperimentFolder], engine: Status | None) -> tuple[list[ExperimentStatus], bool]:
+    """Return the state of the experiments, and whether some can't be read, which are named on standard error. Raises
+    LabError, OSError where none can."""
+    from tui_lab.store.errors import LabError
+
+    found: list[ExperimentStatus] = []
+    errors: list[LabError | OSError] = []
+    for folder in folders:
+        try:
+            found.append(_of(folder, engine))
+        except (LabError, OSError) as error:
+            errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    for wrong in errors:
+        place = f"{wrong.filename}: " if isinstance(wrong, OSError) and wrong.filename else ""
+        print(f"tui-lab: {place}{wrong.strerror if isinstance(wrong, OSError) else wrong}", file=sys.stderr)
+    return found, bool(errors)
 
 
 def _engine(lab: Lab) -> tuple[Status | None, int]:
