@@ -26,7 +26,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Address:
-    """One task, and where the words said so one of its attempts and steps."""
+    """One task, and its attempt and step where they were given."""
 
     folder: ExperimentFolder
     task: int
@@ -89,8 +89,8 @@ def newest(lab: Lab) -> ExperimentFolder:
 
 
 def experiment_at(path: Path, lab: Path) -> Path | None:
-    """The folder of the experiment that a path names; None where there is none. patas keeps its experiments in
-    ./pataslab: where nothing is called so, the lab is meant."""
+    """Return the folder of the experiment that a path names; None where there is none. patas keeps its experiments in
+    ./pataslab: if there is no such folder, the lab is meant."""
     found = path.absolute()
     if path.absolute().parent.name == "pataslab" and not path.parent.exists():
         found = lab.absolute() / path.name
@@ -98,8 +98,8 @@ def experiment_at(path: Path, lab: Path) -> Path | None:
 
 
 def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None = None) -> pl.DataFrame:
-    """The table `NAME_tasks` as a condition on tasks needs it: outputs are read only where it names a metric. spec: has
-    other metrics than those in force. Raises UsageError for a condition that can't be understood."""
+    """Return the table `NAME_tasks` for a condition on tasks: outputs are read only if it names a metric. spec: with
+    other metrics than the submitted ones. Raises UsageError for an invalid condition."""
     from tui_lab.results.tables import refresh
     from tui_lab.store.naming import column_names
 
@@ -115,7 +115,7 @@ def task_table(folder: ExperimentFolder, condition: str, spec: Experiment | None
 
 
 def used(condition: str, columns: Sequence[str]) -> tuple[str, ...]:
-    """The columns that a SQL condition names. Raises UsageError that points at a mistake."""
+    """Return the columns that a SQL condition names. Raises UsageError with the place of a mistake."""
     try:
         return expression.check(condition, columns)
     except expression.ExpressionError as error:
@@ -123,7 +123,7 @@ def used(condition: str, columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def matching(condition: str, table: pl.DataFrame) -> pl.Series:
-    """The rows for which a SQL condition is true. Raises UsageError that points at the mistake."""
+    """Return the rows for which a SQL condition is true. Raises UsageError with the place of a mistake."""
     try:
         return expression.condition(condition, table)
     except expression.ExpressionError as error:

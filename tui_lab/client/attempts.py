@@ -1,4 +1,4 @@
-"""The attempts at a task from the journal: where each ran, from what, and what it left there."""
+"""The attempts at a task, from the journal: their nodes, their programs, their files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
 
 
 def start_messages(folder: ExperimentFolder) -> dict[int, str]:
-    """Why tasks did not start, of each the last time. Raises LabError."""
+    """Return why tasks did not start, for each the last reason. Raises LabError."""
     events = (event for event, _ in journal.read(folder.journal, kinds=[Finished]))
     return {
         event.task: event.message or "" for event in events if isinstance(event, Finished) and event.reason == "start"
@@ -82,13 +82,13 @@ def _left(event: Finished, place: Path) -> list[AttemptFile]:
 
 
 def node_facts(folder: ExperimentFolder, attempt: Attempt) -> Facts:
-    """What was captured of the node that an attempt ran on; empty where nothing was."""
+    """Return the recorded facts of an attempt's node; empty where there are none."""
     facts = load(folder.path, attempt.facts or folder.state().environments.get(attempt.node))
     inner = facts.get("node")
     return cast(Facts, inner if isinstance(inner, dict) else facts)
 
 
 def git_facts(folder: ExperimentFolder, digest: str | None) -> JsonObject:
-    """What git said when a submission was made, but for the difference itself; empty where it said nothing."""
+    """Return the git state of a submission, without the difference itself; empty where there is none."""
     facts = load(folder.path, digest).get("git")
     return {name: value for name, value in facts.items() if name != "diff"} if isinstance(facts, dict) else {}

@@ -1,5 +1,5 @@
-"""Entry of the engine process: `python -m tui_lab.client.engine LAB`. People use `tui-lab --run`, which starts it; with
---wait it waits until it is needed (see `tui_lab.engine.standby`)."""
+"""Entry of the engine process: `python -m tui_lab.client.engine LAB`. `tui-lab --run` starts it. With --wait it waits
+until it is needed (see `tui_lab.engine.standby`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def more(folder: ExperimentFolder) -> tuple[list[int], str]:
-    """Further repeats that `repeat.until` needs, and what to say of them: what the engine can't know, for it sees no
+    """Return the further repeats that `repeat.until` needs, and a note. The engine can't compute them, for it reads no
     results."""
     from tui_lab.results import until
 

@@ -1,11 +1,11 @@
-"""Errors that are the command line's own."""
+"""Errors of the command line."""
 
 from __future__ import annotations
 
 
 class UsageError(Exception):
-    """A command line that can't be meant. One line, that says what to do."""
+    """A command line that can't be carried out. The message is one line, and says what to do."""
 
 
 class NothingToDoError(Exception):
-    """There is nothing to do. This is reported, and is no error: scripts may run a command to be sure."""
+    """There is nothing to do. This is reported, but is no error: scripts may run a command to be sure."""

@@ -38,7 +38,7 @@ RESTARTS: Final = 3  # engines that a follower starts in place of dead ones whil
 
 @dataclass
 class Followed:
-    """One experiment as a follower sees it."""
+    """One experiment that a client follows."""
 
     folder: ExperimentFolder
     submission: int
@@ -51,7 +51,7 @@ class Followed:
     recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
 
     def refresh(self) -> bool:
-        """Take in what happened; whether the run is over."""
+        """Read new events; return whether the run is over."""
         state = self.state
         state.follow(self.folder.journal, self._hear)
         now = time.monotonic()
@@ -71,7 +71,7 @@ class Followed:
 
     @property
     def rate(self) -> float | None:
-        """Tasks that end per second, of late."""
+        """Tasks that have ended per second, recently."""
         (since, before), (now, ended) = self.recent[0], self.recent[-1]
         if ended == before:
             return self.ended / (now - self.began) if self.ended and now > self.began else None
@@ -85,10 +85,8 @@ class Followed:
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM, counted from the moment on at which tasks may begin: the follower passes them on.
-
-    Until someone follows, a second Ctrl-C leaves. Only for the main thread.
-    """
+    """Counts Ctrl-C and SIGTERM from the moment at which tasks may begin: the follower passes them on. Before it
+    follows, a second Ctrl-C leaves. Only for the main thread."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -144,11 +142,8 @@ class Follower:
         self._full: list[str] = []  # runs that wait for room on a disk
 
     def follow(self) -> bool:
-        """Until every run is over; whether the user interrupted it.
-
-        Raises LabError where no engine can be had or a run can't go on, StorageError where no node can be
-        reached.
-        """
+        """Follow until every run is over; return whether the user interrupted it. Raises LabError where no engine can
+        be started or a run can't continue, StorageError where no node can be reached."""
         self._heard.followed = True
         handled = 0
         tick = FIRST_TICK
@@ -177,7 +172,7 @@ class Follower:
         return self.interrupts > 0
 
     def _over(self) -> bool:
-        """Take in what happened to every run, also where the first is not over."""
+        """Read the events of every run; return whether all are over."""
         over = [run.refresh() for run in self.runs]
         return all(over)
 
@@ -188,7 +183,7 @@ class Follower:
             run.notes.clear()
 
     def _complain(self) -> None:
-        """Say it where a run ended because it could not go on."""
+        """Raise the error of a run that could not continue."""
         for run in self.runs:
             pause = run.state.paused
             if pause is not None and pause.reason == "no_node":
@@ -202,8 +197,7 @@ class Follower:
         return self._heard.count
 
     def _leaves(self) -> bool:
-        """A third Ctrl-C leaves: where the engine hangs, or the disk is full, there is nothing to wait
-        for."""
+        """Return whether a third Ctrl-C leaves: if the engine hangs or the disk is full, waiting is no use."""
         stopping = (
             "The engine did not answer: tasks may still be running"
             if self._unheard
@@ -213,8 +207,8 @@ class Follower:
         return True
 
     def _beyond_reach(self) -> bool:
-        """Whether all that is left are tasks to be stopped on nodes that are away, or ends that a full disk does not
-        take: that may take long, and is up to the engine. Says so."""
+        """Return whether only tasks on nodes that are away are left, or events that wait for room on the disk. That may
+        take long, and the engine takes care of it. Prints a line."""
         if self.interrupts >= 2 and self._full:
             self.view.say(f"Left. {self._notice}: the engine has stopped the tasks, and will record it then.")
             return True
@@ -255,7 +249,7 @@ class Follower:
             self.client.request(Stop(run.folder.name, interrupt=True), patience=PATIENCE)
 
     def _ask(self) -> None:
-        """Ask the engine how it is, now and then; it may have lost sight of a run that we wait for."""
+        """Ask the engine for its status from time to time; it may not know a run any more."""
         if time.monotonic() - self._asked < ASK:
             return
         first = self._asked == 0.0
@@ -282,13 +276,13 @@ class Follower:
                     self._resume(run)
 
     def _require_experiment(self, run: Followed) -> None:
-        """Raises LabError where someone has taken its folder away, StorageError where it was the lab."""
+        """Raises LabError where the experiment's folder was removed, StorageError where the lab was."""
         if not run.folder.exists():
             self._require_lab()
             raise LabError(f"{run.folder.path}: was removed while its tasks ran", "they have been stopped")
 
     def _require_lab(self) -> None:
-        """Raises StorageError where someone has taken the lab away."""
+        """Raises StorageError where the lab was removed."""
         if not (self.lab.path / layout.LAB_FILE).exists():
             what = f"{self.lab.path}: was moved or removed while its tasks ran; they have been stopped"
             raise StorageError(what, "if it was moved, continue with the same command and --lab DIR")
@@ -298,7 +292,7 @@ class Follower:
             self._restart(resume=self.interrupts == 0)
 
     def _restart(self, resume: bool) -> None:
-        """The engine died: nothing is lost, another one goes on."""
+        """Start another engine after one has died."""
         ended = sum(run.ended for run in self.runs)
         self._restarts = self._restarts + 1 if ended == self._ended else 1
         self._ended = ended

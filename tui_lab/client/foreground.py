@@ -114,7 +114,7 @@ def _run(builder: TaskBuilder, row: int, agent: _Agent) -> int:
 
 
 def _end(agent: _Agent, message: Start, pid: int) -> None:
-    """TERM and its grace; a second time KILL, where the pid is given."""
+    """Stop the task: TERM and its grace; the second time KILL, if the pid is given."""
     if pid:
         with suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
@@ -122,7 +122,7 @@ def _end(agent: _Agent, message: Start, pid: int) -> None:
 
 
 def _told(finished: Finished, outputs: _Outputs, seconds: float) -> int:
-    """Say how it ended; the exit status for that."""
+    """Print how the task ended; return the exit status."""
     if finished.state == "done":
         wrote = outputs.others()
         files = f"; it wrote {', '.join(wrote)}" if wrote else ""
@@ -139,7 +139,7 @@ def _told(finished: Finished, outputs: _Outputs, seconds: float) -> int:
 
 
 class _Outputs:
-    """What the task prints, copied to our own outputs while it runs; the commands of its steps in front."""
+    """Copies what the task prints to standard output and error while it runs, each step's command first."""
 
     def __init__(self, builder: TaskBuilder, row: int, folder: Path) -> None:
         self.folder = folder
@@ -148,7 +148,7 @@ class _Outputs:
         self.files: dict[str, BinaryIO] = {}
 
     def copy(self) -> None:
-        """Raises BrokenPipeError if our own output is not read any more."""
+        """Raises BrokenPipeError if standard output is closed."""
         for name, _ in self.steps:
             for stream, ours in (("stdout", sys.stdout), ("stderr", sys.stderr)):
                 file = self.open(layout.stream_file("stdout" if stream == "stdout" else "stderr", name, 1))
@@ -171,7 +171,7 @@ class _Outputs:
         return self.files.get(name)
 
     def others(self) -> list[str]:
-        """Files that the task has made besides."""
+        """Return the other files that the task has made."""
         own = {self.folder / name for name in self.files}
         return sorted(
             str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file() and path not in own
@@ -179,7 +179,7 @@ class _Outputs:
 
 
 class _Agent:
-    """An agent for one task, over a pipe. It ends with the block."""
+    """An agent for one task, over a pipe. It ends with the `with` block."""
 
     def __init__(self, spool: Path) -> None:
         self.spool = spool
@@ -218,7 +218,7 @@ class _Agent:
             self.relay.stdin.write(data)
 
     def receive(self, seconds: float) -> FromAgent | None:
-        """The next message; None where there is none within that time. Raises UsageError where the agent is gone."""
+        """Return the next message; None if none comes in time. Raises UsageError where the agent is gone."""
         assert self.relay.stdout is not None
         if b"\n" not in self.unread:
             readable, _, _ = select.select([self.relay.stdout], [], [], seconds)
@@ -241,7 +241,7 @@ class _Agent:
 
 @contextmanager
 def _term_as_interrupt() -> Iterator[None]:
-    """SIGTERM and a hangup end the task as Ctrl-C does: it must not outlive us."""
+    """Let SIGTERM and SIGHUP act as Ctrl-C does: the task must not outlive this process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -261,7 +261,7 @@ def _say_metrics(prepared: Prepared) -> None:
 
 
 def _end_with_input() -> None:
-    """SIGTERM to this process once the other end of its standard input is closed."""
+    """Send SIGTERM to this process once the other end of its standard input is closed."""
     while sys.stdin.buffer.read(_CHUNK):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Pieces of text that several commands print."""
+"""Texts that several commands print: times, sizes, counts, values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STATE_STYLES: Final = {
 
 
 def span(seconds: float) -> str:
-    """A length of time as text: `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    """Return a length of time as text: `0.8 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -41,7 +41,7 @@ def span(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """A number of bytes as text: `512 B`, `3.2 MiB`."""
+    """Return a number of bytes as text: `512 B`, `3.2 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -50,14 +50,14 @@ def size(count: float) -> str:
 
 
 def moment(value: datetime) -> str:
-    """A point in time, in local time: the time of day, with its day where that is not today."""
+    """Return a point in time as local time; with the date if that is not today."""
     local = value.astimezone()
     today = datetime.now().astimezone().date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%Y-%m-%d %H:%M}"
 
 
 def fact_format(fact: Fact) -> Callable[[Any], str]:
-    """How a fact of a task is shown to people."""
+    """Return the function that formats a fact of a task."""
     if fact.type == "time":
         return moment
     if fact.unit == "s":
@@ -76,7 +76,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def shown_value(value: object) -> str:
-    r"""A parameter's value within a line: control characters as in \n, an empty text as ''."""
+    r"""Return a parameter's value as part of a line: control characters as \n, an empty text as ''."""
     if value is None or value == "":
         return "''" if value == "" else "-"
     text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -90,7 +90,7 @@ PIPE: Final = (
 
 
 def last_line(folder: Path, key: Key, message: str | None = None, signal_number: int | None = None) -> str:
-    """The last line that a failed attempt wrote to its standard error, or else what is known of it."""
+    """Return the last line that a failed attempt wrote to standard error, or else its reason."""
     for step in _streams(folder, key):
         try:
             with open(step.open(), "rb") as file:
@@ -114,6 +114,6 @@ def _streams(folder: Path, key: Key) -> list[TaskFile]:
 
 
 def printable(text: str) -> str:
-    """One line of foreign text that can't touch the terminal."""
+    """Return text from outside as one line without control characters."""
     plain = strip_escapes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
     return replaced(plain.replace("\t", " "))

@@ -1,4 +1,4 @@
-"""Which version of a program is about to run: what git says of the folder of an experiment."""
+"""The git state of the folder of an experiment: commit, branch and changes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _SECRET_FILES: Final = (
 
 
 class GitState(TypedDict, total=False):
-    """What git says of a folder. `folder`: the way to it from the top of the repository. `untracked`: names of files
-    that git does not know. `diff_cut`: the difference was too long."""
+    """The git state of a folder. `folder`: its path in the repository. `untracked`: names of untracked files.
+    `diff_cut`: the difference was too long."""
 
     commit: str
     folder: str
@@ -38,9 +38,8 @@ class GitState(TypedDict, total=False):
 
 
 def git_state(folder: Path) -> GitState:
-    """Commit, branch and what was changed since, with the difference (secrets masked, up to 1 MiB). Empty where
-    there is no git, no repository, or no commit; never fails, and takes no longer than PATIENCE.
-    """
+    """Return commit, branch and the changes since, with the difference (secrets masked, up to 1 MiB). Empty where there
+    is no git, no repository, or no commit. Never fails, and takes at most PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     found = _git(folder, deadline, "rev-parse", "--show-toplevel", "HEAD", "--abbrev-ref", "HEAD")
     lines = "" if found is None else found[0]
@@ -70,7 +69,7 @@ def git_state(folder: Path) -> GitState:
 
 
 def _git(folder: Path, deadline: float, *words: str) -> tuple[str, bool] | None:
-    """What git prints, and whether there was more; None where it fails or takes too long."""
+    """Run git; return its output, and whether that was cut. None if it fails or takes too long."""
     environment = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     argv = ["git", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-C", str(folder), *words]
@@ -101,7 +100,7 @@ def _git(folder: Path, deadline: float, *words: str) -> tuple[str, bool] | None:
 
 
 def commit_line(state: object) -> str:
-    """What git said, in a few words: `commit 1a2b3c4d5e (main), with changes`; empty for nothing."""
+    """Return the git state in a few words: `commit 1a2b3c4d5e (main), with changes`; empty for none."""
     if not isinstance(state, dict) or not isinstance(state.get("commit"), str):
         return ""
     branch = f" ({state['branch']})" if "branch" in state else ""

@@ -1,4 +1,4 @@
-"""Text on a node that can't be reached: since when, why, and what becomes of its tasks."""
+"""Texts on a node that can't be reached: since when, why, and what happens to its tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui_lab.protocol.control import NodeStatus, StoppingTasks
 
 
 def trouble(node: NodeStatus, nodes: Sequence[NodeStatus]) -> str:
-    """What is wrong with one of the nodes; empty where nothing is."""
+    """Return what is wrong with one of the nodes; empty where nothing is."""
     error = printable(node.error or "")
     if node.away_for is None:
         return error
@@ -23,12 +23,12 @@ def trouble(node: NodeStatus, nodes: Sequence[NodeStatus]) -> str:
 
 
 def permanent_error(name: str, error: str) -> str:
-    """An error that trying again does not help."""
+    """Return the text of an error for which trying again does not help."""
     return f"{error}; after a repair: tui-lab nodes reconnect {name}"
 
 
 def _tasks_text(node: NodeStatus, elsewhere: bool) -> str:
-    """What becomes of the tasks of a node that is away. elsewhere: another node is there."""
+    """Return what happens to the tasks of a node that is away. elsewhere: another node is up."""
     count, stopping = node.open or 0, node.stopping or 0
     if not count or node.lost_in is None:
         return ""
@@ -41,7 +41,7 @@ def _tasks_text(node: NodeStatus, elsewhere: bool) -> str:
 
 
 def stop_line(one: StoppingTasks) -> str:
-    """What becomes of tasks that are to be stopped on a node that is away."""
+    """Return what happens to tasks that are to be stopped on a node that is away."""
     error = printable(one.error or "")
     they = "it is" if one.tasks == 1 else "they are"
     said = f"{one.experiment}: {plural(one.tasks, 'task')} on {one.node}, which is away"

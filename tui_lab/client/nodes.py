@@ -77,7 +77,7 @@ def _slots(place: str, rest: Sequence[str]) -> tuple[int | None, list[str]]:
 
 
 def _chosen(words: Sequence[str], known: dict[str, NodeEntry]) -> NodeEntry:
-    """The node of a cluster, with other slots or further tags where they are given; else a further machine."""
+    """Return a node of a cluster, with other slots or more tags if they are given; else a further machine."""
     name, *rest = words
     if name in known:
         slots, tags = _slots(name, rest)

@@ -1,4 +1,4 @@
-"""What a submission would run: its first commands, and how long it takes."""
+"""A preview of a submission: its first commands, and its duration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXAMPLES = 3
 
 
 def commands(prepared: Prepared, most: int | None) -> list[str]:
-    """The first commands that would run, as the user would type them."""
+    """Return the first commands that would run, as one would type them."""
     builder, tasks = prepared.builder, prepared.plan.tasks
     rows = tasks.select("task_id", "repeat").with_row_index("row")
     rows = rows.filter(rows["task_id"].is_in(prepared.queued.implode()))
@@ -24,8 +24,8 @@ def commands(prepared: Prepared, most: int | None) -> list[str]:
 
 
 def expected(prepared: Prepared, slots: int | None = None) -> float | None:
-    """Seconds that the run takes on so many slots (by default as many as this machine has cores), going by the
-    tasks that are done; None without any."""
+    """Return the seconds that the run takes on so many slots (by default one per core), judging by done tasks; None
+    without any."""
     import polars as pl
 
     from tui_lab.store import fold

@@ -1,5 +1,5 @@
-"""The program that an experiment runs: whether it is there, what it can be given, which files it is made
-of."""
+"""Checks of the program that an experiment runs: whether it exists, whether it accepts all values, and which files
+belong to it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ _WORDS: Final = re.compile(r"[^\s'\"|&;<>()$`{}\[\]]+")
 
 
 def check_program(experiment: Experiment, plan: Plan, folder: Path) -> None:
-    """Find out before 3000 tasks do: a working folder or a program that is not there, a value that can't be
-    passed on. Raises SpecError."""
+    """Check, before 3000 tasks fail: the working folder, the program, and values that can't be passed. Raises
+    SpecError."""
     builder = TaskBuilder(experiment, plan, folder, "")
     problems = list(_missing(experiment, builder)) or list(_unusable(experiment, builder))
     if problems:
@@ -86,7 +86,7 @@ def _missing(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
 
 
 def _several_words(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
-    """A value that is to be the program and its arguments: it is one word."""
+    """Find a value that is meant as program and arguments, but is one word."""
     for command in builder.commands:
         parts = [part for part in command.parts if not (isinstance(part, Blank | Syntax) and not part.source.strip())]
         if not parts or not isinstance(parts[0], Place) or parts[0].state != "bare":
@@ -104,7 +104,7 @@ def _several_words(experiment: Experiment, builder: TaskBuilder) -> Iterator[Pro
 
 
 def first_program(command: Command) -> tuple[str, int] | None:
-    """The program that a command begins with, and its place in the text; None where only a shell can tell."""
+    """Return the program that a command begins with, and its place in the text; None where only a shell can tell."""
     program, offset = "", 0
     for part in command.parts:
         if not program and isinstance(part, (Blank, Syntax)) and _is_empty(part.source):
@@ -122,12 +122,12 @@ def first_program(command: Command) -> tuple[str, int] | None:
 
 
 def _is_empty(source: str) -> bool:
-    """A blank, a line's end, a comment."""
+    """Whether a part is a blank, a line end or a comment."""
     return source.startswith("#") or not source.replace("\\\n", "").strip()
 
 
 def _unfound(program: str, workdir: str | None) -> tuple[str, str] | None:
-    """Message and hint where a program can't be run."""
+    """Return message and hint for a program that can't be run."""
     if "/" not in program:
         if shutil.which(program) is not None:
             return None
@@ -151,7 +151,7 @@ def _unfound(program: str, workdir: str | None) -> tuple[str, str] | None:
 
 
 def _known_to_shell(word: str, shell: str | None) -> bool:
-    """Whether a shell knows the word by itself: a builtin, a keyword, a function that is exported."""
+    """Return whether a shell knows a word without a file: a builtin, a keyword, an exported function."""
     argv = [shell or shutil.which("bash") or "sh", "-c", 'type "$1"', "-", word]
     return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
 
@@ -160,8 +160,7 @@ def _known_to_shell(word: str, shell: str | None) -> bool:
 
 
 def _unusable(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]:
-    """What can't be given to the program: null written bare, a NUL, too long a text, a format that does not
-    fit."""
+    """Find values that can't be passed: a bare null, a NUL, a text that is too long, a format that does not fit."""
     fits: set[int] = set()  # rows: the same task has the first value of many parameters
 
     @lru_cache(maxsize=_TRIED)
@@ -196,8 +195,7 @@ def _unusable(experiment: Experiment, builder: TaskBuilder) -> Iterator[Problem]
 
 
 def _odd(plan: Plan) -> Iterator[tuple[str, list[int] | None]]:
-    """Codes of the values of each parameter that are worth a try: the first of each type, and all odd
-    ones."""
+    """Return codes of the values of each parameter to check: the first of each type, and all unusual ones."""
     for name in plan.names:
         if name not in plan.values:
             yield name, None
@@ -218,7 +216,7 @@ def _is_odd(value: Value) -> bool:
 
 
 def _at_value(experiment: Experiment, name: str, value: Value, error: PlaceholderError) -> Problem:
-    """A problem at the place of a value in the file."""
+    """Return a problem at the place of a value in the file."""
     several = len(experiment.parameters) > 1
     for number, mapping in enumerate(experiment.parameters):
         domain = mapping.get(name)
@@ -234,8 +232,8 @@ def _at_value(experiment: Experiment, name: str, value: Value, error: Placeholde
 
 
 def program_files(experiment: Experiment) -> dict[str, str]:
-    """Digests of the files that the commands name, and of those declared as `code`; and of what else tasks
-    run under (`env`, `setup`, ...), as `key:` entries."""
+    """Return digests of the files that the commands name and of those of `code`, and of `env`, `setup` and the like as
+    `key:` entries."""
     found = declared_files.digests(experiment, "code")
     for step in experiment.steps:
         for match in _WORDS.finditer(step.command):
@@ -252,7 +250,7 @@ def program_files(experiment: Experiment) -> dict[str, str]:
 
 
 def is_program(path: Path) -> bool:
-    """Whether a file that a command names is run, and not data."""
+    """Return whether a file that a command names is run, rather than read."""
     try:
         return path.is_file() and (path.suffix in _SOURCES or os.access(path, os.X_OK))
     except OSError:
@@ -260,7 +258,7 @@ def is_program(path: Path) -> bool:
 
 
 def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
-    """A line for each file that has changed since planned tasks ran."""
+    """Return a line for each file that has changed since planned tasks ran."""
     tasks = pl.Series(plan.tasks["task_id"]).filter(plan.tasks["task_id"] < state.size)
     codes = pl.Series(state.columns["state"], dtype=pl.Int8).gather(tasks)
     submissions = pl.Series(state.columns["submission"], dtype=pl.Int32).gather(tasks).filter(codes == fold.DONE)
@@ -277,7 +275,8 @@ def stale(plan: Plan, state: fold.State, files: dict[str, str]) -> list[str]:
 
 
 def changed_since(folder: ExperimentFolder) -> list[str]:
-    """What has changed since the newest submission, and whether tasks of it that run again get that; in lines."""
+    """Return what has changed since the newest submission, and whether its tasks would run the changed files; in
+    lines."""
     try:
         about = folder.state().submissions[-1]
         experiment = folder.spec(about.plan)

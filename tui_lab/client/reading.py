@@ -1,4 +1,4 @@
-"""The note on reading outputs or files that takes longer than a second."""
+"""Notes on the terminal that outputs or files are being read, if that takes longer than a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 1.0  # seconds before anything appears
 
 @contextmanager
 def reading(name: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with (tasks read, tasks to read)."""
+    """Show a progress bar; yield a function to call with (tasks read, tasks to read)."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = new_console(stderr=True)
@@ -32,7 +32,7 @@ def reading(name: str, quiet: bool = False) -> Iterator[Callable[[int, int], Non
 
 @contextmanager
 def noted(name: str) -> Iterator[None]:
-    """Say on a terminal, once, that something is being read, where that takes long."""
+    """Print a note, once, if reading takes long."""
 
     def say() -> None:
         print(f"reading {name} …", file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ from tui_lab.store.planning import make_plan, seed_use
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it was written."""
+    """A damaged or missing file."""
 
     file: Path
     line: int  # 0 where it is the whole file
@@ -45,13 +45,13 @@ class Finding:
 
 
 def findings(lab: Lab) -> list[Finding]:
-    """All damage of a lab. Raises LabError for one of a newer version, StorageError."""
+    """Return all damage of a lab. Raises LabError for one of a newer version, StorageError."""
     known = lab.experiments()
     return [*_without_journal(lab, known), *(one for name in known for one in _of(lab.experiment(name)))]
 
 
 def _without_journal(lab: Lab, known: Collection[str]) -> Iterator[Finding]:
-    """Folders that were experiments."""
+    """Return folders of experiments that have lost their journal."""
     for path in sorted(lab.path.iterdir()):
         has = [name for name in (layout.PLANS, layout.TASKS, layout.CHECKPOINT_FILE) if (path / name).exists()]
         if path.name not in known and has:
@@ -84,8 +84,8 @@ def _of(folder: ExperimentFolder) -> Iterator[Finding]:
 
 
 def repair_lab(lab: Lab) -> list[str]:
-    """Make again what can be made again; what was done, in lines. Only for the holder of the engine's lock. Raises
-    LabError, StorageError."""
+    """Repair what can be repaired; return lines that say what was done. Only for the holder of the engine's lock.
+    Raises LabError, StorageError."""
     said: list[str] = []
     for name in lab.experiments():
         folder = lab.experiment(name)
@@ -109,7 +109,7 @@ def repair_lab(lab: Lab) -> list[str]:
 
 
 def _state(folder: ExperimentFolder) -> tuple[State, list[Damage]]:
-    """The fold of the whole journal, without the checkpoint, and what of it is damaged."""
+    """Return the fold of the whole journal, without the checkpoint, and its damage."""
     state, damage = State(), list[Damage]()
     for event, _ in journal.read(folder.journal, damage=damage):
         state.apply(event)
@@ -121,7 +121,7 @@ def _way_out(folder: ExperimentFolder) -> str:
 
 
 def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> str:
-    """Write a plan in the place of a damaged one; what became of that. Raises OSError, StorageError."""
+    """Write a plan in place of a damaged one; return a line about it. Raises OSError, StorageError."""
     kept = "there was none"
     folder.plans.mkdir(exist_ok=True)
     if path.exists():
@@ -138,8 +138,8 @@ def _put_back(folder: ExperimentFolder, plan: Plan, text: str, path: Path) -> st
 
 
 def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Plan, str, Path]:
-    """A plan as it was, the text that it was made from, and where that is. Raises LabError where it would be another,
-    SpecError, UsageError, OSError."""
+    """Return a plan that was computed again, its text, and where that text is. Raises LabError where the plan would
+    differ, SpecError, UsageError, OSError."""
     before, event = _submission(folder, number)
     source = folder.plans / f"{number}.yaml"
     if not source.exists() and event.keys is not None:  # which tell whether the newest file gives the same tasks
@@ -188,7 +188,7 @@ def _made_again(folder: ExperimentFolder, state: State, number: int) -> tuple[Pl
 
 
 def _submission(folder: ExperimentFolder, number: int) -> tuple[State, Submitted]:
-    """The first submission of a plan, and the state before it."""
+    """Return the first submission of a plan, and the state before it."""
     state = State()
     for event, _ in journal.read(folder.journal, damage=[]):
         if isinstance(event, Submitted) and event.plan == number:
@@ -198,7 +198,7 @@ def _submission(folder: ExperimentFolder, number: int) -> tuple[State, Submitted
 
 
 def _file(folder: ExperimentFolder, state: State, number: int, event: Submitted) -> Path:
-    """Where the file of a plan was: as its neighbours say, or the command that submitted it."""
+    """Return where the file of a plan was, according to other plans or the command that submitted it."""
     numbers = {one.plan for one in state.submissions} - {number}
     for other in sorted(numbers, key=lambda one: abs(one - number)):
         with suppress(LabError):

@@ -1,4 +1,4 @@
-"""What is checked before tasks run again, and what a retry changes."""
+"""Checks before tasks run again, and the changes of a retry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_changes(words: list[str]) -> Changes:
-    """What `name=value` words change for this retry: `timeout` in seconds, `needs` by name; None and 0 for none.
+    """Return what `name=value` words change for this retry: `timeout` in seconds, `needs` by name; None and 0 for none.
     Raises UsageError."""
     from tui_lab.experiment.needs import NeedError, amount
     from tui_lab.experiment.units import MEMORY_HINT, TIME_HINT, duration
@@ -38,7 +38,7 @@ def read_changes(words: list[str]) -> Changes:
 
 
 def check_needs(folder: ExperimentFolder, needs: Mapping[str, Resolved]) -> None:
-    """Raises UsageError for a need that an experiment does not know, or never meets."""
+    """Raises UsageError for a need that an experiment does not have, or that no limit allows."""
     from tui_lab.experiment.needs import OF_A_NODE, too_many
     from tui_lab.experiment.yaml.problem import suggest
 

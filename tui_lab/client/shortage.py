@@ -47,7 +47,7 @@ def behind(error: BaseException) -> str:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether Polars has panicked, which is no Exception."""
+    """Return whether Polars has panicked: that is no Exception."""
     return type(error).__name__ == "PanicException"
 
 

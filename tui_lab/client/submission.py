@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 # --- Prepared experiments given to the engine of their lab: the last step of `--run` and of a launch on screen
 @dataclass(frozen=True)
 class Accepted:
-    """What the engine has taken on."""
+    """What the engine has accepted."""
 
     prepared: Prepared
     number: int
@@ -66,9 +66,9 @@ def submit(
     environment: Mapping[str, str],
     standby: StandbyEngine | None = None,
 ) -> tuple[EngineClient | None, list[Accepted]]:
-    """Submit what has anything to run or to say; starts an engine where none is alive. `environment` is the
-    submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't use any of the
-    nodes (then none is submitted), LabError."""
+    """Submit the experiments that have something to run or to record; start an engine where none is alive.
+    `environment` is the submitter's. Only for the holder of the submit lock. Raises SpecError where an experiment can't
+    use any of the nodes (then none is submitted), LabError."""
     from tui_lab.engine.client import EngineClient
     from tui_lab.protocol.control import Submit
 
@@ -100,7 +100,7 @@ class OtherFileError(LabError):
 
 @dataclass(frozen=True)
 class Choice:
-    """What a command line chooses of an experiment, and how."""
+    """What a command line chooses of an experiment."""
 
     overrides: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     only: str | None = None
@@ -139,12 +139,12 @@ class Prepared:
         return TaskBuilder(self.experiment, self.plan, self.folder.path, "")
 
     def placed(self, lab: Lab) -> Prepared:
-        """What was prepared without a lab, in one that has no experiment yet."""
+        """Return the same in a lab that has no experiment yet."""
         return replace(self, folder=lab.new_experiment(self.experiment.name))
 
 
 def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
-    """`lr=0.1,0.2` as values by name; values are read as YAML reads them. Raises UsageError, SpecError."""
+    """Return the values of `lr=0.1,0.2` by name, read as YAML. Raises UsageError, SpecError."""
     overrides: dict[str, list[Value]] = {}
     for word in words:
         match = OVERRIDE.fullmatch(word)
@@ -157,25 +157,25 @@ def read_overrides(words: Sequence[str]) -> dict[str, list[Value]]:
 
 
 def split_words(words: Sequence[str]) -> tuple[list[Path], dict[str, list[Value]]]:
-    """Files and overrides of a command line. Raises UsageError, SpecError."""
+    """Split the words of a command line into files and overrides. Raises UsageError, SpecError."""
     files = [Path(word) for word in words if Path(word).exists() or not OVERRIDE.fullmatch(word)]
     return files, read_overrides([word for word in words if Path(word) not in files])
 
 
 def find_lab(path: Path) -> Lab | None:
-    """The lab that is there, None where there is none yet. Raises LabError for one that can't be used."""
+    """Return the lab; None where there is none yet. Raises LabError for one that can't be used."""
     return Lab.open(path) if (path / layout.LAB_FILE).exists() else None
 
 
 def cut_off(missing: int) -> tuple[str, str]:
-    """What there is to say of bytes that the end of a journal lacks, and what becomes of it."""
+    """Return the warning for a journal that has lost its end, and what happens to the tasks."""
     what = f"{missing:,} bytes are missing at its end, from which {layout.CHECKPOINT_FILE} was made"
     return what, "tasks whose end was recorded there run again; if this is a copy of a running lab, copy it again"
 
 
 def prepare(lab: Lab | None, file: Path, choice: Choice, text: str | None = None) -> Prepared:
-    """Read, expand and plan; `text` stands for what the file holds, while it is being edited. Raises SpecError,
-    LabError, UsageError; writes nothing."""
+    """Read, expand and plan. `text` replaces the content of a file that is being edited. Raises SpecError, LabError,
+    UsageError; writes nothing."""
     began = time.time()
     experiment = load(file, text)
     text = file.read_text(encoding="utf-8-sig") if text is None else text
@@ -249,8 +249,8 @@ def _check_name(lab: Lab, experiment: Experiment) -> None:
 def _check_file(
     experiment: Experiment, folder: ExperimentFolder, before: Path | None, choice: Choice
 ) -> tuple[str, ...]:
-    """Raise OtherFileError where another file, which is still there, has the name. One that is gone was renamed or
-    moved, and does not compete: a note says so."""
+    """Raise OtherFileError where another file that still exists has the name. One that no longer exists was renamed or
+    moved: a note says so."""
     if before is None or choice.replace or spec_file.same(before, experiment.file.absolute()):
         return ()
     if os.path.exists(before):  # noqa: PTH110 (False also where it can't be read)
@@ -275,8 +275,8 @@ def _text_of(folder: ExperimentFolder, plan: Plan) -> str | None:
 
 
 def select(planned: Planned, choice: Choice, experiment: Experiment, folder: ExperimentFolder | None) -> pl.Series:
-    """The tasks that `name=value` and `--only` choose: a Boolean for each row of the plan. folder: of what was
-    submitted before. Raises UsageError."""
+    """Return which tasks `name=value` and `--only` choose: a Boolean for each row of the plan. folder: of earlier
+    submissions. Raises UsageError."""
     chosen = planned.chosen
     if choice.only is None:
         return chosen
@@ -304,7 +304,7 @@ def select(planned: Planned, choice: Choice, experiment: Experiment, folder: Exp
 
 
 def _states(plan: Plan, state: fold.State) -> pl.Series:
-    """The code of each task's state; what was never submitted is pending."""
+    """Return the code of each task's state; pending if it was never submitted."""
     known = pl.Series([*state.columns["state"], fold.PENDING], dtype=pl.Int8)
     return known.gather(plan.tasks["task_id"].clip(0, state.size))
 
@@ -317,7 +317,7 @@ def queue(
     state: fold.State,
     choice: Choice,
 ) -> tuple[pl.Series, pl.Series, dict[str, int]]:
-    """Task ids to run, those that `repeat.until` may ask for later, and the other selected tasks by state. Done and
+    """Return task ids to run, those that `repeat.until` may add later, and the other selected tasks by state. Done and
     stopped tasks stay as they are."""
     ids = planned.plan.tasks["task_id"]
     codes = _states(planned.plan, state)
@@ -344,7 +344,7 @@ def queue(
 
 
 def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -> Submitted:
-    """Write the plan where it is new; the event that submits it. Raises StorageError, SpecError."""
+    """Write the plan if it is new; return the event that submits it. Raises StorageError, SpecError."""
     plan = prepared.plan
     if not prepared.unchanged:
         place = spec_file.recorded(prepared.experiment.file, prepared.folder.path.parent)
@@ -376,7 +376,7 @@ def submit_event(prepared: Prepared, nodes: list[NodeEntry], keep_going: bool) -
 
 
 def _user() -> str:
-    """Who submits; the number of one that the machine knows by no name."""
+    """Return who submits: a name, or a number without one."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -391,8 +391,8 @@ class _Program:
 
 
 def _program(prepared: Prepared) -> _Program:
-    """The snapshot of the program, where `code` is declared; the digests of its files; and what the files that are not
-    in it look like, so that a change of one is seen when a task starts. Raises LabError, StorageError, SpecError."""
+    """Return the snapshot of the program, if `code` is declared; the digests of its files; and size and time of the
+    files outside it, so that a change is noticed when a task starts. Raises LabError, StorageError, SpecError."""
     experiment = prepared.experiment
     scripts = dict(prepared.scripts)
     code: str | None = None
@@ -420,7 +420,7 @@ def _program(prepared: Prepared) -> _Program:
 
 
 def _environment(prepared: Prepared) -> str | None:
-    """Which version of the program this is, as far as git knows. No run fails for want of it."""
+    """Record the git state of the program. Errors are ignored: a run does not need it."""
     with suppress(LabError):
         if state := git_state(prepared.experiment.folder):
             return capture(prepared.folder.path, {"git": state})

@@ -61,7 +61,7 @@ class TaskDetails:
     refused: dict[str, str]
 
     def as_json(self) -> Row:
-        """Return the document of `--json`: the facts stand among the others."""
+        """Return the document of `--json`, with the facts among the other keys."""
         members: Row = {}
         for field in fields(self):
             if field.name == "facts":
@@ -73,11 +73,8 @@ class TaskDetails:
 
 
 def repeating_line(builder: TaskBuilder, row: int) -> str:
-    """What to paste into bash or zsh to do what the task does: its folder, its variables, its commands.
-
-    All stands in parentheses: the shell stays in its folder, and survives a script that ends at its first
-    failure.
-    """
+    """Return a line for bash or zsh that does what the task does: its folder, its variables, its commands. In
+    parentheses, so that the shell stays in its folder and survives a failing script."""
     from tui_lab.engine.task_builder import placeholders
     from tui_lab.experiment.render import quote
 
@@ -100,7 +97,7 @@ def repeating_line(builder: TaskBuilder, row: int) -> str:
 
 
 def _grouped(line: str) -> str:
-    """A line in parentheses; on lines of its own where it has several, or may end in a comment."""
+    """Return a script in parentheses, on lines of their own if it has several lines, or may end in a comment."""
     return f"(\n{line}\n)" if "\n" in line or "#" in line else f"( {line} )"
 
 
@@ -141,7 +138,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
 
 
 def _refused(folder: ExperimentFolder, task: int, attempt: int | None) -> dict[str, str]:
-    """What of a done task's output a metric found and could not read, and how it would be read, by metric."""
+    """Return what a done task's metrics found and could not read, and how it would be read."""
     if attempt is None:
         return {}
     from tui_lab.results.extraction.extract import extract

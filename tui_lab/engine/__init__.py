@@ -1,1 +1,1 @@
-"""The engine: the scheduler core, and around it what starts, sends and records."""
+"""The engine: the scheduler core, and around it the parts that connect, transfer and record."""

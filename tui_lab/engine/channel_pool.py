@@ -1,4 +1,4 @@
-"""Channels for files, a few for each node, opened when they are needed and closed when they idle."""
+"""A pool of file channels: a few for each node, opened when they are needed and closed when they idle."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class FileChannelPool:
 
     @asynccontextmanager
     async def channel(self, node: NodeConnection) -> AsyncIterator[FileChannel]:
-        """A channel for one transfer after another. Raises ChannelError where the node can't be reached; what goes
-        wrong inside ends the channel."""
+        """Lend a channel. Raises ChannelError where the node can't be reached; an error inside closes the channel."""
         async with self._turns.setdefault(node, asyncio.Semaphore(AT_ONCE)):
             idle = self._idle.setdefault(node, [])
             channel = idle.pop() if idle else FileChannel(await node.transport.open_files())
@@ -60,13 +59,13 @@ class FileChannelPool:
         asyncio.get_running_loop().call_later(IDLE, expire)
 
     async def forget(self, node: NodeConnection) -> None:
-        """Close what idles: the connection below it has gone."""
+        """Close the idle channels of a node: its connection is gone."""
         for channel in self._idle.pop(node, []):
             await channel.close()
 
 
 def is_missing(error: TransferError) -> bool:
-    """Whether the node says that there is no such file."""
+    """Return whether the node reports that there is no such file."""
     return error.answer.get("errno") == errno.ENOENT
 
 

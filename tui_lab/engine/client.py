@@ -48,16 +48,16 @@ BEGINNING: Final = (Submit, Requeue, Resume, FetchFiles, CleanNodes)
 
 
 class EngineGone(StorageError):  # noqa: N818
-    """The engine ended while a follower was talking to it."""
+    """The engine ended while a client was talking to it."""
 
 
 class EngineSilent(StorageError):  # noqa: N818
-    """The engine is there and does not answer: stopped by a signal, or on a disk that hangs."""
+    """The engine runs, but does not answer: it was stopped by a signal, or waits for a disk."""
 
 
 class EngineClient:
-    """One connection. Every method raises EngineGone where the engine has ended, EngineSilent where it gives no sign of
-    life, LabError where it refuses."""
+    """One connection. Every method raises EngineGone where the engine has ended, EngineSilent where it does not answer,
+    and LabError where it refuses."""
 
     def __init__(self, channel: socket.socket, lab: Lab, facts: EngineFacts) -> None:
         self.lab = lab
@@ -69,7 +69,7 @@ class EngineClient:
 
     @classmethod
     def connect(cls, lab: Lab) -> EngineClient | None:
-        """A line to the engine that is running, None where none is. Raises StorageError for one on another host, or of
+        """Connect to the running engine; None where none runs. Raises StorageError for one on another host, or of
         another user."""
         facts = EngineFacts.read(lab)
         if facts is None or _moved(lab, facts):
@@ -86,11 +86,8 @@ class EngineClient:
         return _start(lab, standby)
 
     def request(self, command: Command[A], *, patience: float | None = None) -> A:
-        """Send one command; its answer. patience: seconds to wait, then EngineSilent is raised; by default as long as
-        the engine gives signs of life.
-
-        A command that begins work starts another engine where this one has just ended.
-        """
+        """Send a command; return its answer. patience: seconds until EngineSilent is raised; by default there is no
+        limit while the engine is alive. A command that begins work starts another engine if this one has just ended."""
         if isinstance(command, Submit | Requeue | Resume) and command.umask is None:
             command = cast(Command[A], structs.replace(command, umask=_umask()))
         for last in (False, True):
@@ -140,7 +137,7 @@ class EngineClient:
         return line
 
     def _until(self, what: int, deadline: float | None) -> None:
-        """Wait for the channel. Raises EngineSilent at a deadline; without one where there is no sign of life."""
+        """Wait for the channel. Raises EngineSilent at a deadline; without one, if the engine is not alive."""
         channel = select.poll()
         channel.register(self._channel, what)
         heard = time.monotonic()
@@ -157,7 +154,8 @@ class EngineClient:
                 heard = time.monotonic()
 
     def _ask_for_a_sign(self) -> None:
-        """What takes long is answered late; the engine itself answers others meanwhile. Raises EngineSilent."""
+        """Check that the engine is alive, over another connection: a long command is answered late. Raises
+        EngineSilent."""
         other = _reach(self.lab, self.facts)
         if other is not None:
             with contextlib.closing(EngineClient(other, self.lab, self.facts)) as client:
@@ -171,7 +169,7 @@ class EngineClient:
         return silent(self.lab, self.facts, stopped=self._is_stopped())
 
     def wait(self, seconds: float) -> bool:
-        """Wait a while; True, at once, where the engine has ended meanwhile."""
+        """Wait for some seconds. Return True at once if the engine ends."""
         readable, _, _ = select.select([self._channel], [], [], seconds)
         if not readable:
             return False
@@ -188,7 +186,7 @@ class EngineClient:
 
 
 def _moved(lab: Lab, facts: EngineFacts) -> bool:
-    """Whether engine.json came here with a lab that was copied or moved: that engine serves another place."""
+    """Return whether engine.json was copied or moved here with its lab: that engine serves another folder."""
     return bool(facts.lab) and facts.lab != str(lab.path.resolve())
 
 
@@ -199,7 +197,7 @@ def _umask() -> int:
 
 
 def silent(lab: Lab, facts: EngineFacts, *, stopped: bool) -> EngineSilent:
-    """The error that says how to get rid of an engine that does not answer."""
+    """Return the error that says how to end an engine that does not answer."""
     how = "is stopped by a signal" if stopped else "does not answer"
     wake = f"`kill -CONT {facts.pid}` lets it go on; else " if stopped else f"see {lab.path / layout.ENGINE_LOG}; "
     return EngineSilent(
@@ -209,7 +207,7 @@ def silent(lab: Lab, facts: EngineFacts, *, stopped: bool) -> EngineSilent:
 
 
 def _reach(lab: Lab, facts: EngineFacts) -> socket.socket | None:
-    """A connection to an engine of this user; None where none listens there. Raises StorageError for another's,
+    """Connect to an engine of this user; None where none listens there. Raises StorageError for another user's,
     EngineSilent where it takes no more connections."""
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel.setblocking(False)

@@ -43,28 +43,26 @@ ANOTHER_VERSION: Final = "an agent of another tui-lab version runs there; it end
 
 
 class Listener(Protocol):
-    """The receiver of what happens to connections."""
+    """The receiver of a connection's events."""
 
     def on_welcome(self, node: NodeConnection, message: Welcome) -> None:
         """The agent has answered."""
 
     def on_messages(self, node: NodeConnection, messages: list[FromAgent]) -> None:
-        """So much has arrived at once."""
+        """Messages have arrived together."""
 
     def on_disconnected(self, node: NodeConnection, why: str, *, fatal: bool, silent: bool) -> None:
         """The connection has ended, or could not be made. why: empty where the agent ended it in order. fatal: trying
-        again can't help. silent: the way there is open."""
+        again can't help. silent: the channel is open, but the agent does not answer."""
 
     def on_dropped(self, node: NodeConnection) -> None:
-        """The node is known no longer."""
+        """The node was removed."""
 
 
 class NodeConnection:
-    """Keeps a channel to an agent.
-
-    entry: the node as a submission names it. state: what the scheduler knows of it. marker: a file of the lab, and what
-    it holds: where the agent reads the same there, the node sees the lab's folder, and nothing is copied.
-    """
+    """Keeps a channel to an agent. entry: the node as a submission names it. state: the node in the scheduler. marker:
+    a file of the lab, and its content: if the agent reads the same there, the node sees the lab's folder, and nothing
+    is copied."""
 
     def __init__(
         self,
@@ -112,8 +110,8 @@ class NodeConnection:
     # --- Talking
 
     def send(self, *messages: ToAgent) -> None:
-        """Queue messages for the agent; they are lost where it is not there or the channel breaks, for the next
-        welcome settles everything."""
+        """Queue messages for the agent. Where it is not connected they are lost, and the next handshake settles the
+        rest."""
         if self.ready:
             self._write(*messages)
 
@@ -122,12 +120,12 @@ class NodeConnection:
             self.channel.writer.write(b"".join(map(encode, messages)))
 
     def ping(self) -> None:
-        """Ask for the node's clock; the answer also tells how long the way is."""
+        """Ask for the node's clock; the answer also gives the latency."""
         self._pinged = (self._pinged[0] + 1, time.monotonic())
         self.send(Ping(self._pinged[0]))
 
     async def caught_up(self) -> bool:
-        """Wait until the agent has done what it was sent before; False where it is not there, or the channel breaks."""
+        """Wait until the agent has handled all messages so far. Return False if it is not connected any more."""
         while self.ready:
             self.ping()
             number = self._pinged[0]
@@ -142,7 +140,7 @@ class NodeConnection:
         return False
 
     def on_pong(self, message: Pong) -> float | None:
-        """Seconds to the node and back, where this answers the newest ping."""
+        """Return the latency in seconds, if this answers the newest ping."""
         self._answered = max(self._answered, message.id)
         self._pong.set()
         number, left = self._pinged
@@ -154,7 +152,7 @@ class NodeConnection:
 
     @property
     def status_text(self) -> str:
-        """What its tasks wait for, for the user; empty where all is well."""
+        """What its tasks wait for, as text; empty where they don't wait."""
         since = self.state.setup_since
         if self.doing or since is None or not self.ready:
             return self.doing or self.notice
@@ -163,7 +161,7 @@ class NodeConnection:
     # --- Listening
 
     def discount_pause(self, seconds: float) -> None:
-        """The engine itself was held up: that time does not count against the node."""
+        """Don't count the seconds in which the engine itself was suspended."""
         self._heard = min(self._heard + seconds, time.monotonic())
 
     def listen(self) -> None:
@@ -179,7 +177,7 @@ class NodeConnection:
     # --- The connection
 
     async def keep_connected(self) -> None:
-        """Connect, serve, reconnect; until `leave`."""
+        """Connect, serve, reconnect; until `say_bye`."""
         while not self.leaving:
             began = time.monotonic()
             try:
@@ -227,7 +225,7 @@ class NodeConnection:
         return "", False, False
 
     async def _pause(self, seconds: float | None) -> None:
-        """Wait before the next try; without `seconds` until the user asks for one, as may have happened by now."""
+        """Wait before the next try. Without `seconds`, wait until `reconnect`; it may have been called already."""
         if self._next_way is not None:
             return
         self._again.clear()
@@ -238,7 +236,7 @@ class NodeConnection:
             pass
 
     def reconnect(self, transport: Transport) -> None:
-        """Try at once, on another way or with other keys."""
+        """Try at once, with another transport or other keys."""
         self._next_way = transport
         self.tries = 0
         self._again.set()
@@ -269,7 +267,7 @@ class NodeConnection:
             raise ChannelError("the connection has ended")
 
     def _received(self, data: bytes) -> tuple[list[FromAgent], bytes]:
-        """The messages that are complete, and the rest. Raises BadMessage, ChannelError."""
+        """Return the complete messages, and the rest of the data. Raises BadMessage, ChannelError."""
         try:
             return received(data)
         except BadMessage as error:
@@ -297,7 +295,7 @@ class NodeConnection:
         )
 
     def _on_answer(self, first: FromAgent) -> bool:
-        """Take the answer to our hello. False where it refuses us."""
+        """Take the answer to `hello`. Return False if the agent refuses."""
         if isinstance(first, Refused):
             self.epoch = max(self.epoch, first.epoch) + 1  # we hold the lab's lock: ours is the highest
             return False
@@ -315,8 +313,8 @@ class NodeConnection:
         self.listener.on_welcome(self, first)
         return True
 
-    def leave(self) -> None:
-        """Tell the agent that nothing more will come: it ends, removes its spool, and so ends `keep_connected`."""
+    def say_bye(self) -> None:
+        """Send `bye`: an agent without tasks ends and removes its spool. That ends `keep_connected`."""
         self.leaving = True
         self.send(Bye())
         self._again.set()

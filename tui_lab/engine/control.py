@@ -1,4 +1,4 @@
-"""The engine's control socket: takes the commands of clients. Only the user who owns the engine may speak."""
+"""The engine's control socket: takes the commands of clients. Only the user who owns the engine may connect."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Control:
         self._facts: EngineFacts | None = None
 
     async def open(self) -> None:
-        """Listen, and say so in engine.json."""
+        """Listen, and write the address to engine.json."""
         await self._listen()
         self._watch = asyncio.create_task(self._stay())
 
@@ -86,7 +86,7 @@ class Control:
         self._facts.write(self.engine.lab)
 
     async def _stay(self) -> None:
-        """Listen again where someone removed the socket: a runtime folder goes when its user logs out."""
+        """Listen again if the socket was removed: a runtime folder is removed when its user logs out."""
         while True:
             await asyncio.sleep(5)
             changed = [run.journal.path for run in self.engine.runs.values() if run.journal.changed]
@@ -103,7 +103,7 @@ class Control:
                     log.warning("%s: %s", self.path, error)
 
     def _stay_known(self) -> None:
-        """Say again who serves this lab, where someone removed or damaged engine.json."""
+        """Write engine.json again if it was removed or damaged."""
         lab = self.engine.lab
         if self._facts is not None and EngineFacts.read(lab) is None and (lab.path / layout.LAB_FILE).exists():
             try:
@@ -118,7 +118,7 @@ class Control:
         return facts is not None and facts != self._facts
 
     async def close(self) -> None:
-        """Take no more commands; a follower that comes now starts the next engine."""
+        """Take no more commands; the next client starts the next engine."""
         if self._watch is not None:
             self._watch.cancel()
         if self._server is not None:
@@ -143,7 +143,7 @@ class Control:
             writer.close()
 
     async def answer(self, received: Received) -> Answer | Refusal:
-        """The answer to one command. Never raises."""
+        """Return the answer to a command. Never raises."""
         try:
             if received.command is None:
                 raise LabError(

@@ -1,4 +1,4 @@
-"""Making what was appended to the journals durable, and waiting where a disk has no room."""
+"""Making journals durable, and waiting where a disk has no room."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ CHECKPOINT: Final = 64 << 20  # bytes of journal between two checkpoints
 
 
 class Durability:
-    """Syncs journals in groups and then acknowledges to agents.
-
-    send: has a node get its acknowledgement. written: is called when a full disk has taken what an experiment wrote.
-    """
+    """Syncs journals in groups, then acknowledges to agents. send: sends an acknowledgement to a node. written: called
+    when a full disk has taken an experiment's events."""
 
     def __init__(
         self, runs: Mapping[str, RunFiles], send: Callable[[str, Ack], None], written: Callable[[str], None]
@@ -44,7 +42,7 @@ class Durability:
         self.dirty.set()
 
     async def keep(self) -> None:
-        """Make what was appended durable, in groups, and only then acknowledge it."""
+        """Make what was appended durable, in groups; then acknowledge it."""
         while True:
             await self.dirty.wait()
             await asyncio.sleep(SYNC_EVERY)
@@ -52,7 +50,7 @@ class Durability:
             await self.sync()
 
     async def sync(self) -> None:
-        """On return all that had ended before is durable, and acknowledged."""
+        """Return once all events so far are durable and acknowledged."""
         async with self._turn:
             await self._sync()
 
@@ -84,7 +82,7 @@ class Durability:
             checkpoint.write(run.state, run.folder.path)
 
     def on_full(self, run: RunFiles) -> None:
-        """The disk takes nothing: try again in a while."""
+        """Try again later: the disk has no room."""
         if run.name not in self.full:
             log.warning("%s: %s", run.journal.path, run.journal.trouble)
         self.full[run.name] = run.journal.trouble
@@ -93,7 +91,7 @@ class Durability:
             asyncio.get_running_loop().call_later(FULL_RETRY, self._write_again)
 
     def forget(self, run: RunFiles) -> None:
-        """Its folder has gone."""
+        """Drop an experiment whose folder was removed."""
         self.full.pop(run.name, None)
 
     def _write_again(self) -> None:

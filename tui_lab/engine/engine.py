@@ -101,7 +101,7 @@ More = Callable[[ExperimentFolder], tuple[Sequence[int], str]]
 
 
 def moment() -> Moment:
-    """The present."""
+    """Return the present time."""
     return Moment(time.monotonic(), time.time())
 
 
@@ -137,7 +137,7 @@ class Engine:
     # --- The scheduler
 
     def feed(self, event: Event) -> None:
-        """Tell the scheduler what has happened, and carry out what it decides."""
+        """Pass an event to the scheduler, and carry out the effects."""
         self._inbox.append(event)
         if self._feeding:
             return  # it is its turn after what is being carried out
@@ -190,7 +190,7 @@ class Engine:
         self.wake()
 
     def _guard(self, run: RunFiles, call: Callable[..., None], *arguments: Any) -> None:
-        """Call for one run; what goes wrong with it is that run's end, and touches no other."""
+        """Call a function for one run. An error ends that run, and no other."""
         try:
             call(run, *arguments)
         except (LabError, SpecError) as error:
@@ -208,7 +208,7 @@ class Engine:
         self.feed(DiskFull(run.name))
 
     def _assign(self, run: RunFiles, effect: Assign) -> None:
-        """Write ahead that a node gets attempts, and only then have them started."""
+        """Write ahead that attempts are assigned to a node, then start them."""
         if not run.append_now(effect.events):
             self._on_full(run)
             self.feed(AssignRefused(run.name, effect.node, effect.keys))
@@ -241,12 +241,12 @@ class Engine:
             self.feed(StartsRefused(run.name, node.name, refused))
 
     def _start(self, run: RunFiles, node: NodeConnection, message: Start) -> None:
-        """Have an attempt started whose files had to go there first; the user may have stopped it meanwhile."""
+        """Start an attempt whose files had to be sent first, unless it was stopped meanwhile."""
         node.send(message)
         self.feed(StartSent(run.name, node.name, (message.task, message.attempt)))
 
     def _stage(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
-        """Say so where tasks of a submission can start on a node; else see to it."""
+        """Report that tasks of a submission can start on a node, or prepare that."""
         self._guard(run, self._stage_now, node, submission)
 
     def _stage_now(self, run: RunFiles, node: NodeConnection, submission: int) -> None:
@@ -295,7 +295,7 @@ class Engine:
         self.wake()
 
     def on_dropped(self, node: NodeConnection) -> None:
-        """A node is known no longer."""
+        """A node was removed."""
         self.facts.forget(node)
         self.staging.forget(node)
 
@@ -328,7 +328,7 @@ class Engine:
         self.feed(AgentMessages(node.name, messages, changed))
 
     def _open_run(self, key: WireKey) -> RunFiles | None:
-        """The run of an attempt that is open."""
+        """Return the run of an open attempt."""
         run = self.scheduler.run_of(key[0])
         return self.runs[run.name] if run is not None and key[1:] in run.in_flight else None
 
@@ -349,7 +349,7 @@ class Engine:
                 log.warning("%s: %s", run.name, error)
 
     def _on_facts(self, node: NodeConnection, facts: KnownFacts) -> None:
-        """Tell the experiments that run on a node, or have just done so, what is known of it."""
+        """Record the facts of a node in the experiments that run on it, or have just ended there."""
         for run in self.runs.values():
             if run.environment is not None and any(entry["name"] == node.name for entry in run.nodes):
                 self._record_facts(run, node.name, facts)
@@ -408,12 +408,12 @@ class Engine:
             run.journal.close()
 
     def wake(self) -> None:
-        """Look at once whether anything is left."""
+        """Check at once whether anything is left to do."""
         self._wake.set()
 
     @contextmanager
     def needed(self) -> Iterator[None]:
-        """Stay while a command takes its time."""
+        """Keep the engine running during a long command."""
         self._needed += 1
         try:
             yield
@@ -422,18 +422,18 @@ class Engine:
             self._wake.set()
 
     def _busy(self) -> bool:
-        """Something is going on, or will."""
+        """Return whether there is work, or will be."""
         here = self.outputs.busy or self.facts.busy or bool(self._extending) or self._needed > 0
         return here or self.scheduler.busy(moment())
 
     def shutdown(self) -> None:
-        """End at once; what runs goes on under the agents, and the next engine takes it up."""
+        """End at once. Running tasks continue under their agents, and the next engine takes them up."""
         self._stop = True
         self._wake.set()
 
     def _on_mistake(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take an exception that was not caught: an engine in an unknown state must not go on, nor hang. The
-        journal holds the truth; a follower starts the next engine. The arguments are those that asyncio gives."""
+        """Take an exception that was not caught: an engine in an unknown state must not continue, nor hang. The journal
+        has the truth, and a client starts the next engine. The arguments are those of asyncio's handler."""
         log.error("%s", context.get("message"), exc_info=context.get("exception"))
         if context.get("exception") is not None and "handle" in context:
             self.shutdown()
@@ -451,11 +451,11 @@ class Engine:
                 self.refused[name] = str(error)
 
     def abandon_unstarted(self) -> None:
-        """No client has supplied the environment of what an earlier engine left: what has not started never will."""
+        """Give up attempts of an earlier engine that have not started: no client has supplied their environment."""
         self.feed(UnstartedAbandoned())
 
     def _check_health(self) -> None:
-        """Folders that were removed, nodes that can't be reached, runs that no node is left for."""
+        """Find folders that were removed, nodes that are lost, and runs that have no node left."""
         passed = time.monotonic() - self._ticked
         self._ticked += passed
         self.registry.listen(passed - TICK if passed > ASLEEP else 0.0)
@@ -467,7 +467,7 @@ class Engine:
     # --- Runs
 
     def load(self, name: str, *, new: bool = False) -> RunFiles:
-        """The run of an experiment. new: it need not be there yet. Raises LabError, StorageError."""
+        """Return the run of an experiment. new: it need not exist yet. Raises LabError, StorageError."""
         run = self.runs.get(name)
         if run is not None and run.journal.removed:
             self._forget(run)
@@ -479,8 +479,8 @@ class Engine:
         return run
 
     def _open_settings(self, run: RunFiles) -> RunSettings | None:
-        """How the attempts are run that an earlier engine left open; None where there are none, or that can't be
-        read."""
+        """Return the settings of the attempts that an earlier engine left open; None where there are none, or the file
+        can't be read."""
         try:
             return run.settings(extends=False) if any(run.state.columns["assigned"]) else None
         except (LabError, SpecError) as error:
@@ -489,13 +489,13 @@ class Engine:
             return None
 
     def submitted(self, name: str) -> RunFiles:
-        """The run of an experiment that has a submission. Raises LabError, StorageError."""
+        """Return the run of an experiment that has a submission. Raises LabError, StorageError."""
         run = self.load(name)
         run.require_submission()
         return run
 
     def _forget(self, run: RunFiles) -> None:
-        """Someone has removed an experiment's folder: end what still runs of it."""
+        """Stop the tasks of an experiment whose folder was removed."""
         self.feed(RunRemoved(run.name))
         self.runs.pop(run.name, None)
         self.durability.forget(run)
@@ -510,8 +510,8 @@ class Engine:
     # Commands of followers; each raises LabError for what can't be done.
 
     def submit(self, event: Submitted, seen: int, environment: Mapping[str, str], umask: int | None) -> int:
-        """Take a submission; its index. One that was taken before is not taken twice. seen: how far the client
-        had read the journal when it planned."""
+        """Take a submission; return its index. A repeated one is not taken again. seen: how far the client had read the
+        journal when it planned."""
         run = self.load(event.experiment, new=True)
         for index, before in enumerate(run.state.submissions):
             if before.id == event.id:
@@ -533,8 +533,7 @@ class Engine:
         umask: int | None,
         changes: Changes,
     ) -> int:
-        """Ask for tasks again: `retry`. changes: what differs from the file this time, as `timeout` in
-        seconds."""
+        """Queue tasks again: `retry`. changes: what differs from the file this time, as `timeout` in seconds."""
         run = self.submitted(name)
         self.registry.check(run.nodes)
         self.feed(Recorded(name, [run.requeue(tasks, changes)]))
@@ -542,7 +541,7 @@ class Engine:
         return run.submission
 
     def resume(self, name: str, environment: Mapping[str, str], umask: int | None) -> None:
-        """Go on with what was asked for, after an engine's death or a pause."""
+        """Continue what was requested, after a pause or the death of an engine."""
         run = self.submitted(name)
         self.registry.check(run.nodes)
         resumed = run.resume()
@@ -561,18 +560,17 @@ class Engine:
             self.facts.tell(self.nodes[entry["name"]])
 
     def pause(self, name: str) -> None:
-        """Start nothing more of an experiment until someone resumes it; what runs goes on."""
+        """Start nothing more of an experiment until it is resumed; running tasks continue."""
         self.submitted(name)
         self.feed(PauseRequested(name))
 
     def drain(self, name: str) -> None:
-        """Start nothing more of an experiment; what runs may finish, then its run is over."""
+        """Start nothing more of an experiment; running tasks may finish, then its run is over."""
         self.submitted(name)
         self.feed(DrainRequested(name))
 
     def stop(self, name: str, tasks: set[int] | None, interrupt: bool) -> int:
-        """Stop tasks, or all of an experiment; how many. interrupt: they go back to pending instead of
-        stopped."""
+        """Stop tasks, or all of an experiment; return how many. interrupt: they become pending instead of stopped."""
         self.submitted(name)
         self._stopped = 0
         self.feed(StopRequested(name, None if tasks is None else frozenset(tasks), interrupt))
@@ -580,8 +578,8 @@ class Engine:
 
 
 async def _apart(call: Callable[..., T], *arguments: Any) -> T:
-    """Return what a call returns, made in a thread: it may take long, and the engine can end meanwhile. Raises what it
-    raises."""
+    """Call a function in a thread and return its result: it may take long, and the engine can end meanwhile. Raises
+    what it raises."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
 

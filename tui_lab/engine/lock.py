@@ -52,7 +52,7 @@ class EngineFacts:
 
     @classmethod
     def own(cls, lab: Lab, socket: Path) -> EngineFacts:
-        """Of this process."""
+        """Return the facts of this process."""
         pid = os.getpid()
         return cls(pid, process_start(pid) or 0, os.uname().nodename, str(socket), str(lab.path.resolve()))
 
@@ -63,12 +63,12 @@ class EngineFacts:
 
     @property
     def alive(self) -> bool:
-        """On this host, and the pid still is that process."""
+        """Whether the engine runs on this host: the pid is still that process."""
         return self.here and is_process(self.pid, self.start_time)
 
 
 def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
-    """The error that names an engine on another host."""
+    """Return the error that names an engine on another host."""
     return StorageError(
         f"{lab.path}: an engine on {host} (pid {pid}) runs this lab; from here it can only be read",
         f"run tui-lab on {host}; where that machine is gone for good, add --take-over",
@@ -76,8 +76,8 @@ def elsewhere(lab: Lab, host: str, pid: int) -> StorageError:
 
 
 def engine_elsewhere(lab: Lab) -> StorageError | None:
-    """The error that names the engine on another host that engine.json tells of; None where it tells of none. Not for
-    one that came here within a copy of its lab."""
+    """Return the error that names the engine on another host, if engine.json has one; else None. Not if the file was
+    copied here with its lab."""
     facts = EngineFacts.read(lab)
     if facts is None or facts.here or facts.lab not in ("", str(lab.path.resolve())):
         return None
@@ -85,7 +85,7 @@ def engine_elsewhere(lab: Lab) -> StorageError | None:
 
 
 def claim(lab: Lab, force: bool) -> None:
-    """See to it that the lab may be worked on from here. force: `--take-over`. Raises StorageError."""
+    """Make sure that this machine may work on the lab. force: `--take-over`. Raises StorageError."""
     if force:
         take_over(lab)
     error = engine_elsewhere(lab)
@@ -94,7 +94,7 @@ def claim(lab: Lab, force: bool) -> None:
 
 
 def touch_heartbeat(lab: Lab) -> None:
-    """Give a sign of life: hosts that share the lab's folder can't see each other's processes."""
+    """Show that the engine is alive: hosts that share the lab's folder can't see each other's processes."""
     for name in (layout.ENGINE_FILE, OWNER_FILE):
         try:
             os.utime(lab.path / name)
@@ -103,7 +103,7 @@ def touch_heartbeat(lab: Lab) -> None:
 
 
 def take_over(lab: Lab) -> None:
-    """Take a lab from an engine on another host that gives no sign of life. Raises StorageError where it does."""
+    """Take a lab over from an engine on another host. Raises StorageError if that is alive."""
     here = os.uname().nodename
     for path in (lab.path / layout.ENGINE_FILE, lab.path / OWNER_FILE):
         try:
@@ -123,7 +123,7 @@ def take_over(lab: Lab) -> None:
 
 
 def _file_clock(lab: Lab) -> float:
-    """The time as the lab's file system has it, which may be another machine's. Raises OSError."""
+    """Return the time of the lab's file system, which may be another machine's. Raises OSError."""
     probe = lab.path / f".clock.{os.getpid()}"
     probe.touch()
     try:
@@ -148,7 +148,7 @@ class EngineLock:
         self.epoch = 0
 
     def take(self) -> bool:
-        """False where another engine holds it. Raises StorageError, also for an engine on another host."""
+        """Return False if another engine holds the lock. Raises StorageError, also for an engine on another host."""
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
@@ -171,7 +171,7 @@ class EngineLock:
         return True
 
     def _take_file(self) -> bool:
-        """Become the owner where there is none, or a dead one of this host. Raises OSError, StorageError."""
+        """Become the owner if there is none, or a dead one of this host. Raises OSError, StorageError."""
         pid = os.getpid()
         mine = self._own_name()
         for _ in range(2):
@@ -209,7 +209,7 @@ class EngineLock:
         return json.dumps({"pid": pid, "start_time": process_start(pid), "host": os.uname().nodename})
 
     def raise_epoch(self, above: int) -> None:
-        """The next epoch above one that was seen. Raises StorageError."""
+        """Write and return an epoch above one that was seen. Raises StorageError."""
         self.epoch = above + 1
         try:
             os.pwrite(self._file, b"%d\n" % self.epoch, 0)

@@ -36,10 +36,8 @@ Files = list[tuple[str, TaskFile]]
 
 
 class OutputStaging:
-    """Sends the files, and only then has the attempt started.
-
-    settle: returns once what has ended is acknowledged. start: sends the message of an attempt.
-    """
+    """Sends the files, then has the attempt started. settle: returns once ended attempts are acknowledged. start: sends
+    the message of an attempt."""
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ class IncomingOutputs:
         """Return the event that it is here."""
         return FetchedAttempt(self.run.name, self.node.name, self.message, self.not_fetched, self.trouble)
 
-    def leave(self, file: OutputFile, error: Exception) -> None:
+    def keep_remote(self, file: OutputFile, error: Exception) -> None:
         """Let a file stay on the node, and note why."""
         if file["name"] in (one["name"] for one in self.not_fetched):
             return  # that was found before
@@ -189,8 +189,8 @@ class OutputFetcher:
                 await asyncio.sleep(AGAIN)
 
     async def _fetch_large(self, incoming: IncomingOutputs) -> None:
-        """Get the large files, one after the other; what was here already is not sent again. One that has vanished is
-        left out; one that the node does not give, or that can't bear its name here, stays there."""
+        """Fetch the large files one by one; what is here already is not sent again. A file that has vanished is left
+        out. One that the node refuses, or whose name is invalid here, stays there."""
         async with self.files.channel(incoming.node) as channel:
             for file in incoming.large:
                 target = TaskFile(str(incoming.folder), file["name"])
@@ -201,12 +201,12 @@ class OutputFetcher:
                     if error.lost or (error.storage and error.errno not in NEVER):
                         raise
                     if not is_missing(error):
-                        incoming.leave(file, error)
+                        incoming.keep_remote(file, error)
                 except ValueError as error:
-                    incoming.leave(file, error)
+                    incoming.keep_remote(file, error)
 
     def _hold(self, incoming: IncomingOutputs, error: OSError) -> None:
-        """Wait with an attempt whose files the disk does not take."""
+        """Keep an attempt waiting, because the disk has no room for its files."""
         where, what = error.filename or incoming.folder, error.strerror or str(error)
         self._set_full(error.errno in FULL)
         self.trouble = f"{where}: {what}; waiting until {'there is room' if self.full else 'that is repaired'}"
@@ -219,7 +219,7 @@ class OutputFetcher:
 
 
 def _is_sound(message: Finished) -> bool:
-    """Whether a node speaks of files as an agent does."""
+    """Return whether a list of files has the form that agents use."""
     files = message.files or []
     return isinstance(files, list) and all(
         isinstance(file, dict)
@@ -231,7 +231,8 @@ def _is_sound(message: Finished) -> bool:
 
 
 def _write_all(arrivals: list[IncomingOutputs]) -> dict[IncomingOutputs, OSError]:
-    """Write the small files of attempts; they are durable on return. Those that could not be written, and why."""
+    """Write the small files of attempts; they are durable on return. Return those that could not be written, and
+    why."""
     refused: dict[IncomingOutputs, OSError] = {}
     for incoming in arrivals:
         try:
@@ -267,7 +268,7 @@ def _write_one(incoming: IncomingOutputs) -> None:
             except (OSError, ValueError) as error:
                 if isinstance(error, OSError) and error.errno not in NEVER:
                     raise
-                incoming.leave(file, error)
+                incoming.keep_remote(file, error)
 
 
 def _write_file(folder: Folder, file: OutputFile, content: bytes | memoryview) -> None:
@@ -284,7 +285,8 @@ def _write_file(folder: Folder, file: OutputFile, content: bytes | memoryview) -
 
 
 def _write_folder_link(folder: Path, target: bytes) -> None:
-    """What a task has made of its folder, unless earlier attempts have left files in it. Raises OSError."""
+    """Make the link that a task put in place of its folder, unless earlier attempts have left files in it. Raises
+    OSError."""
     with Folder.base(os.fsencode(folder.parent), make=True) as parent:
         name = os.fsencode(folder.name)
         try:
@@ -303,7 +305,7 @@ def _write_folder_link(folder: Path, target: bytes) -> None:
 
 
 def _settle(folder: Path) -> None:
-    """Return once what was written to the file system of a folder is durable: one call for thousands of files."""
+    """Return once all files in the file system of a folder are durable: one call for thousands of files."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         if _LIBC.syncfs(descriptor) != 0:
@@ -316,7 +318,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def write_piece(experiment: ExperimentFolder, message: Output) -> None:
-    """Put what a running task has just reported of a file where readers look for it. Raises OSError, ValueError."""
+    """Append to a file what a running task has just written on its node. Raises OSError, ValueError."""
     _, task, _ = message.key
     name = os.fsencode(message.name)
     with task_folder(experiment.task_folder(task), make=True) as folder:

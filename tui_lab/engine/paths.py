@@ -1,4 +1,4 @@
-"""Where an engine and its agents live on this machine: the folder of the sockets, and the spools."""
+"""Where an engine and its agents have their files on this machine: the folder of the sockets, and the spools."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SOCKET_PATH_LIMIT: Final = 107  # bytes that an address of a Unix socket can hol
 
 
 def runtime_folder() -> Path:
-    """The user's own folder for sockets (0700): under $XDG_RUNTIME_DIR where that can be used, else in /tmp. Which it
-    was is in engine.json. Raises StorageError."""
+    """Return the user's private folder for sockets (0700): in $XDG_RUNTIME_DIR if that can be used, else in /tmp.
+    engine.json records which. Raises StorageError."""
     base = os.environ.get("XDG_RUNTIME_DIR")
     if base and len(os.fsencode(base)) < SOCKET_PATH_LIMIT - 40:
         folder = Path(base) / "tui-lab"
@@ -31,8 +31,8 @@ def runtime_folder() -> Path:
 
 
 def spool_folder(lab: Lab, node: str) -> Path:
-    """The spool of a local agent. Not under $XDG_RUNTIME_DIR: that goes when the user logs out, the agent
-    does not."""
+    """Return the spool of a local agent. Not in $XDG_RUNTIME_DIR, which is removed when the user logs out: the agent
+    stays."""
     name = f"{lab.identity}-{node}"
     return _own_folder(name) / name
 

@@ -22,7 +22,7 @@ LOCK_WAIT: Final = 10.0  # seconds to wait for an engine that is ending
 
 
 def main(lab_path: Path, more: More | None = None) -> int:
-    """Exit status: 0 at the end or where another engine is already there, 3 where it could not begin."""
+    """Run an engine; return the exit status: 0 at the end or if another engine runs, 3 if it could not start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         lab = Lab.open(lab_path)
@@ -46,7 +46,7 @@ def main(lab_path: Path, more: More | None = None) -> int:
 
 
 def _cannot(why: str) -> int:
-    """Say why to the process that started this one, and to the log, which the disk may have no room for."""
+    """Report an error to the process that started this one, and to the log, for which the disk may have no room."""
     for stream in (sys.stdout, sys.stderr):
         try:
             print(why, file=stream, flush=True)

@@ -22,7 +22,7 @@ _IDENTITY: Final = ("host", "port", "user", "spool")  # what makes a node of the
 
 
 class NodeRegistry:
-    """Holds the connections by the names of the nodes. feed: passes an event on to the scheduler."""
+    """Holds the connections by node name. feed: passes an event to the scheduler."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class NodeRegistry:
         self._leaving: set[asyncio.Task[None]] = set()
 
     def connect(self, entry: NodeEntry, environment: Mapping[str, str]) -> NodeConnection:
-        """The node of an entry; connects to it where that is new, or it can't be reached. environment: of the
-        client, for the way there. Raises LabError where another machine in use goes by this name."""
+        """Return the node of an entry; connect if it is new, or can't be reached. environment: of the client, for its
+        SSH agent. Raises LabError where another machine in use has this name."""
         self.check([entry])
         node = self.nodes.get(entry["name"])
         if node is not None and (node.leaving or _another(node, entry)):
@@ -65,7 +65,7 @@ class NodeRegistry:
         return node
 
     def check(self, entries: Iterable[NodeEntry]) -> None:
-        """Raises LabError where a name stands for another machine in a run that is going."""
+        """Raises LabError where a name stands for another machine in a running experiment."""
         for entry in entries:
             node = self.nodes.get(entry["name"])
             if node is not None and _another(node, entry) and self.scheduler.uses(node.name):
@@ -87,27 +87,27 @@ class NodeRegistry:
         return node
 
     def try_again(self, node: NodeConnection, environment: Mapping[str, str]) -> None:
-        """Try at once to reach a node, with what the environment has for the way there."""
+        """Try at once to connect to a node. environment: of the client, for its SSH agent."""
         self.feed(NodeRetried(node.name))
         node.reconnect(transport_for(node.entry, self.lab, environment))
 
     # --- Letting go
 
     def drop(self, node: NodeConnection) -> None:
-        """Know a node no longer; its agent ends."""
+        """Remove a node; its agent ends."""
         if self.nodes.get(node.name) is node:
             del self.nodes[node.name]
             self.feed(NodeRemoved(node.name))
         self.listener.on_dropped(node)
-        task = asyncio.create_task(self._see_off([node]))
+        task = asyncio.create_task(self._say_bye([node]))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    async def _see_off(self, nodes: list[NodeConnection]) -> None:
-        """Tell agents that nothing more will come, and wait for their end; those that work still go on alone."""
+    async def _say_bye(self, nodes: list[NodeConnection]) -> None:
+        """Send `bye` to agents, and wait until they end; those with tasks continue alone."""
         for node in nodes:
             await self.files.forget(node)
-            node.leave()
+            node.say_bye()
         lives = [self._lives.pop(node) for node in nodes if node in self._lives]
         if lives:
             await asyncio.wait(lives, timeout=FAREWELL)
@@ -120,12 +120,11 @@ class NodeRegistry:
         await asyncio.gather(*(node.transport.close() for node in nodes), return_exceptions=True)
 
     async def close(self, *, at_once: bool) -> None:
-        """Let agents that have nothing left end, unless all is to be left as it is; an agent that still works goes on
-        alone."""
+        """Let idle agents end, unless all are to be left as they are; agents with tasks continue alone."""
         nodes = list(self.nodes.values())
         working = self.scheduler.working()
         if not at_once:
-            await self._see_off([node for node in nodes if node.ready and node.name not in working])
+            await self._say_bye([node for node in nodes if node.ready and node.name not in working])
         for node in nodes:
             await self.files.forget(node)
         await self._end(nodes, [self._lives.pop(node) for node in nodes if node in self._lives])
@@ -133,8 +132,8 @@ class NodeRegistry:
             await asyncio.wait(self._leaving, timeout=None if not at_once else 0)
 
     def listen(self, asleep: float) -> None:
-        """See that agents which are connected say something. asleep: seconds that this process was held up, which
-        don't count."""
+        """Check that connected agents send messages. asleep: seconds in which this process was suspended, which don't
+        count."""
         for node in self.nodes.values():
             if asleep:
                 node.discount_pause(asleep)
@@ -142,7 +141,7 @@ class NodeRegistry:
 
 
 def _another(node: NodeConnection, entry: NodeEntry) -> bool:
-    """Whether an entry means another machine, or another agent on it."""
+    """Return whether an entry means another machine, or another agent on it."""
     return any(node.entry.get(key) != entry.get(key) for key in _IDENTITY)
 
 

@@ -1,4 +1,4 @@
-"""What the engine holds of one experiment besides its state: the journal, the plans, and the environment of tasks."""
+"""The files of one experiment in the engine: journal and plans; and the environment of its tasks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RunFiles:
     # --- Writing
 
     def append(self, events: Sequence[KnownEvent]) -> bool:
-        """Append events. False where the disk would not take all: the rest is kept for `write_again`."""
+        """Append events. Return False if the disk has no room for all: the rest waits for `write_again`."""
         if self.unwritten:
             self.unwritten += events
             return False
@@ -59,23 +59,23 @@ class RunFiles:
         return not self.unwritten
 
     def append_now(self, events: Sequence[KnownEvent]) -> bool:
-        """Append events, or keep none of those that the disk does not take. Whether it took all."""
+        """Append events, or none if the disk has no room. Return whether they were written."""
         return not self.unwritten and self._write(events) == len(events)
 
     def _write(self, events: Sequence[KnownEvent]) -> int:
-        """How many of the events the disk takes. The state has them already, or gets them from the scheduler."""
+        """Write events; return how many. The state has them already, or gets them from the scheduler."""
         written = self.journal.append(events)
         self.state.offset = self.journal.end
         return written
 
     def decide(self, event: KnownEvent) -> None:
-        """Write what the user asks for: whole, or not at all. Raises StorageError where the disk does not take it."""
+        """Write the events of a command: all or none. Raises StorageError where the disk has no room."""
         self.require_room()
         if not self.append_now([event]):
             raise self._no_room()
 
     def require_room(self) -> None:
-        """Raises StorageError while the disk does not take what happened before."""
+        """Raises StorageError while earlier events wait for room on the disk."""
         if self.unwritten and not self.write_again():
             raise self._no_room()
 
@@ -84,22 +84,22 @@ class RunFiles:
         return StorageError(what, "make room, then give the same command again")
 
     def write_again(self) -> bool:
-        """Try once more to write what the disk did not take."""
+        """Try again to write the events that wait for room."""
         events, self.unwritten = self.unwritten, []
         return self.append(events)
 
     # Commands, as events that are written. Each raises LabError, StorageError.
 
     def submit(self, event: Submitted, seen: int) -> Submitted:
-        """Take a submission: `event` names a plan on disk and the tasks asked for. seen: how far the client had read
-        the journal when it planned."""
+        """Take a submission: `event` names a plan on disk and the queued tasks. seen: how far the client had read the
+        journal when it planned."""
         event = structs.replace(event, queued=self._not_ended_since(seen, event.queued))
         self.decide(event)
         return event
 
     def _not_ended_since(self, offset: int, tasks: ranges.Ranges) -> ranges.Ranges:
-        """Those of the tasks that did not end while the submission was made: the client had read the journal as
-        far as `offset`, and asked for them because they were still to run."""
+        """Return those of the tasks that have not ended since the client read the journal, up to `offset`, and
+        planned."""
         ended = set[int]()
         for event, _ in journal.read(self.folder.journal, offset):
             if isinstance(event, Finished) and event.again is None:
@@ -109,7 +109,7 @@ class RunFiles:
         return ranges.to_ranges([task for task in ranges.each(tasks) if task not in ended]) if ended else tasks
 
     def requeue(self, tasks: ranges.Ranges, changes: Changes) -> Requeued:
-        """Ask for tasks again, whatever became of them. changes: what differs from the file this time."""
+        """Queue tasks again, whatever their state. changes: what differs from the file this time."""
         if any(not 0 <= first <= last < self.state.size for first, last in tasks):
             raise LabError(f'"{self.name}" has the tasks 0 to {self.state.size - 1:,}')
         self._require_project()
@@ -118,7 +118,7 @@ class RunFiles:
         return event
 
     def resume(self) -> Resumed | None:
-        """Go on with what was asked for and has not ended; None where it goes on already."""
+        """Continue what was requested and has not ended; None where it is running already."""
         self.require_room()
         if self.state.paused is None and not self.state.drained and self.state.ended is None:
             return None
@@ -128,14 +128,13 @@ class RunFiles:
         return event
 
     def place_on(self, nodes: list[NodeEntry], drained: Iterable[str], released: Sequence[str] = ()) -> NodesChanged:
-        """Other nodes from now on, or other slots. released: nodes whose quarantine is over."""
+        """Record other nodes, or other slots. released: nodes whose quarantine is over."""
         event = NodesChanged(now(), nodes, sorted(drained), list(released))
         self.decide(event)
         return event
 
     def _require_project(self) -> None:
-        """Raises LabError where the folder that tasks start in has gone: each would fail for that, and lose what it
-        failed for."""
+        """Raises LabError where the folder that tasks start in is gone: each would fail, and lose its output."""
         experiment = self.builder().experiment
         if experiment.workdir is None and not experiment.folder.is_dir():
             raise LabError(
@@ -157,14 +156,13 @@ class RunFiles:
 
     @property
     def nodes(self) -> list[NodeEntry]:
-        """Where the tasks of the newest submission run, as docs/journal.md has it. Raises LabError where there is
-        none."""
+        """The nodes of the newest submission, as in docs/journal.md. Raises LabError where there is none."""
         self.require_submission()
         return (self.state.placement or self.state.submissions[-1]).nodes
 
     @property
     def drained_nodes(self) -> list[str]:
-        """Nodes on which the user wants nothing new to start."""
+        """Nodes on which nothing new starts, by command."""
         return [] if self.state.placement is None else self.state.placement.drained
 
     def entries(self) -> dict[str, NodeEntry]:
@@ -175,7 +173,7 @@ class RunFiles:
         return entries | {entry["name"]: entry for entry in self.nodes}
 
     def builder(self, submission: int | None = None) -> TaskBuilder:
-        """How tasks of a submission are run, by default of the newest. Raises LabError, SpecError."""
+        """Return the task builder of a submission, by default the newest. Raises LabError, SpecError."""
         number = self.submission if submission is None else submission
         if number not in self._builders:
             about = self.state.submissions[number]
@@ -187,7 +185,7 @@ class RunFiles:
         return self._builders[number]
 
     def settings(self, *, extends: bool) -> RunSettings:
-        """What the scheduler wants to know of the newest submission. extends: further repeats can be found out.
+        """Return the settings of the newest submission for the scheduler. extends: further repeats can be computed.
         Raises LabError, SpecError."""
         builder = self.builder()
         experiment, plan = builder.experiment, builder.plan
@@ -213,8 +211,8 @@ class RunFiles:
         )
 
     def program_change(self, task: int) -> str:
-        """What to note of a task that starts on this machine now, because the files that it reads have changed since it
-        was submitted; empty where they have not."""
+        """Return the note for a task that starts on this machine now, if its files have changed since the submission;
+        else empty."""
         number = self.state.columns["submission"][task]
         if number not in self._program_changes:
             folder = self.builder(number).experiment.folder
@@ -223,8 +221,8 @@ class RunFiles:
 
 
 class ProgramChanges:
-    """Finds out whether what tasks of this machine read beside a snapshot is still what was submitted: the files of one
-    submission. `seen`: name -> [size, mtime in nanoseconds] when it was made."""
+    """Finds changes in the files that tasks of this machine read beside a snapshot: the files of one submission.
+    `seen`: name -> [size, mtime in nanoseconds] at the submission."""
 
     def __init__(self, folder: Path, submission: Submitted) -> None:
         self.folder = folder
@@ -234,7 +232,7 @@ class ProgramChanges:
         self._next = 0.0
 
     def note(self) -> str:
-        """What a task that starts now is to be noted for; empty where all is as it was."""
+        """Return the note for a task that starts now; empty where nothing has changed."""
         began = time.monotonic()
         if began >= self._next:
             for name in self.seen:

@@ -38,19 +38,19 @@ class NodeSample(TypedDict, total=False):
 
 
 class Samples:
-    """The writing end. What the disk does not take is left out: nothing depends on it."""
+    """Writes samples. If the disk has no room they are dropped: nothing depends on them."""
 
     def __init__(self, lab: Lab) -> None:
         self.path = lab.path / layout.NODES_FILE
         self._states: dict[str, str] = {}  # of each node, as it was written last
 
     def take(self, node: NodeConnection, message: Sample) -> None:
-        """Write down one sample."""
+        """Write a sample."""
         node.sample = message
         self._write(node)
 
     def note(self, node: NodeConnection) -> None:
-        """Write down that a node stands otherwise than before: it has come, it has gone."""
+        """Write that the state of a node has changed."""
         if not node.ready:
             node.sample = None
         if self._states.get(node.name) != node.state.state:
@@ -79,7 +79,7 @@ class Samples:
 
 
 def sample_of(node: NodeConnection) -> NodeSample:
-    """How a node stands now, as a line of `nodes.jsonl`."""
+    """Return the state of a node now, as a line of `nodes.jsonl`."""
     state, measured = node.state, node.sample
     sample: NodeSample = {
         "node": node.name,

@@ -42,8 +42,8 @@ class Code:
 
 
 def code_of(experiment: Experiment, scripts: Iterable[str], folder: Path, snapshot: str | None) -> Code:
-    """What `code` and `inputs` name, and the scripts that a submission found in the commands. The code is that of the
-    submission's snapshot in the folder of its experiment, if it has one. Raises OSError, ValueError, SpecError."""
+    """Return the files of `code` and `inputs`, and the scripts that a submission found in the commands. The code is
+    that of the submission's snapshot, if it has one. Raises OSError, ValueError, SpecError."""
     found: dict[str, tuple[Path, str]] = {}
     if snapshot is not None:
         found = code_snapshot.files_of(folder, snapshot)
@@ -61,7 +61,7 @@ def code_of(experiment: Experiment, scripts: Iterable[str], folder: Path, snapsh
 
 
 class CodeStaging:
-    """Has the paths of a run on a node, once its files are there. `ready` is called when they have arrived."""
+    """Gives the paths of a run on a node, once its files are there. `ready` is called when they have arrived."""
 
     def __init__(self, files: FileChannelPool, ready: Callable[[RunFiles, NodeConnection, int], None]) -> None:
         self.files = files

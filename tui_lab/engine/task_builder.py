@@ -1,4 +1,4 @@
-"""From a task of a plan to the messages that let an agent run it."""
+"""Builds the messages with which an agent runs the tasks of a plan."""
 
 from __future__ import annotations
 
@@ -82,14 +82,15 @@ class NodePaths:
     collect: Collect | None = None
 
     def path(self, written: str) -> str:
-        """A path of the file as it is meant here."""
+        """Return a path of the file as it is on the node."""
         if self.inherits:
             written = str(Path(os.path.expandvars(written)).expanduser())
         return written if written.startswith(("/", "~")) else f"{self.workdir}/{written}"
 
 
 class TaskBuilder:
-    """How the tasks of one plan are run. `identity` names its context to agents, `code` the snapshot of the program."""
+    """Builds the messages of the tasks of one plan. `identity` names its context to agents, `code` the snapshot of the
+    program."""
 
     def __init__(
         self, experiment: Experiment, plan: Plan, folder: Path, identity: str, code: str | None = None
@@ -129,7 +130,7 @@ class TaskBuilder:
     def context(
         self, environment: Mapping[str, str], paths: NodePaths | None = None, umask: int | None = None
     ) -> Context:
-        """What all tasks on a node have in common. environment, umask: the submitter's."""
+        """Return the context that all tasks on a node share. environment, umask: the submitter's."""
         paths = paths or self.here
         setup = [lines for lines in (paths.setup, self.experiment.setup) if lines is not None]
         return Context(
@@ -149,7 +150,7 @@ class TaskBuilder:
         )
 
     def values(self, row: int, attempt: int, paths: NodePaths | None = None) -> dict[str, Value]:
-        """Parameters and built-in placeholders of one attempt. The slot is filled in by the agent."""
+        """Return parameters and built-in placeholders of one attempt. The agent fills in the slot."""
         return self._built_in(row, attempt, paths or self.here) | self.plan.parameters(row)
 
     def _built_in(self, row: int, attempt: int, paths: NodePaths) -> dict[str, Value]:
@@ -169,13 +170,13 @@ class TaskBuilder:
 
     @cached_property
     def _columns(self) -> list[array[int]]:
-        """Ids, repeats and seeds of the tasks: a Polars column takes microseconds for each number."""
+        """Ids, repeats and seeds of the tasks as lists: reading single numbers from Polars columns is slow."""
         tasks = self.plan.tasks
         names = ("task_id", "repeat", "seed")
         return [array("q", tasks[name].cast(pl.Int64).fill_null(0).to_numpy().tobytes()) for name in names]
 
     def shown(self, row: int, attempt: int = 1) -> list[str]:
-        """The commands of a task to read, with the values quoted in place, a step each."""
+        """Return the commands of a task as text, a step each, with the values quoted."""
         values = self.values(row, attempt) | {"slot": 0}
         return [command.shown(values) for command in self.commands]
 
@@ -209,10 +210,9 @@ class TaskBuilder:
         changes: Changes | None = None,
         wire_name: str = "",
     ) -> Start:
-        """The message that starts one attempt. changes: what takes the place of the file's, as `timeout` in seconds.
-        wire_name: what agents call the experiment, by default its name.
-
-        Raises ValueError where a value can't be passed to a program."""
+        """Return the message that starts one attempt. changes: what replaces the file's values, as `timeout` in
+        seconds. wire_name: of the experiment, by default its name. Raises ValueError where a value can't be passed to a
+        program."""
         paths = paths or self.here
         built_in = self._built_in(row, attempt, paths)
         parameters = self.plan.parameters(row)
@@ -256,11 +256,11 @@ class TaskBuilder:
 
     @cached_property
     def has_needs(self) -> bool:
-        """Its tasks need more of a node than a slot."""
+        """Whether its tasks need more of a node than a slot."""
         return self.experiment.needs != Needs()
 
     def needs(self, row: int, attempt: int, changes: Changes | None = None) -> AttemptNeeds:
-        """What an attempt needs of a node, and as `tokens` of the run. Raises ValueError."""
+        """Return what an attempt needs of a node, and its `tokens`. Raises ValueError."""
         changed = (changes or {}).get("needs")
         if not self.has_needs and not changed:
             return {}
@@ -277,7 +277,7 @@ class TaskBuilder:
 
 
 def as_json(value: object, indent: int | None = None) -> str:
-    """As Python's json writes it: integers of any size, NaN and Infinity by these names."""
+    """Return a value as Python's json writes it: integers of any size, NaN and Infinity by these names."""
     return json.dumps(value, ensure_ascii=False, indent=indent, separators=(",", ":") if indent is None else None)
 
 

@@ -86,10 +86,9 @@ class FileChannel:
         mode: int | None = None,
         progress: Progress | None = None,
     ) -> int:
-        """Bring a file below a node's home to this machine; its size. It grows beside the target (`part_of`), and has
-        its name and its time of change once it is whole and durable. What is here already, of the same size and time,
-        is not sent again; what is here in part is gone on with where it is of the same file, unchanged since. Also
-        raises ValueError for a target whose name is none."""
+        """Fetch a file below a node's home; return its size. It grows beside the target (`part_of`), and gets its name
+        and time once it is whole and durable. A file that is here already, with the same size and time, is not sent
+        again; a part that is here is continued."""
         facts = await self._facts(home, path)
         partial: PartialFile = await _local(target, PartialFile, target)
         try:
@@ -155,8 +154,8 @@ class FileChannel:
     async def put_tree(
         self, home: str, folder: str, files: Sequence[tuple[str, Source, str]], progress: Progress | None = None
     ) -> None:
-        """Have a folder of files on the node: (relative name, file here, its SHA-256). What the node has already is
-        not sent again, what was sent in part is gone on with, and the folder appears whole."""
+        """Send a folder of files: (relative name, file here, its SHA-256). Files that the node has are not sent again,
+        parts are continued, and the folder appears whole."""
         sources = {sha: path for _, path, sha in files}
         modes = await asyncio.to_thread(lambda: [_mode(path) for _, path, _ in files])
         entries = [[name, sha, mode] for (name, _, sha), mode in zip(files, modes, strict=True)]
@@ -170,7 +169,7 @@ class FileChannel:
             await self._ask({"tree": folder, "home": home, "files": entries}, LENGTHY)
 
     async def put_files(self, home: str, folder: str, files: Sequence[tuple[str, Source]]) -> None:
-        """Write files into a folder below the home, over what is there: (relative name, file here)."""
+        """Write files into a folder below the home, replacing those there: (relative name, file here)."""
         modes = await asyncio.to_thread(lambda: [_mode(path) for _, path in files])
         heads: list[tuple[Answer, Source, int]] = [
             ({"put": f"{folder}/{name}", "home": home, "mode": mode}, path, 0)
@@ -270,12 +269,12 @@ class FileChannel:
     # --- Questions
 
     async def packages(self, python: str) -> dict[str, str]:
-        """What an interpreter of the node has installed; empty where it can't tell."""
+        """Return the packages that an interpreter of the node has; empty where it can't list them."""
         found: dict[str, str] = (await self._ask({"packages": python}))["packages"]
         return found
 
-    async def leave(self, spool: str) -> Answer:
-        """Of an agent's spool: `alive`, `running` and `open` keys, and `spool`, its path there."""
+    async def spool_status(self, spool: str) -> Answer:
+        """Return the status of an agent's spool: `alive`, `running` and `open` keys, and `spool`, its path there."""
         return await self._ask({"leave": spool})
 
     # --- The stream
@@ -346,8 +345,8 @@ def _object_heads(
 
 
 def part_of(name: str, source: str) -> str:
-    """Where a file grows until it is whole: beside it, under a name that no program gives. source: what it is a part
-    of, for what another attempt has begun is of no use to this one."""
+    """Return the name under which a file grows until it is whole: beside it. source: the remote file, so that another
+    attempt does not continue this part."""
     folder, slash, last = name.rpartition("/")
     ending = f".{hashlib.sha256(os.fsencode(source)).hexdigest()[:DIGITS]}{PART}"
     cut = os.fsencode(last)[: NAME_MAX - len(ending)]
@@ -355,13 +354,13 @@ def part_of(name: str, source: str) -> str:
 
 
 def is_part_of(part: str, name: str) -> bool:
-    """Whether a file is a part of this one, whichever attempt has begun it."""
+    """Return whether a file is a part of this one, of any attempt."""
     end = len(PART) + DIGITS
     return part.endswith(PART) and part[:-end] == part_of(name, "")[:-end]
 
 
 async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> Any:
-    """Something with this machine's disk, in a thread."""
+    """Call a function that uses this machine's disk, in a thread."""
     try:
         return await asyncio.to_thread(do, *arguments)
     except OSError as error:
@@ -369,10 +368,11 @@ async def _local(target: TaskFile, do: Callable[..., Any], *arguments: Any) -> A
 
 
 class PartialFile:
-    """A file of a task while it comes: it grows in the folder where it was begun, whatever happens to that name."""
+    """A file of a task while it is fetched. It grows in the folder where it was begun, whatever happens to that
+    name."""
 
     def __init__(self, target: TaskFile) -> None:
-        """Raises OSError, ValueError for a name that is none."""
+        """Raises OSError, and ValueError for an invalid name."""
         self.target = target
         with task_folder(Path(target.folder), make=True) as top:
             self.folder, self.name = top.parent(os.fsencode(target.name), make=True, clear=True)
@@ -388,7 +388,7 @@ class PartialFile:
         return (facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
 
     def open(self, source: str) -> int:
-        """How much of it is here. What was begun of others by this name goes."""
+        """Open the part; return its size. Parts of other sources are removed."""
         name = os.fsdecode(self.name)
         self.part = os.fsencode(part_of(name, source))
         for entry in self.folder.entries():
@@ -414,7 +414,7 @@ class PartialFile:
         return os.fstat(self.file).st_size
 
     def finish(self, mode: int | None, mtime: int) -> None:
-        """Give it mode, time and name, all of it durable."""
+        """Give the file its mode, time and name, and make it durable."""
         if mode is not None:
             os.fchmod(self.file, mode)
         os.utime(self.file, ns=(mtime, mtime))
@@ -443,7 +443,7 @@ def _open(source: Source) -> BinaryIO:
 
 
 def _begin(source: Source, offset: int) -> tuple[BinaryIO, bytes]:
-    """A file, and of what stands behind the offset a piece and one byte: whether more follows must be known."""
+    """Open a file at an offset; return it, and its next piece and one byte more, which shows whether more follows."""
     file = _open(source)
     file.seek(offset)
     return file, file.read(PIECE + 1)

@@ -171,7 +171,7 @@ async def test_a_reconnect_ends_the_pause_between_tries(monkeypatch: pytest.Monk
         node.reconnect(after)
         await after.tried.wait()
         assert before.tries == 2
-        node.leave()
+        node.say_bye()
         await life
     assert heard.ends[0] == ("nothing answers", False)
 
@@ -200,6 +200,6 @@ async def test_a_reconnect_during_a_try_is_not_forgotten(tmp_path: Path) -> None
         node.reconnect(after)
         before.end.set()
         await after.tried.wait()
-        node.leave()
+        node.say_bye()
         await life
     assert not any(fatal for _, fatal in heard.ends)

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]:
-    """What there is to say of a lab; its damage joins the problems. Raises LabError."""
+    """Return the line for a lab; its damage is added to the problems. Raises LabError."""
     from tui_lab.client.engine_lock import take_lock
     from tui_lab.client.formatting import plural
     from tui_lab.client.repair import findings, repair_lab
@@ -84,7 +84,7 @@ def _checked_lab(path: Path, repair: bool, problems: list[Problem]) -> list[str]
 
 
 def _checked(path: Path) -> list[str]:
-    """What there is to say of a file without mistakes. Raises SpecError."""
+    """Return the line for a file without mistakes. Raises SpecError."""
     from tui_lab.client.formatting import plural
     from tui_lab.client.reading import noted
     from tui_lab.client.submission import Choice, prepare

@@ -73,8 +73,8 @@ def main(arguments: list[str]) -> int:
 
 
 def clean_nodes(args: argparse.Namespace) -> int:
-    """Remove what the lab has on its nodes while nothing runs there. Without --yes it only says which nodes it would
-    reach: only they know their files."""
+    """Remove what the lab has on its nodes while nothing runs there. Without --yes, only name the nodes: their files
+    are not known here."""
     from tui_lab.client.formatting import printable
     from tui_lab.engine.client import EngineClient
     from tui_lab.store.errors import LabError
@@ -103,7 +103,7 @@ def clean_nodes(args: argparse.Namespace) -> int:
 
 
 def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
-    """Names of the nodes that were given tasks, or were to be."""
+    """Return the nodes that were given tasks, or were to be."""
     names: dict[str, None] = {}
     for folder in folders:
         state = folder.state()
@@ -114,7 +114,7 @@ def used_nodes(folders: list[ExperimentFolder]) -> list[str]:
 
 
 def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
-    """Find what is to go, say it, and with --yes remove it; whether something could not be removed."""
+    """Find what to remove, print it, and with --yes remove it. Return whether something could not be removed."""
     from tui_lab.client.formatting import plural, printable, size
     from tui_lab.store.task_files import TaskFile, matching
 
@@ -161,7 +161,7 @@ def clean(folder: ExperimentFolder, args: argparse.Namespace) -> bool:
 
 
 def chosen(folder: ExperimentFolder, args: argparse.Namespace) -> pl.DataFrame:
-    """The tasks that all conditions mean. Raises UsageError."""
+    """Return the tasks that meet all conditions. Raises UsageError."""
     import polars as pl
 
     from tui_lab.client.address import matching, task_table
@@ -216,8 +216,8 @@ def _whole_size(place: Path) -> int:
 
 
 def _remove(folder: ExperimentFolder, path: Path) -> str:
-    """Remove a task's folder with all in it, or a file in one; never what is behind a link. What is in the way, if
-    anything is."""
+    """Remove a task's folder, or a file in one; never what is behind a link. Return what prevented it, if anything
+    did."""
     from tui_lab.portable.beneath import Folder
     from tui_lab.store import layout
 
@@ -232,7 +232,7 @@ def _remove(folder: ExperimentFolder, path: Path) -> str:
 
 
 def _journal(folder: ExperimentFolder, tasks: pl.DataFrame) -> None:
-    """Write down, before anything goes, that these tasks have no results any more. The caller holds the lock."""
+    """Record, before anything is removed, that these tasks have no results any more. The caller holds the lock."""
     from tui_lab.store import ranges
     from tui_lab.store.environment import public_words
     from tui_lab.store.events import Cleaned

@@ -113,7 +113,7 @@ def _positive(text: str) -> int:
 
 
 def _place(text: str) -> float:
-    """A number, or a date or time as seconds since 1970."""
+    """Return a number, or a date or time as seconds since 1970."""
     word = negative.text(text)
     try:
         found = float(word)
@@ -160,7 +160,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
-    """Draw until the run is over; the last chart."""
+    """Draw until the run is over; return the last chart."""
     from tui_lab.cli.output.chart_follower import Place, follow
     from tui_lab.client.address import newest
 
@@ -190,7 +190,7 @@ def _follow(args: argparse.Namespace, once: Callable[[], Chart]) -> Chart:
 
 
 def read_source(args: argparse.Namespace) -> Source:
-    """The rows: of an experiment, a query or a file. Raises UsageError, LabError, ChartError."""
+    """Return the rows of an experiment, a query or a file. Raises UsageError, LabError, ChartError."""
     from tui_lab.results.charts.model import Source
 
     given = [name for name in ("experiment", "sql", "input") if getattr(args, name) is not None]
@@ -288,7 +288,7 @@ def read_request(args: argparse.Namespace, source: Source) -> Request:
 
 
 def _number_format(code: str) -> str:
-    """Raises UsageError for one that floats don't have."""
+    """Raises UsageError for a format that floats don't have."""
     try:
         format(1.5, code)
     except ValueError:
@@ -333,7 +333,7 @@ def _as_text(chart: Chart, args: argparse.Namespace) -> str:
 
 
 def colored() -> bool:
-    """Whether standard output takes colours: a terminal that NO_COLOR and TERM allow it, or FORCE_COLOR."""
+    """Return whether standard output takes colours: a terminal, unless NO_COLOR or TERM forbid it; or FORCE_COLOR."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):

@@ -159,7 +159,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
-    """The sweeps to write files for, and experiment files of ours. Raises UsageError, SpecError."""
+    """Return the sweeps to write files for, and our own experiment files. Raises UsageError, SpecError."""
     from tui_lab.cli import exploring, patas_files
 
     sweeps, files = [], []
@@ -204,14 +204,14 @@ def _wanted(args: argparse.Namespace) -> tuple[list[Sweep], list[Path]]:
 
 
 def _absolute(workdir: str | None) -> str | None:
-    """The working folder as the file has it: what begins with a variable or a placeholder stays as it is."""
+    """Return the working folder for the file. One that begins with a variable or a placeholder stays as it is."""
     if workdir is None or workdir.startswith(("$", "~", "{")):
         return workdir
     return os.path.abspath(workdir)  # noqa: PTH100 (a link stays a link)
 
 
 def _checked(sweep: Sweep, args: argparse.Namespace) -> tuple[Path, str]:
-    """The file of a sweep and its text, which is valid. Raises UsageError for what is not."""
+    """Return the file of a sweep and its text, once that is valid. Raises UsageError."""
     from tui_lab.cli import exploring
     from tui_lab.experiment.combinations import expand
     from tui_lab.experiment.load import load
@@ -248,7 +248,7 @@ def _metrics(folder: Path) -> JsonObject:
 
 
 def _check_edited(lab: Lab | None, path: Path, text: str, may_replace: bool) -> None:
-    """A file that the user edited and never ran stays. Raises UsageError, StorageError."""
+    """Raises UsageError, StorageError where the user edited the file and has not run it."""
     old = _read(path)
     if old not in (None, text) and not may_replace and not (lab is not None and _submitted(lab, path.stem, old)):
         raise UsageError(
@@ -259,8 +259,8 @@ def _check_edited(lab: Lab | None, path: Path, text: str, may_replace: bool) -> 
 
 @contextlib.contextmanager
 def _kept(lab: Lab, made: list[tuple[Path, str]]) -> Iterator[None]:
-    """Write the files of sweeps. One whose sweep was refused after all is as before: it would pass for an edit that
-    was not run yet. Raises StorageError."""
+    """Write the files of sweeps. If a sweep is refused, its file is restored: it would count as edited and not run.
+    Raises StorageError."""
     before = {path: _read(path) for path, _ in made}
     try:
         for path, text in made:
@@ -300,13 +300,13 @@ def _write(path: Path, text: str) -> None:
 
 
 def _submitted(lab: Lab, name: str, text: str) -> bool:
-    """Whether the lab has this text among the plans of an experiment."""
+    """Return whether the lab has this text among the plans of an experiment."""
     plans = lab.new_experiment(name).plans
     return any(file.read_text(encoding="utf-8") == text for file in plans.glob("*.yaml"))
 
 
 def _calls(wanted: Sequence[Wanted], args: argparse.Namespace, redo: bool) -> Iterator[list[str]]:
-    """The words for --run: one call for all files, or where tasks are chosen one for each."""
+    """Return the words for --run: one call for all files, or, where tasks are chosen, one for each file."""
     from tui_lab.cli.patas_files import task_condition
     from tui_lab.experiment.load import load
 
@@ -337,7 +337,7 @@ def _word(file: Path) -> str:
 
 
 def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespace, redo: bool) -> bool:
-    """Show what would run, and ask. Raises SpecError, LabError, UsageError for what would be refused."""
+    """Show what would run, and ask. Raises SpecError, LabError, UsageError."""
     from tui_lab.cli.commands import plan
     from tui_lab.cli.patas_files import task_condition
     from tui_lab.client.reading import noted
@@ -358,7 +358,7 @@ def _confirmed(lab: Lab | None, wanted: Sequence[Wanted], args: argparse.Namespa
 
 @contextlib.contextmanager
 def _silence(quiet: bool) -> Iterator[None]:
-    """Without messages; errors are raised and shown behind this."""
+    """Suppress messages; errors are still raised."""
     if not quiet:
         yield
         return

@@ -30,7 +30,7 @@ _NUMBERED: Final = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_.-]*/)?\d+(?:-\d+)?(?:\.\
 
 @dataclass(frozen=True)
 class Wanted:
-    """Files that one attempt left."""
+    """The files to fetch of one attempt."""
 
     address: Address
     attempt: Attempt
@@ -43,8 +43,8 @@ class Wanted:
         """The bytes of all files together."""
         return sum(file.size for file in self.files)
 
-    def come(self) -> int:
-        """Bytes that are here already, also of files that are on their way."""
+    def fetched_bytes(self) -> int:
+        """Return the bytes that are here already, including parts of files."""
         from tui_lab.engine.transfer import is_part_of
         from tui_lab.store.task_files import listed
 
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
 
 
 def split_words(lab: Lab, words: list[str]) -> tuple[list[str], list[str]]:
-    """Tasks and globs: the first word is a task in any case, the others where they look like one."""
+    """Return tasks and globs: the first word is a task, the others if they look like one."""
     experiments = set(lab.experiments())
     tasks = [words[0]]
     globs: list[str] = []
@@ -98,8 +98,8 @@ def split_words(lab: Lab, words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
-    """What is to come, of the attempt that was named, or of the last that left anything. Raises UsageError,
-    NothingToDoError where all is here."""
+    """Return the files to fetch, of the given attempt, or of the last that left any. Raises UsageError, and
+    NothingToDoError where all are here."""
     from tui_lab.client.attempts import attempts
     from tui_lab.portable.globs import matcher
 
@@ -130,7 +130,7 @@ def choose(addresses: list[Address], globs: list[str]) -> list[Wanted]:
 
 
 def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[JsonObject]:
-    """Ask for one task after the other, and show how far it is."""
+    """Fetch the files of one task after the other, and show the progress."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tui_lab.client.formatting import plural, size
@@ -146,7 +146,9 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[J
             request = _Request(client, one)
             while not request.done(_TICK):
                 if bar is not None and shown is not None:
-                    bar.update(shown, description=str(one.address), completed=before + min(one.come(), one.size))
+                    bar.update(
+                        shown, description=str(one.address), completed=before + min(one.fetched_bytes(), one.size)
+                    )
             answer = request.answer()
             before += one.size
             fetched.append(
@@ -166,7 +168,7 @@ def _fetch(client: EngineClient, wanted: list[Wanted], *, quiet: bool) -> list[J
 
 
 class _Request:
-    """A request in a thread of its own, so that this one can look how far it is."""
+    """A request in a thread, so that this one can show the progress."""
 
     def __init__(self, client: EngineClient, wanted: Wanted) -> None:
         self._answer = Fetched(0, 0)
@@ -193,7 +195,7 @@ class _Request:
         return not self._thread.is_alive()
 
     def answer(self) -> Fetched:
-        """What the engine said. Raises what the request did."""
+        """Return the engine's answer. Raises the errors of the request."""
         if self._error is not None:
             raise self._error
         return self._answer

@@ -1,4 +1,4 @@
-"""`tui-lab history`: what was submitted when, by whom, and what became of it."""
+"""`tui-lab history`: the submissions, when and by whom, and their results."""
 
 from __future__ import annotations
 

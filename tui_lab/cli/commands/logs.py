@@ -1,4 +1,4 @@
-"""`tui-lab logs TASK...`: what a task printed, and with -f what it prints now."""
+"""`tui-lab logs TASK...`: print the output of tasks; with -f follow it."""
 
 from __future__ import annotations
 
@@ -90,8 +90,7 @@ class Outputs:
             self.steps = [address.step]
 
     def files(self) -> list[TaskFile]:
-        """Those of the attempt that is meant, by default the newest. Raises UsageError for an unknown
-        attempt."""
+        """Return the files of the given attempt, by default the newest. Raises UsageError for an unknown attempt."""
         from tui_lab.store.layout import stream_file
         from tui_lab.store.task_files import TaskFile
 
@@ -104,12 +103,12 @@ class Outputs:
         return [TaskFile(str(self.place), name) for name in names]
 
     def trouble(self) -> str:
-        """Why its outputs can't be read, although they may be there; else empty."""
+        """Return why the outputs can't be read, though they may exist; else empty."""
         return next((f"can't be read: {file.name}: {why}" for file in self.files() if (why := file.trouble())), "")
 
     @property
     def reason(self) -> str | None:
-        """Why the last attempt did not end well; None where it did."""
+        """Return why the last attempt failed; None where it did not."""
         from tui_lab.store import fold
 
         return fold.REASONS[self.address.folder.state().columns["reason"][self.address.task]]
@@ -146,7 +145,7 @@ def _print(outputs: Outputs, args: argparse.Namespace, title: bool) -> None:
 
 
 def _start_of_last(file: BinaryIO, lines: int) -> int:
-    """Offset at which the last `lines` lines begin, read from the end: a file may be huge."""
+    """Return the offset of the last `lines` lines, read from the end: a file may be huge."""
     size = position = file.seek(0, os.SEEK_END)
     found = 0
     while position > 0 and lines > 0:
@@ -163,8 +162,7 @@ def _start_of_last(file: BinaryIO, lines: int) -> int:
 
 
 class Writer:
-    """Writes output to standard output as it is; on a terminal without what could touch it, by whole
-    lines."""
+    """Writes output to standard output unchanged; on a terminal by whole lines, without control characters."""
 
     def __init__(self, raw: bool) -> None:
         self.plain = sys.stdout.isatty() and not raw
@@ -181,7 +179,7 @@ class Writer:
         self._put(block)
 
     def end(self, line: bool) -> None:
-        """Write what is left; with `line` what comes next begins in a new one, if someone looks."""
+        """Write the rest. line: on a terminal, begin a new line."""
         self._put(self.rest)
         self.rest = b""
         if line and sys.stdout.isatty() and not self.last.endswith(b"\n"):
@@ -206,7 +204,7 @@ class Writer:
 
 
 def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
-    """Print a task's output as it grows, until the task has ended, or nothing runs that could end it."""
+    """Print a task's output as it grows, until the task has ended or nothing can end it any more."""
     from tui_lab.engine.lock import engine_elsewhere
     from tui_lab.store import fold
 
@@ -245,7 +243,7 @@ def _follow(outputs: Outputs, lab: Lab, args: argparse.Namespace) -> None:
 
 
 def _from_node(engine: EngineClient, outputs: Outputs, path: TaskFile, offset: int, writer: Writer) -> int:
-    """Print what a file on another machine has behind an offset, by way of the engine; the offset behind that."""
+    """Print a file of another machine from an offset on, through the engine; return the offset after it."""
     from tui_lab.store.errors import LabError
 
     task, folder = outputs.address.task, outputs.address.folder

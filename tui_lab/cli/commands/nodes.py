@@ -1,4 +1,4 @@
-"""`tui-lab nodes`: how the nodes are; more or fewer slots, taking nodes out and back in, adding some."""
+"""`tui-lab nodes`: show the nodes; change slots; drain, resume, reconnect and add nodes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _list(lab: Lab, args: argparse.Namespace) -> None:
 
 
 def _change(lab: Lab, args: argparse.Namespace) -> int:
-    """Ask the engine, and say what it took on, and how nodes that are to be reached came out."""
+    """Send commands to the engine, print what it did, and whether nodes could be reached."""
     from tui_lab.engine.client import EngineClient
 
     asked = _asked(lab, args)
@@ -138,7 +138,7 @@ def _say(text: str, args: argparse.Namespace) -> None:
 
 
 def _reached(client: EngineClient, name: str) -> dict[str, str]:
-    """State and error of a node once it has answered, or a try has failed."""
+    """Return state and error of a node once it has answered, or a try has failed."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         node = next((node for node in client.request(ListNodes()).nodes if node.name == name), None)
@@ -150,7 +150,7 @@ def _reached(client: EngineClient, name: str) -> dict[str, str]:
 
 
 def _asked(lab: Lab, args: argparse.Namespace) -> list[tuple[_Change, str]]:
-    """Commands for the engine, and what to say once they are done. Raises UsageError."""
+    """Return commands for the engine, and the text for when they are done. Raises UsageError."""
     action, words = args.action, args.words
     if (args.node or args.cluster) and action != "add":
         raise UsageError(f"nodes {action}: --node and --cluster belong to add")

@@ -93,8 +93,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _write_for_patas(results: Results) -> None:
-    """The table where patas writes it, under its names. Its users read this file; where it can't be written, that is
-    noted: the tables do not need it."""
+    """Write the table where patas writes it, with its names. A failure is only noted: the tables don't need it."""
     from tui_lab.results.export.output import OutputError, write
     from tui_lab.results.patas_names import patas_table
 
@@ -108,7 +107,7 @@ def _write_for_patas(results: Results) -> None:
 
 
 def choose(args: argparse.Namespace) -> ExperimentFolder:
-    """The experiment meant. Raises UsageError, LabError."""
+    """Return the experiment. Raises UsageError, LabError."""
     from tui_lab.client.address import experiment_at, newest
 
     if args.folder is not None:
@@ -126,7 +125,7 @@ def choose(args: argparse.Namespace) -> ExperimentFolder:
 
 
 def _refuse(path: Path, lab: Path) -> None:
-    """Raises UsageError where it can be said what to type in the place of a folder that is no experiment."""
+    """Raises UsageError with what to type in place of a folder that is no experiment."""
     from tui_lab.store import layout
     from tui_lab.store.errors import LabError
     from tui_lab.store.lab import Lab
@@ -146,8 +145,8 @@ def _refuse(path: Path, lab: Path) -> None:
 
 
 def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | None, Experiment | None]:
-    """The experiment with the metrics of the command line, or with those that its file has now, as text and read; None
-    where they are in force. Raises SpecError, UsageError."""
+    """Return the experiment with the metrics of the command line, or of its present file, as text and read; None where
+    these are used already. Raises SpecError, UsageError."""
     from tui_lab.experiment.load import load
     from tui_lab.experiment.yaml.parser import parse
 
@@ -173,7 +172,7 @@ def wanted(folder: ExperimentFolder, args: argparse.Namespace) -> tuple[str | No
 
 
 def check_patterns(args: argparse.Namespace) -> None:
-    """Raises UsageError that points at the mistake in a pattern of the command line."""
+    """Raises UsageError with the place of the mistake in a pattern of the command line."""
     from tui_lab.experiment.patterns.pattern import PatternError, compile_pattern
 
     for option, text in [*((f"-p {name}", pattern) for name, pattern in args.patterns), ("-n", args.each)]:
@@ -191,7 +190,7 @@ def check_patterns(args: argparse.Namespace) -> None:
 
 
 def _changed(folder: ExperimentFolder, text: str, changes: JsonObject) -> tuple[str, Experiment]:
-    """The experiment's file with other metrics, as text and read. Raises SpecError."""
+    """Return the experiment's file with other metrics, as text and read. Raises SpecError."""
     import yaml
 
     from tui_lab.experiment.load import load
@@ -204,7 +203,7 @@ def _changed(folder: ExperimentFolder, text: str, changes: JsonObject) -> tuple[
 
 
 def report(results: Results, warnings: list[str], as_json: bool) -> None:
-    """In how many tasks each metric was found, and what to do about those found nowhere."""
+    """Print in how many tasks each metric was found, and hints for those found nowhere."""
     from tui_lab.client.formatting import plural
 
     grid = results.grid

@@ -1,4 +1,4 @@
-"""`tui-lab pause`: start no more tasks for now; what runs goes on."""
+"""`tui-lab pause`: start no more tasks for now; running tasks may finish."""
 
 from __future__ import annotations
 

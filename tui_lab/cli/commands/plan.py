@@ -107,7 +107,7 @@ def show(prepared: Prepared, everything: bool) -> None:
 
 
 def _product(prepared: Prepared, combinations: int) -> str:
-    """How many tasks there are, and why."""
+    """Return how many tasks there are, and why."""
     from tui_lab.client.formatting import plural
 
     repeat, tasks = prepared.experiment.repeat, plural(prepared.plan.tasks.height, "task")
@@ -119,7 +119,7 @@ def _product(prepared: Prepared, combinations: int) -> str:
 
 
 def and_more(prepared: Prepared) -> str:
-    """What `repeat.until` may add to the tasks that run at first."""
+    """Return how many tasks `repeat.until` may add."""
     repeat = prepared.experiment.repeat
     if isinstance(repeat, int) or not len(prepared.spare):
         return ""

@@ -1,4 +1,4 @@
-"""`tui-lab query SQL`: ask the results of a lab."""
+"""`tui-lab query SQL`: query the results of a lab."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer(lab: Lab, args: argparse.Namespace) -> pl.DataFrame | None:
-    """The table to print; None where there is none. Raises QueryError."""
+    """Return the table to print; None where there is none. Raises QueryError."""
     import polars as pl
 
     from tui_lab.results.sql import saved_queries

@@ -1,4 +1,4 @@
-"""`tui-lab resume`: continue what was paused or interrupted, as it was asked for."""
+"""`tui-lab resume`: continue what was paused or interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`tui-lab --run FILE...`: submit, follow, and say at the end what came out."""
+"""`tui-lab --run FILE...`: submit, follow, and print a summary at the end."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def parser(known: Mapping[str, Command] = COMMANDS.own) -> argparse.ArgumentPars
 
 
 def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: list[NodeEntry] | None = None) -> int:
-    """`nodes`: those to run on, where they are not among the arguments. `open_screen`: see `OpenScreen`."""
+    """Run `tui-lab --run`, or open the screen; return the exit status. nodes: those to run on, if the arguments name
+    none. open_screen: see `OpenScreen`."""
     asked = not {"-h", "--help"}.isdisjoint(arguments)
     args = parser(COMMANDS.members() if asked else COMMANDS.own).parse_intermixed_args(arguments)
     if args.version:
@@ -93,7 +94,7 @@ def main(arguments: list[str], open_screen: OpenScreen | None = None, nodes: lis
 
 
 def _not_run(args: argparse.Namespace, open_screen: OpenScreen | None) -> int:
-    """The screen: on the lab, on a lab that is named, or with a file in the editor."""
+    """Open the screen: on the lab, on a lab that is named, or with a file in the editor."""
     from tui_lab.experiment.yaml.problem import suggest
 
     if len(args.words) > 1:
@@ -208,7 +209,7 @@ def _prepare_all(lab: Lab | None, files: list[Path], choice: Choice) -> list[Pre
 
 
 def announce(prepared: Prepared) -> None:
-    """What is about to run, and why, on standard error."""
+    """Print what is about to run, and why, on standard error."""
     from tui_lab.cli.commands.plan import and_more
     from tui_lab.client.formatting import plural
 

@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _builder(address: Address) -> tuple[TaskBuilder, int]:
-    """How the task was or would be run: by the newest plan that has it."""
+    """Return the task builder and the row of a task, by the newest plan that has it."""
     from tui_lab.engine.task_builder import TaskBuilder
 
     folder = address.folder

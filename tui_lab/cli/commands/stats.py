@@ -297,7 +297,7 @@ def _resamples(text: str) -> int:
 
 
 def _with_count(arguments: Sequence[str]) -> list[str]:
-    """`--bootstrap grid` asks for the experiment grid: only a number is its count."""
+    """Let `--bootstrap grid` mean the experiment grid: only a number is its count."""
     words = list(arguments)
     for place, word in enumerate(arguments):
         following = arguments[place + 1] if place + 1 < len(arguments) else ""
@@ -351,7 +351,7 @@ def _goals(results: Results | None, text: str | None, metrics: tuple[str, ...] |
 
 
 def _shown_metrics(report: Report, args: argparse.Namespace) -> list[MetricReport]:
-    """Those with a table of their own: the ones asked for, else the leading one."""
+    """Return the metrics that get a table: the requested ones, else the leading one."""
     from tui_lab.results.statistics.settings import leading_metric
 
     if args.metric or args.pareto:
@@ -393,7 +393,7 @@ def _print(
 
 
 def _write_table(file: Path | None, lines: Callable[[int], Iterator[Text]]) -> None:
-    """Lines for a width, to a file or the terminal."""
+    """Write lines for a width, to a file or the terminal."""
     if file is not None:
         with open(file, "w", encoding="utf-8") as stream:
             console = new_console(stream, highlight=False, soft_wrap=True, width=200)

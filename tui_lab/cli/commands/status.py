@@ -98,7 +98,7 @@ def _all(folders: list[ExperimentFolder], engine: Status | None) -> tuple[list[E
 
 
 def _engine(lab: Lab) -> tuple[Status | None, int]:
-    """What the engine says of itself, None where none is running; and the exit status that belongs to it."""
+    """Return the engine's status, None where none is running; and the exit status for it."""
     from tui_lab.engine.client import EngineClient, EngineGone, EngineSilent
     from tui_lab.store.errors import StorageError
 
