@@ -79,7 +79,7 @@ class Rows:
         """A number for each task."""
         self.state = _of_state(state, "state", self.tasks["task_id"], PENDING)
         self.waits = _of_state(state, "queued", self.tasks["task_id"], 0) == 1
-        """TaskCounts for, and not yet at its end."""
+        """Whether a task is requested and has not ended."""
         self.asked = self.waits | (self.state != PENDING) | (_of_state(state, "attempts", self.tasks["task_id"], 0) > 0)
         """Was ever asked for."""
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 # --- The last step of painting where a terminal shows ASCII only: every sign, ours or Textual's, becomes a plain one
 class PlainSigns(LineFilter):
-    """A filter for all that is painted, so that no pane needs to know of it."""
+    """Replaces signs by ASCII in all lines that are painted, so that no pane needs to."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         if all(segment.text.isascii() for segment in segments):
@@ -56,7 +56,7 @@ class PlainSigns(LineFilter):
 
 # --- Another engine in place of one that died: what was going goes on, with the environment of this screen
 def start_engine(app: LabApp) -> tuple[str, SeverityLevel]:
-    """Start it where none is alive, and resume. What to tell. Blocks."""
+    """Start an engine where none is alive, and resume. Return the message for the user. Blocks."""
     from tui_lab.store.errors import LabError
 
     snapshot = app.snapshot
@@ -82,7 +82,7 @@ class Notification(NamedTuple):
 
 
 def notifications(before: LabSnapshot, now: LabSnapshot) -> list[Notification]:
-    """What has happened between two snapshots of a lab."""
+    """Return what has happened between two snapshots of a lab."""
     if before.lab is None or now.lab is not before.lab:
         return []
     found = [Notification("The engine has died; nothing is lost.", "error")] if now.died and not before.died else []
@@ -136,7 +136,7 @@ def _signals_ignored(*numbers: signal.Signals) -> Iterator[None]:
 
 
 class LabApp(App[int]):
-    """Panes call the methods below, and never reach into each other."""
+    """The app. Panes call the methods below; they don't know each other."""
 
     TITLE = "TUI Lab"
     CSS_PATH = "lab.tcss"
@@ -226,14 +226,14 @@ class LabApp(App[int]):
             self.clear_notifications()
 
     def _letter_after_escape(self, event: events.Key) -> events.Key | None:
-        """The letter of a key with alt that does nothing: a terminal sends escape and a letter in the same way."""
+        """Let the letter of an unused key with alt act: terminals send escape and a letter in the same way."""
         alt, _, letter = event.key.rpartition("+")
         if alt != "alt" or len(letter) != 1 or event.key in self.screen.active_bindings:
             return None
         return events.Key(letter, letter)
 
     async def action_simulate_key(self, key: str) -> None:
-        """A key of the footer that was clicked comes before what is typed after the click."""
+        """Let a key that was clicked in the footer act before what is typed after the click."""
         self._input.after(events.Key(key, None))
 
     def hold_input(self, seconds: float = LONGEST, rows: bool = False) -> Callable[[], None]:
@@ -243,7 +243,7 @@ class LabApp(App[int]):
         return self._input.hold(seconds, rows)
 
     def _is_way_out(self, event: events.Event) -> bool:
-        """Whether an event opens another pane, leaves what has the focus, or the screen."""
+        """Return whether an event opens another pane, or leaves the widget with the focus or the screen."""
         if not isinstance(event, events.Key) or not self.screen_stack:
             return False
         if event.key in ("ctrl+c", "escape"):
@@ -264,8 +264,8 @@ class LabApp(App[int]):
 
     @work(thread=True, group="begin")
     def _begin(self, first: str, release: Callable[[], None]) -> None:
-        """The frame stands: now the first pane, then the watcher, then the rest of the panes. What they import takes
-        longer than all of the above, so a thread does it. What is typed meanwhile is meant for the pane."""
+        """Open the first pane, then start the watcher, then import the other panes, in a thread: that takes longer than
+        all of the above. Typed keys wait for the pane."""
         panes.load(first)
         self.call_from_thread(self._open_first, first)
         self.call_from_thread(release)
@@ -299,7 +299,7 @@ class LabApp(App[int]):
                 self.tell(f"{config_file()}: keys.{name}: there is no such action; {hint}", "error")
 
     def _first(self) -> str:
-        """The pane that the screen opens with."""
+        """Return the pane that the screen opens with."""
         if self.file is not None:
             return "experiment"
         if not (self.lab_path / "lab.json").exists():
@@ -325,7 +325,7 @@ class LabApp(App[int]):
             pane.focus_first()
 
     def open_pane(self, name: str) -> Pane:
-        """Make a pane visible, and let it show how the lab stands."""
+        """Make a pane visible, and show it the snapshot; return it."""
         switcher = self.screen_stack[0].query_one("#panes", ContentSwitcher)
         pane = self._panes.get(name)
         if pane is None:
@@ -353,30 +353,30 @@ class LabApp(App[int]):
             pane.call_after_refresh(getattr(pane, method), *words)
 
     def open_task(self, experiment: str, task_id: int) -> None:
-        """The Tasks pane with the cursor on a task, and its log below."""
+        """Show a task in the Tasks pane, with its log."""
         self.current = experiment
         self._ask_pane("tasks", "open_task", experiment, task_id)
 
     def show_tasks(self, experiment: str, where: str) -> None:
-        """The Tasks pane with the tasks for which a SQL condition holds."""
+        """Show the tasks for which a SQL condition holds."""
         self.current = experiment
         self._ask_pane("tasks", "show_tasks", experiment, where)
 
     def open_query(self, sql: str) -> None:
-        """The Query pane, with the answer to a query."""
+        """Run a query in the Query pane."""
         self._ask_pane("query", "open_query", sql)
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
-        """The Chart pane with a frame."""
+        """Show a frame in the Chart pane."""
         self._ask_pane("chart", "open_chart", frame, title, request)
 
     def open_file(self, path: Path) -> None:
-        """The Experiment pane with a file."""
+        """Open a file in the Experiment pane."""
         self.file = path
         self._ask_pane("experiment", "open_file", path)
 
     def open_text(self, path: Path, text: str, origin: str) -> None:
-        """The Experiment pane with another text of a file, not saved. origin: where the text is from, as shown."""
+        """Open another text of a file, not saved, in the Experiment pane. origin: where it is from, as shown."""
         self.file = path
         self._ask_pane("experiment", "open_text", path, text, origin)
 
@@ -426,7 +426,7 @@ class LabApp(App[int]):
             line.show("; ".join(filter(None, [snapshot.engine.notice if snapshot.engine is not None else "", *notes])))
 
     def change_lab(self, path: Path) -> None:
-        """Look at another lab."""
+        """Show another lab."""
         self._watcher.close()
         self.lab_path, self.lab = path, None
         self.saved_state = SavedState(self.saved_state.path, path)
@@ -435,7 +435,7 @@ class LabApp(App[int]):
         self.show_pane("tasks")
 
     def refresh_snapshot(self) -> None:
-        """Read the lab now: the engine just got a command."""
+        """Read the lab now, as after a command to the engine."""
         self._watcher.wake()
 
     def engine(self) -> EngineClient:
@@ -462,7 +462,7 @@ class LabApp(App[int]):
                 drop_typed()
 
     def command_environment(self) -> dict[str, str]:
-        """The environment of commands that are launched from here."""
+        """Return the environment of commands that are launched from here."""
         return dict(os.environ)
 
     # --- What panes ask of the screen
@@ -475,7 +475,7 @@ class LabApp(App[int]):
             self.notify(text, severity=severity, markup=False)
 
     def worker_failed(self, node: DOMNode, error: Exception, trace: str) -> None:
-        """Report an unexpected error of a worker, on its part of the screen, too, and keep its traceback."""
+        """Report an unexpected error of a worker, in its pane, too, and keep its traceback."""
         pane = next((one for one in node.ancestors_with_self if isinstance(one, Pane)), None)
         text = f"internal error: {type(error).__name__}: {error}"
         try:
@@ -487,7 +487,7 @@ class LabApp(App[int]):
             pane.worker_failed(text)
 
     def copy(self, text: str, what: str) -> None:
-        """Put a text where it can be pasted from, also over SSH, and say so. what: "the command", as shown."""
+        """Copy a text to the clipboard, also over SSH, and say so. what: its name, as shown."""
         from tui_lab.tui.base import clipboard
 
         try:
@@ -544,7 +544,7 @@ class LabApp(App[int]):
         self.theme = themes.CYCLE[(place + 1) % len(themes.CYCLE)]
 
     def action_redraw(self) -> None:
-        """Textual paints what it believes to have changed: to write over a foreign text it has to begin anew."""
+        """Paint the whole screen: Textual paints only what it knows to have changed."""
         if self._driver is not None:
             self._driver.write("\x1b[2J")
         self.screen.refresh(layout=True)
@@ -570,7 +570,7 @@ class LabApp(App[int]):
             self.pane.leave_text()
 
     def action_help_quit(self) -> None:
-        """ctrl+c, where there is nothing to copy."""
+        """Say how to leave: ctrl+c, where nothing is selected."""
         self.tell("q leaves; the run goes on")
 
     def hung_up(self) -> None:

@@ -30,7 +30,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Hangup:
-    """leave is called once, in a thread; the process ends without it where that takes longer than GRACE."""
+    """Calls `leave` once, in a thread, when the terminal is gone; ends the process if that takes longer than GRACE."""
 
     def __init__(self, leave: Callable[[], object]) -> None:
         self.status: int | None = None  # the exit status from the moment on at which the end was asked for
@@ -103,8 +103,8 @@ async def _run(app: LabApp) -> int | None:
 
 
 def _end(status: int) -> NoReturn:
-    """Give the shell back at once: to take down Python with all that is loaded takes half a second, and threads may be
-    left whose reads are no longer needed. Everything is written by now."""
+    """Return to the shell at once: ending Python with all its modules takes half a second, and threads may be left
+    whose reads are not needed. Everything is written by now."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

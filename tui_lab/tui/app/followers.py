@@ -45,7 +45,7 @@ class WatchedExperiment:
         self._last = ExperimentSnapshot(folder.name)
 
     def take_snapshot(self, active: bool) -> ExperimentSnapshot:
-        """How it stands now."""
+        """Return the present state of the experiment."""
         try:
             state, moved = self._follow()
         except (LabError, OSError) as error:
@@ -75,7 +75,7 @@ class WatchedExperiment:
         return self._last
 
     def _follow(self) -> tuple[State, bool]:
-        """The state now, and whether the journal has gained something."""
+        """Return the state, and whether the journal has new events."""
         if self._state is None:
             self._state = self.folder.state()
             self._begin(self._state)
@@ -87,7 +87,7 @@ class WatchedExperiment:
         return self._state, self._state.offset != before
 
     def _begin(self, state: State) -> None:
-        """What a run that is going has done before anyone looked."""
+        """Count what the run has done before it was watched."""
         if not state.submissions:
             return
         self._since = state.submissions[-1].at
@@ -109,7 +109,7 @@ class WatchedExperiment:
                 self._failure, self._line = event, ""
 
     def _rate(self) -> float | None:
-        """Tasks that end per second, of late."""
+        """Return the tasks that have ended per second, recently."""
         if not self._ends:
             return None
         full = len(self._ends) == RECENT
@@ -124,7 +124,7 @@ class WatchedExperiment:
 
 
 class WatchedEngine:
-    """Asks over one connection that it keeps. samples: what was seen of each node, the newest last."""
+    """Asks the engine over one connection. samples: of each node, the newest last."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -135,7 +135,7 @@ class WatchedEngine:
         self._last: EngineSnapshot | None = None
 
     def take_snapshot(self) -> EngineSnapshot | None:
-        """What the engine says of itself; None where none is running."""
+        """Return the engine's status; None where none is running."""
         try:
             self._last = self._ask()
             self._answered = time.monotonic()
@@ -151,8 +151,8 @@ class WatchedEngine:
             self._last = EngineSnapshot(notice=str(error))
         return self._last
 
-    def left_word(self) -> bool:
-        """Whether an engine of this host went without saying so: it was killed."""
+    def was_killed(self) -> bool:
+        """Return whether an engine of this host was killed: it did not say that it ends."""
         facts = EngineFacts.read(self.lab)
         return facts is not None and facts.here and not facts.alive
 
@@ -196,7 +196,7 @@ class WatchedEngine:
 
 
 def sample(at: float, node: NodeStatus) -> NodeSample:
-    """A point of a node's history, from the engine's answer or a line of nodes.jsonl."""
+    """Return a sample of a node, from the engine's answer or a line of nodes.jsonl."""
     gpus = [one.used for one in node.gpus or () if one.used is not None]
     return NodeSample(
         at,
@@ -212,7 +212,7 @@ def _share(part: float | None, whole: float | None) -> float | None:
 
 
 def _recorded(path: Path) -> dict[str, tuple[NodeSample, ...]]:
-    """What the lab remembers of its nodes."""
+    """Return the samples of nodes that the lab has."""
     found: dict[str, list[NodeSample]] = {}
     for row in node_samples(path).tail(SAMPLES * 50).iter_rows(named=True):
         if row["node"] is not None and row["at"] is not None:

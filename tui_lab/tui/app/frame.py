@@ -27,12 +27,12 @@ _AWAY: Final = ("away", "lost", "failed", "quarantined")
 
 
 def clickable(content: Content, action: str) -> Content:
-    """Text that runs an action when it is clicked."""
+    """Return text that runs an action when it is clicked."""
     return content.stylize(Style.from_meta({"do": action}))  # "@click" would underline it
 
 
 class Line(Widget):
-    """One line of text over the whole width, drawn anew when what it shows changes."""
+    """One line of text over the whole width, drawn again when it changes."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = "Line { height: 1; width: 1fr; padding: 0 1; text-wrap: nowrap; }"
@@ -58,14 +58,14 @@ class Line(Widget):
         return self.content_size.width
 
     def fitted(self, left: Content, right: Content) -> Content:
-        """Both, at the ends of the line; the left one is cut where there is no room for it."""
+        """Return both texts, at the ends of the line; the left one is cut if there is too little room."""
         room = max(0, self.room - right.cell_length - (2 if right else 0))
         left = left.truncate(room, ellipsis=True) if left.cell_length > room else left
         return Content.assemble(left, " " * (self.room - left.cell_length - right.cell_length), right)
 
 
 class LabLine(Line):
-    """Which lab, which experiment, and what the engine does."""
+    """The lab, the experiment, and what the engine does."""
 
     DEFAULT_CSS = "LabLine { background: $panel; color: $foreground; }"
     snapshot: reactive[LabSnapshot] = reactive(LabSnapshot())
@@ -102,7 +102,7 @@ class LabLine(Line):
 
 
 class RunLine(Line):
-    """How the current experiment stands: progress, rate, time left, and its tasks by state."""
+    """The progress of the current experiment: rate, time left, and tasks by state."""
 
     DEFAULT_CSS = "RunLine { background: $panel; color: $foreground; }"
     snapshot: reactive[LabSnapshot] = reactive(LabSnapshot())
@@ -204,8 +204,8 @@ class Notice(Line):
 
 
 class Keys(Line):
-    """The keys that act now: those of what has focus, then those of the whole screen. What does not fit is left to
-    the help."""
+    """The keys that act now: those of the widget with the focus, then those of the app. Those that don't fit are in the
+    help."""
 
     DEFAULT_CSS = "Keys { background: $panel; color: $foreground; }"
 
@@ -249,7 +249,7 @@ class Keys(Line):
         return self.fitted(Content("  ").join(fitting), right)
 
     def _way_out(self) -> Content:
-        """What `escape` does in a text; it is the one key that must always be in sight."""
+        """Return what `escape` does in a text: this key is always shown."""
         active = self.screen.active_bindings.get("escape")
         label = active.binding.description if active is not None and active.binding.show else ""
         return self._key(Binding("escape", "leave_text", label or "Leave text"), True)

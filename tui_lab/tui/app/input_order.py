@@ -57,7 +57,7 @@ class InputOrder:
         self._rows: set[object] = set()  # those of them that a way out does not wait for
 
     def admit(self, event: events.Event) -> bool:
-        """Whether an event may be handled now."""
+        """Return whether an event may be handled now."""
         if event is self._turn:
             self._turn = None
         elif self._settling is not None:
@@ -88,7 +88,7 @@ class InputOrder:
         return release
 
     def _is_held(self, now: float) -> bool:
-        """Whether something is waited for that the next event needs."""
+        """Return whether the next event has to wait."""
         leaving = (not self._effects and self._waiting and self._waiting[0].way_out) or any(
             one.tired for one in self._waiting
         )
@@ -102,7 +102,7 @@ class InputOrder:
             self._effects.append(event)
 
     async def _settle(self) -> None:
-        """Wait for the effects of one event after the other, until none waits."""
+        """Wait for the effects of each event in turn, until none waits."""
         try:
             while True:
                 await self._quiet()
@@ -121,7 +121,7 @@ class InputOrder:
             self._settling = None
 
     async def _quiet(self) -> None:
-        """Until nothing is left to do but to wait for time, threads or people."""
+        """Wait until the app has nothing left to do at once."""
         end = time.monotonic() + LONGEST
         await asyncio.sleep(0)
         while (now := time.monotonic()) < end and self._app.is_running:
@@ -133,7 +133,7 @@ class InputOrder:
                 return
 
     def _searching(self) -> bool:
-        """Whether the command palette has yet to find what was typed."""
+        """Return whether the command palette is still searching."""
         stack = self._app.screen_stack
         if not stack or not isinstance(stack[-1], CommandPalette):
             return False
@@ -147,6 +147,6 @@ def drop_typed() -> None:
 
 
 def _ready() -> bool:
-    """Whether the loop has something to run at once. There is no public way to ask it; a loop that keeps its callbacks
-    elsewhere counts as quiet."""
+    """Return whether the loop has something to run at once. There is no public way to ask; a loop that keeps its
+    callbacks elsewhere counts as idle."""
     return bool(getattr(asyncio.get_running_loop(), "_ready", ()))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def key_words(keys: str) -> str:
-    """Keys as people write them: `r`, `^r`, `alt+1`."""
+    """Return keys as people write them: `r`, `^r`, `alt+1`."""
     return " ".join(_key_word(key.strip()) for key in keys.split(","))
 
 
@@ -37,12 +37,13 @@ def _key_word(key: str) -> str:
 
 
 def keys_of(action: Action, own: dict[str, str]) -> str:
-    """Its keys, where the user has not set others."""
+    """Return the keys of an action, as configured."""
     return key_words(own.get(action.id, action.keys))
 
 
 class Commands(Provider):
-    """Textual's own provider sorts by name; here what belongs to the pane that is open comes first."""
+    """The provider of the command palette. Textual's own sorts by name; here the actions of the open pane come
+    first."""
 
     async def discover(self) -> Hits:
         for one in commands(host_of(self.screen)):
@@ -57,7 +58,7 @@ class Commands(Provider):
 
 
 def commands(app: Host) -> Iterator[SystemCommand]:
-    """Actions of the pane that is open, of the whole screen, of the other panes; experiments; themes."""
+    """Return actions of the open pane, of the app, of the other panes; experiments; themes."""
     pane = app.pane
     opened = pane.NAME if pane is not None else ""
     for name, actions in sorted(registry().items(), key=lambda item: (item[0] != opened, item[0] != "app")):
@@ -75,7 +76,7 @@ def commands(app: Host) -> Iterator[SystemCommand]:
 
 
 def run(app: Host, action: Action) -> None:
-    """Run an action wherever it belongs; its pane is opened first."""
+    """Run an action, after opening its pane."""
     if action.owner == "app":
         app.call_later(app.run_action, action.action, app)
         return
@@ -89,7 +90,7 @@ def choose(app: Host, experiment: str) -> None:
 
 
 def help_groups(app: Host) -> list[tuple[str, list[Row]]]:
-    """Titles, each with keys and what they do: of the pane, of the widget with the focus, of the whole screen."""
+    """Return titles, each with keys and what they do: of the pane, of the widget with the focus, of the app."""
     pane = app.pane
     own = app.config.keys
     title = pane.TITLE if pane is not None else ""
@@ -126,5 +127,5 @@ def experiment_choices(snapshot: LabSnapshot, ascii: bool, coloured: bool) -> li
 
 
 def registry() -> dict[str, tuple[Action, ...]]:
-    """Every action: of the app, and of each pane by its name."""
+    """Return every action: of the app, and of each pane by its name."""
     return {"app": ACTIONS, **{name: panes.load(name).ACTIONS for name in (*panes.NAMES, *panes.others())}}

@@ -24,7 +24,7 @@ QUIET: Final = 1.0  # seconds between looks while there is no lab
 
 
 class Watcher:
-    """refresh: looks per second. post: takes the snapshots, each time that something has changed."""
+    """Reads the lab in a thread. refresh: times per second. post: takes a snapshot whenever something has changed."""
 
     def __init__(self, path: Path, refresh: float, post: Callable[[SnapshotTaken], object]) -> None:
         self.path = path
@@ -46,11 +46,11 @@ class Watcher:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look again at once: something was just asked for."""
+        """Read at once, as after a command."""
         self._at_once.set()
 
     def close(self, patience: float = 0.0) -> None:
-        """End the thread, once it is done with the look that it is at; wait for that so many seconds at most."""
+        """End the thread, after the present read. Wait for that so many seconds at most."""
         self._ending.set()
         self._at_once.set()
         if self._thread.is_alive():
@@ -78,7 +78,7 @@ class Watcher:
             self._engine.close()
 
     def _unforeseen(self, error: Exception) -> str:
-        """What to say of an internal error; its traceback is kept once."""
+        """Return the message for an internal error; its traceback is kept once."""
         text = f"the lab can't be watched: internal error: {type(error).__name__}: {error}"
         if text != self._mistake:
             self._mistake = text
@@ -104,11 +104,11 @@ class Watcher:
                 self._experiments[name] = WatchedExperiment(lab.experiment(name))
             found.append(self._experiments[name].take_snapshot(name in active))
         left = any(one.queued and one.ended is None for one in found)
-        died = left and engine is None and self._engine.left_word()
+        died = left and engine is None and self._engine.was_killed()
         return LabSnapshot(lab, tuple(found), engine, died, taken=time.time(), samples=self._engine.samples)
 
     def _open(self) -> Lab | None:
-        """The lab; None where there is none yet. Raises LabError."""
+        """Return the lab; None where there is none yet. Raises LabError."""
         from tui_lab.store.errors import LabError
         from tui_lab.store.lab import Lab
         from tui_lab.store.layout import LAB_FILE

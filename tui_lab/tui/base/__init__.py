@@ -1,1 +1,1 @@
-"""What panes stand on: actions, configuration, themes, workers."""
+"""What all panes use: actions, configuration, themes, workers."""

@@ -28,7 +28,7 @@ def copy(text: str, terminal: Callable[[str], None], folder: Path, environment: 
 
 
 def _to_tmux(text: str) -> bool:
-    """The buffer of tmux, which hands it on (`-w`) to the terminal outside. OSC 52 from within is often refused."""
+    """Copy to tmux's buffer, and from there (`-w`) to the terminal outside: OSC 52 from within is often refused."""
     data = os.fsencode(text)
     for options in (["-w"], []):  # -w came with tmux 3.2
         try:

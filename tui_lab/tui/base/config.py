@@ -49,7 +49,7 @@ def state_folder() -> Path:
 
 
 def keep_traceback(text: str) -> Path:
-    """Add a traceback to the file of those, which begins anew where it is large; its path. Raises OSError."""
+    """Append a traceback to the crash log, which is started anew when it is large. Return its path. Raises OSError."""
     file = state_folder() / CRASH_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     large = file.exists() and file.stat().st_size > CRASH_LIMIT
@@ -59,7 +59,7 @@ def keep_traceback(text: str) -> Path:
 
 
 def home_folder() -> Path:
-    """The user's home; for a user id that the machine knows by no name, and without HOME, one that is nowhere."""
+    """Return the user's home; a path that does not exist for a user without a name and without HOME."""
     try:
         return Path.home()
     except RuntimeError:
@@ -125,7 +125,7 @@ def _theme(path: Path, name: str | None) -> str | None:
 
 
 def _keys(path: Path, table: JsonObject | None) -> dict[str, str]:
-    """Both `tasks.retry = "R"` and `"tasks.retry" = "R"` are meant."""
+    """Return the configured keys: `tasks.retry = "R"` and `"tasks.retry" = "R"` mean the same."""
     found: dict[str, str] = {}
     for name, value in _flat(table or {}):
         keys = value if isinstance(value, list) else [value]
@@ -176,12 +176,12 @@ class SavedState:
         self._values: JsonObject = values if isinstance(values, dict) else {}
 
     def get(self, name: str, usual: Any = None) -> Any:
-        """A value that was kept; `usual` where there is none of its type."""
+        """Return a saved value; `usual` where there is none of its type."""
         value = self._values.get(name, usual)
         return value if usual is None or isinstance(value, type(usual)) else usual
 
     def put(self, name: str, value: Any) -> None:
-        """Keep a value that JSON can hold."""
+        """Save a value that JSON can hold."""
         self._values[name] = value
 
     def of_lab(self, name: str) -> str | None:
@@ -199,7 +199,7 @@ class SavedState:
         self.put("labs", dict(list(labs.items())[-LABS:]))
 
     def write(self) -> None:
-        """Whole, by rename."""
+        """Write the file, by rename."""
         partial = self.path.with_suffix(f".{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ def target(text: str) -> Path:
 
 
 def export_verdict(text: str, others: Collection[str] = ()) -> Verdict:
-    """What exporting to a path will do. others: further endings that the caller can write."""
+    """Return what exporting to a path will do. others: further endings that the caller can write."""
     endings = " ".join([*others, *sorted(ENDINGS)])
     if not text.strip():
         return Verdict(False, "a file, whose ending says the format: " + endings)

@@ -40,7 +40,7 @@ NO_LAB: Final = "there is no lab yet: run an experiment first"
 
 
 def nothing(snapshot: LabSnapshot, empty: str) -> str:
-    """Why there is nothing of a lab to show; `empty` where it can be read."""
+    """Return why there is nothing to show of a lab; `empty` where the lab can be read."""
     if snapshot.problem or snapshot.lab is not None:
         return snapshot.problem or empty
     return NO_LAB if snapshot.taken else "reading the lab"
@@ -171,7 +171,7 @@ def host_of(node: DOMNode) -> Host:
 
 
 class Pane(Vertical, can_focus=True):
-    """Base class. A pane takes the focus itself only where it holds nothing else that does."""
+    """Base class of panes. A pane takes the focus itself only if nothing in it does."""
 
     NAME: ClassVar[str] = ""
     TITLE: ClassVar[str] = ""
@@ -191,27 +191,27 @@ class Pane(Vertical, can_focus=True):
         return host_of(self)
 
     def hold_keys(self) -> None:
-        """Let the keys that come now wait for what a worker reads: they are meant for it. Not longer than PATIENT,
-        and not those that lead away from it."""
+        """Let typed keys wait for what a worker reads: they are for that. Not longer than PATIENT, and not the keys
+        that lead away."""
         let_go, self._let_go = self._let_go, self.lab_app.hold_input(PATIENT, rows=True)
         if let_go is not None:
             let_go()
 
     def let_keys_go(self) -> None:
-        """What they waited for is there."""
+        """Let the waiting keys act."""
         if self._let_go is not None:
             self._let_go()
             self._let_go = None
 
     @on(DescendantFocus)
     def _focus_came(self) -> None:
-        """A pane that was left before it was ready takes no keys from the one that is visible now."""
+        """Give the focus to the visible pane, if this one was left before it was ready."""
         shown = getattr(self.app, "pane", self)
         if shown is not self and shown is not None:
             shown.focus_first()
 
     def call_after_refresh(self, callback: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-        """What is typed meanwhile waits for the callback: it may move the focus, or be what a key asked for."""
+        """Call a function after the next refresh. Typed keys wait for it: it may move the focus, or answer a key."""
         release = self.lab_app.hold_input()
 
         async def call() -> None:
@@ -229,21 +229,21 @@ class Pane(Vertical, can_focus=True):
 
     @property
     def unsaved(self) -> str:
-        """What would be lost by leaving, as shown; empty if nothing."""
+        """What leaving would lose, as shown; empty if nothing."""
         return ""
 
     def keep_unsaved(self) -> str:
-        """Keep it aside for the next time. Why that can't be done; empty where it is."""
+        """Keep a copy of what is unsaved for the next start. Return why that can't be done; empty where it is."""
         return ""
 
     def show(self, snapshot: LabSnapshot) -> None:
         """Take in a new snapshot. Called only while the pane is visible, and once when it becomes visible."""
 
     def worker_failed(self, text: str) -> None:
-        """A worker of this pane ended with an unexpected error: show it where its answer is expected."""
+        """Show an unexpected error of a worker of this pane, in place of its result."""
 
     def focus_first(self) -> None:
-        """Put the cursor where the user begins, each time the pane is opened."""
+        """Focus the part in which work begins, each time the pane is opened."""
         for widget in self.query("*"):
             if widget.focusable and not is_text(widget):
                 widget.focus()
@@ -251,12 +251,12 @@ class Pane(Vertical, can_focus=True):
         self.focus()
 
     def leave_text(self) -> None:
-        """`escape` in a text field: the focus goes to what is nearest to it and no text field."""
+        """Move the focus from a text field to the nearest part that is none: `escape`."""
         self.focus_first()
         if is_text(self.screen.focused):
             self.focus()
 
 
 def is_text(widget: Widget | None) -> bool:
-    """Whether printable keys belong to this widget."""
+    """Return whether printable keys are text for a widget."""
     return widget is not None and widget.check_consume_key("x", "x")

@@ -14,7 +14,7 @@ from tui_lab.tui.base.pane import Pane
 
 
 class Place(NamedTuple):
-    """Where a pane of this program is to be found, without importing it."""
+    """Where a pane of this program is, without importing it."""
 
     module: str
     kind: str

@@ -1,4 +1,4 @@
-"""How a lab stands at one moment: made by the watcher's thread, frozen, shown by the panes."""
+"""The state of a lab at one moment: made by the watcher's thread, frozen, shown by the panes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ExperimentSnapshot:
 
 @dataclass(frozen=True)
 class EngineSnapshot:
-    """What the engine says of itself."""
+    """The status of the engine."""
 
     pid: int | None = None
     active: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class LabSnapshot:
 
 @dataclass
 class SnapshotTaken(Message):
-    """A watcher has looked. Of several that wait, only the newest is shown."""
+    """The watcher has read the lab. Of several that wait, only the newest is shown."""
 
     snapshot: LabSnapshot
     watcher: object

@@ -1,4 +1,4 @@
-"""Files to begin with: each runs as it is, or needs a program's name put in."""
+"""Templates of experiment files: each runs as it is, or needs the name of a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what is being typed will do."""
+"""Checks of text that is being typed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a text will do, and what to say of it."""
+    """Whether a text is valid, and the message to show."""
 
     good: bool
     text: str = ""

@@ -40,8 +40,8 @@ class Threads(ThreadPoolExecutor):
 
 @contextmanager
 def promised() -> Iterator[None]:
-    """Leaving waits until this has ended: the user requested it, and its output must be whole.
-    Within it nothing may wait for the screen."""
+    """Let leaving wait until this has ended: the user asked for it, and its output must be whole. Nothing in it may
+    wait for the screen."""
     token = object()
     with _promises:
         _promised.append(token)
@@ -54,7 +54,7 @@ def promised() -> Iterator[None]:
 
 
 def keep_promises() -> None:
-    """Wait for the end of all that is promised. Ctrl-C ends the wait, as KeyboardInterrupt."""
+    """Wait for the end of all `promised` work. Ctrl-C ends the wait, as KeyboardInterrupt."""
     with _promises:
         while _promised:
             _promises.wait(0.1)  # a wait without an end might not see the signal
@@ -76,8 +76,8 @@ def work(
     exclusive: bool = False,
     thread: bool = False,
 ) -> Any:
-    """Textual's `work`; an error ends no screen, but reaches `Host.worker_failed`. The worker then has the state
-    ERROR, for who has something to clear away."""
+    """Textual's `work`, but an error does not end the screen: it reaches `Host.worker_failed`, and the worker gets the
+    state ERROR."""
 
     def decorated(method: Callable[..., Any]) -> Callable[..., Worker[Any]]:
         if inspect.iscoroutinefunction(method):

@@ -1,4 +1,4 @@
-"""Which file: open one, or make a new one from a template."""
+"""Dialogs for files: open one, or make a new one from a template."""
 
 from __future__ import annotations
 
@@ -40,8 +40,7 @@ _CSS = """
 
 
 def entries(typed: str, start: Path) -> list[str]:
-    """What a half-typed path may become: YAML files, then folders (with a slash), then, if a name is begun, other
-    files."""
+    """Return completions of a path: YAML files, then folders (with a slash), then, if a name is begun, other files."""
     head, slash, tail = typed.rpartition("/")
     try:
         folder = start / Path(head + slash).expanduser()
@@ -223,7 +222,7 @@ class NewDialog(ModalScreen[tuple[Path, Template] | None]):
 
 
 def free_name(folder: Path, name: str) -> str:
-    """The name, or with a number behind its stem where it is taken."""
+    """Return the name, or with a number behind its stem if it exists."""
     path, number = Path(name), 2
     while (folder / path).exists():
         path = Path(f"{Path(name).stem}{number}{Path(name).suffix}")

@@ -21,8 +21,8 @@ CALM: Final = 0.06
 
 
 class Plot(Widget, can_focus=True):
-    """Shows a Chart, or a sentence where there is none. Charts are drawn in a thread: one of many points takes
-    longer than a frame."""
+    """Shows a Chart, or a sentence where there is none. Charts are drawn in a thread: many points take longer than a
+    frame."""
 
     DEFAULT_CSS = """
     Plot { height: 1fr; padding: 0 1; color: $foreground; background: $surface; }

@@ -1,4 +1,4 @@
-"""Ask for one line of text, and say while it is typed what it will do."""
+"""A dialog for one line of text, which shows while it is typed what it will do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to choose from in the Chart pane, and the line that says what is chosen."""
+"""The choices of the Chart pane, and the line that shows them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _ROLES: Final[dict[Role, str]] = {"x": "", "y": "", "z": "", "hue": "hue"}
 
 
 def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
-    """What is drawn, each thing behind the key that changes it."""
+    """Return what is drawn, each choice behind its key."""
     found: list[tuple[str, str, str]] = [("k", "", request.kind)]
     kind = kind_of(request.kind)
     for role, name in _ROLES.items():
@@ -72,7 +72,7 @@ def choices_line(request: Request, errors: str | None, ascii: bool) -> Text:
 
 
 def range_of(text: str) -> tuple[float, float] | None:
-    """Two numbers; None for all values. Raises ValueError."""
+    """Return two numbers; None for all values. Raises ValueError."""
     words = text.replace(",", " ").split()
     if not words:
         return None
@@ -83,7 +83,7 @@ def range_of(text: str) -> tuple[float, float] | None:
 
 
 def range_verdict(text: str) -> Verdict:
-    """What a range will do."""
+    """Return what a range will do."""
     try:
         return Verdict(True, "all values" if range_of(text) is None else "")
     except ValueError:
@@ -91,7 +91,7 @@ def range_verdict(text: str) -> Verdict:
 
 
 def column_items(source: Source, role: Role) -> list[Item]:
-    """The columns, and for the hue none of them."""
+    """Return the columns as choices; for the hue, none is a choice, too."""
     items = [Item(NONE, "(none)", "one series")] if role == "hue" else []
     names = sorted(source.frame.columns, key=lambda name: role == "hue" and name != TASK)
     return [*items, *(Item(name, name, _about(source, name)) for name in names)]

@@ -1,4 +1,4 @@
-"""The chart that rows ask for by themselves: by the types and names of their columns."""
+"""The default chart of rows, by the types and names of their columns."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _ERROR: Final = re.compile(r"ci|half|ci95(\(.*\))?|.*_(ci|ci95|half)", re.IGNORE
 
 
 def described(frame: pl.DataFrame, parameters: Collection[str] = (), metrics: Collection[str] = ()) -> Source:
-    """Which columns of an answer are parameters and which metrics: by the names of an experiment's, or else by
-    what they hold."""
+    """Return which columns of an answer are parameters and which metrics: by the names of an experiment's, or else by
+    their values."""
     known = [name for name in frame.columns if name in parameters]
     numbers = [name for name in frame.columns if is_number(frame[name]) and name not in known]
     own = [name for name in numbers if name in metrics]
@@ -55,7 +55,7 @@ def counted(source: Source) -> Source:
 
 
 def default_request(source: Source) -> Request:
-    """The kind of chart, and the columns where the usual choice is not the one."""
+    """Return the kind of chart, and the columns if they are not the usual ones."""
     frame = source.frame
     metrics = [name for name in source.metrics if name in frame.columns and is_number(frame[name])]
     if "step" in frame.columns and is_number(frame["step"]) and metrics:
@@ -89,7 +89,7 @@ def _over(frame: pl.DataFrame, parameters: list[str]) -> str:
 
 
 def _geometric(x: pl.Series) -> bool:
-    """Whether values spread over so many sizes that most would stand at the axis' end."""
+    """Return whether values span so many sizes that most would crowd at one end of a linear axis."""
     if not is_number(x) or x.dtype == pl.Duration or x.null_count() == len(x):
         return False
     values = x.drop_nulls().cast(pl.Float64).unique()
@@ -98,12 +98,12 @@ def _geometric(x: pl.Series) -> bool:
 
 
 def error_column(frame: pl.DataFrame) -> str | None:
-    """A column that holds half the width of an interval, by its name."""
+    """Return the column that holds half the width of an interval, by its name."""
     return next((name for name in frame.columns if _ERROR.fullmatch(name) and is_number(frame[name])), None)
 
 
 def of_kind(request: Request, kind: ChartKind, used: Collection[Role]) -> Request:
-    """The same request for another kind of chart."""
+    """Return the same request for another kind of chart."""
     columns = {role: name for role, name in request.columns.items() if role in used}
     log = frozenset(role for role in request.log if role in kind.log)
     ranges = request.ranges if kind.ranges and kind_of(request.kind).ranges else {}

@@ -26,7 +26,7 @@ TEXT: Final = (100, 30)
 
 
 def verdict(text: str) -> Verdict:
-    """What writing to a path will do."""
+    """Return what writing to a path will do."""
     file = exporting.target(text) if text.strip() else Path()
     ending = file.suffix.lower()
     if ending in PICTURES and find_spec("matplotlib") is None:
@@ -72,8 +72,8 @@ class MadeChart:
 def made(
     request: Request, source: Source, error_column: str | None = None, instead: Request | None = None
 ) -> MadeChart:
-    """`error_column` holds half the width of each interval, where rows are means already; `instead` is what to
-    try where the request is impossible."""
+    """Return the chart of a request. error_column: holds half the width of each interval, where rows are means already.
+    instead: a request to try if this one is impossible."""
     if not source.frame.height:
         return MadeChart(request, problem="there are no rows to draw")
     try:
@@ -97,7 +97,7 @@ def _key(match: re.Match[str]) -> str:
 
 
 def with_errors(chart: Chart, request: Request, source: Source, column: str) -> Chart:
-    """The chart with errors from a column of the rows, where every point is one row."""
+    """Return the chart with errors from a column of the rows, where every point is one row."""
     points = [series.points for series in chart.series]
     if not chart.kind.errors or not points:
         return chart

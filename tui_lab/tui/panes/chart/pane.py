@@ -166,7 +166,7 @@ class ChartPane(Pane):
     # --- Rows
 
     def open_chart(self, frame: pl.DataFrame, title: str, request: Any = None) -> None:
-        """Draw a frame, by default as its columns ask for."""
+        """Draw a frame, by default as its columns suggest."""
         source = counted(described(frame, *self._names()))
         self._given = Rows(source, "given", title)
         self._of = (None, "given")
@@ -175,7 +175,7 @@ class ChartPane(Pane):
         self.focus_first()
 
     def _names(self) -> tuple[list[str], list[str]]:
-        """Parameters and metrics of the current experiment."""
+        """Return parameters and metrics of the current experiment."""
         folder = self._folder()
         try:
             spec = folder.spec() if folder is not None else None
@@ -212,7 +212,7 @@ class ChartPane(Pane):
         self._start_reading()
 
     def _clear(self) -> None:
-        """Forget what was drawn: it was of something else."""
+        """Remove the chart: it is of something else."""
         self.rows = self.made = None
         self._reading = self._making = 0
         self.title_line.update("")
@@ -326,7 +326,7 @@ class ChartPane(Pane):
         self.notes.display = False
 
     def _describe(self) -> None:
-        """What is drawn, each thing behind the key that changes it."""
+        """Show what is drawn, each choice behind its key."""
         rows, request = self.rows, self.made.request if self.made is not None else self.request
         if rows is None:
             return
@@ -359,7 +359,7 @@ class ChartPane(Pane):
 
     @property
     def _full(self) -> Request:
-        """The request with every column named, as it is drawn."""
+        """Return the request with every column named, as it is drawn."""
         return self.made.request if self.made is not None else self.request
 
     def action_kind(self) -> None:

@@ -25,7 +25,7 @@ CURVES: Final = 12
 
 @dataclass(frozen=True)
 class Rows:
-    """What is drawn, and what is known of it."""
+    """The rows to draw, and what their columns are."""
 
     source: Source
     what: What
@@ -67,7 +67,7 @@ def steps_source(steps: pl.DataFrame, results: Results) -> Source:
 
 
 def with_tasks(steps: pl.DataFrame, parameters: tuple[str, ...]) -> pl.DataFrame:
-    """The steps with a column TASK: the task's number, and the parameters in which tasks differ."""
+    """Return the steps with a column TASK: the task's number, and the parameters in which tasks differ."""
     if "task_id" not in steps.columns or TASK in steps.columns:
         return steps
     tasks = steps.select("task_id", *parameters).unique("task_id", maintain_order=True)
@@ -86,8 +86,7 @@ def _task_name(row: Row, varying: list[str]) -> str:
 
 
 def overlaid(source: Source) -> tuple[Source, str]:
-    """The steps of the tasks to overlay: those that run, then the newest; and a note where others are left
-    out."""
+    """Return the steps of the tasks to overlay: those that run, then the newest; and a note if some are left out."""
     frame = source.frame
     tasks = frame.select("task_id", "state").unique("task_id").sort(pl.col("state") == "running", "task_id")
     if tasks.height <= CURVES:

@@ -1,4 +1,4 @@
-"""A chart in sentences: what the user would read off it, for those who can't see it or want the numbers."""
+"""A chart in sentences, for those who can't see it or want the numbers."""
 
 from __future__ import annotations
 

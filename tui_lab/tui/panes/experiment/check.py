@@ -1,7 +1,5 @@
-"""What the text in the editor means: its mistakes, and what a run of it would do.
-
-Functions for thread workers; they never touch a widget.
-"""
+"""Checks the text in the editor: its mistakes, and what a run of it would do. Functions for thread workers; they never
+touch a widget."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ _NOTICE: Final = re.compile(r".*?:(\d+):(\d+): (.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Checked:
-    """A text that was read. Without an experiment there are problems."""
+    """A text that was read. If there is no experiment, there are problems."""
 
     text: str
     problems: tuple[Problem, ...] = ()
@@ -101,7 +99,7 @@ def plan(lab: Lab | None, checked: Checked, path: Path, slots: int, asked: bool)
 
 
 def forecast_of(lab: Lab | None, path: Path, text: str, slots: int, replaces: str, choice: Choice) -> Forecast:
-    """What a run with these choices would do. Raises SpecError, LabError, UsageError."""
+    """Return what a run with these choices would do. Raises SpecError, LabError, UsageError."""
     return forecast(prepare(lab, path, choice, text), slots, replaces)
 
 
@@ -113,7 +111,7 @@ def forecast(prepared: Prepared, slots: int, replaces: str = "") -> Forecast:
 
 
 def size(experiment: Experiment) -> int:
-    """Combinations before `where` leaves any out; 0 where only a closer look can tell."""
+    """Return the combinations before `where`; 0 where they can't be counted quickly."""
     if experiment.sample is not None:
         return experiment.sample.n
     sweeping = plan_sweeps(experiment, {})
@@ -132,12 +130,12 @@ def mark_of(problem: Problem) -> Mark:
 
 
 def notice_marks(notices: Sequence[str]) -> list[Mark]:
-    """Those notices that name a place: `FILE:LINE:COLUMN: words`."""
+    """Return the notices that name a place: `FILE:LINE:COLUMN: words`."""
     found = [match for notice in notices if (match := _NOTICE.match(notice))]
     return [Mark(int(match[1]) - 1, int(match[2]) - 1, printable(match[3]), "notice") for match in found]
 
 
 def in_text(notice: str) -> str:
-    """A notice without the name of the file that everyone sees: `line 5: ...`."""
+    """Return a notice without the name of the file, which is shown already: `line 5: ...`."""
     match = _NOTICE.match(notice)
     return notice if match is None else f"line {match[1]}: {match[3]}"

@@ -1,7 +1,5 @@
-"""A file that is being edited: read, compared with the disk, written back as it was but for the edits.
-
-Nothing here knows a screen.
-"""
+"""A file that is being edited: read, compared with the disk, written back with only the edits changed. Nothing here
+uses the screen."""
 
 from __future__ import annotations
 
@@ -89,7 +87,7 @@ class EditedFile:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
     def changed_on_disk(self) -> bool:
-        """Whether someone else has written or removed the file since."""
+        """Return whether the file was written or removed by another program since."""
         try:
             return self._stamp_now() != self._stamp
         except OSError:
@@ -152,7 +150,7 @@ class EditedFile:
             self._copy.unlink(missing_ok=True)
 
     def kept(self) -> UnsavedText | None:
-        """The copy that an earlier session left, if it says anything else than the file."""
+        """The copy that an earlier session left, if it differs from the file."""
         try:
             about = json.loads(self._copy.read_text())
             kept = UnsavedText(str(about["text"]), float(about["at"]))

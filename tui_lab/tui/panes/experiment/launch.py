@@ -1,4 +1,4 @@
-"""The launch: one question that names counts and nodes, and then the submission."""
+"""The launch dialog: one question that names counts and nodes, and then the submission."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def nodes_of(words: str, known: Sequence[NodeEntry] = ()) -> list[NodeEntry]:
 
 
 def _as_before(node: NodeEntry, known: Sequence[NodeEntry]) -> NodeEntry:
-    """The node of an earlier submission with that name, with the slots and tags that are given now."""
+    """Return the node of an earlier submission with that name, with the slots and tags that are given now."""
     for one in known:
         if one["name"] == node["name"]:
             tags = list(dict.fromkeys([*one.get("tags", ()), *node["tags"]])) if node["tags"] else one.get("tags", [])
@@ -69,7 +69,7 @@ def _as_before(node: NodeEntry, known: Sequence[NodeEntry]) -> NodeEntry:
 
 
 def nodes_words(nodes: Sequence[NodeEntry]) -> str:
-    """Nodes of an earlier submission as words to begin with."""
+    """Return the nodes of an earlier submission as text for the field."""
     return ", ".join(
         shlex.join([str(node["name"]), *([str(node["slots"])] if node.get("slots") else []), *node.get("tags", ())])
         for node in nodes
@@ -77,7 +77,7 @@ def nodes_words(nodes: Sequence[NodeEntry]) -> str:
 
 
 def slots_of(nodes: Sequence[NodeEntry]) -> int | None:
-    """Slots in all; None where a node has as many as it has cores, and is not this machine."""
+    """Return all slots; None where a node has one per core, and is not this machine."""
     total = 0
     for node in nodes:
         if not node.get("slots") and node.get("host"):
@@ -87,7 +87,7 @@ def slots_of(nodes: Sequence[NodeEntry]) -> int | None:
 
 
 def last_nodes(folder: ExperimentFolder) -> list[NodeEntry]:
-    """The nodes of the last submission."""
+    """Return the nodes of the last submission."""
     submissions = folder.state().submissions if folder.exists() else []
     return list(submissions[-1].nodes) if submissions else []
 
@@ -102,7 +102,7 @@ def described(nodes: Sequence[NodeEntry]) -> str:
 
 
 class Tick(Checkbox, inherit_bindings=False):
-    """A check box that does not tell its state by colour alone. Enter is left to the dialog."""
+    """A check box that shows its state by more than colour. Enter is left to the dialog."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "toggle_button", "Tick", show=False)]
 
@@ -145,7 +145,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
     def __init__(
         self, forecast: Forecast, known: Sequence[NodeEntry], unsaved: str, replan: Callable[[Choice], Forecast]
     ) -> None:
-        """`known`: nodes of the last submission; `replan` blocks, and says what another choice would run."""
+        """known: nodes of the last submission. replan: blocks; returns what another choice would run."""
         super().__init__()
         self._forecast = forecast
         self._known = known
@@ -269,7 +269,7 @@ class LaunchDialog(ModalScreen[Launch | None]):
 
 
 def submit_file(lab_path: Path, file: Path, launch: Launch, environment: Mapping[str, str]) -> tuple[str, int]:
-    """Submit a saved file as `--run` does; the experiment's name and how many tasks will run. Blocks. Raises
+    """Submit a saved file as `--run` does; return the experiment's name and how many tasks will run. Blocks. Raises
     SpecError, LabError, UsageError."""
     lab = Lab.create(lab_path)
     with promised(), lab.submitting():

@@ -108,7 +108,7 @@ LOOK: Final = 2.0
 
 
 class EditorSide(Vertical):
-    """Holds a file. Asks nothing: the pane does."""
+    """The editor with its file. It asks no questions: the pane does."""
 
     DEFAULT_CSS = """
     EditorSide {
@@ -122,13 +122,13 @@ class EditorSide(Vertical):
     """
 
     class Edited(Message):
-        """The text is another one, and no key was pressed for a moment."""
+        """The text has changed, and no key was pressed for a moment."""
 
     class Moved(Message):
         """The cursor is in another line."""
 
     class Changed(Message):
-        """Someone else wrote the file while there are unsaved changes here."""
+        """The file was written by another program while there are unsaved changes."""
 
     def __init__(self, id: str | None = None, *, ascii: bool = False) -> None:
         super().__init__(id=id)
@@ -163,7 +163,7 @@ class EditorSide(Vertical):
 
     @property
     def text(self) -> str:
-        """The text as it is read: lines that end in a newline."""
+        """The text, with a newline at the end of each line."""
         return "\n".join(self.editor.document.lines)
 
     @property
@@ -173,7 +173,7 @@ class EditorSide(Vertical):
 
     @property
     def origin(self) -> str:
-        """Where the text is from, if that is another place than the file."""
+        """Where the text is from, if not from the file."""
         return self._origin[0] if self.unsaved else ""
 
     # --- Files
@@ -195,7 +195,7 @@ class EditorSide(Vertical):
         self._settle()
 
     def replace_text(self, text: str, origin: str = "") -> None:
-        """Another text in the editor, which can be undone; it is not saved. origin: where it is from."""
+        """Put another text into the editor, not saved; undo brings the old one back. origin: where it is from."""
         self.editor.replace(text, self.editor.document.start, self.editor.document.end)
         self._origin = (origin, [*self.editor.document.lines])
         self.editor.move_cursor((0, 0))
@@ -212,7 +212,7 @@ class EditorSide(Vertical):
         self._show_name()
 
     def reload(self) -> None:
-        """What is on disk, in place of the text; undo brings that back. Raises FileError."""
+        """Replace the text by what is on disk; undo brings it back. Raises FileError."""
         assert self.file is not None
         here = self.editor.cursor_location
         self.file.reread()
@@ -224,17 +224,17 @@ class EditorSide(Vertical):
         self._settle()
 
     def give_up(self) -> None:
-        """Unsaved changes are not wanted any more."""
+        """Drop unsaved changes."""
         if self.file is not None:
             self.file.forget()
             self._saved = self._latest = [*self.editor.document.lines]
 
     def keep(self) -> str:
-        """Make a copy of what is unsaved, should this program or its machine die. Why that can't be done, or empty."""
+        """Keep a copy of unsaved text, in case the program ends. Return why that can't be done, or an empty text."""
         return self.file.keep(self.text) if self.file is not None and self.unsaved else ""
 
     def check_disk(self) -> None:
-        """Whether the file on disk is another one by now."""
+        """Read the file again if it has changed on disk and the text is saved."""
         if self.file is None or self.conflict or not self.file.changed_on_disk():
             return
         if self.unsaved:
@@ -250,7 +250,7 @@ class EditorSide(Vertical):
             host_of(self).tell(f"{self.file.path.name} was changed on disk: read again")
 
     def edit_outside(self) -> str:
-        """Suspend the screen for $EDITOR; what went wrong, or an empty text. The text must be saved."""
+        """Suspend the screen for $EDITOR; return what went wrong, or an empty text. The text must be saved."""
         assert self.file is not None
         command = editor_command()
         if not command:
@@ -444,7 +444,7 @@ class ExperimentPane(Pane):
                 self._again = self.set_timer(wait, self._lab_changed)
 
     def _follow(self, snapshot: LabSnapshot, current: str | None) -> None:
-        """The file that was named, or that of the current experiment, or experiment.yaml of this folder."""
+        """Open the file that was named, or that of the current experiment, or experiment.yaml of this folder."""
         named, here = self.lab_app.file, Path("experiment.yaml")
         before = self._followed
         self._followed = current or before
@@ -458,7 +458,7 @@ class ExperimentPane(Pane):
 
     @work(thread=True, exclusive=True, group="experiment-find")
     def _open_experiment(self, name: str) -> None:
-        """The file that an experiment of the lab came from."""
+        """Open the file that an experiment of the lab came from."""
         lab = self.lab_app.lab
         try:
             assert lab is not None
@@ -514,7 +514,7 @@ class ExperimentPane(Pane):
         self._show_side()
 
     def _show_side(self) -> None:
-        """The problems, or the plan."""
+        """Show the problems, or the plan."""
         errors = [mark for mark in self.side.editor.marks if mark.level == "error"]
         title = self.query_one("#plan-title", Static)
         if errors:
@@ -528,7 +528,7 @@ class ExperimentPane(Pane):
             title.update("Plan")
 
     def _lab_changed(self) -> None:
-        """The same text may mean another plan by now, and there may be other outputs."""
+        """Plan again, and try the pattern again: the lab has changed."""
         self._again = self.set_timer(AGAIN, self._lab_changed) if self._planning else None
         file = self.side.file
         if file is not None and self._checked is not None and not self._checked.problems and not self._planning:
@@ -583,7 +583,7 @@ class ExperimentPane(Pane):
             self._try_out(asked)
 
     def _turn(self, to: str) -> None:
-        """In a narrow window: what is under the text."""
+        """In a narrow window, choose what is below the text."""
         self.set_class(to == "plan", "on-plan")
         self.set_class(to == "tester", "on-tester")
 
@@ -620,7 +620,7 @@ class ExperimentPane(Pane):
     # --- The launch
 
     async def _prepare(self, path: Path, text: str) -> tuple[Checked, Planned, list[NodeEntry]]:
-        """What a text would run, and the nodes that its experiment ran on before."""
+        """Return what a text would run, and the nodes that its experiment ran on before."""
         checked = await asyncio.to_thread(check, path, text)
         planned = Planned(text, problems=checked.problems)
         if not checked.problems:
@@ -690,7 +690,7 @@ class ExperimentPane(Pane):
 
     @work(exclusive=True, group="experiment-open")
     async def open_file(self, path: Path) -> None:
-        """Edit another file; asks where the text is not saved."""
+        """Edit another file; ask first if the text is not saved."""
         if await self._may_change_file():
             self.load_file(path)
 
@@ -741,7 +741,7 @@ class ExperimentPane(Pane):
             self.side.replace_text(text)
 
     async def _may_change_file(self) -> bool:
-        """Whether another file may be opened; asks where the text is not saved."""
+        """Return whether another file may be opened; ask first if the text is not saved."""
         if not self.side.unsaved:
             return True
         body = f"{self.unsaved} has changes that were not saved."

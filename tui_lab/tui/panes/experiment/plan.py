@@ -37,7 +37,7 @@ class PlanView(Vertical):
     """
 
     class Chosen(Message):
-        """The user wants to go to a mark."""
+        """A mark was chosen, to go to."""
 
         def __init__(self, mark: Mark) -> None:
             super().__init__()
@@ -58,7 +58,7 @@ class PlanView(Vertical):
         return self.query_one("#problems", OptionList)
 
     def show_problems(self, marks: Sequence[Mark], signs: dict[str, str]) -> None:
-        """The list takes the place of the plan: nothing runs from a file that has an error."""
+        """Show the list of problems in place of the plan: a file with an error can't run."""
         self._swap(problems=True)
         if tuple(marks) == self._marks:
             return
@@ -80,7 +80,7 @@ class PlanView(Vertical):
             self.listing.highlighted = min(kept, len(marks) - 1)
 
     def show_plan(self, planned: Planned, stale: bool = False) -> None:
-        """`stale`: the text has changed since, and the next plan is being made."""
+        """Show a plan. stale: the text has changed since, and the next plan is being made."""
         self._swap(problems=False)
         self._marks = ()
         self.query_one("#forecast-text", Static).update(plan_content(planned))
@@ -172,7 +172,7 @@ def _domains(forecast: Forecast) -> Iterator[tuple[str, str]]:
 
 
 def problem_line(marks: Sequence[Mark], signs: dict[str, str]) -> Text | Content:
-    """The message below the editor on the line under the cursor."""
+    """Return the message on the line under the cursor, for below the editor."""
     return Content("\n").join(
         Content.from_markup(
             f"[{'$text-error' if mark.level == 'error' else '$text-warning'}]$sign $words[/]",

@@ -105,7 +105,7 @@ def verdict(trial: Trial) -> Content:
 
 
 def columns_line(trial: Trial) -> Content:
-    """`epoch int 12 · loss float 11 of 12`: in how many rows each column has a value."""
+    """Return in how many rows each column has a value: `epoch int 12 · loss float 11 of 12`."""
     parts = []
     for column in trial.columns:
         all_of_them = column.count == trial.matches
@@ -122,8 +122,8 @@ def columns_line(trial: Trial) -> Content:
 
 
 def output_line(line: Line, digits: int, width: int, value: tuple[int, int] | None, focus: bool) -> Content:
-    """A line of the output behind its number. Of a longer one the part around what counts: an output may be one line
-    of megabytes."""
+    """Return a line of the output behind its number; of a long one the part around the match, for an output may be one
+    line of megabytes."""
     room = max(width - digits - 2, 8)
     begin, end = _part(line, room, value)
     # One character for one: spans count characters.

@@ -89,7 +89,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of it."""
+    """The result of a trial."""
 
     asked: Asked
     task: Task | None = None
@@ -164,7 +164,7 @@ class Outputs:
         self._folders: dict[Path, ExperimentFolder] = {}
 
     def of(self, folder: Path) -> list[Task]:
-        """Done tasks; where there is none, others that have ended. Raises LabError."""
+        """Return done tasks; where there are none, others that have ended. Raises LabError."""
         with self._lock:
             known = self._folders.setdefault(folder, ExperimentFolder(folder))
             if not known.exists():
@@ -321,7 +321,7 @@ def _value_span(pattern: Pattern, match: Found) -> tuple[int, int]:
 
 
 def _where(pattern: Pattern, text: Text) -> tuple[int, dict[int, list[Found]], _Spans]:
-    """The number of matches, those in at most MOST lines by the line of their value, and what they cover. Raises
+    """Return the number of matches, those in at most MOST lines by the line of their value, and what they cover. Raises
     TooSlowError."""
     search = SlowSearch(pattern, PATIENCE)
     if not pattern.spans:
@@ -368,8 +368,8 @@ def _at_nearest(trial: Trial, lines: Sequence[str], offset: int) -> Trial:
 
 
 def _text(source: str, folder: Path, task: Task, steps: tuple[str | None, ...]) -> tuple[Text, int]:
-    """The lines of an output (of a large one its end), and how many are known to be before them. Raises OSError,
-    SourceError."""
+    """Return the lines of an output (of a large one its end), and how many lines are known to come before. Raises
+    OSError, SourceError."""
     names = stream_names(source, steps)
     path = task_path(folder, task[0])
     paths = task_files(path, source, names, task[1])
@@ -380,7 +380,7 @@ def _text(source: str, folder: Path, task: Task, steps: tuple[str | None, ...]) 
 
 
 def _stub(asked: Asked) -> Experiment:
-    """As much of an experiment as reading its outputs needs: its steps."""
+    """Return an experiment with only what reading outputs needs: its steps."""
     named = {step: "true" for step in asked.steps if step is not None}
     return Experiment(name=asked.experiment, command=named or "true")
 

@@ -19,7 +19,7 @@ from tui_lab.tui.widgets.table.table import Column
 
 
 class Submission(OneSubmission):
-    """One of the list, and where it belongs."""
+    """A submission, and its experiment."""
 
     experiment: str
     going: bool
@@ -41,13 +41,13 @@ def when(moment: float | None, day: bool = True) -> str:
 
 
 def command(one: Submission) -> str:
-    """The command line as it was typed."""
+    """Return the command line as it was typed."""
     words = one.get("argv") or ["tui-lab"]
     return printable(shlex.join(["tui-lab", *map(str, words[1:])]))
 
 
 def submissions_frame(found: Sequence[Submission], ascii: bool) -> pl.DataFrame:
-    """A row for each, the newest first."""
+    """Return a row for each submission, the newest first."""
     rows = [
         {
             "address": address(one),
@@ -86,7 +86,7 @@ def columns(found: Sequence[Submission], width: int) -> list[Column]:
 
 
 def outcome(one: Submission, ascii: bool) -> str:
-    """What became of it, in short."""
+    """Return the result of a submission, in short."""
     if one["counts"]:
         return "  ".join(f"{mark(state, ascii)} {count:,}" for state, count in count_words(one["counts"]))
     if one.get("going"):
@@ -96,7 +96,7 @@ def outcome(one: Submission, ascii: bool) -> str:
 
 
 def detail(one: Submission, ascii: bool) -> Content:
-    """A submission in full."""
+    """Return all about a submission."""
     lines = [Content.assemble((address(one), "bold"), f"  {when(one['at'])}  {one['user']}@{one['host']}")]
     if one["counts"]:
         parts = []
@@ -118,7 +118,7 @@ def _line(name: str, text: str) -> Content:
 
 
 def difference(first: str, second: str, found: SubmissionDifference) -> Content:
-    """What `tui-lab diff` says of two submissions."""
+    """Return what `tui-lab diff` prints of two submissions."""
     lines = list(_changes(found["file"]))
     if not lines:
         lines.append(Content.styled("the file is the same", MUTED))

@@ -1,4 +1,4 @@
-"""The History pane: what was submitted to the lab, by whom, and what became of it; two of them compared."""
+"""The History pane: the submissions of the lab and their results; two of them compared."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ results of both, setting by setting, those that differ most first.
 
     @property
     def submission(self) -> Submission | None:
-        """The one under the cursor."""
+        """The submission under the cursor."""
         return self.listed.get(self.table.key_at(self.table.cursor_row))
 
     @on(FrameTable.RowHighlighted)
@@ -182,7 +182,7 @@ results of both, setting by setting, those that differ most first.
         self.app.call_from_thread(self.lab_app.open_text, path, text, origin)
 
     def action_compare(self) -> None:
-        """The older one first."""
+        """Compare two submissions, the older one first."""
         chosen = [self.listed[name] for name in self.table.marked if name in self.listed]
         here = self.submission
         if not chosen and here is not None:

@@ -49,7 +49,7 @@ Samples = Mapping[str, Sequence[NodeSample]]
 
 
 def nodes_of(snapshot: LabSnapshot) -> list[NodeStatus]:
-    """The engine's nodes; then those that the lab remembers, and that nothing uses now."""
+    """Return the engine's nodes; then those that only the lab remembers."""
     nodes = list(snapshot.engine.nodes) if snapshot.engine is not None else []
     known = {node.name for node in nodes}
     rest = {name: past[-1].at for name, past in sorted(snapshot.samples.items()) if name not in known and past}
@@ -57,7 +57,7 @@ def nodes_of(snapshot: LabSnapshot) -> list[NodeStatus]:
 
 
 def nodes_frame(nodes: Sequence[NodeStatus], samples: Samples, ascii: bool, width: int) -> pl.DataFrame:
-    """A row for each node, ready to be shown in a table of `width` cells."""
+    """Return a row for each node, ready for a table of `width` cells."""
     spark = _spark_width(width)
     rows = []
     for node in nodes:
@@ -104,12 +104,12 @@ def state_words(state: str, ascii: bool) -> str:
 
 
 def _live(node: NodeStatus) -> bool:
-    """What is known of it is of now."""
+    """Return whether what is known of a node is current."""
     return node.state != "not in use" and node.away_for is None
 
 
 def _since(node: NodeStatus) -> str:
-    """For how long it has been away, as far as there is room."""
+    """Return for how long a node has been away, if there is room."""
     if node.state != "away" or node.away_for is None:
         return ""
     return " " + " ".join(span(max(1.0, node.away_for)).split()[:2])
@@ -142,7 +142,7 @@ def _spark_width(width: int) -> int:
 def detail(
     node: NodeStatus, past: Sequence[NodeSample], width: int, ascii: bool, nodes: Sequence[NodeStatus]
 ) -> Content:
-    """All that is known of one of the nodes: what it is, its history, what is wrong, what runs there."""
+    """Return all about a node: its facts, its history, its error, its tasks."""
     live = _live(node)
     lines = [_what(node)]
     if wrong := trouble(node, nodes):
@@ -166,7 +166,7 @@ def detail(
 
 
 def _wrapped(label: str, text: str, width: int) -> list[Content]:
-    """Text behind a label, in as many lines as it takes."""
+    """Return text behind a label, in as many lines as it takes."""
     lines = wrap(text, max(20, width - 9))
     return [
         Content.assemble((f"{'' if number else label:<9}", MUTED), (line, "$text-error"))
@@ -214,7 +214,7 @@ def _gpu(gpu: Gpu) -> str:
 
 
 def _tasks(tasks: Sequence[Sequence[Any]], room: int) -> str:
-    """`grid/17 grid/18.2`: as many as fit, then how many more."""
+    """Return as many tasks as fit, then how many more: `grid/17 grid/18.2`."""
     if not tasks:
         return "nothing"
     found = ""
@@ -285,7 +285,7 @@ minutes, the newest on the right.
 
     @property
     def node(self) -> NodeStatus | None:
-        """The one under the cursor."""
+        """The node under the cursor."""
         row = self.table.row(self.table.cursor_row)
         return self.known.get(row["name"]) if row is not None else None
 
@@ -346,7 +346,7 @@ minutes, the newest on the right.
             self._ask_engine(lambda name: SetSlots(name, int(answer)), f"has {int(answer)} slots now")
 
     def _ask_engine(self, command: Callable[[str], Command[Answer]], then: str) -> None:
-        """Send a command that is made for the node under the cursor, and say what became of that."""
+        """Send a command for the node under the cursor, and show the result."""
         if self.node is not None:
             self._request(command(self.node.name), f"{self.node.name} {then}")
 

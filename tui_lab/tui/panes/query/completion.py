@@ -110,7 +110,7 @@ _TYPES: Final = {
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What is known of a column."""
+    """A column and its type."""
 
     name: str
     type: str = ""
@@ -126,7 +126,7 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Catalog:
-    """What can be named. `tables` in the order of the lab; None for columns that are not read yet."""
+    """The tables and columns of the lab, in its order; None for columns that are not read yet."""
 
     tables: Mapping[str, Sequence[ColumnFacts] | None] = field(default_factory=dict)
 
@@ -136,7 +136,7 @@ class Catalog:
         return (self.tables[name] or ()) if name is not None else ()
 
     def named(self, table: str) -> str | None:
-        """The table of this name, which is judged without case."""
+        """Return the table of this name; case counts for nothing."""
         return next((name for name in self.tables if name.lower() == table.lower()), None)
 
 
@@ -166,7 +166,7 @@ class Completion:
 
 
 def complete(sql: str, offset: int, catalog: Catalog) -> Completion:
-    """What could stand at an offset, where a word may have begun."""
+    """Return the completions at an offset."""
     offset = min(max(offset, 0), len(sql))
     words = list(tokens(sql))
     opened = next((word for word in words if not word.closed and word.start < offset), None)
@@ -194,7 +194,7 @@ def complete(sql: str, offset: int, catalog: Catalog) -> Completion:
 
 
 def tables_in(sql: str, catalog: Catalog) -> list[str]:
-    """The tables of the catalog that a text selects from."""
+    """Return the tables of the catalog that a text selects from."""
     return _Scope.of(list(tokens(sql)), catalog).tables
 
 
@@ -224,7 +224,7 @@ _AFTER_TABLE: Final = (
 
 
 def _clause(before: Sequence[Token]) -> str:
-    """The word that begins the clause which the place is in."""
+    """Return the word that begins the clause at a place."""
     depth = 0
     for word in reversed(before):
         if word.kind == "other" and word.text == ")":
@@ -238,7 +238,7 @@ def _clause(before: Sequence[Token]) -> str:
 
 @dataclass(frozen=True)
 class _Scope:
-    """What a text names: tables of the catalog, by their aliases, too, and names that it defines itself."""
+    """The names in a text: tables of the catalog, their aliases, and names that it defines."""
 
     tables: list[str]
     aliases: dict[str, str]
@@ -274,7 +274,7 @@ class _Scope:
 
 
 def _listed(words: Sequence[Token], place: int) -> bool:
-    """Whether a comma before the place goes on with a list of tables."""
+    """Return whether a comma before the place continues a list of tables."""
     return _clause(words[:place]) in _OF_TABLES
 
 
@@ -347,7 +347,7 @@ _ORDER: Final[dict[Kind, int]] = {"column": 0, "table": 1, "macro": 2, "function
 
 
 def _matching(found: Iterable[Candidate], typed: str) -> list[Candidate]:
-    """Those that begin with what was typed, then those of which a part does, then those that hold it."""
+    """Return names that begin with what was typed, then those with a part that does, then those that contain it."""
     wanted = typed.lower()
     ranked: list[tuple[int, int, Candidate]] = []
     seen: set[str] = set()

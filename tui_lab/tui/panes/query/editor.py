@@ -1,4 +1,4 @@
-"""Where a query is typed: SQL in colour, completion, and an error marked at its place."""
+"""The editor of queries: SQL in colour, completion, and an error marked at its place."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Popup(OptionList, can_focus=False):
         return self.completion.candidates[self.highlighted]
 
     def open(self, completion: Completion, place: Offset, asked: bool) -> None:
-        """Show what could be meant; `place` is the cell of the screen below which the list stands."""
+        """Show completions; `place` is the cell of the screen below which the list is."""
         self.completion = completion
         self.touched = asked
         shown = completion.candidates
@@ -121,7 +121,7 @@ _BY_ITSELF: Final = 2
 
 
 class SqlEditor(EditArea):
-    """`catalog` is what completion knows of; the pane sets it whenever it knows more."""
+    """`catalog` is what completion knows; the pane sets it whenever it knows more."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(_PASSED_ON, "pass_on", show=False),
@@ -158,7 +158,7 @@ class SqlEditor(EditArea):
     # --- The text
 
     def set_text(self, sql: str) -> None:
-        """Put another query here; undo brings the old one back."""
+        """Replace the query; undo brings the old one back."""
         if sql != self.text:
             self.replace(sql, (0, 0), self.document.end, maintain_selection_offset=False)
         self.move_cursor(self.document.end)
@@ -272,7 +272,7 @@ class SqlEditor(EditArea):
             popup.close()
 
     def _in_popup(self, event: events.Key) -> bool:
-        """Whether the list of completions has a use for the key."""
+        """Return whether the list of completions takes a key."""
         popup = self.popup
         if event.key in ("up", "down"):
             popup.move(-1 if event.key == "up" else 1)

@@ -1,4 +1,4 @@
-"""What leaves the Query pane: files, saved queries, text for the clipboard, values for `$NAME`."""
+"""Output of the Query pane: files, saved queries, text for the clipboard; and values for `$NAME`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def name_verdict(known: Collection[str]) -> Callable[[str], Verdict]:
 
 
 def as_text(frame: pl.DataFrame, format: Format) -> str:
-    """A table as `tsv` or `markdown`. Raises OutputError for one that is too large to copy."""
+    """Return a table as `tsv` or `markdown`. Raises OutputError for one that is too large to copy."""
     if frame.height * max(1, frame.width) > LARGEST // 4:
         raise OutputError(f"{frame.height:,} rows are too many to copy: x exports them to a file")
     buffer = io.BytesIO()

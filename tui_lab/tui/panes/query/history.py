@@ -1,4 +1,4 @@
-"""Queries that were asked of a lab, newest last: a file of the user, not of the lab."""
+"""The history of queries of a lab, newest last: a file of the user, not of the lab."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read(lab: Lab) -> list[str]:
 
 
 def add(lab: Lab, sql: str) -> list[str]:
-    """The history with one more query, which is kept if the disk allows."""
+    """Return the history with one more query; it is written if the disk has room."""
     before = read(lab)
     if before and before[-1] == sql:
         return before
@@ -49,7 +49,7 @@ def add(lab: Lab, sql: str) -> list[str]:
 
 
 class Walk:
-    """Steps through a history, with the text that stood there before at its end."""
+    """Steps through a history; at its end is the text that was typed before."""
 
     def __init__(self) -> None:
         self.entries: list[str] = []
@@ -62,7 +62,7 @@ class Walk:
         self._place = len(entries)
 
     def step(self, by: int, text: str) -> str | None:
-        """The text `by` steps away; None where there is no such step."""
+        """Return the text `by` steps away; None where there is no such step."""
         if self._place < len(self.entries) and text != self.entries[self._place]:
             self._place = len(self.entries)  # it was edited: it is a text of its own now
         if self._place == len(self.entries):

@@ -54,7 +54,7 @@ class Failed(Message):
 
 @dataclass
 class Counted(Message):
-    """All rows of an answer of which only some are shown; None where they can't be counted."""
+    """The number of all rows of an answer; None where they can't be counted."""
 
     run: Run
     total: int | None
@@ -182,7 +182,7 @@ class QueryPane(Pane):
         self.call_after_refresh(self._focus_part)
 
     def _focus_part(self) -> None:
-        """Where there is an answer, or one is on its way, in its rows: there the keys without ctrl act."""
+        """Focus the rows if there is an answer, or will be: there the keys without ctrl act."""
         (self.editor if self.last is None and self.run_ is None else self.view.table).focus()
 
     def leave_text(self) -> None:
@@ -215,7 +215,7 @@ class QueryPane(Pane):
                 self._ask_of_another(snapshot.lab)
 
     def _ask_of_another(self, lab: Lab) -> None:
-        """Ask again where `results` means another table now. Rows of the experiment before are taken away at once."""
+        """Run the query again if `results` means another table now. The old rows are removed at once."""
         wanted = self._wanted
         if self.last is not None and means_current(self.last.typed, lab):
             self.last = None
@@ -224,7 +224,7 @@ class QueryPane(Pane):
             self._start(wanted.typed, wanted.parameters)
 
     def _stand(self) -> object:
-        """Another value when anything happened in the lab."""
+        """Return another value when anything happened in the lab."""
         found = self.lab_app.snapshot.experiments
         going = any(one.active for one in found)
         return (tuple((one.name, one.revision) for one in found), time.monotonic() // PAUSE if going else 0)
@@ -237,7 +237,7 @@ class QueryPane(Pane):
             self._start(self.last.typed, self.last.parameters)
 
     def _due(self) -> bool:
-        """Whether it is time to ask again: something happened, and asking is not all that is done here."""
+        """Return whether to run the query again: something has happened, and the last run was long enough ago."""
         rested = time.monotonic() - self._ended >= min(max(PAUSE, 3 * self.view.answer.seconds), LONGEST)
         return rested and self.lab_app.pane is self and self._stand() != self._seen
 
@@ -314,7 +314,7 @@ class QueryPane(Pane):
         self._work(self.run_)
 
     def _stop(self) -> None:
-        """Whatever is going is wanted no more."""
+        """Stop whatever is running."""
         for run in self._working:
             if not run.ended.is_set():
                 run.cancel()

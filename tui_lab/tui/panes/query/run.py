@@ -29,7 +29,7 @@ ALL_ROWS: Final = 1_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """The rows of a query. `total` counts all there are, where these are not all; None: unknown."""
+    """The rows of a query. `total` counts all, where these are not all; None: unknown."""
 
     frame: pl.DataFrame
     cut: bool = False
@@ -40,8 +40,7 @@ class Answer:
 
 @dataclass
 class Run:
-    """A query of a lab. `answer` runs it, in whatever thread calls, which sets `ended` when it is done with the
-    run."""
+    """A query of a lab. `answer` runs it in the thread that calls; `ended` is set when it is done."""
 
     lab: Lab
     current: str | None
@@ -100,7 +99,7 @@ class Run:
         return Answer(frame, cut, None, said, self.seconds)
 
     def count(self) -> int | None:
-        """All rows of the answer; None where they can't be counted."""
+        """Return the number of all rows; None where they can't be counted."""
         sql = sql_of(self.typed, self.lab).rstrip().rstrip(";")
         try:
             with self._open() as database:
@@ -110,7 +109,7 @@ class Run:
         return int(counted.item())
 
     def _frame(self, database: Database, notes: list[str]) -> pl.DataFrame:
-        """One row more than the limit, where there are more."""
+        """Return the rows; one more than the limit, where there are more."""
         words = self.typed.split()
         if words[:1] == [".schema"]:
             return schema(database, words[1].strip('";') if len(words) > 1 else None)
@@ -120,7 +119,7 @@ class Run:
 
 
 def sql_of(typed: str, lab: Lab) -> str:
-    """The SQL for what was typed: SQL, `@NAME` of a saved query, or `best METRIC` and its like. Raises
+    """Return the SQL for what was typed: SQL, `@NAME` of a saved query, or a form such as `best METRIC`. Raises
     QueryError for an unknown name."""
     text = typed.strip()
     if text.startswith("@") and len(text.split()) == 1:
@@ -137,7 +136,7 @@ def sql_of(typed: str, lab: Lab) -> str:
 
 
 def means_current(typed: str, lab: Lab) -> bool:
-    """Whether the answer to what was typed may be another one for another current experiment."""
+    """Return whether the answer depends on the current experiment."""
     try:
         words = [word.text.strip('"').lower() for word in tokens(sql_of(typed, lab))]
     except QueryError:
@@ -146,7 +145,7 @@ def means_current(typed: str, lab: Lab) -> bool:
 
 
 def parameters_of(typed: str, lab: Lab) -> list[str]:
-    """The names of `$NAME` in a query, each once."""
+    """Return the names of `$NAME` in a query, each once."""
     try:
         words = list(tokens(sql_of(typed, lab)))
     except QueryError:

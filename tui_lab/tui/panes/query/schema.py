@@ -23,7 +23,7 @@ from tui_lab.tui.panes.query.completion import Catalog, ColumnFacts
 
 
 def tables(lab: Lab, current: str | None) -> dict[str, str]:
-    """Every table, with the experiment it belongs to; those of the current experiment first."""
+    """Return every table, with its experiment; those of the current experiment first."""
     names = lab.experiments()
     with Database(lab, current if current in names else None) as database:
         known = database.tables()
@@ -32,7 +32,7 @@ def tables(lab: Lab, current: str | None) -> dict[str, str]:
 
 
 def columns(lab: Lab, current: str | None, table: str) -> tuple[ColumnFacts, ...]:
-    """The columns of a table. Raises QueryError, and what reading the lab raises."""
+    """Return the columns of a table. Raises QueryError, and what reading the lab raises."""
     with Database(lab, current if current in lab.experiments() else None) as database:
         rows = schema(database, table).rows(named=True)
     return tuple(ColumnFacts(r["column"], r["type"], r["kind"] or "", r["unit"] or "") for r in rows)
@@ -40,7 +40,7 @@ def columns(lab: Lab, current: str | None, table: str) -> tuple[ColumnFacts, ...
 
 @dataclass(frozen=True)
 class Place:
-    """What a node of the tree stands for."""
+    """What a node of the tree is."""
 
     table: str
     column: str | None = None
@@ -168,7 +168,7 @@ class SchemaTree(Tree[Place]):
     # --- Showing
 
     def show_tables(self, found: Sequence[str], about: dict[str, str]) -> None:
-        """These tables, in this order; those that were open stay open."""
+        """Show these tables, in this order; open ones stay open."""
         if list(self._at) == list(found):
             for name, node in self._at.items():
                 node.set_label(_table_label(name, about.get(name, "")))

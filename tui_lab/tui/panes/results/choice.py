@@ -1,4 +1,4 @@
-"""Small questions of the Results pane: which parameters, which metric."""
+"""Dialogs of the Results pane: which parameters, which metric."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CSS = """
 
 
 class ParametersDialog(ModalScreen[tuple[str, ...] | None]):
-    """The parameters that make a setting; what is left out is averaged over."""
+    """Chooses the parameters that make a setting; the others are averaged over."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "no", "No", show=False),
@@ -80,7 +80,7 @@ class ParametersDialog(ModalScreen[tuple[str, ...] | None]):
 
 
 class MetricDialog(ModalScreen[str | None]):
-    """One of several metrics."""
+    """Chooses one of several metrics."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "no", "No", show=False)]
     DEFAULT_CSS = _CSS.replace("NAME", "MetricDialog")

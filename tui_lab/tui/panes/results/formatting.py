@@ -27,7 +27,7 @@ def title(report: Report, metric: MetricReport, view: View) -> Content:
 
 
 def how(report: Report, metric: MetricReport) -> Content:
-    """Which settings do not differ, and by which test."""
+    """Return which settings do not differ, and by which test."""
     texts = "no goal is set: d sets it" if metric.goal is None else verdict_text(report, metric, brief=True)
     parts = [texts] if texts else []
     parts += [] if metric.known.deterministic else [interval_note(report, metric)]
@@ -37,7 +37,7 @@ def how(report: Report, metric: MetricReport) -> Content:
 
 
 def setting(report: Report, metric: MetricReport, place: int) -> Content:
-    """The setting under the cursor in full."""
+    """Return all about the setting under the cursor."""
     found = metric.comparisons[place]
     said = ""
     if found is not None and found.low is not None and found.high is not None:
@@ -46,7 +46,7 @@ def setting(report: Report, metric: MetricReport, place: int) -> Content:
 
 
 def importance_line(explained: Importance, single: bool) -> Content:
-    """Shares of the variance, largest first. `single`: settings have one value each."""
+    """Return shares of the variance, largest first. single: settings have one value each."""
     rest = [("interactions and noise" if single else "interactions", explained.interactions)]
     rest += [] if single else [("repeats", explained.repeats)]
     parts = []

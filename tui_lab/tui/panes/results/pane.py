@@ -260,7 +260,7 @@ class ResultsPane(Pane):
         self.table.set_frame(self._rows.frame, columns=self._rows.columns)
 
     def _sorted(self, report: Report, places: tuple[int, ...]) -> list[int]:
-        """The places in the order of a parameter, where the user asked for one."""
+        """Return the places in the order of a parameter, if the user sorted by one."""
         order = self.table.sort_by
         name = self._rows.parameters.get(order[0]) if order is not None and self._rows is not None else None
         if order is None or name not in report.settings.by:
@@ -277,7 +277,7 @@ class ResultsPane(Pane):
         return None if view is None or view.report is None or view.metric is None else (view.report, view.metric)
 
     def _here(self) -> int | None:
-        """The setting under the cursor."""
+        """Return the place of the setting under the cursor."""
         row = self.table.row(self.table.cursor_row)
         return None if row is None else int(row[PLACE])
 

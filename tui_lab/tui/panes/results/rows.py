@@ -47,7 +47,7 @@ _TONES: Final = {
 
 @dataclass(frozen=True)
 class Rows:
-    """A frame with a row per setting, how its columns look, and which of them belong to what."""
+    """A frame with a row per setting, the format of its columns, and which of them belong together."""
 
     frame: pl.DataFrame
     columns: tuple[Column, ...]
@@ -63,7 +63,7 @@ def rows(
     places: Sequence[int],
     front: Sequence[bool] | None = None,
 ) -> Rows:
-    """The settings in `places`, in that order; `current` is the metric that they are judged by."""
+    """Return the settings in `places`, in that order. current: the metric that they are ranked by."""
     data: dict[str, pl.Series] = {
         KEY: pl.Series([key(report, place) for place in places], dtype=pl.String),
         PLACE: pl.Series(list(places), dtype=pl.Int64),
@@ -106,7 +106,7 @@ def metric_title(report: Report, metric: MetricReport, mark: str = "") -> str:
 
 
 def mark(report: Report, metric: MetricReport, place: int, front: Sequence[bool] | None = None) -> str:
-    """What a setting is, as a sign and a word."""
+    """Return the standing of a setting, as a sign and a word."""
     words = []
     if front is not None and front[place]:
         words.append("◇ front")
@@ -174,6 +174,6 @@ def words(report: Report, place: int) -> str:
 
 
 def condition(report: Report, place: int) -> str:
-    """A SQL condition that the tasks of a setting fulfil; empty where there is a single setting."""
+    """Return a SQL condition for the tasks of a setting; empty where there is a single setting."""
     parts = [is_equal(name, value) for name, value in report.settings.label(place).items()]
     return " AND ".join(parts)

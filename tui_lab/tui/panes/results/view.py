@@ -25,7 +25,7 @@ DURATION: Final = "duration"
 
 @dataclass(frozen=True)
 class ViewRequest:
-    """What the user wants to see of an experiment."""
+    """What to show of an experiment."""
 
     metric: str | None = None
     """By default the leading one."""
@@ -39,7 +39,7 @@ class ViewRequest:
 
 @dataclass(frozen=True)
 class View:
-    """Results as they were at one moment; without a report `message` says why there is none."""
+    """Results at one moment; without a report, `message` says why there is none."""
 
     experiment: str
     request: ViewRequest
@@ -62,7 +62,7 @@ class View:
 
 
 def make_view(path: Path, request: ViewRequest, revision: int) -> View:
-    """Read the results of an experiment's folder. Whatever is wrong is in the view."""
+    """Read the results of an experiment's folder. Errors are in the view."""
     empty = View(path.name, request, revision)
     try:
         results = refresh(ExperimentFolder(path))
@@ -132,7 +132,7 @@ def _explained(report: Report, metric: MetricReport) -> Importance | None:
 
 
 def nothing_done(results: Results) -> str:
-    """Why there are no results, in a sentence."""
+    """Return why there are no results, in a sentence."""
     states = dict(results.tasks["state"].value_counts().rows())
     failed = states.get("failed", 0) + states.get("lost", 0)
     open_ = states.get("running", 0) + states.get("pending", 0)

@@ -32,12 +32,12 @@ MEAN_DURATION: Final = "mean duration"
 
 
 def title(name: str) -> str:
-    """The heading of a fact's column; empty where it is its name."""
+    """Return the heading of a fact's column; empty where it is its name."""
     return FACTS[name].title if name in FACTS else ""
 
 
 def columns(names: Sequence[str], facts: Collection[str], ascii_only: bool) -> list[Column]:
-    """The columns of these names. Those in `facts` are formatted as facts; the others may hold anything."""
+    """Return the columns of these names. Those in `facts` are formatted as facts; the others may hold anything."""
 
     def state(value: Any) -> str:
         return f"{mark(value, ascii_only)} {value}"
@@ -56,7 +56,7 @@ def columns(names: Sequence[str], facts: Collection[str], ascii_only: bool) -> l
 
 
 class ChooseColumns(ModalScreen[tuple[str, ...] | None]):
-    """Which columns are shown. The answer is empty for those that vary, None where nothing is to change."""
+    """Chooses the columns to show. Returns an empty list for those that vary, None for no change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "Close"),

@@ -35,7 +35,7 @@ GOING: Final = (fold.PENDING, fold.RUNNING)
 
 @dataclass(frozen=True)
 class Targets:
-    """The tasks that something is to be done to, by state; `others` are left as they are."""
+    """The tasks that a key acts on, by state; `others` stay as they are."""
 
     tasks: tuple[int, ...]
     counts: Mapping[str, int]
@@ -46,7 +46,7 @@ class Targets:
 
 
 def targets(source: TaskSource, wanted: Sequence[int], states: Sequence[int]) -> Targets:
-    """Those of the wanted tasks that are in these states and in the newest plan. Raises LabError."""
+    """Return those of the tasks that are in these states and in the newest plan. Raises LabError."""
     with source.reading() as folder:
         state = folder.state()
         ids = np.array([task for task in wanted if 0 <= task < state.size], dtype=np.int64)
@@ -58,7 +58,7 @@ def targets(source: TaskSource, wanted: Sequence[int], states: Sequence[int]) ->
 
 
 def changed_program(source: TaskSource) -> list[str]:
-    """What has changed since the submission, in lines."""
+    """Return what has changed since the submission, in lines."""
     with source.reading() as folder:
         return changed_since(folder)
 
@@ -70,8 +70,8 @@ def retry(
     environment: Mapping[str, str],
     words: str,
 ) -> str:
-    """Ask for tasks again; what was done, for the user. `words` change them: `timeout=2h needs.memory=16G`. Raises
-    LabError, UsageError."""
+    """Retry tasks; return a message. words: changes, as in `timeout=2h needs.memory=16G`. Raises LabError,
+    UsageError."""
     changes = read_changes(words.split())
     check_needs(source.folder, changes.get("needs", {}))
     check_code(source.folder)
@@ -85,7 +85,7 @@ def retry(
 
 
 def wrong_changes(words: str) -> str:
-    """What is wrong with the changes for a retry, empty where nothing is."""
+    """Return what is wrong with the changes for a retry, empty where nothing is."""
     try:
         read_changes(words.split())
     except UsageError as error:
@@ -94,7 +94,7 @@ def wrong_changes(words: str) -> str:
 
 
 def stop(lab: Lab, source: TaskSource, tasks: Sequence[int]) -> str:
-    """Stop tasks; what was done. Raises LabError."""
+    """Stop tasks; return a message. Raises LabError."""
     engine = EngineClient.connect(lab)
     if engine is None:
         raise LabError("nothing is running in this lab")

@@ -1,4 +1,4 @@
-"""All about one task, for its log and for copying: read when the cursor comes to it."""
+"""All about one task, for its log and for copying: read when the cursor moves to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tui_lab.tui.widgets.log.choice import TaskDetail
 
 
 def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
-    """What is known of a task now; None where there is no such task. Raises LabError."""
+    """Return what is known of a task; None where there is no such task. Raises LabError."""
     with source.reading() as folder:
         state = folder.state()
         if not 0 <= task < state.size:
@@ -37,7 +37,7 @@ def read_detail(source: TaskSource, task: int) -> TaskDetail | None:
 
 
 def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
-    """The names of a task's steps, and its commands; none where the file as it was submitted can't be read."""
+    """Return the names of a task's steps, and its commands; none where the submitted file can't be read."""
     try:
         builder, row = source.builder(task)
     except SpecError:
@@ -50,7 +50,7 @@ def _program(source: TaskSource, task: int) -> tuple[tuple[str | None, ...], tup
 
 
 def command_line(source: TaskSource, task: int) -> str:
-    """What to paste into a shell to do what a task does. Raises LabError, ValueError."""
+    """Return a line for a shell that repeats a task. Raises LabError, ValueError."""
     with source.reading():
         builder, row = source.builder(task)
     return repeating_line(builder, row)

@@ -1,4 +1,4 @@
-"""A task tried on its own: it runs in a process beside the screen, its output in a panel over it."""
+"""A task run in the foreground: in a process beside the screen, with its output in a panel."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class TaskTry(ModalScreen[None]):
         self._say()
 
     def on_unmount(self) -> None:
-        """What still runs ends by itself: it loses its input."""
+        """Close the input of the process, which ends it."""
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
@@ -118,7 +118,7 @@ class TaskTry(ModalScreen[None]):
         self.query_one("#try").border_subtitle = f"{leaving}, f follows, w wraps"
 
     def action_leave(self) -> None:
-        """Stop what runs, kill what is stopping, close what has ended."""
+        """Stop what runs, kill what is being stopped, close what has ended."""
         if not self.running:
             self.dismiss(None)
             return

@@ -1,6 +1,6 @@
 """The table of all tasks of an experiment as the screen shows it: what was asked, what came out, where it stands.
 
-MadeTable by threads. Facts come from the fold's columns at once; parameters are read once a submission, metrics
+Made by threads. Facts come from the fold's columns at once; parameters are read once a submission, metrics
 every few seconds.
 """
 
@@ -66,12 +66,12 @@ class TaskSource:
 
     @contextmanager
     def reading(self) -> Iterator[ExperimentFolder]:
-        """The folder, for this thread alone."""
+        """Return the folder, for this thread alone."""
         with self._lock:
             yield self.folder
 
     def builder(self, task: int) -> tuple[TaskBuilder, int]:
-        """How a task is run: by the newest plan that has it. Only while `reading`."""
+        """Return the task builder of a task, by the newest plan that has it. Only while `reading`."""
         plan = self.folder.plan_of(task)
         if plan.number not in self._builders:
             self._builders = {plan.number: TaskBuilder(self.folder.spec(plan.number), plan, self.folder.path, "")}
@@ -80,7 +80,7 @@ class TaskSource:
         return self._builders[plan.number], row
 
     def live(self, ids: Sequence[int]) -> dict[int, Row]:
-        """The facts of some tasks as they are now, by task, for those that exist."""
+        """Return the present facts of some tasks, by task, for those that exist."""
         with self._lock:
             state = self.folder.state()
             wanted = np.array([i for i in ids if 0 <= i < state.size], dtype=np.int64)
@@ -88,7 +88,7 @@ class TaskSource:
         return {row["task_id"]: row for row in found.to_dicts()}
 
     def read(self) -> TaskTable:
-        """Everything as it is now."""
+        """Return the table of all tasks."""
         with self._lock:
             state = self.folder.state()
             if len(state.submissions) != self._submissions or self._known is None:
@@ -128,7 +128,7 @@ class TaskSource:
         self._submissions = len(state.submissions)
 
     def read_metrics(self, running: int) -> bool:
-        """Read what is new in the outputs; whether any value came."""
+        """Read new outputs; return whether any value is new."""
         if not self._metrics:
             return False
         results = refresh(self._reader, live=0 < running <= LIVE)
@@ -140,13 +140,13 @@ class TaskSource:
 
 
 def folded(state: State, ids: npt.NDArray[np.int64]) -> facts.FoldedTasks:
-    """Tasks of which those that run have their duration so far. Unknown ids are new, and left out."""
+    """Return facts of tasks; running ones have their duration so far. Unknown ids are left out."""
     known = ids[ids < state.size] if len(ids) and int(ids.max()) >= state.size else ids
     return facts.FoldedTasks(state, known, time.time())
 
 
 def _beside(ids: pl.Series, found: pl.DataFrame | None, metrics: Sequence[str]) -> pl.DataFrame:
-    """Metrics in the order of the tasks; nulls where nothing was read yet."""
+    """Return metrics in the order of the tasks; nulls where nothing was read yet."""
     if found is None or any(name not in found.columns for name in metrics):
         return pl.DataFrame({name: pl.Series(name, [None] * len(ids), dtype=pl.Float64) for name in metrics})
     if found.height == len(ids) and bool((found["task_id"] == ids).all()):

@@ -101,7 +101,7 @@ class GroupView(FrameTable):
     """Groups of tasks: by a column, or the failures by their last line. Hidden while `by` is None."""
 
     class Picked(FrameTable.TableMessage):
-        """Enter on a group: its tasks are wanted, by a filter or by their ids."""
+        """A group was chosen: show its tasks, by a filter or by their ids."""
 
         def __init__(self, table: FrameTable, where: str, only: tuple[str, tuple[int, ...]] | None) -> None:
             super().__init__(table)

@@ -49,7 +49,7 @@ class TableJob:
 
 @dataclass(frozen=True)
 class MadeTable:
-    """What a job made, and the seconds that it took."""
+    """The table that a job made, and the seconds that it took."""
 
     job: TableJob
     table: TaskTable
@@ -58,7 +58,7 @@ class MadeTable:
 
 
 class Throttle:
-    """When something may be done again that is wanted more often than it should happen."""
+    """Limits how often something expensive is done."""
 
     def __init__(self, least: float, share: float) -> None:
         self.least, self.share = least, share
@@ -81,7 +81,7 @@ class Throttle:
 
 
 class TaskModel:
-    """One experiment's tasks: where they are read, the newest table, the view that is wanted, the rows shown."""
+    """One experiment's tasks: their source, the newest table, the wanted view, the rows shown."""
 
     def __init__(self) -> None:
         self.source: TaskSource | None = None
@@ -101,13 +101,13 @@ class TaskModel:
         self._stale = False  # the journal has more than the table
 
     def open(self, source: TaskSource, view: View) -> None:
-        """Turn to the tasks of an experiment."""
+        """Show the tasks of an experiment."""
         self.close()
         self.source, self.view = source, view
         self.tables, self.metrics = Throttle(PACE, SHARE), Throttle(METRICS_PACE, METRICS_SHARE)
 
     def close(self) -> None:
-        """Turn to no experiment."""
+        """Show no experiment."""
         self.source, self.table, self.shown_view, self.live = None, None, None, {}
 
     def journal_grew(self, running: int) -> None:
@@ -245,7 +245,6 @@ def count_of_tasks(table: TaskTable) -> str:
 
 @cache
 def settle() -> None:
-    """Let the garbage collector leave alone what is in memory by now: to go through it makes keys wait for a fifth of a
-    second."""
+    """Exempt what is in memory by now from garbage collection: going through it delays keys for a fifth of a second."""
     gc.freeze()
     atexit.register(gc.unfreeze)

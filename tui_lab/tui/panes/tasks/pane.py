@@ -93,10 +93,10 @@ FAILED: Final = ("failed", "lost")
 
 
 class TaskTableView(FrameTable):
-    """The tasks. `y` asks the pane what is to be copied."""
+    """The table of tasks. `y` asks the pane what to copy."""
 
     class CopyAsked(FrameTable.TableMessage):
-        """`y`."""
+        """`y` was pressed."""
 
     def keys_in_sight(self) -> list[Any]:
         """Return the tasks in sight."""
@@ -195,8 +195,7 @@ class TasksPane(Pane):
         self.call_after_refresh((self.groups if self.is_grouped else self.table).focus)
 
     def await_rows(self) -> None:
-        """Keys for the table wait until the rows are there that were asked for: they act on the one under the
-        cursor."""
+        """Let keys for the table wait until the requested rows are there: they act on the one under the cursor."""
         if self.model.is_waiting:
             self.hold_keys()
 
@@ -257,7 +256,7 @@ class TasksPane(Pane):
         self.await_rows()
 
     def _connect(self) -> Ask | None:
-        """The engine's `request`, where an engine runs. In a thread, one at a time."""
+        """Return the engine's `request`, where an engine runs. In a thread, one at a time."""
         lab = self.lab_app.lab
         if self._engine is None and lab is not None:
             self._engine = EngineClient.connect(lab)
@@ -286,20 +285,20 @@ class TasksPane(Pane):
 
     @property
     def in_log(self) -> bool:
-        """Whether the user reads the log: then it stays with its task, also where that leaves the rows."""
+        """Whether the log is being read: then it stays with its task, even if that leaves the rows."""
         return self.detail is not None and (
             self.has_class("-zoomed") or self.log_panel.has_pseudo_class("focus-within")
         )
 
     @on(DescendantFocus, "#tasks")
     def _back_in_rows(self) -> None:
-        """The log is that of the task under the cursor again."""
+        """Show the log of the task under the cursor again."""
         task = self.table.key_at(self.table.cursor_row)
         if task is not None:
             self.rest_on(task)
 
     def rest_on(self, task: int) -> None:
-        """Open the log of a task, unless the cursor goes on at once."""
+        """Open the log of a task, unless the cursor moves on at once."""
         self._at = task
         if self._resting is not None:
             self._resting.stop()
@@ -308,7 +307,7 @@ class TasksPane(Pane):
             self._resting = self.set_timer(REST, self.read_wanted)
 
     def read_wanted(self) -> None:
-        """Read about the task whose log is wanted, which may not be the one that is shown yet."""
+        """Read about the task whose log is to be shown next."""
         if self.model.source is not None and self._at is not None:
             self._read_detail(self.model.source, self._at)
 
@@ -331,7 +330,7 @@ class TasksPane(Pane):
     # --- Tables, metrics and live facts: made in threads, taken in here
 
     def _want_table(self, soon: bool = False) -> None:
-        """Ask for another table: at once, or when it is time for it."""
+        """Ask for another table: at once, or when it is due."""
         delay = self.model.want_table(soon)
         if delay is not None:
             self._start_table_in(delay)
@@ -394,7 +393,7 @@ class TasksPane(Pane):
         self.groups.update_groups()
 
     def say_count(self) -> None:
-        """Say how many tasks are shown, and tell the other panes which."""
+        """Show how many tasks are shown, and tell the other panes which."""
         model, table = self.model, self.table
         self.lab_app.chosen = model.chosen(table.frame, table.total, table.marked)
         if model.table is None:
@@ -466,7 +465,7 @@ class TasksPane(Pane):
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
-        """Go on after an error of this program in a worker, which is reported elsewhere."""
+        """Continue after an internal error in a worker, which is reported elsewhere."""
         if event.state == WorkerState.ERROR:
             event.stop()
             self.let_keys_go()
@@ -522,7 +521,7 @@ class TasksPane(Pane):
         self.filter.focus()
 
     def action_back(self) -> None:
-        """`escape`: out of the field, the log, the groups, and at last of the filter."""
+        """Leave the field, the log, the groups, and at last the filter: `escape`."""
         if is_text(self.screen.focused):
             self.leave_text()
         elif self.has_class("-zoomed"):
@@ -574,7 +573,7 @@ class TasksPane(Pane):
         self.focus_first()
 
     def ids_shown(self) -> list[Any]:
-        """All tasks that are shown."""
+        """Return all tasks that are shown."""
         frame = self.table.frame
         return frame["task_id"].to_list() if "task_id" in frame.columns else []
 

@@ -23,7 +23,7 @@ _BEHIND: Final = ("node", "attempts", "duration", "reason")
 
 @dataclass(frozen=True)
 class View:
-    """What the user asked to see. `only`: these tasks alone, under a name."""
+    """What to show. only: these tasks alone, under a name."""
 
     text: str = ""
     order: tuple[str, bool] | None = None
@@ -33,8 +33,8 @@ class View:
 
 @dataclass(frozen=True)
 class Shown:
-    """A view of a table: its rows in order. `problem` says what is wrong with the filter; then all rows are here
-    that the part before it lets through."""
+    """A view of a table: its rows in order. problem: what is wrong with the filter; then the rows of the part before it
+    are shown."""
 
     frame: pl.DataFrame
     total: int
@@ -42,7 +42,7 @@ class Shown:
 
 
 def shown(table: TaskTable, view: View) -> Shown:
-    """The tasks that a view shows."""
+    """Return the tasks that a view shows."""
     frame = table.frame
     problem = ""
     names = list(dict.fromkeys(["task_id", "state", *columns(table, view)]))
@@ -62,10 +62,8 @@ def shown(table: TaskTable, view: View) -> Shown:
 
 
 def chosen(frame: pl.DataFrame, text: str) -> pl.Series:
-    """The rows that a filter lets through: a SQL condition, else words that must all be in some column.
-
-    Raises UsageError for a condition with a mistake.
-    """
+    """Return the rows that a filter lets through: a SQL condition, else words that must all be in some column. Raises
+    UsageError for an invalid condition."""
     if _SQL.search(text):
         used = [name for name in frame.columns if isinstance(frame.schema[name], pl.Enum)]
         try:
@@ -97,14 +95,14 @@ def _anywhere(frame: pl.DataFrame, word: str) -> pl.Series:
 
 
 def columns(table: TaskTable, view: View) -> list[str]:
-    """The columns that are shown, in order: those that the user chose, else those that vary."""
+    """Return the columns to show, in order: those that the user chose, else those that vary."""
     if view.columns is not None:
         return [name for name in view.columns if name in table.frame.columns]
     return default_columns(table)
 
 
 def default_columns(table: TaskTable) -> list[str]:
-    """Task and state, what differs between tasks, metrics, and how it went."""
+    """Return task and state, what differs between tasks, metrics, and facts of the run."""
     few = table.frame.height < 2
     varying = [name for name in table.parameters if few or name not in table.still]
     repeat = ["repeat"] if "repeat" not in table.still else []
@@ -121,13 +119,13 @@ def _any(frame: pl.DataFrame, name: str) -> bool:
 
 
 def groupable(table: TaskTable) -> list[str]:
-    """Columns that tasks may be grouped by."""
+    """Return columns that tasks may be grouped by."""
     facts = [fact.name for fact in FACTS.values() if fact.groups and fact.name in table.frame.columns]
     return [*facts, *table.parameters]
 
 
 def grouped(frame: pl.DataFrame, by: str, metrics: Sequence[str] = ()) -> pl.DataFrame:
-    """Tasks by the values of a column: how many there are, in which states, how long they took, the first metric's
+    """Return tasks by the values of a column: how many, in which states, how long they took, the first metric's
     mean."""
     states = [(pl.col("state") == name).sum().alias(name) for name in STATES]
     means = [pl.col("duration").filter(pl.col("state") == "done").mean().alias("mean duration")]

@@ -1,5 +1,5 @@
-"""From a command that someone runs now to an experiment file: its numbers and the values of its options become
-parameters with one value each, and comments say how to go on."""
+"""From a command line to an experiment file: its numbers and the values of its options become parameters with one value
+each, and comments say how to continue."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _Reader:
 
 
 def _unquoted(word: str) -> str | None:
-    """What the program sees of a word; None where the shell would do more than take quotes away."""
+    """Return what the program gets of a word; None where the shell would do more than remove quotes."""
     if _SHELL.search(re.sub(r"'[^']*'", "", word)):
         return None
     try:
@@ -130,7 +130,7 @@ def _unquoted(word: str) -> str | None:
 
 
 def experiment_text(command: str) -> str:
-    """The experiment file for a command line."""
+    """Return the experiment file for a command line."""
     template = find_parameters(command)
     name = re.sub(r"\W+", "_", template.program).strip("_") or "sweep"
     if not name[0].isalpha() or name.lower().endswith(("_tasks", "_steps", "_rows")) or name in ("nodes", "results"):
@@ -171,7 +171,7 @@ def _command_lines(command: str) -> list[str]:
 
 
 def _yaml(value: str) -> str:
-    """A value as YAML reads it again: a number as a number, all else as text."""
+    """Return a value as YAML reads it again: a number as a number, all else as text."""
     if _NUMBER.fullmatch(value) and not isinstance(resolve(value), str) and not re.match(r"[-+]?0\d", value):
         return value.lstrip("+")
     if _PLAIN.fullmatch(value) and isinstance(resolve(value), str):
@@ -180,7 +180,7 @@ def _yaml(value: str) -> str:
 
 
 def _more(value: str) -> str:
-    """How to give a parameter like this one more values."""
+    """Return how to give a parameter more values."""
     if re.fullmatch(r"\d+", value):
         return "more: [1, 2, 4], or {range: [1, 10]}"
     if _NUMBER.fullmatch(value):

@@ -145,12 +145,12 @@ here.
 
 
 def example_folder() -> Path:
-    """The example as it came with the program."""
+    """Return the folder of the example in this package."""
     return Path(tui_lab.__file__).parent / "examples" / EXAMPLE
 
 
 def write_example(folder: Path) -> Path:
-    """Copy the example into a folder of its own, where it is not there yet; its experiment file. Raises OSError."""
+    """Copy the example into a folder, unless it is there; return its experiment file. Raises OSError."""
     target = folder / EXAMPLE
     target.mkdir(exist_ok=True)
     for source in sorted(example_folder().iterdir()):
@@ -162,7 +162,7 @@ def write_example(folder: Path) -> Path:
 
 
 def write_new(path: Path, text: str) -> Path:
-    """Write a file under this name, or the next one that is free. Raises OSError."""
+    """Write a file under this name, or the next free one. Raises OSError."""
     free, number = path, 2
     while True:
         try:
@@ -174,7 +174,7 @@ def write_new(path: Path, text: str) -> Path:
 
 
 def running_labs(besides: Path) -> tuple[Path, ...]:
-    """Labs of this user on this machine whose engine is running."""
+    """Return labs of this user on this machine whose engine is running."""
     found = []
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
         if not entry.name.isdigit():

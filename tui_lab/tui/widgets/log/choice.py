@@ -52,8 +52,8 @@ class TaskDetail:
 
 @dataclass(frozen=True)
 class Choice:
-    """streams: None shows standard error where a task did not end well, else standard output. attempt: None is
-    the newest. step: None shows all."""
+    """streams: None shows standard error for a failed task, else standard output. attempt: None is the newest. step:
+    None shows all."""
 
     streams: Streams | None = None
     attempt: int | None = None
@@ -62,14 +62,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Output:
-    """A file that may be there."""
+    """A file of output that may exist."""
 
     name: str
     stream: Stream
 
 
 def outputs(detail: TaskDetail, choice: Choice) -> list[Output]:
-    """The outputs that a choice means, in the order of the steps."""
+    """Return the outputs of a choice, in the order of the steps."""
     attempt = choice.attempt or max(1, detail.attempts)
     steps: Sequence[str | None] = detail.steps if choice.step is None else [choice.step]
     streams: list[Stream] = ["stdout", "stderr"]
@@ -79,7 +79,7 @@ def outputs(detail: TaskDetail, choice: Choice) -> list[Output]:
 
 
 def most_relevant(detail: TaskDetail, filled: Sequence[Output]) -> Stream:
-    """The stream that tells most, of those that have anything in them."""
+    """Return the stream to show first, of those that are not empty."""
     streams = {output.stream for output in filled}
     wanted: Stream = "stderr" if detail.state in ("failed", "lost") else "stdout"
     other: Stream = "stdout" if wanted == "stderr" else "stderr"
@@ -87,7 +87,7 @@ def most_relevant(detail: TaskDetail, filled: Sequence[Output]) -> Stream:
 
 
 def facts_line(detail: TaskDetail, choice: Choice, ascii_only: bool) -> Text:
-    """What became of a task, in a line."""
+    """Return the result of a task, in a line."""
     dot = " - " if ascii_only else " · "
     text = Text(f"{detail.experiment}/{detail.task} ", "bold", no_wrap=True)
     text.append(f"{mark(detail.state, ascii_only)} {detail.state}")

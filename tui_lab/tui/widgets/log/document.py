@@ -41,7 +41,7 @@ class Item:
 
 
 class Document:
-    """Some outputs. `measure` says how many rows a text takes."""
+    """Outputs, one below the other. measure: returns how many rows a text takes."""
 
     def __init__(self, parts: Sequence[Part], ascii_only: bool = False) -> None:
         self.parts = tuple(parts)
@@ -55,7 +55,7 @@ class Document:
 
     @property
     def filled(self) -> list[int]:
-        """The parts that have anything in them."""
+        """The parts that are not empty."""
         return [number for number, part in enumerate(self.parts) if part.file.size > part.file.start]
 
     @property
@@ -143,7 +143,7 @@ class Document:
         return self.up(end, height) if self.filled else self.first
 
     def settled(self, top: Place, height: int) -> Place:
-        """A place that may be the top of a window of this height."""
+        """Return a place that may be the top of a window of this height."""
         if not self.filled:
             return self.first
         part = min(max(top.part, 0), len(self.parts) - 1)

@@ -27,7 +27,7 @@ class Readable(Protocol):
         """At most `count` bytes; fewer at the end."""
 
     def refresh(self) -> bool:
-        """Look how large it is now; whether that has changed."""
+        """Look how large the file is now; return whether that has changed."""
 
     def close(self) -> None:
         """Close the file."""

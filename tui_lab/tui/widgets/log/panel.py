@@ -1,4 +1,4 @@
-"""The log of the task under the cursor: its outputs, what became of it, and the keys to look through them."""
+"""The log of the task under the cursor: its outputs, its result, and the keys to search them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tui_lab.tui.widgets.log.view import LogView
 def seek(
     document: Document, needle: Needle, start: Place, direction: int, first: bool, going: Callable[[], bool]
 ) -> tuple[Place | None, bool]:
-    """The next line with the needle in a direction, and whether the search went round. `first`: the line at the
+    """Return the next line with the needle in a direction, and whether the search went round. first: the line at the
     start counts."""
     parts, count = document.parts, len(document.parts)
     if not count:

@@ -1,4 +1,5 @@
-"""The output of a task that runs on another machine, as far as its node has sent it: kept beside, never in the lab."""
+"""The output of a task that runs on another machine, as far as it was fetched: kept in a temporary file, not in the
+lab."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ERRORS: Final = (
 
 @dataclass(frozen=True)
 class Needle:
-    """What is looked for: one of some words. Capitals count where a word has one."""
+    """Words to search for: a line with one of them matches. Case counts only for words with a capital letter."""
 
     words: tuple[str, ...]
 
@@ -29,19 +29,19 @@ class Needle:
         return all(word == word.lower() for word in self.words)
 
     def places(self, data: bytes) -> list[int]:
-        """Where the first of each word is."""
+        """Return where each word first is."""
         if self.fold:
             data = data.lower()
         return [at for word in self.words if (at := data.find(word.encode())) >= 0]
 
     def first(self, data: bytes) -> int:
-        """Where the first is in some lines, -1 where none is; escape codes in between don't hide it."""
+        """Return the first place in some lines, -1 where there is none; escape codes in between don't hide it."""
         if b"\x1b" in data:
             return self._in_lines(data, last=False)
         return min(self.places(data), default=-1)
 
     def last(self, data: bytes) -> int:
-        """Where the last is."""
+        """Return the last place."""
         if b"\x1b" in data:
             return self._in_lines(data, last=True)
         low = data.lower() if self.fold else data
@@ -60,7 +60,7 @@ class Needle:
         return found
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """All places in a text that is shown."""
+        """Return all places in a text that is shown."""
         low = text.lower() if self.fold else text
         found = []
         for word in self.words:
@@ -91,7 +91,7 @@ def find(file: Readable, needle: Needle, offset: int, going: Callable[[], bool])
 
 
 def find_back(file: Readable, needle: Needle, offset: int, going: Callable[[], bool]) -> int | None:
-    """The same before the line that begins at `offset`, backwards."""
+    """Return where the last line with the needle begins, before the line at `offset`; None as in `find`."""
     overlap = max((len(word.encode()) for word in needle.words), default=1) - 1
     end = min(offset, file.size)
     while end > file.start and going():
@@ -108,7 +108,7 @@ def find_back(file: Readable, needle: Needle, offset: int, going: Callable[[], b
 
 
 class LineNumbers:
-    """Counts the lines of a file up to where someone looks; numbers that are not counted yet are not known."""
+    """Counts the lines of a file up to the part that is shown."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file

@@ -71,7 +71,7 @@ class LogView(ScrollView, can_focus=True):
 
     @dataclass
     class Moved(Message):
-        """Another part of the output is in sight, or how it is shown has changed."""
+        """Another part of the output is shown, or its format has changed."""
 
         view: LogView
 
@@ -191,7 +191,7 @@ class LogView(ScrollView, can_focus=True):
         return Strip.join([strip, self._bar(y)])
 
     def _bar(self, y: int) -> Strip:
-        """A cell of the bar at the right, which tells where in the outputs the window is."""
+        """Return a cell of the bar at the right, which shows where in the outputs the window is."""
         total, rows = self.document.size, self.rows
         if not rows or total == 0 or (self.top == self.document.first and len(rows) < self._height):
             return Strip.blank(1, self._base)

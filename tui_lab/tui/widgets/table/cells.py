@@ -54,7 +54,7 @@ class Cell:
 
 
 def visible(text: str, most: int = MOST) -> str:
-    """One line of foreign text without anything that a terminal would act on; controls are written out."""
+    """Return text from outside as one line; control characters are written out."""
     cut = len(text) > most
     if cut:
         text = text[:most]
@@ -106,13 +106,13 @@ def _cell(column: Column, value: Any, aligned: bool) -> Cell:
 
 @dataclass
 class Measure:
-    """How wide a column has been so far: it grows with what is seen, so that it does not tremble."""
+    """The width of a column so far: it only grows, so that the table does not move."""
 
     head: int = 0  # cells before the decimal point
     tail: int = 0  # cells from it on
 
     def take(self, found: Sequence[Cell]) -> bool:
-        """Whether the column has to be wider for these cells."""
+        """Widen the column for these cells; return whether it grew."""
         before = self.head, self.tail
         for cell in found:
             self.head = max(self.head, cell.width - cell.tail)

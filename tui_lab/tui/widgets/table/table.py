@@ -57,7 +57,7 @@ class Page:
         return self.column(place)[row - self.start]
 
     def measure(self, places: Sequence[int], measures: Sequence[Measure]) -> bool:
-        """Widen the measures by what is in sight; whether one of them grew."""
+        """Widen the measures for the rows in sight; return whether one grew."""
         grown = [measures[place].take(self.column(place)) for place in places]
         return any(grown)
 
@@ -113,7 +113,7 @@ Order = tuple[str, bool]
 
 
 def next_order(order: Order | None, column: str) -> Order | None:
-    """The order after the user asks to sort by a column: ascending, descending, as it came."""
+    """Return the next order of a column: ascending, descending, unsorted."""
     if order is None or order[0] != column:
         return column, False
     return None if order[1] else (column, True)
@@ -198,7 +198,7 @@ class FrameTable(ScrollView, can_focus=True):
     def set_frame(
         self, frame: pl.DataFrame, *, columns: Sequence[Column] | None = None, total: int | None = None
     ) -> None:
-        """Show another frame, by default all its columns. `total`: rows there are, where these are not all."""
+        """Show another frame, by default all its columns. total: number of rows, where these are not all."""
         shown = tuple(columns) if columns is not None else tuple(Column(name) for name in frame.columns)
         before = self.key_at(self.cursor_row)
         height = self.cursor_row - self.scroll_offset.y
@@ -263,7 +263,7 @@ class FrameTable(ScrollView, can_focus=True):
         return self.frame.row(index, named=True)
 
     def rest(self) -> None:
-        """Forget the row that the user went to."""
+        """Forget the row that the user chose."""
         self._chosen = None
 
     def go_to(self, key: Any) -> bool:
