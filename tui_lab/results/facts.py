@@ -7,5 +7,5 @@ from tui_lab.results import patas_names
 
 
 def is_fact(column: str) -> bool:
-    """Whether a column of a table is neither a parameter nor a metric, by its name."""
+    """Return whether a column of a table is neither a parameter nor a metric, by its name."""
     return column in FACTS or column in ("step", "row") or column in patas_names.NAMES

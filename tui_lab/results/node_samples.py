@@ -1,4 +1,4 @@
-"""What was sampled of the nodes of a lab: the table `nodes`, and how each node was seen last."""
+"""The samples of the nodes of a lab: the table `nodes`, and the last sample of each node."""
 
 from __future__ import annotations
 

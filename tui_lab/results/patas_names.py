@@ -67,7 +67,7 @@ NAMES: Final = frozenset(_FACTS)
 
 
 def hint(name: str, columns: Collection[str]) -> str:
-    """What to write for a fact of patas that is no column; empty for another name."""
+    """Return what to write for a fact of patas that is no column; empty for another name."""
     known = _FACTS.get(name.lower())
     if known is None:
         return ""

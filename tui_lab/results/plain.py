@@ -1,4 +1,4 @@
-"""Values as the texts that every format shares."""
+"""Values in the forms that all output formats share."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def plain_column(series: pl.Series) -> pl.Series:
 
 
 def rounded(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with floats as people read them: what has more than ten digits, as computed values do, with six, but
-    with all those before the point."""
+    """Return the frame with floats rounded for reading: those with more than ten digits, as computed values have, to
+    six, but with all those before the point."""
     return frame.with_columns(
         pl.Series(name, [None if value is None else _rounded(value) for value in frame[name].to_list()], pl.Float64)
         for name, dtype in frame.schema.items()
@@ -74,7 +74,7 @@ def exact(value: Any) -> Any:
 
 
 def _unknown(value: Any) -> Any:
-    """What JSON has no form for."""
+    """Return the JSON form of a value for which JSON has none."""
     if isinstance(value, bytes):
         return value.hex()
     return value.total_seconds() if hasattr(value, "total_seconds") else str(value)

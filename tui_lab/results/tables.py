@@ -47,7 +47,7 @@ BATCH: Final = 2000
 
 @dataclass(frozen=True)
 class Results:
-    """The tables of one experiment, as of one moment."""
+    """The tables of one experiment at one moment."""
 
     folder: ExperimentFolder
     spec: Experiment
@@ -134,8 +134,7 @@ class Results:
 
     @property
     def all_warnings(self) -> tuple[Hint, ...]:
-        """These, and what could not be read for the tables of steps and rows, where the experiment's file asks for
-        them."""
+        """The warnings, and what could not be read for the tables of steps and rows, if the file asks for them."""
         by_step = any(
             metric.take == "all" and metric.source.expression is None for metric in self.spec.metrics.values()
         )
@@ -158,7 +157,8 @@ class Results:
         return self._table("rows").frame
 
     def left_out(self, kind: Literal["", "steps", "rows"] = "") -> list[str]:
-        """What to say of outputs that could not be read for a table: by default for those with a row per task."""
+        """Return the warnings on outputs that could not be read for a table: by default for those with a row per
+        task."""
         if not kind:
             return [str(hints.too_slow(name, tasks)) for name, tasks in self.slow.items()]
         table, texts = self._table(kind), []
@@ -191,11 +191,9 @@ def refresh(
     force: bool = False,
     spec: Experiment | None = None,
 ) -> Results:
-    """The tables of an experiment as they are now. Raises what reading its plans, journal and file raises.
-
-    `live` also reads what running tasks have printed so far (never into the cache); `force` reads everything
-    again; `spec` has other metrics than those in force.
-    """
+    """Return the present tables of an experiment. Raises what reading its plans, journal and file raises. live: also
+    read what running tasks have printed so far (never into the cache). force: read everything again. spec: has other
+    metrics than the submitted ones."""
     spec = folder.spec() if spec is None else spec
     table = folder.tasks()
     split = table.columns.index("task_id")

@@ -41,7 +41,7 @@ from tui_lab.store.spare import spare_tasks
 
 
 class More(NamedTuple):
-    """What the newest submission of an experiment needs now that nothing of it is under way."""
+    """The further tasks of the newest submission, and a note."""
 
     tasks: list[int]
     """None where all conditions are true or all repeats used up."""
@@ -50,11 +50,9 @@ class More(NamedTuple):
 
 
 def more(folder: ExperimentFolder) -> More:
-    """What `repeat.until` asks for next.
-
-    Reads with eyes of its own, so that it may be called in another thread than the one that holds `folder`. Writes
-    nothing but the results' cache, and that only where no one else does. Raises LabError, SpecError.
-    """
+    """Return what `repeat.until` needs next. Opens the experiment itself, so that it may be called in another thread
+    than the one that holds `folder`. Writes only the results' cache, and only if no one else does. Raises LabError,
+    SpecError."""
     folder = ExperimentFolder(folder.path)
     state = folder.state()
     spare = spare_tasks(state)
@@ -116,7 +114,7 @@ def _next(rows: Rows, chosen: pl.Series, waits: pl.Series, true: pl.Series) -> p
 
 
 def _hopeless(repeat: Repeat, found: Verdict) -> str:
-    """What is to be said of a condition that is not going to be true of some settings; else empty."""
+    """Return the note on a condition that can't become true of some settings; else empty."""
     said = f"until: {repeat.until} can't become true"
     if found.absent:
         what = f"no done task has a number for {', '.join(found.absent)} so far"
@@ -133,7 +131,7 @@ _ADVICE: Final = "(a negative mean? abs(mean(x)))"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The settings of which a condition was asked, by what came of it."""
+    """The settings by the result of a condition."""
 
     true: pl.Series
     hopeless: pl.Series
@@ -145,10 +143,8 @@ class Verdict:
 
 
 def verdict(rows: Rows, repeat: Repeat, metrics: Mapping[str, Metric], results: Results) -> Verdict:
-    """What the condition says of the settings that have done tasks.
-
-    Equal values are no certainty: where a condition asks for their spread, they scatter as `stats` takes them to.
-    """
+    """Check the condition for the settings that have done tasks. Equal values are not exact: where a condition asks for
+    their spread, they scatter as `stats` assumes."""
     condition = repeat.until
     done = rows.tasks.with_columns(rows.settings.alias("setting")).filter(rows.state == DONE)
     try:

@@ -35,7 +35,7 @@ _MEMBERS: Final = [name for kind in (Submitted, NodesChanged, Paused, Ended) for
 
 
 class _About(msgspec.Struct, kw_only=True):
-    """A state but for its columns, and the journal that it was made from."""
+    """A state without its columns, and the journal that it was made from."""
 
     format: int = FORMAT
     members: list[str] = msgspec.field(default_factory=_MEMBERS.copy)
@@ -98,7 +98,7 @@ def write(state: State, folder: Path) -> None:
 
 
 def read(folder: Path) -> State:
-    """The state that the checkpoint holds; a state from before the first event where it is of no use."""
+    """Return the state of the checkpoint; an empty state where it can't be used."""
     path = folder / layout.CHECKPOINT_FILE
     try:
         about = _about(path)
@@ -131,8 +131,8 @@ def read(folder: Path) -> State:
 
 
 def cut(folder: Path) -> int:
-    """Bytes that the journal had when the checkpoint was made from it, and has no more; 0 where nothing tells. Lines
-    that were cut off at the end leave no other trace in it."""
+    """Return the bytes that the journal had when the checkpoint was made, and has no more; 0 where that is unknown.
+    Lines that were cut off at the end leave no other trace."""
     path = folder / layout.JOURNAL_FILE
     try:
         about = _about(folder / layout.CHECKPOINT_FILE)  # first, for a journal grows meanwhile
@@ -148,7 +148,7 @@ def cut(folder: Path) -> int:
 
 
 def _about(path: Path) -> _About | None:
-    """What a checkpoint says; None of another version. Raises OSError, PolarsError, KeyError."""
+    """Return what a checkpoint was made from; None of another version. Raises OSError, PolarsError, KeyError."""
     try:
         found = msgspec.json.decode(parquet.metadata(path, _METADATA), type=_About)
     except msgspec.MsgspecError:
@@ -157,7 +157,7 @@ def _about(path: Path) -> _About | None:
 
 
 def _stamp(file: int) -> list[int]:
-    """What tells an untouched file. Raises OSError."""
+    """Return what identifies an unchanged file. Raises OSError."""
     facts = os.fstat(file)
     return [facts.st_ino, facts.st_size, facts.st_mtime_ns]
 

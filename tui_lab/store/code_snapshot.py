@@ -67,7 +67,7 @@ def files_of(folder: Path, name: str) -> dict[str, tuple[Path, str]]:
 
 
 def verify(folder: Path, name: str) -> None:
-    """Raises LabError where a file of a snapshot is no longer what was submitted: a task has changed it."""
+    """Raises LabError where a task has changed a file of a snapshot."""
     place = folder / layout.CODE
     try:
         files = files_of(folder, name)
@@ -83,7 +83,7 @@ def verify(folder: Path, name: str) -> None:
 
 
 def left_behind(folder: Path, name: str) -> list[str]:
-    """What tasks have written into a snapshot, beside the program: names, at most as many as are looked at."""
+    """Return what tasks have written into a snapshot, beside the program: names, up to a limit."""
     place = snapshot(folder, name)
     try:
         known = files_of(folder, name)
@@ -102,7 +102,7 @@ def left_behind(folder: Path, name: str) -> list[str]:
 
 
 def _copy(source: Path, target: Path) -> tuple[str, bool]:
-    """Copy a file, and say what was copied: the source may change meanwhile."""
+    """Copy a file, and return the digest of what was copied: the source may change meanwhile."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     facts = source.stat()
@@ -113,7 +113,7 @@ def _copy(source: Path, target: Path) -> tuple[str, bool]:
 
 
 def _mend(place: Path, fresh: Path, manifest: Mapping[str, tuple[str, bool]]) -> None:
-    """Put back what tasks have changed or removed in a snapshot."""
+    """Restore what tasks have changed or removed in a snapshot."""
     for name, (digest, _) in manifest.items():
         file = place / name
         with suppress(OSError):
@@ -124,8 +124,8 @@ def _mend(place: Path, fresh: Path, manifest: Mapping[str, tuple[str, bool]]) ->
 
 
 def _link_others(place: Path, original: Path, lab: Path, names: Mapping[str, object]) -> None:
-    """Link what is in the folders of a program, and is no part of it. Links are relative, so that they hold where the
-    whole project moves."""
+    """Link the other files in the folders of a program. Links are relative, so that they stay valid if the project
+    moves."""
     levels = {""} | {parent for name in names for parent in _parents(name)}
     for level in levels:
         here, there = place / level, original / level

@@ -36,7 +36,7 @@ _SPECIAL: Final = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class Declared:
-    """Files by their path relative to the experiment's folder, and what there is to say of the globs."""
+    """Files by their path relative to the experiment's folder, and notes on the globs."""
 
     files: dict[str, Path]
     notices: tuple[str, ...]

@@ -73,7 +73,7 @@ def capture(experiment: Path, facts: Mapping[str, Any]) -> str:
 
 
 def load(experiment: Path, digest: object) -> dict[str, Any]:
-    """The facts behind a digest, as JSON that was just read; nothing where there are none any more."""
+    """Return the facts of a digest, as JSON; nothing where they don't exist any more."""
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         return {}
     try:
@@ -93,20 +93,20 @@ def looks_secret(name: str) -> bool:
 
 
 def public(variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables that may be written down; secrets inside the values of the others are masked."""
+    """Return the variables that may be written; secrets inside the values of the others are masked."""
     return {name: without_secrets(value) for name, value in variables.items() if not looks_secret(name)}
 
 
 def without_secrets(text: str) -> str:
-    """A text with what looks secret replaced by asterisks."""
+    """Return a text with what looks secret replaced by asterisks."""
     text = _KEY_BLOCK.sub(rf"\1 {MASK}", text)
     text = _TELLING.sub(MASK, text)
     return _ASSIGNED.sub(lambda match: match["keep"] + MASK, text)
 
 
 def public_words(words: Iterable[str]) -> list[str]:
-    """A command line that may be written down: the values of options and parameters whose names look secret are
-    masked, and bytes that are no UTF-8 replaced."""
+    """Return a command line that may be written: values of options and parameters whose names look secret are masked,
+    and bytes that are not UTF-8 replaced."""
     shown: list[str] = []
     hiding = False  # what follows are the values of a name that looks secret
     before = ""

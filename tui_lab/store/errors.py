@@ -1,4 +1,4 @@
-"""What can be wrong with a lab. Each message is one line for the user."""
+"""Errors of labs. Each message is one line for the user."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StorageError(LabError):
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:
-    """What is wrong with the place where a lab is or should be, in one line."""
+    """Return the error of the place where a lab is or should be, in one line."""
     hints = {
         errno.EROFS: "choose another place with --lab DIR",
         errno.EACCES: "choose another place with --lab DIR, or ask for the right to write there",

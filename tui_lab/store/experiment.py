@@ -54,8 +54,7 @@ class ExperimentFolder:
         return self._state
 
     def require_whole(self) -> None:
-        """Raises StorageError where the journal is damaged: what is written behind that would rest on what is not
-        known."""
+        """Raises StorageError where the journal is damaged: further events would rest on an unknown state."""
         if damage := self.state().damage:
             raise StorageError(journal.damage_text(self.journal, damage), "until then nothing of it is run or changed")
 
@@ -69,7 +68,7 @@ class ExperimentFolder:
         return self._plans[number]
 
     def next_plan_number(self) -> int:
-        """A number that no plan has, also not one that the journal never came to name."""
+        """Return a number that no plan has, not even one that the journal does not name."""
         found = [int(match[1]) for file in self.plans.glob("*") if (match := re.match(r"(\d+)\.", file.name))]
         return 1 + max([self.state().plan, *found])
 

@@ -154,8 +154,7 @@ class State:
             log.warning("%s", journal.damage_text(path, new))
 
     def apply(self, event: Event) -> None:
-        """Take one event into account. Events of unknown kinds change nothing, nor do those that name what is not
-        there."""
+        """Take one event. Events of unknown kinds, or that name what does not exist, change nothing."""
         try:
             match event:  # the most frequent ones first
                 case Finished():
@@ -241,7 +240,7 @@ class State:
         ]
 
     def _quarantine(self, event: Quarantined) -> None:
-        """A node that fails what others do well: its failures do not count, and it gets nothing more."""
+        """Quarantine a node: its failures don't count, and it gets nothing more."""
         self.quarantined.add(event.node)
         columns = self.columns
         for task in ranges.each(event.tasks):
@@ -261,8 +260,7 @@ class State:
         self._queue(event.queued)
 
     def _queue(self, wanted: ranges.Ranges) -> None:
-        """Ask for tasks: each gets its attempts afresh. What is running, or was asked for already, goes
-        on."""
+        """Queue tasks: each gets all its attempts again. What is running or queued already stays so."""
         ids = ranges.to_ids(wanted)
         ids = ids[ids < self.size]
         queued, attempts, base = self._view("queued"), self._view("attempts"), self._view("base")
@@ -351,7 +349,7 @@ class State:
             columns["queued"][task] = 0
 
     def _stop_open(self, event: Stopping) -> None:
-        """Open attempts that someone wants to end; without a reason, this is no longer wanted."""
+        """Mark open attempts as to be stopped; without a reason, no longer."""
         columns, reason = self.columns, event.reason
         for task, attempt in event.attempts:
             if reason is None:
@@ -360,14 +358,14 @@ class State:
                 self.stopping[task, attempt] = reason
 
     def _stop(self, event: Stopped) -> None:
-        """Tasks that the user stopped before they began."""
+        """Stop tasks before they begin."""
         for task in ranges.each(event.tasks):
             self._move(task, STOPPED)
             self.columns["queued"][task] = 0
             self.columns["reason"][task] = _REASON_CODE["stopped"]
 
     def _clean(self, event: Cleaned) -> None:
-        """Tasks whose results the user removed: as if they had never run, but numbers of attempts go on."""
+        """Remove results of tasks: they are pending, but numbers of attempts continue."""
         columns = self.columns
         for task in ranges.each(event.tasks):
             self._move(task, PENDING)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Damage:
-    """A line that is not as it was written, or of which that is unknown."""
+    """A line that is damaged, or whose state is unknown."""
 
     offset: int  # of the line, in bytes
     size: int  # without its newline
@@ -127,7 +127,7 @@ class Journal:
 
     @property
     def removed(self) -> bool:
-        """Someone has taken the file away, or put another one in its place."""
+        """Whether the file was removed or replaced."""
         try:
             return not os.path.samestat(self.path.stat(), os.fstat(self._file))
         except OSError:
@@ -279,8 +279,8 @@ class _Check:
                 self._behind, self._strict = [_behind(value)], True
 
     def whole(self, data: bytes, end: int) -> bool:
-        """Whether all lines up to the newline before `end` are as they were written; False where that takes a look at
-        each."""
+        """Return whether all lines up to the newline before `end` are as they were written; False where each has to be
+        checked."""
         last = data[max(0, end - 1 - _SEAL) : end - 1]
         if len(self._behind) != 1 or not _sealed(last):
             return False
@@ -291,7 +291,7 @@ class _Check:
         return True
 
     def lines(self, lines: Sequence[bytes]) -> dict[int, str]:
-        """What is wrong with which of the lines."""
+        """Return what is wrong with which of the lines."""
         bad: dict[int, str] = {}
         for number, line in enumerate(lines):
             if not _sealed(line):
@@ -323,14 +323,14 @@ class _Check:
 
 
 def _claims_sums(line: bytes) -> bool:
-    """Whether this is the first line of a journal whose lines have sums as we know them."""
+    """Return whether this is the first line of a journal whose lines have checksums of this format."""
     first = _first_event(line) if line.startswith(events.beginning(JournalBegun)) else None
     return first is not None and 1 < first.format <= FORMAT
 
 
 def restored(lines: bytes, before: bytes, after: bytes) -> bytes | None:
-    """Damaged lines, with their newlines, as they were, if a single byte is wrong: the one change that makes them fit
-    their sums. before, after: the whole lines around them, without newlines, empty where there is none."""
+    """Return damaged lines, with their newlines, as they were, if a single byte is wrong: the one change that makes
+    them fit their sums. before, after: the whole lines around them, without newlines, empty where there is none."""
     if before and not _sealed(before):
         return None
     start = _behind(_recorded(before)) if before else 0

@@ -1,4 +1,4 @@
-"""Lines of JSON with what came from outside: file names and the words of programs, whatever their bytes are."""
+"""Lines of JSON with text from outside: file names and output, whatever their bytes are."""
 
 from __future__ import annotations
 

@@ -122,8 +122,8 @@ class Lab:
 
     @property
     def is_copy(self) -> bool:
-        """Whether the lab that it was copied from is still there. Copied or moved, it has that one's identity until it
-        is settled."""
+        """Return whether the lab that it was copied from still exists. A copied or moved lab has that one's identity
+        until it is settled."""
         if self.place == _place(self.path) or not isinstance(self.place, dict):
             return False
         try:
@@ -197,7 +197,7 @@ def _marker(path: Path, former: Sequence[str] = (), identity: str = "") -> str:
 
 
 def _repair_hint(path: Path) -> str:
-    """What to type for a folder that was a lab: it holds experiments. Empty for any other."""
+    """Return what to type for a folder that was a lab: it holds experiments. Empty for any other."""
     try:
         was_one = any(path.glob(f"*/{layout.JOURNAL_FILE}"))
     except OSError:

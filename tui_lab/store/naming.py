@@ -1,5 +1,4 @@
-"""What columns of tables are called: no parameter, metric or fact has the name of another. Case counts for nothing, as
-in SQL."""
+"""Names of table columns: no parameter, metric or fact has the name of another. Case counts for nothing, as in SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading Parquet files by their very names: a folder may be called `layers=[64,64]` or `lr=0.1`, which Polars would
+"""Reading Parquet files by their literal names: a folder may be called `layers=[64,64]` or `lr=0.1`, which Polars would
 take for a pattern, or for a column."""
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class Plan:
 
 
 def _of_the_system(error: BaseException) -> OSError | None:
-    """The system's error, also where Polars has made a text of it."""
+    """Return the system's error, also where Polars has turned it into text."""
     if isinstance(error, OSError):
         return error
     hidden = re.search(r"\(os error (\d+)\)|\bOs \{ code: (\d+)", str(error))

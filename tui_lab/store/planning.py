@@ -78,7 +78,7 @@ def components(experiment: Experiment) -> dict[str, Value]:
 
 
 def environment_digests(experiment: Experiment) -> dict[str, str]:
-    """Digests of what tasks run under and no key holds, so that a change can be said."""
+    """Return digests of what tasks run under and no key contains, so that a change can be reported."""
     return {name: keys.digest(getattr(experiment, name)) for name in _ENVIRONMENT}
 
 
@@ -178,7 +178,7 @@ def known_tasks(plans: Path, state: State) -> pl.DataFrame:
 
 
 def find_tasks(table: pl.DataFrame, plans: Path, state: State) -> pl.DataFrame:
-    """key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the
+    """Return key, version, task_id, plan of the tasks of `table` that exist: the newest version of each key, and the
     newest plan that has it."""
     found = pl.DataFrame(schema={"key": pl.Binary, "version": pl.Int32, "task_id": pl.Int64, "plan": pl.Int64})
     wanted = table.select("key")

@@ -18,7 +18,7 @@ from tests.results.extraction.test_patterns import value
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.sources.pattern import PatternSource
 from tui_lab.results.extraction.numbers import Notation, duration, number
-from tui_lab.results.extraction.readers import NOTHING, TextReader
+from tui_lab.results.extraction.readers import NO_MATCH, TextReader
 from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.units import common_unit, quantity
 
@@ -255,7 +255,7 @@ def test_no_shorthand_reads_the_head_of_a_number(program: Program, shorthand: st
     found = reader.value(Text(line.encode()))
     if found is None:
         assert reader.refused, "told"
-    elif found is not NOTHING:
+    elif found is not NO_MATCH:
         # The number as it stands there, perhaps in another unit: of those that are read the digits are all there.
         own = {float(said) * factor for factor in (1, 1e3, 1e6, 1e9, 1e-3, 1e-6, 1e-9, 1 / 1024, 1 / 2**20, 1 / 2**30)}
         own |= {1 / number for number in own if number}

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.patterns.pattern import PatternError, compile_pattern
 from tui_lab.experiment.sources.pattern import PatternSource
-from tui_lab.results.extraction.readers import NOTHING, TextReader
+from tui_lab.results.extraction.readers import NO_MATCH, TextReader
 from tui_lab.results.extraction.text import Text
 
 
 def value(pattern: str, output: str | bytes, **metric: object) -> object:
     reader = TextReader("m", Metric(source=PatternSource(pattern=pattern), **metric))  # type: ignore[arg-type]
     found = reader.value(Text(output if isinstance(output, bytes) else output.encode()))
-    return "nothing" if found is NOTHING else found
+    return "nothing" if found is NO_MATCH else found
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tui_lab.experiment.metric import Metric
 from tui_lab.experiment.patterns.pattern import Pattern, PatternError, compile_pattern
 from tui_lab.experiment.sources.pattern import PatternSource
-from tui_lab.results.extraction.readers import NOTHING, TextReader
+from tui_lab.results.extraction.readers import NO_MATCH, TextReader
 from tui_lab.results.extraction.search import all_matches, first_match, last_match
 from tui_lab.results.extraction.slow_search import Match
 from tui_lab.results.extraction.text import Text, blocks, blocks_backwards
@@ -166,8 +166,8 @@ def test_blocks_give_the_same_value(tmp_path_factory: pytest.TempPathFactory, ra
     for text in blocks(path, block=size):
         reader.feed(text)
     whole, parts = reader.value(Text(raw)), reader.end()
-    assert (whole is NOTHING) == (parts is NOTHING)
-    if whole is not NOTHING:
+    assert (whole is NO_MATCH) == (parts is NO_MATCH)
+    if whole is not NO_MATCH:
         assert parts == pytest.approx(whole, nan_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""Which columns a chart shows: those asked for, and the natural ones of an experiment for the rest."""
+"""The columns of a chart: the requested ones, and default ones of an experiment for the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_lab.results.facts import is_fact
 
 
 def choose(request: Request, source: Source) -> dict[Role, str]:
-    """The column of each role: those asked for, and the natural ones for the rest. Raises ChartError."""
+    """Return the column of each role: the requested ones, and default ones for the rest. Raises ChartError."""
     kind = kind_of(request.kind)
     for role in request.columns:
         if role not in kind.roles:
@@ -41,7 +41,7 @@ def choose(request: Request, source: Source) -> dict[Role, str]:
 
 
 def find(name: str, columns: Sequence[str]) -> str:
-    """The column that is meant; `in_NAME` and `out_NAME` also find NAME. Raises ChartError."""
+    """Return a column by name; `in_NAME` and `out_NAME` also find NAME. Raises ChartError."""
     if name in columns:
         return name
     lower = {column.lower(): column for column in columns}
@@ -53,8 +53,8 @@ def find(name: str, columns: Sequence[str]) -> str:
 
 
 def _known(source: Source) -> tuple[list[str], list[str]]:
-    """Parameters and metrics; of foreign rows `in_` and `out_` tell, or else the last number is the
-    metric."""
+    """Return parameters and metrics. In rows from elsewhere `in_` and `out_` tell them apart, or else the last number
+    is the metric."""
     frame = source.frame
     if source.parameters or source.metrics:
         return list(source.parameters), [m for m in source.metrics if is_number(frame[m])]

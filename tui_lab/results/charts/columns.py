@@ -62,7 +62,7 @@ class Prepared:
         return Axis(self.label(role), kind or "number", log=log, range=self.range(role, log))
 
     def range(self, role: Role, log: bool) -> tuple[float, float] | None:
-        """What is asked for an axis of numbers. Raises ChartError."""
+        """Return the requested range of an axis of numbers. Raises ChartError."""
         asked = self.request.ranges.get(role)
         if asked is None:
             return None
@@ -106,7 +106,7 @@ class Prepared:
 
 
 def _kind(dtype: pl.DataType) -> Literal["number", "time", "clock", "duration"] | None:
-    """What an axis of such values shows; None where they have no distances."""
+    """Return the kind of axis for such values; None where they have no distances."""
     if dtype in (pl.Date, pl.Datetime):
         return "time"
     if dtype == pl.Duration:
@@ -149,7 +149,7 @@ def _names(values: pl.Series) -> list[str]:
 
 
 def prepare(request: Request, source: Source, columns: dict[Role, str]) -> Prepared:
-    """The rows of a chart. Raises ChartError, also for a mistake in one of the changes."""
+    """Return the rows of a chart. Raises ChartError, also for a mistake in one of the changes."""
     series = {role: source.frame[name] for role, name in columns.items()}
     for role, code in request.changes.items():
         if role not in columns:
@@ -177,7 +177,8 @@ def _changed(role: Role, code: str, frame: pl.DataFrame, columns: dict[Role, str
 
 @dataclass
 class _Whole:
-    """What an expression says of all rows together: `Z[0]`, `max(Z)`. Each becomes a column with one value."""
+    """The parts of an expression that are of all rows together: `Z[0]`, `max(Z)`. Each becomes a column with one
+    value."""
 
     role: Role
     code: str
@@ -219,8 +220,8 @@ class _Whole:
 
 
 def _python_words(code: str, whole: _Whole) -> Iterator[tuple[int, int, str]]:
-    """What stands in the expressions of patas and has another name in SQL: `X[i]` is X, `X[0]` and `max(X)` are of all
-    rows, `int(...)`, `float(...)`, `str(...)`, `math.log2(...)`. Raises ChartError for another index of a row."""
+    """Return SQL for an expression of patas: `X[i]` is X, `X[0]` and `max(X)` are of all rows, `int(...)`,
+    `float(...)`, `str(...)`, `math.log2(...)`. Raises ChartError for another index of a row."""
     found, casts = list(tokens(code)), list[int]()
     words = [token.text if token.kind in ("name", "other") else "" for token in found]
     for at, word in enumerate(words):

@@ -39,7 +39,7 @@ class NothingToDraw(ChartError):  # noqa: N818 (it says what happened)
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. A role without a column gets one by `charts_choice.choose`."""
+    """The requested chart. A role without a column gets a default one by `choice.choose`."""
 
     kind: str
     columns: Mapping[Role, str] = field(default_factory=dict)

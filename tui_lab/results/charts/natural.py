@@ -1,4 +1,4 @@
-"""The natural columns of an experiment for the roles of a chart."""
+"""Default columns of an experiment for the roles of a chart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_number(series: pl.Series) -> bool:
 
 
 def is_axis(series: pl.Series) -> bool:
-    """Values with distances between them."""
+    """Return whether values have distances between them."""
     return is_number(series) or series.dtype.is_temporal()
 
 

@@ -1,4 +1,4 @@
-"""Where the marks of an axis stand, and what is written beside them."""
+"""Where an axis has its marks, and their texts."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _decades(on: Scale, most: int) -> list[tuple[float, str]]:
 
 
 def texts(axis: Axis, values: Sequence[float]) -> list[str]:
-    """What values on an axis are called in sentences; numbers with as many digits as tell them apart."""
+    """Return the texts of values on an axis for sentences; numbers with enough digits to distinguish them."""
     if axis.kind == "category":
         return [axis.categories[int(v)] if 0 <= v < len(axis.categories) else short(v) for v in values]
     if axis.kind == "duration":
@@ -156,7 +156,7 @@ def duration(seconds: float) -> str:
 
 
 def unsaid(axis: Axis, on: Scale, most: int) -> str:
-    """The part of the dates that the marks of an axis of times leave out, as they all share it; else empty."""
+    """Return the part of the dates that all marks of an axis of times share, and leave out; else empty."""
     if axis.kind != "time":
         return ""
     found = _times(on.low, on.high, max(most, 2), False)

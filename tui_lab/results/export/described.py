@@ -1,4 +1,4 @@
-"""Tables that leave the lab: Parquet that says what its columns are, and Markdown for a paper."""
+"""Tables for other tools: Parquet with descriptions of its columns, and Markdown for a paper."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Columns = Mapping[str, Mapping[str, Json]]
 
 
 def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, JsonObject]:
-    """What each column of a table of an experiment is: `kind` (parameter, metric or fact), `unit`, `goal`,
-    and how a metric was read."""
+    """Return the description of each column of an experiment's table: `kind` (parameter, metric or fact), `unit`,
+    `goal`, and how a metric was read."""
     names = {column: name for name, column in results.metrics.items()}
     found: dict[str, JsonObject] = {}
     for column in columns:
@@ -48,7 +48,7 @@ def describe_columns(results: Results, columns: Iterable[str]) -> dict[str, Json
 
 
 def describe_statistics(report: Report, frame: pl.DataFrame) -> dict[str, JsonObject]:
-    """The same for the table of statistics."""
+    """Return the same for the table of statistics."""
     known = {**SUMMARY, **COMPARISON}
     return {column: {"kind": "statistic" if column in known else "parameter"} for column in frame.columns}
 

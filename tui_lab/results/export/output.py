@@ -112,7 +112,7 @@ def write(
 
 
 def _discard(stream: TextIO) -> None:
-    """The reader has gone: what Python flushes at its end must not fail again."""
+    """Discard the rest of the output: the reader is gone, and Python must not fail when it flushes at its end."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -139,7 +139,7 @@ def _to_file(frame: pl.DataFrame, format: Format, file: Path) -> None:
 
 
 def not_written(file: Path, error: OSError) -> Exception:
-    """What to raise for a file that can't be written: StorageError where the disk is at fault, else OutputError."""
+    """Return the error for a file that can't be written: StorageError if the disk is at fault, else OutputError."""
     said = f"{file}: {os.strerror(error.errno) if error.errno else error}"
     return StorageError(said) if error.errno in _OF_THE_DISK else OutputError(said)
 

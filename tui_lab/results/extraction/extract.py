@@ -15,10 +15,10 @@ from tui_lab.experiment.model import Experiment
 from tui_lab.results.extraction.extractor import Extraction, Reading, Task
 from tui_lab.results.extraction.files import Names, stream_names, task_files, task_path
 from tui_lab.results.extraction.readers import (
-    NOTHING,
+    NO_MATCH,
     TOO_SLOW,
     FileReader,
-    Nothing,
+    NoValue,
     Tally,
     TextReader,
 )
@@ -44,10 +44,8 @@ def extract(
     metrics: Mapping[str, Metric] | None = None,
     live: bool = False,
 ) -> Extraction:
-    """Read metrics (by default all) that are found so of tasks in an experiment's folder.
-
-    `live` says that programs are still writing: a last line without an end is not read yet.
-    """
+    """Read metrics (by default all that are read from outputs) of tasks in an experiment's folder. live: programs are
+    still writing, so a last line without an end is not read yet."""
     wanted = experiment.metrics if metrics is None else metrics
     steps = tuple(step.name for step in experiment.steps)
     texts: dict[tuple[str, bool], list[TextReader]] = {}
@@ -101,7 +99,7 @@ def _read_texts(
             _miss(extraction, readers, task, error)
             continue
         for value, (_, append, tally, reader) in zip(found, sinks, strict=True):
-            if value is NOTHING:
+            if value is NO_MATCH:
                 append(0 if reader.take == "count" else None)
                 tally.miss(task)
             elif value is TOO_SLOW:
@@ -135,7 +133,7 @@ def _read_files(
         except (OSError, SourceError) as error:
             _miss(extraction, [reader], task, error)
             continue
-        if value is NOTHING:
+        if value is NO_MATCH:
             append(0 if reader.metric.take == "count" else None)
             tally.miss(task)
         else:
@@ -149,7 +147,7 @@ def _read_files(
 
 
 def _miss(extraction: Extraction, readers: Sequence[TextReader | FileReader], task: Task, error: Exception) -> None:
-    """A file that is not there, or is not what it should be."""
+    """Note a file that is missing, or has another form."""
     absent = isinstance(error, FileNotFoundError)
     if absent:
         extraction.again.add(task[0])
@@ -200,20 +198,20 @@ def read_all(paths: Sequence[TaskFile], live: bool = False) -> Text:
 
 def read_in_blocks(
     paths: Sequence[TaskFile], readers: Sequence[TextReader], live: bool = False
-) -> list[Scalar | Nothing | None]:
+) -> list[Scalar | NoValue | None]:
     """The values of all readers in a large output, of which some MiB are in memory at once.
 
     Raises OSError.
     """
     present = [path for path in paths if path.size is not None]
     if all(reader.take == "last" for reader in readers):
-        found: list[Scalar | Nothing | None] = [NOTHING] * len(readers)
+        found: list[Scalar | NoValue | None] = [NO_MATCH] * len(readers)
         for path in reversed(present):
             for text in blocks_backwards(path, torn_end=not live):
                 for i, reader in enumerate(readers):
-                    if found[i] is NOTHING:
+                    if found[i] is NO_MATCH:
                         found[i] = reader.value(text)
-                if NOTHING not in found:
+                if NO_MATCH not in found:
                     return found
         return found
     for reader in readers:

@@ -1,4 +1,4 @@
-"""What every kind of metric source has to say of how its values are found."""
+"""The interface of metric sources for reading values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Task: TypeAlias = tuple[int, int]
 
 @dataclass
 class Extraction:
-    """What was found: for each metric a value per task in the order of the tasks."""
+    """The values that were found: for each metric a value per task, in the order of the tasks."""
 
     values: dict[str, list[Scalar | None]] = field(default_factory=dict)
     types: dict[str, ColumnType] = field(default_factory=dict)
@@ -41,11 +41,11 @@ class Reading(Extractor):
     """Values are read from outputs and files of a task."""
 
     def reader(self, name: str, metric: Metric) -> TextReader | FileReader:
-        """Return what reads a metric: text that patterns search, or a file by itself. Raises ValueError."""
+        """Return what reads a metric: text that patterns search, or a separate file. Raises ValueError."""
         raise NotImplementedError
 
     def not_found(self, metric: Metric) -> str:
-        """Return why a file by itself may have no value, as in `path $.a leads nowhere in b.json`."""
+        """Return why a separate file may have no value, as in `path $.a leads nowhere in b.json`."""
         return f"there is no value in {metric.source.file}"
 
 

@@ -63,7 +63,7 @@ class Hint:
 
 
 def too_slow(name: str, tasks: Sequence[int]) -> Hint:
-    """That a pattern took too long on the output of some tasks."""
+    """Return the hint that a pattern took too long on the output of some tasks."""
     return Hint(
         name,
         f"no value for {_tasks(tasks)}: the pattern took longer than {LIMIT:g} s on the output, and was stopped",
@@ -72,7 +72,7 @@ def too_slow(name: str, tasks: Sequence[int]) -> Hint:
 
 
 def without(found: int, tasks: int) -> str:
-    """That a metric has no value in some or any of the done tasks."""
+    """Return the hint that a metric has no value in some or all of the done tasks."""
     if found:
         return f"in {found:,} of {tasks:,} done tasks"
     return "no value in the one finished task" if tasks == 1 else f"no value in any of {tasks:,} finished tasks"
@@ -87,7 +87,8 @@ def explain(
     tasks: int,
     lacking: int | None = None,
 ) -> Hint:
-    """Why `metric` has no value in `lacking` (by default all) of a number of `tasks`, of which `samples` are some."""
+    """Return why `metric` has no value in `lacking` (by default all) of a number of `tasks`, of which `samples` are
+    some."""
     found = 0 if lacking is None else tasks - lacking
     no_value = without(found, tasks)
     where = no_value.removeprefix("no value ")
@@ -127,7 +128,7 @@ def explain(
 
 
 def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, done: Sequence[Task]) -> list[Hint]:
-    """What could not be read for the table `steps` or `rows`; `done` are tasks that should have some."""
+    """Return what could not be read for the table `steps` or `rows`; `done` are tasks that should have some."""
     steps = tuple(step.name for step in spec.steps)
     found = []
     label = f"{folder.name}_{kind}"
@@ -162,7 +163,7 @@ def not_all_read(table: LongTable, kind: str, spec: Experiment, folder: Path, do
 
 
 def _no_rows(reader: RowsReader, folder: Path, done: Sequence[Task], spec: Experiment) -> tuple[str, str]:
-    """Why `rows` found nothing."""
+    """Return why `rows` found nothing."""
     where = f"no row in {'the one finished task' if len(done) == 1 else f'any of {len(done):,} finished tasks'}"
     samples, steps = done[:SAMPLES], tuple(step.name for step in spec.steps)
     source = reader.file
@@ -179,7 +180,7 @@ def _no_rows(reader: RowsReader, folder: Path, done: Sequence[Task], spec: Exper
 
 
 def _line(pattern: Pattern, source: str, one: Refused, folder: Path, steps: tuple[str | None, ...]) -> int | None:
-    """The line, from 1, that a text stands in which a pattern found; None where that is unknown."""
+    """Return the line, from 1, of a text that a pattern found; None where that is unknown."""
     try:
         paths = task_files(task_path(folder, one.task[0]), source, stream_names(source, steps), one.task[1])
         text = read_all(paths)
@@ -194,7 +195,7 @@ def _tasks(tasks: Sequence[int]) -> str:
 
 
 def _quotes(trouble: str) -> str:
-    """What to do about a line of a CSV file that has more cells than the header; else empty."""
+    """Return the advice for a line of a CSV file with more cells than the header; else empty."""
     uneven = " cells, the header " in trouble
     return "with decimal commas, the program has to put quotes around its numbers" if uneven else ""
 
@@ -204,8 +205,8 @@ def _type(name: str, metric: Metric) -> ColumnType:
 
 
 def several_units(name: str, units: Mapping[str, int], wanted: str | None, stated: bool) -> Hint | None:
-    """That the values of a metric are in units that can't be compared. `stated`: the wanted unit is one that the user
-    gave, so that a bare number is in it."""
+    """Return the hint that the values of a metric are in units that can't be compared. stated: the file gives the unit,
+    so a bare number is in it."""
     found = kinds(units, wanted)
     target = kinds([wanted]) if wanted else set()
     others = found - target - set(map(reciprocal, target))
@@ -220,7 +221,7 @@ def several_units(name: str, units: Mapping[str, int], wanted: str | None, state
 
 
 def written_otherwise(name: str, metric: Metric, values: pl.Series) -> Hint | None:
-    """That the values of a metric in a file are text, though they look like numbers."""
+    """Return the hint that the values of a metric in a file are text, though they look like numbers."""
     if values.dtype != pl.String or metric.source.search is not None or metric.take == "count":
         return None
     for text in values.drop_nulls().head(LINES).to_list():
@@ -235,7 +236,7 @@ _NUMBER_LIKE: Final = re.compile(r"[-+]?[0-9]{1,3}(?:[.,' ][0-9]+)+")
 def _elsewhere(
     pattern: Pattern, source: str, folder: Path, samples: Sequence[Task], steps: tuple[str | None, ...]
 ) -> str:
-    """Where the pattern would have matched, or the line that it just missed."""
+    """Return where the pattern would have matched, or the line that is most similar."""
     other = {"stdout": "stderr", "stderr": "stdout"}.get(source)
     text = None
     for task in samples:
@@ -257,7 +258,7 @@ def _elsewhere(
 
 
 def _but_for_spaces(pattern: Pattern, lines: Sequence[str]) -> str:
-    """That a line would match if neither it nor the pattern had spaces, and what to write; empty where none would."""
+    """Return the hint that a line would match but for spaces, and what to write; empty where none would."""
     dense = Text("\n".join("".join(line.split()) for line in lines).encode())
     squeezed = _with_spaces(pattern.text, "")
     numbers, what = lines_with_match(compile_pattern(squeezed), dense), "only the spaces differ"
@@ -329,7 +330,7 @@ def _end(path: TaskFile) -> Text:
 
 
 def _files(source: str, folder: Path, task: Task, experiment: Experiment) -> str:
-    """The files that exist instead of a missing one."""
+    """Return the files that exist instead of a missing one."""
     place = Path(task_path(folder, task[0]))
     if not place.is_dir():
         return "the task's folder is not here"

@@ -187,7 +187,7 @@ def _bases(units: Mapping[str, Mapping[str, int]]) -> dict[str, str]:
 
 
 def _still(tasks: list[list[int]], known: pl.DataFrame) -> list[int]:
-    """Of tasks as ranges those whose attempt is still the one that was read."""
+    """Return, as ranges, the tasks whose attempt is still the one that was read."""
     return [int(task) for task in np.intersect1d(ranges.to_ids(tasks), known["task_id"])]
 
 
@@ -203,7 +203,7 @@ def _refused(frame: pl.DataFrame) -> tuple[Refused, ...]:
 
 
 def definition(kind: str, spec: Experiment) -> list[Any]:
-    """What decides the values of a long table, as JSON can say it."""
+    """Return all that decides the values of a long table, as JSON."""
     steps = [step.name for step in spec.steps]
     if kind == "rows":
         if spec.rows is None:

@@ -19,18 +19,18 @@ from tui_lab.results.extraction.values import Scalar, converter, exact_sum, mean
 from tui_lab.store.task_files import TaskFile
 
 
-class Nothing:
+class NoValue:
     """Nothing matched: the column is null (0 for `count`)."""
 
 
-NOTHING: Final = Nothing()
-TOO_SLOW: Final = Nothing()
+NO_MATCH: Final = NoValue()
+TOO_SLOW: Final = NoValue()
 """The pattern took too long: what it would have found is not known, and the column is null for `count`, too."""
 
 
 @dataclass
 class Tally:
-    """What became of a metric over the tasks that were read, for the hint where it found nothing."""
+    """Counts for the hints on a metric: what was found, could not be read, and was missing."""
 
     tasks: int = 0
     found: int = 0
@@ -63,11 +63,11 @@ class Tally:
             self.without.append(task)
 
 
-MatchValue = Callable[[Match], "Scalar | Nothing | None"]
+MatchValue = Callable[[Match], "Scalar | NoValue | None"]
 
 
 def notation(what: Metric | Rows) -> Notation:
-    """How numbers are written in what a metric, or `rows`, is read from."""
+    """Return how numbers are written in the source of a metric, or of `rows`."""
     if what.decimal in (None, ".") and what.thousands is None:
         return USUAL
     return Notation(what.decimal or ".", what.thousands or "")
@@ -92,8 +92,8 @@ class TextReader:
         if metric.take == "all" and self.pattern.kind == "quantity" and metric.unit is None:
             self._value = self._reduced  # the units of all values tell what they have in common
 
-    def value(self, text: Text) -> Scalar | Nothing | None:
-        """The value in a text as a whole."""
+    def value(self, text: Text) -> Scalar | NoValue | None:
+        """Return the value in a text as a whole."""
         self.refused = ""
         try:
             return self._value(text)
@@ -101,7 +101,7 @@ class TextReader:
             return TOO_SLOW
 
     def _match_value(self) -> MatchValue:
-        """The function that takes the value from a match: None for what cannot be read, NOTHING where the group of the
+        """The function that takes the value from a match: None for what cannot be read, NO_MATCH where the group of the
         value took no part."""
         pattern, wanted, unit = self.pattern, self.type, self.metric.unit
         marks = notation(self.metric)
@@ -109,10 +109,10 @@ class TextReader:
         apart = unit_group is not None and wanted == "float"
         convert = converter(wanted, pattern.kind, unit, marks)
 
-        def of(match: Match) -> Scalar | Nothing | None:
+        def of(match: Match) -> Scalar | NoValue | None:
             text = match[group] if group >= 0 else next((part for part in match.groups() if part is not None), None)
             if text is None:
-                return NOTHING
+                return NO_MATCH
             own = match[unit_group] if apart and unit_group is not None else None
             value = quantity(text, own, unit, marks) if apart else convert(text)
             if value is None:
@@ -127,23 +127,23 @@ class TextReader:
     def of_all(self, text: Text) -> list[Scalar | None]:
         """The values of all matches; None for those that can't be read."""
         values = map(self.of, all_matches(self.pattern, text))
-        return [value for value in values if not isinstance(value, Nothing)]
+        return [value for value in values if not isinstance(value, NoValue)]
 
-    def _last(self, text: Text) -> Scalar | Nothing | None:
+    def _last(self, text: Text) -> Scalar | NoValue | None:
         match = last_match(self.pattern, text)
-        return NOTHING if match is None else self._one(match)
+        return NO_MATCH if match is None else self._one(match)
 
-    def _first(self, text: Text) -> Scalar | Nothing | None:
+    def _first(self, text: Text) -> Scalar | NoValue | None:
         match = first_match(self.pattern, text)
-        return NOTHING if match is None else self._one(match)
+        return NO_MATCH if match is None else self._one(match)
 
     def _one(self, match: Match) -> Scalar | None:
         value = self.of(match)
-        return None if isinstance(value, Nothing) else value
+        return None if isinstance(value, NoValue) else value
 
-    def _reduced(self, text: Text) -> Scalar | Nothing | None:
+    def _reduced(self, text: Text) -> Scalar | NoValue | None:
         values = self.of_all(text)
-        return reduce(self.take, values) if values else NOTHING
+        return reduce(self.take, values) if values else NO_MATCH
 
     # --- In blocks
 
@@ -165,7 +165,7 @@ class TextReader:
     def _feed(self, text: Text) -> None:
         if self.take in ("last", "first"):
             found = self._value(text)
-            if not isinstance(found, Nothing) and not (self.take == "first" and self._parts):
+            if not isinstance(found, NoValue) and not (self.take == "first" and self._parts):
                 self._parts = [found]
             return
         values = self.of_all(text)
@@ -175,12 +175,12 @@ class TextReader:
         elif values:
             self._parts.append(reduce("sum" if self.take == "mean" else self.take, values))
 
-    def end(self) -> Scalar | Nothing | None:
+    def end(self) -> Scalar | NoValue | None:
         """Return the value of the metric in what was read."""
         if self._slow:
             return TOO_SLOW
         if not self._parts:
-            return NOTHING
+            return NO_MATCH
         if self.take == "count":
             return self._count
         if self.take == "mean":
@@ -190,7 +190,7 @@ class TextReader:
 
 
 class FileReader:
-    """A metric in a file that is read by itself."""
+    """A metric in a separate file."""
 
     def __init__(self, name: str, metric: Metric) -> None:
         self.name = name
@@ -203,10 +203,10 @@ class FileReader:
         self.units: Counter[str] = Counter()
         """Units of the quantities that were read, as they are written."""
 
-    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | Nothing | None:
+    def read(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Scalar | NoValue | None:
         """Return the value of the metric in the files of a task. Takes and raises what `values` does."""
         values = list(self.values(folder, files, live))
-        return reduce(self.metric.take, values) if values else NOTHING
+        return reduce(self.metric.take, values) if values else NO_MATCH
 
     def values(self, folder: str, files: Iterable[TaskFile] | None, live: bool) -> Iterator[Scalar | None]:
         """Yield all values of the metric in a task's folder, in order; None for those that can't be read.

@@ -1,4 +1,4 @@
-"""What to say of a text that could not be read as a value."""
+"""Messages for texts that could not be read as a value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui_lab.results.terminal.guard import replaced
 
 
 def refused(text: str, metric: Metric, wanted: ColumnType) -> str:
-    """A text that could not be read, what it is not, and how it would be read."""
+    """Return the message: the text, what it is not, and how to read it."""
     kind = {"float": "a number", "int": "an integer", "bool": "true or false"}.get(wanted, "a value")
     unit = f" in {metric.unit}" if metric.unit else ""
     advice = how_to_read(text, metric.unit, metric.source.search is not None and wanted in ("float", "int"))
@@ -20,9 +20,8 @@ def refused(text: str, metric: Metric, wanted: ColumnType) -> str:
 
 
 def how_to_read(text: str, unit: str | None, shorthand: bool) -> str:
-    """What to write so that a number is read that was refused; empty where that is unknown.
-
-    shorthand: it was found by one, and another one may do."""
+    """Return what to write so that a refused number is read; empty where that is unknown. shorthand: it was found by
+    one, and another may read it."""
     text = text.strip()
     if number(text) is not None:
         return "@float@ reads it" if shorthand else ""

@@ -10,7 +10,7 @@ from tui_lab.results.extraction.extract import read_all
 from tui_lab.results.extraction.extractor import Reading
 from tui_lab.results.extraction.files import stream_names, task_files
 from tui_lab.results.extraction.numbers import Unrepresentable, number
-from tui_lab.results.extraction.readers import FileReader, Nothing, TextReader
+from tui_lab.results.extraction.readers import FileReader, NoValue, TextReader
 from tui_lab.results.extraction.records import INDEX, REFUSED, Reader, Record
 from tui_lab.results.extraction.search import all_matches
 from tui_lab.results.extraction.slow_search import TooSlowError
@@ -134,7 +134,7 @@ def _by_step(reader: TextReader, text: Text) -> Iterator[tuple[Any, Scalar | Non
         if step_group is not None and match[step_group] is not None:
             step = _number(match[step_group])
         value = reader.of(match)
-        if isinstance(value, Nothing):
+        if isinstance(value, NoValue):
             yield step, None, ""
         else:
             yield step, value, reader.refused if value is None else ""

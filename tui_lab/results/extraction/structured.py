@@ -33,11 +33,11 @@ _STEP: Final = re.compile(
 
 
 class SourceError(Exception):
-    """A file that is there and can't be used as it should; the text says why, for the user."""
+    """A file that exists but can't be used; the text says why."""
 
 
 def parse_path(path: str) -> tuple[Any, ...]:
-    """The steps of a JSON path: names, indices, EVERY. Raises ValueError with the offset of what is wrong."""
+    """Return the steps of a JSON path: names, indices, EVERY. Raises ValueError with the offset of the mistake."""
     if not path.startswith("$"):
         raise ValueError('a path begins with "$"', 0)
     steps: list[Any] = []
@@ -76,7 +76,7 @@ def _children(value: Value, step: Any) -> list[Value]:
 
 @dataclass(frozen=True)
 class Broken:
-    """In place of a JSON document that can't be read."""
+    """Stands for a JSON document that can't be read."""
 
     line: int
     why: str
@@ -232,7 +232,7 @@ def _encodable(value: Any) -> Value:
 
 @dataclass(frozen=True)
 class Form:
-    """How a CSV file is laid out; see the keys of a metric."""
+    """The form of a CSV file; see the keys of a metric."""
 
     delimiter: str | None = None
     comment: str | None = None
@@ -241,7 +241,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Uneven:
-    """In place of a line that has more cells than the header: it is unknown which cell is which."""
+    """Stands for a line that has more cells than the header: it is unknown which cell belongs to which column."""
 
     row: int
     cells: int
@@ -276,7 +276,7 @@ def table(path: TaskFile, form: Form = Form(), torn_end: bool = True) -> tuple[l
 
 
 def _meant(lines: Iterator[str], form: Form) -> Iterator[str]:
-    """The lines without those before the header, and without comments."""
+    """Return the lines without those before the header, and without comments."""
     for line in itertools.islice(lines, form.skip, None):
         if form.comment is None or not line.lstrip("\ufeff \t").startswith(form.comment):
             yield line

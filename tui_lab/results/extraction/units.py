@@ -230,7 +230,7 @@ def reciprocal(kind: str) -> str:
 
 
 def kinds(units: Iterable[str], wanted: str | None = None) -> set[str]:
-    """What units measure, as seen from the wanted one: more than one where they can't be compared."""
+    """Return what units measure, compared with the wanted one: more than one where they can't be compared."""
     targets = {unit.kind for unit in _units(wanted)} if wanted else set()
     found = set()
     for unit in units:

@@ -52,7 +52,7 @@ def connect(folder: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
 
 
 def close(connection: duckdb.DuckDBPyConnection) -> None:
-    """Close a connection. One in which a query goes on that can't be interrupted is left to the end of the process."""
+    """Close a connection. One with a query that can't be interrupted is left to the end of the process."""
     with suppress(duckdb.Error):
         connection.close()
 
@@ -157,14 +157,14 @@ def summarised(sql: str) -> list[str]:
 
 
 def with_knowledge(sql: str, known: Collection[str]) -> Rewritten:
-    """A query in which the `ci95` of the columns in `known` goes by what is known of them."""
+    """Return a query in which the `ci95` of the columns in `known` uses what is known of them."""
     places = {name: place for place, name in enumerate(known)}
     found = [(word, places[column]) for word, column in _ci95_calls(sql) if column in places]
     return replace(sql, [(word.start, word.end, _KNOWN.format(place)) for word, place in found])
 
 
 def without_knowledge(name: str) -> str:
-    """The name of a column of an answer as the query was typed."""
+    """Return the name of an answer's column as the query was typed."""
     return re.sub(rf"\b{_KNOWN.format('[0-9]+')}\b", "ci95", name)
 
 

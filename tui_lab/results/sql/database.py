@@ -126,10 +126,7 @@ def query(
     warn: Callable[[str], None] | None = None,
     live: bool = True,
 ) -> pl.DataFrame:
-    """The answer to one query.
-
-    Raises QueryError; `warn` is called with what the user should know of the answer.
-    """
+    """Return the answer to one query. Raises QueryError; `warn` is called with warnings about the answer."""
     with Database(lab, current, live) as database:
         return database.query(sql, warn)
 
@@ -221,7 +218,7 @@ class Database:
         return answer
 
     def check(self, sql: str) -> None:
-        """Raises QueryError where a text is no query; whether its names are known is not looked at."""
+        """Raises QueryError where a text is no query; names are not checked."""
         try:
             self._check(sql, Rewritten(sql, ()), None)
         except duckdb.Error as error:
@@ -485,7 +482,7 @@ def _stamp(folder: ExperimentFolder) -> _Stamp:
 
 
 def _left_out(results: Iterable[Results], frames: Mapping[str, pl.DataFrame]) -> list[str]:
-    """What to say of outputs that could not be read for the tables that a query has seen."""
+    """Return the warnings about outputs that could not be read for the tables of a query."""
     lines: dict[str, None] = {}
     for one in results:
         if frames.keys() - {f"{one.name}_steps", f"{one.name}_rows"}:

@@ -71,12 +71,12 @@ def calls(words: Sequence[Token]) -> Iterator[Call]:
 
 
 def meant(call: Call, find: Find) -> str | pl.DataFrame:
-    """The query or the table that a call means. Raises QueryError."""
+    """Return the query or the table of a call. Raises QueryError."""
     return MACROS[call.name](list(call.arguments), find)
 
 
 def best(arguments: list[str], find: Find) -> pl.DataFrame:
-    """What `stats` says of the settings by one metric."""
+    """Return the statistics of the settings by one metric, as of `stats`."""
     _at_most(arguments, 2, "best('METRIC', 'EXPERIMENT')")
     results = find(arguments[1] if len(arguments) > 1 else None)
     metric = arguments[0] if arguments else leading_metric(results)
@@ -184,7 +184,7 @@ def _side(argument: str, find: Find) -> tuple[Results, pl.DataFrame]:
 
 
 def failures(arguments: list[str], find: Find) -> str:
-    """Return the query of `failures('EXPERIMENT')`: the tasks that did not end well."""
+    """Return the query of `failures('EXPERIMENT')`: the tasks that failed, were stopped or lost."""
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
     columns = _columns(results, (fact.name for fact in FACTS.values() if fact.in_failures))

@@ -17,7 +17,7 @@ from tui_lab.results.facts import is_fact
 from tui_lab.results.numeric.exact import Moments, moments
 from tui_lab.results.numeric.whole_numbers import TOO_FAR_APART, beyond_floats, is_rounded, joined
 from tui_lab.results.plain import plain_column, shown
-from tui_lab.results.statistics.comparison import Comparison, Goal, How, against, ranked, within_pairs
+from tui_lab.results.statistics.comparison import Comparison, ComparisonMethod, Goal, against, ranked, within_pairs
 from tui_lab.results.statistics.report import MOSTLY, Options, StatisticsError, chosen_rows, goal_of, unit_of, values_of
 from tui_lab.results.statistics.resolution import Resolution, resolution, root_mean_square
 from tui_lab.results.statistics.sample import Sample, Summary, describe
@@ -34,7 +34,7 @@ _REPEAT: Final = ("repeat", "repeat_id")
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared: its finished tasks, a row each."""
+    """One of two sides that are compared: its finished tasks, a row each."""
 
     label: str
     table: pl.DataFrame = field(repr=False)
@@ -183,7 +183,7 @@ def compare(first: Side, second: Side, options: Options) -> Against:
 
 
 def _check_apart(first: Side, second: Side) -> None:
-    """Raises StatisticsError where both sides have the same tasks: a comparison with itself says nothing."""
+    """Raises StatisticsError where both sides have the same tasks."""
     if first.results is None or second.results is None or first.results.folder.path != second.results.folder.path:
         return
     shared = first.table["task_id"].is_in(second.table["task_id"].implode()).sum()
@@ -328,7 +328,7 @@ def _versus(
     known = resolution((sample.values for sample in (*one, *two)), offset)
     summaries = [[describe(s, options.level, options.bootstrap, known) for s in side] for side in (one, two)]
     usual = root_mean_square([within_pairs(a, b) for a, b in zip(one, two, strict=True)]) if pair else 0.0
-    how = How(options.level, options.correction, pair, known, options.bootstrap, usual, offset)
+    how = ComparisonMethod(options.level, options.correction, pair, known, options.bootstrap, usual, offset)
     settings = list(zip(one, two, *summaries, strict=True))
     comparisons = [_compared(setting, how) for setting in settings]
     p_left = iter(adjusted([c.p for c in comparisons if c.p is not None], options.correction))
@@ -387,7 +387,7 @@ def _nothing_in_common(first: Side, second: Side, by: Sequence[str], name: str, 
 
 
 def _pairs(one: Sequence[Sample], two: Sequence[Sample], alike: bool, options: Options) -> bool:
-    """Whether to compare within pairs: asked for, or where most tasks have a partner of equal seed."""
+    """Return whether to compare within pairs: if requested, or if most tasks have a partner of equal seed."""
     if options.pairing == "unpaired":
         return False
     clear = all(len(set(sample.pairs)) == sample.n for sample in (*one, *two))
@@ -401,7 +401,7 @@ def _pairs(one: Sequence[Sample], two: Sequence[Sample], alike: bool, options: O
     return alike and 2 * partners > MOSTLY * sum(sample.n for sample in (*one, *two))
 
 
-def _compared(setting: _Setting, how: How) -> Comparison:
+def _compared(setting: _Setting, how: ComparisonMethod) -> Comparison:
     one, two, of_one, of_two = setting
     found = against([two, one], [of_two, of_one], 0, how)[1]
     assert found is not None, "both have values"
@@ -411,7 +411,9 @@ def _compared(setting: _Setting, how: How) -> Comparison:
 # --- All settings together
 
 
-def _overall(settings: Sequence[_Setting], how: How, alike: bool, *seeded: bool) -> tuple[Comparison | None, str]:
+def _overall(
+    settings: Sequence[_Setting], how: ComparisonMethod, alike: bool, *seeded: bool
+) -> tuple[Comparison | None, str]:
     """The mean over settings of the difference, and how it was tested.
 
     Repeats that share their seed are alike in all settings, so their means over the settings are what is independent:
@@ -463,8 +465,8 @@ def _blocks(*sides: Sequence[Sequence[tuple[int, float]]]) -> list[list[float]]:
     return [[math.fsum(table[pair] for table in side) / len(side) for pair in sorted(shared)] for side in tables]
 
 
-def _error(setting: _Setting, how: How) -> tuple[float, float] | None:
-    """Standard error and degrees of freedom of the difference in one setting; None where nothing is known of it."""
+def _error(setting: _Setting, how: ComparisonMethod) -> tuple[float, float] | None:
+    """Return standard error and degrees of freedom of the difference in one setting; None where they are unknown."""
     one, two, of_one, of_two = setting
     differences = within_pairs(one, two) if how.pair else []
     if len(differences) > 1:
@@ -528,7 +530,7 @@ def _number(summary: Summary | None, name: str) -> float | None:
 
 
 def document(found: Against) -> JsonObject:
-    """Everything, as JSON has it."""
+    """Return everything as JSON."""
     return {
         "first": found.first.label,
         "second": found.second.label,

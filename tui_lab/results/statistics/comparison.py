@@ -104,7 +104,7 @@ class Comparison:
     """Nothing scatters in this metric, so the difference is what it is, without a test."""
 
     def verdict(self, goal: Goal | None, level: float) -> Verdict | None:
-        """By the corrected test; None without a goal or without a test."""
+        """Return the verdict by the corrected test; None without a goal or without a test."""
         if self.difference is None or goal is None or (self.p_adjusted is None and not self.sure):
             return None
         if self.difference == 0 or (self.p_adjusted is not None and self.p_adjusted >= 1 - level):
@@ -114,7 +114,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class TaskCounts:
-    """What one setting has of what it was asked for, in tasks."""
+    """The tasks of one setting: how many are planned, failed and not ended."""
 
     asked: int = 0
     failed: int = 0
@@ -123,8 +123,8 @@ class TaskCounts:
 
 
 @dataclass(frozen=True)
-class How:
-    """How settings are compared."""
+class ComparisonMethod:
+    """The method of comparison."""
 
     level: float
     correction: Correction
@@ -139,8 +139,8 @@ class How:
 
 
 def complete(summary: Summary, asked: TaskCounts) -> bool:
-    """Whether a setting has a finite value of each repeat that was asked for: only then may it be called best unasked.
-    What diverged, failed or is missing might have been the bad half."""
+    """Return whether a setting has a finite value for each planned repeat: only then may it be called the best by
+    default. What diverged, failed or is missing may have been worse."""
     return 0 < summary.n >= asked.asked
 
 
@@ -165,9 +165,9 @@ def best(summaries: Sequence[Summary], goal: Goal, behind: Sequence[bool] = ()) 
     return None
 
 
-def overall(samples: Sequence[Sample], summaries: Sequence[Summary], how: How) -> Anova | None:
-    """Whether the settings differ at all: within blocks where values pair, else whatever their spreads. None where
-    that can't be asked, as in a deterministic program."""
+def overall(samples: Sequence[Sample], summaries: Sequence[Summary], how: ComparisonMethod) -> Anova | None:
+    """Test whether the settings differ at all: within blocks where values pair, else without assuming equal variances.
+    None where that can't be tested, as for a deterministic program."""
     if how.known.deterministic:
         return None
     repeated = [sample for sample in samples if sample.n > 1]
@@ -184,7 +184,7 @@ def against_best(
     samples: Sequence[Sample],
     summaries: Sequence[Summary],
     best: int,
-    how: How,
+    how: ComparisonMethod,
     together: Anova | None,
 ) -> list[float | None]:
     """The corrected p-value of each setting's difference from the best (1 for the best itself, None where
@@ -210,12 +210,12 @@ def against_best(
 
 
 def _turned(test: _Test, setting: Summary, best: Summary) -> bool:
-    """Whether the tested difference from the best has another sign than that of the means."""
+    """Return whether the tested difference from the best has another sign than that of the means."""
     return setting.mean is not None and best.mean is not None and test.difference * (setting.mean - best.mean) < 0
 
 
 def against(
-    samples: Sequence[Sample], summaries: Sequence[Summary], baseline: int, how: How
+    samples: Sequence[Sample], summaries: Sequence[Summary], baseline: int, how: ComparisonMethod
 ) -> list[Comparison | None]:
     """Each setting against the baseline; None for the baseline itself and for settings without values. With a
     bootstrap, that gives the interval of the difference; tests and the ratio are the same."""
@@ -261,7 +261,9 @@ class _Test:
     """Of the differences."""
 
 
-def _tests(samples: Sequence[Sample], summaries: Sequence[Summary], reference: int, how: How) -> list[_Test | None]:
+def _tests(
+    samples: Sequence[Sample], summaries: Sequence[Summary], reference: int, how: ComparisonMethod
+) -> list[_Test | None]:
     """Each setting against one of them; None for itself, and where a single value allows no test."""
     if how.known.deterministic:
         return [None] * len(samples)
@@ -279,7 +281,7 @@ def _tests(samples: Sequence[Sample], summaries: Sequence[Summary], reference: i
 
 
 def _test(
-    a: Sample, b: Sample, of_a: Summary, of_b: Summary, differences: list[float], usual: float, how: How
+    a: Sample, b: Sample, of_a: Summary, of_b: Summary, differences: list[float], usual: float, how: ComparisonMethod
 ) -> _Test | None:
     if of_a.moments is None or of_b.moments is None or (min(a.n, b.n) < 2 and len(differences) < 2):
         return None
@@ -305,7 +307,7 @@ def _test(
     )
 
 
-def _binary_test(a: Sample, b: Sample, differences: list[float], how: How) -> _Test:
+def _binary_test(a: Sample, b: Sample, differences: list[float], how: ComparisonMethod) -> _Test:
     """Of shares. The interval of the difference takes no notice of pairs: it is wider than it need be."""
     of_a, of_b = ((round(math.fsum(sample.values)), sample.n) for sample in (a, b))
     low, high = newcombe(of_a, of_b, how.level)
@@ -315,7 +317,9 @@ def _binary_test(a: Sample, b: Sample, differences: list[float], how: How) -> _T
     return _Test(fisher_exact(of_a, of_b), of_a[0] / a.n - of_b[0] / b.n, low, high)
 
 
-def _compared(a: Sample, b: Sample, of_a: Summary, of_b: Summary, test: _Test | None, how: How) -> Comparison | None:
+def _compared(
+    a: Sample, b: Sample, of_a: Summary, of_b: Summary, test: _Test | None, how: ComparisonMethod
+) -> Comparison | None:
     if of_a.mean is None or of_b.mean is None or of_a.moments is None or of_b.moments is None:
         return None
     if test is None:

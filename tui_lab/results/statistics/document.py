@@ -1,4 +1,4 @@
-"""A report as one document for programs, and the tables of its parts."""
+"""A report as a JSON document, and the tables of its parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNDECIDED: Final[tuple[Standing, ...]] = ("tied", "untested", "incomplete")
 
 
 def method(report: Report) -> JsonObject:
-    """How the numbers of a report were made."""
+    """Return how the numbers of a report were computed."""
     return {
         "level": report.options.level,
         "interval": as_dict(report.options.bootstrap),
@@ -37,7 +37,8 @@ def method(report: Report) -> JsonObject:
 
 
 def uncorrected(report: Report) -> list[str]:
-    """`until` looks at the interval again and again, and stops where it happens to be narrow."""
+    """Return what the intervals are not corrected for: `until` checks the interval repeatedly, and stops where it
+    happens to be narrow."""
     return ["repeated looks (until)"] if isinstance(report.results.spec.repeat, Repeat) else []
 
 

@@ -1,4 +1,4 @@
-"""The statistics of an experiment: a summary of each metric in each setting, and what compares them."""
+"""The statistics of an experiment: a summary of each metric in each setting, and their comparison."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tui_lab.results.numeric.exact import Anova
 from tui_lab.results.plain import shown
 from tui_lab.results.statistics.comparison import (
     Comparison,
+    ComparisonMethod,
     Goal,
-    How,
     TaskCounts,
     against,
     against_best,
@@ -41,12 +41,12 @@ MOSTLY: Final = 0.5
 
 
 class StatisticsError(Exception):
-    """A question that the results can't answer. One line that says what to do."""
+    """A request that the results can't fulfil. The message is one line, and says what to do."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is compared, and how."""
+    """What to compare, and how."""
 
     by: tuple[str, ...] | None = None
     """Parameters that make a setting; by default all that vary."""
@@ -99,7 +99,7 @@ class MetricReport:
     """Summaries of the values in `samples`, without the offset. Means that differ do so here, too."""
 
     def standing(self, place: int) -> Standing | None:
-        """None without a best setting."""
+        """Return the standing of a setting; None if there is no best setting."""
         if self.exact[place].mean is None:
             return "no value"
         if self.best is None:
@@ -124,7 +124,7 @@ class MetricReport:
         return self.standing(place) in ("best", "tied")
 
     def count(self, standing: Standing) -> int:
-        """How many settings are that."""
+        """Return how many settings have a standing."""
         return sum(self.standing(place) == standing for place in range(len(self.samples)))
 
     def _before_best(self, place: int) -> bool:
@@ -153,11 +153,8 @@ def judge(
     pair: bool = False,
     bootstrap: Bootstrap | None = None,
 ) -> MetricReport:
-    """The whole judgement of one metric. The only place that decides which setting is best.
-
-    asked: what each setting has of what it was asked for; by default all. allow_incomplete: a setting that lacks
-    values may be the best.
-    """
+    """Return the report on one metric: the only place that decides which setting is best. asked: the tasks of each
+    setting; by default all have ended. allow_incomplete: a setting that lacks values may be the best."""
     offset = samples[0].offset if samples else 0
     known = resolution((sample.values for sample in samples), offset)
     summaries = [describe(sample, level, bootstrap, known) for sample in samples]
@@ -168,7 +165,7 @@ def judge(
     )
     behind = [not (allow_incomplete or complete(*one)) for one in zip(summaries, asked, strict=True)]
     first = None if goal is None else best(summaries, goal, behind)
-    how = How(level, correction, pair, known, bootstrap, offset=offset)
+    how = ComparisonMethod(level, correction, pair, known, bootstrap, offset=offset)
     together = overall(samples, summaries, how)
     nothing: list[None] = [None] * len(samples)
     return MetricReport(
@@ -273,7 +270,7 @@ def _has(table: pl.DataFrame, name: str, value: Any) -> pl.Series:
 
 
 def _chosen(results: Results, where: str) -> Results:
-    """The results with the tasks alone that fulfil a condition."""
+    """Return the results with only the tasks that fulfil a condition."""
     chosen = replace(results, tasks=results.tasks.filter(chosen_rows(results.tasks, where)))
     if not chosen.grid.height:
         raise StatisticsError(f"--where: no finished task of {results.name} fulfils {where}")
@@ -281,7 +278,7 @@ def _chosen(results: Results, where: str) -> Results:
 
 
 def chosen_rows(table: pl.DataFrame, where: str) -> pl.Series:
-    """The rows of which `--where` is true. Raises StatisticsError."""
+    """Return the rows for which `--where` is true. Raises StatisticsError."""
     try:
         return expression.condition(where, table)
     except expression.ExpressionError as error:
@@ -323,7 +320,7 @@ def _metric(
 
 
 def _asked(results: Results, found: Settings) -> list[TaskCounts]:
-    """Tasks of the plan in each setting, without repeats that turned out not to be needed."""
+    """Return planned tasks in each setting, without repeats that were not needed."""
     spare = pl.Series("task_id", spare_tasks(results.folder.state()), dtype=results.tasks["task_id"].dtype)
     planned = results.tasks.filter(pl.col("planned") & ~pl.col("task_id").is_in(spare.implode()))
     failed = pl.col("state").is_in(["failed", "lost", "stopped"])
@@ -346,7 +343,7 @@ def _done(results: Results) -> pl.Series:
 
 
 def done_values(results: Results, name: str, goals: Mapping[str, Goal]) -> pl.Series:
-    """The same for each row of `results.grid`."""
+    """Return the same for each row of `results.grid`."""
     return values_of(results, name, goals).filter(_done(results))
 
 
@@ -428,7 +425,7 @@ _ASSIGNMENT = re.compile(
 
 
 def find_setting(found: Settings, text: str) -> int:
-    """The setting that `name=value ...` or a SQL condition means. Raises StatisticsError unless it is one."""
+    """Return the setting of `name=value ...` or a SQL condition. Raises StatisticsError unless it is one."""
     if not found.by:
         raise StatisticsError("there is a single setting: nothing to compare with a baseline")
     assigned = _assignments(text)

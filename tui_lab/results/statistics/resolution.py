@@ -31,7 +31,7 @@ _UNIFORM: Final = math.sqrt(12)
 
 @dataclass(frozen=True)
 class Resolution:
-    """Of one metric in all settings."""
+    """The resolution of one metric in all settings."""
 
     step: float = 0.0
     """Distance of neighbouring values as printed."""
@@ -70,7 +70,7 @@ class Resolution:
 
 
 def resolution(samples: Iterable[Sequence[float]], offset: int = 0) -> Resolution:
-    """What the values of a metric, by setting, tell about how finely it is known. `offset` was subtracted from each."""
+    """Return the resolution of a metric from its values by setting. `offset` was subtracted from each."""
     samples = [sample for sample in samples if sample]
     every = {value for sample in samples for value in sample}
     repeats = sum(len(sample) - 1 for sample in samples)

@@ -45,9 +45,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a sample says. Everything but the counts is None without values, `sd`, `se`, `spread`, `low` and `high`
-    (the confidence interval of the mean) also for a single one. Nothing scatters in a deterministic program: then
-    there is no interval either."""
+    """The summary of a sample. Everything but the counts is None without values, `sd`, `se`, `spread`, `low` and `high`
+    (the confidence interval of the mean) also for a single one. In a deterministic program nothing scatters: then there
+    is no interval either."""
 
     n: int
     n_null: int = 0

@@ -148,7 +148,7 @@ def finished(metric: MetricReport, place: int) -> str:
 
 
 def lacking(metric: MetricReport, places: Sequence[int]) -> Iterator[tuple[str, list[str]]]:
-    """How many values of each setting are missing, by the reason, where any are."""
+    """Yield how many values of each setting are missing, by reason, where any are."""
     summaries, asked = [metric.summaries[place] for place in places], [metric.asked[place] for place in places]
     for title, counts in (
         ("NaN", [one.n_nan for one in summaries]),
@@ -169,7 +169,7 @@ def why_incomplete(metric: MetricReport, place: int) -> str:
 
 
 def incomplete_leaders(report: Report, metric: MetricReport) -> str:
-    """Why the setting with the best mean is not the best; empty where it is."""
+    """Return why the setting with the best mean is not called the best; empty where it is."""
     places = metric.incomplete_leaders()
     if not places:
         return ""
@@ -263,7 +263,7 @@ def _legend(report: Report, metric: MetricReport, width: int) -> Iterator[Text]:
 
 
 def interval_note(report: Report, metric: MetricReport) -> str:
-    """Which intervals these are, and what they don't take account of."""
+    """Return which intervals these are, and what they are not corrected for."""
     said = f"interval: {interval_name(report.options.bootstrap, metric.known.binary)}"
     if metric.best is not None and report.settings.count > 1:
         said += ", that of the best not corrected for the choice of the best"
@@ -273,7 +273,7 @@ def interval_note(report: Report, metric: MetricReport) -> str:
 
 
 def _together(metric: MetricReport) -> str:
-    """Whether the settings differ at all; empty where that is unknown, or would contradict the answer on one."""
+    """Return whether the settings differ at all; empty where that is unknown, or would contradict a single answer."""
     found = metric.anova
     if found is None or math.isnan(found.f):
         return ""
@@ -293,7 +293,7 @@ def _together(metric: MetricReport) -> str:
 
 
 def verdict_text(report: Report, metric: MetricReport, brief: bool = False) -> str:
-    """Which settings differ from the best, and by which test; empty where there is no best one, or no other."""
+    """Return which settings differ from the best, and by which test; empty where there is no best one, or no other."""
     if metric.best is None or report.settings.count < 2:
         return ""
     tied, untested = metric.count("tied"), metric.count("untested")
@@ -514,7 +514,7 @@ def _difference(found: Comparison) -> str:
 
 
 def _against_notes(found: Against, metric: MetricComparison) -> str:
-    """What holds for all settings together, and by which tests."""
+    """Return the result for all settings together, and its tests."""
     notes = []
     if metric.overall is not None:
         verdict = metric.verdict(metric.overall)

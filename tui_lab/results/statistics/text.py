@@ -58,8 +58,8 @@ def apart(values: Sequence[float], digits: int = 4) -> list[str]:
 
 
 def chosen(values: Sequence[float]) -> list[str]:
-    """Numbers that the user chose: exact where that takes few characters, else rounded as far as they still differ.
-    Not finite ones keep their names."""
+    """Return numbers that the user chose: exact where that takes few characters, else rounded as far as they still
+    differ. Infinities and NaN keep their names."""
     texts = [_chosen(value, None) for value in values]
     long = [place for place, text in enumerate(texts) if len(text) > EXACT]
     different = len(set(texts))

@@ -23,7 +23,7 @@ APART: Final = 0.5
 
 
 def warnings(report: Report, metrics: Sequence[MetricReport] | None = None) -> list[str]:
-    """One line each; only of some metrics where those are named."""
+    """Return the warnings, one line each; only of some metrics where those are named."""
     metrics = report.metrics if metrics is None else metrics
     return [
         *_unfinished(report),
@@ -96,7 +96,7 @@ def _repeats(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
 
 
 def _equal(metrics: Sequence[MetricReport]) -> Iterator[str]:
-    """Settings without any spread."""
+    """Warn of settings without any spread."""
     for metric in metrics:
         flat = sum(one.sd == 0 for one in metric.summaries)
         if metric.known.deterministic:
@@ -109,7 +109,7 @@ def _equal(metrics: Sequence[MetricReport]) -> Iterator[str]:
 
 
 def _rounded(report: Report, metrics: Sequence[MetricReport]) -> Iterator[str]:
-    """Whole numbers that floats don't tell apart."""
+    """Warn of whole numbers that floats can't distinguish."""
     for metric in metrics:
         column = report.results.metrics.get(metric.name, metric.name)
         if column in report.results.grid.columns and beyond_floats(report.results.grid[column]):

@@ -17,7 +17,7 @@ _AGGREGATED: Final = ("x", "y", "low", "high", "n")
 
 
 def no_point(point: Aggregate) -> str:
-    """Why there is no point at all."""
+    """Return why there is no point."""
     if point == "std":
         return "a single value has no std: nothing was repeated"
     return f"the {point} is too large for a float"
@@ -60,14 +60,14 @@ def aggregated(prepared: Prepared, x: Axis, shape: ChartKind) -> Chart:
 
 
 def _of_bars(shape: ChartKind, y: Axis) -> tuple[str, ...]:
-    """That lengths don't compare, where bars are cut."""
+    """Return the note that lengths don't compare, if bars are cut."""
     if not shape.bars or y.range is None or y.log or y.range[0] <= 0 <= y.range[1]:
         return ()
     return (f"the bars begin at {short(y.range[0] if y.range[0] > 0 else y.range[1])}, not at 0",)
 
 
 def slopes(x: Axis, y: Axis, series: Sequence[Series]) -> tuple[str, ...]:
-    """How steep the series are where both axes are logarithmic: the powers of x that y grows by."""
+    """Return the slopes of the series where both axes are logarithmic: the powers of x with which y grows."""
     if not (x.log and y.log):
         return ()
     found = [(one.name, slope(one.points["x"], one.points["y"])) for one in series[:MOST_SLOPES]]
@@ -81,7 +81,7 @@ def _slope(steep: float, half: float | None) -> str:
 
 
 def caption(prepared: Prepared, shape: ChartKind, n: pl.Series, error: str) -> str:
-    """What a point is, in one line."""
+    """Return what a point is, in one line."""
     low, high = int(n.min() or 0), int(n.max() or 0)  # type: ignore[arg-type]
     if high <= 1 and prepared.request.aggregate != "count":
         return ""
@@ -148,7 +148,7 @@ def shown_x(values: pl.Series, axis: Axis) -> pl.Series:
 
 
 def shown(values: pl.Series, axis: Axis) -> pl.Series:
-    """Seconds as the times or durations that they were; numbers stay."""
+    """Return seconds as the times or durations that they were; numbers stay."""
     if axis.kind == "time":
         return (values * 1e6).cast(pl.Int64).cast(pl.Datetime("us", "UTC"))
     if axis.kind == "clock":
@@ -157,7 +157,7 @@ def shown(values: pl.Series, axis: Axis) -> pl.Series:
 
 
 def renamed(prepared: Prepared, columns: list[pl.Series]) -> pl.DataFrame:
-    """Columns under the names that people know; of equal names the first keeps it."""
+    """Return columns under the names that users know; of equal names the first keeps it."""
     taken: set[str] = set()
     renamed = []
     for series in columns:

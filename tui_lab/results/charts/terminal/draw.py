@@ -112,7 +112,7 @@ def _above(chart: Chart, width: int, height: int) -> list[str]:
 
 
 def _aside(axis: Axis, on: Scale, cells: int) -> str:
-    """What belongs to the label of an axis, as its marks don't say it."""
+    """Return what belongs to the label of an axis, because its marks leave it out."""
     said = [*(["log"] if axis.log else []), unsaid(axis, on, max(2, cells // 10))]
     return f" ({', '.join(filter(None, said))})" if any(said) else ""
 
@@ -159,7 +159,7 @@ def _legend(chart: Chart, width: int, look: Look) -> list[str]:
 
 
 def _z_scale(chart: Chart, width: int, look: Look) -> str:
-    """What the shades of the cells mean."""
+    """Return what the shades of the cells mean."""
     assert chart.z is not None and chart.z.range is not None
     cells = look.shades()
     if look.color:
@@ -174,7 +174,7 @@ def _tinted(text: str, color: int | None) -> str:
 
 
 def _visible(text: str) -> str:
-    """One line, without characters that would do something to a terminal."""
+    """Return one line without control characters."""
     return neutral(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

@@ -1,4 +1,4 @@
-"""What stands in the field of a chart, for each kind."""
+"""Draws the field of a chart, for each kind."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _extent(chart: Chart, columns: Iterable[str], log: bool = False) -> tuple[fl
 
 
 def legend_mark(chart: Chart, series: Series, look: Look) -> str:
-    """How a series is shown in the legend."""
+    """Return the mark of a series in the legend."""
     if chart.kind.filled:
         return look.fill(series.color)
     if series.faint:

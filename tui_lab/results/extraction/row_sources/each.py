@@ -10,7 +10,7 @@ from tui_lab.experiment.metric import Rows
 from tui_lab.experiment.model import Experiment
 from tui_lab.experiment.patterns.pattern import compile_pattern
 from tui_lab.experiment.row_sources.each import EachRows
-from tui_lab.results.extraction.readers import TOO_SLOW, Nothing, TextReader
+from tui_lab.results.extraction.readers import TOO_SLOW, NoValue, TextReader
 from tui_lab.results.extraction.records import REFUSED, Record
 from tui_lab.results.extraction.rows import TextRowsReader
 from tui_lab.results.extraction.search import lines_with_match
@@ -43,7 +43,7 @@ class EachRowsReader(TextRowsReader):
             found = {reader.name: reader.value(piece) for reader in readers}
             if TOO_SLOW in found.values():
                 self.slow = True
-            record: Record = {n: empty[n] if isinstance(value, Nothing) else value for n, value in found.items()}
+            record: Record = {n: empty[n] if isinstance(value, NoValue) else value for n, value in found.items()}
             if refused := {r.name: r.refused for r in readers if found[r.name] is None and r.refused}:
                 record[REFUSED] = refused
             yield record

@@ -29,7 +29,7 @@ from tui_lab.experiment.shell.command import Command, CommandError, compile_comm
 from tui_lab.portable.login import without_login
 from tui_lab.results.extraction.extractor import Extraction, Running, Task
 from tui_lab.results.extraction.files import task_path
-from tui_lab.results.extraction.readers import TOO_SLOW, Nothing, Tally, TextReader
+from tui_lab.results.extraction.readers import TOO_SLOW, NoValue, Tally, TextReader
 from tui_lab.results.extraction.refused import refused
 from tui_lab.results.extraction.text import Text
 from tui_lab.results.extraction.values import Scalar
@@ -99,7 +99,7 @@ def _values(
                 if found is TOO_SLOW:
                     tally.slow.append(task[0])
                     values.append(None)
-                elif isinstance(found, Nothing):
+                elif isinstance(found, NoValue):
                     tally.miss(task)
                     values.append(0 if metric.take == "count" and not trouble else None)
                 else:
@@ -113,7 +113,7 @@ def _values(
 
 @contextlib.contextmanager
 def _ending(pool: ThreadPoolExecutor, stop: threading.Event) -> Iterator[None]:
-    """End what the pool runs where the caller is interrupted: who pressed Ctrl-C waits for no command."""
+    """End the commands of the pool if the caller is interrupted: Ctrl-C must not wait for a command."""
     try:
         yield
     except BaseException:
@@ -130,20 +130,20 @@ def _one(
     task: Task,
     row: Row,
     stop: threading.Event,
-) -> tuple[Scalar | Nothing | None, str, TextReader]:
-    """The value in what a command printed for one task, and what went wrong; with the reader, which says more."""
+) -> tuple[Scalar | NoValue | None, str, TextReader]:
+    """Return the value in what a command printed for one task, and what went wrong; with the reader, which counts."""
     try:
         return reader.value(Text(_printed(command, folder, name, task, row, stop))), "", reader
     except _FailedError as error:
-        return Nothing(), str(error), reader
+        return NoValue(), str(error), reader
 
 
 class _FailedError(Exception):
-    """A command that printed nothing that counts; the text says why."""
+    """A command that failed; the text says why."""
 
 
 def _printed(command: Command, folder: Path, name: str, task: Task, row: Row, stop: threading.Event) -> bytes:
-    """What a command prints for one task. Raises _FailedError."""
+    """Return what a command prints for one task. Raises _FailedError."""
     output = task_path(folder, task[0])
     try:
         task_folder(Path(output)).close()
@@ -187,7 +187,7 @@ def _printed(command: Command, folder: Path, name: str, task: Task, row: Row, st
 
 
 def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
-    """What a process prints, and the end of what it says of errors. Raises _FailedError; then it may still run."""
+    """Return what a process prints, and the end of its standard error. Raises _FailedError; then it may still run."""
     printed, errors = bytearray(), bytearray()
     deadline, ended, pause = time.monotonic() + TIMEOUT, 0.0, _SOON
     assert process.stdout is not None and process.stderr is not None
@@ -224,7 +224,7 @@ def _communicate(process: subprocess.Popen[bytes], stop: threading.Event) -> tup
 
 @contextlib.contextmanager
 def _end_of(pid: int) -> Iterator[int | None]:
-    """A descriptor that can be read once a child has ended; None where the system has none."""
+    """Return a descriptor that can be read once a child has ended; None where the system has none."""
     try:
         descriptor = os.pidfd_open(pid)
     except (AttributeError, OSError):
@@ -237,7 +237,7 @@ def _end_of(pid: int) -> Iterator[int | None]:
 
 
 def _is_over(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a child has ended; its number stays taken where that can be, so that its group may be ended by it."""
+    """Return whether a child has ended. Its pid stays reserved where possible, so that its group can be ended."""
     if not hasattr(os, "waitid"):
         return process.poll() is not None
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None

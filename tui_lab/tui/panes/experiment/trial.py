@@ -24,7 +24,7 @@ from tui_lab.results.extraction.extract import extract, read_text
 from tui_lab.results.extraction.extractor import Task
 from tui_lab.results.extraction.files import stream_names, task_files, task_path
 from tui_lab.results.extraction.hints import explain
-from tui_lab.results.extraction.readers import Nothing, TextReader
+from tui_lab.results.extraction.readers import NoValue, TextReader
 from tui_lab.results.extraction.records import Record
 from tui_lab.results.extraction.row_sources.kinds import rows_reader
 from tui_lab.results.extraction.rows import RowsReader, TextRowsReader
@@ -248,7 +248,7 @@ def _try_pattern(trial: Trial, folder: Path) -> Trial:
     numbers = sorted(found)
     focus = numbers[0] if reader.take == "first" else numbers[-1]
     of_matches = [reader.of(match) for number in numbers for match in found[number]]
-    values = [value for value in of_matches if not isinstance(value, Nothing)]
+    values = [value for value in of_matches if not isinstance(value, NoValue)]
     chosen = found[focus][0] if reader.take == "first" else found[focus][-1]
     value = count if reader.take == "count" else reduce(reader.take, values)
     lines = _lines(text.lines, spans, focus, offset)

@@ -19,7 +19,7 @@ from tui_lab.client.formatting import plural
 from tui_lab.client.submissions import compare_submissions
 from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.results.numeric.whole_numbers import side_by_side
-from tui_lab.results.statistics.comparison import Goal, How, against
+from tui_lab.results.statistics.comparison import ComparisonMethod, Goal, against
 from tui_lab.results.statistics.resolution import Resolution, resolution
 from tui_lab.results.statistics.sample import CONFIDENCE, Sample, Summary, describe
 from tui_lab.results.statistics.settings import Settings, leading_metric, numeric_metrics, varying
@@ -117,7 +117,7 @@ def _row(one: Sample | None, two: Sample | None, known: Resolution) -> tuple[lis
     """What each side has of a setting, and what is shown besides the means."""
     samples = [one or _NOTHING, two or _NOTHING]
     summaries = [describe(sample, CONFIDENCE, None, known) for sample in samples]
-    found = against(samples, summaries, 0, How(CONFIDENCE, "none", False, known))[1]
+    found = against(samples, summaries, 0, ComparisonMethod(CONFIDENCE, "none", False, known))[1]
     facts: dict[str, object] = {
         "n_1": len(one.values) if one else None,
         "n_2": len(two.values) if two else None,
