@@ -13,7 +13,9 @@ PACKAGES = (
     "tui_lab.tui",
     "tui_lab.experiment.domains",
     "tui_lab.experiment.sources",
+    "tui_lab.experiment.row_sources",
     "tui_lab.results.extraction.sources",
+    "tui_lab.results.extraction.row_sources",
 )
 # Textual calls these by their names. What an action does is in the `ACTIONS` of its pane.
 HOOKS = ("on_", "action_", "watch_", "validate_", "compute_")
