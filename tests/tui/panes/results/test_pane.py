@@ -203,7 +203,7 @@ async def test_results_follow_a_run(workbench: Workbench) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         app.show_pane("results")
         await wait_until(pilot, lambda: 0 < len(cells(app)) < 8)
-        assert "planned tasks are not in it" in words(app, "#results-notes")
+        assert "planned tasks are not included" in words(app, "#results-notes")
         pane_of(app).table.go_to("x=1")
         await wait_until(pilot, lambda: len(cells(app)) == 8)
         assert pane_of(app).table.key_at(pane_of(app).table.cursor_row) == "x=1"
