@@ -28,7 +28,7 @@ def registered() -> Iterator[None]:
             meaning="time without a processor",
             phrase="{} idle",
             measured=True,
-            in_slowest=True,
+            in_slowest=9,
         )
     )
     VALUES[NAME] = _idle

@@ -40,10 +40,10 @@ class Fact:
     """Whether a word typed into the filter of the screen is looked for in it."""
     groups: bool = False
     """Whether the screen offers to group tasks by it."""
-    in_failures: bool = False
-    """Whether `failures()` shows it: it helps to see why a task ended badly."""
-    in_slowest: bool = False
-    """Whether `slowest()` shows it: it helps to see why a task took long."""
+    in_failures: int = 0
+    """Its place among the columns of `failures()`, from 1; 0 if it does not help to see why a task ended badly."""
+    in_slowest: int = 0
+    """Its place among the columns of `slowest()`, from 1; 0 if it does not help to see why a task took long."""
 
 
 FACTS: Final[dict[str, Fact]] = {}
@@ -58,6 +58,16 @@ def register(fact: Fact) -> None:
 def measured() -> tuple[str, ...]:
     """Return the names of the facts that are summarised like metrics."""
     return tuple(fact.name for fact in FACTS.values() if fact.measured)
+
+
+def failures_columns() -> list[str]:
+    """Return the names of the facts that `failures()` shows, in its order."""
+    return [fact.name for fact in sorted(FACTS.values(), key=lambda fact: fact.in_failures) if fact.in_failures]
+
+
+def slowest_columns() -> list[str]:
+    """Return the names of the facts that `slowest()` shows, in its order."""
+    return [fact.name for fact in sorted(FACTS.values(), key=lambda fact: fact.in_slowest) if fact.in_slowest]
 
 
 def unit(name: str) -> str | None:
@@ -125,9 +135,9 @@ for _fact in (
         meaning="`pending`, `running`, `done`, `failed`, `stopped` or `lost`",
         in_steps=True,
         groups=True,
-        in_failures=True,
+        in_failures=1,
     ),
-    Fact(name="reason", type="text", meaning="why it failed, was stopped or lost", groups=True, in_failures=True),
+    Fact(name="reason", type="text", meaning="why it failed, was stopped or lost", groups=True, in_failures=2),
     Fact(
         name="attempt",
         type="int32",
@@ -136,7 +146,7 @@ for _fact in (
         in_steps=True,
         searched=False,
     ),
-    Fact(name="attempts", type="int32", meaning="how many there were", title="attempt", groups=True, in_failures=True),
+    Fact(name="attempts", type="int32", meaning="how many there were", title="attempt", groups=True, in_failures=5),
     Fact(
         name="duration",
         type="float",
@@ -144,8 +154,8 @@ for _fact in (
         meaning="from the start of its first step until nothing of it was left",
         measured=True,
         compared=False,
-        in_failures=True,
-        in_slowest=True,
+        in_failures=6,
+        in_slowest=1,
     ),
     Fact(name="started_at", type="time", meaning="when its last attempt began", compared=False, searched=False),
     Fact(
@@ -154,19 +164,17 @@ for _fact in (
         meaning="when its last attempt ended",
         compared=False,
         searched=False,
-        in_failures=True,
+        in_failures=8,
     ),
-    Fact(
-        name="node", type="text", meaning="where its last attempt ran", groups=True, in_failures=True, in_slowest=True
-    ),
+    Fact(name="node", type="text", meaning="where its last attempt ran", groups=True, in_failures=7, in_slowest=4),
     Fact(
         name="exit_code",
         type="int32",
         meaning="exit status of the last step that ran",
         groups=True,
-        in_failures=True,
+        in_failures=3,
     ),
-    Fact(name="signal", type="int32", meaning="the signal that ended it", in_failures=True),
+    Fact(name="signal", type="int32", meaning="the signal that ended it", in_failures=4),
     Fact(
         name="peak_rss",
         type="int64",
@@ -175,7 +183,7 @@ for _fact in (
         measured=True,
         compared=False,
         searched=False,
-        in_slowest=True,
+        in_slowest=3,
     ),
     Fact(
         name="cpu_time",
@@ -185,7 +193,7 @@ for _fact in (
         measured=True,
         compared=False,
         searched=False,
-        in_slowest=True,
+        in_slowest=2,
     ),
     Fact(
         name="leftover",

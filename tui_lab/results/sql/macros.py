@@ -21,8 +21,8 @@ from typing import Final
 
 import polars as pl
 
+from tui_lab.experiment import facts
 from tui_lab.experiment.duckdb_tables import in_quotes
-from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.yaml.problem import suggest
 from tui_lab.results.numeric.whole_numbers import side_by_side
 from tui_lab.results.sql.errors import QueryError
@@ -187,7 +187,7 @@ def failures(arguments: list[str], find: Find) -> str:
     """Return the query of `failures('EXPERIMENT')`: the tasks that failed, were stopped or lost."""
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
-    columns = _columns(results, (fact.name for fact in FACTS.values() if fact.in_failures))
+    columns = _columns(results, facts.failures_columns())
     tasks = in_quotes(f"{results.name}_tasks")
     wanted = "state IN ('failed', 'lost', 'stopped') AND planned"
     return f"SELECT {columns} FROM {tasks} WHERE {wanted} ORDER BY task_id"
@@ -200,14 +200,14 @@ def slowest(arguments: list[str], find: Find) -> str:
     if arguments and arguments[-1].isdigit():
         count = int(arguments.pop())
     results = find(arguments[0] if arguments else None)
-    columns = _columns(results, (fact.name for fact in FACTS.values() if fact.in_slowest))
+    columns = _columns(results, facts.slowest_columns())
     source = in_quotes(results.name)
     return f"SELECT {columns} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
 
 
-def _columns(results: Results, facts: Iterable[str]) -> str:
+def _columns(results: Results, shown: Iterable[str]) -> str:
     """Return the columns of a query: what tells tasks apart, and some facts."""
-    return ", ".join(map(in_quotes, ("task_id", *varying(results), "repeat", *facts)))
+    return ", ".join(map(in_quotes, ("task_id", *varying(results), "repeat", *shown)))
 
 
 MACROS: Final[dict[str, Callable[[list[str], Find], str | pl.DataFrame]]] = {
