@@ -42,6 +42,14 @@ def frozen(workbench: Workbench) -> Iterator[int]:
             pass
 
 
+def _is_gone(workbench: Workbench) -> bool:
+    """Whether nothing listens any more: the system takes a killed process down thread by thread."""
+    client = EngineClient.connect(workbench.lab)
+    if client is not None:
+        client.close()
+    return client is None
+
+
 @pytest.mark.slow
 @pytest.mark.fault
 def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: int) -> None:
@@ -56,6 +64,7 @@ def test_a_frozen_engine_is_named_with_a_way_out(workbench: Workbench, frozen: i
         assert f"`kill -9 {frozen}`" in said
     # The way out: the tasks are stopped by the next engine.
     os.kill(frozen, signal.SIGKILL)
+    until(lambda: _is_gone(workbench))
     workbench("stop")
     until(lambda: len(workbench.events("finished")) >= 2)
     assert {event["state"] for event in workbench.events("finished")} == {"stopped"}

@@ -25,13 +25,16 @@ def pids(folder: Path) -> list[int]:
 @pytest.mark.slow
 def test_a_setup_is_seen_and_ends_with_its_run(workbench: Workbench) -> None:
     file = workbench.write("e.yaml", f"command: echo {{x}}\nparameters: {{x: [1, 2]}}\nsetup: |\n  {HANGS}\n")
-    run = workbench.start("--run", file)
+    printed = workbench.folder / "printed"
+    with open(printed, "w") as stderr:
+        run = workbench.start("--run", file, stderr=stderr)
     started = pids(workbench.folder)
     until(lambda: "setup is running (" in workbench("status", code=None).out)
     assert "localhost: setup is running (" in workbench("nodes", code=None).out
+    until(lambda: "setup is running" in printed.read_text())
     run.send_signal(signal.SIGTERM)
-    _, said = run.communicate(timeout=60)
-    assert said.count("setup is running") == 1
+    run.wait(60)
+    assert printed.read_text().count("setup is running") == 1
     until(lambda: not any(map(alive, started)))
     assert {task["state"] for task in workbench.tasks()} == {"pending"}
 

@@ -189,7 +189,7 @@ def test_names_that_are_no_text(workbench: Workbench, fleet: Fleet, traps: list[
         """
     ran = run(workbench, fleet, traps, text)
     assert ran.code == 0, ran.err
-    assert "/tmp/l\N{REPLACEMENT CHARACTER}x: what" in ran.err
+    assert "/tmp/l\N{REPLACEMENT CHARACTER}x: the files behind it" in ran.err
     assert os.fsencode(folder_of(workbench, 1).readlink()) == b"/tmp/l\xe9x\x1b[31m"
     workbench("show", "e/0", "e/1", "--json")
     workbench.process("fetch", "e/0", env=fleet.environment(workbench))

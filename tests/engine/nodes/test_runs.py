@@ -312,5 +312,5 @@ def test_samples_of_nodes_are_a_table(workbench: Workbench, fleet: Fleet) -> Non
         workbench, fleet, "SELECT DISTINCT node, state, slots, memory > 0 AS memory, load >= 0 AS load FROM nodes"
     )
     assert {"node": "tower", "state": "up", "slots": 2, "memory": True, "load": True} in rows
-    shown = workbench("show", "0", env=env, code=None)
-    assert "Linux" in shown.out
+    # The node's packages are listed first: the engine waits for that, the run does not.
+    until(lambda: "Linux" in workbench("show", "0", env=env).out, 60)
