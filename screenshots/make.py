@@ -105,6 +105,7 @@ def screens(terminal: Terminal) -> None:
         time.sleep(1)  # what comes after: the log, the intervals
         terminal.save(f"screen-{name}", f"tui-lab: {name}")
     terminal.tmux("send-keys", "q")
+    terminal.wait(lambda text: text.rstrip("\n").endswith("$"))  # it keeps its state in the folder that goes now
 
 
 if __name__ == "__main__":
