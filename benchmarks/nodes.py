@@ -156,8 +156,10 @@ def busy(it: Loop, tasks: int, slots: int, pause: float, node: str) -> float:
     lab = tui_lab(it, Path(tempfile.mkdtemp(dir=it.folder)), tasks, node, slots, f"sleep {pause}")
     events = [json.loads(line) for line in (lab / "noop" / "journal.jsonl").read_text().splitlines()]
     ends = [event for event in events if event["event"] == "finished"]
-    first = min(event["at"] - event["duration"] for event in ends)
-    return sum(event["duration"] for event in ends) / slots / (max(event["at"] for event in ends) - first)
+    first: float = min(event["at"] - event["duration"] for event in ends)
+    work: float = sum(event["duration"] for event in ends)
+    last: float = max(event["at"] for event in ends)
+    return work / slots / (last - first)
 
 
 def main() -> None:

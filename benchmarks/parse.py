@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tui_lab.experiment.load import load_text
@@ -61,7 +62,7 @@ def plain_re(paths: list[Path]) -> None:
 
 def by_line(paths: list[Path]) -> None:
     for path in paths:
-        values = [None] * len(PLAIN)
+        values: list[str | None] = [None] * len(PLAIN)
         for line in path.read_text(errors="replace").splitlines():
             for number, pattern in enumerate(PLAIN):
                 match = pattern.search(line)
@@ -82,9 +83,9 @@ def main() -> None:
             paths = write_outputs(folder, args.files, size)
             tasks = [(task, 1) for task in range(args.files)]
             ways: dict[str, Callable[[], object]] = {
-                "tui-lab": lambda folder=folder, tasks=tasks: extract(experiment, folder, tasks),
-                "re on text": lambda paths=paths: plain_re(paths),
-                "re by line": lambda paths=paths: by_line(paths),
+                "tui-lab": partial(extract, experiment, folder, tasks),
+                "re on text": partial(plain_re, paths),
+                "re by line": partial(by_line, paths),
             }
             times: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(args.runs):

@@ -23,6 +23,7 @@ import tempfile
 import termios
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -249,11 +250,10 @@ def main() -> None:
     print(json.dumps(report, indent=2))
 
 
-def _planned(lab: Path) -> list[list[int]]:
+def _planned(lab: Path) -> Sequence[Sequence[int]]:
     from tui_lab.store.lab import Lab
 
-    ranges: list[list[int]] = Lab.open(lab).experiment("big").state().submissions[-1]["planned"]
-    return ranges
+    return Lab.open(lab).experiment("big").state().submissions[-1].planned
 
 
 if __name__ == "__main__":
