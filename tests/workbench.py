@@ -274,16 +274,17 @@ def alive(pid: int) -> bool:
         return False
 
 
-def searching(pid: int) -> int | None:
-    """The helper of a process that searches for a slow pattern now, and has done so for a while."""
+def searching(pid: int) -> list[int]:
+    """The helpers of a process that search for a slow pattern now, and have done so for a while."""
+    found: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[1]) == pid and b"tui_lab.results.extraction.slow_search" in (folder / "cmdline").read_bytes():
                 spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
                 if fields[0] == "R" and spent > 0.5:
-                    return int(folder.name)
-    return None
+                    found.append(int(folder.name))
+    return found
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -54,7 +54,7 @@ def test_ctrl_c_leaves_and_nothing_goes_on(workbench: Workbench) -> None:
 def left_in_the_midst(workbench: Workbench, words: tuple[str, ...]) -> None:
     process = workbench.start(*words)
     try:
-        helper = until(lambda: process.poll() is not None or searching(process.pid), 60)
+        helpers = until(lambda: process.poll() is not None or searching(process.pid), 60)
         assert process.poll() is None, (words, process.communicate())
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
@@ -62,4 +62,4 @@ def left_in_the_midst(workbench: Workbench, words: tuple[str, ...]) -> None:
         process.kill()
     assert process.returncode == 130, words
     assert "Traceback" not in err and "mistake" not in err
-    until(lambda: not alive(helper))
+    until(lambda: not any(alive(helper) for helper in helpers))

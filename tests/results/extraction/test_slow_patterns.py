@@ -181,8 +181,8 @@ def test_a_helper_ends_with_who_asked_it() -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
-        helper = until(lambda: searching(process.pid))
+        helpers = until(lambda: searching(process.pid))
     finally:
         process.kill()
         process.wait()
-    until(lambda: not alive(helper))
+    until(lambda: not any(alive(helper) for helper in helpers))

@@ -6,15 +6,17 @@ import ast
 import asyncio
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.app import App
 
 import tui_lab.tui
 from tests.tui.conftest import wait_until
 from tui_lab.tui.app.app import LabApp
-from tui_lab.tui.base.workers import Threads, keep_promises, promised
+from tui_lab.tui.base.workers import Threads, deliver, keep_promises, promised, work
 
 # Where a pane's worker gets what it waits for.
 SOURCES = {
@@ -101,3 +103,34 @@ def test_the_end_waits_for_what_is_promised() -> None:
     keep_promises()
     assert written.is_set()
     keep_promises()
+
+
+class Readers(App[None]):
+    """Its workers wait until the test lets them go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = [threading.Event(), threading.Event()]
+        self.begun: list[int] = []
+        self.taken: list[int] = []
+        self.ended: list[int] = []
+
+    @work(thread=True, exclusive=True, group="read")
+    def read(self, number: int) -> None:
+        self.begun.append(number)
+        self.gates[number].wait()
+        deliver(self, self.taken.append, number)
+        self.ended.append(number)
+
+
+async def test_of_two_threads_the_newer_one_counts() -> None:
+    """Also where the older one takes longer."""
+    app = Readers()
+    async with app.run_test() as pilot:
+        for number in (0, 1):
+            app.read(number)
+            await wait_until(pilot, partial(app.begun.__contains__, number))
+        for number in (1, 0):
+            app.gates[number].set()
+            await wait_until(pilot, partial(app.ended.__contains__, number))
+        assert app.taken == [1]

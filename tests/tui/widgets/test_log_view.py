@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import threading
 from pathlib import Path
 
 import pytest
@@ -164,8 +166,6 @@ async def test_any_output_at_any_size(tmp_path: Path, size: tuple[int, int]) -> 
 
 
 async def test_a_task_on_another_machine(tmp_path: Path) -> None:
-    import base64
-
     data = b"far away\n"
 
     def ask(command: ReadFile) -> Piece:
@@ -180,3 +180,32 @@ async def test_a_task_on_another_machine(tmp_path: Path) -> None:
         (tmp_path / "stdout").write_text("at home\n")
         app.panel.open(detail(tmp_path))
         await wait_until(pilot, lambda: app.shown()[0] == "at home")
+
+
+@pytest.mark.parametrize("question", [2, 3])
+async def test_it_ends_while_its_output_is_fetched(tmp_path: Path, question: int) -> None:
+    """What comes of an older question is not shown in place of the whole output. question: the one that takes long; the
+    first two open the output."""
+    asked: list[ReadFile] = []
+    late = threading.Event()
+
+    def ask(command: ReadFile) -> Piece:
+        if command.name == "stderr":
+            return Piece(None, 0)
+        asked.append(command)
+        if len(asked) == question:
+            late.wait()
+        return Piece(base64.b64encode(b"first\n"[command.offset :]).decode(), 6)
+
+    app = PanelApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.panel.connect = lambda: ask
+        app.panel.open(detail(tmp_path, "running"))
+        await wait_until(pilot, lambda: len(asked) == question)
+        (tmp_path / "stdout").write_text("first\nlast\n")
+        app.panel.open(detail(tmp_path))
+        await wait_until(pilot, lambda: "last" in app.shown())
+        late.set()
+        await wait_until(pilot, lambda: not app.panel._fetching)
+        await pilot.pause()
+        assert app.shown()[:2] == ["first", "last"]

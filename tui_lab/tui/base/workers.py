@@ -17,7 +17,7 @@ from typing import Any, Final, ParamSpec, Protocol, cast, overload
 
 from textual import work as textual_work
 from textual.dom import DOMNode
-from textual.worker import Worker
+from textual.worker import Worker, get_current_worker
 
 from tui_lab.tui.base.pane import host_of
 
@@ -103,6 +103,18 @@ def work(
         return cast("Callable[..., Worker[Any]]", made)
 
     return decorated if method is None else decorated(method)
+
+
+def deliver(node: DOMNode, method: Callable[..., object], *args: Any) -> None:
+    """Hand what a thread has found out to the screen, unless a newer worker of its group replaced the one that calls
+    this: of two threads the older may be the later one."""
+    worker = get_current_worker()
+
+    def unless_replaced() -> None:
+        if not worker.is_cancelled:
+            method(*args)
+
+    node.app.call_from_thread(unless_replaced)
 
 
 def _report(node: DOMNode, error: Exception) -> None:

@@ -15,7 +15,6 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Static
-from textual.worker import get_current_worker
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural, printable, span
@@ -27,7 +26,7 @@ from tui_lab.experiment.yaml.problem import SpecError
 from tui_lab.store.errors import LabError
 from tui_lab.store.experiment import ExperimentFolder
 from tui_lab.store.lab import Lab
-from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.experiment.check import Forecast, in_text
 from tui_lab.tui.panes.experiment.plan import counts_content
 
@@ -221,13 +220,11 @@ class LaunchDialog(ModalScreen[Launch | None]):
 
     @work(thread=True, exclusive=True)
     def _plan(self, choice: Choice) -> None:
-        worker = get_current_worker()
         try:
             forecast, wrong = self._replan(choice), ""
         except (SpecError, LabError, UsageError) as error:
             forecast, wrong = self._forecast, str(error)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._planned, forecast, wrong)
+        deliver(self, self._planned, forecast, wrong)
 
     def _planned(self, forecast: Forecast, wrong: str) -> None:
         self._forecast, self._wrong, self._planning = forecast, wrong, False

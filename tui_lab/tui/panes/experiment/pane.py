@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from textual import on
 from textual.app import ComposeResult, SuspendNotSupported
@@ -22,7 +22,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
-from textual.worker import get_current_worker
+from textual.worker import Worker, get_current_worker
 
 from tui_lab.client.errors import UsageError
 from tui_lab.client.formatting import plural
@@ -35,7 +35,7 @@ from tui_lab.tui.base.config import home_folder
 from tui_lab.tui.base.pane import Pane, host_of
 from tui_lab.tui.base.recent import recent_files, remember
 from tui_lab.tui.base.templates import Template
-from tui_lab.tui.base.workers import work
+from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.experiment.check import Checked, Planned, check, forecast_of, mark_of, plan
 from tui_lab.tui.panes.experiment.file import EditedFile, FileError, UnsavedText
 from tui_lab.tui.panes.experiment.launch import Launch, LaunchDialog, last_nodes, slots_of, submit_file
@@ -380,6 +380,7 @@ class ExperimentPane(Pane):
         self._checked: Checked | None = None
         self._planned: Planned | None = None
         self._asked: Asked | None = None
+        self._trial: Worker[Any] | None = None
         self._again: Timer | None = None
         self._planning = False
         self._planned_at = -AGAIN
@@ -466,7 +467,7 @@ class ExperimentPane(Pane):
         except (LabError, OSError, KeyError, AssertionError):
             return
         if path.is_file():
-            self.app.call_from_thread(self.load_file, path)
+            deliver(self, self.load_file, path)
         else:
             self.lab_app.tell(f"the file of {name} no longer exists: {path}", "warning")
 
@@ -481,11 +482,11 @@ class ExperimentPane(Pane):
 
     @work(thread=True, exclusive=True, group="experiment-check")
     def _check(self, path: Path, text: str, asked: bool = False) -> None:
-        worker, app = get_current_worker(), self.app
+        worker = get_current_worker()
         checked = check(path, text)
         if worker.is_cancelled:
             return
-        app.call_from_thread(self._show_checked, checked)
+        deliver(self, self._show_checked, checked)
         if checked.problems or worker.is_cancelled:
             return
         self._planning = True
@@ -493,8 +494,7 @@ class ExperimentPane(Pane):
             planned = plan(self.lab_app.lab, checked, path, self._slots, asked)
         finally:
             self._planning = False
-        if not worker.is_cancelled:
-            app.call_from_thread(self._show_planned, planned)
+        deliver(self, self._show_planned, planned)
 
     def _show_checked(self, checked: Checked) -> None:
         if checked.text != self.side.text:
@@ -578,9 +578,9 @@ class ExperimentPane(Pane):
             self._asked = None
             tester.show_words(asked)
             self.query_one("#tester-title", Static).update("Pattern")
-        else:
+        elif asked != self._asked or self._trial is None or self._trial.is_finished:
             self._asked = asked
-            self._try_out(asked)
+            self._trial = self._try_out(asked)
 
     def _turn(self, to: str) -> None:
         """In a narrow window, choose what is below the text."""
@@ -592,10 +592,7 @@ class ExperimentPane(Pane):
 
     @work(thread=True, exclusive=True, group="experiment-try")
     def _try_out(self, asked: Asked) -> None:
-        worker = get_current_worker()
-        trial = try_out(self.lab_app.lab, asked, self._outputs)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._show_trial, trial)
+        deliver(self, self._show_trial, try_out(self.lab_app.lab, asked, self._outputs))
 
     def _show_trial(self, trial: Trial) -> None:
         if trial.asked != self._asked:

@@ -17,7 +17,7 @@ from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
 from tui_lab.tui.base.snapshot import LabSnapshot
-from tui_lab.tui.base.workers import work
+from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.history.compare import Comparing
 from tui_lab.tui.panes.history.formatting import Submission, address, columns, command, detail, submissions_frame, when
 from tui_lab.tui.widgets.table.table import FrameTable
@@ -119,7 +119,7 @@ results of both, setting by setting, those that differ most first.
                 {**one, "experiment": name, "going": seen[1] and one["number"] == last} for one in all_of_it
             ]
             found[name] = (seen, listed)
-        self.app.call_from_thread(self._take, found)
+        deliver(self, self._take, found)
 
     def worker_failed(self, text: str) -> None:
         self.let_keys_go()

@@ -18,7 +18,7 @@ from tui_lab.results.sql.schema import schema
 from tui_lab.results.sql.text import quoted
 from tui_lab.store.lab import Lab
 from tui_lab.tui.base.problem import Problem
-from tui_lab.tui.base.workers import work
+from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.query.completion import Catalog, ColumnFacts
 
 
@@ -117,9 +117,9 @@ class SchemaTree(Tree[Place]):
     @work(thread=True, group="schema-tables", exclusive=True)
     def _list(self, lab: Lab, current: str | None) -> None:
         try:
-            self.post_message(_TablesRead(tables(lab, current)))
+            deliver(self, self.post_message, _TablesRead(tables(lab, current)))
         except Exception as error:  # noqa: BLE001 - said where the answer would be
-            self.post_message(self.Unreadable(Problem.of(error)))
+            deliver(self, self.post_message, self.Unreadable(Problem.of(error)))
 
     @on(_TablesRead)
     def _listed(self, event: _TablesRead) -> None:

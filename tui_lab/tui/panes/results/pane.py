@@ -13,14 +13,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widgets import Static
-from textual.worker import get_current_worker
 
 from tui_lab.results.export.described import paper_table
 from tui_lab.results.statistics.comparison import Goal
 from tui_lab.results.statistics.report import MetricReport, Report
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, nothing
-from tui_lab.tui.base.workers import work
+from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.results.choice import MetricDialog, ParametersDialog
 from tui_lab.tui.panes.results.formatting import how, importance_line, notes, setting, title
 from tui_lab.tui.panes.results.rows import KEY, PLACE, Rows, condition, rows, words
@@ -186,15 +185,14 @@ class ResultsPane(Pane):
 
     @work(thread=True, exclusive=True, group="results")
     def _make_view(self, asked: tuple[str, ViewRequest, int]) -> None:
-        worker, lab = get_current_worker(), self.lab_app.lab
+        lab = self.lab_app.lab
         if lab is None:
             return
         name, request, revision = asked
         began = time.monotonic()
         view = make_view(lab.path / name, request, revision)
         took = time.monotonic() - began
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._take, view, took)
+        deliver(self, self._take, view, took)
 
     def _take(self, view: View, took: float) -> None:
         self._looking = False

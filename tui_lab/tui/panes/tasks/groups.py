@@ -20,7 +20,7 @@ from tui_lab.store import fold
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.formatting import mark
 from tui_lab.tui.base.pane import PATIENT, host_of
-from tui_lab.tui.base.workers import work
+from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.panes.tasks import view
 from tui_lab.tui.panes.tasks.columns import MEAN_DURATION, TONES, columns
 from tui_lab.tui.panes.tasks.frame import TaskSource, TaskTable
@@ -198,10 +198,9 @@ class GroupView(FrameTable):
         try:
             found = reader.read(lambda: not worker.is_cancelled)
         except (LabError, OSError) as error:
-            self.app.call_from_thread(self._failures_unread, reader, str(error))
+            deliver(self, self._failures_unread, reader, str(error))
             return
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._show_failures, reader, found)
+        deliver(self, self._show_failures, reader, found)
 
     def _failures_unread(self, reader: FailureReader, problem: str) -> None:
         if reader is self._reader:

@@ -25,7 +25,7 @@ from tui_lab.protocol.control import Piece, ReadFile
 from tui_lab.store.errors import LabError
 from tui_lab.tui.base.actions import Action
 from tui_lab.tui.base.pane import Pane, is_text, nothing
-from tui_lab.tui.base.workers import promised, work
+from tui_lab.tui.base.workers import deliver, promised, work
 from tui_lab.tui.panes.tasks import commands, view
 from tui_lab.tui.panes.tasks.columns import ChooseColumns, columns
 from tui_lab.tui.panes.tasks.detail import command_line, read_detail
@@ -317,7 +317,7 @@ class TasksPane(Pane):
             found = read_detail(source, task)
         except (LabError, LookupError, OSError):
             found = None
-        self.app.call_from_thread(self._detail_read, source, task, found)
+        deliver(self, self._detail_read, source, task, found)
 
     def _detail_read(self, source: TaskSource, task: int, found: TaskDetail | None) -> None:
         if source is self.model.source and task == self._at:

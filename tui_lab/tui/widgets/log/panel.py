@@ -18,7 +18,7 @@ from tui_lab.client.formatting import printable
 from tui_lab.store.errors import LabError
 from tui_lab.store.task_files import TaskFile
 from tui_lab.tui.base.actions import Action, bindings
-from tui_lab.tui.base.workers import work
+from tui_lab.tui.base.workers import deliver, work
 from tui_lab.tui.widgets.log import scan
 from tui_lab.tui.widgets.log.choice import STREAMS, Choice, Output, TaskDetail, facts_line, most_relevant, outputs
 from tui_lab.tui.widgets.log.document import TITLE, Document, Part, Place
@@ -269,10 +269,10 @@ class LogPanel(Vertical):
         self.app.call_from_thread(self._take, detail, name, file)
 
     def _take(self, detail: TaskDetail, name: str, file: RemoteFile) -> None:
-        if self.detail is None or (detail.task, detail.attempts) != (self.detail.task, self.detail.attempts):
-            file.close()
-            return
-        if self._files.get(name) is not file:
+        now = self.detail
+        if now is None or not now.running or (detail.task, detail.attempts) != (now.task, now.attempts):
+            file.close()  # meanwhile another task is shown, or this one has ended: its output is in the lab
+        elif self._files.get(name) is not file:
             self._files[name] = file
             self._numbers[name] = LineNumbers(file)
             self._shown = []
@@ -356,8 +356,7 @@ class LogPanel(Vertical):
     def _seek(self, document: Document, needle: Needle, start: Place, direction: int, first: bool) -> None:
         worker = get_current_worker()
         found, round_ = seek(document, needle, start, direction, first, lambda: not worker.is_cancelled)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._found, document, needle, found, round_)
+        deliver(self, self._found, document, needle, found, round_)
 
     def _found(self, document: Document, needle: Needle, place: Place | None, round_: bool) -> None:
         self._searching(False)
@@ -387,8 +386,7 @@ class LogPanel(Vertical):
     def _count(self, name: str, offset: int) -> None:
         worker: Worker[None] = get_current_worker()
         self._numbers[name].count(offset, lambda: not worker.is_cancelled)
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._say)
+        deliver(self, self._say)
 
     def _say(self) -> None:
         try:
