@@ -62,53 +62,43 @@ class RunExtractor(Running):
         metrics: Mapping[str, Metric],
         parameters: pl.DataFrame,
     ) -> Extraction:
-        return _values(experiment, folder, tasks, metrics, parameters)
-
-
-def _values(
-    experiment: Experiment,
-    folder: Path,
-    tasks: Sequence[Task],
-    metrics: Mapping[str, Metric],
-    parameters: pl.DataFrame,
-) -> Extraction:
-    extraction = Extraction()
-    known = [*experiment.parameter_names, *(n for n in BUILT_IN if n not in experiment.parameter_names)]
-    for name, metric in metrics.items():
-        tally = extraction.tallies[name] = Tally(tasks=len(tasks))
-        extraction.types[name] = TextReader(name, metric).type
-        values = extraction.values[name] = []
-        try:
-            command = compile_command(metric.source.command or "", known)
-        except CommandError as error:
-            tally.trouble = f"run: {error}"
-            values += [None] * len(tasks)
-            continue
-        stop = threading.Event()
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool, _ending(pool, stop):
-            rows = parameters.iter_rows(named=True)
-            jobs = [
-                pool.submit(_one, command, TextReader(name, metric), folder, experiment.name, task, row, stop)
-                for task, row in zip(tasks, rows, strict=True)
-            ]
-            for task, job in zip(tasks, jobs, strict=True):
-                found, trouble, reader = job.result()
-                tally.units += reader.units
-                if trouble and not tally.trouble:
-                    tally.trouble = f"task {task[0]}: {trouble}"
-                if found is TOO_SLOW:
-                    tally.slow.append(task[0])
-                    values.append(None)
-                elif isinstance(found, NoValue):
-                    tally.miss(task)
-                    values.append(0 if metric.take == "count" and not trouble else None)
-                else:
-                    tally.found += 1
-                    values.append(found)
-                    if found is None and reader.refused and not tally.trouble:
-                        what = refused(reader.refused, metric, reader.type)
-                        tally.trouble = f"task {task[0]}: it matched {what}"
-    return extraction
+        extraction = Extraction()
+        known = [*experiment.parameter_names, *(n for n in BUILT_IN if n not in experiment.parameter_names)]
+        for name, metric in metrics.items():
+            tally = extraction.tallies[name] = Tally(tasks=len(tasks))
+            extraction.types[name] = TextReader(name, metric).type
+            values = extraction.values[name] = []
+            try:
+                command = compile_command(metric.source.command or "", known)
+            except CommandError as error:
+                tally.trouble = f"run: {error}"
+                values += [None] * len(tasks)
+                continue
+            stop = threading.Event()
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool, _ending(pool, stop):
+                rows = parameters.iter_rows(named=True)
+                jobs = [
+                    pool.submit(_one, command, TextReader(name, metric), folder, experiment.name, task, row, stop)
+                    for task, row in zip(tasks, rows, strict=True)
+                ]
+                for task, job in zip(tasks, jobs, strict=True):
+                    found, trouble, reader = job.result()
+                    tally.units += reader.units
+                    if trouble and not tally.trouble:
+                        tally.trouble = f"task {task[0]}: {trouble}"
+                    if found is TOO_SLOW:
+                        tally.slow.append(task[0])
+                        values.append(None)
+                    elif isinstance(found, NoValue):
+                        tally.miss(task)
+                        values.append(0 if metric.take == "count" and not trouble else None)
+                    else:
+                        tally.found += 1
+                        values.append(found)
+                        if found is None and reader.refused and not tally.trouble:
+                            what = refused(reader.refused, metric, reader.type)
+                            tally.trouble = f"task {task[0]}: it matched {what}"
+        return extraction
 
 
 @contextlib.contextmanager

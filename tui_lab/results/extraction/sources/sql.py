@@ -26,34 +26,30 @@ class SqlExtractor(Computing):
         metrics: Mapping[str, Metric],
         columns: Mapping[str, str],
     ) -> tuple[pl.DataFrame, dict[str, str]]:
-        return _add(frame, metrics, columns)
-
-
-def _add(
-    frame: pl.DataFrame, metrics: Mapping[str, Metric], columns: Mapping[str, str]
-) -> tuple[pl.DataFrame, dict[str, str]]:
-    waiting = dict(metrics)
-    problems: dict[str, str] = {}
-    ended = frame["attempt"].is_not_null()
-    while waiting:
-        names = _named(frame, columns, waiting)
-        ready = [name for name, metric in waiting.items() if not _uses(metric.source.expression or "", names, waiting)]
-        for name in ready or list(waiting):
-            metric = waiting.pop(name)
-            try:
-                if not ready:
-                    raise ExpressionError("it depends on itself", 0)
-                series = evaluate(metric.source.expression or "", names)
-                if metric.type is not None:
-                    series = series.cast(DTYPES[metric.type], strict=False)
-            except ExpressionError as error:
-                problems[name] = str(error)
-                series = pl.Series([None] * frame.height, dtype=DTYPES[metric.type or "float"])
-            empty = pl.Series([None], dtype=series.dtype)
-            frame = frame.with_columns(
-                series.zip_with(ended, empty.new_from_index(0, frame.height)).alias(columns[name])
-            )
-    return frame, problems
+        waiting = dict(metrics)
+        problems: dict[str, str] = {}
+        ended = frame["attempt"].is_not_null()
+        while waiting:
+            names = _named(frame, columns, waiting)
+            ready = [
+                name for name, metric in waiting.items() if not _uses(metric.source.expression or "", names, waiting)
+            ]
+            for name in ready or list(waiting):
+                metric = waiting.pop(name)
+                try:
+                    if not ready:
+                        raise ExpressionError("it depends on itself", 0)
+                    series = evaluate(metric.source.expression or "", names)
+                    if metric.type is not None:
+                        series = series.cast(DTYPES[metric.type], strict=False)
+                except ExpressionError as error:
+                    problems[name] = str(error)
+                    series = pl.Series([None] * frame.height, dtype=DTYPES[metric.type or "float"])
+                empty = pl.Series([None], dtype=series.dtype)
+                frame = frame.with_columns(
+                    series.zip_with(ended, empty.new_from_index(0, frame.height)).alias(columns[name])
+                )
+        return frame, problems
 
 
 def _named(frame: pl.DataFrame, columns: Mapping[str, str], waiting: Mapping[str, object]) -> pl.DataFrame:
