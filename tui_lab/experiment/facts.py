@@ -6,7 +6,7 @@ statistics, exports, `show`, the screen and docs/guide.md read it from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -60,14 +60,9 @@ def measured() -> tuple[str, ...]:
     return tuple(fact.name for fact in FACTS.values() if fact.measured)
 
 
-def failures_columns() -> list[str]:
-    """Return the names of the facts that `failures()` shows, in its order."""
-    return [fact.name for fact in sorted(FACTS.values(), key=lambda fact: fact.in_failures) if fact.in_failures]
-
-
-def slowest_columns() -> list[str]:
-    """Return the names of the facts that `slowest()` shows, in its order."""
-    return [fact.name for fact in sorted(FACTS.values(), key=lambda fact: fact.in_slowest) if fact.in_slowest]
+def placed(place: Callable[[Fact], int]) -> list[str]:
+    """Return the names of the facts that a list has, in its order. place: the place of a fact in it, 0 for none."""
+    return [fact.name for fact in sorted(FACTS.values(), key=place) if place(fact)]
 
 
 def unit(name: str) -> str | None:

@@ -187,7 +187,7 @@ def failures(arguments: list[str], find: Find) -> str:
     """Return the query of `failures('EXPERIMENT')`: the tasks that failed, were stopped or lost."""
     _at_most(arguments, 1, "failures('EXPERIMENT')")
     results = find(arguments[0] if arguments else None)
-    columns = _columns(results, facts.failures_columns())
+    columns = _columns(results, facts.placed(lambda fact: fact.in_failures))
     tasks = in_quotes(f"{results.name}_tasks")
     wanted = "state IN ('failed', 'lost', 'stopped') AND planned"
     return f"SELECT {columns} FROM {tasks} WHERE {wanted} ORDER BY task_id"
@@ -200,7 +200,7 @@ def slowest(arguments: list[str], find: Find) -> str:
     if arguments and arguments[-1].isdigit():
         count = int(arguments.pop())
     results = find(arguments[0] if arguments else None)
-    columns = _columns(results, facts.slowest_columns())
+    columns = _columns(results, facts.placed(lambda fact: fact.in_slowest))
     source = in_quotes(results.name)
     return f"SELECT {columns} FROM {source} ORDER BY duration DESC NULLS LAST LIMIT {count}"
 
