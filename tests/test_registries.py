@@ -204,7 +204,6 @@ REGISTRIES = {
         "experiment/row_sources/csv.py csv": "CSV files are laid out alike",
     },
     "experiment/row_sources": {
-        "experiment/row_sources/each.py pattern": "its output is named alike",
         "results/extraction/sources/csv.py csv": "CSV files are laid out alike",
     },
     "results/extraction/sources": {"results/extraction/row_sources/csv.py csv": "CSV files are laid out alike"},

@@ -24,9 +24,9 @@ class Source(Model):
 
     @classmethod
     def documented(cls) -> dict[str, Documented]:
-        """Return what the reference says of its own keys."""
+        """Return what the reference says of its own keys, in its order."""
         keys = {cls.renamed.get(name, name): key for name, key in keys_of(cls).items()}
-        return {key: dataclasses.replace(about, required=False) for key, about in keys.items()}
+        return {key: dataclasses.replace(keys[key], required=False) for key in cls.schemas if key in keys}
 
     @classmethod
     def check(cls, r: Reader, path: Keypath, found: Fields, owner: str) -> None:

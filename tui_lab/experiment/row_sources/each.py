@@ -6,19 +6,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tui_lab.experiment.record import documented
-from tui_lab.experiment.row_sources.pattern import FROM
-from tui_lab.experiment.row_sources.source import RowSource
+from tui_lab.experiment.row_sources.source import TextRows
 from tui_lab.experiment.schema_parts import TEXT, Schema
 from tui_lab.experiment.sources.pattern import read_pattern
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
 
-class EachRows(RowSource):
-    """The pieces of an output. In the file, `source` is written `from`."""
+class EachRows(TextRows):
+    """The pieces of an output."""
 
     kind: ClassVar[str] = "each"
-    renamed: ClassVar[dict[str, str]] = {"source": "from"}
-    schemas: ClassVar[Mapping[str, Schema]] = {"each": TEXT, "from": TEXT}
+    schemas: ClassVar[Mapping[str, Schema]] = {"each": TEXT, **TextRows.schemas}
     of_metrics: ClassVar[bool] = True
 
     each: str = documented(
@@ -26,7 +24,6 @@ class EachRows(RowSource):
         "that are patterns over the same output.",
         examples=["^Epoch"],
     )
-    source: str = documented(default="stdout", texts=FROM)
 
     @classmethod
     def read_key(cls, r: Reader, path: Keypath) -> Any:
@@ -34,7 +31,3 @@ class EachRows(RowSource):
             return r.text(path)
         pattern = read_pattern(r, path)
         return pattern and pattern.text
-
-    @property
-    def file(self) -> str:
-        return self.source

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from tui_lab.experiment.record import Texts, documented
-from tui_lab.experiment.row_sources.source import RowSource
+from tui_lab.experiment.record import documented
+from tui_lab.experiment.row_sources.source import TextRows
 from tui_lab.experiment.schema_parts import TEXT, Schema
 from tui_lab.experiment.sources.pattern import read_pattern
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
-FROM: Final = Texts("Where the pattern looks: `stdout`, `stderr` or a file.")
 
-
-class PatternRows(RowSource):
-    """The matches of a pattern. In the file, `source` is written `from`."""
+class PatternRows(TextRows):
+    """The matches of a pattern."""
 
     kind: ClassVar[str] = "pattern"
-    renamed: ClassVar[dict[str, str]] = {"source": "from"}
-    schemas: ClassVar[Mapping[str, Schema]] = {"pattern": TEXT, "from": TEXT}
+    schemas: ClassVar[Mapping[str, Schema]] = {"pattern": TEXT, **TextRows.schemas}
 
     pattern: str = documented(
         description="Regular expression with named groups: each match is a row.", examples=["(?P<epoch>@int@)"]
     )
-    source: str = documented(default="stdout", texts=FROM)
 
     @classmethod
     def read_key(cls, r: Reader, path: Keypath) -> Any:
@@ -35,7 +31,3 @@ class PatternRows(RowSource):
             hint = "each is a column, as in (?P<epoch>@int@)"
             r.add(path, "the pattern of rows needs named groups", hint)
         return pattern and pattern.text
-
-    @property
-    def file(self) -> str:
-        return self.source

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from tui_lab.experiment.record import Fields, plain
+from tui_lab.experiment.record import Fields, documented, plain
+from tui_lab.experiment.schema_parts import TEXT, Schema
 from tui_lab.experiment.source import Source
 from tui_lab.experiment.yaml.reader import Keypath, Reader
 
@@ -28,3 +30,16 @@ class RowSource(Source):
     def definition(self) -> Fields:
         """Return all that decides its rows, in JSON's types."""
         return plain(self, without_none=True)
+
+
+class TextRows(RowSource):
+    """Rows that a pattern finds in an output or a file. In the file, `source` is written `from`."""
+
+    renamed: ClassVar[dict[str, str]] = {"source": "from"}
+    schemas: ClassVar[Mapping[str, Schema]] = {"from": TEXT}
+
+    source: str = documented(default="stdout", description="Where the pattern looks: `stdout`, `stderr` or a file.")
+
+    @property
+    def file(self) -> str:
+        return self.source
