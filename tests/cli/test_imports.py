@@ -84,3 +84,13 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_engine_loads_no_more_than_scheduling_needs() -> None:
     assert loaded("import tui_lab.engine.process") == LAB | {"asyncio"}
+
+
+def test_the_engine_is_started_before_anything_heavy_is_loaded(lab: Workbench) -> None:
+    """It loads its part while the command loads its own."""
+    code = (
+        "import os\nfrom tui_lab.cli.main import main\nfrom tui_lab.engine import standby\n"
+        f"def started(lab, **more):\n    print('LOADED', *({HEAVY} & set(sys.modules)), flush=True)\n    os._exit(0)\n"
+        "standby.start_standby = started\nmain(['--run', 'e.yaml', '--rerun'])"
+    )
+    assert loaded(code, lab) == set()

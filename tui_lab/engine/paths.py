@@ -8,11 +8,13 @@ import socket
 import struct
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tui_lab.engine.agent.spool import is_private, user_folder
 from tui_lab.store.errors import LabError, storage_error
-from tui_lab.store.lab import Lab
+
+if TYPE_CHECKING:
+    from tui_lab.store.lab import Lab  # with all that it needs: whoever starts an engine ahead does not wait for that
 
 SOCKET_PATH_LIMIT: Final = 107  # bytes that an address of a Unix socket can hold
 

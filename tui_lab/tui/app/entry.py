@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import select
@@ -76,6 +77,7 @@ def open_screen(lab: Path, file: Path | None = None) -> int:
     from tui_lab.tui.base.config import config_file, read_config
     from tui_lab.tui.base.workers import keep_promises
 
+    gc.set_threshold(50_000)  # a look through more takes longer than a key may
     _tell_alt()
     config = read_config(config_file(), ascii=not glyphs.shows_signs(sys.stdout))
     if isinstance(sys.__stderr__, io.TextIOWrapper):  # there Textual paints; an escape would be wider than its letter
