@@ -19,8 +19,10 @@ _KINDS: Final = (Submitted, EnvironmentCaptured, Assigned, Finished)
 
 @dataclass(frozen=True)
 class AttemptFile:
-    """A file that stayed on a node, or was fetched since."""
+    """A file of an attempt that stayed on its node, or was fetched since."""
 
+    attempt: int
+    node: str
     name: str  # relative to the task's folder
     size: int  # bytes
     home: bool
@@ -57,7 +59,7 @@ def attempts(folder: ExperimentFolder, task: int) -> list[Attempt]:
             case Finished() if event.task == task and event.attempt in found:
                 attempt = found[event.attempt]
                 attempt.finished = attempt.finished or event
-                attempt.left = attempt.left or _left(event, folder.task_folder(task))
+                attempt.left = attempt.left or _left(attempt, event, folder.task_folder(task))
                 more = event.left_more or UnlistedFiles()
                 attempt.unlisted, attempt.unlisted_size = more.files, more.size
     return [found[number] for number in sorted(found)]
@@ -71,13 +73,13 @@ def start_messages(folder: ExperimentFolder) -> dict[int, str]:
     }
 
 
-def _left(event: Finished, place: Path) -> list[AttemptFile]:
+def _left(attempt: Attempt, event: Finished, place: Path) -> list[AttemptFile]:
     left = event.left or ()
     here = {name: facts.st_size for name, facts in listed(place, deep=True)} if left else {}  # a node gave the names
     files = []
     for one in left:
         size = one.size or 0
-        files.append(AttemptFile(one.name, size, here.get(one.name) == size))
+        files.append(AttemptFile(attempt.number, attempt.node, one.name, size, here.get(one.name) == size))
     return files
 
 

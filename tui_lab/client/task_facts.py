@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
+    from tui_lab.client.attempts import AttemptFile
     from tui_lab.engine.task_builder import TaskBuilder
     from tui_lab.experiment.data_types import JsonObject, Row
     from tui_lab.experiment.domains.model import Value
     from tui_lab.protocol.agent import Facts
     from tui_lab.store.events import Finished
     from tui_lab.store.experiment import ExperimentFolder
-
-
-@dataclass(frozen=True)
-class AttemptLeftFile:
-    """A file of an attempt that stayed on its node, or was fetched since. `size` in bytes."""
-
-    attempt: int
-    node: str
-    name: str
-    size: int
-    home: bool
 
 
 @dataclass(frozen=True)
@@ -54,7 +44,7 @@ class TaskDetails:
     folder: str
     files: list[str]
     history: list[Finished]
-    left: list[AttemptLeftFile]
+    left: list[AttemptFile]
     left_more: list[AttemptUnlistedFiles]
     git: JsonObject
     node_facts: Facts
@@ -123,11 +113,7 @@ def facts(address: Address, builder: TaskBuilder, row: int) -> TaskDetails:
         folder=str(place),
         files=sorted(name for name, _ in listed(place, deep=True)),
         history=[attempt.finished for attempt in ended if attempt.finished is not None],
-        left=[
-            AttemptLeftFile(attempt.number, attempt.node, file.name, file.size, file.home)
-            for attempt in ended
-            for file in attempt.left
-        ],
+        left=[file for attempt in ended for file in attempt.left],
         left_more=[
             AttemptUnlistedFiles(one.number, one.node, one.unlisted, one.unlisted_size) for one in ended if one.unlisted
         ],

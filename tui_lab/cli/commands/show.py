@@ -12,7 +12,8 @@ from tui_lab.client.task_facts import facts, repeating_line
 
 if TYPE_CHECKING:
     from tui_lab.client.address import Address
-    from tui_lab.client.task_facts import AttemptLeftFile, TaskDetails
+    from tui_lab.client.attempts import AttemptFile
+    from tui_lab.client.task_facts import TaskDetails
     from tui_lab.engine.task_builder import TaskBuilder
 
 _SHOWN: Final = 20  # files
@@ -126,7 +127,7 @@ def _show(found: TaskDetails, address: Address) -> None:
         print(f"  stayed on {more.node}, too: {plural(more.files, 'further file')}, {size(more.size)}")
 
 
-def _show_left(files: list[AttemptLeftFile], address: Address) -> None:
+def _show_left(files: list[AttemptFile], address: Address) -> None:
     """What stayed on a node, and how to fetch it."""
     from tui_lab.client.formatting import plural, size
 
