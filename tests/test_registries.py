@@ -5,22 +5,48 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import tui_lab
 from tui_lab.cli.commands import COMMANDS
 from tui_lab.engine.transports import TRANSPORTS
+from tui_lab.experiment.cluster.transports import KEYS as NODE_KEYS
 from tui_lab.experiment.domains.kinds import KINDS as DOMAINS
 from tui_lab.experiment.facts import FACTS
 from tui_lab.experiment.keys import KEYS
 from tui_lab.experiment.row_sources.kinds import KINDS as ROW_SOURCES
 from tui_lab.experiment.sources.kinds import KINDS as SOURCES
 from tui_lab.results.charts.registry import OWN as CHARTS
+from tui_lab.store.events import KnownEvent
 from tui_lab.tui.base.panes import NAMES as PANES
 
 PACKAGE = Path(tui_lab.__file__).parent
 TREES = {str(path.relative_to(PACKAGE)): ast.parse(path.read_bytes()) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def test_each_registry_is_held_here() -> None:
+    groups = {
+        call.args[0].value
+        for tree in TREES.values()
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).split("[")[0] == "Registry"
+        and isinstance(call.args[0], ast.Constant)
+    }
+    assert groups == {
+        "tui_lab.chart_kinds",
+        "tui_lab.commands",
+        "tui_lab.domains",
+        "tui_lab.metric_extractors",
+        "tui_lab.metric_sources",
+        "tui_lab.node_keys",
+        "tui_lab.panes",
+        "tui_lab.row_readers",
+        "tui_lab.row_sources",
+        "tui_lab.transports",
+    }, "a new registry needs a test below: nothing else knows its members"
 
 
 # --- Texts
@@ -73,6 +99,19 @@ def test_nothing_else_knows_the_transports() -> None:
     assert named(TRANSPORTS.own, lambda file, _: file == "engine/transports/__init__.py") == {
         "engine/transports/ssh/config.py ssh",  # the program
     }
+
+
+def test_nothing_else_knows_the_keys_of_nodes_that_choose_a_transport() -> None:
+    home = "experiment/cluster/transports.py"
+    assert named(NODE_KEYS.own, lambda file, _: file == home) == set()
+    imported = {
+        alias.name
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "tui_lab.experiment.cluster.transports"
+        for alias in node.names
+    }
+    assert imported == {"KEYS", "NodeKey"}, "the registry and the base class, but no member"
 
 
 SCHEMA = "a word of JSON Schema"
@@ -183,6 +222,13 @@ def test_nothing_else_lists_the_facts() -> None:
         "results/extraction/sources/run.py",
         "results/patas_names.py",  # columns that patas has
         "tui/panes/tasks/view.py",  # the columns that it shows by itself
+    }
+
+
+def test_nothing_else_lists_the_events_of_the_journal() -> None:
+    assert listed({str(kind.__struct_config__.tag) for kind in get_args(KnownEvent)}) == {
+        "store/checkpoint.py",  # fields of the state
+        "store/fold.py",  # columns of the state
     }
 
 
